@@ -1,0 +1,1 @@
+"""Everyone's Bitrix24 calendar settings, side by side, in a frame inside the portal."""
