@@ -1,0 +1,1 @@
+"""Everything Bitrix24 speaks, and nothing we store."""

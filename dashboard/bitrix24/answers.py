@@ -1,0 +1,172 @@
+"""What Bitrix24's small methods answer, read once into frozen values."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Annotated, Any, TypeVar
+from urllib.parse import urlsplit
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
+
+from dashboard.bitrix24.errors import PersonDismissed, Unreadable
+from dashboard.shapes import Json
+
+LONGEST_TEXT = 255
+LONGEST_TOKEN = 2048
+
+
+def clean(value: Any) -> Any:
+    """Return text that any database stores and any page shows: no control characters, bounded."""
+    if value is None or isinstance(value, bool | list | dict):
+        return ""  # PHP's empties: an absent text may come as false or []
+    printable = (mark for mark in str(value) if unicodedata.category(mark) not in ("Cc", "Cs"))
+    return "".join(printable).strip()[:LONGEST_TEXT]
+
+
+def _flag(value: Any) -> Any:
+    return value in (True, 1) or (isinstance(value, str) and value.strip().lower() in ("y", "1", "true"))
+
+
+def _lifetime(value: Any) -> Any:
+    """Return seconds; a missing or strange lifetime counts as the usual hour, the error decides anyway."""
+    try:
+        seconds = int(value)
+    except (TypeError, ValueError):
+        return 3600
+    return seconds if 0 < seconds <= 30 * 86400 else 3600
+
+
+def origin_of(endpoint: str) -> str:
+    """Return ``https://portal.example`` for ``https://portal.example/rest/``; the default port is dropped.
+
+    :raise ValueError: it is no http address, or carries a user name.
+    """
+    parts = urlsplit(endpoint)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.password:
+        raise ValueError("not an address")
+    default = {"http": 80, "https": 443}[parts.scheme]
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    port = "" if parts.port in (None, default) else f":{parts.port}"
+    return f"{parts.scheme}://{host.encode('idna').decode() if host.isascii() is False else host}{port}"
+
+
+Text = Annotated[str, BeforeValidator(clean)]
+Flag = Annotated[bool, BeforeValidator(_flag)]
+Id = Annotated[int, Field(ge=1, le=2**62)]
+Token = Annotated[SecretStr, Field(min_length=8, max_length=LONGEST_TOKEN)]
+Endpoint = Annotated[str, Field(max_length=LONGEST_TEXT)]
+
+
+class _Answered(BaseModel):
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", hide_input_in_errors=True, coerce_numbers_to_str=True
+    )
+
+
+A = TypeVar("A", bound=_Answered)
+
+
+def read_as(kind: type[A], value: Json) -> A:
+    """Return the value as ``kind``.
+
+    :raise Unreadable: it has another shape. Not chained: a validator's text may quote what it refused.
+    """
+    try:
+        return kind.model_validate(value)
+    except ValidationError:
+        raise Unreadable("bad_answer") from None
+
+
+class AppInfo(_Answered):
+    """``app.info`` at the portal (common/system/app-info.md): which application the token belongs to."""
+
+    CODE: Text = ""
+    STATUS: Text = ""
+    INSTALLED: Flag = True
+
+
+class Profile(_Answered):
+    """``profile`` (common/users/profile.md): whose token this is. An inactive person's is ``[]``."""
+
+    ID: Id
+    ADMIN: Flag = False
+    NAME: Text = ""
+    LAST_NAME: Text = ""
+    TIME_ZONE: Text = ""
+    PERSONAL_PHOTO: Text = ""
+
+    @property
+    def full_name(self) -> str:
+        return f"{self.NAME} {self.LAST_NAME}".strip()
+
+
+def read_profile(value: Json) -> Profile:
+    """Return whose token it is.
+
+    :raise PersonDismissed: nobody's any more; the portal answers an empty profile then.
+    :raise Unreadable: it has another shape.
+    """
+    if value in ([], {}, None):
+        raise PersonDismissed("inactive_person")
+    return read_as(Profile, value)
+
+
+class _Install(_Answered):
+    member_id: Text
+    client_endpoint: Endpoint
+    status: Text = ""
+    version: Text = ""
+    scope: Text = ""
+    installed: Flag = True
+
+    @field_validator("client_endpoint")
+    @classmethod
+    def _is_address(cls, value: str) -> str:
+        return origin_of(value)
+
+
+class Proof(_Answered):
+    """``app.info`` at an authorization server: who issued this token, to which application, for which portal.
+
+    Undocumented; the shape is the official Python client's. It holds no ``application_token``.
+    ``install.client_endpoint`` is read as the portal's origin.
+    """
+
+    client_id: Text
+    install: _Install
+    user_id: Annotated[Id | None, BeforeValidator(lambda value: value or None)] = None
+
+    @property
+    def member_id(self) -> str:
+        return self.install.member_id
+
+    @property
+    def origin(self) -> str:
+        return self.install.client_endpoint
+
+
+class TokenPair(_Answered):
+    """A token answer (oauth/auto-renewal.md). Its ``domain`` is the authorization server's: not read."""
+
+    access_token: Token
+    refresh_token: Token | None = None
+    expires_in: Annotated[int, BeforeValidator(_lifetime)] = 3600
+    member_id: Text = ""
+    user_id: Annotated[Id | None, BeforeValidator(lambda value: value or None)] = None
+    client_endpoint: str | None = None
+
+    @property
+    def origin(self) -> str | None:
+        """The portal's address as the authorization server knows it now, where it says so intelligibly."""
+        try:
+            return origin_of(self.client_endpoint) if self.client_endpoint else None
+        except ValueError:
+            return None

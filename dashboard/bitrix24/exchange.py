@@ -1,0 +1,65 @@
+"""One request and its answer: sent, read, judged and remembered."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from dashboard.bitrix24 import envelope
+from dashboard.bitrix24.errors import PORTAL_CODES, Bitrix24Error, Codes
+from dashboard.bitrix24.journal import Call, Remember, masked
+from dashboard.bitrix24.transport import Answer, Transport
+from dashboard.shapes import Json
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """The way every call goes; ``remember`` gets one masked record of each, failed ones too."""
+
+    transport: Transport
+    remember: Remember
+
+    def json(
+        self, url: str, body: dict[str, Json], *, method: str, codes: Codes = PORTAL_CODES
+    ) -> dict[str, Json]:
+        """POST a JSON body; return the answer's object or raise its error."""
+        return self._send(url, body, as_form=False, method=method, codes=codes)
+
+    def form(self, url: str, fields: dict[str, str], *, method: str, codes: Codes) -> dict[str, Json]:
+        """POST a form; return the answer's object or raise its error."""
+        return self._send(url, dict(fields), as_form=True, method=method, codes=codes)
+
+    def _send(
+        self, url: str, body: dict[str, Json], *, as_form: bool, method: str, codes: Codes
+    ) -> dict[str, Json]:
+        at, started = datetime.now(UTC), time.perf_counter()
+        answer: Answer | None = None
+        read: dict[str, Json] = {}
+        error: str | None = None
+        try:
+            if as_form:
+                answer = self.transport.post(url, form={name: str(value) for name, value in body.items()})
+            else:
+                answer = self.transport.post(url, json=body)
+            read = envelope.read(answer, codes=codes)
+        except Bitrix24Error as failure:
+            error = failure.code
+            raise
+        finally:
+            self.remember(
+                Call(
+                    at=at,
+                    origin="/".join(url.split("/", 3)[:3]),
+                    method=method,
+                    status=answer.status if answer else None,
+                    error=error,
+                    milliseconds=round((time.perf_counter() - started) * 1000),
+                    sent=len(json.dumps(body)),
+                    received=len(answer.body) if answer else 0,
+                    parameters=masked(body),
+                    answer=masked(read),
+                )
+            )
+        return read

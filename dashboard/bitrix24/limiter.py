@@ -1,0 +1,64 @@
+"""The portal's leaky bucket as arithmetic over a clock that is passed in.
+
+A request adds one to the bucket, time drains it, and a request above the brim is refused with
+`QUERY_LIMIT_EXCEEDED`: 50 deep and 2 a second, 250 and 5 on Enterprise (settings/performance/limits.md).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+DEPTH = 50.0
+RATE = 2.0
+KEPT_FOR_PEOPLE = 15.0
+SLOWEST_RATE = 0.25
+RECOVERY_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """How full the bucket was at a moment (Unix seconds), and how fast we believe it drains (a second)."""
+
+    level: float = 0.0
+    at: float = 0.0
+    rate: float = RATE
+    depth: float = DEPTH
+    full_rate: float = RATE
+
+    def drained(self, now: float) -> Bucket:
+        """Return the bucket as it stands now; a clock that went back drains nothing."""
+        elapsed = max(0.0, now - self.at)
+        recovered = self.full_rate * elapsed / RECOVERY_SECONDS
+        return replace(
+            self,
+            level=max(0.0, self.level - elapsed * self.rate),
+            at=max(now, self.at),
+            rate=min(self.full_rate, self.rate + recovered),
+        )
+
+    def room(self, now: float, *, keep: float = 0.0) -> int:
+        """Return how many requests may go now so that ``keep`` more would still fit after them."""
+        return max(0, int(self.depth - keep - self.drained(now).level))
+
+    def taken(self, now: float, *, requests: int = 1) -> Bucket:
+        """Return the bucket after that many requests."""
+        present = self.drained(now)
+        return replace(present, level=present.level + requests)
+
+    def wait(self, now: float, *, requests: int = 1, keep: float = 0.0) -> float:
+        """Return the seconds until that many requests fit; 0.0 when they do already.
+
+        :raise ValueError: they never will, being more than the bucket holds.
+        """
+        if requests > self.depth - keep:
+            raise ValueError(f"{requests} requests never fit a bucket of {self.depth - keep:g}")
+        present = self.drained(now)
+        return max(0.0, (present.level + requests - (present.depth - keep)) / present.rate)
+
+    def overflowed(self, now: float) -> Bucket:
+        """Return the bucket after the server refused a request: full, and draining at half the speed.
+
+        Somebody else shares it (another application behind our address) or its plan is slower than we
+        thought; the rate climbs back within a minute.
+        """
+        return replace(self.drained(now), level=self.depth, rate=max(SLOWEST_RATE, self.rate / 2))
