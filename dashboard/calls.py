@@ -1,0 +1,54 @@
+"""Remembered calls on their way to the store."""
+
+from __future__ import annotations
+
+import threading
+from datetime import datetime, timedelta
+
+from sqlalchemy import CursorResult, delete
+from sqlalchemy.orm import Session
+
+from dashboard.bitrix24.journal import Call
+from dashboard.models import ApiCall
+
+KEPT = timedelta(days=3)
+
+
+class CallLog(threading.local):
+    """The calls this thread has made and not written yet; written in one go with whatever else is stored."""
+
+    def __init__(self) -> None:
+        self._pending: list[Call] = []
+
+    def remember(self, call: Call) -> None:
+        self._pending.append(call)
+
+    def __len__(self) -> int:
+        return len(self._pending)
+
+    def write(self, session: Session, *, portal_id: int | None) -> None:
+        """Add the pending calls to the session, as that portal's (None: of no portal we know)."""
+        session.add_all(_row(call, portal_id) for call in self._pending)
+        self._pending = []
+
+
+def _row(call: Call, portal_id: int | None) -> ApiCall:
+    return ApiCall(
+        portal_id=portal_id,
+        at=call.at,
+        origin=call.origin,
+        method=call.method,
+        status=call.status,
+        error=call.error[:64] if call.error is not None else None,
+        milliseconds=call.milliseconds,
+        sent=call.sent,
+        received=call.received,
+        parameters=call.parameters,
+        answer=call.answer,
+    )
+
+
+def purge(session: Session, *, now: datetime) -> int:
+    """Delete the calls older than the three days the Market asks for; return how many."""
+    result = session.execute(delete(ApiCall).where(ApiCall.at < now - KEPT))
+    return result.rowcount if isinstance(result, CursorResult) else 0

@@ -1,0 +1,169 @@
+"""Token chains in the store: kept, leased by one process at a time, replaced by compare-and-set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from pydantic import SecretStr
+from sqlalchemy import ColumnElement, CursorResult, or_, update
+from sqlalchemy.orm import Session
+
+from dashboard.models import Chain, ChainState, Person, Portal
+from dashboard.vault import Unsealable, Vault, chain_owner
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """A pair as it stands in the store; ``version`` tells whether somebody has replaced it since."""
+
+    access: SecretStr
+    refresh: SecretStr | None
+    version: int
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A chain as it stands: its tokens, None when it must be reconnected, and what its renewal is doing."""
+
+    tokens: Tokens | None
+    leased_until: datetime | None
+    renewal_failed_at: datetime | None
+
+
+class Chains:
+    """The only code that seals and unseals people's tokens."""
+
+    def __init__(self, vault: Vault) -> None:
+        self._vault = vault
+
+    def put(
+        self,
+        session: Session,
+        portal: Portal,
+        person: Person,
+        *,
+        access: SecretStr,
+        refresh: SecretStr | None,
+        expires_in: int,
+        now: datetime,
+    ) -> None:
+        """Store the pair of an opening, whatever was there: it is the newest.
+
+        A renewal under way loses: its compare-and-set fails, and it goes on with this pair. An opening
+        without a refresh token does not displace a chain that can be renewed.
+        """
+        chain = session.get(Chain, person.id, with_for_update=True)
+        if chain is not None and refresh is None and chain.state == ChainState.LIVE and chain.refresh_token:
+            return
+        if chain is None:
+            chain = Chain(person_id=person.id, version=0)
+            session.add(chain)
+        for column, value in self._pair(portal, person, access, refresh, expires_in, now).items():
+            setattr(chain, column, value)
+        chain.version += 1
+
+    def standing(self, session: Session, portal: Portal, person: Person) -> Standing:
+        """Return the chain as it stands. One that is missing or cannot be unsealed must be reconnected."""
+        chain = session.get(Chain, person.id, populate_existing=True)
+        if chain is None:
+            return Standing(None, None, None)
+        tokens = self._unsealed(chain, portal, person) if chain.state == ChainState.LIVE else None
+        return Standing(tokens, chain.lease_until, chain.renewal_failed_at)
+
+    def take_lease(
+        self, session: Session, person: Person, *, version: int, owner: str, now: datetime, lasts: timedelta
+    ) -> bool:
+        """Take the right to renew this version; the loser gets False, waits, and reads what was stored."""
+        free = or_(Chain.lease_until.is_(None), Chain.lease_until < now)
+        return self._change(
+            session, person, version, free, lease_owner=owner, lease_until=now + lasts, renewal_failed_at=None
+        )
+
+    def replace(
+        self,
+        session: Session,
+        portal: Portal,
+        person: Person,
+        *,
+        version: int,
+        access: SecretStr,
+        refresh: SecretStr | None,
+        expires_in: int,
+        now: datetime,
+    ) -> bool:
+        """Store a renewed pair if the version is still the one it was renewed from.
+
+        The lease is not asked: whoever holds the answer of the authorization server holds the only valid
+        pair, even when the answer came so late that the lease had run out.
+        """
+        pair = self._pair(portal, person, access, refresh, expires_in, now)
+        return self._change(session, person, version, version=version + 1, **pair)
+
+    def release(self, session: Session, person: Person, *, owner: str, failed_at: datetime) -> None:
+        """Give the lease back after a renewal that decided nothing; those who waited for it give up too."""
+        session.execute(
+            update(Chain)
+            .where(Chain.person_id == person.id, Chain.lease_owner == owner)
+            .values(lease_owner=None, lease_until=None, renewal_failed_at=failed_at)
+        )
+
+    def reconnect(self, session: Session, person: Person, *, version: int, owner: str) -> bool:
+        """Mark the chain as void; False if somebody has stored another pair or leased it since."""
+        mine = Chain.lease_owner == owner
+        return self._change(
+            session, person, version, mine, state=ChainState.RECONNECT, lease_owner=None, lease_until=None
+        )
+
+    def _change(
+        self,
+        session: Session,
+        person: Person,
+        of_version: int,
+        *conditions: ColumnElement[bool],
+        **values: Any,
+    ) -> bool:
+        result = session.execute(
+            update(Chain)
+            .where(Chain.person_id == person.id, Chain.version == of_version, *conditions)
+            .values(**values)
+            .execution_options(synchronize_session=False)
+        )
+        return isinstance(result, CursorResult) and result.rowcount == 1
+
+    def _pair(
+        self,
+        portal: Portal,
+        person: Person,
+        access: SecretStr,
+        refresh: SecretStr | None,
+        expires_in: int,
+        now: datetime,
+    ) -> dict[str, Any]:
+        """Return the columns of a fresh pair; nobody is renewing it, and it is live."""
+        seal, member_id, user_id = self._vault.seal, portal.member_id, person.user_id
+        return {
+            "access_token": seal(access, owner=chain_owner(member_id, user_id, "access")),
+            "refresh_token": seal(refresh, owner=chain_owner(member_id, user_id, "refresh"))
+            if refresh
+            else None,
+            "expires_at": now + timedelta(seconds=expires_in),
+            "renewed_at": now,
+            "state": ChainState.LIVE,
+            "lease_owner": None,
+            "lease_until": None,
+            "renewal_failed_at": None,
+        }
+
+    def _unsealed(self, chain: Chain, portal: Portal, person: Person) -> Tokens | None:
+        try:
+            access = self._vault.unseal(
+                chain.access_token, owner=chain_owner(portal.member_id, person.user_id, "access")
+            )
+            refresh = chain.refresh_token and self._vault.unseal(
+                chain.refresh_token, owner=chain_owner(portal.member_id, person.user_id, "refresh")
+            )
+        except Unsealable:
+            return None
+        return Tokens(access, refresh or None, chain.version)

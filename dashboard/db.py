@@ -1,0 +1,123 @@
+"""Engine and sessions for SQLite and Postgres; what differs between the two lives here."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, DateTime, Dialect, Engine, MetaData, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.orm import DeclarativeBase, Session
+from sqlalchemy.types import TypeDecorator
+
+BUSY_SECONDS = 10.0
+STATEMENT_MILLISECONDS = 15_000
+
+# Every constraint has a name by rule, so that a migration can take it away again.
+NAMES = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(naming_convention=NAMES)
+
+
+class Moment(TypeDecorator[datetime]):
+    """An aware UTC moment; SQLite keeps no zone, so it is put back when read."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is not None and value.tzinfo is None:
+            raise ValueError("a moment needs its zone")
+        return value.astimezone(UTC) if value is not None else None
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Database:
+    """Short transactions, to read or to write; never held while a request to Bitrix24 is under way."""
+
+    def __init__(self, url: str, *, connections: int = 8) -> None:
+        self.engine = _engine(url, connections)
+        self._writing = self.engine.execution_options(sqlite_begin="IMMEDIATE")
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """Yield a session; what it changed is rolled back."""
+        with Session(self.engine, expire_on_commit=False) as session:
+            yield session
+
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        """Yield a session that commits at the end, or rolls back when an error passes through.
+
+        On SQLite the write lock is taken at the start: a reader that becomes a writer half way could only
+        fail. Two writers go one after another; the later one waits up to BUSY_SECONDS.
+        """
+        with Session(self._writing, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    def drop_traces(self) -> None:
+        """Move what was deleted out of SQLite's write-ahead log too; Postgres keeps no such file for us.
+
+        While somebody reads, part of the log stays until the next checkpoint.
+        """
+        if self.engine.dialect.name == "sqlite":
+            # Straight on the driver: a checkpoint cannot run inside the transaction a session begins.
+            connection = self.engine.raw_connection()
+            try:
+                connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            finally:
+                connection.close()
+
+
+def _engine(url: str, connections: int) -> Engine:
+    if make_url(url).get_backend_name() == "sqlite":
+        return _sqlite(url)
+    return create_engine(
+        url,
+        pool_size=connections,
+        max_overflow=connections,
+        pool_pre_ping=True,
+        hide_parameters=True,  # an error text with what was bound ends in a log
+        connect_args={"connect_timeout": 5, "options": f"-c statement_timeout={STATEMENT_MILLISECONDS}"},
+    )
+
+
+def _sqlite(url: str) -> Engine:
+    if (path := make_url(url).database) and path != ":memory:":
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(url, hide_parameters=True, connect_args={"timeout": BUSY_SECONDS})
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, record: Any) -> None:
+    connection.isolation_level = None  # the driver's own BEGIN comes too late; ours is below
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    # FULL: a token pair that is used must survive a power cut, its predecessor is void already.
+    cursor.execute("PRAGMA synchronous = FULL")
+    # What is deleted is overwritten: an uninstalled portal leaves no personal data in the file.
+    cursor.execute("PRAGMA secure_delete = ON")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    connection.exec_driver_sql(f"BEGIN {connection.get_execution_options().get('sqlite_begin', 'DEFERRED')}")

@@ -1,0 +1,61 @@
+"""Text to ciphertext and back: every secret is sealed for its owner, and opens for no other."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from pydantic import SecretStr
+
+
+class Unsealable(Exception):
+    """The ciphertext is not ours, its key is gone, or it was sealed for another owner."""
+
+
+class Vault:
+    """Fernet keys; the first seals, all unseal.
+
+    The owner stands inside the plaintext, so a row that was moved to another person or portal by hand,
+    by a faulty migration or by an attacker with write access to the database is refused.
+    """
+
+    def __init__(self, keys: Sequence[SecretStr]) -> None:
+        self._fernet = MultiFernet([Fernet(key.get_secret_value()) for key in keys])
+
+    def seal(self, secret: SecretStr, *, owner: str) -> str:
+        plaintext = json.dumps([owner, secret.get_secret_value()])
+        return self._fernet.encrypt(plaintext.encode()).decode()
+
+    def unseal(self, ciphertext: str, *, owner: str) -> SecretStr:
+        """Return the secret.
+
+        :raise Unsealable: see there.
+        """
+        try:
+            sealed_for, secret = json.loads(self._fernet.decrypt(ciphertext.encode()))
+        except (InvalidToken, ValueError):
+            raise Unsealable("the key is missing, or this is no ciphertext") from None
+        if sealed_for != owner:
+            raise Unsealable("sealed for another owner")
+        return SecretStr(secret)
+
+    def rotated(self, ciphertext: str) -> str:
+        """Return the same secret sealed with the first key.
+
+        :raise Unsealable: no key opens it.
+        """
+        try:
+            return self._fernet.rotate(ciphertext.encode()).decode()
+        except InvalidToken:
+            raise Unsealable("the key is missing, or this is no ciphertext") from None
+
+
+def portal_owner(member_id: str) -> str:
+    """Name the owner of a portal's own secrets."""
+    return f"portal {member_id}"
+
+
+def chain_owner(member_id: str, user_id: int, part: str) -> str:
+    """Name the owner of one token of a person's chain; ``part`` is ``access`` or ``refresh``."""
+    return f"chain {member_id} {user_id} {part}"
