@@ -1,0 +1,66 @@
+"""What the application binds in a portal: lifecycle events, and its view in the portal's calendar."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from dashboard.bitrix24.client import Batch, Client, Command
+from dashboard.bitrix24.errors import Bitrix24Error, CallRejected
+from dashboard.shapes import Json
+
+EVENTS = ("ONAPPINSTALL", "ONAPPUPDATE", "ONAPPUNINSTALL", "ONAPPPAYMENT")
+PLACEMENT = "CALENDAR_GRIDVIEW"
+
+# Read in the same batch as who is asking, so that only what is missing is bound.
+PRESENT = {"events": Command("event.get"), "placements": Command("placement.get")}
+
+
+def bind_missing(
+    client: Client, present: Batch, *, public_url: str, titles: Mapping[str, str], token: str
+) -> dict[str, str]:
+    """Bind what ``present`` lacks, in one batch; return the codes of what could not be bound, by name.
+
+    A thing bound meanwhile by somebody else's installation at the same moment counts as bound.
+
+    :raise Bitrix24Error: the batch as a whole was refused.
+    """
+    missing = _missing_events(present, f"{public_url}/events")
+    missing |= _missing_placement(present, f"{public_url}/", titles)
+    if not missing:
+        return {}
+    answered = client.batch(missing, token=token)
+    return {name: error.code for name, error in answered.errors.items() if not _bound_already(error)}
+
+
+def _missing_events(present: Batch, handler: str) -> dict[str, Command]:
+    bound = {(_text(row, "event").upper(), _text(row, "handler")) for row in _rows(present, "events")}
+    return {
+        event: Command("event.bind", {"event": event, "handler": handler})
+        for event in EVENTS
+        if (event, handler) not in bound
+    }
+
+
+def _missing_placement(present: Batch, handler: str, titles: Mapping[str, str]) -> dict[str, Command]:
+    bound = {(_text(row, "placement").upper(), _text(row, "handler")) for row in _rows(present, "placements")}
+    if (PLACEMENT, handler) in bound:
+        return {}
+    parameters = {"PLACEMENT": PLACEMENT, "HANDLER": handler, "TITLE": titles["en"]}
+    parameters |= {f"LANG_ALL[{language}][TITLE]": title for language, title in titles.items()}
+    return {PLACEMENT: Command("placement.bind", parameters)}
+
+
+def _rows(present: Batch, key: str) -> list[Mapping[str, Json]]:
+    """Return the bound things; a list that could not be read is an empty one: binding twice does no harm."""
+    rows = present.results.get(key)
+    return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+
+
+def _text(row: Mapping[str, Json], key: str) -> str:
+    value = row.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def _bound_already(error: Bitrix24Error) -> bool:
+    """`ERROR_CORE` is what a portal answers to a handler that is bound (`Handler already binded`)."""
+    return isinstance(error, CallRejected) and error.code.upper() == "ERROR_CORE"

@@ -1,0 +1,196 @@
+"""The two doors of the frame: the installer page and the application's page, proven and stored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeGuard
+
+import structlog
+
+from dashboard import bindings, readings
+from dashboard.bitrix24.answers import AppInfo, Proof, read_as, read_profile
+from dashboard.bitrix24.client import Batch
+from dashboard.bitrix24.errors import Bitrix24Error, NotAnswered, PortalMoved, TokenRejected
+from dashboard.bitrix24.inbound import Opening
+from dashboard.bitrix24.oauth import AuthorizationServers
+from dashboard.calls import CallLog
+from dashboard.db import Database
+from dashboard.models import Person, Portal, PortalState
+from dashboard.people import People
+from dashboard.portals import Portals, ProofRefused, Standing
+from dashboard.settings import Reading
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A proven opening, stored: who it is, where, and what their calendar says."""
+
+    portal: Portal
+    person: Person
+    reading: Reading
+
+
+@dataclass(frozen=True)
+class _Answered:
+    """What a portal answered at a proven address, and the authorization server that stands for it."""
+
+    origin: str
+    server: str
+    batch: Batch
+
+
+@dataclass(frozen=True)
+class Installed:
+    """A proven installation, stored; ``unbound`` names what the portal refused to bind, with its code."""
+
+    portal: Portal
+    unbound: Mapping[str, str]
+
+
+class Openings:
+    """Both doors take the same form and trust nothing in it before its token is proven."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        portals: Portals,
+        people: People,
+        servers: AuthorizationServers,
+        calls: CallLog,
+        public_url: str,
+        titles: Mapping[str, str],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._database = database
+        self._portals = portals
+        self._people = people
+        self._servers = servers
+        self._calls = calls
+        self._public_url = public_url
+        self._titles = titles
+        self._now = now
+
+    def install(self, opening: Opening) -> Installed:
+        """Prove and store an installation by an administrator, and bind what is missing in the portal.
+
+        :raise ProofRefused: the token proves something else, or not an administrator.
+        :raise Bitrix24Error: Bitrix24 refused or did not answer.
+        """
+        before = self._portals.known(opening.member_id)
+        proof, server = self._prove(opening, before)
+        client, token = self._portals.client(proof.origin), opening.access_token.get_secret_value()
+        present = readings.ask(client, token, also=bindings.PRESENT)
+        if not read_profile(present["profile"]).ADMIN:
+            raise ProofRefused("not_an_administrator")
+        opened = self._store(opening, _Answered(proof.origin, server, present), before)
+        unbound = bindings.bind_missing(
+            client, present, public_url=self._public_url, titles=self._titles, token=token
+        )
+        if unbound:
+            log.warning("not_bound", portal=opened.portal.id, codes=unbound)
+        log.info("portal_installed", portal=opened.portal.id, generation=opened.portal.generation)
+        return Installed(opened.portal, unbound)
+
+    def open(self, opening: Opening) -> Opened:
+        """Prove who opens the application and read their calendar: one request where the portal is known.
+
+        :raise ProofRefused: the token proves something else than what was posted.
+        :raise Bitrix24Error: Bitrix24 refused or did not answer.
+        """
+        before = self._portals.known(opening.member_id)
+        if _is_settled(before):
+            answered = self._ask_known(opening, before)
+        else:
+            answered = self._ask_proven(opening, before)
+        return self._store(opening, answered, before)
+
+    def _ask_known(self, opening: Opening, portal: Portal) -> _Answered:
+        """Return what the stored address answered, or another one that was proven.
+
+        The portal's own word is enough at its stored address: a token it accepts, of the application
+        it calls by the code it gave at the installation, is its own person's.
+        """
+        refusal: Bitrix24Error | None = None
+        try:
+            batch = self._ask(portal.origin, opening)
+            if portal.app_code == read_as(AppInfo, batch["app"]).CODE:
+                return _Answered(portal.origin, portal.authorization_server, batch)
+        except Bitrix24Error as error:
+            if not _may_have_moved(error, opening, portal):
+                raise
+            refusal = error
+        return self._ask_proven(opening, portal, refusal=refusal)
+
+    def _ask_proven(
+        self, opening: Opening, before: Portal | None, *, refusal: Bitrix24Error | None = None
+    ) -> _Answered:
+        """Ask the authorization server where the token belongs, then that address.
+
+        The stored address that has just refused is not asked again.
+        """
+        proof, server = self._prove(opening, before)
+        if refusal is not None and before is not None and proof.origin == before.origin:
+            raise refusal
+        return _Answered(proof.origin, server, self._ask(proof.origin, opening))
+
+    def _prove(self, opening: Opening, before: Portal | None) -> tuple[Proof, str]:
+        """Return the proof and the authorization server that gave it."""
+        server = self._servers.choose(
+            opening.server_endpoint or (before.authorization_server if before else None)
+        )
+        return self._portals.prove(opening.member_id, opening.access_token, server=server), server
+
+    def _ask(self, origin: str, opening: Opening) -> Batch:
+        return readings.ask(self._portals.client(origin), opening.access_token.get_secret_value())
+
+    def _store(self, opening: Opening, answered: _Answered, before: Portal | None) -> Opened:
+        """Store everything an opening told in one short transaction.
+
+        The ``application_token`` is stored only from an administrator's opening: it opens the door to
+        uninstalling, and the form it came in is the visitor's own.
+        """
+        profile = read_profile(answered.batch["profile"])
+        standing = Standing(
+            opening.member_id,
+            origin=answered.origin,
+            authorization_server=answered.server,
+            app=read_as(AppInfo, answered.batch["app"]),
+        )
+        with self._database.writing() as session:
+            portal = self._portals.settle(
+                session,
+                standing,
+                before=before,
+                application_token=opening.application_token if profile.ADMIN else None,
+            )
+            person = self._people.admit(
+                session,
+                portal,
+                profile,
+                language=opening.language,
+                access=opening.access_token,
+                refresh=opening.refresh_token,
+                expires_in=opening.expires_in,
+            )
+            self._calls.write(session, portal_id=portal.id)
+            reading = readings.reading_of(answered.batch, taken_at=self._now())
+            return Opened(portal, person, readings.keep(session, person, reading))
+
+
+def _is_settled(portal: Portal | None) -> TypeGuard[Portal]:
+    """Tell whether the portal's own word at its stored address proves an opening."""
+    return portal is not None and portal.state != PortalState.UNINSTALLED and bool(portal.app_code)
+
+
+def _may_have_moved(error: Bitrix24Error, opening: Opening, portal: Portal) -> bool:
+    """Tell whether another address could explain the refusal: a redirect, silence, a stranger."""
+    if isinstance(error, PortalMoved):
+        return True
+    if isinstance(error, TokenRejected):
+        return error.code.lower() != "expired_token"
+    return isinstance(error, NotAnswered) and not portal.origin.endswith(f"//{opening.domain}")

@@ -1,0 +1,224 @@
+"""A person's life: let in, remembered, and the one way to call Bitrix24 with their live token."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import TypeVar
+from uuid import uuid4
+
+import structlog
+from pydantic import SecretStr
+from sqlalchemy import select
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from dashboard.bitrix24.answers import Profile, TokenPair
+from dashboard.bitrix24.client import Client
+from dashboard.bitrix24.errors import (
+    ApplicationGone,
+    Bitrix24Error,
+    GrantRejected,
+    PaymentRequired,
+    PortalMoved,
+    TokenRejected,
+    Unreachable,
+)
+from dashboard.bitrix24.oauth import AuthorizationServers
+from dashboard.chains import Chains, Tokens
+from dashboard.db import Database
+from dashboard.models import Person, Portal, PortalState
+from dashboard.portals import Portals
+
+log = structlog.get_logger()
+T = TypeVar("T")
+
+LEASE = timedelta(seconds=30)  # longer than a refresh can take, so that only a killed process loses it
+WAIT_SECONDS = 12.0
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.02, 0.25
+STORE_AGAIN_AFTER = (0.2, 1.0, 3.0)
+
+Use = Callable[[Client, str], T]
+
+
+class People:
+    """The people of all portals. Its transactions are short and its own: none is open during a request."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        chains: Chains,
+        portals: Portals,
+        servers: AuthorizationServers,
+        now: Callable[[], datetime],
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._database = database
+        self._chains = chains
+        self._portals = portals
+        self._servers = servers
+        self._now = now
+        self._sleep = sleep
+
+    def admit(
+        self,
+        session: Session,
+        portal: Portal,
+        profile: Profile,
+        *,
+        language: str,
+        access: SecretStr,
+        refresh: SecretStr | None,
+        expires_in: int,
+    ) -> Person:
+        """Store who opened the application and their pair; the portal's row is locked by the caller.
+
+        That lock makes two openings of one person go one after another; the later pair stays.
+        """
+        found = select(Person).where(Person.portal_id == portal.id, Person.user_id == profile.ID)
+        person = session.scalar(found)
+        if person is None:
+            person = Person(portal_id=portal.id, user_id=profile.ID)
+            session.add(person)
+        person.name = profile.full_name
+        person.is_admin = profile.ADMIN
+        person.time_zone = profile.TIME_ZONE
+        person.language = language[:8]
+        person.opened_at = self._now()
+        session.flush()
+        self._chains.put(
+            session, portal, person, access=access, refresh=refresh, expires_in=expires_in, now=self._now()
+        )
+        return person
+
+    def with_live_token(self, portal: Portal, person: Person, use: Use[T]) -> T:
+        """Return ``use(client, token)`` with the person's stored token, renewed once if it is refused.
+
+        ``use`` may run twice; it must only read.
+
+        :raise GrantRejected: the chain is void; the person's next open heals it.
+        :raise PaymentRequired: the portal is suspended from now on.
+        :raise ApplicationGone: the authorization server says it is not installed; its people are deleted.
+        :raise Bitrix24Error: any other leaf; nothing was changed.
+        """
+        tokens = self._stored(portal, person)
+        try:
+            try:
+                result = self._use(portal, tokens, use)
+            except TokenRejected:
+                tokens = self._renewed(portal, person, tokens)
+                result = self._use(portal, tokens, use)
+        except PaymentRequired:
+            self._portals.mark(portal, PortalState.SUSPENDED)
+            raise
+        except ApplicationGone:
+            self._portals.uninstall(portal)
+            raise
+        self._portals.mark(portal, PortalState.ACTIVE)
+        return result
+
+    def _use(self, portal: Portal, tokens: Tokens, use: Use[T]) -> T:
+        token = tokens.access.get_secret_value()
+        try:
+            return use(self._portals.client(portal.origin), token)
+        except PortalMoved:
+            moved = self._portals.relocate(portal, tokens.access)
+            return use(self._portals.client(moved.origin), token)
+
+    def _stored(self, portal: Portal, person: Person) -> Tokens:
+        with self._database.reading() as session:
+            tokens = self._chains.standing(session, portal, person).tokens
+        if tokens is None:
+            raise GrantRejected("reconnect")
+        return tokens
+
+    def _renewed(self, portal: Portal, person: Person, refused: Tokens) -> Tokens:
+        """Return a newer pair than the refused one: another process's, or one renewed here under the lease.
+
+        Losers wait with jitter and take what the winner stored; when the winner learned nothing, or
+        the wait is over, they give up as it did.
+        """
+        owner, began, waited = uuid4().hex, self._now(), 0.0
+        while waited < WAIT_SECONDS:
+            with self._database.reading() as session:
+                standing = self._chains.standing(session, portal, person)
+            if standing.tokens is None:
+                raise GrantRejected("reconnect")
+            if standing.tokens.version != refused.version:
+                return standing.tokens
+            if standing.renewal_failed_at is not None and standing.renewal_failed_at >= began:
+                raise Unreachable("renewal_failed")
+            if standing.leased_until is None or standing.leased_until < self._now():
+                with self._database.writing() as session:
+                    won = self._chains.take_lease(
+                        session, person, version=refused.version, owner=owner, now=self._now(), lasts=LEASE
+                    )
+                if won:
+                    return self._renew(portal, person, standing.tokens, owner=owner)
+            pause = random.uniform(SHORTEST_PAUSE, LONGEST_PAUSE)  # noqa: S311  # jitter, not a secret
+            self._sleep(pause)
+            waited += pause
+        raise Unreachable("renewal_busy")
+
+    def _renew(self, portal: Portal, person: Person, tokens: Tokens, *, owner: str) -> Tokens:
+        """Renew under the lease and return what is stored then; the pair is stored before it is used."""
+        try:
+            pair = self._refresh(portal, person, tokens)
+        except GrantRejected:
+            with self._database.writing() as session:
+                void = self._chains.reconnect(session, person, version=tokens.version, owner=owner)
+            log.info("chain_refused", portal=portal.id, person=person.id, void=void)
+            # Somebody stored another pair meanwhile (the person opened the application): theirs is good.
+            return self._after(portal, person, tokens)
+        except Bitrix24Error as error:
+            with self._database.writing() as session:
+                self._chains.release(session, person, owner=owner, failed_at=self._now())
+            log.warning("renewal_failed", portal=portal.id, person=person.id, code=error.code)
+            raise
+        self._store(portal, person, tokens, pair)
+        log.info("chain_renewed", portal=portal.id, person=person.id)
+        if pair.origin:
+            self._portals.moved(portal, pair.origin)
+        return self._after(portal, person, tokens)
+
+    def _refresh(self, portal: Portal, person: Person, tokens: Tokens) -> TokenPair:
+        if tokens.refresh is None:
+            raise GrantRejected("reconnect")
+        pair = self._servers.refresh(portal.authorization_server, tokens.refresh)
+        foreign_portal = pair.member_id not in ("", portal.member_id)
+        if foreign_portal or pair.user_id not in (None, person.user_id):
+            # A technical user took the chain over when its person was dismissed, or worse: not theirs.
+            raise GrantRejected("foreign_token")
+        return pair
+
+    def _store(self, portal: Portal, person: Person, tokens: Tokens, pair: TokenPair) -> None:
+        """Store the renewed pair, trying again while the database is away: nobody else holds a valid one."""
+        for pause in (*STORE_AGAIN_AFTER, None):
+            try:
+                with self._database.writing() as session:
+                    self._chains.replace(
+                        session,
+                        portal,
+                        person,
+                        version=tokens.version,
+                        access=pair.access_token,
+                        refresh=pair.refresh_token or tokens.refresh,
+                        expires_in=pair.expires_in,
+                        now=self._now(),
+                    )
+            except DBAPIError:
+                if pause is None:
+                    raise
+                self._sleep(pause)
+            else:
+                return
+
+    def _after(self, portal: Portal, person: Person, before: Tokens) -> Tokens:
+        """Return the pair that stands in the store now, if it is another one than before."""
+        tokens = self._stored(portal, person)
+        if tokens.version == before.version:
+            raise GrantRejected("reconnect")
+        return tokens

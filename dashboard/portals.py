@@ -1,0 +1,258 @@
+"""An installation's life: proven, kept, moved, suspended, uninstalled."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+from pydantic import SecretStr
+from sqlalchemy import delete, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from dashboard.bitrix24.answers import AppInfo, Proof, read_as, read_profile
+from dashboard.bitrix24.client import Client, Command
+from dashboard.bitrix24.exchange import Exchange
+from dashboard.bitrix24.inbound import Event
+from dashboard.bitrix24.oauth import AuthorizationServers
+from dashboard.db import Database
+from dashboard.models import ApiCall, Person, Portal, PortalState
+from dashboard.vault import Unsealable, Vault, portal_owner
+
+log = structlog.get_logger()
+
+
+class ProofRefused(Exception):
+    """What was posted is not what the token proves; ``code`` is one of ours."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class EventRefused(Exception):
+    """An event whose ``application_token`` is not this portal's, or of a portal we do not know."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What a proof says of a portal, to be stored."""
+
+    member_id: str
+    origin: str
+    authorization_server: str
+    app: AppInfo
+
+
+class Portals:
+    """The portals and what happens to each as a whole."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        vault: Vault,
+        exchange: Exchange,
+        servers: AuthorizationServers,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._database = database
+        self._vault = vault
+        self._exchange = exchange
+        self._servers = servers
+        self._now = now
+
+    def known(self, member_id: str) -> Portal | None:
+        """Return the portal in whatever state it is, a tombstone too."""
+        with self._database.reading() as session:
+            return session.scalar(select(Portal).where(Portal.member_id == member_id))
+
+    def prove(self, member_id: str, access_token: SecretStr, *, server: str) -> Proof:
+        """Return what an allowed authorization server says of a posted token.
+
+        :raise ProofRefused: the token is another application's, or another portal's.
+        :raise Bitrix24Error: the server refused the token or did not answer.
+        """
+        proof = self._servers.app_info(server, access_token)
+        if proof.client_id != self._servers.client_id:
+            raise ProofRefused("foreign_application")
+        if proof.member_id != member_id:
+            raise ProofRefused("foreign_portal")
+        return proof
+
+    def client(self, origin: str) -> Client:
+        """Return the REST server of a portal at a proven address."""
+        return Client(self._exchange, origin)
+
+    def settle(
+        self,
+        session: Session,
+        standing: Standing,
+        *,
+        before: Portal | None,
+        application_token: SecretStr | None,
+    ) -> Portal:
+        """Store what was proven and return the portal, locked until the transaction ends.
+
+        ``before`` is the portal as it was when the proof began. Two at once make one portal: the later one
+        finds the earlier one's row. A tombstone comes back as a new generation.
+
+        :raise ProofRefused: the portal was uninstalled while the proof was under way; nothing is stored.
+        """
+        portal = self._locked(session, standing)
+        if portal.state == PortalState.UNINSTALLED:
+            if before is None or before.generation != portal.generation or before.state != portal.state:
+                raise ProofRefused("uninstalled_meanwhile")
+            portal.generation += 1
+            portal.installed_at, portal.uninstalled_at = self._now(), None
+            portal.application_token = None
+        portal.origin = standing.origin
+        portal.authorization_server = standing.authorization_server
+        portal.app_code = standing.app.CODE or None
+        portal.app_status = standing.app.STATUS[:1]
+        portal.state = PortalState.ACTIVE
+        if application_token is not None and not self._is_token(portal, application_token):
+            portal.application_token = self._vault.seal(
+                application_token, owner=portal_owner(portal.member_id)
+            )
+        return portal
+
+    def relocate(self, portal: Portal, access_token: SecretStr) -> Portal:
+        """Ask the authorization server where the portal is now, store it, and return the portal.
+
+        :raise ProofRefused: the token is not this portal's, so nobody may say where it went.
+        """
+        proof = self.prove(portal.member_id, access_token, server=portal.authorization_server)
+        return self.moved(portal, proof.origin)
+
+    def moved(self, portal: Portal, origin: str) -> Portal:
+        """Store a proven address and return the portal; unchanged where it is the stored one."""
+        if origin == portal.origin:
+            return portal
+        log.info("portal_moved", portal=portal.id)
+        self._change(portal, origin=origin)
+        portal.origin = origin
+        return portal
+
+    def mark(self, portal: Portal, state: PortalState) -> None:
+        """Store that the portal is suspended, or active again. A tombstone stays one."""
+        if portal.state != state:
+            log.info("portal_state", portal=portal.id, state=str(state))
+            self._change(portal, state=state)
+            portal.state = state
+
+    def uninstall(self, portal: Portal) -> None:
+        """Delete everything about the portal's people at once; a tombstone remains.
+
+        A second event, or one that lost the race against another, finds nothing left to delete. One that
+        lost against a reinstallation finds another generation and leaves it alone.
+        """
+        with self._database.writing() as session:
+            same = (Portal.id == portal.id, Portal.generation == portal.generation)
+            if session.scalar(select(Portal.id).where(*same).with_for_update()) is None:
+                return
+            session.execute(delete(Person).where(Person.portal_id == portal.id))
+            session.execute(delete(ApiCall).where(ApiCall.portal_id == portal.id))
+            session.execute(
+                update(Portal)
+                .where(*same, Portal.state != PortalState.UNINSTALLED)
+                .values(state=PortalState.UNINSTALLED, uninstalled_at=self._now(), app_code=None)
+            )
+        self._database.drop_traces()
+        log.info("portal_uninstalled", portal=portal.id)
+
+    def handle(self, event: Event) -> None:
+        """Act on an event; doing it twice or late changes nothing more.
+
+        :raise EventRefused: it is not proven.
+        :raise Bitrix24Error: a new ``application_token`` could not be proven now.
+        """
+        portal = self.known(event.member_id)
+        known_token = bool(
+            portal and event.application_token and self._is_token(portal, event.application_token)
+        )
+        if event.name == "ONAPPPAYMENT" and portal and not event.application_token:
+            # Bitrix24 sends it without a token: a hint anyone could give. The next call to the portal
+            # tells whether it is paid, and opens or suspends it then.
+            return
+        if event.name in ("ONAPPINSTALL", "ONAPPUPDATE") and not known_token:
+            self._learn_token(event, portal)
+        elif not portal or not known_token:
+            raise EventRefused
+        elif event.name == "ONAPPUNINSTALL" and not _is_late(event, portal):
+            self.uninstall(portal)
+
+    def _learn_token(self, event: Event, portal: Portal | None) -> None:
+        """Store the ``application_token`` of an event whose access token proves an administrator.
+
+        Nobody else may set it: whoever knows it can uninstall the portal.
+        """
+        if event.application_token is None or event.access_token is None:
+            raise EventRefused
+        server = self._servers.choose(
+            event.server_endpoint or (portal.authorization_server if portal else None)
+        )
+        try:
+            proof = self.prove(event.member_id, event.access_token, server=server)
+            asked = {"app": Command("app.info"), "profile": Command("profile")}
+            batch = self.client(proof.origin).batch(asked, token=event.access_token.get_secret_value())
+        except ProofRefused:
+            raise EventRefused from None
+        if not read_profile(batch["profile"]).ADMIN:
+            raise EventRefused
+        standing = Standing(
+            member_id=event.member_id,
+            origin=proof.origin,
+            authorization_server=server,
+            app=read_as(AppInfo, batch["app"]),
+        )
+        with self._database.writing() as session:
+            self.settle(session, standing, before=portal, application_token=event.application_token)
+
+    def _locked(self, session: Session, standing: Standing) -> Portal:
+        insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
+        new = {
+            "member_id": standing.member_id,
+            "origin": standing.origin,
+            "authorization_server": standing.authorization_server,
+            "app_status": "",
+            "state": PortalState.ACTIVE,
+            "generation": 1,
+            "installed_at": self._now(),
+        }
+        found = select(Portal).where(Portal.member_id == standing.member_id).with_for_update()
+        portal = session.scalar(found)
+        if portal is None:
+            session.execute(insert(Portal).values(new).on_conflict_do_nothing(index_elements=["member_id"]))
+            portal = session.scalars(found).one()
+        return portal
+
+    def _change(self, portal: Portal, **values: object) -> None:
+        with self._database.writing() as session:
+            session.execute(
+                update(Portal)
+                .where(
+                    Portal.id == portal.id,
+                    Portal.generation == portal.generation,
+                    Portal.state != PortalState.UNINSTALLED,
+                )
+                .values(**values)
+            )
+
+    def _is_token(self, portal: Portal, posted: SecretStr) -> bool:
+        if portal.application_token is None:
+            return False
+        try:
+            stored = self._vault.unseal(portal.application_token, owner=portal_owner(portal.member_id))
+        except Unsealable:
+            log.error("application_token_unsealable", portal=portal.id)
+            return False
+        return hmac.compare_digest(stored.get_secret_value().encode(), posted.get_secret_value().encode())
+
+
+def _is_late(event: Event, portal: Portal) -> bool:
+    """Tell whether the event speaks of an installation before the present one (``ts``, Unix seconds)."""
+    return event.sent_at is not None and event.sent_at < int(portal.installed_at.timestamp())

@@ -1,0 +1,122 @@
+"""What one batch tells about a person's calendar: asked, kept as a snapshot, and read back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from dashboard.bitrix24.answers import read_profile
+from dashboard.bitrix24.client import Batch, Client, Command
+from dashboard.bitrix24.errors import TokenRejected, Unreadable
+from dashboard.db import Database
+from dashboard.models import Person, Portal, Snapshot
+from dashboard.people import People
+from dashboard.settings import ACCOUNT_METHOD, METHOD, SECTIONS_METHOD, Reading
+from dashboard.shapes import Json
+
+# One request: which application the token is of, whose it is, and everything their page shows.
+ASKED = {
+    "app": Command("app.info"),
+    "profile": Command("profile"),
+    "settings": Command(METHOD),
+    "account": Command(ACCOUNT_METHOD),
+    "sections": Command(SECTIONS_METHOD, {"type": "user"}),
+}
+
+NOTHING: Mapping[str, Command] = {}
+
+
+def ask(client: Client, token: str, *, also: Mapping[str, Command] = NOTHING) -> Batch:
+    """Return the answers, and those to what else is asked; a command that failed is an error in its place.
+
+    :raise Bitrix24Error: the batch as a whole failed, or a command says that the token is refused.
+    """
+    batch = client.batch({**ASKED, **also}, token=token)
+    for error in batch.errors.values():
+        if isinstance(error, TokenRejected):
+            raise error
+    return batch
+
+
+def reading_of(batch: Batch, *, taken_at: datetime) -> Reading:
+    """Return what the batch told about the calendar."""
+    errors = {ASKED[key].method: error.code for key, error in batch.errors.items() if key in ASKED}
+    return Reading(
+        settings=batch.results.get("settings"),
+        account=batch.results.get("account"),
+        sections=_sections(batch.results.get("sections")),
+        errors=errors,
+        taken_at=taken_at,
+    )
+
+
+def keep(session: Session, person: Person, reading: Reading) -> Reading:
+    """Store the reading as the person's snapshot and return what the snapshot now says.
+
+    A part that could not be read this time keeps its last good value; the errors say which.
+    """
+    snapshot = session.get(Snapshot, person.id, with_for_update=True)
+    if snapshot is None:
+        snapshot = Snapshot(person_id=person.id, settings=None, account=None, sections=None)
+        session.add(snapshot)
+    if METHOD not in reading.errors:
+        snapshot.settings, snapshot.settings_taken_at = reading.settings, reading.taken_at
+    if ACCOUNT_METHOD not in reading.errors:
+        snapshot.account = reading.account
+    if SECTIONS_METHOD not in reading.errors:
+        snapshot.sections = reading.sections
+    snapshot.errors = dict(reading.errors)
+    snapshot.taken_at = reading.taken_at
+    return _reading(snapshot)
+
+
+class Readings:
+    """People's snapshots."""
+
+    def __init__(self, *, database: Database, people: People, now: Callable[[], datetime]) -> None:
+        self._database = database
+        self._people = people
+        self._now = now
+
+    def last(self, person: Person) -> Reading | None:
+        """Return the last snapshot, None where there is none."""
+        with self._database.reading() as session:
+            snapshot = session.get(Snapshot, person.id)
+            return _reading(snapshot) if snapshot else None
+
+    def again(self, portal: Portal, person: Person) -> Reading:
+        """Read the person's calendar from Bitrix24 now, store and return it.
+
+        :raise Bitrix24Error: it could not be read; the last snapshot stands.
+        """
+        batch = self._people.with_live_token(portal, person, ask)
+        if person.user_id != read_profile(batch["profile"]).ID:
+            raise Unreadable("foreign_profile")
+        reading = reading_of(batch, taken_at=self._now())
+        with self._database.writing() as session:
+            present = session.get(Person, person.id, with_for_update=True)
+            return keep(session, present, reading) if present else reading
+
+
+def _reading(snapshot: Snapshot) -> Reading:
+    return Reading(
+        settings=snapshot.settings,
+        account=snapshot.account,
+        sections=snapshot.sections,
+        errors=snapshot.errors,
+        taken_at=snapshot.taken_at,
+        settings_taken_at=snapshot.settings_taken_at,
+    )
+
+
+def _sections(answer: Json) -> Json:
+    """Keep of each calendar what names and colours it; the rest (sync tokens, rights) is not ours to keep."""
+    if not isinstance(answer, list):
+        return answer
+    return [
+        {key: section[key] for key in ("ID", "NAME", "COLOR") if key in section}
+        for section in answer
+        if isinstance(section, dict)
+    ]

@@ -1,0 +1,119 @@
+"""Default reminders of new events: one entry or many, of five kinds, for timed and all-day events."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar, Literal, TypeAlias
+
+from dashboard.hours import DAY
+from dashboard.shapes import Json, whole
+
+Unit = Literal["min", "hour", "day"]
+
+_NOTHING: tuple[Json, ...] = (None, False, "false", "")
+
+
+@dataclass(frozen=True)
+class Before:
+    """So many minutes, hours or days before; none before is at the start."""
+
+    kind: ClassVar = "before"
+    unit: Unit
+    count: int
+
+
+@dataclass(frozen=True)
+class DayBefore:
+    """At a time of day, so many days before the day of the event; none before is that day."""
+
+    kind: ClassVar = "daybefore"
+    days: int
+    minutes: int
+
+
+@dataclass(frozen=True)
+class OnDate:
+    """At a fixed moment, as text in the portal's own format: it names no zone, so it stays text."""
+
+    kind: ClassVar = "date"
+    text: str
+
+
+@dataclass(frozen=True)
+class OddReminder:
+    """An entry nobody can read, kept as it came."""
+
+    kind: ClassVar = "odd"
+    raw: Json
+
+
+Reminder: TypeAlias = Before | DayBefore | OnDate | OddReminder
+Half: TypeAlias = tuple[Reminder, ...] | None
+
+
+@dataclass(frozen=True)
+class Reminders:
+    """Both kinds of event. None: the portal does not say; empty: reminded of nothing."""
+
+    kind: ClassVar = "reminders"
+    timed: Half = None
+    all_day: Half = None
+    rest: tuple[tuple[str, Json], ...] = ()
+
+
+def read_reminders(value: Json) -> Reminders | None:
+    """Return the reminders, empty ones where the portal says nothing, or None when unreadable."""
+    if value in _NOTHING or value == []:
+        return Reminders()
+    if not isinstance(value, dict):
+        return None
+    return Reminders(
+        timed=_read_half(value.get("withTime")),
+        all_day=_read_half(value.get("fullDay")),
+        rest=tuple((key, raw) for key, raw in value.items() if key not in ("withTime", "fullDay")),
+    )
+
+
+def _read_half(value: Json) -> Half:
+    if value in _NOTHING:
+        return None
+    return tuple(_read_reminder(entry) for entry in _entries(value) if entry not in (None, "", []))
+
+
+def _entries(value: Json) -> Iterable[Json]:
+    """Return a half's entries: a lone object is one; a PHP list with gaps comes as a map of them."""
+    if isinstance(value, list):
+        return value
+    if isinstance(value, dict) and all(isinstance(entry, dict) for entry in value.values()):
+        return value.values()
+    return [value]
+
+
+def _read_reminder(raw: Json) -> Reminder:
+    if not isinstance(raw, dict):
+        return OddReminder(raw)
+    match raw.get("type"):
+        case "min" | "hour" | "day" as unit:
+            reminder = _read_before(unit, raw.get("count"))
+        case "daybefore":
+            reminder = _read_day_before(raw.get("before"), raw.get("time"))
+        case "date":
+            reminder = _read_date(raw.get("value"))
+        case _:
+            reminder = None
+    return reminder or OddReminder(raw)
+
+
+def _read_before(unit: Unit, count: Json) -> Reminder | None:
+    number = whole(count)
+    return Before(unit, number) if number is not None and number >= 0 else None
+
+
+def _read_day_before(before: Json, time: Json) -> Reminder | None:
+    days, minutes = whole(before), whole(time)
+    if days is None or days < 0 or minutes is None or not 0 <= minutes < DAY:
+        return None
+    return DayBefore(days, minutes)
+
+
+def _read_date(value: Json) -> Reminder | None:
+    return OnDate(value) if isinstance(value, str) and value.strip() else None

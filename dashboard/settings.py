@@ -1,0 +1,221 @@
+"""Raw settings JSON to typed values: every key kept, every odd shape met here."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from dashboard import meanings
+from dashboard.hours import Hours, clock_text, read_hours
+from dashboard.meanings import Absent, Meaning, Odd, Reader, Section, Sections
+from dashboard.reminders import Before, DayBefore, Half, OnDate, Reminder, Reminders
+from dashboard.shapes import Json as Json
+from dashboard.zones import Zone, read_zone
+
+METHOD = "calendar.user.settings.get"
+ACCOUNT_METHOD = "calendar.settings.get"
+SECTIONS_METHOD = "calendar.section.get"
+
+# What stands in for a code Bitrix24 left empty, and for an answer that is no map at all.
+EMPTY_CODE = "empty_error_code"
+NOT_A_MAP = "settings_not_a_map"
+
+KNOWN: dict[str, Reader] = {
+    "view": meanings.read_view,
+    "work_time_start": meanings.read_work_time,
+    "work_time_end": meanings.read_work_time,
+    "timezoneName": meanings.read_zone,
+    "timezoneOffsetUTC": meanings.read_zone_offset,
+    "timezoneDefaultName": meanings.read_zone,
+    "defaultReminders": meanings.read_default_reminders,
+    "showTasks": meanings.read_switch,
+    "showCompletedTasks": meanings.read_switch,
+    "showDeclined": meanings.read_switch,
+    "showWeekNumbers": meanings.read_switch,
+    "collapseOffHours": meanings.read_switch,
+    "meetSection": meanings.read_section,
+    "denyBusyInvitation": meanings.read_switch,
+    "sendFromEmail": meanings.read_address,
+    "defaultSections": meanings.read_default_sections,
+    "lastUsedSection": meanings.read_section,
+    "crmSection": meanings.read_section,
+    "syncTasks": meanings.read_switch,
+    "syncPeriodPast": meanings.read_months,
+    "syncPeriodFuture": meanings.read_months,
+    "CalendarSelCont": meanings.read_legacy,
+    "SPCalendarSelCont": meanings.read_legacy,
+}
+
+# What has no card of its own, by what it is about.
+GROUPS = {
+    "grid": ("showTasks", "showCompletedTasks", "showDeclined", "showWeekNumbers", "collapseOffHours"),
+    "invitations": ("meetSection", "denyBusyInvitation", "sendFromEmail"),
+    "calendars": ("defaultSections", "lastUsedSection", "crmSection"),
+    "sync": ("syncTasks", "syncPeriodPast", "syncPeriodFuture"),
+    "legacy": ("timezoneDefaultName", "CalendarSelCont", "SPCalendarSelCont"),
+}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What one batch told about a person: each answer, or None with the code of the error in its place."""
+
+    settings: Json  # calendar.user.settings.get
+    account: Json  # calendar.settings.get
+    sections: Json  # calendar.section.get
+    errors: Mapping[str, str]  # method name → Bitrix24's error code ("" possible) or one of ours
+    taken_at: datetime  # aware UTC
+    # None: the same. Earlier when the settings are the last good ones because this read failed.
+    settings_taken_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One setting: as it came, and what it means. An absent one has no raw value to show."""
+
+    key: str
+    raw: Json
+    meaning: Meaning
+
+    @property
+    def absent(self) -> bool:
+        return isinstance(self.meaning, Absent)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Settings that belong together; the name is one of GROUPS, or "unknown"."""
+
+    name: str
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True)
+class Account:
+    """What the portal decides for everyone: days off as "SA", "SU"; the week's first as "MO"."""
+
+    days_off: tuple[str, ...] = ()
+    week_start: str = ""
+
+
+@dataclass(frozen=True)
+class MySettings:
+    """A person's settings, read. With `error` set and no entries, nothing readable is stored."""
+
+    entries: Mapping[str, Entry]
+    groups: tuple[Group, ...]
+    hours: Hours
+    zone: Zone
+    reminders: Reminders
+    account: Account
+    sections: tuple[Section, ...] | None
+    taken_at: datetime
+    errors: Mapping[str, str]
+    raw: Json
+
+    @property
+    def error(self) -> str | None:
+        """Return why the last read of the settings failed, None when it did not."""
+        if METHOD in self.errors:
+            return self.errors[METHOD] or EMPTY_CODE
+        return None if self.readable else NOT_A_MAP
+
+    @property
+    def readable(self) -> bool:
+        """Tell whether there are settings to show, this read's or the last good ones."""
+        return isinstance(self.raw, dict) or self.raw == []
+
+    @property
+    def view(self) -> str:
+        """Return the view's name as it came, even one nobody knows; empty when not told."""
+        raw = self.entries["view"].raw
+        return raw if isinstance(raw, str) else ""
+
+
+def read(reading: Reading, *, profile_time_zone: str | None) -> MySettings:
+    """Return the settings, typed. Never raises, whatever JSON came."""
+    person = _as_map(reading.settings)
+    account = _as_map(reading.account)
+    sections = meanings.read_sections(reading.sections)
+    entries = _read_entries(person, {section.id: section for section in sections or ()})
+    reminders = entries["defaultReminders"].meaning
+    taken_at = reading.settings_taken_at or reading.taken_at
+    return MySettings(
+        entries=entries,
+        groups=tuple(_groups(entries)),
+        hours=read_hours(person, account),
+        zone=read_zone(person, profile_time_zone, taken_at),
+        reminders=reminders if isinstance(reminders, Reminders) else Reminders(),
+        account=_read_account(account),
+        sections=sections,
+        taken_at=taken_at,
+        errors=reading.errors,
+        raw=reading.settings,
+    )
+
+
+def _as_map(value: Json) -> dict[str, Json]:
+    """Return the map; PHP's empty one is a list, and anything else holds nothing to read."""
+    return value if isinstance(value, dict) else {}
+
+
+def _read_entries(person: dict[str, Json], sections: Sections) -> dict[str, Entry]:
+    known = {key: _read_entry(key, person, sections) for key in KNOWN}
+    unknown = {key: Entry(key, raw, Odd("key")) for key, raw in person.items() if key not in KNOWN}
+    return known | unknown
+
+
+def _read_entry(key: str, person: dict[str, Json], sections: Sections) -> Entry:
+    if key not in person:
+        return Entry(key, None, Absent())
+    raw = person[key]
+    return Entry(key, raw, KNOWN[key](raw, sections) or Odd("value"))
+
+
+def _groups(entries: Mapping[str, Entry]) -> list[Group]:
+    known = [Group(name, tuple(entries[key] for key in keys)) for name, keys in GROUPS.items()]
+    unknown = tuple(entry for key, entry in entries.items() if key not in KNOWN)
+    return known + ([Group("unknown", unknown)] if unknown else [])
+
+
+def _read_account(account: dict[str, Json]) -> Account:
+    days, week_start = account.get("week_holidays"), account.get("week_start")
+    # A filtered PHP array with gaps comes as a map.
+    listed = list(days.values()) if isinstance(days, dict) else days
+    return Account(
+        days_off=tuple(day for day in listed if isinstance(day, str)) if isinstance(listed, list) else (),
+        week_start=week_start if isinstance(week_start, str) else "",
+    )
+
+
+def work_hours_text(my: MySettings) -> str:
+    """Return the hours as "09:00-19:00", empty when unknown."""
+    span = my.hours.span
+    return f"{clock_text(span.start)}-{clock_text(span.end)}" if span else ""
+
+
+def reminders_text(my: MySettings) -> str:
+    """Return the reminders as "timed:50min;day:15min,0d@08:00", empty when unknown.
+
+    text     = half *(";" half)            a half the portal does not tell is left out
+    half     = ("timed" | "day") ":" ("none" | reminder *("," reminder))
+    reminder = count ("min" | "hour" | "day")  before the start
+             | days "d@" HH ":" MM             so many days before, at a time of day
+             | "date" | "odd"                  a fixed moment; an entry nobody can read
+    """
+    halves = (("timed", my.reminders.timed), ("day", my.reminders.all_day))
+    return ";".join(f"{name}:{_half_text(half)}" for name, half in halves if half is not None)
+
+
+def _half_text(half: Half) -> str:
+    return ",".join(_reminder_text(reminder) for reminder in half or ()) or "none"
+
+
+def _reminder_text(reminder: Reminder) -> str:
+    match reminder:
+        case Before():
+            return f"{reminder.count}{reminder.unit}"
+        case DayBefore():
+            return f"{reminder.days}d@{clock_text(reminder.minutes)}"
+        case OnDate():
+            return "date"
+    return "odd"
