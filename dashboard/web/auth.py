@@ -1,0 +1,100 @@
+"""The session token: who is asking, signed, in a header; no cookie, nothing in a URL."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import wraps
+from typing import Concatenate, ParamSpec
+
+from flask import g, jsonify, make_response, request
+from flask.typing import ResponseReturnValue
+from itsdangerous import BadData, SignatureExpired, URLSafeTimedSerializer
+from pydantic import SecretStr
+from sqlalchemy import select
+
+from dashboard.db import Database
+from dashboard.models import Person, Portal, PortalState
+from dashboard.web import language
+
+SECONDS = 30 * 60
+HEADER = "X-Session-Token"
+LONGEST = 512
+
+P = ParamSpec("P")
+
+
+@dataclass(frozen=True)
+class Reader:
+    """The person a valid session token speaks for, and their portal."""
+
+    portal: Portal
+    person: Person
+
+
+class SessionRefused(Exception):
+    """No valid session token; ``code`` is the contract's."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class Sessions:
+    """Issues and checks session tokens. Each names portal, person and generation, and lives 30 minutes."""
+
+    def __init__(self, database: Database, keys: Sequence[SecretStr]) -> None:
+        # The library signs with the last key; ours is the first.
+        newest_last = [key.get_secret_value() for key in reversed(keys)]
+        self._signer = URLSafeTimedSerializer(newest_last, salt="session")
+        self._database = database
+
+    def issue(self, portal: Portal, person: Person) -> str:
+        return self._signer.dumps([portal.id, person.id, portal.generation])
+
+    def required(
+        self, view: Callable[Concatenate[Reader, P], ResponseReturnValue]
+    ) -> Callable[P, ResponseReturnValue]:
+        """Give the view its reader and the answer a fresh token, or answer 401."""
+
+        @wraps(view)
+        def checked(*args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
+            try:
+                reader = self._reader(request.headers.get("Authorization", ""))
+            except SessionRefused as refusal:
+                return jsonify(error=refusal.code), 401
+            g.portal, g.person = reader.portal, reader.person
+            language.use(reader.person.language)
+            response = make_response(view(reader, *args, **kwargs))
+            response.headers[HEADER] = self.issue(reader.portal, reader.person)
+            return response
+
+        return checked
+
+    def _reader(self, authorization: str) -> Reader:
+        scheme, _, token = authorization.partition(" ")
+        if scheme.lower() != "bearer" or not token:
+            raise SessionRefused("session_missing")
+        portal_id, person_id, generation = self._claims(token)
+        found = (
+            select(Portal, Person)
+            .join(Person, Person.portal_id == Portal.id)
+            .where(Portal.id == portal_id, Portal.generation == generation, Person.id == person_id)
+            .where(Portal.state != PortalState.UNINSTALLED)
+        )
+        with self._database.reading() as session:
+            row = session.execute(found).one_or_none()
+        if row is None:
+            raise SessionRefused("session_invalid")
+        return Reader(*row)
+
+    def _claims(self, token: str) -> tuple[int, int, int]:
+        if len(token) > LONGEST:
+            raise SessionRefused("session_invalid")
+        try:
+            portal_id, person_id, generation = self._signer.loads(token, max_age=SECONDS)
+        except SignatureExpired:
+            raise SessionRefused("session_expired") from None
+        except (BadData, ValueError, TypeError):
+            raise SessionRefused("session_invalid") from None
+        return portal_id, person_id, generation

@@ -1,0 +1,69 @@
+"""Errors at the door: each becomes a page, a part of one, or JSON, whichever was asked for."""
+
+from __future__ import annotations
+
+import structlog
+from flask import Flask, Response, jsonify, make_response, render_template, request
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from werkzeug.exceptions import HTTPException
+
+from dashboard.bitrix24.errors import Bitrix24Error
+from dashboard.bitrix24.inbound import BadField
+from dashboard.portals import EventRefused, ProofRefused
+from dashboard.web.failures import Failure, database_failure, failure_of, http_failure
+
+log = structlog.get_logger()
+
+
+def install(app: Flask) -> None:
+    """Answer every known error. What is not known here is a defect: it is logged and answered with 500."""
+
+    @app.errorhandler(Bitrix24Error)
+    @app.errorhandler(ProofRefused)
+    @app.errorhandler(BadField)
+    def known(error: Bitrix24Error | ProofRefused | BadField) -> Response:
+        log.warning("refused", error=str(error), kind=type(error).__name__, path=request.path)
+        return answer(failure_of(error))
+
+    @app.errorhandler(EventRefused)
+    def event_refused(error: EventRefused) -> Response:
+        log.warning("event_refused")
+        return _json(403, "invalid_application_token")
+
+    @app.errorhandler(OperationalError)
+    @app.errorhandler(PoolTimeout)
+    def database(error: DBAPIError | PoolTimeout) -> Response:
+        # Not its text: that quotes the statement and what was bound to it.
+        log.error("database_unavailable", reason=type(error).__name__)
+        return answer(database_failure())
+
+    @app.errorhandler(HTTPException)
+    def http(error: HTTPException) -> Response:
+        if isinstance(error.code, int) and error.code < 400:
+            return make_response(error.get_response())
+        response = answer(http_failure(error.code or 500))
+        if allowed := getattr(error, "valid_methods", None):
+            response.headers["Allow"] = ", ".join(allowed)
+        return response
+
+
+def answer(failure: Failure) -> Response:
+    """Return the failure in the form the request wants."""
+    if request.path == "/events":
+        response = _json(failure.status, "invalid_request" if failure.status == 400 else failure.notice.code)
+    elif request.accept_mimetypes.best == "application/json":
+        response = jsonify(error=failure.notice.code)
+    else:
+        layout = "part.html" if "Authorization" in request.headers else "layout.html"
+        response = make_response(render_template("error.html", layout=layout, notice=failure.notice))
+    response.status_code = failure.status
+    if failure.retry_after is not None:
+        response.headers["Retry-After"] = str(failure.retry_after)
+    return response
+
+
+def _json(status: int, code: str) -> Response:
+    response = jsonify(status="error", error=code)
+    response.status_code = status
+    return response

@@ -1,0 +1,176 @@
+"""Typed values to words: the filters templates use."""
+
+from collections.abc import Iterable
+from datetime import datetime, tzinfo
+
+from babel import lists
+from babel.dates import (
+    format_skeleton,
+    format_time,
+    get_day_names,
+    get_timezone_location,
+    get_timezone_name,
+)
+from jinja2 import Environment
+
+from dashboard.hours import DAY, Span, clock_text
+from dashboard.reminders import Before, DayBefore, OnDate, Reminder
+from dashboard.shapes import Json, compact, printable
+from dashboard.web import notices, words
+from dashboard.web.language import _, current, ngettext
+
+WEEKDAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
+
+# Longer values are cut on the page; `data-value` keeps them whole.
+_SHOWN = 200
+
+
+def clock(minutes: int) -> str:
+    """Return minutes of the day as "08:05"; Bitrix24 writes the day's end as 24:00 and so do we."""
+    return clock_text(minutes)
+
+
+def hours(span: Span) -> str:
+    """Return "09:00 – 19:00"."""
+    return _("%(start)s – %(end)s") % {"start": clock_text(span.start), "end": clock_text(span.end)}
+
+
+def duration(minutes: int) -> str:
+    """Return "10 h" or "8 h 30 min"."""
+    whole, rest = divmod(minutes, 60)
+    if not rest:
+        return _("%(hours)s h") % {"hours": whole}
+    return _("%(hours)s h %(minutes)s min") % {"hours": whole, "minutes": rest}
+
+
+def reminder(value: Reminder) -> str:
+    """Return when it reminds: "15 minutes before", "08:00 the day before"."""
+    match value:
+        case Before():
+            return _before(value)
+        case DayBefore():
+            return _day_before(value)
+        case OnDate():
+            return printable(value.text)
+    return shown(value.raw)
+
+
+def _before(value: Before) -> str:
+    if value.count == 0:
+        return _("At the start")
+    minutes = value.count * {"min": 1, "hour": 60, "day": DAY}[value.unit]
+    if minutes % DAY == 0:
+        number = minutes // DAY
+        return ngettext("%(num)s day before", "%(num)s days before", number) % {"num": number}
+    if minutes % 60 == 0:
+        number = minutes // 60
+        return ngettext("%(num)s hour before", "%(num)s hours before", number) % {"num": number}
+    return ngettext("%(num)s minute before", "%(num)s minutes before", minutes) % {"num": minutes}
+
+
+def _day_before(value: DayBefore) -> str:
+    time = clock_text(value.minutes)
+    if value.days == 0:
+        return _("%(time)s on the day") % {"time": time}
+    if value.days == 1:
+        return _("%(time)s the day before") % {"time": time}
+    words = ngettext("%(time)s, %(num)s day before", "%(time)s, %(num)s days before", value.days)
+    return words % {"time": time, "num": value.days}
+
+
+def offset(seconds: int) -> str:
+    """Return "UTC+05:45"."""
+    hour, rest = divmod(abs(seconds), 3600)
+    minute, second = divmod(rest, 60)
+    text = f"UTC{'-' if seconds < 0 else '+'}{hour:02}:{minute:02}"
+    return f"{text}:{second:02}" if second else text
+
+
+def offset_now(now: datetime, tz: tzinfo) -> int:
+    """Return the seconds a zone is ahead of UTC at a moment."""
+    ahead = now.astimezone(tz).utcoffset()
+    return int(ahead.total_seconds()) if ahead else 0
+
+
+def time_in(moment: datetime, tz: tzinfo) -> str:
+    """Return the moment's time in a zone, "14:05" in every language."""
+    return format_time(moment.astimezone(tz), "HH:mm", locale=current().locale)
+
+
+def minutes_in(moment: datetime, tz: tzinfo) -> int:
+    """Return the moment's minute of the day in a zone."""
+    local = moment.astimezone(tz)
+    return local.hour * 60 + local.minute
+
+
+def day_in(moment: datetime, tz: tzinfo) -> str:
+    """Return the moment's day in a zone: "Wed, Mar 5"."""
+    return format_skeleton("MMMEd", moment.astimezone(tz), locale=current().locale)
+
+
+def as_of(moment: datetime, now: datetime, tz: tzinfo) -> str:
+    """Return "as of 14:05", with the date when it was another day."""
+    then, today = moment.astimezone(tz), now.astimezone(tz)
+    time = time_in(moment, tz)
+    if then.date() == today.date():
+        return _("as of %(time)s") % {"time": time}
+    skeleton = "MMMd" if then.year == today.year else "yMMMd"
+    date = format_skeleton(skeleton, then, locale=current().locale)
+    return _("as of %(date)s, %(time)s") % {"date": date, "time": time}
+
+
+def zone_city(name: str) -> str:
+    """Return the place a zone is named after: "Kyiv" for Europe/Kiev."""
+    return get_timezone_location(name, locale=current().locale, return_city=True)
+
+
+def zone_title(name: str) -> str:
+    """Return what the zone's time is called: "Central European Time"."""
+    return get_timezone_name(name, locale=current().locale)
+
+
+def weekday(code: str) -> str:
+    """Return "Saturday" for "SA", and a code nobody knows as it came."""
+    if code not in WEEKDAYS:
+        return printable(code)
+    names = get_day_names("wide", context="stand-alone", locale=current().locale)
+    return str(names[WEEKDAYS.index(code)])
+
+
+def listed(words: Iterable[str]) -> str:
+    """Return "one, two, and three" as the language writes it."""
+    return lists.format_list(list(words), locale=current().locale)
+
+
+def shown(value: Json) -> str:
+    """Return a value nobody can read as it came: text bare, the rest as JSON, cut when very long."""
+    text = printable(value) if isinstance(value, str) and value.strip() else compact(value)
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+
+
+FILTERS = {
+    "as_of": as_of,
+    "clock": clock,
+    "compact": compact,
+    "day_in": day_in,
+    "duration": duration,
+    "hours": hours,
+    "listed": listed,
+    "minutes_in": minutes_in,
+    "offset": offset,
+    "offset_now": offset_now,
+    "printable": printable,
+    "reminder": reminder,
+    "shown": shown,
+    "time_in": time_in,
+    "weekday": weekday,
+    "zone_city": zone_city,
+    "zone_title": zone_title,
+}
+
+
+def install(env: Environment) -> None:
+    """Give the templates these filters, and what settings and failures are called."""
+    env.filters.update(FILTERS)
+    words.install(env)
+    notices.install(env)

@@ -1,0 +1,100 @@
+"""The doors Bitrix24 calls: the installer page, the application's page, the events."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from flask import Blueprint, g, jsonify, render_template, request
+from flask.typing import ResponseReturnValue
+from werkzeug.datastructures import MultiDict
+from werkzeug.exceptions import UnsupportedMediaType
+
+from dashboard import bindings
+from dashboard.bitrix24 import inbound
+from dashboard.bitrix24.inbound import BadField, Opening
+from dashboard.config import Config
+from dashboard.models import Portal, PortalState
+from dashboard.openings import Openings
+from dashboard.portals import Portals
+from dashboard.web import language
+from dashboard.web.auth import Sessions
+from dashboard.web.language import N_
+from dashboard.web.pages import me_page
+
+PLACEMENT_TITLE = N_("Calendar settings")
+FORM = "application/x-www-form-urlencoded"
+
+
+def blueprint(config: Config, *, openings: Openings, portals: Portals, sessions: Sessions) -> Blueprint:
+    """Return the routes Bitrix24 posts to; a GET on each shows what this is."""
+    hooks = Blueprint("hooks", __name__)
+
+    @hooks.get("/")
+    @hooks.get("/install")
+    @hooks.get("/events")
+    def welcome() -> ResponseReturnValue:
+        """Tell a curious person, and the vendor console's check, what this is."""
+        return render_template("welcome.html")
+
+    @hooks.post("/")
+    def opened() -> ResponseReturnValue:
+        """Show the dashboard to whoever opened it in the portal's frame."""
+        opening = _opening()
+        result = openings.open(opening)
+        _frame(result.portal)
+        g.person = result.person
+        return me_page(
+            result.portal,
+            result.person,
+            result.reading,
+            layout="layout.html",
+            session_token=sessions.issue(result.portal, result.person),
+            bx24_js_url=config.bx24_js_url,
+        )
+
+    @hooks.post("/install")
+    def installed() -> ResponseReturnValue:
+        """Install the application for a portal; the page finishes the installation and moves on."""
+        result = openings.install(_opening())
+        _frame(result.portal)
+        bound = [name for name in bindings.EVENTS if name not in result.unbound]
+        placements = [bindings.PLACEMENT] if bindings.PLACEMENT not in result.unbound else []
+        return render_template(
+            "install.html",
+            portal={"domain": urlsplit(result.portal.origin).netloc},
+            events=bound,
+            placements=placements,
+            bx24_js_url=config.bx24_js_url,
+        )
+
+    @hooks.post("/events")
+    def event() -> ResponseReturnValue:
+        """Act on an event of the portal's queue. It is sent once, so what can be done is done now."""
+        portals.handle(inbound.read_event(_form()))
+        return jsonify(status="ok")
+
+    def _opening() -> Opening:
+        local = config.trust_loopback or config.allow_private_portals
+        opening = inbound.read_opening(request.args, _form())
+        if inbound.is_ip_literal(opening.domain) and not local:
+            raise BadField("DOMAIN", "is an address in digits")
+        if not opening.secure and not config.trust_loopback:
+            raise BadField("PROTOCOL", "must be 1: a portal needs https")
+        language.use(opening.language)
+        # Until something is proven, a known portal at its stored address may frame what goes wrong.
+        known = portals.known(opening.member_id)
+        if known is not None and known.state != PortalState.UNINSTALLED:
+            _frame(known)
+        return opening
+
+    return hooks
+
+
+def _frame(portal: Portal) -> None:
+    g.portal, g.frame_origin = portal, portal.origin
+
+
+def _form() -> MultiDict[str, str]:
+    if request.mimetype != FORM and request.content_length:
+        raise UnsupportedMediaType
+    return request.form

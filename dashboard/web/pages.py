@@ -1,0 +1,76 @@
+"""The pages the frame asks for with its session token."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from urllib.parse import urlsplit
+
+from flask import Blueprint, render_template
+from flask.typing import ResponseReturnValue
+
+from dashboard import settings
+from dashboard.bitrix24.errors import Bitrix24Error, Unreadable
+from dashboard.models import Person, Portal
+from dashboard.readings import Readings
+from dashboard.settings import Reading
+from dashboard.web.auth import Reader, Sessions
+from dashboard.web.errors import answer
+from dashboard.web.failures import failure_of
+from dashboard.web.language import _
+from dashboard.web.notices import Notice
+
+
+def blueprint(*, readings: Readings, sessions: Sessions) -> Blueprint:
+    """Return the routes of the person's own page."""
+    pages = Blueprint("pages", __name__)
+
+    @pages.get("/me")
+    @sessions.required
+    def me(reader: Reader) -> ResponseReturnValue:
+        """Show the person's own settings as last read."""
+        reading = readings.last(reader.person)
+        if reading is None:
+            return answer(failure_of(Unreadable("never_read")))
+        return me_page(reader.portal, reader.person, reading)
+
+    @pages.post("/me/refresh")
+    @sessions.required
+    def refresh(reader: Reader) -> ResponseReturnValue:
+        """Read the settings from Bitrix24 now; when that fails, say why above what was read last."""
+        try:
+            reading = readings.again(reader.portal, reader.person)
+        except Bitrix24Error as error:
+            failure = failure_of(error)
+            last = readings.last(reader.person)
+            response = answer(failure)
+            if last is not None:
+                response.set_data(me_page(reader.portal, reader.person, last, notice=failure.notice))
+            return response
+        return me_page(reader.portal, reader.person, reading)
+
+    return pages
+
+
+def me_page(
+    portal: Portal,
+    person: Person,
+    reading: Reading,
+    *,
+    layout: str = "part.html",
+    notice: Notice | None = None,
+    session_token: str | None = None,
+    bx24_js_url: str | None = None,
+) -> str:
+    """Return the page *My settings*, whole or as a part."""
+    return render_template(
+        "me.html",
+        layout=layout,
+        my=settings.read(reading, profile_time_zone=person.time_zone or None),
+        person=person,
+        portal={"domain": urlsplit(portal.origin).netloc, "origin": portal.origin},
+        now=datetime.now(UTC),
+        notice=notice,
+        session_token=session_token,
+        bx24_js_url=bx24_js_url,
+        nav=[{"title": _("My settings"), "href": "/me", "current": True}],
+    )

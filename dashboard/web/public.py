@@ -1,0 +1,31 @@
+"""Addresses that need no session: is it alive, is it ready."""
+
+from __future__ import annotations
+
+from flask import Blueprint, jsonify
+from flask.typing import ResponseReturnValue
+from sqlalchemy.exc import SQLAlchemyError
+
+from dashboard import schema
+from dashboard.db import Database
+
+
+def blueprint(database: Database) -> Blueprint:
+    """Return the load balancer's two questions."""
+    public = Blueprint("public", __name__)
+
+    @public.get("/healthz")
+    def healthz() -> ResponseReturnValue:
+        """Tell that the process serves."""
+        return jsonify(status="ok")
+
+    @public.get("/readyz")
+    def readyz() -> ResponseReturnValue:
+        """Tell whether requests can be answered, and what is down if not."""
+        try:
+            down = [] if schema.is_current(database) else ["migrations"]
+        except SQLAlchemyError:
+            down = ["database"]
+        return jsonify(status="unready" if down else "ok", down=down), 503 if down else 200
+
+    return public

@@ -1,0 +1,195 @@
+// One page inside the portal's frame: it fetches its parts, and the frame itself never goes anywhere.
+
+const main = document.getElementById("main");
+const announcer = document.getElementById("announce");
+
+// The freshest token lives in this variable alone: not in a cookie, not in storage, not in an address.
+let token = document.querySelector('meta[name="session-token"]')?.content ?? "";
+
+let current = null;
+
+async function load(path, { method = "GET", focus }) {
+  current?.abort();
+  const request = (current = new AbortController());
+  main.setAttribute("aria-busy", "true");
+  try {
+    const answer = await ask(path, method, request.signal);
+    if (request === current) show(answer, focus);
+  } catch {
+    // Whoever asked again is already loading; only a lost connection is worth a word.
+    if (!request.signal.aborted) complain("offline");
+  } finally {
+    if (request === current) main.removeAttribute("aria-busy");
+  }
+}
+
+async function ask(path, method, signal) {
+  const headers = { Accept: "text/html", Authorization: `Bearer ${token}` };
+  const response = await fetch(path, { method, headers, signal, credentials: "omit", redirect: "error" });
+  token = response.headers.get("X-Session-Token") ?? token;
+  const type = response.headers.get("Content-Type") ?? "";
+  return { path, status: response.status, html: type.startsWith("text/html"), body: await response.text() };
+}
+
+function show(answer, focus) {
+  if (answer.html) return swap(answer, focus);
+  if (answer.status === 401) return complain("session_missing", codeIn(answer.body));
+  complain("strange_answer");
+}
+
+function codeIn(body) {
+  try {
+    return JSON.parse(body).error;
+  } catch {
+    return undefined;
+  }
+}
+
+function swap(answer, focus) {
+  // Our own server's HTML, escaped there; scripts put in this way do not run.
+  main.innerHTML = answer.body;
+  const title = main.querySelector("[data-title]")?.dataset.title;
+  if (title) document.title = title;
+  markLink(answer.path);
+  wake();
+  const target = focus && main.querySelector(focus);
+  (target ?? main).focus({ preventScroll: Boolean(target) });
+  announcer.textContent = announcement(title, target);
+}
+
+function announcement(title, target) {
+  const error = main.querySelector("[data-error] h2")?.textContent;
+  const asOf = main.querySelector("[data-as-of]")?.textContent;
+  return error ?? (target && asOf) ?? title ?? "";
+}
+
+function markLink(path) {
+  const links = [...document.querySelectorAll("[data-page]")];
+  const link = links.find((each) => each.getAttribute("href") === path);
+  if (!link) return;
+  for (const each of links) each.removeAttribute("aria-current");
+  link.setAttribute("aria-current", "page");
+}
+
+// The words wait in the page's templates, so that they are in the reader's language.
+function complain(name, code = name) {
+  main.querySelector("[data-complaint]")?.remove();
+  const notice = document.getElementById(name).content.firstElementChild.cloneNode(true);
+  notice.dataset.complaint = name;
+  notice.dataset.error = code;
+  notice.setAttribute("role", "alert");
+  main.prepend(notice);
+  notice.scrollIntoView({ block: "nearest" });
+}
+
+document.addEventListener("click", (event) => {
+  const target = event.target.closest("[data-page], [data-refresh], [data-open-path]");
+  if (!target || event.defaultPrevented) return;
+  if (target.matches("[data-refresh]")) return refresh(target);
+  if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+  if (target.matches("[data-page]")) {
+    event.preventDefault();
+    load(target.getAttribute("href"), {});
+  } else if (frame) {
+    event.preventDefault();
+    openPath(target);
+  }
+});
+
+async function refresh(button) {
+  if (button.getAttribute("aria-busy") === "true") return;
+  button.setAttribute("aria-busy", "true");
+  await load(button.dataset.refresh, { method: "POST", focus: "[data-refresh]" });
+  button.removeAttribute("aria-busy");
+}
+
+// --- Clocks ---
+
+function timeFormat(zone) {
+  return new Intl.DateTimeFormat("en-GB", { timeZone: zone, hour: "2-digit", minute: "2-digit" });
+}
+
+function timeAt(now, { zone, offset }) {
+  if (zone) {
+    try {
+      return timeFormat(zone).format(now);
+    } catch {
+      // A browser older than the zone's name: the offset it had a moment ago will do.
+    }
+  }
+  return timeFormat("UTC").format(now.getTime() + Number(offset) * 1000);
+}
+
+function tick() {
+  const now = new Date();
+  for (const clock of document.querySelectorAll("[data-clock]")) {
+    clock.textContent = timeAt(now, clock.dataset);
+    const [hours, minutes] = clock.textContent.split(":").map(Number);
+    document.querySelector("[data-now]")?.setAttribute("x", hours * 60 + minutes - 5);
+  }
+}
+
+function tickEachMinute() {
+  setTimeout(() => {
+    tick();
+    tickEachMinute();
+  }, 60_000 - (Date.now() % 60_000));
+}
+
+function compareZones() {
+  const hint = document.querySelector("[data-zone-hint]");
+  const ahead = -new Date().getTimezoneOffset() * 60;
+  if (!hint || Number(hint.dataset.offset) === ahead) return;
+  hint.querySelector("[data-browser-zone]").textContent = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  hint.hidden = false;
+}
+
+function wake() {
+  tick();
+  compareZones();
+}
+
+// --- The portal around us ---
+
+// Set once the frame library has met its portal; without it everything here still works.
+let frame = null;
+
+function meetPortal() {
+  window.BX24?.init(() => {
+    frame = window.BX24;
+    new ResizeObserver(fitSoon).observe(document.body);
+    fit();
+  });
+}
+
+let fitting = 0;
+
+function fitSoon() {
+  clearTimeout(fitting);
+  fitting = setTimeout(fit, 80);
+}
+
+let fitted = 0;
+
+function fit() {
+  const height = Math.ceil(document.body.getBoundingClientRect().height);
+  if (height === fitted) return;
+  const shrinks = height < fitted;
+  fitted = height;
+  if (!shrinks) return frame.fitWindow();
+  // fitWindow never makes the frame smaller than it is, so the height goes first, the full width after.
+  frame.resizeWindow(document.documentElement.clientWidth, height, () => frame.fitWindow());
+}
+
+function openPath(link) {
+  frame.openPath(link.dataset.openPath, (answer) => {
+    if (answer?.result === "error") window.open(link.href, "_blank", "noopener");
+  });
+}
+
+wake();
+tickEachMinute();
+
+const library = document.querySelector("script[data-bx24]");
+if (window.BX24) meetPortal();
+else library?.addEventListener("load", meetPortal);
