@@ -29,7 +29,10 @@ LARGEST_BODY = 256 * 1024
 
 
 def create_app(
-    settings: Config | None = None, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    settings: Config | None = None,
+    *,
+    database: Database | None = None,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Flask:
     """Return the application. Nothing is asked of the database or the network before the first request.
 
@@ -38,7 +41,9 @@ def create_app(
     settings = settings or _configured()
     logs.configure(level=settings.log_level, style=settings.log_format)
 
-    database = Database(settings.database_url.get_secret_value(), connections=settings.web_threads)
+    database = database or Database(
+        settings.database_url.get_secret_value(), connections=settings.web_threads
+    )
     vault = Vault(settings.token_keys)
     calls = CallLog()
     transport = Transport(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -100,6 +101,7 @@ class Config(BaseModel):
     trust_loopback: bool = False
     allow_private_portals: bool = False
     port: Annotated[int, Field(ge=1, le=65535)] = 8000
+    web_concurrency: Annotated[Size, Field(default_factory=lambda: min(4, os.cpu_count() or 1))]
     web_threads: Size = 8
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], BeforeValidator(lambda value: str(value).lower())

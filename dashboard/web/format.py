@@ -25,11 +25,6 @@ WEEKDAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 _SHOWN = 200
 
 
-def clock(minutes: int) -> str:
-    """Return minutes of the day as "08:05"; Bitrix24 writes the day's end as 24:00 and so do we."""
-    return clock_text(minutes)
-
-
 def hours(span: Span) -> str:
     """Return "09:00 – 19:00"."""
     return _("%(start)s – %(end)s") % {"start": clock_text(span.start), "end": clock_text(span.end)}
@@ -150,7 +145,7 @@ def shown(value: Json) -> str:
 
 FILTERS = {
     "as_of": as_of,
-    "clock": clock,
+    "clock": clock_text,
     "compact": compact,
     "day_in": day_in,
     "duration": duration,

@@ -1,4 +1,4 @@
-"""The reader's language: Bitrix24's codes to locales, catalogues, and the words in them."""
+"""The reader's language: Bitrix24's codes to locales, their catalogues, and what keeps those complete."""
 
 import io
 import sys

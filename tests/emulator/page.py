@@ -1,0 +1,188 @@
+"""The portal's page: a small intranet with the application in a frame."""
+
+from datetime import UTC, datetime, timedelta
+from html import escape
+from pathlib import Path
+from string import Template
+from typing import Any
+from urllib.parse import parse_qsl
+
+from .door import HTML
+from .opening import Form, Opening
+from .people import Person
+from .php import array, encode
+from .portal import CannotOpen, Portal
+from .wire import Answer, Request
+
+ASSETS = Path(__file__).parent / "assets"
+APP_NAME = "Calendar settings"
+_TYPES = {".css": "text/css", ".js": "text/javascript"}
+_GRID_DAYS = 42
+
+
+def page(portal: Portal, portals: dict[str, Portal], request: Request) -> Answer:
+    """Return the page for whoever is signed in: the address says it first, then the cookie."""
+    if portal.world.rehearsing:
+        return Answer(503, b"The company is still coming to work.", HTML | {"Retry-After": "1"})
+    asked = dict(parse_qsl(request.query))
+    person = _person(portal, asked.get("person") or _remembered(portal, request))
+    form: Form = "old" if asked.get("form") == "old" else "new"
+    placement = asked.get("placement", "DEFAULT")
+    if portal.closed:
+        body, opening = _message("This portal is closed", "Its address answers nobody now."), None
+    else:
+        body, opening = _content(portal, person, placement=placement, form=form)
+    state = {
+        "person": person.key,
+        "form": form,
+        "placement": "" if placement == "DEFAULT" else placement,
+        "opening": None if opening is None else described(portal, opening),
+    }
+    text = Template((ASSETS / "portal.html").read_text("utf-8")).substitute(
+        portal=escape(portal.name.capitalize()),
+        domain=escape(portal.domain),
+        portals=" ".join(_link(other) for other in portals.values() if other is not portal),
+        people="".join(_option(one.key, _label(one), chosen=person.key) for one in _signable(portal)),
+        here_calendar='aria-current="page"' if placement == "CALENDAR_GRIDVIEW" else "",
+        here_main='aria-current="page"' if placement == "DEFAULT" else "",
+        title="Calendar" if placement == "CALENDAR_GRIDVIEW" else APP_NAME,
+        tools=_GRID_TOOLS if placement == "CALENDAR_GRIDVIEW" else "",
+        notice=_trial_notice(portal),
+        content=body,
+        open="open" if asked.get("controls") == "open" else "",
+        installing="" if portal.application.added else _install_button("install"),
+        forms="".join(_option(one, f"{one.capitalize()} form", chosen=form) for one in ("new", "old")),
+        state=encode(state),
+    )
+    # The portal has a cookie of its own; the application must need none.
+    cookie = f"{portal.name}_person={person.key}; Path=/; HttpOnly; SameSite=Lax"
+    return Answer(200, text.encode(), HTML | {"Set-Cookie": cookie, "Cache-Control": "no-store"})
+
+
+def asset(name: str) -> Answer:
+    """Return a file of the page."""
+    found = ASSETS / Path(name).name
+    kind = _TYPES.get(found.suffix)
+    if kind is None or not found.is_file():
+        return Answer(404, b"Not found", dict(HTML))
+    return Answer(200, found.read_bytes(), {"Content-Type": f"{kind}; charset=utf-8"})
+
+
+def described(portal: Portal, opening: Opening) -> dict[str, Any]:
+    """Return an opening as the page's script needs it: the form, and what getInitData answers."""
+    person, application = opening.person, portal.application
+    first_run = person.user_id not in application.seen_by
+    application.seen_by.add(person.user_id)
+    return {
+        "action": opening.action,
+        "fields": list(opening.form.items()),
+        "name": opening.frame_name,
+        "sid": opening.query["APP_SID"],
+        "placement": opening.form["PLACEMENT"],
+        "firstRun": first_run,
+        "init": {
+            "LANG": person.lang,
+            "DOMAIN": portal.domain,
+            "PROTOCOL": 0,
+            "PATH": "/rest",
+            "AUTH_ID": opening.access_token,
+            "AUTH_EXPIRES": opening.form["AUTH_EXPIRES"],
+            "REFRESH_ID": opening.refresh_token,
+            "MEMBER_ID": portal.member_id,
+            "IS_ADMIN": person.admin,
+            "INSTALL": opening.installer,
+            "USER_OPTIONS": array(person.options),
+            "APP_OPTIONS": array(application.options),
+            "PLACEMENT": opening.form["PLACEMENT"],
+            "PLACEMENT_OPTIONS": opening.options,
+        },
+    }
+
+
+def _person(portal: Portal, key: str) -> Person:
+    known = portal.people.get(key)
+    return known or next(person for person in portal.people.values() if person.admin)
+
+
+def _remembered(portal: Portal, request: Request) -> str:
+    for pair in request.headers.get("cookie", "").split(";"):
+        name, _, value = pair.strip().partition("=")
+        if name == f"{portal.name}_person":
+            return value
+    return ""
+
+
+def _content(portal: Portal, person: Person, *, placement: str, form: Form) -> tuple[str, Opening | None]:
+    """Return what stands in the middle of the page, and the opening if a frame does."""
+    place = '<div class="place" id="place"></div>'
+    application = portal.application
+    if not application.added:
+        return _market(person), None
+    if not application.installed:
+        if person.admin:
+            return place, portal.open_installer_as(person.key, form=form)
+        text = "The application is not fully installed. Contact your administrator."
+        return _message("Not installed yet", text), None
+    options = _grid_range() if placement == "CALENDAR_GRIDVIEW" else None
+    if placement != "DEFAULT" and not portal.bound(placement):
+        return _message("Nothing here", "The application has bound no view of its own here."), None
+    try:
+        return place, portal.open_as(person.key, placement, options, form)
+    except CannotOpen:
+        return _message("No access", "You have no access to this application."), None
+
+
+def _grid_range() -> dict[str, Any]:
+    today = datetime.now(UTC).date()
+    first = today.replace(day=1)
+    first -= timedelta(days=first.weekday())
+    last = first + timedelta(days=_GRID_DAYS - 1)
+    return {"viewRangeFrom": str(first), "viewRangeTo": str(last), "URI": "/calendar/"}
+
+
+def _market(person: Person) -> str:
+    if not person.admin:
+        return _message("Market", "Only an administrator can install applications.")
+    text = "Everyone's working hours, time zones and reminders, side by side."
+    return _message(APP_NAME, text, action=_install_button("install-market"))
+
+
+def _message(heading: str, text: str, *, action: str = "") -> str:
+    return f'<section class="message"><h2>{escape(heading)}</h2><p>{escape(text)}</p>{action}</section>'
+
+
+def _install_button(control: str) -> str:
+    return f'<button type="button" class="button primary" data-control="{control}">Install</button>'
+
+
+_GRID_TOOLS = "".join(
+    f'<button type="button" class="button" data-control="{name}">{name.capitalize()}</button>'
+    for name in ("earlier", "today", "later")
+)
+
+
+def _trial_notice(portal: Portal) -> str:
+    if not portal.application.trial_over:
+        return ""
+    return '<p class="notice">The trial of this application is over.</p>'
+
+
+def _link(portal: Portal) -> str:
+    name = escape(portal.name.capitalize())
+    return f'<a href="{portal.origin}/" data-control="portal-{escape(portal.name)}">{name}</a>'
+
+
+def _signable(portal: Portal) -> list[Person]:
+    """Return those who can sign in, at most as many as a list is good for."""
+    return [person for person in portal.people.values() if person.active][:50]
+
+
+def _label(person: Person) -> str:
+    roles = {"administrator": person.admin, "from outside": person.extranet}
+    said = [role for role, holds in roles.items() if holds]
+    return person.full_name + (f" ({', '.join(said)})" if said else "")
+
+
+def _option(value: str, label: str, *, chosen: str) -> str:
+    selected = " selected" if value == chosen else ""
+    return f'<option value="{escape(value)}"{selected}>{escape(label)}</option>'

@@ -1,0 +1,156 @@
+"""Events: proven by the application token alone, and harmless when late, doubled or forged."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.world import World
+
+
+def everything(world: World) -> list[object]:
+    """Return all that is stored, to see that nothing changed."""
+    tables = ("portals", "people", "chains", "snapshots")
+    return [world.rows(f"SELECT * FROM {table} ORDER BY 1") for table in tables]
+
+
+def test_an_uninstallation_leaves_a_tombstone_and_nobody(each_world: World) -> None:
+    world = each_world
+    session = world.session("boris")
+    world.portal().uninstall(clean=True)
+
+    deliveries = world.portal().deliver_events()
+
+    assert [status for event, status, _ in deliveries if event == "ONAPPUNINSTALL"] == [200]
+    assert world.one("SELECT state FROM portals") == "uninstalled"
+    for table in ("people", "chains", "snapshots", "api_calls"):
+        assert world.one(f"SELECT count(*) FROM {table}") == 0
+    assert world.browser.get("/me", headers=session).json == {"error": "session_invalid"}
+
+
+def test_an_uninstallation_leaves_no_name_in_the_file(world: World) -> None:
+    world.open("boris")
+    path = world.config.database_url.get_secret_value().removeprefix("sqlite:///")
+    world.portal().uninstall()
+
+    world.portal().deliver_events()
+
+    for suffix in ("", "-wal"):
+        with Path(path + suffix).open("rb") as file:
+            assert b"Keller" not in file.read()
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        {"application_token": "f" * 32},
+        {"application_token": None},
+        {"application_token": ""},
+        {"member_id": "f" * 32},
+    ],
+)
+def test_an_unproven_uninstallation_changes_nothing(world: World, forged: dict[str, Any]) -> None:
+    before = everything(world)
+
+    status, body = world.portal().send_event("ONAPPUNINSTALL", **forged)
+
+    assert status == 403
+    assert '"error":"invalid_application_token"' in body
+    assert everything(world) == before
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"event=ONAPPUNINSTALL",
+        b"auth[member_id]=ffffffffffffffff",
+        b"event=ONAPPUNINSTALL&event=ONAPPUNINSTALL&auth[member_id]=ffffffffffffffff",
+        b"event=ONAPPUNINSTALL&auth[member_id]=ffffffffffffffff&ts=soon",
+    ],
+)
+def test_a_malformed_event_is_refused(world: World, raw: bytes) -> None:
+    status, body = world.portal().send_event("ONAPPUNINSTALL", raw=raw)
+
+    assert status == 400
+    assert body.split() == ['{"error":"invalid_request","status":"error"}']
+
+
+def test_json_is_no_event(world: World) -> None:
+    status, _ = world.portal().send_event("ONAPPUNINSTALL", raw=b"{}", content_type="application/json")
+
+    assert status == 415
+
+
+def test_a_late_uninstallation_of_an_earlier_installation_is_ignored(world: World) -> None:
+    world.portal().uninstall()
+    world.portal().deliver_events()
+    world.install()
+    assert world.one("SELECT generation FROM portals") == 2
+    world.open("boris")
+    before = everything(world)
+
+    status, _ = world.portal().send_event("ONAPPUNINSTALL", ts=int(time.time()) - 3600)
+
+    assert status == 200
+    assert everything(world) == before
+
+
+def test_a_doubled_uninstallation_is_answered_the_same(world: World) -> None:
+    token = world.portal().application_token
+    world.portal().uninstall()
+    world.portal().deliver_events()
+
+    status, _ = world.portal().send_event("ONAPPUNINSTALL", application_token=token)
+
+    assert status == 200
+
+
+def test_a_session_of_an_earlier_generation_is_void(world: World) -> None:
+    session = world.session("boris")
+    world.portal().uninstall()
+    world.portal().deliver_events()
+    world.install()
+    world.open("boris")
+
+    assert world.browser.get("/me", headers=session).json == {"error": "session_invalid"}
+
+
+def test_an_update_with_a_new_token_is_proven_and_learnt(world: World) -> None:
+    world.portal().update(new_application_token=True)
+
+    deliveries = world.portal().deliver_events()
+
+    assert ("ONAPPUPDATE", 200) in [(event, status) for event, status, _ in deliveries]
+    assert world.portal().send_event("ONAPPUNINSTALL")[0] == 200
+    assert world.one("SELECT state FROM portals") == "uninstalled"
+
+
+def test_an_update_by_an_ordinary_person_is_not_believed(world: World) -> None:
+    boris = world.portal().open_as("boris")
+
+    status, _ = world.portal().send_event(
+        "ONAPPUPDATE", application_token="f" * 32, access_token=boris.access_token
+    )
+
+    assert status == 403
+    assert world.portal().send_event("ONAPPUNINSTALL", application_token="f" * 32)[0] == 403
+
+
+def test_a_payment_event_is_a_hint_and_changes_nothing(world: World) -> None:
+    before = everything(world)
+
+    status, body = world.portal().send_event("ONAPPPAYMENT")
+
+    assert (status, body.strip()) == (200, '{"status":"ok"}')
+    assert everything(world) == before
+
+
+def test_known_events_are_answered_without_asking_bitrix24(world: World) -> None:
+    world.bitrix24.clear()
+    world.portal().finish_install()
+    world.portal().send_event("ONAPPINSTALL")
+    world.portal().send_event("ONAPPUNINSTALL")
+
+    assert not [request for request in world.bitrix24.requests if request.where == "authorization"]

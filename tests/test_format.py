@@ -1,0 +1,218 @@
+"""Values in words, and the page made of them."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from html.parser import HTMLParser
+from pathlib import Path
+from types import SimpleNamespace
+from zoneinfo import ZoneInfo, available_timezones
+
+import pytest
+from flask import Flask, render_template
+from jinja2 import StrictUndefined
+
+from dashboard.hours import Span
+from dashboard.reminders import Before, DayBefore, OddReminder, OnDate, Reminder
+from dashboard.settings import Json, Reading, read
+from dashboard.shapes import compact
+from dashboard.web import format, language, words
+from dashboard.web.notices import Notice
+
+ROOT = Path(__file__).parents[1]
+PAYLOADS: dict[str, dict[str, Json]] = json.loads((ROOT / "tests" / "payloads.json").read_text())
+NOON = datetime(2025, 12, 10, 12, tzinfo=UTC)
+BERLIN = ZoneInfo("Europe/Berlin")
+
+
+@pytest.mark.parametrize(
+    ("reminder", "text"),
+    [
+        (Before("min", 15), "15 minutes before"),
+        (Before("min", 1), "1 minute before"),
+        (Before("min", 0), "At the start"),
+        (Before("min", 60), "1 hour before"),
+        (Before("min", 90), "90 minutes before"),
+        (Before("hour", 2), "2 hours before"),
+        (Before("day", 1), "1 day before"),
+        (DayBefore(0, 480), "08:00 on the day"),
+        (DayBefore(1, 480), "08:00 the day before"),
+        (DayBefore(3, 5), "00:05, 3 days before"),
+        (OnDate("05.12.2025 10:00:00"), "05.12.2025 10:00:00"),
+        (OddReminder({"type": "moon"}), '{"type":"moon"}'),
+    ],
+)
+def test_reminders(reminder: Reminder, text: str) -> None:
+    assert format.reminder(reminder) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "UTC+00:00"),
+        (20700, "UTC+05:45"),
+        (-12600, "UTC-03:30"),
+        (-900, "UTC-00:15"),
+        (3601, "UTC+01:00:01"),
+    ],
+)
+def test_offsets(seconds: int, text: str) -> None:
+    assert format.offset(seconds) == text
+
+
+def test_hours() -> None:
+    assert format.hours(Span(540, 1440)) == "09:00 – 24:00"
+    assert format.duration(600) == "10 h"
+    assert format.duration(510) == "8 h 30 min"
+
+
+@pytest.mark.parametrize(
+    ("age", "text"),
+    [
+        (timedelta(), "as of 13:00"),
+        (timedelta(hours=12), "as of 01:00"),
+        (timedelta(hours=14), "as of Dec 9, 23:00"),
+        (timedelta(days=365), "as of Dec 10, 2024, 13:00"),
+    ],
+)
+def test_as_of(age: timedelta, text: str) -> None:
+    assert format.as_of(NOON - age, NOON, BERLIN) == text
+
+
+def test_the_time_in_a_zone() -> None:
+    assert format.time_in(NOON, ZoneInfo("Asia/Kathmandu")) == "17:45"
+    assert format.minutes_in(NOON, ZoneInfo("Asia/Kathmandu")) == 17 * 60 + 45
+    assert format.offset_now(NOON, ZoneInfo("America/St_Johns")) == -12600
+
+
+def test_zones_have_names() -> None:
+    assert format.zone_city("Europe/Berlin") == "Berlin"
+    assert format.zone_title("Europe/Berlin") == "Central European Time"
+
+
+def test_no_zone_is_beyond_words() -> None:
+    assert all(format.zone_city(name) and format.zone_title(name) for name in available_timezones())
+
+
+def test_weekdays() -> None:
+    assert format.weekday("SA") == "Saturday"
+    assert format.weekday("XX") == "XX"
+
+
+def test_a_long_odd_value_is_cut() -> None:
+    assert len(format.shown("x" * 5000)) == 200
+    assert format.shown("") == '""'
+
+
+@pytest.mark.parametrize("value", ["\ud800", {"\udfff": ["\ud800a"]}, "</script>\u0000", {"é": 1.5}])
+def test_compact_json_always_encodes_and_reads_back(value: Json) -> None:
+    assert json.loads(compact(value).encode()) == value
+
+
+@pytest.mark.parametrize(
+    ("place", "text"),
+    [
+        ("user7", "In my calendar"),
+        ("user8", "In the calendar of user 8"),
+        ("group6", "In workgroup 6"),
+        ("company_calendar", "In the company calendar"),
+        ("users", "users"),
+    ],
+)
+def test_places(place: str, text: str) -> None:
+    assert words.place(place, 7) == text
+
+
+class Elements(HTMLParser):
+    """The page as machines read it: attributes of its elements."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: list[dict[str, str | None]] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append(dict(attrs))
+
+    def having(self, name: str) -> list[dict[str, str | None]]:
+        return [attributes for attributes in self.found if name in attributes]
+
+
+@pytest.fixture
+def app() -> Iterator[Flask]:
+    app = Flask("face", template_folder=str(ROOT / "templates"), static_folder=str(ROOT / "static"))
+    app.jinja_env.undefined = StrictUndefined
+    language.install(app.jinja_env)
+    format.install(app.jinja_env)
+    with app.test_request_context():
+        yield app
+
+
+def page_of(
+    settings: Json, *, errors: dict[str, str] | None = None, notice: Notice | None = None
+) -> Elements:
+    reading = Reading(settings, PAYLOADS["account"], [{"ID": "4", "NAME": "Anna"}], errors or {}, NOON)
+    page = render_template(
+        "me.html",
+        layout="layout.html",
+        my=read(reading, profile_time_zone="Europe/Berlin"),
+        person=SimpleNamespace(name="Anna", user_id=7, is_admin=True),
+        portal=SimpleNamespace(domain="alpha.example", origin="https://alpha.example"),
+        now=NOON,
+        session_token="signed",
+        bx24_js_url="https://library.example/",
+        nav=[SimpleNamespace(href="/me", title="My settings", current=True)],
+        notice=notice,
+    )
+    return Elements(page)
+
+
+ODD: dict[str, Json] = {
+    "view": "custom_<7>",
+    "work_time_start": ".00",
+    "work_time_end": 25,
+    "timezoneName": "Mars/Olympus",
+    "timezoneOffsetUTC": "east",
+    "defaultReminders": {"withTime": ["", 7], "fullDay": {"type": "date", "value": "5 May"}, "x": []},
+    "defaultSections": {"user7": "4", "group6": {"a": '"'}},
+    "meetSection": "777",
+    "showTasks": [],
+    '"><script>': {"\ud800": None},
+    "blink": 1.5,
+}
+
+
+@pytest.mark.parametrize("settings", [PAYLOADS["recorded"], PAYLOADS["documented"], ODD, {}])
+def test_each_setting_is_one_element_with_its_value(app: Flask, settings: dict[str, Json]) -> None:
+    shown = [(each["data-setting"], each["data-value"]) for each in page_of(settings).having("data-setting")]
+
+    assert sorted(shown) == sorted((key, compact(raw)) for key, raw in settings.items())
+
+
+@pytest.mark.parametrize(("code", "shown"), [("ERROR_ARGUMENT", "ERROR_ARGUMENT"), ("", "empty_error_code")])
+def test_settings_that_cannot_be_read_say_so(app: Flask, code: str, shown: str) -> None:
+    page = page_of(None, errors={"calendar.user.settings.get": code})
+
+    assert shown in [each["data-error"] for each in page.having("data-error")]
+    assert page.having("data-setting") == []
+
+
+def test_a_failure_upstream_is_shown_above_the_stored_settings(app: Flask) -> None:
+    page = page_of(
+        PAYLOADS["recorded"], notice=Notice("unreachable", "No answer", "It did not answer.", "Theirs.")
+    )
+
+    assert "unreachable" in [each["data-error"] for each in page.having("data-error")]
+    assert len(page.having("data-setting")) == len(PAYLOADS["recorded"])
+
+
+def test_a_good_page_has_no_error(app: Flask) -> None:
+    assert page_of(PAYLOADS["recorded"]).having("data-error") == []
+
+
+def test_an_error_needs_no_session_and_no_portal(app: Flask) -> None:
+    notice = Notice("APPLICATION_NOT_FOUND", "Not installed", "It is gone.", "Your administrator's move.")
+
+    page = Elements(render_template("error.html", layout="part.html", notice=notice))
+
+    assert [each["data-error"] for each in page.having("data-error")] == ["APPLICATION_NOT_FOUND"]

@@ -1,0 +1,125 @@
+"""Installing: proven, stored, bound once, and by an administrator."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.emulator import Emulator
+from tests.emulator.faults import Fault
+from tests.world import World, errors_on
+
+EVENTS = {"ONAPPINSTALL", "ONAPPUPDATE", "ONAPPUNINSTALL", "ONAPPPAYMENT"}
+
+
+@pytest.fixture
+def empty(bitrix24: Emulator, database_url: str) -> World:
+    return World(bitrix24, database_url)
+
+
+def test_it_works(empty: World) -> None:
+    with empty as world:
+        response = world.install("alpha")
+
+        assert response.status_code == 200
+        assert "data-installed" in response.text
+        (portal,) = world.rows("SELECT * FROM portals")
+        assert portal["member_id"] == world.portal().member_id
+        assert portal["origin"] == world.portal().origin
+        assert portal["generation"] == 1
+
+
+def test_it_binds_events_and_the_calendar_view_in_one_batch(world: World) -> None:
+    application = world.portal().application
+
+    assert {handler.event for handler in application.handlers} == EVENTS
+    assert {handler.url for handler in application.handlers} == {f"{world.bitrix24.app_url}/events"}
+    assert [placement.code for placement in application.placements] == ["CALENDAR_GRIDVIEW"]
+    binding = [request for request in world.bitrix24.requests if "event.bind" in request.inner]
+    assert len(binding) == 1
+
+
+def test_twice_changes_nothing(world: World) -> None:
+    before = world.rows("SELECT member_id, origin, generation, installed_at FROM portals")
+    world.bitrix24.clear()
+
+    assert world.install("alpha").status_code == 200
+
+    assert world.rows("SELECT member_id, origin, generation, installed_at FROM portals") == before
+    assert not any("event.bind" in request.inner for request in world.bitrix24.requests)
+    assert len(world.portal().application.handlers) == len(EVENTS)
+
+
+def test_two_at_once_make_one_portal(empty: World) -> None:
+    with empty as world:
+        openings = [world.portal().open_installer_as("anna") for _ in range(6)]
+
+        with ThreadPoolExecutor(6) as pool:
+            answers = list(pool.map(lambda opening: world.post("/install", opening).status_code, openings))
+
+        assert answers == [200] * 6
+        assert world.one("SELECT count(*) FROM portals") == 1
+        assert world.one("SELECT count(*) FROM people") == 1
+        assert len(world.portal().application.handlers) == len(EVENTS)
+
+
+def test_the_old_form_is_enough_and_the_event_brings_the_token(empty: World) -> None:
+    with empty as world:
+        world.post("/install", world.portal().open_installer_as("anna", form="old"))
+        assert world.one("SELECT application_token FROM portals") is None
+        world.portal().finish_install()
+
+        ((_, status, _),) = world.portal().deliver_events()
+
+        assert status == 200
+        assert world.one("SELECT application_token FROM portals") is not None
+
+
+def test_an_ordinary_person_cannot_install(world: World) -> None:
+    boris = world.portal().open_as("boris")
+
+    response = world.post("/install", boris, APPLICATION_TOKEN="f" * 32)
+
+    assert response.status_code == 403
+    assert errors_on(response.text) == ["not_an_administrator"]
+
+
+def test_an_ordinary_person_cannot_plant_an_application_token(world: World) -> None:
+    world.open("boris", APPLICATION_TOKEN="f" * 32)
+
+    status, _ = world.portal().send_event("ONAPPUNINSTALL", application_token="f" * 32)
+
+    assert status == 403
+    assert world.one("SELECT state FROM portals") == "active"
+
+
+def test_a_foreign_token_installs_nothing(empty: World) -> None:
+    with empty as world:
+        opening = world.portal().open_installer_as("anna")
+
+        response = world.post("/install", opening, member_id="f" * 32)
+
+        assert response.status_code == 403
+        assert world.one("SELECT count(*) FROM portals") == 0
+        assert response.headers["Content-Security-Policy"].endswith("frame-ancestors 'none'")
+
+
+def test_what_cannot_be_bound_does_not_stop_the_installation(empty: World) -> None:
+    with empty as world:
+        world.bitrix24.faults.add(
+            Fault(kind="error:ERROR_PLACEMENT_NOT_FOUND:400", inner="placement.bind", times=None)
+        )
+
+        response = world.install("alpha")
+
+        assert response.status_code == 200
+        assert world.one("SELECT state FROM portals") == "active"
+
+
+def test_the_authorization_server_being_away_installs_nothing(empty: World) -> None:
+    with empty as world:
+        world.bitrix24.faults.add(Fault(kind="html:500", where="authorization", method="rest/app.info"))
+        opening = world.portal().open_installer_as("anna")
+
+        assert world.post("/install", opening).status_code == 502
+        assert world.one("SELECT count(*) FROM portals") == 0
+        assert world.post("/install", opening).status_code == 200

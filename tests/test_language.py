@@ -1,0 +1,142 @@
+"""The reader's language, from Bitrix24's code to a translated word."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from babel.messages import Catalog
+from flask import Flask, render_template_string
+
+from dashboard.web import language
+from dashboard.web.language import _, complaints, ngettext, pgettext
+
+UKRAINIAN = """
+msgid ""
+msgstr ""
+"Language: uk\\n"
+"Content-Type: text/plain; charset=utf-8\\n"
+"Plural-Forms: nplurals=3; plural=(n%10==1 && n%100!=11 ? 0 : "
+"n%10>=2 && n%10<=4 && (n%100<10 || n%100>=20) ? 1 : 2);\\n"
+
+msgid "At the start"
+msgstr "На початку"
+
+msgctxt "view"
+msgid "Day"
+msgstr "День"
+
+msgid "Portal %(name)s"
+msgstr "Портал %(name)s"
+
+msgid "%(num)s day before"
+msgid_plural "%(num)s days before"
+msgstr[0] "%(num)s день до"
+msgstr[1] "%(num)s дні до"
+msgstr[2] "%(num)s днів до"
+"""
+
+
+@pytest.fixture
+def catalogues(tmp_path: Path) -> Path:
+    for locale in ("ar", "es", "pt_BR", "uk", "zh_Hans"):
+        folder = tmp_path / locale / "LC_MESSAGES"
+        folder.mkdir(parents=True)
+        (folder / "messages.po").write_text(UKRAINIAN.replace("Language: uk", f"Language: {locale}"))
+    return tmp_path
+
+
+@pytest.fixture
+def page() -> Iterator[Flask]:
+    app = Flask("page")
+    language.install(app.jinja_env)
+    with app.app_context():
+        yield app
+
+
+def test_it_speaks_english_by_default(page: Flask) -> None:
+    assert _("At the start") == "At the start"
+    assert language.current().tag == "en"
+
+
+def test_it_speaks_english_outside_a_request() -> None:
+    assert _("At the start") == "At the start"
+
+
+@pytest.mark.parametrize(
+    ("lang", "tag"),
+    [("la", "es"), ("br", "pt-BR"), ("ua", "uk"), ("UA", "uk"), ("sc", "zh-Hans"), ("ar", "ar")],
+)
+def test_bitrix24_codes_are_their_own(catalogues: Path, lang: str, tag: str) -> None:
+    assert language.find(lang, catalogues=catalogues).tag == tag
+
+
+@pytest.mark.parametrize("lang", ["in", "en", "xx", "", None, "../../etc", "uk", "de"])
+def test_codes_without_a_catalogue_are_english(catalogues: Path, lang: str | None) -> None:
+    assert language.find(lang, catalogues=catalogues).tag == "en"
+
+
+def test_arabic_reads_from_right_to_left(catalogues: Path) -> None:
+    assert language.find("ar", catalogues=catalogues).direction == "rtl"
+    assert language.find("ua", catalogues=catalogues).direction == "ltr"
+
+
+def test_a_second_language(page: Flask, catalogues: Path) -> None:
+    language.use("ua", catalogues=catalogues)
+
+    assert _("At the start") == "На початку"
+    assert pgettext("view", "Day") == "День"
+    assert _("Not in the catalogue") == "Not in the catalogue"
+
+
+@pytest.mark.parametrize(("number", "form"), [(1, "день"), (3, "дні"), (5, "днів"), (21, "день")])
+def test_plural_forms(page: Flask, catalogues: Path, number: int, form: str) -> None:
+    language.use("ua", catalogues=catalogues)
+
+    assert ngettext("%(num)s day before", "%(num)s days before", number) == f"%(num)s {form} до"
+
+
+def test_a_template_is_translated_and_still_escaped(page: Flask, catalogues: Path) -> None:
+    language.use("ua", catalogues=catalogues)
+
+    shown = render_template_string("{% trans name=name %} Portal {{ name }} {% endtrans %}", name="<b>")
+
+    assert shown == "Портал &lt;b&gt;"
+
+
+def test_two_requests_do_not_share_a_language(catalogues: Path) -> None:
+    app = Flask("two")
+
+    with app.app_context():
+        language.use("ua", catalogues=catalogues)
+    with app.app_context():
+        assert _("At the start") == "At the start"
+
+
+def test_the_template_of_catalogues_is_complete() -> None:
+    assert language.main("check") is None, "run make translations"
+
+
+def catalogue(*messages: tuple[str, str], locale: str | None = None) -> Catalog:
+    made = Catalog(locale=locale)
+    for message, string in messages:
+        made.add(message, string)
+    return made
+
+
+def test_a_new_string_is_missed() -> None:
+    found = complaints(catalogue(("New", "")), catalogue(), [])
+
+    assert list(found) == ["messages.pot lacks ('New', None)"]
+
+
+def test_a_string_that_is_gone_is_noticed() -> None:
+    found = complaints(catalogue(), catalogue(("Old", "")), [])
+
+    assert list(found) == ["messages.pot still has ('Old', None)"]
+
+
+@pytest.mark.parametrize("string", ["", "Hallo %(nam)s"])
+def test_an_untranslated_or_broken_string_is_noticed(string: str) -> None:
+    sources = catalogue(("Hello %(name)s", ""))
+
+    assert list(complaints(sources, sources, [catalogue(("Hello %(name)s", string), locale="de")]))

@@ -1,0 +1,220 @@
+"""Opening the application: who is let in, at which cost, and what is stored."""
+
+import pytest
+
+from tests.emulator.faults import Fault
+from tests.world import World, errors_on, session_token, settings_on
+
+
+def test_it_works(each_world: World) -> None:
+    response = each_world.open("boris")
+
+    assert response.status_code == 200
+    assert settings_on(response.text) == each_world.portal().people["boris"].settings
+
+
+def test_it_costs_one_request_where_the_portal_is_known(world: World) -> None:
+    opening = world.portal().open_as("boris")
+    world.bitrix24.clear()
+
+    world.post("/", opening)
+
+    (request,) = world.bitrix24.requests
+    assert request.method == "batch"
+
+
+def test_the_old_form_is_enough(world: World) -> None:
+    response = world.post("/", world.portal().open_as("boris", form="old"))
+
+    assert response.status_code == 200
+
+
+def test_an_unknown_portal_is_proven_first(world: World) -> None:
+    world.portal("beta").install()
+    world.bitrix24.clear()
+
+    response = world.open("clara", "beta")
+
+    assert response.status_code == 200
+    assert [request.method for request in world.bitrix24.requests] == ["rest/app.info", "batch"]
+    assert world.one("SELECT count(*) FROM portals") == 2
+
+
+def test_twice_is_one_person_with_the_newest_pair(each_world: World) -> None:
+    each_world.open("boris")
+    before = each_world.one("SELECT access_token FROM chains JOIN people ON id = person_id WHERE user_id = 7")
+
+    each_world.open("boris")
+
+    after = each_world.one("SELECT access_token FROM chains JOIN people ON id = person_id WHERE user_id = 7")
+    assert before != after
+    assert each_world.one("SELECT count(*) FROM people WHERE user_id = 7") == 1
+
+
+def test_an_opening_without_refresh_token_keeps_the_chain_that_can_be_renewed(world: World) -> None:
+    session = world.session("boris")
+
+    assert world.open("boris", REFRESH_ID="").status_code == 200
+
+    world.portal().expire("boris")
+    assert world.browser.post("/me/refresh", headers=session).status_code == 200
+
+
+@pytest.mark.parametrize("field", ["AUTH_ID", "member_id"])
+def test_a_missing_field_is_named(world: World, field: str) -> None:
+    opening = world.portal().open_as("boris")
+    del opening.form[field]
+
+    response = world.post("/", opening)
+
+    assert response.status_code == 400
+    assert field in response.text
+    assert errors_on(response.text) == ["invalid_request"]
+
+
+def test_a_token_of_another_application_is_refused(world: World) -> None:
+    foreign = world.portal().open_as("boris", client_id="app.stranger.1")
+
+    response = world.post("/", foreign)
+
+    assert response.status_code == 403
+    assert world.one("SELECT count(*) FROM people WHERE user_id = 7") == 0
+
+
+def test_a_token_of_another_portal_is_refused(world: World) -> None:
+    world.install("beta")
+    claras = world.portal("beta").open_as("clara")
+
+    response = world.post("/", claras, member_id=world.portal().member_id)
+
+    assert response.status_code == 403
+    assert (
+        world.one("SELECT count(*) FROM people p JOIN portals o ON o.id = p.portal_id WHERE o.generation > 1")
+        == 0
+    )
+    assert world.rows(
+        "SELECT DISTINCT member_id FROM portals p JOIN people ON portal_id = p.id WHERE user_id = 1"
+    )
+
+
+@pytest.mark.parametrize("domain", ["evil.example", "localhost:1", "evil.example:8080"])
+def test_a_forged_domain_changes_nothing(world: World, domain: str) -> None:
+    opening = world.portal().open_as("boris")
+    opening.query["DOMAIN"] = domain
+
+    response = world.post("/", opening)
+
+    assert response.status_code == 200
+    assert world.one("SELECT origin FROM portals") == world.portal().origin
+    assert f"frame-ancestors {world.portal().origin}" in response.headers["Content-Security-Policy"]
+
+
+def test_a_forged_authorization_server_is_never_asked(world: World) -> None:
+    world.portal("beta").install()
+    opening = world.portal("beta").open_as("clara")
+
+    response = world.post("/", opening, SERVER_ENDPOINT="http://127.0.0.1:1/rest/")
+
+    assert response.status_code == 200
+    assert world.rows("SELECT authorization_server FROM portals")[-1]["authorization_server"] == (
+        world.bitrix24.authorization_server
+    )
+
+
+def test_an_expired_posted_token_is_refused_without_a_refresh(world: World) -> None:
+    opening = world.portal().open_as("boris")
+    world.portal().expire("boris")
+
+    response = world.post("/", opening)
+
+    assert response.status_code == 403
+    assert errors_on(response.text) == ["expired_token"]
+    assert world.bitrix24.refreshes() == 0
+
+
+def test_a_renamed_portal_is_followed_once_it_is_proven(each_world: World) -> None:
+    new_origin = each_world.portal().rename()
+
+    response = each_world.open("boris")
+
+    assert response.status_code == 200
+    assert each_world.one("SELECT origin FROM portals") == new_origin
+    assert f"frame-ancestors {new_origin}" in response.headers["Content-Security-Policy"]
+
+
+def test_a_redirect_to_a_stranger_is_not_followed(world: World) -> None:
+    world.bitrix24.faults.add(Fault(kind="redirect:http://127.0.0.1:1/rest/batch", method="batch"))
+
+    response = world.open("boris")
+
+    assert response.status_code == 502
+    assert errors_on(response.text) == ["moved"]
+    assert world.one("SELECT origin FROM portals") == world.portal().origin
+
+
+def test_damaged_settings_still_open_the_page(world: World) -> None:
+    response = world.open("petra")
+
+    assert response.status_code == 200
+    assert errors_on(response.text) == ["ERROR_ARGUMENT"]
+    assert settings_on(response.text) == {}
+    assert session_token(response)
+
+
+def test_a_missing_scope_still_opens_the_page(world: World) -> None:
+    world.portal().drop_scope("calendar")
+
+    response = world.open("boris")
+
+    assert response.status_code == 200
+    assert errors_on(response.text) == ["insufficient_scope"]
+
+
+def test_settings_that_fail_this_time_show_the_last_good_ones(world: World) -> None:
+    world.open("boris")
+    world.bitrix24.faults.add(Fault(kind="error:ERROR_CORE:400", inner="calendar.user.settings.get"))
+
+    response = world.open("boris")
+
+    assert errors_on(response.text) == ["ERROR_CORE"]
+    assert settings_on(response.text) == world.portal().people["boris"].settings
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "code"),
+    [
+        ("html:503", 502, "http_503"),
+        ("html:403", 502, "bad_answer"),
+        ("status:500", 502, "http_500"),
+        ("truncated", 502, "unreachable"),
+        ("reset", 502, "unreachable"),
+        ("body:[]", 502, "bad_answer"),
+        ('body:{"result":"odd"}', 502, "bad_answer"),
+        ("error:QUERY_LIMIT_EXCEEDED:503", 503, "QUERY_LIMIT_EXCEEDED"),
+        ("error:OPERATION_TIME_LIMIT:429", 503, "OPERATION_TIME_LIMIT"),
+        ("error:OVERLOAD_LIMIT:401", 503, "OVERLOAD_LIMIT"),
+        ("error:PAYMENT_REQUIRED:401", 403, "PAYMENT_REQUIRED"),
+        ("error:PORTAL_DELETED:403", 503, "PORTAL_DELETED"),
+        ("error:user_access_error:401", 403, "user_access_error"),
+        ("error:authorization_error:401", 403, "authorization_error"),
+        ("error:ACCESS_DENIED:401", 403, "ACCESS_DENIED"),
+        ("error:APPLICATION_NOT_FOUND:401", 403, "APPLICATION_NOT_FOUND"),
+        ("error:INTERNAL_SERVER_ERROR:500", 502, "INTERNAL_SERVER_ERROR"),
+    ],
+)
+def test_a_failing_portal_gets_a_page_of_its_own(world: World, kind: str, status: int, code: str) -> None:
+    world.bitrix24.faults.add(Fault(kind=kind, method="batch"))
+
+    response = world.open("boris")
+
+    assert response.status_code == status
+    assert errors_on(response.text) == [code]
+    assert ("Retry-After" in response.headers) == (status == 503)
+    assert f"frame-ancestors {world.portal().origin}" in response.headers["Content-Security-Policy"]
+
+
+def test_names_cannot_write_html(world: World) -> None:
+    response = world.open("sanjay")
+
+    assert "<b> Thapa" not in response.text
+    assert "&lt;b&gt; Thapa" in response.text

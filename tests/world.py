@@ -1,0 +1,141 @@
+"""The application in front of the emulator, as a test holds it."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from html.parser import HTMLParser
+from types import TracebackType
+from typing import Any, Self
+
+from cryptography.fernet import Fernet
+from flask.testing import FlaskClient
+from sqlalchemy import text
+from werkzeug.serving import make_server
+from werkzeug.test import TestResponse
+
+from app import create_app
+from dashboard import config, schema
+from dashboard.db import Database
+from tests.emulator import Emulator, Portal
+from tests.emulator.opening import Opening
+
+FERNET_KEY = Fernet.generate_key().decode()
+SECRET_KEY = "a signing key for tests alone"
+
+
+class World:
+    """One application process in the test's own; what it asks of Bitrix24 goes over real HTTP."""
+
+    def __init__(self, bitrix24: Emulator, database_url: str, **environment: str) -> None:
+        self.bitrix24 = bitrix24
+        # Events come over a socket of ours; the port is known before the application is made.
+        self._server = make_server("127.0.0.1", 0, lambda *request: self.app(*request), threaded=True)
+        bitrix24.app_url = f"http://127.0.0.1:{self._server.port}"
+        self.environment = environment_for(bitrix24, database_url) | environment
+        self.config = config.load(self.environment)
+        self.database = Database(self.config.database_url.get_secret_value())
+        schema.upgrade(self.database)
+        self.app = create_app(self.config, database=self.database)
+        self.browser: FlaskClient = self.app.test_client()
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self.database.engine.dispose()
+
+    def portal(self, name: str = "alpha") -> Portal:
+        return self.bitrix24.portal(name)
+
+    def post(self, path: str, opening: Opening, **form: str) -> TestResponse:
+        """Post an opening as a browser would; `form` changes fields of it."""
+        return self.browser.post(path, query_string=opening.query, data={**opening.form, **form})
+
+    def install(self, portal: str = "alpha", *, person: str | None = None) -> TestResponse:
+        """Install the application in a portal as its administrator, to the end."""
+        there = self.portal(portal)
+        response = self.post("/install", there.open_installer_as(person or administrator_of(there)))
+        there.finish_install()
+        return response
+
+    def open(self, person: str, portal: str = "alpha", **form: str) -> TestResponse:
+        """Open the application as a person."""
+        return self.post("/", self.portal(portal).open_as(person), **form)
+
+    def session(self, person: str, portal: str = "alpha") -> dict[str, str]:
+        """Open the application as a person and return the header their page would send."""
+        return {"Authorization": f"Bearer {session_token(self.open(person, portal))}"}
+
+    def rows(self, statement: str) -> list[dict[str, Any]]:
+        """Return what the database says."""
+        with self.database.engine.connect() as connection:
+            return [dict(row) for row in connection.execute(text(statement)).mappings()]
+
+    def one(self, statement: str) -> Any:
+        """Return the only value of the only row."""
+        (row,) = self.rows(statement)
+        (value,) = row.values()
+        return value
+
+
+def environment_for(bitrix24: Emulator, database_url: str) -> dict[str, str]:
+    """Return the configuration of an application in front of the emulator."""
+    return {
+        "DATABASE_URL": database_url,
+        "SECRET_KEY": SECRET_KEY,
+        "TOKEN_KEYS": FERNET_KEY,
+        "BITRIX24_CLIENT_ID": bitrix24.client_id,
+        "BITRIX24_CLIENT_SECRET": bitrix24.client_secret,
+        "BITRIX24_AUTH_SERVERS": bitrix24.authorization_server,
+        "BX24_JS_URL": bitrix24.bx24_js_url,
+        "PUBLIC_URL": bitrix24.app_url,
+        "TRUST_LOOPBACK": "1",
+        "LOG_LEVEL": "warning",
+    }
+
+
+def administrator_of(portal: Portal) -> str:
+    return next(key for key, person in portal.people.items() if person.admin)
+
+
+def session_token(response: TestResponse) -> str:
+    found = re.search(r'<meta name="session-token" content="([^"]+)"', response.text)
+    assert found, response.text[:500]
+    return found[1]
+
+
+class _Settings(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[tuple[str, Any]] = []
+        self.errors: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        if "data-setting" in given:
+            self.found.append((given["data-setting"] or "", json.loads(given["data-value"] or "")))
+        if given.get("data-error") is not None:
+            self.errors.append(given["data-error"] or "")
+
+
+def settings_on(page: str) -> dict[str, Any]:
+    """Return the settings a page shows, as machines read them; each stands there once."""
+    parser = _Settings()
+    parser.feed(page)
+    shown = dict(parser.found)
+    assert len(shown) == len(parser.found), "a setting is shown twice"
+    return shown
+
+
+def errors_on(page: str) -> list[str]:
+    """Return the codes of the errors a page tells of, outside templates for later."""
+    parser = _Settings()
+    parser.feed(re.sub(r"<template.*?</template>", "", page, flags=re.DOTALL))
+    return parser.errors
