@@ -11,6 +11,7 @@ from dashboard.bitrix24.answers import read_profile
 from dashboard.bitrix24.client import Batch, Client, Command
 from dashboard.bitrix24.errors import TokenRejected, Unreadable
 from dashboard.db import Database
+from dashboard.flights import Flights
 from dashboard.models import Person, Portal, Snapshot
 from dashboard.people import People
 from dashboard.settings import ACCOUNT_METHOD, METHOD, SECTIONS_METHOD, Reading
@@ -79,6 +80,7 @@ class Readings:
         self._database = database
         self._people = people
         self._now = now
+        self._flights: Flights[Reading] = Flights()
 
     def last(self, person: Person) -> Reading | None:
         """Return the last snapshot, None where there is none."""
@@ -87,10 +89,13 @@ class Readings:
             return _reading(snapshot) if snapshot else None
 
     def again(self, portal: Portal, person: Person) -> Reading:
-        """Read the person's calendar from Bitrix24 now, store and return it.
+        """Read the person's calendar from Bitrix24 now, store and return it. Clicks at once read once.
 
         :raise Bitrix24Error: it could not be read; the last snapshot stands.
         """
+        return self._flights.shared(person.id, lambda: self._read_again(portal, person))
+
+    def _read_again(self, portal: Portal, person: Person) -> Reading:
         batch = self._people.with_live_token(portal, person, ask)
         if person.user_id != read_profile(batch["profile"]).ID:
             raise Unreadable("foreign_profile")

@@ -1,0 +1,319 @@
+"""The configuration: what the contract promises of every variable, and refusals in one line by name."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.fernet import Fernet
+
+from dashboard import config
+from dashboard.config import Config, ConfigError
+
+FIRST_KEY, SECOND_KEY = Fernet.generate_key().decode(), Fernet.generate_key().decode()
+# The least a production needs.
+PRODUCTION = {
+    "SECRET_KEY": "first-signing-key",
+    "TOKEN_KEYS": FIRST_KEY,
+    "BITRIX24_CLIENT_ID": "app.test.1",
+    "BITRIX24_CLIENT_SECRET": "the-client-secret",
+    "PUBLIC_URL": "https://dashboard.example",
+}
+DEVELOPMENT = PRODUCTION | {"PUBLIC_URL": "http://127.0.0.1:8000", "TRUST_LOOPBACK": "1"}
+NEEDED = sorted(PRODUCTION)
+# Every value that must never be seen.
+SECRETS = {
+    "SECRET_KEY": "a-signing-key-nobody-sees",
+    "TOKEN_KEYS": SECOND_KEY,
+    "BITRIX24_CLIENT_SECRET": "a-client-secret-nobody-sees",
+    "DATABASE_URL": "postgresql://someone:a-password-nobody-sees@db.example/dashboard",
+}
+HIDDEN = (
+    "a-signing-key-nobody-sees",
+    SECOND_KEY,
+    "a-client-secret-nobody-sees",
+    "a-password-nobody-sees",
+)
+
+
+def load(**changes: str) -> Config:
+    return config.load(PRODUCTION | changes)
+
+
+def refusal(environment: dict[str, str]) -> str:
+    """Return the one line with which the environment is refused."""
+    with pytest.raises(ConfigError) as caught:
+        config.load(environment)
+    (line,) = str(caught.value).splitlines()
+    return line
+
+
+def test_it_works() -> None:
+    settings = load()
+
+    assert settings.bitrix24_client_id == "app.test.1"
+    assert settings.bitrix24_client_secret.get_secret_value() == "the-client-secret"
+    assert settings.public_url == "https://dashboard.example"
+
+
+@pytest.mark.parametrize(
+    ("name", "default"),
+    [
+        (
+            "bitrix24_auth_servers",
+            ("https://oauth.bitrix.info", "https://oauth.bitrix24.tech", "https://oauth.bitrix24.info"),
+        ),
+        ("bx24_js_url", "https://api.bitrix24.com/api/v1/"),
+        ("trust_loopback", False),
+        ("allow_private_portals", False),
+        ("port", 8000),
+        ("web_threads", 8),
+        ("log_level", "info"),
+        ("log_format", "json"),
+    ],
+)
+def test_the_defaults_are_the_contracts(name: str, default: object) -> None:
+    assert getattr(load(), name) == default
+
+
+def test_the_default_database_is_a_file() -> None:
+    assert load().database_url.get_secret_value() == "sqlite:///var/dashboard.db"
+
+
+def test_the_default_number_of_processes_goes_by_cores() -> None:
+    assert 1 <= load().web_concurrency <= (os.cpu_count() or 1)
+
+
+@pytest.mark.parametrize("name", ["DATABASE_URL", "PORT", "BX24_JS_URL", "LOG_LEVEL", "WEB_CONCURRENCY"])
+def test_an_empty_variable_is_an_absent_one(name: str) -> None:
+    assert load(**{name: ""}) == load()
+
+
+@pytest.mark.parametrize("switch", ["1", "true", "True", "on", "yes", "t", "y"])
+def test_development_logs_for_people(switch: str) -> None:
+    assert config.load(DEVELOPMENT | {"TRUST_LOOPBACK": switch}).log_format == "console"
+    assert config.load(DEVELOPMENT | {"TRUST_LOOPBACK": switch, "LOG_FORMAT": "json"}).log_format == "json"
+
+
+def test_a_level_is_read_in_any_case() -> None:
+    assert load(LOG_LEVEL="WARNING").log_level == "warning"
+
+
+# Lists
+
+
+def test_keys_come_as_a_list_the_first_first() -> None:
+    settings = load(
+        TOKEN_KEYS=f" {SECOND_KEY} ,{FIRST_KEY},", SECRET_KEY="the-newest-signing-key, the-older-one-before"
+    )
+
+    assert [key.get_secret_value() for key in settings.token_keys] == [SECOND_KEY, FIRST_KEY]
+    assert [key.get_secret_value() for key in settings.secret_key] == [
+        "the-newest-signing-key",
+        "the-older-one-before",
+    ]
+
+
+def test_the_first_server_of_the_list_is_the_default() -> None:
+    servers = load(BITRIX24_AUTH_SERVERS="https://second.example/, https://FIRST.example")
+
+    assert servers.bitrix24_auth_servers == ("https://second.example", "https://first.example")
+
+
+@pytest.mark.parametrize("spelled", ["https://oauth.example:443", "https://oauth.example:443/"])
+def test_a_default_port_is_no_other_server(spelled: str) -> None:
+    # Bitrix24 names its servers without a port; a listed one that is spelled with it must be found.
+    assert load(BITRIX24_AUTH_SERVERS=spelled).bitrix24_auth_servers == ("https://oauth.example",)
+
+
+# Databases
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
+def test_every_name_of_postgres_means_psycopg_3(scheme: str) -> None:
+    url = load(DATABASE_URL=f"{scheme}://anna:p%40ss@db.example:5432/dashboard?sslmode=require").database_url
+
+    assert url.get_secret_value() == (
+        "postgresql+psycopg://anna:p%40ss@db.example:5432/dashboard?sslmode=require"
+    )
+
+
+# Files
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SECRET_KEY", "a-key-from-a-file"),
+        ("TOKEN_KEYS", f"{SECOND_KEY},{FIRST_KEY}"),
+        ("BITRIX24_CLIENT_SECRET", "a-secret-from-a-file"),
+        ("DATABASE_URL", "sqlite:///elsewhere.db"),
+    ],
+)
+def test_a_secret_may_stand_in_a_file(tmp_path: Path, name: str, value: str) -> None:
+    file = tmp_path / "secret"
+    file.write_text(f"{value}\n", encoding="utf-8")
+    without = {key: PRODUCTION[key] for key in PRODUCTION if key != name}
+
+    assert config.load(without | {f"{name}_FILE": str(file)}) == load(**{name: value})
+
+
+@pytest.mark.parametrize("name", ["SECRET_KEY", "TOKEN_KEYS", "BITRIX24_CLIENT_SECRET", "DATABASE_URL"])
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, name: str) -> None:
+    garbled = tmp_path / "garbled"
+    garbled.write_bytes(b"\xff\xfe secret")
+
+    for path in (tmp_path / "nothing-here", tmp_path, garbled):
+        assert refusal(PRODUCTION | {f"{name}_FILE": str(path)}).startswith(f"{name}_FILE: ")
+
+
+def test_an_empty_file_is_a_missing_secret(tmp_path: Path) -> None:
+    (tmp_path / "empty").write_text(" \n", encoding="utf-8")
+
+    for name in ("SECRET_KEY", "TOKEN_KEYS", "BITRIX24_CLIENT_SECRET"):
+        without = {key: PRODUCTION[key] for key in PRODUCTION if key != name}
+        line = refusal(without | {f"{name}_FILE": str(tmp_path / "empty")})
+        assert line == f"{name}: must be set"
+
+
+# Refusals
+
+
+@pytest.mark.parametrize("name", NEEDED)
+def test_a_missing_variable_is_named(name: str) -> None:
+    without = {key: PRODUCTION[key] for key in PRODUCTION if key != name}
+
+    assert refusal(without) == f"{name}: must be set"
+    assert refusal(without | {name: ""}) == f"{name}: must be set"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DATABASE_URL", "mysql://db.example/dashboard"),
+        ("DATABASE_URL", "var/dashboard.db"),
+        ("DATABASE_URL", "postgresql+psycopg2://db.example/dashboard"),
+        ("DATABASE_URL", "postgresql://anna:secret@db.example:port/dashboard"),
+        ("SECRET_KEY", "too short"),
+        ("SECRET_KEY", "a-long-enough-signing-key,short"),
+        ("SECRET_KEY", ","),
+        ("TOKEN_KEYS", "no-fernet-key"),
+        ("TOKEN_KEYS", f"{FIRST_KEY},{FIRST_KEY[:-4]}"),
+        ("TOKEN_KEYS", "ключ"),
+        ("TOKEN_KEYS", " , "),
+        ("BITRIX24_CLIENT_ID", "  "),
+        ("BITRIX24_CLIENT_SECRET", "  "),
+        ("BITRIX24_AUTH_SERVERS", ","),
+        ("BITRIX24_AUTH_SERVERS", "oauth.bitrix.info"),
+        ("BITRIX24_AUTH_SERVERS", "https://oauth.bitrix.info,http://oauth.bitrix24.tech"),
+        ("BITRIX24_AUTH_SERVERS", "https://oauth.bitrix.info/oauth/token/"),
+        ("BITRIX24_AUTH_SERVERS", "https://anna:secret@oauth.bitrix.info"),
+        ("PUBLIC_URL", "dashboard.example"),
+        ("PUBLIC_URL", "ftp://dashboard.example"),
+        ("PUBLIC_URL", "http://dashboard.example"),
+        ("PUBLIC_URL", "https://"),
+        ("PUBLIC_URL", "https://dashboard.example/app"),
+        ("PUBLIC_URL", "https://dashboard.example?a=b"),
+        ("PUBLIC_URL", "https://[dashboard"),
+        ("PUBLIC_URL", "https://dashboard.example:port"),
+        ("PUBLIC_URL", "https://dashboard.example:99999"),
+        ("PUBLIC_URL", "https://dash board.example"),
+        ("BX24_JS_URL", "http://api.bitrix24.com/api/v1/"),
+        ("BX24_JS_URL", "//api.bitrix24.com/api/v1/"),
+        ("BX24_JS_URL", "https://[api"),
+        ("TRUST_LOOPBACK", "maybe"),
+        ("ALLOW_PRIVATE_PORTALS", "2"),
+        ("PORT", "0"),
+        ("PORT", "65536"),
+        ("PORT", "http"),
+        ("WEB_CONCURRENCY", "0"),
+        ("WEB_THREADS", "many"),
+        ("LOG_LEVEL", "loud"),
+        ("LOG_FORMAT", "xml"),
+    ],
+)
+def test_a_bad_value_is_refused_by_name(name: str, value: str) -> None:
+    line = refusal(PRODUCTION | {name: value})
+
+    assert line.startswith(f"{name}: ")
+    assert value.strip(", ") == "" or value not in line
+
+
+def test_loopback_is_not_trusted_where_the_public_address_is_https() -> None:
+    assert refusal(PRODUCTION | {"TRUST_LOOPBACK": "1"}).startswith("TRUST_LOOPBACK: ")
+
+
+def test_plain_http_is_for_development_alone() -> None:
+    servers = {"BITRIX24_AUTH_SERVERS": "http://127.0.0.1:9000"}
+
+    settings = config.load(DEVELOPMENT | servers)
+
+    assert settings.bitrix24_auth_servers == ("http://127.0.0.1:9000",)
+    assert refusal(DEVELOPMENT | {"TRUST_LOOPBACK": ""}).startswith("PUBLIC_URL: ")
+    assert refusal(PRODUCTION | servers).startswith("BITRIX24_AUTH_SERVERS: ")
+
+
+# Secrets
+
+
+def test_no_secret_is_in_the_repr() -> None:
+    settings = load(**SECRETS)
+
+    for shown in (repr(settings), str(settings), str(settings.model_dump()), settings.model_dump_json()):
+        assert [secret for secret in HIDDEN if secret in shown] == []
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"SECRET_KEY": "nobody-sees,a-signing-key-nobody-sees"},
+        {"TOKEN_KEYS": f"{SECOND_KEY},nobody-sees"},
+        {"TOKEN_KEYS": f"{SECOND_KEY}nobody-sees"},
+        {"DATABASE_URL": "mysql://someone:a-password-nobody-sees@db.example/dashboard"},
+        {"DATABASE_URL": "postgresql://someone:a-password-nobody-sees@db.example:port/dashboard"},
+        {"PORT": "a-password-nobody-sees"},
+        {"PUBLIC_URL": "https://someone:a-password-nobody-sees@dashboard.example"},
+    ],
+)
+def test_no_secret_is_in_an_error(broken: dict[str, str]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(**(SECRETS | broken))
+
+    told = "".join(traceback.format_exception(caught.value)) + repr(caught.value)
+    assert "nobody-sees" not in told
+    assert [secret for secret in HIDDEN if secret in told] == []
+
+
+# The start of a process
+
+
+def start(environment: dict[str, Any]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", "from app import create_app; create_app()"],
+        cwd=Path(__file__).parent.parent,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("name", NEEDED)
+def test_the_process_does_not_start_without_a_variable(name: str) -> None:
+    ended = start({key: PRODUCTION[key] for key in PRODUCTION if key != name})
+
+    assert ended.returncode != 0
+    assert ended.stderr == f"{name}: must be set\n"
+    assert ended.stdout == ""
+
+
+def test_the_process_starts_with_all_of_them(tmp_path: Path) -> None:
+    ended = start(PRODUCTION | {"DATABASE_URL": f"sqlite:///{tmp_path / 'dashboard.db'}"})
+
+    assert (ended.returncode, ended.stderr) == (0, "")

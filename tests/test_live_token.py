@@ -1,0 +1,312 @@
+"""A live token: renewed once, by one process, stored before it is used, and lost only when it is void."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import text
+
+from app import create_app
+from tests.emulator.faults import Fault
+from tests.world import World, errors_on, settings_on
+
+BORIS = "SELECT {} FROM chains JOIN people ON people.id = person_id WHERE user_id = 7"
+
+
+def chain(world: World, column: str) -> object:
+    return world.one(BORIS.format(column))
+
+
+def set_chain(world: World, **values: object) -> None:
+    columns = ", ".join(f"{name} = :{name}" for name in values)
+    with world.database.writing() as session:
+        session.execute(
+            text(f"UPDATE chains SET {columns} WHERE person_id IN (SELECT id FROM people WHERE user_id = 7)"),
+            values,
+        )
+
+
+def test_it_works(each_world: World) -> None:
+    session = each_world.session("boris")
+    each_world.portal().expire("boris")
+
+    response = each_world.browser.post("/me/refresh", headers=session)
+
+    assert response.status_code == 200
+    assert settings_on(response.text) == each_world.portal().people["boris"].settings
+    assert each_world.bitrix24.refreshes("boris") == 1
+    assert each_world.bitrix24.secrets_in_urls == 0
+
+
+def test_a_good_token_is_not_renewed(world: World) -> None:
+    session = world.session("boris")
+
+    world.browser.post("/me/refresh", headers=session)
+
+    assert world.bitrix24.refreshes() == 0
+
+
+def test_an_invalid_token_is_renewed_too(world: World) -> None:
+    session = world.session("boris")
+    world.bitrix24.faults.add(Fault(kind="error:INVALID_TOKEN:401", method="batch"))
+
+    assert world.browser.post("/me/refresh", headers=session).status_code == 200
+    assert world.bitrix24.refreshes() == 1
+
+
+def test_a_token_refused_twice_is_an_error_and_no_loop(world: World) -> None:
+    session = world.session("boris")
+    world.bitrix24.faults.add(Fault(kind="error:expired_token:401", method="batch", times=None))
+    world.bitrix24.clear()
+
+    response = world.browser.post("/me/refresh", headers=session)
+
+    assert response.status_code == 403
+    assert world.bitrix24.refreshes() == 1
+    assert world.bitrix24.count(method="batch") == 2
+
+
+def clicks(world: World, session: dict[str, str], *, applications: int) -> list[int]:
+    """Return the statuses of as many refreshes at once, each in an application of its own."""
+    clients = [create_app(world.config, database=world.database).test_client() for _ in range(applications)]
+    with ThreadPoolExecutor(applications) as pool:
+        answers = pool.map(lambda client: client.post("/me/refresh", headers=session), clients)
+        return [answer.status_code for answer in answers]
+
+
+def test_many_at_once_renew_once(each_world: World) -> None:
+    session = each_world.session("boris")
+    each_world.portal().expire("boris")
+
+    assert clicks(each_world, session, applications=12) == [200] * 12
+
+    assert each_world.bitrix24.refreshes("boris") == 1
+    assert each_world.bitrix24.count(method="oauth/token") == 1
+
+
+def test_clicks_at_once_in_one_process_read_once(world: World) -> None:
+    session = world.session("boris")
+    world.bitrix24.clear()
+    world.bitrix24.latency = 0.3
+
+    with ThreadPoolExecutor(5) as pool:
+        clicks = [pool.submit(world.app.test_client().post, "/me/refresh", headers=session) for _ in range(5)]
+        answers = [click.result().status_code for click in clicks]
+
+    assert answers == [200] * 5
+    assert world.bitrix24.count(method="batch") == 1
+
+
+def test_a_void_refresh_token_asks_for_a_new_opening(world: World) -> None:
+    session = world.session("boris")
+    world.portal().expire("boris")
+    world.portal().kill_refresh("boris")
+
+    response = world.browser.post("/me/refresh", headers=session)
+
+    assert response.status_code == 403
+    assert errors_on(response.text) == ["reconnect"]
+    assert settings_on(response.text) == world.portal().people["boris"].settings
+    assert chain(world, "state") == "reconnect"
+
+
+def test_the_next_opening_heals_it(world: World) -> None:
+    session = world.session("boris")
+    set_chain(world, state="reconnect")
+
+    world.open("boris")
+
+    assert chain(world, "state") == "live"
+    assert world.browser.post("/me/refresh", headers=session).status_code == 200
+
+
+def test_a_void_token_is_not_asked_again_and_again(world: World) -> None:
+    session = world.session("boris")
+    world.portal().expire("boris")
+    world.portal().kill_refresh("boris")
+    world.browser.post("/me/refresh", headers=session)
+    world.bitrix24.clear()
+
+    world.browser.post("/me/refresh", headers=session)
+
+    assert world.bitrix24.requests == []
+
+
+def test_an_opening_during_a_renewal_that_fails_wins(world: World) -> None:
+    session = world.session("boris")
+    world.portal().expire("boris")
+    world.portal().kill_refresh("boris")
+    world.bitrix24.faults.add(Fault(kind="slow:0.5", where="authorization", method="oauth/token"))
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(
+            lambda: world.app.test_client().post("/me/refresh", headers=session).status_code
+        )
+        while not world.bitrix24.count(method="oauth/token"):
+            pass
+
+        world.open("boris")
+
+        assert waiting.result() == 200
+    assert chain(world, "state") == "live"
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [
+        ("html:500", 502),
+        ("reset", 502),
+        ("error:INTERNAL_SERVER_ERROR:500", 502),
+        ("status:503", 502),
+    ],
+)
+def test_an_authorization_server_that_fails_changes_nothing(world: World, kind: str, status: int) -> None:
+    session = world.session("boris")
+    world.portal().expire("boris")
+    before = chain(world, "refresh_token")
+    world.bitrix24.faults.add(Fault(kind=kind, where="authorization", method="oauth/token"))
+
+    response = world.browser.post("/me/refresh", headers=session)
+
+    assert response.status_code == status
+    assert settings_on(response.text)
+    assert (chain(world, "refresh_token"), chain(world, "state")) == (before, "live")
+    assert chain(world, "lease_owner") is None
+    assert world.browser.post("/me/refresh", headers=session).status_code == 200
+
+
+@pytest.mark.parametrize("kind", ["truncated", "lost"])
+def test_a_pair_whose_answer_was_lost_asks_for_a_new_opening(world: World, kind: str) -> None:
+    session = world.session("boris")
+    world.portal().expire("boris")
+    world.bitrix24.faults.add(Fault(kind=kind, where="authorization", method="oauth/token"))
+
+    assert world.browser.post("/me/refresh", headers=session).status_code == 502
+    assert world.browser.post("/me/refresh", headers=session).status_code == 403
+    world.open("boris")
+    assert world.browser.post("/me/refresh", headers=session).status_code == 200
+
+
+def test_those_who_waited_share_the_failure(world: World) -> None:
+    session = world.session("boris")
+    world.portal().expire("boris")
+    world.bitrix24.faults.add(Fault(kind="html:500", where="authorization", method="oauth/token", times=None))
+    world.bitrix24.latency = 0.2
+
+    assert clicks(world, session, applications=6) == [502] * 6
+
+    assert world.bitrix24.count(method="oauth/token") <= 2
+
+
+def test_a_dead_process_keeps_the_lease_only_until_it_runs_out(world: World) -> None:
+    session = world.session("boris")
+    world.portal().expire("boris")
+    soon = datetime.now(UTC) + timedelta(seconds=1)
+    set_chain(world, lease_owner="dead", lease_until=soon.replace(tzinfo=None).isoformat(" "))
+
+    assert world.browser.post("/me/refresh", headers=session).status_code == 200
+    assert datetime.now(UTC) > soon
+    assert world.bitrix24.refreshes() == 1
+
+
+def test_an_unpaid_portal_is_suspended_and_comes_back(world: World) -> None:
+    session = world.session("boris")
+    world.portal().expire("boris")
+    world.portal().end_trial()
+
+    response = world.browser.post("/me/refresh", headers=session)
+
+    assert response.status_code == 403
+    assert errors_on(response.text) == ["PAYMENT_REQUIRED"]
+    assert world.one("SELECT state FROM portals") == "suspended"
+    assert chain(world, "refresh_token")
+
+    world.portal().restore_trial()
+    assert world.browser.post("/me/refresh", headers=session).status_code == 200
+    assert world.one("SELECT state FROM portals") == "active"
+
+
+def test_a_lost_uninstallation_is_noticed_and_obeyed(world: World) -> None:
+    session = world.session("boris")
+    world.portal().uninstall()
+
+    response = world.browser.post("/me/refresh", headers=session)
+
+    assert response.status_code == 403
+    assert errors_on(response.text) == ["NOT_INSTALLED"]
+    assert world.one("SELECT state FROM portals") == "uninstalled"
+    assert world.one("SELECT count(*) FROM people") == 0
+
+
+def test_a_portal_that_denies_the_application_is_not_believed_alone(world: World) -> None:
+    session = world.session("boris")
+    world.bitrix24.faults.add(Fault(kind="error:ERROR_OAUTH:401", method="batch", times=2))
+
+    response = world.browser.post("/me/refresh", headers=session)
+
+    assert response.status_code == 403
+    assert world.one("SELECT state FROM portals") == "active"
+    assert world.browser.post("/me/refresh", headers=session).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "strange",
+    [
+        {"expires_in": None},
+        {"expires_in": "3600", "user_id": "7"},
+        {"user_id": None},
+        {"domain": "oauth.example", "scope": "app"},
+        {"client_endpoint": None},
+        {"member_id": None},
+    ],
+)
+def test_a_strange_answer_is_read_with_care(world: World, strange: dict[str, object]) -> None:
+    session = world.session("boris")
+    world.portal().expire("boris")
+
+    def change(answer: dict[str, object]) -> dict[str, object]:
+        changed = {**answer, **strange}
+        return {name: value for name, value in changed.items() if value is not None}
+
+    world.bitrix24.faults.add(
+        Fault(kind="answer", where="authorization", method="oauth/token", change=change)
+    )
+
+    assert world.browser.post("/me/refresh", headers=session).status_code == 200
+    assert world.one("SELECT origin FROM portals") == world.portal().origin
+
+
+@pytest.mark.parametrize("foreign", [{"user_id": 1}, {"member_id": "f" * 32}])
+def test_a_foreign_pair_is_never_stored(world: World, foreign: dict[str, object]) -> None:
+    session = world.session("boris")
+    world.portal().expire("boris")
+    before = chain(world, "access_token")
+    world.bitrix24.faults.add(
+        Fault(
+            kind="answer", where="authorization", method="oauth/token", change=lambda answer: answer | foreign
+        )
+    )
+
+    assert world.browser.post("/me/refresh", headers=session).status_code == 403
+    assert chain(world, "access_token") == before
+    assert chain(world, "state") == "reconnect"
+
+
+def test_a_portal_renamed_meanwhile_is_followed(each_world: World) -> None:
+    session = each_world.session("boris")
+    new_origin = each_world.portal().rename()
+    each_world.portal().expire("boris")
+
+    assert each_world.browser.post("/me/refresh", headers=session).status_code == 200
+    assert each_world.one("SELECT origin FROM portals") == new_origin
+    assert each_world.bitrix24.refreshes() == 1
+
+
+def test_a_row_moved_to_another_person_is_refused(world: World) -> None:
+    session = world.session("boris")
+    anna = world.one("SELECT access_token FROM chains JOIN people ON people.id = person_id WHERE user_id = 1")
+    set_chain(world, access_token=anna)
+
+    response = world.browser.post("/me/refresh", headers=session)
+
+    assert response.status_code == 403
+    assert errors_on(response.text) == ["reconnect"]

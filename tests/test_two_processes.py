@@ -1,0 +1,88 @@
+"""Two processes, forty requests at once, one single-use refresh token."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import requests
+
+from dashboard import schema
+from dashboard.db import Database
+from tests.emulator import Emulator
+from tests.world import environment_for
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def processes(bitrix24: Emulator, database_url: str) -> Iterator[list[str]]:
+    """Give the addresses of two web processes on one database, started as in production."""
+    environment = environment_for(bitrix24, database_url)
+    database = Database(database_url.replace("postgresql:", "postgresql+psycopg:"))
+    schema.upgrade(database)
+    database.engine.dispose()
+    ports = [free_port(), free_port()]
+    bitrix24.app_url = f"http://127.0.0.1:{ports[0]}"
+    running = [serve(environment, port) for port in ports]
+    addresses = [f"http://127.0.0.1:{port}" for port in ports]
+    for address in addresses:
+        wait_for(address)
+    yield addresses
+    for process in running:
+        process.terminate()
+    assert [process.wait(timeout=15) for process in running] == [0, 0]
+
+
+def free_port() -> int:
+    with socket.socket() as it:
+        it.bind(("127.0.0.1", 0))
+        return int(it.getsockname()[1])
+
+
+def serve(environment: dict[str, str], port: int) -> subprocess.Popen[bytes]:
+    settings = os.environ | environment | {"PORT": str(port), "WEB_CONCURRENCY": "1", "WEB_THREADS": "20"}
+    return subprocess.Popen([sys.executable, "-m", "gunicorn", "app:create_app()"], env=settings, cwd=ROOT)
+
+
+def wait_for(address: str) -> None:
+    until = time.monotonic() + 30
+    while time.monotonic() < until:
+        try:
+            assert requests.get(f"{address}/readyz", timeout=2).json()["down"] == []
+        except requests.ConnectionError:
+            time.sleep(0.1)
+        else:
+            return
+    raise TimeoutError(address)
+
+
+def test_one_refresh_and_no_failed_request(bitrix24: Emulator, processes: list[str]) -> None:
+    alpha = bitrix24.portal("alpha")
+    installer = alpha.open_installer_as("anna")
+    requests.post(f"{processes[0]}/install", params=installer.query, data=installer.form, timeout=10)
+    alpha.finish_install()
+    boris = alpha.open_as("boris")
+    page = requests.post(f"{processes[0]}/", params=boris.query, data=boris.form, timeout=10).text
+    token = page.split('name="session-token" content="')[1].split('"')[0]
+    alpha.expire("boris")
+    bitrix24.clear()
+
+    def refresh(number: int) -> int:
+        address = processes[number % 2]
+        headers = {"Authorization": f"Bearer {token}"}
+        return requests.post(f"{address}/me/refresh", headers=headers, timeout=30).status_code
+
+    with ThreadPoolExecutor(40) as pool:
+        answers = list(pool.map(refresh, range(40)))
+
+    assert answers == [200] * 40
+    assert bitrix24.refreshes("boris") == 1
+    assert bitrix24.count(method="oauth/token") == 1
