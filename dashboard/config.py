@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from cryptography.fernet import Fernet
 from pydantic import (
@@ -19,6 +19,8 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 
 MAY_BE_FILES = (
     "SECRET_KEY",
@@ -31,6 +33,8 @@ MAY_BE_FILES = (
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "::1")
 AUTHORIZATION_SERVERS = "https://oauth.bitrix.info,https://oauth.bitrix24.tech,https://oauth.bitrix24.info"
 SHORTEST_SECRET_KEY = 16
+FERNET_KEY_LENGTH = 44
+SWITCHED_ON = ("1", "true", "t", "on", "yes", "y")
 
 
 class ConfigError(ValueError):
@@ -43,13 +47,31 @@ def _split(value: Any) -> Any:
     )
 
 
+def _parts(url: str) -> SplitResult:
+    example = "must be an address such as https://example.com"
+    try:
+        parts = urlsplit(url)
+        complete = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        # Not chained: the parser's own text quotes the address, and an address may hold a password.
+        raise ValueError(example) from None
+    if not complete or any(mark.isspace() for mark in url):
+        raise ValueError(example)
+    return parts
+
+
+def _address(url: str) -> str:
+    _parts(url)
+    return url
+
+
 def _origin(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("must be an address such as https://example.com")
+    """Return the origin as Bitrix24 would spell it: lower-case and without a default port."""
+    parts = _parts(url)
     if parts.path.rstrip("/") or parts.query or parts.fragment or parts.username or parts.password:
         raise ValueError("must be an address without path, query and user")
-    return f"{parts.scheme}://{parts.netloc.lower()}"
+    default = {"http": ":80", "https": ":443"}[parts.scheme]
+    return f"{parts.scheme}://{parts.netloc.lower().removesuffix(default)}"
 
 
 def _database_url(url: SecretStr) -> SecretStr:
@@ -59,6 +81,11 @@ def _database_url(url: SecretStr) -> SecretStr:
     scheme = known.get(scheme, scheme)
     if not separator or scheme not in ("sqlite", "postgresql+psycopg"):
         raise ValueError("must begin with sqlite:/// or postgresql://")
+    try:
+        make_url(f"{scheme}://{rest}")
+    except (ArgumentError, ValueError):
+        # Not chained: the text would quote the address, and with it the password.
+        raise ValueError("is no database address") from None
     return SecretStr(f"{scheme}://{rest}")
 
 
@@ -71,11 +98,15 @@ def _signing_key(key: SecretStr) -> SecretStr:
 def _fernet_key(key: SecretStr) -> SecretStr:
     try:
         Fernet(key.get_secret_value())
+        # Base64 is read up to its padding: a second key after a line break would go unnoticed.
+        if len(key.get_secret_value()) != FERNET_KEY_LENGTH:
+            raise ValueError
     except ValueError:
         raise ValueError("every key must be a Fernet key: 32 bytes in URL-safe base64") from None
     return key
 
 
+Address = Annotated[str, AfterValidator(_address)]
 Origin = Annotated[str, AfterValidator(_origin)]
 Origins = Annotated[tuple[Origin, ...], BeforeValidator(_split), Field(min_length=1)]
 SigningKey = Annotated[SecretStr, AfterValidator(_signing_key)]
@@ -97,7 +128,7 @@ class Config(BaseModel):
     bitrix24_client_secret: Annotated[SecretStr, Field(min_length=1)]
     bitrix24_auth_servers: Origins = AUTHORIZATION_SERVERS  # type: ignore[assignment]  # split when validated
     public_url: Origin
-    bx24_js_url: str = "https://api.bitrix24.com/api/v1/"
+    bx24_js_url: Address = "https://api.bitrix24.com/api/v1/"
     trust_loopback: bool = False
     allow_private_portals: bool = False
     port: Annotated[int, Field(ge=1, le=65535)] = 8000
@@ -111,7 +142,7 @@ class Config(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _development_is_readable(cls, values: dict[str, Any]) -> dict[str, Any]:
-        if str(values.get("trust_loopback", "")).lower() in ("1", "true", "on", "yes"):
+        if str(values.get("trust_loopback", "")).lower() in SWITCHED_ON:
             return {"log_format": "console", **values}
         return values
 
@@ -121,16 +152,14 @@ class Config(BaseModel):
             _refuse_plain_http("PUBLIC_URL", self.public_url)
             for server in self.bitrix24_auth_servers:
                 _refuse_plain_http("BITRIX24_AUTH_SERVERS", server)
+            _refuse_plain_http("BX24_JS_URL", self.bx24_js_url)
         elif self.public_url.startswith("https:"):
             raise ConfigError("TRUST_LOOPBACK: must be off where PUBLIC_URL is https")
-        script = urlsplit(self.bx24_js_url)
-        if not script.hostname or (script.scheme != "https" and not self.trust_loopback):
-            raise ConfigError("BX24_JS_URL: must be an https address")
         return self
 
 
-def _refuse_plain_http(variable: str, origin: str) -> None:
-    if not origin.startswith("https:"):
+def _refuse_plain_http(variable: str, address: str) -> None:
+    if not address.lower().startswith("https:"):
         raise ConfigError(f"{variable}: must be https")
 
 
@@ -140,7 +169,7 @@ def load(environment: Mapping[str, str]) -> Config:
     :raise ConfigError: a variable is missing or bad; the message is one line that names it.
     """
     values = {
-        name: environment[name.upper()] for name in Config.model_fields if environment.get(name.upper())
+        name: value for name in Config.model_fields if (value := environment.get(name.upper(), "").strip())
     }
     for variable in MAY_BE_FILES:
         if path := environment.get(f"{variable}_FILE"):

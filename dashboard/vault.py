@@ -34,7 +34,9 @@ class Vault:
         """
         try:
             sealed_for, secret = json.loads(self._fernet.decrypt(ciphertext.encode()))
-        except (InvalidToken, ValueError):
+            if not isinstance(secret, str):
+                raise TypeError
+        except (InvalidToken, ValueError, TypeError):
             raise Unsealable("the key is missing, or this is no ciphertext") from None
         if sealed_for != owner:
             raise Unsealable("sealed for another owner")
@@ -47,7 +49,7 @@ class Vault:
         """
         try:
             return self._fernet.rotate(ciphertext.encode()).decode()
-        except InvalidToken:
+        except (InvalidToken, ValueError):
             raise Unsealable("the key is missing, or this is no ciphertext") from None
 
 

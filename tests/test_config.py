@@ -7,7 +7,6 @@ import subprocess
 import sys
 import traceback
 from pathlib import Path
-from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
@@ -205,6 +204,8 @@ def test_a_missing_variable_is_named(name: str) -> None:
         ("TOKEN_KEYS", "no-fernet-key"),
         ("TOKEN_KEYS", f"{FIRST_KEY},{FIRST_KEY[:-4]}"),
         ("TOKEN_KEYS", "ключ"),
+        # One key a line is not our list; the second one would be dropped in silence.
+        ("TOKEN_KEYS", f"{FIRST_KEY}\n{SECOND_KEY}"),
         ("TOKEN_KEYS", " , "),
         ("BITRIX24_CLIENT_ID", "  "),
         ("BITRIX24_CLIENT_SECRET", "  "),
@@ -238,10 +239,7 @@ def test_a_missing_variable_is_named(name: str) -> None:
     ],
 )
 def test_a_bad_value_is_refused_by_name(name: str, value: str) -> None:
-    line = refusal(PRODUCTION | {name: value})
-
-    assert line.startswith(f"{name}: ")
-    assert value.strip(", ") == "" or value not in line
+    assert refusal(PRODUCTION | {name: value}).startswith(f"{name}: ")
 
 
 def test_loopback_is_not_trusted_where_the_public_address_is_https() -> None:
@@ -273,7 +271,7 @@ def test_no_secret_is_in_the_repr() -> None:
     [
         {"SECRET_KEY": "nobody-sees,a-signing-key-nobody-sees"},
         {"TOKEN_KEYS": f"{SECOND_KEY},nobody-sees"},
-        {"TOKEN_KEYS": f"{SECOND_KEY}nobody-sees"},
+        {"TOKEN_KEYS": f"{SECOND_KEY}\nnobody-sees"},
         {"DATABASE_URL": "mysql://someone:a-password-nobody-sees@db.example/dashboard"},
         {"DATABASE_URL": "postgresql://someone:a-password-nobody-sees@db.example:port/dashboard"},
         {"PORT": "a-password-nobody-sees"},
@@ -292,7 +290,7 @@ def test_no_secret_is_in_an_error(broken: dict[str, str]) -> None:
 # The start of a process
 
 
-def start(environment: dict[str, Any]) -> subprocess.CompletedProcess[str]:
+def start(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", "from app import create_app; create_app()"],
         cwd=Path(__file__).parent.parent,
@@ -304,16 +302,14 @@ def start(environment: dict[str, Any]) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("name", NEEDED)
-def test_the_process_does_not_start_without_a_variable(name: str) -> None:
-    ended = start({key: PRODUCTION[key] for key in PRODUCTION if key != name})
+def test_a_process_that_lacks_a_variable_says_so_and_ends() -> None:
+    ended = start({name: PRODUCTION[name] for name in PRODUCTION if name != "TOKEN_KEYS"})
 
     assert ended.returncode != 0
-    assert ended.stderr == f"{name}: must be set\n"
-    assert ended.stdout == ""
+    assert (ended.stderr, ended.stdout) == ("TOKEN_KEYS: must be set\n", "")
 
 
-def test_the_process_starts_with_all_of_them(tmp_path: Path) -> None:
+def test_a_process_that_lacks_none_starts(tmp_path: Path) -> None:
     ended = start(PRODUCTION | {"DATABASE_URL": f"sqlite:///{tmp_path / 'dashboard.db'}"})
 
     assert (ended.returncode, ended.stderr) == (0, "")

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from cryptography.fernet import Fernet
 from flask.testing import FlaskClient
+from jinja2 import FileSystemBytecodeCache
 from sqlalchemy import text
 from werkzeug.serving import make_server
 from werkzeug.test import TestResponse
@@ -22,6 +23,8 @@ from tests.emulator import Emulator, Portal
 from tests.emulator.opening import Opening
 
 FERNET_KEY = Fernet.generate_key().decode()
+# Every test makes an application of its own; the templates are compiled once for all of them.
+COMPILED = FileSystemBytecodeCache()
 SECRET_KEY = "a signing key for tests alone"
 
 
@@ -38,6 +41,7 @@ class World:
         self.database = Database(self.config.database_url.get_secret_value())
         schema.upgrade(self.database)
         self.app = create_app(self.config, database=self.database)
+        self.app.jinja_env.bytecode_cache = COMPILED
         self.browser: FlaskClient = self.app.test_client()
 
     def __enter__(self) -> Self:

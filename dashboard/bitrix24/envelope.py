@@ -19,6 +19,9 @@ from dashboard.bitrix24.transport import Answer
 from dashboard.shapes import Json
 
 DEEPEST = 40
+STRANGE_CODE = "strange_code"
+_WORD = re.compile(r"[0-9A-Za-z_.:\-]{0,64}")
+_YEAR_10000 = 253_402_300_800
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -62,11 +65,21 @@ def decode(body: bytes) -> Json:
 def error_in(
     body: dict[str, Json], *, codes: Codes = PORTAL_CODES, status: int | None = None
 ) -> Bitrix24Error:
-    """Return the error an object with the key ``error`` stands for; REST 3.0 nests the code."""
+    """Return the error an object with the key ``error`` stands for."""
+    return from_code(codes, _code_in(body), status=status, resets_at=_resets_at(body))
+
+
+def _code_in(body: dict[str, Json]) -> str:
+    """Return the code; REST 3.0 nests it.
+
+    What is no single word is not repeated: a code is logged, stored and shown, and a portal on its owner's
+    own server may write a name, a token or a control character there.
+    """
     code = body.get("error")
     if isinstance(code, dict):
         code = code.get("code")
-    return from_code(codes, code if isinstance(code, str) else "", status=status, resets_at=_resets_at(body))
+    code = code.strip() if isinstance(code, str) else ""
+    return code if _WORD.fullmatch(code) else STRANGE_CODE
 
 
 def _is_error(body: dict[str, Json]) -> bool:
@@ -83,10 +96,12 @@ def _without_json(status: int) -> Bitrix24Error:
 
 
 def _resets_at(body: dict[str, Json]) -> float | None:
-    """``operating_reset_at`` (Unix seconds) stands in the `time` block where there is one."""
+    """Return ``operating_reset_at`` (Unix seconds) of the `time` block, where there is one a clock can show."""
     time = body.get("time")
     moment = time.get("operating_reset_at") if isinstance(time, dict) else None
-    return float(moment) if isinstance(moment, int | float) else None
+    if isinstance(moment, bool) or not isinstance(moment, int | float) or not 0 < moment < _YEAR_10000:
+        return None
+    return float(moment)
 
 
 def _refuse_depth(value: Json) -> None:

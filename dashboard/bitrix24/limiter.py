@@ -6,6 +6,7 @@ A request adds one to the bucket, time drains it, and a request above the brim i
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 DEPTH = 50.0
@@ -13,6 +14,8 @@ RATE = 2.0
 KEPT_FOR_PEOPLE = 15.0
 SLOWEST_RATE = 0.25
 RECOVERY_SECONDS = 60.0
+# Of a request: what floats of Unix seconds may lose, so that a wait is enough to the last digit.
+ROUNDING = 1e-5
 
 
 @dataclass(frozen=True)
@@ -28,17 +31,16 @@ class Bucket:
     def drained(self, now: float) -> Bucket:
         """Return the bucket as it stands now; a clock that went back drains nothing."""
         elapsed = max(0.0, now - self.at)
-        recovered = self.full_rate * elapsed / RECOVERY_SECONDS
         return replace(
             self,
-            level=max(0.0, self.level - elapsed * self.rate),
+            level=max(0.0, self.level - self._drains_in(elapsed)),
             at=max(now, self.at),
-            rate=min(self.full_rate, self.rate + recovered),
+            rate=min(self.full_rate, self.rate + self._climb * elapsed),
         )
 
     def room(self, now: float, *, keep: float = 0.0) -> int:
         """Return how many requests may go now so that ``keep`` more would still fit after them."""
-        return max(0, int(self.depth - keep - self.drained(now).level))
+        return max(0, int(self.depth - keep - self.drained(now).level + ROUNDING))
 
     def taken(self, now: float, *, requests: int = 1) -> Bucket:
         """Return the bucket after that many requests."""
@@ -53,7 +55,10 @@ class Bucket:
         if requests > self.depth - keep:
             raise ValueError(f"{requests} requests never fit a bucket of {self.depth - keep:g}")
         present = self.drained(now)
-        return max(0.0, (present.level + requests - (present.depth - keep)) / present.rate)
+        missing = present.level + requests - (present.depth - keep)
+        if missing <= ROUNDING:
+            return 0.0
+        return (present.at - now) + present._seconds_to_drain(missing)
 
     def overflowed(self, now: float) -> Bucket:
         """Return the bucket after the server refused a request: full, and draining at half the speed.
@@ -61,4 +66,25 @@ class Bucket:
         Somebody else shares it (another application behind our address) or its plan is slower than we
         thought; the rate climbs back within a minute.
         """
-        return replace(self.drained(now), level=self.depth, rate=max(SLOWEST_RATE, self.rate / 2))
+        present = self.drained(now)
+        return replace(present, level=self.depth, rate=max(SLOWEST_RATE, present.rate / 2))
+
+    # The rate climbs in a straight line. What drains is the area below it: the same in one look as in many.
+
+    @property
+    def _climb(self) -> float:
+        return self.full_rate / RECOVERY_SECONDS
+
+    @property
+    def _slow_seconds(self) -> float:
+        return max(0.0, (self.full_rate - self.rate) / self._climb)
+
+    def _drains_in(self, seconds: float) -> float:
+        slow = min(seconds, self._slow_seconds)
+        return self.rate * slow + self._climb * slow**2 / 2 + self.full_rate * (seconds - slow)
+
+    def _seconds_to_drain(self, requests: float) -> float:
+        while_slow = self._drains_in(self._slow_seconds)
+        if requests >= while_slow:
+            return self._slow_seconds + (requests - while_slow) / self.full_rate
+        return (math.sqrt(self.rate**2 + 2 * self._climb * requests) - self.rate) / self._climb

@@ -1,0 +1,202 @@
+"""The whole journey in Chromium: the application in a cross-site frame, third-party cookies blocked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, FrameLocator, Page, Request, Response, expect
+
+from tests.emulator import Emulator, Portal
+from tests.emulator.faults import Fault
+from tests.world import World
+
+PICTURES = Path(__file__).parent.parent / "var" / "pictures"
+
+
+@pytest.fixture
+def bitrix24() -> Iterator[Emulator]:
+    """Give an emulator whose event queue delivers by itself."""
+    with Emulator(client_id="app.test.1", client_secret="emulated-secret", events="auto") as it:
+        yield it
+
+
+@pytest.fixture
+def empty_world(bitrix24: Emulator, sqlite_url: str) -> Iterator[World]:
+    with World(bitrix24, sqlite_url) as it:
+        yield it
+
+
+class Watch:
+    """What went wrong in the browser, and what was sent to the application."""
+
+    def __init__(self, page: Page, application: str) -> None:
+        self.messages: list[str] = []
+        self.requests: list[Request] = []
+        self._application = application
+        page.on("console", lambda message: self.messages.append(f"{message.type}: {message.text}"))
+        page.on("pageerror", lambda error: self.messages.append(f"error: {error}"))
+        page.on("requestfailed", self._failed)
+        page.on("request", self._remember)
+
+    def _failed(self, request: Request) -> None:
+        # The portal page asks once a second what was seen; leaving the page cuts that short.
+        if not request.url.endswith("/_emulator/seen"):
+            self.messages.append(f"failed: {request.url}")
+
+    def _remember(self, request: Request) -> None:
+        if request.url.startswith(self._application):
+            self.requests.append(request)
+
+
+@pytest.fixture
+def page(chromium: Browser) -> Iterator[Page]:
+    context = chromium.new_context(viewport={"width": 1280, "height": 900})
+    yield context.new_page()
+    context.close()
+
+
+def application(page: Page) -> FrameLocator:
+    return page.frame_locator("#place iframe")
+
+
+def control(page: Page, name: str) -> None:
+    """Press a control of the portal page and wait until the emulator has done it."""
+    with page.expect_response(lambda response: f"/_emulator/{name}" in response.url or name in response.url):
+        page.locator(f'button[data-control="{name}"]').click()
+
+
+def open_in_browser(page: Page, portal: Portal, person: str) -> FrameLocator:
+    page.goto(portal.page_url(person, controls=True))
+    return application(page)
+
+
+def setting(frame: FrameLocator, key: str) -> str | None:
+    return frame.locator(f'[data-setting="{key}"]').get_attribute("data-value")
+
+
+def test_install_open_expired_uninstall(empty_world: World, page: Page) -> None:
+    world, alpha = empty_world, empty_world.portal()
+    watch = Watch(page, world.bitrix24.app_url)
+
+    frame = open_in_browser(page, alpha, "anna")
+    page.locator('button[data-control="install"]').first.click()
+    # The installer says it is done, the portal reloads and shows the application: nobody clicks anything.
+    expect(frame.get_by_role("heading", name="My settings")).to_be_visible(timeout=15_000)
+    assert world.one("SELECT count(*) FROM portals") == 1
+
+    frame = open_in_browser(page, alpha, "boris")
+    expect(frame.locator("[data-refresh]")).to_be_visible()
+    assert setting(frame, "view") == f'"{alpha.people["boris"].settings["view"]}"'
+
+    control(page, "expire")
+    alpha.people["boris"].settings["view"] = "list"
+    frame.locator("[data-refresh]").click()
+    expect(frame.locator('[data-setting="view"][data-value=\'"list"\']')).to_be_visible()
+    assert world.bitrix24.refreshes() == 1
+
+    control(page, "uninstall")
+    expect(
+        page.get_by_text("not installed").or_(page.locator('button[data-control="install"]'))
+    ).not_to_have_count(0)
+    page.wait_for_timeout(1000)
+    assert world.one("SELECT state FROM portals") == "uninstalled"
+    assert world.one("SELECT count(*) FROM people") == 0
+
+    assert watch.messages == []
+    assert page.context.cookies(world.bitrix24.app_url) == []
+    assert not any("cookie" in request.headers for request in watch.requests)
+
+
+def test_nothing_secret_is_in_an_address_and_the_frame_stays(world: World, page: Page) -> None:
+    watch = Watch(page, world.bitrix24.app_url)
+    frame = open_in_browser(page, world.portal(), "boris")
+    expect(frame.locator("[data-refresh]")).to_be_visible()
+
+    frame.get_by_role("link", name="My settings").click()
+    with page.expect_response("**/me/refresh"):
+        frame.locator("[data-refresh]").click()
+
+    opened = [request for request in watch.requests if request.is_navigation_request()]
+    assert len(opened) == 1
+    for request in watch.requests:
+        query = request.url.partition("?")[2]
+        assert not re.search(r"[0-9a-f]{40}|eyJ|WzE", query), request.url
+
+
+def test_a_second_click_while_busy_is_ignored(world: World, page: Page) -> None:
+    frame = open_in_browser(page, world.portal(), "boris")
+    button = frame.locator("[data-refresh]")
+    expect(button).to_be_visible()
+    world.bitrix24.latency = 0.5
+    world.bitrix24.clear()
+
+    button.dblclick()
+    expect(button).not_to_have_attribute("aria-busy", "true")
+
+    assert world.bitrix24.count(method="batch") == 1
+
+
+def test_a_failure_is_told_above_what_was_read_last(world: World, page: Page) -> None:
+    frame = open_in_browser(page, world.portal(), "boris")
+    expect(frame.locator("[data-refresh]")).to_be_visible()
+    world.bitrix24.faults.add(Fault(kind="html:503", method="batch"))
+
+    frame.locator("[data-refresh]").click()
+
+    expect(frame.locator('main [data-error="http_503"]')).to_be_visible()
+    assert setting(frame, "timezoneName") == '"Europe/Berlin"'
+
+
+def test_a_session_that_is_over_says_what_to_do(world: World, page: Page) -> None:
+    frame = open_in_browser(page, world.portal(), "boris")
+    expect(frame.locator("[data-refresh]")).to_be_visible()
+    world.portal().uninstall()
+    world.portal().deliver_events()
+
+    frame.locator("[data-refresh]").click()
+
+    expect(frame.locator("main [data-complaint]")).to_be_visible()
+
+
+def test_an_error_page_is_visible_in_the_frame(world: World, page: Page) -> None:
+    world.portal().end_trial()
+
+    frame = open_in_browser(page, world.portal(), "boris")
+
+    expect(frame.locator('[data-error="PAYMENT_REQUIRED"]')).to_be_visible()
+
+
+@pytest.mark.parametrize("width", [1280, 360])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_person_of_the_cast_fits(world: World, page: Page, width: int, scheme: str) -> None:
+    # Tall enough for the whole page: a picture of a frame ends where the window did.
+    page.set_viewport_size({"width": width, "height": 1300 if width > 1000 else 2800})
+    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    watch = Watch(page, world.bitrix24.app_url)
+    PICTURES.mkdir(parents=True, exist_ok=True)
+
+    for person in ("anna", "boris", "petra", "mere", "otto"):
+        page.goto(world.portal().page_url(person))
+        expect(application(page).locator("[data-refresh]")).to_be_visible()
+        page.wait_for_timeout(200)
+        inside = page.frames[1]
+        overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        assert inside.evaluate(overflow) == 0, f"{person} scrolls sideways at {width}"
+        page.screenshot(path=PICTURES / f"me-{person}-{width}-{scheme}.png")
+
+    assert watch.messages == []
+
+
+def test_the_first_page_is_small(world: World, page: Page) -> None:
+    answers: list[Response] = []
+    page.on("response", lambda response: answers.append(response))
+    frame = open_in_browser(page, world.portal(), "anna")
+    expect(frame.locator("[data-refresh]")).to_be_visible()
+
+    inside = [one for one in answers if one.frame != page.main_frame]
+
+    assert len(inside) <= 5
+    assert sum(len(one.body()) for one in inside) < 100_000

@@ -1,0 +1,227 @@
+"""The database: what differs between SQLite and Postgres is met once, here."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select, text
+from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
+
+from dashboard import schema
+from dashboard.db import Base, Database
+from dashboard.models import Person, Portal
+
+NOON = datetime(2026, 3, 29, 12, 0, 30, 123456, tzinfo=UTC)
+
+
+@pytest.fixture
+def database(sqlite_url: str) -> Iterator[Database]:
+    """Give a migrated SQLite file."""
+    yield from _migrated(sqlite_url)
+
+
+@pytest.fixture
+def each_database(database_url: str) -> Iterator[Database]:
+    """Give a migrated database, once of each kind."""
+    yield from _migrated(database_url)
+
+
+def _migrated(url: str) -> Iterator[Database]:
+    database = Database(url)
+    schema.upgrade(database)
+    yield database
+    database.engine.dispose()
+
+
+def alpha(**changes: object) -> Portal:
+    values: dict[str, object] = {
+        "member_id": "alpha",
+        "origin": "https://alpha.example",
+        "authorization_server": "https://oauth.example",
+        "installed_at": NOON,
+    }
+    return Portal(**(values | changes))
+
+
+def test_it_works(each_database: Database) -> None:
+    with each_database.writing() as session:
+        session.add(alpha())
+
+    with each_database.reading() as session:
+        assert session.scalars(select(Portal.member_id)).all() == ["alpha"]
+
+
+def test_an_error_rolls_back(each_database: Database) -> None:
+    with pytest.raises(LookupError), each_database.writing() as session:
+        session.add(alpha())
+        session.flush()
+        raise LookupError
+
+    with each_database.reading() as session:
+        assert session.scalars(select(Portal)).all() == []
+
+
+def test_what_a_reader_changes_is_gone(each_database: Database) -> None:
+    with each_database.reading() as session:
+        session.add(alpha())
+        session.flush()
+
+    with each_database.reading() as session:
+        assert session.scalars(select(Portal)).all() == []
+
+
+def test_errors_do_not_quote_what_was_stored(each_database: Database) -> None:
+    with pytest.raises(DBAPIError) as caught, each_database.writing() as session:
+        session.execute(text("SELECT no_such_column FROM portals WHERE origin = :it"), {"it": "nobody-sees"})
+
+    assert "nobody-sees" not in str(caught.value)
+
+
+# Moments
+
+
+def test_moments_come_back_aware_and_in_utc(each_database: Database) -> None:
+    zones = [UTC, timezone(timedelta(hours=5, minutes=45)), timezone(timedelta(hours=-11))]
+    with each_database.writing() as session:
+        session.add_all(
+            alpha(member_id=str(number), installed_at=NOON.astimezone(zone))
+            for number, zone in enumerate(zones)
+        )
+
+    with each_database.reading() as session:
+        for stored in session.scalars(select(Portal.installed_at)):
+            assert (stored, stored.utcoffset()) == (NOON, timedelta(0))
+
+
+def test_moments_are_compared_as_moments(each_database: Database) -> None:
+    tokyo = timezone(timedelta(hours=9))
+    with each_database.writing() as session:
+        session.add(alpha())
+
+    with each_database.reading() as session:
+        for asked in (NOON, NOON.astimezone(tokyo)):
+            assert session.scalars(select(Portal.id).where(Portal.installed_at == asked)).all()
+            later = asked + timedelta(microseconds=1)
+            assert session.scalars(select(Portal.id).where(Portal.installed_at < later)).all()
+            assert not session.scalars(select(Portal.id).where(Portal.installed_at < asked)).all()
+
+
+def test_a_moment_without_its_zone_is_refused(each_database: Database) -> None:
+    with pytest.raises(StatementError, match="needs its zone"), each_database.writing() as session:
+        session.add(alpha(installed_at=NOON.replace(tzinfo=None)))
+
+    with each_database.reading() as session, pytest.raises(StatementError, match="needs its zone"):
+        session.scalars(select(Portal).where(Portal.installed_at < NOON.replace(tzinfo=None))).all()
+
+
+# SQLite
+
+
+def test_sqlite_is_set_up_on_every_connection(database: Database) -> None:
+    wanted = {"journal_mode": "wal", "foreign_keys": 1, "synchronous": 2, "secure_delete": 1}
+
+    with database.reading() as one, database.writing() as other:
+        for session in (one, other):
+            found = {name: session.execute(text(f"PRAGMA {name}")).scalar_one() for name in wanted}
+            assert found == wanted
+
+
+def test_the_folder_of_the_file_is_made(tmp_path_factory: pytest.TempPathFactory) -> None:
+    file = tmp_path_factory.mktemp("new") / "var" / "deep" / "dashboard.db"
+    database = Database(f"sqlite:///{file}")
+
+    with database.writing() as session:
+        session.execute(text("CREATE TABLE made (id INTEGER)"))
+
+    assert file.exists()
+    database.engine.dispose()
+
+
+def test_sqlite_keeps_foreign_keys(database: Database) -> None:
+    nobodys = Person(
+        portal_id=404, user_id=1, name="Anna", is_admin=True, time_zone="", language="en", opened_at=NOON
+    )
+
+    with pytest.raises(IntegrityError), database.writing() as session:
+        session.add(nobodys)
+
+
+def test_a_write_takes_the_lock_at_its_start(database: Database, sqlite_url: str) -> None:
+    stranger = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), timeout=0, isolation_level=None)
+
+    with database.writing() as session:
+        # Only read so far; whoever writes next must wait already.
+        assert session.scalars(select(Portal)).all() == []
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            stranger.execute("BEGIN IMMEDIATE")
+
+    stranger.execute("BEGIN IMMEDIATE")
+    stranger.close()
+
+
+def test_a_read_takes_no_lock(database: Database, sqlite_url: str) -> None:
+    stranger = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), timeout=0, isolation_level=None)
+
+    with database.reading() as session:
+        assert session.scalars(select(Portal)).all() == []
+        stranger.execute("BEGIN IMMEDIATE")
+
+    stranger.close()
+
+
+def test_readers_see_the_last_commit_while_somebody_writes(database: Database) -> None:
+    with database.writing() as writer:
+        writer.add(alpha())
+        writer.flush()
+        with database.reading() as reader:
+            assert reader.scalars(select(Portal)).all() == []
+
+
+def test_writers_go_one_after_another_and_lose_nothing(database: Database) -> None:
+    with database.writing() as session:
+        session.add(alpha(generation=0))
+    together = threading.Barrier(4)
+
+    def count() -> None:
+        together.wait()
+        for _ in range(10):
+            # Read, then write what was read plus one: two at once would both write the same.
+            with database.writing() as session:
+                session.scalars(select(Portal)).one().generation += 1
+
+    threads = [threading.Thread(target=count) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    with database.reading() as session:
+        assert session.scalars(select(Portal.generation)).one() == 40
+
+
+def test_what_was_deleted_is_not_left_in_the_file(database: Database, sqlite_url: str) -> None:
+    file = Path(sqlite_url.removeprefix("sqlite:///"))
+    with database.writing() as session:
+        session.add(alpha(origin="https://nobody-sees.example"))
+    with database.writing() as session:
+        session.delete(session.scalars(select(Portal)).one())
+
+    database.drop_traces()
+
+    for path in file.parent.glob(f"{file.name}*"):
+        assert b"nobody-sees" not in path.read_bytes()
+
+
+# Names
+
+
+def test_every_constraint_has_a_name_by_rule() -> None:
+    for table in Base.metadata.tables.values():
+        for constraint in [*table.constraints, *table.indexes]:
+            assert constraint.name, f"{table.name} has a nameless {type(constraint).__name__}"
+            assert str(constraint.name).split("_")[0] in {"ix", "uq", "ck", "fk", "pk"}

@@ -1,0 +1,370 @@
+"""How answers are judged: by the code, wherever it stands, in any case, whatever the HTTP status says."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from dashboard.bitrix24 import envelope
+from dashboard.bitrix24.errors import (
+    AUTHORIZATION_CODES,
+    PORTAL_CODES,
+    AccessDenied,
+    ApplicationGone,
+    ApplicationUnknown,
+    Bitrix24Error,
+    CallRejected,
+    Codes,
+    GrantRejected,
+    KeysRejected,
+    Limited,
+    MethodMissing,
+    MethodPaused,
+    NotAnswered,
+    Overloaded,
+    PaymentRequired,
+    PersonDismissed,
+    PersonNotAllowed,
+    PortalClosed,
+    PortalMoved,
+    QueryLimit,
+    ScopeMissing,
+    ServerFailed,
+    TokenRejected,
+    Unreadable,
+)
+from dashboard.bitrix24.transport import Answer
+from dashboard.shapes import Json
+
+Leaf = type[Bitrix24Error]
+
+# The code, what a caller decides on, and every status documentation, source and official clients give it.
+PORTAL: list[tuple[str, Leaf, tuple[int, ...]]] = [
+    ("expired_token", TokenRejected, (401,)),
+    ("invalid_token", TokenRejected, (401,)),
+    ("NO_AUTH_FOUND", CallRejected, (401,)),
+    ("authorization_error", PersonDismissed, (401,)),
+    ("APPLICATION_NOT_FOUND", ApplicationUnknown, (401,)),
+    ("ERROR_OAUTH", ApplicationUnknown, (401,)),
+    ("PAYMENT_REQUIRED", PaymentRequired, (401,)),
+    ("METHOD_CONFIRM_WAITING", AccessDenied, (401,)),
+    ("METHOD_CONFIRM_DENIED", AccessDenied, (403,)),
+    ("insufficient_scope", ScopeMissing, (401, 403)),
+    ("INVALID_CREDENTIALS", CallRejected, (401, 403)),
+    ("user_access_error", PersonNotAllowed, (401, 403)),
+    ("ACCESS_DENIED", AccessDenied, (400, 401, 403)),
+    ("WRONG_AUTH_TYPE", CallRejected, (403,)),
+    ("allowed_only_intranet_user", PersonNotAllowed, (403,)),
+    ("ERROR_METHOD_NOT_FOUND", MethodMissing, (400, 404)),
+    ("ERROR_MANIFEST_IS_NOT_AVAILABLE", MethodMissing, (404,)),
+    ("INVALID_REQUEST", CallRejected, (400,)),
+    ("ERROR_BATCH_METHOD_NOT_ALLOWED", CallRejected, (405,)),
+    ("ERROR_BATCH_LENGTH_EXCEEDED", CallRejected, (400,)),
+    ("QUERY_LIMIT_EXCEEDED", QueryLimit, (503,)),
+    ("OPERATION_TIME_LIMIT", MethodPaused, (429,)),
+    ("OVERLOAD_LIMIT", Overloaded, (401, 503)),
+    ("INTERNAL_SERVER_ERROR", ServerFailed, (500,)),
+    ("ERROR_UNEXPECTED_ANSWER", ServerFailed, (500,)),
+    ("PORTAL_DELETED", PortalClosed, (403, 410, 500)),
+    ("CONNECTION_ERROR", ServerFailed, (401,)),
+    ("ERROR_ARGUMENT", CallRejected, (200, 400)),
+    ("ERROR_CORE", CallRejected, (400, 500)),
+    ("ERROR_NOT_FOUND", CallRejected, (400,)),
+]
+AUTHORIZATION: list[tuple[str, Leaf, tuple[int, ...]]] = [
+    ("invalid_request", CallRejected, (400,)),
+    ("invalid_client", KeysRejected, (400, 401)),
+    ("wrong_client", KeysRejected, (200,)),
+    ("invalid_grant", GrantRejected, (400,)),
+    ("bad_verification_code", GrantRejected, (400,)),
+    ("invalid_scope", ScopeMissing, (403,)),
+    ("insufficient_scope", ScopeMissing, (403,)),
+    ("PAYMENT_REQUIRED", PaymentRequired, (400, 401)),
+    ("NOT_INSTALLED", ApplicationGone, (401,)),
+    ("expired_token", TokenRejected, (400, 401)),
+    ("invalid_token", TokenRejected, (401,)),
+    ("ERROR_OAUTH", ApplicationGone, (401,)),
+    ("APPLICATION_NOT_FOUND", ApplicationGone, (401,)),
+]
+# The real ones and those a proxy in between may make of them.
+STATUSES = (200, 400, 401, 403, 404, 429, 500, 503)
+TABLES = [(*row, PORTAL_CODES) for row in PORTAL] + [(*row, AUTHORIZATION_CODES) for row in AUTHORIZATION]
+
+
+def answer(body: object, status: int = 200) -> Answer:
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return Answer(status, raw, None)
+
+
+def error_of(body: object, status: int = 200, *, codes: Codes = PORTAL_CODES) -> Bitrix24Error:
+    """Return the error an answer is judged to be."""
+    with pytest.raises(Bitrix24Error) as caught:
+        envelope.read(answer(body, status), codes=codes)
+    return caught.value
+
+
+def test_it_works() -> None:
+    body: Json = {"result": {"view": "week"}, "time": {"start": 1790000000, "operating": 0}}
+
+    assert envelope.read(answer(body)) == body
+
+
+@pytest.mark.parametrize(("code", "leaf", "documented", "codes"), TABLES)
+def test_a_code_is_its_leaf(code: str, leaf: Leaf, documented: tuple[int, ...], codes: Codes) -> None:
+    for status in {*documented, *STATUSES}:
+        for spelled in (code, code.upper(), code.lower(), code.title(), f" {code} "):
+            error = error_of({"error": spelled, "error_description": "…"}, status, codes=codes)
+            assert type(error) is leaf, (spelled, status)
+            assert (error.code.lower(), error.status) == (code.lower(), status)
+
+
+@pytest.mark.parametrize(("code", "leaf", "documented", "codes"), TABLES)
+def test_no_known_code_falls_to_the_rule_for_unknown_ones(
+    code: str, leaf: Leaf, documented: tuple[int, ...], codes: Codes
+) -> None:
+    assert codes[code.lower()] is leaf
+
+
+def test_codes_are_listed_as_they_are_looked_up() -> None:
+    for code in {*PORTAL_CODES, *AUTHORIZATION_CODES}:
+        assert code == code.strip().lower()
+
+
+# Unknown codes
+
+
+@pytest.mark.parametrize(
+    ("status", "leaf"), [(200, CallRejected), (400, CallRejected), (403, CallRejected), (500, ServerFailed)]
+)
+@pytest.mark.parametrize("code", ["", "ERROR_NOBODY_KNOWS", "100"])
+def test_an_unknown_code_is_the_calls_or_the_servers(code: str, status: int, leaf: Leaf) -> None:
+    error = error_of({"error": code, "error_description": "Wrong date"}, status)
+
+    assert (type(error), error.code) == (leaf, code)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "2b1d6966007e9c94001e30ba00000007f0f107aa2b1d6966007e9c94001e30ba000000",
+        "Anna Orlova <anna@mail.example>",
+        "\0",
+        "line\nbreak",
+        "x" * 65,
+        "<b>",
+        "\ud800",
+    ],
+)
+def test_what_is_no_code_is_not_repeated(code: str) -> None:
+    """A portal of one's own may write what it likes there; codes end up in logs, rows and pages."""
+    error = error_of({"error": code}, 400)
+
+    assert (type(error), error.code) == (CallRejected, "strange_code")
+
+
+@pytest.mark.parametrize("code", [None, False, [], {}, {"code": None}, {"code": []}, 1.5])
+def test_a_code_of_no_shape_is_an_empty_one(code: Json) -> None:
+    assert error_of({"error": code}, 400).code == ""
+
+
+# Where the error stands
+
+
+def test_an_error_may_come_with_http_200() -> None:
+    assert type(error_of({"error": "wrong_client"}, codes=AUTHORIZATION_CODES)) is KeysRejected
+    assert type(error_of({"error": "ERROR_ARGUMENT", "argument": "HANDLER"})) is CallRejected
+
+
+def test_an_error_wins_over_a_result_beside_it() -> None:
+    assert error_of({"result": [], "error": "ACCESS_DENIED"}).code == "ACCESS_DENIED"
+    assert error_of({"result": [], "error": ""}).code == ""
+
+
+def test_no_error_beside_a_result_is_none() -> None:
+    body: Json = {"result": True, "error": None}
+
+    assert envelope.read(answer(body)) == body
+    assert error_of({"error": None}).code == ""
+
+
+def test_an_error_of_rest_3_is_nested() -> None:
+    error = error_of({"error": {"code": "Expired_Token", "message": "…", "validation": []}}, 401)
+
+    assert (type(error), error.code) == (TokenRejected, "Expired_Token")
+
+
+def test_a_description_is_not_repeated() -> None:
+    told = error_of({"error": "ACCESS_DENIED", "error_description": "Anna Orlova may not"}, 403)
+
+    assert "Anna" not in f"{told} {told!r} {told.args} {vars(told)}"
+
+
+# When a limit is over
+
+
+def test_a_limit_knows_when_it_is_over() -> None:
+    error = error_of({"error": "OPERATION_TIME_LIMIT", "time": {"operating_reset_at": 1790000600}}, 429)
+
+    assert isinstance(error, Limited)
+    assert error.resets_at == 1790000600
+
+
+@pytest.mark.parametrize(
+    "time",
+    [
+        None,
+        [],
+        {},
+        "soon",
+        {"operating_reset_at": None},
+        {"operating_reset_at": "soon"},
+        {"operating_reset_at": True},
+        {"operating_reset_at": -1},
+        {"operating_reset_at": 10**400},
+        {"operating_reset_at": 1e300},
+        {"operating_reset_at": [1790000600]},
+    ],
+)
+def test_a_strange_moment_is_none(time: Json) -> None:
+    error = error_of({"error": "OPERATION_TIME_LIMIT", "time": time}, 429)
+
+    assert isinstance(error, MethodPaused)
+    assert error.resets_at is None
+
+
+# Answers that say nothing
+
+
+PAGE = b"<html><head><title>503</title></head><body>Service Temporarily Unavailable</body></html>"
+
+
+@pytest.mark.parametrize("body", [PAGE, b"", b"[]", b'"text"', b"null", b'{"result": 1'])
+@pytest.mark.parametrize(
+    ("status", "leaf"),
+    [
+        (200, Unreadable),
+        (204, Unreadable),
+        (301, PortalMoved),
+        (302, PortalMoved),
+        (307, PortalMoved),
+        (308, PortalMoved),
+        (403, Unreadable),
+        (404, Unreadable),
+        (500, ServerFailed),
+        (502, ServerFailed),
+        (503, ServerFailed),
+    ],
+)
+def test_without_json_the_status_must_do(body: bytes, status: int, leaf: Leaf) -> None:
+    error = error_of(body, status)
+
+    assert (type(error), error.status) == (leaf, status)
+
+
+def test_a_redirect_is_one_whatever_its_body_says() -> None:
+    assert type(error_of({"result": True}, 302)) is PortalMoved
+
+
+@pytest.mark.parametrize(("status", "leaf"), [(400, Unreadable), (500, ServerFailed)])
+def test_a_result_with_a_bad_status_is_not_believed(status: int, leaf: Leaf) -> None:
+    assert type(error_of({"result": True}, status)) is leaf
+
+
+def test_truncated_json_is_unreadable_wherever_it_was_cut() -> None:
+    whole = json.dumps({"result": {"view": "week", "n": [1, 2.5, None, True, "\u044b"]}}).encode()
+
+    for length in range(len(whole)):
+        assert type(error_of(whole[:length])) is Unreadable
+
+
+# Strange JSON
+
+
+@pytest.mark.parametrize("body", [b"NaN", b"Infinity", b"-Infinity", b"1, 2", b"'x'", b"{x: 1}"])
+def test_what_json_does_not_know_is_refused(body: bytes) -> None:
+    with pytest.raises(ValueError, match="."):
+        envelope.decode(body)
+
+
+def test_a_byte_order_mark_is_no_obstacle() -> None:
+    assert envelope.read(answer(b'\xef\xbb\xbf{"result":true}')) == {"result": True}
+
+
+def test_a_number_beyond_floats_stays_text() -> None:
+    assert envelope.decode(b"[1e999, -1e999, 1e5]") == ["1e999", "-1e999", 100000.0]
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        (rb'"\ud83d"', "?"),
+        (rb'"\ude00 left alone"', "? left alone"),
+        (rb'"\ud83d\ude00"', "😀"),
+        (rb'"\\ud83d"', "\\ud83d"),
+        (rb'{"\ud83d": 1}', {"?": 1}),
+        (b'"\xff"', "\ufffd"),
+    ],
+)
+def test_text_that_is_no_unicode_is_mended(written: bytes, read: Json) -> None:
+    assert envelope.decode(written) == read
+
+
+@pytest.mark.parametrize(("opens", "closes"), [(b"[", b"]"), (b'{"a":', b"}")])
+@pytest.mark.parametrize("depth", [41, 1000, 100_000])
+def test_nesting_beyond_reason_is_unreadable(opens: bytes, closes: bytes, depth: int) -> None:
+    bottom = b"[]" if opens == b"[" else b"{}"
+
+    assert type(error_of(b'{"result":' + opens * depth + bottom + closes * depth + b"}")) is Unreadable
+
+
+def test_reasonable_nesting_is_read() -> None:
+    assert "result" in envelope.read(answer(b'{"result":' + b"[" * 30 + b"]" * 30 + b"}"))
+
+
+def test_numbers_of_any_length_do_no_harm() -> None:
+    assert envelope.decode(b"9" * 40) == int("9" * 40)
+    with pytest.raises(ValueError, match="."):
+        envelope.decode(b"9" * (sys.get_int_max_str_digits() + 1))
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(body=st.binary() | JSON.map(lambda value: json.dumps(value).encode()), status=st.integers(200, 599))
+@example(body=b"\xef\xbb\xbf", status=200)
+def test_any_answer_is_an_object_or_an_error(body: bytes, status: int) -> None:
+    try:
+        value = envelope.read(Answer(status, body, None))
+    except Bitrix24Error as error:
+        assert isinstance(error, NotAnswered) or 300 <= status < 400 or b"error" in body
+    else:
+        assert status < 300
+
+
+@given(value=JSON)
+def test_what_is_read_can_be_stored_and_sent_on(value: Json) -> None:
+    try:
+        read = envelope.decode(json.dumps(value).encode())
+    except ValueError:
+        return
+
+    assert json.loads(json.dumps(read, ensure_ascii=False, allow_nan=False).encode()) == read
+
+
+@given(value=JSON)
+def test_an_error_of_any_shape_is_an_error(value: Json) -> None:
+    error = envelope.error_in({"error": value, "time": value})
+
+    assert len(error.code) <= 64
+    assert error.code.isprintable()
+    if isinstance(error, Limited) and error.resets_at is not None:
+        assert math.isfinite(error.resets_at)

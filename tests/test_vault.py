@@ -1,0 +1,151 @@
+"""The vault: a secret opens for its owner alone, whatever becomes of keys and rows."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+
+import pytest
+from cryptography.fernet import Fernet
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import SecretStr
+
+from dashboard.vault import Unsealable, Vault, chain_owner, portal_owner
+
+SECRET = SecretStr("a-refresh-token-nobody-sees")
+OLD, NEW = (SecretStr(Fernet.generate_key().decode()) for _ in range(2))
+ANNA = chain_owner("alpha", 1, "refresh")
+VAULT = Vault([OLD])
+
+
+def test_it_works() -> None:
+    assert VAULT.unseal(VAULT.seal(SECRET, owner=ANNA), owner=ANNA) == SECRET
+
+
+@given(secret=st.text(), owner=st.text())
+def test_any_text_comes_back_whole(secret: str, owner: str) -> None:
+    sealed = VAULT.seal(SecretStr(secret), owner=owner)
+
+    assert VAULT.unseal(sealed, owner=owner).get_secret_value() == secret
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        chain_owner("alpha", 1, "access"),
+        chain_owner("alpha", 7, "refresh"),
+        chain_owner("alpha", 11, "refresh"),
+        chain_owner("beta", 1, "refresh"),
+        portal_owner("alpha"),
+        "",
+    ],
+)
+def test_it_opens_for_no_other_owner(other: str) -> None:
+    sealed = VAULT.seal(SECRET, owner=ANNA)
+
+    with pytest.raises(Unsealable):
+        VAULT.unseal(sealed, owner=other)
+
+
+def test_the_secret_is_not_in_the_ciphertext() -> None:
+    sealed = VAULT.seal(SECRET, owner=ANNA)
+
+    for seen in (sealed.encode(), base64.urlsafe_b64decode(sealed)):
+        assert SECRET.get_secret_value().encode() not in seen
+        assert b"alpha" not in seen
+
+
+def test_the_same_secret_never_looks_the_same() -> None:
+    assert VAULT.seal(SECRET, owner=ANNA) != VAULT.seal(SECRET, owner=ANNA)
+
+
+# Keys
+
+
+def test_a_new_key_is_put_in_front_and_the_old_one_still_opens() -> None:
+    before = VAULT.seal(SECRET, owner=ANNA)
+    both = Vault([NEW, OLD])
+
+    assert both.unseal(before, owner=ANNA) == SECRET
+    assert Vault([NEW]).unseal(both.seal(SECRET, owner=ANNA), owner=ANNA) == SECRET
+
+
+def test_what_was_rotated_opens_with_the_new_key_alone() -> None:
+    rotated = Vault([NEW, OLD]).rotated(VAULT.seal(SECRET, owner=ANNA))
+
+    assert Vault([NEW]).unseal(rotated, owner=ANNA) == SECRET
+    with pytest.raises(Unsealable):
+        VAULT.unseal(rotated, owner=ANNA)
+
+
+def test_rotation_does_not_change_the_owner() -> None:
+    rotated = Vault([NEW, OLD]).rotated(VAULT.seal(SECRET, owner=ANNA))
+
+    with pytest.raises(Unsealable):
+        Vault([NEW]).unseal(rotated, owner=portal_owner("alpha"))
+
+
+def test_a_key_that_is_gone_is_said_and_not_guessed() -> None:
+    sealed = VAULT.seal(SECRET, owner=ANNA)
+
+    with pytest.raises(Unsealable):
+        Vault([NEW]).unseal(sealed, owner=ANNA)
+    with pytest.raises(Unsealable):
+        Vault([NEW]).rotated(sealed)
+
+
+# Garbage
+
+
+def open_it(ciphertext: str) -> object:
+    return VAULT.unseal(ciphertext, owner=ANNA)
+
+
+@pytest.mark.parametrize("work", [open_it, VAULT.rotated])
+@given(garbage=st.text() | st.binary().map(lambda raw: base64.urlsafe_b64encode(raw).decode()))
+def test_garbage_is_no_ciphertext(work: Callable[[str], object], garbage: str) -> None:
+    with pytest.raises(Unsealable):
+        work(garbage)
+
+
+@pytest.mark.parametrize("work", [open_it, VAULT.rotated])
+@pytest.mark.parametrize("garbage", ["", "gAAAAA==", "ключ", "\ud800", "\0"])
+def test_named_garbage_is_no_ciphertext(work: Callable[[str], object], garbage: str) -> None:
+    with pytest.raises(Unsealable):
+        work(garbage)
+
+
+def test_a_changed_ciphertext_is_refused() -> None:
+    sealed = VAULT.seal(SECRET, owner=ANNA)
+
+    # The last four characters may spell the same bytes in another way.
+    for position in range(0, len(sealed) - 4, 7):
+        flipped = "A" if sealed[position] != "A" else "B"
+        with pytest.raises(Unsealable):
+            open_it(sealed[:position] + flipped + sealed[position + 1 :])
+
+
+@pytest.mark.parametrize(
+    "inside", ["1", "null", "[]", '["x"]', f'["{ANNA}", 5]', f'["{ANNA}", "a", "b"]', "x"]
+)
+def test_what_our_key_sealed_but_we_did_not_is_refused(inside: str) -> None:
+    sealed = Fernet(OLD.get_secret_value()).encrypt(inside.encode()).decode()
+
+    with pytest.raises(Unsealable):
+        open_it(sealed)
+
+
+def test_nothing_that_fails_tells_the_secret() -> None:
+    sealed = VAULT.seal(SECRET, owner=ANNA)
+
+    with pytest.raises(Unsealable) as caught:
+        VAULT.unseal(sealed, owner=portal_owner("alpha"))
+
+    assert SECRET.get_secret_value() not in repr(caught.value)
+    assert SECRET.get_secret_value() not in repr(VAULT.unseal(sealed, owner=ANNA))
+
+
+def test_a_vault_needs_a_key() -> None:
+    with pytest.raises(ValueError, match="."):
+        Vault([])
