@@ -83,7 +83,7 @@ def _portals(database: Database, portals: Portals) -> AppGroup:
             .group_by(Chain.state)
         )
         with database.reading() as session:
-            chains = dict(session.execute(by_state).tuples().all())
+            chains = {ChainState(state): count for state, count in session.execute(by_state)}
         click.echo(f"member id      {portal.member_id}")
         click.echo(f"address        {portal.origin}")
         click.echo(f"authorization  {portal.authorization_server}")

@@ -1,0 +1,132 @@
+"""What every answer says of itself, and what the public addresses answer."""
+
+import gzip
+import io
+
+import pytest
+from werkzeug.test import TestResponse
+
+from tests.world import World, errors_on
+
+POLICY = ("default-src 'none'", "base-uri 'none'", "form-action 'none'", "style-src 'self'")
+
+
+def every_answer(world: World) -> dict[str, TestResponse]:
+    """Return one answer of each kind."""
+    session = world.session("boris")
+    ask = world.browser.open
+    return {
+        "page": world.open("boris"),
+        "part": ask("/me", headers=session),
+        "welcome": ask("/"),
+        "static": ask("/static/css/tokens.css"),
+        "no session": ask("/me"),
+        "not found": ask("/nowhere"),
+        "wrong method": ask("/me", method="DELETE"),
+        "bad field": ask("/", method="POST", data={"a": "b"}),
+        "event": ask("/events", method="POST", data={"event": "X"}),
+        "health": ask("/healthz"),
+    }
+
+
+def test_the_headers_are_on_every_answer(world: World) -> None:
+    for name, response in every_answer(world).items():
+        headers = response.headers
+        policy = headers["Content-Security-Policy"]
+        assert all(part in policy for part in POLICY), name
+        assert "unsafe" not in policy, name
+        ancestors = world.portal().origin if name == "page" else "'none'"
+        assert policy.endswith(f"frame-ancestors {ancestors}"), name
+        assert headers["X-Content-Type-Options"] == "nosniff", name
+        assert headers["Referrer-Policy"] == "no-referrer", name
+        assert "X-Frame-Options" not in headers, name
+        assert "Set-Cookie" not in headers, name
+        assert name == "static" or headers["Cache-Control"] == "no-store", name
+        response.close()
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("path", ["/", "/install", "/events"])
+def test_a_curious_person_and_the_vendor_console_are_answered(world: World, method: str, path: str) -> None:
+    response = world.browser.open(path, method=method)
+
+    assert response.status_code == 200
+    assert response.mimetype == "text/html"
+
+
+def test_pages_have_no_inline_script_or_style(world: World) -> None:
+    for response in (world.open("boris"), world.install(), world.browser.get("/")):
+        assert "<style" not in response.text
+        assert " style=" not in response.text
+        assert " onclick=" not in response.text
+        assert "<script>" not in response.text
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "options", "status"),
+    [
+        ("/nowhere", "GET", {}, 404),
+        ("/me", "DELETE", {}, 405),
+        ("/", "PUT", {}, 405),
+        ("/", "POST", {"data": b"AUTH_ID=" + b"x" * 300_000}, 413),
+        ("/", "POST", {"data": b"{}", "content_type": "application/json"}, 415),
+        ("/", "POST", {"data": {"file": (io.BytesIO(b"x"), "x")}}, 415),
+        ("/", "POST", {}, 400),
+        ("/install", "POST", {"data": b"\xff\xfe=%00&&&=="}, 400),
+        ("/?DOMAIN=a&DOMAIN=b", "POST", {"data": b"AUTH_ID=x"}, 400),
+    ],
+)
+def test_what_is_not_ours_gets_a_clear_answer(
+    world: World, path: str, method: str, options: dict[str, object], status: int
+) -> None:
+    if isinstance(options.get("data"), bytes) and "content_type" not in options:
+        options = options | {"content_type": "application/x-www-form-urlencoded"}
+
+    response = world.browser.open(path, method=method, **options)  # type: ignore[arg-type]
+
+    assert response.status_code == status
+    assert len(errors_on(response.text)) == 1
+
+
+def test_an_error_is_json_for_who_asks_for_json(world: World) -> None:
+    response = world.browser.get("/nowhere", headers={"Accept": "application/json"})
+
+    assert response.json == {"error": "http_404"}
+
+
+def test_it_says_that_it_is_alive_and_ready(each_world: World) -> None:
+    assert each_world.browser.get("/healthz").json == {"status": "ok"}
+    assert each_world.browser.get("/readyz").status_code == 200
+
+
+def test_it_says_what_is_down(world: World) -> None:
+    with world.database.writing() as session:
+        session.connection().exec_driver_sql("DELETE FROM alembic_version")
+
+    response = world.browser.get("/readyz")
+
+    assert response.status_code == 503
+    assert response.json == {"status": "unready", "down": ["migrations"]}
+
+
+def test_a_database_that_is_gone_is_a_page_with_a_reason(world: World) -> None:
+    opening = world.portal().open_as("boris")
+    with world.database.writing() as session:
+        session.connection().exec_driver_sql("ALTER TABLE portals RENAME TO elsewhere")
+
+    response = world.post("/", opening)
+
+    assert response.status_code == 503
+    assert errors_on(response.text) == ["database_unavailable"]
+    assert "SELECT" not in response.text
+
+
+def test_the_stylesheets_are_small(world: World) -> None:
+    files = ("css/tokens.css", "css/app.css", "js/app.js")
+    page = world.open("anna").data
+    parts = [page]
+    for name in files:
+        with world.browser.get(f"/static/{name}") as response:
+            parts.append(response.data)
+
+    assert sum(len(gzip.compress(part)) for part in parts) < 40_000

@@ -1,0 +1,165 @@
+"""My settings: every shape the portal can send goes from the wire to the page and is shown for what it is."""
+
+import json
+import re
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.emulator.faults import Fault
+from tests.world import World, errors_on, settings_on
+
+PAYLOADS = json.loads((Path(__file__).parent / "payloads.json").read_text(encoding="utf-8"))
+RECORDED: dict[str, Any] = PAYLOADS["recorded"]
+ABSENT = object()
+
+
+def words_on(page: str) -> str:
+    """Return what a person reads, in one line."""
+    body = re.sub(r"<(template|head|script).*?</\1>", " ", page, flags=re.DOTALL)
+    return " ".join(unescape(re.sub(r"<[^>]+>", " ", body)).split())
+
+
+def open_with(world: World, **settings: Any) -> str:
+    """Open as Boris with the recorded answer, changed so, and return the page."""
+    changed = RECORDED | settings
+    world.portal().people["boris"].settings = {
+        key: value for key, value in changed.items() if value is not ABSENT
+    }
+    response = world.open("boris")
+    assert response.status_code == 200
+    return response.text
+
+
+@pytest.mark.parametrize("name", ["recorded", "documented"])
+def test_real_answers(each_world: World, name: str) -> None:
+    page = open_with(each_world, **PAYLOADS[name])
+
+    assert settings_on(page) == RECORDED | PAYLOADS[name]
+    assert errors_on(page) == []
+
+
+def minutes(count: Any) -> dict[str, Any]:
+    return {"type": "min", "count": count}
+
+
+def day_before(days: Any, minute: Any) -> dict[str, Any]:
+    return {"type": "daybefore", "before": days, "time": minute}
+
+
+# What the portal's source can send for each key (any of it may be stored by an old client), and the
+# words a person reads for it, where it has words of its own.
+SHAPES: list[tuple[dict[str, Any], str]] = [
+    ({"view": "day"}, "Day"),
+    ({"view": "list"}, "Schedule"),
+    ({"view": "custom_7"}, "custom_7"),
+    ({"view": ""}, "Bitrix24 chooses"),
+    ({"view": None}, "Bitrix24 chooses"),
+    ({"view": 5}, "5"),
+    ({"CalendarSelCont": "false", "SPCalendarSelCont": "false"}, ""),
+    ({"meetSection": False}, "No calendar chosen yet"),
+    ({"meetSection": "0"}, "No calendar chosen yet"),
+    ({"meetSection": 14}, "Calendar 14"),
+    ({"crmSection": "false"}, "No calendar chosen yet"),
+    ({"lastUsedSection": "false"}, "No event made by hand yet"),
+    ({"lastUsedSection": None}, "No event made by hand yet"),
+    ({"showDeclined": None, "denyBusyInvitation": True}, ""),
+    ({"collapseOffHours": True, "showTasks": "false", "showWeekNumbers": 1}, ""),
+    ({"syncTasks": ABSENT, "sendFromEmail": ABSENT, "defaultReminders": ABSENT}, ""),
+    ({"sendFromEmail": "boris@alpha.example"}, "boris@alpha.example"),
+    ({"defaultSections": {"user7": 4, "group6": "49"}}, "In workgroup 6"),
+    ({"defaultSections": [""]}, ""),
+    ({"defaultSections": None}, ""),
+    ({"defaultSections": "1"}, ""),
+    ({"syncPeriodPast": "3", "syncPeriodFuture": "12"}, "12 months"),
+    ({"syncPeriodPast": "", "syncPeriodFuture": "false"}, "No limit chosen"),
+    ({"defaultReminders": {"withTime": minutes(15)}}, "15 minutes before"),
+    ({"defaultReminders": {"withTime": [minutes("50"), {"type": "day", "count": 1}]}}, "50 minutes before"),
+    ({"defaultReminders": {"withTime": minutes(0), "fullDay": []}}, "At the start"),
+    ({"defaultReminders": {"fullDay": day_before(0, 480)}}, "08:00 on the day"),
+    (
+        {"defaultReminders": {"fullDay": [{"type": "daybefore", "before": "1", "time": "600"}]}},
+        "10:00 the day before",
+    ),
+    (
+        {"defaultReminders": {"fullDay": {"type": "date", "value": "05.12.2025 10:00:00"}}},
+        "05.12.2025 10:00:00",
+    ),
+    ({"defaultReminders": {"withTime": {"type": "hour", "count": 2}, "fullDay": [""]}}, "2 hours before"),
+    ({"defaultReminders": {"withTime": [{"type": "moon"}, 7, None]}}, "moon"),
+    ({"defaultReminders": []}, ""),
+    ({"defaultReminders": None}, ""),
+    ({"defaultReminders": "odd"}, ""),
+    ({"timezoneName": "Europe/Kiev", "timezoneOffsetUTC": 7200}, "Europe/Kiev"),
+    ({"timezoneName": "Asia/Kathmandu", "timezoneOffsetUTC": 20700}, "UTC+05:45"),
+    ({"timezoneName": "America/St_Johns", "timezoneOffsetUTC": -12600}, "UTC-03:30"),
+    ({"timezoneName": False, "timezoneOffsetUTC": 0}, "UTC+00:00"),
+    ({"timezoneName": "../../etc/passwd"}, "../../etc/passwd"),
+    ({"work_time_start": "9.00", "work_time_end": "19.00"}, "09:00 – 19:00"),
+    ({"work_time_start": "9.30", "work_time_end": "18.30"}, "09:30 – 18:30"),
+    ({"work_time_start": "22.00", "work_time_end": "6.00"}, "22:00 – 06:00"),
+    ({"work_time_start": "0.00", "work_time_end": "24.00"}, "00:00 – 24:00"),
+    ({"work_time_start": ".00", "work_time_end": "18.00"}, "09:00 – 18:30"),
+    ({"work_time_start": 9, "work_time_end": 18.3}, "09:00 – 18:30"),
+    ({"tabId": "x", "showMuted": False, "view_resourcebooking": {"a": [1]}}, "view_resourcebooking"),
+    ({"<script>alert(1)</script>": '"><script>alert(1)</script>'}, "<script>alert(1)</script>"),
+]
+
+
+@pytest.mark.parametrize(("shape", "words"), SHAPES, ids=[repr(shape)[:60] for shape, _ in SHAPES])
+def test_every_shape(world: World, shape: dict[str, Any], words: str) -> None:
+    page = open_with(world, **shape)
+
+    assert settings_on(page) == world.portal().people["boris"].settings
+    assert words in words_on(page)
+    assert "<script>alert" not in page
+
+
+def test_the_order_and_the_type_of_every_value_survive_the_store(each_world: World) -> None:
+    odd = {"tabId": 1.5, "blink": "ё🙂\u2028", "showMuted": [[], {}, None, True, 10**14, "\\"]}
+    open_with(each_world, **odd)
+    session = each_world.session("boris")
+
+    page = each_world.browser.get("/me", headers=session).text
+
+    assert settings_on(page) == RECORDED | odd
+
+
+def test_hours_are_the_portals_where_the_person_has_none(world: World) -> None:
+    page = words_on(open_with(world))
+
+    assert "09:00 – 18:30 The portal's" in page
+
+
+def test_an_offset_that_disagrees_with_its_zone_is_pointed_out(world: World) -> None:
+    agreeing = words_on(open_with(world, timezoneName="Europe/Moscow", timezoneOffsetUTC=10800))
+    disagreeing = words_on(open_with(world, timezoneName="Europe/Moscow", timezoneOffsetUTC=7200))
+
+    assert "UTC+02:00" in disagreeing
+    assert len(disagreeing) > len(agreeing)
+
+
+@pytest.mark.parametrize("answer", ["body", None])
+def test_an_answer_that_is_no_map_is_said_to_be_none(world: World, answer: str | None) -> None:
+    def change(body: dict[str, Any]) -> dict[str, Any]:
+        body["result"]["result"]["settings"] = answer
+        return body
+
+    world.bitrix24.faults.add(Fault(kind="answer", method="batch", change=change))
+
+    response = world.open("boris")
+
+    assert response.status_code == 200
+    assert len(errors_on(response.text)) == 1
+    assert settings_on(response.text) == {}
+
+
+def test_an_empty_map_comes_as_a_list(world: World) -> None:
+    world.portal().people["boris"].settings = {}
+
+    response = world.open("boris")
+
+    assert errors_on(response.text) == []
+    assert settings_on(response.text) == {}
