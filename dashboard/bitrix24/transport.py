@@ -19,9 +19,6 @@ from urllib3.util.connection import create_connection
 
 from dashboard.bitrix24.errors import Unreachable, Unreadable
 
-CONNECT_SECONDS = 3.05
-READ_SECONDS = 20.0
-WHOLE_SECONDS = 25.0
 LARGEST_ANSWER = 8 * 1024 * 1024
 CHUNK = 64 * 1024
 HOSTS_KEPT = 256
@@ -44,6 +41,18 @@ class Reach:
 
 
 @dataclass(frozen=True)
+class Patience:
+    """Seconds for a connection, for the next piece of an answer, and for an answer as a whole."""
+
+    connect: float = 3.05
+    read: float = 20.0
+    whole: float = 25.0
+
+
+PATIENCE = Patience()
+
+
+@dataclass(frozen=True)
 class Answer:
     """An answer as it came: HTTP status, body, and where it redirects to, if it does."""
 
@@ -59,7 +68,10 @@ class Transport:
     would carry a token to a place nobody has proven.
     """
 
-    def __init__(self, reach: Reach, *, connections_per_host: int = 16) -> None:
+    def __init__(
+        self, reach: Reach, *, connections_per_host: int = 16, patience: Patience = PATIENCE
+    ) -> None:
+        self._patience = patience
         self._session = requests.Session()
         self._session.trust_env = False
         self._session.headers["User-Agent"] = "calendar-dashboard/0.1"
@@ -92,10 +104,10 @@ class Transport:
                 data=form,
                 allow_redirects=False,
                 stream=True,
-                timeout=(CONNECT_SECONDS, READ_SECONDS),
+                timeout=(self._patience.connect, self._patience.read),
             )
             with response:
-                body = _read(response, until=started + WHOLE_SECONDS, now=now)
+                body = _read(response, until=started + self._patience.whole, now=now)
         except requests.Timeout:
             raise Unreachable("timeout") from None
         except (requests.RequestException, HTTPError, OSError, ValueError):

@@ -1,0 +1,528 @@
+"""Requests over real sockets: bounded in time and size, kept connections, and only where we may go."""
+
+from __future__ import annotations
+
+import gzip
+import socket
+import ssl
+import threading
+import time
+import tracemalloc
+import zlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from dashboard.bitrix24.errors import Bitrix24Error, NotAnswered, Unreachable, Unreadable
+from dashboard.bitrix24.transport import LARGEST_ANSWER, Patience, Reach, Transport
+from tests.emulator import Emulator, Fault
+from tests.emulator.wire import Answer, Request, Server
+
+HURRY = Patience(connect=0.5, read=0.3, whole=0.6)
+TOKEN = "2b1d6966007e9c94001e30ba00000007f0f107aa2b1d6966007e9c94001e30ba000000"
+
+Speak = Callable[[socket.socket], None]
+Listen = Callable[[Speak], str]
+
+
+@pytest.fixture
+def transport() -> Transport:
+    """Give a transport that may call this machine and is in a hurry."""
+    return Transport(Reach(loopback=True), patience=HURRY)
+
+
+class Echo:
+    """A server that remembers what it was asked and answers what it is told to."""
+
+    def __init__(self) -> None:
+        self.answer = Answer(200, b'{"result":true}')
+        self.asked: list[Request] = []
+        self.server = Server(self._handle)
+        self.url = f"http://127.0.0.1:{self.server.port}/rest/profile"
+
+    def _handle(self, request: Request) -> Answer:
+        self.asked.append(request)
+        return self.answer
+
+
+@pytest.fixture
+def echo() -> Iterator[Echo]:
+    """Give a listening server."""
+    it = Echo()
+    it.server.start()
+    yield it
+    it.server.stop()
+
+
+@pytest.fixture
+def listen() -> Iterator[Listen]:
+    """Give a way to let a function speak to whoever connects, byte by byte, once the request is in."""
+    listeners: list[socket.socket] = []
+
+    def begin(speak: Speak) -> str:
+        listener = socket.create_server(("127.0.0.1", 0))
+        listeners.append(listener)
+        threading.Thread(target=accept, args=(listener, speak), daemon=True).start()
+        return f"http://127.0.0.1:{listener.getsockname()[1]}/rest/profile"
+
+    yield begin
+    for listener in listeners:
+        with suppress(OSError):
+            listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+
+
+def accept(listener: socket.socket, speak: Speak) -> None:
+    # The client leaving in the middle is what most of these tests are about.
+    with suppress(OSError):
+        while True:
+            connection, _ = listener.accept()
+            with connection, suppress(OSError):
+                connection.recv(65536)
+                speak(connection)
+
+
+def say(*pieces: bytes, every: float = 0.0, endlessly: bytes = b"") -> Speak:
+    """Return what says the pieces, each after a pause, and then goes on with the last for ever."""
+
+    def speak(connection: socket.socket) -> None:
+        for piece in pieces:
+            connection.sendall(piece)
+            time.sleep(every)
+        while endlessly:
+            connection.sendall(endlessly)
+            time.sleep(every)
+
+    return speak
+
+
+def seconds_of(work: Callable[[], object]) -> float:
+    began = time.monotonic()
+    with suppress(Bitrix24Error):
+        work()
+    return time.monotonic() - began
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+
+
+def test_it_works(transport: Transport, echo: Echo) -> None:
+    answer = transport.post(echo.url, json={"auth": TOKEN})
+
+    assert (answer.status, answer.body, answer.location) == (200, b'{"result":true}', None)
+    (asked,) = echo.asked
+    assert (asked.verb, asked.path, asked.query) == ("POST", "/rest/profile", "")
+    assert asked.body == f'{{"auth": "{TOKEN}"}}'.encode()
+
+
+def test_a_form_is_a_form(transport: Transport, echo: Echo) -> None:
+    transport.post(echo.url, form={"grant_type": "refresh_token", "client_secret": "a&b=ы"})
+
+    assert echo.asked[0].headers["content-type"] == "application/x-www-form-urlencoded"
+    assert echo.asked[0].body == b"grant_type=refresh_token&client_secret=a%26b%3D%D1%8B"
+
+
+# What would carry a token elsewhere
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_told_and_not_followed(transport: Transport, echo: Echo, status: int) -> None:
+    echo.answer = Answer(status, b"<html>", {"Location": echo.url})
+
+    answer = transport.post(echo.url, json={"auth": TOKEN})
+
+    assert (answer.status, answer.location) == (status, echo.url)
+    assert len(echo.asked) == 1
+
+
+def test_no_cookie_is_kept(transport: Transport, echo: Echo) -> None:
+    echo.answer.headers["Set-Cookie"] = "PHPSESSID=somebody; Path=/"
+
+    for _ in range(2):
+        transport.post(echo.url, json={})
+
+    assert [request for request in echo.asked if "cookie" in request.headers] == []
+
+
+def test_the_environment_has_no_say(
+    transport: Transport, echo: Echo, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    proxy = Echo()
+    proxy.server.start()
+    for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.server.port}")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login anna password nobody-sees\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
+
+    transport.post(echo.url, json={})
+
+    assert (len(echo.asked), proxy.asked) == (1, [])
+    assert "authorization" not in echo.asked[0].headers
+    proxy.server.stop()
+
+
+# Time
+
+
+def test_a_reset_is_no_answer(transport: Transport, bitrix24: Emulator) -> None:
+    bitrix24.faults.add(Fault("reset"))
+
+    with pytest.raises(Unreachable, match="unreachable"):
+        transport.post(f"{bitrix24.portal('alpha').origin}/rest/profile", json={})
+
+
+def test_a_reset_is_not_repeated_by_itself(transport: Transport, bitrix24: Emulator) -> None:
+    bitrix24.faults.add(Fault("lost", times=None))
+
+    with pytest.raises(Unreachable):
+        transport.post(f"{bitrix24.portal('alpha').origin}/rest/profile", json={})
+
+    assert len(bitrix24.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "speak",
+    [
+        say(b"", every=5),
+        say(HEAD, every=5),
+        say(HEAD + b"Content-Length: 100\r\n\r\n{", every=5),
+        say(HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\n{", every=5),
+    ],
+    ids=["nothing", "half a head", "half a body", "half a chunk"],
+)
+def test_silence_is_a_timeout(transport: Transport, listen: Listen, speak: Speak) -> None:
+    url = listen(speak)
+
+    with pytest.raises(Unreachable, match="timeout"):
+        transport.post(url, json={})
+
+
+@pytest.mark.parametrize(
+    "speak",
+    [
+        say(endlessly=b"H", every=0.05),
+        say(HEAD, endlessly=b"X-More: 1\r\n", every=0.05),
+        say(endlessly=b"HTTP/1.1 100 Continue\r\n\r\n", every=0.05),
+        say(HEAD + b"Content-Length: 10000\r\n\r\n", endlessly=b" ", every=0.05),
+        say(HEAD + b"Transfer-Encoding: chunked\r\n\r\n", endlessly=b"1\r\n \r\n", every=0.05),
+        say(HEAD + b"Transfer-Encoding: chunked\r\n\r\n", endlessly=b"0", every=0.05),
+        # The name of a file in a gzip head has no end of its own: nothing is ever decoded.
+        say(HEAD + b"Content-Encoding: gzip\r\n\r\n\x1f\x8b\x08\x08" + b"\0" * 6, endlessly=b"x", every=0.05),
+    ],
+    ids=["status", "head", "100s", "body", "chunks", "chunk size", "gzip head"],
+)
+def test_a_trickle_is_cut_by_the_clock(transport: Transport, listen: Listen, speak: Speak) -> None:
+    """No piece is ever late, so only the bound for the whole can end it."""
+    url = listen(speak)
+
+    assert 0.4 < seconds_of(lambda: transport.post(url, json={})) < 1.5
+    with pytest.raises(Unreachable):
+        transport.post(url, json={})
+
+
+def test_a_slow_answer_within_its_time_is_whole(transport: Transport, listen: Listen) -> None:
+    url = listen(say(HEAD, b"Content-Length: 15\r\n\r\n", b'{"result"', b":true}", every=0.1))
+
+    assert transport.post(url, json={}).body == b'{"result":true}'
+
+
+def test_nobody_there_is_told_at_once(transport: Transport) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as free:
+        url = f"http://127.0.0.1:{free.getsockname()[1]}/"
+
+    with pytest.raises(Unreachable):
+        transport.post(url, json={})
+
+
+# Size
+
+
+def test_an_endless_body_is_cut(transport: Transport, listen: Listen) -> None:
+    url = listen(say(HEAD + b"\r\n", endlessly=b"x" * 65536))
+
+    with pytest.raises(Unreadable, match="answer_too_large"):
+        transport.post(url, json={})
+
+
+def test_the_largest_answer_is_read(echo: Echo) -> None:
+    transport = Transport(Reach(loopback=True))
+    echo.answer = Answer(200, b"x" * LARGEST_ANSWER)
+    assert len(transport.post(echo.url, json={}).body) == LARGEST_ANSWER
+
+    echo.answer = Answer(200, b"x" * (LARGEST_ANSWER + 1))
+    with pytest.raises(Unreadable, match="answer_too_large"):
+        transport.post(echo.url, json={})
+
+
+def bomb(megabytes: int) -> bytes:
+    """Return zeros, a thousandth of their size."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+    return b"".join([*(packer.compress(b"\0" * 2**20) for _ in range(megabytes)), packer.flush()])
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_a_bomb_does_not_unfold_in_memory(echo: Echo, layers: int) -> None:
+    packed = bomb(256)
+    for _ in range(layers - 1):
+        packed = gzip.compress(packed)
+    echo.answer = Answer(200, packed, {"Content-Encoding": ", ".join(["gzip"] * layers)})
+    transport = Transport(Reach(loopback=True))
+    tracemalloc.start()
+
+    with pytest.raises(Unreadable, match="answer_too_large"):
+        transport.post(echo.url, json={})
+
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 4 * LARGEST_ANSWER
+
+
+# Shapes of a body
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"result":true}', b"", b"x" * 200_000], ids=["short", "empty", "many pieces"]
+)
+def test_a_packed_body_is_unpacked(transport: Transport, echo: Echo, body: bytes) -> None:
+    echo.answer = Answer(200, gzip.compress(body), {"Content-Encoding": "gzip"})
+
+    assert transport.post(echo.url, json={}).body == body
+
+
+def test_a_packed_trickle_is_whole(transport: Transport, listen: Listen) -> None:
+    """A piece that unpacks to nothing yet is not the end."""
+    packed = gzip.compress(b'{"result":true}')
+    head = HEAD + f"Content-Encoding: gzip\r\nContent-Length: {len(packed)}\r\n\r\n".encode()
+    url = listen(say(head, *(packed[at : at + 1] for at in range(len(packed))), every=0.005))
+
+    assert transport.post(url, json={}).body == b'{"result":true}'
+
+
+def test_a_chunked_body_is_joined(transport: Transport, listen: Listen) -> None:
+    chunks = (b'7;why=not\r\n{"resul\r\n', b'8\r\nt":true}\r\n', b"0\r\nX-Trailer: 1\r\n\r\n")
+    url = listen(say(HEAD + b"Transfer-Encoding: chunked\r\n\r\n", *chunks, every=0.01))
+
+    assert transport.post(url, json={}).body == b'{"result":true}'
+
+
+@pytest.mark.parametrize(
+    "speak",
+    [
+        say(b"no http at all\r\n\r\n"),
+        say(b"HTTP/1.1 ok\r\n\r\n"),
+        say(HEAD + b"Content-Length: 100\r\n\r\n{}"),
+        say(HEAD + b"Content-Length: 10\r\nContent-Length: 20\r\n\r\n0123456789"),
+        say(HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n"),
+        say(HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n"),
+        say(HEAD + b"Content-Encoding: gzip\r\nContent-Length: 15\r\n\r\n" + b'{"result":true}'),
+        say(HEAD + b"Content-Encoding: gzip,gzip,gzip,gzip,gzip,gzip\r\nContent-Length: 2\r\n\r\n{}"),
+        say(HEAD + b"X: " + b"x" * 70_000 + b"\r\n\r\n"),
+        say(HEAD + b"X: 1\r\n" * 200 + b"\r\n"),
+    ],
+)
+def test_broken_http_is_no_answer(transport: Transport, listen: Listen, speak: Speak) -> None:
+    with pytest.raises(NotAnswered):
+        transport.post(listen(speak), json={})
+
+
+# Where we may go
+
+
+@pytest.mark.parametrize(
+    ("address", "who"),
+    [
+        ("93.184.216.34", "anyone"),
+        ("2606:4700::1111", "anyone"),
+        ("127.0.0.1", "loopback"),
+        ("127.1.2.3", "loopback"),
+        ("::1", "loopback"),
+        ("::ffff:127.0.0.1", "loopback"),
+        ("10.0.0.1", "private"),
+        ("172.16.0.1", "private"),
+        ("172.31.255.255", "private"),
+        ("192.168.1.1", "private"),
+        ("fd12:3456::1", "private"),
+        ("::ffff:10.0.0.1", "private"),
+        ("169.254.169.254", "nobody"),
+        ("::ffff:169.254.169.254", "nobody"),
+        ("fe80::1", "nobody"),
+        ("fe80::1%1", "nobody"),
+        ("fd00:ec2::254", "nobody"),
+        ("fd20:ce::254", "nobody"),
+        ("168.63.129.16", "nobody"),
+        ("100.100.100.200", "nobody"),
+        ("0.0.0.0", "nobody"),
+        ("::", "nobody"),
+        ("::ffff:0.0.0.0", "nobody"),
+        ("0.1.2.3", "nobody"),
+        ("224.0.0.1", "nobody"),
+        ("ff02::1", "nobody"),
+        ("255.255.255.255", "nobody"),
+        ("240.0.0.1", "nobody"),
+        # The same inner addresses, wrapped for a gateway to unwrap.
+        ("64:ff9b::7f00:1", "nobody"),
+        ("64:ff9b::a9fe:a9fe", "nobody"),
+        ("64:ff9b:1::a00:1", "nobody"),
+        ("2002:7f00:1::", "nobody"),
+        ("2002:a9fe:a9fe::1", "nobody"),
+        ("2001:0:4136:e378:8000:63bf:80ff:fffe", "nobody"),
+        ("::127.0.0.1", "nobody"),
+        ("::10.0.0.1", "nobody"),
+    ],
+)
+def test_who_may_call_an_address(address: str, who: str) -> None:
+    told = {
+        "anyone": (True, True, True),
+        "loopback": (False, True, False),
+        "private": (False, False, True),
+        "nobody": (False, False, False),
+    }
+
+    reaches = (Reach(), Reach(loopback=True), Reach(private=True))
+
+    assert tuple(reach.allows(ip_address(address)) for reach in reaches) == told[who]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.1", "2130706433", "[::1]", "0", "[::ffff:127.0.0.1]"])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_this_machine_is_not_called_unless_told(echo: Echo, scheme: str, host: str) -> None:
+    for reach in (Reach(), Reach(private=True)):
+        with pytest.raises(Unreachable):
+            Transport(reach, patience=HURRY).post(f"{scheme}://{host}:{echo.server.port}/", json={})
+
+    assert (echo.asked, echo.server.connections) == ([], 0)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://127.0.0.1/",
+        "file:///etc/passwd",
+        "http://",
+        "http://[",
+        "http://a..b/",
+        "http://127.0.0.1:99999/",
+        f"http://{'a' * 64}.example/",
+        "http://ы\ud800/",
+        "",
+    ],
+)
+def test_what_is_no_address_is_unreachable(transport: Transport, url: str) -> None:
+    with pytest.raises(Unreachable):
+        transport.post(url, json={})
+
+
+def test_a_certificate_nobody_vouches_for_is_refused(transport: Transport, tmp_path: Path) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(self_signed(tmp_path))
+    heard: list[bytes] = []
+
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection, suppress(OSError), context.wrap_socket(connection, server_side=True) as secure:
+                heard.append(secure.recv(65536))
+
+        server = threading.Thread(target=serve)
+        server.start()
+        with pytest.raises(Unreachable):
+            transport.post(f"https://localhost:{listener.getsockname()[1]}/", json={"auth": TOKEN})
+        server.join(5)
+
+    assert b"".join(heard) == b""
+
+
+def self_signed(folder: Path) -> Path:
+    """Return a file with a key and a certificate for localhost that it signed itself."""
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    file = folder / "localhost.pem"
+    file.write_bytes(private + certificate.public_bytes(serialization.Encoding.PEM))
+    return file
+
+
+# Connections
+
+
+def test_a_connection_is_kept(transport: Transport, echo: Echo) -> None:
+    for status in (200, 302, 401, 500, 200):
+        echo.answer = Answer(status, b"{}")
+        transport.post(echo.url, json={})
+
+    assert (len(echo.asked), echo.server.connections) == (5, 1)
+
+
+def test_threads_share_connections(echo: Echo) -> None:
+    transport = Transport(Reach(loopback=True), connections_per_host=4)
+    echo.answer.pause = 0.002
+
+    with ThreadPoolExecutor(4) as threads:
+        answers = list(threads.map(lambda number: transport.post(echo.url, json={"n": number}), range(80)))
+
+    assert {answer.body for answer in answers} == {b'{"result":true}'}
+    assert (len(echo.asked), echo.server.connections <= 4) == (80, True)
+
+
+def test_a_connection_the_server_closed_is_replaced(transport: Transport, listen: Listen) -> None:
+    url = listen(say(HEAD + b"Content-Length: 2\r\n\r\n{}"))
+
+    for _ in range(3):
+        assert transport.post(url, json={}).body == b"{}"
+        # The server's goodbye is on its way.
+        time.sleep(0.02)
+
+
+def test_a_cut_answer_does_not_reach_the_next_call(transport: Transport, echo: Echo) -> None:
+    echo.answer = Answer(200, b"x" * (LARGEST_ANSWER + 100))
+    with pytest.raises(Unreadable):
+        transport.post(echo.url, json={})
+
+    echo.answer = Answer(200, b'{"result":true}')
+
+    assert transport.post(echo.url, json={}).body == b'{"result":true}'
+
+
+# Secrets
+
+
+@pytest.mark.parametrize("kind", ["reset", "hang", "truncated", "huge:9000000"])
+def test_no_failure_tells_what_was_sent(transport: Transport, bitrix24: Emulator, kind: str) -> None:
+    alpha = bitrix24.portal("alpha")
+    bitrix24.faults.add(Fault(kind))
+
+    with pytest.raises(NotAnswered) as caught:
+        transport.post(f"{alpha.origin}/rest/profile", json={"auth": TOKEN})
+
+    told = story(caught.value)
+    assert TOKEN not in told
+    assert alpha.domain not in f"{caught.value} {caught.value!r}"
+
+
+def story(error: BaseException | None) -> str:
+    """Return everything an exception and those behind it say of themselves."""
+    said = ""
+    while error is not None:
+        said += f"{error} {error!r} {error.args}\n"
+        error = error.__cause__ or error.__context__
+    return said
