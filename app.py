@@ -17,6 +17,7 @@ from dashboard.calls import CallLog
 from dashboard.chains import Chains
 from dashboard.config import Config, ConfigError
 from dashboard.db import Database
+from dashboard.events import Events
 from dashboard.openings import Openings
 from dashboard.people import People
 from dashboard.portals import Portals
@@ -58,6 +59,7 @@ def create_app(
         settings.bitrix24_client_secret,
     )
     portals = Portals(database=database, vault=vault, exchange=exchange, servers=servers, now=now)
+    events = Events(database=database, portals=portals, servers=servers)
     people = People(database=database, chains=Chains(vault), portals=portals, servers=servers, now=now)
     openings = Openings(
         database=database,
@@ -79,7 +81,9 @@ def create_app(
     access.install(app, database=database, calls=calls)
     headers.install(app, script_url=settings.bx24_js_url)
     errors.install(app)
-    app.register_blueprint(hooks.blueprint(settings, openings=openings, portals=portals, sessions=sessions))
+    app.register_blueprint(
+        hooks.blueprint(settings, openings=openings, events=events, portals=portals, sessions=sessions)
+    )
     app.register_blueprint(pages.blueprint(readings=readings, sessions=sessions))
     app.register_blueprint(public.blueprint(database))
     cli.install(app, database=database, vault=vault, portals=portals, now=now)

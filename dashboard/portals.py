@@ -13,10 +13,9 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from dashboard.bitrix24.answers import AppInfo, Proof, read_as, read_profile
-from dashboard.bitrix24.client import Client, Command
+from dashboard.bitrix24.answers import AppInfo, Proof
+from dashboard.bitrix24.client import Client
 from dashboard.bitrix24.exchange import Exchange
-from dashboard.bitrix24.inbound import Event
 from dashboard.bitrix24.oauth import AuthorizationServers
 from dashboard.db import Database
 from dashboard.models import ApiCall, Person, Portal, PortalState
@@ -31,10 +30,6 @@ class ProofRefused(Exception):
     def __init__(self, code: str) -> None:
         super().__init__(code)
         self.code = code
-
-
-class EventRefused(Exception):
-    """An event whose ``application_token`` is not this portal's, or of a portal we do not know."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +109,7 @@ class Portals:
         portal.app_code = standing.app.CODE or None
         portal.app_status = standing.app.STATUS[:1]
         portal.state = PortalState.ACTIVE
-        if application_token is not None and not self._is_token(portal, application_token):
+        if application_token is not None and not self.has_token(portal, application_token):
             portal.application_token = self._vault.seal(
                 application_token, owner=portal_owner(portal.member_id)
             )
@@ -164,53 +159,16 @@ class Portals:
         self._database.drop_traces()
         log.info("portal_uninstalled", portal=portal.id)
 
-    def handle(self, event: Event) -> None:
-        """Act on an event; doing it twice or late changes nothing more.
-
-        :raise EventRefused: it is not proven.
-        :raise Bitrix24Error: a new ``application_token`` could not be proven now.
-        """
-        portal = self.known(event.member_id)
-        known_token = bool(
-            portal and event.application_token and self._is_token(portal, event.application_token)
-        )
-        if event.name == "ONAPPPAYMENT" and portal and not event.application_token:
-            # Bitrix24 sends it without a token: a hint anyone could give. The next call to the portal
-            # tells whether it is paid, and opens or suspends it then.
-            return
-        if event.name in ("ONAPPINSTALL", "ONAPPUPDATE") and not known_token:
-            self._learn_token(event, portal)
-        elif not portal or not known_token:
-            raise EventRefused
-        elif event.name == "ONAPPUNINSTALL" and not _is_late(event, portal):
-            self.uninstall(portal)
-
-    def _learn_token(self, event: Event, portal: Portal | None) -> None:
-        """Store the ``application_token`` of an event whose access token proves an administrator.
-
-        Nobody else may set it: whoever knows it can uninstall the portal.
-        """
-        if event.application_token is None or event.access_token is None:
-            raise EventRefused
-        server = self._servers.choose(
-            event.server_endpoint or (portal.authorization_server if portal else None)
-        )
+    def has_token(self, portal: Portal, posted: SecretStr) -> bool:
+        """Tell, in constant time, whether this is the portal's ``application_token``."""
+        if portal.application_token is None:
+            return False
         try:
-            proof = self.prove(event.member_id, event.access_token, server=server)
-            asked = {"app": Command("app.info"), "profile": Command("profile")}
-            batch = self.client(proof.origin).batch(asked, token=event.access_token.get_secret_value())
-        except ProofRefused:
-            raise EventRefused from None
-        if not read_profile(batch["profile"]).ADMIN:
-            raise EventRefused
-        standing = Standing(
-            member_id=event.member_id,
-            origin=proof.origin,
-            authorization_server=server,
-            app=read_as(AppInfo, batch["app"]),
-        )
-        with self._database.writing() as session:
-            self.settle(session, standing, before=portal, application_token=event.application_token)
+            stored = self._vault.unseal(portal.application_token, owner=portal_owner(portal.member_id))
+        except Unsealable:
+            log.error("application_token_unsealable", portal=portal.id)
+            return False
+        return hmac.compare_digest(stored.get_secret_value().encode(), posted.get_secret_value().encode())
 
     def _locked(self, session: Session, standing: Standing) -> Portal:
         insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
@@ -241,18 +199,3 @@ class Portals:
                 )
                 .values(**values)
             )
-
-    def _is_token(self, portal: Portal, posted: SecretStr) -> bool:
-        if portal.application_token is None:
-            return False
-        try:
-            stored = self._vault.unseal(portal.application_token, owner=portal_owner(portal.member_id))
-        except Unsealable:
-            log.error("application_token_unsealable", portal=portal.id)
-            return False
-        return hmac.compare_digest(stored.get_secret_value().encode(), posted.get_secret_value().encode())
-
-
-def _is_late(event: Event, portal: Portal) -> bool:
-    """Tell whether the event speaks of an installation before the present one (``ts``, Unix seconds)."""
-    return event.sent_at is not None and event.sent_at < int(portal.installed_at.timestamp())

@@ -23,7 +23,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ),
     ("calls", "schema", "chains", "bindings"),
     ("portals",),
-    ("people",),
+    ("people", "events"),
     ("readings",),
     ("openings",),
     (

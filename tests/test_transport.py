@@ -393,7 +393,9 @@ def test_who_may_call_an_address(address: str, who: str) -> None:
     assert tuple(reach.allows(ip_address(address)) for reach in reaches) == told[who]
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.1", "2130706433", "[::1]", "0", "[::ffff:127.0.0.1]"])
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "localhost", "127.1", "2130706433", "[::1]", "0", "[::ffff:127.0.0.1]"]
+)
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_this_machine_is_not_called_unless_told(echo: Echo, scheme: str, host: str) -> None:
     for reach in (Reach(), Reach(private=True)):

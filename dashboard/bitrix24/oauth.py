@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pydantic import SecretStr
 
 from dashboard.bitrix24.answers import Proof, TokenPair, origin_of, read_as
-from dashboard.bitrix24.errors import AUTHORIZATION_CODES, GrantRejected, TokenRejected
+from dashboard.bitrix24.errors import AUTHORIZATION_CODES, GrantRejected, KeysRejected, TokenRejected
 from dashboard.bitrix24.exchange import Exchange
 
 
@@ -57,14 +57,18 @@ class AuthorizationServers:
     def app_info(self, server: str, access_token: SecretStr) -> Proof:
         """Return who issued this token, to which application and for which portal; needs no secret.
 
-        :raise Bitrix24Error: the token proves nothing, or the server did not answer.
+        :raise TokenRejected: the token proves nothing; `invalid_client` says so here, no secret being sent.
+        :raise Bitrix24Error: any other leaf.
         """
-        answer = self.exchange.json(
-            f"{self._allowed(server)}/rest/app.info",
-            {"auth": access_token.get_secret_value()},
-            method="oauth/app.info",
-            codes=AUTHORIZATION_CODES,
-        )
+        try:
+            answer = self.exchange.json(
+                f"{self._allowed(server)}/rest/app.info",
+                {"auth": access_token.get_secret_value()},
+                method="oauth/app.info",
+                codes=AUTHORIZATION_CODES,
+            )
+        except (KeysRejected, GrantRejected) as error:
+            raise TokenRejected(error.code, status=error.status) from None
         return read_as(Proof, answer.get("result"))
 
     def _allowed(self, server: str) -> str:

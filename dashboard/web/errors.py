@@ -10,7 +10,8 @@ from werkzeug.exceptions import HTTPException
 
 from dashboard.bitrix24.errors import Bitrix24Error
 from dashboard.bitrix24.inbound import BadField
-from dashboard.portals import EventRefused, ProofRefused
+from dashboard.events import EventRefused
+from dashboard.portals import ProofRefused
 from dashboard.web.failures import Failure, database_failure, failure_of, http_failure
 
 log = structlog.get_logger()

@@ -13,6 +13,7 @@ from dashboard import bindings
 from dashboard.bitrix24 import inbound
 from dashboard.bitrix24.inbound import BadField, Opening
 from dashboard.config import Config
+from dashboard.events import Events
 from dashboard.models import Portal, PortalState
 from dashboard.openings import Openings
 from dashboard.portals import Portals
@@ -25,7 +26,9 @@ PLACEMENT_TITLE = N_("Calendar settings")
 FORM = "application/x-www-form-urlencoded"
 
 
-def blueprint(config: Config, *, openings: Openings, portals: Portals, sessions: Sessions) -> Blueprint:
+def blueprint(
+    config: Config, *, openings: Openings, events: Events, portals: Portals, sessions: Sessions
+) -> Blueprint:
     """Return the routes Bitrix24 posts to; a GET on each shows what this is."""
     hooks = Blueprint("hooks", __name__)
 
@@ -70,7 +73,7 @@ def blueprint(config: Config, *, openings: Openings, portals: Portals, sessions:
     @hooks.post("/events")
     def event() -> ResponseReturnValue:
         """Act on an event of the portal's queue. It is sent once, so what can be done is done now."""
-        portals.handle(inbound.read_event(_form()))
+        events.handle(inbound.read_event(_form()))
         return jsonify(status="ok")
 
     def _opening() -> Opening:
