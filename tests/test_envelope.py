@@ -287,7 +287,7 @@ def test_truncated_json_is_unreadable_wherever_it_was_cut() -> None:
 
 @pytest.mark.parametrize("body", [b"NaN", b"Infinity", b"-Infinity", b"1, 2", b"'x'", b"{x: 1}"])
 def test_what_json_does_not_know_is_refused(body: bytes) -> None:
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"is not JSON|Expecting|Extra data"):
         envelope.decode(body)
 
 
@@ -328,7 +328,7 @@ def test_reasonable_nesting_is_read() -> None:
 
 def test_numbers_of_any_length_do_no_harm() -> None:
     assert envelope.decode(b"9" * 40) == int("9" * 40)
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match="limit"):
         envelope.decode(b"9" * (sys.get_int_max_str_digits() + 1))
 
 
@@ -343,7 +343,7 @@ JSON = st.recursive(
 @example(body=b"\xef\xbb\xbf", status=200)
 def test_any_answer_is_an_object_or_an_error(body: bytes, status: int) -> None:
     try:
-        value = envelope.read(Answer(status, body, None))
+        envelope.read(Answer(status, body, None))
     except Bitrix24Error as error:
         assert isinstance(error, NotAnswered) or 300 <= status < 400 or b"error" in body
     else:

@@ -13,7 +13,7 @@ from tests.world import World, errors_on, settings_on
 
 PAYLOADS = json.loads((Path(__file__).parent / "payloads.json").read_text(encoding="utf-8"))
 RECORDED: dict[str, Any] = PAYLOADS["recorded"]
-ABSENT = object()
+ABSENT = NotImplemented  # a value no JSON has, with a name that stays the same
 
 
 def words_on(page: str) -> str:

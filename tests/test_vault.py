@@ -147,5 +147,5 @@ def test_nothing_that_fails_tells_the_secret() -> None:
 
 
 def test_a_vault_needs_a_key() -> None:
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match="at least one"):
         Vault([])

@@ -17,7 +17,7 @@ from pydantic import (
 )
 
 from dashboard.bitrix24.errors import PersonDismissed, Unreadable
-from dashboard.shapes import Json
+from dashboard.shapes import Json, whole
 
 LONGEST_TEXT = 255
 LONGEST_TOKEN = 2048
@@ -37,17 +37,24 @@ def _flag(value: Any) -> Any:
 
 def _lifetime(value: Any) -> Any:
     """Return seconds; a missing or strange lifetime counts as the usual hour, the error decides anyway."""
-    try:
-        seconds = int(value)
-    except (TypeError, ValueError):
-        return 3600
-    return seconds if 0 < seconds <= 30 * 86400 else 3600
+    seconds = whole(value)
+    return seconds if seconds is not None and 0 < seconds <= 30 * 86400 else 3600
+
+
+def _known_id(value: Any) -> Any:
+    """Return a person's number, None for anything else: what stands beside a token never costs the token."""
+    number = whole(value)
+    return number if number is not None and number > 0 else None
+
+
+def _known_text(value: Any) -> Any:
+    return value if isinstance(value, str) and value else None
 
 
 def origin_of(endpoint: str) -> str:
     """Return ``https://portal.example`` for ``https://portal.example/rest/``; the default port is dropped.
 
-    :raise ValueError: it is no http address, or carries a user name.
+    :raise ValueError: it is no http address, carries a user name, or is longer than we store.
     """
     parts = urlsplit(endpoint)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.password:
@@ -55,13 +62,17 @@ def origin_of(endpoint: str) -> str:
     default = {"http": 80, "https": 443}[parts.scheme]
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     port = "" if parts.port in (None, default) else f":{parts.port}"
-    return f"{parts.scheme}://{host.encode('idna').decode() if host.isascii() is False else host}{port}"
+    origin = f"{parts.scheme}://{host if host.isascii() else host.encode('idna').decode()}{port}"
+    if len(origin) > LONGEST_TEXT:
+        raise ValueError("too long an address")
+    return origin
 
 
 Text = Annotated[str, BeforeValidator(clean)]
 Flag = Annotated[bool, BeforeValidator(_flag)]
-Id = Annotated[int, Field(ge=1, le=2**62)]
-Token = Annotated[SecretStr, Field(min_length=8, max_length=LONGEST_TOKEN)]
+Id = Annotated[int, BeforeValidator(whole), Field(ge=1)]
+KnownId = Annotated[int | None, BeforeValidator(_known_id)]
+Token = Annotated[SecretStr, Field(min_length=1, max_length=LONGEST_TOKEN)]
 Endpoint = Annotated[str, Field(max_length=LONGEST_TEXT)]
 
 
@@ -142,7 +153,7 @@ class Proof(_Answered):
 
     client_id: Text
     install: _Install
-    user_id: Annotated[Id | None, BeforeValidator(lambda value: value or None)] = None
+    user_id: KnownId = None
 
     @property
     def member_id(self) -> str:
@@ -157,11 +168,11 @@ class TokenPair(_Answered):
     """A token answer (oauth/auto-renewal.md). Its ``domain`` is the authorization server's: not read."""
 
     access_token: Token
-    refresh_token: Token | None = None
+    refresh_token: Annotated[Token | None, BeforeValidator(_known_text)] = None
     expires_in: Annotated[int, BeforeValidator(_lifetime)] = 3600
     member_id: Text = ""
-    user_id: Annotated[Id | None, BeforeValidator(lambda value: value or None)] = None
-    client_endpoint: str | None = None
+    user_id: KnownId = None
+    client_endpoint: Annotated[str | None, BeforeValidator(_known_text)] = None
 
     @property
     def origin(self) -> str | None:

@@ -96,7 +96,7 @@ def _without_json(status: int) -> Bitrix24Error:
 
 
 def _resets_at(body: dict[str, Json]) -> float | None:
-    """Return ``operating_reset_at`` (Unix seconds) of the `time` block, where there is one a clock can show."""
+    """Return ``operating_reset_at`` (Unix seconds) of the `time` block where a clock could show it."""
     time = body.get("time")
     moment = time.get("operating_reset_at") if isinstance(time, dict) else None
     if isinstance(moment, bool) or not isinstance(moment, int | float) or not 0 < moment < _YEAR_10000:

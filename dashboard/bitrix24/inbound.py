@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -12,17 +11,31 @@ from typing import Protocol
 from pydantic import SecretStr
 
 from dashboard.bitrix24.answers import LONGEST_TOKEN
+from dashboard.bitrix24.envelope import decode
 from dashboard.shapes import Json
 
 # simple-way.md: these four stand in the query string, all others in the form body.
 IN_QUERY = ("DOMAIN", "PROTOCOL", "LANG", "APP_SID")
+IN_FORM = (
+    "AUTH_ID",
+    "AUTH_EXPIRES",
+    "REFRESH_ID",
+    "SERVER_ENDPOINT",
+    "APPLICATION_TOKEN",
+    "APPLICATION_SCOPE",
+    "member_id",
+    "status",
+    "PLACEMENT",
+    "PLACEMENT_OPTIONS",
+)
 LONGEST_OPTIONS = 16 * 1024
 
-_TOKEN = re.compile(rf"[\x21-\x7e]{{8,{LONGEST_TOKEN}}}")
-_MEMBER_ID = re.compile(r"[0-9A-Za-z]{8,64}")
+# Both are opaque; their length and letters are Bitrix24's business.
+_TOKEN = re.compile(rf"[\x21-\x7e]{{1,{LONGEST_TOKEN}}}")
+_MEMBER_ID = re.compile(r"[0-9A-Za-z_.\-]{1,64}")
 _WORD = re.compile(r"[0-9A-Za-z_:.\-]{0,64}")
 _LABEL = r"[a-z0-9_](?:[a-z0-9_\-]{0,61}[a-z0-9_])?"
-_HOST = re.compile(rf"({_LABEL}(?:\.{_LABEL})*)(?::(\d{{1,5}}))?")
+_HOST = re.compile(rf"({_LABEL}(?:\.{_LABEL})*)(?::([0-9]{{1,5}}))?")
 _BRACKETED = re.compile(r"([^\[\]]+)((?:\[[^\[\]]*\])*)")
 
 
@@ -84,7 +97,7 @@ def read_opening(query: Fields, form: Fields) -> Opening:
     :raise BadField: the first field that is missing, repeated, in the wrong place or malformed.
     """
     asked = {name: _once(query, name) for name in IN_QUERY}
-    posted = {name: _once(form, name) for name in form.keys()}  # noqa: SIM118  # not a dict
+    posted = {name: _once(form, name) for name in IN_FORM}
     secure = _matching(asked["PROTOCOL"] or "1", re.compile("[01]"), "PROTOCOL") == "1"
     return Opening(
         domain=read_domain(_required(asked["DOMAIN"], "DOMAIN"), secure=secure),
@@ -110,7 +123,8 @@ def read_domain(value: str, *, secure: bool) -> str:
 
     :raise BadField: user, path, unicode, trailing dot, or no host at all.
     """
-    found = _HOST.fullmatch(value.lower()) if len(value) <= 253 else None
+    # Some letters beyond ASCII become ASCII ones in lower case.
+    found = _HOST.fullmatch(value.lower()) if value.isascii() and len(value) <= 253 else None
     if found is None:
         raise BadField("DOMAIN", "is not a host name")
     host, port = found[1], found[2]
@@ -118,7 +132,7 @@ def read_domain(value: str, *, secure: bool) -> str:
         return host
     if not 0 < int(port) < 65536:
         raise BadField("DOMAIN", "has no such port")
-    return f"{host}:{port}"
+    return f"{host}:{int(port)}"
 
 
 def is_ip_literal(domain: str) -> bool:
@@ -191,7 +205,7 @@ def _options(text: str) -> Mapping[str, Json]:
     if len(text) > LONGEST_OPTIONS:
         raise BadField("PLACEMENT_OPTIONS", "is too long")
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
+        value = decode(text.encode(errors="replace"))
+    except ValueError:
         return {}
     return value if isinstance(value, dict) else {}

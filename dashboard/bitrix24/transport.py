@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import socket
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
+from http.client import HTTPResponse
 from http.cookiejar import DefaultCookiePolicy
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import HTTPError, NewConnectionError
+from urllib3.exceptions import HTTPError, NewConnectionError, ReadTimeoutError
 from urllib3.util.connection import create_connection
 
 from dashboard.bitrix24.errors import Unreachable, Unreadable
@@ -22,6 +23,13 @@ from dashboard.bitrix24.errors import Unreachable, Unreadable
 LARGEST_ANSWER = 8 * 1024 * 1024
 CHUNK = 64 * 1024
 HOSTS_KEPT = 256
+
+PRIVATE = tuple(map(ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")))
+# Where clouds tell their machines secrets, besides link-local addresses.
+METADATA = tuple(map(ip_address, ("168.63.129.16", "fd00:ec2::254", "fd20:ce::254")))
+NAT64 = ip_network("64:ff9b::/96")
+# Other ways to wrap an IPv4 address in an IPv6 one; nobody's portal is reached by them.
+WRAPPED = tuple(map(ip_network, ("::/96", "64:ff9b:1::/48", "2002::/16")))
 
 
 @dataclass(frozen=True)
@@ -32,12 +40,23 @@ class Reach:
     private: bool = False
 
     def allows(self, address: IPv4Address | IPv6Address) -> bool:
-        address = getattr(address, "ipv4_mapped", None) or address
+        address = _unwrapped(address)
         if address.is_loopback:
             return self.loopback
-        if address.is_link_local or address.is_multicast or address.is_unspecified:
+        if address in METADATA or address.is_multicast or _within(WRAPPED, address):
             return False
-        return address.is_global or (self.private and address.is_private)
+        return self.private if _within(PRIVATE, address) else address.is_global
+
+
+def _unwrapped(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+    """Return the IPv4 address that an IPv6 one stands for, where the system or a gateway would take it so."""
+    if isinstance(address, IPv6Address) and address in NAT64:
+        return IPv4Address(address.packed[-4:])
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def _within(networks: tuple[IPv4Network | IPv6Network, ...], address: IPv4Address | IPv6Address) -> bool:
+    return any(address in network for network in networks)
 
 
 @dataclass(frozen=True)
@@ -77,26 +96,20 @@ class Transport:
         self._session.headers["User-Agent"] = "calendar-dashboard/0.1"
         self._session.headers["Accept"] = "application/json"
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        adapter = _GuardedAdapter(reach, pool_connections=HOSTS_KEPT, pool_maxsize=connections_per_host)
+        adapter = _GuardedAdapter(
+            reach, patience, pool_connections=HOSTS_KEPT, pool_maxsize=connections_per_host
+        )
         self._session.mount("https://", adapter)
         self._session.mount("http://", adapter)
         if not reach.loopback:
             self._session.adapters.pop("http://")
 
-    def post(
-        self,
-        url: str,
-        *,
-        json: object = None,
-        form: dict[str, str] | None = None,
-        now: Callable[[], float] = time.monotonic,
-    ) -> Answer:
+    def post(self, url: str, *, json: object = None, form: dict[str, str] | None = None) -> Answer:
         """Return the answer, whatever its status.
 
         :raise Unreachable: no connection, a time-out, a reset, or an address that may not be called.
         :raise Unreadable: the answer is larger than any real one.
         """
-        started = now()
         try:
             response = self._session.post(
                 url,
@@ -107,8 +120,8 @@ class Transport:
                 timeout=(self._patience.connect, self._patience.read),
             )
             with response:
-                body = _read(response, until=started + self._patience.whole, now=now)
-        except requests.Timeout:
+                body = _read(response)
+        except (requests.Timeout, TimeoutError, ReadTimeoutError):
             raise Unreachable("timeout") from None
         except (requests.RequestException, HTTPError, OSError, ValueError):
             # Not chained: their texts hold the address asked for, and with it whatever was posted to us.
@@ -116,36 +129,43 @@ class Transport:
         return Answer(response.status_code, body, response.headers.get("Location"))
 
 
-def _read(response: requests.Response, *, until: float, now: Callable[[], float]) -> bytes:
-    """Return the whole body; a trickle that never ends is cut by the clock, not only between two bytes."""
+def _read(response: requests.Response) -> bytes:
     body = bytearray()
     while chunk := response.raw.read1(CHUNK, decode_content=True):
         body += chunk
         if len(body) > LARGEST_ANSWER:
             raise Unreadable("answer_too_large", status=response.status_code)
-        if now() > until:
-            raise Unreachable("timeout")
     return bytes(body)
 
 
 class _GuardedAdapter(HTTPAdapter):
     """An adapter whose connections look at the address they are about to be made to."""
 
-    def __init__(self, reach: Reach, *, pool_connections: int, pool_maxsize: int) -> None:
+    def __init__(self, reach: Reach, patience: Patience, *, pool_connections: int, pool_maxsize: int) -> None:
         self._reach = reach
+        self._patience = patience
         super().__init__(pool_connections=pool_connections, pool_maxsize=pool_maxsize, max_retries=0)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = _guarded_pools(self._reach)
+        self.poolmanager.pool_classes_by_scheme = _guarded_pools(self._reach, self._patience)
 
 
-def _guarded_pools(reach: Reach) -> dict[str, type[HTTPConnectionPool]]:
+def _guarded_pools(reach: Reach, patience: Patience) -> dict[str, type[HTTPConnectionPool]]:
+    class Timed(HTTPResponse):
+        def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+            super().__init__(sock, *args, **kwargs)
+            self.fp = io.BufferedReader(_TimedStream(self.fp.detach(), sock, patience))
+
     class Plain(HTTPConnection):
+        response_class = Timed
+
         def _new_conn(self) -> socket.socket:
             return _connect(self, reach)
 
     class Secure(HTTPSConnection):
+        response_class = Timed
+
         def _new_conn(self) -> socket.socket:
             return _connect(self, reach)
 
@@ -156,6 +176,35 @@ def _guarded_pools(reach: Reach) -> dict[str, type[HTTPConnectionPool]]:
         ConnectionCls = Secure
 
     return {"http": PlainPool, "https": SecurePool}
+
+
+class _TimedStream(io.RawIOBase):
+    """What comes from a socket, until the time for the answer as a whole is over.
+
+    Here and not in a loop around it: status line, headers, chunk sizes and what unpacks to nothing are read
+    by the libraries in loops of their own, and a server that is never late with the next byte keeps a
+    thread in there for ever.
+    """
+
+    def __init__(self, stream: io.RawIOBase, connection: socket.socket, patience: Patience) -> None:
+        self._stream = stream
+        self._connection = connection
+        self._read_seconds = patience.read
+        self._until = time.monotonic() + patience.whole
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        left = self._until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the answer as a whole takes too long")
+        self._connection.settimeout(min(left, self._read_seconds))
+        return self._stream.readinto(buffer)
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()
 
 
 def _connect(connection: HTTPConnection, reach: Reach) -> socket.socket:

@@ -1,0 +1,577 @@
+"""What is posted to us: both generations of the form, events, and everything a stranger can make of them."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from werkzeug.datastructures import MultiDict
+
+from dashboard.bitrix24.inbound import (
+    IN_QUERY,
+    BadField,
+    Event,
+    Opening,
+    is_ip_literal,
+    read_domain,
+    read_event,
+    read_opening,
+)
+from dashboard.shapes import Json
+from tests.emulator import Emulator, Portal
+
+ACCESS, REFRESH, APPLICATION = "a" * 70, "b" * 70, "c" * 32
+MEMBER_ID = "a223c6b3710f85df22e9377d6c4f7553"
+QUERY = {"DOMAIN": "acme.bitrix24.com", "PROTOCOL": "1", "LANG": "en", "APP_SID": "0f3c" * 8}
+OLD_FORM = {
+    "AUTH_ID": ACCESS,
+    "AUTH_EXPIRES": "3600",
+    "REFRESH_ID": REFRESH,
+    "member_id": MEMBER_ID,
+    "status": "F",
+    "PLACEMENT": "DEFAULT",
+}
+NEW_FORM = OLD_FORM | {
+    "SERVER_ENDPOINT": "https://oauth.bitrix.info/rest/",
+    "APPLICATION_TOKEN": APPLICATION,
+    "APPLICATION_SCOPE": "calendar,placement,user_brief",
+}
+EVENT = {
+    "event": "ONAPPUNINSTALL",
+    "event_handler_id": "7",
+    "data[LANGUAGE_ID]": "en",
+    "data[CLEAN]": "1",
+    "ts": "1790000000",
+    "auth[domain]": "acme.bitrix24.com",
+    "auth[server_endpoint]": "https://oauth.bitrix.info/rest/",
+    "auth[client_endpoint]": "https://acme.bitrix24.com/rest/",
+    "auth[member_id]": MEMBER_ID,
+    "auth[application_token]": APPLICATION,
+}
+
+Posted = dict[str, str]
+
+
+def opening(query: Posted | None = None, form: Posted | None = None) -> Opening:
+    """Read an opening, complete but for what is changed."""
+    return read_opening(MultiDict(QUERY | (query or {})), MultiDict(NEW_FORM | (form or {})))
+
+
+def event(**changes: str) -> Event:
+    return read_event(MultiDict(EVENT | changes))
+
+
+def refused(work: Any, *arguments: Any) -> BadField:
+    with pytest.raises(BadField) as caught:
+        work(*arguments)
+    return caught.value
+
+
+@pytest.fixture
+def alpha(bitrix24: Emulator) -> Portal:
+    """Give Alpha with the application installed."""
+    portal = bitrix24.portal("alpha")
+    portal.install()
+    return portal
+
+
+# Openings
+
+
+def test_it_works() -> None:
+    it = opening()
+
+    assert (it.domain, it.secure, it.language, it.app_sid) == ("acme.bitrix24.com", True, "en", "0f3c" * 8)
+    assert it.access_token.get_secret_value() == ACCESS
+    assert it.refresh_token is not None
+    assert it.refresh_token.get_secret_value() == REFRESH
+    assert (it.expires_in, it.member_id, it.status, it.placement) == (3600, MEMBER_ID, "F", "DEFAULT")
+    assert it.server_endpoint == "https://oauth.bitrix.info/rest/"
+    assert it.application_token is not None
+    assert it.application_token.get_secret_value() == APPLICATION
+    assert it.options == {}
+
+
+def test_the_old_form_lacks_three_fields() -> None:
+    it = read_opening(MultiDict(QUERY), MultiDict(OLD_FORM))
+
+    assert (it.server_endpoint, it.application_token) == (None, None)
+    assert it.access_token.get_secret_value() == ACCESS
+
+
+@pytest.mark.parametrize("form", ["new", "old"])
+def test_what_the_pretend_portal_posts_is_read(alpha: Portal, form: Any) -> None:
+    posted = alpha.open_as("boris", form=form, options={"IFRAME": "Y", "URI": "/company/?a=1"})
+
+    it = read_opening(MultiDict(posted.query), MultiDict(posted.form))
+
+    assert (it.domain, it.secure, it.language) == (alpha.domain, False, "de")
+    assert it.access_token.get_secret_value() == posted.access_token
+    assert it.options == {"IFRAME": "Y", "URI": "/company/?a=1"}
+
+
+def test_no_secret_is_in_the_repr() -> None:
+    for shown in (repr(opening()), repr(event())):
+        assert [secret for secret in (ACCESS, REFRESH, APPLICATION) if secret in shown] == []
+
+
+@pytest.mark.parametrize("name", ["DOMAIN", "AUTH_ID", "member_id"])
+def test_a_field_that_is_needed_is_named_when_it_is_missing(name: str) -> None:
+    query = {key: QUERY[key] for key in QUERY if key != name}
+    form = {key: NEW_FORM[key] for key in NEW_FORM if key != name}
+
+    error = refused(read_opening, MultiDict(query), MultiDict(form))
+    empty = refused(read_opening, MultiDict(QUERY | {name: ""}), MultiDict(NEW_FORM | {name: ""}))
+
+    assert (error.field, error.reason) == (empty.field, empty.reason) == (name, "is missing")
+
+
+@pytest.mark.parametrize("name", sorted({*QUERY, *NEW_FORM} - {"DOMAIN", "AUTH_ID", "member_id"}))
+def test_any_other_field_may_be_missing_or_empty(name: str) -> None:
+    query = {key: QUERY[key] for key in QUERY if key != name}
+    form = {key: NEW_FORM[key] for key in NEW_FORM if key != name}
+
+    missing = read_opening(MultiDict(query), MultiDict(form))
+
+    empty = read_opening(
+        MultiDict(QUERY | {key: "" for key in QUERY if key == name}),
+        MultiDict(NEW_FORM | {key: "" for key in NEW_FORM if key == name}),
+    )
+    assert missing == empty
+
+
+@pytest.mark.parametrize("name", [*QUERY, *NEW_FORM])
+def test_a_repeated_field_is_refused(name: str) -> None:
+    query, form = MultiDict(QUERY), MultiDict(NEW_FORM)
+    (query if name in QUERY else form).add(name, "another")
+
+    error = refused(read_opening, query, form)
+
+    assert (error.field, error.reason) == (name, "is repeated")
+
+
+@pytest.mark.parametrize("name", ["DOMAIN", "AUTH_ID", "member_id"])
+def test_a_field_in_the_wrong_place_is_not_there(name: str) -> None:
+    """A link could carry a token or a portal of a stranger's choice where a form cannot."""
+    query, form = MultiDict(QUERY), MultiDict(NEW_FORM)
+    here, there = (query, form) if name in IN_QUERY else (form, query)
+    there[name] = here.pop(name)
+
+    assert refused(read_opening, query, form).reason == "is missing"
+
+
+def test_what_we_do_not_know_is_not_looked_at() -> None:
+    form = MultiDict(NEW_FORM)
+    for name in ("", "FROM_THE_FUTURE", "FROM_THE_FUTURE[]"):
+        form.setlist(name, ["a", "b"])
+
+    assert read_opening(MultiDict(QUERY), form) == opening()
+
+
+def test_a_field_in_both_places_is_read_in_its_own() -> None:
+    crossed = read_opening(MultiDict(NEW_FORM | QUERY), MultiDict(NEW_FORM | {"DOMAIN": "evil.example"}))
+
+    assert (crossed.domain, crossed.access_token) == ("acme.bitrix24.com", opening().access_token)
+    query = MultiDict(QUERY | {"AUTH_ID": "x" * 70, "member_id": "beta"})
+    assert read_opening(query, MultiDict(NEW_FORM)) == opening()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PROTOCOL", "2"),
+        ("PROTOCOL", "https"),
+        ("PROTOCOL", "١"),
+        ("LANG", "en us"),
+        ("LANG", "<b>"),
+        ("LANG", "x" * 65),
+        ("APP_SID", "0f3c\n"),
+        ("APP_SID", "'><script>"),
+        ("AUTH_ID", "has a space"),
+        ("AUTH_ID", "line\nbreak"),
+        ("AUTH_ID", "\0"),
+        ("AUTH_ID", "токен"),
+        ("AUTH_ID", "x" * 2049),
+        ("REFRESH_ID", "has a space"),
+        ("AUTH_EXPIRES", "-1"),
+        ("AUTH_EXPIRES", "1e3"),
+        ("AUTH_EXPIRES", "9" * 10),
+        ("member_id", "alpha/../beta"),
+        ("member_id", "x" * 65),
+        ("member_id", "альфа"),
+        ("member_id", "a\0"),
+        ("status", "FF"),
+        ("status", "1"),
+        ("PLACEMENT", "DEFAULT;"),
+        ("PLACEMENT", "x" * 65),
+        ("APPLICATION_TOKEN", "line\nbreak"),
+        ("PLACEMENT_OPTIONS", "x" * (16 * 1024 + 1)),
+    ],
+)
+def test_a_malformed_field_is_named_and_not_quoted(name: str, value: str) -> None:
+    changed = {name: value}
+
+    error = refused(opening, changed if name in QUERY else None, changed if name not in QUERY else None)
+
+    assert error.field == name
+    assert value not in str(error) or value in name
+
+
+@pytest.mark.parametrize(
+    ("posted", "read"), [("de", "de"), ("xx", "xx"), ("EN", "en"), ("zh-Hans", "zh-hans"), ("", "en")]
+)
+def test_any_language_is_let_in(posted: str, read: str) -> None:
+    """Which we speak is decided elsewhere; an unknown one is no reason to shut the door."""
+    assert opening({"LANG": posted}).language == read
+
+
+# Where from
+
+
+@pytest.mark.parametrize(
+    ("posted", "read"),
+    [
+        ("acme.bitrix24.com", "acme.bitrix24.com"),
+        ("ACME.Bitrix24.COM", "acme.bitrix24.com"),
+        ("acme.bitrix24.com:443", "acme.bitrix24.com"),
+        ("acme.bitrix24.com:80", "acme.bitrix24.com:80"),
+        ("acme.bitrix24.com:8443", "acme.bitrix24.com:8443"),
+        ("acme.bitrix24.com:0443", "acme.bitrix24.com"),
+        ("acme.bitrix24.com:08443", "acme.bitrix24.com:8443"),
+        ("xn--80apmps.example", "xn--80apmps.example"),
+        ("my_portal.corp-net.local", "my_portal.corp-net.local"),
+        ("intranet", "intranet"),
+        ("localhost:8001", "localhost:8001"),
+    ],
+)
+def test_a_host_is_read_as_a_browser_would_say_it(posted: str, read: str) -> None:
+    assert read_domain(posted, secure=True) == read
+
+
+def test_the_default_port_goes_by_the_protocol() -> None:
+    assert read_domain("acme.example:80", secure=False) == "acme.example"
+    assert read_domain("acme.example:443", secure=False) == "acme.example:443"
+
+
+HOSTILE = [
+    "anna@acme.bitrix24.com",
+    "anna:secret@acme.bitrix24.com",
+    "acme.bitrix24.com@evil.example",
+    "acme.bitrix24.com/",
+    "acme.bitrix24.com/rest/",
+    "acme.bitrix24.com\\.evil.example",
+    "acme.bitrix24.com?a=b",
+    "acme.bitrix24.com#evil.example",
+    "https://acme.bitrix24.com",
+    "//acme.bitrix24.com",
+    "acme.bitrix24.com.",
+    ".acme.bitrix24.com",
+    "acme..bitrix24.com",
+    ".",
+    "acme.bitrix24.com:",
+    "acme.bitrix24.com:0",
+    "acme.bitrix24.com:65536",
+    "acme.bitrix24.com:99999",
+    "acme.bitrix24.com:-1",
+    "acme.bitrix24.com:443:443",
+    "acme.bitrix24.com:٨٠٨٠",
+    "acme.bitrix24.com:https",
+    "acme bitrix24.com",
+    " acme.bitrix24.com",
+    "acme.bitrix24.com ",
+    "acme.bitrix24.com\n",
+    "acme.bitrix24.com\r\nHost: evil.example",
+    "acme.bitrix24.com\0",
+    "acme.bitrix24.com%00",
+    "acme%2ebitrix24.com",
+    "фирма.example",
+    "acme。bitrix24.com",
+    "acme.bitrix24.com\u200b",
+    "\u212aelvin.example",
+    "acme\u2024bitrix24.com",
+    "\ud800.example",
+    "-acme.example",
+    "acme-.example",
+    "[::1]",
+    "[::1]:443",
+    "::1",
+    "[::ffff:127.0.0.1]",
+    "[fe80::1%25eth0]",
+    f"{'a' * 64}.example",
+    "a." * 127 + "aa",
+    "a" * 5000,
+    "*",
+    "*.bitrix24.com",
+    "acme.bitrix24.com;evil.example",
+    "acme.bitrix24.com,evil.example",
+    "'self'",
+    "acme.example' *",
+]
+
+
+@pytest.mark.parametrize("posted", HOSTILE)
+def test_a_hostile_domain_is_refused(posted: str) -> None:
+    error = refused(opening, {"DOMAIN": posted})
+
+    assert error.field == "DOMAIN"
+    assert posted not in str(error) or posted in ".*"
+
+
+@pytest.mark.parametrize(
+    "spelled",
+    [
+        "127.0.0.1",
+        "127.0.0.1:8443",
+        "127.1",
+        "127.0.1",
+        "2130706433",
+        "0x7f000001",
+        "0X7F000001",
+        "0x7f.0.0.1",
+        "0x7f.1",
+        "017700000001",
+        "0177.0.0.1",
+        "0177.0x0.1",
+        "0",
+        "0x0",
+        "169.254.169.254",
+        "10.0.0.1",
+        "8.8.8.8",
+        "4294967295",
+    ],
+)
+def test_an_address_in_digits_is_known_in_every_spelling(spelled: str) -> None:
+    assert is_ip_literal(read_domain(spelled, secure=True))
+
+
+@pytest.mark.parametrize(
+    "name", ["acme.bitrix24.com", "0x7f000001.example", "1.2.3.4.5", "1c.example", "face.b00c", "1.2.3.com"]
+)
+def test_a_name_is_no_address(name: str) -> None:
+    assert not is_ip_literal(read_domain(name, secure=True))
+
+
+@given(st.text("0123456789abcdefx.", min_size=1, max_size=16))
+@example("0x.0x.0x.0x")
+def test_whatever_the_system_takes_for_an_address_is_one(text: str) -> None:
+    """The resolver's own judge is `inet_aton`."""
+    try:
+        socket.inet_aton(text)
+        domain = read_domain(text, secure=True)
+    except (OSError, BadField):
+        return
+
+    assert is_ip_literal(domain)
+
+
+@given(st.text() | st.from_regex(r"[\w.:@/\[\]-]{1,40}", fullmatch=True), st.booleans())
+def test_any_domain_is_a_plain_host_or_refused(text: str, secure: bool) -> None:
+    try:
+        domain = read_domain(text, secure=secure)
+    except BadField:
+        return
+
+    assert domain.isascii()
+    assert domain == domain.lower()
+    assert not set(domain) - set("abcdefghijklmnopqrstuvwxyz0123456789_.-:")
+    # Reading it again says the same: it is already as a browser would say it.
+    assert read_domain(domain, secure=secure) == domain
+
+
+# PLACEMENT_OPTIONS
+
+
+@pytest.mark.parametrize(
+    ("posted", "read"),
+    [
+        ("", {}),
+        ("[]", {}),
+        ("undefined", {}),
+        ("null", {}),
+        ('"text"', {}),
+        ("{", {}),
+        (r'{"any":"28\/"}', {"any": "28/"}),
+        ('{"viewRangeFrom":"2026-11-01","days":7}', {"viewRangeFrom": "2026-11-01", "days": 7}),
+        ('{"a":NaN}', {}),
+        ('{"a":Infinity}', {}),
+        ('{"a":1e999}', {"a": "1e999"}),
+        (r'{"a":"\ud800"}', {"a": "?"}),
+        ('{"a":' + "9" * 5000 + "}", {}),
+        ("[" * 16_000, {}),
+        ('{"a":' * 2000 + "1" + "}" * 2000, {}),
+        ('{"a":' * 500 + "1" + "}" * 500, {}),
+    ],
+)
+def test_options_are_a_map_or_nothing(posted: str, read: Json) -> None:
+    assert opening(form={"PLACEMENT_OPTIONS": posted}).options == read
+
+
+def test_absent_options_are_none() -> None:
+    assert "PLACEMENT_OPTIONS" not in NEW_FORM
+    assert opening().options == {}
+
+
+# Events
+
+
+def test_an_event_is_read() -> None:
+    it = event()
+
+    assert (it.name, it.member_id, it.sent_at) == ("ONAPPUNINSTALL", MEMBER_ID, 1790000000)
+    assert it.application_token is not None
+    assert it.application_token.get_secret_value() == APPLICATION
+    assert (it.access_token, it.server_endpoint) == (None, "https://oauth.bitrix.info/rest/")
+    assert it.data == {"LANGUAGE_ID": "en", "CLEAN": "1"}
+
+
+def test_an_event_with_tokens_is_read() -> None:
+    it = event(**{"event": "onAppInstall", "auth[access_token]": ACCESS, "auth[refresh_token]": REFRESH})
+
+    assert it.name == "ONAPPINSTALL"
+    assert it.access_token is not None
+    assert it.access_token.get_secret_value() == ACCESS
+
+
+@pytest.mark.parametrize("name", ["event", "auth[member_id]"])
+def test_an_event_names_what_it_lacks(name: str) -> None:
+    without = {key: EVENT[key] for key in EVENT if key != name}
+
+    assert refused(read_event, MultiDict(without)).field == name
+    assert refused(read_event, MultiDict(EVENT | {name: ""})).field == name
+
+
+@pytest.mark.parametrize(
+    "name", ["ts", "event_handler_id", "data[CLEAN]", "auth[application_token]", "auth[server_endpoint]"]
+)
+def test_an_event_may_lack_the_rest(name: str) -> None:
+    without = {key: EVENT[key] for key in EVENT if key != name}
+
+    assert read_event(MultiDict(without)).name == "ONAPPUNINSTALL"
+
+
+@pytest.mark.parametrize("name", ["event", "ts", "data[CLEAN]", "auth[member_id]", "auth[application_token]"])
+def test_a_repeated_part_of_an_event_is_refused(name: str) -> None:
+    form = MultiDict(EVENT)
+    form.add(name, "another")
+
+    error = refused(read_event, form)
+
+    assert (error.field, error.reason) == (name, "is repeated")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("event", "ON APP"),
+        ("event", "x" * 65),
+        ("ts", "soon"),
+        ("ts", "-1"),
+        ("ts", "1.5"),
+        ("ts", "9" * 13),
+        ("auth[member_id]", "../beta"),
+        ("auth[member_id]", "x" * 65),
+        ("auth[application_token]", "line\nbreak"),
+        ("auth[access_token]", "x" * 2049),
+    ],
+)
+def test_a_malformed_part_of_an_event_is_named(name: str, value: str) -> None:
+    error = refused(read_event, MultiDict(EVENT | {name: value}))
+
+    assert error.field == name
+    assert value not in str(error)
+
+
+def test_brackets_of_any_kind_do_no_harm() -> None:
+    odd = {
+        "auth": "x",
+        "auth[]": "x",
+        "auth[member_id][]": "x",
+        "auth[member_id": "x",
+        "auth[[member_id]]": "x",
+        "auth]member_id[": "x",
+        "[auth][member_id]": "x",
+        "data[QUERY][a][b]": "deep",
+        "data": "x",
+        "": "x",
+        "[]": "x",
+        "[" * 1000: "x",
+    }
+
+    it = read_event(MultiDict(odd | EVENT))
+
+    assert it.member_id == MEMBER_ID
+    assert it.data["CLEAN"] == "1"
+
+
+# Anything at all
+
+NAMES = [*QUERY, *NEW_FORM, "PLACEMENT_OPTIONS", *EVENT, "auth[access_token]"]
+VALUES = (
+    st.text(max_size=30)
+    | st.sampled_from([*QUERY.values(), *NEW_FORM.values(), *EVENT.values(), *HOSTILE[:8]])
+    | st.integers().map(str)
+    | st.recursive(
+        st.none() | st.text(max_size=5), lambda inner: st.dictionaries(st.text(max_size=5), inner)
+    ).map(json.dumps)
+)
+FORMS = st.lists(st.tuples(st.sampled_from(NAMES) | st.text(max_size=20), VALUES), max_size=12)
+
+
+@given(query=FORMS, form=FORMS)
+def test_any_form_is_an_opening_or_a_bad_field(
+    query: list[tuple[str, str]], form: list[tuple[str, str]]
+) -> None:
+    """From nothing, and from a good one that something was done to."""
+    for asked, posted in (
+        (MultiDict(query), MultiDict(form)),
+        (MultiDict(QUERY | dict(query)), MultiDict(NEW_FORM | dict(form))),
+    ):
+        try:
+            it = read_opening(asked, posted)
+        except BadField as error:
+            assert error.field
+            continue
+        assert it.domain
+        assert it.expires_in >= 0
+
+
+@given(form=FORMS)
+def test_any_form_is_an_event_or_a_bad_field(form: list[tuple[str, str]]) -> None:
+    for posted in (MultiDict(form), MultiDict(EVENT | dict(form))):
+        try:
+            it = read_event(posted)
+        except BadField as error:
+            assert error.field
+            continue
+        assert it.member_id
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a" * 250_000,
+        "a." * 125_000,
+        "[" * 250_000,
+        "a[b]" * 60_000,
+        "0x" * 125_000,
+        "9" * 250_000,
+        "{" * 250_000,
+    ],
+)
+def test_nothing_long_takes_long(text: str) -> None:
+    """As much as a body may hold, wherever it may stand."""
+    began = time.perf_counter()
+
+    for name in QUERY:
+        refused(opening, {name: text})
+    for name in ("AUTH_ID", "REFRESH_ID", "AUTH_EXPIRES", "member_id", "PLACEMENT_OPTIONS"):
+        refused(opening, None, {name: text})
+    opening(None, {text: text, "SERVER_ENDPOINT": text})
+    read_event(MultiDict(EVENT | {text: text, f"data[{text}]": text, f"auth{text}": text}))
+
+    assert time.perf_counter() - began < 1.0
