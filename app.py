@@ -26,8 +26,6 @@ from dashboard.vault import Vault
 from dashboard.web import access, errors, format, headers, hooks, language, pages, public
 from dashboard.web.auth import Sessions
 
-LARGEST_BODY = 256 * 1024
-
 
 def create_app(
     settings: Config | None = None,
@@ -75,7 +73,6 @@ def create_app(
     sessions = Sessions(database, settings.secret_key)
 
     app = Flask(__name__)
-    app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
     language.install(app.jinja_env)
     format.install(app.jinja_env)
     access.install(app, database=database, calls=calls)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 from datetime import datetime, timedelta
 
-from sqlalchemy import CursorResult, delete
+from sqlalchemy import CursorResult, delete, select
 from sqlalchemy.orm import Session
 
 from dashboard.bitrix24.journal import Call
-from dashboard.models import ApiCall
+from dashboard.models import ApiCall, Portal, PortalState
 
 KEPT = timedelta(days=3)
 
@@ -26,10 +26,20 @@ class CallLog(threading.local):
     def __len__(self) -> int:
         return len(self._pending)
 
-    def write(self, session: Session, *, portal_id: int | None) -> None:
-        """Add the pending calls to the session, as that portal's (None: of no portal we know)."""
-        session.add_all(_row(call, portal_id) for call in self._pending)
-        self._pending = []
+    def write(self, session: Session, *, portal: Portal | None) -> None:
+        """Store the pending calls as that portal's; None: of no portal we know.
+
+        Those of an installation that has ended meanwhile are dropped: nothing of it may come back.
+        """
+        pending, self._pending = self._pending, []
+        if portal is None or _is_there(session, portal):
+            session.add_all(_row(call, portal.id if portal else None) for call in pending)
+
+
+def _is_there(session: Session, portal: Portal) -> bool:
+    same = (Portal.id == portal.id, Portal.generation == portal.generation)
+    active = Portal.state != PortalState.UNINSTALLED
+    return session.scalar(select(Portal.id).where(*same, active).with_for_update()) is not None
 
 
 def _row(call: Call, portal_id: int | None) -> ApiCall:

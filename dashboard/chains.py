@@ -30,6 +30,7 @@ class Standing:
     tokens: Tokens | None
     leased_until: datetime | None
     renewal_failed_at: datetime | None
+    paused_until: datetime | None
 
 
 class Chains:
@@ -68,9 +69,9 @@ class Chains:
         """Return the chain as it stands. One that is missing or cannot be unsealed must be reconnected."""
         chain = session.get(Chain, person.id, populate_existing=True)
         if chain is None:
-            return Standing(None, None, None)
+            return Standing(None, None, None, None)
         tokens = self._unsealed(chain, portal, person) if chain.state == ChainState.LIVE else None
-        return Standing(tokens, chain.lease_until, chain.renewal_failed_at)
+        return Standing(tokens, chain.lease_until, chain.renewal_failed_at, chain.renewal_paused_until)
 
     def take_lease(
         self, session: Session, person: Person, *, version: int, owner: str, now: datetime, lasts: timedelta
@@ -108,6 +109,10 @@ class Chains:
             .where(Chain.person_id == person.id, Chain.lease_owner == owner)
             .values(lease_owner=None, lease_until=None, renewal_failed_at=failed_at)
         )
+
+    def pause(self, session: Session, person: Person, *, version: int, until: datetime) -> None:
+        """Renew this version no more until then: a portal refuses whatever it is shown."""
+        self._change(session, person, version, renewal_paused_until=until)
 
     def reconnect(self, session: Session, person: Person, *, version: int, owner: str) -> bool:
         """Mark the chain as void; False if somebody has stored another pair or leased it since."""
@@ -154,6 +159,7 @@ class Chains:
             "lease_owner": None,
             "lease_until": None,
             "renewal_failed_at": None,
+            "renewal_paused_until": None,
         }
 
     def _unsealed(self, chain: Chain, portal: Portal, person: Person) -> Tokens | None:

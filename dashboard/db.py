@@ -54,6 +54,7 @@ class Database:
     def __init__(self, url: str, *, connections: int = 8) -> None:
         self.engine = _engine(url, connections)
         self._writing = self.engine.execution_options(sqlite_begin="IMMEDIATE")
+        self._has_traces = False
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
@@ -70,19 +71,28 @@ class Database:
         """
         with Session(self._writing, expire_on_commit=False) as session, session.begin():
             yield session
+        if self._has_traces:
+            self.drop_traces()
 
     def drop_traces(self) -> None:
         """Move what was deleted out of SQLite's write-ahead log too; Postgres keeps no such file for us.
 
-        While somebody reads, part of the log stays until the next checkpoint.
+        Whoever is reading is not waited for; the next write of this process tries again then.
         """
-        if self.engine.dialect.name == "sqlite":
-            # Straight on the driver: a checkpoint cannot run inside the transaction a session begins.
-            connection = self.engine.raw_connection()
-            try:
-                connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            finally:
-                connection.close()
+        if self.engine.dialect.name != "sqlite":
+            return
+        # Straight on the driver: a checkpoint cannot run inside the transaction a session begins.
+        connection = self.engine.raw_connection()
+        try:
+            cursor = connection.cursor()
+            cursor.execute("PRAGMA busy_timeout = 0")
+            (busy, _, _) = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            cursor.execute(f"PRAGMA busy_timeout = {round(BUSY_SECONDS * 1000)}")
+            self._has_traces = bool(busy)
+        except sqlite3.OperationalError:
+            self._has_traces = True
+        finally:
+            connection.close()
 
 
 def _engine(url: str, connections: int) -> Engine:

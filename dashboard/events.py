@@ -6,6 +6,7 @@ from pydantic import SecretStr
 
 from dashboard.bitrix24.answers import AppInfo, read_as, read_profile
 from dashboard.bitrix24.client import Command
+from dashboard.bitrix24.errors import CredentialsRefused, PersonRefused, PortalRefused, TokenRejected
 from dashboard.bitrix24.inbound import Event
 from dashboard.bitrix24.oauth import AuthorizationServers
 from dashboard.db import Database
@@ -50,24 +51,25 @@ class Events:
         """
         if event.application_token is None or event.access_token is None:
             raise EventRefused
-        standing = self._prove(event, event.access_token, portal)
-        with self._database.writing() as session:
-            self._portals.settle(session, standing, before=portal, application_token=event.application_token)
+        try:
+            standing = self._prove(event, event.access_token, portal)
+            with self._database.writing() as session:
+                self._portals.settle(
+                    session, standing, before=portal, application_token=event.application_token
+                )
+        except (ProofRefused, TokenRejected, CredentialsRefused, PersonRefused, PortalRefused):
+            raise EventRefused from None
 
     def _prove(self, event: Event, access_token: SecretStr, portal: Portal | None) -> Standing:
         stored = portal.authorization_server if portal else None
         server = self._servers.choose(event.server_endpoint or stored)
-        try:
-            proof = self._portals.prove(event.member_id, access_token, server=server)
-        except ProofRefused:
-            raise EventRefused from None
+        proof = self._portals.prove(event.member_id, access_token, server=server)
         batch = self._portals.client(proof.origin).batch(_ASKED, token=access_token.get_secret_value())
         if not read_profile(batch["profile"]).ADMIN:
-            raise EventRefused
+            raise ProofRefused("not_an_administrator")
         return Standing(
             member_id=event.member_id,
-            origin=proof.origin,
-            authorization_server=server,
+            address=(proof.origin, server),
             app=read_as(AppInfo, batch["app"]),
         )
 
@@ -81,5 +83,8 @@ def _is_hint(event: Event) -> bool:
 
 
 def _is_late(event: Event, portal: Portal) -> bool:
-    """Tell whether the event speaks of an installation before the present one (``ts``, Unix seconds)."""
-    return event.sent_at is not None and event.sent_at < int(portal.installed_at.timestamp())
+    """Tell whether the event (``ts``, Unix seconds) is older than the last proof that we are installed.
+
+    After an uninstallation nothing can be proven any more, until the application is installed again.
+    """
+    return event.sent_at is not None and event.sent_at < int(portal.proven_at.timestamp())

@@ -42,6 +42,7 @@ class Portal(Base):
     state: Mapped[str] = mapped_column(String(16), default=PortalState.ACTIVE)
     generation: Mapped[int] = mapped_column(Integer, default=1)  # 2 after a reinstallation, and so on
     installed_at: Mapped[datetime] = mapped_column(Moment)
+    proven_at: Mapped[datetime] = mapped_column(Moment)  # the last opening or installation that was proven
     uninstalled_at: Mapped[datetime | None] = mapped_column(Moment)
 
     people: Mapped[list[Person]] = relationship(back_populates="portal", passive_deletes=True)
@@ -51,7 +52,9 @@ class Person(Base):
     """A user of a portal, as Bitrix24 described them when they last opened the application."""
 
     __tablename__ = "people"
-    __table_args__ = (UniqueConstraint("portal_id", "user_id"),)
+    # A number is never given twice: what is still under way for a person who was deleted meanwhile must
+    # not find another person under it.
+    __table_args__ = (UniqueConstraint("portal_id", "user_id"), {"sqlite_autoincrement": True})
 
     id: Mapped[int] = mapped_column(_Key, primary_key=True)
     portal_id: Mapped[int] = mapped_column(ForeignKey("portals.id", ondelete="CASCADE"))
@@ -82,6 +85,7 @@ class Chain(Base):
     lease_owner: Mapped[str | None] = mapped_column(String(32))
     lease_until: Mapped[datetime | None] = mapped_column(Moment)
     renewal_failed_at: Mapped[datetime | None] = mapped_column(Moment)
+    renewal_paused_until: Mapped[datetime | None] = mapped_column(Moment)  # the renewed pair was refused too
 
 
 class Snapshot(Base):

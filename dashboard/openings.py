@@ -38,8 +38,7 @@ class Opened:
 class _Answered:
     """What a portal answered at a proven address, and the authorization server that stands for it."""
 
-    origin: str
-    server: str
+    address: tuple[str, str] | None  # None: the stored one
     batch: Batch
 
 
@@ -87,7 +86,7 @@ class Openings:
         present = readings.ask(client, token, also=bindings.PRESENT)
         if not read_profile(present["profile"]).ADMIN:
             raise ProofRefused("not_an_administrator")
-        opened = self._store(opening, _Answered(proof.origin, server, present), before)
+        opened = self._store(opening, _Answered((proof.origin, server), present), before)
         unbound = bindings.bind_missing(
             client, present, public_url=self._public_url, titles=self._titles, token=token
         )
@@ -118,8 +117,8 @@ class Openings:
         refusal: Bitrix24Error | None = None
         try:
             batch = self._ask(portal.origin, opening)
-            if portal.app_code == read_as(AppInfo, batch["app"]).CODE:
-                return _Answered(portal.origin, portal.authorization_server, batch)
+            if portal.app_code == _app_in(batch).CODE:
+                return _Answered(None, batch)
         except Bitrix24Error as error:
             if not _may_have_moved(error, opening, portal):
                 raise
@@ -136,7 +135,7 @@ class Openings:
         proof, server = self._prove(opening, before)
         if refusal is not None and before is not None and proof.origin == before.origin:
             raise refusal
-        return _Answered(proof.origin, server, self._ask(proof.origin, opening))
+        return _Answered((proof.origin, server), self._ask(proof.origin, opening))
 
     def _prove(self, opening: Opening, before: Portal | None) -> tuple[Proof, str]:
         """Return the proof and the authorization server that gave it."""
@@ -157,9 +156,8 @@ class Openings:
         profile = read_profile(answered.batch["profile"])
         standing = Standing(
             opening.member_id,
-            origin=answered.origin,
-            authorization_server=answered.server,
-            app=read_as(AppInfo, answered.batch["app"]),
+            address=answered.address,
+            app=_app_in(answered.batch),
         )
         with self._database.writing() as session:
             portal = self._portals.settle(
@@ -177,9 +175,17 @@ class Openings:
                 refresh=opening.refresh_token,
                 expires_in=opening.expires_in,
             )
-            self._calls.write(session, portal_id=portal.id)
+            self._calls.write(session, portal=portal)
             reading = readings.reading_of(answered.batch, taken_at=self._now())
             return Opened(portal, person, readings.keep(session, person, reading))
+
+
+def _app_in(batch: Batch) -> AppInfo:
+    """Return what the portal calls our application; nothing where it cannot tell.
+
+    Then its word alone proves no opening, and the authorization server is asked each time.
+    """
+    return read_as(AppInfo, batch["app"]) if "app" in batch.results else AppInfo()
 
 
 def _is_settled(portal: Portal | None) -> TypeGuard[Portal]:

@@ -13,6 +13,7 @@ import structlog
 from pydantic import SecretStr
 from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from dashboard.bitrix24.answers import Profile, TokenPair
@@ -38,7 +39,8 @@ T = TypeVar("T")
 LEASE = timedelta(seconds=30)  # longer than a refresh can take, so that only a killed process loses it
 WAIT_SECONDS = 12.0
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.02, 0.25
-STORE_AGAIN_AFTER = (0.2, 1.0, 3.0)
+STORE_AGAIN_AFTER = (0.2, 1.0, 3.0, 6.0, 10.0)
+USELESS = timedelta(minutes=1)  # after a renewed pair was refused like the one before
 
 Use = Callable[[Client, str], T]
 
@@ -108,9 +110,9 @@ class People:
         try:
             try:
                 result = self._use(portal, tokens, use)
-            except TokenRejected:
-                tokens = self._renewed(portal, person, tokens)
-                result = self._use(portal, tokens, use)
+            except TokenRejected as refusal:
+                tokens = self._renewed(portal, person, tokens, refusal)
+                result = self._use_renewed(portal, person, tokens, use)
         except PaymentRequired:
             self._portals.mark(portal, PortalState.SUSPENDED)
             raise
@@ -128,6 +130,15 @@ class People:
             moved = self._portals.relocate(portal, tokens.access)
             return use(self._portals.client(moved.origin), token)
 
+    def _use_renewed(self, portal: Portal, person: Person, tokens: Tokens, use: Use[T]) -> T:
+        """Use a pair that was just renewed; when it is refused too, renewing again so soon is no use."""
+        try:
+            return self._use(portal, tokens, use)
+        except TokenRejected:
+            with self._database.writing() as session:
+                self._chains.pause(session, person, version=tokens.version, until=self._now() + USELESS)
+            raise
+
     def _stored(self, portal: Portal, person: Person) -> Tokens:
         with self._database.reading() as session:
             tokens = self._chains.standing(session, portal, person).tokens
@@ -135,7 +146,7 @@ class People:
             raise GrantRejected("reconnect")
         return tokens
 
-    def _renewed(self, portal: Portal, person: Person, refused: Tokens) -> Tokens:
+    def _renewed(self, portal: Portal, person: Person, refused: Tokens, refusal: TokenRejected) -> Tokens:
         """Return a newer pair than the refused one: another process's, or one renewed here under the lease.
 
         Losers wait with jitter and take what the winner stored; when the winner learned nothing, or
@@ -149,6 +160,8 @@ class People:
                 raise GrantRejected("reconnect")
             if standing.tokens.version != refused.version:
                 return standing.tokens
+            if standing.paused_until is not None and standing.paused_until > self._now():
+                raise refusal
             if standing.renewal_failed_at is not None and standing.renewal_failed_at >= began:
                 raise Unreachable("renewal_failed")
             if standing.leased_until is None or standing.leased_until < self._now():
@@ -209,7 +222,7 @@ class People:
                         expires_in=pair.expires_in,
                         now=self._now(),
                     )
-            except DBAPIError:
+            except (DBAPIError, PoolTimeout):
                 if pause is None:
                     raise
                 self._sleep(pause)

@@ -37,8 +37,8 @@ class Standing:
     """What a proof says of a portal, to be stored."""
 
     member_id: str
-    origin: str
-    authorization_server: str
+    # The portal's origin and the authorization server that vouched for it; None: the stored ones hold.
+    address: tuple[str, str] | None
     app: AppInfo
 
 
@@ -103,9 +103,9 @@ class Portals:
                 raise ProofRefused("uninstalled_meanwhile")
             portal.generation += 1
             portal.installed_at, portal.uninstalled_at = self._now(), None
-            portal.application_token = None
-        portal.origin = standing.origin
-        portal.authorization_server = standing.authorization_server
+        if standing.address is not None:
+            portal.origin, portal.authorization_server = standing.address
+        portal.proven_at = self._now()
         portal.app_code = standing.app.CODE or None
         portal.app_status = standing.app.STATUS[:1]
         portal.state = PortalState.ACTIVE
@@ -172,21 +172,25 @@ class Portals:
 
     def _locked(self, session: Session, standing: Standing) -> Portal:
         insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
+        found = select(Portal).where(Portal.member_id == standing.member_id).with_for_update()
+        portal = session.scalar(found)
+        if portal is not None:
+            return portal
+        if standing.address is None:
+            raise ProofRefused("unknown_portal")
+        origin, authorization_server = standing.address
         new = {
             "member_id": standing.member_id,
-            "origin": standing.origin,
-            "authorization_server": standing.authorization_server,
+            "origin": origin,
+            "authorization_server": authorization_server,
             "app_status": "",
             "state": PortalState.ACTIVE,
             "generation": 1,
             "installed_at": self._now(),
+            "proven_at": self._now(),
         }
-        found = select(Portal).where(Portal.member_id == standing.member_id).with_for_update()
-        portal = session.scalar(found)
-        if portal is None:
-            session.execute(insert(Portal).values(new).on_conflict_do_nothing(index_elements=["member_id"]))
-            portal = session.scalars(found).one()
-        return portal
+        session.execute(insert(Portal).values(new).on_conflict_do_nothing(index_elements=["member_id"]))
+        return session.scalars(found).one()
 
     def _change(self, portal: Portal, **values: object) -> None:
         with self._database.writing() as session:

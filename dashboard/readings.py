@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from dashboard.bitrix24.answers import read_profile
@@ -14,7 +15,7 @@ from dashboard.db import Database
 from dashboard.flights import Flights
 from dashboard.models import Person, Portal, Snapshot
 from dashboard.people import People
-from dashboard.settings import ACCOUNT_METHOD, METHOD, SECTIONS_METHOD, Reading
+from dashboard.settings import ACCOUNT_METHOD, METHOD, NOT_A_MAP, SECTIONS_METHOD, Reading
 from dashboard.shapes import Json
 
 # One request: which application the token is of, whose it is, and everything their page shows.
@@ -44,6 +45,8 @@ def ask(client: Client, token: str, *, also: Mapping[str, Command] = NOTHING) ->
 def reading_of(batch: Batch, *, taken_at: datetime) -> Reading:
     """Return what the batch told about the calendar."""
     errors = {ASKED[key].method: error.code for key, error in batch.errors.items() if key in ASKED}
+    unanswered = ASKED.keys() - batch.results.keys() - batch.errors.keys()
+    errors |= {ASKED[key].method: "command_not_answered" for key in unanswered}
     return Reading(
         settings=batch.results.get("settings"),
         account=batch.results.get("account"),
@@ -62,13 +65,16 @@ def keep(session: Session, person: Person, reading: Reading) -> Reading:
     if snapshot is None:
         snapshot = Snapshot(person_id=person.id, settings=None, account=None, sections=None)
         session.add(snapshot)
-    if METHOD not in reading.errors:
+    errors = dict(reading.errors)
+    if METHOD not in errors and not isinstance(reading.settings, dict | list) and snapshot.settings:
+        errors[METHOD] = NOT_A_MAP
+    if METHOD not in errors:
         snapshot.settings, snapshot.settings_taken_at = reading.settings, reading.taken_at
     if ACCOUNT_METHOD not in reading.errors:
         snapshot.account = reading.account
     if SECTIONS_METHOD not in reading.errors:
         snapshot.sections = reading.sections
-    snapshot.errors = dict(reading.errors)
+    snapshot.errors = errors
     snapshot.taken_at = reading.taken_at
     return _reading(snapshot)
 
@@ -93,15 +99,22 @@ class Readings:
 
         :raise Bitrix24Error: it could not be read; the last snapshot stands.
         """
-        return self._flights.shared(person.id, lambda: self._read_again(portal, person))
+        whose = (portal.id, portal.generation, person.id)
+        return self._flights.shared(whose, lambda: self._read_again(portal, person))
 
     def _read_again(self, portal: Portal, person: Person) -> Reading:
         batch = self._people.with_live_token(portal, person, ask)
         if person.user_id != read_profile(batch["profile"]).ID:
             raise Unreadable("foreign_profile")
         reading = reading_of(batch, taken_at=self._now())
+        still_there = (
+            select(Person)
+            .join(Portal)
+            .where(Person.id == person.id, Portal.generation == portal.generation)
+            .with_for_update(of=Person)
+        )
         with self._database.writing() as session:
-            present = session.get(Person, person.id, with_for_update=True)
+            present = session.scalar(still_there)
             return keep(session, present, reading) if present else reading
 
 
@@ -118,8 +131,10 @@ def _reading(snapshot: Snapshot) -> Reading:
 
 def _sections(answer: Json) -> Json:
     """Keep of each calendar what names and colours it; the rest (sync tokens, rights) is not ours to keep."""
+    if isinstance(answer, dict):
+        answer = list(answer.values())  # PHP's list with gaps
     if not isinstance(answer, list):
-        return answer
+        return None
     return [
         {key: section[key] for key in ("ID", "NAME", "COLOR") if key in section}
         for section in answer

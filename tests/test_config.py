@@ -282,9 +282,14 @@ def test_no_secret_is_in_an_error(broken: dict[str, str]) -> None:
     with pytest.raises(ConfigError) as caught:
         load(**(SECRETS | broken))
 
-    told = "".join(traceback.format_exception(caught.value)) + repr(caught.value)
+    told = "".join(traceback.format_exception(caught.value)) + story(caught.value)
     assert "nobody-sees" not in told
     assert [secret for secret in HIDDEN if secret in told] == []
+
+
+def story(error: BaseException | None) -> str:
+    """Return what an exception says, and what those behind it say that no traceback shows."""
+    return f"{error} {error!r}\n{story(error.__cause__ or error.__context__)}" if error else ""
 
 
 # The start of a process

@@ -44,6 +44,7 @@ def alpha(**changes: object) -> Portal:
         "origin": "https://alpha.example",
         "authorization_server": "https://oauth.example",
         "installed_at": NOON,
+        "proven_at": NOON,
     }
     return Portal(**(values | changes))
 

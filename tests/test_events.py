@@ -1,11 +1,13 @@
 """Events: proven by the application token alone, and harmless when late, doubled or forged."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.emulator.faults import Fault
 from tests.world import World
 
 
@@ -47,6 +49,7 @@ def test_an_uninstallation_leaves_no_name_in_the_file(world: World) -> None:
         {"application_token": "f" * 32},
         {"application_token": None},
         {"application_token": ""},
+        {"application_token": "ключ"},
         {"member_id": "f" * 32},
     ],
 )
@@ -67,7 +70,6 @@ def test_an_unproven_uninstallation_changes_nothing(world: World, forged: dict[s
         b"event=ONAPPUNINSTALL",
         b"auth[member_id]=ffffffffffffffff",
         b"event=ONAPPUNINSTALL&event=ONAPPUNINSTALL&auth[member_id]=ffffffffffffffff",
-        b"event=ONAPPUNINSTALL&auth[member_id]=ffffffffffffffff&ts=soon",
     ],
 )
 def test_a_malformed_event_is_refused(world: World, raw: bytes) -> None:
@@ -154,3 +156,72 @@ def test_known_events_are_answered_without_asking_bitrix24(world: World) -> None
     world.portal().send_event("ONAPPUNINSTALL")
 
     assert not [request for request in world.bitrix24.requests if request.where == "authorization"]
+
+
+def test_an_uninstallation_told_after_the_next_installation_is_ignored(world: World) -> None:
+    before = int(time.time()) - 2
+    world.install()
+    world.open("boris")
+
+    status, _ = world.portal().send_event("ONAPPUNINSTALL", ts=before)
+
+    assert status == 200
+    assert world.one("SELECT count(*) FROM people") == 2
+
+
+def test_an_odd_moment_does_not_lose_an_uninstallation(world: World) -> None:
+    assert world.portal().send_event("ONAPPUNINSTALL", ts="soon")[0] == 200
+    assert world.one("SELECT state FROM portals") == "uninstalled"
+
+
+def test_the_token_outlives_a_revival_by_an_ordinary_person(world: World) -> None:
+    token = world.portal().application_token
+    world.portal().uninstall()
+    world.portal().deliver_events()
+    world.portal().install()
+    world.open("boris")
+
+    assert world.portal().send_event("ONAPPUNINSTALL", application_token=token)[0] == 200
+    assert world.one("SELECT count(*) FROM people") == 0
+
+
+@pytest.mark.parametrize("event", ["ONAPPINSTALL", "ONAPPUPDATE"])
+def test_a_forged_installation_is_refused_in_the_contracts_words(world: World, event: str) -> None:
+    status, body = world.portal().send_event(event, application_token="f" * 32, access_token="a" * 70)
+
+    assert (status, body.strip()) == (403, '{"error":"invalid_application_token","status":"error"}')
+
+
+def test_a_reader_does_not_hold_up_an_uninstallation(world: World) -> None:
+    world.open("boris")
+    wal = Path(world.config.database_url.get_secret_value().removeprefix("sqlite:///") + "-wal")
+    with world.database.reading() as reader:
+        reader.connection().exec_driver_sql("SELECT count(*) FROM people").all()
+        began = time.monotonic()
+
+        assert world.portal().send_event("ONAPPUNINSTALL")[0] == 200
+
+        assert time.monotonic() - began < 5
+    world.portal("beta").install()
+    world.open("clara", "beta")
+    assert b"Keller" not in wal.read_bytes()
+
+
+def test_what_is_under_way_meets_nobody_else(world: World) -> None:
+    """A reading that began before its portal was uninstalled must not become somebody else's."""
+    world.portal().people["boris"].settings["sendFromEmail"] = "boris@alpha.example"
+    session = world.session("boris")
+    world.portal("beta").install()
+    world.bitrix24.faults.add(Fault(kind="slow:1.0", method="batch", person="boris"))
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(world.app.test_client().post, "/me/refresh", headers=session)
+        time.sleep(0.3)
+        world.portal().send_event("ONAPPUNINSTALL")
+        claras = [world.session(person, "beta") for person in ("clara", "dmitri", "esther")]
+
+        slow.result()
+
+    for clara in claras:
+        assert "boris@alpha.example" not in world.browser.get("/me", headers=clara).text
+    assert world.one("SELECT count(*) FROM snapshots") == 3
+    assert world.one("SELECT count(*) FROM api_calls WHERE portal_id = 1") == 0

@@ -2,8 +2,10 @@
 
 import gzip
 import io
+from collections.abc import Iterator
 
 import pytest
+import requests
 from werkzeug.test import TestResponse
 
 from tests.world import World, errors_on
@@ -86,6 +88,38 @@ def test_what_is_not_ours_gets_a_clear_answer(
 
     assert response.status_code == status
     assert len(errors_on(response.text)) == 1
+
+
+def test_a_body_is_measured_where_nobody_reads_it(world: World) -> None:
+    session = world.session("boris")
+
+    response = world.browser.post("/me/refresh", headers=session, data=b"x" * 300_000)
+
+    assert response.status_code == 413
+
+
+def chunks(size: int) -> Iterator[bytes]:
+    for _ in range(size // 1000):
+        yield b"x" * 1000
+
+
+@pytest.mark.parametrize(
+    ("size", "content_type", "status"),
+    [
+        (300_000, "application/x-www-form-urlencoded", 413),
+        (300_000, "application/json", 413),
+        (2_000, "application/json", 415),
+        (2_000, "application/x-www-form-urlencoded", 400),
+    ],
+)
+def test_a_body_of_untold_length_is_measured_too(
+    world: World, size: int, content_type: str, status: int
+) -> None:
+    address = f"{world.bitrix24.app_url}/"
+
+    response = requests.post(address, data=chunks(size), headers={"Content-Type": content_type}, timeout=10)
+
+    assert response.status_code == status
 
 
 def test_an_error_is_json_for_who_asks_for_json(world: World) -> None:

@@ -66,6 +66,16 @@ def test_a_token_refused_twice_is_an_error_and_no_loop(world: World) -> None:
     assert world.bitrix24.count(method="batch") == 2
 
 
+def test_a_portal_that_refuses_whatever_it_is_shown_is_not_renewed_at_each_click(world: World) -> None:
+    session = world.session("boris")
+    world.bitrix24.faults.add(Fault(kind="error:APPLICATION_NOT_FOUND:401", method="batch", times=None))
+
+    for _ in range(4):
+        assert world.browser.post("/me/refresh", headers=session).status_code == 403
+
+    assert world.bitrix24.refreshes() == 1
+
+
 def clicks(world: World, session: dict[str, str], *, applications: int) -> list[int]:
     """Return the statuses of as many refreshes at once, each in an application of its own."""
     clients = [create_app(world.config, database=world.database).test_client() for _ in range(applications)]
@@ -246,6 +256,7 @@ def test_a_portal_that_denies_the_application_is_not_believed_alone(world: World
     assert response.status_code == 403
     assert world.one("SELECT state FROM portals") == "active"
     assert world.browser.post("/me/refresh", headers=session).status_code == 200
+    assert world.bitrix24.refreshes() == 1
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,9 @@
 """Opening the application: who is let in, at which cost, and what is stored."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
 import pytest
 
 from tests.emulator.faults import Fault
@@ -218,3 +222,67 @@ def test_names_cannot_write_html(world: World) -> None:
 
     assert "<b> Thapa" not in response.text
     assert "&lt;b&gt; Thapa" in response.text
+
+
+def test_a_name_of_any_length_fits(each_world: World) -> None:
+    boris = each_world.portal().people["boris"]
+    boris.name = boris.last_name = "Б" * 300
+
+    assert each_world.open("boris").status_code == 200
+
+
+def test_a_slow_opening_does_not_bring_an_old_address_back(world: World) -> None:
+    world.bitrix24.faults.add(Fault(kind="slow:1.0", method="batch", person="anna"))
+    opening = world.portal().open_as("anna")
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(world.app.test_client().post, "/", query_string=opening.query, data=opening.form)
+        time.sleep(0.3)
+        new_origin = world.portal().rename()
+        world.open("boris")
+
+        slow.result()
+
+    assert world.one("SELECT origin FROM portals") == new_origin
+
+
+def test_an_answer_that_lacks_the_settings_keeps_the_last_good_ones(world: World) -> None:
+    def without_settings(body: dict[str, Any]) -> dict[str, Any]:
+        del body["result"]["result"]["settings"]
+        return body
+
+    world.open("boris")
+    world.bitrix24.faults.add(Fault(kind="answer", method="batch", change=without_settings))
+
+    response = world.open("boris")
+
+    assert errors_on(response.text) == ["command_not_answered"]
+    assert settings_on(response.text) == world.portal().people["boris"].settings
+
+
+def test_calendars_in_a_list_with_gaps_are_read(world: World) -> None:
+    def with_gaps(body: dict[str, Any]) -> dict[str, Any]:
+        sections = body["result"]["result"]["sections"]
+        body["result"]["result"]["sections"] = {"0": {**sections[0], "SYNC_TOKEN": "secret-of-a-sync"}}
+        return body
+
+    world.bitrix24.faults.add(Fault(kind="answer", method="batch", change=with_gaps))
+    world.open("boris")
+
+    assert "secret-of-a-sync" not in str(world.rows("SELECT sections FROM snapshots"))
+    assert "COLOR" in str(world.rows("SELECT sections FROM snapshots"))
+
+
+def test_a_portal_that_cannot_tell_the_application_asks_for_a_proof_each_time(world: World) -> None:
+    world.bitrix24.faults.add(Fault(kind="error:ERROR_METHOD_NOT_FOUND:404", inner="app.info", times=None))
+
+    assert world.open("boris").status_code == 200
+    world.bitrix24.clear()
+    assert world.open("boris").status_code == 200
+    assert world.bitrix24.count(where="authorization") == 1
+
+
+@pytest.mark.parametrize("code", ["NO_AUTH_FOUND", "INVALID_CREDENTIALS"])
+def test_a_token_the_portal_does_not_take_is_a_refused_proof(world: World, code: str) -> None:
+    world.bitrix24.faults.add(Fault(kind=f"error:{code}:401", method="batch"))
+
+    assert world.open("boris").status_code == 403

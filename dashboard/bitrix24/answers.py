@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit
@@ -14,6 +15,7 @@ from pydantic import (
     SecretStr,
     ValidationError,
     field_validator,
+    model_validator,
 )
 
 from dashboard.bitrix24.errors import PersonDismissed, Unreadable
@@ -21,6 +23,7 @@ from dashboard.shapes import Json, whole
 
 LONGEST_TEXT = 255
 LONGEST_TOKEN = 2048
+_HOST = re.compile(r"[a-z0-9._\-]+|\[[0-9a-f:.]+\]")
 
 
 def clean(value: Any) -> Any:
@@ -62,7 +65,11 @@ def origin_of(endpoint: str) -> str:
     default = {"http": 80, "https": 443}[parts.scheme]
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     port = "" if parts.port in (None, default) else f":{parts.port}"
-    origin = f"{parts.scheme}://{host if host.isascii() else host.encode('idna').decode()}{port}"
+    host = host if host.isascii() else host.encode("idna").decode()
+    if not _HOST.fullmatch(host):
+        # The address ends in a header that lists who may frame us; nothing may hide in it.
+        raise ValueError("not a host")
+    origin = f"{parts.scheme}://{host}{port}"
     if len(origin) > LONGEST_TEXT:
         raise ValueError("too long an address")
     return origin
@@ -116,7 +123,7 @@ class Profile(_Answered):
 
     @property
     def full_name(self) -> str:
-        return f"{self.NAME} {self.LAST_NAME}".strip()
+        return f"{self.NAME} {self.LAST_NAME}".strip()[:LONGEST_TEXT]
 
 
 def read_profile(value: Json) -> Profile:
@@ -137,6 +144,15 @@ class _Install(_Answered):
     version: Text = ""
     scope: Text = ""
     installed: Flag = True
+
+    @model_validator(mode="before")
+    @classmethod
+    def _says_where(cls, values: Any) -> Any:
+        """Find the address where `client_endpoint` is missing: the same answer tells it twice more."""
+        if not isinstance(values, dict) or values.get("client_endpoint"):
+            return values
+        domain = values.get("domain")
+        return {**values, "client_endpoint": values.get("uri") or (domain and f"https://{domain}")}
 
     @field_validator("client_endpoint")
     @classmethod

@@ -21,6 +21,7 @@ from dashboard.shapes import Json
 DEEPEST = 40
 STRANGE_CODE = "strange_code"
 _WORD = re.compile(r"[0-9A-Za-z_.:\-]{0,64}")
+_TOKEN_LIKE = re.compile(r"(?=[A-Za-z]*[0-9])[0-9A-Za-z]{16,}")
 _YEAR_10000 = 253_402_300_800
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
@@ -79,7 +80,7 @@ def _code_in(body: dict[str, Json]) -> str:
     if isinstance(code, dict):
         code = code.get("code")
     code = code.strip() if isinstance(code, str) else ""
-    return code if _WORD.fullmatch(code) else STRANGE_CODE
+    return code if _WORD.fullmatch(code) and not _TOKEN_LIKE.search(code) else STRANGE_CODE
 
 
 def _is_error(body: dict[str, Json]) -> bool:

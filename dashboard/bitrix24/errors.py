@@ -12,6 +12,7 @@ Bitrix24Error
 ├── PortalMoved             a redirect; the address must be proven before a token goes there
 ├── TokenRejected           renew once, then call again
 │   └── ApplicationUnknown  the portal does not know the application; believed only if the renewal says so too
+├── CredentialsRefused      no token at all, or one that renewing does not help
 ├── GrantRejected           the refresh token is void: the person's next open heals it
 ├── PersonRefused           this person, not the portal
 │   ├── PersonDismissed
@@ -94,6 +95,10 @@ class ApplicationUnknown(TokenRejected):
     pass
 
 
+class CredentialsRefused(Bitrix24Error):
+    pass
+
+
 class GrantRejected(Bitrix24Error):
     pass
 
@@ -156,8 +161,8 @@ PORTAL_CODES: Codes = {
     "application_not_found": ApplicationUnknown,
     "error_oauth": ApplicationUnknown,
     "not_installed": ApplicationUnknown,
-    "no_auth_found": CallRejected,
-    "invalid_credentials": CallRejected,
+    "no_auth_found": CredentialsRefused,
+    "invalid_credentials": CredentialsRefused,
     "authorization_error": PersonDismissed,
     "user_access_error": PersonNotAllowed,
     "allowed_only_intranet_user": PersonNotAllowed,

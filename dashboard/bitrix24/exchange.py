@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from dashboard.bitrix24 import envelope
 from dashboard.bitrix24.errors import PORTAL_CODES, Bitrix24Error, Codes
-from dashboard.bitrix24.journal import Call, Remember, masked
+from dashboard.bitrix24.journal import HIDDEN, LONGEST_KEPT, Call, Remember, masked
 from dashboard.bitrix24.transport import Answer, Transport
 from dashboard.shapes import Json
 
@@ -59,7 +59,7 @@ class Exchange:
                     sent=len(json.dumps(body)),
                     received=len(answer.body) if answer else 0,
                     parameters=masked(body),
-                    answer=masked(read),
+                    answer=masked(read) if answer and len(answer.body) <= LONGEST_KEPT else HIDDEN,
                 )
             )
         return read

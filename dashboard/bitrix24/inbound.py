@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from dashboard.bitrix24.answers import LONGEST_TOKEN
 from dashboard.bitrix24.envelope import decode
-from dashboard.shapes import Json
+from dashboard.shapes import Json, whole
 
 # simple-way.md: these four stand in the query string, all others in the form body.
 IN_QUERY = ("DOMAIN", "PROTOCOL", "LANG", "APP_SID")
@@ -33,7 +33,7 @@ LONGEST_OPTIONS = 16 * 1024
 # Both are opaque; their length and letters are Bitrix24's business.
 _TOKEN = re.compile(rf"[\x21-\x7e]{{1,{LONGEST_TOKEN}}}")
 _MEMBER_ID = re.compile(r"[0-9A-Za-z_.\-]{1,64}")
-_WORD = re.compile(r"[0-9A-Za-z_:.\-]{0,64}")
+_WORD = re.compile(r"[0-9A-Za-z_:.*\-]{0,64}")
 _LABEL = r"[a-z0-9_](?:[a-z0-9_\-]{0,61}[a-z0-9_])?"
 _HOST = re.compile(rf"({_LABEL}(?:\.{_LABEL})*)(?::([0-9]{{1,5}}))?")
 _BRACKETED = re.compile(r"([^\[\]]+)((?:\[[^\[\]]*\])*)")
@@ -158,19 +158,26 @@ def read_event(form: Fields) -> Event:
         if found and found[1] == "auth" and inner:
             auth[inner] = _once(form, name)
         elif found and found[1] == "data" and inner:
-            data[inner] = _once(form, name) or ""
-    sent_at = _once(form, "ts")
+            data[inner] = form.getlist(name)[0]
     return Event(
         name=_matching(_required(_once(form, "event"), "event"), _WORD, "event").upper(),
         member_id=_matching(
             _required(auth.get("member_id"), "auth[member_id]"), _MEMBER_ID, "auth[member_id]"
         ),
-        application_token=_optional_token(auth.get("application_token"), "auth[application_token]"),
-        access_token=_optional_token(auth.get("access_token"), "auth[access_token]"),
+        application_token=_token_if_any(auth.get("application_token")),
+        access_token=_token_if_any(auth.get("access_token")),
         server_endpoint=auth.get("server_endpoint") or None,
-        sent_at=int(_matching(sent_at, re.compile(r"\d{1,12}"), "ts")) if sent_at else None,
+        sent_at=whole(_once(form, "ts")),
         data=data,
     )
+
+
+def _token_if_any(value: str | None) -> SecretStr | None:
+    """Return a token, None for what cannot be one: an event is refused for its proof, never for its spelling.
+
+    It is sent once; a true uninstallation must not be lost over a field that proves nothing.
+    """
+    return SecretStr(value) if value and _TOKEN.fullmatch(value) else None
 
 
 def _once(fields: Fields, name: str) -> str | None:

@@ -15,6 +15,7 @@ from dashboard.shapes import Json
 
 HIDDEN = "…"
 LONGEST_NOTE = 64
+LONGEST_KEPT = 32 * 1024  # bytes of an answer; a longer one is not worth its room
 
 # The only keys whose text is kept; any other text could be a name, an address or a token.
 SPOKEN = frozenset(

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from pydantic import SecretStr
 
 from dashboard.bitrix24.answers import Proof, TokenPair, origin_of, read_as
-from dashboard.bitrix24.errors import AUTHORIZATION_CODES, GrantRejected, KeysRejected, TokenRejected
+from dashboard.bitrix24.errors import (
+    AUTHORIZATION_CODES,
+    CallRejected,
+    CredentialsRefused,
+    GrantRejected,
+    KeysRejected,
+    TokenRejected,
+)
 from dashboard.bitrix24.exchange import Exchange
 
 
@@ -57,7 +64,8 @@ class AuthorizationServers:
     def app_info(self, server: str, access_token: SecretStr) -> Proof:
         """Return who issued this token, to which application and for which portal; needs no secret.
 
-        :raise TokenRejected: the token proves nothing; `invalid_client` says so here, no secret being sent.
+        :raise TokenRejected: the token proves nothing, in whatever words; `invalid_client` is one of them
+            here, where no secret is sent.
         :raise Bitrix24Error: any other leaf.
         """
         try:
@@ -67,7 +75,7 @@ class AuthorizationServers:
                 method="oauth/app.info",
                 codes=AUTHORIZATION_CODES,
             )
-        except (KeysRejected, GrantRejected) as error:
+        except (KeysRejected, GrantRejected, CredentialsRefused, CallRejected) as error:
             raise TokenRejected(error.code, status=error.status) from None
         return read_as(Proof, answer.get("result"))
 

@@ -20,7 +20,7 @@ from urllib3.util.connection import create_connection
 
 from dashboard.bitrix24.errors import Unreachable, Unreadable
 
-LARGEST_ANSWER = 8 * 1024 * 1024
+LARGEST_ANSWER = 4 * 1024 * 1024
 CHUNK = 64 * 1024
 HOSTS_KEPT = 256
 

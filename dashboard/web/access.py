@@ -1,4 +1,4 @@
-"""The end of every request: its line in the log, and the calls it made, remembered."""
+"""Both ends of every request: its size, its line in the log, and the calls it made, remembered."""
 
 from __future__ import annotations
 
@@ -8,21 +8,32 @@ from uuid import uuid4
 import structlog
 from flask import Flask, Response, g, request
 from sqlalchemy.exc import SQLAlchemyError
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from dashboard.calls import CallLog
 from dashboard.db import Database
+
+LARGEST_BODY = 256 * 1024
 
 log = structlog.get_logger()
 
 
 def install(app: Flask, *, database: Database, calls: CallLog) -> None:
     """Log each request with its path alone: the query string is not ours to keep."""
+    # One byte more, so that a body of untold length, which is cut there without a word, is seen as too large.
+    app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY + 1
 
     @app.before_request
     def begin() -> None:
         g.began = time.perf_counter()
         g.request_id = uuid4().hex[:16]
         structlog.contextvars.bind_contextvars(request=g.request_id)
+
+    @app.before_request
+    def refuse_large_bodies() -> None:
+        """Measure the body whether or not the address reads it, and whether or not its length was told."""
+        if (request.content_length or 0) > LARGEST_BODY or len(request.get_data()) > LARGEST_BODY:
+            raise RequestEntityTooLarge
 
     @app.after_request
     def end(response: Response) -> Response:
@@ -44,7 +55,7 @@ def install(app: Flask, *, database: Database, calls: CallLog) -> None:
         try:
             if len(calls):
                 with database.writing() as session:
-                    calls.write(session, portal_id=g.portal.id if g.get("portal") else None)
+                    calls.write(session, portal=g.get("portal"))
         except SQLAlchemyError as failure:
             # The request is answered already; what it learned is in the log line above.
             log.error("calls_not_written", reason=type(failure).__name__)

@@ -32,7 +32,12 @@ def failure_of(error: bitrix24.Bitrix24Error | ProofRefused | BadField) -> Failu
             return _bad_field(error)
         case ProofRefused():
             return _proof_refused(error)
-        case bitrix24.TokenRejected() | bitrix24.GrantRejected() | bitrix24.PersonRefused():
+        case (
+            bitrix24.TokenRejected()
+            | bitrix24.CredentialsRefused()
+            | bitrix24.GrantRejected()
+            | bitrix24.PersonRefused()
+        ):
             return _person(error)
         case bitrix24.PortalRefused() | bitrix24.ScopeMissing() | bitrix24.AccessDenied():
             return _portal(error)
@@ -109,7 +114,7 @@ def _person(error: bitrix24.Bitrix24Error) -> Failure:
             _("Your move."),
             _("Open the application from your portal's menu; it reconnects by itself."),
         )
-    elif isinstance(error, bitrix24.TokenRejected):
+    elif isinstance(error, bitrix24.TokenRejected | bitrix24.CredentialsRefused):
         title = _("This page was opened with an old key")
         what = _("Bitrix24 gives a key for an hour at each opening, and no longer takes this one.")
         move, action = (

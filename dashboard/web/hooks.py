@@ -98,6 +98,6 @@ def _frame(portal: Portal) -> None:
 
 
 def _form() -> MultiDict[str, str]:
-    if request.mimetype != FORM and request.content_length:
+    if request.mimetype != FORM and (request.mimetype or request.get_data()):
         raise UnsupportedMediaType
     return request.form

@@ -29,6 +29,7 @@ def upgrade() -> None:
         sa.Column("state", sa.String(16), nullable=False),
         sa.Column("generation", sa.Integer, nullable=False),
         sa.Column("installed_at", MOMENT, nullable=False),
+        sa.Column("proven_at", MOMENT, nullable=False),
         sa.Column("uninstalled_at", MOMENT),
         sa.PrimaryKeyConstraint("id", name="pk_portals"),
         sa.UniqueConstraint("member_id", name="uq_portals_member_id"),
@@ -48,6 +49,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(
             ["portal_id"], ["portals.id"], name="fk_people_portal_id_portals", ondelete="CASCADE"
         ),
+        sqlite_autoincrement=True,
     )
     op.create_table(
         "chains",
@@ -61,6 +63,7 @@ def upgrade() -> None:
         sa.Column("lease_owner", sa.String(32)),
         sa.Column("lease_until", MOMENT),
         sa.Column("renewal_failed_at", MOMENT),
+        sa.Column("renewal_paused_until", MOMENT),
         sa.PrimaryKeyConstraint("person_id", name="pk_chains"),
         sa.ForeignKeyConstraint(
             ["person_id"], ["people.id"], name="fk_chains_person_id_people", ondelete="CASCADE"
