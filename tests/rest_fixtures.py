@@ -1,0 +1,92 @@
+"""The way to the pretend Bitrix24 without the application: fixtures for tests of the client."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import strategies as st
+from pydantic import SecretStr
+
+from dashboard.bitrix24.answers import Proof, TokenPair
+from dashboard.bitrix24.client import Client
+from dashboard.bitrix24.errors import (
+    Bitrix24Error,
+)
+from dashboard.bitrix24.exchange import Exchange
+from dashboard.bitrix24.journal import Call
+from dashboard.bitrix24.oauth import AuthorizationServers
+from dashboard.bitrix24.transport import Patience, Reach, Transport
+from dashboard.shapes import Json
+from tests.emulator import Emulator, Fault, Portal
+
+Leaf = type[Bitrix24Error]
+Change = Callable[[dict[str, Any]], dict[str, Any]]
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+EMPTY: list[Json] = []  # what PHP writes for a map that holds nothing
+
+
+@pytest.fixture
+def remembered() -> list[Call]:
+    """Give the list every call is remembered in."""
+    return []
+
+
+@pytest.fixture
+def exchange(remembered: list[Call]) -> Exchange:
+    """Give the way to the pretend Bitrix24."""
+    patience = Patience(connect=5, read=10, whole=20)
+    return Exchange(Transport(Reach(loopback=True), patience=patience), remembered.append)
+
+
+@pytest.fixture
+def alpha(bitrix24: Emulator) -> Portal:
+    """Give Alpha with the application installed."""
+    portal = bitrix24.portal("alpha")
+    portal.install()
+    return portal
+
+
+@pytest.fixture
+def client(exchange: Exchange, alpha: Portal) -> Client:
+    """Give the client for Alpha at its present address."""
+    return Client(exchange, alpha.origin)
+
+
+@pytest.fixture
+def servers(exchange: Exchange, bitrix24: Emulator) -> AuthorizationServers:
+    """Give the authorization servers, of which the pretend one is the only."""
+    return servers_of(bitrix24, exchange)
+
+
+def servers_of(
+    bitrix24: Emulator, exchange: Exchange, *, client_id: str = "", client_secret: str = ""
+) -> AuthorizationServers:
+    return AuthorizationServers(
+        exchange,
+        allowed=(bitrix24.authorization_server,),
+        client_id=client_id or bitrix24.client_id,
+        client_secret=SecretStr(client_secret or bitrix24.client_secret),
+    )
+
+
+def token_of(portal: Portal, person: str = "boris") -> str:
+    return portal.open_as(person).access_token
+
+
+def answered(bitrix24: Emulator, change: Change, *, where: str = "portal") -> None:
+    """Let the next answer be changed on its way."""
+    bitrix24.faults.add(Fault("answer", where=where, change=change))
+
+
+def refresh(servers: AuthorizationServers, token: str) -> TokenPair:
+    return servers.refresh(servers.allowed[0], SecretStr(token))
+
+
+def prove(servers: AuthorizationServers, token: str) -> Proof:
+    return servers.app_info(servers.allowed[0], SecretStr(token))

@@ -1,0 +1,199 @@
+"""Strange but valid answers are read with care, and senseless ones refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dashboard.bitrix24.answers import AppInfo, Profile, Proof, TokenPair, read_as, read_profile
+from dashboard.bitrix24.errors import (
+    PersonDismissed,
+    Unreadable,
+)
+from dashboard.bitrix24.oauth import AuthorizationServers
+from dashboard.shapes import Json
+from tests.emulator import Emulator, Portal
+from tests.rest_fixtures import (
+    JSON,
+    Leaf,
+    alpha,
+    answered,
+    client,
+    exchange,
+    refresh,
+    remembered,
+    servers,
+)
+
+__all__ = ["alpha", "client", "exchange", "remembered", "servers"]
+
+
+# Strange answers: the old pair is void by then, so a new one is not thrown away for an oddity beside it
+
+
+ODD_PAIRS: list[tuple[str, Json, str, object]] = [
+    ("expires_in", "3600", "expires_in", 3600),
+    ("expires_in", 1800, "expires_in", 1800),
+    ("expires_in", "1800", "expires_in", 1800),
+    ("expires_in", "", "expires_in", 3600),
+    ("expires_in", None, "expires_in", 3600),
+    ("expires_in", 0, "expires_in", 3600),
+    ("expires_in", -5, "expires_in", 3600),
+    ("expires_in", True, "expires_in", 3600),
+    ("expires_in", 10**12, "expires_in", 3600),
+    ("expires_in", 1e300, "expires_in", 3600),
+    ("expires_in", "soon", "expires_in", 3600),
+    ("expires_in", [], "expires_in", 3600),
+    ("user_id", "7", "user_id", 7),
+    ("user_id", 7.0, "user_id", 7),
+    ("user_id", "", "user_id", None),
+    ("user_id", None, "user_id", None),
+    ("user_id", 0, "user_id", None),
+    ("user_id", "0", "user_id", None),
+    ("user_id", -7, "user_id", None),
+    ("user_id", False, "user_id", None),
+    ("user_id", True, "user_id", None),
+    ("user_id", [], "user_id", None),
+    ("user_id", "seven", "user_id", None),
+    ("user_id", 10**30, "user_id", None),
+    ("refresh_token", "", "refresh_token", None),
+    ("refresh_token", None, "refresh_token", None),
+    ("refresh_token", False, "refresh_token", None),
+    ("refresh_token", [], "refresh_token", None),
+    ("member_id", None, "member_id", ""),
+    ("member_id", False, "member_id", ""),
+    ("client_endpoint", None, "origin", None),
+    ("client_endpoint", False, "origin", None),
+    ("client_endpoint", [], "origin", None),
+    ("client_endpoint", "", "origin", None),
+    ("client_endpoint", "nonsense", "origin", None),
+    ("client_endpoint", "https://[", "origin", None),
+    ("client_endpoint", f"https://{'a' * 300}.example/rest/", "origin", None),
+    ("client_endpoint", "https://ACME.example:443/rest/", "origin", "https://acme.example"),
+    ("domain", "https://evil.example", "expires_in", 3600),
+    ("scope", None, "expires_in", 3600),
+    ("status", {}, "expires_in", 3600),
+]
+
+
+@pytest.mark.parametrize(("name", "odd", "read", "meant"), ODD_PAIRS)
+def test_an_odd_pair_is_a_pair(name: str, odd: Json, read: str, meant: object) -> None:
+    answer: dict[str, Json] = {"access_token": "a" * 70, "refresh_token": "b" * 70, "expires_in": 3600}
+
+    pair = read_as(TokenPair, answer | {name: odd})
+
+    assert pair.access_token.get_secret_value() == "a" * 70
+    assert getattr(pair, read) == meant
+
+
+def test_a_pair_needs_nothing_but_its_token(
+    servers: AuthorizationServers, alpha: Portal, bitrix24: Emulator
+) -> None:
+    answered(bitrix24, lambda body: {"access_token": body["access_token"]}, where="authorization")
+
+    pair = refresh(servers, alpha.open_as("boris").refresh_token)
+
+    assert pair.access_token.get_secret_value()
+    assert (pair.refresh_token, pair.expires_in, pair.user_id, pair.member_id, pair.origin) == (
+        None,
+        3600,
+        None,
+        "",
+        None,
+    )
+
+
+@pytest.mark.parametrize("token", ["", None, False, [], {}, "x" * 3000])
+def test_a_pair_without_a_token_is_none(
+    servers: AuthorizationServers, alpha: Portal, bitrix24: Emulator, token: Json
+) -> None:
+    answered(bitrix24, lambda body: body | {"access_token": token}, where="authorization")
+
+    with pytest.raises(Unreadable):
+        refresh(servers, alpha.open_as("boris").refresh_token)
+
+
+@pytest.mark.parametrize(
+    ("profile", "leaf"),
+    [
+        ([], PersonDismissed),
+        ({}, PersonDismissed),
+        (None, PersonDismissed),
+        ({"ID": True}, Unreadable),
+        ({"ID": 0}, Unreadable),
+        ({"ID": "-1"}, Unreadable),
+        ({"ID": "7_1"}, Unreadable),
+        ({"ID": ""}, Unreadable),
+        ({"ID": 10**30}, Unreadable),
+        ({"ID": [7]}, Unreadable),
+        ({"NAME": "Boris"}, Unreadable),
+        ("Boris", Unreadable),
+    ],
+)
+def test_nobody_is_taken_for_somebody(profile: Json, leaf: Leaf) -> None:
+    with pytest.raises(leaf):
+        read_profile(profile)
+
+
+@pytest.mark.parametrize(
+    ("odd", "name"),
+    [
+        ({"ID": "7", "NAME": "Boris", "LAST_NAME": "Keller"}, "Boris Keller"),
+        ({"ID": 7, "NAME": False, "LAST_NAME": "Keller"}, "Keller"),
+        ({"ID": 7.0, "NAME": "Bo\0ris\n", "LAST_NAME": []}, "Boris"),
+        ({"ID": "7", "NAME": "x" * 999}, "x" * 255),
+        ({"ID": "7", "NAME": 42, "ADMIN": "N"}, "42"),
+        ({"ID": "7"}, ""),
+    ],
+)
+def test_an_odd_profile_is_a_profile(odd: Json, name: str) -> None:
+    profile = read_profile(odd)
+
+    assert (profile.ID, profile.full_name, profile.ADMIN) == (7, name, False)
+
+
+@pytest.mark.parametrize("odd", [True, 1, "Y", "y", "1", "true"])
+def test_an_administrator_is_one_in_every_spelling(odd: Json) -> None:
+    assert read_profile({"ID": "1", "ADMIN": odd}).ADMIN
+
+
+@pytest.mark.parametrize("odd", [False, 0, "N", "0", "", "false", None, [], {}, ["Y"], "yes please", 2])
+def test_nobody_becomes_an_administrator_by_an_oddity(odd: Json) -> None:
+    assert not read_profile({"ID": "7", "ADMIN": odd}).ADMIN
+
+
+KINDS = (AppInfo, Profile, Proof, TokenPair)
+
+
+@given(kind=st.sampled_from(KINDS), data=st.data())
+def test_any_answer_is_read_or_unreadable(kind: Any, data: st.DataObject) -> None:
+    fields = dict.fromkeys(kind.model_fields, JSON)
+    value = data.draw(JSON | st.fixed_dictionaries({}, optional=fields))
+
+    try:
+        read = read_as(kind, value)
+    except Unreadable:
+        return
+
+    for field in read.model_dump().values():
+        assert not isinstance(field, str) or (len(field) <= 2048 and "\0" not in field)
+
+
+@given(pair=st.fixed_dictionaries({"access_token": st.just("a-token-nobody-sees"), "expires_in": JSON}))
+def test_a_pair_with_a_token_is_read_whatever_its_lifetime(pair: Json) -> None:
+    assert 0 < read_as(TokenPair, pair).expires_in <= 30 * 86400
+
+
+def test_no_refused_answer_tells_its_token() -> None:
+    answer: Json = {"access_token": ["a-token-nobody-sees"], "refresh_token": "another-token-nobody-sees"}
+
+    with pytest.raises(Unreadable) as caught:
+        read_as(TokenPair, answer)
+
+    error: BaseException | None = caught.value
+    while error is not None:
+        assert "nobody-sees" not in f"{error} {error!r}"
+        error = error.__cause__ or error.__context__

@@ -1,0 +1,284 @@
+"""Refreshing and proving at the authorization server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from dashboard.bitrix24.answers import Proof, read_as, read_profile
+from dashboard.bitrix24.client import Client
+from dashboard.bitrix24.errors import (
+    ApplicationGone,
+    Bitrix24Error,
+    GrantRejected,
+    KeysRejected,
+    PaymentRequired,
+    PortalMoved,
+    QueryLimit,
+    ScopeMissing,
+    ServerFailed,
+    TokenRejected,
+    Unreachable,
+    Unreadable,
+)
+from dashboard.bitrix24.exchange import Exchange
+from dashboard.bitrix24.oauth import AuthorizationServers
+from dashboard.shapes import Json
+from tests.emulator import OTHER_CLIENT_ID, Emulator, Fault, Portal
+from tests.rest_fixtures import (
+    Leaf,
+    alpha,
+    answered,
+    client,
+    exchange,
+    prove,
+    refresh,
+    remembered,
+    servers,
+    servers_of,
+    token_of,
+)
+
+__all__ = ["alpha", "client", "exchange", "remembered", "servers"]
+
+
+# Refreshing
+
+
+def test_a_refresh_gives_a_new_pair(servers: AuthorizationServers, alpha: Portal, client: Client) -> None:
+    opening = alpha.open_as("boris")
+
+    pair = refresh(servers, opening.refresh_token)
+
+    assert pair.access_token.get_secret_value() != opening.access_token
+    assert (pair.expires_in, pair.member_id, pair.user_id) == (3600, alpha.member_id, 7)
+    # The answer's `domain` is the authorization server's; the portal's address is its `client_endpoint`.
+    assert pair.origin == alpha.origin
+    profile = client.call("profile", token=pair.access_token.get_secret_value())
+    assert read_profile(profile).ID == 7
+
+
+def test_a_refresh_token_works_once(servers: AuthorizationServers, alpha: Portal, bitrix24: Emulator) -> None:
+    opening = alpha.open_as("boris")
+    pair = refresh(servers, opening.refresh_token)
+
+    with pytest.raises(GrantRejected):
+        refresh(servers, opening.refresh_token)
+
+    assert pair.refresh_token is not None
+    assert refresh(servers, pair.refresh_token.get_secret_value()).user_id == 7
+    assert bitrix24.refreshes("boris") == 2
+
+
+def test_no_secret_is_ever_in_an_address(
+    servers: AuthorizationServers, alpha: Portal, bitrix24: Emulator
+) -> None:
+    opening = alpha.open_as("boris")
+
+    servers.app_info(servers.allowed[0], SecretStr(opening.access_token))
+    refresh(servers, opening.refresh_token)
+
+    assert [(seen.verb, seen.method) for seen in bitrix24.requests] == [
+        ("POST", "rest/app.info"),
+        ("POST", "oauth/token"),
+    ]
+    assert bitrix24.secrets_in_urls == 0
+    assert not any(seen.token_in_url for seen in bitrix24.requests)
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        "https://oauth.bitrix.info.evil.example",
+        "http://localhost",
+        "",
+        "{allowed}/",
+        "{allowed}@evil.example",
+        "{portal}",
+    ],
+)
+def test_a_foreign_server_is_refused_before_anything_is_sent(
+    servers: AuthorizationServers, alpha: Portal, bitrix24: Emulator, foreign: str
+) -> None:
+    server = foreign.format(allowed=servers.allowed[0], portal=alpha.origin)
+    opening = alpha.open_as("boris")
+
+    with pytest.raises(ValueError, match="not an allowed authorization server"):
+        servers.refresh(server, SecretStr(opening.refresh_token))
+    with pytest.raises(ValueError, match="not an allowed authorization server"):
+        servers.app_info(server, SecretStr(opening.access_token))
+
+    assert (bitrix24.requests, bitrix24.connections) == ([], 0)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "chosen"),
+    [
+        ("https://oauth.bitrix24.tech/rest/", "https://oauth.bitrix24.tech"),
+        ("https://OAUTH.bitrix24.tech:443/rest/", "https://oauth.bitrix24.tech"),
+        ("https://oauth.bitrix24.tech", "https://oauth.bitrix24.tech"),
+        ("http://oauth.bitrix24.tech/rest/", "https://oauth.bitrix.info"),
+        ("https://oauth.bitrix24.tech:8443/rest/", "https://oauth.bitrix.info"),
+        ("https://anna@oauth.bitrix24.tech/rest/", "https://oauth.bitrix.info"),
+        ("https://oauth.bitrix24.tech.evil.example/rest/", "https://oauth.bitrix.info"),
+        ("https://evil.example/https://oauth.bitrix24.tech/", "https://oauth.bitrix.info"),
+        ("https://[", "https://oauth.bitrix.info"),
+        ("https://oauth.bitrix24.tech:port/", "https://oauth.bitrix.info"),
+        (f"https://{'ы' * 100}.example/", "https://oauth.bitrix.info"),
+        ("https://\ud800/", "https://oauth.bitrix.info"),
+        ("oauth.bitrix24.tech", "https://oauth.bitrix.info"),
+        ("", "https://oauth.bitrix.info"),
+        (None, "https://oauth.bitrix.info"),
+    ],
+)
+def test_only_an_allowed_server_is_chosen(exchange: Exchange, endpoint: str | None, chosen: str) -> None:
+    allowed = ("https://oauth.bitrix.info", "https://oauth.bitrix24.tech")
+    servers = AuthorizationServers(exchange, allowed, "app.test.1", SecretStr("x"))
+
+    assert servers.choose(endpoint) == chosen
+
+
+def test_a_wrong_client_is_told_with_http_200(exchange: Exchange, alpha: Portal, bitrix24: Emulator) -> None:
+    strangers = servers_of(bitrix24, exchange, client_id="app.nobody")
+
+    with pytest.raises(KeysRejected) as caught:
+        refresh(strangers, alpha.open_as("boris").refresh_token)
+
+    assert (caught.value.code, caught.value.status) == ("wrong_client", 200)
+
+
+def test_a_wrong_secret_is_the_operators_fault(exchange: Exchange, alpha: Portal, bitrix24: Emulator) -> None:
+    with pytest.raises(KeysRejected):
+        refresh(servers_of(bitrix24, exchange, client_secret="wrong"), alpha.open_as("boris").refresh_token)
+
+
+@pytest.mark.parametrize(
+    ("happening", "leaf"),
+    [
+        (lambda alpha: alpha.kill_refresh("boris"), GrantRejected),
+        (lambda alpha: alpha.uninstall(), ApplicationGone),
+        (lambda alpha: alpha.end_trial(), PaymentRequired),
+        (lambda alpha: alpha.world.clock.advance(181 * 86400), GrantRejected),
+    ],
+    ids=["void", "removed", "unpaid", "too old"],
+)
+def test_a_refused_refresh_is_told_by_its_leaf(
+    servers: AuthorizationServers, alpha: Portal, happening: Callable[[Portal], object], leaf: Leaf
+) -> None:
+    token = alpha.open_as("boris").refresh_token
+    happening(alpha)
+
+    with pytest.raises(Bitrix24Error) as caught:
+        refresh(servers, token)
+
+    assert type(caught.value) is leaf
+
+
+@pytest.mark.parametrize(
+    ("kind", "leaf"),
+    [
+        ("error:expired_token:400", GrantRejected),
+        ("error:INVALID_TOKEN:401", GrantRejected),
+        ("error:bad_verification_code:400", GrantRejected),
+        ("error:invalid_scope:403", ScopeMissing),
+        ("error:QUERY_LIMIT_EXCEEDED", QueryLimit),
+        ("html:502", ServerFailed),
+        ("html:200", Unreadable),
+        ("redirect:http://127.0.0.1:9/", PortalMoved),
+        ("reset", Unreachable),
+        ("lost", Unreachable),
+    ],
+)
+def test_a_failed_refresh_is_not_repeated(
+    servers: AuthorizationServers, alpha: Portal, bitrix24: Emulator, kind: str, leaf: Leaf
+) -> None:
+    bitrix24.faults.add(Fault(kind, where="authorization"))
+
+    with pytest.raises(Bitrix24Error) as caught:
+        refresh(servers, alpha.open_as("boris").refresh_token)
+
+    assert type(caught.value) is leaf
+    assert len(bitrix24.requests) == 1
+
+
+# Whose token it is
+
+
+def test_a_proof_says_whose_token_it_is(
+    servers: AuthorizationServers, alpha: Portal, bitrix24: Emulator
+) -> None:
+    proof = prove(servers, token_of(alpha))
+
+    assert (proof.client_id, proof.member_id) == (bitrix24.client_id, alpha.member_id)
+    assert (proof.origin, proof.user_id) == (alpha.origin, 7)
+
+
+def test_a_proof_names_a_foreign_application(servers: AuthorizationServers, alpha: Portal) -> None:
+    foreign = alpha.open_as("boris", client_id=OTHER_CLIENT_ID)
+
+    assert prove(servers, foreign.access_token).client_id == OTHER_CLIENT_ID
+
+
+@pytest.mark.parametrize(
+    ("happening", "leaf"),
+    [
+        (lambda alpha: alpha.expire("boris"), TokenRejected),
+        (lambda alpha: alpha.uninstall(), ApplicationGone),
+    ],
+    ids=["an hour later", "removed"],
+)
+def test_a_token_that_proves_nothing_is_told(
+    servers: AuthorizationServers, alpha: Portal, happening: Callable[[Portal], object], leaf: Leaf
+) -> None:
+    token = token_of(alpha)
+    happening(alpha)
+
+    with pytest.raises(leaf):
+        prove(servers, token)
+
+
+@pytest.mark.parametrize(
+    ("change", "origin"),
+    [
+        ({"client_endpoint": "https://acme.example/rest/"}, "https://acme.example"),
+        ({"client_endpoint": "https://ACME.example:443/rest/"}, "https://acme.example"),
+        ({"client_endpoint": "https://acme.example:8443/rest/"}, "https://acme.example:8443"),
+        ({"client_endpoint": "https://фирма.example/rest/"}, "https://xn--80apmps.example"),
+        ({"version": 2, "installed": "Y", "scope": ["calendar"], "status": None}, None),
+    ],
+)
+def test_an_odd_proof_is_a_proof(
+    servers: AuthorizationServers, alpha: Portal, bitrix24: Emulator, change: Json, origin: str | None
+) -> None:
+    def changed(body: dict[str, Any]) -> dict[str, Any]:
+        install = body["result"]["install"] | change
+        return body | {"result": body["result"] | {"install": install, "user_id": "0"}}
+
+    answered(bitrix24, changed, where="authorization")
+
+    proof = prove(servers, token_of(alpha))
+
+    assert (proof.origin, proof.user_id) == (origin or alpha.origin, None)
+
+
+@pytest.mark.parametrize(
+    "install",
+    [
+        {},
+        [],
+        None,
+        {"member_id": "a"},
+        {"member_id": "a", "client_endpoint": "nonsense"},
+        {"member_id": "a", "client_endpoint": "https://anna:x@acme.example/rest/"},
+        {"member_id": "a", "client_endpoint": "ftp://acme.example/"},
+        {"member_id": "a", "client_endpoint": f"https://{'a' * 300}.example/"},
+        {"member_id": "a", "client_endpoint": None},
+        {"client_endpoint": "https://acme.example/rest/"},
+    ],
+)
+def test_a_proof_without_its_substance_proves_nothing(install: Json) -> None:
+    with pytest.raises(Unreadable):
+        read_as(Proof, {"client_id": "app.test.1", "install": install})
