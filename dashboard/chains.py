@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import SecretStr
-from sqlalchemy import ColumnElement, CursorResult, or_, update
+from sqlalchemy import ColumnElement, CursorResult, or_, select, update
 from sqlalchemy.orm import Session
 
 from dashboard.models import Chain, ChainState, Person, Portal
@@ -113,6 +113,21 @@ class Chains:
     def pause(self, session: Session, person: Person, *, version: int, until: datetime) -> None:
         """Renew this version no more until then: a portal refuses whatever it is shown."""
         self._change(session, person, version, renewal_paused_until=until)
+
+    def is_newest(self, session: Session, portal: Portal, person: Person) -> bool:
+        """Tell whether no other chain of the portal is younger than this person's."""
+        youngest_first = (
+            select(Chain.person_id)
+            .join(Person, Person.id == Chain.person_id)
+            .where(Person.portal_id == portal.id)
+            .order_by(Chain.renewed_at.desc())
+            .limit(1)
+        )
+        return session.scalar(youngest_first) == person.id
+
+    def void(self, session: Session, person: Person, *, version: int) -> None:
+        """Mark the chain as void, whoever holds its lease."""
+        self._change(session, person, version, state=ChainState.RECONNECT)
 
     def reconnect(self, session: Session, person: Person, *, version: int, owner: str) -> bool:
         """Mark the chain as void; False if somebody has stored another pair or leased it since."""

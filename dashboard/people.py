@@ -103,7 +103,8 @@ class People:
 
         :raise GrantRejected: the chain is void; the person's next open heals it.
         :raise PaymentRequired: the portal is suspended from now on.
-        :raise ApplicationGone: the authorization server says it is not installed; its people are deleted.
+        :raise ApplicationGone: the authorization server says that it is not installed; when it said so of
+            the portal's newest chain, its people are deleted.
         :raise Bitrix24Error: any other leaf; nothing was changed.
         """
         tokens = self._stored(portal, person)
@@ -117,10 +118,23 @@ class People:
             self._portals.mark(portal, PortalState.SUSPENDED)
             raise
         except ApplicationGone:
-            self._portals.uninstall(portal)
+            self._bury(portal, person, tokens)
             raise
         self._portals.mark(portal, PortalState.ACTIVE)
         return result
+
+    def _bury(self, portal: Portal, person: Person, tokens: Tokens) -> None:
+        """Act on the authorization server's word that the application is not installed.
+
+        Only the portal's newest chain speaks for the portal: an older one may be left over from an
+        installation before the present one, and is put aside alone.
+        """
+        with self._database.writing() as session:
+            newest = self._chains.is_newest(session, portal, person)
+            if not newest:
+                self._chains.void(session, person, version=tokens.version)
+        if newest:
+            self._portals.uninstall(portal)
 
     def _use(self, portal: Portal, tokens: Tokens, use: Use[T]) -> T:
         token = tokens.access.get_secret_value()

@@ -247,6 +247,22 @@ def test_a_lost_uninstallation_is_noticed_and_obeyed(world: World) -> None:
     assert world.one("SELECT count(*) FROM people") == 0
 
 
+def test_a_chain_of_an_earlier_installation_does_not_bury_the_present_one(world: World) -> None:
+    session = world.session("boris")
+    world.portal().uninstall()
+    world.install()
+    world.bitrix24.faults.add(
+        Fault(kind="error:NOT_INSTALLED:401", where="authorization", method="oauth/token")
+    )
+
+    response = world.browser.post("/me/refresh", headers=session)
+
+    assert response.status_code == 403
+    assert world.one("SELECT state FROM portals") == "active"
+    assert world.one("SELECT count(*) FROM people") == 2
+    assert chain(world, "state") == "reconnect"
+
+
 def test_a_portal_that_denies_the_application_is_not_believed_alone(world: World) -> None:
     session = world.session("boris")
     world.bitrix24.faults.add(Fault(kind="error:ERROR_OAUTH:401", method="batch", times=2))
