@@ -211,7 +211,7 @@ def test_a_good_page_has_no_error(app: Flask) -> None:
 
 
 def test_an_error_needs_no_session_and_no_portal(app: Flask) -> None:
-    notice = Notice("APPLICATION_NOT_FOUND", "Not installed", "It is gone.", "Your administrator's move.")
+    notice = Notice("APPLICATION_NOT_FOUND", "Not installed", "It is gone.", "An administrator's move.")
 
     page = Elements(render_template("error.html", layout="part.html", notice=notice))
 

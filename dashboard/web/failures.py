@@ -93,10 +93,13 @@ def _bad_field(error: BadField) -> Failure:
 def _proof_refused(error: ProofRefused) -> Failure:
     if error.code == "not_an_administrator":
         what = _("Only an administrator of the portal can install the application.")
-        move, action = _("Your administrator's move."), _("Ask them to open the application once.")
+        move, action = (
+            _("An administrator's move."),
+            _("An administrator of the portal opens the application once."),
+        )
     elif error.code == "uninstalled_meanwhile":
         what = _("The application was removed from this portal at this very moment.")
-        move, action = _("Your administrator's move."), _("Ask them to install it again from the Market.")
+        move, action = _("An administrator's move."), _("An administrator installs it again from the Market.")
     else:
         what = _("The access this page was opened with belongs to another portal or application.")
         move, action = _("Your move."), _("Open the application from your portal's menu.")
@@ -124,11 +127,17 @@ def _person(error: bitrix24.Bitrix24Error) -> Failure:
     elif isinstance(error, bitrix24.PersonDismissed):
         title = _("Bitrix24 does not know you here any more")
         what = _("It says that this account is not active in the portal.")
-        move, action = _("Your administrator's move."), _("Ask them whether your account should be active.")
+        move, action = (
+            _("An administrator's move."),
+            _("An administrator can tell whether your account should be active."),
+        )
     else:
         title = _("The application is not open to you")
         what = _("Your administrator has given it to some people of the portal only.")
-        move, action = _("Your administrator's move."), _("Ask them to give you access to the application.")
+        move, action = (
+            _("An administrator's move."),
+            _("An administrator can give you access to the application."),
+        )
     return Failure(403, Notice(code, title, what, move, action))
 
 
@@ -137,21 +146,21 @@ def _not_installed(code: str) -> Failure:
         code,
         _("The application is not installed in this portal"),
         _("Bitrix24 says that it was removed."),
-        _("Your administrator's move."),
-        _("Ask them to install it again from the Market."),
+        _("An administrator's move."),
+        _("An administrator installs it again from the Market."),
     )
     return Failure(403, notice)
 
 
 def _portal(error: bitrix24.Bitrix24Error) -> Failure:
     code = error.code or EMPTY_CODE
-    administrator = _("Your administrator's move.")
+    administrator = _("An administrator's move.")
     if isinstance(error, bitrix24.ApplicationGone):
         return _not_installed(code)
     if isinstance(error, bitrix24.PaymentRequired):
-        title = _("The subscription has ended")
-        what = _("Bitrix24 answers no application of this portal until it is paid. Everything here is kept.")
-        action = _("Ask them to renew the subscription; then open the application again.")
+        title = _("The paid period is over")
+        what = _("Bitrix24 answers again when the application, or the portal, is paid for. All is kept.")
+        action = _("An administrator renews the subscription; then open the application again.")
     elif isinstance(error, bitrix24.PortalClosed):
         closed = Notice(
             code,
@@ -164,11 +173,11 @@ def _portal(error: bitrix24.Bitrix24Error) -> Failure:
     elif isinstance(error, bitrix24.ScopeMissing):
         title = _("The application lacks a permission")
         what = _("It was not granted what it needs to read calendar settings.")
-        action = _("Ask them to open the application in the Market and confirm its permissions.")
+        action = _("An administrator opens the application in the Market and confirms its permissions.")
     else:
         title = _("Bitrix24 does not allow this")
         what = _("The portal's plan, or the rights of your account, do not let the application in.")
-        action = _("Ask them whether the plan includes applications from the Market.")
+        action = _("An administrator can tell whether the plan includes applications from the Market.")
     return Failure(403, Notice(code, title, what, administrator, action))
 
 
@@ -195,7 +204,7 @@ def _upstream(error: bitrix24.Bitrix24Error) -> Failure:
         move, action = _("The application's operator must mend it."), _("Tell them what stands below.")
     elif isinstance(error, bitrix24.Unreachable):
         title = _("Bitrix24 could not be reached")
-        what = _("The portal did not answer in time. Nothing was changed or lost.")
+        what = _("The connection to it failed, broke off or took too long. Nothing was changed or lost.")
         move, action = _("Nobody's move: it usually passes by itself."), _("Try again in a minute.")
     else:
         title = _("Bitrix24 gave no usable answer")

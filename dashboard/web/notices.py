@@ -54,8 +54,8 @@ def _reason(code: str) -> tuple[str, str, str]:
     if code in FORBIDDEN:
         return (
             _("Bitrix24 does not let this application read your calendar settings."),
-            _("Your administrator's move."),
-            _("Ask them to open this application in the Market and confirm its permissions."),
+            _("An administrator's move."),
+            _("An administrator opens the application in the Market and confirms its permissions."),
         )
     return _rare_reason(code)
 
@@ -67,8 +67,8 @@ def _rare_reason(code: str) -> tuple[str, str, str]:
                 "Bitrix24 refused to tell your calendar settings and gave no reason. "
                 "Guests of a portal often meet this."
             ),
-            _("Your administrator's move."),
-            _("Ask them whether you may use the calendar in this portal."),
+            _("An administrator's move."),
+            _("An administrator can tell whether you may use the calendar in this portal."),
         )
     if code == NOT_A_MAP:
         return (

@@ -143,7 +143,7 @@ def _grid_range() -> dict[str, Any]:
 def _market(person: Person) -> str:
     if not person.admin:
         return _message("Market", "Only an administrator can install applications.")
-    text = "Everyone's working hours, time zones and reminders, side by side."
+    text = "How your calendar is set up: view, working hours, time zone, reminders."
     return _message(APP_NAME, text, action=_install_button("install-market"))
 
 
