@@ -27,10 +27,7 @@ MAY_BE_FILES = (
     "TOKEN_KEYS",
     "BITRIX24_CLIENT_SECRET",
     "DATABASE_URL",
-    "QUEUE_URL",
-    "METRICS_TOKEN",
 )
-LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "::1")
 AUTHORIZATION_SERVERS = "https://oauth.bitrix.info,https://oauth.bitrix24.tech,https://oauth.bitrix24.info"
 SHORTEST_SECRET_KEY = 16
 FERNET_KEY_LENGTH = 44
