@@ -64,6 +64,7 @@ class Chains:
         for column, value in self._pair(portal, person, access, refresh, expires_in, now).items():
             setattr(chain, column, value)
         chain.version += 1
+        person.chain_state = chain.state
 
     def standing(self, session: Session, portal: Portal, person: Person) -> Standing:
         """Return the chain as it stands. One that is missing or cannot be unsealed must be reconnected."""
@@ -150,7 +151,15 @@ class Chains:
             .values(**values)
             .execution_options(synchronize_session=False)
         )
-        return isinstance(result, CursorResult) and result.rowcount == 1
+        changed = isinstance(result, CursorResult) and result.rowcount == 1
+        if changed and "state" in values:
+            session.execute(
+                update(Person)
+                .where(Person.id == person.id)
+                .values(chain_state=values["state"])
+                .execution_options(synchronize_session=False)
+            )
+        return changed
 
     def _pair(
         self,

@@ -1,4 +1,4 @@
-"""The tables: portals, people, chains, snapshots and remembered calls."""
+"""The tables: portals, their buckets, people, chains, snapshots, runs, chores and remembered calls."""
 
 from __future__ import annotations
 
@@ -6,7 +6,19 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, String, Text, UniqueConstraint
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Text,
+    UniqueConstraint,
+    false,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from dashboard.db import Base, Moment
@@ -27,6 +39,15 @@ class ChainState(StrEnum):
     RECONNECT = "reconnect"  # the refresh token is void; the person's next open brings a new pair
 
 
+class RunState(StrEnum):
+    WAITING = "waiting"  # asked for; no worker has looked at it yet
+    RUNNING = "running"
+    POSTPONED = "postponed"  # the portal's move, or time's; ``error`` says why, ``next_slice_at`` till when
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
 class Portal(Base):
     """A Bitrix24 account, known for ever by ``member_id``; its address may change."""
 
@@ -44,17 +65,49 @@ class Portal(Base):
     installed_at: Mapped[datetime] = mapped_column(Moment)
     proven_at: Mapped[datetime] = mapped_column(Moment)  # the last opening or installation that was proven
     uninstalled_at: Mapped[datetime | None] = mapped_column(Moment)
+    # Who may see the team besides administrators, and who (a user id) decided it.
+    team_open: Mapped[bool] = mapped_column(default=False, server_default=false())
+    team_switched_by: Mapped[int | None] = mapped_column(BigInteger)
+    team_switched_at: Mapped[datetime | None] = mapped_column(Moment)
+    directory_at: Mapped[datetime | None] = mapped_column(Moment)  # the list of employees, as last read
+    directory_error: Mapped[str | None] = mapped_column(String(64))  # why the last reading failed
+    next_run_at: Mapped[datetime | None] = mapped_column(Moment)  # None: not planned yet
 
     people: Mapped[list[Person]] = relationship(back_populates="portal", passive_deletes=True)
 
 
+class Bucket(Base):
+    """What is known of the portal's request limit, shared by all processes (``bitrix24/limiter.py``)."""
+
+    __tablename__ = "buckets"
+
+    portal_id: Mapped[int] = mapped_column(ForeignKey("portals.id", ondelete="CASCADE"), primary_key=True)
+    level: Mapped[float] = mapped_column(Float)
+    at: Mapped[float] = mapped_column(Float)  # Unix seconds, as Bitrix24's own ``operating_reset_at``
+    rate: Mapped[float] = mapped_column(Float)
+    pauses: Mapped[dict[str, float]] = mapped_column(JSON)  # method → Unix seconds
+
+
 class Person(Base):
-    """A user of a portal, as Bitrix24 described them when they last opened the application."""
+    """A user of a portal: as their last opening told, or as the list of employees names them.
+
+    From ``view`` on stands what *Team* shows, counts and sorts by, copied from chain and snapshot by the
+    code that changes those, so that a page of ten thousand people reads neither.
+    """
 
     __tablename__ = "people"
     # A number is never given twice: what is still under way for a person who was deleted meanwhile must
     # not find another person under it.
-    __table_args__ = (UniqueConstraint("portal_id", "user_id"), {"sqlite_autoincrement": True})
+    __table_args__ = (
+        UniqueConstraint("portal_id", "user_id"),
+        Index(None, "portal_id", "search"),
+        Index(
+            "ix_people_team",
+            *("portal_id", "calendar_zone", "work_start", "work_end", "listed", "chain_state"),
+            *("reminder_count", "view", "settings_at"),
+        ),
+        {"sqlite_autoincrement": True},
+    )
 
     id: Mapped[int] = mapped_column(_Key, primary_key=True)
     portal_id: Mapped[int] = mapped_column(ForeignKey("portals.id", ondelete="CASCADE"))
@@ -63,7 +116,23 @@ class Person(Base):
     is_admin: Mapped[bool]
     time_zone: Mapped[str] = mapped_column(String(255))  # the profile's; the calendar has its own
     language: Mapped[str] = mapped_column(String(8))  # Bitrix24's LANG
-    opened_at: Mapped[datetime] = mapped_column(Moment)
+    opened_at: Mapped[datetime | None] = mapped_column(Moment)  # None: listed, never here
+    # True: in the list of employees. False: was here and is none, a guest. None: the list is older.
+    listed: Mapped[bool | None]
+    position: Mapped[str] = mapped_column(String(255), default="", server_default="")
+    photo: Mapped[str] = mapped_column(Text, default="", server_default="")
+    departments: Mapped[list[int] | None] = mapped_column(_Json)
+    search: Mapped[str] = mapped_column(Text, default="", server_default="")  # name, position; folded
+    problem: Mapped[str | None] = mapped_column(String(64))  # why a run could not read them, until one can
+    chain_state: Mapped[str | None] = mapped_column(String(16))
+    view: Mapped[str] = mapped_column(String(64), default="", server_default="")
+    work_start: Mapped[int | None] = mapped_column(Integer)  # minutes of the day
+    work_end: Mapped[int | None] = mapped_column(Integer)
+    calendar_zone: Mapped[str] = mapped_column(String(64), default="", server_default="")
+    reminders: Mapped[str] = mapped_column(Text, default="", server_default="")
+    reminder_count: Mapped[int | None] = mapped_column(Integer)  # None: not told
+    settings_at: Mapped[datetime | None] = mapped_column(Moment)
+    facts_version: Mapped[int] = mapped_column(Integer, default=0, server_default=text("0"))
 
     portal: Mapped[Portal] = relationship(back_populates="people")
 
@@ -100,6 +169,55 @@ class Snapshot(Base):
     errors: Mapped[dict[str, str]] = mapped_column(JSON)
     taken_at: Mapped[datetime] = mapped_column(Moment)
     settings_taken_at: Mapped[datetime | None] = mapped_column(Moment)  # None where never read
+
+
+class Run(Base):
+    """One synchronisation of one portal. The row is the truth; messages only say that it is worth a look."""
+
+    __tablename__ = "runs"
+    __table_args__ = (
+        # One run of a portal at a time: whoever inserts second finds the first one's.
+        Index(
+            "uq_runs_unfinished",
+            "portal_id",
+            unique=True,
+            sqlite_where=text("finished_at IS NULL"),
+            postgresql_where=text("finished_at IS NULL"),
+        ),
+        Index(None, "finished_at", "next_slice_at"),
+        Index(None, "portal_id", "created_at"),
+    )
+
+    id: Mapped[int] = mapped_column(_Key, primary_key=True)
+    portal_id: Mapped[int] = mapped_column(ForeignKey("portals.id", ondelete="CASCADE"))
+    generation: Mapped[int] = mapped_column(Integer)
+    asked_by: Mapped[int | None] = mapped_column(BigInteger)  # a user id; None: the daily run
+    state: Mapped[str] = mapped_column(String(16), default=RunState.WAITING)
+    error: Mapped[str | None] = mapped_column(String(64))
+    directory_read: Mapped[bool] = mapped_column(default=False)
+    total: Mapped[int] = mapped_column(Integer, default=0)
+    done: Mapped[int] = mapped_column(Integer, default=0)
+    failed: Mapped[int] = mapped_column(Integer, default=0)
+    cursor: Mapped[int] = mapped_column(BigInteger, default=0)  # the last person's id that was dealt with
+    last: Mapped[int] = mapped_column(BigInteger, default=0)  # the id at which the run ends
+    attempts: Mapped[int] = mapped_column(Integer, default=0)  # postponed so often in a row
+    cancel: Mapped[bool] = mapped_column(default=False)
+    lease_owner: Mapped[str | None] = mapped_column(String(32))
+    lease_until: Mapped[datetime | None] = mapped_column(Moment)
+    heartbeat_at: Mapped[datetime | None] = mapped_column(Moment)
+    next_slice_at: Mapped[datetime] = mapped_column(Moment)
+    created_at: Mapped[datetime] = mapped_column(Moment)
+    started_at: Mapped[datetime | None] = mapped_column(Moment)
+    finished_at: Mapped[datetime | None] = mapped_column(Moment)
+
+
+class Chore(Base):
+    """Something all workers do together now and then; whoever moves ``next_at`` on does it."""
+
+    __tablename__ = "chores"
+
+    name: Mapped[str] = mapped_column(String(32), primary_key=True)
+    next_at: Mapped[datetime] = mapped_column(Moment)
 
 
 class ApiCall(Base):

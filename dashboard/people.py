@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
+from dashboard import facts
 from dashboard.bitrix24.answers import Profile, TokenPair
 from dashboard.bitrix24.client import Client
 from dashboard.bitrix24.errors import (
@@ -85,7 +86,8 @@ class People:
         if person is None:
             person = Person(portal_id=portal.id, user_id=profile.ID)
             session.add(person)
-        person.name = profile.full_name
+        facts.name(person, full_name=profile.full_name, position=person.position or "")
+        person.problem = None
         person.is_admin = profile.ADMIN
         person.time_zone = profile.TIME_ZONE
         person.language = language[:8]

@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from dashboard import facts
 from dashboard.bitrix24.answers import read_profile
 from dashboard.bitrix24.client import Batch, Client, Command
 from dashboard.bitrix24.errors import TokenRejected, Unreadable
@@ -76,7 +77,9 @@ def keep(session: Session, person: Person, reading: Reading) -> Reading:
         snapshot.sections = reading.sections
     snapshot.errors = errors
     snapshot.taken_at = reading.taken_at
-    return _reading(snapshot)
+    kept = _reading(snapshot)
+    facts.store(person, kept)
+    return kept
 
 
 class Readings:

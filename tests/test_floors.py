@@ -21,7 +21,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "bitrix24.errors bitrix24.journal bitrix24.limiter < bitrix24.answers bitrix24.transport"
         " < bitrix24.envelope < bitrix24.inbound bitrix24.exchange < bitrix24.client bitrix24.oauth",
     ),
-    ("calls", "schema", "chains", "bindings"),
+    ("calls", "schema", "chains", "bindings", "facts"),
     ("portals",),
     ("people", "events"),
     ("readings",),

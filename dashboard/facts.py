@@ -1,0 +1,46 @@
+"""What *Team* shows, counts and sorts by, taken out of a person's settings when they change."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dashboard import settings
+from dashboard.models import Person
+from dashboard.settings import Reading
+
+# Counted up when the settings are read differently than before; the worker then takes everyone's anew.
+VERSION = 1
+
+
+def store(person: Person, reading: Reading) -> None:
+    """Set the person's columns to what the reading says; a reading without settings knows nothing."""
+    my = settings.read(reading, profile_time_zone=person.time_zone or None)
+    for column, value in _of(my).items():
+        setattr(person, column, value)
+    person.settings_at = my.taken_at if my.readable else None
+    person.facts_version = VERSION
+
+
+def name(person: Person, *, full_name: str, position: str) -> None:
+    """Set who the person is, and what finds them: case is folded here, because SQLite folds ASCII alone."""
+    person.name, person.position = full_name, position
+    person.search = folded(f"{full_name}\n{position}")
+
+
+def folded(text: str) -> str:
+    """Return text as it is compared."""
+    return text.casefold().replace("ё", "е")
+
+
+def _of(my: settings.MySettings) -> dict[str, Any]:
+    span = my.hours.span if my.readable else None
+    reminders = [half for half in (my.reminders.timed, my.reminders.all_day) if half is not None]
+    return {
+        # A name nobody knows may hold anything; what no page prints, no database need sort by.
+        "view": "".join(filter(str.isprintable, my.view))[:64],
+        "work_start": span.start if span else None,
+        "work_end": span.end if span else None,
+        "calendar_zone": my.zone.name,
+        "reminders": settings.reminders_text(my),
+        "reminder_count": sum(map(len, reminders)) if reminders else None,
+    }
