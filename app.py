@@ -15,16 +15,24 @@ from dashboard.bitrix24.oauth import AuthorizationServers
 from dashboard.bitrix24.transport import Reach, Transport
 from dashboard.calls import CallLog
 from dashboard.chains import Chains
+from dashboard.chores import Chores
+from dashboard.commands import worker
 from dashboard.config import Config, ConfigError
 from dashboard.db import Database
+from dashboard.directory import Directory
 from dashboard.events import Events
 from dashboard.openings import Openings
 from dashboard.people import People
 from dashboard.portals import Portals
+from dashboard.readiness import Probe
 from dashboard.readings import Readings
+from dashboard.refusals import Refusals
+from dashboard.runs import Runs
+from dashboard.sync import Sync
 from dashboard.vault import Vault
-from dashboard.web import access, errors, format, headers, hooks, language, pages, public
+from dashboard.web import access, assets, errors, format, headers, hooks, language, legal, pages, public
 from dashboard.web.auth import Sessions
+from dashboard.web.guard import Guard
 
 
 def create_app(
@@ -57,10 +65,13 @@ def create_app(
         settings.bitrix24_client_secret,
     )
     portals = Portals(database=database, vault=vault, exchange=exchange, servers=servers, now=now)
-    events = Events(database=database, portals=portals, servers=servers)
-    people = People(database=database, chains=Chains(vault), portals=portals, servers=servers, now=now)
+    chains = Chains(vault)
+    events = Events(database=database, portals=portals, servers=servers, chains=chains)
+    people = People(database=database, chains=chains, portals=portals, servers=servers, now=now)
+    runs = Runs(database=database, now=now)
     openings = Openings(
         database=database,
+        runs=runs,
         portals=portals,
         people=people,
         servers=servers,
@@ -69,20 +80,35 @@ def create_app(
         titles=language.everywhere(hooks.PLACEMENT_TITLE),
         now=now,
     )
+    refusals = Refusals(database=database, key=settings.secret_key[0], now=now)
     readings = Readings(database=database, people=people, now=now)
+    directory = Directory(database=database, people=people, now=now)
+    sync = Sync(database=database, runs=runs, directory=directory, readings=readings, calls=calls, now=now)
+    chores = Chores(database=database, runs=runs, people=people, call_log=calls, now=now)
     sessions = Sessions(database, settings.secret_key)
 
-    app = Flask(__name__)
+    app = Flask(__name__, static_folder=None)
+    assets.install(app, assets.Assets(watch=settings.trust_loopback))
     language.install(app.jinja_env)
     format.install(app.jinja_env)
-    access.install(app, database=database, calls=calls)
+    access.install(app, database=database, calls=calls, refusals=refusals)
     headers.install(app, script_url=settings.bx24_js_url)
     errors.install(app)
     app.register_blueprint(
-        hooks.blueprint(settings, openings=openings, events=events, portals=portals, sessions=sessions)
+        hooks.blueprint(
+            settings,
+            openings=openings,
+            events=events,
+            portals=portals,
+            sessions=sessions,
+            guard=Guard(refusals, proxies=settings.trusted_proxies),
+        )
     )
     app.register_blueprint(pages.blueprint(readings=readings, sessions=sessions))
-    app.register_blueprint(public.blueprint(database))
+    probe = Probe(database=database, queue_url=settings.queue_url, now=now)
+    app.register_blueprint(public.blueprint(probe))
+    app.register_blueprint(legal.blueprint(settings))
+    app.cli.add_command(worker.command(settings, sync=sync, runs=runs, chores=chores))
     cli.install(app, database=database, vault=vault, portals=portals, now=now)
     return app
 

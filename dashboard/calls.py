@@ -8,10 +8,12 @@ from datetime import datetime, timedelta
 from sqlalchemy import CursorResult, delete, select
 from sqlalchemy.orm import Session
 
+from dashboard import buckets
 from dashboard.bitrix24.journal import Call
 from dashboard.models import ApiCall, Portal, PortalState
 
 KEPT = timedelta(days=3)
+OVERFLOW = "QUERY_LIMIT_EXCEEDED"
 
 
 class CallLog(threading.local):
@@ -26,14 +28,29 @@ class CallLog(threading.local):
     def __len__(self) -> int:
         return len(self._pending)
 
-    def write(self, session: Session, *, portal: Portal | None) -> None:
+    def write(self, session: Session, *, portal: Portal | None, taken: int = 0, room: bool = True) -> None:
         """Store the pending calls as that portal's; None: of no portal we know.
 
-        Those of an installation that has ended meanwhile are dropped: nothing of it may come back.
+        What they took of the portal's bucket is noted with them, but for the requests that were ``taken``
+        beforehand. Those of an installation that has ended are dropped: nothing of it may come back. Without
+        ``room`` they are only counted, not stored.
         """
         pending, self._pending = self._pending, []
-        if portal is None or _is_there(session, portal):
-            session.add_all(_row(call, portal.id if portal else None) for call in pending)
+        rows = pending if room else []
+        if portal is None:
+            session.add_all(_row(call, None) for call in rows)
+        elif _is_there(session, portal):
+            session.add_all(_row(call, portal.id) for call in rows)
+            _spend(session, portal, [call for call in pending if call.origin == portal.origin], taken=taken)
+
+
+def _spend(session: Session, portal: Portal, calls: list[Call], *, taken: int) -> None:
+    """Note in the portal's bucket what was sent to it, and whether it overflowed."""
+    refused = any((call.error or "").upper() == OVERFLOW for call in calls)
+    beyond = max(0, len(calls) - taken)
+    if beyond or refused:
+        at = max(call.at for call in calls).timestamp()
+        buckets.spend(session, portal.id, at=at, requests=beyond, refused=refused)
 
 
 def _is_there(session: Session, portal: Portal) -> bool:

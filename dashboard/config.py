@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import SplitResult, urlsplit
 
-from cryptography.fernet import Fernet
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -19,18 +16,31 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
+from pydantic.fields import FieldInfo
+
+from dashboard.variables import (
+    Address,
+    BearerToken,
+    DatabaseURL,
+    Email,
+    FernetKeys,
+    Means,
+    Origin,
+    Origins,
+    QueueURL,
+    SigningKeys,
+    Size,
+)
 
 MAY_BE_FILES = (
     "SECRET_KEY",
     "TOKEN_KEYS",
     "BITRIX24_CLIENT_SECRET",
     "DATABASE_URL",
+    "QUEUE_URL",
+    "METRICS_TOKEN",
 )
 AUTHORIZATION_SERVERS = "https://oauth.bitrix.info,https://oauth.bitrix24.tech,https://oauth.bitrix24.info"
-SHORTEST_SECRET_KEY = 16
-FERNET_KEY_LENGTH = 44
 SWITCHED_ON = ("1", "true", "t", "on", "yes", "y")
 
 
@@ -38,103 +48,75 @@ class ConfigError(ValueError):
     """One line that names the variable and says what is wrong with it; never the value."""
 
 
-def _split(value: Any) -> Any:
-    return (
-        tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
-    )
-
-
-def _parts(url: str) -> SplitResult:
-    example = "must be an address such as https://example.com"
-    try:
-        parts = urlsplit(url)
-        complete = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:
-        # Not chained: the parser's own text quotes the address, and an address may hold a password.
-        raise ValueError(example) from None
-    if not complete or any(mark.isspace() for mark in url):
-        raise ValueError(example)
-    return parts
-
-
-def _address(url: str) -> str:
-    _parts(url)
-    return url
-
-
-def _origin(url: str) -> str:
-    """Return the origin as Bitrix24 would spell it: lower-case and without a default port."""
-    parts = _parts(url)
-    if parts.path.rstrip("/") or parts.query or parts.fragment or parts.username or parts.password:
-        raise ValueError("must be an address without path, query and user")
-    default = {"http": ":80", "https": ":443"}[parts.scheme]
-    return f"{parts.scheme}://{parts.netloc.lower().removesuffix(default)}"
-
-
-def _database_url(url: SecretStr) -> SecretStr:
-    """Make ``postgres://`` and ``postgresql://`` mean psycopg 3; platforms hand out both."""
-    scheme, separator, rest = url.get_secret_value().partition("://")
-    known = {"postgres": "postgresql+psycopg", "postgresql": "postgresql+psycopg"}
-    scheme = known.get(scheme, scheme)
-    if not separator or scheme not in ("sqlite", "postgresql+psycopg"):
-        raise ValueError("must begin with sqlite:/// or postgresql://")
-    try:
-        make_url(f"{scheme}://{rest}")
-    except (ArgumentError, ValueError):
-        # Not chained: the text would quote the address, and with it the password.
-        raise ValueError("is no database address") from None
-    return SecretStr(f"{scheme}://{rest}")
-
-
-def _signing_key(key: SecretStr) -> SecretStr:
-    if len(key.get_secret_value()) < SHORTEST_SECRET_KEY:
-        raise ValueError(f"every key must have at least {SHORTEST_SECRET_KEY} characters")
-    return key
-
-
-def _fernet_key(key: SecretStr) -> SecretStr:
-    try:
-        Fernet(key.get_secret_value())
-        # Base64 is read up to its padding: a second key after a line break would go unnoticed.
-        if len(key.get_secret_value()) != FERNET_KEY_LENGTH:
-            raise ValueError
-    except ValueError:
-        raise ValueError("every key must be a Fernet key: 32 bytes in URL-safe base64") from None
-    return key
-
-
-Address = Annotated[str, AfterValidator(_address)]
-Origin = Annotated[str, AfterValidator(_origin)]
-Origins = Annotated[tuple[Origin, ...], BeforeValidator(_split), Field(min_length=1)]
-SigningKey = Annotated[SecretStr, AfterValidator(_signing_key)]
-FernetKey = Annotated[SecretStr, AfterValidator(_fernet_key)]
-Size = Annotated[int, Field(ge=1, le=1024)]
-
-
 class Config(BaseModel):
     """What the operator decides. Secrets are ``SecretStr``: no repr, log or traceback shows them."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True, validate_default=True)
 
-    database_url: Annotated[SecretStr, AfterValidator(_database_url)] = SecretStr(
-        "sqlite:///var/dashboard.db"
+    bitrix24_client_id: Annotated[
+        str, Field(min_length=1), Means("the application's identifier, from the vendor console")
+    ]
+    bitrix24_client_secret: Annotated[
+        SecretStr, Field(min_length=1), Means("the application's key, from the vendor console")
+    ]
+    public_url: Annotated[Origin, Means("its own https address; the addresses in the console begin with it")]
+    secret_key: Annotated[
+        SigningKeys, Means("signs session tokens; a comma-separated list, the first signs, all verify")
+    ]
+    token_keys: Annotated[
+        FernetKeys, Means("Fernet keys that seal tokens, comma-separated; the first seals, all open")
+    ]
+    database_url: Annotated[DatabaseURL, Means("`sqlite:///…` on a local disk, or `postgresql://…`")] = (
+        SecretStr("sqlite:///var/dashboard.db")
     )
-    secret_key: Annotated[tuple[SigningKey, ...], BeforeValidator(_split), Field(min_length=1)]
-    token_keys: Annotated[tuple[FernetKey, ...], BeforeValidator(_split), Field(min_length=1)]
-    bitrix24_client_id: Annotated[str, Field(min_length=1)]
-    bitrix24_client_secret: Annotated[SecretStr, Field(min_length=1)]
-    bitrix24_auth_servers: Origins = AUTHORIZATION_SERVERS  # type: ignore[assignment]  # split when validated
-    public_url: Origin
-    bx24_js_url: Address = "https://api.bitrix24.com/api/v1/"
-    trust_loopback: bool = False
-    allow_private_portals: bool = False
-    port: Annotated[int, Field(ge=1, le=65535)] = 8000
-    web_concurrency: Annotated[Size, Field(default_factory=lambda: min(4, os.cpu_count() or 1))]
-    web_threads: Size = 8
+    queue_url: Annotated[
+        QueueURL,
+        Means(
+            "where jobs wait: `sqlite:///…`, `postgresql://…` or `redis://…`",
+            default="`queue.db` beside the SQLite database, or the same Postgres",
+        ),
+    ]
+    bitrix24_auth_servers: Annotated[
+        Origins, Means("the only addresses that ever see the client secret; the first is the default")
+    ] = AUTHORIZATION_SERVERS  # type: ignore[assignment]  # split when validated
+    bx24_js_url: Annotated[Address, Means("Bitrix24's frame library")] = "https://api.bitrix24.com/api/v1/"
+    allow_private_portals: Annotated[
+        bool, Means("allow self-hosted portals on private addresses; https is still required")
+    ] = False
+    trusted_proxies: Annotated[
+        int,
+        Field(ge=0, le=10),
+        Means("how many proxies in front add to `X-Forwarded-For`; 0 believes the connection's own address"),
+    ] = 0
+    port: Annotated[int, Field(ge=1, le=65535), Means("where the web process listens")] = 8000
+    web_concurrency: Annotated[
+        Size,
+        Field(default_factory=lambda: min(4, os.cpu_count() or 1)),
+        Means("web processes", default="by cores, at most 4"),
+    ]
+    web_threads: Annotated[Size, Means("threads in each web process")] = 8
+    worker_threads: Annotated[Size, Means("portals that one worker reads at the same time")] = 8
+    metrics_token: Annotated[
+        BearerToken | None,
+        Means("bearer token for `/metrics`, at least 16 characters; without it `/metrics` is 404"),
+    ] = None
+    vendor_name: Annotated[
+        str, Field(max_length=120), Means("who runs the application, as `/privacy` and `/terms` name them")
+    ] = ""
+    vendor_email: Annotated[Email, Means("where people write to, on the same two pages")] = ""
     log_level: Annotated[
-        Literal["debug", "info", "warning", "error"], BeforeValidator(lambda value: str(value).lower())
+        Literal["debug", "info", "warning", "error"],
+        BeforeValidator(lambda value: str(value).lower()),
+        Means("how much is logged on stderr: `debug`, `info`, `warning` or `error`"),
     ] = "info"
-    log_format: Literal["json", "console"] = "json"
+    log_format: Annotated[
+        Literal["json", "console"],
+        Means("`json`, or `console` for reading by eye (the default in development)"),
+    ] = "json"
+    trust_loopback: Annotated[
+        bool,
+        Means("development and tests only: accepts http and loopback; refused where `PUBLIC_URL` is https"),
+    ] = False
 
     @model_validator(mode="before")
     @classmethod
@@ -153,6 +135,24 @@ class Config(BaseModel):
         elif self.public_url.startswith("https:"):
             raise ConfigError("TRUST_LOOPBACK: must be off where PUBLIC_URL is https")
         return self
+
+
+def variables() -> Iterator[tuple[str, str, str]]:
+    """Yield each variable's name, its default in words, and what it means."""
+    for name, field in Config.model_fields.items():
+        (means,) = (one for one in field.metadata if isinstance(one, Means))
+        yield name.upper(), means.default or _default_of(field), means.words
+
+
+def _default_of(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    value = field.get_default()
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, SecretStr):
+        value = value.get_secret_value()
+    return f"`{value}`" if value not in (None, "") else "none"
 
 
 def _refuse_plain_http(variable: str, address: str) -> None:

@@ -2,34 +2,61 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import structlog
 from pydantic import SecretStr
+from sqlalchemy import select
 
 from dashboard.bitrix24.answers import AppInfo, read_as, read_profile
 from dashboard.bitrix24.client import Command
-from dashboard.bitrix24.errors import CredentialsRefused, PersonRefused, PortalRefused, TokenRejected
+from dashboard.bitrix24.errors import (
+    ApplicationGone,
+    Bitrix24Error,
+    CredentialsRefused,
+    PersonRefused,
+    PortalRefused,
+    TokenRejected,
+)
 from dashboard.bitrix24.inbound import Event
 from dashboard.bitrix24.oauth import AuthorizationServers
+from dashboard.chains import Chains, Tokens
 from dashboard.db import Database
-from dashboard.models import Portal
+from dashboard.models import Chain, Person, Portal, PortalState
 from dashboard.portals import Portals, ProofRefused, Standing
 
+log = structlog.get_logger()
+
 BRINGS_TOKEN = ("ONAPPINSTALL", "ONAPPUPDATE")
+CLOCKS_DIFFER = 300  # seconds, at most
 _ASKED = {"app": Command("app.info"), "profile": Command("profile")}
+
+# Called before Bitrix24 is asked about an event of this portal; it may raise.
+BeforeAsking = Callable[[Portal | None], None]
 
 
 class EventRefused(Exception):
-    """An event whose ``application_token`` is not this portal's, or of a portal we do not know."""
+    """An event that is not proven: why, and of which portal where we know it."""
+
+    def __init__(self, reason: str, *, event: Event, portal: Portal | None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.event = event.name
+        self.portal = portal
 
 
 class Events:
     """Acts on the events of all portals."""
 
-    def __init__(self, *, database: Database, portals: Portals, servers: AuthorizationServers) -> None:
+    def __init__(
+        self, *, database: Database, portals: Portals, servers: AuthorizationServers, chains: Chains
+    ) -> None:
         self._database = database
         self._portals = portals
         self._servers = servers
+        self._chains = chains
 
-    def handle(self, event: Event) -> None:
+    def handle(self, event: Event, *, before_asking: BeforeAsking = lambda portal: None) -> None:
         """Act on an event; doing it twice or late changes nothing more.
 
         :raise EventRefused: it is not proven.
@@ -38,11 +65,66 @@ class Events:
         portal, token = self._portals.known(event.member_id), event.application_token
         proven = portal is not None and token is not None and self._portals.has_token(portal, token)
         if event.name in BRINGS_TOKEN and not proven:
+            before_asking(portal)
             self._learn_token(event, portal)
-        elif portal is None or not (proven or _is_hint(event)):
-            raise EventRefused
-        elif event.name == "ONAPPUNINSTALL" and not _is_late(event, portal):
-            self._portals.uninstall(portal)
+        elif portal is None:
+            raise EventRefused("unknown_portal", event=event, portal=None)
+        elif not (proven or _is_hint(event)):
+            self._act_unproven(event, portal, before_asking)
+        elif event.name == "ONAPPUNINSTALL" and self._is_meant(event, portal):
+            self._portals.uninstall(portal, clean=event.data.get("CLEAN") == "1")
+        elif event.name == "ONAPPUPDATE":
+            self._portals.look_at_bindings(portal)
+
+    def _act_unproven(self, event: Event, portal: Portal, before_asking: BeforeAsking) -> None:
+        """Refuse an event, unless it is an uninstallation that nothing we have could prove and that is true.
+
+        A portal that only ordinary people have opened has no token to compare with. Then the authorization
+        server is asked about the newest chain, and nothing but its word deletes anything.
+        """
+        can_be_proven = portal.application_token is not None or portal.state == PortalState.UNINSTALLED
+        if event.name != "ONAPPUNINSTALL" or can_be_proven:
+            raise EventRefused("wrong_token", event=event, portal=portal)
+        before_asking(portal)
+        if not self._is_gone(portal):
+            raise EventRefused("no_token_known", event=event, portal=portal)
+        self._portals.uninstall(portal, clean=event.data.get("CLEAN") == "1")
+
+    def _is_meant(self, event: Event, portal: Portal) -> bool:
+        """Tell whether a proven uninstallation (``ts``, Unix seconds) is of the present installation.
+
+        One that is older than the last proof that we are installed is not; after an uninstallation nothing
+        can be proven any more. Two clocks told the two moments, so where they are close the authorization
+        server is asked.
+        """
+        if event.sent_at is None:
+            return True
+        late = int(portal.proven_at.timestamp()) - event.sent_at
+        return late <= 0 or (late <= CLOCKS_DIFFER and self._is_gone(portal))
+
+    def _is_gone(self, portal: Portal) -> bool:
+        tokens = self._newest(portal)
+        if tokens is None:
+            return False
+        try:
+            self._servers.app_info(portal.authorization_server, tokens.access)
+        except ApplicationGone:
+            return True
+        except Bitrix24Error as error:
+            log.info("uninstallation_not_confirmed", portal=portal.id, code=error.code)
+        return False
+
+    def _newest(self, portal: Portal) -> Tokens | None:
+        newest = (
+            select(Person)
+            .join(Chain, Chain.person_id == Person.id)
+            .where(Person.portal_id == portal.id)
+            .order_by(Chain.renewed_at.desc())
+            .limit(1)
+        )
+        with self._database.reading() as session:
+            person = session.scalar(newest)
+            return self._chains.standing(session, portal, person).tokens if person else None
 
     def _learn_token(self, event: Event, portal: Portal | None) -> None:
         """Store the ``application_token`` of an event whose access token proves an administrator.
@@ -50,15 +132,15 @@ class Events:
         Nobody else may set it: whoever knows it can uninstall the portal.
         """
         if event.application_token is None or event.access_token is None:
-            raise EventRefused
+            raise EventRefused("no_token", event=event, portal=portal)
         try:
             standing = self._prove(event, event.access_token, portal)
             with self._database.writing() as session:
                 self._portals.settle(
                     session, standing, before=portal, application_token=event.application_token
                 )
-        except (ProofRefused, TokenRejected, CredentialsRefused, PersonRefused, PortalRefused):
-            raise EventRefused from None
+        except (ProofRefused, TokenRejected, CredentialsRefused, PersonRefused, PortalRefused) as refusal:
+            raise EventRefused(refusal.code, event=event, portal=portal) from None
 
     def _prove(self, event: Event, access_token: SecretStr, portal: Portal | None) -> Standing:
         stored = portal.authorization_server if portal else None
@@ -80,11 +162,3 @@ def _is_hint(event: Event) -> bool:
     Anyone could send it, so it changes nothing: the next call to the portal tells whether it is paid.
     """
     return event.name == "ONAPPPAYMENT" and event.application_token is None
-
-
-def _is_late(event: Event, portal: Portal) -> bool:
-    """Tell whether the event (``ts``, Unix seconds) is older than the last proof that we are installed.
-
-    After an uninstallation nothing can be proven any more, until the application is installed again.
-    """
-    return event.sent_at is not None and event.sent_at < int(portal.proven_at.timestamp())

@@ -21,10 +21,9 @@ def store(person: Person, reading: Reading) -> None:
     person.facts_version = VERSION
 
 
-def name(person: Person, *, full_name: str, position: str) -> None:
-    """Set who the person is, and what finds them: case is folded here, because SQLite folds ASCII alone."""
-    person.name, person.position = full_name, position
-    person.search = folded(f"{full_name}\n{position}")
+def searchable(name: str, position: str) -> str:
+    """Return what a person is found by: folded here, because SQLite folds the case of ASCII alone."""
+    return folded(f"{name}\n{position}")
 
 
 def folded(text: str) -> str:

@@ -60,6 +60,10 @@ class Portal(Base):
     app_code: Mapped[str | None] = mapped_column(String(255))  # app.info's CODE: the mark of our application
     app_status: Mapped[str] = mapped_column(String(1), default="")
     application_token: Mapped[str | None] = mapped_column(Text)  # sealed
+    # The one before it, for events that were on their way when an update changed it; sealed.
+    previous_token: Mapped[str | None] = mapped_column(Text)
+    previous_until: Mapped[datetime | None] = mapped_column(Moment)
+    bindings_at: Mapped[datetime | None] = mapped_column(Moment)  # found whole; None: to be looked at
     state: Mapped[str] = mapped_column(String(16), default=PortalState.ACTIVE)
     generation: Mapped[int] = mapped_column(Integer, default=1)  # 2 after a reinstallation, and so on
     installed_at: Mapped[datetime] = mapped_column(Moment)
@@ -100,7 +104,7 @@ class Person(Base):
     # not find another person under it.
     __table_args__ = (
         UniqueConstraint("portal_id", "user_id"),
-        Index(None, "portal_id", "search"),
+        Index(None, "portal_id", "search", "listed"),
         Index(
             "ix_people_team",
             *("portal_id", "calendar_zone", "work_start", "work_end", "listed", "chain_state"),
@@ -206,6 +210,7 @@ class Run(Base):
     lease_until: Mapped[datetime | None] = mapped_column(Moment)
     heartbeat_at: Mapped[datetime | None] = mapped_column(Moment)
     next_slice_at: Mapped[datetime] = mapped_column(Moment)
+    rung_until: Mapped[datetime | None] = mapped_column(Moment)  # a message about it is on its way
     created_at: Mapped[datetime] = mapped_column(Moment)
     started_at: Mapped[datetime | None] = mapped_column(Moment)
     finished_at: Mapped[datetime | None] = mapped_column(Moment)
@@ -238,3 +243,14 @@ class ApiCall(Base):
     received: Mapped[int] = mapped_column(Integer)
     parameters: Mapped[Any] = mapped_column(_Json, nullable=True)
     answer: Mapped[Any] = mapped_column(_Json, nullable=True)
+
+
+class Refusal(Base):
+    """How often something was refused of late: a leaky bucket, shared by all processes (``refusals.py``)."""
+
+    __tablename__ = "refusals"
+    __table_args__ = (Index(None, "at"),)
+
+    key: Mapped[str] = mapped_column(String(64), primary_key=True)  # a keyed hash: no address is kept
+    level: Mapped[float] = mapped_column(Float)
+    at: Mapped[datetime] = mapped_column(Moment)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeGuard
 
 import structlog
@@ -20,9 +20,13 @@ from dashboard.db import Database
 from dashboard.models import Person, Portal, PortalState
 from dashboard.people import People
 from dashboard.portals import Portals, ProofRefused, Standing
+from dashboard.runs import Runs
 from dashboard.settings import Reading
 
 log = structlog.get_logger()
+
+# So often an open looks whether events and placements are still bound; an update takes them away.
+BINDINGS_HOLD = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,7 @@ class _Answered:
 
     address: tuple[str, str] | None  # None: the stored one
     batch: Batch
+    installs: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,7 @@ class Openings:
         database: Database,
         portals: Portals,
         people: People,
+        runs: Runs,
         servers: AuthorizationServers,
         calls: CallLog,
         public_url: str,
@@ -68,6 +74,7 @@ class Openings:
         self._database = database
         self._portals = portals
         self._people = people
+        self._runs = runs
         self._servers = servers
         self._calls = calls
         self._public_url = public_url
@@ -86,12 +93,9 @@ class Openings:
         present = readings.ask(client, token, also=bindings.PRESENT)
         if not read_profile(present["profile"]).ADMIN:
             raise ProofRefused("not_an_administrator")
-        opened = self._store(opening, _Answered((proof.origin, server), present), before)
-        unbound = bindings.bind_missing(
-            client, present, public_url=self._public_url, titles=self._titles, token=token
-        )
-        if unbound:
-            log.warning("not_bound", portal=opened.portal.id, codes=unbound)
+        answered = _Answered((proof.origin, server), present, installs=True)
+        opened = self._store(opening, answered, before)
+        unbound = self._bind(opening, opened.portal, present)
         log.info("portal_installed", portal=opened.portal.id, generation=opened.portal.generation)
         return Installed(opened.portal, unbound)
 
@@ -106,7 +110,36 @@ class Openings:
             answered = self._ask_known(opening, before)
         else:
             answered = self._ask_proven(opening, before)
-        return self._store(opening, answered, before)
+        opened = self._store(opening, answered, before)
+        if opened.person.is_admin and bindings.PRESENT.keys() <= answered.batch.results.keys():
+            self._bind_again(opening, opened.portal, answered.batch)
+        return opened
+
+    def _looks_at_bindings(self, portal: Portal | None) -> bool:
+        """Tell whether the same batch asks what is bound; that only an administrator is told in full."""
+        checked = portal.bindings_at if portal else None
+        return checked is None or checked < self._now() - BINDINGS_HOLD
+
+    def _bind_again(self, opening: Opening, portal: Portal, present: Batch) -> None:
+        """Put back what is missing; the page opens whether or not that works."""
+        try:
+            self._bind(opening, portal, present)
+        except Bitrix24Error as error:
+            log.warning("not_bound", portal=portal.id, codes=error.code)
+
+    def _bind(self, opening: Opening, portal: Portal, present: Batch) -> Mapping[str, str]:
+        """Bind what is missing and note that it was looked at; return what the portal refused."""
+        unbound = bindings.bind_missing(
+            self._portals.client(portal.origin),
+            present,
+            public_url=self._public_url,
+            titles=self._titles,
+            token=opening.access_token.get_secret_value(),
+        )
+        if unbound:
+            log.warning("not_bound", portal=portal.id, codes=unbound)
+        self._portals.bindings_hold(portal)
+        return unbound
 
     def _ask_known(self, opening: Opening, portal: Portal) -> _Answered:
         """Return what the stored address answered, or another one that was proven.
@@ -116,7 +149,7 @@ class Openings:
         """
         refusal: Bitrix24Error | None = None
         try:
-            batch = self._ask(portal.origin, opening)
+            batch = self._ask(portal.origin, opening, portal)
             if portal.app_code == _app_in(batch).CODE:
                 return _Answered(None, batch)
         except Bitrix24Error as error:
@@ -134,8 +167,10 @@ class Openings:
         """
         proof, server = self._prove(opening, before)
         if refusal is not None and before is not None and proof.origin == before.origin:
+            if isinstance(refusal, PortalMoved):
+                log.warning("redirect_refused", portal=before.id)
             raise refusal
-        return _Answered((proof.origin, server), self._ask(proof.origin, opening))
+        return _Answered((proof.origin, server), self._ask(proof.origin, opening, before))
 
     def _prove(self, opening: Opening, before: Portal | None) -> tuple[Proof, str]:
         """Return the proof and the authorization server that gave it."""
@@ -144,8 +179,10 @@ class Openings:
         )
         return self._portals.prove(opening.member_id, opening.access_token, server=server), server
 
-    def _ask(self, origin: str, opening: Opening) -> Batch:
-        return readings.ask(self._portals.client(origin), opening.access_token.get_secret_value())
+    def _ask(self, origin: str, opening: Opening, portal: Portal | None) -> Batch:
+        also = bindings.PRESENT if self._looks_at_bindings(portal) else readings.NOTHING
+        client, token = self._portals.client(origin), opening.access_token.get_secret_value()
+        return readings.ask(client, token, also=also)
 
     def _store(self, opening: Opening, answered: _Answered, before: Portal | None) -> Opened:
         """Store everything an opening told in one short transaction.
@@ -158,6 +195,7 @@ class Openings:
             opening.member_id,
             address=answered.address,
             app=_app_in(answered.batch),
+            installs=answered.installs,
         )
         with self._database.writing() as session:
             portal = self._portals.settle(
@@ -176,6 +214,9 @@ class Openings:
                 expires_in=opening.expires_in,
             )
             self._calls.write(session, portal=portal)
+            if portal.next_run_at is None:
+                # Nobody has read the list of employees yet; from its first run on a portal has its hour.
+                self._runs.plan(session, portal, by=None)
             reading = readings.reading_of(answered.batch, taken_at=self._now())
             return Opened(portal, person, readings.keep(session, person, reading))
 

@@ -86,8 +86,9 @@ class People:
         if person is None:
             person = Person(portal_id=portal.id, user_id=profile.ID)
             session.add(person)
-        facts.name(person, full_name=profile.full_name, position=person.position or "")
         person.problem = None
+        person.name = profile.full_name
+        person.search = facts.searchable(profile.full_name, person.position or "")
         person.is_admin = profile.ADMIN
         person.time_zone = profile.TIME_ZONE
         person.language = language[:8]
@@ -124,6 +125,14 @@ class People:
             raise
         self._portals.mark(portal, PortalState.ACTIVE)
         return result
+
+    def renew(self, portal: Portal, person: Person) -> None:
+        """Renew the person's chain although nobody refused it: one that rests too long dies.
+
+        :raise Bitrix24Error: it could not be renewed; ``with_live_token`` says what each leaf means.
+        """
+        tokens = self._stored(portal, person)
+        self._renewed(portal, person, tokens, TokenRejected("idle"))
 
     def _bury(self, portal: Portal, person: Person, tokens: Tokens) -> None:
         """Act on the authorization server's word that the application is not installed.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 from pydantic import SecretStr
@@ -18,10 +18,13 @@ from dashboard.bitrix24.client import Client
 from dashboard.bitrix24.exchange import Exchange
 from dashboard.bitrix24.oauth import AuthorizationServers
 from dashboard.db import Database
-from dashboard.models import ApiCall, Person, Portal, PortalState
+from dashboard.models import ApiCall, Bucket, Person, Portal, PortalState, Run
 from dashboard.vault import Unsealable, Vault, portal_owner
 
 log = structlog.get_logger()
+
+# Events are delayed, not held back: what carries an older token than the last is on its way this long.
+IN_FLIGHT = timedelta(hours=1)
 
 
 class ProofRefused(Exception):
@@ -40,6 +43,8 @@ class Standing:
     # The portal's origin and the authorization server that vouched for it; None: the stored ones hold.
     address: tuple[str, str] | None
     app: AppInfo
+    # The installer ran: a token that is another one belonged to an installation before, and counts no more.
+    installs: bool = False
 
 
 class Portals:
@@ -103,6 +108,7 @@ class Portals:
                 raise ProofRefused("uninstalled_meanwhile")
             portal.generation += 1
             portal.installed_at, portal.uninstalled_at = self._now(), None
+            portal.previous_token = portal.previous_until = None
         if standing.address is not None:
             portal.origin, portal.authorization_server = standing.address
         portal.proven_at = self._now()
@@ -110,10 +116,16 @@ class Portals:
         portal.app_status = standing.app.STATUS[:1]
         portal.state = PortalState.ACTIVE
         if application_token is not None and not self.has_token(portal, application_token):
-            portal.application_token = self._vault.seal(
-                application_token, owner=portal_owner(portal.member_id)
-            )
+            self._keep_token(portal, application_token, installs=standing.installs)
         return portal
+
+    def _keep_token(self, portal: Portal, token: SecretStr, *, installs: bool) -> None:
+        """Store a proven token that is a new one; an update's predecessor counts until it has arrived."""
+        before = None if installs else portal.application_token
+        portal.previous_token = before
+        portal.previous_until = self._now() + IN_FLIGHT if before else None
+        portal.application_token = self._vault.seal(token, owner=portal_owner(portal.member_id))
+        portal.bindings_at = None
 
     def relocate(self, portal: Portal, access_token: SecretStr) -> Portal:
         """Ask the authorization server where the portal is now, store it, and return the portal.
@@ -121,6 +133,8 @@ class Portals:
         :raise ProofRefused: the token is not this portal's, so nobody may say where it went.
         """
         proof = self.prove(portal.member_id, access_token, server=portal.authorization_server)
+        if proof.origin == portal.origin:
+            log.warning("redirect_refused", portal=portal.id)
         return self.moved(portal, proof.origin)
 
     def moved(self, portal: Portal, origin: str) -> Portal:
@@ -139,9 +153,18 @@ class Portals:
             self._change(portal, state=state)
             portal.state = state
 
-    def uninstall(self, portal: Portal) -> None:
+    def bindings_hold(self, portal: Portal) -> None:
+        """Store that the portal has everything bound that it lets us bind."""
+        self._change(portal, bindings_at=self._now())
+
+    def look_at_bindings(self, portal: Portal) -> None:
+        """Have the next administrator's open put back what an update took away."""
+        self._change(portal, bindings_at=None)
+
+    def uninstall(self, portal: Portal, *, clean: bool = True) -> None:
         """Delete everything about the portal's people at once; a tombstone remains.
 
+        ``clean`` resets what the portal's administrators chose, too; who chose it is deleted either way.
         A second event, or one that lost the race against another, finds nothing left to delete. One that
         lost against a reinstallation finds another generation and leaves it alone.
         """
@@ -149,22 +172,28 @@ class Portals:
             same = (Portal.id == portal.id, Portal.generation == portal.generation)
             if session.scalar(select(Portal.id).where(*same).with_for_update()) is None:
                 return
-            session.execute(delete(Person).where(Person.portal_id == portal.id))
-            session.execute(delete(ApiCall).where(ApiCall.portal_id == portal.id))
+            for table in (Person, Run, Bucket, ApiCall):
+                session.execute(delete(table).where(table.portal_id == portal.id))
             session.execute(
                 update(Portal)
                 .where(*same, Portal.state != PortalState.UNINSTALLED)
-                .values(state=PortalState.UNINSTALLED, uninstalled_at=self._now(), app_code=None)
+                .values(state=PortalState.UNINSTALLED, uninstalled_at=self._now(), **_left(clean=clean))
             )
         self._database.drop_traces()
         log.info("portal_uninstalled", portal=portal.id)
 
     def has_token(self, portal: Portal, posted: SecretStr) -> bool:
-        """Tell, in constant time, whether this is the portal's ``application_token``."""
-        if portal.application_token is None:
-            return False
+        """Tell, in constant time, whether this is the portal's ``application_token``, or just was."""
+        sealed = [portal.application_token]
+        if portal.previous_until is not None and portal.previous_until > self._now():
+            sealed.append(portal.previous_token)
+        # Each is compared, also after one fitted: how long it takes tells nothing.
+        fits = [self._fits(portal, one, posted) for one in sealed if one is not None]
+        return any(fits)
+
+    def _fits(self, portal: Portal, sealed: str, posted: SecretStr) -> bool:
         try:
-            stored = self._vault.unseal(portal.application_token, owner=portal_owner(portal.member_id))
+            stored = self._vault.unseal(sealed, owner=portal_owner(portal.member_id))
         except Unsealable:
             log.error("application_token_unsealable", portal=portal.id)
             return False
@@ -203,3 +232,20 @@ class Portals:
                 )
                 .values(**values)
             )
+
+
+def _left(*, clean: bool) -> dict[str, object]:
+    """Return what an uninstallation makes of the portal's own columns."""
+    left: dict[str, object] = {
+        "app_code": None,
+        "previous_token": None,
+        "previous_until": None,
+        "bindings_at": None,
+        "team_switched_by": None,
+        "directory_at": None,
+        "directory_error": None,
+        "next_run_at": None,
+    }
+    if clean:
+        left |= {"team_open": False, "team_switched_at": None}
+    return left

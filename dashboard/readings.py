@@ -77,7 +77,7 @@ def keep(session: Session, person: Person, reading: Reading) -> Reading:
         snapshot.sections = reading.sections
     snapshot.errors = errors
     snapshot.taken_at = reading.taken_at
-    kept = _reading(snapshot)
+    kept = stored(snapshot)
     facts.store(person, kept)
     return kept
 
@@ -95,7 +95,7 @@ class Readings:
         """Return the last snapshot, None where there is none."""
         with self._database.reading() as session:
             snapshot = session.get(Snapshot, person.id)
-            return _reading(snapshot) if snapshot else None
+            return stored(snapshot) if snapshot else None
 
     def again(self, portal: Portal, person: Person) -> Reading:
         """Read the person's calendar from Bitrix24 now, store and return it. Clicks at once read once.
@@ -106,22 +106,30 @@ class Readings:
         return self._flights.shared(whose, lambda: self._read_again(portal, person))
 
     def _read_again(self, portal: Portal, person: Person) -> Reading:
+        reading = self.fetch(portal, person)
+        with self._database.writing() as session:
+            present = still_there(session, portal, person)
+            return keep(session, present, reading) if present else reading
+
+    def fetch(self, portal: Portal, person: Person) -> Reading:
+        """Read the person's calendar from Bitrix24 now; nothing is stored.
+
+        :raise Bitrix24Error: it could not be read.
+        """
         batch = self._people.with_live_token(portal, person, ask)
         if person.user_id != read_profile(batch["profile"]).ID:
             raise Unreadable("foreign_profile")
-        reading = reading_of(batch, taken_at=self._now())
-        still_there = (
-            select(Person)
-            .join(Portal)
-            .where(Person.id == person.id, Portal.generation == portal.generation)
-            .with_for_update(of=Person)
-        )
-        with self._database.writing() as session:
-            present = session.scalar(still_there)
-            return keep(session, present, reading) if present else reading
+        return reading_of(batch, taken_at=self._now())
 
 
-def _reading(snapshot: Snapshot) -> Reading:
+def still_there(session: Session, portal: Portal, person: Person) -> Person | None:
+    """Return the person, locked, unless they or the installation they were read in are gone."""
+    same = (Person.id == person.id, Portal.generation == portal.generation)
+    return session.scalar(select(Person).join(Portal).where(*same).with_for_update(of=Person))
+
+
+def stored(snapshot: Snapshot) -> Reading:
+    """Return the reading a snapshot keeps."""
     return Reading(
         settings=snapshot.settings,
         account=snapshot.account,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -31,9 +32,28 @@ def downgrade(database: Database, revision: str) -> None:
 
 def is_current(database: Database) -> bool:
     """Tell whether the schema is the one this code was written for."""
-    wanted = ScriptDirectory(str(MIGRATIONS)).get_current_head()
+    return revision(database) == _known()[0]
+
+
+def suffices(database: Database) -> bool:
+    """Tell whether this code can work: the schema is its own, or one that a later release has made of it.
+
+    A release migrates while the version before it still serves; what it adds does not disturb that one.
+    """
+    present, known = revision(database), _known()
+    return present == known[0] or (present is not None and present not in known)
+
+
+def revision(database: Database) -> str | None:
+    """Return where the schema stands, None where there is none yet."""
     with database.engine.connect() as connection:
-        return MigrationContext.configure(connection).get_current_revision() == wanted
+        return MigrationContext.configure(connection).get_current_revision()
+
+
+@cache
+def _known() -> tuple[str, ...]:
+    """Return the revisions this code knows, the newest first; they do not change while it runs."""
+    return tuple(step.revision for step in ScriptDirectory(str(MIGRATIONS)).walk_revisions())
 
 
 def _locked(connection: Connection) -> Connection:

@@ -153,6 +153,17 @@ def read(reading: Reading, *, profile_time_zone: str | None) -> MySettings:
     )
 
 
+def changed(before: Reading | None, after: Reading) -> tuple[str, ...] | None:
+    """Return which settings differ between two readings, None where either holds none."""
+    if before is None or METHOD in after.errors:
+        return None
+    then, now = before.settings, after.settings
+    if not isinstance(then, dict) or not isinstance(now, dict):
+        return None
+    keys = [*now, *(key for key in then if key not in now)]
+    return tuple(key for key in keys if key not in then or key not in now or now[key] != then[key])
+
+
 def _as_map(value: Json) -> dict[str, Json]:
     """Return the map; PHP's empty one is a list, and anything else holds nothing to read."""
     return value if isinstance(value, dict) else {}

@@ -13,22 +13,25 @@ ROOT = Path(__file__).parent.parent
 # From the ground up. A floor is made of wings, a wing of steps (`<`). A module may import from the floors
 # below its own and from the steps below its own in the same wing; nothing else of ours.
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("shapes", "config", "db", "flights"),
+    ("shapes", "variables < config", "db", "flights"),
     (
         "models",
         "vault",
-        "hours zones < reminders < meanings < settings",
+        "hours workdays zones < bands reminders < meanings < settings",
         "bitrix24.errors bitrix24.journal bitrix24.limiter < bitrix24.answers bitrix24.transport"
-        " < bitrix24.envelope < bitrix24.inbound bitrix24.exchange < bitrix24.client bitrix24.oauth",
+        " < bitrix24.envelope < bitrix24.inbound bitrix24.exchange < bitrix24.client bitrix24.oauth < bitrix24.employees",
+        "quiet",
     ),
-    ("calls", "schema", "chains", "bindings", "facts"),
-    ("portals",),
+    ("refusals", "buckets < calls", "schema", "chains", "bindings", "facts"),
+    ("readiness portals", "team"),
     ("people", "events"),
-    ("readings",),
-    ("openings",),
+    ("readings", "directory", "runs"),
+    ("sync", "openings"),
+    ("chores",),
+    ("jobs",),
     (
-        "web.access web.headers web.language web.public"
-        " < web.auth web.notices web.words < web.failures web.format < web.errors < web.pages < web.hooks",
+        "web.access web.assets web.headers web.language web.public"
+        " < web.guard web.auth web.legal web.notices web.timeline web.words < web.failures web.format < web.errors < web.pages < web.hooks",
         "cli",
         "logs",
     ),
@@ -44,7 +47,7 @@ WALLS: dict[str, tuple[str, ...]] = {
     "urllib3": ("bitrix24.transport",),
     "socket": ("bitrix24.transport",),
     "alembic": ("schema",),
-    "cryptography": ("vault", "config"),
+    "cryptography": ("vault", "variables"),
 }
 STORES = ("sqlalchemy", "alembic", "sqlite3", "psycopg")
 

@@ -16,7 +16,7 @@ from dashboard.hours import Span
 from dashboard.reminders import Before, DayBefore, OddReminder, OnDate, Reminder
 from dashboard.settings import Json, Reading, read
 from dashboard.shapes import compact
-from dashboard.web import format, language, words
+from dashboard.web import assets, format, language, words
 from dashboard.web.notices import Notice
 
 ROOT = Path(__file__).parents[1]
@@ -38,7 +38,7 @@ BERLIN = ZoneInfo("Europe/Berlin")
         (DayBefore(0, 480), "08:00 on the day"),
         (DayBefore(1, 480), "08:00 the day before"),
         (DayBefore(3, 5), "00:05, 3 days before"),
-        (OnDate("05.12.2025 10:00:00"), "05.12.2025 10:00:00"),
+        (OnDate("05.12.2025 10:00:00"), "Once, at 05.12.2025 10:00:00"),
         (OddReminder({"type": "moon"}), '{"type":"moon"}'),
     ],
 )
@@ -140,10 +140,11 @@ class Elements(HTMLParser):
 
 @pytest.fixture
 def app() -> Iterator[Flask]:
-    app = Flask("face", template_folder=str(ROOT / "templates"), static_folder=str(ROOT / "static"))
+    app = Flask("face", template_folder=str(ROOT / "templates"), static_folder=None)
     app.jinja_env.undefined = StrictUndefined
     language.install(app.jinja_env)
     format.install(app.jinja_env)
+    assets.install(app, assets.Assets())
     with app.test_request_context():
         yield app
 
@@ -157,12 +158,14 @@ def page_of(
         layout="layout.html",
         my=read(reading, profile_time_zone="Europe/Berlin"),
         person=SimpleNamespace(name="Anna", user_id=7, is_admin=True),
-        portal=SimpleNamespace(domain="alpha.example", origin="https://alpha.example"),
+        portal=SimpleNamespace(domain="alpha.example", origin="https://alpha.example", team_open=False),
         now=NOON,
         session_token="signed",
         bx24_js_url="https://library.example/",
         nav=[SimpleNamespace(href="/me", title="My settings", current=True)],
         notice=notice,
+        changed=None,
+        first_open=True,
     )
     return Elements(page)
 

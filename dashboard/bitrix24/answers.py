@@ -83,13 +83,13 @@ Token = Annotated[SecretStr, Field(min_length=1, max_length=LONGEST_TOKEN)]
 Endpoint = Annotated[str, Field(max_length=LONGEST_TEXT)]
 
 
-class _Answered(BaseModel):
+class Answered(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="ignore", hide_input_in_errors=True, coerce_numbers_to_str=True
     )
 
 
-A = TypeVar("A", bound=_Answered)
+A = TypeVar("A", bound=Answered)
 
 
 def read_as(kind: type[A], value: Json) -> A:
@@ -103,7 +103,7 @@ def read_as(kind: type[A], value: Json) -> A:
         raise Unreadable("bad_answer") from None
 
 
-class AppInfo(_Answered):
+class AppInfo(Answered):
     """``app.info`` at the portal (common/system/app-info.md): which application the token belongs to."""
 
     CODE: Text = ""
@@ -111,7 +111,7 @@ class AppInfo(_Answered):
     INSTALLED: Flag = True
 
 
-class Profile(_Answered):
+class Profile(Answered):
     """``profile`` (common/users/profile.md): whose token this is. An inactive person's is ``[]``."""
 
     ID: Id
@@ -137,7 +137,7 @@ def read_profile(value: Json) -> Profile:
     return read_as(Profile, value)
 
 
-class _Install(_Answered):
+class _Install(Answered):
     member_id: Text
     client_endpoint: Endpoint
     status: Text = ""
@@ -160,7 +160,7 @@ class _Install(_Answered):
         return origin_of(value)
 
 
-class Proof(_Answered):
+class Proof(Answered):
     """``app.info`` at an authorization server: who issued this token, to which application, for which portal.
 
     Undocumented; the shape is the official Python client's. It holds no ``application_token``.
@@ -180,7 +180,7 @@ class Proof(_Answered):
         return self.install.client_endpoint
 
 
-class TokenPair(_Answered):
+class TokenPair(Answered):
     """A token answer (oauth/auto-renewal.md). Its ``domain`` is the authorization server's: not read."""
 
     access_token: Token

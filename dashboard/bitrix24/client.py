@@ -31,6 +31,7 @@ class Batch:
 
     results: Mapping[str, Json]
     errors: Mapping[str, Bitrix24Error]
+    totals: Mapping[str, Json] = field(default_factory=dict)  # of commands that list: how many in all
 
     def __getitem__(self, key: str) -> Json:
         """Return the command's result.
@@ -78,6 +79,7 @@ class Client:
         return Batch(
             results=_by_key(answer.get("result"), commands),
             errors={key: error_in(error if isinstance(error, dict) else {}) for key, error in errors.items()},
+            totals=_by_key(answer.get("result_total"), commands),
         )
 
 

@@ -54,6 +54,10 @@ class Bucket:
         """
         if requests > self.depth - keep:
             raise ValueError(f"{requests} requests never fit a bucket of {self.depth - keep:g}")
+        return self.time_for(now, requests=requests, keep=keep)
+
+    def time_for(self, now: float, *, requests: int, keep: float = 0.0) -> float:
+        """Return the seconds until the last of so many requests may go, each as early as it fits."""
         present = self.drained(now)
         missing = present.level + requests - (present.depth - keep)
         if missing <= ROUNDING:

@@ -12,13 +12,17 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from dashboard.calls import CallLog
 from dashboard.db import Database
+from dashboard.models import Portal
+from dashboard.refusals import Allowance, Refusals, TooManyRefusals
 
 LARGEST_BODY = 256 * 1024
+# Anyone can make us ask about what they posted; what becomes of that must not fill the store.
+UNPROVEN_CALLS = Allowance(depth=500, seconds=30)
 
 log = structlog.get_logger()
 
 
-def install(app: Flask, *, database: Database, calls: CallLog) -> None:
+def install(app: Flask, *, database: Database, calls: CallLog, refusals: Refusals) -> None:
     """Log each request with its path alone: the query string is not ours to keep."""
     # One byte more, so that a body of untold length, which is cut there without a word, is seen as too large.
     app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY + 1
@@ -54,10 +58,22 @@ def install(app: Flask, *, database: Database, calls: CallLog) -> None:
         """Write the calls nobody else has written: those of requests that failed."""
         try:
             if len(calls):
+                room = not g.get("unproven") or _room(refusals, whose=g.get("portal"))
                 with database.writing() as session:
-                    calls.write(session, portal=g.get("portal"))
+                    calls.write(session, portal=g.get("portal"), room=room)
         except SQLAlchemyError as failure:
             # The request is answered already; what it learned is in the log line above.
             log.error("calls_not_written", reason=type(failure).__name__)
         finally:
             structlog.contextvars.clear_contextvars()
+
+
+def _room(refusals: Refusals, *, whose: Portal | None) -> bool:
+    """Tell whether the calls of one more unproven request are remembered, and count it if so."""
+    name = f"calls {whose.id if whose else ''}"
+    try:
+        refusals.check(name, UNPROVEN_CALLS)
+    except TooManyRefusals:
+        return False
+    refusals.count(name, UNPROVEN_CALLS)
+    return True

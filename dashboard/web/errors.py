@@ -12,7 +12,8 @@ from dashboard.bitrix24.errors import Bitrix24Error
 from dashboard.bitrix24.inbound import BadField
 from dashboard.events import EventRefused
 from dashboard.portals import ProofRefused
-from dashboard.web.failures import Failure, database_failure, failure_of, http_failure
+from dashboard.refusals import TooManyRefusals
+from dashboard.web.failures import Failure, database_failure, failure_of, http_failure, too_many_failure
 
 log = structlog.get_logger()
 
@@ -29,8 +30,11 @@ def install(app: Flask) -> None:
 
     @app.errorhandler(EventRefused)
     def event_refused(error: EventRefused) -> Response:
-        log.warning("event_refused")
         return _json(403, "invalid_application_token")
+
+    @app.errorhandler(TooManyRefusals)
+    def too_many(error: TooManyRefusals) -> Response:
+        return answer(too_many_failure(error.seconds))
 
     @app.errorhandler(OperationalError)
     @app.errorhandler(PoolTimeout)

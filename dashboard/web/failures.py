@@ -60,6 +60,18 @@ def database_failure() -> Failure:
     )
 
 
+def too_many_failure(seconds: int) -> Failure:
+    """Return what to say to an address that has tried too often to be what it is not."""
+    notice = Notice(
+        "too_many_failed_proofs",
+        _("Too many openings could not be verified"),
+        _("Many openings from your network were refused just now, so each of the next ones has to wait."),
+        _("Nobody's move: it passes by itself."),
+        _("Wait a moment, then open the application from your portal's menu again."),
+    )
+    return Failure(429, notice, retry_after=seconds)
+
+
 def http_failure(status: int) -> Failure:
     """Return what to say about a request this address does not take."""
     what = {

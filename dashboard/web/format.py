@@ -16,7 +16,7 @@ from jinja2 import Environment
 from dashboard.hours import DAY, Span, clock_text
 from dashboard.reminders import Before, DayBefore, OnDate, Reminder
 from dashboard.shapes import Json, compact, printable
-from dashboard.web import notices, words
+from dashboard.web import notices, timeline, words
 from dashboard.web.language import _, current, ngettext
 
 WEEKDAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
@@ -46,7 +46,7 @@ def reminder(value: Reminder) -> str:
         case DayBefore():
             return _day_before(value)
         case OnDate():
-            return printable(value.text)
+            return _("Once, at %(moment)s") % {"moment": printable(value.text)}
     return shown(value.raw)
 
 
@@ -168,4 +168,5 @@ def install(env: Environment) -> None:
     """Give the templates these filters, and what settings and failures are called."""
     env.filters.update(FILTERS)
     words.install(env)
+    timeline.install(env)
     notices.install(env)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response, g
 
 
 def install(app: Flask, *, script_url: str) -> None:
-    """Set the headers on every answer, errors and static files included.
+    """Set the headers on every answer, errors and the files of the pages included.
 
     A page may be framed by the portal in ``g.frame_origin`` alone, and by nobody where none was set.
     """
@@ -25,6 +25,7 @@ def install(app: Flask, *, script_url: str) -> None:
         )
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["Referrer-Policy"] = "no-referrer"
-        if request.endpoint != "static" or response.status_code >= 400:
+        # Only a file whose address names its content may be kept; everything else is somebody's own.
+        if not response.cache_control.immutable:
             response.headers["Cache-Control"] = "no-store"
         return response

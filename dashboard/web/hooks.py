@@ -19,6 +19,7 @@ from dashboard.openings import Openings
 from dashboard.portals import Portals
 from dashboard.web import language
 from dashboard.web.auth import Sessions
+from dashboard.web.guard import Guard
 from dashboard.web.language import N_
 from dashboard.web.pages import me_page
 
@@ -27,7 +28,13 @@ FORM = "application/x-www-form-urlencoded"
 
 
 def blueprint(
-    config: Config, *, openings: Openings, events: Events, portals: Portals, sessions: Sessions
+    config: Config,
+    *,
+    openings: Openings,
+    events: Events,
+    portals: Portals,
+    sessions: Sessions,
+    guard: Guard,
 ) -> Blueprint:
     """Return the routes Bitrix24 posts to; a GET on each shows what this is."""
     hooks = Blueprint("hooks", __name__)
@@ -43,7 +50,8 @@ def blueprint(
     def opened() -> ResponseReturnValue:
         """Show the dashboard to whoever opened it in the portal's frame."""
         opening = _opening()
-        result = openings.open(opening)
+        with guard.opening():
+            result = openings.open(opening)
         _frame(result.portal)
         g.person = result.person
         return me_page(
@@ -58,7 +66,9 @@ def blueprint(
     @hooks.post("/install")
     def installed() -> ResponseReturnValue:
         """Install the application for a portal; the page finishes the installation and moves on."""
-        result = openings.install(_opening())
+        opening = _opening()
+        with guard.opening():
+            result = openings.install(opening)
         _frame(result.portal)
         bound = [name for name in bindings.EVENTS if name not in result.unbound]
         placements = [bindings.PLACEMENT] if bindings.PLACEMENT not in result.unbound else []
@@ -73,7 +83,9 @@ def blueprint(
     @hooks.post("/events")
     def event() -> ResponseReturnValue:
         """Act on an event of the portal's queue. It is sent once, so what can be done is done now."""
-        events.handle(inbound.read_event(_form()))
+        posted = inbound.read_event(_form())
+        with guard.event() as before_asking:
+            events.handle(posted, before_asking=before_asking)
         return jsonify(status="ok")
 
     def _opening() -> Opening:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from jinja2 import Environment
 
+from dashboard.models import ChainState, Person
 from dashboard.settings import EMPTY_CODE, NOT_A_MAP, MySettings
 from dashboard.web.language import _
 
@@ -33,6 +34,19 @@ def settings_notice(my: MySettings) -> Notice | None:
         else _("Your calendar settings could not be read")
     )
     return Notice(my.error, title, what, move, action)
+
+
+def chain_notice(person: Person) -> Notice | None:
+    """Return what to say to somebody whose chain of tokens has ended, None while it lives."""
+    if person.chain_state != ChainState.RECONNECT:
+        return None
+    return Notice(
+        "reconnect",
+        _("Your connection to Bitrix24 has ended"),
+        _("Bitrix24 no longer renews the access you gave, so nothing newer can be read. Nothing is lost."),
+        _("Your move."),
+        _("Open the application from your portal's menu; it reconnects by itself."),
+    )
 
 
 def _reason(code: str) -> tuple[str, str, str]:

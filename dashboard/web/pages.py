@@ -17,7 +17,7 @@ from dashboard.web.auth import Reader, Sessions
 from dashboard.web.errors import answer
 from dashboard.web.failures import failure_of
 from dashboard.web.language import _
-from dashboard.web.notices import Notice
+from dashboard.web.notices import Notice, chain_notice
 
 
 def blueprint(*, readings: Readings, sessions: Sessions) -> Blueprint:
@@ -31,22 +31,22 @@ def blueprint(*, readings: Readings, sessions: Sessions) -> Blueprint:
         reading = readings.last(reader.person)
         if reading is None:
             return answer(failure_of(Unreadable("never_read")))
-        return me_page(reader.portal, reader.person, reading)
+        return me_page(reader.portal, reader.person, reading, notice=chain_notice(reader.person))
 
     @pages.post("/me/refresh")
     @sessions.required
     def refresh(reader: Reader) -> ResponseReturnValue:
         """Read the settings from Bitrix24 now; when that fails, say why above what was read last."""
+        before = readings.last(reader.person)
         try:
             reading = readings.again(reader.portal, reader.person)
         except Bitrix24Error as error:
             failure = failure_of(error)
-            last = readings.last(reader.person)
             response = answer(failure)
-            if last is not None:
-                response.set_data(me_page(reader.portal, reader.person, last, notice=failure.notice))
+            if before is not None:
+                response.set_data(me_page(reader.portal, reader.person, before, notice=failure.notice))
             return response
-        return me_page(reader.portal, reader.person, reading)
+        return me_page(reader.portal, reader.person, reading, changed=settings.changed(before, reading))
 
     return pages
 
@@ -58,19 +58,28 @@ def me_page(
     *,
     layout: str = "part.html",
     notice: Notice | None = None,
+    changed: tuple[str, ...] | None = None,
+    first_open: bool = False,
     session_token: str | None = None,
     bx24_js_url: str | None = None,
 ) -> str:
-    """Return the page *My settings*, whole or as a part."""
+    """Return the page *My settings*, whole or as a part; ``changed`` names what a refresh found new."""
+    nav = [{"title": _("My settings"), "href": "/me", "current": True}]
     return render_template(
         "me.html",
         layout=layout,
         my=settings.read(reading, profile_time_zone=person.time_zone or None),
         person=person,
-        portal={"domain": urlsplit(portal.origin).netloc, "origin": portal.origin},
+        portal={
+            "domain": urlsplit(portal.origin).netloc,
+            "origin": portal.origin,
+            "team_open": portal.team_open,
+        },
         now=datetime.now(UTC),
         notice=notice,
+        changed=changed,
+        first_open=first_open,
         session_token=session_token,
         bx24_js_url=bx24_js_url,
-        nav=[{"title": _("My settings"), "href": "/me", "current": True}],
+        nav=nav,
     )

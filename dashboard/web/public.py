@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from flask import Blueprint, jsonify
 from flask.typing import ResponseReturnValue
-from sqlalchemy.exc import SQLAlchemyError
 
-from dashboard import schema
-from dashboard.db import Database
+from dashboard.readiness import Probe
 
 
-def blueprint(database: Database) -> Blueprint:
+def blueprint(probe: Probe) -> Blueprint:
     """Return the load balancer's two questions."""
     public = Blueprint("public", __name__)
 
@@ -21,11 +19,9 @@ def blueprint(database: Database) -> Blueprint:
 
     @public.get("/readyz")
     def readyz() -> ResponseReturnValue:
-        """Tell whether requests can be answered, and what is down if not."""
-        try:
-            down = [] if schema.is_current(database) else ["migrations"]
-        except SQLAlchemyError:
-            down = ["database"]
-        return jsonify(status="unready" if down else "ok", down=down), 503 if down else 200
+        """Tell whether requests can be answered, what is down if not, and what else wants a look."""
+        found = probe.look()
+        status = "unready" if found.down else "ok"
+        return jsonify(status=status, down=found.down, warnings=found.warnings), 503 if found.down else 200
 
     return public

@@ -31,7 +31,7 @@ def upgrade() -> None:
         " settings_at = (SELECT settings_taken_at FROM snapshots WHERE person_id = people.id),"
         " search = lower(name)"
     )
-    op.create_index("ix_people_portal_id_search", "people", ["portal_id", "search"])
+    op.create_index("ix_people_portal_id_search_listed", "people", ["portal_id", "search", "listed"])
     op.create_index(
         "ix_people_team",
         "people",
@@ -70,6 +70,7 @@ def upgrade() -> None:
         sa.Column("lease_until", MOMENT),
         sa.Column("heartbeat_at", MOMENT),
         sa.Column("next_slice_at", MOMENT, nullable=False),
+        sa.Column("rung_until", MOMENT),
         sa.Column("created_at", MOMENT, nullable=False),
         sa.Column("started_at", MOMENT),
         sa.Column("finished_at", MOMENT),
@@ -100,7 +101,7 @@ def downgrade() -> None:
     for table in ("chores", "runs", "buckets"):
         op.drop_table(table)
     op.drop_index("ix_people_team", "people")
-    op.drop_index("ix_people_portal_id_search", "people")
+    op.drop_index("ix_people_portal_id_search_listed", "people")
     # People who never opened the application are unknown to the schema before.
     op.execute("DELETE FROM people WHERE opened_at IS NULL")
     _require_opened()

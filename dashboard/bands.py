@@ -1,0 +1,139 @@
+"""Who works when: groups of people with one zone and one span of hours, laid over a reader's day."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from functools import lru_cache
+from itertools import accumulate, pairwise
+from zoneinfo import ZoneInfo
+
+from dashboard.hours import DAY, Span
+from dashboard.workdays import Workdays
+
+HOUR = 60
+STEP = 15  # a meeting begins on a quarter of an hour
+NOON = DAY // 2
+
+Band = tuple[int, int]  # minutes of the reader's day, from and to
+
+
+@dataclass(frozen=True)
+class Group:
+    """People who keep the same hours by the same clock."""
+
+    zone: str
+    span: Span
+    people: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """A group, and where its hours lie in the reader's day."""
+
+    group: Group
+    bands: tuple[Band, ...]
+
+
+@dataclass(frozen=True)
+class BestHour:
+    """The hour of the reader's day at which most people are at work from its beginning to its end."""
+
+    start: int
+    people: int
+
+
+def rows(groups: Iterable[Group], *, day: date, reader: tzinfo, workdays: Workdays) -> list[Row]:
+    """Return each group with its bands on the reader's day."""
+    return [Row(group, _bands(group.zone, group.span, day, reader, workdays)) for group in groups]
+
+
+def at_work(group: Group, *, moment: datetime, workdays: Workdays) -> bool:
+    """Tell whether the group is at work at that moment; a night's work belongs to the day it began."""
+    local = moment.astimezone(ZoneInfo(group.zone))
+    minute, span = local.hour * 60 + local.minute, group.span
+    today_off = workdays.is_off(local.date())
+    if span.start < span.end:
+        return span.start <= minute < span.end and not today_off
+    if minute >= span.start:
+        return not today_off
+    return minute < span.end and not workdays.is_off(local.date() - timedelta(days=1))
+
+
+def covered(found: Sequence[Row]) -> list[tuple[Band, int]]:
+    """Return the day in pieces, from midnight to midnight, each with the number of people at work."""
+    changes: dict[int, int] = {0: 0, DAY: 0}
+    for row in found:
+        for start, end in row.bands:
+            changes[start] = changes.get(start, 0) + row.group.people
+            changes[end] = changes.get(end, 0) - row.group.people
+    minutes = sorted(changes)
+    counts = accumulate(changes[minute] for minute in minutes)
+    return list(zip(pairwise(minutes), counts, strict=False))
+
+
+def shared(found: Sequence[Row]) -> tuple[Band, ...]:
+    """Return the parts of the day when every group is at work."""
+    everyone = sum(row.group.people for row in found)
+    if not everyone:
+        return ()
+    return _joined(band for band, people in covered(found) if people == everyone)
+
+
+def best_hour(found: Sequence[Row]) -> BestHour | None:
+    """Return the best common hour, the one nearest to midday among equals; None when nobody works."""
+    changes = [0] * (DAY // STEP + 1)
+    for row in found:
+        for start, end in row.bands:
+            first, last = -(-start // STEP), (end - HOUR) // STEP
+            if first <= last:
+                changes[first] += row.group.people
+                changes[last + 1] -= row.group.people
+    counts = list(accumulate(changes))[: (DAY - HOUR) // STEP + 1]
+    best = max(range(len(counts)), key=lambda step: (counts[step], -abs(step * STEP + HOUR // 2 - NOON)))
+    return BestHour(best * STEP, counts[best]) if counts[best] else None
+
+
+# The same few hundred groups are drawn for everybody who looks, all day long.
+@lru_cache(maxsize=8192)
+def _bands(zone: str, span: Span, day: date, reader: tzinfo, workdays: Workdays) -> tuple[Band, ...]:
+    opens, closes = _moment(day, 0, reader), _moment(day, DAY, reader)
+    there = ZoneInfo(zone)
+    # A night's work that reaches into the reader's day began the day before.
+    began = opens.astimezone(there).date() - timedelta(days=1)
+    ended = closes.astimezone(there).date()
+    found = []
+    while began <= ended:
+        if not workdays.is_off(began):
+            start = max(_moment(began, span.start, there), opens)
+            end = min(_moment(began, span.start + span.minutes, there), closes)
+            if start < end:
+                found.append((_minute(start, reader), DAY if end == closes else _minute(end, reader)))
+        began += timedelta(days=1)
+    return _joined(found)
+
+
+@lru_cache(maxsize=8192)
+def _moment(day: date, minute: int, zone: tzinfo) -> datetime:
+    """Return when a clock shows that minute of that day; minutes past midnight are the next day's."""
+    days, rest = divmod(minute, DAY)
+    clock = time(rest // 60, rest % 60)
+    return datetime.combine(day + timedelta(days=days), clock, zone).astimezone(UTC)
+
+
+@lru_cache(maxsize=8192)
+def _minute(moment: datetime, zone: tzinfo) -> int:
+    local = moment.astimezone(zone)
+    return local.hour * 60 + local.minute
+
+
+def _joined(bands: Iterable[Band]) -> tuple[Band, ...]:
+    """Return the bands in order, those that touch made one; an hour the clock repeats is shown once."""
+    found: list[Band] = []
+    for start, end in sorted(bands):
+        if found and start <= found[-1][1]:
+            found[-1] = (found[-1][0], max(found[-1][1], end))
+        elif start < end:
+            found.append((start, end))
+    return tuple(found)

@@ -1,0 +1,50 @@
+"""An incoming webhook of a portal: one person's own key to it, in an address."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+
+from dashboard.bitrix24.errors import Unreadable
+from dashboard.bitrix24.exchange import Exchange
+from dashboard.shapes import Json
+
+_PATH = re.compile(r"(/rest/[0-9]{1,15}/[0-9A-Za-z]{1,64})/?(?:[a-z.]+(?:\.json)?/?)?")
+
+
+@dataclass(frozen=True)
+class Webhook:
+    """Calls with the rights of whoever made it. The address is the secret: it is shown and kept nowhere."""
+
+    exchange: Exchange
+    address: SecretStr
+
+    def call(self, method: str) -> Json:
+        """Return the method's result.
+
+        :raise Bitrix24Error: the leaf for what was answered.
+        """
+        answer = self.exchange.json(f"{self.address.get_secret_value()}/{method}", {}, method=method)
+        if "result" not in answer:
+            raise Unreadable("bad_answer")
+        return answer["result"]
+
+
+def read_address(typed: SecretStr, *, loopback: bool = False) -> SecretStr:
+    """Return the address without what may follow it, a method's name for instance.
+
+    :raise ValueError: this is no incoming webhook's address; the message does not repeat it.
+    """
+    try:
+        parts = urlsplit(typed.get_secret_value().strip())
+        match = _PATH.fullmatch(parts.path)
+        usable = match and parts.hostname and not parts.username and not parts.password
+    except ValueError:
+        match, usable = None, None
+    if not match or not usable or parts.scheme not in (("https", "http") if loopback else ("https",)):
+        # Not chained: the parser's text quotes the address.
+        raise ValueError("must look like https://company.bitrix24.com/rest/1/secret/") from None
+    return SecretStr(f"{parts.scheme}://{parts.netloc}{match[1]}")

@@ -1,0 +1,78 @@
+"""The portals' buckets in the store: one row each, shared by all processes.
+
+Whoever answers people spends without asking and never waits. Background work takes what the bucket allows
+now, beforehand, and leaves KEPT_FOR_PEOPLE.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from dashboard.bitrix24 import limiter
+from dashboard.bitrix24.limiter import KEPT_FOR_PEOPLE
+from dashboard.models import Bucket
+
+
+def of(session: Session, portal_id: int) -> limiter.Bucket:
+    """Return the bucket as it was last stored; a portal nobody has called yet has an empty one."""
+    row = session.get(Bucket, portal_id)
+    return _read(row) if row else limiter.Bucket()
+
+
+def spend(session: Session, portal_id: int, *, at: float, requests: int, refused: bool = False) -> None:
+    """Note requests that have been sent (Unix seconds); ``refused``: the portal's own bucket was full."""
+    row = _locked(session, portal_id)
+    bucket = _read(row).taken(at, requests=requests)
+    _write(row, bucket.overflowed(at) if refused else bucket)
+
+
+def take(session: Session, portal_id: int, *, now: float, costs: list[int]) -> int:
+    """Take the requests of as many of these errands as fit now, in order; return how many errands."""
+    row = _locked(session, portal_id)
+    room = _read(row).room(now, keep=KEPT_FOR_PEOPLE)
+    errands, taken = 0, 0
+    for cost in costs:
+        if taken + cost > room:
+            break
+        errands, taken = errands + 1, taken + cost
+    if taken:
+        _write(row, _read(row).taken(now, requests=taken))
+    return errands
+
+
+def seconds_until(session: Session, portal_id: int, *, now: float, requests: int) -> float:
+    """Return when so many more background requests will have fitted."""
+    return of(session, portal_id).time_for(now, requests=requests, keep=KEPT_FOR_PEOPLE)
+
+
+def pause(session: Session, portal_id: int, method: str, *, until: float) -> None:
+    """Let the method rest until then: it has used up its time (OPERATION_TIME_LIMIT)."""
+    row = _locked(session, portal_id)
+    row.pauses = {**row.pauses, method: max(until, row.pauses.get(method, 0.0))}
+
+
+def paused_until(session: Session, portal_id: int, method: str) -> float:
+    """Return until when the method rests, 0.0 where it never had to."""
+    row = session.get(Bucket, portal_id)
+    return row.pauses.get(method, 0.0) if row else 0.0
+
+
+def _locked(session: Session, portal_id: int) -> Bucket:
+    """Return the row, locked until the transaction ends; two who make it at once make one."""
+    row = session.get(Bucket, portal_id, with_for_update=True, populate_existing=True)
+    if row is None:
+        insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
+        empty = limiter.Bucket()
+        new = {"portal_id": portal_id, "level": empty.level, "at": empty.at, "rate": empty.rate, "pauses": {}}
+        session.execute(insert(Bucket).values(new).on_conflict_do_nothing(index_elements=["portal_id"]))
+        row = session.get_one(Bucket, portal_id, with_for_update=True, populate_existing=True)
+    return row
+
+
+def _read(row: Bucket) -> limiter.Bucket:
+    return limiter.Bucket(level=row.level, at=row.at, rate=row.rate)
+
+
+def _write(row: Bucket, bucket: limiter.Bucket) -> None:
+    row.level, row.at, row.rate = bucket.level, bucket.at, bucket.rate

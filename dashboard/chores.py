@@ -1,0 +1,151 @@
+"""What the workers do together now and then: plan runs, keep idle chains alive, purge, take facts anew."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+
+import structlog
+from sqlalchemy import CursorResult, delete, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from dashboard import calls, facts, readings
+from dashboard.bitrix24.errors import Bitrix24Error
+from dashboard.calls import CallLog
+from dashboard.db import Database
+from dashboard.models import Chain, ChainState, Chore, Person, Portal, PortalState, Run, Snapshot
+from dashboard.people import People
+from dashboard.runs import Runs
+
+log = structlog.get_logger()
+
+HEARTBEAT = "heartbeat"
+EVERY: Mapping[str, timedelta] = {
+    HEARTBEAT: timedelta(seconds=30),
+    "plan": timedelta(minutes=1),
+    "facts": timedelta(minutes=1),
+    "idle": timedelta(hours=1),
+    "purge": timedelta(hours=1),
+}
+PORTALS_AT_ONCE = 500
+PEOPLE_AT_ONCE = 200
+CHAINS_AT_ONCE = 50
+# A refresh token lives 180 days (oauth/auto-renewal.md); idle chains are renewed about day 150, spread out.
+IDLE_DAYS, SPREAD_DAYS = 150, 10
+RUNS_KEPT = timedelta(days=30)
+
+
+class Chores:
+    """Each is claimed by moving its row on; whoever loses leaves it to the winner."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        runs: Runs,
+        people: People,
+        call_log: CallLog,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._database = database
+        self._runs = runs
+        self._people = people
+        self._call_log = call_log
+        self._now = now
+        self._work: Mapping[str, Callable[[], object]] = {
+            HEARTBEAT: lambda: None,
+            "plan": self.plan,
+            "facts": self.take_facts,
+            "idle": self.renew_idle,
+            "purge": self.purge,
+        }
+
+    def due(self) -> list[str]:
+        """Return the chores that are due and ours to do now; nobody else does them before the next time."""
+        now = self._now()
+        with self._database.reading() as session:
+            rows = {row.name: row.next_at for row in session.scalars(select(Chore))}
+        waiting = [name for name in EVERY if name not in rows or rows[name] <= now]
+        return [name for name in waiting if self._claim(name, now)]
+
+    def do(self, name: str) -> None:
+        """Do one chore."""
+        self._work[name]()
+
+    def _claim(self, name: str, now: datetime) -> bool:
+        with self._database.writing() as session:
+            insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
+            first = insert(Chore).values(name=name, next_at=now).on_conflict_do_nothing()
+            session.execute(first)
+            claimed = session.execute(
+                update(Chore)
+                .where(Chore.name == name, Chore.next_at <= now)
+                .values(next_at=now + EVERY[name])
+                .execution_options(synchronize_session=False)
+            )
+            return isinstance(claimed, CursorResult) and claimed.rowcount == 1
+
+    def plan(self) -> None:
+        """Begin the runs whose quiet hour has come; give portals without one theirs."""
+        now = self._now()
+        there = Portal.state != PortalState.UNINSTALLED
+        come = or_(Portal.next_run_at <= now, Portal.next_run_at.is_(None))
+        found = select(Portal).where(there, come)
+        with self._database.writing() as session:
+            for portal in session.scalars(found.order_by(Portal.next_run_at).limit(PORTALS_AT_ONCE)):
+                if portal.next_run_at is not None:
+                    self._runs.plan(session, portal, by=None)
+                portal.next_run_at = self._runs.next_quiet(session, portal)
+
+    def take_facts(self) -> None:
+        """Read stored settings anew for people whose facts are of an older version than the code."""
+        old = (
+            select(Person, Snapshot)
+            .join(Snapshot, Snapshot.person_id == Person.id)
+            .where(Person.facts_version < facts.VERSION)
+            .limit(PEOPLE_AT_ONCE)
+        )
+        with self._database.writing() as session:
+            for person, snapshot in session.execute(old).all():
+                facts.store(person, readings.stored(snapshot))
+
+    def renew_idle(self) -> None:
+        """Renew chains nobody has used for five months, before Bitrix24 forgets them."""
+        now = self._now()
+        found = (
+            select(Portal, Person, Chain.renewed_at)
+            .join(Person, Person.portal_id == Portal.id)
+            .join(Chain, Chain.person_id == Person.id)
+            .where(Portal.state == PortalState.ACTIVE, Chain.state == ChainState.LIVE)
+            .where(Chain.renewed_at < now - timedelta(days=IDLE_DAYS))
+            .order_by(Chain.renewed_at)
+            .limit(CHAINS_AT_ONCE * SPREAD_DAYS)
+        )
+        with self._database.reading() as session:
+            idle = session.execute(found).all()
+        due = [
+            (portal, person) for portal, person, renewed_at in idle if now - renewed_at > _patience(person)
+        ]
+        for portal, person in due[:CHAINS_AT_ONCE]:
+            self._renew(portal, person)
+
+    def _renew(self, portal: Portal, person: Person) -> None:
+        try:
+            self._people.renew(portal, person)
+        except Bitrix24Error as error:
+            log.warning("idle_chain_not_renewed", portal=portal.id, person=person.id, code=error.code)
+        with self._database.writing() as session:
+            self._call_log.write(session, portal=portal)
+
+    def purge(self) -> None:
+        """Delete remembered calls and ended runs that are past their time."""
+        now = self._now()
+        with self._database.writing() as session:
+            calls.purge(session, now=now)
+            session.execute(delete(Run).where(Run.finished_at < now - RUNS_KEPT))
+
+
+def _patience(person: Person) -> timedelta:
+    """Return after how many days this chain is renewed: its own, so that a company's do not come at once."""
+    return timedelta(days=IDLE_DAYS + zlib.crc32(str(person.id).encode()) % SPREAD_DAYS)

@@ -1,0 +1,1 @@
+"""What an operator types: each module one group of commands."""

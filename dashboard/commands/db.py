@@ -1,0 +1,89 @@
+"""`db`: the schema of the database, and its move to another one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+from flask.cli import AppGroup
+from pydantic import SecretStr
+from sqlalchemy.exc import SQLAlchemyError
+
+from dashboard import copies, schema
+from dashboard.copies import CannotCopy
+from dashboard.db import Database
+from dashboard.variables import read_database_url
+
+TARGET = "COPY_TARGET_URL"
+
+
+def group(database: Database) -> AppGroup:
+    """Return the group."""
+    commands = AppGroup("db", help="The schema of the database, and its move to another one.")
+
+    @commands.command()
+    @click.argument("revision", default="head")
+    def upgrade(revision: str) -> None:
+        """Migrate forwards, to the newest revision if none is named."""
+        schema.upgrade(database, revision)
+        click.echo("The schema is up to date." if schema.is_current(database) else f"Now at {revision}.")
+
+    @commands.command()
+    @click.argument("revision")
+    @click.confirmation_option(prompt="What newer versions added is dropped with its data. Go on?")
+    def downgrade(revision: str) -> None:
+        """Migrate back to a revision; `base` empties the schema."""
+        schema.downgrade(database, revision)
+        click.echo(f"Now at {revision}.")
+
+    @commands.command()
+    def current() -> None:
+        """Say where the schema stands; exit with 1 where it is not what this version needs."""
+        click.echo(schema.revision(database) or "empty")
+        if not schema.is_current(database):
+            raise click.ClickException("The schema is not this version's; `db upgrade` migrates.")
+
+    @commands.command()
+    @click.option(
+        "--target-file",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="Holds the address.",
+    )
+    @click.confirmation_option(
+        prompt="Web and worker must be stopped: what they write meanwhile is lost. Are they?"
+    )
+    def copy(target_file: Path | None) -> None:
+        """Copy everything into another, empty database, and compare both.
+
+        The target's address holds a password, so it is no argument: it is read from --target-file, else
+        from the variable COPY_TARGET_URL, else asked for.
+        """
+        target = Database(_target(target_file).get_secret_value(), connections=1)
+        try:
+            counts = copies.copy(database, target)
+        except CannotCopy as error:
+            raise click.ClickException(str(error)) from None
+        except SQLAlchemyError as error:
+            # Its text names host and user; the kind says enough.
+            raise click.ClickException(f"A database refused: {type(error).__name__}.") from None
+        finally:
+            target.engine.dispose()
+        for table, count in counts.items():
+            click.echo(f"{table:<12} {count:>9} rows, the same in both")
+        click.echo(
+            "Copied. Set DATABASE_URL to the new address and start again; the old database is as it was."
+        )
+
+    return commands
+
+
+def _target(file: Path | None) -> SecretStr:
+    if file:
+        address = file.read_text(encoding="utf-8").strip()
+    else:
+        address = os.environ.get(TARGET) or click.prompt("Address of the empty database", hide_input=True)
+    try:
+        return read_database_url(SecretStr(address))
+    except ValueError as error:
+        raise click.ClickException(f"The address {error}.") from None

@@ -1,0 +1,26 @@
+"""`log`: the remembered REST calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+import click
+from flask.cli import AppGroup
+
+from dashboard import calls
+from dashboard.db import Database
+
+
+def group(database: Database, now: Callable[[], datetime]) -> AppGroup:
+    """Return the group."""
+    commands = AppGroup("log", help="The remembered REST calls.")
+
+    @commands.command()
+    def purge() -> None:
+        """Delete the calls older than three days. The worker does it by itself every hour."""
+        with database.writing() as session:
+            count = calls.purge(session, now=now())
+        click.echo(f"Deleted {count} calls.")
+
+    return commands

@@ -1,0 +1,61 @@
+"""How commands speak: a table for people, JSON for programs, one line and exit code 1 for what went wrong."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+import click
+
+Row = Mapping[str, Any]
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for a program to read.")
+
+
+def rows(found: Iterable[Row], *, as_json: bool, nothing: str) -> None:
+    """Print a line each under the names of the columns, or a JSON list."""
+    found = list(found)
+    if as_json:
+        _print_json(found)
+    elif not found:
+        click.echo(nothing)
+    else:
+        _print_table(found)
+
+
+def row(found: Row, *, as_json: bool) -> None:
+    """Print one thing, a line for each of its facts."""
+    if as_json:
+        _print_json(found)
+        return
+    width = max(map(len, found))
+    for name, value in found.items():
+        click.echo(f"{name.replace('_', ' '):<{width}}  {spoken(value)}")
+
+
+def spoken(value: Any) -> str:
+    """Return a value as people read it: moments in UTC to the minute, nothing as a dash."""
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M} UTC"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "-" if value is None or value == "" else str(value)
+
+
+def _print_table(found: list[Row]) -> None:
+    names = list(found[0])
+    lines = [[name.replace("_", " ").upper() for name in names]]
+    lines += [[spoken(one[name]) for name in names] for one in found]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        padded = (f"{text:<{width}}" for text, width in zip(line, widths, strict=True))
+        click.echo("  ".join(padded).rstrip())
+
+
+def _print_json(found: Any) -> None:
+    plain: Callable[[Any], str] = lambda value: (
+        value.isoformat() if isinstance(value, datetime) else str(value)
+    )
+    click.echo(json.dumps(found, default=plain, ensure_ascii=False, indent=2))

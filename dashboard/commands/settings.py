@@ -1,0 +1,96 @@
+"""`settings`: a person's own, read through an incoming webhook, before any application is registered."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+import click
+from flask import render_template
+from flask.cli import AppGroup
+from pydantic import SecretStr
+
+from dashboard import settings
+from dashboard.bitrix24.errors import Bitrix24Error, MethodMissing
+from dashboard.bitrix24.exchange import Exchange
+from dashboard.bitrix24.webhook import Webhook, read_address
+from dashboard.commands import output
+from dashboard.config import Config
+from dashboard.settings import ACCOUNT_METHOD, EMPTY_CODE, METHOD, Reading
+from dashboard.shapes import Json
+
+ADVICE = (
+    "In the portal: Developer resources, Other, Inbound webhook; give it the right `calendar` and copy its address."
+)
+
+
+def group(config: Config, exchange: Exchange, now: Callable[[], datetime]) -> AppGroup:
+    """Return the group."""
+    commands = AppGroup("settings", help="Look at a real portal without registering anything.")
+
+    @commands.command()
+    @click.option("--file", help="Read the webhook's address from this file; - is standard input.")
+    @output.as_json
+    def show(file: str | None, as_json: bool) -> None:
+        """Print what My settings would say, of whoever made an incoming webhook.
+
+        The webhook's address is asked for without showing it, or read from a file; it is a secret, so it is
+        no argument. Nothing is stored.
+        """
+        webhook = Webhook(exchange, _address(file, loopback=config.trust_loopback))
+        reading = _read(webhook, now())
+        if as_json:
+            output.row({"settings": reading.settings, "account": reading.account}, as_json=True)
+        else:
+            my = settings.read(reading, profile_time_zone=None)
+            click.echo(_visible(render_template("terminal/settings.txt", my=my, now=now())))
+        if reading.errors:
+            raise click.exceptions.Exit(1)
+
+    return commands
+
+
+def _address(file: str | None, *, loopback: bool) -> SecretStr:
+    if file == "-":
+        typed = sys.stdin.readline()
+    elif file is not None:
+        try:
+            typed = Path(file).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise click.ClickException(f"The file cannot be read ({type(error).__name__}).") from None
+    else:
+        click.echo(ADVICE)
+        typed = click.prompt("Address of the webhook", hide_input=True)
+    try:
+        return read_address(SecretStr(typed), loopback=loopback)
+    except ValueError as error:
+        raise click.ClickException(f"The webhook's address {error}.") from None
+
+
+def _read(webhook: Webhook, now: datetime) -> Reading:
+    """Ask for both parts; one that fails leaves its error's code, and both failing ends the command."""
+    answers: dict[str, Json] = {}
+    errors: dict[str, str] = {}
+    for method in (METHOD, ACCOUNT_METHOD):
+        try:
+            answers[method] = webhook.call(method)
+        except MethodMissing:
+            raise click.ClickException(f"This portal does not know {method}: its calendar is too old.") from None
+        except Bitrix24Error as error:
+            errors[method] = error.code or EMPTY_CODE
+    if not answers:
+        raise click.ClickException(f"The portal did not answer as hoped: {errors[METHOD]}. {ADVICE}")
+    return Reading(
+        settings=answers.get(METHOD),
+        account=answers.get(ACCOUNT_METHOD),
+        sections=None,
+        errors=errors,
+        taken_at=now,
+    )
+
+
+def _visible(text: str) -> str:
+    """Return the text without what a terminal would obey instead of showing."""
+    return "".join(mark if mark.isprintable() or mark == "\n" else "\N{REPLACEMENT CHARACTER}" for mark in text)

@@ -1,0 +1,28 @@
+"""`worker`: the process that reads everyone, until it is told to stop."""
+
+from __future__ import annotations
+
+import importlib
+
+import click
+
+from dashboard.chores import Chores
+from dashboard.config import Config
+from dashboard.runs import Runs
+from dashboard.sync import Sync
+
+
+def command(config: Config, *, sync: Sync, runs: Runs, chores: Chores) -> click.Command:
+    """Return the command the Procfile names."""
+
+    @click.command("worker")
+    def worker() -> None:
+        """Work on runs and chores until SIGTERM or SIGINT."""
+        # The queue's library is for this process alone; a web process does without it.
+        jobs = importlib.import_module("dashboard.jobs")
+        url = config.queue_url.get_secret_value()
+        jobs.Jobs(url, config.secret_key, sync=sync, runs=runs, chores=chores).work(
+            threads=config.worker_threads
+        )
+
+    return worker

@@ -1,0 +1,191 @@
+"""The list of employees in the store: who is new, who is called otherwise, who has left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from itertools import islice
+from typing import Any
+
+import structlog
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from dashboard import facts
+from dashboard.bitrix24 import employees
+from dashboard.bitrix24.client import Client
+from dashboard.bitrix24.employees import Employee
+from dashboard.bitrix24.errors import Unreadable
+from dashboard.db import Database
+from dashboard.models import ChainState, Person, Portal, PortalState
+from dashboard.people import People
+
+log = structlog.get_logger()
+
+CHUNK = 500
+READERS = 3
+
+
+@dataclass(frozen=True)
+class _Change:
+    """What a reading of the list means for those already stored."""
+
+    changed: Mapping[int, Mapping[str, Any]]  # by our number: the columns
+    joined: Sequence[Employee]
+    guests: Sequence[int]  # our numbers
+    missing: Mapping[int, int]  # Bitrix24's number → ours; left, if asking once more says so
+
+
+class Directory:
+    """Reads the employees with the chain of somebody who is one, and keeps the store in step."""
+
+    def __init__(self, *, database: Database, people: People, now: Callable[[], datetime]) -> None:
+        self._database = database
+        self._people = people
+        self._now = now
+
+    def readers(self, portal: Portal) -> Sequence[Person]:
+        """Return whose chain may read the list, best first: administrators, then whoever came last."""
+        found = (
+            select(Person)
+            .where(Person.portal_id == portal.id, Person.chain_state == ChainState.LIVE)
+            .where(Person.listed.is_not(False))
+            .order_by(Person.is_admin.desc(), Person.opened_at.desc())
+            .limit(READERS)
+        )
+        with self._database.reading() as session:
+            return session.scalars(found).all()
+
+    def read(self, portal: Portal, reader: Person) -> None:
+        """Read the list and store it; people who left are deleted with their chains.
+
+        :raise Bitrix24Error: it could not be read; the list stands as it was.
+        """
+        began = self._now()
+        with self._database.reading() as session:
+            known = session.scalar(select(func.count()).where(Person.portal_id == portal.id)) or 0
+
+        def listed(client: Client, token: str) -> dict[int, Employee]:
+            return employees.everyone(client, token, expected=known)
+
+        found = self._people.with_live_token(portal, reader, listed)
+        if reader.user_id not in found:
+            # A guest is shown a part of the list alone; believing it would delete everybody else.
+            raise Unreadable("directory_without_reader")
+        with self._database.reading() as session:
+            change = _compare(session, portal, found, began=began)
+        here = self._still_here(portal, reader, change.missing)
+        left = [number for user_id, number in change.missing.items() if user_id not in here]
+        self._store(portal, change, left=left)
+
+    def _still_here(self, portal: Portal, reader: Person, missing: Mapping[int, int]) -> set[int]:
+        if not missing:
+            return set()
+
+        def asked(client: Client, token: str) -> set[int]:
+            return employees.still_here(client, token, missing)
+
+        return self._people.with_live_token(portal, reader, asked)
+
+    def _store(self, portal: Portal, change: _Change, *, left: Sequence[int]) -> None:
+        """Store the change in short transactions; each looks whether the installation is still there."""
+        for some in _chunks(change.joined):
+            self._in_portal(portal, partial(_add, portal=portal, joined=some))
+        for some in _chunks(change.changed.items()):
+            self._in_portal(portal, partial(_change, changed=some))
+        for some in _chunks(change.guests):
+            self._in_portal(portal, partial(_mark_guests, numbers=some))
+        for some in _chunks(left):
+            self._in_portal(portal, partial(_delete, numbers=some))
+        if left:
+            self._database.drop_traces()
+        log.info(
+            "directory_read",
+            portal=portal.id,
+            joined=len(change.joined),
+            changed=len(change.changed),
+            left=len(left),
+        )
+
+    def _in_portal(self, portal: Portal, work: Callable[[Session], None]) -> None:
+        """Do it unless the application was uninstalled meanwhile; the lock makes openings wait their turn."""
+        same = (Portal.id == portal.id, Portal.generation == portal.generation)
+        active = Portal.state != PortalState.UNINSTALLED
+        with self._database.writing() as session:
+            if session.scalar(select(Portal.id).where(*same, active).with_for_update()) is not None:
+                work(session)
+
+
+def _compare(session: Session, portal: Portal, found: Mapping[int, Employee], *, began: datetime) -> _Change:
+    columns = (
+        *(Person.id, Person.user_id, Person.listed, Person.opened_at, Person.name),
+        *(Person.position, Person.photo, Person.departments, Person.time_zone),
+    )
+    stored = session.execute(select(*columns).where(Person.portal_id == portal.id)).all()
+    guests, missing, changed = [], {}, {}
+    for row in stored:
+        employee = found.get(row.user_id)
+        if employee is not None:
+            told = _columns(employee, time_zone=row.time_zone)
+            if not row.listed or any(getattr(row, name) != told[name] for name in _COMPARED):
+                changed[row.id] = told
+        elif row.listed:
+            missing[row.user_id] = row.id
+        elif row.listed is None and row.opened_at is not None and row.opened_at < began:
+            guests.append(row.id)
+    known = {row.user_id for row in stored}
+    joined = [employee for user_id, employee in found.items() if user_id not in known]
+    return _Change(changed, joined, guests, missing)
+
+
+_COMPARED = ("name", "position", "photo", "departments", "time_zone")
+
+
+def _columns(employee: Employee, *, time_zone: str = "") -> dict[str, Any]:
+    """Return the columns; an older portal's list has no zones, and the profile's stays then."""
+    return {
+        "name": employee.full_name,
+        "position": employee.WORK_POSITION,
+        "search": facts.searchable(employee.full_name, employee.WORK_POSITION),
+        "photo": employee.PERSONAL_PHOTO,
+        "departments": list(employee.UF_DEPARTMENT),
+        "time_zone": employee.TIME_ZONE or time_zone,
+        "listed": True,
+    }
+
+
+def _add(session: Session, *, portal: Portal, joined: Sequence[Employee]) -> None:
+    """Insert people; one who opened the application meanwhile is there already, and stays as told then."""
+    insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
+    rows = [
+        {
+            "portal_id": portal.id,
+            "user_id": employee.ID,
+            "is_admin": False,
+            "language": "",
+            **_columns(employee),
+        }
+        for employee in joined
+    ]
+    session.execute(insert(Person).on_conflict_do_nothing(index_elements=["portal_id", "user_id"]), rows)
+
+
+def _change(session: Session, *, changed: Sequence[tuple[int, Mapping[str, Any]]]) -> None:
+    session.execute(update(Person), [{"id": number, **columns} for number, columns in changed])
+
+
+def _mark_guests(session: Session, *, numbers: Sequence[int]) -> None:
+    session.execute(update(Person).where(Person.id.in_(numbers)).values(listed=False))
+
+
+def _delete(session: Session, *, numbers: Sequence[int]) -> None:
+    session.execute(delete(Person).where(Person.id.in_(numbers)))
+
+
+def _chunks(things: Iterable[Any]) -> Iterable[list[Any]]:
+    left = iter(things)
+    while some := list(islice(left, CHUNK)):
+        yield some

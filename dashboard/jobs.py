@@ -1,0 +1,164 @@
+"""The queue (Huey): a doorbell and nothing more. What is to be done stands in our tables.
+
+A message says "look at portal N". Losing one, doubling one or reading one late changes nothing, and a web
+process needs no queue: it writes the row, and the worker's clock sees it within a second.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import sqlite3
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import psycopg
+import structlog
+from huey import Huey
+from huey.consumer import Consumer
+from huey.exceptions import HueyException
+from huey.registry import Message
+from huey.serializer import Serializer
+from huey.storage import PostgresStorage, RedisStorage, SqliteStorage
+from itsdangerous import BadSignature, Signer
+from pydantic import SecretStr
+from redis.exceptions import RedisError
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
+
+from dashboard.chores import Chores
+from dashboard.runs import LEASE, Runs
+from dashboard.sync import Sync
+
+log = structlog.get_logger()
+
+# It tells of each message; what matters is said here, by portal.
+logging.getLogger("huey").setLevel(logging.WARNING)
+
+NAME = "dashboard"
+TICK_SECONDS = 1.0
+POLL_SECONDS = 0.05, 0.4  # of a SQLite queue, from busy to idle; Postgres and Redis wake their readers
+BEAT_SECONDS = LEASE.total_seconds() / 4
+SHUTDOWN_SECONDS = 25.0  # platforms kill thirty seconds after SIGTERM
+
+
+# The database or the queue is away; the clock tries again at its next tick.
+_AWAY = (SQLAlchemyError, sqlite3.Error, psycopg.Error, RedisError, OSError)
+
+
+class _SignedJson(Serializer):  # type: ignore[misc]  # the library has no types
+    """Messages as JSON signed with SECRET_KEY: whoever can write to the queue alone can ring no bell."""
+
+    def __init__(self, keys: Sequence[SecretStr]) -> None:
+        super().__init__()
+        # The library signs with the last key; ours is the first.
+        newest_last = [key.get_secret_value() for key in reversed(keys)]
+        self._signer = Signer(newest_last, salt="queue")
+
+    def _serialize(self, data: Any) -> bytes:
+        return self._signer.sign(json.dumps(data))
+
+    def _deserialize(self, data: bytes) -> Any:
+        try:
+            return Message(*json.loads(self._signer.unsign(bytes(data))))
+        except (BadSignature, ValueError, TypeError):
+            raise HueyException("a message that is not ours") from None
+
+
+class Jobs:
+    """The queue, and the process that reads it."""
+
+    def __init__(
+        self, url: str, keys: Sequence[SecretStr], *, sync: Sync, runs: Runs, chores: Chores
+    ) -> None:
+        self._sync, self._runs, self._chores = sync, runs, chores
+        self._stopping = threading.Event()
+        self._stopped = threading.Event()
+        self._wake = threading.Event()
+        sync.stopping = self._stopping.is_set
+        self._huey = Huey(NAME, results=False, serializer=_SignedJson(keys), **_storage(url))
+        self._look = self._huey.task(name="look")(self._look_at)
+        self._chore = self._huey.task(name="chore")(self._do_chore)
+
+    def work(self, *, threads: int) -> None:
+        """Work until SIGTERM or SIGINT; then finish the person each thread is at, hand back, and return."""
+        consumer = Consumer(
+            self._huey,
+            workers=threads,
+            periodic=False,
+            scheduler_interval=60,
+            initial_delay=POLL_SECONDS[0],
+            max_delay=POLL_SECONDS[1],
+            shutdown_timeout=SHUTDOWN_SECONDS,
+        )
+        consumer.start()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        log.info("worker_started", threads=threads)
+        threading.Thread(target=self._beat_leases, name="beat", daemon=True).start()
+        while not self._stopping.is_set():
+            self._wake.wait(self._tick(threads))
+            self._wake.clear()
+            consumer.check_worker_health()
+        # Leases are kept while the last people are being read.
+        consumer.stop(graceful=True)
+        self._stopped.set()
+        log.info("worker_stopped")
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        self._stopping.set()
+        self._wake.set()
+
+    def _tick(self, threads: int) -> float:
+        """Ring for what is due and return for how many seconds nothing will be. No fall of a store ends it."""
+        try:
+            # What waits in the queue already is more than these threads can take.
+            room = 2 * threads - self._huey.pending_count()
+            if room > 0:
+                for portal_id in self._runs.due(limit=room):
+                    self._look(portal_id)
+            for name in self._chores.due():
+                self._chore(name)
+            return self._runs.seconds_to_next(at_most=TICK_SECONDS)
+        except _AWAY as error:
+            log.error("clock_stopped_short", reason=type(error).__name__)
+            return TICK_SECONDS
+
+    def _beat_leases(self) -> None:
+        while not self._stopped.wait(BEAT_SECONDS):
+            try:
+                if owners := set(self._sync.leases):
+                    self._runs.beat(owners)
+            except SQLAlchemyError as error:
+                log.error("leases_not_kept", reason=type(error).__name__)
+
+    def _look_at(self, portal_id: int) -> None:
+        try:
+            self._sync.slice(portal_id)
+        except SQLAlchemyError as error:
+            # The lease runs out by itself, and the run goes on from its cursor.
+            log.error("slice_broken_off", portal=portal_id, reason=type(error).__name__)
+        self._wake.set()
+
+    def _do_chore(self, name: str) -> None:
+        try:
+            self._chores.do(name)
+        except SQLAlchemyError as error:
+            log.error("chore_broken_off", chore=name, reason=type(error).__name__)
+
+
+def _storage(url: str) -> dict[str, Any]:
+    """Return where the queue lives, in the library's terms."""
+    if url.startswith(("redis:", "rediss:")):
+        return {"storage_class": RedisStorage, "url": url}
+    address = make_url(url)
+    if address.get_backend_name() == "sqlite":
+        path = Path(address.database or "")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return {"storage_class": SqliteStorage, "filename": str(path)}
+    dsn = address.set(drivername="postgresql").render_as_string(hide_password=False)
+    return {"storage_class": PostgresStorage, "dsn": dsn}

@@ -1,0 +1,116 @@
+"""Refused proofs, counted by where they came from: leaky buckets that all processes share."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from ipaddress import IPv6Address, ip_address, ip_network
+
+from pydantic import SecretStr
+from sqlalchemy import CursorResult, delete, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from dashboard.db import Database
+from dashboard.models import Refusal
+
+KEPT = timedelta(days=1)
+# A provider gives a household or an office a network of this size; what is in it is theirs to choose.
+IPV6_NETWORK = 64
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """So many refusals at once, and one more each so many seconds."""
+
+    depth: int
+    seconds: float
+
+
+class TooManyRefusals(Exception):
+    """The address has used up its allowance; ``seconds`` tells when it may try again."""
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__("too_many_failed_proofs")
+        self.seconds = seconds
+
+
+class Refusals:
+    """Counts by names that are stored as keyed hashes. Its transactions are short and its own."""
+
+    def __init__(self, *, database: Database, key: SecretStr, now: Callable[[], datetime]) -> None:
+        self._database = database
+        self._key = hashlib.sha256(b"refusals " + key.get_secret_value().encode()).digest()
+        self._now = now
+
+    def hashed(self, name: str) -> str:
+        """Return what stands for a name in the store and in the log."""
+        return hmac.new(self._key, name.encode(), hashlib.sha256).hexdigest()
+
+    def check(self, name: str, allowance: Allowance) -> None:
+        """Do nothing, or raise while the allowance is used up.
+
+        :raise TooManyRefusals: see there.
+        """
+        with self._database.reading() as session:
+            row = session.get(Refusal, self.hashed(name))
+        above = self._level(row, allowance) - (allowance.depth - 1) if row else 0.0
+        if above > 0:
+            raise TooManyRefusals(math.ceil(above * allowance.seconds))
+
+    def count(self, name: str, allowance: Allowance) -> None:
+        """Count one refusal. The level never rises above the depth: a flood is not punished for longer."""
+        with self._database.writing() as session:
+            row = self._locked(session, name)
+            row.level = min(self._level(row, allowance) + 1, float(allowance.depth))
+            row.at = self._now()
+
+    def forgive(self, name: str, allowance: Allowance) -> None:
+        """Take one refusal back for one success, where there is any to take back.
+
+        So an office behind one address is slowed only where most of what it sends is refused.
+        """
+        with self._database.reading() as session:
+            row = session.get(Refusal, self.hashed(name))
+        if row is None or self._level(row, allowance) <= 0:
+            return
+        with self._database.writing() as session:
+            row = self._locked(session, name)
+            row.level = max(self._level(row, allowance) - 1, 0.0)
+            row.at = self._now()
+
+    def _level(self, row: Refusal, allowance: Allowance) -> float:
+        passed = (self._now() - row.at).total_seconds()
+        return max(row.level - max(passed, 0.0) / allowance.seconds, 0.0)
+
+    def _locked(self, session: Session, name: str) -> Refusal:
+        insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
+        new = {"key": self.hashed(name), "level": 0.0, "at": self._now()}
+        session.execute(insert(Refusal).values(new).on_conflict_do_nothing(index_elements=["key"]))
+        return session.scalars(select(Refusal).where(Refusal.key == new["key"]).with_for_update()).one()
+
+
+def purge(session: Session, *, now: datetime) -> int:
+    """Delete what has been empty for long; return how many."""
+    result = session.execute(delete(Refusal).where(Refusal.at < now - KEPT))
+    return result.rowcount if isinstance(result, CursorResult) else 0
+
+
+def network_of(address: str) -> str:
+    """Return whom an address stands for: itself, or its network where whoever has it has the whole of it.
+
+    What is no address stands for itself too: it came from our own server, not from the visitor.
+    """
+    try:
+        found = ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(found, IPv6Address):
+        if found.ipv4_mapped is not None:
+            return str(found.ipv4_mapped)
+        return str(ip_network((found, IPV6_NETWORK), strict=False))
+    return str(found)

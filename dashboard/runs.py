@@ -1,0 +1,289 @@
+"""Runs in the store: asked for, leased to one worker at a time, moved on person by person, ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import ColumnElement, CursorResult, case, func, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from dashboard import buckets
+from dashboard.db import Database
+from dashboard.models import Chain, ChainState, Person, Portal, PortalState, Run, RunState
+from dashboard.quiet import next_quiet
+
+LEASE = timedelta(seconds=20)  # kept alive by the worker's clock; so long a killed worker's run rests
+RING_AGAIN = timedelta(seconds=10)  # a message nobody has acted on by then is lost, or its reader dead
+
+
+class LostLease(Exception):
+    """The run is somebody else's now, or ended, or its installation did: whoever had it stops there."""
+
+
+@dataclass(frozen=True)
+class Lease:
+    """The right to work on one run, until the owner hands it back or stops beating."""
+
+    run: Run
+    portal: Portal
+    owner: str
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How a run stands; ``eta_seconds`` is what the bucket still needs, None when nobody can tell."""
+
+    state: str
+    total: int
+    done: int
+    failed: int
+    eta_seconds: int | None
+    error: str | None
+    next_at: datetime | None
+    created_at: datetime
+    finished_at: datetime | None
+
+
+class Runs:
+    """The runs of all portals. Every change is one short transaction, or part of the caller's."""
+
+    def __init__(self, *, database: Database, now: Callable[[], datetime]) -> None:
+        self._database = database
+        self._now = now
+
+    # What people ask for
+
+    def ask(self, portal: Portal, *, by: int | None) -> Progress | None:
+        """Begin a run and return how it stands; whoever asks second gets the one that is under way.
+
+        A run that was postponed goes on at once when a person asks. None: the installation has just ended.
+        """
+        with self._database.writing() as session:
+            self.plan(session, portal, by=by)
+            if by is not None:
+                session.execute(
+                    update(Run)
+                    .where(Run.portal_id == portal.id, Run.state == RunState.POSTPONED)
+                    .values(next_slice_at=self._now(), rung_until=None, attempts=0)
+                )
+        return self.progress(portal)
+
+    def plan(self, session: Session, portal: Portal, *, by: int | None) -> None:
+        """Insert a run where none is under way; two at once make one."""
+        insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
+        now = self._now()
+        new = {
+            "portal_id": portal.id,
+            "generation": portal.generation,
+            "asked_by": by,
+            "state": RunState.WAITING,
+            "next_slice_at": now,
+            "created_at": now,
+            "directory_read": False,
+            "cancel": False,
+            **dict.fromkeys(("total", "done", "failed", "cursor", "last", "attempts"), 0),
+        }
+        session.execute(insert(Run).values(new).on_conflict_do_nothing())
+
+    def cancel(self, portal: Portal) -> None:
+        """End the run under way: at once where nobody works on it, else after the person being read."""
+        with self._database.writing() as session:
+            unfinished = (Run.portal_id == portal.id, Run.finished_at.is_(None))
+            session.execute(update(Run).where(*unfinished).values(cancel=True))
+            session.execute(
+                update(Run)
+                .where(*unfinished, _free(self._now()))
+                .values(state=RunState.CANCELLED, finished_at=self._now())
+            )
+
+    def progress(self, portal: Portal) -> Progress | None:
+        """Return how the newest run of this installation stands, None where there never was one."""
+        newest = (
+            select(Run)
+            .where(Run.portal_id == portal.id, Run.generation == portal.generation)
+            .order_by(Run.created_at.desc(), Run.id.desc())
+            .limit(1)
+        )
+        with self._database.reading() as session:
+            run = session.scalar(newest)
+            return self._progress(session, run) if run else None
+
+    def _progress(self, session: Session, run: Run) -> Progress:
+        postponed = run.state == RunState.POSTPONED
+        return Progress(
+            state=run.state,
+            total=run.total,
+            done=run.done,
+            failed=run.failed,
+            eta_seconds=self._eta(session, run) if run.finished_at is None else 0,
+            error=run.error,
+            next_at=run.next_slice_at if postponed else None,
+            created_at=run.created_at,
+            finished_at=run.finished_at,
+        )
+
+    def _eta(self, session: Session, run: Run) -> int | None:
+        """Return the seconds the rest will take: what the bucket needs, or the pace so far if slower."""
+        if not run.directory_read or run.started_at is None:
+            return None
+        now = self._now()
+        people, requests = _left(session, run, now=now)
+        by_bucket = buckets.seconds_until(session, run.portal_id, now=now.timestamp(), requests=requests)
+        dealt = run.done + run.failed
+        pace = (now - run.started_at).total_seconds() / dealt if dealt else 0.0
+        waits = (
+            max(0.0, (run.next_slice_at - now).total_seconds()) if run.state == RunState.POSTPONED else 0.0
+        )
+        return round(waits + max(by_bucket, min(pace, 2.0) * people))
+
+    # What workers do
+
+    def due(self, *, limit: int) -> list[int]:
+        """Return portals whose runs are worth a look now, longest due first, and note that they are called.
+
+        Two workers who look at once share them: each row is claimed by one. A call that comes to nothing is
+        repeated after RING_AGAIN.
+        """
+        now = self._now()
+        ready = (Run.finished_at.is_(None), Run.next_slice_at <= now, _free(now), _unrung(now))
+        found = select(Run.id, Run.portal_id).where(*ready).order_by(Run.next_slice_at).limit(limit)
+        with self._database.reading() as session:
+            rows = session.execute(found).all()
+        if not rows:
+            return []
+        with self._database.writing() as session:
+            return [
+                row.portal_id
+                for row in rows
+                if _changed(
+                    session,
+                    update(Run).where(Run.id == row.id, *ready).values(rung_until=now + RING_AGAIN),
+                )
+            ]
+
+    def seconds_to_next(self, *, at_most: float) -> float:
+        """Return how long nothing will be due."""
+        now = self._now()
+        earliest = select(func.min(Run.next_slice_at)).where(
+            Run.finished_at.is_(None), _free(now), _unrung(now)
+        )
+        with self._database.reading() as session:
+            moment = session.scalar(earliest)
+        return at_most if moment is None else min(at_most, max(0.0, (moment - now).total_seconds()))
+
+    def take(self, portal_id: int) -> Lease | None:
+        """Lease the portal's run, if it is due and nobody has it; the loser, and a late message, get None."""
+        now, owner = self._now(), uuid4().hex
+        with self._database.writing() as session:
+            won = _changed(
+                session,
+                update(Run)
+                .where(Run.portal_id == portal_id, Run.finished_at.is_(None), Run.next_slice_at <= now)
+                .where(_free(now))
+                .values(
+                    state=RunState.RUNNING,
+                    error=None,
+                    lease_owner=owner,
+                    lease_until=now + LEASE,
+                    heartbeat_at=now,
+                    started_at=func.coalesce(Run.started_at, now),
+                ),
+            )
+            if not won:
+                return None
+            there = (Portal.generation == Run.generation, Portal.state != PortalState.UNINSTALLED)
+            mine = (
+                select(Run, Portal)
+                .join(Portal, Portal.id == Run.portal_id)
+                .where(Run.lease_owner == owner, *there)
+            )
+            row = session.execute(mine).one_or_none()
+            return Lease(row[0], row[1], owner) if row else None
+
+    def beat(self, owners: Iterable[str]) -> None:
+        """Keep these leases: their workers are alive, however long the portal takes to answer."""
+        now = self._now()
+        with self._database.writing() as session:
+            session.execute(
+                update(Run)
+                .where(Run.lease_owner.in_(list(owners)))
+                .values(lease_until=now + LEASE, heartbeat_at=now)
+            )
+
+    def change(self, session: Session, lease: Lease, *, uncancelled: bool = False, **values: Any) -> None:
+        """Change the leased run in the caller's transaction.
+
+        :raise LostLease: it is no longer this owner's, or cancelled; nothing of the transaction may stay.
+        """
+        conditions = [Run.id == lease.run.id, Run.lease_owner == lease.owner, Run.finished_at.is_(None)]
+        if uncancelled:
+            conditions.append(Run.cancel.is_(False))
+        if not _changed(session, update(Run).where(*conditions).values(**values)):
+            raise LostLease
+
+    def hand_back(self, lease: Lease, *, at: datetime, **values: Any) -> None:
+        """Give the lease back; the run is due again at that moment."""
+        free = {"lease_owner": None, "lease_until": None, "rung_until": None, "next_slice_at": at}
+        with self._database.writing() as session:
+            self.change(session, lease, **{**free, **values})
+
+    def finish(self, lease: Lease, *, state: RunState, error: str | None = None) -> None:
+        """End the run, and plan the portal's next one for a quiet hour of its own."""
+        now = self._now()
+        with self._database.writing() as session:
+            self.change(
+                session, lease, state=state, error=error, finished_at=now, lease_owner=None, lease_until=None
+            )
+            session.execute(
+                update(Portal)
+                .where(Portal.id == lease.portal.id)
+                .values(next_run_at=self.next_quiet(session, lease.portal))
+            )
+
+    def next_quiet(self, session: Session, portal: Portal) -> datetime:
+        """Return the portal's next quiet hour, where most of its people are."""
+        commonest = (
+            select(Person.calendar_zone)
+            .where(Person.portal_id == portal.id, Person.calendar_zone != "")
+            .group_by(Person.calendar_zone)
+            .order_by(func.count().desc(), Person.calendar_zone)
+            .limit(1)
+        )
+        return next_quiet(self._now(), session.scalar(commonest) or "", member_id=portal.member_id)
+
+
+def cost(expires_at: datetime | None, now: datetime) -> int:
+    """Return what reading a person takes of the bucket: an expired token is refused before it is renewed."""
+    return 2 if expires_at is None or expires_at <= now else 1
+
+
+def _left(session: Session, run: Run, *, now: datetime) -> tuple[int, int]:
+    """Return how many people are left, and about how many requests that is."""
+    requests = func.sum(case((Chain.expires_at <= now, 2), else_=1))
+    left = (
+        select(func.count(), requests)
+        .select_from(Person)
+        .join(Chain, Chain.person_id == Person.id)
+        .where(Person.portal_id == run.portal_id, Person.id > run.cursor, Person.id <= run.last)
+        .where(Person.chain_state == ChainState.LIVE)
+    )
+    people, total = session.execute(left).one()
+    return people, int(total or 0)
+
+
+def _free(now: datetime) -> ColumnElement[bool]:
+    return or_(Run.lease_until.is_(None), Run.lease_until < now)
+
+
+def _unrung(now: datetime) -> ColumnElement[bool]:
+    return or_(Run.rung_until.is_(None), Run.rung_until < now)
+
+
+def _changed(session: Session, statement: Any) -> bool:
+    result = session.execute(statement.execution_options(synchronize_session=False))
+    return isinstance(result, CursorResult) and result.rowcount == 1

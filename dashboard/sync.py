@@ -1,0 +1,362 @@
+"""A run in slices: the directory, then one person after another, as fast as the portal's bucket allows.
+
+A slice never waits for the bucket: it spends what fits now and hands the run back. What it learned of a
+person and how far the run has come are one transaction, so a worker may die anywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from dashboard import buckets, readings
+from dashboard.bitrix24.errors import (
+    PORTAL_CODES,
+    ApplicationGone,
+    Bitrix24Error,
+    GrantRejected,
+    KeysRejected,
+    Limited,
+    MethodPaused,
+    NotAnswered,
+    Overloaded,
+    PaymentRequired,
+    PersonDismissed,
+    PersonRefused,
+    PortalClosed,
+    PortalMoved,
+    QueryLimit,
+    TokenRejected,
+    from_code,
+)
+from dashboard.calls import CallLog
+from dashboard.db import Database
+from dashboard.directory import Directory
+from dashboard.models import Chain, ChainState, Person, Run, RunState
+from dashboard.portals import ProofRefused
+from dashboard.readings import Readings
+from dashboard.runs import Lease, LostLease, Runs, cost
+from dashboard.settings import METHOD, Reading
+
+log = structlog.get_logger()
+
+LONGEST_SLICE = 10  # people, so that a portal with thousands lets the others have their turn
+AT_ONCE = 4  # people a slice is worth while, once the bucket decides the pace
+DIRECTORY_COST = 2
+OPERATING_WINDOW = timedelta(minutes=10)  # what a method's time is counted over (performance/limits.md)
+DELAYS = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 15, 60, 120, 240))
+OVERLOAD_DELAY = timedelta(hours=1)
+
+# The portal as a whole, or we: the next person would fare no better.
+_ENDS_RUN = (PaymentRequired, KeysRejected)
+_POSTPONES_RUN = (Limited, PortalClosed, PortalMoved)
+# Why somebody else's chain may still read the directory.
+_READER_FAILED = (PersonRefused, GrantRejected, TokenRejected, ProofRefused)
+
+
+@dataclass(frozen=True)
+class _Errand:
+    """A person of the run and what reading them takes; nothing where there is nothing to read."""
+
+    person: Person
+    cost: int
+
+
+@dataclass
+class _Told:
+    """What reading a person came to."""
+
+    errand: _Errand
+    reading: Reading | None = None
+    problem: str | None = None
+    dismissed: bool = False
+
+
+class Sync:
+    """Works on leased runs; one slice at a time, many portals at once in as many threads."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        runs: Runs,
+        directory: Directory,
+        readings: Readings,
+        calls: CallLog,
+        now: Callable[[], datetime],
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._database = database
+        self._runs = runs
+        self._directory = directory
+        self._readings = readings
+        self._calls = calls
+        self._now = now
+        self.stopping = stopping
+        self.leases: set[str] = set()  # what this process's clock keeps alive
+
+    def slice(self, portal_id: int) -> None:
+        """Bring the portal's run on by a slice; nothing happens where none is due or somebody else has it."""
+        lease = self._runs.take(portal_id)
+        if lease is None:
+            return
+        self.leases.add(lease.owner)
+        try:
+            self._advance(lease)
+        except LostLease:
+            self._end_cancelled(lease)
+        finally:
+            self.leases.discard(lease.owner)
+            self._write_calls(lease)
+
+    def _advance(self, lease: Lease) -> None:
+        try:
+            if lease.run.directory_read or self._read_directory(lease):
+                self._read_people(lease)
+        except QueryLimit:
+            # Noted in the bucket together with the call; it says when there is room again.
+            self._write_calls(lease)
+            self._hand_back_until_room(lease, requests=1)
+        except MethodPaused as error:
+            self._pause(lease, error)
+        except Overloaded as error:
+            self._postpone(lease, error, by=OVERLOAD_DELAY)
+        except (*_POSTPONES_RUN, NotAnswered) as error:
+            self._postpone(lease, error)
+        except (*_ENDS_RUN, ApplicationGone) as error:
+            self._end(lease, RunState.FAILED, error=error.code)
+
+    # The directory
+
+    def _read_directory(self, lease: Lease) -> bool:
+        """Read who works here and fix whom the run reads; False when the bucket has no room for it yet."""
+        with self._database.writing() as session:
+            room = buckets.take(session, lease.portal.id, now=self._now().timestamp(), costs=[DIRECTORY_COST])
+        if not room:
+            self._hand_back_until_room(lease, requests=DIRECTORY_COST)
+            return False
+        error = self._try_directory(lease)
+        with self._database.writing() as session:
+            self._calls.write(session, portal=lease.portal, taken=DIRECTORY_COST)
+            portal = session.get_one(type(lease.portal), lease.portal.id)
+            portal.directory_error = error
+            if error is None:
+                portal.directory_at = self._now()
+            total, last = _extent(session, lease)
+            self._runs.change(session, lease, uncancelled=True, directory_read=True, total=total, last=last)
+        lease.run.last = last
+        return True
+
+    def _try_directory(self, lease: Lease) -> str | None:
+        """Return why the list could not be read, None when it was; without it the run reads who is known.
+
+        :raise Bitrix24Error: the portal as a whole does not answer, or not us.
+        """
+        problem = "nobody_connected"
+        for reader in self._directory.readers(lease.portal):
+            try:
+                self._directory.read(lease.portal, reader)
+            except (*_POSTPONES_RUN, *_ENDS_RUN, NotAnswered) as error:
+                if error.code != "directory_without_reader":
+                    raise
+                problem = error.code
+            except ApplicationGone as error:
+                if self._is_gone(lease):
+                    raise
+                problem = error.code
+            except _READER_FAILED as error:
+                problem = error.code
+            except Bitrix24Error as error:
+                return error.code[:64]
+            else:
+                return None
+        return problem
+
+    # The people
+
+    def _read_people(self, lease: Lease) -> None:
+        errands, left = self._take_errands(lease)
+        silent: list[_Told] = []
+        answered = lease.run.done > 0
+        for errand in errands:
+            if self.stopping():
+                break
+            told = self._read(lease, errand)
+            if isinstance(told, NotAnswered):
+                silent.append(_Told(errand, problem=told.code))
+                if len(silent) > 1:
+                    # Two different people: it is the portal that is silent, not something about one of them.
+                    raise told
+                continue
+            self._keep(lease, [*silent, told])
+            silent, answered = [], True
+        if silent and not left and not self.stopping():
+            if not answered:
+                raise NotAnswered(silent[0].problem or "")
+            self._keep(lease, silent)
+            silent = []
+        if left or silent or self.stopping():
+            self._hand_back_until_room(lease, requests=min(left or len(silent), AT_ONCE))
+        else:
+            self._end(lease, RunState.DONE)
+
+    def _take_errands(self, lease: Lease) -> tuple[Sequence[_Errand], int]:
+        """Return whom to read now, their requests taken from the bucket, and how many more there are."""
+        now = self._now()
+        with self._database.writing() as session:
+            rest_until = buckets.paused_until(session, lease.portal.id, METHOD)
+            if rest_until > now.timestamp():
+                raise MethodPaused("OPERATION_TIME_LIMIT", resets_at=rest_until)
+            errands = _next_people(session, lease, now=now)
+            allowed = buckets.take(
+                session,
+                lease.portal.id,
+                now=now.timestamp(),
+                costs=[errand.cost for errand in errands[:LONGEST_SLICE]],
+            )
+        return errands[:allowed], len(errands) - allowed
+
+    def _read(self, lease: Lease, errand: _Errand) -> _Told | NotAnswered:
+        """Return what is known of the person now; their own failure is a part of it.
+
+        :raise Bitrix24Error: the portal's failure.
+        """
+        if not errand.cost:
+            live = errand.person.chain_state == ChainState.LIVE
+            return _Told(errand, problem=None if live else "reconnect")
+        try:
+            reading = self._readings.fetch(lease.portal, errand.person)
+        except NotAnswered as error:
+            return error
+        except (*_POSTPONES_RUN, *_ENDS_RUN):
+            raise
+        except ApplicationGone as error:
+            if self._is_gone(lease):
+                raise
+            return _Told(errand, problem=error.code)
+        except (Bitrix24Error, ProofRefused) as error:
+            return _Told(errand, problem=error.code, dismissed=isinstance(error, PersonDismissed))
+        if METHOD not in reading.errors:
+            return _Told(errand, reading)
+        refusal = from_code(PORTAL_CODES, reading.errors[METHOD], status=None)
+        if isinstance(refusal, Limited):
+            raise refusal
+        return _Told(errand, reading, problem=reading.errors[METHOD] or "empty_error_code")
+
+    def _keep(self, lease: Lease, outcomes: Sequence[_Told]) -> None:
+        """Store what was learned and move the run past these people, or neither."""
+        failed = sum(told.problem is not None for told in outcomes)
+        with self._database.writing() as session:
+            self._runs.change(
+                session,
+                lease,
+                uncancelled=True,
+                cursor=outcomes[-1].errand.person.id,
+                done=Run.done + len(outcomes) - failed,
+                failed=Run.failed + failed,
+                attempts=0,
+            )
+            taken = sum(told.errand.cost for told in outcomes)
+            self._calls.write(session, portal=lease.portal, taken=taken)
+            for told in outcomes:
+                self._note(session, lease, told)
+        lease.run.attempts = 0
+
+    def _note(self, session: Session, lease: Lease, told: _Told) -> None:
+        person = readings.still_there(session, lease.portal, told.errand.person)
+        if person is None:
+            return
+        if told.dismissed and person.listed is not True:
+            # The portal says so, and its list of employees too: nothing of theirs is ours to keep.
+            session.delete(person)
+            return
+        person.problem = told.problem[:64] if told.problem is not None else None
+        if told.reading is not None:
+            readings.keep(session, person, told.reading)
+
+    # The end of a slice
+
+    def _hand_back_until_room(self, lease: Lease, *, requests: int) -> None:
+        now = self._now()
+        with self._database.reading() as session:
+            seconds = buckets.seconds_until(session, lease.portal.id, now=now.timestamp(), requests=requests)
+        self._runs.hand_back(lease, at=now + timedelta(seconds=seconds))
+
+    def _pause(self, lease: Lease, error: MethodPaused) -> None:
+        now = self._now()
+        until = error.resets_at or (now + OPERATING_WINDOW).timestamp()
+        with self._database.writing() as session:
+            buckets.pause(session, lease.portal.id, METHOD, until=until)
+        self._postpone(lease, error, by=max(timedelta(seconds=until - now.timestamp()), timedelta(seconds=1)))
+
+    def _postpone(self, lease: Lease, error: Bitrix24Error, *, by: timedelta | None = None) -> None:
+        """Let the run rest, longer each time; one that rested in vain too often has failed."""
+        attempts = lease.run.attempts + 1
+        if attempts > len(DELAYS):
+            self._end(lease, RunState.FAILED, error=error.code)
+            return
+        log.warning("run_postponed", portal=lease.portal.id, code=error.code, attempts=attempts)
+        self._runs.hand_back(
+            lease,
+            at=self._now() + (by or DELAYS[attempts - 1]),
+            state=RunState.POSTPONED,
+            error=error.code[:64],
+            attempts=attempts,
+        )
+
+    def _end(self, lease: Lease, state: RunState, *, error: str | None = None) -> None:
+        self._runs.finish(lease, state=state, error=error[:64] if error is not None else None)
+        log.info("run_ended", portal=lease.portal.id, run=lease.run.id, state=str(state), code=error)
+
+    def _end_cancelled(self, lease: Lease) -> None:
+        """End the run if it was cancelled; leave it alone if it is another's, or gone with its portal."""
+        try:
+            self._end(lease, RunState.CANCELLED)
+        except LostLease:
+            log.info("lease_lost", portal=lease.portal.id, run=lease.run.id)
+
+    def _is_gone(self, lease: Lease) -> bool:
+        with self._database.reading() as session:
+            return session.get(Run, lease.run.id) is None
+
+    def _write_calls(self, lease: Lease) -> None:
+        """Write the calls nobody has written: those that ended in the portal's failure."""
+        if len(self._calls):
+            with self._database.writing() as session:
+                self._calls.write(session, portal=lease.portal)
+
+
+def _extent(session: Session, lease: Lease) -> tuple[int, int]:
+    """Return how many people have a chain, and the last one's number: those the run is about."""
+    connected = (Person.portal_id == lease.portal.id, Person.chain_state.is_not(None))
+    count, last = session.execute(select(func.count(), func.max(Person.id)).where(*connected)).one()
+    return count, last or 0
+
+
+def _next_people(session: Session, lease: Lease, *, now: datetime) -> list[_Errand]:
+    """Return whom the run comes to next, one more than a slice and a wait are worth."""
+    portal_id, run_id = lease.portal.id, lease.run.id
+    cursor = select(Run.cursor).where(Run.id == run_id).scalar_subquery()
+    last = select(Run.last).where(Run.id == run_id).scalar_subquery()
+    found = (
+        select(Person, Chain.expires_at)
+        .join(Chain, Chain.person_id == Person.id)
+        .where(Person.portal_id == portal_id, Person.id > cursor, Person.id <= last)
+        .order_by(Person.id)
+        .limit(LONGEST_SLICE + AT_ONCE)
+    )
+    return [
+        _Errand(person, _cost(person, expires_at, began=lease.run.started_at, now=now))
+        for person, expires_at in session.execute(found)
+    ]
+
+
+def _cost(person: Person, expires_at: datetime, *, began: datetime | None, now: datetime) -> int:
+    """Return the requests; none for a void chain, or for who opened the application since it began."""
+    fresh = began is not None and person.settings_at is not None and person.settings_at >= began
+    return 0 if fresh or person.chain_state != ChainState.LIVE else cost(expires_at, now)

@@ -1,0 +1,262 @@
+"""The people of a portal side by side: found, sorted and counted in one table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from sqlalchemy import ColumnElement, Row, Select, and_, case, func, or_, select
+from sqlalchemy.orm import Session
+from sqlalchemy.sql.expression import false
+
+from dashboard.bands import Group
+from dashboard.facts import folded
+from dashboard.hours import DAY, Span
+from dashboard.models import ChainState, Person, Portal, Snapshot
+from dashboard.workdays import Workdays, read_workdays
+
+PAGE = 50
+STALE = timedelta(days=2)
+ADMINISTRATORS = 5  # as many names as a sentence bears
+
+State = Literal["connected", "stale", "reconnect", "never"]
+STATES: tuple[State, ...] = ("connected", "stale", "reconnect", "never")
+REMINDERS = ("none", "one", "many", "unknown")
+SORTS = ("name", "view", "hours", "timezone", "reminders", "state", "as_of")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Who is asked for. Empty: everybody; a value nobody has: nobody."""
+
+    q: str = ""
+    view: str = ""
+    timezone: str = ""
+    reminders: str = ""
+    state: str = ""
+
+
+@dataclass(frozen=True)
+class Member:
+    """One row of the team."""
+
+    user_id: int
+    name: str
+    position: str
+    photo: str
+    state: str
+    view: str
+    span: Span | None
+    zone: str
+    reminders: str
+    as_of: datetime | None
+    problem: str | None
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """What the whole team amounts to; ``groups`` holds those whose hours and zone are known."""
+
+    total: int
+    states: dict[str, int]
+    without_reminders: int
+    views: tuple[str, ...]
+    zones: tuple[str, ...]
+    groups: tuple[Group, ...]
+
+    @property
+    def placed(self) -> int:
+        """Return how many people stand in the groups."""
+        return sum(group.people for group in self.groups)
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of those who were asked for; the number is never past the end."""
+
+    members: Sequence[Member]
+    total: int
+    number: int
+    pages: int
+
+
+def may_see(portal: Portal, person: Person) -> bool:
+    """Tell whether the person may see the team: administrators may, others if one of those allowed it.
+
+    A guest of the portal, who is in no list of employees, never may.
+    """
+    return person.is_admin or (portal.team_open and person.listed is not False)
+
+
+def administrators(session: Session, portal: Portal) -> list[str]:
+    """Return the names of administrators who have opened the application, the last to come first."""
+    found = (
+        select(Person.name)
+        .where(Person.portal_id == portal.id, Person.is_admin, Person.opened_at.is_not(None), *_LISTED)
+        .order_by(Person.opened_at.desc(), Person.id)
+        .limit(ADMINISTRATORS)
+    )
+    return list(session.scalars(found))
+
+
+def name_of(session: Session, portal: Portal, user_id: int | None) -> str | None:
+    """Return a colleague's name, None for somebody who is not known here any more."""
+    found = select(Person.name).where(Person.portal_id == portal.id, Person.user_id == user_id)
+    return session.scalar(found)
+
+
+def workdays(session: Session, person: Person) -> Workdays:
+    """Return the portal's days off, as the person's own last reading tells them."""
+    return read_workdays(session.scalar(select(Snapshot.account).where(Snapshot.person_id == person.id)))
+
+
+def numbers(session: Session, portal: Portal, *, now: datetime) -> Numbers:
+    """Return what the whole team amounts to; an index holds all that is read for it."""
+    columns = (Person.calendar_zone, Person.work_start, Person.work_end)
+    places = session.execute(select(*columns, func.count()).where(*_team(portal)).group_by(*columns)).all()
+    counts = [func.count().filter(condition) for condition in _states(now).values()]
+    by_view = session.execute(
+        select(Person.view, func.count(), func.count().filter(Person.reminder_count == 0), *counts)
+        .where(*_team(portal))
+        .group_by(Person.view)
+    ).all()
+    told = {name: sum(row[3 + place] for row in by_view) for place, name in enumerate(_states(now))}
+    total = sum(row[1] for row in by_view)
+    return Numbers(
+        total=total,
+        states={"connected": total - sum(told.values())} | told,
+        without_reminders=sum(row[2] for row in by_view),
+        views=tuple(sorted(row[0] for row in by_view if row[0])),
+        zones=tuple(sorted({row[0] for row in places if row[0]})),
+        groups=tuple(_groups(places)),
+    )
+
+
+def page(
+    session: Session,
+    portal: Portal,
+    wanted: Wanted,
+    *,
+    now: datetime,
+    sort: str = "name",
+    number: int = 1,
+    total: int | None = None,
+) -> Page:
+    """Return one page; a number past the end is the last page's. ``total`` spares counting where known."""
+    conditions = _conditions(portal, wanted, now)
+    if total is None:
+        total = session.scalar(select(func.count()).select_from(Person).where(*conditions)) or 0
+    pages = max(1, -(-total // PAGE))
+    number = min(max(number, 1), pages)
+    # Only keys are sorted, and most sorts find them in an index; the fifty rows are fetched after.
+    keys = select(Person.id).where(*conditions).order_by(*_order(sort, now))
+    keys = keys.limit(PAGE).offset((number - 1) * PAGE)
+    asked = _members([Person.id.in_(keys)], now, sort)
+    return Page([_member(row) for row in session.execute(asked)], total, number, pages)
+
+
+def everyone(
+    session: Session, portal: Portal, wanted: Wanted, *, now: datetime, sort: str = "name"
+) -> list[Member]:
+    """Return all who are asked for, on all pages."""
+    return [_member(row) for row in session.execute(_members(_conditions(portal, wanted, now), now, sort))]
+
+
+# Who came as a guest was read in the list's own words as no employee; None is from before the first list.
+_LISTED = (Person.listed.is_not(False),)
+
+
+def _team(portal: Portal) -> tuple[ColumnElement[bool], ...]:
+    return (Person.portal_id == portal.id, *_LISTED)
+
+
+def _states(now: datetime) -> dict[State, ColumnElement[bool]]:
+    """Return what makes each state but the best one; no person is in two."""
+    live = Person.chain_state == ChainState.LIVE
+    return {
+        "never": Person.chain_state.is_(None),
+        "reconnect": Person.chain_state == ChainState.RECONNECT,
+        "stale": and_(live, or_(Person.settings_at.is_(None), Person.settings_at < now - STALE)),
+    }
+
+
+def _state(now: datetime) -> ColumnElement[str]:
+    return case(*((condition, name) for name, condition in _states(now).items()), else_="connected")
+
+
+def _conditions(portal: Portal, wanted: Wanted, now: datetime) -> list[ColumnElement[bool]]:
+    conditions = list(_team(portal))
+    if needle := folded(wanted.q.strip()):
+        conditions.append(Person.search.contains(needle, autoescape=True))
+    if wanted.view:
+        conditions.append(Person.view == wanted.view)
+    if wanted.timezone:
+        conditions.append(Person.calendar_zone == wanted.timezone)
+    if wanted.reminders:
+        conditions.append(_reminded(wanted.reminders))
+    if wanted.state:
+        conditions.append(_state(now) == wanted.state if wanted.state in STATES else false())
+    return conditions
+
+
+def _reminded(how: str) -> ColumnElement[bool]:
+    count = Person.reminder_count
+    known: dict[str, ColumnElement[bool]] = {
+        "none": count == 0,
+        "one": count == 1,
+        "many": count > 1,
+        "unknown": count.is_(None),
+    }
+    return known.get(how, false())
+
+
+_COLUMNS = (
+    Person.user_id,
+    Person.name,
+    Person.position,
+    Person.photo,
+    Person.view,
+    Person.work_start,
+    Person.work_end,
+    Person.calendar_zone,
+    Person.reminders,
+    Person.settings_at,
+    Person.problem,
+)
+
+
+def _members(conditions: list[ColumnElement[bool]], now: datetime, sort: str) -> Select[*tuple[Any, ...]]:
+    return select(_state(now), *_COLUMNS).where(*conditions).order_by(*_order(sort, now))
+
+
+def _order(sort: str, now: datetime) -> Iterator[ColumnElement[Any]]:
+    """Yield what to sort by: what nobody told comes last either way, and equals keep their places."""
+    name = sort.removeprefix("-")
+    rank = case({state: place for place, state in enumerate(STATES)}, value=_state(now))
+    by: dict[str, tuple[list[ColumnElement[bool]], list[Any]]] = {
+        "view": ([Person.view == ""], [Person.view]),
+        "hours": ([Person.work_start.is_(None)], [Person.work_start, Person.work_end]),
+        "timezone": ([Person.calendar_zone == ""], [Person.calendar_zone]),
+        "reminders": ([Person.reminder_count.is_(None)], [Person.reminder_count]),
+        "state": ([], [rank]),
+        "as_of": ([Person.settings_at.is_(None)], [Person.settings_at]),
+    }
+    untold, told = by.get(name, ([], [Person.search]))
+    yield from untold
+    for column in told:
+        yield column.desc() if sort.startswith("-") else column.asc()
+    yield Person.id.asc()
+
+
+def _member(row: Row[*tuple[Any, ...]]) -> Member:
+    state, user_id, name, position, photo, view, start, end, zone, reminders, as_of, problem = row
+    span = Span(start, end) if start is not None and end is not None else None
+    return Member(user_id, name, position, photo, state, view, span, zone, reminders, as_of, problem)
+
+
+def _groups(found: Sequence[Row[*tuple[Any, ...]]]) -> Iterator[Group]:
+    for zone, start, end, people, *_ in found:
+        if zone and start is not None and end is not None and max(start, end) <= DAY:
+            yield Group(zone, Span(start, end), people)

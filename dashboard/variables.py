@@ -1,0 +1,148 @@
+"""What a variable of the environment may hold: each kind reads itself and says in words what is wrong."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import SplitResult, urlsplit
+
+from cryptography.fernet import Fernet
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+SHORTEST_SECRET_KEY = 16
+FERNET_KEY_LENGTH = 44
+QUEUE_FILE = "queue.db"
+
+
+@dataclass(frozen=True)
+class Means:
+    """What a variable is for, in the words of the operator's table; ``default`` where it is no plain value."""
+
+    words: str
+    default: str | None = None
+
+
+def _split(value: Any) -> Any:
+    return (
+        tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+    )
+
+
+def _parts(url: str) -> SplitResult:
+    example = "must be an address such as https://example.com"
+    try:
+        parts = urlsplit(url)
+        complete = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        # Not chained: the parser's own text quotes the address, and an address may hold a password.
+        raise ValueError(example) from None
+    if not complete or any(mark.isspace() for mark in url):
+        raise ValueError(example)
+    return parts
+
+
+def _address(url: str) -> str:
+    _parts(url)
+    return url
+
+
+def _origin(url: str) -> str:
+    """Return the origin as Bitrix24 would spell it: lower-case and without a default port."""
+    parts = _parts(url)
+    if parts.path.rstrip("/") or parts.query or parts.fragment or parts.username or parts.password:
+        raise ValueError("must be an address without path, query and user")
+    default = {"http": ":80", "https": ":443"}[parts.scheme]
+    return f"{parts.scheme}://{parts.netloc.lower().removesuffix(default)}"
+
+
+def read_database_url(url: SecretStr) -> SecretStr:
+    """Return the address as SQLAlchemy takes it.
+
+    :raise ValueError: it is none; the message does not repeat it.
+    """
+    return _store_url(url, also={})
+
+
+def _queue_url(url: SecretStr) -> SecretStr:
+    return _store_url(url, also={"redis": "redis", "rediss": "rediss"})
+
+
+def _store_url(url: SecretStr, *, also: Mapping[str, str]) -> SecretStr:
+    """Make ``postgres://`` and ``postgresql://`` mean psycopg 3; platforms hand out both."""
+    scheme, separator, rest = url.get_secret_value().partition("://")
+    known = {"sqlite": "sqlite", "postgres": "postgresql+psycopg", "postgresql": "postgresql+psycopg"}
+    known |= {"postgresql+psycopg": "postgresql+psycopg", **also}
+    if not separator or scheme not in known:
+        others = " or redis://" if also else ""
+        raise ValueError(f"must begin with sqlite:/// or postgresql://{others}")
+    scheme = known[scheme]
+    try:
+        make_url(f"{scheme}://{rest}")
+    except (ArgumentError, ValueError):
+        # Not chained: the text would quote the address, and with it the password.
+        raise ValueError("is no database address") from None
+    return SecretStr(f"{scheme}://{rest}")
+
+
+def queue_beside(database_url: SecretStr) -> SecretStr:
+    """Return where jobs wait unless told: the same Postgres, or a SQLite file of their own beside the other.
+
+    Of their own, so that the queue's many small writes never hold up the writing of a token.
+    """
+    url = make_url(database_url.get_secret_value())
+    if url.get_backend_name() != "sqlite" or url.database in (None, "", ":memory:"):
+        return database_url
+    beside = Path(str(url.database)).with_name(QUEUE_FILE)
+    return SecretStr(url.set(database=str(beside)).render_as_string(hide_password=False))
+
+
+def _email(address: str) -> str:
+    if address and not re.fullmatch(r"[^@\s<>\"]+@[^@\s<>\"]+", address):
+        raise ValueError("must be an e-mail address")
+    return address
+
+
+def _bearer(token: SecretStr) -> SecretStr:
+    if len(token.get_secret_value()) < SHORTEST_SECRET_KEY:
+        raise ValueError(f"must have at least {SHORTEST_SECRET_KEY} characters")
+    return token
+
+
+def _signing_key(key: SecretStr) -> SecretStr:
+    if len(key.get_secret_value()) < SHORTEST_SECRET_KEY:
+        raise ValueError(f"every key must have at least {SHORTEST_SECRET_KEY} characters")
+    return key
+
+
+def _fernet_key(key: SecretStr) -> SecretStr:
+    try:
+        Fernet(key.get_secret_value())
+        # Base64 is read up to its padding: a second key after a line break would go unnoticed.
+        if len(key.get_secret_value()) != FERNET_KEY_LENGTH:
+            raise ValueError
+    except ValueError:
+        raise ValueError("every key must be a Fernet key: 32 bytes in URL-safe base64") from None
+    return key
+
+
+Address = Annotated[str, AfterValidator(_address)]
+Origin = Annotated[str, AfterValidator(_origin)]
+Origins = Annotated[tuple[Origin, ...], BeforeValidator(_split), Field(min_length=1)]
+SigningKey = Annotated[SecretStr, AfterValidator(_signing_key)]
+SigningKeys = Annotated[tuple[SigningKey, ...], BeforeValidator(_split), Field(min_length=1)]
+FernetKey = Annotated[SecretStr, AfterValidator(_fernet_key)]
+FernetKeys = Annotated[tuple[FernetKey, ...], BeforeValidator(_split), Field(min_length=1)]
+DatabaseURL = Annotated[SecretStr, AfterValidator(read_database_url)]
+QueueURL = Annotated[
+    SecretStr,
+    AfterValidator(_queue_url),
+    Field(default_factory=lambda known: queue_beside(known["database_url"])),
+]
+BearerToken = Annotated[SecretStr, AfterValidator(_bearer)]
+Email = Annotated[str, AfterValidator(_email)]
+Size = Annotated[int, Field(ge=1, le=1024)]

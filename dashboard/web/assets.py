@@ -1,0 +1,95 @@
+"""The stylesheet and the scripts, under addresses that name their content, so that browsers may keep them."""
+
+from __future__ import annotations
+
+import gzip
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from flask import Flask, Response, request
+from werkzeug.exceptions import NotFound
+
+ROOT = Path(__file__).parents[2] / "static"
+# The order of the stylesheet's files is that of its layers; within a folder, the alphabet.
+STYLES = ("tokens.css", "base.css", "layout.css", "components/*.css", "pages/*.css")
+TYPES = {".css": "text/css", ".js": "text/javascript"}
+FOR_EVER = "public, max-age=31536000, immutable"
+
+
+@dataclass(frozen=True)
+class File:
+    """What is sent: as it is, and compressed once for all who take it so."""
+
+    plain: bytes
+    compressed: bytes
+    type: str
+
+
+class Assets:
+    """The files of the pages as they were at the start, or with ``watch`` as they are at each request."""
+
+    def __init__(self, root: Path = ROOT, *, watch: bool = False) -> None:
+        self._root = root
+        self._watch = watch
+        self._read()
+
+    def address(self, name: str) -> str:
+        """Return where a file is to be had; the address changes when any of them does.
+
+        Scripts import each other by relative addresses, which therefore change with it.
+        """
+        self._look_again()
+        if name not in self._files:
+            raise KeyError(name)
+        return f"/static/{self.digest}/{name}"
+
+    def find(self, name: str) -> File | None:
+        self._look_again()
+        return self._files.get(name)
+
+    def _look_again(self) -> None:
+        if self._watch and self._stamp() != self._seen:
+            self._read()
+
+    def _read(self) -> None:
+        self._seen = self._stamp()
+        contents = {"app.css": b"".join(path.read_bytes() for path in self._styles())}
+        contents |= {str(path.relative_to(self._root)): path.read_bytes() for path in self._scripts()}
+        self.digest = sha256(repr(sorted(contents.items())).encode()).hexdigest()[:12]
+        self._files = {name: _file(name, content) for name, content in contents.items()}
+
+    def _styles(self) -> list[Path]:
+        folder = self._root / "css"
+        return [path for pattern in STYLES for path in sorted(folder.glob(pattern))]
+
+    def _scripts(self) -> list[Path]:
+        return sorted((self._root / "js").rglob("*.js"))
+
+    def _stamp(self) -> list[tuple[Path, int]]:
+        return [(path, path.stat().st_mtime_ns) for path in (*self._styles(), *self._scripts())]
+
+
+def _file(name: str, content: bytes) -> File:
+    # Without the time of day in it, the same content is the same file in every process.
+    return File(content, gzip.compress(content, mtime=0), TYPES[Path(name).suffix])
+
+
+def install(app: Flask, assets: Assets) -> None:
+    """Serve the files, and tell the templates where they are."""
+    app.jinja_env.globals["asset"] = assets.address
+
+    @app.get("/static/<digest>/<path:name>")
+    def asset(digest: str, name: str) -> Response:
+        """Send a file. One asked for by another version's address is sent as it is now, and not kept."""
+        file = assets.find(name)
+        if file is None:
+            raise NotFound
+        compressed = request.accept_encodings.quality("gzip") > 0
+        response = Response(file.compressed if compressed else file.plain, mimetype=file.type)
+        response.vary.add("Accept-Encoding")
+        if compressed:
+            response.content_encoding = "gzip"
+        if digest == assets.digest:
+            response.headers["Cache-Control"] = FOR_EVER
+        return response

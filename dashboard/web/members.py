@@ -1,0 +1,121 @@
+"""A row of the team in words, the same ones on the page and in the table that is exported."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+from jinja2 import Environment
+
+from dashboard.hours import clock_text
+from dashboard.reminders import Before, DayBefore, Reminder
+from dashboard.shapes import printable
+from dashboard.team import Member
+from dashboard.web import format, words
+from dashboard.web.language import N_, _
+
+STATES = {
+    "connected": N_("Connected"),
+    "stale": N_("Out of date"),
+    "reconnect": N_("Must open it again"),
+    "never": N_("Not opened yet"),
+}
+# What colour a state's pill has.
+TONES = {"connected": "good", "stale": "warning", "reconnect": "alert", "never": "quiet"}
+HALVES = {"timed": N_("With a time"), "day": N_("All day")}
+REMINDERS = {
+    "none": N_("Reminded of nothing"),
+    "one": N_("One reminder"),
+    "many": N_("Several reminders"),
+    "unknown": N_("Not known"),
+}
+
+_BEFORE = re.compile(r"([0-9]{1,9})(min|hour|day)")
+_DAY_BEFORE = re.compile(r"([0-9]{1,9})d@([0-9]{2}):([0-9]{2})")
+
+
+@dataclass(frozen=True)
+class Half:
+    """The reminders of one kind of event in words; none where the person is reminded of nothing."""
+
+    title: str
+    reminders: tuple[str, ...]
+
+
+def halves(text: str) -> list[Half]:
+    """Return a person's reminders in words, from the text they are stored as."""
+    found = []
+    for half in filter(None, text.split(";")):
+        name, _colon, entries = half.partition(":")
+        told = () if entries == "none" else tuple(_words(entry) for entry in entries.split(","))
+        found.append(Half(_(HALVES[name]) if name in HALVES else printable(name), told))
+    return found
+
+
+def _words(entry: str) -> str:
+    reminder = _read(entry)
+    if reminder is not None:
+        return format.reminder(reminder)
+    return _("On a fixed date") if entry == "date" else _("A reminder nobody can read")
+
+
+@lru_cache(maxsize=1024)
+def _read(entry: str) -> Reminder | None:
+    match = _BEFORE.fullmatch(entry)
+    if match:
+        unit = match[2]
+        assert unit == "min" or unit == "hour" or unit == "day"  # noqa: S101 (the pattern knows no other)
+        return Before(unit, int(match[1]))
+    match = _DAY_BEFORE.fullmatch(entry)
+    return DayBefore(int(match[1]), int(match[2]) * 60 + int(match[3])) if match else None
+
+
+def reminders(member: Member) -> str:
+    """Return all of a person's reminders in one line: "With a time: 15 minutes before; All day: none"."""
+    told = [
+        _("%(kind)s: %(reminders)s") % {"kind": half.title, "reminders": _listed(half.reminders)}
+        for half in halves(member.reminders)
+    ]
+    return "; ".join(told)
+
+
+def _listed(told: tuple[str, ...]) -> str:
+    return ", ".join(told) or _("none")
+
+
+def hours(member: Member) -> str:
+    """Return "09:00-18:00", empty when unknown."""
+    return f"{clock_text(member.span.start)}-{clock_text(member.span.end)}" if member.span else ""
+
+
+def view(name: str) -> str:
+    """Return what a view is called; one nobody knows is called what the portal calls it."""
+    return words.view(name) if name in words.VIEWS else printable(name)
+
+
+def initials(name: str) -> str:
+    """Return what stands in for a photo: the first letters of the first two words."""
+    return "".join(word[0] for word in printable(name).split()[:2]).upper()
+
+
+def photo(member: Member) -> str:
+    """Return the address of a photo that the page may load, empty where there is none."""
+    return member.photo if member.photo.startswith("https://") else ""
+
+
+def state(name: str) -> str:
+    return _(STATES[name])
+
+
+def install(env: Environment) -> None:
+    """Give the templates these words."""
+    env.filters.update(
+        halves=halves,
+        initials=initials,
+        member_hours=hours,
+        member_photo=photo,
+        member_state=state,
+        state_tone=TONES.__getitem__,
+        team_view=view,
+    )

@@ -1,0 +1,91 @@
+"""Reminders as marks on a small time line that ends with the event."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from babel.dates import format_timedelta
+from jinja2 import Environment
+
+from dashboard.hours import DAY
+from dashboard.reminders import Before, DayBefore, Half, Reminder
+from dashboard.web.language import _, current
+
+WIDTH = 900
+# An hour, a day and a week before a timed event each take a third: most reminders live in the last of them.
+_THIRDS = ((0, 60), (60, DAY), (DAY, 7 * DAY))
+# An all-day event is a day; the line has two days before it.
+_DAYS = 3
+_MINUTES = {"min": 1, "hour": 60, "day": DAY}
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Where a reminder stands, from 0 to WIDTH; ``beyond`` when it is earlier than the line begins."""
+
+    x: int
+    beyond: bool = False
+
+
+@dataclass(frozen=True)
+class TimeLine:
+    """The marks, where the event begins, and what stands below each third."""
+
+    marks: tuple[Mark, ...]
+    event: int
+    scale: tuple[str, str, str]
+
+
+def timed(reminders: Half) -> TimeLine | None:
+    """Return the line of an event with a time, None where no reminder has a place on it."""
+    marks = _marks(reminders, _place_timed)
+    if not marks:
+        return None
+    spans = (timedelta(weeks=1), timedelta(days=1), timedelta(hours=1))
+    week, day, hour = (
+        format_timedelta(span, granularity="hour", threshold=1, format="short", locale=current().locale)
+        for span in spans
+    )
+    return TimeLine(marks, WIDTH, (week, day, hour))
+
+
+def all_day(reminders: Half) -> TimeLine | None:
+    """Return the line of an all-day event, None where no reminder has a place on it."""
+    marks = _marks(reminders, _place_all_day)
+    scale = (_("2 days before"), _("The day before"), _("The day"))
+    return TimeLine(marks, WIDTH * 2 // _DAYS, scale) if marks else None
+
+
+def _marks(reminders: Half, place: Callable[[Reminder], float | None]) -> tuple[Mark, ...]:
+    places: Iterable[float | None] = (place(reminder) for reminder in reminders or ())
+    return tuple(Mark(max(0, round(x)), beyond=x < 0) for x in sorted(x for x in places if x is not None))
+
+
+def _place_timed(reminder: Reminder) -> float | None:
+    if not isinstance(reminder, Before):
+        # A time of day has no distance to an event whose own time is not known.
+        return None
+    minutes = reminder.count * _MINUTES[reminder.unit]
+    third = WIDTH / len(_THIRDS)
+    for number, (near, far) in enumerate(_THIRDS):
+        if minutes <= far:
+            return WIDTH - third * (number + (minutes - near) / (far - near))
+    return -1
+
+
+def _place_all_day(reminder: Reminder) -> float | None:
+    match reminder:
+        case Before():
+            minutes = -reminder.count * _MINUTES[reminder.unit]
+        case DayBefore():
+            minutes = reminder.minutes - reminder.days * DAY
+        case _:
+            return None
+    return WIDTH * (minutes + (_DAYS - 1) * DAY) / (_DAYS * DAY)
+
+
+def install(env: Environment) -> None:
+    """Let templates draw reminders."""
+    env.filters.update(timed_line=timed, all_day_line=all_day)

@@ -1,0 +1,187 @@
+"""Every route of the application, found in its own map: nobody gets in who has not proven who they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import time_machine
+from itsdangerous import URLSafeTimedSerializer
+from sqlalchemy import text
+from werkzeug.routing import Rule
+from werkzeug.test import TestResponse
+
+from tests.world import SECRET_KEY, World
+
+# What anybody may ask for without a session. Whoever adds a public route names it here, and says why.
+PUBLIC = {
+    ("GET", "/"),  # tells a curious person, and the vendor console, what this is
+    ("GET", "/install"),
+    ("GET", "/events"),
+    ("POST", "/"),  # proven by the token that is posted
+    ("POST", "/install"),  # likewise
+    ("POST", "/events"),  # proven by the portal's application_token
+    ("GET", "/privacy"),
+    ("GET", "/terms"),
+    ("GET", "/healthz"),
+    ("GET", "/readyz"),
+    ("GET", "/metrics"),  # asks for a bearer token of its own
+    ("GET", "/styleguide"),  # in development alone
+    ("GET", "/static/<version>/<path:name>"),
+    ("GET", "/icon.svg"),
+    ("GET", "/icon-512.png"),
+}
+# What every person of a portal may ask for. All the rest is for administrators until somebody opens it.
+PERSONAL = {("GET", "/me"), ("POST", "/me/refresh")}
+
+ALPHAS_OWN = ("Keller", "Thapa", "Alpha Ltd", "only alpha has this")
+
+
+def routes(world: World) -> list[tuple[str, str]]:
+    """Return every method and rule of the application."""
+    found = {
+        (method, rule.rule)
+        for rule in world.app.url_map.iter_rules()
+        for method in _asked_of(rule)
+    }
+    return sorted(found)
+
+
+def _asked_of(rule: Rule) -> Iterator[str]:
+    yield from (rule.methods or set()) - {"HEAD", "OPTIONS"}
+
+
+def guarded(world: World) -> list[tuple[str, str]]:
+    return [route for route in routes(world) if route not in PUBLIC]
+
+
+def ask(world: World, route: tuple[str, str], session: str | None) -> TestResponse:
+    """Ask for a route, whatever stands in its address."""
+    method, rule = route
+    path = "/".join("1" if part.startswith("<") else part for part in rule.split("/"))
+    headers = {"Authorization": f"Bearer {session}"} if session is not None else {}
+    data = {"everyone": "yes"} if method == "POST" else None
+    return world.browser.open(path, method=method, headers=headers, data=data)
+
+
+def bearer(session: dict[str, str]) -> str:
+    return session["Authorization"].removeprefix("Bearer ")
+
+
+def forged(world: World, portal: str, person: int, generation: int) -> str:
+    """Return a token with our own signature that names what does not belong together."""
+    alpha = world.one(f"SELECT id FROM portals WHERE member_id = '{world.portal(portal).member_id}'")
+    owner = world.one(f"SELECT id FROM people WHERE user_id = {person} AND name LIKE '%Keller%'")
+    return str(URLSafeTimedSerializer([SECRET_KEY], salt="session").dumps([alpha, owner, generation]))
+
+
+@pytest.fixture
+def busy(world: World) -> World:
+    """Give a world whose portals both have people, with a mark in Alpha's data."""
+    world.portal().people["boris"].settings["tabId"] = "only alpha has this"
+    world.open("boris")
+    world.install("beta")
+    world.open("clara", "beta")
+    return world
+
+
+def test_public_routes_are_named_once_and_exist(world: World) -> None:
+    gone = PUBLIC - set(routes(world))
+
+    assert not gone, f"PUBLIC names routes that are gone: {sorted(gone)}"
+
+
+@pytest.mark.parametrize("kind", ["nothing", "garbage", "huge", "of another key", "expired"])
+def test_no_route_answers_without_a_good_token(busy: World, kind: str) -> None:
+    good = bearer(busy.session("anna"))
+    tokens = {
+        "nothing": None,
+        "garbage": "WzEsMSwxXQ.aXw.c2lnbmF0dXJl",
+        "huge": "x" * 10_000,
+        "of another key": str(URLSafeTimedSerializer(["another key"], salt="session").dumps([1, 1, 1])),
+        "expired": good,
+    }
+    later = timedelta(minutes=31) if kind == "expired" else timedelta()
+
+    with time_machine.travel(datetime.now(UTC) + later):
+        answers = {route: ask(busy, route, tokens[kind]) for route in guarded(busy)}
+
+    assert {route: answer.status_code for route, answer in answers.items()} == dict.fromkeys(answers, 401)
+    for answer in answers.values():
+        assert set(answer.json or {}) == {"error"}
+        assert not [own for own in ALPHAS_OWN if own in answer.text]
+
+
+def test_no_route_answers_the_token_of_a_person_who_is_gone(busy: World) -> None:
+    session = bearer(busy.session("anna"))
+    with busy.database.writing() as rows:
+        rows.execute(text("DELETE FROM people WHERE user_id = 1 AND portal_id = 1"))
+
+    answers = {route: ask(busy, route, session).status_code for route in guarded(busy)}
+
+    assert answers == dict.fromkeys(answers, 401)
+
+
+def test_no_route_answers_the_token_of_an_earlier_generation(busy: World) -> None:
+    session = bearer(busy.session("anna"))
+    busy.portal().uninstall()
+    busy.portal().deliver_events()
+    while_gone = {route: ask(busy, route, session).status_code for route in guarded(busy)}
+    busy.install()
+    busy.open("anna")
+
+    after = {route: ask(busy, route, session).status_code for route in guarded(busy)}
+
+    assert while_gone == after == dict.fromkeys(after, 401)
+
+
+def test_no_route_answers_a_token_that_joins_two_portals(busy: World) -> None:
+    """Signed by us, as no code of ours would: the person is Alpha's, the portal Beta."""
+    crossed = forged(busy, "beta", 7, 1)
+
+    answers = {route: ask(busy, route, crossed).status_code for route in guarded(busy)}
+
+    assert answers == dict.fromkeys(answers, 401)
+
+
+def test_another_portals_people_see_no_byte_of_it(busy: World) -> None:
+    """Clara administers Beta, so that everything opens to her, and nothing of Alpha does."""
+    clara = bearer(busy.session("clara", "beta"))
+    alphas = [name for person in busy.portal().people.values() for name in (person.last_name, person.email)]
+
+    for route in guarded(busy):
+        answer = ask(busy, route, clara)
+        found = [own for own in (*alphas, *ALPHAS_OWN, busy.portal().domain) if own and own in answer.text]
+        assert not found, (route, found)
+
+
+def test_what_is_for_administrators_is_refused_to_an_ordinary_person(busy: World) -> None:
+    boris = bearer(busy.session("boris"))
+    closed = [route for route in guarded(busy) if route not in PERSONAL]
+
+    answers = {route: ask(busy, route, boris) for route in closed}
+
+    assert {route: answer.status_code for route, answer in answers.items()} == dict.fromkeys(answers, 403)
+    assert not [route for route, answer in answers.items() if "Thapa" in answer.text]
+
+
+def test_every_route_says_how_to_treat_its_answer(busy: World) -> None:
+    """On success and on every kind of failure: refused, not found, not allowed, malformed, too large."""
+    anna = bearer(busy.session("anna"))
+    answers = [ask(busy, route, session) for route in routes(busy) for session in (None, anna)]
+    answers += [busy.browser.open("/nowhere"), busy.browser.open("/static/nothing.css")]
+    answers += [busy.browser.open(path, method="DELETE") for path in ("/", "/me", "/events", "/healthz")]
+    answers += [busy.browser.post("/", data={"AUTH_ID": "x" * 300_000}), busy.browser.post("/", data=b"{}")]
+
+    for answer in answers:
+        assert answer.status_code < 500 or answer.request.path == "/me/refresh", answer.request.path
+        headers = answer.headers
+        assert "default-src 'none'" in headers["Content-Security-Policy"]
+        assert "frame-ancestors" in headers["Content-Security-Policy"]
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["Referrer-Policy"] == "no-referrer"
+        assert "no-store" in headers["Cache-Control"] or "immutable" in headers["Cache-Control"]
+        assert "Set-Cookie" not in headers
+        assert not [name for name in headers.keys() if name.lower() in ("server", "x-powered-by")]  # noqa: SIM118
+        answer.close()
