@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from flask import Flask
@@ -30,9 +31,45 @@ from dashboard.refusals import Refusals
 from dashboard.runs import Runs
 from dashboard.sync import Sync
 from dashboard.vault import Vault
-from dashboard.web import access, assets, errors, format, headers, hooks, language, legal, pages, public
+from dashboard.web import (
+    access,
+    admin,
+    assets,
+    errors,
+    export,
+    format,
+    headers,
+    hooks,
+    language,
+    legal,
+    members,
+    pages,
+    public,
+    sync,
+    team,
+)
 from dashboard.web.auth import Sessions
 from dashboard.web.guard import Guard
+from dashboard.web.permissions import Permissions
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What works behind the pages, the commands and the worker."""
+
+    database: Database
+    vault: Vault
+    calls: CallLog
+    exchange: Exchange
+    servers: AuthorizationServers
+    portals: Portals
+    events: Events
+    openings: Openings
+    readings: Readings
+    refusals: Refusals
+    runs: Runs
+    sync: Sync
+    chores: Chores
 
 
 def create_app(
@@ -47,15 +84,69 @@ def create_app(
     """
     settings = settings or _configured()
     logs.configure(level=settings.log_level, style=settings.log_format)
+    parts = assemble(settings, database=database, now=now)
+    sessions = Sessions(parts.database, settings.secret_key)
+    permissions = Permissions(parts.database)
+    team_pages = team.TeamPages(database=parts.database, runs=parts.runs, now=now)
 
-    database = database or Database(
-        settings.database_url.get_secret_value(), connections=settings.web_threads
+    app = Flask(__name__, static_folder=None)
+    assets.install(app, assets.Assets(watch=settings.trust_loopback))
+    language.install(app.jinja_env)
+    format.install(app.jinja_env)
+    members.install(app.jinja_env)
+    access.install(app, database=parts.database, calls=parts.calls, refusals=parts.refusals)
+    headers.install(app, script_url=settings.bx24_js_url)
+    errors.install(app)
+    app.register_blueprint(
+        hooks.blueprint(
+            settings,
+            openings=parts.openings,
+            events=parts.events,
+            portals=parts.portals,
+            sessions=sessions,
+            guard=Guard(parts.refusals, proxies=settings.trusted_proxies),
+            team_pages=team_pages,
+        )
     )
+    app.register_blueprint(pages.blueprint(readings=parts.readings, sessions=sessions))
+    app.register_blueprint(team.blueprint(pages=team_pages, sessions=sessions, permissions=permissions))
+    app.register_blueprint(
+        sync.blueprint(runs=parts.runs, now=now, sessions=sessions, permissions=permissions)
+    )
+    app.register_blueprint(
+        export.blueprint(database=parts.database, now=now, sessions=sessions, permissions=permissions)
+    )
+    app.register_blueprint(
+        admin.blueprint(database=parts.database, now=now, sessions=sessions, permissions=permissions)
+    )
+    probe = Probe(database=parts.database, queue_url=settings.queue_url, now=now)
+    app.register_blueprint(public.blueprint(probe))
+    app.register_blueprint(legal.blueprint(settings))
+    app.cli.add_command(worker.command(settings, sync=parts.sync, runs=parts.runs, chores=parts.chores))
+    cli.install(
+        app,
+        settings,
+        database=parts.database,
+        vault=parts.vault,
+        portals=parts.portals,
+        synchronisations=parts.runs,
+        exchange=parts.exchange,
+        servers=parts.servers,
+        probe=probe,
+        now=now,
+    )
+    return app
+
+
+def assemble(settings: Config, *, database: Database | None, now: Callable[[], datetime]) -> Parts:
+    """Return the parts, each given those below it."""
+    threads = max(settings.web_threads, settings.worker_threads)
+    database = database or Database(settings.database_url.get_secret_value(), connections=threads)
     vault = Vault(settings.token_keys)
     calls = CallLog()
     transport = Transport(
         Reach(loopback=settings.trust_loopback, private=settings.allow_private_portals),
-        connections_per_host=settings.web_threads,
+        connections_per_host=threads,
     )
     exchange = Exchange(transport, calls.remember)
     servers = AuthorizationServers(
@@ -66,51 +157,35 @@ def create_app(
     )
     portals = Portals(database=database, vault=vault, exchange=exchange, servers=servers, now=now)
     chains = Chains(vault)
-    events = Events(database=database, portals=portals, servers=servers, chains=chains)
     people = People(database=database, chains=chains, portals=portals, servers=servers, now=now)
     runs = Runs(database=database, now=now)
-    openings = Openings(
-        database=database,
-        runs=runs,
-        portals=portals,
-        people=people,
-        servers=servers,
-        calls=calls,
-        public_url=settings.public_url,
-        titles=language.everywhere(hooks.PLACEMENT_TITLE),
-        now=now,
-    )
-    refusals = Refusals(database=database, key=settings.secret_key[0], now=now)
     readings = Readings(database=database, people=people, now=now)
     directory = Directory(database=database, people=people, now=now)
-    sync = Sync(database=database, runs=runs, directory=directory, readings=readings, calls=calls, now=now)
-    chores = Chores(database=database, runs=runs, people=people, call_log=calls, now=now)
-    sessions = Sessions(database, settings.secret_key)
-
-    app = Flask(__name__, static_folder=None)
-    assets.install(app, assets.Assets(watch=settings.trust_loopback))
-    language.install(app.jinja_env)
-    format.install(app.jinja_env)
-    access.install(app, database=database, calls=calls, refusals=refusals)
-    headers.install(app, script_url=settings.bx24_js_url)
-    errors.install(app)
-    app.register_blueprint(
-        hooks.blueprint(
-            settings,
-            openings=openings,
-            events=events,
+    return Parts(
+        database=database,
+        vault=vault,
+        calls=calls,
+        exchange=exchange,
+        servers=servers,
+        portals=portals,
+        events=Events(database=database, portals=portals, servers=servers, chains=chains),
+        openings=Openings(
+            database=database,
+            runs=runs,
             portals=portals,
-            sessions=sessions,
-            guard=Guard(refusals, proxies=settings.trusted_proxies),
-        )
+            people=people,
+            servers=servers,
+            calls=calls,
+            public_url=settings.public_url,
+            titles=language.everywhere(hooks.PLACEMENT_TITLE),
+            now=now,
+        ),
+        readings=readings,
+        refusals=Refusals(database=database, key=settings.secret_key[0], now=now),
+        runs=runs,
+        sync=Sync(database=database, runs=runs, directory=directory, readings=readings, calls=calls, now=now),
+        chores=Chores(database=database, runs=runs, people=people, call_log=calls, now=now),
     )
-    app.register_blueprint(pages.blueprint(readings=readings, sessions=sessions))
-    probe = Probe(database=database, queue_url=settings.queue_url, now=now)
-    app.register_blueprint(public.blueprint(probe))
-    app.register_blueprint(legal.blueprint(settings))
-    app.cli.add_command(worker.command(settings, sync=sync, runs=runs, chores=chores))
-    cli.install(app, database=database, vault=vault, portals=portals, now=now)
-    return app
 
 
 def _configured() -> Config:

@@ -1,4 +1,4 @@
-"""What the application binds in a portal: lifecycle events, and its view in the portal's calendar."""
+"""What the application binds in a portal: lifecycle events, its view in the calendar, its own address."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from dashboard.bitrix24.errors import Bitrix24Error, CallRejected
 from dashboard.shapes import Json
 
 EVENTS = ("ONAPPINSTALL", "ONAPPUPDATE", "ONAPPUNINSTALL", "ONAPPPAYMENT")
-PLACEMENT = "CALENDAR_GRIDVIEW"
+CALENDAR = "CALENDAR_GRIDVIEW"
+# Opens the application where somebody follows `/marketplace/view/<its code>/` in a message.
+LINK = "REST_APP_URI"
+PLACEMENTS = (CALENDAR, LINK)
 
 # Read in the same batch as who is asking, so that only what is missing is bound.
 PRESENT = {"events": Command("event.get"), "placements": Command("placement.get")}
@@ -25,7 +28,7 @@ def bind_missing(
     :raise Bitrix24Error: the batch as a whole was refused.
     """
     missing = _missing_events(present, f"{public_url}/events")
-    missing |= _missing_placement(present, f"{public_url}/", titles)
+    missing |= _missing_placements(present, f"{public_url}/", titles)
     if not missing:
         return {}
     answered = client.batch(missing, token=token)
@@ -41,13 +44,15 @@ def _missing_events(present: Batch, handler: str) -> dict[str, Command]:
     }
 
 
-def _missing_placement(present: Batch, handler: str, titles: Mapping[str, str]) -> dict[str, Command]:
+def _missing_placements(present: Batch, handler: str, titles: Mapping[str, str]) -> dict[str, Command]:
     bound = {(_text(row, "placement").upper(), _text(row, "handler")) for row in _rows(present, "placements")}
-    if (PLACEMENT, handler) in bound:
-        return {}
-    parameters = {"PLACEMENT": PLACEMENT, "HANDLER": handler, "TITLE": titles["en"]}
-    parameters |= {f"LANG_ALL[{language}][TITLE]": title for language, title in titles.items()}
-    return {PLACEMENT: Command("placement.bind", parameters)}
+    shared = {"HANDLER": handler, "TITLE": titles["en"]}
+    shared |= {f"LANG_ALL[{language}][TITLE]": title for language, title in titles.items()}
+    return {
+        placement: Command("placement.bind", {"PLACEMENT": placement, **shared})
+        for placement in PLACEMENTS
+        if (placement, handler) not in bound
+    }
 
 
 def _rows(present: Batch, key: str) -> list[Mapping[str, Json]]:
@@ -62,5 +67,12 @@ def _text(row: Mapping[str, Json], key: str) -> str:
 
 
 def _bound_already(error: Bitrix24Error) -> bool:
-    """`ERROR_CORE` is what a portal answers to a handler that is bound (`Handler already binded`)."""
-    return isinstance(error, CallRejected) and error.code.upper() == "ERROR_CORE"
+    """Tell whether the portal refused because there is a handler.
+
+    `ERROR_CORE` is its answer to one that is bound (`Handler already binded`), the other code its answer
+    to a second one where it takes only one for an application.
+    """
+    return isinstance(error, CallRejected) and error.code.upper() in (
+        "ERROR_CORE",
+        "ERROR_PLACEMENT_MAX_COUNT",
+    )

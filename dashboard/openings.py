@@ -36,6 +36,7 @@ class Opened:
     portal: Portal
     person: Person
     reading: Reading
+    first: bool  # this person has never seen a page of ours
 
 
 @dataclass(frozen=True)
@@ -117,8 +118,9 @@ class Openings:
 
     def _looks_at_bindings(self, portal: Portal | None) -> bool:
         """Tell whether the same batch asks what is bound; that only an administrator is told in full."""
-        checked = portal.bindings_at if portal else None
-        return checked is None or checked < self._now() - BINDINGS_HOLD
+        if portal is None:
+            return False
+        return portal.bindings_at is None or portal.bindings_at < self._now() - BINDINGS_HOLD
 
     def _bind_again(self, opening: Opening, portal: Portal, present: Batch) -> None:
         """Put back what is missing; the page opens whether or not that works."""
@@ -204,7 +206,7 @@ class Openings:
                 before=before,
                 application_token=opening.application_token if profile.ADMIN else None,
             )
-            person = self._people.admit(
+            person, here_before = self._people.admit(
                 session,
                 portal,
                 profile,
@@ -213,12 +215,16 @@ class Openings:
                 refresh=opening.refresh_token,
                 expires_in=opening.expires_in,
             )
+            if answered.installs and here_before is None:
+                # The installer shows nothing of ours: what comes next is this person's first opening.
+                person.opened_at = portal.installed_at
             self._calls.write(session, portal=portal)
             if portal.next_run_at is None:
                 # Nobody has read the list of employees yet; from its first run on a portal has its hour.
                 self._runs.plan(session, portal, by=None)
             reading = readings.reading_of(answered.batch, taken_at=self._now())
-            return Opened(portal, person, readings.keep(session, person, reading))
+            first = not answered.installs and here_before in (None, portal.installed_at)
+            return Opened(portal, person, readings.keep(session, person, reading), first=first)
 
 
 def _app_in(batch: Batch) -> AppInfo:

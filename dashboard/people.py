@@ -76,10 +76,10 @@ class People:
         access: SecretStr,
         refresh: SecretStr | None,
         expires_in: int,
-    ) -> Person:
+    ) -> tuple[Person, datetime | None]:
         """Store who opened the application and their pair; the portal's row is locked by the caller.
 
-        That lock makes two openings of one person go one after another; the later pair stays.
+        Return the person and when they were here before, None for never. That lock makes two openings of one person go one after another; the later pair stays.
         """
         found = select(Person).where(Person.portal_id == portal.id, Person.user_id == profile.ID)
         person = session.scalar(found)
@@ -92,12 +92,13 @@ class People:
         person.is_admin = profile.ADMIN
         person.time_zone = profile.TIME_ZONE
         person.language = language[:8]
+        here_before = person.opened_at
         person.opened_at = self._now()
         session.flush()
         self._chains.put(
             session, portal, person, access=access, refresh=refresh, expires_in=expires_in, now=self._now()
         )
-        return person
+        return person, here_before
 
     def with_live_token(self, portal: Portal, person: Person, use: Use[T]) -> T:
         """Return ``use(client, token)`` with the person's stored token, renewed once if it is refused.

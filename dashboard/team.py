@@ -38,6 +38,9 @@ class Wanted:
     state: str = ""
 
 
+EVERYBODY = Wanted()
+
+
 @dataclass(frozen=True)
 class Member:
     """One row of the team."""
@@ -117,12 +120,14 @@ def numbers(session: Session, portal: Portal, *, now: datetime) -> Numbers:
     columns = (Person.calendar_zone, Person.work_start, Person.work_end)
     places = session.execute(select(*columns, func.count()).where(*_team(portal)).group_by(*columns)).all()
     counts = [func.count().filter(condition) for condition in _states(now).values()]
-    by_view = session.execute(
+    by_view: Sequence[Any] = session.execute(
         select(Person.view, func.count(), func.count().filter(Person.reminder_count == 0), *counts)
         .where(*_team(portal))
         .group_by(Person.view)
     ).all()
-    told = {name: sum(row[3 + place] for row in by_view) for place, name in enumerate(_states(now))}
+    told: dict[str, int] = {
+        name: sum(row[3 + place] for row in by_view) for place, name in enumerate(_states(now))
+    }
     total = sum(row[1] for row in by_view)
     return Numbers(
         total=total,

@@ -21,7 +21,7 @@ QUEUE_FILE = "queue.db"
 
 @dataclass(frozen=True)
 class Means:
-    """What a variable is for, in the words of the operator's table; ``default`` where it is no plain value."""
+    """What a variable is for, in the words of the operator's table; ``default`` where no value says it."""
 
     words: str
     default: str | None = None

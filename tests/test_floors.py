@@ -19,20 +19,24 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "vault",
         "hours workdays zones < bands reminders < meanings < settings",
         "bitrix24.errors bitrix24.journal bitrix24.limiter < bitrix24.answers bitrix24.transport"
-        " < bitrix24.envelope < bitrix24.inbound bitrix24.exchange < bitrix24.client bitrix24.oauth < bitrix24.employees",
+        " < bitrix24.envelope < bitrix24.inbound bitrix24.exchange < bitrix24.client bitrix24.oauth bitrix24.webhook < bitrix24.employees",
         "quiet",
     ),
     ("refusals", "buckets < calls", "schema", "chains", "bindings", "facts"),
-    ("readiness portals", "team"),
+    ("readiness portals copies", "team"),
     ("people", "events"),
     ("readings", "directory", "runs"),
     ("sync", "openings"),
     ("chores",),
     ("jobs",),
     (
-        "web.access web.assets web.headers web.language web.public"
-        " < web.guard web.auth web.legal web.notices web.timeline web.words < web.failures web.format < web.errors < web.pages < web.hooks",
-        "cli",
+        "web.access web.asked web.assets web.dayband web.headers web.language web.public"
+        " < web.guard web.auth web.legal web.notices web.timeline web.words < web.failures web.format web.frame"
+        " < web.errors web.members web.progress < web.pages web.permissions < web.team"
+        " < web.admin web.export web.hooks web.sync",
+        "commands.config commands.found commands.output"
+        " < commands.db commands.doctor commands.log commands.people commands.portals commands.runs"
+        " commands.settings commands.tokens commands.worker < cli",
         "logs",
     ),
     ("app",),
@@ -40,9 +44,9 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 
 # What of the outside only some of us may import: the module, or all modules under a name ending with a dot.
 WALLS: dict[str, tuple[str, ...]] = {
-    "flask": ("web.", "cli", "app"),
+    "flask": ("web.", "commands.", "cli", "app"),
     "werkzeug": ("web.",),
-    "click": ("cli",),
+    "click": ("commands.", "cli"),
     "requests": ("bitrix24.transport",),
     "urllib3": ("bitrix24.transport",),
     "socket": ("bitrix24.transport",),

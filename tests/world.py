@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import threading
+from datetime import UTC, datetime
 from html.parser import HTMLParser
 from types import TracebackType
 from typing import Any, Self
@@ -16,8 +17,8 @@ from sqlalchemy import text
 from werkzeug.serving import make_server
 from werkzeug.test import TestResponse
 
-from app import create_app
-from dashboard import config, schema
+from app import assemble, create_app
+from dashboard import config, models, schema
 from dashboard.db import Database
 from tests.emulator import Emulator, Portal
 from tests.emulator.opening import Opening
@@ -40,7 +41,9 @@ class World:
         self.config = config.load(self.environment)
         self.database = Database(self.config.database_url.get_secret_value())
         schema.upgrade(self.database)
-        self.app = create_app(self.config, database=self.database)
+        self.app = create_app(self.config, database=self.database, now=self.now)
+        # The same parts once more, for what a worker does; all they share with the application is the store.
+        self.parts = assemble(self.config, database=self.database, now=self.now)
         self.app.jinja_env.bytecode_cache = COMPILED
         self.browser: FlaskClient = self.app.test_client()
 
@@ -54,6 +57,28 @@ class World:
         self._server.shutdown()
         self._server.server_close()
         self.database.engine.dispose()
+
+    def now(self) -> datetime:
+        """Return the emulator's time: tests move both at once."""
+        return datetime.fromtimestamp(self.bitrix24.clock.now(), UTC)
+
+    def synchronise(self, portal: str = "alpha", *, limit: int = 400) -> dict[str, Any]:
+        """Ask for a run and work on it to its end, as a worker that need not wait; return its row."""
+        there = self.known(portal)
+        self.parts.runs.ask(there, by=None)
+        for _ in range(limit):
+            self.parts.sync.slice(there.id)
+            (run,) = self.rows(f"SELECT * FROM runs WHERE portal_id = {there.id} ORDER BY id DESC LIMIT 1")
+            if run["finished_at"] is not None or run["state"] == "postponed":
+                return run
+            self.bitrix24.clock.advance(self.parts.runs.seconds_to_next(at_most=60) + 0.001)
+        raise TimeoutError("the run does not end")
+
+    def known(self, portal: str = "alpha") -> models.Portal:
+        """Return what the application stored of a portal."""
+        found = self.parts.portals.known(self.portal(portal).member_id)
+        assert found is not None
+        return found
 
     def portal(self, name: str = "alpha") -> Portal:
         return self.bitrix24.portal(name)

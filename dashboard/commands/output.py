@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -55,7 +55,8 @@ def _print_table(found: list[Row]) -> None:
 
 
 def _print_json(found: Any) -> None:
-    plain: Callable[[Any], str] = lambda value: (
-        value.isoformat() if isinstance(value, datetime) else str(value)
-    )
-    click.echo(json.dumps(found, default=plain, ensure_ascii=False, indent=2))
+    click.echo(json.dumps(found, default=_plain, ensure_ascii=False, indent=2))
+
+
+def _plain(value: Any) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)

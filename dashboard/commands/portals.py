@@ -66,7 +66,7 @@ def _shown(database: Database, portal: Portal) -> dict[str, Any]:
     by_state = select(Chain.state, func.count()).where(Chain.person_id.in_(of_portal)).group_by(Chain.state)
     opened = select(func.count()).where(Person.portal_id == portal.id, Person.opened_at.is_not(None))
     with database.reading() as session:
-        chains = {state: count for state, count in session.execute(by_state)}
+        chains = {ChainState(row[0]): row[1] for row in session.execute(by_state)}
         people = session.scalar(select(func.count()).where(Person.portal_id == portal.id))
         ever_here = session.scalar(opened)
     return {

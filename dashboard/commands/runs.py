@@ -64,6 +64,8 @@ def _asked(runs: Runs, portal: Portal) -> dict[str, Any]:
     if portal.state == PortalState.UNINSTALLED:
         raise click.ClickException("This portal has uninstalled the application; there is nobody to read.")
     progress = runs.ask(portal, by=None)
+    if progress is None:
+        raise click.ClickException("The portal uninstalled the application at this moment.")
     return {
         "portal": portal.member_id,
         "state": progress.state,

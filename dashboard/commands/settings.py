@@ -19,10 +19,10 @@ from dashboard.bitrix24.webhook import Webhook, read_address
 from dashboard.commands import output
 from dashboard.config import Config
 from dashboard.settings import ACCOUNT_METHOD, EMPTY_CODE, METHOD, Reading
-from dashboard.shapes import Json
 
 ADVICE = (
-    "In the portal: Developer resources, Other, Inbound webhook; give it the right `calendar` and copy its address."
+    "In the portal: Developer resources, Other, Inbound webhook; give it the right `calendar` "
+    "and copy its address."
 )
 
 
@@ -46,8 +46,6 @@ def group(config: Config, exchange: Exchange, now: Callable[[], datetime]) -> Ap
         else:
             my = settings.read(reading, profile_time_zone=None)
             click.echo(_visible(render_template("terminal/settings.txt", my=my, now=now())))
-        if reading.errors:
-            raise click.exceptions.Exit(1)
 
     return commands
 
@@ -70,27 +68,22 @@ def _address(file: str | None, *, loopback: bool) -> SecretStr:
 
 
 def _read(webhook: Webhook, now: datetime) -> Reading:
-    """Ask for both parts; one that fails leaves its error's code, and both failing ends the command."""
-    answers: dict[str, Json] = {}
-    errors: dict[str, str] = {}
-    for method in (METHOD, ACCOUNT_METHOD):
-        try:
-            answers[method] = webhook.call(method)
-        except MethodMissing:
-            raise click.ClickException(f"This portal does not know {method}: its calendar is too old.") from None
-        except Bitrix24Error as error:
-            errors[method] = error.code or EMPTY_CODE
-    if not answers:
-        raise click.ClickException(f"The portal did not answer as hoped: {errors[METHOD]}. {ADVICE}")
-    return Reading(
-        settings=answers.get(METHOD),
-        account=answers.get(ACCOUNT_METHOD),
-        sections=None,
-        errors=errors,
-        taken_at=now,
-    )
+    """Ask for both parts; the settings are what is printed, the portal's hours only complete them."""
+    try:
+        mine = webhook.call(METHOD)
+    except MethodMissing:
+        raise click.ClickException(f"This portal does not know {METHOD}: its calendar is too old.") from None
+    except Bitrix24Error as error:
+        raise click.ClickException(f"The portal refused: {error.code or EMPTY_CODE}. {ADVICE}") from None
+    try:
+        account, errors = webhook.call(ACCOUNT_METHOD), {}
+    except Bitrix24Error as error:
+        account, errors = None, {ACCOUNT_METHOD: error.code or EMPTY_CODE}
+    return Reading(settings=mine, account=account, sections=None, errors=errors, taken_at=now)
 
 
 def _visible(text: str) -> str:
     """Return the text without what a terminal would obey instead of showing."""
-    return "".join(mark if mark.isprintable() or mark == "\n" else "\N{REPLACEMENT CHARACTER}" for mark in text)
+    return "".join(
+        mark if mark.isprintable() or mark == "\n" else "\N{REPLACEMENT CHARACTER}" for mark in text
+    )

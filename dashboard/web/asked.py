@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from dashboard.shapes import Json
-from dashboard.team import SORTS, Wanted
+from dashboard.team import EVERYBODY, SORTS, Wanted
 
 LONGEST = 200  # of what somebody searches for
 LONGEST_RANGE = 62  # days: a month's grid reaches into both neighbours
@@ -33,7 +33,7 @@ class Range:
 class Asked:
     """One view of the team: who, in which order, which page, and the days when it came from a calendar."""
 
-    wanted: Wanted = Wanted()
+    wanted: Wanted = EVERYBODY
     sort: str = "name"
     number: int = 1
     range: Range | None = None
@@ -70,7 +70,7 @@ class Asked:
 
     @property
     def filtered(self) -> bool:
-        return self.wanted != Wanted()
+        return self.wanted != EVERYBODY
 
 
 def read(query: Mapping[str, str], *, today: date) -> Asked:

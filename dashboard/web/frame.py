@@ -23,12 +23,14 @@ def around(portal: Portal, person: Person, *, current: str, whole: Whole | None 
     return {
         "layout": "layout.html" if whole else "part.html",
         "person": person,
-        "portal": {"domain": urlsplit(portal.origin).netloc, "origin": portal.origin},
+        "portal": {
+            "domain": urlsplit(portal.origin).netloc,
+            "origin": portal.origin,
+            "team_open": portal.team_open,
+        },
         "session_token": whole.session_token if whole else None,
         "bx24_js_url": whole.bx24_js_url if whole else None,
-        "nav": [
-            {"title": title, "href": href, "current": href == current} for title, href in _pages(person)
-        ],
+        "nav": [{"title": title, "href": href, "current": href == current} for title, href in _pages(person)],
     }
 
 

@@ -83,7 +83,7 @@ class Guard:
         except EventRefused as refusal:
             for name in asked:
                 self._refusals.count(name, PROOFS)
-            self._note("event_refused", reason=refusal.reason, portal=refusal.portal, event=refusal.event)
+            self._note("event_refused", reason=refusal.reason, portal=refusal.portal, name=refusal.event)
             raise
         g.unproven = False
 
@@ -94,10 +94,10 @@ class Guard:
             self._note("too_many_failed_proofs", reason=f"{refusal.seconds} s", portal=g.get("portal"))
             raise
 
-    def _note(self, event: str, *, reason: str, portal: Portal | None, **more: str) -> None:
+    def _note(self, what: str, *, reason: str, portal: Portal | None, **more: str) -> None:
         """Write the line of the security log; the address stands in it as a keyed hash."""
         whose = self._refusals.hashed(self._address())[:16]
-        log.warning(event, reason=reason, portal=portal.id if portal else None, address=whose, **more)
+        log.warning(what, reason=reason, portal=portal.id if portal else None, address=whose, **more)
 
     def _address(self) -> str:
         """Return who is calling: the connection's other end, or what the nearest trusted proxy saw there.

@@ -17,11 +17,14 @@ from dashboard.events import Events
 from dashboard.models import Portal, PortalState
 from dashboard.openings import Openings
 from dashboard.portals import Portals
-from dashboard.web import language
+from dashboard.team import may_see
+from dashboard.web import asked, language
 from dashboard.web.auth import Sessions
+from dashboard.web.frame import Whole
 from dashboard.web.guard import Guard
 from dashboard.web.language import N_
 from dashboard.web.pages import me_page
+from dashboard.web.team import TeamPages
 
 PLACEMENT_TITLE = N_("Calendar settings")
 FORM = "application/x-www-form-urlencoded"
@@ -35,6 +38,7 @@ def blueprint(
     portals: Portals,
     sessions: Sessions,
     guard: Guard,
+    team_pages: TeamPages,
 ) -> Blueprint:
     """Return the routes Bitrix24 posts to; a GET on each shows what this is."""
     hooks = Blueprint("hooks", __name__)
@@ -54,14 +58,11 @@ def blueprint(
             result = openings.open(opening)
         _frame(result.portal)
         g.person = result.person
-        return me_page(
-            result.portal,
-            result.person,
-            result.reading,
-            layout="layout.html",
-            session_token=sessions.issue(result.portal, result.person),
-            bx24_js_url=config.bx24_js_url,
-        )
+        whole = Whole(sessions.issue(result.portal, result.person), config.bx24_js_url)
+        if opening.placement == bindings.CALENDAR and may_see(result.portal, result.person):
+            view = asked.opened_at(opening.options, today=team_pages.today(result.person))
+            return team_pages.page(result.portal, result.person, view, whole=whole)
+        return me_page(result.portal, result.person, result.reading, first_open=result.first, whole=whole)
 
     @hooks.post("/install")
     def installed() -> ResponseReturnValue:
@@ -71,7 +72,7 @@ def blueprint(
             result = openings.install(opening)
         _frame(result.portal)
         bound = [name for name in bindings.EVENTS if name not in result.unbound]
-        placements = [bindings.PLACEMENT] if bindings.PLACEMENT not in result.unbound else []
+        placements = [name for name in bindings.PLACEMENTS if name not in result.unbound]
         return render_template(
             "install.html",
             portal={"domain": urlsplit(result.portal.origin).netloc},

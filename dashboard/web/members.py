@@ -9,7 +9,7 @@ from functools import lru_cache
 from jinja2 import Environment
 
 from dashboard.hours import clock_text
-from dashboard.reminders import Before, DayBefore, Reminder
+from dashboard.reminders import Before, DayBefore, Reminder, Unit
 from dashboard.shapes import printable
 from dashboard.team import Member
 from dashboard.web import format, words
@@ -31,6 +31,7 @@ REMINDERS = {
     "unknown": N_("Not known"),
 }
 
+_UNITS: dict[str, Unit] = {"min": "min", "hour": "hour", "day": "day"}
 _BEFORE = re.compile(r"([0-9]{1,9})(min|hour|day)")
 _DAY_BEFORE = re.compile(r"([0-9]{1,9})d@([0-9]{2}):([0-9]{2})")
 
@@ -62,11 +63,8 @@ def _words(entry: str) -> str:
 
 @lru_cache(maxsize=1024)
 def _read(entry: str) -> Reminder | None:
-    match = _BEFORE.fullmatch(entry)
-    if match:
-        unit = match[2]
-        assert unit == "min" or unit == "hour" or unit == "day"  # noqa: S101 (the pattern knows no other)
-        return Before(unit, int(match[1]))
+    if match := _BEFORE.fullmatch(entry):
+        return Before(_UNITS[match[2]], int(match[1]))
     match = _DAY_BEFORE.fullmatch(entry)
     return DayBefore(int(match[1]), int(match[2]) * 60 + int(match[3])) if match else None
 

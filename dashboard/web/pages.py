@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from urllib.parse import urlsplit
 
 from flask import Blueprint, render_template
 from flask.typing import ResponseReturnValue
@@ -16,7 +15,7 @@ from dashboard.settings import Reading
 from dashboard.web.auth import Reader, Sessions
 from dashboard.web.errors import answer
 from dashboard.web.failures import failure_of
-from dashboard.web.language import _
+from dashboard.web.frame import Whole, around
 from dashboard.web.notices import Notice, chain_notice
 
 
@@ -56,30 +55,18 @@ def me_page(
     person: Person,
     reading: Reading,
     *,
-    layout: str = "part.html",
     notice: Notice | None = None,
     changed: tuple[str, ...] | None = None,
     first_open: bool = False,
-    session_token: str | None = None,
-    bx24_js_url: str | None = None,
+    whole: Whole | None = None,
 ) -> str:
     """Return the page *My settings*, whole or as a part; ``changed`` names what a refresh found new."""
-    nav = [{"title": _("My settings"), "href": "/me", "current": True}]
     return render_template(
         "me.html",
-        layout=layout,
+        **around(portal, person, current="/me", whole=whole),
         my=settings.read(reading, profile_time_zone=person.time_zone or None),
-        person=person,
-        portal={
-            "domain": urlsplit(portal.origin).netloc,
-            "origin": portal.origin,
-            "team_open": portal.team_open,
-        },
         now=datetime.now(UTC),
         notice=notice,
         changed=changed,
         first_open=first_open,
-        session_token=session_token,
-        bx24_js_url=bx24_js_url,
-        nav=nav,
     )

@@ -1,0 +1,183 @@
+"""`doctor`: is everything in order, what is not, and how to mend it."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import click
+from pydantic import SecretStr
+from sqlalchemy import select
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
+
+from dashboard import schema
+from dashboard.bitrix24.errors import Bitrix24Error, Limited, NotAnswered, PortalMoved
+from dashboard.bitrix24.oauth import AuthorizationServers
+from dashboard.commands import output
+from dashboard.config import Config
+from dashboard.db import Database
+from dashboard.models import Chain, Portal
+from dashboard.readiness import Probe
+from dashboard.vault import Unsealable, Vault
+
+SAMPLE = 200
+State = Literal["good", "warning", "wrong"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at; ``mend`` is empty where it is good."""
+
+    what: str
+    state: State
+    says: str
+    mend: str = ""
+
+
+def command(
+    config: Config, *, database: Database, probe: Probe, servers: AuthorizationServers
+) -> click.Command:
+    """Return the command."""
+
+    @click.command("doctor")
+    @output.as_json
+    def doctor(as_json: bool) -> None:
+        """Check configuration, database, keys, queue, worker and authorization servers.
+
+        Exits with 1 where something is wrong. Nothing is changed, and no secret is sent or shown.
+        """
+        found = list(_findings(config, database=database, probe=probe, servers=servers))
+        if as_json:
+            output.rows([asdict(one) for one in found], as_json=True, nothing="")
+        else:
+            for one in found:
+                click.echo(f"{one.state:<8} {one.what:<22} {one.says}")
+                if one.mend:
+                    click.echo(f"{'':<31} {one.mend}")
+        if any(one.state == "wrong" for one in found):
+            raise click.exceptions.Exit(1)
+
+    return doctor
+
+
+def _findings(
+    config: Config, *, database: Database, probe: Probe, servers: AuthorizationServers
+) -> Iterator[Finding]:
+    yield from _configuration(config)
+    try:
+        revision = schema.revision(database)
+    except SQLAlchemyError as error:
+        yield Finding(
+            "database",
+            "wrong",
+            f"does not answer ({type(error).__name__})",
+            "Check DATABASE_URL, that the server runs and lets this machine in.",
+        )
+    else:
+        yield Finding("database", "good", "answers")
+        yield from _store(config, database, revision, probe)
+    for server in config.bitrix24_auth_servers:
+        yield _authorization_server(server, servers, is_default=server == config.bitrix24_auth_servers[0])
+
+
+def _configuration(config: Config) -> Iterator[Finding]:
+    yield Finding("configuration", "good", f"complete, for {config.public_url}")
+    if not (config.vendor_name and config.vendor_email):
+        yield Finding(
+            "vendor",
+            "warning",
+            "/privacy and /terms name nobody to ask",
+            "Set VENDOR_NAME and VENDOR_EMAIL; the Market refuses a card without them.",
+        )
+    url = make_url(config.database_url.get_secret_value())
+    file = Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
+    if file and file.exists() and stat.S_IMODE(file.stat().st_mode) & 0o007:
+        yield Finding(
+            "database file",
+            "warning",
+            "can be opened by everybody on this machine",
+            f"chmod o= {file}",
+        )
+
+
+def _store(config: Config, database: Database, revision: str | None, probe: Probe) -> Iterator[Finding]:
+    if not schema.is_current(database):
+        mend = "Run `flask --app app db upgrade`, or start the version that fits the database."
+        yield Finding("migrations", "wrong", f"the schema stands at {revision or 'nothing'}", mend)
+        return
+    yield Finding("migrations", "good", f"the schema stands at {revision}")
+    yield _keys(config, database)
+    readiness = probe.look()
+    if "queue" in readiness.down:
+        mend = "Check QUEUE_URL: the folder must be writable, or the server must answer."
+        yield Finding("queue", "wrong", "does not answer", mend)
+    else:
+        yield Finding("queue", "good", "answers")
+    if "worker" in readiness.warnings:
+        mend = "Start the worker of the Procfile; without it nobody is read in the background."
+        yield Finding("worker", "warning", "has shown no sign of life for two minutes", mend)
+    else:
+        yield Finding("worker", "good", "is alive")
+
+
+def _keys(config: Config, database: Database) -> Finding:
+    """Try the keys on what is stored: a sample of the newest, which the first key sealed, and the oldest."""
+    sealed = list(_sealed(database))
+    unreadable = _unopened(sealed, Vault(config.token_keys))
+    if unreadable:
+        return Finding(
+            "token keys",
+            "wrong",
+            f"{unreadable} of {len(sealed)} sealed values open with none of them",
+            "Put the key they were sealed with back into TOKEN_KEYS; without it people must reconnect.",
+        )
+    older = _unopened(sealed, Vault(config.token_keys[:1]))
+    if older:
+        return Finding(
+            "token keys",
+            "warning",
+            f"{older} of {len(sealed)} sealed values need an older key",
+            "Run `flask --app app tokens rotate-keys` before taking that key away.",
+        )
+    return Finding("token keys", "good", f"open what is stored ({len(sealed)} values tried)")
+
+
+def _sealed(database: Database) -> Iterator[str]:
+    newest, oldest = Chain.renewed_at.desc(), Chain.renewed_at.asc()
+    with database.reading() as session:
+        for order in (newest, oldest):
+            yield from session.scalars(select(Chain.access_token).order_by(order).limit(SAMPLE))
+        tokens = select(Portal.application_token).where(Portal.application_token.is_not(None))
+        yield from (token for token in session.scalars(tokens.limit(SAMPLE)) if token)
+
+
+def _unopened(sealed: list[str], vault: Vault) -> int:
+    return sum(not _opens(one, vault.rotated) for one in sealed)
+
+
+def _opens(ciphertext: str, rotated: Callable[[str], str]) -> bool:
+    try:
+        rotated(ciphertext)
+    except Unsealable:
+        return False
+    return True
+
+
+def _authorization_server(server: str, servers: AuthorizationServers, *, is_default: bool) -> Finding:
+    """Ask with a token that is none: whoever refuses it in Bitrix24's words is there."""
+    what = server.partition("//")[2]
+    try:
+        servers.app_info(server, SecretStr("doctor"))
+    except (NotAnswered, PortalMoved) as error:
+        state: State = "wrong" if is_default else "warning"
+        mend = "Let this machine reach it by https, without a proxy, and check its DNS and certificates."
+        return Finding(what, state, f"does not answer ({error.code})", mend)
+    except Limited:
+        return Finding(what, "warning", "answers that it is busy", "Try again in a minute.")
+    except Bitrix24Error:
+        return Finding(what, "good", "answers")
+    return Finding(what, "warning", "accepts any token", "Ask Bitrix24: an authorization server must not.")

@@ -1,0 +1,81 @@
+"""What administrators decide for their portal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from flask import Blueprint, render_template, request
+from flask.typing import ResponseReturnValue
+from sqlalchemy import update
+
+from dashboard import team
+from dashboard.db import Database
+from dashboard.models import Portal
+from dashboard.web.auth import Reader, Sessions
+from dashboard.web.errors import answer
+from dashboard.web.failures import Failure
+from dashboard.web.frame import around
+from dashboard.web.language import _
+from dashboard.web.notices import Notice
+from dashboard.web.permissions import Permissions
+from dashboard.web.team import clock_of
+
+
+def blueprint(
+    *, database: Database, sessions: Sessions, permissions: Permissions, now: Callable[[], datetime]
+) -> Blueprint:
+    """Return the routes of *Admin*."""
+    routes = Blueprint("admin", __name__)
+
+    @routes.get("/admin")
+    @sessions.required
+    @permissions.administrators
+    def page(reader: Reader) -> ResponseReturnValue:
+        """Show what is decided for the portal."""
+        return _page(reader, reader.portal)
+
+    @routes.post("/admin/team")
+    @sessions.required
+    @permissions.administrators
+    def switch(reader: Reader) -> ResponseReturnValue:
+        """Decide who may see the team besides administrators, and remember who decided it."""
+        everyone = request.form.get("everyone")
+        if everyone not in ("yes", "no"):
+            return answer(_not_a_choice())
+        values = {
+            "team_open": everyone == "yes",
+            "team_switched_by": reader.person.user_id,
+            "team_switched_at": now(),
+        }
+        mine = (Portal.id == reader.portal.id, Portal.generation == reader.portal.generation)
+        with database.writing() as session:
+            session.execute(update(Portal).where(*mine).values(values))
+            portal = session.get_one(Portal, reader.portal.id)
+        return _page(reader, portal)
+
+    def _page(reader: Reader, portal: Portal) -> str:
+        with database.reading() as session:
+            switched_by = team.name_of(session, portal, portal.team_switched_by)
+        return render_template(
+            "admin.html",
+            **around(portal, reader.person, current="/admin"),
+            team_open=portal.team_open,
+            switched_by=switched_by,
+            switched_at=portal.team_switched_at,
+            now=now(),
+            clock=clock_of(reader.person),
+        )
+
+    return routes
+
+
+def _not_a_choice() -> Failure:
+    notice = Notice(
+        "invalid_request",
+        _("That was not understood"),
+        _("The field “everyone” must be yes or no. Nothing was changed."),
+        _("Your move."),
+        _("Choose one of the two and try again."),
+    )
+    return Failure(400, notice)

@@ -1,0 +1,74 @@
+"""The picture of the team's day: the largest groups a row each, the others summed up in one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, tzinfo
+
+from dashboard import bands
+from dashboard.bands import Band, BestHour, Group, Row
+from dashboard.workdays import EVERY_DAY, Workdays
+
+ROWS = 8  # as many as the eye compares
+
+
+@dataclass(frozen=True)
+class Rest:
+    """What has no row of its own; each piece of the day with the share of its people at work."""
+
+    groups: int
+    people: int
+    pieces: tuple[tuple[Band, float], ...]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One day as the reader's clock shows it. ``now`` is its minute where that day is today."""
+
+    day: date
+    is_off: bool  # then the hours are those of a usual day
+    rows: Sequence[Row]
+    rest: Rest | None
+    shared: tuple[Band, ...]
+    best: BestHour | None
+    people: int
+    now: int | None
+
+
+def draw(groups: Sequence[Group], *, day: date, now: datetime, reader: tzinfo, workdays: Workdays) -> Picture:
+    """Return the picture of a day; on a day off it is that of a usual day, marked so."""
+    is_off = workdays.is_off(day)
+    rows = bands.rows(groups, day=day, reader=reader, workdays=EVERY_DAY if is_off else workdays)
+    rows.sort(key=lambda row: (-row.group.people, row.group.zone, row.group.span.start, row.group.span.end))
+    here = now.astimezone(reader)
+    return Picture(
+        day=day,
+        is_off=is_off,
+        rows=sorted(rows[:ROWS], key=_begins),
+        rest=_rest(rows[ROWS:]),
+        shared=bands.shared(rows),
+        best=bands.best_hour(rows),
+        people=sum(group.people for group in groups),
+        now=here.hour * 60 + here.minute if here.date() == day else None,
+    )
+
+
+def at_work(groups: Sequence[Group], *, now: datetime, workdays: Workdays) -> int:
+    """Return how many people are at work at this moment."""
+    return sum(group.people for group in groups if bands.at_work(group, moment=now, workdays=workdays))
+
+
+def _begins(row: Row) -> tuple[int, int, str]:
+    """Order rows as their days begin, so that the picture reads like stairs."""
+    # A night that began yesterday goes on at midnight; its day still begins with the later band.
+    starts = [start for start, _end in row.bands if start > 0] or [0]
+    return (starts[0], -row.group.people, row.group.zone)
+
+
+def _rest(rows: Sequence[Row]) -> Rest | None:
+    people = sum(row.group.people for row in rows)
+    if not people:
+        return None
+    pieces = ((band, round(count / people, 2)) for band, count in bands.covered(rows) if count)
+    return Rest(len(rows), people, tuple(pieces))

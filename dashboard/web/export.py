@@ -1,0 +1,117 @@
+"""The team as a table for other programs: the same rows as the page, on all its pages."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+from datetime import datetime, tzinfo
+
+from flask import Blueprint, Response, jsonify, request
+from flask.typing import ResponseReturnValue
+
+from dashboard import team
+from dashboard.db import Database
+from dashboard.shapes import printable
+from dashboard.team import Member
+from dashboard.web import asked, members
+from dashboard.web.auth import Reader, Sessions
+from dashboard.web.language import N_, _
+from dashboard.web.permissions import Permissions
+from dashboard.web.team import clock_of
+
+COLUMNS = (
+    N_("User id"),
+    N_("Name"),
+    N_("Position"),
+    N_("State"),
+    N_("View"),
+    N_("Working hours"),
+    N_("Time zone"),
+    N_("Reminders"),
+    N_("As of"),
+)
+# A cell that begins with one of these is a formula to a spreadsheet.
+FORMULAS = ("=", "+", "-", "@", "\t", "\r")
+# Without it Excel reads UTF-8 as the machine's own code page.
+BYTE_ORDER_MARK = "\ufeff"
+
+
+def blueprint(
+    *, database: Database, sessions: Sessions, permissions: Permissions, now: Callable[[], datetime]
+) -> Blueprint:
+    """Return the routes of both exports."""
+    routes = Blueprint("export", __name__)
+
+    @routes.get("/team.json")
+    @sessions.required
+    @permissions.team
+    def as_json(reader: Reader) -> ResponseReturnValue:
+        """Tell everyone's settings to a program."""
+        found = _found(reader)
+        return jsonify(people=[_entry(member) for member in found], total=len(found))
+
+    @routes.get("/team.csv")
+    @sessions.required
+    @permissions.team
+    def as_csv(reader: Reader) -> ResponseReturnValue:
+        """Give everyone's settings as a file for a spreadsheet."""
+        clock = clock_of(reader.person)
+        body = _table([_row(member, as_of=_local(member, clock)) for member in _found(reader)])
+        response = Response(body, mimetype="text/csv")
+        response.headers["Content-Disposition"] = 'attachment; filename="team.csv"'
+        return response
+
+    def _found(reader: Reader) -> list[Member]:
+        moment = now()
+        view = asked.read(request.args, today=moment.date())
+        with database.reading() as session:
+            return team.everyone(session, reader.portal, view.wanted, now=moment, sort=view.sort)
+
+    return routes
+
+
+def _entry(member: Member) -> dict[str, object]:
+    return {
+        "user": member.user_id,
+        "name": printable(member.name),
+        "position": printable(member.position),
+        "state": member.state,
+        "view": member.view,
+        "work_hours": members.hours(member),
+        "timezone": member.zone,
+        "reminders": member.reminders,
+        "as_of": member.as_of.isoformat() if member.as_of else None,
+        "problem": member.problem,
+    }
+
+
+def _row(member: Member, *, as_of: str) -> Sequence[str]:
+    return (
+        str(member.user_id),
+        printable(member.name),
+        printable(member.position),
+        members.state(member.state),
+        members.view(member.view) if member.view else "",
+        members.hours(member),
+        member.zone,
+        members.reminders(member),
+        as_of,
+    )
+
+
+def _local(member: Member, clock: tzinfo) -> str:
+    """Return when the person was read, as every spreadsheet understands it, by the reader's clock."""
+    return f"{member.as_of.astimezone(clock):%Y-%m-%d %H:%M}" if member.as_of else ""
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\r\n")
+    writer.writerow([_(title) for title in COLUMNS])
+    writer.writerows([_harmless(cell) for cell in row] for row in rows)
+    return BYTE_ORDER_MARK + file.getvalue()
+
+
+def _harmless(cell: str) -> str:
+    return f"'{cell}" if cell.startswith(FORMULAS) else cell

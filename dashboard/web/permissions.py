@@ -1,0 +1,85 @@
+"""Who is let in to what, and what the others are told: who can change that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Concatenate, ParamSpec, TypeAlias
+
+from flask import jsonify, request
+from flask.typing import ResponseReturnValue
+
+from dashboard import team
+from dashboard.db import Database
+from dashboard.web.auth import Reader
+from dashboard.web.errors import answer
+from dashboard.web.failures import Failure
+from dashboard.web.format import listed
+from dashboard.web.language import _
+from dashboard.web.notices import Notice
+
+P = ParamSpec("P")
+View: TypeAlias = Callable[Concatenate[Reader, P], ResponseReturnValue]
+
+# Addresses that are pages; the others answer programs.
+PAGES = ("/team", "/admin", "/admin/team")
+
+
+class Permissions:
+    """Decorators for views that are not for everyone. They read the reader's row as it is at each request."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def team(self, view: View[P]) -> View[P]:
+        """Let those in who may see the team."""
+
+        @wraps(view)
+        def checked(reader: Reader, /, *args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
+            if team.may_see(reader.portal, reader.person):
+                return view(reader, *args, **kwargs)
+            with self._database.reading() as session:
+                return _refuse(_team_not_allowed(team.administrators(session, reader.portal)))
+
+        return checked
+
+    def administrators(self, view: View[P]) -> View[P]:
+        """Let administrators in, as Bitrix24 called them when they last opened the application."""
+
+        @wraps(view)
+        def checked(reader: Reader, /, *args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
+            return view(reader, *args, **kwargs) if reader.person.is_admin else _refuse(_admin_only())
+
+        return checked
+
+
+def _refuse(failure: Failure) -> ResponseReturnValue:
+    if request.path in PAGES:
+        return answer(failure)
+    return jsonify(error=failure.notice.code), failure.status
+
+
+def _team_not_allowed(names: Sequence[str]) -> Failure:
+    if names:
+        action = _("%(names)s can open it to everyone, on the page Admin.") % {"names": listed(names)}
+    else:
+        action = _("An administrator can open it to everyone, on the page Admin.")
+    notice = Notice(
+        "team_not_allowed",
+        _("The team is not open to you"),
+        _("In this portal only administrators see the settings of everyone. You see your own."),
+        _("An administrator's move."),
+        action,
+    )
+    return Failure(403, notice)
+
+
+def _admin_only() -> Failure:
+    notice = Notice(
+        "admin_only",
+        _("This page is for administrators"),
+        _("What is decided here counts for everyone in the portal."),
+        _("An administrator's move."),
+        _("If you have just become one, open the application anew from your portal's menu."),
+    )
+    return Failure(403, notice)

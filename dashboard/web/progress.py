@@ -1,0 +1,105 @@
+"""How the reading of everyone stands, in words and in JSON, and the addresses that begin and end it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+
+from flask import jsonify
+from flask.typing import ResponseReturnValue
+
+from dashboard.models import RunState
+from dashboard.runs import Progress
+from dashboard.web import format
+from dashboard.web.language import _, ngettext
+
+SOON = 60  # seconds
+
+
+@dataclass(frozen=True)
+class Described:
+    """A run as a page shows it; ``state`` is none where there never was one."""
+
+    state: str
+    total: int
+    done: int
+    failed: int
+    eta_seconds: int | None
+    error: str | None
+    words: str
+
+    @property
+    def is_under_way(self) -> bool:
+        return self.state in (RunState.WAITING, RunState.RUNNING, RunState.POSTPONED)
+
+    @property
+    def dealt(self) -> int:
+        """Return how many people are behind it, those it could not read among them."""
+        return self.done + self.failed
+
+    def answer(self, status: int = 200) -> ResponseReturnValue:
+        """Return the run as JSON."""
+        told = {name: getattr(self, name) for name in ("state", "total", "done", "failed", "eta_seconds")}
+        return jsonify(**told, error=self.error, under_way=self.is_under_way, words=self.words), status
+
+
+def described(run: Progress | None, *, now: datetime, clock: tzinfo) -> Described:
+    """Return the run in words of the reader's language and by their clock."""
+    if run is None:
+        return Described("none", 0, 0, 0, None, None, _("Not everyone has been read yet."))
+    words = _words(run, now, clock)
+    return Described(run.state, run.total, run.done, run.failed, run.eta_seconds, run.error, words)
+
+
+def _words(run: Progress, now: datetime, clock: tzinfo) -> str:
+    ended = format.as_of(run.finished_at or now, now, clock)
+    match run.state:
+        case RunState.WAITING:
+            return _("Everyone's settings are about to be read.")
+        case RunState.RUNNING:
+            return _running(run)
+        case RunState.POSTPONED:
+            return _postponed(run, clock)
+        case RunState.FAILED:
+            return _("The last reading ended early, %(as_of)s. Reason: %(code)s.") % {
+                "as_of": ended,
+                "code": run.error or _("unknown"),
+            }
+        case RunState.CANCELLED:
+            return _("The last reading was cancelled, %(as_of)s.") % {"as_of": ended}
+    return _done(run, ended)
+
+
+def _running(run: Progress) -> str:
+    if not run.total:
+        return _("The list of employees is being read.")
+    told = _("%(done)s of %(total)s read") % {"done": run.done + run.failed, "total": run.total}
+    return " · ".join(filter(None, (told, _left(run.eta_seconds), _failed(run.failed))))
+
+
+def _left(seconds: int | None) -> str:
+    if seconds is None:
+        return ""
+    if seconds < SOON:
+        return _("less than a minute left")
+    minutes = -(-seconds // 60)
+    return ngettext("about %(num)s minute left", "about %(num)s minutes left", minutes) % {"num": minutes}
+
+
+def _failed(people: int) -> str:
+    if not people:
+        return ""
+    return ngettext("%(num)s could not be read", "%(num)s could not be read", people) % {"num": people}
+
+
+def _postponed(run: Progress, clock: tzinfo) -> str:
+    if run.next_at is None:
+        return _("Bitrix24 asks for patience; it goes on by itself.")
+    return _("Bitrix24 asks for patience; it goes on by itself at %(time)s.") % {
+        "time": format.time_in(run.next_at, clock)
+    }
+
+
+def _done(run: Progress, ended: str) -> str:
+    told = _("Everyone was read, %(as_of)s.") % {"as_of": ended}
+    return f"{told} {_failed(run.failed)}".strip()

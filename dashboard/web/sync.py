@@ -1,0 +1,51 @@
+"""Reading everyone now: administrators begin and end it, whoever sees the team may watch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from flask import Blueprint
+from flask.typing import ResponseReturnValue
+
+from dashboard.runs import Progress, Runs
+from dashboard.web.auth import Reader, Sessions
+from dashboard.web.permissions import Permissions
+from dashboard.web.progress import Described, described
+from dashboard.web.team import clock_of
+
+
+def blueprint(
+    *, runs: Runs, sessions: Sessions, permissions: Permissions, now: Callable[[], datetime]
+) -> Blueprint:
+    """Return the routes of the team's reading."""
+    routes = Blueprint("sync", __name__)
+
+    @routes.get("/team/sync")
+    @sessions.required
+    @permissions.team
+    def progress(reader: Reader) -> ResponseReturnValue:
+        """Tell how the reading stands."""
+        return told(reader, runs.progress(reader.portal)).answer()
+
+    @routes.post("/team/sync")
+    @sessions.required
+    @permissions.team
+    @permissions.administrators
+    def begin(reader: Reader) -> ResponseReturnValue:
+        """Begin reading everyone, or tell of the reading that is under way."""
+        return told(reader, runs.ask(reader.portal, by=reader.person.user_id)).answer(202)
+
+    @routes.post("/team/sync/cancel")
+    @sessions.required
+    @permissions.team
+    @permissions.administrators
+    def cancel(reader: Reader) -> ResponseReturnValue:
+        """End the reading that is under way."""
+        runs.cancel(reader.portal)
+        return told(reader, runs.progress(reader.portal)).answer()
+
+    def told(reader: Reader, run: Progress | None) -> Described:
+        return described(run, now=now(), clock=clock_of(reader.person))
+
+    return routes

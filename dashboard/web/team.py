@@ -1,0 +1,93 @@
+"""The team's page: everyone's settings, and the day drawn over them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime, tzinfo
+from zoneinfo import ZoneInfo
+
+from flask import Blueprint, render_template, request
+from flask.typing import ResponseReturnValue
+
+from dashboard import team
+from dashboard.db import Database
+from dashboard.models import Person, Portal
+from dashboard.runs import Runs
+from dashboard.web import asked, dayband, members
+from dashboard.web.asked import Asked
+from dashboard.web.auth import Reader, Sessions
+from dashboard.web.frame import Whole, around
+from dashboard.web.permissions import Permissions
+from dashboard.web.progress import described
+from dashboard.web.words import VIEWS
+from dashboard.zones import read_zone_name
+
+
+class TeamPages:
+    """The page *Team*, for whoever may see it."""
+
+    def __init__(self, *, database: Database, runs: Runs, now: Callable[[], datetime]) -> None:
+        self._database = database
+        self._runs = runs
+        self._now = now
+
+    def today(self, person: Person) -> date:
+        """Return today's date where the person's own calendar is."""
+        return self._now().astimezone(clock_of(person)).date()
+
+    def page(self, portal: Portal, person: Person, view: Asked, *, whole: Whole | None = None) -> str:
+        """Return the page, whole or as a part; the caller has made sure that the person may see it."""
+        now, clock = self._now(), clock_of(person)
+        with self._database.reading() as session:
+            numbers = team.numbers(session, portal, now=now)
+            workdays = team.workdays(session, person)
+            shown = team.page(
+                session,
+                portal,
+                view.wanted,
+                now=now,
+                sort=view.sort,
+                number=view.number,
+                total=None if view.filtered else numbers.total,
+            )
+        day = view.range.day if view.range else self.today(person)
+        return render_template(
+            "team.html",
+            **around(portal, person, current="/team", whole=whole),
+            now=now,
+            clock=clock,
+            asked=view,
+            page=shown,
+            numbers=numbers,
+            at_work=dayband.at_work(numbers.groups, now=now, workdays=workdays),
+            picture=dayband.draw(numbers.groups, day=day, now=now, reader=clock, workdays=workdays),
+            workdays=workdays,
+            run=described(self._runs.progress(portal), now=now, clock=clock),
+            views=[*VIEWS, *(name for name in numbers.views if name not in VIEWS)],
+            link=f"{portal.origin}/marketplace/view/{portal.app_code}/" if portal.app_code else None,
+            state_names=members.STATES,
+            reminder_names=members.REMINDERS,
+        )
+
+
+def blueprint(*, pages: TeamPages, sessions: Sessions, permissions: Permissions) -> Blueprint:
+    """Return the route of the team's page."""
+    routes = Blueprint("team", __name__)
+
+    @routes.get("/team")
+    @sessions.required
+    @permissions.team
+    def page(reader: Reader) -> ResponseReturnValue:
+        """Show everyone's settings."""
+        view = asked.read(request.args, today=pages.today(reader.person))
+        return pages.page(reader.portal, reader.person, view)
+
+    return routes
+
+
+def clock_of(person: Person) -> tzinfo:
+    """Return the zone of the person's calendar, else of their profile, else UTC."""
+    for name in (person.calendar_zone, person.time_zone):
+        if zone := read_zone_name(name):
+            return ZoneInfo(zone.name)
+    return UTC

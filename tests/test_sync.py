@@ -1,0 +1,371 @@
+"""A run: who is read, what their failures cost, and what the bucket allows."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from dashboard.models import RunState
+from dashboard.runs import LostLease
+from tests.emulator import Fault
+from tests.emulator.cast import crowd
+from tests.emulator.people import Person, fresh_settings
+from tests.world import World
+
+SETTINGS = "calendar.user.settings.get"
+
+
+def people_by_key(world: World, portal: str = "alpha") -> dict[str, dict[str, Any]]:
+    """Return what is stored of a portal's people, by the emulator's names for them."""
+    there = world.portal(portal)
+    rows = world.rows(f"SELECT * FROM people WHERE portal_id = {world.known(portal).id}")
+    stored = {row["user_id"]: row for row in rows}
+    return {key: stored[person.user_id] for key, person in there.people.items() if person.user_id in stored}
+
+
+def open_as_crowd(world: World, count: int, *, of: int | None = None) -> None:
+    """Hire a crowd and let some of them open the application."""
+    world.portal().add_people(*crowd(of or count))
+    for number in range(count):
+        assert world.open(f"person{number}").status_code == 200
+        world.bitrix24.clock.advance(0.5)
+
+
+def test_everyone_is_read_once_and_listed(each_world: World) -> None:
+    open_as_crowd(each_world, 45, of=60)
+    for number in range(45):
+        each_world.portal().people[f"person{number}"].settings["view"] = "day"
+    # Longer ago than the run begins, and the bucket has leaked.
+    each_world.bitrix24.clock.advance(60)
+    each_world.bitrix24.clear()
+
+    run = each_world.synchronise()
+
+    assert (run["state"], run["total"], run["done"], run["failed"]) == ("done", 46, 46, 0)
+    assert each_world.bitrix24.count(method="batch", inner=SETTINGS) == 46
+    assert each_world.bitrix24.count(error="QUERY_LIMIT_EXCEEDED") == 0
+    stored = people_by_key(each_world)
+    assert {stored[f"person{number}"]["view"] for number in range(45)} == {"day"}
+    assert {stored[f"person{number}"]["chain_state"] for number in range(45, 60)} == {None}
+    active = {key for key, one in each_world.portal().people.items() if one.active and not one.extranet}
+    assert {key for key, row in stored.items() if row["listed"]} == active
+
+
+def test_the_bucket_leaves_room_for_people_who_click(world: World) -> None:
+    open_as_crowd(world, 60)
+    world.bitrix24.clock.advance(60)
+
+    world.parts.runs.ask(world.known(), by=None)
+    for _ in range(12):
+        world.parts.sync.slice(world.known().id)
+    sent = world.bitrix24.count(where="portal", method="batch")
+    clicks = [world.open("boris").status_code for _ in range(14)]
+
+    assert sent < 120
+    assert clicks == [200] * 14
+    assert world.bitrix24.count(error="QUERY_LIMIT_EXCEEDED") == 0
+
+
+def test_an_expired_token_is_renewed_once(world: World) -> None:
+    open_as_crowd(world, 5)
+    world.bitrix24.clock.advance(4000)
+    world.bitrix24.clear()
+
+    run = world.synchronise()
+
+    assert (run["done"], run["failed"]) == (6, 0)
+    assert world.bitrix24.refreshes() == 6
+
+
+def test_one_persons_failure_is_noted_and_the_run_goes_on(world: World) -> None:
+    open_as_crowd(world, 6)
+    alpha = world.portal()
+    alpha.restrict("person0")
+    alpha.people["person1"].broken = True
+    alpha.expire("person2")
+    alpha.kill_refresh("person2")
+    world.bitrix24.clock.advance(60)
+
+    run = world.synchronise()
+
+    stored = people_by_key(world)
+    assert (run["state"], run["total"], run["done"], run["failed"]) == ("done", 7, 4, 3)
+    assert stored["person0"]["problem"] == "user_access_error"
+    assert stored["person1"]["problem"] == "ERROR_ARGUMENT"
+    assert stored["person2"]["chain_state"] == "reconnect"
+    assert stored["person3"]["problem"] is None
+
+
+def test_a_failure_is_forgotten_when_the_person_can_be_read_again(world: World) -> None:
+    open_as_crowd(world, 1)
+    world.portal().people["person0"].broken = True
+    world.bitrix24.clock.advance(60)
+    world.synchronise()
+    world.portal().people["person0"].broken = False
+    world.bitrix24.clock.advance(60)
+
+    world.synchronise()
+
+    assert people_by_key(world)["person0"]["problem"] is None
+
+
+def test_who_left_disappears_with_their_chain(world: World) -> None:
+    open_as_crowd(world, 3)
+    world.synchronise()
+    world.portal().dismiss("person1")
+    world.bitrix24.clock.advance(60)
+
+    world.synchronise()
+
+    assert "person1" not in people_by_key(world)
+    assert world.one("SELECT count(*) FROM chains") == 3
+    assert world.browser.get("/me", headers=world.session("person2")).status_code == 200
+
+
+def test_who_moves_up_a_page_while_the_list_is_read_has_not_left(world: World) -> None:
+    open_as_crowd(world, 2, of=80)
+    world.synchronise()
+    gone = world.portal().people["person60"].user_id
+
+    def without_one(body: dict[str, Any]) -> dict[str, Any]:
+        pages = body["result"]["result"]
+        for page in pages.values() if isinstance(pages, dict) else pages:
+            page[:] = [row for row in page if row["ID"] != str(gone)]
+        return body
+
+    world.bitrix24.faults.add(Fault("answer", "portal", method="batch", person="anna", change=without_one))
+    world.synchronise()
+
+    assert people_by_key(world)["person60"]["listed"]
+
+
+def test_a_guest_opens_the_application_and_is_no_employee(world: World) -> None:
+    guest = Person("guest", 900, "Gu", "Est", fresh_settings("UTC"), "UTC", extranet=True)
+    world.portal().add_people(guest)
+    assert world.open("guest").status_code == 200
+
+    world.synchronise()
+
+    assert people_by_key(world)["guest"]["listed"] in (False, 0)
+    assert world.one("SELECT count(*) FROM chains") == 2
+
+
+def test_the_list_is_not_believed_from_a_guest(world: World) -> None:
+    """A guest sees themselves alone: believing that would delete everybody else."""
+    open_as_crowd(world, 2)
+    world.synchronise()
+    for person in world.portal().people.values():
+        person.extranet = True
+
+    run = world.synchronise()
+
+    assert run["error"] == "directory_without_reader" or run["state"] == "done"
+    assert people_by_key(world)["person0"]["listed"]
+    assert world.one("SELECT directory_error FROM portals") == "directory_without_reader"
+
+
+def test_without_the_scope_those_who_opened_are_read(world: World) -> None:
+    open_as_crowd(world, 2, of=5)
+    world.portal().drop_scope("user_brief")
+    world.bitrix24.clock.advance(60)
+
+    run = world.synchronise()
+
+    assert (run["state"], run["done"]) == ("done", 3)
+    assert world.one("SELECT directory_error FROM portals") == "insufficient_scope"
+
+
+@pytest.mark.parametrize(
+    ("fault", "state", "code"),
+    [
+        ("error:PAYMENT_REQUIRED:401", "failed", "PAYMENT_REQUIRED"),
+        ("error:OVERLOAD_LIMIT:503", "postponed", "OVERLOAD_LIMIT"),
+        ("error:PORTAL_DELETED:403", "postponed", "PORTAL_DELETED"),
+        ("reset", "postponed", "unreachable"),
+        ("html:502", "postponed", "http_502"),
+    ],
+)
+def test_the_portals_failure_ends_or_postpones_the_run(
+    world: World, fault: str, state: str, code: str
+) -> None:
+    open_as_crowd(world, 3)
+    world.bitrix24.clock.advance(60)
+    world.bitrix24.faults.add(Fault(fault, "portal", method="batch", times=None))
+
+    run = world.synchronise()
+
+    assert (run["state"], run["error"]) == (state, code)
+    assert (run["done"], run["failed"]) == (0, 0)
+    assert world.one("SELECT count(*) FROM chains WHERE state = 'live'") == 4
+
+
+def test_a_postponed_run_goes_on_where_it_stopped(world: World) -> None:
+    open_as_crowd(world, 5)
+    world.bitrix24.clock.advance(60)
+    fault = world.bitrix24.faults.add(Fault("reset", "portal", method="batch", person="person2", times=None))
+    world.bitrix24.faults.add(Fault("reset", "portal", method="batch", person="person3", times=None))
+    run = world.synchronise()
+    assert (run["state"], run["done"]) == ("postponed", 3)
+    world.bitrix24.faults.clear()
+    assert fault.times is None
+    world.bitrix24.clock.advance(61)
+    world.bitrix24.clear()
+
+    run = world.synchronise()
+
+    assert (run["state"], run["done"], run["failed"]) == ("done", 6, 0)
+    assert world.bitrix24.count(inner=SETTINGS) == 3
+
+
+def test_one_persons_silence_is_their_own(world: World) -> None:
+    open_as_crowd(world, 4)
+    world.bitrix24.clock.advance(60)
+    world.bitrix24.faults.add(Fault("reset", "portal", method="batch", person="person1", times=None))
+
+    run = world.synchronise()
+
+    assert (run["state"], run["done"], run["failed"]) == ("done", 4, 1)
+    assert people_by_key(world)["person1"]["problem"] == "unreachable"
+
+
+def test_a_full_bucket_slows_the_run_down_and_loses_nobody(world: World) -> None:
+    open_as_crowd(world, 5)
+    world.bitrix24.clock.advance(60)
+    world.bitrix24.faults.add(
+        Fault("error:QUERY_LIMIT_EXCEEDED:503", "portal", method="batch", person="person2", times=2)
+    )
+
+    run = world.synchronise()
+
+    assert (run["state"], run["done"], run["failed"]) == ("done", 6, 0)
+    assert world.one("SELECT rate FROM buckets") < 2
+
+
+def test_a_method_rests_until_its_time_is_over(world: World) -> None:
+    open_as_crowd(world, 3)
+    world.bitrix24.clock.advance(60)
+    world.bitrix24.faults.add(
+        Fault("error:OPERATION_TIME_LIMIT:429", "portal", inner=SETTINGS, person="person1", times=1)
+    )
+
+    run = world.synchronise()
+
+    assert (run["state"], run["error"]) == ("postponed", "OPERATION_TIME_LIMIT")
+    pauses = json.loads(world.one("SELECT pauses FROM buckets"))
+    assert 590 < pauses[SETTINGS] - world.bitrix24.clock.now() <= 600
+    world.bitrix24.clock.advance(601)
+    assert world.synchronise()["done"] == 4
+
+
+def test_gone_is_believed_and_nothing_is_left(world: World) -> None:
+    open_as_crowd(world, 2)
+    world.bitrix24.clock.advance(60)
+    world.parts.runs.ask(world.known(), by=None)
+    world.portal().uninstall()
+
+    world.parts.sync.slice(world.known().id)
+
+    assert world.one("SELECT state FROM portals") == "uninstalled"
+    assert world.one("SELECT count(*) FROM people") == 0
+    assert world.one("SELECT count(*) FROM runs") == 0
+    assert world.one("SELECT count(*) FROM api_calls WHERE portal_id IS NOT NULL") == 0
+
+
+def test_an_uninstallation_ends_a_run_under_way(world: World) -> None:
+    open_as_crowd(world, 14)
+    world.bitrix24.clock.advance(60)
+    world.parts.runs.ask(world.known(), by=None)
+    world.parts.sync.slice(world.known().id)
+    world.parts.portals.uninstall(world.known())
+
+    world.parts.sync.slice(world.known().id)
+
+    assert world.one("SELECT count(*) FROM runs") == 0
+    assert world.one("SELECT count(*) FROM snapshots") == 0
+
+
+def test_two_ask_and_one_run_is_made(each_world: World) -> None:
+    portal = each_world.known()
+    each_world.parts.runs.ask(portal, by=1)
+    each_world.parts.runs.ask(portal, by=7)
+
+    assert each_world.one("SELECT count(*) FROM runs WHERE finished_at IS NULL") == 1
+
+
+def test_a_leased_run_is_nobody_elses(each_world: World) -> None:
+    portal = each_world.known()
+    each_world.parts.runs.ask(portal, by=None)
+    first = each_world.parts.runs.take(portal.id)
+
+    second = each_world.parts.runs.take(portal.id)
+
+    assert first is not None
+    assert second is None
+
+
+def test_a_dead_workers_run_goes_on_when_its_lease_is_over(each_world: World) -> None:
+    open_as_crowd(each_world, 3)
+    each_world.bitrix24.clock.advance(60)
+    portal = each_world.known()
+    each_world.parts.runs.ask(portal, by=None)
+    dead = each_world.parts.runs.take(portal.id)
+    assert dead is not None
+    each_world.bitrix24.clock.advance(21)
+
+    run = each_world.synchronise()
+
+    assert (run["state"], run["done"]) == ("done", 4)
+    with pytest.raises(LostLease), each_world.database.writing() as session:
+        each_world.parts.runs.change(session, dead, done=99)
+    assert each_world.one("SELECT max(done) FROM runs") == 4
+
+
+def test_a_late_message_changes_nothing(world: World) -> None:
+    world.synchronise()
+    world.bitrix24.clear()
+
+    world.parts.sync.slice(world.known().id)
+    world.parts.sync.slice(10_000)
+
+    assert world.bitrix24.requests == []
+
+
+def test_a_run_is_cancelled_between_two_people(world: World) -> None:
+    open_as_crowd(world, 14)
+    world.bitrix24.clock.advance(60)
+    portal = world.known()
+    world.parts.runs.ask(portal, by=1)
+    world.parts.sync.slice(portal.id)
+
+    world.parts.runs.cancel(portal)
+    world.parts.sync.slice(portal.id)
+
+    progress = world.parts.runs.progress(portal)
+    assert progress is not None
+    assert (progress.state, progress.done) == (RunState.CANCELLED, 10)
+
+
+def test_the_remaining_time_is_what_the_bucket_needs(world: World) -> None:
+    open_as_crowd(world, 60)
+    world.bitrix24.clock.advance(60)
+    portal = world.known()
+    world.parts.runs.ask(portal, by=1)
+    world.parts.sync.slice(portal.id)
+
+    progress = world.parts.runs.progress(portal)
+
+    assert progress is not None
+    assert progress.eta_seconds is not None
+    assert 12 <= progress.eta_seconds <= 40
+
+
+def test_the_next_run_is_planned_for_the_night_where_people_are(world: World) -> None:
+    world.synchronise()
+
+    planned = world.known().next_run_at
+
+    assert planned is not None
+    # Anna, the only one connected, lives in Moscow: three hours before UTC.
+    assert (planned.hour * 60 + planned.minute) >= 22 * 60 + 30 or planned.hour < 2
