@@ -10,7 +10,7 @@ help: ## list the commands
 run: .venv/production ## start the application and a pretend Bitrix24; prints one address to open
 	@$(BIN)/python -m tests.demo
 
-test: .venv/development var/browser var/npm/done ## run every test
+test: .venv/development var/browser var/firefox var/redis var/npm/done ## run every test
 	$(BIN)/pytest
 
 check: .venv/development ## formatting, lint, types, translations, then the tests
@@ -43,9 +43,17 @@ clean: ## remove what the other commands made, the development database too
 # The path of a Chromium, or an empty line for the one Playwright downloaded.
 var/browser: .venv/development
 	@mkdir -p var
-	@sh tests/browser.sh > $@.new && mv $@.new $@
+	@sh tests/browser.sh chromium > $@.new && mv $@.new $@
 
-# The official frame library; npm comes from requirements-dev.txt.
+var/firefox: .venv/development
+	@mkdir -p var
+	@sh tests/browser.sh firefox > $@.new && mv $@.new $@
+
+var/redis: .venv/development
+	@mkdir -p var
+	@sh tests/browser.sh redis > $@.new && mv $@.new $@
+
+# The official frame library and the accessibility checker; npm comes from requirements-dev.txt.
 var/npm/done: .venv/development tests/frame_sdk/package.json tests/frame_sdk/package-lock.json
 	@mkdir -p var/npm
 	@cp tests/frame_sdk/package.json tests/frame_sdk/package-lock.json var/npm/

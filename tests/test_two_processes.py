@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 import requests
@@ -17,9 +11,8 @@ import requests
 from dashboard import schema
 from dashboard.db import Database
 from tests.emulator import Emulator
+from tests.processes import free_port, serve, wait_for
 from tests.world import environment_for
-
-ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture
@@ -39,29 +32,6 @@ def processes(bitrix24: Emulator, database_url: str) -> Iterator[list[str]]:
     for process in running:
         process.terminate()
     assert [process.wait(timeout=15) for process in running] == [0, 0]
-
-
-def free_port() -> int:
-    with socket.socket() as it:
-        it.bind(("127.0.0.1", 0))
-        return int(it.getsockname()[1])
-
-
-def serve(environment: dict[str, str], port: int) -> subprocess.Popen[bytes]:
-    settings = os.environ | environment | {"PORT": str(port), "WEB_CONCURRENCY": "1", "WEB_THREADS": "20"}
-    return subprocess.Popen([sys.executable, "-m", "gunicorn", "app:create_app()"], env=settings, cwd=ROOT)
-
-
-def wait_for(address: str) -> None:
-    until = time.monotonic() + 30
-    while time.monotonic() < until:
-        try:
-            assert requests.get(f"{address}/readyz", timeout=2).json()["down"] == []
-        except requests.ConnectionError:
-            time.sleep(0.1)
-        else:
-            return
-    raise TimeoutError(address)
 
 
 def test_one_refresh_and_no_failed_request(bitrix24: Emulator, processes: list[str]) -> None:

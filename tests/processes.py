@@ -1,0 +1,47 @@
+"""The application's own processes, started as in production."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import requests
+
+ROOT = Path(__file__).parent.parent
+
+
+def free_port() -> int:
+    """Return a port nobody listens on."""
+    with socket.socket() as it:
+        it.bind(("127.0.0.1", 0))
+        return int(it.getsockname()[1])
+
+
+def serve(environment: Mapping[str, str], port: int) -> subprocess.Popen[bytes]:
+    """Start a web process."""
+    settings = os.environ | environment | {"PORT": str(port), "WEB_CONCURRENCY": "1", "WEB_THREADS": "20"}
+    return subprocess.Popen([sys.executable, "-m", "gunicorn", "app:create_app()"], env=settings, cwd=ROOT)
+
+
+def wait_for(address: str) -> None:
+    """Wait until a web process is ready."""
+    until = time.monotonic() + 30
+    while time.monotonic() < until:
+        try:
+            assert requests.get(f"{address}/readyz", timeout=2).json()["down"] == []
+        except requests.ConnectionError:
+            time.sleep(0.1)
+        else:
+            return
+    raise TimeoutError(address)
+
+
+def work(environment: Mapping[str, str], *, threads: int = 4) -> subprocess.Popen[bytes]:
+    """Start a worker."""
+    settings = os.environ | environment | {"WORKER_THREADS": str(threads)}
+    return subprocess.Popen([sys.executable, "-m", "flask", "--app", "app", "worker"], env=settings, cwd=ROOT)
