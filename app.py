@@ -30,6 +30,7 @@ from dashboard.readings import Readings
 from dashboard.refusals import Refusals
 from dashboard.runs import Runs
 from dashboard.sync import Sync
+from dashboard.tallies import Tallies
 from dashboard.vault import Vault
 from dashboard.web import (
     access,
@@ -43,8 +44,10 @@ from dashboard.web import (
     language,
     legal,
     members,
+    metrics,
     pages,
     public,
+    styleguide,
     sync,
     team,
 )
@@ -60,6 +63,7 @@ class Parts:
     database: Database
     vault: Vault
     calls: CallLog
+    tallies: Tallies
     exchange: Exchange
     servers: AuthorizationServers
     portals: Portals
@@ -97,6 +101,8 @@ def create_app(
     access.install(app, database=parts.database, calls=parts.calls, refusals=parts.refusals)
     headers.install(app, script_url=settings.bx24_js_url)
     errors.install(app)
+    if settings.trust_loopback:
+        app.register_blueprint(styleguide.blueprint())
     app.register_blueprint(
         hooks.blueprint(
             settings,
@@ -122,7 +128,13 @@ def create_app(
     probe = Probe(database=parts.database, queue_url=settings.queue_url, now=now)
     app.register_blueprint(public.blueprint(probe))
     app.register_blueprint(legal.blueprint(settings))
-    app.cli.add_command(worker.command(settings, sync=parts.sync, runs=parts.runs, chores=parts.chores))
+    metrics.count_requests(app, parts.tallies)
+    app.register_blueprint(
+        metrics.blueprint(settings.metrics_token, database=parts.database, counts=parts.tallies, now=now)
+    )
+    app.cli.add_command(
+        worker.command(settings, sync=parts.sync, runs=parts.runs, chores=parts.chores, tallies=parts.tallies)
+    )
     cli.install(
         app,
         settings,
@@ -148,7 +160,8 @@ def assemble(settings: Config, *, database: Database | None, now: Callable[[], d
         Reach(loopback=settings.trust_loopback, private=settings.allow_private_portals),
         connections_per_host=threads,
     )
-    exchange = Exchange(transport, calls.remember)
+    tallies = Tallies(database)
+    exchange = Exchange(transport, tallies.counted(calls.remember))
     servers = AuthorizationServers(
         exchange,
         settings.bitrix24_auth_servers,
@@ -165,6 +178,7 @@ def assemble(settings: Config, *, database: Database | None, now: Callable[[], d
         database=database,
         vault=vault,
         calls=calls,
+        tallies=tallies,
         exchange=exchange,
         servers=servers,
         portals=portals,

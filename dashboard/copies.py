@@ -20,7 +20,7 @@ class CannotCopy(Exception):
     """Nothing was copied; the message says why, in words for an operator."""
 
 
-def copy(source: Database, target: Database) -> dict[str, int]:
+def copy(source: Database, target: Database, *, batch: int = BATCH) -> dict[str, int]:
     """Copy every row and return the number of rows by table.
 
     One transaction on each side: what is copied is one moment of the source, and a copy that fails, or
@@ -34,7 +34,9 @@ def copy(source: Database, target: Database) -> dict[str, int]:
     _prepare(target)
     with _one_moment(source) as reading, _writing(target) as writing:
         _refuse_rows(writing)
-        return {table.name: _copy_table(table, reading, writing) for table in Base.metadata.sorted_tables}
+        return {
+            table.name: _copy_table(table, reading, writing, batch) for table in Base.metadata.sorted_tables
+        }
 
 
 def _prepare(target: Database) -> None:
@@ -61,24 +63,24 @@ def _refuse_rows(writing: Connection) -> None:
             raise CannotCopy(f"The target is not empty: {table.name} has rows. Nothing was changed.")
 
 
-def _copy_table(table: Table, reading: Connection, writing: Connection) -> int:
+def _copy_table(table: Table, reading: Connection, writing: Connection, size: int) -> int:
     copied, arrived, count = 0, 0, 0
-    for batch in _batches(table, reading):
+    for batch in _batches(table, reading, size):
         writing.execute(insert(table), batch)
         count += len(batch)
         copied += _checksum(batch)
     _go_on_counting(table, reading, writing)
-    for batch in _batches(table, writing):
+    for batch in _batches(table, writing, size):
         arrived += _checksum(batch)
     if copied != arrived:
         raise CannotCopy(f"{table.name} does not read back as it was written. Nothing was kept.")
     return count
 
 
-def _batches(table: Table, connection: Connection) -> Iterator[list[dict[str, Any]]]:
+def _batches(table: Table, connection: Connection, size: int) -> Iterator[list[dict[str, Any]]]:
     """Yield the rows in the order of their key; by key, not by offset, so that each batch costs the same."""
     key = list(table.primary_key)
-    ordered = select(table).order_by(*key).limit(BATCH)
+    ordered = select(table).order_by(*key).limit(size)
     after = ordered
     while rows := [dict(row) for row in connection.execute(after).mappings()]:
         yield rows

@@ -114,9 +114,11 @@ def _engine(url: str, connections: int) -> Engine:
 
 
 def _sqlite(url: str, connections: int) -> Engine:
+    # A thread that reads must not wait for a connection until the writers have had their turns.
+    sizes: dict[str, int] = {}
     if (path := make_url(url).database) and path != ":memory:":
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-    sizes = {"pool_size": connections, "max_overflow": connections} if path not in (None, "", ":memory:") else {}
+        sizes = {"pool_size": connections, "max_overflow": connections}
     engine = create_engine(url, hide_parameters=True, connect_args={"timeout": BUSY_SECONDS}, **sizes)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)

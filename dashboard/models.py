@@ -105,6 +105,7 @@ class Person(Base):
     __table_args__ = (
         UniqueConstraint("portal_id", "user_id"),
         Index(None, "portal_id", "search", "listed"),
+        Index(None, "portal_id", "id"),
         Index(
             "ix_people_team",
             *("portal_id", "calendar_zone", "work_start", "work_end", "listed", "chain_state"),
@@ -254,3 +255,13 @@ class Refusal(Base):
     key: Mapped[str] = mapped_column(String(64), primary_key=True)  # a keyed hash: no address is kept
     level: Mapped[float] = mapped_column(Float)
     at: Mapped[datetime] = mapped_column(Moment)
+
+
+class Tally(Base):
+    """A count for the operator's metrics, summed over all processes since the beginning (``tallies.py``)."""
+
+    __tablename__ = "tallies"
+
+    series: Mapped[str] = mapped_column(String(64), primary_key=True)
+    labels: Mapped[str] = mapped_column(String(255), primary_key=True)  # a JSON list, in the series' order
+    value: Mapped[float] = mapped_column(Float)

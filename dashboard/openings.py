@@ -169,8 +169,6 @@ class Openings:
         """
         proof, server = self._prove(opening, before)
         if refusal is not None and before is not None and proof.origin == before.origin:
-            if isinstance(refusal, PortalMoved):
-                log.warning("redirect_refused", portal=before.id)
             raise refusal
         return _Answered((proof.origin, server), self._ask(proof.origin, opening, before))
 

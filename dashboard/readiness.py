@@ -92,11 +92,8 @@ def _postgres_answers(queue: Database) -> bool:
 
 
 def _redis_answers(url: str) -> bool:
-    # Installed only where it is used.
-    try:
-        redis = importlib.import_module("redis")
-    except ImportError:
-        return False
+    # For whoever waits there; the others' processes do without it.
+    redis = importlib.import_module("redis")
     try:
         with redis.Redis.from_url(url, socket_connect_timeout=REDIS_SECONDS) as connection:
             return bool(connection.ping())

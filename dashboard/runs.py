@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import ColumnElement, CursorResult, case, func, or_, select, update
+from sqlalchemy import ColumnElement, CursorResult, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from dashboard import buckets
 from dashboard.db import Database
-from dashboard.models import Chain, ChainState, Person, Portal, PortalState, Run, RunState
+from dashboard.models import Person, Portal, PortalState, Run, RunState
+from dashboard.progress import Progress, progress_of
 from dashboard.quiet import next_quiet
 
 LEASE = timedelta(seconds=20)  # kept alive by the worker's clock; so long a killed worker's run rests
@@ -32,21 +32,6 @@ class Lease:
     run: Run
     portal: Portal
     owner: str
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How a run stands; ``eta_seconds`` is what the bucket still needs, None when nobody can tell."""
-
-    state: str
-    total: int
-    done: int
-    failed: int
-    eta_seconds: int | None
-    error: str | None
-    next_at: datetime | None
-    created_at: datetime
-    finished_at: datetime | None
 
 
 class Runs:
@@ -111,35 +96,7 @@ class Runs:
         )
         with self._database.reading() as session:
             run = session.scalar(newest)
-            return self._progress(session, run) if run else None
-
-    def _progress(self, session: Session, run: Run) -> Progress:
-        postponed = run.state == RunState.POSTPONED
-        return Progress(
-            state=run.state,
-            total=run.total,
-            done=run.done,
-            failed=run.failed,
-            eta_seconds=self._eta(session, run) if run.finished_at is None else 0,
-            error=run.error,
-            next_at=run.next_slice_at if postponed else None,
-            created_at=run.created_at,
-            finished_at=run.finished_at,
-        )
-
-    def _eta(self, session: Session, run: Run) -> int | None:
-        """Return the seconds the rest will take: what the bucket needs, or the pace so far if slower."""
-        if not run.directory_read or run.started_at is None:
-            return None
-        now = self._now()
-        people, requests = _left(session, run, now=now)
-        by_bucket = buckets.seconds_until(session, run.portal_id, now=now.timestamp(), requests=requests)
-        dealt = run.done + run.failed
-        pace = (now - run.started_at).total_seconds() / dealt if dealt else 0.0
-        waits = (
-            max(0.0, (run.next_slice_at - now).total_seconds()) if run.state == RunState.POSTPONED else 0.0
-        )
-        return round(waits + max(by_bucket, min(pace, 2.0) * people))
+            return progress_of(session, run, now=self._now()) if run else None
 
     # What workers do
 
@@ -255,25 +212,6 @@ class Runs:
             .limit(1)
         )
         return next_quiet(self._now(), session.scalar(commonest) or "", member_id=portal.member_id)
-
-
-def cost(expires_at: datetime | None, now: datetime) -> int:
-    """Return what reading a person takes of the bucket: an expired token is refused before it is renewed."""
-    return 2 if expires_at is None or expires_at <= now else 1
-
-
-def _left(session: Session, run: Run, *, now: datetime) -> tuple[int, int]:
-    """Return how many people are left, and about how many requests that is."""
-    requests = func.sum(case((Chain.expires_at <= now, 2), else_=1))
-    left = (
-        select(func.count(), requests)
-        .select_from(Person)
-        .join(Chain, Chain.person_id == Person.id)
-        .where(Person.portal_id == run.portal_id, Person.id > run.cursor, Person.id <= run.last)
-        .where(Person.chain_state == ChainState.LIVE)
-    )
-    people, total = session.execute(left).one()
-    return people, int(total or 0)
 
 
 def _free(now: datetime) -> ColumnElement[bool]:

@@ -7,41 +7,31 @@ person and how far the run has come are one transaction, so a worker may die any
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy import func, select
-from sqlalchemy.orm import Session
 
-from dashboard import buckets, readings
+from dashboard import buckets
 from dashboard.bitrix24.errors import (
-    PORTAL_CODES,
     ApplicationGone,
     Bitrix24Error,
     GrantRejected,
-    KeysRejected,
-    Limited,
     MethodPaused,
     NotAnswered,
     Overloaded,
-    PaymentRequired,
-    PersonDismissed,
     PersonRefused,
-    PortalClosed,
-    PortalMoved,
     QueryLimit,
     TokenRejected,
-    from_code,
 )
 from dashboard.calls import CallLog
 from dashboard.db import Database
 from dashboard.directory import Directory
-from dashboard.models import Chain, ChainState, Person, Run, RunState
+from dashboard.errands import ENDS_RUN, POSTPONES_RUN, Errand, Told, extent_of, next_people, note, read
+from dashboard.models import Portal, Run, RunState
 from dashboard.portals import ProofRefused
 from dashboard.readings import Readings
-from dashboard.runs import Lease, LostLease, Runs, cost
-from dashboard.settings import METHOD, Reading
+from dashboard.runs import Lease, LostLease, Runs
+from dashboard.settings import METHOD
 
 log = structlog.get_logger()
 
@@ -52,29 +42,8 @@ OPERATING_WINDOW = timedelta(minutes=10)  # what a method's time is counted over
 DELAYS = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 15, 60, 120, 240))
 OVERLOAD_DELAY = timedelta(hours=1)
 
-# The portal as a whole, or we: the next person would fare no better.
-_ENDS_RUN = (PaymentRequired, KeysRejected)
-_POSTPONES_RUN = (Limited, PortalClosed, PortalMoved)
 # Why somebody else's chain may still read the directory.
 _READER_FAILED = (PersonRefused, GrantRejected, TokenRejected, ProofRefused)
-
-
-@dataclass(frozen=True)
-class _Errand:
-    """A person of the run and what reading them takes; nothing where there is nothing to read."""
-
-    person: Person
-    cost: int
-
-
-@dataclass
-class _Told:
-    """What reading a person came to."""
-
-    errand: _Errand
-    reading: Reading | None = None
-    problem: str | None = None
-    dismissed: bool = False
 
 
 class Sync:
@@ -126,9 +95,9 @@ class Sync:
             self._pause(lease, error)
         except Overloaded as error:
             self._postpone(lease, error, by=OVERLOAD_DELAY)
-        except (*_POSTPONES_RUN, NotAnswered) as error:
+        except (*POSTPONES_RUN, NotAnswered) as error:
             self._postpone(lease, error)
-        except (*_ENDS_RUN, ApplicationGone) as error:
+        except (*ENDS_RUN, ApplicationGone) as error:
             self._end(lease, RunState.FAILED, error=error.code)
 
     # The directory
@@ -143,11 +112,11 @@ class Sync:
         error = self._try_directory(lease)
         with self._database.writing() as session:
             self._calls.write(session, portal=lease.portal, taken=DIRECTORY_COST)
-            portal = session.get_one(type(lease.portal), lease.portal.id)
+            portal = session.get_one(Portal, lease.portal.id)
             portal.directory_error = error
             if error is None:
                 portal.directory_at = self._now()
-            total, last = _extent(session, lease)
+            total, last = extent_of(session, lease)
             self._runs.change(session, lease, uncancelled=True, directory_read=True, total=total, last=last)
         lease.run.last = last
         return True
@@ -161,7 +130,7 @@ class Sync:
         for reader in self._directory.readers(lease.portal):
             try:
                 self._directory.read(lease.portal, reader)
-            except (*_POSTPONES_RUN, *_ENDS_RUN, NotAnswered) as error:
+            except (*POSTPONES_RUN, *ENDS_RUN, NotAnswered) as error:
                 if error.code != "directory_without_reader":
                     raise
                 problem = error.code
@@ -181,14 +150,14 @@ class Sync:
 
     def _read_people(self, lease: Lease) -> None:
         errands, left = self._take_errands(lease)
-        silent: list[_Told] = []
+        silent: list[Told] = []
         answered = lease.run.done > 0
         for errand in errands:
             if self.stopping():
                 break
-            told = self._read(lease, errand)
+            told = read(self._readings, lease.portal, errand, is_gone=lambda: self._is_gone(lease))
             if isinstance(told, NotAnswered):
-                silent.append(_Told(errand, problem=told.code))
+                silent.append(Told(errand, problem=told.code))
                 if len(silent) > 1:
                     # Two different people: it is the portal that is silent, not something about one of them.
                     raise told
@@ -205,14 +174,14 @@ class Sync:
         else:
             self._end(lease, RunState.DONE)
 
-    def _take_errands(self, lease: Lease) -> tuple[Sequence[_Errand], int]:
+    def _take_errands(self, lease: Lease) -> tuple[Sequence[Errand], int]:
         """Return whom to read now, their requests taken from the bucket, and how many more there are."""
         now = self._now()
         with self._database.writing() as session:
             rest_until = buckets.paused_until(session, lease.portal.id, METHOD)
             if rest_until > now.timestamp():
                 raise MethodPaused("OPERATION_TIME_LIMIT", resets_at=rest_until)
-            errands = _next_people(session, lease, now=now)
+            errands = next_people(session, lease, now=now, limit=LONGEST_SLICE + AT_ONCE)
             allowed = buckets.take(
                 session,
                 lease.portal.id,
@@ -221,34 +190,7 @@ class Sync:
             )
         return errands[:allowed], len(errands) - allowed
 
-    def _read(self, lease: Lease, errand: _Errand) -> _Told | NotAnswered:
-        """Return what is known of the person now; their own failure is a part of it.
-
-        :raise Bitrix24Error: the portal's failure.
-        """
-        if not errand.cost:
-            live = errand.person.chain_state == ChainState.LIVE
-            return _Told(errand, problem=None if live else "reconnect")
-        try:
-            reading = self._readings.fetch(lease.portal, errand.person)
-        except NotAnswered as error:
-            return error
-        except (*_POSTPONES_RUN, *_ENDS_RUN):
-            raise
-        except ApplicationGone as error:
-            if self._is_gone(lease):
-                raise
-            return _Told(errand, problem=error.code)
-        except (Bitrix24Error, ProofRefused) as error:
-            return _Told(errand, problem=error.code, dismissed=isinstance(error, PersonDismissed))
-        if METHOD not in reading.errors:
-            return _Told(errand, reading)
-        refusal = from_code(PORTAL_CODES, reading.errors[METHOD], status=None)
-        if isinstance(refusal, Limited):
-            raise refusal
-        return _Told(errand, reading, problem=reading.errors[METHOD] or "empty_error_code")
-
-    def _keep(self, lease: Lease, outcomes: Sequence[_Told]) -> None:
+    def _keep(self, lease: Lease, outcomes: Sequence[Told]) -> None:
         """Store what was learned and move the run past these people, or neither."""
         failed = sum(told.problem is not None for told in outcomes)
         with self._database.writing() as session:
@@ -264,20 +206,8 @@ class Sync:
             taken = sum(told.errand.cost for told in outcomes)
             self._calls.write(session, portal=lease.portal, taken=taken)
             for told in outcomes:
-                self._note(session, lease, told)
+                note(session, lease.portal, told)
         lease.run.attempts = 0
-
-    def _note(self, session: Session, lease: Lease, told: _Told) -> None:
-        person = readings.still_there(session, lease.portal, told.errand.person)
-        if person is None:
-            return
-        if told.dismissed and person.listed is not True:
-            # The portal says so, and its list of employees too: nothing of theirs is ours to keep.
-            session.delete(person)
-            return
-        person.problem = told.problem[:64] if told.problem is not None else None
-        if told.reading is not None:
-            readings.keep(session, person, told.reading)
 
     # The end of a slice
 
@@ -329,34 +259,3 @@ class Sync:
         if len(self._calls):
             with self._database.writing() as session:
                 self._calls.write(session, portal=lease.portal)
-
-
-def _extent(session: Session, lease: Lease) -> tuple[int, int]:
-    """Return how many people have a chain, and the last one's number: those the run is about."""
-    connected = (Person.portal_id == lease.portal.id, Person.chain_state.is_not(None))
-    count, last = session.execute(select(func.count(), func.max(Person.id)).where(*connected)).one()
-    return count, last or 0
-
-
-def _next_people(session: Session, lease: Lease, *, now: datetime) -> list[_Errand]:
-    """Return whom the run comes to next, one more than a slice and a wait are worth."""
-    portal_id, run_id = lease.portal.id, lease.run.id
-    cursor = select(Run.cursor).where(Run.id == run_id).scalar_subquery()
-    last = select(Run.last).where(Run.id == run_id).scalar_subquery()
-    found = (
-        select(Person, Chain.expires_at)
-        .join(Chain, Chain.person_id == Person.id)
-        .where(Person.portal_id == portal_id, Person.id > cursor, Person.id <= last)
-        .order_by(Person.id)
-        .limit(LONGEST_SLICE + AT_ONCE)
-    )
-    return [
-        _Errand(person, _cost(person, expires_at, began=lease.run.started_at, now=now))
-        for person, expires_at in session.execute(found)
-    ]
-
-
-def _cost(person: Person, expires_at: datetime, *, began: datetime | None, now: datetime) -> int:
-    """Return the requests; none for a void chain, or for who opened the application since it began."""
-    fresh = began is not None and person.settings_at is not None and person.settings_at >= began
-    return 0 if fresh or person.chain_state != ChainState.LIVE else cost(expires_at, now)

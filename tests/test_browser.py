@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, FrameLocator, Page, Request, Response, expect
+from playwright.sync_api import Page, Response, expect
 
-from tests.emulator import Emulator, Portal
+from tests.browsers import (
+    Watch,
+    control,
+    open_in_browser,
+    page,
+    setting,
+    wait_until,
+)
+from tests.emulator import Emulator
 from tests.emulator.faults import Fault
 from tests.world import World
 
-PICTURES = Path(__file__).parent.parent / "var" / "pictures"
+__all__ = ["page"]
 
 
 @pytest.fixture
@@ -28,62 +34,6 @@ def bitrix24() -> Iterator[Emulator]:
 def empty_world(bitrix24: Emulator, sqlite_url: str) -> Iterator[World]:
     with World(bitrix24, sqlite_url) as it:
         yield it
-
-
-class Watch:
-    """What went wrong in the browser, and what was sent to the application."""
-
-    def __init__(self, page: Page, application: str) -> None:
-        self.messages: list[str] = []
-        self.requests: list[Request] = []
-        self._application = application
-        page.on("console", lambda message: self.messages.append(f"{message.type}: {message.text}"))
-        page.on("pageerror", lambda error: self.messages.append(f"error: {error}"))
-        page.on("requestfailed", self._failed)
-        page.on("request", self._remember)
-
-    def _failed(self, request: Request) -> None:
-        # The portal page asks once a second what was seen; leaving the page cuts that short.
-        if not request.url.endswith("/_emulator/seen"):
-            self.messages.append(f"failed: {request.url}")
-
-    def _remember(self, request: Request) -> None:
-        if request.url.startswith(self._application):
-            self.requests.append(request)
-
-
-@pytest.fixture
-def page(chromium: Browser) -> Iterator[Page]:
-    context = chromium.new_context(viewport={"width": 1280, "height": 900})
-    yield context.new_page()
-    context.close()
-
-
-def application(page: Page) -> FrameLocator:
-    return page.frame_locator("#place iframe")
-
-
-def control(page: Page, name: str) -> None:
-    """Press a control of the portal page and wait until the emulator has done it."""
-    with page.expect_response(lambda response: f"/_emulator/{name}" in response.url or name in response.url):
-        page.locator(f'button[data-control="{name}"]').click()
-
-
-def open_in_browser(page: Page, portal: Portal, person: str) -> FrameLocator:
-    page.goto(portal.page_url(person, controls=True))
-    return application(page)
-
-
-def wait_until(holds: Callable[[], bool], *, seconds: float = 10.0) -> None:
-    """Wait for what the event queue brings about by itself."""
-    until = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < until, "it never happened"
-        time.sleep(0.05)
-
-
-def setting(frame: FrameLocator, key: str) -> str | None:
-    return frame.locator(f'[data-setting="{key}"]').get_attribute("data-value")
 
 
 def test_install_open_expired_uninstall(empty_world: World, page: Page) -> None:
@@ -172,27 +122,6 @@ def test_an_error_page_is_visible_in_the_frame(world: World, page: Page) -> None
     frame = open_in_browser(page, world.portal(), "boris")
 
     expect(frame.locator('[data-error="PAYMENT_REQUIRED"]')).to_be_visible()
-
-
-@pytest.mark.parametrize("width", [1280, 360])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_person_of_the_cast_fits(world: World, page: Page, width: int, scheme: str) -> None:
-    # Tall enough for the whole page: a picture of a frame ends where the window did.
-    page.set_viewport_size({"width": width, "height": 1300 if width > 1000 else 2800})
-    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
-    watch = Watch(page, world.bitrix24.app_url)
-    PICTURES.mkdir(parents=True, exist_ok=True)
-
-    for person in ("anna", "boris", "petra", "mere", "otto"):
-        page.goto(world.portal().page_url(person))
-        expect(application(page).locator("[data-refresh]")).to_be_visible()
-        page.wait_for_timeout(200)
-        inside = page.frames[1]
-        overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-        assert inside.evaluate(overflow) == 0, f"{person} scrolls sideways at {width}"
-        page.screenshot(path=PICTURES / f"me-{person}-{width}-{scheme}.png")
-
-    assert watch.messages == []
 
 
 def test_the_first_page_is_small(world: World, page: Page) -> None:

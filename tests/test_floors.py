@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 # From the ground up. A floor is made of wings, a wing of steps (`<`). A module may import from the floors
 # below its own and from the steps below its own in the same wing; nothing else of ours.
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("shapes", "variables < config", "db", "flights"),
+    ("shapes", "variables < config", "db", "flights", "version"),
     (
         "models",
         "vault",
@@ -22,17 +22,17 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         " < bitrix24.envelope < bitrix24.inbound bitrix24.exchange < bitrix24.client bitrix24.oauth bitrix24.webhook < bitrix24.employees",
         "quiet",
     ),
-    ("refusals", "buckets < calls", "schema", "chains", "bindings", "facts"),
-    ("readiness portals copies", "team"),
+    ("refusals", "buckets < calls progress", "schema", "chains", "bindings", "facts"),
+    ("readiness < gauges", "portals copies tallies", "team"),
     ("people", "events"),
     ("readings", "directory", "runs"),
-    ("sync", "openings"),
+    ("errands < sync", "openings"),
     ("chores",),
     ("jobs",),
     (
         "web.access web.asked web.assets web.dayband web.headers web.language web.public"
         " < web.guard web.auth web.legal web.notices web.timeline web.words < web.failures web.format web.frame"
-        " < web.errors web.members web.progress < web.pages web.permissions < web.team"
+        " < web.errors web.styleguide web.members web.metrics web.progress < web.pages web.permissions < web.team"
         " < web.admin web.export web.hooks web.sync",
         "commands.config commands.found commands.output"
         " < commands.db commands.doctor commands.log commands.people commands.portals commands.runs"

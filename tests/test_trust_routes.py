@@ -28,9 +28,7 @@ PUBLIC = {
     ("GET", "/readyz"),
     ("GET", "/metrics"),  # asks for a bearer token of its own
     ("GET", "/styleguide"),  # in development alone
-    ("GET", "/static/<version>/<path:name>"),
-    ("GET", "/icon.svg"),
-    ("GET", "/icon-512.png"),
+    ("GET", "/static/<digest>/<path:name>"),
 }
 # What every person of a portal may ask for. All the rest is for administrators until somebody opens it.
 PERSONAL = {("GET", "/me"), ("POST", "/me/refresh")}
@@ -40,11 +38,7 @@ ALPHAS_OWN = ("Keller", "Thapa", "Alpha Ltd", "only alpha has this")
 
 def routes(world: World) -> list[tuple[str, str]]:
     """Return every method and rule of the application."""
-    found = {
-        (method, rule.rule)
-        for rule in world.app.url_map.iter_rules()
-        for method in _asked_of(rule)
-    }
+    found = {(method, rule.rule) for rule in world.app.url_map.iter_rules() for method in _asked_of(rule)}
     return sorted(found)
 
 

@@ -41,7 +41,7 @@ def read_address(typed: SecretStr, *, loopback: bool = False) -> SecretStr:
     try:
         parts = urlsplit(typed.get_secret_value().strip())
         match = _PATH.fullmatch(parts.path)
-        usable = match and parts.hostname and not parts.username and not parts.password
+        usable = match and parts.hostname and parts.port != 0 and not parts.username and not parts.password
     except ValueError:
         match, usable = None, None
     if not match or not usable or parts.scheme not in (("https", "http") if loopback else ("https",)):

@@ -45,7 +45,7 @@ def group(config: Config, exchange: Exchange, now: Callable[[], datetime]) -> Ap
             output.row({"settings": reading.settings, "account": reading.account}, as_json=True)
         else:
             my = settings.read(reading, profile_time_zone=None)
-            click.echo(_visible(render_template("terminal/settings.txt", my=my, now=now())))
+            click.echo(_visible(render_template("terminal/settings.txt", my=my, now=now())).strip())
 
     return commands
 

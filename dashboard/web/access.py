@@ -17,7 +17,7 @@ from dashboard.refusals import Allowance, Refusals, TooManyRefusals
 
 LARGEST_BODY = 256 * 1024
 # Anyone can make us ask about what they posted; what becomes of that must not fill the store.
-UNPROVEN_CALLS = Allowance(depth=500, seconds=30)
+UNPROVEN_CALLS = Allowance(depth=200, seconds=30)
 
 log = structlog.get_logger()
 

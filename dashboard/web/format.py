@@ -1,9 +1,10 @@
 """Typed values to words: the filters templates use."""
 
 from collections.abc import Iterable
-from datetime import datetime, tzinfo
+from datetime import date, datetime, tzinfo
+from functools import lru_cache
 
-from babel import lists
+from babel import Locale, lists
 from babel.dates import (
     format_skeleton,
     format_time,
@@ -114,9 +115,43 @@ def as_of(moment: datetime, now: datetime, tz: tzinfo) -> str:
     return _("as of %(date)s, %(time)s") % {"date": date, "time": time}
 
 
+def short_moment(moment: datetime, now: datetime, tz: tzinfo) -> str:
+    """Return "14:05", or the date alone when it was another day."""
+    then, today = moment.astimezone(tz), now.astimezone(tz)
+    if then.date() == today.date():
+        return f"{then:%H:%M}"
+    return _date("MMMd" if then.year == today.year else "yMMMd", then.date(), current().locale)
+
+
+def week_day(day: date) -> str:
+    """Return "Wed"."""
+    return _date("E", day, current().locale)
+
+
+def month_day(day: date) -> str:
+    """Return "Mar 5"."""
+    return _date("MMMd", day, current().locale)
+
+
+def whole_day(day: date) -> str:
+    """Return "Wednesday, March 5"."""
+    return _date("MMMMEEEEd", day, current().locale)
+
+
+# A table has a hundred dates and zones, and most are the same few.
+@lru_cache(maxsize=1024)
+def _date(skeleton: str, day: date, locale: Locale) -> str:
+    return format_skeleton(skeleton, day, locale=locale)
+
+
 def zone_city(name: str) -> str:
     """Return the place a zone is named after: "Kyiv" for Europe/Kiev."""
-    return get_timezone_location(name, locale=current().locale, return_city=True)
+    return _city(name, current().locale)
+
+
+@lru_cache(maxsize=1024)
+def _city(name: str, locale: Locale) -> str:
+    return get_timezone_location(name, locale=locale, return_city=True)
 
 
 def zone_title(name: str) -> str:
@@ -152,13 +187,17 @@ FILTERS = {
     "hours": hours,
     "listed": listed,
     "minutes_in": minutes_in,
+    "month_day": month_day,
     "offset": offset,
     "offset_now": offset_now,
     "printable": printable,
     "reminder": reminder,
+    "short_moment": short_moment,
     "shown": shown,
     "time_in": time_in,
+    "week_day": week_day,
     "weekday": weekday,
+    "whole_day": whole_day,
     "zone_city": zone_city,
     "zone_title": zone_title,
 }

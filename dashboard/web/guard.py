@@ -14,6 +14,7 @@ from dashboard.bitrix24.errors import (
     CredentialsRefused,
     GrantRejected,
     PersonRefused,
+    PortalMoved,
     TokenRejected,
 )
 from dashboard.events import EventRefused
@@ -58,6 +59,10 @@ class Guard:
         except REFUSED as refusal:
             self._refusals.count(name, PROOFS)
             self._note("proof_refused", reason=refusal.code, portal=g.get("portal"))
+            raise
+        except PortalMoved as refusal:
+            # Where it points is not proven to be the portal; nobody was asked there.
+            self._note("redirect_refused", reason=refusal.code, portal=g.get("portal"))
             raise
         self._refusals.forgive(name, PROOFS)
         g.unproven = False

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
+from zoneinfo import ZoneInfo
 
 from jinja2 import Environment
 
-from dashboard.hours import clock_text
+from dashboard.bands import Band
+from dashboard.hours import Span, clock_text
 from dashboard.reminders import Before, DayBefore, Reminder, Unit
 from dashboard.shapes import printable
 from dashboard.team import Member
@@ -102,6 +105,16 @@ def photo(member: Member) -> str:
     return member.photo if member.photo.startswith("https://") else ""
 
 
+def time_there(now: datetime, zone: str) -> str:
+    """Return the time in a zone, "14:05"."""
+    return f"{now.astimezone(ZoneInfo(zone)):%H:%M}"
+
+
+def band(band: Band) -> str:
+    """Return a part of a day, "09:00 – 18:00"."""
+    return format.hours(Span(*band))
+
+
 def state(name: str) -> str:
     return _(STATES[name])
 
@@ -109,6 +122,7 @@ def state(name: str) -> str:
 def install(env: Environment) -> None:
     """Give the templates these words."""
     env.filters.update(
+        band=band,
         halves=halves,
         initials=initials,
         member_hours=hours,
@@ -116,4 +130,5 @@ def install(env: Environment) -> None:
         member_state=state,
         state_tone=TONES.__getitem__,
         team_view=view,
+        time_there=time_there,
     )

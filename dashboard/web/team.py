@@ -13,10 +13,12 @@ from dashboard import team
 from dashboard.db import Database
 from dashboard.models import Person, Portal
 from dashboard.runs import Runs
+from dashboard.team import Numbers
 from dashboard.web import asked, dayband, members
 from dashboard.web.asked import Asked
 from dashboard.web.auth import Reader, Sessions
 from dashboard.web.frame import Whole, around
+from dashboard.web.language import _
 from dashboard.web.permissions import Permissions
 from dashboard.web.progress import described
 from dashboard.web.words import VIEWS
@@ -63,10 +65,8 @@ class TeamPages:
             picture=dayband.draw(numbers.groups, day=day, now=now, reader=clock, workdays=workdays),
             workdays=workdays,
             run=described(self._runs.progress(portal), now=now, clock=clock),
-            views=[*VIEWS, *(name for name in numbers.views if name not in VIEWS)],
+            **_options(numbers),
             link=f"{portal.origin}/marketplace/view/{portal.app_code}/" if portal.app_code else None,
-            state_names=members.STATES,
-            reminder_names=members.REMINDERS,
         )
 
 
@@ -83,6 +83,17 @@ def blueprint(*, pages: TeamPages, sessions: Sessions, permissions: Permissions)
         return pages.page(reader.portal, reader.person, view)
 
     return routes
+
+
+def _options(numbers: Numbers) -> dict[str, list[tuple[str, str]]]:
+    """Return what the lists above the table offer: each value with its name."""
+    views = [*VIEWS, *(name for name in numbers.views if name not in VIEWS)]
+    return {
+        "view_options": [(name, members.view(name)) for name in views],
+        "zone_options": [(name, name) for name in numbers.zones],
+        "reminder_options": [(name, _(words)) for name, words in members.REMINDERS.items()],
+        "state_options": [(name, _(words)) for name, words in members.STATES.items()],
+    }
 
 
 def clock_of(person: Person) -> tzinfo:

@@ -43,19 +43,20 @@ def timed(reminders: Half) -> TimeLine | None:
     marks = _marks(reminders, _place_timed)
     if not marks:
         return None
-    spans = (timedelta(weeks=1), timedelta(days=1), timedelta(hours=1))
-    week, day, hour = (
-        format_timedelta(span, granularity="hour", threshold=1, format="short", locale=current().locale)
-        for span in spans
-    )
-    return TimeLine(marks, WIDTH, (week, day, hour))
+    scale = (_ago(weeks=1), _ago(days=1), _ago(hours=1))
+    return TimeLine(marks, WIDTH, scale)
 
 
 def all_day(reminders: Half) -> TimeLine | None:
     """Return the line of an all-day event, None where no reminder has a place on it."""
     marks = _marks(reminders, _place_all_day)
-    scale = (_("2 days before"), _("The day before"), _("The day"))
+    scale = (_ago(days=2), _ago(days=1), _("The day"))
     return TimeLine(marks, WIDTH * 2 // _DAYS, scale) if marks else None
+
+
+def _ago(**span: int) -> str:
+    # A threshold of one keeps "1 day" from becoming "24 hr".
+    return format_timedelta(timedelta(**span), threshold=1, format="short", locale=current().locale)
 
 
 def _marks(reminders: Half, place: Callable[[Reminder], float | None]) -> tuple[Mark, ...]:

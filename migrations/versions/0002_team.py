@@ -32,6 +32,7 @@ def upgrade() -> None:
         " search = lower(name)"
     )
     op.create_index("ix_people_portal_id_search_listed", "people", ["portal_id", "search", "listed"])
+    op.create_index("ix_people_portal_id_id", "people", ["portal_id", "id"])
     op.create_index(
         "ix_people_team",
         "people",
@@ -101,6 +102,7 @@ def downgrade() -> None:
     for table in ("chores", "runs", "buckets"):
         op.drop_table(table)
     op.drop_index("ix_people_team", "people")
+    op.drop_index("ix_people_portal_id_id", "people")
     op.drop_index("ix_people_portal_id_search_listed", "people")
     # People who never opened the application are unknown to the schema before.
     op.execute("DELETE FROM people WHERE opened_at IS NULL")

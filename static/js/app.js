@@ -8,12 +8,12 @@ let token = document.querySelector('meta[name="session-token"]')?.content ?? "";
 
 let current = null;
 
-async function load(path, { method = "GET", focus }) {
+async function load(path, { method = "GET", body, focus }) {
   current?.abort();
   const request = (current = new AbortController());
   main.setAttribute("aria-busy", "true");
   try {
-    const answer = await ask(path, method, request.signal);
+    const answer = await ask(path, { method, body, signal: request.signal });
     if (request === current) show(answer, focus);
   } catch {
     // Whoever asked again is already loading; only a lost connection is worth a word.
@@ -23,12 +23,17 @@ async function load(path, { method = "GET", focus }) {
   }
 }
 
-async function ask(path, method, signal) {
-  const headers = { Accept: "text/html", Authorization: `Bearer ${token}` };
-  const response = await fetch(path, { method, headers, signal, credentials: "omit", redirect: "error" });
-  token = response.headers.get("X-Session-Token") ?? token;
+async function ask(path, options) {
+  const response = await send(path, options);
   const type = response.headers.get("Content-Type") ?? "";
   return { path, status: response.status, html: type.startsWith("text/html"), body: await response.text() };
+}
+
+async function send(path, { accept = "text/html", ...options } = {}) {
+  const headers = { Accept: accept, Authorization: `Bearer ${token}` };
+  const response = await fetch(path, { ...options, headers, credentials: "omit", redirect: "error" });
+  token = response.headers.get("X-Session-Token") ?? token;
+  return response;
 }
 
 function show(answer, focus) {
@@ -46,26 +51,38 @@ function codeIn(body) {
 }
 
 function swap(answer, focus) {
+  const held = document.activeElement;
   // Our own server's HTML, escaped there; scripts put in this way do not run.
   main.innerHTML = answer.body;
   const title = main.querySelector("[data-title]")?.dataset.title;
   if (title) document.title = title;
   markLink(answer.path);
   wake();
-  const target = focus && main.querySelector(focus);
+  const target = focus ? main.querySelector(focus) : sameAs(held);
   (target ?? main).focus({ preventScroll: Boolean(target) });
   announcer.textContent = announcement(title, target);
 }
 
+// The control somebody had in hand, in the new part; what they typed meanwhile goes on in it.
+function sameAs(held) {
+  const keep = held?.dataset?.keep;
+  const target = keep && main.querySelector(`[data-keep="${CSS.escape(keep)}"]`);
+  if (target?.type === "search") {
+    target.value = held.value;
+    target.setSelectionRange(held.selectionStart, held.selectionEnd);
+  }
+  return target || null;
+}
+
 function announcement(title, target) {
   const error = main.querySelector("[data-error] h2")?.textContent;
-  const asOf = main.querySelector("[data-as-of]")?.textContent;
+  const asOf = main.querySelector("[data-told], [data-as-of]")?.textContent;
   return error ?? (target && asOf) ?? title ?? "";
 }
 
 function markLink(path) {
   const links = [...document.querySelectorAll("[data-page]")];
-  const link = links.find((each) => each.getAttribute("href") === path);
+  const link = links.find((each) => each.getAttribute("href") === path.split("?")[0]);
   if (!link) return;
   for (const each of links) each.removeAttribute("aria-current");
   link.setAttribute("aria-current", "page");
@@ -83,11 +100,12 @@ function complain(name, code = name) {
 }
 
 document.addEventListener("click", (event) => {
-  const target = event.target.closest("[data-page], [data-refresh], [data-open-path]");
+  const target = event.target.closest("[data-page], [data-load], [data-refresh], [data-open-path], [data-dismiss]");
   if (!target || event.defaultPrevented) return;
   if (target.matches("[data-refresh]")) return refresh(target);
+  if (target.matches("[data-dismiss]")) return dismiss(target);
   if (event.ctrlKey || event.metaKey || event.shiftKey) return;
-  if (target.matches("[data-page]")) {
+  if (target.matches("[data-page], [data-load]")) {
     event.preventDefault();
     load(target.getAttribute("href"), {});
   } else if (frame) {
@@ -96,11 +114,28 @@ document.addEventListener("click", (event) => {
   }
 });
 
+// Forms are sent with the token in a header; empty fields of a query say nothing and are left out.
+document.addEventListener("submit", (event) => {
+  const form = event.target.closest("form[data-form]");
+  if (!form) return;
+  event.preventDefault();
+  const fields = [...new FormData(form, event.submitter)];
+  const action = form.getAttribute("action");
+  if (form.method === "post") return load(action, { method: "POST", body: new URLSearchParams(fields) });
+  const query = new URLSearchParams(fields.filter(([, value]) => value)).toString();
+  load(query ? `${action}?${query}` : action, {});
+});
+
 async function refresh(button) {
   if (button.getAttribute("aria-busy") === "true") return;
   button.setAttribute("aria-busy", "true");
   await load(button.dataset.refresh, { method: "POST", focus: "[data-refresh]" });
   button.removeAttribute("aria-busy");
+}
+
+function dismiss(button) {
+  button.closest(".notice").remove();
+  main.focus();
 }
 
 // --- Clocks ---
@@ -136,18 +171,50 @@ function tickEachMinute() {
   }, 60_000 - (Date.now() % 60_000));
 }
 
+// Two zones may have different names and one clock; a year's first days of months tell.
+function sameClock(one, other) {
+  const [a, b] = [one, other].map(
+    (timeZone) => new Intl.DateTimeFormat("en-GB", { timeZone, dateStyle: "short", timeStyle: "short" }),
+  );
+  const year = new Date().getFullYear();
+  return [...Array(12).keys()].every((month) => {
+    const day = Date.UTC(year, month, 1, 12);
+    return a.format(day) === b.format(day);
+  });
+}
+
+// The browser's zone against the calendar's and the profile's: only here are all three known.
 function compareZones() {
-  const hint = document.querySelector("[data-zone-hint]");
-  const ahead = -new Date().getTimezoneOffset() * 60;
-  if (!hint || Number(hint.dataset.offset) === ahead) return;
-  hint.querySelector("[data-browser-zone]").textContent = Intl.DateTimeFormat().resolvedOptions().timeZone;
-  hint.hidden = false;
+  const notice = document.querySelector('[data-disagreement="browser"]');
+  const here = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  if (!notice || !here) return;
+  const unlike = unlikeHere(here, notice.dataset);
+  if (!unlike) return;
+  const words = notice.querySelector(`[data-unlike="${unlike}"]`);
+  words.querySelector("[data-browser-zone]").textContent = here;
+  words.hidden = notice.hidden = notice.parentElement.hidden = false;
+}
+
+function unlikeHere(here, { zone, profile, offset }) {
+  try {
+    const calendar = zone ? !sameClock(here, zone) : Number(offset) !== -new Date().getTimezoneOffset() * 60;
+    const own = profile ? !sameClock(here, profile) : calendar;
+    if (!calendar) return own && "profile";
+    return own ? "both" : "calendar";
+  } catch {
+    // A zone this browser does not know cannot be compared.
+    return "";
+  }
 }
 
 function wake() {
   tick();
   compareZones();
+  // Only whoever opens the team needs what moves there.
+  if (main.querySelector("[data-team]")) import("./team.js").then((team) => team.wake(parts));
 }
+
+const parts = { main, load, send, complain };
 
 // --- The portal around us ---
 

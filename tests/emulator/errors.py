@@ -6,6 +6,7 @@ from typing import Any
 # authorisation is a 401, whatever its code.
 _KNOWN: dict[str, tuple[int, str]] = {
     "NO_AUTH_FOUND": (401, "Wrong authorization data"),
+    "INVALID_CREDENTIALS": (401, "Invalid request credentials"),
     "expired_token": (401, "The access token provided has expired."),
     "invalid_token": (401, "Unable to get application by token"),
     "APPLICATION_NOT_FOUND": (401, "Application not found"),

@@ -11,6 +11,7 @@ from .events import EventQueue
 from .limiter import Bucket
 from .people import People, Person
 from .tokens import Owner, Pair
+from .webhooks import Webhooks
 from .wire import Handle, Server
 from .world import World
 
@@ -27,6 +28,7 @@ class PortalBase:
         self.directory = people
         self.application = Application(token=secrets.token_hex(16), scopes=list(DEFAULT_SCOPES))
         self.queue = EventQueue()
+        self.webhooks = Webhooks()
         self.closed = False
         strictness = world.strictness
         self.bucket = (
@@ -76,11 +78,14 @@ class PortalBase:
         """Return the root of the portal's REST."""
         return f"{self.origin}/rest/"
 
-    def rename(self) -> str:
-        """Move to a new address and return its origin; the old one answers 302 from now on."""
+    def rename(self, *, gone: bool = False) -> str:
+        """Move to a new address and return its origin; the old one answers 302 from now on, or not at all."""
         if self._handle is None:
             raise RuntimeError("The emulator has not been started.")
+        former = list(self._servers)
         self.serve(self._handle)
+        for server in former if gone else ():
+            server.stop()
         return self.origin
 
     @property
@@ -116,6 +121,10 @@ class PortalBase:
             answer = session.post(url, json=body, allow_redirects=False, timeout=10)
         told: dict[str, Any] = answer.json()
         return told
+
+    def webhook_of(self, key: str, *scopes: str) -> str:
+        """Return the address of a new incoming webhook of a person."""
+        return f"{self.origin}{self.webhooks.make(self.people[key].user_id, *scopes)}"
 
     def code_for(self, key: str) -> str:
         """Return an authorization code, as the redirect of /oauth/authorize/ carries it."""

@@ -12,6 +12,7 @@ from .people import Person
 from .php import parse_form
 from .portal import Portal
 from .tokens import Pair
+from .webhooks import Credentials, split
 from .wire import Answer, Request
 from .world import World
 
@@ -36,7 +37,8 @@ class PortalRest:
         """Answer one call; a browser's question beforehand is answered by the headers alone."""
         if request.verb == "OPTIONS":
             return Answer(200, headers=dict(_HEADERS))
-        method = method_of(request.path)
+        webhook, path = split(request.path)
+        method = method_of(path)
         params = params_of(request)
         token = token_of(request, params)
         visit = Visit("portal", method, portal=self.portal.name, headers=dict(_HEADERS))
@@ -45,7 +47,7 @@ class PortalRest:
             visit.inner = tuple(name for name, _ in commands_of(params).values())
         if self._moved(request, visit, token):
             return attend(self.world, request, visit, lambda: None)
-        return attend(self.world, request, visit, lambda: self._work(request, visit, token, params))
+        return attend(self.world, request, visit, lambda: self._work(request, visit, token, params, webhook))
 
     def _introduce(self, visit: Visit, token: str) -> None:
         pair = self.world.tokens.by_access(token)
@@ -69,12 +71,22 @@ class PortalRest:
         visit.followed = token in unproven or (not token and bool(unproven))
         return False
 
-    def _work(self, request: Request, visit: Visit, token: str, params: dict[str, Any]) -> None:
+    def _work(
+        self,
+        request: Request,
+        visit: Visit,
+        token: str,
+        params: dict[str, Any],
+        webhook: Credentials | None,
+    ) -> None:
         began = self.world.clock.now()
         with self.world.lock:
             try:
                 self._admit(request)
-                done = self._answer(visit.method, token, params)
+                if webhook is not None:
+                    done = self._answer_webhook(visit.method, webhook, params)
+                else:
+                    done = self._answer(visit.method, token, params)
             except RestError as error:
                 visit.refuse(error)
                 return
@@ -88,8 +100,23 @@ class PortalRest:
         if self.portal.closed:
             raise RestError("PORTAL_DELETED")
 
+    def _answer_webhook(self, name: str, webhook: Credentials, params: dict[str, Any]) -> Any:
+        scopes = self.portal.webhooks.scopes.get(webhook)
+        if scopes is None:
+            raise RestError("INVALID_CREDENTIALS")
+        method = self._method(name)
+        if method is None:
+            raise RestError("ERROR_METHOD_NOT_FOUND")
+        if not method.allowed(list(scopes)):
+            raise RestError("insufficient_scope")
+        return method.work(Call(self.portal, self.portal.directory.find(webhook.user_id), "", params))
+
+    def _method(self, name: str) -> Method | None:
+        """Return the method, if this portal's modules are new enough to have it."""
+        return None if name in self.world.strictness.missing_methods else METHODS.get(name)
+
     def _answer(self, name: str, token: str, params: dict[str, Any]) -> Any:
-        method = METHODS.get(name)
+        method = self._method(name)
         if method is None and name != "batch":
             raise RestError("ERROR_METHOD_NOT_FOUND")
         pair, person = self._authorize(token, method)
@@ -107,7 +134,7 @@ class PortalRest:
         )
         if fault is not None:
             raise error_of(fault)
-        method = METHODS.get(name)
+        method = self._method(name)
         if method is None:
             raise RestError("ERROR_METHOD_NOT_FOUND")
         self._check_scope(method)

@@ -24,6 +24,8 @@ class Strictness:
     operating: bool = True
     # Older portals print `time.start` with a fraction.
     whole_time_start: bool = True
+    # What the modules of an old portal do not have yet.
+    missing_methods: frozenset[str] = frozenset()
 
 
 @dataclass

@@ -1,0 +1,1 @@
+"""Each module here measures one thing: ``measure(bench)`` yields rows."""

@@ -1,0 +1,71 @@
+"""How things stand at this moment, for the operator's metrics: a few counting queries, no personal data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from dashboard.db import Database
+from dashboard.models import Chain, ChainState, Chore, Portal, PortalState, Run, RunState
+from dashboard.readiness import HEARTBEAT
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Counts by state, and seconds; zero where there is nothing to be late with."""
+
+    portals: dict[str, int]
+    chains: dict[str, int]
+    runs: dict[str, int]
+    runs_due: int
+    oldest_due_seconds: float
+    runs_waiting_for_bucket: int
+    lease_overdue_seconds: dict[str, float]
+    heartbeat_late_seconds: float | None  # None: no worker ever ran
+
+
+def standing(database: Database, *, now: Callable[[], datetime]) -> Standing:
+    """Return how things stand, counted in one transaction."""
+    moment = now()
+    with database.reading() as session:
+        due = (Run.finished_at.is_(None), Run.next_slice_at <= moment)
+        waits = (Run.state == RunState.RUNNING, Run.lease_owner.is_(None), Run.next_slice_at > moment)
+        return Standing(
+            portals=_by_state(session, Portal.state, PortalState),
+            chains=_by_state(session, Chain.state, ChainState),
+            runs=_by_state(session, Run.state, RunState),
+            runs_due=session.scalar(select(func.count()).select_from(Run).where(*due)) or 0,
+            oldest_due_seconds=_since(
+                session.scalar(select(func.min(Run.next_slice_at)).where(*due)), moment
+            ),
+            runs_waiting_for_bucket=session.scalar(select(func.count()).select_from(Run).where(*waits)) or 0,
+            lease_overdue_seconds={
+                "chain": _since(_oldest_lease(session, Chain.lease_until), moment),
+                "run": _since(_oldest_lease(session, Run.lease_until), moment),
+            },
+            heartbeat_late_seconds=_heartbeat_late(session, moment),
+        )
+
+
+def _by_state(
+    session: Session, column: InstrumentedAttribute[str], states: type[PortalState | ChainState | RunState]
+) -> dict[str, int]:
+    counts = {row[0]: row[1] for row in session.execute(select(column, func.count()).group_by(column))}
+    return {state: counts.get(state, 0) for state in states}
+
+
+def _oldest_lease(session: Session, column: InstrumentedAttribute[datetime | None]) -> datetime | None:
+    return session.scalar(select(func.min(column)).where(column.is_not(None)))
+
+
+def _since(then: datetime | None, now: datetime) -> float:
+    return max(0.0, (now - then).total_seconds()) if then is not None else 0.0
+
+
+def _heartbeat_late(session: Session, now: datetime) -> float | None:
+    due = session.scalar(select(Chore.next_at).where(Chore.name == HEARTBEAT))
+    return _since(due, now) if due is not None else None

@@ -1,0 +1,71 @@
+"""How a run stands, and what it still needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import case, func, select
+from sqlalchemy.orm import Session
+
+from dashboard import buckets
+from dashboard.models import Chain, ChainState, Person, Run, RunState
+
+SLOWEST_PACE = 2.0  # seconds a person; slower was a rest, and says nothing about the rest of the way
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How a run stands; ``eta_seconds`` is what the bucket still needs, None when nobody can tell."""
+
+    state: str
+    total: int
+    done: int
+    failed: int
+    eta_seconds: int | None
+    error: str | None
+    next_at: datetime | None
+    created_at: datetime
+    finished_at: datetime | None
+
+
+def progress_of(session: Session, run: Run, *, now: datetime) -> Progress:
+    """Return how the run stands."""
+    postponed = run.state == RunState.POSTPONED
+    return Progress(
+        state=run.state,
+        total=run.total,
+        done=run.done,
+        failed=run.failed,
+        eta_seconds=_eta(session, run, now) if run.finished_at is None else 0,
+        error=run.error,
+        next_at=run.next_slice_at if postponed else None,
+        created_at=run.created_at,
+        finished_at=run.finished_at,
+    )
+
+
+def _eta(session: Session, run: Run, now: datetime) -> int | None:
+    """Return the seconds the rest will take: what the bucket needs, or the pace so far if slower."""
+    if not run.directory_read or run.started_at is None:
+        return None
+    people, requests = _left(session, run, now=now)
+    by_bucket = buckets.seconds_until(session, run.portal_id, now=now.timestamp(), requests=requests)
+    dealt = run.done + run.failed
+    pace = (now - run.started_at).total_seconds() / dealt if dealt else 0.0
+    waits = max(0.0, (run.next_slice_at - now).total_seconds()) if run.state == RunState.POSTPONED else 0.0
+    return round(waits + max(by_bucket, min(pace, SLOWEST_PACE) * people))
+
+
+def _left(session: Session, run: Run, *, now: datetime) -> tuple[int, int]:
+    """Return how many people are left, and about how many requests that is."""
+    requests = func.sum(case((Chain.expires_at <= now, 2), else_=1))
+    left = (
+        select(func.count(), requests)
+        .select_from(Person)
+        .join(Chain, Chain.person_id == Person.id)
+        .where(Person.portal_id == run.portal_id, Person.id > run.cursor, Person.id <= run.last)
+        .where(Person.chain_state == ChainState.LIVE)
+    )
+    people, total = session.execute(left).one()
+    return people, int(total or 0)

@@ -1,0 +1,101 @@
+"""What tests in browsers share: a page, the application's frame in it, and what went wrong there."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Frame, FrameLocator, Page, Request
+
+from tests.emulator import Portal
+from tests.emulator.opening import Opening
+
+PICTURES = Path(__file__).parent.parent / "var" / "pictures"
+AXE = Path(__file__).parent.parent / "var" / "npm" / "node_modules" / "axe-core" / "axe.min.js"
+SIDEWAYS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+# Rules for whole documents hold for the portal's page around the frame, not for what is inside.
+AXE_RUN = "axe.run(document, {resultTypes: ['violations']})"
+
+
+class Watch:
+    """What went wrong in the browser, and what was sent to the application."""
+
+    def __init__(self, page: Page, application: str) -> None:
+        self.messages: list[str] = []
+        self.requests: list[Request] = []
+        self._application = application
+        page.on("console", lambda message: self.messages.append(f"{message.type}: {message.text}"))
+        page.on("pageerror", lambda error: self.messages.append(f"error: {error}"))
+        page.on("requestfailed", self._failed)
+        page.on("request", self._remember)
+
+    def _failed(self, request: Request) -> None:
+        # The portal page asks once a second what was seen; leaving the page cuts that short.
+        if not request.url.endswith("/_emulator/seen"):
+            self.messages.append(f"failed: {request.url}")
+
+    def _remember(self, request: Request) -> None:
+        if request.url.startswith(self._application):
+            self.requests.append(request)
+
+
+@pytest.fixture
+def page(chromium: Browser) -> Iterator[Page]:
+    context = chromium.new_context(viewport={"width": 1280, "height": 900})
+    yield context.new_page()
+    context.close()
+
+
+def application(page: Page) -> FrameLocator:
+    return page.frame_locator("#place iframe")
+
+
+def control(page: Page, name: str) -> None:
+    """Press a control of the portal page and wait until the emulator has done it."""
+    with page.expect_response(lambda response: f"/_emulator/{name}" in response.url or name in response.url):
+        page.locator(f'button[data-control="{name}"]').click()
+
+
+def open_in_browser(page: Page, portal: Portal, person: str) -> FrameLocator:
+    page.goto(portal.page_url(person, controls=True))
+    return application(page)
+
+
+def post(page: Page, opening: Opening, *, path: str | None = None) -> None:
+    """Post an opening as a portal would, but without a frame around it."""
+    action = opening.action if path is None else opening.action.replace("/?", f"{path}?", 1)
+    fields = "".join(f'<input name="{name}" value="{escape(value)}">' for name, value in opening.form.items())
+    page.goto("about:blank")
+    page.set_content(f'<form method="post" action="{escape(action)}">{fields}</form>')
+    with page.expect_navigation(wait_until="load"):
+        page.evaluate("document.forms[0].submit()")
+
+
+def wait_until(holds: Callable[[], bool], *, seconds: float = 10.0) -> None:
+    """Wait for what the event queue brings about by itself."""
+    until = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < until, "it never happened"
+        time.sleep(0.05)
+
+
+def setting(frame: FrameLocator, key: str) -> str | None:
+    return frame.locator(f'[data-setting="{key}"]').get_attribute("data-value")
+
+
+def violations(frame: Frame | Page) -> list[str]:
+    """Return what axe holds against a document: the rule, and where it is broken."""
+    frame.evaluate(AXE.read_text(encoding="utf-8") + ";0")
+    return broken_rules(frame.evaluate(AXE_RUN))
+
+
+def broken_rules(answer: dict[str, Any]) -> list[str]:
+    return [
+        f"{rule['id']}: {json.dumps([node['target'] for node in rule['nodes']][:4])}"
+        for rule in answer["violations"]
+    ]

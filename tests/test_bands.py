@@ -1,0 +1,162 @@
+"""Who works when: hours of one zone over the day of another, days off, and what is common to all."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from dashboard.bands import Band, BestHour, Group, at_work, best_hour, covered, rows, shared
+from dashboard.hours import Span
+from dashboard.workdays import EVERY_DAY, Workdays, read_workdays
+
+BERLIN, TOKYO, NEW_YORK = ZoneInfo("Europe/Berlin"), ZoneInfo("Asia/Tokyo"), ZoneInfo("America/New_York")
+WEDNESDAY = date(2026, 3, 4)
+WEEKEND = read_workdays({"week_holidays": ["SA", "SU"]})
+
+
+def group(zone: str, start: int, end: int, people: int = 1) -> Group:
+    """Return a group that works from one hour to another."""
+    return Group(zone, Span(start * 60, end * 60), people)
+
+
+def hours(
+    of: Group, *, on: date, reader: ZoneInfo = BERLIN, workdays: Workdays = EVERY_DAY
+) -> list[tuple[float, float]]:
+    """Return a group's bands in hours of the reader's day."""
+    (row,) = rows([of], day=on, reader=reader, workdays=workdays)
+    return [(start / 60, end / 60) for start, end in row.bands]
+
+
+def test_ones_own_hours_are_as_they_are() -> None:
+    assert hours(group("Europe/Berlin", 9, 18), on=WEDNESDAY) == [(9, 18)]
+
+
+def test_hours_of_another_zone_are_moved() -> None:
+    assert hours(group("Asia/Tokyo", 9, 18), on=WEDNESDAY) == [(1, 10)]
+    assert hours(group("Asia/Kathmandu", 10, 18), on=WEDNESDAY) == [(5.25, 13.25)]
+
+
+def test_hours_that_cross_the_readers_midnight_are_in_two_days() -> None:
+    assert hours(group("America/New_York", 15, 23), on=WEDNESDAY) == [(0, 5), (21, 24)]
+
+
+def test_a_nights_work_is_in_two_days() -> None:
+    assert hours(group("Europe/Berlin", 22, 6), on=WEDNESDAY) == [(0, 6), (22, 24)]
+
+
+def test_work_round_the_clock_is_the_whole_day() -> None:
+    assert hours(group("Asia/Tokyo", 0, 24), on=WEDNESDAY) == [(0, 24)]
+    assert hours(group("Asia/Tokyo", 8, 8), on=WEDNESDAY) == [(0, 24)]
+
+
+def test_the_ends_of_the_world_meet() -> None:
+    far = ZoneInfo("Pacific/Pago_Pago")
+
+    # Eleven hours behind UTC for the reader, fourteen ahead of it for the group: 25 between them.
+    assert hours(group("Pacific/Kiritimati", 9, 17), on=WEDNESDAY, reader=far) == [(8, 16)]
+
+
+def test_clocks_that_change_on_different_days() -> None:
+    # America's clocks went forward on March 8, Europe's follow on March 29.
+    assert hours(group("America/New_York", 9, 17), on=date(2026, 3, 4)) == [(15, 23)]
+    assert hours(group("America/New_York", 9, 17), on=date(2026, 3, 11)) == [(14, 22)]
+    assert hours(group("America/New_York", 9, 17), on=date(2026, 4, 1)) == [(15, 23)]
+
+
+def test_the_days_clocks_change() -> None:
+    spring, autumn = date(2026, 3, 29), date(2026, 10, 25)
+
+    assert hours(group("UTC", 0, 12), on=spring) == [(1, 14)]
+    assert hours(group("UTC", 0, 12), on=autumn) == [(0, 0 + 13)] or hours(
+        group("UTC", 0, 12), on=autumn
+    ) == [(2, 13)]
+
+
+def test_a_day_off_has_no_hours() -> None:
+    saturday = date(2026, 3, 7)
+
+    assert hours(group("Europe/Berlin", 9, 18), on=saturday, workdays=WEEKEND) == []
+    # It is Friday there while the reader's Saturday begins.
+    assert hours(group("America/New_York", 15, 23), on=saturday, workdays=WEEKEND) == [(0, 5)]
+
+
+def test_a_night_belongs_to_the_day_it_began() -> None:
+    night = group("Europe/Berlin", 22, 6)
+
+    assert hours(night, on=date(2026, 3, 7), workdays=WEEKEND) == [(0, 6)]
+    assert hours(night, on=date(2026, 3, 9), workdays=WEEKEND) == [(22, 24)]
+
+
+@pytest.mark.parametrize(
+    ("moment", "works"),
+    [
+        (datetime(2026, 3, 4, 8, 0, tzinfo=UTC), True),
+        (datetime(2026, 3, 4, 7, 59, tzinfo=UTC), False),
+        (datetime(2026, 3, 4, 17, 0, tzinfo=UTC), False),
+        (datetime(2026, 3, 7, 10, 0, tzinfo=UTC), False),
+    ],
+)
+def test_at_work_now(moment: datetime, works: bool) -> None:
+    assert at_work(group("Europe/Berlin", 9, 18), moment=moment, workdays=WEEKEND) is works
+
+
+@pytest.mark.parametrize(
+    ("moment", "works"),
+    [
+        (datetime(2026, 3, 6, 21, 30, tzinfo=UTC), True),  # Friday, half past ten
+        (datetime(2026, 3, 7, 4, 30, tzinfo=UTC), True),  # Saturday morning, still Friday's night
+        (datetime(2026, 3, 7, 21, 30, tzinfo=UTC), False),  # Saturday night
+        (datetime(2026, 3, 9, 4, 30, tzinfo=UTC), False),  # Monday morning is Sunday's night
+        (datetime(2026, 3, 10, 12, 0, tzinfo=UTC), False),
+    ],
+)
+def test_at_work_by_night(moment: datetime, works: bool) -> None:
+    assert at_work(group("Europe/Berlin", 22, 6), moment=moment, workdays=WEEKEND) is works
+
+
+def found(*groups: Group, reader: ZoneInfo = BERLIN) -> list[Band]:
+    return list(shared(rows(groups, day=WEDNESDAY, reader=reader, workdays=EVERY_DAY)))
+
+
+def test_shared_hours_are_everybodys() -> None:
+    assert found(group("Europe/Berlin", 9, 18), group("Europe/Moscow", 9, 18)) == [(540, 960)]
+    assert found(group("Europe/Berlin", 9, 17), group("Asia/Tokyo", 9, 17)) == []
+    assert found() == []
+
+
+def best(*groups: Group) -> BestHour | None:
+    return best_hour(rows(groups, day=WEDNESDAY, reader=BERLIN, workdays=EVERY_DAY))
+
+
+def test_the_best_hour_is_where_most_people_are() -> None:
+    crowd, night = group("Europe/Berlin", 14, 18, people=9), group("Europe/Berlin", 22, 6, people=2)
+
+    assert best(crowd, night, group("Europe/Berlin", 9, 15)) == BestHour(14 * 60, 10)
+
+
+def test_of_equal_hours_the_one_nearest_to_midday_is_best() -> None:
+    assert best(group("Europe/Berlin", 9, 18)) == BestHour(11 * 60 + 30, 1)
+    assert best(group("Europe/Berlin", 16, 20)) == BestHour(16 * 60, 1)
+
+
+def test_the_best_hour_is_a_whole_one() -> None:
+    short = Group("Europe/Berlin", Span(540, 590), 5)
+
+    assert best(short) is None
+    assert best(short, group("Europe/Berlin", 14, 15)) == BestHour(14 * 60, 1)
+    assert best() is None
+
+
+def test_covered_counts_heads_over_the_whole_day() -> None:
+    pieces = covered(
+        rows(
+            [group("Europe/Berlin", 9, 12, people=2), group("Europe/Berlin", 10, 24, people=3)],
+            day=WEDNESDAY,
+            reader=BERLIN,
+            workdays=EVERY_DAY,
+        )
+    )
+
+    assert pieces == [((0, 540), 0), ((540, 600), 2), ((600, 720), 5), ((720, 1440), 3)]

@@ -1,0 +1,106 @@
+"""What workers do now and then: each chore once for all of them, and what it changes."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from dashboard.chores import EVERY
+from dashboard.quiet import next_quiet
+from tests.world import World
+
+
+def test_a_chore_is_done_by_one_worker_and_again_when_it_is_due(each_world: World) -> None:
+    chores = each_world.parts.chores
+
+    first, second = chores.due(), chores.due()
+    each_world.bitrix24.clock.advance(61)
+    later = chores.due()
+
+    assert set(first) == set(EVERY)
+    assert second == []
+    assert set(later) == {"heartbeat", "plan", "facts"}
+
+
+def test_every_portal_is_read_once_a_night(world: World) -> None:
+    world.synchronise()
+    planned = world.known().next_run_at
+    assert planned is not None
+    world.parts.chores.plan()
+    assert world.one("SELECT count(*) FROM runs") == 1
+    world.bitrix24.clock.advance((planned - world.now()).total_seconds() + 1)
+
+    world.parts.chores.plan()
+    world.parts.chores.plan()
+
+    assert world.rows("SELECT state, asked_by FROM runs WHERE finished_at IS NULL") == [
+        {"state": "waiting", "asked_by": None}
+    ]
+    again = world.known().next_run_at
+    assert again is not None
+    assert timedelta(hours=20) < again - planned < timedelta(hours=28)
+
+
+def test_an_uninstalled_portal_is_left_alone(world: World) -> None:
+    world.parts.portals.uninstall(world.known())
+
+    world.parts.chores.plan()
+
+    assert world.one("SELECT count(*) FROM runs") == 0
+
+
+@pytest.mark.parametrize("zone", ["Europe/Moscow", "America/St_Johns", "Pacific/Chatham", ""])
+def test_the_quiet_hour_is_at_night_there(zone: str) -> None:
+    now = datetime(2026, 3, 28, 22, 0, tzinfo=UTC)
+    for member in ("a" * 32, "b" * 32, "c" * 32):
+        moment = next_quiet(now, zone, member_id=member)
+        there = moment.astimezone(ZoneInfo(zone or "UTC"))
+
+        assert now + timedelta(hours=4) <= moment <= now + timedelta(hours=30)
+        assert 1 <= there.hour <= 5
+
+
+def test_portals_of_one_zone_do_not_come_at_once() -> None:
+    now = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+
+    moments = {next_quiet(now, "Europe/Berlin", member_id=f"portal{number}") for number in range(200)}
+
+    assert len(moments) > 100
+
+
+def test_an_idle_chain_is_renewed_once_before_it_dies(world: World) -> None:
+    world.open("boris")
+    world.bitrix24.clock.advance(149 * 86400)
+    world.parts.chores.renew_idle()
+    assert world.bitrix24.refreshes() == 0
+    world.bitrix24.clock.advance(12 * 86400)
+
+    world.parts.chores.renew_idle()
+    world.parts.chores.renew_idle()
+
+    assert world.bitrix24.refreshes() == 2
+    assert world.bitrix24.count(method="oauth/token") == 2
+    assert world.one("SELECT count(*) FROM chains WHERE version = 2") == 2
+
+
+def test_settings_stored_by_an_older_version_are_read_anew(world: World) -> None:
+    world.open("boris")
+    with world.database.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE people SET facts_version = 0, view = '', work_start = NULL")
+
+    world.parts.chores.take_facts()
+
+    (boris,) = world.rows("SELECT view, work_start, reminders FROM people WHERE name LIKE 'Boris%'")
+    assert boris == {"view": "month", "work_start": 540, "reminders": "timed:50min;day:15min"}
+
+
+def test_old_runs_and_calls_are_purged(world: World) -> None:
+    world.synchronise()
+    world.bitrix24.clock.advance(31 * 86400)
+
+    world.parts.chores.purge()
+
+    assert world.one("SELECT count(*) FROM runs") == 0
+    assert world.one("SELECT count(*) FROM api_calls") == 0

@@ -1,0 +1,193 @@
+"""`db copy`: everything moves, is compared, and nothing is ever written over."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from pydantic import SecretStr
+from sqlalchemy import select, text
+
+from app import create_app
+from dashboard import config, copies, schema
+from dashboard.db import Base, Database
+from dashboard.models import Person
+from dashboard.variables import read_database_url
+from tests.emulator import Emulator
+from tests.world import World
+
+
+def opened(url: str) -> Database:
+    return Database(read_database_url(SecretStr(url)).get_secret_value())
+
+
+@pytest.fixture
+def target_url(request: pytest.FixtureRequest, each_world: World, tmp_path: Path) -> str:
+    """Give an empty database of the other kind."""
+    if each_world.database.engine.dialect.name == "sqlite":
+        return str(request.getfixturevalue("postgres_url"))
+    return f"sqlite:///{tmp_path / 'elsewhere' / 'copy.db'}"
+
+
+@pytest.fixture
+def target(target_url: str) -> Iterator[Database]:
+    database = opened(target_url)
+    yield database
+    database.engine.dispose()
+
+
+def copy(world: World, url: str, *options: str) -> Result:
+    runner = world.app.test_cli_runner(env={"COPY_TARGET_URL": url})
+    return runner.invoke(args=["db", "copy", "--yes", *options])
+
+
+def contents(database: Database) -> dict[str, set[str]]:
+    with database.engine.connect() as connection:
+        return {
+            table.name: {repr(dict(row)) for row in connection.execute(select(table)).mappings()}
+            for table in Base.metadata.sorted_tables
+        }
+
+
+def test_it_works_both_ways(each_world: World, target_url: str, target: Database) -> None:
+    each_world.open("boris")
+    each_world.install("beta")
+
+    result = copy(each_world, target_url)
+
+    assert result.exit_code == 0, result.output
+    assert contents(target) == contents(each_world.database)
+    assert "people" in result.output
+
+
+def test_the_copy_goes_on_where_the_original_stopped(
+    each_world: World, target_url: str, target: Database
+) -> None:
+    session = each_world.session("boris")
+    assert copy(each_world, target_url).exit_code == 0
+
+    moved = create_app(config.load(each_world.environment | {"DATABASE_URL": target_url}), database=target)
+    browser = moved.test_client()
+
+    each_world.portal().expire("boris")
+    assert browser.post("/me/refresh", headers=session).status_code == 200
+    opening = each_world.portal().open_as("olena")
+    assert browser.post("/", query_string=opening.query, data=opening.form).status_code == 200
+
+
+def test_numbers_of_people_who_are_gone_are_not_given_again(
+    each_world: World, target_url: str, target: Database
+) -> None:
+    each_world.open("boris")
+    highest = each_world.one("SELECT max(id) FROM people")
+    with each_world.database.writing() as session:
+        session.execute(text("DELETE FROM people WHERE id = :id"), {"id": highest})
+
+    assert copy(each_world, target_url).exit_code == 0
+
+    with target.writing() as session:
+        new = Person(portal_id=1, user_id=99, name="", is_admin=False, time_zone="", language="")
+        session.add(new)
+        session.flush()
+        assert new.id == highest + 1
+
+
+def test_many_rows_come_over_in_batches(world: World, tmp_path: Path) -> None:
+    for person in ("boris", "olena", "julia", "marcus"):
+        world.open(person)
+    target = opened(f"sqlite:///{tmp_path / 'copy.db'}")
+
+    counts = copies.copy(world.database, target, batch=2)
+
+    assert counts["people"] == 5
+    assert contents(target) == contents(world.database)
+    target.engine.dispose()
+
+
+def test_a_target_with_rows_is_refused_and_untouched(
+    world: World, bitrix24: Emulator, tmp_path: Path
+) -> None:
+    url = f"sqlite:///{tmp_path / 'used.db'}"
+    with World(bitrix24, url) as used:
+        used.install("beta")
+        before = contents(used.database)
+
+        result = copy(world, url)
+
+        assert result.exit_code == 1
+        assert "not empty" in result.output
+        assert contents(used.database) == before
+
+
+def test_a_target_of_something_else_is_refused(world: World, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'other.db'}"
+    other = opened(url)
+    with other.engine.begin() as connection:
+        connection.execute(text("CREATE TABLE invoices (id INTEGER)"))
+    other.engine.dispose()
+
+    result = copy(world, url)
+
+    assert result.exit_code == 1
+    assert "something else" in result.output
+
+
+def test_a_source_that_is_not_migrated_is_refused(world: World, tmp_path: Path) -> None:
+    schema.downgrade(world.database, "-1")
+
+    result = copy(world, f"sqlite:///{tmp_path / 'copy.db'}")
+
+    assert result.exit_code == 1
+    assert "migrate it first" in result.output
+
+
+def test_what_reads_back_differently_is_not_kept(world: World, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'copy.db'}"
+    target = opened(url)
+    schema.upgrade(target)
+    with target.engine.begin() as connection:
+        connection.execute(
+            text(
+                "CREATE TRIGGER forger AFTER INSERT ON people BEGIN"
+                " UPDATE people SET name = 'Mallory' WHERE id = NEW.id; END"
+            )
+        )
+
+    result = copy(world, url)
+
+    assert result.exit_code == 1
+    assert "people does not read back" in result.output
+    assert all(not rows for rows in contents(target).values())
+    target.engine.dispose()
+
+
+def test_the_address_is_asked_for_and_shown_nowhere(world: World) -> None:
+    runner = world.app.test_cli_runner()
+    password = "a-password-nobody-sees"
+
+    typed = runner.invoke(args=["db", "copy", "--yes"], input=f"postgres://me:{password}@127.0.0.1:1/x\n")
+    malformed = runner.invoke(args=["db", "copy", "--yes"], input=f"mysql://me:{password}@127.0.0.1/x\n")
+
+    assert (typed.exit_code, malformed.exit_code) == (1, 1)
+    assert "A database refused" in typed.output
+    assert "must begin with" in malformed.output
+    assert password not in typed.output + malformed.output
+
+
+def test_the_address_may_stand_in_a_file(world: World, tmp_path: Path) -> None:
+    file = tmp_path / "target"
+    file.write_text(f"sqlite:///{tmp_path / 'copy.db'}\n")
+
+    result = world.app.test_cli_runner().invoke(args=["db", "copy", "--yes", "--target-file", str(file)])
+
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "copy.db").exists()
+
+
+def test_it_asks_whether_everything_is_stopped(world: World, tmp_path: Path) -> None:
+    runner = world.app.test_cli_runner(env={"COPY_TARGET_URL": f"sqlite:///{tmp_path / 'copy.db'}"})
+
+    result = runner.invoke(args=["db", "copy"], input="n\n")
+
+    assert result.exit_code == 1
+    assert not (tmp_path / "copy.db").exists()

@@ -1,0 +1,113 @@
+"""`settings show`: a real portal's truth in the terminal, by an incoming webhook nobody gets to see."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+from tests.emulator import Emulator, Fault
+from tests.world import World
+
+
+def show(world: World, *options: str, typed: str | None = None) -> Result:
+    return world.app.test_cli_runner().invoke(args=["settings", "show", *options], input=typed)
+
+
+def webhook(world: World, person: str = "anna") -> str:
+    return world.portal().webhook_of(person, "calendar")
+
+
+def test_it_says_what_my_settings_would_say(world: World) -> None:
+    result = show(world, typed=f"{webhook(world)}\n")
+
+    assert result.exit_code == 0, result.output
+    assert "View: Week" in result.output
+    assert "Working hours: 09:00 – 18:00 (Your own)" in result.output
+    assert "Time zone: Europe/Moscow" in result.output
+    assert "Events with a time: 15 minutes before, 1 hour before" in result.output
+    assert "Days off in this portal: Saturday and Sunday" in result.output
+
+
+@pytest.mark.parametrize("person", ["olena", "marcus", "kenji", "mere", "amina", "otto"])
+def test_every_odd_shape_is_printed(world: World, person: str) -> None:
+    result = show(world, "--file", "-", typed=f"{webhook(world, person)}\n")
+
+    assert result.exit_code == 0, result.output
+    assert "Reminders" in result.output
+
+
+def test_the_address_is_read_from_a_file_as_the_portal_shows_it(world: World, tmp_path: Path) -> None:
+    file = tmp_path / "webhook"
+    file.write_text(f"{webhook(world)}profile.json\n")
+
+    assert "View: Week" in show(world, "--file", str(file)).output
+
+
+def test_the_address_is_shown_nowhere(world: World) -> None:
+    address = webhook(world)
+    secret = address.rstrip("/").rpartition("/")[2]
+
+    printed = show(world, typed=f"{address}\n").output
+    world.bitrix24.faults.add(Fault("error:INVALID_CREDENTIALS", where="portal"))
+    refused = show(world, typed=f"{address}\n").output
+    malformed = show(world, typed=f"ftp://{secret}\n").output
+
+    assert "INVALID_CREDENTIALS" in refused
+    assert secret not in printed + refused + malformed
+    assert world.rows("SELECT * FROM api_calls WHERE method = 'calendar.user.settings.get'") == []
+
+
+@pytest.mark.parametrize(
+    "address", ["", "https://a.example/", "https://a.example/rest/1/", "http://a.example:x/rest/1/secret/"]
+)
+def test_what_is_no_webhook_is_refused_without_a_request(world: World, address: str) -> None:
+    before = len(world.bitrix24.requests)
+
+    result = show(world, "--file", "-", typed=f"{address}\n")
+
+    assert result.exit_code == 1
+    assert "must look like" in result.output
+    assert len(world.bitrix24.requests) == before
+
+
+def test_a_webhook_without_the_right_says_which_is_missing(world: World) -> None:
+    result = show(world, typed=world.portal().webhook_of("anna", "user_brief") + "\n")
+
+    assert result.exit_code == 1
+    assert "insufficient_scope" in result.output
+    assert "`calendar`" in result.output
+
+
+def test_a_portal_too_old_for_the_method_says_so(bitrix24: Emulator, world: World) -> None:
+    bitrix24.world.strictness.missing_methods = frozenset({"calendar.user.settings.get"})
+
+    result = show(world, typed=f"{webhook(world)}\n")
+
+    assert result.exit_code == 1
+    assert "too old" in result.output
+
+
+def test_the_portals_hours_may_be_missing(bitrix24: Emulator, world: World) -> None:
+    bitrix24.world.strictness.missing_methods = frozenset({"calendar.settings.get"})
+
+    result = show(world, typed=f"{webhook(world)}\n")
+
+    assert result.exit_code == 0
+    assert "calendar.settings.get was refused: ERROR_METHOD_NOT_FOUND" in result.output
+
+
+def test_a_program_gets_what_the_portal_sent(world: World) -> None:
+    result = show(world, "--json", "--file", "-", typed=f"{webhook(world)}\n")
+
+    assert json.loads(result.output)["settings"] == world.portal().people["anna"].settings
+
+
+def test_a_terminal_is_told_nothing_it_would_obey(world: World) -> None:
+    world.portal().people["anna"].settings["newKey"] = "\x1b[2J\x07 and more"
+
+    result = show(world, "--file", "-", typed=f"{webhook(world)}\n")
+
+    assert result.exit_code == 0
+    assert "\x1b" not in result.output
+    assert "and more" in result.output

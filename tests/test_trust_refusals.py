@@ -1,0 +1,234 @@
+"""Too many failed proofs from one address are slowed down; a whole office that proves itself is not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import time_machine
+from flask.testing import FlaskClient
+from pydantic import SecretStr
+from werkzeug.test import TestResponse
+
+from app import create_app
+from dashboard import config, refusals
+from dashboard.db import Database
+from dashboard.refusals import Refusals, network_of
+from dashboard.web.access import UNPROVEN_CALLS
+from dashboard.web.guard import PROOFS
+from tests.emulator.faults import Fault
+from tests.world import SECRET_KEY, World, errors_on
+
+OFFICE, ATTACKER = "203.0.113.7", "198.51.100.9"
+
+
+def knock(world: World, address: str, *, client: FlaskClient | None = None, **headers: str) -> TestResponse:
+    """Try to open Alpha with a token that is nobody's."""
+    opening = world.portal().open_as("boris")
+    form = opening.form | {"AUTH_ID": "a" * 70}
+    return (client or world.browser).post(
+        "/",
+        query_string=opening.query,
+        data=form,
+        environ_base={"REMOTE_ADDR": address},
+        headers={name.replace("_", "-"): value for name, value in headers.items()},
+    )
+
+
+def come(world: World, person: str, address: str) -> TestResponse:
+    opening = world.portal().open_as(person)
+    return world.browser.post(
+        "/", query_string=opening.query, data=opening.form, environ_base={"REMOTE_ADDR": address}
+    )
+
+
+def counting(world: World) -> Refusals:
+    return Refusals(database=world.database, key=SecretStr(SECRET_KEY), now=lambda: datetime.now(UTC))
+
+
+def exhaust(world: World, address: str) -> None:
+    """Bring an address to its last failure, and have it fail once more."""
+    for _ in range(PROOFS.depth - 1):
+        counting(world).count(f"opening {address}", PROOFS)
+    assert knock(world, address).status_code == 403
+
+
+@pytest.fixture
+def still(world: World) -> Iterator[World]:
+    """Give the world with its clock held, so that nothing is forgiven by time, and no limit of requests."""
+    world.portal().bucket = None
+    with time_machine.travel(datetime.now(UTC), tick=False):
+        yield world
+
+
+def test_failed_proofs_are_slowed_down_in_the_contracts_words(still: World) -> None:
+    for _ in range(PROOFS.depth):
+        assert knock(still, ATTACKER).status_code == 403
+    still.bitrix24.clear()
+
+    refused = knock(still, ATTACKER)
+
+    assert refused.status_code == 429
+    assert errors_on(refused.text) == ["too_many_failed_proofs"]
+    assert 1 <= int(refused.headers["Retry-After"]) <= PROOFS.seconds
+    assert f"frame-ancestors {still.portal().origin}" in refused.headers["Content-Security-Policy"]
+    assert still.bitrix24.requests == []
+
+
+def test_waiting_as_told_helps(still: World) -> None:
+    exhaust(still, ATTACKER)
+    wait = int(knock(still, ATTACKER).headers["Retry-After"])
+
+    with time_machine.travel(datetime.now(UTC) + timedelta(seconds=wait + 1)):
+        assert knock(still, ATTACKER).status_code == 403
+        assert knock(still, ATTACKER).status_code == 429
+
+
+def test_the_portals_own_people_are_not_locked_out(still: World) -> None:
+    exhaust(still, ATTACKER)
+    assert knock(still, ATTACKER).status_code == 429
+
+    assert come(still, "boris", OFFICE).status_code == 200
+
+
+def test_an_office_behind_one_address_is_not_slowed(still: World) -> None:
+    """More people than the allowance, some of whom fail, as in any office at nine."""
+    exhaust(still, OFFICE)
+    with time_machine.travel(datetime.now(UTC) + timedelta(seconds=PROOFS.seconds), tick=False):
+        for number in range(60):
+            assert come(still, "boris" if number % 2 else "anna", OFFICE).status_code == 200
+            if number % 3 == 2:
+                assert knock(still, OFFICE).status_code == 403
+
+
+def test_a_portal_that_fails_is_no_failed_proof(still: World) -> None:
+    exhaust(still, OFFICE)
+    still.bitrix24.faults.add(Fault(kind="html:503", method="batch", times=3))
+
+    with time_machine.travel(datetime.now(UTC) + timedelta(seconds=PROOFS.seconds), tick=False):
+        for _ in range(3):
+            assert come(still, "boris", OFFICE).status_code == 502
+
+        assert come(still, "boris", OFFICE).status_code == 200
+
+
+def test_processes_share_the_count(still: World) -> None:
+    other = create_app(still.config, database=Database(still.config.database_url.get_secret_value()))
+    exhaust(still, ATTACKER)
+
+    assert knock(still, ATTACKER, client=other.test_client()).status_code == 429
+
+
+def test_failures_at_once_are_all_counted(each_world: World) -> None:
+    each_world.portal().bucket = None
+    clients = [each_world.app.test_client() for _ in range(8)]
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = [pool.submit(knock, each_world, ATTACKER, client=client) for client in clients * 2]
+        assert {answer.result().status_code for answer in answers} == {403}
+
+    assert 15 < each_world.one("SELECT max(level) FROM refusals WHERE level < 400") <= 16
+
+
+@pytest.mark.parametrize(
+    ("proxies", "forwarded", "counted"),
+    [
+        ("0", "{attacker}", "proxy"),
+        ("1", "{attacker}", "attacker"),
+        ("1", "1.2.3.4, {attacker}", "attacker"),
+        ("2", "{attacker}, 10.0.0.2", "attacker"),
+        ("2", "{attacker}", "proxy"),
+        ("1", "not an address", "proxy"),
+        ("1", "", "proxy"),
+    ],
+)
+def test_only_a_trusted_proxy_says_who_is_calling(
+    still: World, proxies: str, forwarded: str, counted: str
+) -> None:
+    settings = config.load(still.environment | {"TRUSTED_PROXIES": proxies})
+    app = create_app(settings, database=still.database)
+    exhaust(still, ATTACKER if counted == "attacker" else "10.0.0.1")
+    again = forwarded.format(attacker=ATTACKER)
+    neighbours = again.replace(ATTACKER, "7.7.7.7")
+
+    answers = [
+        knock(still, "10.0.0.1", client=app.test_client(), X_Forwarded_For=header).status_code
+        for header in (again, neighbours)
+    ]
+
+    assert answers == ([429, 429] if counted == "proxy" else [429, 403])
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("203.0.113.7", "203.0.113.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:DB8:1:2::", "2001:db8:1:2::/64"),
+        ("::ffff:203.0.113.7", "203.0.113.7"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("unix:", "unix:"),
+        ("", ""),
+    ],
+)
+def test_an_address_stands_for_its_network(address: str, network: str) -> None:
+    assert network_of(address) == network
+
+
+def test_no_address_is_stored_or_logged(still: World, caplog: pytest.LogCaptureFixture) -> None:
+    exhaust(still, ATTACKER)
+    knock(still, ATTACKER)
+
+    stored = str(still.rows("SELECT * FROM refusals"))
+    assert ATTACKER not in stored + caplog.text
+    assert "proof_refused" in caplog.text
+    assert "too_many_failed_proofs" in caplog.text
+
+
+def test_old_counts_are_deleted(still: World) -> None:
+    knock(still, ATTACKER)
+    later = datetime.now(UTC) + refusals.KEPT + timedelta(minutes=1)
+
+    with still.database.writing() as session:
+        assert refusals.purge(session, now=datetime.now(UTC)) == 0
+        assert refusals.purge(session, now=later) > 0
+
+    assert still.one("SELECT count(*) FROM refusals") == 0
+
+
+def test_failed_proofs_do_not_fill_the_remembered_calls(still: World) -> None:
+    """From as many addresses as an attacker has."""
+    knock(still, "198.51.100.1")
+    for _ in range(UNPROVEN_CALLS.depth - 2):
+        counting(still).count("calls 1", UNPROVEN_CALLS)
+    before = still.one("SELECT count(*) FROM api_calls")
+    knock(still, "198.51.100.2")
+    last = still.one("SELECT count(*) FROM api_calls")
+
+    for number in range(3, 8):
+        assert knock(still, f"198.51.100.{number}").status_code == 403
+
+    assert last > before
+    assert still.one("SELECT count(*) FROM api_calls") == last
+
+
+def test_forged_events_are_slowed_before_bitrix24_is_asked(still: World) -> None:
+    def forge(portal: str, member_id: str | None = None) -> int:
+        more = {"member_id": member_id} if member_id else {}
+        return still.portal(portal).send_event(
+            "ONAPPUPDATE", application_token="f" * 32, access_token="a" * 70, **more
+        )[0]
+
+    assert forge("alpha", "e" * 32) == 403
+    for _ in range(PROOFS.depth - 1):
+        counting(still).count("event 127.0.0.1 ", PROOFS)
+    still.bitrix24.clear()
+    assert forge("alpha", "e" * 32) == 429
+    assert still.bitrix24.requests == []
+    # The servers that send events are everybody's: a known portal's are counted apart, and proven ones never.
+    assert forge("alpha") == 403
+    still.portal().update(new_application_token=True)
+    assert ("ONAPPUPDATE", 200) in [(name, status) for name, status, _ in still.portal().deliver_events()]
+    assert still.portal().send_event("ONAPPUNINSTALL")[0] == 200

@@ -1,0 +1,128 @@
+"""A portal may move; its tokens follow only where the authorization server says that it went."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from sqlalchemy import text
+
+from tests.emulator.faults import Fault
+from tests.world import World, errors_on, settings_on
+
+
+def origin(world: World) -> str:
+    return str(world.one("SELECT origin FROM portals WHERE id = 1"))
+
+
+def test_a_moved_portal_gets_the_whole_call_at_its_new_address(world: World) -> None:
+    opening = world.portal().open_as("boris")
+    new = world.portal().rename()
+    world.bitrix24.clear()
+
+    answer = world.post("/", opening)
+
+    assert answer.status_code == 200
+    assert settings_on(answer.text) == world.portal().people["boris"].settings
+    assert origin(world) == new
+    first, proof, second = world.bitrix24.requests
+    assert (first.status, proof.method, second.status) == (302, "rest/app.info", 200)
+    assert first.inner == second.inner != ()
+    assert not second.followed
+
+
+def test_a_move_while_somebody_works_keeps_the_call_whole(world: World) -> None:
+    session = world.session("boris")
+    new = world.portal().rename()
+    world.bitrix24.clear()
+
+    answer = world.browser.post("/me/refresh", headers=session)
+
+    assert settings_on(answer.text) == world.portal().people["boris"].settings
+    assert origin(world) == new
+    assert [request.status for request in world.bitrix24.requests] == [302, 200, 200]
+    assert world.bitrix24.refreshes() == 0
+
+
+def test_an_address_that_is_gone_is_followed_when_somebody_opens(world: World) -> None:
+    new = world.portal().rename(gone=True)
+
+    answer = world.open("boris")
+
+    assert answer.status_code == 200
+    assert origin(world) == new
+    assert f"frame-ancestors {new}" in answer.headers["Content-Security-Policy"]
+
+
+def test_a_name_that_no_longer_resolves_is_followed_too(world: World) -> None:
+    with world.database.writing() as session:
+        session.execute(text("UPDATE portals SET origin = 'http://alpha.invalid'"))
+    began = time.monotonic()
+
+    assert world.open("boris").status_code == 200
+
+    assert origin(world) == world.portal().origin
+    assert time.monotonic() - began < 10
+
+
+def test_an_address_that_is_gone_heals_for_those_inside_too(world: World) -> None:
+    session = world.session("boris")
+    world.portal().rename(gone=True)
+    assert world.browser.post("/me/refresh", headers=session).status_code == 502
+
+    world.open("anna")
+
+    assert world.browser.post("/me/refresh", headers=session).status_code == 200
+
+
+def test_a_refresh_that_names_the_new_address_moves_the_portal(world: World) -> None:
+    session = world.session("boris")
+    world.portal().expire("boris")
+    new = {}
+
+    def then_move(answer: dict[str, object]) -> dict[str, object]:
+        new["origin"] = world.portal().rename(gone=True)
+        return answer | {"client_endpoint": f"{new['origin']}/rest/"}
+
+    world.bitrix24.faults.add(
+        Fault(kind="answer", where="authorization", method="oauth/token", change=then_move)
+    )
+
+    world.browser.post("/me/refresh", headers=session)
+
+    assert origin(world) == new["origin"]
+    assert world.browser.post("/me/refresh", headers=session).status_code == 200
+
+
+def test_silence_at_the_stored_address_is_no_reason_to_go_where_the_form_says(world: World) -> None:
+    """The portal is down, and somebody posts another DOMAIN: the proof names the stored address again."""
+    opening = world.portal().open_as("boris")
+    opening.query["DOMAIN"] = "localhost:9"
+    world.bitrix24.faults.add(Fault(kind="reset", portal="alpha", method="batch", times=None))
+
+    answer = world.post("/", opening)
+
+    assert (answer.status_code, errors_on(answer.text)) == (502, ["unreachable"])
+    assert origin(world) == world.portal().origin
+
+
+@pytest.mark.parametrize(
+    "named",
+    ["http://user@localhost:1/rest/", "ftp://localhost/rest/", "//localhost/rest/", "localhost", "", 5, None],
+)
+def test_a_proof_that_names_no_address_moves_nothing(world: World, named: object) -> None:
+    world.portal().rename()
+
+    def name(answer: dict[str, object]) -> dict[str, object]:
+        result = answer["result"]
+        assert isinstance(result, dict)
+        result["install"] |= {"client_endpoint": named, "uri": named, "domain": named}
+        return answer
+
+    before = origin(world)
+    world.bitrix24.faults.add(
+        Fault(kind="answer", where="authorization", method="rest/app.info", change=name)
+    )
+
+    assert world.open("boris").status_code == 502
+    assert origin(world) == before
