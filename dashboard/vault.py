@@ -21,7 +21,9 @@ class Vault:
     """
 
     def __init__(self, keys: Sequence[SecretStr]) -> None:
-        self._fernet = MultiFernet([Fernet(key.get_secret_value()) for key in keys])
+        each = [Fernet(key.get_secret_value()) for key in keys]
+        self._fernet = MultiFernet(each)
+        self._newest = each[0]
 
     def seal(self, secret: SecretStr, *, owner: str) -> str:
         plaintext = json.dumps([owner, secret.get_secret_value()])
@@ -41,6 +43,14 @@ class Vault:
         if sealed_for != owner:
             raise Unsealable("sealed for another owner")
         return SecretStr(secret)
+
+    def is_newest(self, ciphertext: str) -> bool:
+        """Tell whether the first key sealed it."""
+        try:
+            self._newest.decrypt(ciphertext.encode())
+        except (InvalidToken, ValueError):
+            return False
+        return True
 
     def rotated(self, ciphertext: str) -> str:
         """Return the same secret sealed with the first key.

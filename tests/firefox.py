@@ -126,10 +126,15 @@ class Tab:
     def evaluate(self, expression: str, *, inside: bool = True) -> Any:
         """Return the JSON value of an expression in the frame, or in the page around it."""
         wrapped = f"Promise.resolve({expression}).then((value) => JSON.stringify(value ?? null))"
+        return json.loads(self.run(wrapped, inside=inside)["value"])
+
+    def run(self, script: str, *, inside: bool = True) -> dict[str, Any]:
+        """Run a script there and return what its last statement was, in the protocol's own form."""
         target = {"context": self.frame() if inside else self.context}
-        answer = self._browser.ask("script.evaluate", expression=wrapped, target=target, awaitPromise=True)
+        answer = self._browser.ask("script.evaluate", expression=script, target=target, awaitPromise=True)
         assert answer["type"] == "success", answer["exceptionDetails"]["text"]
-        return json.loads(answer["result"]["value"])
+        result: dict[str, Any] = answer["result"]
+        return result
 
     def wait_for(self, selector: str, *, seconds: float = 15.0) -> None:
         """Wait until the frame shows such an element."""

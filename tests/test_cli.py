@@ -1,5 +1,9 @@
 """Operator commands: what they say, what they change, and that they tell no secret."""
 
+import json
+from collections.abc import Iterator
+
+import click
 import pytest
 from click.testing import Result
 from cryptography.fernet import Fernet
@@ -23,6 +27,82 @@ def test_portals_are_listed_and_shown(world: World) -> None:
     assert world.portal().origin in shown.output
     assert "1 live" in shown.output
     assert world.portal().application_token not in listed.output + shown.output
+
+
+def test_programs_get_json(world: World) -> None:
+    (listed,) = json.loads(run(world, "portals", "list", "--json").output)
+    shown = json.loads(run(world, "portals", "show", world.portal().member_id, "--json").output)
+
+    assert listed["member_id"] == shown["member_id"] == world.portal().member_id
+    assert listed["people"] == 1
+    assert shown["team_open"] is False
+
+
+def test_portals_are_listed_by_state(world: World) -> None:
+    assert run(world, "portals", "list", "--state", "suspended").output == "No portals.\n"
+    assert run(world, "portals", "list", "--state", "lost").exit_code == 2
+
+
+def people(world: World, *options: str) -> list[int]:
+    return [one["user"] for one in json.loads(run(world, "people", "list", "--json", *options).output)]
+
+
+def test_people_are_listed_by_state_and_portal(world: World) -> None:
+    world.open("boris")
+    world.open("olena")
+    with world.database.writing() as session:
+        execute = session.connection().exec_driver_sql
+        execute("UPDATE people SET settings_at = '2026-01-01 00:00:00' WHERE user_id = 7")
+        execute("UPDATE people SET chain_state = 'reconnect' WHERE user_id = 8")
+        execute(
+            "INSERT INTO people (portal_id, user_id, name, is_admin, time_zone, language)"
+            " VALUES (1, 9, 'Listed', 0, '', '')"
+        )
+
+    assert people(world, "--state", "connected") == [1]
+    assert people(world, "--state", "stale") == [7]
+    assert people(world, "--state", "reconnect") == [8]
+    assert people(world, "--state", "never") == [9]
+    assert people(world) == [1, 7, 8, 9]
+    assert people(world, "--limit", "2") == [1, 7]
+    assert people(world, "--portal", "f" * 32) == []
+
+
+def test_people_are_numbers_without_names(world: World) -> None:
+    result = run(world, "people", "list")
+
+    assert "connected" in result.output
+    assert world.portal().people["anna"].last_name not in result.output
+
+
+def test_a_run_is_asked_for_and_listed(world: World) -> None:
+    with world.database.writing() as session:
+        session.connection().exec_driver_sql("DELETE FROM runs")
+
+    asked = run(world, "sync", "run", world.portal().member_id, "--json")
+    again = run(world, "sync", "run", "--all")
+    listed = run(world, "runs", "list", "--json")
+
+    assert json.loads(asked.output)[0]["state"] == "waiting"
+    assert world.portal().member_id in again.output
+    assert [one["state"] for one in json.loads(listed.output)] == ["waiting"]
+    assert run(world, "runs", "list", "--state", "failed").output == "No runs.\n"
+
+
+def test_a_run_needs_to_know_where(world: World) -> None:
+    assert run(world, "sync", "run").exit_code == 2
+    assert run(world, "sync", "run", world.portal().member_id, "--all").exit_code == 2
+    assert run(world, "sync", "run", "f" * 32).exit_code == 1
+
+
+def test_a_portal_that_is_gone_is_not_read(world: World) -> None:
+    run(world, "portals", "forget", world.portal().member_id, "--yes")
+
+    result = run(world, "sync", "run", world.portal().member_id)
+
+    assert result.exit_code == 1
+    assert "nobody to read" in result.output
+    assert run(world, "sync", "run", "--all").output == "No active portals.\n"
 
 
 def test_an_unknown_portal_is_an_error(world: World) -> None:
@@ -80,3 +160,26 @@ def test_the_schema_moves(world: World, command: list[str]) -> None:
     result = run(world, *command)
 
     assert result.exit_code == 0, result.output
+
+
+def test_the_schema_says_where_it_stands(world: World) -> None:
+    assert run(world, "db", "current").exit_code == 0
+
+    run(world, "db", "downgrade", "0001", "--yes")
+    behind = run(world, "db", "current")
+
+    assert behind.exit_code == 1
+    assert behind.output.startswith("0001")
+
+
+def test_every_command_explains_itself(world: World) -> None:
+    for path, command in walk(world.app.cli, ()):
+        assert command.help, path
+        assert run(world, *path, "--help").exit_code == 0
+
+
+def walk(group: click.Group, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    for name, command in group.commands.items():
+        yield (*path, name), command
+        if isinstance(command, click.Group):
+            yield from walk(command, (*path, name))

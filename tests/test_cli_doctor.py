@@ -125,5 +125,5 @@ def test_nothing_is_sent_that_opens_anything(world: World) -> None:
     doctor(world)
 
     (request,) = world.bitrix24.requests
-    assert (request.method, request.granted) == ("app.info", False)
+    assert (request.method, request.granted) == ("rest/app.info", False)
     assert world.bitrix24.secrets_in_urls == 0

@@ -22,7 +22,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         " < bitrix24.envelope < bitrix24.inbound bitrix24.exchange < bitrix24.client bitrix24.oauth bitrix24.webhook < bitrix24.employees",
         "quiet",
     ),
-    ("refusals", "buckets < calls progress", "schema", "chains", "bindings", "facts"),
+    ("refusals", "buckets < calls progress", "schema", "chains", "rotation", "bindings", "facts"),
     ("readiness < gauges", "portals copies tallies", "team"),
     ("people", "events"),
     ("readings", "directory", "runs"),

@@ -1,0 +1,37 @@
+"""*Team* in portals of 100, 1,000 and 10,000 people: the page, in the server."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator
+
+from bench import people, stores
+from bench.bench import RUNS, Bench
+from bench.results import Row
+
+SIZES = (100, 1_000, 10_000)
+ASKED = {"first page": "/team", "search": "/team?q=person+99", "filter": "/team?view=week&sort=name&page=2"}
+
+
+def measure(bench: Bench) -> Iterator[Row]:
+    """Read the page by one client, for each size of portal."""
+    took: dict[tuple[str, int], list[float]] = {}
+    for size in SIZES:
+        with bench.sqlite() as url:
+            stores.fill(url, portals=1, people=size, upstream_port=bench.upstream.port)
+            with bench.application(url) as application:
+                token = people.session_token(people.open_as(application, bench.upstream, 0, 1))
+                for name, path in ASKED.items():
+                    bench.load(application, clients=1, seconds=1.0, get=path, tokens=[token])
+                    took[name, size] = [
+                        bench.load(application, clients=1, seconds=1.5, get=path, tokens=[token]).median
+                        for _ in range(RUNS)
+                    ]
+    for name in ASKED:
+        small = statistics.median(took[name, 100])
+        for size in SIZES:
+            row = f"Team, {name}, {size} people"
+            goal = 60.0 if size == 10_000 else None
+            yield Row(row, "ms", took[name, size], goal=goal, floor=small)
+        ratios = [one / small for one in took[name, 10_000]]
+        yield Row(f"Team, {name}, 10000 people against 100", "×", ratios, goal=1.5, floor=1.0)

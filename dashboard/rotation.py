@@ -1,0 +1,70 @@
+"""Every sealed value sealed again with the first key, batch by batch, while the application works."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from dashboard.db import Database
+from dashboard.models import Chain, Portal
+from dashboard.vault import Unsealable, Vault
+
+BATCH = 200
+
+Column = InstrumentedAttribute[str | None]
+SEALED: tuple[Column, ...] = (
+    Portal.application_token,
+    Portal.previous_token,
+    Chain.access_token,
+    Chain.refresh_token,
+)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a rotation has come, over all columns; ``unreadable`` values open with none of the keys."""
+
+    done: int
+    total: int
+    unreadable: int
+
+
+def rotate(database: Database, vault: Vault, *, batch: int = BATCH) -> Iterator[Progress]:
+    """Yield after each batch, which is committed by then.
+
+    An interrupted rotation is run again: what opens with the first key already is passed over. A pair that
+    is renewed meanwhile stays the renewed one, because each value is compared and set.
+    """
+    with database.reading() as session:
+        total = sum(session.scalar(select(func.count(column))) or 0 for column in SEALED)
+    done = unreadable = 0
+    for column in SEALED:
+        after = 0
+        while rows := _next(database, column, after=after, batch=batch):
+            with database.writing() as session:
+                unreadable += sum(not seal_again(session, vault, column, *row) for row in rows)
+            done, after = done + len(rows), rows[-1][0]
+            yield Progress(done, max(done, total), unreadable)
+
+
+def _next(database: Database, column: Column, *, after: int, batch: int) -> list[tuple[int, str]]:
+    (key,) = column.class_.__mapper__.primary_key
+    found = select(key, column).where(key > after, column.is_not(None)).order_by(key).limit(batch)
+    with database.reading() as session:
+        return [(number, str(sealed)) for number, sealed in session.execute(found)]
+
+
+def seal_again(session: Session, vault: Vault, column: Column, number: int, sealed: str) -> bool:
+    """Seal one value again unless that is done already; False if no key opens it."""
+    table = column.class_
+    (key,) = table.__mapper__.primary_key
+    try:
+        if not vault.is_newest(sealed):
+            changed = {column: vault.rotated(sealed)}
+            session.execute(update(table).where(key == number, column == sealed).values(changed))
+    except Unsealable:
+        return False
+    return True

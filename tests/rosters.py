@@ -1,0 +1,95 @@
+"""What tests of the team share: people put into the store at once, and the page read as a machine would."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from html.parser import HTMLParser
+from typing import Any
+
+from sqlalchemy import insert
+
+from dashboard.facts import folded
+from dashboard.models import Person
+from tests.world import World
+
+Session = dict[str, str]
+
+
+class _Roster(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: list[dict[str, str]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = {name: value or "" for name, value in attrs}
+        if "data-user" in given:
+            self.rows.append(
+                {name.removeprefix("data-"): given[name] for name in given if name.startswith("data-")}
+            )
+
+
+def rows_on(page: str) -> list[dict[str, str]]:
+    """Return the rows of the team a page shows: user, state, view, work-hours, timezone, reminders."""
+    parser = _Roster()
+    parser.feed(page)
+    return parser.rows
+
+
+def users_on(page: str) -> list[int]:
+    return [int(row["user"]) for row in rows_on(page)]
+
+
+def text_of(page: str, part: str) -> str:
+    """Return the words of the first element with that class or attribute, tags left out."""
+    found = re.search(rf"<(\w+)[^>]*\b{part}\b.*?</\1>", page, flags=re.DOTALL)
+    assert found, f"no {part} on the page"
+    return " ".join(re.sub(r"<[^>]+>", " ", found[0]).split())
+
+
+def hire(world: World, *people: dict[str, Any], portal: str = "alpha") -> None:
+    """Store people as a run would have: connected, unless said otherwise. Ids count on from 5001."""
+    usual = {
+        "portal_id": world.known(portal).id,
+        "is_admin": False,
+        "time_zone": "Europe/Berlin",
+        "language": "en",
+        "opened_at": world.now(),
+        "listed": True,
+        "position": "Colleague",
+        "photo": "",
+        "chain_state": "live",
+        "view": "month",
+        "work_start": 540,
+        "work_end": 1080,
+        "calendar_zone": "Europe/Berlin",
+        "reminders": "timed:15min;day:0d@08:00",
+        "reminder_count": 2,
+        "settings_at": world.now(),
+        "problem": None,
+    }
+    rows = [
+        usual | {"user_id": 5001 + number, "name": f"Colleague {number}"} | person
+        for number, person in enumerate(people)
+    ]
+    for row in rows:
+        row["search"] = folded(f"{row['name']}\n{row['position']}")
+    with world.database.writing() as session:
+        session.execute(insert(Person), rows)
+
+
+NEVER = {
+    "opened_at": None,
+    "chain_state": None,
+    "view": "",
+    "work_start": None,
+    "work_end": None,
+    "calendar_zone": "",
+    "reminders": "",
+    "reminder_count": None,
+    "settings_at": None,
+}
+
+
+def days_ago(world: World, days: int) -> dict[str, Any]:
+    return {"settings_at": world.now() - timedelta(days=days)}

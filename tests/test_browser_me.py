@@ -1,0 +1,163 @@
+"""My settings in Chromium and Firefox: what it says after a refresh, at a first opening, of zones, in print."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, FrameLocator, Page, expect
+
+from dashboard.web.language import LOCALES, find
+from tests.browsers import AXE, AXE_RUN, SIDEWAYS, Watch, application, broken_rules, open_in_browser, page
+from tests.firefox import Firefox, Tab
+from tests.world import World
+
+__all__ = ["page"]
+
+TOLD = "[data-told]"
+FIRST = "[data-first-open]"
+BROWSER_ZONE = '[data-disagreement="browser"]'
+
+
+@pytest.fixture
+def abroad(chromium: Browser) -> Iterator[Page]:
+    """Give a page on a computer in New York."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 900}, timezone_id="America/New_York")
+    yield context.new_page()
+    context.close()
+
+
+@pytest.fixture
+def tab(firefox: Firefox) -> Iterator[Tab]:
+    it = firefox.tab(width=1280, height=900)
+    yield it
+    it.close()
+
+
+def refreshed(world: World, page: Page) -> FrameLocator:
+    frame = application(page)
+    frame.locator("[data-refresh]").click()
+    expect(frame.locator(TOLD)).to_be_visible()
+    return frame
+
+
+def test_a_refresh_says_that_nothing_changed(world: World, page: Page) -> None:
+    open_in_browser(page, world.portal(), "boris")
+
+    frame = refreshed(world, page)
+
+    expect(frame.locator(TOLD)).to_have_text("Read just now: nothing changed.")
+    expect(frame.locator("#announce")).to_have_text("Read just now: nothing changed.")
+    expect(frame.locator("[data-refresh]")).to_be_focused()
+
+
+def test_a_refresh_says_what_changed(world: World, page: Page) -> None:
+    frame = open_in_browser(page, world.portal(), "boris")
+    expect(frame.locator("[data-refresh]")).to_be_visible()
+    world.portal().people["boris"].settings |= {"view": "list", "showTasks": "N"}
+
+    frame = refreshed(world, page)
+
+    expect(frame.locator(TOLD)).to_have_text("Read just now: 2 settings changed (View and Show tasks).")
+
+
+def test_the_first_opening_explains_itself_once(world: World, page: Page) -> None:
+    frame = open_in_browser(page, world.portal(), "boris")
+    expect(frame.locator(FIRST)).to_contain_text("your events are never read")
+    expect(frame.locator(FIRST).get_by_role("link")).to_have_count(0)
+
+    frame.get_by_role("button", name="Close this notice").press("Enter")
+    expect(frame.locator(FIRST)).to_have_count(0)
+
+    page.reload()
+    expect(application(page).locator("[data-refresh]")).to_be_visible()
+    expect(application(page).locator(FIRST)).to_have_count(0)
+
+
+def test_an_administrators_first_opening_shows_the_way_to_a_team(world: World, page: Page) -> None:
+    frame = open_in_browser(page, world.portal(), "anna")
+
+    frame.locator(FIRST).get_by_role("link", name="Bring the team together").click()
+
+    expect(frame.get_by_role("heading", name="Team", level=1)).to_be_visible()
+
+
+def test_another_zone_than_both_is_pointed_out(world: World, abroad: Page) -> None:
+    frame = open_in_browser(abroad, world.portal(), "boris")
+
+    expect(frame.locator(BROWSER_ZONE)).to_contain_text("America/New_York")
+    expect(frame.locator(BROWSER_ZONE)).to_contain_text("Bitrix24 has you in Europe/Berlin")
+
+
+@pytest.mark.parametrize(
+    ("calendar", "profile", "words"),
+    [
+        ("Europe/Berlin", "America/New_York", "as your profile says"),
+        ("America/New_York", "Europe/Berlin", "as your calendar says"),
+        # Another name, and the same clock all year.
+        ("America/Toronto", "America/New_York", None),
+        ("America/New_York", "", None),
+    ],
+)
+def test_the_browsers_zone_is_held_against_both(
+    world: World, abroad: Page, calendar: str, profile: str, words: str | None
+) -> None:
+    boris = world.portal().people["boris"]
+    boris.settings["timezoneName"], boris.time_zone = calendar, profile
+
+    frame = open_in_browser(abroad, world.portal(), "boris")
+
+    expect(frame.locator("[data-refresh]")).to_be_visible()
+    if words:
+        expect(frame.locator(BROWSER_ZONE)).to_contain_text(words)
+    else:
+        expect(frame.locator(BROWSER_ZONE)).to_be_hidden()
+
+
+def test_the_calendar_opens_in_the_portal(world: World, page: Page) -> None:
+    frame = open_in_browser(page, world.portal(), "boris")
+    expect(frame.locator("[data-refresh]")).to_be_visible()
+    page.wait_for_function("portalFrame.seen.some((each) => each.command === 'getInitData')")
+
+    frame.get_by_role("link", name="Open my calendar").click()
+
+    expect(page.locator("#slider-title")).to_contain_text("/company/personal/user/7/calendar/")
+
+
+def test_paper_has_nothing_to_press(world: World, page: Page) -> None:
+    frame = open_in_browser(page, world.portal(), "boris")
+    expect(frame.locator("[data-refresh]")).to_be_visible()
+
+    page.emulate_media(media="print")
+
+    expect(frame.locator("[data-refresh]")).to_be_hidden()
+    expect(frame.get_by_role("heading", name="My settings", level=1)).to_be_visible()
+
+
+def test_firefox_opens_refreshes_and_complains_of_nothing(world: World, tab: Tab) -> None:
+    tab.go(world.portal().page_url("boris"))
+    tab.wait_for("[data-refresh]")
+
+    tab.click("[data-refresh]")
+    tab.wait_for(TOLD)
+
+    assert tab.evaluate("document.cookie") == ""
+    assert tab.evaluate(SIDEWAYS) == 0
+    tab.run(AXE.read_text(encoding="utf-8"))
+    assert broken_rules(tab.evaluate(AXE_RUN)) == []
+    assert tab.complaints() == []
+
+
+def test_every_language_opens(world: World, page: Page) -> None:
+    watch = Watch(page, world.bitrix24.app_url)
+
+    for lang in LOCALES:
+        world.portal().people["boris"].lang = lang
+        frame = open_in_browser(page, world.portal(), "boris")
+        expect(frame.locator("[data-refresh]")).to_be_visible()
+        spoken = find(lang)
+        expect(frame.locator("html")).to_have_attribute("lang", spoken.tag)
+        expect(frame.locator("html")).to_have_attribute("dir", spoken.direction)
+        assert page.frames[1].evaluate(SIDEWAYS) == 0, lang
+
+    assert watch.messages == []

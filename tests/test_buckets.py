@@ -1,0 +1,78 @@
+"""The bucket of a portal, shared: what clicks take, what background work may take, what a refusal teaches."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+from dashboard import buckets
+from dashboard.db import Database
+from tests.emulator import Fault
+from tests.world import World
+
+
+def test_openings_are_counted_and_wait_for_nothing(each_world: World) -> None:
+    with each_world.database.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE buckets SET level = 49.5")
+
+    assert each_world.open("boris").status_code == 200
+
+    assert 49.5 <= each_world.one("SELECT level FROM buckets") <= 50.5
+
+
+def test_background_work_takes_no_more_than_its_share_however_many_ask(each_world: World) -> None:
+    portal_id = each_world.known().id
+    now = each_world.now().timestamp() + 60
+    url = each_world.config.database_url.get_secret_value()
+    processes = [Database(url) for _ in range(4)]
+
+    def take(number: int) -> int:
+        with processes[number % 4].writing() as session:
+            return buckets.take(session, portal_id, now=now, costs=[1, 1])
+
+    with ThreadPoolExecutor(8) as pool:
+        taken = sum(pool.map(take, range(40)))
+
+    for database in processes:
+        database.engine.dispose()
+    assert taken == 35
+
+
+def test_an_errand_of_two_requests_is_not_begun_with_room_for_one(world: World) -> None:
+    portal_id, now = world.known().id, world.now().timestamp() + 60
+    with world.database.writing() as session:
+        buckets.spend(session, portal_id, at=now, requests=34)
+
+        assert buckets.take(session, portal_id, now=now, costs=[2, 1]) == 0
+        assert buckets.take(session, portal_id, now=now, costs=[1]) == 1
+
+
+def test_a_refused_click_slows_the_background_down(world: World) -> None:
+    world.bitrix24.faults.add(Fault("error:QUERY_LIMIT_EXCEEDED:503", "portal", method="batch"))
+
+    answer = world.open("boris")
+
+    assert answer.status_code == 503
+    (bucket,) = world.rows("SELECT level, rate FROM buckets")
+    assert bucket == {"level": 50.0, "rate": 1.0}
+
+
+def test_the_pace_recovers_within_a_minute(world: World) -> None:
+    portal_id, now = world.known().id, world.now().timestamp() + 60
+    with world.database.writing() as session:
+        buckets.spend(session, portal_id, at=now, requests=1, refused=True)
+
+        assert buckets.of(session, portal_id).drained(now + 61).rate == 2.0
+
+
+def test_the_authorization_servers_requests_are_not_the_portals(world: World) -> None:
+    world.bitrix24.clock.advance(60)
+    world.open("boris")
+    before = world.one("SELECT level FROM buckets")
+    world.portal().expire("boris")
+    headers = world.session("boris")
+    world.portal().expire("boris")
+
+    assert world.browser.post("/me/refresh", headers=headers).status_code == 200
+
+    # The opening for the session, the refused call and the repeated one; the renewal went elsewhere.
+    assert 2 < world.one("SELECT level FROM buckets") - before <= 3

@@ -1,0 +1,280 @@
+"""The team's page: who stands on it, what they are found and sorted by, and what they amount to."""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+
+import pytest
+
+from tests.emulator.cast import crowd
+from tests.rosters import NEVER, Session, days_ago, hire, rows_on, text_of, users_on
+from tests.world import World, errors_on
+
+
+@pytest.fixture
+def anna(each_world: World) -> Session:
+    """Give an administrator's session."""
+    return each_world.session("anna")
+
+
+def page(world: World, session: Session, **query: str | int) -> str:
+    response = world.browser.get(f"/team?{urlencode(query)}", headers=session)
+    assert response.status_code == 200, response.text[:500]
+    return response.text
+
+
+def found(world: World, session: Session, **query: str | int) -> list[int]:
+    return users_on(page(world, session, **query))
+
+
+def test_everyone_stands_there_as_the_portal_tells(each_world: World) -> None:
+    each_world.portal().add_people(*crowd(3))
+    for key in ("boris", "kenji", "marcus", "ruth", "mere", "amina", "person0"):
+        each_world.open(key)
+    each_world.bitrix24.clock.advance(60)
+    each_world.synchronise()
+
+    shown = {int(row.pop("user")): row for row in rows_on(page(each_world, each_world.session("anna")))}
+
+    def row(state: str, view: str, hours: str, zone: str, reminders: str) -> dict[str, str]:
+        return {
+            "state": state, "view": view, "work-hours": hours, "timezone": zone, "reminders": reminders,
+        }  # fmt: skip
+
+    usual = "timed:15min;day:0d@08:00"
+    assert shown[1] == row(
+        "connected", "week", "09:00-18:00", "Europe/Moscow", "timed:15min,1hour;day:0d@08:00"
+    )
+    assert shown[7] == row("connected", "month", "09:00-19:00", "Europe/Berlin", "timed:50min;day:15min")
+    assert shown[10] == row("connected", "list", "22:00-06:00", "America/New_York", usual)
+    assert shown[11] == row("connected", "day", "08:30-16:30", "America/St_Johns", "day:none")
+    assert shown[14] == row("connected", "custom_7", "00:00-24:00", "Asia/Tokyo", "timed:date,3day;day:date")
+    assert shown[15] == row("connected", "month", "09:00-18:30", "Pacific/Chatham", "")
+    assert shown[1000] == row("connected", "month", "09:00-18:30", "Europe/Berlin", usual)
+    assert shown[1001] == row("never", "", "", "", "")
+    # Neither the supplier's man nor a former colleague is one of the team.
+    assert {18, 19}.isdisjoint(shown)
+
+
+def test_states(each_world: World, anna: Session) -> None:
+    hire(
+        each_world,
+        {},
+        days_ago(each_world, 3),
+        {"settings_at": None},
+        {"chain_state": "reconnect"} | days_ago(each_world, 9),
+        NEVER,
+    )
+
+    shown = {row["user"]: row["state"] for row in rows_on(page(each_world, anna))}
+
+    assert shown == {
+        "1": "connected", "5001": "connected", "5002": "stale", "5003": "stale", "5004": "reconnect",
+        "5005": "never",
+    }  # fmt: skip
+
+
+@pytest.fixture
+def some(each_world: World, anna: Session) -> Session:
+    """Give a team of six besides Anna, who is the administrator 1."""
+    hire(
+        each_world,
+        {"name": "Ёлкин Пётр", "position": "Инженер"},
+        {"name": "100% Ada", "view": "week", "calendar_zone": "Asia/Tokyo", "work_start": 600},
+        {"name": "under_score", "reminder_count": 1, "work_start": None, "work_end": None},
+        {"name": "Zoë O'Neill", "reminder_count": 0, "reminders": "timed:none;day:none", "view": "custom_7"},
+        {"name": "Bea", "chain_state": "reconnect", "calendar_zone": ""},
+        {"name": "Cid"} | NEVER,
+    )
+    return anna
+
+
+@pytest.mark.parametrize(
+    ("query", "users"),
+    [
+        ({"q": "елкин"}, {5001}),
+        ({"q": "  ЁЛКИН "}, {5001}),
+        ({"q": "ИНЖЕНЕР"}, {5001}),
+        ({"q": "%"}, {5002}),
+        ({"q": "_"}, {5003}),
+        ({"q": "o'neill"}, {5004}),
+        ({"q": "nobody at all"}, set()),
+        ({"q": "\0\ud83d"[:1] + "ada"}, {5002}),
+        ({"view": "custom_7"}, {5004}),
+        ({"timezone": "Asia/Tokyo"}, {5002}),
+        ({"reminders": "none"}, {5004}),
+        ({"reminders": "one"}, {5003}),
+        ({"reminders": "many"}, {1, 5001, 5002, 5005}),
+        ({"reminders": "unknown"}, {5006}),
+        ({"state": "reconnect"}, {5005}),
+        ({"state": "never"}, {5006}),
+        ({"state": "connected"}, {1, 5001, 5002, 5003, 5004}),
+        ({"state": "connected", "q": "a", "reminders": "many", "view": "week"}, {1, 5002}),
+        ({"state": "odd"}, set()),
+        ({"reminders": "odd"}, set()),
+        ({"unknown": "filter"}, {1, 5001, 5002, 5003, 5004, 5005, 5006}),
+    ],
+)
+def test_filters(each_world: World, some: Session, query: dict[str, str], users: set[int]) -> None:
+    each_world.rows("SELECT 1")
+
+    assert set(found(each_world, some, **query)) == users - ({1} if query.get("q") == "a" else set())
+
+
+def test_an_empty_result_says_how_to_go_on(each_world: World, some: Session) -> None:
+    shown = page(each_world, some, view="nonsense", sort="-hours")
+
+    assert "No one fits." in shown
+    assert 'href="/team?sort=-hours"' in shown
+
+
+@pytest.mark.parametrize(
+    ("sort", "users"),
+    [
+        ("name", [5002, 5005, 5006, 5003, 5004, 1, 5001]),
+        ("-name", [5001, 1, 5004, 5003, 5006, 5005, 5002]),
+        ("view", [5004, 5001, 5003, 5005, 1, 5002, 5006]),
+        ("-view", [1, 5002, 5001, 5003, 5005, 5004, 5006]),
+        ("hours", [1, 5001, 5004, 5005, 5002, 5003, 5006]),
+        ("-hours", [5002, 1, 5001, 5004, 5005, 5003, 5006]),
+        ("timezone", [5002, 5001, 5003, 5004, 1, 5005, 5006]),
+        ("-reminders", [1, 5001, 5002, 5005, 5003, 5004, 5006]),
+        ("reminders", [5004, 5003, 5001, 5002, 5005, 1, 5006]),
+        ("state", [1, 5001, 5002, 5003, 5004, 5005, 5006]),
+        ("-state", [5006, 5005, 1, 5001, 5002, 5003, 5004]),
+        ("nonsense", [5002, 5005, 5006, 5003, 5004, 1, 5001]),
+    ],
+)
+def test_sorting_puts_the_unknown_last(each_world: World, some: Session, sort: str, users: list[int]) -> None:
+    assert found(each_world, some, sort=sort) == users
+
+
+def test_sorting_by_as_of(each_world: World, anna: Session) -> None:
+    hire(each_world, days_ago(each_world, 1), days_ago(each_world, 4), NEVER)
+
+    assert found(each_world, anna, sort="as_of") == [5002, 5001, 1, 5003]
+    assert found(each_world, anna, sort="-as_of") == [1, 5001, 5002, 5003]
+
+
+def test_pages_hold_fifty_and_everybody_once(each_world: World, anna: Session) -> None:
+    hire(each_world, *({"name": f"Same name {number % 3}"} for number in range(104)))
+
+    pages = [found(each_world, anna, sort="view", page=number) for number in (1, 2, 3)]
+
+    assert [len(one) for one in pages] == [50, 50, 5]
+    assert len(set(sum(pages, []))) == 105
+    assert found(each_world, anna, sort="view", page=99) == pages[2]
+    for odd in ("0", "-1", "x", "9" * 30, "²"):
+        assert found(each_world, anna, sort="view", page=odd) == pages[0]
+
+
+def test_links_keep_what_was_asked(each_world: World, anna: Session) -> None:
+    hire(each_world, *({"view": "week", "name": f"Ann & co {number}"} for number in range(60)))
+
+    shown = page(each_world, anna, q="ann & co", view="week", sort="-hours", page=2)
+
+    kept = "q=ann+%26amp%3B+co" if "q=ann+%26amp" in shown else "q=ann+%26+co"
+    assert f'href="/team?{kept}&amp;view=week&amp;sort=-hours"' in shown  # the page before is the first
+    assert f'data-download="/team.csv?{kept}&amp;view=week&amp;sort=-hours&amp;page=2"' in shown
+    assert f'href="/team?{kept}&amp;view=week&amp;sort=hours"' in shown
+
+
+def test_the_numbers_are_of_the_whole_team(each_world: World, some: Session) -> None:
+    shown = page(each_world, some, q="bea")
+
+    assert [text_of(shown, f'data-keep="{name}"') for name in ("state-reconnect", "state-never")] == [
+        "1 must open it again", "1 not opened yet",
+    ]  # fmt: skip
+    assert "<b>5</b> of 7" in shown
+    assert "1 person has not opened it yet" in shown
+
+
+def test_the_invitation_has_the_deep_link(each_world: World, anna: Session) -> None:
+    hire(each_world, NEVER)
+
+    invitation = text_of(page(each_world, anna), 'id="invitation"')
+
+    origin, code = each_world.portal().origin, each_world.bitrix24.app_code
+    assert invitation.endswith(f"{origin}/marketplace/view/{code}/")
+
+
+def test_odd_names_are_shown_as_they_are(each_world: World, anna: Session) -> None:
+    hire(each_world, {"name": "<script>alert(1)</script>", "position": '"><b>', "view": "<i>"})
+
+    shown = page(each_world, anna)
+
+    assert "<script>alert" not in shown
+    assert "&lt;script&gt;alert(1)" in shown
+    assert rows_on(shown)[0]["view"] == "<i>"
+
+
+def test_a_photo_is_loaded_only_from_a_safe_place(each_world: World, anna: Session) -> None:
+    hire(each_world, {"photo": "https://cdn.example/a.png"}, {"photo": "javascript:alert(1)"})
+
+    shown = page(each_world, anna)
+
+    assert 'src="https://cdn.example/a.png"' in shown
+    assert "javascript:" not in shown
+
+
+def test_nobody_of_another_portal_is_there(each_world: World, anna: Session) -> None:
+    each_world.install("beta")
+    clara = each_world.session("clara", "beta")
+    hire(each_world, {"name": "Secret of Beta"}, portal="beta")
+    hire(each_world, {"name": "Secret of Alpha", "view": "alphas_own", "calendar_zone": "Asia/Tokyo"})
+
+    for session, own, foreign in ((anna, "Alpha", "Beta"), (clara, "Beta", "Alpha")):
+        for path in ("/team", "/team.csv", "/team.json", "/team?q=secret", "/team?sort=-view&page=2"):
+            shown = each_world.browser.get(path, headers=session).text
+            assert f"Secret of {own}" in shown
+            assert f"Secret of {foreign}" not in shown
+    assert "alphas_own" not in page(each_world, clara)
+    assert "Asia/Tokyo" not in page(each_world, clara)
+
+
+# Who may see it
+
+ADDRESSES = ("/team", "/team.csv", "/team.json", "/team/sync")
+
+
+def test_others_see_nothing_and_learn_who_can_change_that(world: World) -> None:
+    boris = world.session("boris")
+
+    for path in ADDRESSES:
+        response = world.browser.get(path, headers=boris)
+        assert response.status_code == 403
+        assert "Keller" not in response.text
+        if path != "/team":
+            assert response.json == {"error": "team_not_allowed"}
+    response = world.browser.get("/team", headers=boris)
+    assert errors_on(response.text) == ["team_not_allowed"]
+    assert "Анна Орлова" in response.text
+
+
+def test_everyone_sees_it_once_it_is_open(world: World) -> None:
+    world.browser.post("/admin/team", data={"everyone": "yes"}, headers=world.session("anna"))
+    boris = world.session("boris")
+
+    assert [world.browser.get(path, headers=boris).status_code for path in ADDRESSES] == [200] * 4
+    shown = world.browser.get("/team", headers=boris).text
+    assert users_on(shown) == [7, 1]
+    # Beginning and ending a run stays with administrators.
+    assert "data-run-start" not in shown
+
+
+def test_a_guest_never_sees_it(world: World) -> None:
+    world.browser.post("/admin/team", data={"everyone": "yes"}, headers=world.session("anna"))
+    otto = world.session("otto")
+    world.bitrix24.clock.advance(60)
+    world.synchronise()
+
+    assert world.one("SELECT listed FROM people WHERE user_id = 18") in (False, 0)
+    assert world.browser.get("/team", headers=otto).status_code == 403
+
+
+def test_whoever_is_no_administrator_any_more_is_out(world: World) -> None:
+    anna = world.session("anna")
+    world.portal().people["anna"].admin = False
+    world.open("anna")
+
+    assert world.browser.get("/team", headers=anna).status_code == 403
