@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run test check format translations clean
+.PHONY: help run test check bench format translations clean
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
@@ -17,15 +17,18 @@ check: .venv/development ## formatting, lint, types, translations, then the test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m dashboard.web.language check
+	$(BIN)/python -m dashboard.web.catalogues check
 	@$(MAKE) --no-print-directory test
+
+bench: .venv/development ## measure speed and size; BENCH="open memory" for some of it
+	$(BIN)/python -m bench $(BENCH)
 
 format: .venv/development ## put the code in order
 	$(BIN)/ruff check --fix --quiet .
 	$(BIN)/ruff format --quiet .
 
 translations: .venv/development ## collect the strings to translate
-	$(BIN)/python -m dashboard.web.language extract
+	$(BIN)/python -m dashboard.web.catalogues extract
 
 clean: ## remove what the other commands made, the development database too
 	rm -rf .venv var .mypy_cache .pytest_cache .ruff_cache .hypothesis

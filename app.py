@@ -191,7 +191,7 @@ def assemble(settings: Config, *, database: Database | None, now: Callable[[], d
             servers=servers,
             calls=calls,
             public_url=settings.public_url,
-            titles=language.everywhere(hooks.PLACEMENT_TITLE),
+            titles=language.Everywhere(hooks.PLACEMENT_TITLE),
             now=now,
         ),
         readings=readings,

@@ -44,9 +44,7 @@ def make(folder: Path) -> tuple[Path, Path]:
     return trusted, chain
 
 
-def _certificate(
-    subject: str, issuer: str, key: ec.EllipticCurvePrivateKey
-) -> x509.CertificateBuilder:
+def _certificate(subject: str, issuer: str, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
     now, public = datetime.now(UTC), key.public_key()
     return (
         x509.CertificateBuilder()

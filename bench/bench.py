@@ -16,6 +16,8 @@ RUNS = 3  # samples of each figure; the median counts
 # What docs/scaling.md gives a machine with two cores.
 SIZES = {"WEB_CONCURRENCY": "2", "WEB_THREADS": "24"}
 
+PORTALS, PEOPLE = 8, 100
+
 _numbers = itertools.count()
 
 
@@ -28,17 +30,25 @@ class Bench:
 
     @contextmanager
     def application(self, database_url: str | None = None, **environment: str) -> Iterator[Application]:
-        """Run the application, on an empty SQLite file unless another database is given."""
+        """Run the application, on a small store in a SQLite file unless another database is given."""
         if database_url is not None:
             with processes.application(self.upstream, database_url, **{**SIZES, **environment}) as it:
                 yield it
             return
-        with self.sqlite() as url, self.application(url, **environment) as it:
+        with self.store(portals=PORTALS, people=PEOPLE) as url, self.application(url, **environment) as it:
             yield it
 
     @contextmanager
     def sqlite(self) -> Iterator[str]:
+        """Give an empty store."""
         with stores.sqlite(self.folder, f"store{next(_numbers)}") as url:
+            yield url
+
+    @contextmanager
+    def store(self, *, portals: int, people: int) -> Iterator[str]:
+        """Give a store with people in it, as a worker keeps it that has done today's work."""
+        with self.sqlite() as url:
+            stores.fill(url, portals=portals, people=people, upstream_port=self.upstream.port)
             yield url
 
     def load(self, application: Application, **what: Any) -> Loaded:

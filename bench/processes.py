@@ -68,7 +68,9 @@ class Application:
         return f"http://127.0.0.1:{self.port}"
 
     def workers(self) -> list[psutil.Process]:
-        return psutil.Process(self.process.pid).children()
+        """Return the processes that answer; their parent only watches them."""
+        children: list[psutil.Process] = psutil.Process(self.process.pid).children()
+        return children
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,9 @@ class Loaded:
 def upstream(certificate: Path, authority: Path) -> Iterator[Upstream]:
     """Run the upstream."""
     port = free_port()
-    process = subprocess.Popen([sys.executable, "-m", "bench.upstream", str(port), str(certificate)], cwd=ROOT)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bench.upstream", str(port), str(certificate)], cwd=ROOT
+    )
     try:
         it = Upstream(port, authority)
         _wait(lambda: it.set())
@@ -123,14 +127,12 @@ def environment(upstream: Upstream, database_url: str, *, port: int, **more: str
 
 
 @contextmanager
-def application(
-    upstream: Upstream, database_url: str, **more: str
-) -> Iterator[Application]:
+def application(upstream: Upstream, database_url: str, **more: str) -> Iterator[Application]:
     """Run the application on a migrated database; ``more`` is environment."""
     port = free_port()
     settings = environment(upstream, database_url, port=port, **more)
     process = subprocess.Popen(
-        [sys.executable, "-m", "gunicorn", "app:create_app()"],
+        [sys.executable, "-m", "gunicorn", "bench.production:create_app()"],
         env=settings,
         cwd=ROOT,
         stderr=subprocess.DEVNULL,  # the log is written, as in production, and nobody reads it here

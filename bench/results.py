@@ -38,7 +38,7 @@ class Row:
 
 def table(rows: Iterable[Row]) -> str:
     """Return the rows as a table."""
-    lines = [("what", "value", "unit", "goal", "floor", "", "samples")]
+    lines: list[tuple[str, ...]] = [("what", "value", "unit", "goal", "floor", "", "samples")]
     lines += [_cells(row) for row in rows]
     widths = [max(len(line[column]) for line in lines) for column in range(6)]
     text = ["  ".join(_aligned(line, widths)).rstrip() for line in lines]

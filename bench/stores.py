@@ -16,7 +16,7 @@ from sqlalchemy import Connection, create_engine, select, text
 from bench import methods
 from bench.addresses import AUTHORIZATION, HOSTS, member_id, token_of
 from bench.processes import FERNET_KEY
-from dashboard import schema
+from dashboard import facts, schema
 from dashboard.db import Database
 from dashboard.models import Portal
 from dashboard.runs import Runs
@@ -24,8 +24,8 @@ from dashboard.vault import Vault, chain_owner
 
 NUMBERS = {
     "sqlite": "(WITH RECURSIVE counted(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM counted WHERE n < {last})"
-    " SELECT n FROM counted)",
-    "postgresql": "(SELECT n FROM generate_series(0, {last}) AS counted(n))",
+    " SELECT n FROM counted) AS numbers",
+    "postgresql": "(SELECT n FROM generate_series(0, {last}) AS counted(n)) AS numbers",
 }
 HEX = {"sqlite": "printf('%032x', n)", "postgresql": "lpad(to_hex(n), 32, '0')"}
 
@@ -56,64 +56,128 @@ def _migrate(url: str) -> None:
 
 
 def fill(url: str, *, portals: int, people: int, upstream_port: int) -> None:
-    """Put in so many portals with so many people each, connected, their settings read.
+    """Put in so many portals with so many people each, connected, their settings read today.
 
     Portals are numbered as the upstream's, people from 1. Their tokens open for nobody: an opening brings
     its own. Whoever needs live ones asks for them with :func:`connect`.
     """
     engine = create_engine(url)
-    with engine.connect() as connection:
-        kind = connection.dialect.name
-        if kind == "postgresql":
-            connection.execute(text("SET synchronous_commit = off"))
-        numbers = NUMBERS[kind]
-        now = datetime.now(UTC).isoformat(sep=" ")
-        connection.execute(
-            text(
-                "INSERT INTO portals (id, member_id, origin, authorization_server, app_code, app_status, state,"
-                " generation, installed_at, proven_at)"
-                f" SELECT n + 1, {HEX[kind]}, 'https://127.0.1.' || (1 + n % {HOSTS}) || ':{upstream_port}',"
-                f" 'https://{AUTHORIZATION}:{upstream_port}', '{methods.CODE}', 'L', 'active', 1,"
-                f" '{now}', '{now}' FROM {numbers.format(last=portals - 1)} AS numbers"
-            )
-        )
-        connection.execute(
-            text(
-                "INSERT INTO people (id, portal_id, user_id, name, is_admin, time_zone, language, opened_at,"
-                " listed, position, search, chain_state, view, work_start, work_end, calendar_zone,"
-                " reminders, reminder_count, settings_at, facts_version)"
-                f" SELECT n + 1, 1 + n / {people}, 1 + n % {people}, 'Person ' || n, n % {people} = 0,"
-                f" 'Europe/Berlin', 'en', '{now}', {_true(kind)}, 'Colleague',"
-                f" 'person ' || n || chr(10) || 'colleague', 'live',"
-                f" {_one_of(methods.VIEWS)}, 60 * (8 + n % 4), 60 * (17 + n % 4) + 30,"
-                f" {_one_of(methods.ZONES)}, 'timed:15min,1hour;day:0d@08:00', 3, '{now}', 1"
-                f" FROM {numbers.format(last=portals * people - 1)} AS numbers".replace(
-                    "chr(10)", "char(10)" if kind == "sqlite" else "chr(10)"
-                )
-            )
-        )
+    with engine.begin() as connection:
+        if connection.dialect.name == "postgresql":
+            _run(connection, "SET LOCAL synchronous_commit = off")
         sealed = Vault([SecretStr(FERNET_KEY)]).seal(SecretStr("5" * 70), owner="nobody")
-        connection.execute(
-            text(
-                "INSERT INTO chains (person_id, access_token, refresh_token, expires_at, renewed_at, state,"
-                f" version) SELECT id, :sealed, :sealed, '{now}', '{now}', 'live', 1 FROM people"
-            ),
-            {"sealed": sealed},
-        )
-        json_type = "" if kind == "sqlite" else "::json"
-        connection.execute(
-            text(
-                "INSERT INTO snapshots (person_id, settings, account, sections, errors, taken_at,"
-                f" settings_taken_at) SELECT id, '{_quoted(methods.settings(1))}'{json_type},"
-                f" '{_quoted(methods.METHODS['calendar.settings.get'](1))}'{json_type}, NULL, '{{}}'{json_type},"
-                f" '{now}', '{now}' FROM people".replace(":", "\\:").replace("\\:\\:json", "\\:\\:json")
-            )
-        )
-        _count_on(connection, kind)
-        connection.commit()
-        connection.execution_options(isolation_level="AUTOCOMMIT")
-        connection.execute(text("ANALYZE"))
+        _portals(connection, portals, upstream_port=upstream_port)
+        _people(connection, portals * people, a_portal=people)
+        _chains_and_snapshots(connection, sealed)
+        _count_on(connection)
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        _run(connection, "ANALYZE")
     engine.dispose()
+
+
+def _portals(connection: Connection, number: int, *, upstream_port: int) -> None:
+    kind = connection.dialect.name
+    origin = f"'https://127.0.1.' || (1 + n % {HOSTS}) || ':{upstream_port}'"
+    values = {
+        "id": "n + 1",
+        "member_id": HEX[kind],
+        "origin": origin,
+        "authorization_server": f"'https://{AUTHORIZATION}:{upstream_port}'",
+        "app_code": f"'{methods.CODE}'",
+        "app_status": "'L'",
+        "state": "'active'",
+        "generation": "1",
+        "installed_at": _moment(days=-30),
+        "proven_at": _moment(),
+        "bindings_at": _moment(),
+        "next_run_at": _moment(days=1),
+    }
+    _insert(connection, "portals", values, NUMBERS[kind].format(last=number - 1))
+
+
+def _people(connection: Connection, number: int, *, a_portal: int) -> None:
+    kind = connection.dialect.name
+    line_break = "char(10)" if kind == "sqlite" else "chr(10)"
+    values = {
+        "id": "n + 1",
+        "portal_id": f"1 + n / {a_portal}",
+        "user_id": f"1 + n % {a_portal}",
+        "name": "'Person ' || n",
+        "is_admin": f"n % {a_portal} = 0",
+        "time_zone": "'Europe/Berlin'",
+        "language": "'en'",
+        "opened_at": _moment(),
+        "listed": "1" if kind == "sqlite" else "true",
+        "position": "'Colleague'",
+        "search": f"'person ' || n || {line_break} || 'colleague'",
+        "chain_state": "'live'",
+        "view": _one_of(methods.VIEWS),
+        "work_start": "60 * (8 + n % 4)",
+        "work_end": "60 * (17 + n % 4) + 30",
+        "calendar_zone": _one_of(methods.ZONES),
+        "reminders": "'timed:15min,1hour;day:0d@08:00'",
+        "reminder_count": "3",
+        "settings_at": _moment(),
+        "facts_version": str(facts.VERSION),
+    }
+    _insert(connection, "people", values, NUMBERS[kind].format(last=number - 1))
+
+
+def _chains_and_snapshots(connection: Connection, sealed: str) -> None:
+    chain = {
+        "person_id": "id",
+        "access_token": f"'{sealed}'",
+        "refresh_token": f"'{sealed}'",
+        "expires_at": _moment(),
+        "renewed_at": _moment(),
+        "state": "'live'",
+        "version": "1",
+    }
+    snapshot = {
+        "person_id": "id",
+        "settings": _json(connection, methods.settings(1)),
+        "account": _json(connection, methods.METHODS["calendar.settings.get"](1)),
+        "errors": _json(connection, {}),
+        "taken_at": _moment(),
+        "settings_taken_at": _moment(),
+    }
+    _insert(connection, "chains", chain, "people")
+    _insert(connection, "snapshots", snapshot, "people")
+
+
+def _insert(connection: Connection, table: str, values: dict[str, str], source: str) -> None:
+    _run(
+        connection,
+        f"INSERT INTO {table} ({', '.join(values)}) SELECT {', '.join(values.values())} FROM {source}",
+    )
+
+
+def _run(connection: Connection, statement: str) -> None:
+    """Run what is ours to the last letter: nothing is bound, so what looks like a placeholder is none."""
+    if connection.dialect.name == "postgresql":
+        statement = statement.replace("%", "%%")
+    connection.exec_driver_sql(statement)
+
+
+def _moment(*, days: int = 0) -> str:
+    return f"'{datetime.now(UTC) + timedelta(days=days):%Y-%m-%d %H:%M:%S.%f}'"
+
+
+def _one_of(words: tuple[str, ...]) -> str:
+    cases = " ".join(f"WHEN {number} THEN '{word}'" for number, word in enumerate(words))
+    return f"CASE n % {len(words)} {cases} END"
+
+
+def _json(connection: Connection, value: object) -> str:
+    quoted = json.dumps(value).replace("'", "''")
+    return f"'{quoted}'" if connection.dialect.name == "sqlite" else f"'{quoted}'::json"
+
+
+def _count_on(connection: Connection) -> None:
+    """Let the next row's number come after ours; SQLite does so by itself."""
+    if connection.dialect.name == "postgresql":
+        for table in ("portals", "people"):
+            _run(connection, f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), max(id)) FROM {table}")
 
 
 def connect(url: str) -> None:
@@ -123,7 +187,8 @@ def connect(url: str) -> None:
         people = connection.execute(text("SELECT id, portal_id - 1, user_id FROM people")).all()
         expires = datetime.now(UTC) + timedelta(hours=1)
         rows = [
-            {"id": person, "expires": expires, **_sealed(vault, portal, user)} for person, portal, user in people
+            {"id": person, "expires": expires, **_sealed(vault, portal, user)}
+            for person, portal, user in people
         ]
         change = "access_token = :access, refresh_token = :refresh, expires_at = :expires"
         connection.execute(text(f"UPDATE chains SET {change} WHERE person_id = :id"), rows)
@@ -146,25 +211,3 @@ def _sealed(vault: Vault, portal: int, user: int) -> dict[str, str]:
 
     access, refresh = token_of(portal, user), token_of(portal, user, kind="b")
     return {"access": seal(access, "access"), "refresh": seal(refresh, "refresh")}
-
-
-def _true(kind: str) -> str:
-    return "1" if kind == "sqlite" else "true"
-
-
-def _one_of(words: tuple[str, ...]) -> str:
-    cases = " ".join(f"WHEN {number} THEN '{word}'" for number, word in enumerate(words))
-    return f"CASE n % {len(words)} {cases} END"
-
-
-def _quoted(value: object) -> str:
-    return json.dumps(value).replace("'", "''")
-
-
-def _count_on(connection: Connection, kind: str) -> None:
-    """Let the next row's number come after ours; SQLite does so by itself."""
-    if kind == "postgresql":
-        for table in ("portals", "people"):
-            connection.execute(
-                text(f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), (SELECT max(id) FROM {table}))")
-            )

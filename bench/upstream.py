@@ -151,7 +151,11 @@ async def _serve(port: int, certificate: str) -> None:
     context.load_cert_chain(certificate)
     upstream, loop = Upstream(port), asyncio.get_running_loop()
     server = await loop.create_server(
-        lambda: Connection(upstream), "0.0.0.0", port, ssl=context, backlog=1024  # all of the loopback
+        lambda: Connection(upstream),
+        "0.0.0.0",
+        port,
+        ssl=context,
+        backlog=1024,  # all of the loopback
     )
     await server.serve_forever()
 

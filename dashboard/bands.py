@@ -83,6 +83,24 @@ def shared(found: Sequence[Row]) -> tuple[Band, ...]:
 
 def best_hour(found: Sequence[Row]) -> BestHour | None:
     """Return the best common hour, the one nearest to midday among equals; None when nobody works."""
+    return next(iter(best_hours(found, count=1)), None)
+
+
+def best_hours(found: Sequence[Row], *, count: int) -> list[BestHour]:
+    """Return so many of the best common hours, best first; none begins within another, none is empty."""
+    counts = _hour_counts(found)
+    ranked = sorted(range(len(counts)), key=lambda step: (-counts[step], abs(step * STEP + HOUR // 2 - NOON)))
+    best: list[BestHour] = []
+    for step in ranked:
+        if len(best) == count or not counts[step]:
+            break
+        if all(abs(step * STEP - other.start) >= HOUR for other in best):
+            best.append(BestHour(step * STEP, counts[step]))
+    return best
+
+
+def _hour_counts(found: Sequence[Row]) -> list[int]:
+    """Return how many people are at work through the hour that begins at each step of the day."""
     changes = [0] * (DAY // STEP + 1)
     for row in found:
         for start, end in row.bands:
@@ -90,9 +108,7 @@ def best_hour(found: Sequence[Row]) -> BestHour | None:
             if first <= last:
                 changes[first] += row.group.people
                 changes[last + 1] -= row.group.people
-    counts = list(accumulate(changes))[: (DAY - HOUR) // STEP + 1]
-    best = max(range(len(counts)), key=lambda step: (counts[step], -abs(step * STEP + HOUR // 2 - NOON)))
-    return BestHour(best * STEP, counts[best]) if counts[best] else None
+    return list(accumulate(changes))[: (DAY - HOUR) // STEP + 1]
 
 
 # The same few hundred groups are drawn for everybody who looks, all day long.

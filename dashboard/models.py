@@ -136,6 +136,7 @@ class Person(Base):
     calendar_zone: Mapped[str] = mapped_column(String(64), default="", server_default="")
     reminders: Mapped[str] = mapped_column(Text, default="", server_default="")
     reminder_count: Mapped[int | None] = mapped_column(Integer)  # None: not told
+    switches: Mapped[str] = mapped_column(Text, default="", server_default="")  # yes or no, as one text
     settings_at: Mapped[datetime | None] = mapped_column(Moment)
     facts_version: Mapped[int] = mapped_column(Integer, default=0, server_default=text("0"))
 

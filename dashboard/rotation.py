@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 
 from sqlalchemy import func, select, update
@@ -32,7 +32,7 @@ class Progress:
     unreadable: int
 
 
-def rotate(database: Database, vault: Vault, *, batch: int = BATCH) -> Iterator[Progress]:
+def rotate(database: Database, vault: Vault, *, batch: int = BATCH) -> Generator[Progress, None, None]:
     """Yield after each batch, which is committed by then.
 
     An interrupted rotation is run again: what opens with the first key already is passed over. A pair that

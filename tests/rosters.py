@@ -42,7 +42,7 @@ def users_on(page: str) -> list[int]:
 
 def text_of(page: str, part: str) -> str:
     """Return the words of the first element with that class or attribute, tags left out."""
-    found = re.search(rf"<(\w+)[^>]*\b{part}\b.*?</\1>", page, flags=re.DOTALL)
+    found = re.search(rf"<(\w+)[^>]*{re.escape(part)}[^>]*>.*?</\1>", page, flags=re.DOTALL)
     assert found, f"no {part} on the page"
     return " ".join(re.sub(r"<[^>]+>", " ", found[0]).split())
 

@@ -283,3 +283,20 @@ def test_forms_nest_as_php_nests_them() -> None:
     fields = parse_form("filter[ACTIVE]=1&cmd[]=a&cmd[]=b&x[y][z]=%26")
 
     assert fields == {"filter": {"ACTIVE": "1"}, "cmd": {"0": "a", "1": "b"}, "x": {"y": {"z": "&"}}}
+
+
+def test_names_stand_in_the_persons_language(alpha: Portal) -> None:
+    token = alpha.mint(alpha.people["anna"]).access
+    titles = {"TITLE": "Settings", "LANG_ALL": {"ru": {"TITLE": "Настройки"}}}
+    handler = "http://127.0.0.1/"
+    bound = alpha.ask("placement.bind", token, PLACEMENT="CALENDAR_GRIDVIEW", HANDLER=handler, **titles)
+    assert bound["result"] is True
+
+    def page_of(person: str, placement: str = "DEFAULT") -> str:
+        query = {"person": person, "placement": placement}
+        return requests.get(f"{alpha.origin}/", params=query, timeout=5).text
+
+    assert '<h1 id="title">Настройки календаря</h1>' in page_of("anna")
+    assert '<h1 id="title">Calendar settings</h1>' in page_of("kenji")
+    assert '<h1 id="title">Настройки</h1>' in page_of("anna", "CALENDAR_GRIDVIEW")
+    assert '<h1 id="title">Settings</h1>' in page_of("boris", "CALENDAR_GRIDVIEW")

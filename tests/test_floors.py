@@ -18,7 +18,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "models",
         "vault",
         "hours workdays zones < bands reminders < meanings < settings",
-        "bitrix24.errors bitrix24.journal bitrix24.limiter < bitrix24.answers bitrix24.transport"
+        "bitrix24.errors bitrix24.journal bitrix24.limiter bitrix24.names < bitrix24.answers bitrix24.transport"
         " < bitrix24.envelope < bitrix24.inbound bitrix24.exchange < bitrix24.client bitrix24.oauth bitrix24.webhook < bitrix24.employees",
         "quiet",
     ),
@@ -30,8 +30,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("chores",),
     ("jobs",),
     (
-        "web.access web.asked web.assets web.dayband web.headers web.language web.public"
-        " < web.guard web.auth web.legal web.notices web.timeline web.words < web.failures web.format web.frame"
+        "web.access web.asked web.assets web.dayband web.headers web.language web.public web.unwrapped"
+        " < web.guard web.auth web.catalogues web.legal web.notices web.timeline web.words < web.failures web.format web.frame"
         " < web.errors web.styleguide web.members web.metrics web.progress < web.pages web.permissions < web.team"
         " < web.admin web.export web.hooks web.sync",
         "commands.config commands.found commands.output"
@@ -49,7 +49,7 @@ WALLS: dict[str, tuple[str, ...]] = {
     "click": ("commands.", "cli"),
     "requests": ("bitrix24.transport",),
     "urllib3": ("bitrix24.transport",),
-    "socket": ("bitrix24.transport",),
+    "socket": ("bitrix24.transport", "bitrix24.names"),
     "alembic": ("schema",),
     "cryptography": ("vault", "variables"),
 }

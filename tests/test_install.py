@@ -1,6 +1,7 @@
 """Installing: proven, stored, bound once, and by an administrator."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -28,12 +29,12 @@ def test_it_works(empty: World) -> None:
         assert portal["generation"] == 1
 
 
-def test_it_binds_events_and_the_calendar_view_in_one_batch(world: World) -> None:
+def test_it_binds_events_and_its_places_in_one_batch(world: World) -> None:
     application = world.portal().application
 
     assert {handler.event for handler in application.handlers} == EVENTS
     assert {handler.url for handler in application.handlers} == {f"{world.bitrix24.app_url}/events"}
-    assert [placement.code for placement in application.placements] == ["CALENDAR_GRIDVIEW"]
+    assert {placement.code for placement in application.placements} == {"CALENDAR_GRIDVIEW", "REST_APP_URI"}
     binding = [request for request in world.bitrix24.requests if "event.bind" in request.inner]
     assert len(binding) == 1
 
@@ -113,6 +114,17 @@ def test_what_cannot_be_bound_does_not_stop_the_installation(empty: World) -> No
 
         assert response.status_code == 200
         assert world.one("SELECT state FROM portals") == "active"
+
+
+def test_a_link_that_leads_to_an_earlier_address_is_left_to_the_portal(world: World) -> None:
+    placements = world.portal().application.placements
+    earlier = [replace(placement, url="http://127.0.0.1/earlier") for placement in placements]
+    placements[:] = [placement for placement in earlier if placement.code == "REST_APP_URI"]
+
+    response = world.install("alpha")
+
+    assert "A link in a message can open the application" in response.text
+    assert [placement.code for placement in placements] == ["REST_APP_URI", "CALENDAR_GRIDVIEW"]
 
 
 def test_the_authorization_server_being_away_installs_nothing(empty: World) -> None:

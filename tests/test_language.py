@@ -4,11 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from babel.messages import Catalog
 from flask import Flask, render_template_string
 
 from dashboard.web import language
-from dashboard.web.language import _, complaints, ngettext, pgettext
+from dashboard.web.language import ENGLISH, LOCALES, Everywhere, _, find, ngettext, pgettext
 
 UKRAINIAN = """
 msgid ""
@@ -112,31 +111,8 @@ def test_two_requests_do_not_share_a_language(catalogues: Path) -> None:
         assert _("At the start") == "At the start"
 
 
-def test_the_template_of_catalogues_is_complete() -> None:
-    assert language.main("check") is None, "run make translations"
+def test_a_title_is_known_in_every_language_there_is() -> None:
+    everywhere = Everywhere("At the start")
 
-
-def catalogue(*messages: tuple[str, str], locale: str | None = None) -> Catalog:
-    made = Catalog(locale=locale)
-    for message, string in messages:
-        made.add(message, string)
-    return made
-
-
-def test_a_new_string_is_missed() -> None:
-    found = complaints(catalogue(("New", "")), catalogue(), [])
-
-    assert list(found) == ["messages.pot lacks ('New', None)"]
-
-
-def test_a_string_that_is_gone_is_noticed() -> None:
-    found = complaints(catalogue(), catalogue(("Old", "")), [])
-
-    assert list(found) == ["messages.pot still has ('Old', None)"]
-
-
-@pytest.mark.parametrize("string", ["", "Hallo %(nam)s"])
-def test_an_untranslated_or_broken_string_is_noticed(string: str) -> None:
-    sources = catalogue(("Hello %(name)s", ""))
-
-    assert list(complaints(sources, sources, [catalogue(("Hello %(name)s", string), locale="de")]))
+    assert everywhere["en"] == "At the start"
+    assert {code for code in LOCALES if find(code) is not ENGLISH} | {"en"} == set(everywhere)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 import time_machine
@@ -216,7 +217,7 @@ def test_failed_proofs_do_not_fill_the_remembered_calls(still: World) -> None:
 
 def test_forged_events_are_slowed_before_bitrix24_is_asked(still: World) -> None:
     def forge(portal: str, member_id: str | None = None) -> int:
-        more = {"member_id": member_id} if member_id else {}
+        more: dict[str, Any] = {"member_id": member_id} if member_id else {}
         return still.portal(portal).send_event(
             "ONAPPUPDATE", application_token="f" * 32, access_token="a" * 70, **more
         )[0]

@@ -11,9 +11,9 @@ from typing import Any
 
 from flask import Flask
 
-from app import create_app
 from bench import forms, processes
-from bench.bench import RUNS, Bench
+from bench.bench import PEOPLE, PORTALS, RUNS, Bench
+from bench.production import create_app
 from bench.results import Row
 from dashboard import config, openings, readings
 from dashboard.bitrix24 import envelope, exchange, inbound
@@ -39,7 +39,7 @@ STEPS: tuple[tuple[Any, str, str], ...] = (
 
 def measure(bench: Bench) -> Iterator[Row]:
     """Open in this process with a clock around each step."""
-    with bench.sqlite() as url:
+    with bench.store(portals=PORTALS, people=PEOPLE) as url:
         environment = processes.environment(bench.upstream, url, port=8000, LOG_LEVEL="error")
         application = create_app(config.load(environment))
         with _clocks() as spent:

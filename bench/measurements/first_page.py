@@ -13,11 +13,13 @@ from bench.bench import Bench
 from bench.results import Row
 
 LINKED = re.compile(r'<(?:link[^>]+href|script[^>]+src)="([^"]+)"')
-IMPORTED = re.compile(r"""(?:@import\s+(?:url\()?|^\s*import[^"';]*|\bfrom\s*)["']([^"']+)["']""", re.MULTILINE)
+IMPORTED = re.compile(
+    r"""(?:@import\s+(?:url\()?|^\s*import[^"';]*|\bfrom\s*)["']([^"']+)["']""", re.MULTILINE
+)
 
 
 def measure(bench: Bench) -> Iterator[Row]:
-    """Open, then fetch what the page names and what that names in turn; Bitrix24's own library is not ours."""
+    """Open, then fetch what the page names, and what that names; Bitrix24's own library is not ours."""
     with bench.application() as application:
         page = people.open_as(application, bench.upstream, 0, 1)
         files = {application.url + "/": page.encode()}

@@ -34,8 +34,7 @@ def measure(bench: Bench) -> Iterator[Row]:
 
 
 def _worked(bench: Bench) -> float:
-    with bench.sqlite() as url:
-        stores.fill(url, portals=HOSTS, people=PEOPLE, upstream_port=bench.upstream.port)
+    with bench.store(portals=HOSTS, people=PEOPLE) as url:
         stores.connect(url)
         stores.ask_for_runs(url)
         with processes.worker(bench.upstream, url, WORKER_THREADS=str(THREADS)):

@@ -17,14 +17,14 @@ GOAL = 100.0
 
 def measure(bench: Bench) -> Iterator[Row]:
     """Read what the system says: resident memory, and the part of it that is a process's own."""
-    with bench.sqlite() as url:
-        stores.fill(url, portals=50, people=40, upstream_port=bench.upstream.port)
+    with bench.store(portals=50, people=40) as url:
         stores.connect(url)
         with bench.application(url) as application:
             yield from _rows("a web process, at rest", application.workers())
             bench.load(application, clients=32, seconds=10.0, portals=50, people=40)
             yield from _rows("a web process, after load", application.workers())
         with processes.worker(bench.upstream, url) as worker:
+            time.sleep(6.0)
             yield from _rows("the worker, at rest", [psutil.Process(worker.pid)])
             stores.ask_for_runs(url)
             time.sleep(10.0)

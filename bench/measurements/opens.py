@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bench.bench import RUNS, Bench
+from bench.bench import PORTALS, RUNS, Bench
 from bench.results import Row
 
 CLIENTS = (1, 8, 32, 64)
 MILLISECONDS = (0, 100, 340)
 SECONDS = 4.0
-PORTALS = 8
 GOALS = {(100, 32): 150.0}
 
 

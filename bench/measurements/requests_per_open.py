@@ -12,7 +12,7 @@ from bench.results import Row
 
 def measure(bench: Bench) -> Iterator[Row]:
     """Open in unknown, known and renamed portals, and count at the upstream."""
-    with bench.application() as application:
+    with bench.sqlite() as url, bench.application(url) as application:
 
         def asked(portal: int, user: int, domain: str) -> int:
             bench.upstream.set()
@@ -27,5 +27,7 @@ def measure(bench: Bench) -> Iterator[Row]:
         yield Row("requests, known portal", "requests", each(lambda n: asked(n, 2, host(n))), goal=1, floor=1)
         bench.upstream.set(moved=True)
         yield Row("requests, after a rename", "requests", each(lambda n: asked(n, 3, moved_host(n))), goal=4)
-        yield Row("requests, renamed, next time", "requests", each(lambda n: asked(n, 4, moved_host(n))), goal=1)
+        yield Row(
+            "requests, renamed, next time", "requests", each(lambda n: asked(n, 4, moved_host(n))), goal=1
+        )
         bench.upstream.set(moved=False)

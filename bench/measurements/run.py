@@ -48,8 +48,8 @@ class _Clock:
 
 def _by_arithmetic(bench: Bench) -> tuple[float, int]:
     clock = _Clock(datetime.now(UTC))
-    with bench.sqlite() as url:
-        _fill(bench, url)
+    with bench.store(portals=1, people=PEOPLE) as url:
+        stores.connect(url)
         settings = config.load(processes.environment(bench.upstream, url, port=8000, LOG_LEVEL="error"))
         parts = assemble(settings, database=None, now=clock)
         began = clock.at
@@ -65,8 +65,8 @@ def _by_arithmetic(bench: Bench) -> tuple[float, int]:
 
 
 def _in_real_time(bench: Bench) -> tuple[float, int]:
-    with bench.sqlite() as url:
-        _fill(bench, url)
+    with bench.store(portals=1, people=PEOPLE) as url:
+        stores.connect(url)
         bench.upstream.set(limited=True)
         with processes.worker(bench.upstream, url):
             stores.ask_for_runs(url)
@@ -75,11 +75,6 @@ def _in_real_time(bench: Bench) -> tuple[float, int]:
                 time.sleep(0.25)
             seconds = time.monotonic() - began
     return seconds, bench.upstream.set().get("refused", 0)
-
-
-def _fill(bench: Bench, url: str) -> None:
-    stores.fill(url, portals=1, people=PEOPLE, upstream_port=bench.upstream.port)
-    stores.connect(url)
 
 
 def _next_slice(url: str) -> datetime | None:

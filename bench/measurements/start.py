@@ -14,7 +14,9 @@ from bench.results import Row
 
 def measure(bench: Bench) -> Iterator[Row]:
     """Start the application several times on a migrated store."""
-    started, first, second = [], [], []
+    started: list[float] = []
+    first: list[float] = []
+    second: list[float] = []
     with bench.sqlite() as url:
         for portal in range(RUNS):
             began = time.monotonic()

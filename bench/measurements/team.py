@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterator
 
-from bench import people, stores
+from bench import people
 from bench.bench import RUNS, Bench
 from bench.results import Row
 
@@ -17,16 +17,14 @@ def measure(bench: Bench) -> Iterator[Row]:
     """Read the page by one client, for each size of portal."""
     took: dict[tuple[str, int], list[float]] = {}
     for size in SIZES:
-        with bench.sqlite() as url:
-            stores.fill(url, portals=1, people=size, upstream_port=bench.upstream.port)
-            with bench.application(url) as application:
-                token = people.session_token(people.open_as(application, bench.upstream, 0, 1))
-                for name, path in ASKED.items():
-                    bench.load(application, clients=1, seconds=1.0, get=path, tokens=[token])
-                    took[name, size] = [
-                        bench.load(application, clients=1, seconds=1.5, get=path, tokens=[token]).median
-                        for _ in range(RUNS)
-                    ]
+        with bench.store(portals=1, people=size) as url, bench.application(url) as application:
+            token = people.session_token(people.open_as(application, bench.upstream, 0, 1))
+            for name, path in ASKED.items():
+                bench.load(application, clients=1, seconds=1.0, get=path, tokens=[token])
+                took[name, size] = [
+                    bench.load(application, clients=1, seconds=1.5, get=path, tokens=[token]).median
+                    for _ in range(RUNS)
+                ]
     for name in ASKED:
         small = statistics.median(took[name, 100])
         for size in SIZES:

@@ -22,10 +22,12 @@ from urllib3.exceptions import HTTPError, NewConnectionError, ReadTimeoutError
 from urllib3.util.connection import create_connection
 
 from dashboard.bitrix24.errors import Unreachable, Unreadable
+from dashboard.bitrix24.names import addresses_of
 
 LARGEST_ANSWER = 4 * 1024 * 1024
 CHUNK = 64 * 1024
 HOSTS_KEPT = 256
+ADDRESSES_TRIED = 4
 
 PRIVATE = tuple(map(ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")))
 # Where clouds tell their machines secrets, besides link-local addresses.
@@ -183,13 +185,13 @@ def _guarded_pools(reach: Reach, patience: Patience) -> dict[str, type[HTTPConne
         response_class = Timed
 
         def _new_conn(self) -> socket.socket:
-            return _connect(self, reach)
+            return _connect(self, reach, patience)
 
     class Secure(HTTPSConnection):
         response_class = Timed
 
         def _new_conn(self) -> socket.socket:
-            return _connect(self, reach)
+            return _connect(self, reach, patience)
 
     class PlainPool(HTTPConnectionPool):
         ConnectionCls = Plain
@@ -229,14 +231,14 @@ class _TimedStream(io.RawIOBase):
         super().close()
 
 
-def _connect(connection: HTTPConnection, reach: Reach) -> socket.socket:
-    """Connect to an address that was checked after resolution, so that a second look-up cannot change it."""
-    found = socket.getaddrinfo(connection.host, connection.port, type=socket.SOCK_STREAM)
-    addresses = [str(entry[4][0]) for entry in found]
+def _connect(connection: HTTPConnection, reach: Reach, patience: Patience) -> socket.socket:
+    """Connect to an address that was checked after resolution, so that a second look-up cannot change it.
+
+    A name with many addresses, none of which answers, is given up after a few.
+    """
     refusal: Exception = NewConnectionError(connection, "this address may not be called")
-    for address in addresses:
-        if not reach.allows(ip_address(address)):
-            continue
+    addresses = addresses_of(connection.host, connection.port, seconds=patience.connect)
+    for address in [one for one in addresses if reach.allows(ip_address(one))][:ADDRESSES_TRIED]:
         try:
             return create_connection(
                 (address, connection.port), connection.timeout, socket_options=connection.socket_options

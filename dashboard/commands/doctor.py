@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -20,11 +20,11 @@ from dashboard.bitrix24.oauth import AuthorizationServers
 from dashboard.commands import output
 from dashboard.config import Config
 from dashboard.db import Database
-from dashboard.models import Chain, Portal
 from dashboard.readiness import Probe
+from dashboard.rotation import SEALED
 from dashboard.vault import Unsealable, Vault
 
-SAMPLE = 200
+SAMPLE = 100
 State = Literal["good", "warning", "wrong"]
 
 
@@ -125,43 +125,41 @@ def _store(config: Config, database: Database, revision: str | None, probe: Prob
 
 
 def _keys(config: Config, database: Database) -> Finding:
-    """Try the keys on what is stored: a sample of the newest, which the first key sealed, and the oldest."""
-    sealed = list(_sealed(database))
-    unreadable = _unopened(sealed, Vault(config.token_keys))
+    """Try the keys on a sample of what is stored: the oldest and the newest values of each kind."""
+    vault, sealed = Vault(config.token_keys), list(_sealed(database))
+    unreadable = [one for one in sealed if not _opens(one, vault)]
     if unreadable:
         return Finding(
             "token keys",
             "wrong",
-            f"{unreadable} of {len(sealed)} sealed values open with none of them",
+            f"{len(unreadable)} of {len(sealed)} sealed values open with none of them",
             "Put the key they were sealed with back into TOKEN_KEYS; without it people must reconnect.",
         )
-    older = _unopened(sealed, Vault(config.token_keys[:1]))
+    older = [one for one in sealed if not vault.is_newest(one)]
     if older:
         return Finding(
             "token keys",
             "warning",
-            f"{older} of {len(sealed)} sealed values need an older key",
+            f"{len(older)} of {len(sealed)} sealed values need an older key",
             "Run `flask --app app tokens rotate-keys` before taking that key away.",
         )
     return Finding("token keys", "good", f"open what is stored ({len(sealed)} values tried)")
 
 
-def _sealed(database: Database) -> Iterator[str]:
-    newest, oldest = Chain.renewed_at.desc(), Chain.renewed_at.asc()
+def _sealed(database: Database) -> set[str]:
+    found: set[str] = set()
     with database.reading() as session:
-        for order in (newest, oldest):
-            yield from session.scalars(select(Chain.access_token).order_by(order).limit(SAMPLE))
-        tokens = select(Portal.application_token).where(Portal.application_token.is_not(None))
-        yield from (token for token in session.scalars(tokens.limit(SAMPLE)) if token)
+        for column in SEALED:
+            (key,) = column.class_.__mapper__.primary_key
+            for order in (key.asc(), key.desc()):
+                chosen = select(column).where(column.is_not(None)).order_by(order).limit(SAMPLE)
+                found |= {str(one) for one in session.scalars(chosen)}
+    return found
 
 
-def _unopened(sealed: list[str], vault: Vault) -> int:
-    return sum(not _opens(one, vault.rotated) for one in sealed)
-
-
-def _opens(ciphertext: str, rotated: Callable[[str], str]) -> bool:
+def _opens(ciphertext: str, vault: Vault) -> bool:
     try:
-        rotated(ciphertext)
+        vault.rotated(ciphertext)
     except Unsealable:
         return False
     return True

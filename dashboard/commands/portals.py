@@ -21,7 +21,9 @@ def group(database: Database, portals: Portals) -> AppGroup:
     commands = AppGroup("portals", help="The portals that installed the application.")
 
     @commands.command("list")
-    @click.option("--state", type=click.Choice([*PortalState]), help="Only those in this state.")
+    @click.option(
+        "--state", type=click.Choice([state.value for state in PortalState]), help="Only those in this state."
+    )
     @output.as_json
     def list_(state: str | None, as_json: bool) -> None:
         """List portals: member id, state, generation, people, address."""

@@ -22,7 +22,9 @@ def group(database: Database) -> AppGroup:
     commands = AppGroup("runs", help="The synchronisations.")
 
     @commands.command("list")
-    @click.option("--state", type=click.Choice([*RunState]), help="Only those in this state.")
+    @click.option(
+        "--state", type=click.Choice([state.value for state in RunState]), help="Only those in this state."
+    )
     @click.option("--portal", "member_id", help="Only those of this portal.")
     @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True)
     @output.as_json

@@ -1,25 +1,21 @@
-"""The reader's language: Bitrix24's codes to locales, their catalogues, and what keeps those complete."""
+"""The reader's language: Bitrix24's codes to locales, and their catalogues."""
+
+from __future__ import annotations
 
 import io
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from gettext import GNUTranslations, NullTranslations
 from pathlib import Path
 
 from babel import Locale
-from babel.messages import Catalog
-from babel.messages.extract import extract_from_dir
-from babel.messages.frontend import parse_mapping_cfg
 from babel.messages.mofile import write_mo
-from babel.messages.pofile import read_po, write_po
+from babel.messages.pofile import read_po
 from flask import g, has_app_context
 from jinja2 import Environment
 
-ROOT = Path(__file__).parents[2]
-CATALOGUES = ROOT / "translations"
-TEMPLATE = CATALOGUES / "messages.pot"
+CATALOGUES = Path(__file__).parents[2] / "translations"
 
 # Bitrix24's codes are its own: "la" is Spanish, not Latin, and "in" is English as written in India.
 LOCALES = {
@@ -63,35 +59,55 @@ def use(lang: str | None, *, catalogues: Path = CATALOGUES) -> Language:
     return current()
 
 
+def catalogue_of(locale: str, catalogues: Path = CATALOGUES) -> Path:
+    """Return where a locale's catalogue is kept, there or not."""
+    return catalogues / locale / "LC_MESSAGES" / "messages.po"
+
+
 def find(lang: str | None, *, catalogues: Path = CATALOGUES) -> Language:
     """Return the language of a Bitrix24 code if it has a catalogue, else English."""
     locale = LOCALES.get((lang or "").lower(), "en")
-    path = catalogues / locale / "LC_MESSAGES" / "messages.po"
+    path = catalogue_of(locale, catalogues)
     return Language(Locale.parse(locale), _read(path)) if path.is_file() else ENGLISH
 
 
 @cache
 def _read(path: Path) -> NullTranslations:
-    # Compiled in memory, once a process: a catalogue is small, and a .mo in the repository goes stale.
+    # Compiled in memory, once a process and not before somebody speaks it: that takes a few hundredths
+    # of a second, and a .mo in the repository goes stale.
     compiled = io.BytesIO()
-    write_mo(compiled, _catalogue(path))
+    with path.open("rb") as file:
+        write_mo(compiled, read_po(file))
     compiled.seek(0)
     return GNUTranslations(compiled)
 
 
-def _catalogue(path: Path) -> Catalog:
-    with path.open("rb") as file:
-        return read_po(file)
+class Everywhere(Mapping[str, str]):
+    """A message in every language there is a catalogue for, by Bitrix24's codes.
 
+    They are read when somebody looks: few processes ever need all languages, and none at its start.
+    """
 
-def everywhere(message: str) -> dict[str, str]:
-    """Return a message in every language there is a catalogue for, by Bitrix24's codes."""
-    spoken = {code: find(code) for code in LOCALES}
-    return {
-        code: language.catalogue.gettext(message)
-        for code, language in spoken.items()
-        if code == "en" or language is not ENGLISH
-    }
+    def __init__(self, message: str) -> None:
+        self._message = message
+
+    @cached_property
+    def _words(self) -> dict[str, str]:
+        spoken = {code: find(code) for code in LOCALES}
+        return {
+            code: language.catalogue.gettext(self._message)
+            for code, language in spoken.items()
+            if code == "en" or language is not ENGLISH
+        }
+
+    def __getitem__(self, code: str) -> str:
+        return self._words[code]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._words)
+
+    def __len__(self) -> int:
+        return len(self._words)
 
 
 def current() -> Language:
@@ -130,64 +146,3 @@ def install(env: Environment) -> None:
         _, ngettext, newstyle=True, pgettext=pgettext, npgettext=npgettext
     )
     env.globals["language"] = current
-
-
-def extract() -> Catalog:
-    """Return every string to translate, as the sources have them now."""
-    with (ROOT / "babel.cfg").open() as file:
-        methods, options = parse_mapping_cfg(file)  # type: ignore[no-untyped-call]
-    catalogue = Catalog(
-        project="Calendar settings", header_comment="# Every string to translate.", fuzzy=False
-    )
-    found = extract_from_dir(ROOT, methods, options, comment_tags=("Translators:",), strip_comment_tags=True)
-    for filename, line, message, comments, context in found:
-        catalogue.add(message, locations=[(filename, line)], auto_comments=comments, context=context)
-    return catalogue
-
-
-def complaints(extracted: Catalog, written: Catalog, translated: list[Catalog]) -> Iterator[str]:
-    """Yield what keeps the catalogues from being complete and true."""
-    now, then = _messages(extracted), _messages(written)
-    yield from (f"messages.pot lacks {message!r}" for message in now - then)
-    yield from (f"messages.pot still has {message!r}" for message in then - now)
-    for catalogue in translated:
-        yield from (
-            f"{catalogue.locale} lacks {message!r}" for message in now - _messages(catalogue, done=True)
-        )
-        wrong = (
-            f"{catalogue.locale}, {message.id!r}: {error}"
-            for message, errors in catalogue.check()
-            for error in errors
-        )
-        yield from wrong
-
-
-def _messages(catalogue: Catalog, *, done: bool = False) -> set[tuple[object, str | None]]:
-    """Return the ids with their contexts; only translated ones when asked for."""
-    return {
-        (message.id, message.context)
-        for message in catalogue
-        if message.id and not (done and (message.fuzzy or not _complete(message.string)))
-    }
-
-
-def _complete(string: str | tuple[str, ...] | list[str] | None) -> bool:
-    return all(string) if isinstance(string, list | tuple) else bool(string)
-
-
-def main(command: str) -> str | None:
-    """Write or check the catalogue template; return the complaint to end with, None when all is well."""
-    if command == "extract":
-        TEMPLATE.parent.mkdir(exist_ok=True)
-        with TEMPLATE.open("wb") as file:
-            # Line numbers would make every edit of a template an edit of this file.
-            write_po(file, extract(), sort_by_file=True, include_lineno=False)
-        return None
-    if command == "check":
-        translated = [_catalogue(path) for path in sorted(CATALOGUES.glob("*/LC_MESSAGES/messages.po"))]
-        return "\n".join(sorted(complaints(extract(), _catalogue(TEMPLATE), translated))) or None
-    return "usage: python -m dashboard.web.language extract|check"
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[-1]))

@@ -155,6 +155,7 @@ def _of_people() -> list[sa.Column]:
         sa.Column("calendar_zone", sa.String(64), nullable=False, server_default=""),
         sa.Column("reminders", sa.Text, nullable=False, server_default=""),
         sa.Column("reminder_count", sa.Integer),
+        sa.Column("switches", sa.Text, nullable=False, server_default=""),
         sa.Column("settings_at", MOMENT),
         sa.Column("facts_version", sa.Integer, nullable=False, server_default=sa.text("0")),
     ]

@@ -16,6 +16,19 @@ from .wire import Answer, Request
 
 ASSETS = Path(__file__).parent / "assets"
 APP_NAME = "Calendar settings"
+# What the vendor entered for the Market's cards; other languages see the English name.
+APP_NAMES = {
+    "ar": "إعدادات التقويم",
+    "br": "Configurações do calendário",
+    "de": "Kalendereinstellungen",
+    "fr": "Paramètres du calendrier",
+    "it": "Impostazioni del calendario",
+    "la": "Ajustes del calendario",
+    "pl": "Ustawienia kalendarza",
+    "ru": "Настройки календаря",
+    "tr": "Takvim ayarları",
+    "ua": "Налаштування календаря",
+}
 _TYPES = {".css": "text/css", ".js": "text/javascript"}
 _GRID_DAYS = 42
 
@@ -45,7 +58,8 @@ def page(portal: Portal, portals: dict[str, Portal], request: Request) -> Answer
         people="".join(_option(one.key, _label(one), chosen=person.key) for one in _signable(portal)),
         here_calendar='aria-current="page"' if placement == "CALENDAR_GRIDVIEW" else "",
         here_main='aria-current="page"' if placement == "DEFAULT" else "",
-        title="Calendar" if placement == "CALENDAR_GRIDVIEW" else APP_NAME,
+        name=escape(_name_for(person)),
+        title=escape(_title_of(portal, person, placement)),
         tools=_GRID_TOOLS if placement == "CALENDAR_GRIDVIEW" else "",
         notice=_trial_notice(portal),
         content=body,
@@ -132,6 +146,20 @@ def _content(portal: Portal, person: Person, *, placement: str, form: Form) -> t
         return _message("No access", "You have no access to this application."), None
 
 
+def _name_for(person: Person) -> str:
+    return APP_NAMES.get(person.lang, APP_NAME)
+
+
+def _title_of(portal: Portal, person: Person, placement: str) -> str:
+    """Return what stands above the frame: a placement's title in the person's language where it has one."""
+    if placement == "DEFAULT":
+        return _name_for(person)
+    bound = next((one for one in portal.application.placements if one.code == placement), None)
+    if bound is None:
+        return "Calendar"
+    return str(bound.lang_all.get(person.lang, {}).get("TITLE") or bound.title)
+
+
 def _grid_range() -> dict[str, Any]:
     today = datetime.now(UTC).date()
     first = today.replace(day=1)
@@ -144,7 +172,7 @@ def _market(person: Person) -> str:
     if not person.admin:
         return _message("Market", "Only an administrator can install applications.")
     text = "How your calendar is set up: view, working hours, time zone, reminders."
-    return _message(APP_NAME, text, action=_install_button("install-market"))
+    return _message(_name_for(person), text, action=_install_button("install-market"))
 
 
 def _message(heading: str, text: str, *, action: str = "") -> str:

@@ -1,0 +1,83 @@
+"""Admin: who may see the team, and who decided it."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import text
+
+from tests.rosters import Session, text_of
+from tests.world import World, errors_on
+
+
+@pytest.fixture
+def anna(world: World) -> Session:
+    return world.session("anna")
+
+
+def switch(world: World, session: Session, **form: str) -> int:
+    return world.browser.post("/admin/team", data=form, headers=session).status_code
+
+
+def decided(world: World) -> tuple[bool, int | None]:
+    (row,) = world.rows("SELECT team_open, team_switched_by FROM portals")
+    return bool(row["team_open"]), row["team_switched_by"]
+
+
+def test_the_team_is_for_administrators_at_first(world: World, anna: Session) -> None:
+    shown = world.browser.get("/admin", headers=anna).text
+
+    assert decided(world) == (False, None)
+    assert "Nobody has changed this since the installation." in shown
+
+
+def test_the_switch_is_remembered_with_who_and_when(world: World, anna: Session) -> None:
+    response = world.browser.post("/admin/team", data={"everyone": "yes"}, headers=anna)
+
+    assert response.status_code == 200
+    assert decided(world) == (True, 1)
+    assert text_of(response.text, "data-switched").startswith("Decided by Анна Орлова, as of")
+    assert 'value="yes" checked' in world.browser.get("/admin", headers=anna).text
+
+    assert switch(world, anna, everyone="no") == 200
+    assert decided(world) == (False, 1)
+
+
+def test_who_has_left_is_not_named(world: World, anna: Session) -> None:
+    switch(world, anna, everyone="yes")
+    with world.database.writing() as session:
+        session.execute(text("UPDATE portals SET team_switched_by = 999"))
+
+    assert "Decided by somebody who has left" in world.browser.get("/admin", headers=anna).text
+
+
+def test_others_may_not(world: World, anna: Session) -> None:
+    boris = world.session("boris")
+
+    for response in (
+        world.browser.get("/admin", headers=boris),
+        world.browser.post("/admin/team", data={"everyone": "yes"}, headers=boris),
+    ):
+        assert response.status_code == 403
+        assert errors_on(response.text) == ["admin_only"]
+    assert decided(world) == (False, None)
+    assert 'href="/admin"' not in world.open("boris").text
+
+
+@pytest.mark.parametrize("form", [{}, {"everyone": ""}, {"everyone": "maybe"}, {"other": "yes"}])
+def test_anything_but_yes_or_no_changes_nothing(world: World, anna: Session, form: dict[str, str]) -> None:
+    response = world.browser.post("/admin/team", data=form, headers=anna)
+
+    assert response.status_code == 400
+    assert errors_on(response.text) == ["invalid_request"]
+    assert "everyone" in response.text
+    assert decided(world) == (False, None)
+
+
+def test_one_portals_switch_is_not_anothers(world: World, anna: Session) -> None:
+    world.install("beta")
+
+    switch(world, anna, everyone="yes")
+
+    assert world.one("SELECT count(*) FROM portals WHERE team_open") == 1
+    dmitri = world.session("dmitri", "beta")
+    assert world.browser.get("/team", headers=dmitri).status_code == 403

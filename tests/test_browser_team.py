@@ -1,0 +1,212 @@
+"""The team in Chromium: sorted, filtered, searched, paged, exported, read anew, opened to everyone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import FrameLocator, Locator, Page, expect
+from sqlalchemy import text
+
+from tests.browsers import PICTURES, SIDEWAYS, Watch, application, page, violations
+from tests.rosters import NEVER, days_ago, hire
+from tests.world import World
+
+__all__ = ["page"]
+
+PEOPLE = 70
+ZONES = ("Europe/Berlin", "Asia/Tokyo", "America/New_York", "Asia/Kolkata", "UTC")
+
+
+@pytest.fixture
+def company(world: World) -> World:
+    """Give a portal of seventy, nobody of whom is being read at the moment."""
+    world.bitrix24.clock.advance(60)
+    world.synchronise()
+    hire(
+        world,
+        *(
+            {
+                "name": f"Colleague {number:02}",
+                "view": ("month", "week", "day")[number % 3],
+                "calendar_zone": ZONES[number % len(ZONES)],
+                "work_start": 480 + 30 * (number % 4),
+            }
+            for number in range(PEOPLE - 3)
+        ),
+        {"name": "Late Larry", "reminder_count": 0, "reminders": "timed:none"} | days_ago(world, 4),
+        {"name": "Lost Lucy", "chain_state": "reconnect", "problem": "user_access_error"},
+        {"name": "New Nina"} | NEVER,
+    )
+    return world
+
+
+def open_team(world: World, page: Page, person: str = "anna") -> FrameLocator:
+    page.goto(world.portal().page_url(person))
+    frame = application(page)
+    frame.get_by_role("link", name="Team", exact=True).click()
+    return frame
+
+
+def names(frame: FrameLocator) -> Locator:
+    return frame.locator(".who__name")
+
+
+def test_it_is_sorted_filtered_searched_and_paged(company: World, page: Page) -> None:
+    watch = Watch(page, company.bitrix24.app_url)
+    frame = open_team(company, page)
+    expect(names(frame)).to_have_count(50)
+    expect(names(frame).first).to_have_text("Colleague 00")
+
+    frame.get_by_role("link", name="Person", exact=True).click()
+    expect(names(frame).last).to_have_text("Colleague 19")
+    # Focus stays on what was used.
+    expect(frame.get_by_role("link", name="Person", exact=True)).to_be_focused()
+
+    frame.get_by_role("link", name="Next").click()
+    expect(names(frame)).to_have_count(PEOPLE + 1 - 50)
+    expect(frame.locator(".pager__here")).to_have_text("Page 2 of 2")
+
+    frame.get_by_label("View", exact=True).select_option("week")
+    expect(frame.locator("[data-user]")).to_have_count(24)
+    expect(frame.get_by_label("View", exact=True)).to_be_focused()
+
+    frame.get_by_role("link", name="Clear filters").click()
+    search = frame.get_by_label("Name or position")
+    search.press_sequentially("lAsT", delay=20)
+    expect(frame.get_by_text("No one fits.")).to_be_visible()
+    search.fill("larry")
+    expect(names(frame)).to_have_text(["Late Larry"])
+    expect(search).to_be_focused()
+    expect(search).to_have_value("larry")
+    assert watch.messages == []
+
+
+def test_it_is_exported_as_it_is_shown(company: World, page: Page) -> None:
+    frame = open_team(company, page)
+    frame.get_by_label("State").select_option("reconnect")
+    expect(names(frame)).to_have_text(["Lost Lucy"])
+
+    with page.expect_download() as caught:
+        frame.get_by_role("button", name="Export").click()
+
+    assert caught.value.suggested_filename == "team.csv"
+    lines = Path(caught.value.path()).read_text(encoding="utf-8-sig").splitlines()
+    assert [line.split(",")[1] for line in lines] == ["Name", "Lost Lucy"]
+
+
+def test_a_run_is_begun_watched_across_a_reload_and_done(company: World, page: Page) -> None:
+    watch = Watch(page, company.bitrix24.app_url)
+    frame = open_team(company, page)
+    frame.get_by_role("button", name="Read everyone now").click()
+    expect(frame.locator("[data-run-words]")).to_have_text("Everyone's settings are about to be read.")
+    expect(frame.get_by_role("button", name="Cancel")).to_be_focused()
+
+    _running(company, done=30)
+    expect(frame.locator("[data-run-words]")).to_contain_text("30 of 70 read")
+    expect(frame.get_by_role("progressbar")).to_have_attribute("value", "30")
+
+    frame = open_team(company, page)
+    expect(frame.locator("[data-run-words]")).to_contain_text("30 of 70 read")
+
+    with company.database.writing() as session:
+        session.execute(
+            text("UPDATE runs SET state = 'done', done = 70, finished_at = :now WHERE finished_at IS NULL"),
+            {"now": f"{company.now():%Y-%m-%d %H:%M:%S.%f}"},
+        )
+    expect(frame.get_by_text("Everyone was read, as of")).to_be_visible()
+    expect(frame.get_by_role("button", name="Read everyone now")).to_be_visible()
+    assert watch.messages == []
+
+
+def test_a_run_is_cancelled(company: World, page: Page) -> None:
+    frame = open_team(company, page)
+    frame.get_by_role("button", name="Read everyone now").click()
+
+    frame.get_by_role("button", name="Cancel").click()
+
+    expect(frame.get_by_text("The last reading was cancelled")).to_be_visible()
+    assert company.one("SELECT count(*) FROM runs WHERE finished_at IS NULL") == 0
+
+
+def _running(world: World, *, done: int) -> None:
+    with world.database.writing() as session:
+        session.execute(
+            text(
+                "UPDATE runs SET state = 'running', directory_read = true, total = 70, done = :done"
+                " WHERE finished_at IS NULL"
+            ),
+            {"done": done},
+        )
+
+
+def test_the_invitation_can_be_copied_even_where_the_clipboard_is_refused(company: World, page: Page) -> None:
+    frame = open_team(company, page)
+    frame.get_by_role("button", name="Copy an invitation").click()
+
+    expect(frame.locator("[data-copy-told]")).to_be_visible()
+    marked = page.frames[1].evaluate("document.getSelection().toString() || document.activeElement.value")
+    assert "/marketplace/view/" in marked or frame.locator("[data-copy-told]").inner_text().startswith(
+        "Copied"
+    )
+
+
+def test_an_administrator_opens_it_to_everyone(company: World, page: Page) -> None:
+    frame = open_team(company, page, "boris")
+    expect(frame.locator('[data-error="team_not_allowed"]')).to_contain_text("Анна Орлова")
+
+    page.goto(company.portal().page_url("anna"))
+    frame.get_by_role("link", name="Admin").click()
+    frame.get_by_label("Everyone who works here").check()
+    frame.get_by_role("button", name="Save").click()
+    expect(frame.locator("[data-switched]")).to_contain_text("Decided by Анна Орлова")
+    expect(frame.get_by_role("button", name="Save")).to_be_focused()
+
+    frame = open_team(company, page, "boris")
+    expect(names(frame)).to_have_count(50)
+    expect(frame.get_by_role("button", name="Read everyone now")).to_have_count(0)
+
+
+def test_a_day_of_the_calendar_is_chosen(company: World, page: Page) -> None:
+    page.goto(company.portal().page_url("anna", placement="CALENDAR_GRIDVIEW"))
+    frame = application(page)
+    expect(frame.locator(".days__day")).to_have_count(42)
+    saturday = frame.locator(".days__day").nth(5)
+
+    saturday.click()
+
+    expect(saturday).to_have_attribute("aria-current", "date")
+    expect(saturday).to_be_focused()
+    expect(frame.get_by_text("A day off in this portal")).to_be_visible()
+
+
+@pytest.mark.parametrize("width", [1280, 360])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_fits_and_is_for_everyone(company: World, page: Page, width: int, scheme: str) -> None:
+    page.set_viewport_size({"width": width, "height": 1500 if width > 1000 else 2800})
+    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce")
+    watch = Watch(page, company.bitrix24.app_url)
+    PICTURES.mkdir(parents=True, exist_ok=True)
+
+    frame = open_team(company, page)
+    expect(names(frame)).to_have_count(50)
+    inside = page.frames[1]
+    assert violations(inside) == []
+    assert inside.evaluate(SIDEWAYS) == 0
+    page.screenshot(path=PICTURES / f"team-{width}-{scheme}.png")
+    # What finds somebody on a telephone works there too.
+    frame.get_by_label("Name or position").fill("nina")
+    expect(names(frame)).to_have_text(["New Nina"])
+
+    frame.get_by_role("link", name="Admin").click()
+    expect(frame.get_by_role("button", name="Save")).to_be_visible()
+    assert violations(inside) == []
+    assert inside.evaluate(SIDEWAYS) == 0
+
+    page.goto(company.portal().page_url("anna", placement="CALENDAR_GRIDVIEW"))
+    expect(application(page).locator(".days__day")).to_have_count(42)
+    inside = page.frames[1]
+    assert violations(inside) == []
+    assert inside.evaluate(SIDEWAYS) == 0
+    page.screenshot(path=PICTURES / f"calendar-{width}-{scheme}.png")
+    assert watch.messages == []

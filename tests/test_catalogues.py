@@ -1,0 +1,158 @@
+"""What keeps the catalogues complete and true."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from babel.messages import Catalog
+
+from dashboard.web import catalogues
+from dashboard.web.catalogues import complaints, merged, missing
+from dashboard.web.language import CATALOGUES
+from dashboard.web.unwrapped import unwrapped
+
+PROMISED = {"ar", "de", "es", "fr", "it", "pl", "pt_BR", "ru", "tr", "uk"}
+
+HELLO = "Hello %(name)s"
+DAYS = ("%(num)s day", "%(num)s days")
+
+
+def catalogue(*messages: tuple[str | tuple[str, ...], str | tuple[str, ...]], locale: str = "de") -> Catalog:
+    made = Catalog(locale=locale)
+    for message, string in messages:
+        made.add(message, string)
+    return made
+
+
+def test_the_catalogues_are_complete() -> None:
+    assert catalogues.main(["check"]) is None, "run make translations"
+
+
+def test_the_promised_languages_are_there() -> None:
+    there = {path.parts[-3] for path in CATALOGUES.glob("*/LC_MESSAGES/messages.po")}
+
+    # While strings still change there may be none; one that is forgotten is a mistake.
+    assert there in (set(), PROMISED)
+
+
+def test_a_new_string_is_missed() -> None:
+    assert list(complaints(catalogue(("New", "")), catalogue(), [])) == ["messages.pot lacks 'New'"]
+
+
+def test_a_string_that_is_gone_is_noticed() -> None:
+    assert list(complaints(catalogue(), catalogue(("Old", "")), [])) == ["messages.pot still has 'Old'"]
+
+
+@pytest.mark.parametrize(
+    ("message", "string"),
+    [
+        (HELLO, ""),
+        (HELLO, "Hallo %(nam)s"),
+        (HELLO, "Hallo"),
+        (HELLO, "Hallo %(name)"),
+        (HELLO, " Hallo %(name)s"),
+        (HELLO, "Hallo <b>%(name)s</b>"),
+        (DAYS, ("%(num)s Tag", "")),
+        (DAYS, ("%(num)s Tag", "Tage")),
+    ],
+)
+def test_an_untranslated_or_broken_string_is_noticed(
+    message: str | tuple[str, ...], string: str | tuple[str, ...]
+) -> None:
+    sources = catalogue((message, ""))
+
+    assert list(complaints(sources, sources, [catalogue((message, string))]))
+
+
+@pytest.mark.parametrize(
+    ("message", "string"),
+    [(HELLO, "%(name)s, hallo"), (DAYS, ("ein Tag", "%(num)s Tage")), ("<b>A</b> B", "B <b>A</b>")],
+)
+def test_a_good_translation_is_no_complaint(
+    message: str | tuple[str, ...], string: str | tuple[str, ...]
+) -> None:
+    sources = catalogue((message, ""))
+
+    assert list(complaints(sources, sources, [catalogue((message, string))])) == []
+
+
+def test_fuzzy_obsolete_and_left_over_strings_are_noticed() -> None:
+    sources = catalogue(("Here", ""))
+    german = catalogue(("Here", "Hier"), ("Gone", "Weg"))
+    german["Here"].flags.add("fuzzy")
+    german.obsolete["Older"] = german["Gone"]
+
+    found = "\n".join(complaints(sources, sources, [german]))
+
+    assert "is fuzzy" in found
+    assert "still has 'Gone'" in found
+    assert "obsolete 'Older'" in found
+
+
+def test_a_translator_is_told_what_is_missing() -> None:
+    sources = Catalog()
+    sources.add(HELLO, locations=[("templates/me.html", 7)], auto_comments=["A greeting"])
+    sources.add(DAYS, context="waiting")
+    sources.add("Done")
+
+    lacking = missing(sources, catalogue(("Done", "Gotowe"), locale="pl"))
+
+    assert lacking == [
+        {
+            "key": HELLO,
+            "text": HELLO,
+            "forms": 1,
+            "said_of": ["A greeting"],
+            "found_in": ["templates/me.html"],
+        },
+        {"key": f"waiting\x04{DAYS[0]}", "text": list(DAYS), "forms": 3, "said_of": [], "found_in": []},
+    ]
+
+
+def test_translations_are_merged_and_what_is_gone_goes() -> None:
+    sources = catalogue((HELLO, ""), (DAYS, ""), ("Kept", ""), ("New", ""), locale="en")
+    polish = catalogue(("Kept", "Zostało"), ("Gone", "Znikło"), locale="pl")
+
+    now = merged(sources, polish, {HELLO: "Cześć %(name)s", DAYS[0]: ["%(num)s dzień", "dni", "dni"]})
+
+    assert {message.id: message.string for message in now if message.id} == {
+        HELLO: "Cześć %(name)s",
+        DAYS: ("%(num)s dzień", "dni", "dni"),
+        "Kept": "Zostało",
+        "New": "",
+    }
+    assert now.num_plurals == 3
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "<p>Some words</p>",
+        '<button aria-label="Close">x</button>',
+        "<p>{{ count }} people</p>",
+        '{{ card("A card") }}',
+        "{% if a %}<b>Yes</b>{% endif %}",
+    ],
+)
+def test_words_nobody_can_translate_are_found(tmp_path: Path, template: str) -> None:
+    (tmp_path / "page.html").write_text(template)
+
+    assert list(unwrapped(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "<p>{% trans %}Some words{% endtrans %}</p>",
+        '<b aria-label="{% trans %}Close{% endtrans %}" class="big button" data-kind="Some words">×</b>',
+        '{{ card(_("A card"), "wide") }}',
+        "<p>Bitrix24 · {{ zone }} – UTC+01</p>",
+        '{% macro mark(a) %}data-kind="{{ a }}"{% endmacro %}',
+        "{# Words for those who read the source #}",
+    ],
+)
+def test_words_that_are_marked_or_are_none_are_not(tmp_path: Path, template: str) -> None:
+    (tmp_path / "page.html").write_text(template)
+
+    assert list(unwrapped(tmp_path)) == []

@@ -1,0 +1,145 @@
+"""Portals on their owners' servers: odd addresses, old modules, closed doors, private networks."""
+
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from app import assemble
+from dashboard import config
+from dashboard.bitrix24.errors import Unreachable
+from tests.emulator import Emulator, Strictness
+from tests.world import World, errors_on, settings_on
+
+OLD = Strictness(operating=False, whole_time_start=False, bucket_depth=None)
+# What the first version of the method told.
+FIRST_KEYS = ("view", "meetSection", "showDeclined", "lastUsedSection", "timezoneName", "work_time_start")
+
+
+@pytest.fixture
+def old_world(sqlite_url: str) -> Iterator[World]:
+    """Give the application in front of portals whose modules are years behind."""
+    with (
+        Emulator(client_id="app.test.1", client_secret="emulated-secret", strictness=OLD) as bitrix24,
+        World(bitrix24, sqlite_url) as it,
+    ):
+        yield it
+
+
+def lack(world: World, *methods: str) -> None:
+    world.bitrix24.world.strictness.missing_methods = frozenset(methods)
+
+
+def open_in_the_old_way(world: World, person: str = "boris") -> Any:
+    """Open with the form of years ago: three fields are not there."""
+    return world.post("/", world.portal().open_as(person, form="old"))
+
+
+def test_an_address_with_a_port_is_kept_whole(world: World) -> None:
+    page = world.open("boris")
+
+    assert world.portal().domain.count(":") == 1
+    assert world.known().origin == world.portal().origin
+    assert page.headers["Content-Security-Policy"].endswith(f"frame-ancestors {world.portal().origin}")
+    assert f'href="{world.portal().origin}/company/personal/' in page.text
+
+
+def test_an_old_portal_installs_and_opens_with_the_old_form(old_world: World) -> None:
+    there = old_world.portal()
+    installed = old_world.post("/install", there.open_installer_as("anna", form="old"))
+    there.finish_install()
+
+    page = open_in_the_old_way(old_world)
+
+    assert installed.status_code == 200
+    assert page.status_code == 200
+    assert errors_on(page.text) == []
+
+
+def test_an_old_portal_without_limits_is_synchronised(old_world: World) -> None:
+    old_world.install()
+    old_world.open("boris")
+
+    run = old_world.synchronise()
+
+    assert (run["state"], run["failed"]) == ("done", 0)
+
+
+def test_keys_an_old_portal_does_not_send_are_said_to_be_missing(old_world: World) -> None:
+    old_world.install()
+    boris = old_world.portal().people["boris"]
+    boris.settings = {key: boris.settings[key] for key in FIRST_KEYS}
+
+    page = open_in_the_old_way(old_world)
+
+    assert page.status_code == 200
+    assert set(settings_on(page.text)) == set(FIRST_KEYS)
+    assert "This portal does not send it" in page.text
+
+
+def test_methods_around_the_settings_may_be_missing(old_world: World) -> None:
+    lack(old_world, "calendar.settings.get", "calendar.section.get", "placement.get", "placement.bind")
+
+    installed = old_world.install()
+    page = open_in_the_old_way(old_world)
+
+    assert installed.status_code == 200
+    assert page.status_code == 200
+    assert settings_on(page.text)["timezoneName"] == "Europe/Berlin"
+    assert "ERROR_METHOD_NOT_FOUND" in page.text
+
+
+def test_a_portal_without_the_method_itself_is_told_so(old_world: World) -> None:
+    lack(old_world, "calendar.user.settings.get")
+    old_world.install()
+
+    page = open_in_the_old_way(old_world)
+
+    assert page.status_code == 200
+    assert errors_on(page.text) == ["ERROR_METHOD_NOT_FOUND"]
+
+
+def test_a_closed_portal_keeps_everything_and_comes_back(world: World) -> None:
+    session = world.session("boris")
+    world.portal().close()
+
+    closed = world.browser.post("/me/refresh", headers=session)
+
+    assert errors_on(closed.text) == ["PORTAL_DELETED"]
+    assert settings_on(closed.text)["timezoneName"] == "Europe/Berlin"
+    assert world.one("SELECT state FROM portals") == "active"
+    world.portal().reopen()
+    assert world.browser.post("/me/refresh", headers=session).status_code == 200
+    assert world.bitrix24.refreshes() == 0
+
+
+# A private network
+
+
+class Attempts:
+    """Notes where sockets are about to be connected to, while it is watching."""
+
+    def __init__(self) -> None:
+        self.watching = False
+        self.hosts: list[str] = []
+        sys.addaudithook(self._hear)
+
+    def _hear(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if self.watching and event == "socket.connect" and isinstance(arguments[1], tuple):
+            self.hosts.append(arguments[1][0])
+
+
+@pytest.mark.parametrize(("switch", "attempted"), [("", False), ("1", True)])
+def test_a_private_address_is_called_by_its_switch_alone(world: World, switch: str, attempted: bool) -> None:
+    address = "fd12:3456:789a::1"  # nobody's; a connection fails at once where it is tried
+    settings = config.load(world.environment | {"ALLOW_PRIVATE_PORTALS": switch})
+    parts = assemble(settings, database=world.database, now=world.now)
+    attempts = Attempts()
+
+    attempts.watching = True
+    with pytest.raises(Unreachable):
+        parts.portals.client(f"https://[{address}]").call("app.info", token="x")
+    attempts.watching = False
+
+    assert (address in attempts.hosts) is attempted

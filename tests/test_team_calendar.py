@@ -1,0 +1,95 @@
+"""The view in the portal's calendar: the team on the days it shows, for whoever may see it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from werkzeug.test import TestResponse
+
+from tests.rosters import text_of
+from tests.world import World, session_token, settings_on
+
+MARCH = {"viewRangeFrom": "2026-02-23", "viewRangeTo": "2026-04-05", "URI": "/calendar/"}
+
+
+def open_in_calendar(world: World, person: str, options: dict[str, Any]) -> TestResponse:
+    opening = world.portal().open_as(person, placement="CALENDAR_GRIDVIEW", options=options)
+    response = world.post("/", opening)
+    assert response.status_code == 200
+    return response
+
+
+def bearer(response: TestResponse) -> dict[str, str]:
+    return {"Authorization": f"Bearer {session_token(response)}"}
+
+
+def days_on(page: str) -> list[str]:
+    return re.findall(r'data-keep="day-([0-9-]+)"', page)
+
+
+def test_it_opens_the_team_on_the_range(world: World) -> None:
+    response = open_in_calendar(world, "anna", MARCH)
+
+    days = days_on(response.text)
+    assert (len(days), days[0], days[-1]) == (42, "2026-02-23", "2026-04-05")
+    assert '<a class="bar__link" href="/team" data-page aria-current="page">' in response.text
+    assert world.browser.get("/team", headers=bearer(response)).status_code == 200
+
+
+def test_days_off_are_the_portals(world: World) -> None:
+    december = {"viewRangeFrom": "2026-12-21", "viewRangeTo": "2027-01-03"}
+    shown = open_in_calendar(world, "anna", december).text
+
+    off = re.findall(r'days__day--off" [^>]*data-keep="day-([0-9-]+)"', shown)
+    assert off == ["2026-12-25", "2026-12-26", "2026-12-27", "2027-01-01", "2027-01-02", "2027-01-03"]
+
+
+def test_a_day_can_be_chosen(world: World) -> None:
+    headers = bearer(open_in_calendar(world, "anna", MARCH))
+    address = "/team?from=2026-02-23&to=2026-04-05&day="
+
+    working = world.browser.get(address + "2026-03-04", headers=headers).text
+    weekend = world.browser.get(address + "2026-03-07", headers=headers).text
+
+    assert text_of(working, "dayband__day") == "Wednesday, March 4"
+    assert "A day off in this portal" not in working
+    assert "A day off in this portal" in weekend
+    # Filters and the export keep the days.
+    assert 'name="from" value="2026-02-23"' in working
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"viewRangeFrom": "2026-02-23"},
+        {"viewRangeFrom": "2026-04-05", "viewRangeTo": "2026-02-23"},
+        {"viewRangeFrom": "2026-01-01", "viewRangeTo": "2026-12-31"},
+        {"viewRangeFrom": "20260101", "viewRangeTo": "20260107"},
+        {"viewRangeFrom": "0001-01-01", "viewRangeTo": "0001-01-02"},
+        {"viewRangeFrom": "2026-02-30", "viewRangeTo": "<b>"},
+        {"viewRangeFrom": ["2026-02-23"], "viewRangeTo": {"a": "b"}},
+    ],
+)
+def test_a_range_that_is_none_shows_today(world: World, options: dict[str, Any]) -> None:
+    shown = open_in_calendar(world, "anna", options).text
+
+    assert "data-team" in shown
+    assert days_on(shown) == []
+
+
+def test_who_may_not_see_the_team_sees_their_own(world: World) -> None:
+    shown = open_in_calendar(world, "boris", MARCH).text
+
+    assert settings_on(shown) == world.portal().people["boris"].settings
+    assert "data-team" not in shown
+
+
+def test_the_link_in_a_message_opens_the_application(world: World) -> None:
+    opening = world.portal().open_as("boris", placement="REST_APP_URI", options={"any": "thing"})
+
+    response = world.post("/", opening)
+
+    assert settings_on(response.text) == world.portal().people["boris"].settings

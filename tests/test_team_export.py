@@ -1,0 +1,111 @@
+"""The team for other programs: the same rows as on the page, safe for a spreadsheet."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+from tests.emulator.cast import crowd
+from tests.rosters import NEVER, hire, rows_on
+from tests.world import World
+
+CROWD = 15
+
+
+def table(body: str) -> list[list[str]]:
+    assert body.startswith("\ufeff")
+    return list(csv.reader(io.StringIO(body.removeprefix("\ufeff"), newline="")))
+
+
+def test_page_csv_and_json_agree_with_the_portal_person_by_person(each_world: World) -> None:
+    there = each_world.portal()
+    there.add_people(*crowd(CROWD))
+    for number in range(CROWD):
+        settings = there.people[f"person{number}"].settings
+        settings["view"] = ("day", "week", "month", "list")[number % 4]
+        settings["work_time_start"], settings["work_time_end"] = f"{7 + number % 4}.30", "17.00"
+        settings["defaultReminders"] = {"withTime": {"type": "min", "count": number}, "fullDay": []}
+        each_world.open(f"person{number}")
+        each_world.bitrix24.clock.advance(0.5)
+    anna = each_world.session("anna")
+
+    told = each_world.browser.get("/team.json?q=crowd", headers=anna).json
+    shown = rows_on(each_world.browser.get("/team?q=crowd", headers=anna).text)
+    lines = table(each_world.browser.get("/team.csv?q=crowd", headers=anna).text)[1:]
+
+    assert told is not None
+    assert told["total"] == CROWD
+    by_user = {entry["user"]: entry for entry in told["people"]}
+    for number in range(CROWD):
+        person = there.people[f"person{number}"]
+        entry = by_user[person.user_id]
+        expected = {
+            "name": person.full_name,
+            "view": person.settings["view"],
+            "work_hours": f"{7 + number % 4:02}:30-17:00",
+            "timezone": person.settings["timezoneName"],
+            "reminders": f"timed:{number}min;day:none",
+            "state": "connected",
+        }
+        assert {name: entry[name] for name in expected} == expected
+        row = next(row for row in shown if int(row["user"]) == person.user_id)
+        for name in ("state", "view", "timezone", "reminders"):
+            assert row[name] == entry[name]
+        assert row["work-hours"] == entry["work_hours"]
+        line = next(line for line in lines if int(line[0]) == person.user_id)
+        assert (line[1], line[5], line[6]) == (person.full_name, entry["work_hours"], entry["timezone"])
+
+
+def test_exports_hold_all_pages_of_what_was_asked(world: World) -> None:
+    anna = world.session("anna")
+    hire(world, *({"view": "week"} for _ in range(120)), *({"view": "day"} for _ in range(5)))
+
+    told = world.browser.get("/team.json?view=week&page=2", headers=anna).json
+    lines = table(world.browser.get("/team.csv?view=day&sort=-name", headers=anna).text)
+
+    assert told is not None
+    # Anna's own calendar opens in the week too.
+    assert told["total"] == len(told["people"]) == 121
+    assert [line[1] for line in lines[1:]] == [f"Colleague {number}" for number in (124, 123, 122, 121, 120)]
+
+
+def test_csv_opens_right_in_a_spreadsheet(world: World) -> None:
+    anna = world.session("anna")
+    hire(world, {"name": 'Zoë "Z", née Ыч', "position": "Line\u2028break"}, NEVER)
+
+    response = world.browser.get("/team.csv", headers=anna)
+
+    assert response.data.startswith(b"\xef\xbb\xbf")
+    assert response.content_type == "text/csv; charset=utf-8"
+    assert response.headers["Content-Disposition"] == 'attachment; filename="team.csv"'
+    assert response.data.count(b"\r\n") == response.data.count(b"\n") == 4
+    assert table(response.text)[2][1:3] == ['Zoë "Z", née Ыч', "Line\u2028break"]
+
+
+def test_no_cell_is_a_formula(world: World) -> None:
+    anna = world.session("anna")
+    hostile = ("=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1")
+    hire(world, *({"name": name, "position": f"{name}()", "view": name} for name in hostile))
+
+    lines = table(world.browser.get("/team.csv", headers=anna).text)
+
+    cells = [cell for line in lines for cell in line]
+    assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@", "\t", "\r"))]
+    assert {f"'{name}" for name in hostile} <= set(cells)
+
+
+def test_json_says_what_the_page_says_of_somebody_who_never_came(world: World) -> None:
+    anna = world.session("anna")
+    hire(world, NEVER)
+
+    told = world.browser.get("/team.json?state=never", headers=anna).json
+
+    assert told == {
+        "total": 1,
+        "people": [
+            {
+                "user": 5001, "name": "Colleague 0", "position": "Colleague", "state": "never", "view": "",
+                "work_hours": "", "timezone": "", "reminders": "", "as_of": None, "problem": None,
+            }
+        ],
+    }  # fmt: skip

@@ -1,0 +1,110 @@
+"""Reading everyone now: begun, watched and ended from the page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from tests.rosters import Session
+from tests.world import World
+
+
+@pytest.fixture
+def calm(world: World) -> World:
+    """Give a world in which the first run is over."""
+    world.bitrix24.clock.advance(60)
+    world.synchronise()
+    return world
+
+
+def ask(world: World, method: str, path: str, session: Session) -> tuple[int, dict[str, Any]]:
+    response = world.browser.open(path, method=method, headers=session)
+    return response.status_code, response.json or {}
+
+
+def test_it_is_begun_watched_and_done(calm: World) -> None:
+    anna = calm.session("anna")
+
+    status, begun = ask(calm, "POST", "/team/sync", anna)
+    assert (status, begun["state"], begun["under_way"]) == (202, "waiting", True)
+    assert ask(calm, "GET", "/team/sync", anna) == (200, begun)
+
+    calm.synchronise()
+    _, told = ask(calm, "GET", "/team/sync", anna)
+
+    assert {name: told[name] for name in ("state", "total", "done", "failed", "eta_seconds")} == {
+        "state": "done", "total": 1, "done": 1, "failed": 0, "eta_seconds": 0,
+    }  # fmt: skip
+    assert told["words"].startswith("Everyone was read, as of")
+    assert calm.one("SELECT asked_by FROM runs ORDER BY id DESC LIMIT 1") == 1
+
+
+def test_asking_twice_begins_one(calm: World) -> None:
+    anna = calm.session("anna")
+    before = calm.one("SELECT count(*) FROM runs")
+
+    for _ in range(3):
+        assert ask(calm, "POST", "/team/sync", anna)[0] == 202
+
+    assert calm.one("SELECT count(*) FROM runs") == before + 1
+
+
+def test_it_can_be_cancelled(calm: World) -> None:
+    anna = calm.session("anna")
+    ask(calm, "POST", "/team/sync", anna)
+
+    status, told = ask(calm, "POST", "/team/sync/cancel", anna)
+
+    assert (status, told["state"], told["under_way"]) == (200, "cancelled", False)
+    assert "The last reading was cancelled" in calm.browser.get("/team", headers=anna).text
+
+
+def test_cancelling_nothing_does_nothing(calm: World) -> None:
+    status, told = ask(calm, "POST", "/team/sync/cancel", calm.session("anna"))
+
+    assert (status, told["state"]) == (200, "done")
+
+
+def test_where_there_never_was_a_run(world: World) -> None:
+    anna = world.session("anna")
+    with world.database.writing() as session:
+        session.execute(text("DELETE FROM runs"))
+
+    _, told = ask(world, "GET", "/team/sync", anna)
+
+    assert (told["state"], told["total"], told["eta_seconds"]) == ("none", 0, None)
+    assert world.browser.get("/team", headers=anna).status_code == 200
+
+
+def test_the_page_shows_how_far_it_is(calm: World) -> None:
+    anna = calm.session("anna")
+    ask(calm, "POST", "/team/sync", anna)
+    with calm.database.writing() as session:
+        session.execute(
+            text(
+                "UPDATE runs SET state = 'running', directory_read = true, total = 200, done = 30, failed = 2"
+                " WHERE finished_at IS NULL"
+            )
+        )
+
+    shown = calm.browser.get("/team", headers=anna).text
+
+    assert "data-under-way" in shown
+    assert 'max="200" value="32"' in shown
+    assert "32 of 200 read" in shown
+    assert "2 could not be read" in shown
+
+
+def test_others_may_watch_where_the_team_is_open_and_no_more(calm: World) -> None:
+    boris = calm.session("boris")
+    for method, path in (("GET", "/team/sync"), ("POST", "/team/sync"), ("POST", "/team/sync/cancel")):
+        assert ask(calm, method, path, boris) == (403, {"error": "team_not_allowed"})
+
+    calm.browser.post("/admin/team", data={"everyone": "yes"}, headers=calm.session("anna"))
+
+    assert ask(calm, "GET", "/team/sync", boris)[0] == 200
+    for path in ("/team/sync", "/team/sync/cancel"):
+        assert ask(calm, "POST", path, boris) == (403, {"error": "admin_only"})
+    assert calm.one("SELECT count(*) FROM runs WHERE finished_at IS NULL") == 0

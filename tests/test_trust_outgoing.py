@@ -1,0 +1,191 @@
+"""The outgoing guard: each way a request could leave for a place it must not reach, or never come back."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from app import create_app
+from dashboard import config
+from dashboard.bitrix24.errors import Unreachable
+from dashboard.bitrix24.exchange import Exchange
+from dashboard.bitrix24.names import AT_ONCE, addresses_of
+from dashboard.bitrix24.oauth import AuthorizationServers
+from dashboard.bitrix24.transport import ADDRESSES_TRIED, Patience, Reach, Transport
+from tests.emulator.wire import Answer, Request, Server
+from tests.test_floors import IMPORTED
+from tests.world import World
+
+HURRY = Patience(connect=0.3, read=0.3, whole=0.6)
+PUBLIC = "93.184.216.34"
+
+
+@pytest.fixture
+def inside() -> Iterator[Server]:
+    """Give a server on this machine that nobody outside is meant to reach."""
+
+    def handle(request: Request) -> Answer:
+        return Answer(200, b'{"result":"what is inside"}')
+
+    server = Server(handle)
+    server.start()
+    yield server
+    server.stop()
+
+
+def names(monkeypatch: pytest.MonkeyPatch, *answers: list[str]) -> list[str]:
+    """Let the name server say one thing after another; return which names it was asked for.
+
+    The only way to be a name server here is to stand in for the system's look-up.
+    """
+    real, asked = socket.getaddrinfo, []
+
+    def look_up(host: str, port: int, *args: Any, **kwargs: Any) -> list[Any]:
+        if not host.endswith(".example"):
+            return list(real(host, port, *args, **kwargs))
+        asked.append(host)
+        said = answers[min(len(asked), len(answers)) - 1]
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in said]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    return asked
+
+
+def test_a_name_that_changes_its_mind_is_looked_up_once(
+    inside: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was checked is what is connected to: a public address first, this machine's ever after."""
+    asked = names(monkeypatch, [PUBLIC], ["127.0.0.1"])
+
+    with pytest.raises(Unreachable):
+        Transport(Reach(private=True), patience=HURRY).post(f"https://a.example:{inside.port}/", json={})
+
+    assert asked == ["a.example"]
+    assert inside.connections == 0
+
+
+@pytest.mark.parametrize("first", [[], [PUBLIC]])
+def test_a_name_for_this_machine_is_refused_whatever_else_it_stands_for(
+    inside: Server, monkeypatch: pytest.MonkeyPatch, first: list[str]
+) -> None:
+    names(monkeypatch, [*first, "127.0.0.1"])
+
+    with pytest.raises(Unreachable):
+        Transport(Reach(), patience=HURRY).post(f"https://a.example:{inside.port}/", json={})
+
+    assert inside.connections == 0
+
+
+def test_a_name_with_many_silent_addresses_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    names(monkeypatch, [f"127.0.0.{number}" for number in range(2, 250)])
+    tried: list[Any] = []
+    monkeypatch.setattr(
+        "dashboard.bitrix24.transport.create_connection",
+        lambda to, *args, **kwargs: tried.append(to) or fail(),
+    )
+
+    with pytest.raises(Unreachable):
+        Transport(Reach(loopback=True), patience=HURRY).post("http://a.example:9/", json={})
+
+    assert len(tried) == ADDRESSES_TRIED
+
+
+def fail() -> None:
+    raise OSError
+
+
+def test_a_name_server_that_does_not_answer_is_not_waited_for() -> None:
+    release = threading.Event()
+    began = time.monotonic()
+
+    def hang(*args: Any, **kwargs: Any) -> list[Any]:
+        release.wait(20)
+        return []
+
+    with pytest.raises(TimeoutError):
+        addresses_of("a.example", 443, seconds=0.2, ask=hang)
+
+    assert time.monotonic() - began < 5
+    release.set()
+
+
+def test_hanging_look_ups_do_not_pile_up() -> None:
+    release, hung = threading.Event(), []
+
+    def hang(*args: Any, **kwargs: Any) -> list[Any]:
+        hung.append(1)
+        release.wait(20)
+        return []
+
+    for _ in range(AT_ONCE + 3):
+        with pytest.raises(TimeoutError):
+            addresses_of("a.example", 443, seconds=0.005, ask=hang)
+
+    assert len(hung) <= AT_ONCE
+    release.set()
+
+
+@pytest.mark.parametrize("error", [socket.gaierror(-2, "no such name"), UnicodeError("no name")])
+def test_a_name_that_is_none_is_unreachable(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: Any, **kwargs: Any) -> list[Any]:
+        raise error
+
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+
+    with pytest.raises(Unreachable, match="unreachable"):
+        Transport(Reach(), patience=HURRY).post("https://a.example/", json={})
+
+
+def test_plain_http_leaves_only_in_development(inside: Server) -> None:
+    for reach in (Reach(), Reach(private=True)):
+        with pytest.raises(Unreachable):
+            Transport(reach, patience=HURRY).post(f"http://{PUBLIC}:{inside.port}/", json={})
+
+
+def test_private_addresses_need_their_switch(world: World) -> None:
+    """The switches of the contract, from the environment to the guard."""
+    production = {"PUBLIC_URL": "https://calendar.example.com", "TRUST_LOOPBACK": "", "BX24_JS_URL": ""}
+    production |= {"BITRIX24_AUTH_SERVERS": "https://127.0.0.1:1"}
+    opening = world.portal().open_as("boris")
+    opening.query["PROTOCOL"] = "1"
+    for switch in ("", "1"):
+        settings = config.load(world.environment | production | {"ALLOW_PRIVATE_PORTALS": switch})
+        app = create_app(settings, database=world.database)
+        world.bitrix24.clear()
+
+        app.test_client().post("/", query_string=opening.query, data=opening.form)
+
+        # Loopback is never reached in production, with either.
+        assert world.bitrix24.requests == []
+
+
+def test_the_secret_goes_to_no_server_that_is_not_allowed() -> None:
+    sent: list[Any] = []
+    exchange = Exchange(Transport(Reach(loopback=True), patience=HURRY), sent.append)
+    servers = AuthorizationServers(exchange, ("https://oauth.example",), "app.1", SecretStr("s" * 20))
+
+    for server in ("https://oauth.example.evil", "http://oauth.example", "https://oauth.example/", ""):
+        with pytest.raises(ValueError, match="not an allowed authorization server"):
+            servers.refresh(server, SecretStr("r" * 20))
+        with pytest.raises(ValueError, match="not an allowed authorization server"):
+            servers.app_info(server, SecretStr("a" * 20))
+
+    assert sent == []
+
+
+def test_requests_leave_through_one_door() -> None:
+    senders = {"requests", "urllib3", "http", "socket", "urllib.request", "httpx", "aiohttp"}
+    users = {
+        module
+        for module, found in IMPORTED.items()
+        for name in found
+        if name.split(".")[0] in senders or ".".join(name.split(".")[:2]) in senders
+    }
+
+    assert users <= {"bitrix24.transport", "bitrix24.names"}
