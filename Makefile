@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run test check bench format translations clean
+.PHONY: help run test check bench format translations pictures trial documents sbom clean
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
@@ -18,6 +18,7 @@ check: .venv/development ## formatting, lint, types, translations, then the test
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m dashboard.web.catalogues check
+	$(BIN)/python -m tests.audit
 	@$(MAKE) --no-print-directory test
 
 bench: .venv/development ## measure speed and size; BENCH="open memory" for some of it
@@ -29,6 +30,21 @@ format: .venv/development ## put the code in order
 
 translations: .venv/development ## collect the strings to translate
 	$(BIN)/python -m dashboard.web.catalogues extract
+
+pictures: .venv/development var/browser ## take the pictures in docs/pictures anew
+	$(BIN)/python -m tests.pictures
+
+# The application wants its configuration even for a command that uses none of it.
+trial: .venv/production ## what My settings would say of you, by an incoming webhook of your portal
+	@TOKEN_KEYS=$$($(BIN)/python -c 'from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())') \
+	SECRET_KEY=a-trial-signs-nothing BITRIX24_CLIENT_ID=none BITRIX24_CLIENT_SECRET=none \
+	PUBLIC_URL=https://localhost DATABASE_URL=sqlite:// $(BIN)/flask --app app settings show
+
+documents: .venv/production ## write the table of variables into the documents anew
+	@$(BIN)/python -m dashboard.commands.config docs/operate.md
+
+sbom: .venv/production ## print what production installs, as a CycloneDX bill of materials
+	@$(BIN)/python .ci/sbom.py
 
 clean: ## remove what the other commands made, the development database too
 	rm -rf .venv var .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -36,17 +36,21 @@ from dashboard.web import (
     access,
     admin,
     assets,
+    calllog,
     errors,
     export,
     format,
     headers,
+    holdings,
     hooks,
+    insights,
     language,
     legal,
     members,
     metrics,
     pages,
     public,
+    reasons,
     styleguide,
     sync,
     team,
@@ -98,8 +102,11 @@ def create_app(
     language.install(app.jinja_env)
     format.install(app.jinja_env)
     members.install(app.jinja_env)
+    reasons.install(app.jinja_env)
     access.install(app, database=parts.database, calls=parts.calls, refusals=parts.refusals)
-    headers.install(app, script_url=settings.bx24_js_url)
+    headers.install(
+        app, script_url=settings.bx24_js_url, https=settings.public_url.startswith("https:")
+    )
     errors.install(app)
     if settings.trust_loopback:
         app.register_blueprint(styleguide.blueprint())
@@ -117,14 +124,18 @@ def create_app(
     app.register_blueprint(pages.blueprint(readings=parts.readings, sessions=sessions))
     app.register_blueprint(team.blueprint(pages=team_pages, sessions=sessions, permissions=permissions))
     app.register_blueprint(
+        insights.blueprint(database=parts.database, now=now, sessions=sessions, permissions=permissions)
+    )
+    app.register_blueprint(
         sync.blueprint(runs=parts.runs, now=now, sessions=sessions, permissions=permissions)
     )
     app.register_blueprint(
         export.blueprint(database=parts.database, now=now, sessions=sessions, permissions=permissions)
     )
-    app.register_blueprint(
-        admin.blueprint(database=parts.database, now=now, sessions=sessions, permissions=permissions)
-    )
+    for part in (admin, calllog, holdings):
+        app.register_blueprint(
+            part.blueprint(database=parts.database, now=now, sessions=sessions, permissions=permissions)
+        )
     probe = Probe(database=parts.database, queue_url=settings.queue_url, now=now)
     app.register_blueprint(public.blueprint(probe))
     app.register_blueprint(legal.blueprint(settings))

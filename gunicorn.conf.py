@@ -1,8 +1,10 @@
 """How gunicorn serves the application; it reads this file by itself. The sizes come from the environment."""
 
 import os
+from typing import Any
 
 from dashboard import config as configuration
+from dashboard.web.warm import warm
 
 try:
     _config = configuration.load(os.environ)
@@ -18,7 +20,12 @@ worker_class = "gthread"
 threads = _config.web_threads
 preload_app = True  # one copy of the code in memory; nothing is connected before the first request
 timeout = 60
-graceful_timeout = 30
+graceful_timeout = 25  # requests under way at SIGTERM; platforms kill after thirty
 keepalive = 15
 accesslog = None  # the application writes a line a request itself, without the query
 loglevel = "warning"
+
+
+def when_ready(server: Any) -> None:
+    """Warm the one copy of the application before the processes that serve it are forked from it."""
+    warm(server.app.wsgi())

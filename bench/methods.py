@@ -106,6 +106,7 @@ METHODS: dict[str, Callable[[int], Any]] = {
     "calendar.user.settings.get": settings,
     "calendar.settings.get": _account,
     "calendar.section.get": _sections,
+    "scope": lambda user: ["calendar", "placement", "user_brief"],
     "event.get": lambda user: [],
     "placement.get": lambda user: [],
     "event.bind": lambda user: True,

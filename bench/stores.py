@@ -56,7 +56,7 @@ def _migrate(url: str) -> None:
 
 
 def fill(url: str, *, portals: int, people: int, upstream_port: int) -> None:
-    """Put in so many portals with so many people each, connected, their settings read today.
+    """Put in so many portals with so many people each, connected, their settings read yesterday.
 
     Portals are numbered as the upstream's, people from 1. Their tokens open for nobody: an opening brings
     its own. Whoever needs live ones asks for them with :func:`connect`.
@@ -117,7 +117,7 @@ def _people(connection: Connection, number: int, *, a_portal: int) -> None:
         "calendar_zone": _one_of(methods.ZONES),
         "reminders": "'timed:15min,1hour;day:0d@08:00'",
         "reminder_count": "3",
-        "settings_at": _moment(),
+        "settings_at": _moment(days=-1),
         "facts_version": str(facts.VERSION),
     }
     _insert(connection, "people", values, NUMBERS[kind].format(last=number - 1))
@@ -138,8 +138,8 @@ def _chains_and_snapshots(connection: Connection, sealed: str) -> None:
         "settings": _json(connection, methods.settings(1)),
         "account": _json(connection, methods.METHODS["calendar.settings.get"](1)),
         "errors": _json(connection, {}),
-        "taken_at": _moment(),
-        "settings_taken_at": _moment(),
+        "taken_at": _moment(days=-1),
+        "settings_taken_at": _moment(days=-1),
     }
     _insert(connection, "chains", chain, "people")
     _insert(connection, "snapshots", snapshot, "people")

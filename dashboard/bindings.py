@@ -16,6 +16,17 @@ PLACEMENTS = (CALENDAR, LINK)
 
 # Read in the same batch as who is asking, so that only what is missing is bound.
 PRESENT = {"events": Command("event.get"), "placements": Command("placement.get")}
+# The same look, and what else it tells administrators of their installation.
+LOOK = {**PRESENT, "scope": Command("scope")}
+LONGEST_SCOPE, MOST_SCOPES = 64, 100
+
+
+def scopes_in(look: Batch) -> list[str] | None:
+    """Return the permissions the portal has granted, None where it did not tell."""
+    told = look.results.get("scope")
+    if not isinstance(told, list):
+        return None
+    return [scope[:LONGEST_SCOPE] for scope in told if isinstance(scope, str)][:MOST_SCOPES]
 
 
 def bind_missing(

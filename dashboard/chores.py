@@ -10,7 +10,7 @@ import structlog
 from sqlalchemy import CursorResult, delete, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from dashboard import calls, facts, readings
+from dashboard import calls, facts, readings, refusals
 from dashboard.bitrix24.errors import Bitrix24Error
 from dashboard.calls import CallLog
 from dashboard.db import Database
@@ -139,10 +139,11 @@ class Chores:
             self._call_log.write(session, portal=portal)
 
     def purge(self) -> None:
-        """Delete remembered calls and ended runs that are past their time."""
+        """Delete remembered calls, counted refusals and ended runs that are past their time."""
         now = self._now()
         with self._database.writing() as session:
             calls.purge(session, now=now)
+            refusals.purge(session, now=now)
             session.execute(delete(Run).where(Run.finished_at < now - RUNS_KEPT))
 
 

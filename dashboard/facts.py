@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dashboard import settings
-from dashboard.meanings import Switch
+from dashboard import habits, settings
 from dashboard.models import Person
 from dashboard.settings import Reading
 
@@ -43,14 +42,5 @@ def _of(my: settings.MySettings) -> dict[str, Any]:
         "calendar_zone": my.zone.name,
         "reminders": settings.reminders_text(my),
         "reminder_count": sum(map(len, reminders)) if reminders else None,
-        "switches": _switches(my),
+        "habits": habits.habits_text(my),
     }
-
-
-def _switches(my: settings.MySettings) -> str:
-    """Return "showTasks:Y;showDeclined:N": each setting that is on or off, always in the same order.
-
-    So few people differ that a portal of thousands has some dozens of these texts to count.
-    """
-    told = ((entry.key, entry.meaning) for entry in my.entries.values())
-    return ";".join(f"{key}:{'Y' if it.on else 'N'}" for key, it in told if isinstance(it, Switch))

@@ -64,8 +64,13 @@ class Portal(Base):
     previous_token: Mapped[str | None] = mapped_column(Text)
     previous_until: Mapped[datetime | None] = mapped_column(Moment)
     bindings_at: Mapped[datetime | None] = mapped_column(Moment)  # found whole; None: to be looked at
+    # As the same daily look found them; None: not told yet.
+    scopes: Mapped[list[str] | None] = mapped_column(_Json)  # the permissions the portal has granted
+    unbound: Mapped[dict[str, str] | None] = mapped_column(_Json)  # what it would not bind → its code
     state: Mapped[str] = mapped_column(String(16), default=PortalState.ACTIVE)
-    generation: Mapped[int] = mapped_column(Integer, default=1)  # 2 after a reinstallation, and so on
+    # One more after a reinstallation, and after everything was deleted: what is still under way for the one
+    # before, and its sessions, end there.
+    generation: Mapped[int] = mapped_column(Integer, default=1)
     installed_at: Mapped[datetime] = mapped_column(Moment)
     proven_at: Mapped[datetime] = mapped_column(Moment)  # the last opening or installation that was proven
     uninstalled_at: Mapped[datetime | None] = mapped_column(Moment)
@@ -105,12 +110,14 @@ class Person(Base):
     __table_args__ = (
         UniqueConstraint("portal_id", "user_id"),
         Index(None, "portal_id", "search", "listed"),
+        Index(None, "portal_id", "settings_at"),
         Index(None, "portal_id", "id"),
         Index(
             "ix_people_team",
             *("portal_id", "calendar_zone", "work_start", "work_end", "listed", "chain_state"),
             *("reminder_count", "view", "settings_at"),
         ),
+        Index("ix_people_habits", "portal_id", "habits", "time_zone", "calendar_zone", "listed"),
         {"sqlite_autoincrement": True},
     )
 
@@ -136,7 +143,7 @@ class Person(Base):
     calendar_zone: Mapped[str] = mapped_column(String(64), default="", server_default="")
     reminders: Mapped[str] = mapped_column(Text, default="", server_default="")
     reminder_count: Mapped[int | None] = mapped_column(Integer)  # None: not told
-    switches: Mapped[str] = mapped_column(Text, default="", server_default="")  # yes or no, as one text
+    habits: Mapped[str] = mapped_column(String(320), default="", server_default="")  # see `habits_text`
     settings_at: Mapped[datetime | None] = mapped_column(Moment)
     facts_version: Mapped[int] = mapped_column(Integer, default=0, server_default=text("0"))
 

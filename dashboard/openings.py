@@ -91,7 +91,7 @@ class Openings:
         before = self._portals.known(opening.member_id)
         proof, server = self._prove(opening, before)
         client, token = self._portals.client(proof.origin), opening.access_token.get_secret_value()
-        present = readings.ask(client, token, also=bindings.PRESENT)
+        present = readings.ask(client, token, also=bindings.LOOK)
         if not read_profile(present["profile"]).ADMIN:
             raise ProofRefused("not_an_administrator")
         answered = _Answered((proof.origin, server), present, installs=True)
@@ -140,7 +140,7 @@ class Openings:
         )
         if unbound:
             log.warning("not_bound", portal=portal.id, codes=unbound)
-        self._portals.bindings_hold(portal)
+        self._portals.bindings_hold(portal, unbound=unbound)
         return unbound
 
     def _ask_known(self, opening: Opening, portal: Portal) -> _Answered:
@@ -180,7 +180,7 @@ class Openings:
         return self._portals.prove(opening.member_id, opening.access_token, server=server), server
 
     def _ask(self, origin: str, opening: Opening, portal: Portal | None) -> Batch:
-        also = bindings.PRESENT if self._looks_at_bindings(portal) else readings.NOTHING
+        also = bindings.LOOK if self._looks_at_bindings(portal) else readings.NOTHING
         client, token = self._portals.client(origin), opening.access_token.get_secret_value()
         return readings.ask(client, token, also=also)
 
@@ -216,6 +216,8 @@ class Openings:
             if answered.installs and here_before is None:
                 # The installer shows nothing of ours: what comes next is this person's first opening.
                 person.opened_at = portal.installed_at
+            if (scopes := bindings.scopes_in(answered.batch)) is not None:
+                portal.scopes = scopes
             self._calls.write(session, portal=portal)
             if portal.next_run_at is None:
                 # Nobody has read the list of employees yet; from its first run on a portal has its hour.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -25,6 +25,7 @@ log = structlog.get_logger()
 
 # Events are delayed, not held back: what carries an older token than the last is on its way this long.
 IN_FLIGHT = timedelta(hours=1)
+LONGEST_CODE = 64
 
 
 class ProofRefused(Exception):
@@ -153,9 +154,10 @@ class Portals:
             self._change(portal, state=state)
             portal.state = state
 
-    def bindings_hold(self, portal: Portal) -> None:
-        """Store that the portal has everything bound that it lets us bind."""
-        self._change(portal, bindings_at=self._now())
+    def bindings_hold(self, portal: Portal, *, unbound: Mapping[str, str]) -> None:
+        """Store that the portal has everything bound that it lets us bind, and what it refused."""
+        refused = {name: code[:LONGEST_CODE] for name, code in unbound.items()}
+        self._change(portal, bindings_at=self._now(), unbound=refused)
 
     def look_at_bindings(self, portal: Portal) -> None:
         """Have the next administrator's open put back what an update took away."""
@@ -241,6 +243,8 @@ def _left(*, clean: bool) -> dict[str, object]:
         "previous_token": None,
         "previous_until": None,
         "bindings_at": None,
+        "scopes": None,
+        "unbound": None,
         "team_switched_by": None,
         "directory_at": None,
         "directory_error": None,

@@ -157,10 +157,15 @@ class Runs:
             mine = (
                 select(Run, Portal)
                 .join(Portal, Portal.id == Run.portal_id)
-                .where(Run.lease_owner == owner, *there)
+                .where(Run.portal_id == portal_id, Run.lease_owner == owner, *there)
             )
             row = session.execute(mine).one_or_none()
-            return Lease(row[0], row[1], owner) if row else None
+            if row is None:
+                # Left over from an installation before this one: nobody waits for it any more.
+                over = {"state": RunState.FAILED, "error": "installation_ended", "finished_at": now}
+                session.execute(update(Run).where(Run.lease_owner == owner).values(over))
+                return None
+            return Lease(row[0], row[1], owner)
 
     def beat(self, owners: Iterable[str]) -> None:
         """Keep these leases: their workers are alive, however long the portal takes to answer."""

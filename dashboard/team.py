@@ -70,6 +70,11 @@ class Numbers:
     groups: tuple[Group, ...]
 
     @property
+    def opened(self) -> int:
+        """Return how many people have opened the application."""
+        return self.total - self.states["never"]
+
+    @property
     def placed(self) -> int:
         """Return how many people stand in the groups."""
         return sum(group.people for group in self.groups)
@@ -118,25 +123,29 @@ def workdays(session: Session, person: Person) -> Workdays:
 def numbers(session: Session, portal: Portal, *, now: datetime) -> Numbers:
     """Return what the whole team amounts to; an index holds all that is read for it."""
     columns = (Person.calendar_zone, Person.work_start, Person.work_end)
-    places = session.execute(select(*columns, func.count()).where(*_team(portal)).group_by(*columns)).all()
-    counts = [func.count().filter(condition) for condition in _states(now).values()]
-    by_view: Sequence[Any] = session.execute(
-        select(Person.view, func.count(), func.count().filter(Person.reminder_count == 0), *counts)
+    states = _states(now)
+    counts = [func.count().filter(condition) for condition in states.values()]
+    found: Sequence[Any] = session.execute(
+        select(*columns, func.count(), func.count().filter(Person.reminder_count == 0), *counts)
         .where(*_team(portal))
-        .group_by(Person.view)
+        .group_by(*columns)
     ).all()
-    told: dict[str, int] = {
-        name: sum(row[3 + place] for row in by_view) for place, name in enumerate(_states(now))
-    }
-    total = sum(row[1] for row in by_view)
+    views = select(Person.view).where(*_team(portal), Person.view != "").distinct()
+    told: dict[str, int] = {name: sum(row[5 + place] for row in found) for place, name in enumerate(states)}
+    total = sum(row[3] for row in found)
     return Numbers(
         total=total,
         states={"connected": total - sum(told.values())} | told,
-        without_reminders=sum(row[2] for row in by_view),
-        views=tuple(sorted(row[0] for row in by_view if row[0])),
-        zones=tuple(sorted({row[0] for row in places if row[0]})),
-        groups=tuple(_groups(places)),
+        without_reminders=sum(row[4] for row in found),
+        views=tuple(sorted(session.scalars(views))),
+        zones=tuple(sorted({row[0] for row in found if row[0]})),
+        groups=tuple(_groups(found)),
     )
+
+
+def last_change(session: Session, portal: Portal) -> datetime | None:
+    """Return when somebody's settings were last read."""
+    return session.scalar(select(func.max(Person.settings_at)).where(Person.portal_id == portal.id))
 
 
 def page(

@@ -3,7 +3,7 @@
 # or nothing for the Chromium Playwright brings.
 set -eu
 case $1 in
-    chromium) names="chromium chromium-browser google-chrome" packages="chromium fonts-dejavu-core" ;;
+    chromium) names="chromium chromium-browser google-chrome" packages="chromium fonts-dejavu-core fonts-liberation" ;;
     redis) names="redis-server valkey-server" packages="redis-server" ;;
     firefox) names="firefox-esr firefox" packages="firefox-esr fonts-dejavu-core" ;;
 esac

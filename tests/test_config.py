@@ -31,12 +31,14 @@ SECRETS = {
     "TOKEN_KEYS": SECOND_KEY,
     "BITRIX24_CLIENT_SECRET": "a-client-secret-nobody-sees",
     "DATABASE_URL": "postgresql://someone:a-password-nobody-sees@db.example/dashboard",
+    "METRICS_TOKEN": "a-metrics-token-nobody-sees",
 }
 HIDDEN = (
     "a-signing-key-nobody-sees",
     SECOND_KEY,
     "a-client-secret-nobody-sees",
     "a-password-nobody-sees",
+    "a-metrics-token-nobody-sees",
 )
 
 
@@ -72,6 +74,9 @@ def test_it_works() -> None:
         ("allow_private_portals", False),
         ("port", 8000),
         ("web_threads", 8),
+        ("worker_threads", 8),
+        ("metrics_token", None),
+        ("trusted_proxies", 0),
         ("log_level", "info"),
         ("log_format", "json"),
     ],
@@ -142,6 +147,23 @@ def test_every_name_of_postgres_means_psycopg_3(scheme: str) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("database", "queue"),
+    [
+        ("sqlite:///var/dashboard.db", "sqlite:///var/queue.db"),
+        ("sqlite:////srv/data/dashboard.db", "sqlite:////srv/data/queue.db"),
+        ("postgres://anna:word@db.example/dashboard", "postgresql+psycopg://anna:word@db.example/dashboard"),
+    ],
+)
+def test_jobs_wait_beside_the_database_unless_told(database: str, queue: str) -> None:
+    assert load(DATABASE_URL=database).queue_url.get_secret_value() == queue
+
+
+@pytest.mark.parametrize("url", ["redis://queue.example/0", "rediss://queue.example/0", "sqlite:///q.db"])
+def test_jobs_wait_where_told(url: str) -> None:
+    assert load(QUEUE_URL=url).queue_url.get_secret_value() == url
+
+
 # Files
 
 
@@ -152,6 +174,8 @@ def test_every_name_of_postgres_means_psycopg_3(scheme: str) -> None:
         ("TOKEN_KEYS", f"{SECOND_KEY},{FIRST_KEY}"),
         ("BITRIX24_CLIENT_SECRET", "a-secret-from-a-file"),
         ("DATABASE_URL", "sqlite:///elsewhere.db"),
+        ("QUEUE_URL", "redis://:a-password@queue.example/0"),
+        ("METRICS_TOKEN", "a-token-from-a-file"),
     ],
 )
 def test_a_secret_may_stand_in_a_file(tmp_path: Path, name: str, value: str) -> None:
@@ -198,6 +222,14 @@ def test_a_missing_variable_is_named(name: str) -> None:
         ("DATABASE_URL", "var/dashboard.db"),
         ("DATABASE_URL", "postgresql+psycopg2://db.example/dashboard"),
         ("DATABASE_URL", "postgresql://anna:secret@db.example:port/dashboard"),
+        ("QUEUE_URL", "amqp://queue.example"),
+        ("QUEUE_URL", "var/queue.db"),
+        ("METRICS_TOKEN", "too short"),
+        ("VENDOR_EMAIL", "nobody"),
+        ("VENDOR_EMAIL", 'a@b.example" onclick="c'),
+        ("VENDOR_NAME", "x" * 121),
+        ("WORKER_THREADS", "0"),
+        ("TRUSTED_PROXIES", "-1"),
         ("SECRET_KEY", "too short"),
         ("SECRET_KEY", "a-long-enough-signing-key,short"),
         ("SECRET_KEY", ","),
@@ -274,6 +306,8 @@ def test_no_secret_is_in_the_repr() -> None:
         {"TOKEN_KEYS": f"{SECOND_KEY}\nnobody-sees"},
         {"DATABASE_URL": "mysql://someone:a-password-nobody-sees@db.example/dashboard"},
         {"DATABASE_URL": "postgresql://someone:a-password-nobody-sees@db.example:port/dashboard"},
+        {"QUEUE_URL": "amqp://someone:a-password-nobody-sees@queue.example"},
+        {"METRICS_TOKEN": "nobody-sees"},
         {"PORT": "a-password-nobody-sees"},
         {"PUBLIC_URL": "https://someone:a-password-nobody-sees@dashboard.example"},
     ],

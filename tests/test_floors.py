@@ -13,27 +13,40 @@ ROOT = Path(__file__).parent.parent
 # From the ground up. A floor is made of wings, a wing of steps (`<`). A module may import from the floors
 # below its own and from the steps below its own in the same wing; nothing else of ours.
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("shapes", "variables < config", "db", "flights", "version"),
+    ("shapes", "variables < config", "db", "discretion", "flights", "version"),
     (
         "models",
         "vault",
-        "hours workdays zones < bands reminders < meanings < settings",
-        "bitrix24.errors bitrix24.journal bitrix24.limiter bitrix24.names < bitrix24.answers bitrix24.transport"
-        " < bitrix24.envelope < bitrix24.inbound bitrix24.exchange < bitrix24.client bitrix24.oauth bitrix24.webhook < bitrix24.employees",
+        "hours workdays zones < bands reminders < meanings < settings < habits < insights",
+        "bitrix24.errors bitrix24.journal bitrix24.limiter bitrix24.names < bitrix24.answers"
+        " bitrix24.transport"
+        " < bitrix24.envelope < bitrix24.inbound bitrix24.exchange < bitrix24.client bitrix24.oauth"
+        " bitrix24.webhook < bitrix24.employees",
         "quiet",
     ),
     ("refusals", "buckets < calls progress", "schema", "chains", "rotation", "bindings", "facts"),
-    ("readiness < gauges", "portals copies tallies", "team"),
+    (
+        "readiness < gauges",
+        "portals copies tallies",
+        "team < counted",
+        "health",
+        "holdings",
+        "remembered",
+        "survey",
+    ),
     ("people", "events"),
     ("readings", "directory", "runs"),
     ("errands < sync", "openings"),
     ("chores",),
     ("jobs",),
     (
-        "web.access web.asked web.assets web.dayband web.headers web.language web.public web.unwrapped"
-        " < web.guard web.auth web.catalogues web.legal web.notices web.timeline web.words < web.failures web.format web.frame"
-        " < web.errors web.styleguide web.members web.metrics web.progress < web.pages web.permissions < web.team"
-        " < web.admin web.export web.hooks web.sync",
+        "web.access web.asked web.assets web.charts web.dayband web.headers web.language web.public"
+        " web.unwrapped web.warm"
+        " < web.guard web.auth web.catalogues web.findings web.legal web.notices web.reasons web.timeline"
+        " web.words < web.failures web.format web.frame web.history"
+        " < web.checkup web.errors web.styleguide web.members web.metrics web.progress < web.pages"
+        " web.permissions < web.team"
+        " < web.admin web.calllog web.export web.holdings web.hooks web.insights web.sync",
         "commands.config commands.found commands.output"
         " < commands.db commands.doctor commands.log commands.people commands.portals commands.runs"
         " commands.settings commands.tokens commands.worker < cli",

@@ -60,8 +60,8 @@ def test_a_clean_portal_installs_uses_uninstalls_and_reinstalls(each_world: Worl
     for table in PERSONAL:
         assert world.rows(f"SELECT * FROM {table} WHERE {_whose(table)} = {number}") == [], table
     left = whole_store(world)
-    for person in beta.people.values():
-        assert person.last_name not in left
+    for somebody in beta.people.values():
+        assert somebody.last_name not in left
     for pair in pairs:
         assert pair.access not in left
         assert pair.refresh not in left

@@ -322,6 +322,16 @@ def test_a_dead_workers_run_goes_on_when_its_lease_is_over(each_world: World) ->
     assert each_world.one("SELECT max(done) FROM runs") == 4
 
 
+def test_a_run_of_an_earlier_installation_is_over(world: World) -> None:
+    world.parts.runs.ask(world.known(), by=None)
+    with world.database.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE portals SET generation = 2")
+
+    world.parts.sync.slice(world.known().id)
+
+    assert world.rows("SELECT state, error FROM runs") == [{"state": "failed", "error": "installation_ended"}]
+
+
 def test_a_late_message_changes_nothing(world: World) -> None:
     world.synchronise()
     world.bitrix24.clear()

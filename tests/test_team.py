@@ -273,3 +273,12 @@ def test_whoever_is_no_administrator_any_more_is_out(world: World) -> None:
     world.open("anna")
 
     assert world.browser.get("/team", headers=anna).status_code == 403
+
+
+def test_numbers_that_were_counted_follow_a_reading_at_once(world: World) -> None:
+    anna = world.session("anna")
+    assert "<b>1</b> of 1" in page(world, anna)
+
+    hire(world, {})
+
+    assert "<b>2</b> of 2" in page(world, anna)

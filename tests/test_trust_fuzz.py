@@ -34,10 +34,11 @@ PATHS = (
 )
 METHODS = ("GET", "POST", "POST", "POST", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH")
 BITS = (
-    b"", b"\x00", b"%", b"%zz", b"%00", b"\xff\xfe", b"&", b"&&", b"=", b"[", b"]", b"[]", b"auth[", b"auth[]",
-    b"../..", b"<script>", b"';--", b"\r\nX: 1", b"a" * 5000, b"9" * 400, b"-1", b"1e999", b"NaN", b"null", b"{}",
-    b'{"a":' * 60, "ключ".encode(), "\u202e".encode(), "\U0001f600".encode(), b"${x}", b"{{7*7}}", b"%s%n",
-)  # fmt: skip
+    *(b"", b"\x00", b"%", b"%zz", b"%00", b"\xff\xfe", b"&", b"&&", b"=", b"[", b"]", b"[]", b"auth[]"),
+    *(b"../..", b"<script>alert", b"';--", b"\r\nX: 1", b"a" * 5000, b"9" * 400, b"-1", b"1e999", b"NaN"),
+    *(b"null", b"{}", b'{"a":' * 60, b"${x}", b"{{7*7}}", b"%s%n"),
+    *("ключ".encode(), "\u202e".encode(), "\U0001f600".encode()),
+)
 
 
 def mutated(chance: random.Random, body: bytes) -> bytes:

@@ -85,19 +85,17 @@ def test_a_name_for_this_machine_is_refused_whatever_else_it_stands_for(
 def test_a_name_with_many_silent_addresses_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     names(monkeypatch, [f"127.0.0.{number}" for number in range(2, 250)])
     tried: list[Any] = []
-    monkeypatch.setattr(
-        "dashboard.bitrix24.transport.create_connection",
-        lambda to, *args, **kwargs: tried.append(to) or fail(),
-    )
+
+    def refuse(to: Any, *args: Any, **kwargs: Any) -> socket.socket:
+        tried.append(to)
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr("dashboard.bitrix24.transport.create_connection", refuse)
 
     with pytest.raises(Unreachable):
         Transport(Reach(loopback=True), patience=HURRY).post("http://a.example:9/", json={})
 
     assert len(tried) == ADDRESSES_TRIED
-
-
-def fail() -> None:
-    raise OSError
 
 
 def test_a_name_server_that_does_not_answer_is_not_waited_for() -> None:
@@ -143,9 +141,18 @@ def test_a_name_that_is_none_is_unreachable(error: Exception, monkeypatch: pytes
 
 
 def test_plain_http_leaves_only_in_development(inside: Server) -> None:
-    for reach in (Reach(), Reach(private=True)):
-        with pytest.raises(Unreachable):
-            Transport(reach, patience=HURRY).post(f"http://{PUBLIC}:{inside.port}/", json={})
+    """Whatever the address: here even this machine would be allowed, if it were not for the scheme."""
+
+    class Anywhere(Reach):
+        def allows(self, address: object) -> bool:
+            return True
+
+    with pytest.raises(Unreachable):
+        Transport(Anywhere(), patience=HURRY).post(f"http://127.0.0.1:{inside.port}/", json={})
+
+    assert inside.connections == 0
+    Transport(Anywhere(loopback=True), patience=HURRY).post(f"http://127.0.0.1:{inside.port}/", json={})
+    assert inside.connections == 1
 
 
 def test_private_addresses_need_their_switch(world: World) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -12,6 +13,9 @@ from sqlalchemy import text
 from werkzeug.routing import Rule
 from werkzeug.test import TestResponse
 
+from app import create_app
+from dashboard import config
+from dashboard.web.auth import LONGEST_SECONDS
 from tests.world import SECRET_KEY, World
 
 # What anybody may ask for without a session. Whoever adds a public route names it here, and says why.
@@ -67,7 +71,11 @@ def forged(world: World, portal: str, person: int, generation: int) -> str:
     """Return a token with our own signature that names what does not belong together."""
     alpha = world.one(f"SELECT id FROM portals WHERE member_id = '{world.portal(portal).member_id}'")
     owner = world.one(f"SELECT id FROM people WHERE user_id = {person} AND name LIKE '%Keller%'")
-    return str(URLSafeTimedSerializer([SECRET_KEY], salt="session").dumps([alpha, owner, generation]))
+    return str(
+        URLSafeTimedSerializer([SECRET_KEY], salt="session").dumps(
+            [alpha, owner, generation, int(time.time())]
+        )
+    )
 
 
 @pytest.fixture
@@ -93,7 +101,7 @@ def test_no_route_answers_without_a_good_token(busy: World, kind: str) -> None:
         "nothing": None,
         "garbage": "WzEsMSwxXQ.aXw.c2lnbmF0dXJl",
         "huge": "x" * 10_000,
-        "of another key": str(URLSafeTimedSerializer(["another key"], salt="session").dumps([1, 1, 1])),
+        "of another key": str(URLSafeTimedSerializer(["another key"], salt="session").dumps([1, 1, 1, 1])),
         "expired": good,
     }
     later = timedelta(minutes=31) if kind == "expired" else timedelta()
@@ -130,6 +138,42 @@ def test_no_route_answers_the_token_of_an_earlier_generation(busy: World) -> Non
     assert while_gone == after == dict.fromkeys(after, 401)
 
 
+def test_a_session_ends_however_busily_it_is_used(busy: World) -> None:
+    """Half a day after the opening Bitrix24 is asked anew who this is."""
+    session, began = bearer(busy.session("anna")), datetime.now(UTC)
+    for minutes in range(20, LONGEST_SECONDS // 60, 20):
+        with time_machine.travel(began + timedelta(minutes=minutes)):
+            answer = busy.browser.get("/me", headers={"Authorization": f"Bearer {session}"})
+            assert answer.status_code == 200
+            session = answer.headers["X-Session-Token"]
+
+    with time_machine.travel(began + timedelta(seconds=LONGEST_SECONDS + 5)):
+        assert ask(busy, ("GET", "/me"), session).json == {"error": "session_expired"}
+
+
+@pytest.mark.parametrize("generation", [0, 2])
+def test_no_route_answers_a_token_of_another_generation_of_somebody_who_is_there(
+    busy: World, generation: int
+) -> None:
+    other = forged(busy, "alpha", 7, generation)
+
+    answers = {route: ask(busy, route, other).status_code for route in guarded(busy)}
+
+    assert answers == dict.fromkeys(answers, 401)
+    assert ask(busy, ("GET", "/me"), forged(busy, "alpha", 7, 1)).status_code == 200
+
+
+def test_no_route_answers_while_the_portal_is_a_tombstone(busy: World) -> None:
+    """Its people are deleted with it; should one ever be left, they are still nobody."""
+    session = bearer(busy.session("anna"))
+    with busy.database.writing() as rows:
+        rows.execute(text("UPDATE portals SET state = 'uninstalled' WHERE id = 1"))
+
+    answers = {route: ask(busy, route, session).status_code for route in guarded(busy)}
+
+    assert answers == dict.fromkeys(answers, 401)
+
+
 def test_no_route_answers_a_token_that_joins_two_portals(busy: World) -> None:
     """Signed by us, as no code of ours would: the person is Alpha's, the portal Beta."""
     crossed = forged(busy, "beta", 7, 1)
@@ -141,11 +185,11 @@ def test_no_route_answers_a_token_that_joins_two_portals(busy: World) -> None:
 
 def test_another_portals_people_see_no_byte_of_it(busy: World) -> None:
     """Clara administers Beta, so that everything opens to her, and nothing of Alpha does."""
-    clara = bearer(busy.session("clara", "beta"))
     alphas = [name for person in busy.portal().people.values() for name in (person.last_name, person.email)]
 
     for route in guarded(busy):
-        answer = ask(busy, route, clara)
+        # Anew each time: one of the routes may forget the portal's people, her among them.
+        answer = ask(busy, route, bearer(busy.session("clara", "beta")))
         found = [own for own in (*alphas, *ALPHAS_OWN, busy.portal().domain) if own and own in answer.text]
         assert not found, (route, found)
 
@@ -162,8 +206,8 @@ def test_what_is_for_administrators_is_refused_to_an_ordinary_person(busy: World
 
 def test_every_route_says_how_to_treat_its_answer(busy: World) -> None:
     """On success and on every kind of failure: refused, not found, not allowed, malformed, too large."""
-    anna = bearer(busy.session("anna"))
-    answers = [ask(busy, route, session) for route in routes(busy) for session in (None, anna)]
+    answers = [ask(busy, route, None) for route in routes(busy)]
+    answers += [ask(busy, route, bearer(busy.session("anna"))) for route in routes(busy)]
     answers += [busy.browser.open("/nowhere"), busy.browser.open("/static/nothing.css")]
     answers += [busy.browser.open(path, method="DELETE") for path in ("/", "/me", "/events", "/healthz")]
     answers += [busy.browser.post("/", data={"AUTH_ID": "x" * 300_000}), busy.browser.post("/", data=b"{}")]
@@ -179,3 +223,13 @@ def test_every_route_says_how_to_treat_its_answer(busy: World) -> None:
         assert "Set-Cookie" not in headers
         assert not [name for name in headers.keys() if name.lower() in ("server", "x-powered-by")]  # noqa: SIM118
         answer.close()
+
+
+def test_in_production_browsers_are_told_to_stay_with_https(world: World) -> None:
+    production = {"PUBLIC_URL": "https://calendar.example.com", "TRUST_LOOPBACK": "", "BX24_JS_URL": ""}
+    production |= {"BITRIX24_AUTH_SERVERS": "https://oauth.example"}
+    app = create_app(config.load(world.environment | production), database=world.database)
+
+    for path in ("/", "/healthz", "/nowhere", "/me"):
+        assert app.test_client().get(path).headers["Strict-Transport-Security"] == "max-age=31536000"
+    assert "Strict-Transport-Security" not in world.browser.get("/").headers

@@ -50,6 +50,7 @@ def _bare(bench: Bench) -> float:
     asked: list[int] = []
     stop = time.monotonic() + SECONDS
     with requests.Session() as session:
+        session.trust_env = False
         session.verify = str(bench.upstream.authority)
         session.mount("https://", HTTPAdapter(pool_connections=HOSTS, pool_maxsize=THREADS))
 

@@ -36,6 +36,7 @@ def measure(bench: Bench) -> Iterator[Row]:
 
 
 def _bare(session: requests.Session, bench: Bench) -> Callable[[], None]:
+    session.trust_env = False
     session.verify = str(bench.upstream.authority)
     url = f"https://{host(0)}:{bench.upstream.port}/rest/batch"
 

@@ -47,9 +47,9 @@ class _Clock:
 
 
 def _by_arithmetic(bench: Bench) -> tuple[float, int]:
-    clock = _Clock(datetime.now(UTC))
     with bench.store(portals=1, people=PEOPLE) as url:
         stores.connect(url)
+        clock = _Clock(datetime.now(UTC))
         settings = config.load(processes.environment(bench.upstream, url, port=8000, LOG_LEVEL="error"))
         parts = assemble(settings, database=None, now=clock)
         began = clock.at

@@ -13,7 +13,7 @@ from flask.cli import AppGroup
 from pydantic import SecretStr
 
 from dashboard import settings
-from dashboard.bitrix24.errors import Bitrix24Error, MethodMissing
+from dashboard.bitrix24.errors import Bitrix24Error, MethodMissing, NotAnswered
 from dashboard.bitrix24.exchange import Exchange
 from dashboard.bitrix24.webhook import Webhook, read_address
 from dashboard.commands import output
@@ -73,6 +73,8 @@ def _read(webhook: Webhook, now: datetime) -> Reading:
         mine = webhook.call(METHOD)
     except MethodMissing:
         raise click.ClickException(f"This portal does not know {METHOD}: its calendar is too old.") from None
+    except NotAnswered as error:
+        raise click.ClickException(f"The portal did not answer: {error.code}.") from None
     except Bitrix24Error as error:
         raise click.ClickException(f"The portal refused: {error.code or EMPTY_CODE}. {ADVICE}") from None
     try:

@@ -54,7 +54,8 @@ def install(app: Flask, *, database: Database, calls: CallLog, refusals: Refusal
         log.info(
             "request",
             method=request.method,
-            path=request.path,
+            # What is no address of ours may be anything, a token that slipped into a link too.
+            path=request.path if request.url_rule else None,
             status=response.status_code,
             milliseconds=round((time.perf_counter() - g.began) * 1000),
             portal=g.portal.id if g.get("portal") else None,

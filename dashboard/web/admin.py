@@ -1,4 +1,4 @@
-"""What administrators decide for their portal."""
+"""How the application is doing in a portal, and what administrators decide for it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy import update
 
-from dashboard import team
+from dashboard import health, holdings, team
 from dashboard.db import Database
 from dashboard.models import Portal
+from dashboard.web import checkup, history
 from dashboard.web.auth import Reader, Sessions
 from dashboard.web.errors import answer
 from dashboard.web.failures import Failure
@@ -32,7 +33,7 @@ def blueprint(
     @sessions.required
     @permissions.administrators
     def page(reader: Reader) -> ResponseReturnValue:
-        """Show what is decided for the portal."""
+        """Show how it is doing, and what is decided for the portal."""
         return _page(reader, reader.portal)
 
     @routes.post("/admin/team")
@@ -55,15 +56,31 @@ def blueprint(
         return _page(reader, portal)
 
     def _page(reader: Reader, portal: Portal) -> str:
+        moment = now()
         with database.reading() as session:
             switched_by = team.name_of(session, portal, portal.team_switched_by)
+            runs = health.last_runs(session, portal)
+            numbers = team.numbers(session, portal, now=moment)
+            held = holdings.held(session, portal)
+        checks = checkup.checks(portal)
         return render_template(
             "admin.html",
             **around(portal, reader.person, current="/admin"),
+            checks=checks,
+            missing=checkup.missing(checks),
+            status=checkup.status(portal),
+            installed_at=portal.installed_at,
+            looked_at=portal.bindings_at,
+            runs=[history.told(run) for run in runs],
+            next_run_at=portal.next_run_at,
+            directory_at=portal.directory_at,
+            directory_error=portal.directory_error,
+            numbers=numbers,
+            held=held,
             team_open=portal.team_open,
             switched_by=switched_by,
             switched_at=portal.team_switched_at,
-            now=now(),
+            now=moment,
             clock=clock_of(reader.person),
         )
 

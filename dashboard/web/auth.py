@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
@@ -18,6 +19,8 @@ from dashboard.models import Person, Portal, PortalState
 from dashboard.web import language
 
 SECONDS = 30 * 60
+# However long a page stays open: Bitrix24 is asked again who this is, and whether they administer the portal.
+LONGEST_SECONDS = 12 * 60 * 60
 HEADER = "X-Session-Token"
 LONGEST = 512
 
@@ -30,6 +33,7 @@ class Reader:
 
     portal: Portal
     person: Person
+    began: int  # Unix seconds; when Bitrix24 last said who this is
 
 
 class SessionRefused(Exception):
@@ -41,7 +45,10 @@ class SessionRefused(Exception):
 
 
 class Sessions:
-    """Issues and checks session tokens. Each names portal, person and generation, and lives 30 minutes."""
+    """Issues and checks session tokens. Each names portal, person, generation and the moment of the opening.
+
+    It lives 30 minutes; each answer carries a fresher one, up to half a day after the opening.
+    """
 
     def __init__(self, database: Database, keys: Sequence[SecretStr]) -> None:
         # The library signs with the last key; ours is the first.
@@ -49,8 +56,10 @@ class Sessions:
         self._signer = URLSafeTimedSerializer(newest_last, salt="session")
         self._database = database
 
-    def issue(self, portal: Portal, person: Person) -> str:
-        return self._signer.dumps([portal.id, person.id, portal.generation])
+    def issue(self, portal: Portal, person: Person, *, began: int | None = None) -> str:
+        """Return a token; one without ``began`` begins a session, and only a proven opening may do that."""
+        opened = int(time.time()) if began is None else began
+        return self._signer.dumps([portal.id, person.id, portal.generation, opened])
 
     def required(
         self, view: Callable[Concatenate[Reader, P], ResponseReturnValue]
@@ -66,7 +75,7 @@ class Sessions:
             g.portal, g.person = reader.portal, reader.person
             language.use(reader.person.language)
             response = make_response(view(reader, *args, **kwargs))
-            response.headers[HEADER] = self.issue(reader.portal, reader.person)
+            response.headers[HEADER] = self.issue(reader.portal, reader.person, began=reader.began)
             return response
 
         return checked
@@ -75,7 +84,7 @@ class Sessions:
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise SessionRefused("session_missing")
-        portal_id, person_id, generation = self._claims(token)
+        portal_id, person_id, generation, began = self._claims(token)
         found = (
             select(Portal, Person)
             .join(Person, Person.portal_id == Portal.id)
@@ -86,15 +95,17 @@ class Sessions:
             row = session.execute(found).one_or_none()
         if row is None:
             raise SessionRefused("session_invalid")
-        return Reader(*row)
+        return Reader(*row, began=began)
 
-    def _claims(self, token: str) -> tuple[int, int, int]:
+    def _claims(self, token: str) -> tuple[int, int, int, int]:
         if len(token) > LONGEST:
             raise SessionRefused("session_invalid")
         try:
-            portal_id, person_id, generation = self._signer.loads(token, max_age=SECONDS)
+            portal_id, person_id, generation, began = self._signer.loads(token, max_age=SECONDS)
         except SignatureExpired:
             raise SessionRefused("session_expired") from None
         except (BadData, ValueError, TypeError):
             raise SessionRefused("session_invalid") from None
-        return portal_id, person_id, generation
+        if time.time() - began > LONGEST_SECONDS:
+            raise SessionRefused("session_expired")
+        return portal_id, person_id, generation, began

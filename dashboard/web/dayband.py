@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, tzinfo
+from itertools import groupby
 
 from dashboard import bands
 from dashboard.bands import Band, BestHour, Group, Row
 from dashboard.workdays import EVERY_DAY, Workdays
 
 ROWS = 8  # as many as the eye compares
+SHADES = 10  # as many as it tells apart
 
 
 @dataclass(frozen=True)
@@ -41,12 +43,14 @@ def draw(groups: Sequence[Group], *, day: date, now: datetime, reader: tzinfo, w
     is_off = workdays.is_off(day)
     rows = bands.rows(groups, day=day, reader=reader, workdays=EVERY_DAY if is_off else workdays)
     rows.sort(key=lambda row: (-row.group.people, row.group.zone, row.group.span.start, row.group.span.end))
+    # A row that sums up one group takes as much room as the group itself and says less.
+    own = len(rows) if len(rows) == ROWS + 1 else ROWS
     here = now.astimezone(reader)
     return Picture(
         day=day,
         is_off=is_off,
-        rows=sorted(rows[:ROWS], key=_begins),
-        rest=_rest(rows[ROWS:]),
+        rows=sorted(rows[:own], key=_begins),
+        rest=_rest(rows[own:]),
         shared=bands.shared(rows),
         best=bands.best_hour(rows),
         people=sum(group.people for group in groups),
@@ -70,5 +74,13 @@ def _rest(rows: Sequence[Row]) -> Rest | None:
     people = sum(row.group.people for row in rows)
     if not people:
         return None
-    pieces = ((band, round(count / people, 2)) for band, count in bands.covered(rows) if count)
-    return Rest(len(rows), people, tuple(pieces))
+    shares = ((band, round(count / people * SHADES) / SHADES) for band, count in bands.covered(rows))
+    return Rest(len(rows), people, tuple(_pieces(shares)))
+
+
+def _pieces(shares: Iterable[tuple[Band, float]]) -> Iterator[tuple[Band, float]]:
+    """Yield the pieces that show, neighbours of one shade as one."""
+    for share, pieces in groupby(shares, key=lambda piece: piece[1]):
+        bands_of = [band for band, _share in pieces]
+        if share:
+            yield (bands_of[0][0], bands_of[-1][1]), share

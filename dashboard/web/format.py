@@ -6,6 +6,7 @@ from functools import lru_cache
 
 from babel import Locale, lists
 from babel.dates import (
+    format_date,
     format_skeleton,
     format_time,
     get_day_names,
@@ -104,6 +105,16 @@ def day_in(moment: datetime, tz: tzinfo) -> str:
     return format_skeleton("MMMEd", moment.astimezone(tz), locale=current().locale)
 
 
+def second_in(moment: datetime, tz: tzinfo) -> str:
+    """Return the moment's time to the second, "14:05:09" in every language."""
+    return f"{moment.astimezone(tz):%H:%M:%S}"
+
+
+def day_long(moment: datetime, tz: tzinfo) -> str:
+    """Return the moment's day in a zone with its year: "March 5, 2025"."""
+    return format_date(moment.astimezone(tz), "long", locale=current().locale)
+
+
 def as_of(moment: datetime, now: datetime, tz: tzinfo) -> str:
     """Return "as of 14:05", with the date when it was another day."""
     then, today = moment.astimezone(tz), now.astimezone(tz)
@@ -134,8 +145,8 @@ def month_day(day: date) -> str:
 
 
 def whole_day(day: date) -> str:
-    """Return "Wednesday, March 5"."""
-    return _date("MMMMEEEEd", day, current().locale)
+    """Return "Wednesday, March 5, 2025"."""
+    return format_date(day, "full", locale=current().locale)
 
 
 # A table has a hundred dates and zones, and most are the same few.
@@ -183,6 +194,7 @@ FILTERS = {
     "clock": clock_text,
     "compact": compact,
     "day_in": day_in,
+    "day_long": day_long,
     "duration": duration,
     "hours": hours,
     "listed": listed,
@@ -192,6 +204,7 @@ FILTERS = {
     "offset_now": offset_now,
     "printable": printable,
     "reminder": reminder,
+    "second_in": second_in,
     "short_moment": short_moment,
     "shown": shown,
     "time_in": time_in,

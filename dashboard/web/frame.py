@@ -35,5 +35,5 @@ def around(portal: Portal, person: Person, *, current: str, whole: Whole | None 
 
 
 def _pages(person: Person) -> list[tuple[str, str]]:
-    pages = [(_("My settings"), "/me"), (_("Team"), "/team")]
+    pages = [(_("My settings"), "/me"), (_("Team"), "/team"), (_("Insights"), "/insights")]
     return [*pages, (_("Admin"), "/admin")] if person.is_admin else pages

@@ -74,9 +74,14 @@ def _read(entry: str) -> Reminder | None:
 
 def reminders(member: Member) -> str:
     """Return all of a person's reminders in one line: "With a time: 15 minutes before; All day: none"."""
+    return reminders_told(member.reminders)
+
+
+def reminders_told(text: str) -> str:
+    """Return reminders in one line, from the text they are stored as."""
     told = [
         _("%(kind)s: %(reminders)s") % {"kind": half.title, "reminders": _listed(half.reminders)}
-        for half in halves(member.reminders)
+        for half in halves(text)
     ]
     return "; ".join(told)
 

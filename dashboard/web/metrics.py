@@ -92,9 +92,9 @@ def _of_standing(now: Standing) -> Iterator[Metric]:
     yield _gauge("portals", "Portals by state.", _by_one(now.portals), "state")
     yield _gauge("chains", "People's token chains by state.", _by_one(now.chains), "state")
     yield _gauge("runs", "Synchronisations of the last 30 days by state.", _by_one(now.runs), "state")
-    yield _gauge("runs_due", "Synchronisations a worker could go on with now.", {(): now.runs_due})
+    yield _gauge("queue_depth", "Synchronisations that wait for a worker.", {(): now.runs_due})
     yield _gauge(
-        "runs_due_oldest_seconds", "For how long the first of them waits.", {(): now.oldest_due_seconds}
+        "queue_oldest_seconds", "For how long the first of them waits.", {(): now.oldest_due_seconds}
     )
     yield _gauge(
         "runs_waiting_for_bucket",

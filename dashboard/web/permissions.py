@@ -22,7 +22,7 @@ P = ParamSpec("P")
 View: TypeAlias = Callable[Concatenate[Reader, P], ResponseReturnValue]
 
 # Addresses that are pages; the others answer programs.
-PAGES = ("/team", "/admin", "/admin/team")
+PAGES = ("/team", "/insights", "/admin", "/admin/team", "/admin/calls", "/admin/forget")
 
 
 class Permissions:

@@ -9,7 +9,7 @@ from flask import jsonify
 from flask.typing import ResponseReturnValue
 
 from dashboard.models import RunState
-from dashboard.runs import Progress
+from dashboard.progress import Progress
 from dashboard.web import format
 from dashboard.web.language import _, ngettext
 

@@ -10,6 +10,7 @@ from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
 from dashboard import team
+from dashboard.counted import Counted
 from dashboard.db import Database
 from dashboard.models import Person, Portal
 from dashboard.runs import Runs
@@ -31,6 +32,7 @@ class TeamPages:
     def __init__(self, *, database: Database, runs: Runs, now: Callable[[], datetime]) -> None:
         self._database = database
         self._runs = runs
+        self._counted = Counted()
         self._now = now
 
     def today(self, person: Person) -> date:
@@ -41,7 +43,7 @@ class TeamPages:
         """Return the page, whole or as a part; the caller has made sure that the person may see it."""
         now, clock = self._now(), clock_of(person)
         with self._database.reading() as session:
-            numbers = team.numbers(session, portal, now=now)
+            numbers = self._counted.numbers(session, portal, now=now)
             workdays = team.workdays(session, person)
             shown = team.page(
                 session,
@@ -64,6 +66,7 @@ class TeamPages:
             at_work=dayband.at_work(numbers.groups, now=now, workdays=workdays),
             picture=dayband.draw(numbers.groups, day=day, now=now, reader=clock, workdays=workdays),
             workdays=workdays,
+            beginning=person.is_admin and numbers.opened * 2 < numbers.total,
             run=described(self._runs.progress(portal), now=now, clock=clock),
             **_options(numbers),
             link=f"{portal.origin}/marketplace/view/{portal.app_code}/" if portal.app_code else None,

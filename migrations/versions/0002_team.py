@@ -32,12 +32,16 @@ def upgrade() -> None:
         " search = lower(name)"
     )
     op.create_index("ix_people_portal_id_search_listed", "people", ["portal_id", "search", "listed"])
+    op.create_index("ix_people_portal_id_settings_at", "people", ["portal_id", "settings_at"])
     op.create_index("ix_people_portal_id_id", "people", ["portal_id", "id"])
     op.create_index(
         "ix_people_team",
         "people",
         ["portal_id", "calendar_zone", "work_start", "work_end", "listed", "chain_state"]
         + ["reminder_count", "view", "settings_at"],
+    )
+    op.create_index(
+        "ix_people_habits", "people", ["portal_id", "habits", "time_zone", "calendar_zone", "listed"]
     )
     op.create_table(
         "buckets",
@@ -101,8 +105,10 @@ def upgrade() -> None:
 def downgrade() -> None:
     for table in ("chores", "runs", "buckets"):
         op.drop_table(table)
+    op.drop_index("ix_people_habits", "people")
     op.drop_index("ix_people_team", "people")
     op.drop_index("ix_people_portal_id_id", "people")
+    op.drop_index("ix_people_portal_id_settings_at", "people")
     op.drop_index("ix_people_portal_id_search_listed", "people")
     # People who never opened the application are unknown to the schema before.
     op.execute("DELETE FROM people WHERE opened_at IS NULL")
@@ -155,7 +161,7 @@ def _of_people() -> list[sa.Column]:
         sa.Column("calendar_zone", sa.String(64), nullable=False, server_default=""),
         sa.Column("reminders", sa.Text, nullable=False, server_default=""),
         sa.Column("reminder_count", sa.Integer),
-        sa.Column("switches", sa.Text, nullable=False, server_default=""),
+        sa.Column("habits", sa.String(320), nullable=False, server_default=""),
         sa.Column("settings_at", MOMENT),
         sa.Column("facts_version", sa.Integer, nullable=False, server_default=sa.text("0")),
     ]

@@ -212,6 +212,7 @@ function wake() {
   compareZones();
   // Only whoever opens the team needs what moves there.
   if (main.querySelector("[data-team]")) import("./team.js").then((team) => team.wake(parts));
+  if (main.querySelector("[data-download]")) import("./download.js").then((files) => files.wake(parts));
 }
 
 const parts = { main, load, send, complain };

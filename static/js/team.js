@@ -1,4 +1,4 @@
-// What moves on the team's page: clocks, the search, the reading of everyone, the export, the invitation.
+// What moves on the team's page: clocks, the search, the reading of everyone, the invitation.
 
 const PAUSE = 300;
 const POLL = 2000;
@@ -28,10 +28,10 @@ function listen() {
   setInterval(tick, 10_000);
 }
 
-const ACTIONS = { download, runStart: startRun, runCancel: cancelRun, copy: copyText };
+const ACTIONS = { runStart: startRun, runCancel: cancelRun, copy: copyText };
 
 function clicked(event) {
-  const button = event.target.closest("[data-download], [data-run-start], [data-run-cancel], [data-copy]");
+  const button = event.target.closest("[data-run-start], [data-run-cancel], [data-copy]");
   if (!button) return;
   const name = Object.keys(ACTIONS).find((action) => action in button.dataset);
   once(button, ACTIONS[name]);
@@ -143,17 +143,7 @@ function reload() {
   return page.load(part("[data-address]").dataset.address, {});
 }
 
-// --- The export and the invitation ---
-
-async function download(button) {
-  const answer = await page.send(button.dataset.download, { accept: "text/csv" });
-  if (!answer.ok) return page.complain(answer.status === 401 ? "session_missing" : "strange_answer");
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(await answer.blob());
-  link.download = button.dataset.name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
-}
+// --- The invitation ---
 
 async function copyText(button) {
   const source = part(button.dataset.copy);

@@ -53,6 +53,11 @@ class EventQueue:
         with self._lock:
             return [queued.event for queued in self._waiting]
 
+    def lose(self) -> None:
+        """Lose everything that waits; nobody tries again."""
+        with self._lock:
+            self._waiting.clear()
+
     def deliver(self, *, now: float) -> list[Delivery]:
         """Send everything that waits; whatever the answer, an event is never sent again."""
         with self._lock:

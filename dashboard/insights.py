@@ -1,0 +1,196 @@
+"""What is worth telling about people's habits: the day they share, and who does otherwise. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, tzinfo
+from typing import TypeAlias, TypeVar
+
+from dashboard import bands, habits
+from dashboard.bands import Band, BestHour, Group
+from dashboard.discretion import NO_LIMIT, split
+from dashboard.habits import Habits, Place
+from dashboard.hours import DAY, Span
+from dashboard.workdays import EVERY_DAY
+
+SLOT = 30  # minutes of the day that are counted together
+BEST = 3
+# A day as long as this was hardly meant so.
+LONG = 14 * 60
+# How many know their mind before "most" means something, and what part of them is most.
+TOLD_BY, MOST = 4, 0.75
+
+Key = TypeVar("Key", bound=Hashable)
+
+
+@dataclass(frozen=True)
+class AtPlaces:
+    """The people of these places."""
+
+    places: tuple[Place, ...]
+
+
+@dataclass(frozen=True)
+class WithTexts:
+    """The people with these texts of habits."""
+
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class InZones:
+    """The people with these pairs of zones: the profile's, the calendar's."""
+
+    zones: tuple[tuple[str, str], ...]
+
+
+Who: TypeAlias = AtPlaces | WithTexts | InZones
+
+
+@dataclass(frozen=True)
+class Day:
+    """How many people are at work over a usual day of the reader's, of those who can be placed on it."""
+
+    people: int
+    slots: tuple[int, ...]  # at the beginning of each half hour
+    pieces: tuple[tuple[Band, int], ...]  # the same to the minute
+    nobody: tuple[Band, ...]
+    everyone: tuple[Band, ...]
+    best: tuple[BestHour, ...]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A setting most people have alike: Bitrix24's key, or "hours", or "reminders"."""
+
+    setting: str
+    usual: bool | Span | str
+    most: int
+    others: int
+    who: Who
+
+
+def groups(counted: Habits, *, fewest: int = NO_LIMIT) -> list[Group]:
+    """Return the groups of people who can be placed on a day.
+
+    Zones are split first and each zone's hours then, so that neither the whole without its zones
+    nor a zone without its hours leaves a small number over.
+    """
+    by_zone: dict[str, dict[Span | None, int]] = {}
+    for place, people in counted.places.items():
+        by_zone.setdefault(place.zone, {})[place.span] = people
+    told = split(habits.zones(counted), fewest=fewest).shown
+    inside = [(zone, split(by_zone[zone], fewest=fewest).shown) for zone, _people in told if zone]
+    return [Group(zone, span, people) for zone, spans in inside for span, people in spans if span is not None]
+
+
+def day(found: list[Group], *, on: date, reader: tzinfo) -> Day:
+    """Return a usual day as the reader's clock shows it."""
+    rows = bands.rows(found, day=on, reader=reader, workdays=EVERY_DAY)
+    pieces = bands.covered(rows)
+    return Day(
+        people=sum(group.people for group in found),
+        slots=tuple(_at(minute, pieces) for minute in range(0, DAY, SLOT)),
+        pieces=tuple(pieces),
+        nobody=_round_midnight([band for band, people in pieces if not people]),
+        everyone=_round_midnight(list(bands.shared(rows))),
+        best=tuple(bands.best_hours(rows, count=BEST)),
+    )
+
+
+def _at(minute: int, pieces: list[tuple[Band, int]]) -> int:
+    return next(people for (start, end), people in pieces if start <= minute < end)
+
+
+def _round_midnight(found: list[Band]) -> tuple[Band, ...]:
+    """Return the bands, those at both ends of the day as one that goes through the night."""
+    if len(found) > 1 and found[0][0] == 0 and found[-1][1] == DAY:
+        return (*found[1:-1], (found[-1][0], found[0][1]))
+    return tuple(found)
+
+
+def apart(found: list[Group], best: tuple[BestHour, ...], *, on: date, reader: tzinfo) -> Mapping[Place, int]:
+    """Return who is at work in none of the best hours; nobody where those are not for most people."""
+    most = sum(group.people for group in found) / 2
+    hours = [(one.start, one.start + bands.HOUR) for one in best if one.people > most]
+    if not hours:
+        return {}
+    rows = bands.rows(found, day=on, reader=reader, workdays=EVERY_DAY)
+    return {
+        Place(row.group.zone, row.group.span): row.group.people
+        for row in rows
+        if not any(start < ends and begins < end for start, end in row.bands for begins, ends in hours)
+    }
+
+
+def long_days(counted: Habits) -> Mapping[Place, int]:
+    """Return whose working day is so long that it was hardly meant."""
+    return {place: people for place, people in counted.places.items() if _minutes(place) >= LONG}
+
+
+def nights(counted: Habits) -> Mapping[Place, int]:
+    """Return who works past midnight by their own clock, long days left out."""
+    return {
+        place: people
+        for place, people in counted.places.items()
+        if place.span and place.span.overnight and place.span.end > 0 and _minutes(place) < LONG
+    }
+
+
+def _minutes(place: Place) -> int:
+    return place.span.minutes if place.span else 0
+
+
+def whoever_has(counted: Habits, key: str, *, on: bool) -> WithTexts:
+    """Return the people who have that setting on, or off."""
+    return WithTexts(tuple(text for text in counted.texts if habits.answers(text).get(key) is on))
+
+
+def differences(counted: Habits, *, fewest: int = NO_LIMIT) -> list[Difference]:
+    """Return the settings that most people have alike and some otherwise, the fewest otherwise first."""
+    found = [*_different_switches(counted, fewest=fewest)]
+    if fewest == NO_LIMIT:
+        # Others could hold these numbers against those of zones and reminders and work out a small one.
+        found += [*_different_hours(counted), *_different_reminders(counted)]
+    return sorted(found, key=lambda one: (one.others, one.setting))
+
+
+def _different_switches(counted: Habits, *, fewest: int) -> Iterator[Difference]:
+    for key, told in habits.switched(counted).items():
+        if split(told, fewest=fewest).rest:
+            continue
+        answers = {on: people for on, people in told.items() if on is not None}
+        if (usual := _usual(answers)) is not None:
+            who = whoever_has(counted, key, on=not usual)
+            yield Difference(key, usual, answers[usual], answers[not usual], who)
+
+
+def _different_hours(counted: Habits) -> Iterator[Difference]:
+    counts: Counter[Span] = Counter()
+    for place, people in counted.places.items():
+        if place.span:
+            counts[place.span] += people
+    if (usual := _usual(counts)) is not None:
+        others = tuple(place for place in counted.places if place.span not in (None, usual))
+        yield Difference("hours", usual, counts[usual], counts.total() - counts[usual], AtPlaces(others))
+
+
+def _different_reminders(counted: Habits) -> Iterator[Difference]:
+    counts: Counter[str] = Counter()
+    for text, people in counted.texts.items():
+        if told := habits.reminders(text):
+            counts[told] += people
+    if (usual := _usual(counts)) is not None:
+        others = tuple(text for text in counted.texts if habits.reminders(text) not in ("", usual))
+        yield Difference("reminders", usual, counts[usual], counts.total() - counts[usual], WithTexts(others))
+
+
+def _usual(counts: Mapping[Key, int]) -> Key | None:
+    """Return what most have; None where there is no clear most, or all are alike."""
+    told = sum(counts.values())
+    if told < TOLD_BY:
+        return None
+    usual = max(counts, key=lambda key: counts[key])
+    return usual if MOST * told <= counts[usual] < told else None

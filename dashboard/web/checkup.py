@@ -1,0 +1,114 @@
+"""An installation's health in words: what the application needs, whether it has it, what to do if not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dashboard import health
+from dashboard.bindings import CALENDAR, LINK
+from dashboard.health import Need
+from dashboard.models import Portal, PortalState
+from dashboard.web.format import listed
+from dashboard.web.language import N_, _
+
+# Bitrix24's own name → what it is for.
+SCOPES = {
+    "calendar": N_("Reads each person's calendar settings."),
+    "user_brief": N_("Lists the employees, so that you see who is missing."),
+    "placement": N_("Shows the application inside the calendar."),
+}
+PLACEMENTS = {
+    CALENDAR: (N_("Tab in the calendar"), N_("Opens Team on the days the calendar shows.")),
+    LINK: (N_("Links in messages"), N_("The invitation's link opens the application at once.")),
+}
+# What app.info calls the application's status.
+STATUSES = {
+    "F": N_("Free"),
+    "D": N_("Demo version"),
+    "T": N_("Trial period"),
+    "P": N_("Paid"),
+    "L": N_("Local application"),
+    "S": N_("Subscription"),
+}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line; ``action`` is there where something can be done, ``code`` where the portal told one."""
+
+    name: str
+    state: str
+    title: str
+    what: str
+    action: str | None = None
+    code: str | None = None
+
+
+def checks(portal: Portal) -> list[Check]:
+    """Return everything the application needs in the portal."""
+    return [
+        *_paid(portal),
+        *(_scope(need) for need in health.scopes(portal)),
+        _events(health.events(portal)),
+        *(_placement(need) for need in health.placements(portal)),
+    ]
+
+
+def missing(found: Sequence[Check]) -> int:
+    """Return how many things are missing."""
+    return sum(check.state == "missing" for check in found)
+
+
+def status(portal: Portal) -> str:
+    """Return what kind of installation it is, empty where the portal does not say."""
+    return _(STATUSES[portal.app_status]) if portal.app_status in STATUSES else ""
+
+
+def _paid(portal: Portal) -> list[Check]:
+    if portal.state != PortalState.SUSPENDED:
+        return []
+    return [
+        Check(
+            "paid",
+            "missing",
+            _("The paid period is over"),
+            _("Bitrix24 answers again when the application, or the portal, is paid for. All is kept."),
+            _("Renew the subscription, then open the application again."),
+        )
+    ]
+
+
+def _scope(need: Need) -> Check:
+    action = _("Open the application in the Market and confirm its permissions.")
+    return Check(
+        need.name,
+        need.state,
+        _("Permission “%(name)s”") % {"name": need.name},
+        _(SCOPES[need.name]),
+        _action(need.state, action),
+    )
+
+
+def _events(needs: Sequence[Need]) -> Check:
+    """Return one line for all four: nobody but us cares which."""
+    lacking = [need for need in needs if need.state != "fine"]
+    state = lacking[0].state if lacking else "fine"
+    what = _("Bitrix24 tells us of updates, payments and the removal of the application.")
+    names = listed(need.name for need in lacking) if state == "missing" else None
+    return Check("events", state, _("Messages from the portal"), what, _action(state, _again()), names)
+
+
+def _placement(need: Need) -> Check:
+    title, what = PLACEMENTS[need.name]
+    return Check(need.name, need.state, _(title), _(what), _action(need.state, _again()), need.code)
+
+
+def _again() -> str:
+    return _("It is tried again once a day, when an administrator opens the application.")
+
+
+def _action(state: str, missing: str) -> str | None:
+    if state == "unknown":
+        return _("It is looked at when an administrator next opens the application.")
+    return missing if state == "missing" else None

@@ -1,0 +1,121 @@
+"""What stands out in a portal's habits, in sentences; the most useful first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from functools import lru_cache
+
+from dashboard import habits, insights, zones
+from dashboard.bands import Group
+from dashboard.discretion import NO_LIMIT, split
+from dashboard.habits import Habits, Place
+from dashboard.insights import AtPlaces, Day, InZones, Who
+from dashboard.web.language import ngettext
+
+REFUSING = "denyBusyInvitation"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A sentence, and who is behind it: the team's page where that can show them, else whom to look up."""
+
+    code: str
+    words: str
+    people: int
+    href: str | None = None
+    who: Who | None = None
+
+
+def find(
+    counted: Habits, found: list[Group], day: Day, *, now: datetime, reader: tzinfo, fewest: int
+) -> list[Finding]:
+    """Return what is worth saying. With a limit, only what is told of so many people and of so many not."""
+    said = [_disagreeing(counted, now, fewest), _unreminded(counted, fewest), _refusing(counted, fewest)]
+    if fewest == NO_LIMIT:
+        on = now.astimezone(reader).date()
+        said[1:1] = [_apart(insights.apart(found, day.best, on=on, reader=reader)), _long(counted)]
+        said.append(_nights(counted))
+    return [finding for finding in said if finding is not None]
+
+
+def _disagreeing(counted: Habits, now: datetime, fewest: int) -> Finding | None:
+    pairs = {pair: people for pair, people in counted.disagreeing.items() if _differ(*pair, _hour(now))}
+    number = sum(pairs.values())
+    number = split({True: number, False: counted.people - number}, fewest=fewest).of(True)
+    if not number:
+        return None
+    words = ngettext(
+        "%(num)s person has one time zone in the calendar and another in the profile.",
+        "%(num)s people have one time zone in the calendar and another in the profile.",
+        number,
+    )
+    return Finding("zones_disagree", words % {"num": number}, number, who=InZones(tuple(pairs)))
+
+
+def _hour(now: datetime) -> datetime:
+    return now.replace(minute=0, second=0, microsecond=0)
+
+
+# A year of clocks is compared for each pair, and the pairs are the same at each look.
+@lru_cache(maxsize=1024)
+def _differ(profile: str, calendar: str, at: datetime) -> bool:
+    known = zones.read_zone_name(profile) and zones.read_zone_name(calendar)
+    return bool(known) and not zones.same_clock(profile, calendar, at)
+
+
+def _apart(places: Mapping[Place, int]) -> Finding | None:
+    if not (number := sum(places.values())):
+        return None
+    words = ngettext(
+        "%(num)s person is at work in none of the best common hours.",
+        "%(num)s people are at work in none of the best common hours.",
+        number,
+    )
+    return Finding("apart", words % {"num": number}, number, who=AtPlaces(tuple(places)))
+
+
+def _long(counted: Habits) -> Finding | None:
+    places = insights.long_days(counted)
+    if not (number := sum(places.values())):
+        return None
+    words = ngettext(
+        "%(num)s person has working hours of %(hours)s hours a day or more, which is hardly meant.",
+        "%(num)s people have working hours of %(hours)s hours a day or more, which is hardly meant.",
+        number,
+    )
+    told = words % {"num": number, "hours": insights.LONG // 60}
+    return Finding("long_days", told, number, who=AtPlaces(tuple(places)))
+
+
+def _unreminded(counted: Habits, fewest: int) -> Finding | None:
+    number = split(habits.reminded(counted), fewest=fewest).of("none")
+    if not number:
+        return None
+    words = ngettext(
+        "%(num)s person is reminded of nothing.", "%(num)s people are reminded of nothing.", number
+    )
+    return Finding("unreminded", words % {"num": number}, number, href="/team?reminders=none")
+
+
+def _refusing(counted: Habits, fewest: int) -> Finding | None:
+    told = habits.switched(counted)[REFUSING]
+    number = split(told, fewest=fewest).of(True)
+    if not number:
+        return None
+    words = ngettext(
+        "%(num)s person refuses invitations at busy times, so a meeting may be declined unseen.",
+        "%(num)s people refuse invitations at busy times, so a meeting may be declined unseen.",
+        number,
+    )
+    who = insights.whoever_has(counted, REFUSING, on=True)
+    return Finding("refusing", words % {"num": number}, number, who=who)
+
+
+def _nights(counted: Habits) -> Finding | None:
+    places = insights.nights(counted)
+    if not (number := sum(places.values())):
+        return None
+    words = ngettext("%(num)s person works past midnight.", "%(num)s people work past midnight.", number)
+    return Finding("nights", words % {"num": number}, number, who=AtPlaces(tuple(places)))

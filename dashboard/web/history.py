@@ -1,0 +1,70 @@
+"""The last runs in words: who asked, what came of it, how long it took."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from dashboard.health import PastRun
+from dashboard.models import RunState
+from dashboard.shapes import printable
+from dashboard.web.language import N_, _
+from dashboard.web.reasons import reason
+
+# The state, and what colour its pill has.
+STATES = {
+    RunState.WAITING: (N_("About to begin"), "quiet"),
+    RunState.RUNNING: (N_("Under way"), "accent"),
+    RunState.POSTPONED: (N_("Paused"), "warning"),
+    RunState.DONE: (N_("Done"), "good"),
+    RunState.FAILED: (N_("Ended early"), "alert"),
+    RunState.CANCELLED: (N_("Cancelled"), "quiet"),
+}
+
+
+@dataclass(frozen=True)
+class Told:
+    """One line of the list."""
+
+    at: datetime
+    who: str
+    state: str
+    tone: str
+    total: int
+    done: int
+    failed: int
+    took: str
+    why: str
+
+
+def told(run: PastRun) -> Told:
+    """Return the run in words."""
+    words, tone = STATES[RunState(run.state)]
+    return Told(
+        at=run.at,
+        who=_who(run),
+        state=_(words),
+        tone=tone,
+        total=run.total,
+        done=run.done,
+        failed=run.failed,
+        took=took(run.took) if run.took is not None else "",
+        why=reason(run.error) if run.error is not None else "",
+    )
+
+
+def _who(run: PastRun) -> str:
+    if run.daily:
+        return _("by itself")
+    return printable(run.asked_by) if run.asked_by else _("somebody who has left")
+
+
+def took(time: timedelta) -> str:
+    """Return "40 s", "12 min" or "3 h 5 min"."""
+    seconds = round(time.total_seconds())
+    if seconds < 60:
+        return _("%(seconds)s s") % {"seconds": seconds}
+    hours, minutes = divmod(seconds // 60, 60)
+    if not hours:
+        return _("%(minutes)s min") % {"minutes": minutes}
+    return _("%(hours)s h %(minutes)s min") % {"hours": hours, "minutes": minutes}

@@ -1,0 +1,161 @@
+"""The page *Insights*: how people set up their calendars, in pictures and sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from flask import Blueprint, render_template
+from flask.typing import ResponseReturnValue
+from sqlalchemy.orm import Session
+
+from dashboard import discretion, habits, insights, survey
+from dashboard.db import Database
+from dashboard.discretion import split
+from dashboard.habits import Habits
+from dashboard.hours import Span
+from dashboard.insights import Difference, Who
+from dashboard.models import Portal
+from dashboard.web import charts, findings, format, members, words
+from dashboard.web.auth import Reader, Sessions
+from dashboard.web.findings import Finding
+from dashboard.web.frame import around
+from dashboard.web.language import N_, _
+from dashboard.web.permissions import Permissions
+from dashboard.web.team import clock_of
+
+ZONES = 12  # as many as are listed by name
+USUAL = 5
+REMINDED = {
+    "none": N_("Nothing"),
+    "one": N_("One reminder"),
+    "many": N_("Several reminders"),
+    "unknown": N_("Not known"),
+}
+
+
+@dataclass(frozen=True)
+class Behind:
+    """The people behind a number: the first of them by name, and how many more there are."""
+
+    names: tuple[str, ...] = ()
+    more: int = 0
+
+
+def blueprint(
+    *, database: Database, sessions: Sessions, permissions: Permissions, now: Callable[[], datetime]
+) -> Blueprint:
+    """Return the route of the page."""
+    routes = Blueprint("insights", __name__)
+
+    @routes.get("/insights")
+    @sessions.required
+    @permissions.team
+    def page(reader: Reader) -> ResponseReturnValue:
+        """Show the portal's habits: administrators with people, others numbers of larger groups."""
+        fewest = discretion.NO_LIMIT if reader.person.is_admin else discretion.FEWEST
+        with database.reading() as session:
+            counted = survey.habits(session, reader.portal)
+            if counted.people < max(2, fewest):
+                shown: dict[str, Any] = {"few": True}
+            else:
+                shown = _pictures(counted, now=now(), reader=reader, fewest=fewest)
+            shown |= {"behind": _behind(session, reader.portal, shown) if reader.person.is_admin else {}}
+        return render_template(
+            "insights.html",
+            **around(reader.portal, reader.person, current="/insights"),
+            counted=counted,
+            discreet=not reader.person.is_admin,
+            now=now(),
+            clock=clock_of(reader.person),
+            **shown,
+        )
+
+    return routes
+
+
+def _pictures(counted: Habits, *, now: datetime, reader: Reader, fewest: int) -> dict[str, Any]:
+    clock = clock_of(reader.person)
+    groups = insights.groups(counted, fewest=fewest)
+    day = insights.day(groups, on=now.astimezone(clock).date(), reader=clock)
+    return {
+        "few": False,
+        "findings": findings.find(counted, groups, day, now=now, reader=clock, fewest=fewest),
+        "day": day,
+        "slots": charts.slots(day),
+        **_zones(counted, now=now, fewest=fewest),
+        "views": _views(counted, fewest=fewest),
+        "reminded": _reminded(counted, fewest=fewest),
+        "usual_reminders": _usual_reminders(counted, fewest=fewest),
+        "differences": [
+            one
+            for one in insights.differences(counted, fewest=fewest)
+            # Who refuses while most do not is a finding already.
+            if one.setting != findings.REFUSING or one.usual
+        ],
+        "usual": _usual,
+    }
+
+
+def _zones(counted: Habits, *, now: datetime, fewest: int) -> dict[str, Any]:
+    """Return the zones: those drawn, those listed, and how many people are in none of these."""
+    told = split(habits.zones(counted), fewest=fewest)
+    known = [(zone, people) for zone, people in told.shown if zone]
+    return {
+        "clocks": charts.clocks(known, now=now),
+        "zones": known[:ZONES],
+        "zones_more": known[ZONES:],
+        "zones_rest": told.rest,
+        "zones_unknown": told.of(""),
+    }
+
+
+def _views(counted: Habits, *, fewest: int) -> list[charts.Bar]:
+    names = {"other": _("Another"), "": _("Not chosen")}
+
+    def title(key: str) -> str:
+        return names.get(key) or words.view(key)
+
+    def href(key: str) -> str | None:
+        return charts.team(view=key) if key in habits.USUAL_VIEWS and fewest == discretion.NO_LIMIT else None
+
+    return charts.bars(split(habits.views(counted), fewest=fewest), title=title, rest=_("Others"), href=href)
+
+
+def _reminded(counted: Habits, *, fewest: int) -> list[charts.Bar]:
+    def href(key: str) -> str | None:
+        # On the team's page those who never opened the application are not known either.
+        return charts.team(reminders=key) if key != "unknown" and fewest == discretion.NO_LIMIT else None
+
+    told = split(habits.reminded(counted), fewest=fewest)
+    return charts.bars(told, title=lambda key: _(REMINDED[key]), rest=_("Others"), href=href)
+
+
+def _usual_reminders(counted: Habits, *, fewest: int) -> list[tuple[str, int]]:
+    """Return the most usual reminders in words; those of too few people are left out."""
+    told = [one for one in habits.usual_reminders(counted) if one[2] >= fewest]
+    return [(members.reminders_told(f"{half}:{entry}"), people) for half, entry, people in told[:USUAL]]
+
+
+def _behind(session: Session, portal: Portal, shown: dict[str, Any]) -> dict[Who, Behind]:
+    """Return the people behind each finding and difference."""
+    told: list[Finding | Difference] = [*shown.get("findings", ()), *shown.get("differences", ())]
+    found: dict[Who, Behind] = {}
+    for one in told:
+        number = one.people if isinstance(one, Finding) else one.others
+        if one.who is not None and one.who not in found:
+            names = survey.names(session, portal, one.who)
+            found[one.who] = Behind(tuple(names), number - len(names))
+    return found
+
+
+def _usual(difference: Difference) -> str:
+    """Return in words what most people have."""
+    match difference.usual:
+        case bool():
+            return _("Yes") if difference.usual else _("No")
+        case Span():
+            return format.hours(difference.usual)
+    return members.reminders_told(difference.usual)

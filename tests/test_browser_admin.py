@@ -1,0 +1,141 @@
+"""Admin in Chromium: health read, calls looked through, the data taken along and deleted."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import FrameLocator, Page, expect
+
+from tests.browsers import PICTURES, SIDEWAYS, Watch, application, page, violations
+from tests.emulator.faults import Fault
+from tests.rosters import NEVER, days_ago, hire
+from tests.world import World
+
+__all__ = ["page"]
+
+
+@pytest.fixture
+def company(world: World) -> World:
+    """Give a portal where some have come and some things have failed."""
+    session = world.session("boris")
+    world.bitrix24.faults.add(Fault(kind="html:500", method="batch"))
+    world.browser.post("/me/refresh", headers=session)
+    world.bitrix24.clock.advance(60)
+    world.synchronise()
+    lucy = {"name": "Lost Lucy", "chain_state": "reconnect", "problem": "user_access_error"}
+    hire(world, {"name": "Late Larry"} | days_ago(world, 4), lucy, {"name": "New Nina"} | NEVER)
+    return world
+
+
+def open_admin(world: World, page: Page) -> FrameLocator:
+    page.goto(world.portal().page_url("anna"))
+    frame = application(page)
+    frame.get_by_role("link", name="Admin", exact=True).click()
+    expect(frame.get_by_role("heading", name="Installation")).to_be_visible()
+    return frame
+
+
+def test_calls_are_looked_through(company: World, page: Page) -> None:
+    watch = Watch(page, company.bitrix24.app_url)
+    frame = open_admin(company, page)
+
+    frame.get_by_role("link", name="See the calls").click()
+    first = frame.locator("[data-call]").first
+    first.get_by_text("Show").click()
+    expect(first.locator("pre").first).to_contain_text('"cmd"')
+
+    frame.get_by_label("Error").select_option("any")
+    frame.get_by_role("button", name="Show", exact=True).click()
+    expect(frame.locator("[data-call]")).to_have_count(1)
+    expect(frame.get_by_role("button", name="Show", exact=True)).to_be_focused()
+
+    frame.get_by_role("link", name="Back to Admin").click()
+    expect(frame.get_by_role("heading", name="Installation")).to_be_visible()
+    assert watch.messages == []
+
+
+def test_a_number_leads_to_the_people_behind_it(company: World, page: Page) -> None:
+    frame = open_admin(company, page)
+
+    frame.get_by_role("link", name="Must open it again: 1").click()
+
+    expect(frame.locator(".who__name")).to_have_text(["Lost Lucy"])
+    expect(frame.locator(".roster__problem")).to_have_text("The application is not given to this person")
+
+
+def test_everything_is_taken_along(company: World, page: Page) -> None:
+    frame = open_admin(company, page)
+
+    with page.expect_download() as caught:
+        frame.get_by_role("button", name="Export everything").click()
+
+    assert caught.value.suggested_filename == "calendar-settings.json"
+    told = json.loads(Path(caught.value.path()).read_text(encoding="utf-8"))
+    assert "Lost Lucy" in {person["name"] for person in told["people"]}
+
+
+def test_everything_is_deleted_in_two_steps(company: World, page: Page) -> None:
+    frame = open_admin(company, page)
+    frame.get_by_role("link", name="Delete everything…").click()
+    expect(frame.get_by_text("nobody can bring it back")).to_be_visible()
+
+    frame.get_by_label("To confirm, type").fill("another.bitrix24.com")
+    frame.get_by_role("button", name="Delete everything").click()
+    expect(frame.get_by_text("Nothing was deleted.")).to_be_visible()
+
+    frame.get_by_label("To confirm, type").fill(company.portal().domain)
+    frame.get_by_role("button", name="Delete everything").click()
+    expect(frame.get_by_text("Your session has ended.")).to_be_visible()
+    assert company.one("SELECT count(*) FROM people") == 0
+
+    frame.get_by_role("link", name="Team", exact=True).click()
+    expect(frame.locator("[data-complaint]")).to_contain_text("Reload it")
+
+    frame = open_admin(company, page)
+    expect(frame.locator('[data-tally="connected"]')).to_contain_text("1")
+
+
+def test_an_administrator_is_shown_the_way_to_a_full_team(company: World, page: Page) -> None:
+    page.goto(company.portal().page_url("anna"))
+    frame = application(page)
+    frame.get_by_role("link", name="Team", exact=True).click()
+    way = frame.locator("[data-beginning]")
+
+    expect(way).to_contain_text("Everyone is listed")
+    way.get_by_role("button", name="Copy an invitation").click()
+
+    expect(way.locator("[data-copy-told]")).to_be_visible()
+    assert page.frames[1].evaluate(SIDEWAYS) == 0
+
+
+@pytest.mark.parametrize("width", [1280, 360])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_fits_and_is_for_everyone(company: World, page: Page, width: int, scheme: str) -> None:
+    company.portal().drop_scope("placement")
+    page.set_viewport_size({"width": width, "height": 1500 if width > 1000 else 3200})
+    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce")
+    watch = Watch(page, company.bitrix24.app_url)
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    frame = open_admin(company, page)
+
+    def look(name: str) -> None:
+        inside = page.frames[1]
+        assert violations(inside) == [], name
+        assert inside.evaluate(SIDEWAYS) == 0, name
+        page.screenshot(path=PICTURES / f"admin-{name}-{width}-{scheme}.png")
+
+    look("page")
+    frame.get_by_role("link", name="See the calls").click()
+    frame.locator("[data-call] summary").nth(1).click()
+    look("calls")
+    frame.get_by_role("link", name="Back to Admin").click()
+    frame.get_by_role("link", name="Delete everything…").click()
+    expect(frame.get_by_role("button", name="Delete everything")).to_be_visible()
+    look("forget")
+    frame.get_by_role("link", name="Keep it").click()
+    frame.get_by_role("link", name="Team", exact=True).click()
+    expect(frame.locator("[data-beginning]")).to_be_visible()
+    look("team")
+    assert watch.messages == []

@@ -1,0 +1,93 @@
+"""Insights in Chromium: reached, read, followed to the people; for an administrator and for others."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import FrameLocator, Page, expect
+
+from tests.browsers import PICTURES, SIDEWAYS, Watch, application, page, violations
+from tests.rosters import hire
+from tests.world import World
+
+__all__ = ["page"]
+
+ZONES = ("Europe/Berlin", "Europe/Moscow", "America/New_York", "Asia/Kolkata", "Asia/Tokyo")
+VIEWS = ("month", "month", "week", "day", "list", "custom_7", "")
+
+
+@pytest.fixture
+def company(world: World) -> World:
+    """Give a portal of sixty, whose administrator opened the team to everyone."""
+    hire(
+        world,
+        *(
+            {
+                "name": f"Colleague {number:02}",
+                "calendar_zone": ZONES[number % 7 % len(ZONES)],
+                "work_start": (480, 540, 600, 1320)[number % 4],
+                "work_end": (1020, 1080, 1140, 360)[number % 4],
+                "view": VIEWS[number % len(VIEWS)],
+                "reminder_count": (2, 2, 1, 0, 2, None)[number % 6],
+                "habits": f"{'Y' if number % 9 else 'N'}NNNY{'Y' if number % 8 == 0 else 'N'}N "
+                + ("timed:15min;day:0d@08:00", "timed:1hour")[number % 2],
+            }
+            for number in range(60)
+        ),
+    )
+    world.browser.post("/admin/team", data={"everyone": "yes"}, headers=world.session("anna"))
+    return world
+
+
+def open_insights(world: World, page: Page, person: str) -> FrameLocator:
+    page.goto(world.portal().page_url(person))
+    frame = application(page)
+    frame.get_by_role("link", name="Insights", exact=True).click()
+    expect(frame.get_by_role("heading", name="Insights", level=1)).to_be_visible()
+    return frame
+
+
+@pytest.mark.parametrize("look", ["light-1280", "dark-1280", "light-360"])
+@pytest.mark.parametrize("person", ["anna", "boris"])
+def test_it_is_for_everyone(company: World, page: Page, person: str, look: str) -> None:
+    scheme, width = look.split("-")
+    page.set_viewport_size({"width": int(width), "height": 2400})
+    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce")
+    watch = Watch(page, company.bitrix24.app_url)
+
+    frame = open_insights(company, page, person)
+    for summary in frame.locator("summary").all():
+        summary.press("Enter")
+
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=PICTURES / f"insights-{person}-{look}.png", full_page=True)
+    assert violations(page.frames[1]) == []
+    assert page.frames[1].evaluate(SIDEWAYS) == 0
+    assert watch.messages == []
+
+
+def test_a_finding_leads_to_its_people(company: World, page: Page) -> None:
+    frame = open_insights(company, page, "anna")
+    unreminded = frame.locator('[data-finding="unreminded"]')
+    expect(unreminded).to_contain_text("10 people are reminded of nothing.")
+
+    unreminded.get_by_role("link", name="See who").press("Enter")
+
+    expect(frame.get_by_role("heading", name="Team", level=1)).to_be_visible()
+    expect(frame.locator("[data-user]")).to_have_count(10)
+    expect(frame.get_by_role("link", name="Team", exact=True)).to_have_attribute("aria-current", "page")
+
+
+def test_a_name_leads_to_its_person(company: World, page: Page) -> None:
+    frame = open_insights(company, page, "anna")
+
+    frame.locator('[data-finding="refusing"]').get_by_role("link", name="Colleague 08").click()
+
+    expect(frame.locator("[data-user]")).to_have_count(1)
+    expect(frame.locator(".who__name")).to_have_text("Colleague 08")
+
+
+def test_the_others_find_nobody_to_follow(company: World, page: Page) -> None:
+    frame = open_insights(company, page, "boris")
+
+    expect(frame.locator('[data-finding="unreminded"]')).to_be_visible()
+    expect(frame.locator("main").get_by_role("link")).to_have_count(0)

@@ -1,0 +1,141 @@
+"""What a page may cost, in things that can be counted: statements, requests, connections, bytes, plans.
+
+The bench measures time; these hold what time is made of, and fail on any machine alike. A figure here is
+what the page costs today: less is welcome, more wants a reason.
+"""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, event
+
+from tests.emulator.cast import crowd
+from tests.world import World
+
+# Tables that grow with people; to read one from end to end is never the way to a page.
+LARGE = ("people", "chains", "snapshots", "portals", "api_calls", "runs", "buckets")
+
+
+@contextmanager
+def statements(engine: Engine) -> Iterator[list[tuple[str, Any]]]:
+    """Give the list that fills with the statements the database is sent."""
+    seen: list[tuple[str, Any]] = []
+
+    def note(connection: Any, cursor: Any, statement: str, parameters: Any, *rest: Any) -> None:
+        seen.append((statement, parameters))
+
+    event.listen(engine, "before_cursor_execute", note)
+    yield seen
+    event.remove(engine, "before_cursor_execute", note)
+
+
+@pytest.fixture
+def settled(world: World) -> World:
+    """Give Alpha on an ordinary day: Boris has been here before, and the list of employees is read."""
+    world.open("anna")
+    world.open("boris")
+    world.synchronise()
+    return world
+
+
+def test_an_open_sends_few_statements(settled: World) -> None:
+    with statements(settled.database.engine) as sent:
+        assert settled.open("boris").status_code == 200
+
+    assert len(sent) <= 18, "\n".join(one for one, _ in sent)
+
+
+def test_an_open_writes_once(settled: World) -> None:
+    commits: list[str] = []
+    event.listen(settled.database.engine, "commit", lambda connection: commits.append("commit"))
+
+    assert settled.open("boris").status_code == 200
+
+    assert len(commits) == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "most"), [("/me", 2), ("/team", 7), ("/team?q=bo&view=week&sort=name&page=1", 8)]
+)
+def test_a_page_sends_few_statements(settled: World, path: str, most: int) -> None:
+    session = settled.session("anna")
+
+    with statements(settled.database.engine) as sent:
+        assert settled.browser.get(path, headers=session).status_code == 200
+
+    assert len(sent) <= most, "\n".join(one for one, _ in sent)
+
+
+def test_the_team_costs_as_many_statements_for_many_as_for_few(settled: World) -> None:
+    session = settled.session("anna")
+    with statements(settled.database.engine) as few:
+        settled.browser.get("/team", headers=session)
+    settled.portal().add_people(*crowd(120))
+    settled.synchronise()
+
+    with statements(settled.database.engine) as many:
+        page = settled.browser.get("/team", headers=session)
+
+    assert len(many) == len(few)
+    assert page.text.count("data-user=") == 50
+
+
+def test_a_known_portal_is_asked_once(settled: World) -> None:
+    settled.bitrix24.clear()
+
+    settled.open("boris")
+
+    assert [record.method for record in settled.bitrix24.requests] == ["batch"]
+
+
+def test_connections_are_kept_from_one_request_to_the_next(settled: World) -> None:
+    settled.bitrix24.clear()
+
+    for _ in range(5):
+        settled.open("boris")
+
+    assert settled.bitrix24.connections == 0
+
+
+def test_pages_are_small(settled: World) -> None:
+    settled.portal().add_people(*crowd(120))
+    settled.synchronise()
+    first = settled.open("boris").data
+    team = settled.browser.get("/team", headers=settled.session("anna")).data
+
+    assert len(gzip.compress(first, 6)) < 8_000
+    assert len(gzip.compress(team, 6)) < 16_000
+
+
+def test_no_statement_reads_a_large_table_from_end_to_end(each_world: World) -> None:
+    engine = each_world.database.engine
+    with statements(engine) as sent:
+        each_world.open("anna")
+        session = each_world.session("boris")
+        each_world.portal().expire("boris")
+        each_world.browser.post("/me/refresh", headers=session)
+        each_world.synchronise()
+        for path in ("/team", "/team?q=bo", "/team?state=connected&sort=hours", "/team?view=week&page=2"):
+            each_world.browser.get(path, headers=each_world.session("anna"))
+
+    scanned = {statement for statement, given in sent if _scans(engine, statement, given)}
+    assert not scanned, "\n\n".join(sorted(scanned))
+
+
+def _scans(engine: Engine, statement: str, given: Any) -> bool:
+    """Tell whether the plan reads one of the large tables as a whole where an index could be had."""
+    if statement.split(maxsplit=1)[0] not in ("SELECT", "UPDATE", "DELETE") or isinstance(given, list):
+        return False
+    with engine.connect() as connection:
+        if engine.dialect.name == "sqlite":
+            plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", given).all()
+            return any(str(row[3]).startswith(f"SCAN {table}") for row in plan for table in LARGE)
+        # A handful of rows is read fastest as a whole; what is left then had no index to go by.
+        connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+        lines = connection.exec_driver_sql(f"EXPLAIN {statement}", given).scalars().all()
+        return any(f"Seq Scan on {table}" in line for line in lines for table in LARGE)

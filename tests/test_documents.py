@@ -1,0 +1,207 @@
+"""The documents tell the truth: links lead somewhere, commands exist, tables are the code's own."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+from flask import Flask
+
+from app import create_app
+from dashboard import config
+from dashboard.commands.config import documented
+from dashboard.config import Config
+from dashboard.version import VERSION
+from tests.test_config import PRODUCTION
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+DEPLOY = ROOT / "docs" / "deploy"
+OPERATE = (ROOT / "docs" / "operate.md").read_text(encoding="utf-8")
+MARKET = (ROOT / "docs" / "market.md").read_text(encoding="utf-8")
+
+every_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+
+
+@pytest.fixture(scope="module")
+def application() -> Flask:
+    """Give an application that is asked for nothing but its commands."""
+    return create_app(config.load(PRODUCTION | {"DATABASE_URL": "sqlite://"}))
+
+
+def text_of(document: Path) -> str:
+    return document.read_text(encoding="utf-8")
+
+
+def anchors(document: Path) -> set[str]:
+    """Return what a link into a document may name, as GitHub spells it."""
+    titles = re.findall(r"^#+ (.+)$", text_of(document), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).strip().replace(" ", "-") for title in titles}
+
+
+@every_document
+def test_links_lead_somewhere(document: Path) -> None:
+    for link in re.findall(r"\]\(([^)\s]+)\)", text_of(document)):
+        if link.startswith(("https://", "mailto:")):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (document.parent / path).resolve() if path else document
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+@every_document
+def test_paths_in_code_exist(document: Path) -> None:
+    named = re.findall(
+        r"`((?:dashboard|templates|tests|docs|static|migrations)/[^`\s:<>]*)", text_of(document)
+    )
+
+    for path in named:
+        assert (ROOT / path).exists(), path
+
+
+@every_document
+def test_tests_that_are_named_exist(document: Path) -> None:
+    for file, test in re.findall(r"(tests/test_\w+\.py)::(test_\w+)", text_of(document)):
+        assert re.search(rf"^def {test}\(", text_of(ROOT / file), re.MULTILINE), f"{file}::{test}"
+
+
+@every_document
+def test_commands_exist(document: Path, application: Flask) -> None:
+    for words in commands_in(text_of(document)):
+        found: click.Command = application.cli
+        for word in words.split():
+            if not isinstance(found, click.Group):
+                break
+            # What comes after a group's name is one of its commands.
+            assert word in found.commands, f"flask --app app {words}"
+            found = found.commands[word]
+
+
+def commands_in(text: str) -> Iterator[str]:
+    """Yield what follows `flask --app app`, up to the first argument or option."""
+    yield from re.findall(r"flask --app app ((?:[a-z][a-z-]*)(?: [a-z][a-z-]*)?)", text)
+    yield from re.findall(r"^calendar-dashboard ([a-z]+ ?[a-z]*)$", text, re.MULTILINE)
+
+
+@every_document
+def test_make_targets_exist(document: Path) -> None:
+    targets = set(re.findall(r"^([a-z]+):", text_of(ROOT / "Makefile"), re.MULTILINE))
+
+    spans = re.findall(r"`make ([a-z]+)`|^make ([a-z]+)", text_of(document), re.MULTILINE)
+    assert {one or other for one, other in spans} <= targets
+
+
+def test_the_operators_table_lists_every_command(application: Flask) -> None:
+    listed = set(re.findall(r"`([a-z][a-z-]*(?: [a-z][a-z-]*)?)", OPERATE.partition("## Commands")[2]))
+
+    ours = {
+        name: one for name, one in application.cli.commands.items() if name not in ("run", "shell", "routes")
+    }
+    for name, command in ours.items():
+        subcommands = command.commands if isinstance(command, click.Group) else {"": command}
+        for subcommand in subcommands:
+            assert f"{name} {subcommand}".strip() in listed
+
+
+def test_the_table_of_variables_is_the_codes_own() -> None:
+    assert documented(OPERATE) == OPERATE, "`make documents` writes it anew"
+
+
+def test_the_template_names_every_variable() -> None:
+    named = set(re.findall(r"^(?:# )?([A-Z0-9_]+)=", text_of(ROOT / ".env.example"), re.MULTILINE))
+
+    assert named == {name.upper() for name in Config.model_fields}
+
+
+def test_the_template_is_a_configuration_once_filled_in() -> None:
+    lines = re.findall(r"^([A-Z0-9_]+)=(.*)$", text_of(ROOT / ".env.example"), re.MULTILINE)
+
+    assert config.load(dict(lines) | PRODUCTION).log_format == "json"
+
+
+def test_there_is_one_version() -> None:
+    assert f'version = "{VERSION}"' in text_of(ROOT / "pyproject.toml")
+
+
+# The Market's card
+
+
+def field(name: str) -> str:
+    found = re.search(rf"^\| {name} \| (.+) \|$", MARKET, re.MULTILINE)
+    assert found, name
+    return found[1]
+
+
+def test_the_card_keeps_the_markets_limits() -> None:
+    assert len(field("Categories").split(";")) <= 5
+    assert len(field("Tags").split(",")) <= 5
+    assert len(field("Keywords")) <= 2000
+    assert "bitrix24" not in field("Keywords").lower()
+    (short,) = re.findall(r"\*\*Short description\*\*\n\n> (.+)\n", MARKET)
+    assert short.count(". ") <= 1
+    assert "calendar settings" not in short.lower()
+    assert "Bitrix24 Market" in MARKET
+
+
+# Deployment
+
+
+@pytest.mark.parametrize("unit", sorted(DEPLOY.glob("calendar-dashboard*.s*")), ids=lambda path: path.name)
+def test_units_are_what_systemd_reads(unit: Path, tmp_path: Path) -> None:
+    section = ""
+    for line in filter(None, text_of(unit).splitlines()):
+        assert re.fullmatch(r"#.*|\[(Unit|Service|Socket|Install)\]|[A-Z]\w+=.*", line), line
+        section = line if line.startswith("[") else section
+    assert section == "[Install]"
+    if (analyze := shutil.which("systemd-analyze")) is None:
+        return
+    # The programs they start are not where they will be; everything else is judged.
+    there = re.sub(r"(?<=ExecStart=)\S+", sys.executable, text_of(unit))
+    for other in DEPLOY.glob("calendar-dashboard*.s*"):
+        (tmp_path / other.name).write_text(there if other == unit else text_of(other))
+    judged = subprocess.run([analyze, "verify", str(tmp_path / unit.name)], capture_output=True, text=True)
+    complaints = [line for line in judged.stderr.splitlines() if unit.name in line]
+    assert not complaints
+
+
+def test_the_processes_are_those_of_the_procfile() -> None:
+    started = [
+        re.findall(r"^ExecStart=\S+/bin/(.+)$", text_of(unit), re.MULTILINE)
+        for unit in DEPLOY.glob("*.service")
+    ]
+    named = dict(line.split(": ") for line in text_of(ROOT / "Procfile").splitlines())
+
+    assert {one for (one,) in started} == {named["web"].replace('"', ""), named["worker"]}
+
+
+def test_the_proxies_pass_on_to_where_the_socket_listens() -> None:
+    (address,) = re.findall(
+        r"^ListenStream=(.+)$", text_of(DEPLOY / "calendar-dashboard.socket"), re.MULTILINE
+    )
+
+    assert f"proxy_pass http://{address};" in text_of(DEPLOY / "nginx.conf")
+    assert f"reverse_proxy {address}" in text_of(DEPLOY / "Caddyfile")
+    assert text_of(DEPLOY / "nginx.conf").count("{") == text_of(DEPLOY / "nginx.conf").count("}")
+
+
+# What production installs
+
+
+def test_the_bill_of_materials_names_every_package() -> None:
+    printed = subprocess.run(
+        [sys.executable, ".ci/sbom.py"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+
+    bill = json.loads(printed.stdout)
+    pins = re.findall(r"^([\w.\-]+)==", text_of(ROOT / "requirements.txt"), re.MULTILINE)
+    assert bill["bomFormat"] == "CycloneDX"
+    assert {one["name"] for one in bill["components"]} == {
+        re.sub(r"[-_.]+", "-", name).lower() for name in pins
+    }
+    assert all(one["purl"].endswith(one["version"]) for one in bill["components"])

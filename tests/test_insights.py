@@ -1,0 +1,215 @@
+"""Insights: what is counted, what stands out, who is behind it, and who may see how much."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.rosters import NEVER, Session, hire, text_of
+from tests.world import World, errors_on
+
+# The switches in their order: tasks, completed, declined, week numbers, folded hours, refusing, sync.
+USUAL = "YNNNYNN timed:15min;day:0d@08:00"
+HERE = {"habits": USUAL}
+SILENT = NEVER | {"habits": ""}
+
+
+def page(world: World, session: Session) -> str:
+    response = world.browser.get("/insights", headers=session)
+    assert response.status_code == 200, response.text[:500]
+    return response.text
+
+
+def told(shown: str, attribute: str) -> dict[str, int]:
+    """Return the numbers that stand behind an attribute: of findings, bars, differences."""
+    return {
+        name: int(people)
+        for name, people in re.findall(rf'data-{attribute}="([^"]+)" data-people="(\d+)"', shown)
+    }
+
+
+@pytest.fixture
+def anna(each_world: World) -> Session:
+    """Give the administrator's session; she herself has week, Moscow, 9 to 18 and three reminders."""
+    return each_world.session("anna")
+
+
+def test_it_works(each_world: World, anna: Session) -> None:
+    hire(each_world, *[HERE] * 5, HERE | {"view": "custom_7"}, HERE | {"view": ""}, SILENT)
+
+    shown = page(each_world, anna)
+
+    assert "From the settings of 8 of 9 people," in shown
+    assert told(shown, "bar") == {"month": 5, "week": 1, "other": 1, "unset": 1, "many": 8}
+    assert 'href="/team?view=month"' in shown
+    assert 'href="/team?timezone=Europe/Berlin"' in shown
+    assert text_of(shown, 'class="usual"') == (
+        "All day: 08:00 on the day 8 With a time: 15 minutes before 8 With a time: 1 hour before 1"
+    )
+
+
+def test_what_a_portal_tells_is_counted(each_world: World) -> None:
+    for key in ("boris", "kenji", "marcus", "ruth"):
+        each_world.open(key)
+
+    shown = page(each_world, each_world.session("anna"))
+
+    assert told(shown, "finding") == {"long_days": 1, "unreminded": 1, "refusing": 1, "nights": 1}
+    assert "14 hours a day or more" in shown
+    assert told(shown, "difference") == {
+        "collapseOffHours": 1, "showCompletedTasks": 1, "syncTasks": 1,
+    }  # fmt: skip
+    unlike = text_of(shown, 'data-difference="collapseOffHours"')
+    assert unlike.startswith("Fold hours outside the working day Most: Yes 4 1 otherwise Boris Keller")
+
+
+def test_findings_name_who_is_behind_them(each_world: World, anna: Session) -> None:
+    hire(
+        each_world,
+        *[HERE] * 8,
+        HERE | {"name": "Zoe <b>", "calendar_zone": "America/Los_Angeles", "time_zone": "Europe/Berlin"},
+        HERE
+        | {"name": "Nils", "reminder_count": 0, "reminders": "timed:none", "habits": "YNNNYNN timed:none"},
+        HERE | {"name": "Refu", "habits": "YNNNYYN timed:15min;day:0d@08:00"},
+        # Another name for the same clock is no other zone.
+        HERE | {"name": "Olena", "calendar_zone": "Europe/Kyiv", "time_zone": "Europe/Kiev"},
+    )
+
+    shown = page(each_world, anna)
+
+    assert told(shown, "finding") == {"zones_disagree": 1, "apart": 1, "unreminded": 1, "refusing": 1}
+    zones = text_of(shown, 'class="behind"')
+    assert zones == "Zoe &lt;b&gt;"
+    assert 'href="/team?q=Zoe%20%3Cb%3E"' in shown
+    assert 'href="/team?reminders=none"' in shown
+    assert shown.index("zones_disagree") < shown.index("unreminded")
+
+
+def test_a_long_list_is_cut_and_says_so(each_world: World, anna: Session) -> None:
+    hire(each_world, *[HERE | {"habits": "YNNNYYN "}] * 9)
+
+    assert "and 3 more" in text_of(page(each_world, anna), 'class="behind"')
+
+
+def test_the_hours_of_the_day(each_world: World, anna: Session) -> None:
+    hire(each_world, *[HERE] * 3, HERE | {"work_start": None, "work_end": None})
+
+    shown = page(each_world, anna)
+
+    # Anna's clock is Moscow's: two hours later than Berlin in winter, one in summer.
+    assert len(re.findall(r'<li class="best">', shown)) == 3
+    assert "All 4 who are drawn are at work" in shown
+    assert "None of those drawn is at work" in shown
+    assert "1 person is not drawn" in shown
+
+
+def test_words_that_nobody_shares_are_no_finding(each_world: World, anna: Session) -> None:
+    hire(each_world, *[HERE] * 2)
+
+    assert "Nothing that anybody would have to look at." in page(each_world, anna)
+
+
+def test_one_person_is_too_few(each_world: World, anna: Session) -> None:
+    hire(each_world, *[SILENT] * 7)
+
+    shown = page(each_world, anna)
+
+    assert "Too few people yet" in shown
+    assert "<svg" not in shown
+
+
+def test_nobody_of_another_portal_is_counted(each_world: World, anna: Session) -> None:
+    each_world.install("beta")
+    hire(each_world, *[HERE | {"calendar_zone": "Asia/Tokyo", "view": "day"}] * 6)
+
+    shown = page(each_world, each_world.session("clara", "beta"))
+
+    assert "Too few people yet" in shown
+    assert "Tokyo" not in shown
+
+
+def test_guests_are_not_counted(each_world: World, anna: Session) -> None:
+    hire(each_world, *[HERE] * 2, HERE | {"listed": False, "view": "list"})
+
+    shown = page(each_world, anna)
+
+    assert "3 of 3 people" in shown
+    assert "list" not in told(shown, "bar")
+
+
+# Who sees how much
+
+
+def test_only_those_who_may_see_the_team(world: World) -> None:
+    response = world.browser.get("/insights", headers=world.session("boris"))
+
+    assert response.status_code == 403
+    assert errors_on(response.text) == ["team_not_allowed"]
+    assert world.browser.get("/insights").status_code == 401
+
+
+def crowd() -> Iterator[dict[str, Any]]:
+    """Yield people of whom some are few in nearly every way."""
+    for number in range(37):
+        yield HERE | {
+            "name": f"Secret {number}",
+            "calendar_zone": ("Europe/Berlin", "Asia/Tokyo", "Asia/Kolkata")[(number > 21) + (number > 32)],
+            "time_zone": "Europe/Berlin" if number < 30 else "America/New_York",
+            "view": ("month", "week", "day", "list")[(number > 20) + (number > 30) + (number > 35)],
+            "work_start": 540 + 60 * (number % 9 == 0),
+            "reminder_count": number % 4 if number < 20 else 2,
+            "habits": ("YNNNYNN " if number % 5 else "YNNYYYN ")
+            + ("timed:15min" if number < 33 else "day:1day"),
+        }
+
+
+@pytest.fixture
+def open_to_all(world: World) -> World:
+    """Give a portal whose administrator opened the team to everyone."""
+    world.browser.post("/admin/team", data={"everyone": "yes"}, headers=world.session("anna"))
+    return world
+
+
+def test_others_see_numbers_of_five_and_more_and_nobody(open_to_all: World) -> None:
+    hire(open_to_all, *crowd())
+
+    shown = page(open_to_all, open_to_all.session("boris"))
+
+    assert "Secret" not in shown
+    assert "/team?" not in shown
+    assert told(shown, "bar")
+    assert told(shown, "finding")
+    assert told(shown, "difference")
+    # What is left are numbers of people: times, the hours under a picture and the reminders are none.
+    words = re.sub(
+        r'<div class="skyline__scale".*?</div>|<ol class="usual">.*?</ol>', "", shown, flags=re.DOTALL
+    )
+    words = re.sub(r"<svg.*?</svg>|<header class=\"bar\".*?</header>", "", words, flags=re.DOTALL)
+    words = re.sub(r"\d\d:\d\d|h\d>", "", re.sub(r"<[^>]+>", " ", words))
+    numbers = {int(number) for number in re.findall(r"\d+", words)}
+    assert numbers
+    assert {number for number in numbers if 0 < number < 5} == set()
+
+
+def test_what_is_left_over_is_no_small_number_either(open_to_all: World) -> None:
+    hire(open_to_all, *crowd())
+
+    shown = page(open_to_all, open_to_all.session("boris"))
+
+    views, reminded = shown.split('id="reminded-heading"')
+    for bars in (told(views, "bar"), told(reminded, "bar")):
+        assert sum(bars.values()) == 39
+        assert min(bars.values()) >= 5
+    assert "Kolkata" not in shown
+
+
+def test_others_are_told_nothing_of_four(open_to_all: World) -> None:
+    hire(open_to_all, *[HERE] * 2)
+
+    shown = page(open_to_all, open_to_all.session("boris"))
+
+    assert "Too few people yet" in shown
+    assert "<svg" not in shown

@@ -1,0 +1,50 @@
+"""What the look-up of known holes says of its own answers."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.audit import judge
+
+SAFE: dict[str, Any] = {"name": "flask", "version": "3.1.3", "vulns": []}
+UNKNOWN: dict[str, Any] = {"name": "ours", "skip_reason": "Dependency not found"}
+HOLE: dict[str, Any] = {
+    "name": "urllib3",
+    "version": "1.0",
+    "vulns": [{"id": "PYSEC-2026-1", "fix_versions": ["1.1"], "aliases": [], "description": "…"}],
+}
+
+
+def report(*dependencies: dict[str, Any]) -> str:
+    return json.dumps({"dependencies": dependencies, "fixes": []})
+
+
+def test_a_finding_fails_and_is_named() -> None:
+    verdict = judge(report(SAFE, HOLE, UNKNOWN))
+
+    assert verdict.failed
+    assert verdict.lines == ("audit: urllib3 1.0: PYSEC-2026-1 (mended in 1.1)",)
+
+
+def test_no_finding_passes() -> None:
+    verdict = judge(report(SAFE, UNKNOWN))
+
+    assert not verdict.failed
+    assert verdict.lines == ("audit: 1 packages, no known hole", "audit: the registry does not know ours")
+
+
+@pytest.mark.parametrize("said", ["", "<html>", "[]", "{}", "null", report(UNKNOWN, UNKNOWN)])
+def test_silence_is_not_taken_for_safety(said: str) -> None:
+    verdict = judge(said)
+
+    assert not verdict.failed
+    assert "nothing was looked up" in verdict.lines[0]
+
+
+def test_it_is_part_of_the_check() -> None:
+    makefile = (Path(__file__).parent.parent / "Makefile").read_text(encoding="utf-8")
+    check = makefile.partition("\ncheck:")[2].partition("\n\n")[0]
+
+    assert "tests.audit" in check

