@@ -26,6 +26,6 @@ accesslog = None  # the application writes a line a request itself, without the 
 loglevel = "warning"
 
 
-def when_ready(server: Any) -> None:
-    """Warm the one copy of the application before the processes that serve it are forked from it."""
+def on_starting(server: Any) -> None:
+    """Warm the one copy of the application, before the port is open and the processes are forked from it."""
     warm(server.app.wsgi())

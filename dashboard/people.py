@@ -79,7 +79,8 @@ class People:
     ) -> tuple[Person, datetime | None]:
         """Store who opened the application and their pair; the portal's row is locked by the caller.
 
-        Return the person and when they were here before, None for never. That lock makes two openings of one person go one after another; the later pair stays.
+        Return the person and when they were here before, None for never. That lock makes two openings
+        of one person go one after another; the later pair stays.
         """
         found = select(Person).where(Person.portal_id == portal.id, Person.user_id == profile.ID)
         person = session.scalar(found)

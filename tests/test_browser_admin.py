@@ -43,7 +43,7 @@ def test_calls_are_looked_through(company: World, page: Page) -> None:
 
     frame.get_by_role("link", name="See the calls").click()
     first = frame.locator("[data-call]").first
-    first.get_by_text("Show").click()
+    first.locator("summary").click()
     expect(first.locator("pre").first).to_contain_text('"cmd"')
 
     frame.get_by_label("Error").select_option("any")
@@ -114,6 +114,7 @@ def test_an_administrator_is_shown_the_way_to_a_full_team(company: World, page: 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_fits_and_is_for_everyone(company: World, page: Page, width: int, scheme: str) -> None:
     company.portal().drop_scope("placement")
+    company.parts.portals.look_at_bindings(company.known())
     page.set_viewport_size({"width": width, "height": 1500 if width > 1000 else 3200})
     page.emulate_media(color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce")
     watch = Watch(page, company.bitrix24.app_url)
@@ -135,6 +136,7 @@ def test_it_fits_and_is_for_everyone(company: World, page: Page, width: int, sch
     expect(frame.get_by_role("button", name="Delete everything")).to_be_visible()
     look("forget")
     frame.get_by_role("link", name="Keep it").click()
+    expect(frame.get_by_role("heading", name="Installation")).to_be_visible()
     frame.get_by_role("link", name="Team", exact=True).click()
     expect(frame.locator("[data-beginning]")).to_be_visible()
     look("team")

@@ -97,7 +97,7 @@ def _of_standing(now: Standing) -> Iterator[Metric]:
         "queue_oldest_seconds", "For how long the first of them waits.", {(): now.oldest_due_seconds}
     )
     yield _gauge(
-        "runs_waiting_for_bucket",
+        "runs_waiting_for_limit",
         "Synchronisations that wait for their portal's request limit.",
         {(): now.runs_waiting_for_bucket},
     )

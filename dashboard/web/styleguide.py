@@ -11,6 +11,7 @@ from dashboard.hours import Span
 from dashboard.meanings import Absent, Odd, Section, Switch, Unset
 from dashboard.reminders import Before, DayBefore
 from dashboard.settings import Entry
+from dashboard.web.charts import Bar
 from dashboard.web.notices import Notice
 
 
@@ -29,6 +30,7 @@ def blueprint() -> Blueprint:
             timed=((Before("min", 0),), (Before("min", 15), Before("hour", 1), Before("day", 9))),
             all_day=((DayBefore(0, 480),), (DayBefore(2, 0), Before("day", 1), Before("day", 5))),
             entries=_entries(),
+            bars=(Bar("week", "An answer", 12, 75, "#guide-bars"), Bar("", "Not told", 4, 25)),
             notice=Notice(
                 "QUERY_LIMIT_EXCEEDED",
                 "Bitrix24 is busy",

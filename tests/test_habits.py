@@ -1,0 +1,52 @@
+"""Habits: the text people are counted by, and what comes back out of it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from dashboard.habits import SWITCHES, answers, entries, habits_text, reminders
+from dashboard.settings import Json, Reading, read
+from tests.emulator.people import fresh_settings
+
+NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)
+
+
+def text_of(settings: Json) -> str:
+    reading = Reading(settings=settings, account=None, sections=None, errors={}, taken_at=NOW)
+    return habits_text(read(reading, profile_time_zone=None))
+
+
+def test_it_tells_the_switches_and_the_reminders() -> None:
+    text = text_of(fresh_settings("Europe/Berlin") | {"denyBusyInvitation": "Y"})
+
+    assert answers(text) == {
+        "showTasks": True, "showCompletedTasks": False, "showDeclined": False, "showWeekNumbers": False,
+        "collapseOffHours": True, "denyBusyInvitation": True, "syncTasks": False,
+    }  # fmt: skip
+    assert entries(reminders(text)) == [("timed", "15min"), ("day", "0d@08:00")]
+
+
+@pytest.mark.parametrize("odd", [None, "maybe", [], {"on": True}])
+def test_what_is_no_yes_or_no_is_not_told(odd: Json) -> None:
+    told = answers(text_of(fresh_settings("Europe/Berlin") | {"showTasks": odd}))
+
+    assert list(told) == list(SWITCHES[1:])
+
+
+@pytest.mark.parametrize("settings", [None, "nonsense", 7])
+def test_nothing_known_is_no_text(settings: Json) -> None:
+    assert text_of(settings) == ""
+
+
+def test_settings_without_anything_are_a_text_all_the_same() -> None:
+    assert text_of({}) == "------- "
+
+
+def test_it_stays_short_enough_for_an_index() -> None:
+    many = [{"type": "min", "count": number} for number in range(400)]
+
+    text = text_of({"showTasks": "N", "defaultReminders": {"withTime": many}})
+
+    assert text == "N------ "
