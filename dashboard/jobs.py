@@ -114,7 +114,7 @@ class Jobs:
         self._wake.set()
 
     def _tick(self, threads: int) -> float:
-        """Ring for what is due and return for how many seconds nothing will be. No fall of a store ends it."""
+        """Ring for what is due and return for how many seconds nothing will be."""
         try:
             # What waits in the queue already is more than these threads can take.
             room = 2 * threads - self._huey.pending_count()

@@ -45,7 +45,7 @@ def test_settings_without_anything_are_a_text_all_the_same() -> None:
 
 
 def test_it_stays_short_enough_for_an_index() -> None:
-    many = [{"type": "min", "count": number} for number in range(400)]
+    many: list[Json] = [{"type": "min", "count": number} for number in range(400)]
 
     text = text_of({"showTasks": "N", "defaultReminders": {"withTime": many}})
 
