@@ -39,7 +39,8 @@ class CallLog(threading.local):
         rows = pending if room else []
         if portal is None:
             session.add_all(_row(call, None) for call in rows)
-        elif _is_there(session, portal):
+        elif portal in session or _is_there(session, portal):
+            # A portal of this very session is one its caller has just locked.
             session.add_all(_row(call, portal.id) for call in rows)
             _spend(session, portal, [call for call in pending if call.origin == portal.origin], taken=taken)
 

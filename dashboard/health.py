@@ -13,6 +13,7 @@ from dashboard.bindings import EVENTS, PLACEMENTS
 from dashboard.models import Person, Portal, Run
 
 LAST_RUNS = 5
+NO_SCOPE = "insufficient_scope"
 
 State = Literal["fine", "missing", "unknown"]
 
@@ -68,7 +69,7 @@ def placements(portal: Portal) -> list[Need]:
     """Return where the portal shows the application besides its menu, as last looked at."""
     if portal.scopes is not None and "placement" not in portal.scopes:
         # Then the portal does not even tell what is bound.
-        return [Need(name, "missing", "insufficient_scope") for name in PLACEMENTS]
+        return [Need(name, "missing", NO_SCOPE) for name in PLACEMENTS]
     return [_bound(portal, name) for name in PLACEMENTS]
 
 

@@ -82,13 +82,12 @@ class Openings:
         self._titles = titles
         self._now = now
 
-    def install(self, opening: Opening) -> Installed:
+    def install(self, opening: Opening, before: Portal | None) -> Installed:
         """Prove and store an installation by an administrator, and bind what is missing in the portal.
 
         :raise ProofRefused: the token proves something else, or not an administrator.
         :raise Bitrix24Error: Bitrix24 refused or did not answer.
         """
-        before = self._portals.known(opening.member_id)
         proof, server = self._prove(opening, before)
         client, token = self._portals.client(proof.origin), opening.access_token.get_secret_value()
         present = readings.ask(client, token, also=bindings.LOOK)
@@ -100,13 +99,14 @@ class Openings:
         log.info("portal_installed", portal=opened.portal.id, generation=opened.portal.generation)
         return Installed(opened.portal, unbound)
 
-    def open(self, opening: Opening) -> Opened:
+    def open(self, opening: Opening, before: Portal | None) -> Opened:
         """Prove who opens the application and read their calendar: one request where the portal is known.
+
+        ``before`` is the portal as it stood in the store when the opening came in.
 
         :raise ProofRefused: the token proves something else than what was posted.
         :raise Bitrix24Error: Bitrix24 refused or did not answer.
         """
-        before = self._portals.known(opening.member_id)
         if _is_settled(before):
             answered = self._ask_known(opening, before)
         else:
@@ -197,7 +197,8 @@ class Openings:
             app=_app_in(answered.batch),
             installs=answered.installs,
         )
-        with self._database.writing() as session:
+        # Each row is written once, at the end, with all that was changed in it on the way.
+        with self._database.writing() as session, session.no_autoflush:
             portal = self._portals.settle(
                 session,
                 standing,

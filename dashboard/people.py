@@ -95,7 +95,8 @@ class People:
         person.language = language[:8]
         here_before = person.opened_at
         person.opened_at = self._now()
-        session.flush()
+        if person.id is None:
+            session.flush()  # the chain is stored under the number this gives
         self._chains.put(
             session, portal, person, access=access, refresh=refresh, expires_in=expires_in, now=self._now()
         )

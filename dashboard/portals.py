@@ -23,6 +23,8 @@ from dashboard.vault import Unsealable, Vault, portal_owner
 
 log = structlog.get_logger()
 
+# So long an opening leaves the portal's row alone: everybody's openings would write to that one row.
+PROVEN_HOLDS = timedelta(minutes=1)
 # Events are delayed, not held back: what carries an older token than the last is on its way this long.
 IN_FLIGHT = timedelta(hours=1)
 LONGEST_CODE = 64
@@ -104,7 +106,8 @@ class Portals:
         :raise ProofRefused: the portal was uninstalled while the proof was under way; nothing is stored.
         """
         portal = self._locked(session, standing)
-        if portal.state == PortalState.UNINSTALLED:
+        returns = portal.state == PortalState.UNINSTALLED
+        if returns:
             if before is None or before.generation != portal.generation or before.state != portal.state:
                 raise ProofRefused("uninstalled_meanwhile")
             portal.generation += 1
@@ -112,7 +115,8 @@ class Portals:
             portal.previous_token = portal.previous_until = None
         if standing.address is not None:
             portal.origin, portal.authorization_server = standing.address
-        portal.proven_at = self._now()
+        if returns or standing.installs or portal.proven_at < self._now() - PROVEN_HOLDS:
+            portal.proven_at = self._now()
         portal.app_code = standing.app.CODE or None
         portal.app_status = standing.app.STATUS[:1]
         portal.state = PortalState.ACTIVE

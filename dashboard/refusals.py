@@ -51,16 +51,17 @@ class Refusals:
         """Return what stands for a name in the store and in the log."""
         return hmac.new(self._key, name.encode(), hashlib.sha256).hexdigest()
 
-    def check(self, name: str, allowance: Allowance) -> None:
-        """Do nothing, or raise while the allowance is used up.
+    def check(self, name: str, allowance: Allowance) -> bool:
+        """Tell whether refusals stand against the name, or raise while the allowance is used up.
 
         :raise TooManyRefusals: see there.
         """
         with self._database.reading() as session:
             row = session.get(Refusal, self.hashed(name))
-        above = self._level(row, allowance) - (allowance.depth - 1) if row else 0.0
-        if above > 0:
+        level = self._level(row, allowance) if row else 0.0
+        if (above := level - (allowance.depth - 1)) > 0:
             raise TooManyRefusals(math.ceil(above * allowance.seconds))
+        return level > 0
 
     def count(self, name: str, allowance: Allowance) -> None:
         """Count one refusal. The level never rises above the depth: a flood is not punished for longer."""
@@ -70,14 +71,10 @@ class Refusals:
             row.at = self._now()
 
     def forgive(self, name: str, allowance: Allowance) -> None:
-        """Take one refusal back for one success, where there is any to take back.
+        """Take one refusal back for one success; worth asking for where ``check`` found any.
 
         So an office behind one address is slowed only where most of what it sends is refused.
         """
-        with self._database.reading() as session:
-            row = session.get(Refusal, self.hashed(name))
-        if row is None or self._level(row, allowance) <= 0:
-            return
         with self._database.writing() as session:
             row = self._locked(session, name)
             row.level = max(self._level(row, allowance) - 1, 0.0)

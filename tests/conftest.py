@@ -111,7 +111,7 @@ def database_url(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def bitrix24() -> Iterator[Emulator]:
     """Give a pretend Bitrix24: portal Alpha (Anna administers, Boris works there) and Beta (Clara)."""
-    with Emulator(client_id="app.test.1", client_secret="emulated-secret") as it:
+    with Emulator(client_id="app.test.1", client_secret="emulated-secret", everyone_speaks="en") as it:
         yield it
 
 

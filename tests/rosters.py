@@ -40,6 +40,12 @@ def users_on(page: str) -> list[int]:
     return [int(row["user"]) for row in rows_on(page)]
 
 
+def in_english(world: World, person: str = "anna", portal: str = "alpha") -> Session:
+    """Open the application as a person whose portal speaks English, whatever they speak themselves."""
+    world.portal(portal).people[person].lang = "en"
+    return world.session(person, portal)
+
+
 def text_of(page: str, part: str) -> str:
     """Return the words of the first element with that class or attribute, tags left out."""
     found = re.search(rf"<(\w+)[^>]*{re.escape(part)}[^>]*>.*?</\1>", page, flags=re.DOTALL)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import text
 
-from tests.rosters import Session, text_of
+from tests.rosters import Session, in_english, text_of
 from tests.world import World, errors_on
 
 
 @pytest.fixture
 def anna(world: World) -> Session:
-    return world.session("anna")
+    return in_english(world)
 
 
 def switch(world: World, session: Session, **form: str) -> int:

@@ -35,7 +35,7 @@ def test_the_token_before_an_update_counts_until_its_events_have_arrived(world: 
     world.portal().update(new_application_token=True)
     world.portal().deliver_events()
 
-    assert world.portal().send_event("ONAPPINSTALL", application_token=before)[0] == 200
+    # It carries no access token: nothing but the former token can prove it.
     assert world.portal().send_event("ONAPPUNINSTALL", application_token=before)[0] == 200
     assert state(world) == "uninstalled"
 

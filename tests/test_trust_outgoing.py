@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing, suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,9 +20,10 @@ from dashboard.bitrix24.errors import Unreachable
 from dashboard.bitrix24.exchange import Exchange
 from dashboard.bitrix24.names import AT_ONCE, addresses_of
 from dashboard.bitrix24.oauth import AuthorizationServers
-from dashboard.bitrix24.transport import ADDRESSES_TRIED, Patience, Reach, Transport
-from tests.emulator.wire import Answer, Request, Server
+from dashboard.bitrix24.transport import ADDRESSES_TRIED, Patience, Reach, Transport, _trusting
+from tests.emulator.wire import Answer, Request, Server, read_request
 from tests.test_floors import IMPORTED
+from tests.test_transport import self_signed
 from tests.world import World
 
 HURRY = Patience(connect=0.3, read=0.3, whole=0.6)
@@ -127,6 +131,37 @@ def test_hanging_look_ups_do_not_pile_up() -> None:
 
     assert len(hung) <= AT_ONCE
     release.set()
+
+
+@pytest.mark.parametrize(("name", "answered"), [("localhost", True), ("127.0.0.1", False)])
+def test_a_certificate_counts_for_its_own_name(
+    name: str, answered: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A company's own authority, told of by SSL_CERT_FILE, is believed, for the host it names alone."""
+    file = self_signed(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file)
+    monkeypatch.setenv("SSL_CERT_FILE", str(file))
+    _trusting.cache_clear()
+
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        threading.Thread(target=answer_one, args=(listener, context), daemon=True).start()
+        url = f"https://{name}:{listener.getsockname()[1]}/"
+        transport = Transport(Reach(loopback=True), patience=Patience(connect=5, read=5, whole=10))
+        if answered:
+            assert transport.post(url, json={}).body == b"{}"
+        else:
+            with pytest.raises(Unreachable):
+                transport.post(url, json={})
+    _trusting.cache_clear()
+
+
+def answer_one(listener: socket.socket, context: ssl.SSLContext) -> None:
+    connection, _ = listener.accept()
+    with connection, suppress(OSError), context.wrap_socket(connection, server_side=True) as secure:
+        with secure.makefile("rb") as reader:
+            read_request(reader, client="")
+        secure.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
 
 
 @pytest.mark.parametrize("error", [socket.gaierror(-2, "no such name"), UnicodeError("no name")])

@@ -162,6 +162,13 @@ def test_only_a_trusted_proxy_says_who_is_calling(
     assert answers == ([429, 429] if counted == "proxy" else [429, 403])
 
 
+def test_a_proxy_nobody_told_of_is_pointed_out_once(still: World, caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(3):
+        knock(still, "10.0.0.1", X_Forwarded_For=OFFICE)
+
+    assert caplog.text.count("proxy_not_trusted") == 1
+
+
 @pytest.mark.parametrize(
     ("address", "network"),
     [

@@ -21,7 +21,7 @@ from dashboard.web.auth import Reader, Sessions
 from dashboard.web.frame import around
 from dashboard.web.language import _, current
 from dashboard.web.permissions import Permissions
-from dashboard.web.reasons import reason
+from dashboard.web.reasons import known
 from dashboard.web.team import clock_of
 
 ADDRESS = "/admin/calls"
@@ -109,7 +109,7 @@ def shown(call: ApiCall) -> Shown:
         method=call.method,
         status=call.status,
         error=None if call.error is None else call.error or NO_CODE,
-        why=reason(call.error) if call.error is not None else "",
+        why=known(call.error) if call.error is not None else "",
         milliseconds=_("%(number)s ms") % {"number": format_decimal(call.milliseconds, locale=locale)},
         sent=_size(call.sent),
         received=_size(call.received),

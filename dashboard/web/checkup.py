@@ -101,6 +101,8 @@ def _events(needs: Sequence[Need]) -> Check:
 
 def _placement(need: Need) -> Check:
     title, what = PLACEMENTS[need.name]
+    if need.code == health.NO_SCOPE:
+        return Check(need.name, need.state, _(title), _(what), _("It comes back with the permission above."))
     return Check(need.name, need.state, _(title), _(what), _action(need.state, _again()), need.code)
 
 

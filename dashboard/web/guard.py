@@ -43,6 +43,7 @@ class Guard:
     def __init__(self, refusals: Refusals, *, proxies: int) -> None:
         self._refusals = refusals
         self._proxies = proxies
+        self._warned = False
 
     @contextmanager
     def opening(self) -> Iterator[None]:
@@ -52,7 +53,7 @@ class Guard:
         """
         address = self._address()
         name = f"opening {address}"
-        self._check(name)
+        counted = self._check(name)
         g.unproven = True
         try:
             yield
@@ -64,7 +65,8 @@ class Guard:
             # Where it points is not proven to be the portal; nobody was asked there.
             self._note("redirect_refused", reason=refusal.code, portal=g.get("portal"))
             raise
-        self._refusals.forgive(name, PROOFS)
+        if counted:
+            self._refusals.forgive(name, PROOFS)
         g.unproven = False
 
     @contextmanager
@@ -92,9 +94,9 @@ class Guard:
             raise
         g.unproven = False
 
-    def _check(self, name: str) -> None:
+    def _check(self, name: str) -> bool:
         try:
-            self._refusals.check(name, PROOFS)
+            return self._refusals.check(name, PROOFS)
         except TooManyRefusals as refusal:
             self._note("too_many_failed_proofs", reason=f"{refusal.seconds} s", portal=g.get("portal"))
             raise
@@ -112,11 +114,19 @@ class Guard:
         """
         remote = request.remote_addr or ""
         if not self._proxies:
+            self._warn_of_a_proxy(remote)
             return network_of(remote)
         hops = [hop.strip() for hop in ",".join(request.headers.getlist("X-Forwarded-For")).split(",")]
         if len(hops) < self._proxies or not _is_address(hops[-self._proxies]):
             return network_of(remote)
         return network_of(hops[-self._proxies])
+
+    def _warn_of_a_proxy(self, remote: str) -> None:
+        """Say once that all visitors look like one: a proxy in front was not told of."""
+        told_of = "X-Forwarded-For" in request.headers
+        if told_of and not self._warned and _is_address(remote) and ip_address(remote).is_private:
+            self._warned = True
+            log.warning("proxy_not_trusted", hint="TRUSTED_PROXIES is 0, so that every visitor counts as one")
 
 
 def _is_address(text: str) -> bool:

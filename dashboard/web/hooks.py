@@ -53,9 +53,9 @@ def blueprint(
     @hooks.post("/")
     def opened() -> ResponseReturnValue:
         """Show the dashboard to whoever opened it in the portal's frame."""
-        opening = _opening()
+        opening, known = _opening()
         with guard.opening():
-            result = openings.open(opening)
+            result = openings.open(opening, known)
         _frame(result.portal)
         g.person = result.person
         whole = Whole(sessions.issue(result.portal, result.person), config.bx24_js_url)
@@ -67,9 +67,9 @@ def blueprint(
     @hooks.post("/install")
     def installed() -> ResponseReturnValue:
         """Install the application for a portal; the page finishes the installation and moves on."""
-        opening = _opening()
+        opening, known = _opening()
         with guard.opening():
-            result = openings.install(opening)
+            result = openings.install(opening, known)
         _frame(result.portal)
         bound = [name for name in bindings.EVENTS if name not in result.unbound]
         placements = [name for name in bindings.PLACEMENTS if name not in result.unbound]
@@ -89,7 +89,7 @@ def blueprint(
             events.handle(posted, before_asking=before_asking)
         return jsonify(status="ok")
 
-    def _opening() -> Opening:
+    def _opening() -> tuple[Opening, Portal | None]:
         local = config.trust_loopback or config.allow_private_portals
         opening = inbound.read_opening(request.args, _form())
         if inbound.is_ip_literal(opening.domain) and not local:
@@ -101,7 +101,7 @@ def blueprint(
         known = portals.known(opening.member_id)
         if known is not None and known.state != PortalState.UNINSTALLED:
             _frame(known)
-        return opening
+        return opening, known
 
     return hooks
 

@@ -48,16 +48,21 @@ _OURS_UNANSWERED = (
 
 def reason(code: str) -> str:
     """Return a few words without a full stop; a code nobody knows is quoted."""
+    return known(code) or _(UNKNOWN) % {"code": printable(code)}
+
+
+def known(code: str) -> str:
+    """Return what the code says, empty where nobody knows."""
     lower = code.strip().lower() or EMPTY_CODE
     if lower in CODES:
         return _(CODES[lower])
-    if lower in _OURS_UNANSWERED:
+    if lower in _OURS_UNANSWERED or lower.startswith("http_"):
         return _(UNANSWERED)
     leaf = AUTHORIZATION_CODES.get(lower)
     for kind, words in KINDS.items():
         if leaf is not None and issubclass(leaf, kind):
             return _(words)
-    return _(UNKNOWN) % {"code": printable(code)}
+    return ""
 
 
 def install(env: Environment) -> None:

@@ -32,6 +32,7 @@ class Emulator:
         portal_port: int = 0,
         events: Literal["manual", "auto"] = "manual",
         strictness: Strictness | None = None,
+        everyone_speaks: str | None = None,
     ) -> None:
         self.world = World(
             client_id=client_id,
@@ -42,6 +43,8 @@ class Emulator:
         self.portals: dict[str, Portal] = {}
         self._ports = (authorization_port, portal_port)
         self._events = events
+        # One language for the whole cast instead of each their own, for tests that read words.
+        self._everyone_speaks = everyone_speaks
         self._server: Server | None = None
         self._stopping = threading.Event()
 
@@ -127,6 +130,8 @@ class Emulator:
         return self._open(name, People.of(given) if given else cast.beta(), port=port)
 
     def _open(self, name: str, people: People, *, port: int = 0) -> Portal:
+        for person in people.by_key.values():
+            person.lang = self._everyone_speaks or person.lang
         portal = Portal(self.world, name, people, number=len(self.portals) + 1)
         self.portals[name] = portal
         portal.serve(PortalSite(self.world, portal, self.portals).handle, port=port)

@@ -1,0 +1,228 @@
+"""Admin: everything stored about a portal, exported and deleted."""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import Any
+
+import pytest
+
+from dashboard import holdings
+from tests.emulator.faults import Fault
+from tests.rosters import NEVER, Session, hire, in_english
+from tests.world import FERNET_KEY, SECRET_KEY, World, errors_on, settings_on
+
+TABLES = ("people", "chains", "snapshots", "runs", "api_calls")
+
+
+@pytest.fixture
+def anna(world: World) -> Session:
+    world.open("boris")
+    return in_english(world)
+
+
+def exported(world: World, session: Session) -> dict[str, Any]:
+    response = world.browser.get("/admin/export.json", headers=session)
+    assert response.status_code == 200
+    return dict(json.loads(response.text))
+
+
+def forget(world: World, session: Session, domain: str | None = None) -> int:
+    typed = world.portal().domain if domain is None else domain
+    return world.browser.post("/admin/forget", data={"domain": typed}, headers=session).status_code
+
+
+def counts(world: World, portal_id: int = 1) -> dict[str, int]:
+    """Return how many rows there are of a portal, of each kind."""
+    of_people = f"WHERE person_id IN (SELECT id FROM people WHERE portal_id = {portal_id})"
+    conditions = {"chains": of_people, "snapshots": of_people}
+    usual = f"WHERE portal_id = {portal_id}"
+    return {
+        table: world.one(f"SELECT count(*) FROM {table} {conditions.get(table, usual)}") for table in TABLES
+    }
+
+
+# The export
+
+
+def test_everything_about_everybody_is_in_it(each_world: World) -> None:
+    each_world.open("boris")
+    anna = in_english(each_world)
+    hire(each_world, NEVER)
+    each_world.browser.post("/admin/team", data={"everyone": "yes"}, headers=anna)
+
+    told = exported(each_world, anna)
+
+    assert [person["user_id"] for person in told["people"]] == [1, 7, 5001]
+    boris = told["people"][1]
+    assert boris["name"] == "Boris Keller"
+    assert boris["calendar"]["settings"] == settings_on(each_world.open("boris").text)
+    assert told["people"][2]["calendar"] is None
+    assert told["portal"]["team_open"] is True
+    assert told["portal"]["origin"] == each_world.portal().origin
+    assert told["runs"]
+
+
+def test_large_portals_are_whole_in_it(world: World, anna: Session) -> None:
+    hire(world, *({} for _ in range(2 * holdings.BATCH + 1)))
+
+    assert len(exported(world, anna)["people"]) == 2 * holdings.BATCH + 3
+
+
+def test_no_token_and_no_key_is_in_it(world: World, anna: Session) -> None:
+    world.synchronise()
+    told = world.browser.get("/admin/export.json", headers=anna).text
+
+    secrets = {world.bitrix24.client_secret, SECRET_KEY, FERNET_KEY, world.portal().application_token}
+    for person in world.portal().people.values():
+        for pair in world.bitrix24.world.tokens.of(world.portal().member_id, person.user_id):
+            secrets |= {pair.access, pair.refresh}
+    sealed = world.rows("SELECT access_token, refresh_token FROM chains")
+    sealed += world.rows("SELECT application_token FROM portals")
+    secrets |= {value for row in sealed for value in row.values() if value}
+    secrets.add(anna["Authorization"].removeprefix("Bearer "))
+    assert len(secrets) > 8
+    assert not [secret for secret in secrets if secret in told]
+
+
+def test_an_export_is_a_file_and_leaves_a_line_in_the_log(
+    world: World, anna: Session, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    response = world.browser.get("/admin/export.json", headers=anna)
+
+    assert response.headers["Content-Disposition"] == 'attachment; filename="calendar-settings.json"'
+    assert response.mimetype == "application/json"
+    assert response.is_streamed
+    said = caplog.text + "".join(capsys.readouterr())
+    assert "Keller" not in said
+
+
+def test_one_portals_export_holds_nothing_of_another(world: World, anna: Session) -> None:
+    world.install("beta")
+    clara = world.session("clara", "beta")
+
+    assert "Moreau" not in world.browser.get("/admin/export.json", headers=anna).text
+    assert "Keller" not in world.browser.get("/admin/export.json", headers=clara).text
+
+
+# The deletion
+
+
+def test_it_says_what_it_deletes_before(world: World, anna: Session) -> None:
+    page = world.browser.get("/admin/forget", headers=anna).text
+
+    assert "2 people: names, positions, picture addresses, departments." in page
+    assert f"<b>{world.portal().domain}</b>" in page
+    assert counts(world)["people"] == 2
+
+
+def test_everything_is_gone_and_the_session_with_it(each_world: World) -> None:
+    each_world.open("boris")
+    anna = in_english(each_world)
+    each_world.browser.post("/admin/team", data={"everyone": "yes"}, headers=anna)
+
+    response = each_world.browser.post(
+        "/admin/forget", data={"domain": f" {each_world.portal().domain.upper()} "}, headers=anna
+    )
+
+    assert response.status_code == 200
+    assert "Your session has ended." in response.text
+    assert counts(each_world) == dict.fromkeys(TABLES, 0)
+    (portal,) = each_world.rows("SELECT * FROM portals")
+    assert not portal["team_open"]
+    assert portal["team_switched_by"] is portal["directory_at"] is portal["next_run_at"] is None
+    assert portal["state"] == "active"
+    again = each_world.browser.get("/admin", headers=anna)
+    assert (again.status_code, again.json) == (401, {"error": "session_invalid"})
+
+
+def test_the_next_opening_works_and_reads_everybody_anew(world: World, anna: Session) -> None:
+    assert forget(world, anna) == 200
+
+    requests = len(world.bitrix24.requests)
+    assert world.open("boris").status_code == 200
+    assert len(world.bitrix24.requests) == requests + 1
+    world.synchronise()
+
+    assert world.one("SELECT count(*) FROM people") > 10
+    assert world.one("SELECT count(*) FROM chains") == 1
+
+
+def test_what_bitrix24_says_is_still_recognised(world: World, anna: Session) -> None:
+    forget(world, anna)
+
+    world.portal().uninstall()
+    world.portal().deliver_events()
+
+    assert world.one("SELECT state FROM portals") == "uninstalled"
+
+
+@pytest.mark.parametrize("typed", ["", "yes", "another.bitrix24.com", "localhost"])
+def test_another_address_deletes_nothing(world: World, anna: Session, typed: str) -> None:
+    before = counts(world)
+
+    assert forget(world, anna, typed) == 400
+    assert counts(world) == before
+
+
+def test_another_portal_keeps_everything(world: World, anna: Session) -> None:
+    world.install("beta")
+    clara = world.session("clara", "beta")
+    before = counts(world, 2)
+
+    forget(world, anna)
+
+    assert counts(world, 2) == before
+    assert world.browser.get("/admin", headers=clara).status_code == 200
+
+
+def test_of_two_administrators_at_once_one_deletes(each_world: World) -> None:
+    each_world.session("anna")
+    portal = each_world.known()
+    results: list[bool] = []
+    both = [
+        threading.Thread(target=lambda: results.append(holdings.forget(each_world.database, portal)))
+        for _ in range(2)
+    ]
+
+    for one in both:
+        one.start()
+    for one in both:
+        one.join()
+
+    assert sorted(results) == [False, True]
+
+
+def test_a_run_under_way_brings_nobody_back(each_world: World) -> None:
+    """Deleted at the worst moment: the portal has told its employees, and they are about to be stored."""
+    anna = in_english(each_world)
+
+    def forget_first(body: dict[str, Any]) -> dict[str, Any]:
+        assert forget(each_world, anna) == 200
+        return body
+
+    each_world.bitrix24.faults.add(Fault(kind="answer", method="batch", change=forget_first))
+    each_world.parts.sync.slice(each_world.known().id)
+
+    assert counts(each_world) == dict.fromkeys(TABLES, 0)
+
+
+@pytest.mark.parametrize(
+    ("method", "address"),
+    [("GET", "/admin/export.json"), ("GET", "/admin/forget"), ("POST", "/admin/forget")],
+)
+def test_it_is_for_administrators(world: World, anna: Session, method: str, address: str) -> None:
+    boris = world.session("boris")
+
+    response = world.browser.open(
+        address,
+        method=method,
+        headers=boris,
+        data={"domain": world.portal().domain} if method == "POST" else None,
+    )
+
+    assert response.status_code == 403
+    assert "admin_only" in (errors_on(response.text) or [response.json["error"]])
+    assert counts(world)["people"] == 2
