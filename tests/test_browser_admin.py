@@ -19,6 +19,7 @@ __all__ = ["page"]
 @pytest.fixture
 def company(world: World) -> World:
     """Give a portal where some have come and some things have failed."""
+    world.portal().people["anna"].lang = "en"
     session = world.session("boris")
     world.bitrix24.faults.add(Fault(kind="html:500", method="batch"))
     world.browser.post("/me/refresh", headers=session)
@@ -42,7 +43,7 @@ def test_calls_are_looked_through(company: World, page: Page) -> None:
     frame = open_admin(company, page)
 
     frame.get_by_role("link", name="See the calls").click()
-    first = frame.locator("[data-call]").first
+    first = frame.locator("details").first
     first.locator("summary").click()
     expect(first.locator("pre").first).to_contain_text('"cmd"')
 
@@ -129,7 +130,7 @@ def test_it_fits_and_is_for_everyone(company: World, page: Page, width: int, sch
 
     look("page")
     frame.get_by_role("link", name="See the calls").click()
-    frame.locator("[data-call] summary").nth(1).click()
+    frame.locator("summary").nth(1).click()
     look("calls")
     frame.get_by_role("link", name="Back to Admin").click()
     frame.get_by_role("link", name="Delete everything…").click()

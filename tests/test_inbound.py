@@ -105,6 +105,7 @@ def test_the_old_form_lacks_three_fields() -> None:
 
 @pytest.mark.parametrize("form", ["new", "old"])
 def test_what_the_pretend_portal_posts_is_read(alpha: Portal, form: Any) -> None:
+    alpha.people["boris"].lang = "de"
     posted = alpha.open_as("boris", form=form, options={"IFRAME": "Y", "URI": "/company/?a=1"})
 
     it = read_opening(MultiDict(posted.query), MultiDict(posted.form))

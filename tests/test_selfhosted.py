@@ -21,7 +21,9 @@ FIRST_KEYS = ("view", "meetSection", "showDeclined", "lastUsedSection", "timezon
 def old_world(sqlite_url: str) -> Iterator[World]:
     """Give the application in front of portals whose modules are years behind."""
     with (
-        Emulator(client_id="app.test.1", client_secret="emulated-secret", strictness=OLD) as bitrix24,
+        Emulator(
+            client_id="app.test.1", client_secret="emulated-secret", strictness=OLD, everyone_speaks="en"
+        ) as bitrix24,
         World(bitrix24, sqlite_url) as it,
     ):
         yield it

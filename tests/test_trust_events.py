@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 import time_machine
 from sqlalchemy import text
 
+from app import assemble
 from dashboard.portals import IN_FLIGHT
 from tests.emulator.faults import Fault
-from tests.world import World
+from tests.world import World, errors_on
 
 PERSONAL = ("people", "chains", "snapshots", "runs", "buckets", "api_calls")
 
@@ -153,6 +156,37 @@ def test_events_need_no_working_access_token_and_take_milliseconds(world: World)
     assert state(world) == "uninstalled"
 
 
+@pytest.mark.parametrize("door", ["/", "/install"])
+def test_an_opening_overtaken_by_the_uninstallation_brings_nothing_back(world: World, door: str) -> None:
+    """Its proof began while the application was installed, and ends when it no longer is."""
+    opening = world.portal().open_as("anna")
+    world.bitrix24.faults.add(Fault(kind="slow:1.0", method="batch", person="anna"))
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(world.app.test_client().post, door, query_string=opening.query, data=opening.form)
+        time.sleep(0.3)
+        assert world.portal().send_event("ONAPPUNINSTALL")[0] == 200
+
+        answer = slow.result()
+
+    assert (answer.status_code, errors_on(answer.text)) == (403, ["uninstalled_meanwhile"])
+    assert (state(world), world.one("SELECT count(*) FROM people")) == ("uninstalled", 0)
+
+
+def test_an_uninstallation_that_lost_against_a_reinstallation_deletes_nothing(each_world: World) -> None:
+    """Whoever decided it saw the generation before."""
+    world = each_world
+    portals = assemble(world.config, database=world.database, now=lambda: datetime.now(UTC)).portals
+    seen = portals.known(world.portal().member_id)
+    assert seen is not None
+    world.portal().uninstall()
+    world.portal().deliver_events()
+    world.install()
+
+    portals.uninstall(seen)
+
+    assert (state(world), world.one("SELECT count(*) FROM people")) == ("active", 1)
+
+
 # What is left
 
 
@@ -251,6 +285,25 @@ def test_what_an_update_took_away_is_put_back_when_an_administrator_opens(world:
     world.open("anna")
 
     assert bound(world) == whole
+
+
+def test_an_ordinary_person_binds_nothing_even_where_the_portal_lists_all(world: World) -> None:
+    """Handlers bound by them would be theirs alone."""
+    world.portal().update()
+    world.portal().deliver_events()
+
+    def list_all(answer: dict[str, Any]) -> dict[str, Any]:
+        inside = answer["result"]
+        inside["result"] |= {"events": [], "placements": []}
+        inside["result_error"] = []
+        return answer
+
+    world.bitrix24.faults.add(Fault(kind="answer", method="batch", change=list_all))
+    world.bitrix24.clear()
+
+    assert world.open("boris").status_code == 200
+
+    assert [request.method for request in world.bitrix24.requests] == ["batch"]
 
 
 def test_a_whole_portal_still_opens_with_one_request(world: World) -> None:

@@ -42,6 +42,7 @@ GROUPS = {
 
 VIEWS = {"day": N_("Day"), "week": N_("Week"), "month": N_("Month"), "list": N_("Schedule")}
 
+NOT_SET = N_("Not set")
 # Why a setting may be empty, where "nothing was chosen" says too little.
 UNSET = {
     "view": N_("Bitrix24 chooses"),
@@ -75,7 +76,7 @@ def view(name: str) -> str:
 
 def unset(key: str) -> str:
     """Return why the setting may be empty."""
-    return _(UNSET.get(key, N_("Not set")))
+    return _(UNSET.get(key, NOT_SET))
 
 
 def place(name: str, own_id: int) -> str:
