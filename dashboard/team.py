@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Row, Select, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, Row, Select, and_, case, func, not_, or_, select, true
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.expression import false
 
@@ -164,10 +164,8 @@ def page(
         total = session.scalar(select(func.count()).select_from(Person).where(*conditions)) or 0
     pages = max(1, -(-total // PAGE))
     number = min(max(number, 1), pages)
-    # Only keys are sorted, and most sorts find them in an index; the fifty rows are fetched after.
-    keys = select(Person.id).where(*conditions).order_by(*_order(sort, now))
-    keys = keys.limit(PAGE).offset((number - 1) * PAGE)
-    asked = _members([Person.id.in_(keys)], now, sort)
+    ids = _found_at(session, conditions, sort, now, offset=(number - 1) * PAGE)
+    asked = _members([Person.id.in_(ids)], now, sort)
     return Page([_member(row) for row in session.execute(asked)], total, number, pages)
 
 
@@ -245,23 +243,52 @@ def _members(conditions: list[ColumnElement[bool]], now: datetime, sort: str) ->
     return select(_state(now), *_COLUMNS).where(*conditions).order_by(*_order(sort, now))
 
 
+def _found_at(
+    session: Session, conditions: list[ColumnElement[bool]], sort: str, now: datetime, *, offset: int
+) -> list[int]:
+    """Return the numbers of one page's people. Each part is in an index's own order: nothing is sorted."""
+    ids: list[int] = []
+    for belongs, columns in _parts(sort, now):
+        if len(ids) == PAGE:
+            break
+        if offset:
+            before = session.scalar(select(func.count()).select_from(Person).where(*conditions, belongs)) or 0
+            if offset >= before:
+                offset -= before
+                continue
+        part = select(Person.id).where(*conditions, belongs).order_by(*columns)
+        ids += session.scalars(part.limit(PAGE - len(ids)).offset(offset))
+        offset = 0
+    return ids
+
+
 def _order(sort: str, now: datetime) -> Iterator[ColumnElement[Any]]:
-    """Yield what to sort by: what nobody told comes last either way, and equals keep their places."""
-    name = sort.removeprefix("-")
-    rank = case({state: place for place, state in enumerate(STATES)}, value=_state(now))
-    by: dict[str, tuple[list[ColumnElement[bool]], list[Any]]] = {
-        "view": ([Person.view == ""], [Person.view]),
-        "hours": ([Person.work_start.is_(None)], [Person.work_start, Person.work_end]),
-        "timezone": ([Person.calendar_zone == ""], [Person.calendar_zone]),
-        "reminders": ([Person.reminder_count.is_(None)], [Person.reminder_count]),
-        "state": ([], [rank]),
-        "as_of": ([Person.settings_at.is_(None)], [Person.settings_at]),
+    """Yield what the parts and everybody in them are sorted by, for all pages at once."""
+    parts = _parts(sort, now)
+    yield case(*((belongs, place) for place, (belongs, _) in enumerate(parts)), else_=len(parts))
+    # Those of the last part told nothing: what sorts the first leaves them by their numbers.
+    yield from parts[0][1][:-1]
+    yield from parts[-1][1][-1:] if len(parts) > 1 else parts[0][1][-1:]
+
+
+def _parts(sort: str, now: datetime) -> list[tuple[ColumnElement[bool], list[ColumnElement[Any]]]]:
+    """Return the parts of the list and what each is sorted by: what nobody told comes last either way."""
+    name, backwards = sort.removeprefix("-"), sort.startswith("-")
+    by: dict[str, tuple[ColumnElement[bool], list[Any]]] = {
+        "view": (Person.view != "", [Person.view]),
+        "hours": (Person.work_start.is_not(None), [Person.work_start, Person.work_end]),
+        "timezone": (Person.calendar_zone != "", [Person.calendar_zone]),
+        "reminders": (Person.reminder_count.is_not(None), [Person.reminder_count]),
+        "as_of": (Person.settings_at.is_not(None), [Person.settings_at]),
     }
-    untold, told = by.get(name, ([], [Person.search]))
-    yield from untold
-    for column in told:
-        yield column.desc() if sort.startswith("-") else column.asc()
-    yield Person.id.asc()
+    if name == "state":
+        states = reversed(STATES) if backwards else STATES
+        return [(_state(now) == state, [Person.id.asc()]) for state in states]
+    told, columns = by.get(name, (true(), [Person.search]))
+    # One direction for all of them: an index is read forwards or backwards as a whole.
+    sorted_by = [column.desc() if backwards else column.asc() for column in (*columns, Person.id)]
+    untold = (not_(told), [column.asc() for column in (*columns, Person.id)])
+    return [(told, sorted_by), untold] if name in by else [(told, sorted_by)]
 
 
 def _member(row: Row[*tuple[Any, ...]]) -> Member:

@@ -15,6 +15,14 @@ depends_on = None
 KEY = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 MOMENT = sa.DateTime(timezone=True)
 
+SORTS = (
+    ("search",),
+    ("view",),
+    ("work_start", "work_end"),
+    ("calendar_zone",),
+    ("reminder_count",),
+    ("settings_at",),
+)
 UNFINISHED = sa.text("finished_at IS NULL")
 
 
@@ -31,8 +39,8 @@ def upgrade() -> None:
         " settings_at = (SELECT settings_taken_at FROM snapshots WHERE person_id = people.id),"
         " search = lower(name)"
     )
-    op.create_index("ix_people_portal_id_search_listed", "people", ["portal_id", "search", "listed"])
-    op.create_index("ix_people_portal_id_settings_at", "people", ["portal_id", "settings_at"])
+    for by in SORTS:
+        op.create_index(f"ix_people_by_{'_'.join(by)}", "people", ["portal_id", *by, "id", "listed"])
     op.create_index("ix_people_portal_id_id", "people", ["portal_id", "id"])
     op.create_index(
         "ix_people_team",
@@ -108,8 +116,8 @@ def downgrade() -> None:
     op.drop_index("ix_people_habits", "people")
     op.drop_index("ix_people_team", "people")
     op.drop_index("ix_people_portal_id_id", "people")
-    op.drop_index("ix_people_portal_id_settings_at", "people")
-    op.drop_index("ix_people_portal_id_search_listed", "people")
+    for by in SORTS:
+        op.drop_index(f"ix_people_by_{'_'.join(by)}", "people")
     # People who never opened the application are unknown to the schema before.
     op.execute("DELETE FROM people WHERE opened_at IS NULL")
     _require_opened()
