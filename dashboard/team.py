@@ -266,9 +266,11 @@ def _order(sort: str, now: datetime) -> Iterator[ColumnElement[Any]]:
     """Yield what the parts and everybody in them are sorted by, for all pages at once."""
     parts = _parts(sort, now)
     yield case(*((belongs, place) for place, (belongs, _) in enumerate(parts)), else_=len(parts))
-    # Those of the last part told nothing: what sorts the first leaves them by their numbers.
-    yield from parts[0][1][:-1]
-    yield from parts[-1][1][-1:] if len(parts) > 1 else parts[0][1][-1:]
+    told, columns = parts[0]
+    yield from columns[:-1]
+    # The last is the number; what nobody told goes by it forwards, either way.
+    backwards = sort.startswith("-") and len(parts) < len(STATES)
+    yield case((told, -Person.id), else_=Person.id) if backwards else Person.id
 
 
 def _parts(sort: str, now: datetime) -> list[tuple[ColumnElement[bool], list[ColumnElement[Any]]]]:

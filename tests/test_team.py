@@ -129,11 +129,11 @@ SORTS = {
     "name": [5002, 5005, 5006, 5003, 5004, 1, 5001],
     "-name": [5001, 1, 5004, 5003, 5006, 5005, 5002],
     "view": [5004, 5001, 5003, 5005, 1, 5002, 5006],
-    "-view": [1, 5002, 5001, 5003, 5005, 5004, 5006],
+    "-view": [5002, 1, 5005, 5003, 5001, 5004, 5006],
     "hours": [1, 5001, 5004, 5005, 5002, 5003, 5006],
-    "-hours": [5002, 1, 5001, 5004, 5005, 5003, 5006],
+    "-hours": [5002, 5005, 5004, 5001, 1, 5003, 5006],
     "timezone": [5002, 5001, 5003, 5004, 1, 5005, 5006],
-    "-reminders": [1, 5001, 5002, 5005, 5003, 5004, 5006],
+    "-reminders": [1, 5005, 5002, 5001, 5003, 5004, 5006],
     "state": [1, 5001, 5002, 5003, 5004, 5005, 5006],
     "-state": [5006, 5005, 1, 5001, 5002, 5003, 5004],
     "nonsense": [5002, 5005, 5006, 5003, 5004, 1, 5001],
@@ -149,6 +149,17 @@ def test_sorting_by_as_of(each_world: World, anna: Session) -> None:
 
     assert found(each_world, anna, sort="as_of") == [5002, 5001, 1, 5003]
     assert found(each_world, anna, sort="-as_of") == [1, 5001, 5002, 5003]
+
+
+@pytest.mark.parametrize("sort", ["-view", "hours", "-reminders", "state", "-state", "-as_of", "-name"])
+def test_the_pages_one_after_another_are_the_export(each_world: World, anna: Session, sort: str) -> None:
+    untold = {"view": "", "work_start": None, "reminder_count": None, "settings_at": None}
+    hire(each_world, *({"view": "week"} if number % 2 else untold for number in range(110)))
+
+    pages = [found(each_world, anna, sort=sort, page=number) for number in (1, 2, 3)]
+    exported = each_world.browser.get(f"/team.json?sort={sort}", headers=anna).json["people"]
+
+    assert [user for one in pages for user in one] == [row["user"] for row in exported]
 
 
 def test_pages_hold_fifty_and_everybody_once(each_world: World, anna: Session) -> None:
