@@ -104,9 +104,7 @@ def create_app(
     members.install(app.jinja_env)
     reasons.install(app.jinja_env)
     access.install(app, database=parts.database, calls=parts.calls, refusals=parts.refusals)
-    headers.install(
-        app, script_url=settings.bx24_js_url, https=settings.public_url.startswith("https:")
-    )
+    headers.install(app, script_url=settings.bx24_js_url, https=settings.public_url.startswith("https:"))
     errors.install(app)
     if settings.trust_loopback:
         app.register_blueprint(styleguide.blueprint())

@@ -6,6 +6,7 @@ process needs no queue: it writes the row, and the worker's clock sees it within
 
 from __future__ import annotations
 
+import importlib
 import json
 import logging
 import signal
@@ -16,7 +17,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import psycopg
 import structlog
 from huey import Huey
 from huey.consumer import Consumer
@@ -26,7 +26,6 @@ from huey.serializer import Serializer
 from huey.storage import PostgresStorage, RedisStorage, SqliteStorage
 from itsdangerous import BadSignature, Signer
 from pydantic import SecretStr
-from redis.exceptions import RedisError
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -40,14 +39,11 @@ log = structlog.get_logger()
 logging.getLogger("huey").setLevel(logging.WARNING)
 
 NAME = "dashboard"
+REDIS = ("redis:", "rediss:")
 TICK_SECONDS = 1.0
 POLL_SECONDS = 0.05, 0.4  # of a SQLite queue, from busy to idle; Postgres and Redis wake their readers
 BEAT_SECONDS = LEASE.total_seconds() / 4
 SHUTDOWN_SECONDS = 25.0  # platforms kill thirty seconds after SIGTERM
-
-
-# The database or the queue is away; the clock tries again at its next tick.
-_AWAY = (SQLAlchemyError, sqlite3.Error, psycopg.Error, RedisError, OSError)
 
 
 class _SignedJson(Serializer):  # type: ignore[misc]  # the library has no types
@@ -76,6 +72,7 @@ class Jobs:
         self, url: str, keys: Sequence[SecretStr], *, sync: Sync, runs: Runs, chores: Chores
     ) -> None:
         self._sync, self._runs, self._chores = sync, runs, chores
+        self._away = _errors_of(url)
         self._stopping = threading.Event()
         self._stopped = threading.Event()
         self._wake = threading.Event()
@@ -124,7 +121,7 @@ class Jobs:
             for name in self._chores.due():
                 self._chore(name)
             return self._runs.seconds_to_next(at_most=TICK_SECONDS)
-        except _AWAY as error:
+        except self._away as error:
             log.error("clock_stopped_short", reason=type(error).__name__)
             return TICK_SECONDS
 
@@ -151,9 +148,20 @@ class Jobs:
             log.error("chore_broken_off", chore=name, reason=type(error).__name__)
 
 
+def _errors_of(url: str) -> tuple[type[Exception], ...]:
+    """Return what says that the database or the queue is away; the clock tries again at its next tick."""
+    always = (SQLAlchemyError, sqlite3.Error, OSError)
+    # The drivers are heavy, and only one of them is used.
+    if url.startswith(REDIS):
+        return (*always, importlib.import_module("redis.exceptions").RedisError)
+    if url.startswith("postgresql"):
+        return (*always, importlib.import_module("psycopg").Error)
+    return always
+
+
 def _storage(url: str) -> dict[str, Any]:
     """Return where the queue lives, in the library's terms."""
-    if url.startswith(("redis:", "rediss:")):
+    if url.startswith(REDIS):
         return {"storage_class": RedisStorage, "url": url}
     address = make_url(url)
     if address.get_backend_name() == "sqlite":

@@ -270,7 +270,7 @@ def _order(sort: str, now: datetime) -> Iterator[ColumnElement[Any]]:
     yield from columns[:-1]
     # The last is the number; what nobody told goes by it forwards, either way.
     backwards = sort.startswith("-") and len(parts) < len(STATES)
-    yield case((told, -Person.id), else_=Person.id) if backwards else Person.id
+    yield case((told, -Person.id), else_=Person.id) if backwards else Person.id.asc()
 
 
 def _parts(sort: str, now: datetime) -> list[tuple[ColumnElement[bool], list[ColumnElement[Any]]]]:

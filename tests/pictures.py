@@ -53,7 +53,12 @@ PICTURES: tuple[tuple[str, str, str, Step], ...] = (
     ("my-settings", "nora.lindqvist", "light", stay),
     ("my-settings-dark", "nora.lindqvist", "dark", stay),
     ("team", "nora.lindqvist", "light", go_to("Team")),
+    ("team-dark", "nora.lindqvist", "dark", go_to("Team")),
+    ("insights", "nora.lindqvist", "light", go_to("Insights")),
+    ("admin", "nora.lindqvist", "light", go_to("Admin")),
 )
+# A telephone's; the Market has no room for one.
+NARROW = ("my-settings-narrow", "team-narrow")
 
 
 def main() -> None:

@@ -116,7 +116,7 @@ def test_a_run_is_begun_watched_across_a_reload_and_done(company: World, page: P
             text("UPDATE runs SET state = 'done', done = 70, finished_at = :now WHERE finished_at IS NULL"),
             {"now": f"{company.now():%Y-%m-%d %H:%M:%S.%f}"},
         )
-    expect(frame.locator("[data-as-of]")).to_contain_text("Everyone was read, as of")
+    expect(frame.locator("[data-as-of]")).to_contain_text("Everyone was read at")
     expect(frame.get_by_role("button", name="Read everyone now")).to_be_visible()
     assert watch.messages == []
 

@@ -79,6 +79,18 @@ def test_as_of(age: timedelta, text: str) -> None:
     assert format.as_of(NOON - age, NOON, BERLIN) == text
 
 
+@pytest.mark.parametrize(
+    ("age", "text"),
+    [
+        (timedelta(), "13:00"),
+        (timedelta(hours=14), "23:00, Dec 9"),
+        (timedelta(days=365), "13:00, Dec 10, 2024"),
+    ],
+)
+def test_when_something_happened(age: timedelta, text: str) -> None:
+    assert format.at_moment(NOON - age, NOON, BERLIN) == text
+
+
 def test_the_time_in_a_zone() -> None:
     assert format.time_in(NOON, ZoneInfo("Asia/Kathmandu")) == "17:45"
     assert format.minutes_in(NOON, ZoneInfo("Asia/Kathmandu")) == 17 * 60 + 45

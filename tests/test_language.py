@@ -102,6 +102,22 @@ def test_a_template_is_translated_and_still_escaped(page: Flask, catalogues: Pat
     assert shown == "Портал &lt;b&gt;"
 
 
+def test_a_number_in_a_sentence_is_written_the_readers_way(page: Flask, catalogues: Path) -> None:
+    template = "{% trans count=12345 %}{{ count }} day{% pluralize %}{{ count }} days{% endtrans %}"
+    assert render_template_string(template) == "12,345 days"
+
+    language.use("ua", catalogues=catalogues)
+
+    assert render_template_string(template) == "12\xa0345 days"
+    assert render_template_string("{{ 999|number }}, {{ 1000|number }}") == "999, 1\xa0000"
+
+
+def test_a_number_says_which_plural_it_wants(page: Flask) -> None:
+    shown = render_template_string('{{ ngettext("%(num)s day before", "%(num)s days before", 5000) }}')
+
+    assert shown == "5,000 days before"
+
+
 def test_two_requests_do_not_share_a_language(catalogues: Path) -> None:
     app = Flask("two")
 

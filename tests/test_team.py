@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from urllib.parse import urlencode
 
 import pytest
@@ -157,7 +158,7 @@ def test_the_pages_one_after_another_are_the_export(each_world: World, anna: Ses
     hire(each_world, *({"view": "week"} if number % 2 else untold for number in range(110)))
 
     pages = [found(each_world, anna, sort=sort, page=number) for number in (1, 2, 3)]
-    exported = each_world.browser.get(f"/team.json?sort={sort}", headers=anna).json["people"]
+    exported = json.loads(each_world.browser.get(f"/team.json?sort={sort}", headers=anna).data)["people"]
 
     assert [user for one in pages for user in one] == [row["user"] for row in exported]
 

@@ -37,7 +37,7 @@ def test_it_is_begun_watched_and_done(calm: World) -> None:
     assert {name: told[name] for name in ("state", "total", "done", "failed", "eta_seconds")} == {
         "state": "done", "total": 1, "done": 1, "failed": 0, "eta_seconds": 0,
     }  # fmt: skip
-    assert told["words"].startswith("Everyone was read, as of")
+    assert told["words"].startswith("Everyone was read at")
     assert calm.one("SELECT asked_by FROM runs ORDER BY id DESC LIMIT 1") == 1
 
 

@@ -94,8 +94,7 @@ def _bad_field(error: BadField) -> Failure:
     notice = Notice(
         "invalid_request",
         _("The application was not opened from a portal"),
-        _("What arrived is not what Bitrix24 sends: %(field)s %(reason)s.")
-        % {"field": error.field, "reason": error.reason},
+        _("What arrived is not what Bitrix24 sends; the field is %(field)s.") % {"field": error.field},
         _("Your move."),
         _("Open the application from your portal's menu."),
     )

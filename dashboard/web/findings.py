@@ -13,6 +13,7 @@ from dashboard.discretion import NO_LIMIT, split
 from dashboard.habits import Habits, Place
 from dashboard.insights import AtPlaces, Day, InZones, Who
 from dashboard.web.language import ngettext
+from dashboard.web.language import number as written
 
 REFUSING = "denyBusyInvitation"
 
@@ -51,7 +52,7 @@ def _disagreeing(counted: Habits, now: datetime, fewest: int) -> Finding | None:
         "%(num)s people have one time zone in the calendar and another in the profile.",
         number,
     )
-    return Finding("zones_disagree", words % {"num": number}, number, who=InZones(tuple(pairs)))
+    return Finding("zones_disagree", words % {"num": written(number)}, number, who=InZones(tuple(pairs)))
 
 
 def _hour(now: datetime) -> datetime:
@@ -73,7 +74,7 @@ def _apart(places: Mapping[Place, int]) -> Finding | None:
         "%(num)s people are at work in none of the best common hours.",
         number,
     )
-    return Finding("apart", words % {"num": number}, number, who=AtPlaces(tuple(places)))
+    return Finding("apart", words % {"num": written(number)}, number, who=AtPlaces(tuple(places)))
 
 
 def _long(counted: Habits) -> Finding | None:
@@ -85,7 +86,7 @@ def _long(counted: Habits) -> Finding | None:
         "%(num)s people have working hours of %(hours)s hours a day or more, which is hardly meant.",
         number,
     )
-    told = words % {"num": number, "hours": insights.LONG // 60}
+    told = words % {"num": written(number), "hours": insights.LONG // 60}
     return Finding("long_days", told, number, who=AtPlaces(tuple(places)))
 
 
@@ -96,7 +97,7 @@ def _unreminded(counted: Habits, fewest: int) -> Finding | None:
     words = ngettext(
         "%(num)s person is reminded of nothing.", "%(num)s people are reminded of nothing.", number
     )
-    return Finding("unreminded", words % {"num": number}, number, href="/team?reminders=none")
+    return Finding("unreminded", words % {"num": written(number)}, number, href="/team?reminders=none")
 
 
 def _refusing(counted: Habits, fewest: int) -> Finding | None:
@@ -110,7 +111,7 @@ def _refusing(counted: Habits, fewest: int) -> Finding | None:
         number,
     )
     who = insights.whoever_has(counted, REFUSING, on=True)
-    return Finding("refusing", words % {"num": number}, number, who=who)
+    return Finding("refusing", words % {"num": written(number)}, number, who=who)
 
 
 def _nights(counted: Habits) -> Finding | None:
@@ -118,4 +119,4 @@ def _nights(counted: Habits) -> Finding | None:
     if not (number := sum(places.values())):
         return None
     words = ngettext("%(num)s person works past midnight.", "%(num)s people work past midnight.", number)
-    return Finding("nights", words % {"num": number}, number, who=AtPlaces(tuple(places)))
+    return Finding("nights", words % {"num": written(number)}, number, who=AtPlaces(tuple(places)))

@@ -19,7 +19,7 @@ from dashboard.hours import DAY, Span, clock_text
 from dashboard.reminders import Before, DayBefore, OnDate, Reminder
 from dashboard.shapes import Json, compact, printable
 from dashboard.web import notices, timeline, words
-from dashboard.web.language import _, current, ngettext
+from dashboard.web.language import _, current, ngettext, number, pgettext
 
 WEEKDAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 
@@ -57,12 +57,12 @@ def _before(value: Before) -> str:
         return _("At the start")
     minutes = value.count * {"min": 1, "hour": 60, "day": DAY}[value.unit]
     if minutes % DAY == 0:
-        number = minutes // DAY
-        return ngettext("%(num)s day before", "%(num)s days before", number) % {"num": number}
+        days = minutes // DAY
+        return ngettext("%(num)s day before", "%(num)s days before", days) % {"num": number(days)}
     if minutes % 60 == 0:
-        number = minutes // 60
-        return ngettext("%(num)s hour before", "%(num)s hours before", number) % {"num": number}
-    return ngettext("%(num)s minute before", "%(num)s minutes before", minutes) % {"num": minutes}
+        hours = minutes // 60
+        return ngettext("%(num)s hour before", "%(num)s hours before", hours) % {"num": number(hours)}
+    return ngettext("%(num)s minute before", "%(num)s minutes before", minutes) % {"num": number(minutes)}
 
 
 def _day_before(value: DayBefore) -> str:
@@ -72,7 +72,7 @@ def _day_before(value: DayBefore) -> str:
     if value.days == 1:
         return _("%(time)s the day before") % {"time": time}
     words = ngettext("%(time)s, %(num)s day before", "%(time)s, %(num)s days before", value.days)
-    return words % {"time": time, "num": value.days}
+    return words % {"time": time, "num": number(value.days)}
 
 
 def offset(seconds: int) -> str:
@@ -124,6 +124,16 @@ def as_of(moment: datetime, now: datetime, tz: tzinfo) -> str:
     skeleton = "MMMd" if then.year == today.year else "yMMMd"
     date = format_skeleton(skeleton, then, locale=current().locale)
     return _("as of %(date)s, %(time)s") % {"date": date, "time": time}
+
+
+def at_moment(moment: datetime, now: datetime, tz: tzinfo) -> str:
+    """Return when something happened: "14:05", or "14:05, Mar 5" when it was another day."""
+    then, today = moment.astimezone(tz), now.astimezone(tz)
+    if then.date() == today.date():
+        return time_in(moment, tz)
+    date = _date("MMMd" if then.year == today.year else "yMMMd", then.date(), current().locale)
+    # Translators: when something happened; put the two into the order that your language prefers.
+    return pgettext("moment", "%(time)s, %(date)s") % {"time": time_in(moment, tz), "date": date}
 
 
 def short_moment(moment: datetime, now: datetime, tz: tzinfo) -> str:
@@ -191,6 +201,7 @@ def shown(value: Json) -> str:
 
 FILTERS = {
     "as_of": as_of,
+    "at_moment": at_moment,
     "clock": clock_text,
     "compact": compact,
     "day_in": day_in,

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from gettext import GNUTranslations, NullTranslations
 from pathlib import Path
+from typing import cast
 
 from babel import Locale
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
+from babel.numbers import format_decimal
 from flask import g, has_app_context
-from jinja2 import Environment
+from jinja2 import Environment, pass_context
+from jinja2.runtime import Context
 
 CATALOGUES = Path(__file__).parents[2] / "translations"
 
@@ -132,6 +135,12 @@ def npgettext(context: str, singular: str, plural: str, n: int) -> str:
     return current().catalogue.npgettext(context, singular, plural, n)
 
 
+def number(value: int) -> str:
+    """Return "12,345" as the language writes it."""
+    # Most numbers are small, and those are the same everywhere.
+    return str(value) if abs(value) < 1000 else format_decimal(value, locale=current().locale)
+
+
 def N_(message: str) -> str:
     """Mark a constant for extraction; it is translated where it is shown."""
     return message
@@ -145,4 +154,20 @@ def install(env: Environment) -> None:
     env.install_gettext_callables(  # type: ignore[attr-defined]
         _, ngettext, newstyle=True, pgettext=pgettext, npgettext=npgettext
     )
+    for name in ("gettext", "ngettext", "pgettext", "npgettext"):
+        env.globals[name] = _with_numbers(cast(Callable[..., str], env.globals[name]))
     env.globals["language"] = current
+    env.filters["number"] = number
+
+
+def _with_numbers(translate: Callable[..., str]) -> Callable[..., str]:
+    """Let whole numbers stand in sentences as the language writes them, without a word in each template."""
+
+    @pass_context
+    def translated(context: Context, /, *message: str | int, **values: object) -> str:
+        if isinstance(message[-1], int):
+            values.setdefault("num", message[-1])
+        told = {name: number(value) if type(value) is int else value for name, value in values.items()}
+        return translate(context, *message, **told)
+
+    return translated

@@ -16,7 +16,7 @@ from dashboard.reminders import Before, DayBefore, Reminder, Unit
 from dashboard.shapes import printable
 from dashboard.team import Member
 from dashboard.web import format, words
-from dashboard.web.language import N_, _
+from dashboard.web.language import N_, _, pgettext
 
 STATES = {
     "connected": N_("Connected"),
@@ -87,7 +87,13 @@ def reminders_told(text: str) -> str:
 
 
 def _listed(told: tuple[str, ...]) -> str:
-    return ", ".join(told) or _("none")
+    return ", ".join(told) or none()
+
+
+def none() -> str:
+    """Return what stands in place of reminders where a person has none."""
+    # Translators: no reminders at all.
+    return pgettext("reminders", "none")
 
 
 def hours(member: Member) -> str:

@@ -11,7 +11,7 @@ from flask.typing import ResponseReturnValue
 from dashboard.models import RunState
 from dashboard.progress import Progress
 from dashboard.web import format
-from dashboard.web.language import _, ngettext
+from dashboard.web.language import _, ngettext, number
 
 SOON = 60  # seconds
 
@@ -52,7 +52,7 @@ def described(run: Progress | None, *, now: datetime, clock: tzinfo) -> Describe
 
 
 def _words(run: Progress, now: datetime, clock: tzinfo) -> str:
-    ended = format.as_of(run.finished_at or now, now, clock)
+    ended = format.at_moment(run.finished_at or now, now, clock)
     match run.state:
         case RunState.WAITING:
             return _("Everyone's settings are about to be read.")
@@ -61,19 +61,24 @@ def _words(run: Progress, now: datetime, clock: tzinfo) -> str:
         case RunState.POSTPONED:
             return _postponed(run, clock)
         case RunState.FAILED:
-            return _("The last reading ended early, %(as_of)s. Reason: %(code)s.") % {
-                "as_of": ended,
+            # Translators: %(moment)s is "14:05" or "14:05, Mar 5".
+            return _("The last reading ended early at %(moment)s. Reason: %(code)s.") % {
+                "moment": ended,
                 "code": run.error or _("unknown"),
             }
         case RunState.CANCELLED:
-            return _("The last reading was cancelled, %(as_of)s.") % {"as_of": ended}
+            # Translators: %(moment)s is "14:05" or "14:05, Mar 5".
+            return _("The last reading was cancelled at %(moment)s.") % {"moment": ended}
     return _done(run, ended)
 
 
 def _running(run: Progress) -> str:
     if not run.total:
         return _("The list of employees is being read.")
-    told = _("%(done)s of %(total)s read") % {"done": run.done + run.failed, "total": run.total}
+    told = _("%(done)s of %(total)s read") % {
+        "done": number(run.done + run.failed),
+        "total": number(run.total),
+    }
     return " · ".join(filter(None, (told, _left(run.eta_seconds), _failed(run.failed))))
 
 
@@ -83,13 +88,17 @@ def _left(seconds: int | None) -> str:
     if seconds < SOON:
         return _("less than a minute left")
     minutes = -(-seconds // 60)
-    return ngettext("about %(num)s minute left", "about %(num)s minutes left", minutes) % {"num": minutes}
+    return ngettext("about %(num)s minute left", "about %(num)s minutes left", minutes) % {
+        "num": number(minutes)
+    }
 
 
 def _failed(people: int) -> str:
     if not people:
         return ""
-    return ngettext("%(num)s could not be read", "%(num)s could not be read", people) % {"num": people}
+    return ngettext("%(num)s could not be read", "%(num)s could not be read", people) % {
+        "num": number(people)
+    }
 
 
 def _postponed(run: Progress, clock: tzinfo) -> str:
@@ -101,5 +110,6 @@ def _postponed(run: Progress, clock: tzinfo) -> str:
 
 
 def _done(run: Progress, ended: str) -> str:
-    told = _("Everyone was read, %(as_of)s.") % {"as_of": ended}
+    # Translators: %(moment)s is "14:05" or "14:05, Mar 5".
+    told = _("Everyone was read at %(moment)s.") % {"moment": ended}
     return f"{told} {_failed(run.failed)}".strip()

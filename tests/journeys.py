@@ -1,0 +1,118 @@
+"""Every page there is, and the way to it: what each browser walks through."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tests.emulator.faults import Fault
+from tests.rosters import NEVER, hire
+from tests.world import World
+
+# A browser says of itself when an answer is a refusal or a failure; anything else in a console is ours.
+_EXPECTED = re.compile(
+    r"error: Failed to load resource: the server responded with a status of (401|402|403|5\d\d) "
+)
+
+
+def nothing(world: World) -> None:
+    """Leave the world as it is."""
+
+
+def list_everyone(world: World) -> None:
+    world.synchronise()
+
+
+def lack(world: World) -> None:
+    """Take a permission away, and let it be noticed."""
+    world.portal().drop_scope("placement")
+    world.parts.portals.look_at_bindings(world.known())
+
+
+def open_to_everyone(world: World) -> None:
+    world.browser.post("/admin/team", data={"everyone": "yes"}, headers=world.session("anna"))
+
+
+def bring_people(world: World) -> None:
+    """Give the portal people enough for every page to have something to show."""
+    zones = ("Europe/Berlin", "Asia/Tokyo", "America/New_York", "Asia/Kolkata")
+    hire(
+        world,
+        *(
+            {
+                "name": f"Colleague {number:02}",
+                "calendar_zone": zones[number % 4],
+                "work_start": 480 + 30 * (number % 4),
+                "reminder_count": number % 3,
+            }
+            for number in range(9)
+        ),
+        {"name": "Lost Lucy", "chain_state": "reconnect", "problem": "user_access_error"},
+        {"name": "New Nina"} | NEVER,
+    )
+
+
+def suspend(world: World) -> None:
+    world.portal().end_trial()
+
+
+def expire(world: World) -> None:
+    """End the access of Boris's, and what would renew it."""
+    world.portal().expire("boris")
+    world.portal().kill_refresh("boris")
+
+
+def fail(world: World) -> None:
+    world.bitrix24.faults.add(Fault(kind="html:500", method="batch"))
+
+
+def remove(world: World) -> None:
+    world.portal().uninstall()
+    world.portal().deliver_events()
+
+
+@dataclass(frozen=True)
+class Page:
+    """What is pressed, one after another, and what is there in the end.
+
+    ``before`` happens once the application is open, or with ``late`` false before that."""
+
+    name: str
+    steps: tuple[str, ...]
+    there: str
+    person: str = "anna"
+    before: Callable[[World], None] = nothing
+    placement: str = "DEFAULT"
+    late: bool = True
+
+
+TEAM, INSIGHTS, ADMIN = (f'[data-page][href="/{name}"]' for name in ("team", "insights", "admin"))
+REFRESH = "[data-refresh]"
+
+PAGES = (
+    Page("me", (), REFRESH),
+    Page("beginning", (TEAM,), "[data-beginning]", before=list_everyone),
+    Page("team", (TEAM,), "[data-team]", before=bring_people),
+    Page(
+        "nobody",
+        (TEAM, '[href$="team?state=reconnect"]', '[href*="state=reconnect"][href*="reminders=none"]'),
+        ".nobody",
+    ),
+    Page("calendar", (), ".days", placement="CALENDAR_GRIDVIEW"),
+    Page("insights", (INSIGHTS, ".table-of > summary"), "[data-insights]"),
+    Page("admin", (ADMIN,), '[data-state="missing"]', before=lack, late=False),
+    Page("calls", (ADMIN, '[href="/admin/calls"]', ".details__summary"), ".details__text"),
+    Page("forget", (ADMIN, '[href="/admin/forget"]'), "#domain"),
+    Page("refused", (TEAM,), '[data-error="team_not_allowed"]', person="boris"),
+    Page("numbers", (INSIGHTS,), "[data-insights]", person="boris", before=open_to_everyone),
+    Page("reconnect", (REFRESH,), '[data-error="reconnect"]', person="boris", before=expire),
+    Page("failed", (REFRESH,), '[data-error="http_500"]', person="boris", before=fail),
+    Page("suspended", (), '[data-error="PAYMENT_REQUIRED"]', person="boris", before=suspend, late=False),
+    Page("over", (REFRESH,), "[data-complaint]", person="boris", before=remove),
+)
+
+
+def unexpected(messages: list[str]) -> list[str]:
+    """Return the messages a browser had no reason for."""
+    return [message for message in messages if not _EXPECTED.match(message)]

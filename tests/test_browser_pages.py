@@ -1,0 +1,84 @@
+"""Every page in Chromium and in Firefox, in a cross-site frame without third-party cookies: nothing complains."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests import journeys
+from tests.browsers import PICTURES, SIDEWAYS, Watch, application, page, violations
+from tests.firefox import Firefox, Tab
+from tests.journeys import PAGES, unexpected
+from tests.world import World
+
+__all__ = ["page"]
+
+
+@pytest.fixture
+def company(world: World) -> World:
+    """Give a portal whose employees are listed."""
+    world.synchronise()
+    return world
+
+
+@pytest.fixture
+def tab(firefox: Firefox) -> Iterator[Tab]:
+    it = firefox.tab(width=1280, height=900)
+    yield it
+    it.close()
+
+
+def walk_in_chromium(world: World, page: Page, stop: journeys.Page) -> None:
+    if not stop.late:
+        stop.before(world)
+    page.goto(world.portal().page_url(stop.person, placement=stop.placement))
+    frame = application(page)
+    expect(frame.locator("h1")).to_be_attached()
+    if stop.late:
+        stop.before(world)
+    for step in stop.steps:
+        frame.locator(step).first.click()
+    expect(frame.locator(stop.there).first).to_be_visible()
+
+
+def walk_in_firefox(world: World, tab: Tab, stop: journeys.Page) -> None:
+    if not stop.late:
+        stop.before(world)
+    tab.go(world.portal().page_url(stop.person, placement=stop.placement))
+    tab.wait_for("main")
+    if stop.late:
+        stop.before(world)
+    for step in stop.steps:
+        tab.wait_for(step)
+        tab.click(step)
+    tab.wait_for(stop.there)
+
+
+# Each page is looked at once in each scheme and once at each width.
+@pytest.mark.parametrize("look", ["light-1280", "dark-360"])
+def test_chromium_opens_every_page_and_complains_of_nothing(company: World, page: Page, look: str) -> None:
+    scheme, width = look.split("-")
+    page.set_viewport_size({"width": int(width), "height": 1500})
+    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce")
+    watch = Watch(page, company.bitrix24.app_url)
+    PICTURES.mkdir(parents=True, exist_ok=True)
+
+    for stop in PAGES:
+        walk_in_chromium(company, page, stop)
+        inside = page.frames[1]
+        page.screenshot(path=PICTURES / f"{stop.name}-{look}.png", full_page=True)
+        assert violations(inside) == [], stop.name
+        assert inside.evaluate(SIDEWAYS) == 0, stop.name
+        assert unexpected(watch.messages) == [], stop.name
+        company.portal().restore_trial()
+
+
+def test_firefox_opens_every_page_and_complains_of_nothing(company: World, tab: Tab) -> None:
+    for stop in PAGES:
+        walk_in_firefox(company, tab, stop)
+        assert tab.evaluate(SIDEWAYS) == 0, stop.name
+        assert unexpected(tab.complaints()) == [], stop.name
+        assert tab.evaluate("document.cookie") == "", stop.name
+        company.portal().restore_trial()
