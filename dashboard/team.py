@@ -7,55 +7,19 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Row, Select, and_, case, func, not_, or_, select, true
+from sqlalchemy import ColumnElement, Row, and_, case, func, or_, select
 from sqlalchemy.orm import Session
-from sqlalchemy.sql.expression import false
 
 from dashboard.bands import Group
-from dashboard.facts import folded
 from dashboard.hours import DAY, Span
 from dashboard.models import ChainState, Person, Portal, Snapshot
 from dashboard.workdays import Workdays, read_workdays
 
-PAGE = 50
 STALE = timedelta(days=2)
 ADMINISTRATORS = 5  # as many names as a sentence bears
 
 State = Literal["connected", "stale", "reconnect", "never"]
 STATES: tuple[State, ...] = ("connected", "stale", "reconnect", "never")
-REMINDERS = ("none", "one", "many", "unknown")
-SORTS = ("name", "view", "hours", "timezone", "reminders", "state", "as_of")
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """Who is asked for. Empty: everybody; a value nobody has: nobody."""
-
-    q: str = ""
-    view: str = ""
-    timezone: str = ""
-    reminders: str = ""
-    state: str = ""
-
-
-EVERYBODY = Wanted()
-
-
-@dataclass(frozen=True)
-class Member:
-    """One row of the team."""
-
-    user_id: int
-    name: str
-    position: str
-    photo: str
-    state: str
-    view: str
-    span: Span | None
-    zone: str
-    reminders: str
-    as_of: datetime | None
-    problem: str | None
 
 
 @dataclass(frozen=True)
@@ -78,16 +42,6 @@ class Numbers:
     def placed(self) -> int:
         """Return how many people stand in the groups."""
         return sum(group.people for group in self.groups)
-
-
-@dataclass(frozen=True)
-class Page:
-    """One page of those who were asked for; the number is never past the end."""
-
-    members: Sequence[Member]
-    total: int
-    number: int
-    pages: int
 
 
 def may_see(portal: Portal, person: Person) -> bool:
@@ -123,14 +77,14 @@ def workdays(session: Session, person: Person) -> Workdays:
 def numbers(session: Session, portal: Portal, *, now: datetime) -> Numbers:
     """Return what the whole team amounts to; an index holds all that is read for it."""
     columns = (Person.calendar_zone, Person.work_start, Person.work_end)
-    states = _states(now)
+    states = short_of_connected(now)
     counts = [func.count().filter(condition) for condition in states.values()]
     found: Sequence[Any] = session.execute(
         select(*columns, func.count(), func.count().filter(Person.reminder_count == 0), *counts)
-        .where(*_team(portal))
+        .where(*colleagues(portal))
         .group_by(*columns)
     ).all()
-    views = select(Person.view).where(*_team(portal), Person.view != "").distinct()
+    views = select(Person.view).where(*colleagues(portal), Person.view != "").distinct()
     told: dict[str, int] = {name: sum(row[5 + place] for row in found) for place, name in enumerate(states)}
     total = sum(row[3] for row in found)
     return Numbers(
@@ -148,43 +102,16 @@ def last_change(session: Session, portal: Portal) -> datetime | None:
     return session.scalar(select(func.max(Person.settings_at)).where(Person.portal_id == portal.id))
 
 
-def page(
-    session: Session,
-    portal: Portal,
-    wanted: Wanted,
-    *,
-    now: datetime,
-    sort: str = "name",
-    number: int = 1,
-    total: int | None = None,
-) -> Page:
-    """Return one page; a number past the end is the last page's. ``total`` spares counting where known."""
-    conditions = _conditions(portal, wanted, now)
-    if total is None:
-        total = session.scalar(select(func.count()).select_from(Person).where(*conditions)) or 0
-    pages = max(1, -(-total // PAGE))
-    number = min(max(number, 1), pages)
-    ids = _found_at(session, conditions, sort, now, offset=(number - 1) * PAGE)
-    asked = _members([Person.id.in_(ids)], now, sort)
-    return Page([_member(row) for row in session.execute(asked)], total, number, pages)
-
-
-def everyone(
-    session: Session, portal: Portal, wanted: Wanted, *, now: datetime, sort: str = "name"
-) -> list[Member]:
-    """Return all who are asked for, on all pages."""
-    return [_member(row) for row in session.execute(_members(_conditions(portal, wanted, now), now, sort))]
-
-
 # Who came as a guest was read in the list's own words as no employee; None is from before the first list.
 _LISTED = (Person.listed.is_not(False),)
 
 
-def _team(portal: Portal) -> tuple[ColumnElement[bool], ...]:
+def colleagues(portal: Portal) -> tuple[ColumnElement[bool], ...]:
+    """Return what makes somebody a part of the portal's team."""
     return (Person.portal_id == portal.id, *_LISTED)
 
 
-def _states(now: datetime) -> dict[State, ColumnElement[bool]]:
+def short_of_connected(now: datetime) -> dict[State, ColumnElement[bool]]:
     """Return what makes each state but the best one; no person is in two."""
     live = Person.chain_state == ChainState.LIVE
     return {
@@ -194,109 +121,11 @@ def _states(now: datetime) -> dict[State, ColumnElement[bool]]:
     }
 
 
-def _state(now: datetime) -> ColumnElement[str]:
-    return case(*((condition, name) for name, condition in _states(now).items()), else_="connected")
-
-
-def _conditions(portal: Portal, wanted: Wanted, now: datetime) -> list[ColumnElement[bool]]:
-    conditions = list(_team(portal))
-    if needle := folded(wanted.q.strip()):
-        conditions.append(Person.search.contains(needle, autoescape=True))
-    if wanted.view:
-        conditions.append(Person.view == wanted.view)
-    if wanted.timezone:
-        conditions.append(Person.calendar_zone == wanted.timezone)
-    if wanted.reminders:
-        conditions.append(_reminded(wanted.reminders))
-    if wanted.state:
-        conditions.append(_state(now) == wanted.state if wanted.state in STATES else false())
-    return conditions
-
-
-def _reminded(how: str) -> ColumnElement[bool]:
-    count = Person.reminder_count
-    known: dict[str, ColumnElement[bool]] = {
-        "none": count == 0,
-        "one": count == 1,
-        "many": count > 1,
-        "unknown": count.is_(None),
-    }
-    return known.get(how, false())
-
-
-_COLUMNS = (
-    Person.user_id,
-    Person.name,
-    Person.position,
-    Person.photo,
-    Person.view,
-    Person.work_start,
-    Person.work_end,
-    Person.calendar_zone,
-    Person.reminders,
-    Person.settings_at,
-    Person.problem,
-)
-
-
-def _members(conditions: list[ColumnElement[bool]], now: datetime, sort: str) -> Select[*tuple[Any, ...]]:
-    return select(_state(now), *_COLUMNS).where(*conditions).order_by(*_order(sort, now))
-
-
-def _found_at(
-    session: Session, conditions: list[ColumnElement[bool]], sort: str, now: datetime, *, offset: int
-) -> list[int]:
-    """Return the numbers of one page's people. Each part is in an index's own order: nothing is sorted."""
-    ids: list[int] = []
-    for belongs, columns in _parts(sort, now):
-        if len(ids) == PAGE:
-            break
-        if offset:
-            before = session.scalar(select(func.count()).select_from(Person).where(*conditions, belongs)) or 0
-            if offset >= before:
-                offset -= before
-                continue
-        part = select(Person.id).where(*conditions, belongs).order_by(*columns)
-        ids += session.scalars(part.limit(PAGE - len(ids)).offset(offset))
-        offset = 0
-    return ids
-
-
-def _order(sort: str, now: datetime) -> Iterator[ColumnElement[Any]]:
-    """Yield what the parts and everybody in them are sorted by, for all pages at once."""
-    parts = _parts(sort, now)
-    yield case(*((belongs, place) for place, (belongs, _) in enumerate(parts)), else_=len(parts))
-    told, columns = parts[0]
-    yield from columns[:-1]
-    # The last is the number; what nobody told goes by it forwards, either way.
-    backwards = sort.startswith("-") and len(parts) < len(STATES)
-    yield case((told, -Person.id), else_=Person.id) if backwards else Person.id.asc()
-
-
-def _parts(sort: str, now: datetime) -> list[tuple[ColumnElement[bool], list[ColumnElement[Any]]]]:
-    """Return the parts of the list and what each is sorted by: what nobody told comes last either way."""
-    name, backwards = sort.removeprefix("-"), sort.startswith("-")
-    by: dict[str, tuple[ColumnElement[bool], list[Any]]] = {
-        "view": (Person.view != "", [Person.view]),
-        "hours": (Person.work_start.is_not(None), [Person.work_start, Person.work_end]),
-        "timezone": (Person.calendar_zone != "", [Person.calendar_zone]),
-        "reminders": (Person.reminder_count.is_not(None), [Person.reminder_count]),
-        "as_of": (Person.settings_at.is_not(None), [Person.settings_at]),
-    }
-    if name == "state":
-        states = reversed(STATES) if backwards else STATES
-        return [(_state(now) == state, [Person.id.asc()]) for state in states]
-    told, columns = by.get(name, (true(), [Person.search]))
-    # One direction for all of them: an index is read forwards or backwards as a whole.
-    sorted_by = [column.desc() if backwards else column.asc() for column in (*columns, Person.id)]
-    untold = (not_(told), [column.asc() for column in (*columns, Person.id)])
-    return [(told, sorted_by), untold] if name in by else [(told, sorted_by)]
-
-
-def _member(row: Row[*tuple[Any, ...]]) -> Member:
-    state, user_id, name, position, photo, view, start, end, zone, reminders, as_of, problem = row
-    span = Span(start, end) if start is not None and end is not None else None
-    return Member(user_id, name, position, photo, state, view, span, zone, reminders, as_of, problem)
+def state_of(now: datetime) -> ColumnElement[str]:
+    """Return a person's state, as SQL."""
+    return case(
+        *((condition, name) for name, condition in short_of_connected(now).items()), else_="connected"
+    )
 
 
 def _groups(found: Sequence[Row[*tuple[Any, ...]]]) -> Iterator[Group]:

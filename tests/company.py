@@ -33,6 +33,13 @@ STAFF: tuple[tuple[str, str, str, str, str, tuple[int, ...] | None], ...] = (
     ("Ruth Calloway", "Night support", NEW_YORK, "22.00 6.00", "list", (5,)),
 )
 
+# What a few of them have otherwise than most.
+UNLIKE_MOST: dict[str, dict[str, Any]] = {
+    "Андрій Бойко": {"timezoneName": LISBON},
+    "Beatriz Nunes": {"denyBusyInvitation": True},
+    "Felix Sommer": {"denyBusyInvitation": True},
+}
+
 
 def company() -> list[Person]:
     """Return the people; the first runs the portal."""
@@ -53,7 +60,7 @@ def _person(
 ) -> Person:
     first, last = name.split()
     return Person(
-        _key(name), number, first, last, _settings(number, zone, hours, view, minutes or ()), zone,
+        _key(name), number, first, last, _settings(number, zone, hours, view, minutes or ()) | UNLIKE_MOST.get(name, {}), zone,
         admin=number == 1, position=position,
         sections=[Section(number * 10, name), Section(number * 10 + 1, "Travel", "#e89b06")],
     )  # fmt: skip

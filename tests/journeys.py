@@ -44,9 +44,11 @@ def bring_people(world: World) -> None:
                 "name": f"Colleague {number:02}",
                 "calendar_zone": zones[number % 4],
                 "work_start": 480 + 30 * (number % 4),
+                "view": ("month", "week", "custom_7", "")[number % 4],
                 "reminder_count": number % 3,
+                "habits": f"{'Y' if number % 5 else 'N'}NNN{'Y' if number % 4 == 0 else 'N'}N timed:15min",
             }
-            for number in range(9)
+            for number in range(13)
         ),
         {"name": "Lost Lucy", "chain_state": "reconnect", "problem": "user_access_error"},
         {"name": "New Nina"} | NEVER,

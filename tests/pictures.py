@@ -57,8 +57,6 @@ PICTURES: tuple[tuple[str, str, str, Step], ...] = (
     ("insights", "nora.lindqvist", "light", go_to("Insights")),
     ("admin", "nora.lindqvist", "light", go_to("Admin")),
 )
-# A telephone's; the Market has no room for one.
-NARROW = ("my-settings-narrow", "team-narrow")
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import FrameLocator, Page, expect
 
-from tests.browsers import PICTURES, SIDEWAYS, Watch, application, page, violations
+from tests.browsers import Watch, application, page
 from tests.emulator.faults import Fault
 from tests.rosters import NEVER, days_ago, hire
 from tests.world import World
@@ -108,37 +108,3 @@ def test_an_administrator_is_shown_the_way_to_a_full_team(company: World, page: 
     way.get_by_role("button", name="Copy an invitation").click()
 
     expect(way.locator("[data-copy-told]")).to_be_visible()
-    assert page.frames[1].evaluate(SIDEWAYS) == 0
-
-
-@pytest.mark.parametrize("width", [1280, 360])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_fits_and_is_for_everyone(company: World, page: Page, width: int, scheme: str) -> None:
-    company.portal().drop_scope("placement")
-    company.parts.portals.look_at_bindings(company.known())
-    page.set_viewport_size({"width": width, "height": 1500 if width > 1000 else 3200})
-    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce")
-    watch = Watch(page, company.bitrix24.app_url)
-    PICTURES.mkdir(parents=True, exist_ok=True)
-    frame = open_admin(company, page)
-
-    def look(name: str) -> None:
-        inside = page.frames[1]
-        assert violations(inside) == [], name
-        assert inside.evaluate(SIDEWAYS) == 0, name
-        page.screenshot(path=PICTURES / f"admin-{name}-{width}-{scheme}.png")
-
-    look("page")
-    frame.get_by_role("link", name="See the calls").click()
-    frame.locator("summary").nth(1).click()
-    look("calls")
-    frame.get_by_role("link", name="Back to Admin").click()
-    frame.get_by_role("link", name="Delete everything…").click()
-    expect(frame.get_by_role("button", name="Delete everything")).to_be_visible()
-    look("forget")
-    frame.get_by_role("link", name="Keep it").click()
-    expect(frame.get_by_role("heading", name="Installation")).to_be_visible()
-    frame.get_by_role("link", name="Team", exact=True).click()
-    expect(frame.locator("[data-beginning]")).to_be_visible()
-    look("team")
-    assert watch.messages == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import FrameLocator, Page, expect
 
-from tests.browsers import PICTURES, SIDEWAYS, Watch, application, page, violations
+from tests.browsers import application, page
 from tests.rosters import hire
 from tests.world import World
 
@@ -44,25 +44,6 @@ def open_insights(world: World, page: Page, person: str) -> FrameLocator:
     frame.get_by_role("link", name="Insights", exact=True).click()
     expect(frame.get_by_role("heading", name="Insights", level=1)).to_be_visible()
     return frame
-
-
-@pytest.mark.parametrize("look", ["light-1280", "dark-1280", "light-360"])
-@pytest.mark.parametrize("person", ["anna", "boris"])
-def test_it_is_for_everyone(company: World, page: Page, person: str, look: str) -> None:
-    scheme, width = look.split("-")
-    page.set_viewport_size({"width": int(width), "height": 2400})
-    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce")
-    watch = Watch(page, company.bitrix24.app_url)
-
-    frame = open_insights(company, page, person)
-    for summary in frame.locator("summary").all():
-        summary.press("Enter")
-
-    PICTURES.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=PICTURES / f"insights-{person}-{look}.png", full_page=True)
-    assert violations(page.frames[1]) == []
-    assert page.frames[1].evaluate(SIDEWAYS) == 0
-    assert watch.messages == []
 
 
 def test_a_finding_leads_to_its_people(company: World, page: Page) -> None:

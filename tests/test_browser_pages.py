@@ -1,4 +1,4 @@
-"""Every page in Chromium and in Firefox, in a cross-site frame without third-party cookies: nothing complains."""
+"""Every page in Chromium and Firefox, cross-site and without third-party cookies: nothing complains."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     (
         "readiness < gauges",
         "portals copies tallies",
-        "team < counted",
+        "team < counted roster",
         "health",
         "holdings",
         "remembered",

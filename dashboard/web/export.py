@@ -10,10 +10,10 @@ from datetime import datetime, tzinfo
 from flask import Blueprint, Response, jsonify, request
 from flask.typing import ResponseReturnValue
 
-from dashboard import team
+from dashboard import roster
 from dashboard.db import Database
+from dashboard.roster import Member
 from dashboard.shapes import printable
-from dashboard.team import Member
 from dashboard.web import asked, members
 from dashboard.web.auth import Reader, Sessions
 from dashboard.web.language import N_, _
@@ -66,7 +66,7 @@ def blueprint(
         moment = now()
         view = asked.read(request.args, today=moment.date())
         with database.reading() as session:
-            return team.everyone(session, reader.portal, view.wanted, now=moment, sort=view.sort)
+            return roster.everyone(session, reader.portal, view.wanted, now=moment, sort=view.sort)
 
     return routes
 

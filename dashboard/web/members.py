@@ -13,8 +13,8 @@ from jinja2 import Environment
 from dashboard.bands import Band
 from dashboard.hours import Span, clock_text
 from dashboard.reminders import Before, DayBefore, Reminder, Unit
+from dashboard.roster import Member
 from dashboard.shapes import printable
-from dashboard.team import Member
 from dashboard.web import format, words
 from dashboard.web.language import N_, _, pgettext
 

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
-from dashboard import team
+from dashboard import roster, team
 from dashboard.counted import Counted
 from dashboard.db import Database
 from dashboard.models import Person, Portal
@@ -45,7 +45,7 @@ class TeamPages:
         with self._database.reading() as session:
             numbers = self._counted.numbers(session, portal, now=now)
             workdays = team.workdays(session, person)
-            shown = team.page(
+            shown = roster.page(
                 session,
                 portal,
                 view.wanted,
