@@ -24,6 +24,7 @@ graceful_timeout = 25  # requests under way at SIGTERM; platforms kill after thi
 keepalive = 15
 accesslog = None  # the application writes a line a request itself, without the query
 loglevel = "warning"
+control_socket_disable = True  # it would lie in the home of a user who may write nowhere there
 
 
 def on_starting(server: Any) -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import wraps
+from typing import Any
 
 import click
 from flask import Flask
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from dashboard.bitrix24.exchange import Exchange
 from dashboard.bitrix24.oauth import AuthorizationServers
@@ -48,4 +51,27 @@ def install(
         doctor.command(config, database=database, probe=probe, servers=servers),
     ]
     for command in commands:
+        _say_in_a_line(command)
         app.cli.add_command(command)
+
+
+def _say_in_a_line(command: click.Command) -> None:
+    """Let commands end with one line where the database is away or has another schema, not with a stack."""
+    if isinstance(command, click.Group):
+        for subcommand in command.commands.values():
+            _say_in_a_line(subcommand)
+    elif command.callback is not None:
+        command.callback = _spoken(command.callback)
+
+
+def _spoken(callback: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(callback)
+    def told(*arguments: Any, **options: Any) -> Any:
+        try:
+            return callback(*arguments, **options)
+        except (OperationalError, ProgrammingError) as error:
+            # Its text names host, user and statement; `doctor` says which it is, and how to mend it.
+            kind = type(error).__name__
+            raise click.ClickException(f"The database refused ({kind}); `doctor` says why.") from None
+
+    return told

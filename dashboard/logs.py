@@ -40,3 +40,5 @@ def configure(*, level: str, style: str) -> None:
     root.setLevel(level.upper())
     # It logs every new connection with its host; ours say more, and say it masked.
     logging.getLogger("urllib3").setLevel(logging.WARNING)
+    # Seven lines on its own parts before the first migration.
+    logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)

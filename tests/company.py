@@ -33,12 +33,9 @@ STAFF: tuple[tuple[str, str, str, str, str, tuple[int, ...] | None], ...] = (
     ("Ruth Calloway", "Night support", NEW_YORK, "22.00 6.00", "list", (5,)),
 )
 
-# What a few of them have otherwise than most.
-UNLIKE_MOST: dict[str, dict[str, Any]] = {
-    "Андрій Бойко": {"timezoneName": LISBON},
-    "Beatriz Nunes": {"denyBusyInvitation": True},
-    "Felix Sommer": {"denyBusyInvitation": True},
-}
+# A zone that was left behind in the calendar, and who would rather not be invited.
+FORGOTTEN = {"Андрій Бойко": LISBON}
+REFUSING = ("Beatriz Nunes", "Felix Sommer")
 
 
 def company() -> list[Person]:
@@ -59,8 +56,10 @@ def _person(
     number: int, name: str, position: str, zone: str, hours: str, view: str, minutes: tuple[int, ...] | None
 ) -> Person:
     first, last = name.split()
+    settings = _settings(number, FORGOTTEN.get(name, zone), hours, view, minutes or ())
+    settings["denyBusyInvitation"] = name in REFUSING
     return Person(
-        _key(name), number, first, last, _settings(number, zone, hours, view, minutes or ()) | UNLIKE_MOST.get(name, {}), zone,
+        _key(name), number, first, last, settings, zone,
         admin=number == 1, position=position,
         sections=[Section(number * 10, name), Section(number * 10 + 1, "Travel", "#e89b06")],
     )  # fmt: skip

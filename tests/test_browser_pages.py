@@ -39,7 +39,8 @@ def walk_in_chromium(world: World, page: Page, stop: journeys.Page) -> None:
     if stop.late:
         stop.before(world)
     for step in stop.steps:
-        frame.locator(step).first.click()
+        # A key, not a click: the frame is still growing, and what is under the pointer moves with it.
+        frame.locator(step).first.press("Enter")
     expect(frame.locator(stop.there).first).to_be_visible()
 
 
@@ -56,7 +57,8 @@ def walk_in_firefox(world: World, tab: Tab, stop: journeys.Page) -> None:
     tab.wait_for(stop.there)
 
 
-# Each page is looked at once in each scheme and once at each width.
+# Each page is looked at once in each scheme and once at each width; a notice looks the same on all of them,
+# so pages with nothing else to show are looked at once.
 @pytest.mark.parametrize("look", ["light-1280", "dark-360"])
 def test_chromium_opens_every_page_and_complains_of_nothing(company: World, page: Page, look: str) -> None:
     scheme, width = look.split("-")
@@ -65,7 +67,7 @@ def test_chromium_opens_every_page_and_complains_of_nothing(company: World, page
     watch = Watch(page, company.bitrix24.app_url)
     PICTURES.mkdir(parents=True, exist_ok=True)
 
-    for stop in PAGES:
+    for stop in PAGES if scheme == "light" else [stop for stop in PAGES if "data-error" not in stop.there]:
         walk_in_chromium(company, page, stop)
         inside = page.frames[1]
         page.screenshot(path=PICTURES / f"{stop.name}-{look}.png", full_page=True)

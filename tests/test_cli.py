@@ -172,6 +172,16 @@ def test_the_schema_says_where_it_stands(world: World) -> None:
     assert behind.output.startswith("0001")
 
 
+@pytest.mark.parametrize("words", ["portals list", "people list", "runs list", "sync run --all", "log purge"])
+def test_a_database_without_tables_is_told_in_a_line(world: World, words: str) -> None:
+    run(world, "db", "downgrade", "base", "--yes")
+
+    result = run(world, *words.split())
+
+    assert result.exit_code == 1
+    assert result.output == "Error: The database refused (OperationalError); `doctor` says why.\n"
+
+
 def test_every_command_explains_itself(world: World) -> None:
     for path, command in walk(world.app.cli, ()):
         assert command.help, path

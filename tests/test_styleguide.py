@@ -1,7 +1,11 @@
 """The page that shows every component is there for those who develop, and for nobody else."""
 
 import re
+from pathlib import Path
 
+import pytest
+
+from dashboard.web.assets import ROOT
 from tests.emulator import Emulator
 from tests.world import World
 
@@ -12,14 +16,45 @@ HTTPS = {
     "TRUST_LOOPBACK": "",
 }
 
+COMPONENTS = sorted((ROOT / "css" / "components").glob("*.css"))
+TEMPLATES = ROOT.parent / "templates"
+
+
+def styled(path: Path) -> set[str]:
+    """Return the classes a stylesheet names."""
+    rules = re.sub(r"/\*.*?\*/|\{[^{}]*\}", " ", path.read_text(), flags=re.DOTALL)
+    return set(re.findall(r"\.([a-z][a-z_-]*)", rules))
+
 
 def test_it_shows_every_component(world: World) -> None:
     page = world.browser.get("/styleguide")
 
     assert page.status_code == 200
-    assert {"button", "notice", "card", "group", "band", "timeline"} <= set(
-        re.findall(r'id="guide-([a-z]+)"', page.text)
-    )
+    shown = set(re.findall(r'id="guide-([a-z]+)"', page.text))
+    assert {path.stem for path in COMPONENTS} - shown == set()
+
+
+@pytest.mark.parametrize("path", COMPONENTS, ids=lambda path: path.stem)
+def test_it_shows_every_state_a_stylesheet_knows(world: World, path: Path) -> None:
+    page = world.browser.get("/styleguide").text
+    shown = set(" ".join(re.findall(r'class="([^"]+)"', page)).split())
+
+    assert styled(path) - shown == set()
+
+
+def test_a_class_has_one_stylesheet() -> None:
+    homes = [(name, path.stem) for path in COMPONENTS for name in styled(path) if "__" in name]
+
+    assert len({name for name, _stem in homes}) == len(homes)
+
+
+@pytest.mark.parametrize("path", sorted(TEMPLATES.rglob("*.html")), ids=lambda path: path.stem)
+def test_no_template_has_a_style_or_a_script_of_its_own(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+
+    assert not re.search(r"<style|\sstyle=|\son[a-z]+=|javascript:|<script(?![^>]*\ssrc=)", text)
+    if path.name != "styleguide.html":
+        assert not re.search(r"#[0-9a-fA-F]{3,8}\b[\"']|rgb\(|hsl\(", text), "a colour outside the tokens"
 
 
 def test_production_has_no_such_page(bitrix24: Emulator, sqlite_url: str) -> None:

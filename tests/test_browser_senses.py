@@ -1,0 +1,95 @@
+"""Team by keyboard and on paper, and pages that hold still while they come."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import FrameLocator, Page, expect
+
+from tests.browsers import application, page
+from tests.journeys import TEAM, bring_people
+from tests.world import World
+
+__all__ = ["page"]
+
+# Every control somebody may see, in the order of the page, by what it is called.
+CONTROLS = """() => [...document.querySelectorAll('a[href], button, input, select, textarea, summary')]
+  .filter((each) => each.checkVisibility() && !each.disabled && each.type !== 'hidden')
+  .map((each) => each.name || each.textContent.trim())"""
+HELD = """() => {
+  const held = document.activeElement;
+  const style = getComputedStyle(held);
+  const seen = style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2;
+  return [held.name || held.textContent.trim(), seen];
+}"""
+# A shift after a click is forgiven for half a second; none is here, as nobody clicks. What moved before
+# the first paint, while the stylesheet was on its way, nobody saw.
+SHIFTS = """() => new Promise((resolve) => {
+  let sum = 0;
+  const [paint] = performance.getEntriesByName('first-contentful-paint');
+  new PerformanceObserver((list) => {
+    for (const entry of list.getEntries()) if (entry.startTime > paint.startTime) sum += entry.value;
+  }).observe({ type: 'layout-shift', buffered: true });
+  setTimeout(() => resolve(sum), 700);
+})"""
+MOVING = "() => document.getAnimations().filter((each) => each.effect.getTiming().duration > 0).length"
+
+
+@pytest.fixture
+def company(world: World) -> World:
+    world.synchronise()
+    bring_people(world)
+    return world
+
+
+def open_team(world: World, page: Page) -> FrameLocator:
+    page.goto(world.portal().page_url("anna"))
+    frame = application(page)
+    expect(frame.locator("[data-refresh]")).to_be_visible()
+    page.frames[1].evaluate(f"document.querySelector('{TEAM}').click()")
+    expect(frame.locator("[data-team]")).to_be_visible()
+    return frame
+
+
+def test_every_control_of_the_team_is_reached_by_tab_and_seen(company: World, page: Page) -> None:
+    frame = open_team(company, page)
+    inside = page.frames[1]
+    controls = inside.evaluate(CONTROLS)
+    frame.locator(".skip").focus()
+
+    walked = [inside.evaluate(HELD)]
+    for _ in controls[1:]:
+        page.keyboard.press("Tab")
+        walked.append(inside.evaluate(HELD))
+
+    assert [name for name, _seen in walked] == controls
+    assert [name for name, seen in walked[1:] if not seen] == []
+
+
+def test_neither_the_first_page_nor_the_team_jumps(company: World, page: Page) -> None:
+    open_team(company, page)
+
+    assert page.frames[1].evaluate(SHIFTS) < 0.05
+
+
+def test_who_wants_stillness_gets_it(company: World, page: Page) -> None:
+    page.emulate_media(reduced_motion="reduce")
+    frame = open_team(company, page)
+    company.bitrix24.latency = 1.0
+    page.frames[1].evaluate("document.querySelector('[data-page]').click()")
+
+    expect(frame.locator("[data-refresh]")).to_be_visible()
+    frame.locator("[data-refresh]").click()
+
+    expect(frame.locator("[data-refresh]")).to_have_attribute("aria-busy", "true")
+    assert page.frames[1].evaluate(MOVING) == 0
+
+
+def test_the_team_on_paper_is_the_picture_and_the_table(company: World, page: Page) -> None:
+    frame = open_team(company, page)
+
+    page.emulate_media(media="print")
+
+    for gone in (".bar__nav", ".head__actions", ".filters__field", "[data-copy]"):
+        expect(frame.locator(gone).first).to_be_hidden()
+    expect(frame.locator(".dayband__svg")).to_be_visible()
+    expect(frame.locator("[data-user]").first).to_be_visible()
