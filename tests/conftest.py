@@ -7,6 +7,7 @@ import re
 import subprocess
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -86,14 +87,20 @@ def postgres_url(postgres: str) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def redis_url() -> Iterator[str]:
     """Give the address of a Redis server of our own, which keeps nothing."""
-    server = (os.environ.get("REDIS_SERVER") or REDIS.read_text()).strip()
     port = free_port()
-    with TemporaryDirectory(prefix="redis-") as folder:
-        options = ("--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", folder)
-        running = subprocess.Popen([server, *options], stdout=subprocess.DEVNULL)
+    with TemporaryDirectory(prefix="redis-") as folder, redis_at(port, Path(folder)):
         yield f"redis://127.0.0.1:{port}/0"
-        running.terminate()
-        running.wait(timeout=10)
+
+
+@contextmanager
+def redis_at(port: int, folder: Path) -> Iterator[None]:
+    """Run a Redis server for a while."""
+    server = (os.environ.get("REDIS_SERVER") or REDIS.read_text()).strip()
+    options = ("--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder))
+    running = subprocess.Popen([server, *options], stdout=subprocess.DEVNULL)
+    yield
+    running.terminate()
+    running.wait(timeout=10)
 
 
 @pytest.fixture

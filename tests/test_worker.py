@@ -15,9 +15,10 @@ from subprocess import Popen
 
 import pytest
 
+from tests.conftest import redis_at
 from tests.emulator import Emulator
 from tests.emulator.cast import crowd
-from tests.processes import work
+from tests.processes import free_port, work
 from tests.test_sync import SETTINGS, open_as_crowd
 from tests.world import World
 
@@ -137,6 +138,19 @@ def test_three_workers_share_fifty_portals(
 
         assert reads(bitrix24) == {(name, person): 1 for name in names for person in ("clara", "dmitri")}
         assert world.rows("SELECT DISTINCT state, done FROM runs") == [{"state": "done", "done": 2}]
+
+
+def test_a_queue_that_is_away_is_waited_for(world: World, start: Start, tmp_path: Path) -> None:
+    port = free_port()
+    worker = start(world, QUEUE_URL=f"redis://127.0.0.1:{port}/0")
+    time.sleep(3)
+    assert worker.poll() is None
+    assert world.open("boris").status_code == 200
+
+    with redis_at(port, tmp_path):
+        wait_until(lambda: ended(world))
+
+    assert world.one("SELECT done FROM runs") == 2
 
 
 def test_portals_take_turns(world: World) -> None:
