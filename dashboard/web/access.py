@@ -46,7 +46,7 @@ def install(app: Flask, *, database: Database, calls: CallLog, refusals: Refusal
     def refuse_many_fields() -> None:
         """Count the fields before anybody takes them apart; the query is the server's to bound."""
         if request.get_data().count(b"&") >= MOST_FIELDS:
-            raise BadField("body", "has too many fields")
+            raise BadField("body: too many fields", "is refused")
 
     @app.after_request
     def end(response: Response) -> Response:
