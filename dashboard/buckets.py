@@ -6,11 +6,11 @@ now, beforehand, and leaves KEPT_FOR_PEOPLE.
 
 from __future__ import annotations
 
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from dashboard.bitrix24 import limiter
 from dashboard.bitrix24.limiter import KEPT_FOR_PEOPLE
+from dashboard.db import insert_missing
 from dashboard.models import Bucket
 
 
@@ -62,10 +62,9 @@ def _locked(session: Session, portal_id: int) -> Bucket:
     """Return the row, locked until the transaction ends; two who make it at once make one."""
     row = session.get(Bucket, portal_id, with_for_update=True, populate_existing=True)
     if row is None:
-        insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
         empty = limiter.Bucket()
         new = {"portal_id": portal_id, "level": empty.level, "at": empty.at, "rate": empty.rate, "pauses": {}}
-        session.execute(insert(Bucket).values(new).on_conflict_do_nothing(index_elements=["portal_id"]))
+        insert_missing(session, Bucket, [new])
         row = session.get_one(Bucket, portal_id, with_for_update=True, populate_existing=True)
     return row
 

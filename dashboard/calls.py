@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 from datetime import datetime, timedelta
 
-from sqlalchemy import CursorResult, delete, select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from dashboard import buckets
 from dashboard.bitrix24.journal import Call
+from dashboard.db import rows_changed
 from dashboard.models import ApiCall, Portal, PortalState
 
 KEPT = timedelta(days=3)
@@ -78,5 +79,4 @@ def _row(call: Call, portal_id: int | None) -> ApiCall:
 
 def purge(session: Session, *, now: datetime) -> int:
     """Delete the calls older than the three days the Market asks for; return how many."""
-    result = session.execute(delete(ApiCall).where(ApiCall.at < now - KEPT))
-    return result.rowcount if isinstance(result, CursorResult) else 0
+    return rows_changed(session, delete(ApiCall).where(ApiCall.at < now - KEPT))

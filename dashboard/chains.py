@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import SecretStr
-from sqlalchemy import ColumnElement, CursorResult, or_, select, update
+from sqlalchemy import ColumnElement, or_, select, update
 from sqlalchemy.orm import Session
 
+from dashboard.db import rows_changed
 from dashboard.models import Chain, ChainState, Person, Portal
 from dashboard.vault import Unsealable, Vault, chain_owner
 
@@ -145,20 +146,11 @@ class Chains:
         *conditions: ColumnElement[bool],
         **values: Any,
     ) -> bool:
-        result = session.execute(
-            update(Chain)
-            .where(Chain.person_id == person.id, Chain.version == of_version, *conditions)
-            .values(**values)
-            .execution_options(synchronize_session=False)
-        )
-        changed = isinstance(result, CursorResult) and result.rowcount == 1
+        same = (Chain.person_id == person.id, Chain.version == of_version)
+        changed = rows_changed(session, update(Chain).where(*same, *conditions).values(**values)) == 1
         if changed and "state" in values:
-            session.execute(
-                update(Person)
-                .where(Person.id == person.id)
-                .values(chain_state=values["state"])
-                .execution_options(synchronize_session=False)
-            )
+            state = {"chain_state": values["state"]}
+            rows_changed(session, update(Person).where(Person.id == person.id).values(state))
         return changed
 
     def _pair(

@@ -7,20 +7,19 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy import CursorResult, delete, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import delete, or_, select, update
 
 from dashboard import calls, facts, readings, refusals
 from dashboard.bitrix24.errors import Bitrix24Error
 from dashboard.calls import CallLog
-from dashboard.db import Database
+from dashboard.db import Database, insert_missing, rows_changed
 from dashboard.models import Chain, ChainState, Chore, Person, Portal, PortalState, Run, Snapshot
 from dashboard.people import People
+from dashboard.readiness import HEARTBEAT
 from dashboard.runs import Runs
 
 log = structlog.get_logger()
 
-HEARTBEAT = "heartbeat"
 EVERY: Mapping[str, timedelta] = {
     HEARTBEAT: timedelta(seconds=30),
     "plan": timedelta(minutes=1),
@@ -75,16 +74,9 @@ class Chores:
 
     def _claim(self, name: str, now: datetime) -> bool:
         with self._database.writing() as session:
-            insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
-            first = insert(Chore).values(name=name, next_at=now).on_conflict_do_nothing()
-            session.execute(first)
-            claimed = session.execute(
-                update(Chore)
-                .where(Chore.name == name, Chore.next_at <= now)
-                .values(next_at=now + EVERY[name])
-                .execution_options(synchronize_session=False)
-            )
-            return isinstance(claimed, CursorResult) and claimed.rowcount == 1
+            insert_missing(session, Chore, [{"name": name, "next_at": now}])
+            is_due = update(Chore).where(Chore.name == name, Chore.next_at <= now)
+            return rows_changed(session, is_due.values(next_at=now + EVERY[name])) == 1
 
     def plan(self) -> None:
         """Begin the runs whose quiet hour has come; give portals without one theirs."""

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, DateTime, Dialect, Engine, MetaData, create_engine, event
+from sqlalchemy import (
+    Connection,
+    CursorResult,
+    DateTime,
+    Delete,
+    Dialect,
+    Engine,
+    MetaData,
+    Update,
+    create_engine,
+    event,
+)
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.types import TypeDecorator
@@ -98,6 +110,23 @@ class Database:
             self._has_traces = True
         finally:
             connection.close()
+
+
+def insert_into(session: Session, table: type[Base]) -> sqlite.Insert | postgresql.Insert:
+    """Return an INSERT that can say what to do about a row that is there, in the database's own words."""
+    is_sqlite = session.get_bind().dialect.name == "sqlite"
+    return sqlite.insert(table) if is_sqlite else postgresql.insert(table)
+
+
+def insert_missing(session: Session, table: type[Base], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert the rows that are not there yet; of two who insert the same one at once, one does nothing."""
+    session.execute(insert_into(session, table).on_conflict_do_nothing(), rows)
+
+
+def rows_changed(session: Session, statement: Update | Delete) -> int:
+    """Return how many rows an UPDATE or DELETE has met; objects of the session are not told."""
+    result = session.execute(statement.execution_options(synchronize_session=False))
+    return result.rowcount if isinstance(result, CursorResult) else 0
 
 
 def _engine(url: str, connections: int) -> Engine:

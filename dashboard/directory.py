@@ -11,7 +11,6 @@ from typing import Any
 
 import structlog
 from sqlalchemy import delete, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from dashboard import facts
@@ -19,7 +18,7 @@ from dashboard.bitrix24 import employees
 from dashboard.bitrix24.client import Client
 from dashboard.bitrix24.employees import Employee
 from dashboard.bitrix24.errors import Unreadable
-from dashboard.db import Database
+from dashboard.db import Database, insert_missing
 from dashboard.models import ChainState, Person, Portal, PortalState
 from dashboard.people import People
 
@@ -159,7 +158,6 @@ def _columns(employee: Employee, *, time_zone: str = "") -> dict[str, Any]:
 
 def _add(session: Session, *, portal: Portal, joined: Sequence[Employee]) -> None:
     """Insert people; one who opened the application meanwhile is there already, and stays as told then."""
-    insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
     rows = [
         {
             "portal_id": portal.id,
@@ -170,7 +168,7 @@ def _add(session: Session, *, portal: Portal, joined: Sequence[Employee]) -> Non
         }
         for employee in joined
     ]
-    session.execute(insert(Person).on_conflict_do_nothing(index_elements=["portal_id", "user_id"]), rows)
+    insert_missing(session, Person, rows)
 
 
 def _change(session: Session, *, changed: Sequence[tuple[int, Mapping[str, Any]]]) -> None:

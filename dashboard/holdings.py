@@ -8,10 +8,10 @@ from datetime import datetime
 from typing import Any
 
 import structlog
-from sqlalchemy import CursorResult, delete, func, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
-from dashboard.db import Base, Database
+from dashboard.db import Base, Database, rows_changed
 from dashboard.models import ApiCall, Chain, Person, Portal, PortalState, Run, Snapshot
 
 log = structlog.get_logger()
@@ -131,8 +131,7 @@ def forget(database: Database, portal: Portal) -> bool:
     values = {**_FORGOTTEN, "generation": Portal.generation + 1}
     with database.writing() as session:
         # First, so that openings, which lock the row too, come before all of it or after.
-        won = session.execute(update(Portal).where(*same, active).values(values))
-        if not isinstance(won, CursorResult) or won.rowcount != 1:
+        if rows_changed(session, update(Portal).where(*same, active).values(values)) != 1:
             return False
         for table in (Person, Run, ApiCall):
             session.execute(delete(table).where(table.portal_id == portal.id))

@@ -10,14 +10,13 @@ from datetime import datetime, timedelta
 import structlog
 from pydantic import SecretStr
 from sqlalchemy import delete, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from dashboard.bitrix24.answers import AppInfo, Proof
 from dashboard.bitrix24.client import Client
 from dashboard.bitrix24.exchange import Exchange
 from dashboard.bitrix24.oauth import AuthorizationServers
-from dashboard.db import Database
+from dashboard.db import Database, insert_missing
 from dashboard.models import ApiCall, Bucket, Person, Portal, PortalState, Run
 from dashboard.vault import Unsealable, Vault, portal_owner
 
@@ -206,7 +205,6 @@ class Portals:
         return hmac.compare_digest(stored.get_secret_value().encode(), posted.get_secret_value().encode())
 
     def _locked(self, session: Session, standing: Standing) -> Portal:
-        insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
         found = select(Portal).where(Portal.member_id == standing.member_id).with_for_update()
         portal = session.scalar(found)
         if portal is not None:
@@ -224,7 +222,7 @@ class Portals:
             "installed_at": self._now(),
             "proven_at": self._now(),
         }
-        session.execute(insert(Portal).values(new).on_conflict_do_nothing(index_elements=["member_id"]))
+        insert_missing(session, Portal, [new])
         return session.scalars(found).one()
 
     def _change(self, portal: Portal, **values: object) -> None:

@@ -11,11 +11,10 @@ from datetime import datetime, timedelta
 from ipaddress import IPv6Address, ip_address, ip_network
 
 from pydantic import SecretStr
-from sqlalchemy import CursorResult, delete, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from dashboard.db import Database
+from dashboard.db import Database, insert_missing, rows_changed
 from dashboard.models import Refusal
 
 KEPT = timedelta(days=1)
@@ -85,16 +84,14 @@ class Refusals:
         return max(row.level - max(passed, 0.0) / allowance.seconds, 0.0)
 
     def _locked(self, session: Session, name: str) -> Refusal:
-        insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
         new = {"key": self.hashed(name), "level": 0.0, "at": self._now()}
-        session.execute(insert(Refusal).values(new).on_conflict_do_nothing(index_elements=["key"]))
+        insert_missing(session, Refusal, [new])
         return session.scalars(select(Refusal).where(Refusal.key == new["key"]).with_for_update()).one()
 
 
 def purge(session: Session, *, now: datetime) -> int:
     """Delete what has been empty for long; return how many."""
-    result = session.execute(delete(Refusal).where(Refusal.at < now - KEPT))
-    return result.rowcount if isinstance(result, CursorResult) else 0
+    return rows_changed(session, delete(Refusal).where(Refusal.at < now - KEPT))
 
 
 def network_of(address: str) -> str:

@@ -8,11 +8,10 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import ColumnElement, CursorResult, func, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import ColumnElement, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from dashboard.db import Database
+from dashboard.db import Database, insert_missing, rows_changed
 from dashboard.models import Person, Portal, PortalState, Run, RunState
 from dashboard.progress import Progress, progress_of
 from dashboard.quiet import next_quiet
@@ -60,7 +59,6 @@ class Runs:
 
     def plan(self, session: Session, portal: Portal, *, by: int | None) -> None:
         """Insert a run where none is under way; two at once make one."""
-        insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
         now = self._now()
         new = {
             "portal_id": portal.id,
@@ -73,7 +71,7 @@ class Runs:
             "cancel": False,
             **dict.fromkeys(("total", "done", "failed", "cursor", "last", "attempts"), 0),
         }
-        session.execute(insert(Run).values(new).on_conflict_do_nothing())
+        insert_missing(session, Run, [new])
 
     def cancel(self, portal: Portal) -> None:
         """End the run under way: at once where nobody works on it, else after the person being read."""
@@ -117,7 +115,7 @@ class Runs:
             return [
                 row.portal_id
                 for row in rows
-                if _changed(
+                if rows_changed(
                     session,
                     update(Run).where(Run.id == row.id, *ready).values(rung_until=now + RING_AGAIN),
                 )
@@ -137,7 +135,7 @@ class Runs:
         """Lease the portal's run, if it is due and nobody has it; the loser, and a late message, get None."""
         now, owner = self._now(), uuid4().hex
         with self._database.writing() as session:
-            won = _changed(
+            won = rows_changed(
                 session,
                 update(Run)
                 .where(Run.portal_id == portal_id, Run.finished_at.is_(None), Run.next_slice_at <= now)
@@ -185,14 +183,17 @@ class Runs:
         conditions = [Run.id == lease.run.id, Run.lease_owner == lease.owner, Run.finished_at.is_(None)]
         if uncancelled:
             conditions.append(Run.cancel.is_(False))
-        if not _changed(session, update(Run).where(*conditions).values(**values)):
+        if not rows_changed(session, update(Run).where(*conditions).values(**values)):
             raise LostLease
 
     def hand_back(self, lease: Lease, *, at: datetime, **values: Any) -> None:
-        """Give the lease back; the run is due again at that moment."""
+        """Give the lease back; the run is due again at that moment.
+
+        :raise LostLease: it is somebody else's, or was cancelled while it was worked on.
+        """
         free = {"lease_owner": None, "lease_until": None, "rung_until": None, "next_slice_at": at}
         with self._database.writing() as session:
-            self.change(session, lease, **{**free, **values})
+            self.change(session, lease, uncancelled=True, **{**free, **values})
 
     def finish(self, lease: Lease, *, state: RunState, error: str | None = None) -> None:
         """End the run, and plan the portal's next one for a quiet hour of its own."""
@@ -225,8 +226,3 @@ def _free(now: datetime) -> ColumnElement[bool]:
 
 def _unrung(now: datetime) -> ColumnElement[bool]:
     return or_(Run.rung_until.is_(None), Run.rung_until < now)
-
-
-def _changed(session: Session, statement: Any) -> bool:
-    result = session.execute(statement.execution_options(synchronize_session=False))
-    return isinstance(result, CursorResult) and result.rowcount == 1

@@ -14,12 +14,11 @@ from collections.abc import Callable, Mapping
 
 import structlog
 from sqlalchemy import select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
 from dashboard.bitrix24.errors import AUTHORIZATION_CODES
 from dashboard.bitrix24.journal import Call, Remember
-from dashboard.db import Database
+from dashboard.db import Database, insert_into
 from dashboard.models import Tally
 
 log = structlog.get_logger()
@@ -108,8 +107,7 @@ class Tallies:
             for (series, labels), value in sorted(pending.items())
         ]
         with self._database.writing() as session:
-            is_sqlite = session.get_bind().dialect.name == "sqlite"
-            insert = (sqlite.insert if is_sqlite else postgresql.insert)(Tally)
+            insert = insert_into(session, Tally)
             added = insert.on_conflict_do_update(
                 index_elements=["series", "labels"], set_={"value": Tally.value + insert.excluded.value}
             )

@@ -357,6 +357,18 @@ def test_a_run_is_cancelled_between_two_people(world: World) -> None:
     assert (progress.state, progress.done) == (RunState.CANCELLED, 10)
 
 
+def test_a_run_cancelled_while_somebody_works_on_it_is_not_handed_back(world: World) -> None:
+    """Else one whose portal is silent would be said to be postponed, and go on in an hour."""
+    portal = world.known()
+    world.parts.runs.ask(portal, by=1)
+    lease = world.parts.runs.take(portal.id)
+    assert lease is not None
+    world.parts.runs.cancel(portal)
+
+    with pytest.raises(LostLease):
+        world.parts.runs.hand_back(lease, at=world.now(), state=RunState.POSTPONED)
+
+
 def test_the_remaining_time_is_what_the_bucket_needs(world: World) -> None:
     open_as_crowd(world, 60)
     world.bitrix24.clock.advance(60)

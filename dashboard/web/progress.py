@@ -12,6 +12,7 @@ from dashboard.models import RunState
 from dashboard.progress import Progress
 from dashboard.web import format
 from dashboard.web.language import _, ngettext, number
+from dashboard.web.reasons import reason
 
 SOON = 60  # seconds
 
@@ -59,12 +60,12 @@ def _words(run: Progress, now: datetime, clock: tzinfo) -> str:
         case RunState.RUNNING:
             return _running(run)
         case RunState.POSTPONED:
-            return _postponed(run, clock)
+            return " · ".join(filter(None, (_postponed(run, clock), run.error and reason(run.error))))
         case RunState.FAILED:
             # Translators: %(moment)s is "14:05" or "14:05, Mar 5".
             return _("The last reading ended early at %(moment)s. Reason: %(code)s.") % {
                 "moment": ended,
-                "code": run.error or _("unknown"),
+                "code": reason(run.error) if run.error is not None else _("unknown"),
             }
         case RunState.CANCELLED:
             # Translators: %(moment)s is "14:05" or "14:05, Mar 5".
