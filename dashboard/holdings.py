@@ -30,15 +30,9 @@ _PERSON = (
 _SNAPSHOT = ("settings", "account", "sections", "errors", "taken_at", "settings_taken_at")
 _RUN = ("asked_by", "state", "error", "total", "done", "failed", "created_at", "started_at", "finished_at")
 
-# What goes with the people: what was read by their chains, and what was decided by them.
-_FORGOTTEN = {
-    "team_open": False,
-    "team_switched_by": None,
-    "team_switched_at": None,
-    "directory_at": None,
-    "directory_error": None,
-    "next_run_at": None,
-}
+# What goes with the people of a portal: what was learned by their chains, and what they decided.
+LEARNED = {"directory_at": None, "directory_error": None, "next_run_at": None, "team_switched_by": None}
+DECIDED = {"team_open": False, "team_switched_at": None}
 
 
 @dataclass(frozen=True)
@@ -128,7 +122,7 @@ def forget(database: Database, portal: Portal) -> bool:
     """
     same = (Portal.id == portal.id, Portal.generation == portal.generation)
     active = Portal.state != PortalState.UNINSTALLED
-    values = {**_FORGOTTEN, "generation": Portal.generation + 1}
+    values = {**LEARNED, **DECIDED, "generation": Portal.generation + 1}
     with database.writing() as session:
         # First, so that openings, which lock the row too, come before all of it or after.
         if rows_changed(session, update(Portal).where(*same, active).values(values)) != 1:

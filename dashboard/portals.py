@@ -17,6 +17,7 @@ from dashboard.bitrix24.client import Client
 from dashboard.bitrix24.exchange import Exchange
 from dashboard.bitrix24.oauth import AuthorizationServers
 from dashboard.db import Database, insert_missing
+from dashboard.holdings import DECIDED, LEARNED
 from dashboard.models import ApiCall, Bucket, Person, Portal, PortalState, Run
 from dashboard.vault import Unsealable, Vault, portal_owner
 
@@ -247,11 +248,8 @@ def _left(*, clean: bool) -> dict[str, object]:
         "bindings_at": None,
         "scopes": None,
         "unbound": None,
-        "team_switched_by": None,
-        "directory_at": None,
-        "directory_error": None,
-        "next_run_at": None,
+        **LEARNED,
     }
     if clean:
-        left |= {"team_open": False, "team_switched_at": None}
+        left |= DECIDED
     return left

@@ -27,10 +27,9 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("refusals", "buckets < calls progress", "schema", "chains", "rotation", "bindings", "facts"),
     (
         "readiness < gauges",
-        "portals copies tallies",
+        "holdings < portals copies tallies",
         "team < counted roster",
         "health",
-        "holdings",
         "remembered",
         "survey",
     ),
