@@ -18,6 +18,8 @@ from hypothesis import settings
 from playwright.sync_api import Browser, sync_playwright
 from sqlalchemy import create_engine, text
 
+from dashboard import schema
+from dashboard.db import Database
 from tests.emulator import Emulator
 from tests.firefox import Firefox
 from tests.processes import free_port
@@ -78,11 +80,33 @@ def postgres() -> Iterator[str]:
 @pytest.fixture
 def postgres_url(postgres: str) -> Iterator[str]:
     """Give an empty database."""
-    name = f"test_{uuid.uuid4().hex[:12]}"
+    with _database(postgres, f"test_{uuid.uuid4().hex[:12]}") as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres(postgres: str) -> Iterator[str]:
+    """Give the name of a database that went all the way to the newest schema, to be copied."""
+    with _database(postgres, "migrated") as url:
+        database = Database(url.replace("postgresql:", "postgresql+psycopg:"))
+        schema.upgrade(database)
+        database.engine.dispose()
+        yield "migrated"
+
+
+@pytest.fixture
+def migrated_postgres_url(postgres: str, migrated_postgres: str) -> Iterator[str]:
+    """Give a database with the newest schema and nothing in it."""
+    with _database(postgres, f"test_{uuid.uuid4().hex[:12]}", copy_of=migrated_postgres) as url:
+        yield url
+
+
+@contextmanager
+def _database(postgres: str, name: str, *, copy_of: str = "template1") -> Iterator[str]:
     server = postgres.replace("postgresql:", "postgresql+psycopg:")
     engine = create_engine(server, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
+        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {copy_of}"))
     yield re.sub(r"/postgres\?", f"/{name}?", postgres)
     with engine.connect() as connection:
         connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
@@ -135,9 +159,9 @@ def world(bitrix24: Emulator, sqlite_url: str) -> Iterator[World]:
         yield it
 
 
-@pytest.fixture
-def each_world(bitrix24: Emulator, database_url: str) -> Iterator[World]:
+@pytest.fixture(params=["sqlite_url", "migrated_postgres_url"], ids=["sqlite", "postgres"])
+def each_world(bitrix24: Emulator, request: pytest.FixtureRequest) -> Iterator[World]:
     """Give the same world, once on SQLite and once on Postgres."""
-    with World(bitrix24, database_url) as it:
+    with World(bitrix24, str(request.getfixturevalue(request.param))) as it:
         it.install("alpha")
         yield it

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import re
+import shutil
+import tempfile
 import threading
 from datetime import UTC, datetime
+from functools import cache, cached_property
 from html.parser import HTMLParser
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -17,7 +22,7 @@ from sqlalchemy import text
 from werkzeug.serving import make_server
 from werkzeug.test import TestResponse
 
-from app import assemble, create_app
+from app import Parts, assemble, create_app
 from dashboard import config, models, schema
 from dashboard.db import Database
 from tests.emulator import Emulator, Portal
@@ -40,10 +45,8 @@ class World:
         self.environment = environment_for(bitrix24, database_url) | environment
         self.config = config.load(self.environment)
         self.database = Database(self.config.database_url.get_secret_value())
-        schema.upgrade(self.database)
+        migrate(self.database)
         self.app = create_app(self.config, database=self.database, now=self.now)
-        # The same parts once more, for what a worker does; all they share with the application is the store.
-        self.parts = assemble(self.config, database=self.database, now=self.now)
         self.app.jinja_env.bytecode_cache = COMPILED
         self.browser: FlaskClient = self.app.test_client()
 
@@ -57,6 +60,11 @@ class World:
         self._server.shutdown()
         self._server.server_close()
         self.database.engine.dispose()
+
+    @cached_property
+    def parts(self) -> Parts:
+        """Return the same parts once more, for what a worker does; they share only the store."""
+        return assemble(self.config, database=self.database, now=self.now)
 
     def now(self) -> datetime:
         """Return the emulator's time: tests move both at once."""
@@ -112,6 +120,26 @@ class World:
         (row,) = self.rows(statement)
         (value,) = row.values()
         return value
+
+
+def migrate(database: Database) -> None:
+    """Bring a database to the newest schema; a new SQLite file is a copy of one that went all the way."""
+    path = database.engine.url.database
+    if database.engine.dialect.name == "sqlite" and path and not Path(path).exists():
+        shutil.copyfile(_migrated(), path)
+    else:
+        schema.upgrade(database)
+
+
+@cache
+def _migrated() -> Path:
+    folder = tempfile.mkdtemp(prefix="migrated-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    database = Database(f"sqlite:///{folder}/dashboard.db")
+    schema.upgrade(database)
+    # The last connection takes the write-ahead log into the file.
+    database.engine.dispose()
+    return Path(folder) / "dashboard.db"
 
 
 def environment_for(bitrix24: Emulator, database_url: str) -> dict[str, str]:
