@@ -33,6 +33,8 @@ def main() -> None:
 def _begin(emulator: Emulator, *, team: bool) -> None:
     alpha, beta = emulator.portal("alpha"), emulator.portal("beta")
     if team:
+        # Whoever looks for the first time reads English; the others keep their own languages.
+        alpha.people["anna"].lang = "en"
         try:
             rehearse(alpha)
         finally:
