@@ -10,8 +10,9 @@ async function post(name, body) {
     headers: { "Content-Type": "application/json" },
     body: JSON.stringify({ person: state.person, ...body }),
   });
-  if (answer.status === 204) return null;
-  return answer.json();
+  // Read to its end even where it is empty: whoever leaves the page before that has cut a request short.
+  const text = await answer.text();
+  return text ? JSON.parse(text) : null;
 }
 
 function addressOf(changes) {
