@@ -38,10 +38,10 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_page_needs_one_stylesheet_and_one_script(world: World) -> None:
+def test_a_page_needs_one_stylesheet_and_two_scripts(world: World) -> None:
     names = [address.rpartition("/")[2] for address in addresses(world.open("anna"))]
 
-    assert names == ["app.css", "app.js"]
+    assert names == ["early.js", "app.css", "app.js"]
 
 
 def test_a_file_may_be_kept_for_ever(world: World) -> None:
@@ -67,7 +67,7 @@ def test_the_first_page_keeps_its_budget(world: World) -> None:
     page = world.open("anna")
     files = [world.browser.get(address, headers=GZIP).data for address in addresses(page)]
 
-    # With the portal's own library that makes four files of the five.
+    # With the portal's own library that makes five files of the five.
     assert len(gzip.compress(page.data)) + sum(map(len, files)) < 40_000
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Page, Response, expect
+from playwright.sync_api import Page, Response, Route, expect
 
 from tests.browsers import (
     Watch,
@@ -81,6 +81,22 @@ def test_nothing_secret_is_in_an_address_and_the_frame_stays(world: World, page:
     for request in watch.requests:
         query = request.url.partition("?")[2]
         assert not re.search(r"[0-9a-f]{40}|eyJ|WzE", query), request.url
+
+
+def test_a_click_before_the_page_is_awake_waits_for_it(world: World, page: Page) -> None:
+    watch = Watch(page, world.bitrix24.app_url)
+    held: list[Route] = []
+    page.route("**/js/app.js", lambda route: held.append(route))
+    frame = open_in_browser(page, world.portal(), "anna")
+
+    frame.get_by_role("link", name="Team", exact=True).click()
+    expect(frame.get_by_role("heading", name="My settings")).to_be_visible()
+    for route in held:
+        route.continue_()
+
+    expect(frame.get_by_role("heading", name="Team")).to_be_visible()
+    assert len([request for request in watch.requests if request.is_navigation_request()]) == 1
+    assert watch.messages == []
 
 
 def test_a_second_click_while_busy_is_ignored(world: World, page: Page) -> None:

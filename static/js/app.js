@@ -257,6 +257,7 @@ function openPath(link) {
 
 wake();
 tickEachMinute();
+document.documentElement.dataset.awake = "";
 
 const library = document.querySelector("script[data-bx24]");
 if (window.BX24) meetPortal();
