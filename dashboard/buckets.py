@@ -6,6 +6,7 @@ now, beforehand, and leaves KEPT_FOR_PEOPLE.
 
 from __future__ import annotations
 
+from sqlalchemy import Row, bindparam, select, update
 from sqlalchemy.orm import Session
 
 from dashboard.bitrix24 import limiter
@@ -13,31 +14,38 @@ from dashboard.bitrix24.limiter import KEPT_FOR_PEOPLE
 from dashboard.db import insert_missing
 from dashboard.models import Bucket
 
+# Each opening and each person read goes through these, so they are made once and map no objects.
+_SAME = Bucket.portal_id == bindparam("portal")
+_FIND = select(Bucket.level, Bucket.at, Bucket.rate, Bucket.pauses).where(_SAME)
+_LOCK = _FIND.with_for_update()
+_CHANGE = update(Bucket).where(_SAME)
+
+Found = Row[float, float, float, dict[str, float]]  # level, at, rate, pauses
+
 
 def of(session: Session, portal_id: int) -> limiter.Bucket:
     """Return the bucket as it was last stored; a portal nobody has called yet has an empty one."""
-    row = session.get(Bucket, portal_id)
+    row = session.connection().execute(_FIND, {"portal": portal_id}).one_or_none()
     return _read(row) if row else limiter.Bucket()
 
 
 def spend(session: Session, portal_id: int, *, at: float, requests: int, refused: bool = False) -> None:
     """Note requests that have been sent (Unix seconds); ``refused``: the portal's own bucket was full."""
-    row = _locked(session, portal_id)
-    bucket = _read(row).taken(at, requests=requests)
-    _write(row, bucket.overflowed(at) if refused else bucket)
+    bucket = _read(_locked(session, portal_id)).taken(at, requests=requests)
+    _write(session, portal_id, bucket.overflowed(at) if refused else bucket)
 
 
 def take(session: Session, portal_id: int, *, now: float, costs: list[int]) -> int:
     """Take the requests of as many of these errands as fit now, in order; return how many errands."""
-    row = _locked(session, portal_id)
-    room = _read(row).room(now, keep=KEPT_FOR_PEOPLE)
+    bucket = _read(_locked(session, portal_id))
+    room = bucket.room(now, keep=KEPT_FOR_PEOPLE)
     errands, taken = 0, 0
     for cost in costs:
         if taken + cost > room:
             break
         errands, taken = errands + 1, taken + cost
     if taken:
-        _write(row, _read(row).taken(now, requests=taken))
+        _write(session, portal_id, bucket.taken(now, requests=taken))
     return errands
 
 
@@ -48,30 +56,33 @@ def seconds_until(session: Session, portal_id: int, *, now: float, requests: int
 
 def pause(session: Session, portal_id: int, method: str, *, until: float) -> None:
     """Let the method rest until then: it has used up its time (OPERATION_TIME_LIMIT)."""
-    row = _locked(session, portal_id)
-    row.pauses = {**row.pauses, method: max(until, row.pauses.get(method, 0.0))}
+    pauses = _locked(session, portal_id).pauses
+    rests = {**pauses, method: max(until, pauses.get(method, 0.0))}
+    session.connection().execute(_CHANGE, {"portal": portal_id, "pauses": rests})
 
 
 def paused_until(session: Session, portal_id: int, method: str) -> float:
     """Return until when the method rests, 0.0 where it never had to."""
-    row = session.get(Bucket, portal_id)
+    row = session.connection().execute(_FIND, {"portal": portal_id}).one_or_none()
     return row.pauses.get(method, 0.0) if row else 0.0
 
 
-def _locked(session: Session, portal_id: int) -> Bucket:
+def _locked(session: Session, portal_id: int) -> Found:
     """Return the row, locked until the transaction ends; two who make it at once make one."""
-    row = session.get(Bucket, portal_id, with_for_update=True, populate_existing=True)
+    connection = session.connection()
+    row = connection.execute(_LOCK, {"portal": portal_id}).one_or_none()
     if row is None:
         empty = limiter.Bucket()
         new = {"portal_id": portal_id, "level": empty.level, "at": empty.at, "rate": empty.rate, "pauses": {}}
         insert_missing(session, Bucket, [new])
-        row = session.get_one(Bucket, portal_id, with_for_update=True, populate_existing=True)
+        row = connection.execute(_LOCK, {"portal": portal_id}).one()
     return row
 
 
-def _read(row: Bucket) -> limiter.Bucket:
+def _read(row: Found) -> limiter.Bucket:
     return limiter.Bucket(level=row.level, at=row.at, rate=row.rate)
 
 
-def _write(row: Bucket, bucket: limiter.Bucket) -> None:
-    row.level, row.at, row.rate = bucket.level, bucket.at, bucket.rate
+def _write(session: Session, portal_id: int, bucket: limiter.Bucket) -> None:
+    stored = {"level": bucket.level, "at": bucket.at, "rate": bucket.rate}
+    session.connection().execute(_CHANGE, {"portal": portal_id, **stored})

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, insert, select
 from sqlalchemy.orm import Session
 
 from dashboard import buckets
@@ -15,6 +16,7 @@ from dashboard.models import ApiCall, Portal, PortalState
 
 KEPT = timedelta(days=3)
 OVERFLOW = "QUERY_LIMIT_EXCEEDED"
+_REMEMBER = insert(ApiCall)  # made once: each request comes by here
 
 
 class CallLog(threading.local):
@@ -37,12 +39,13 @@ class CallLog(threading.local):
         ``room`` they are only counted, not stored.
         """
         pending, self._pending = self._pending, []
-        rows = pending if room else []
-        if portal is None:
-            session.add_all(_row(call, None) for call in rows)
-        elif portal in session or _is_there(session, portal):
-            # A portal of this very session is one its caller has just locked.
-            session.add_all(_row(call, portal.id) for call in rows)
+        # A portal of this very session is one its caller has just locked.
+        if portal is not None and portal not in session and not _is_there(session, portal):
+            return
+        if pending and room:
+            rows = [_row(call, portal.id if portal else None) for call in pending]
+            session.connection().execute(_REMEMBER, rows)
+        if portal is not None:
             _spend(session, portal, [call for call in pending if call.origin == portal.origin], taken=taken)
 
 
@@ -61,20 +64,9 @@ def _is_there(session: Session, portal: Portal) -> bool:
     return session.scalar(select(Portal.id).where(*same, active).with_for_update()) is not None
 
 
-def _row(call: Call, portal_id: int | None) -> ApiCall:
-    return ApiCall(
-        portal_id=portal_id,
-        at=call.at,
-        origin=call.origin,
-        method=call.method,
-        status=call.status,
-        error=call.error[:64] if call.error is not None else None,
-        milliseconds=call.milliseconds,
-        sent=call.sent,
-        received=call.received,
-        parameters=call.parameters,
-        answer=call.answer,
-    )
+def _row(call: Call, portal_id: int | None) -> dict[str, Any]:
+    error = call.error[:64] if call.error is not None else None
+    return {**vars(call), "error": error, "portal_id": portal_id}
 
 
 def purge(session: Session, *, now: datetime) -> int:

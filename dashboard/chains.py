@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import SecretStr
-from sqlalchemy import ColumnElement, or_, select, update
+from sqlalchemy import ColumnElement, Insert, and_, not_, or_, select, update
 from sqlalchemy.orm import Session
 
-from dashboard.db import rows_changed
+from dashboard.db import dialect_of, insert_into, rows_changed
 from dashboard.models import Chain, ChainState, Person, Portal
 from dashboard.vault import Unsealable, Vault, chain_owner
 
@@ -32,6 +32,24 @@ class Standing:
     leased_until: datetime | None
     renewal_failed_at: datetime | None
     paused_until: datetime | None
+
+
+def _put(dialect: str) -> Insert:
+    """Return the statement that puts a pair in place of another, whatever its version."""
+    new = insert_into(dialect, Chain)
+    # All that comes with a pair; the number that tells pairs apart counts on.
+    changes = {name: new.excluded[name] for name in PAIR} | {"version": Chain.version + 1}
+    renewable = and_(Chain.state == ChainState.LIVE, Chain.refresh_token.is_not(None))
+    keeps = and_(new.excluded.refresh_token.is_(None), renewable)
+    return new.on_conflict_do_update(index_elements=["person_id"], set_=changes, where=not_(keeps))
+
+
+PAIR = (
+    *("access_token", "refresh_token", "expires_at", "renewed_at", "state"),
+    *("lease_owner", "lease_until", "renewal_failed_at", "renewal_paused_until"),
+)
+# Made once: to make such a statement takes longer than to run it.
+_PUT = {dialect: _put(dialect) for dialect in ("sqlite", "postgresql")}
 
 
 class Chains:
@@ -56,16 +74,11 @@ class Chains:
         A renewal under way loses: its compare-and-set fails, and it goes on with this pair. An opening
         without a refresh token does not displace a chain that can be renewed.
         """
-        chain = session.get(Chain, person.id, with_for_update=True)
-        if chain is not None and refresh is None and chain.state == ChainState.LIVE and chain.refresh_token:
-            return
-        if chain is None:
-            chain = Chain(person_id=person.id, version=0)
-            session.add(chain)
-        for column, value in self._pair(portal, person, access, refresh, expires_in, now).items():
-            setattr(chain, column, value)
-        chain.version += 1
-        person.chain_state = chain.state
+        pair = self._pair(portal, person, access, refresh, expires_in, now)
+        session.connection().execute(
+            _PUT[dialect_of(session)], {"person_id": person.id, "version": 1, **pair}
+        )
+        person.chain_state = ChainState.LIVE
 
     def standing(self, session: Session, portal: Portal, person: Person) -> Standing:
         """Return the chain as it stands. One that is missing or cannot be unsealed must be reconnected."""

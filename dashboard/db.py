@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +23,16 @@ from sqlalchemy import (
     Update,
     create_engine,
     event,
+    inspect,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
+from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.types import TypeDecorator
 
 BUSY_SECONDS = 10.0
+LOCK_POLL_SECONDS = 0.0005
 STATEMENT_MILLISECONDS = 15_000
 
 # Every constraint has a name by rule, so that a migration can take it away again.
@@ -112,15 +117,36 @@ class Database:
             connection.close()
 
 
-def insert_into(session: Session, table: type[Base]) -> sqlite.Insert | postgresql.Insert:
+def insert_into(dialect: str, table: type[Base]) -> sqlite.Insert | postgresql.Insert:
     """Return an INSERT that can say what to do about a row that is there, in the database's own words."""
-    is_sqlite = session.get_bind().dialect.name == "sqlite"
-    return sqlite.insert(table) if is_sqlite else postgresql.insert(table)
+    return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
+
+
+def dialect_of(session: Session) -> str:
+    """Return which of the two databases this is: "sqlite" or "postgresql"."""
+    return session.get_bind().dialect.name
 
 
 def insert_missing(session: Session, table: type[Base], rows: Sequence[Mapping[str, Any]]) -> None:
     """Insert the rows that are not there yet; of two who insert the same one at once, one does nothing."""
-    session.execute(insert_into(session, table).on_conflict_do_nothing(), rows)
+    session.execute(insert_into(dialect_of(session), table).on_conflict_do_nothing(), rows)
+
+
+def put_row(session: Session, table: type[Base], row: Mapping[str, Any]) -> None:
+    """Insert the row, or have the one with its key say the same: one statement, nothing is read before.
+
+    Of two who put the same row the later one's stands. Objects of the session are not told.
+    """
+    session.connection().execute(_putting(dialect_of(session), table, tuple(row)), row)
+
+
+@cache
+def _putting(dialect: str, table: type[Base], columns: tuple[str, ...]) -> sqlite.Insert | postgresql.Insert:
+    """Return the statement, made once for all rows of these columns: making one costs more than its run."""
+    insert = insert_into(dialect, table)
+    key = [column.name for column in inspect(table).primary_key]
+    changes = {name: insert.excluded[name] for name in columns if name not in key}
+    return insert.on_conflict_do_update(index_elements=key, set_=changes)
 
 
 def rows_changed(session: Session, statement: Update | Delete) -> int:
@@ -168,5 +194,34 @@ def _prepare_sqlite(connection: sqlite3.Connection, record: Any) -> None:
 
 def _begin_sqlite(connection: Connection) -> None:
     # Straight on the driver: twice an opening, and the engine's own way takes five times as long.
-    kind = connection.get_execution_options().get("sqlite_begin", "DEFERRED")
-    connection.connection.cursor().execute(f"BEGIN {kind}").close()
+    cursor = connection.connection.cursor()
+    if connection.get_execution_options().get("sqlite_begin") == "IMMEDIATE":
+        _take_write_lock(cursor)
+    else:
+        cursor.execute("BEGIN")
+    cursor.close()
+
+
+def _take_write_lock(cursor: DBAPICursor) -> None:
+    """Begin a transaction that may write, waiting for another process's up to BUSY_SECONDS.
+
+    SQLite's own wait sleeps longer from try to try, up to a tenth of a second, in which the lock is
+    mostly free: among processes that write for two milliseconds each, most of the time would be slept away.
+
+    :raise sqlite3.OperationalError: the other one holds it still.
+    """
+    until = time.monotonic() + BUSY_SECONDS
+    cursor.execute("PRAGMA busy_timeout = 0")
+    try:
+        while True:
+            try:
+                cursor.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                is_busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+                if not is_busy or time.monotonic() > until:
+                    raise
+                time.sleep(LOCK_POLL_SECONDS)
+            else:
+                return
+    finally:
+        cursor.execute(f"PRAGMA busy_timeout = {round(BUSY_SECONDS * 1000)}")

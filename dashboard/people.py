@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import structlog
 from pydantic import SecretStr
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
@@ -44,6 +44,8 @@ STORE_AGAIN_AFTER = (0.2, 1.0, 3.0, 6.0, 10.0)
 USELESS = timedelta(minutes=1)  # after a renewed pair was refused like the one before
 
 Use = Callable[[Client, str], T]
+
+_FIND = select(Person).where(Person.portal_id == bindparam("portal"), Person.user_id == bindparam("user"))
 
 
 class People:
@@ -82,8 +84,7 @@ class People:
         Return the person and when they were here before, None for never. That lock makes two openings
         of one person go one after another; the later pair stays.
         """
-        found = select(Person).where(Person.portal_id == portal.id, Person.user_id == profile.ID)
-        person = session.scalar(found)
+        person = session.scalar(_FIND, {"portal": portal.id, "user": profile.ID})
         if person is None:
             person = Person(portal_id=portal.id, user_id=profile.ID)
             session.add(person)

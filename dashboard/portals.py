@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 import structlog
 from pydantic import SecretStr
-from sqlalchemy import delete, select, update
+from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.orm import Session
 
 from dashboard.bitrix24.answers import AppInfo, Proof
@@ -28,6 +28,9 @@ PROVEN_HOLDS = timedelta(minutes=1)
 # Events are delayed, not held back: what carries an older token than the last is on its way this long.
 IN_FLIGHT = timedelta(hours=1)
 LONGEST_CODE = 64
+# Each opening needs both, so they are made once.
+_FIND = select(Portal).where(Portal.member_id == bindparam("member"))
+_LOCK = _FIND.with_for_update()
 
 
 class ProofRefused(Exception):
@@ -71,7 +74,7 @@ class Portals:
     def known(self, member_id: str) -> Portal | None:
         """Return the portal in whatever state it is, a tombstone too."""
         with self._database.reading() as session:
-            return session.scalar(select(Portal).where(Portal.member_id == member_id))
+            return session.scalar(_FIND, {"member": member_id})
 
     def prove(self, member_id: str, access_token: SecretStr, *, server: str) -> Proof:
         """Return what an allowed authorization server says of a posted token.
@@ -206,8 +209,8 @@ class Portals:
         return hmac.compare_digest(stored.get_secret_value().encode(), posted.get_secret_value().encode())
 
     def _locked(self, session: Session, standing: Standing) -> Portal:
-        found = select(Portal).where(Portal.member_id == standing.member_id).with_for_update()
-        portal = session.scalar(found)
+        whose = {"member": standing.member_id}
+        portal = session.scalar(_LOCK, whose)
         if portal is not None:
             return portal
         if standing.address is None:
@@ -224,7 +227,7 @@ class Portals:
             "proven_at": self._now(),
         }
         insert_missing(session, Portal, [new])
-        return session.scalars(found).one()
+        return session.scalars(_LOCK, whose).one()
 
     def _change(self, portal: Portal, **values: object) -> None:
         with self._database.writing() as session:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import select
@@ -12,7 +13,7 @@ from dashboard import facts
 from dashboard.bitrix24.answers import read_profile
 from dashboard.bitrix24.client import Batch, Client, Command
 from dashboard.bitrix24.errors import TokenRejected, Unreadable
-from dashboard.db import Database
+from dashboard.db import Database, put_row
 from dashboard.flights import Flights
 from dashboard.models import Person, Portal, Snapshot
 from dashboard.people import People
@@ -62,24 +63,27 @@ def keep(session: Session, person: Person, reading: Reading) -> Reading:
 
     A part that could not be read this time keeps its last good value; the errors say which.
     """
-    snapshot = session.get(Snapshot, person.id, with_for_update=True)
-    if snapshot is None:
-        snapshot = Snapshot(person_id=person.id, settings=None, account=None, sections=None)
-        session.add(snapshot)
-    errors = dict(reading.errors)
-    if METHOD not in errors and not isinstance(reading.settings, dict | list) and snapshot.settings:
-        errors[METHOD] = NOT_A_MAP
-    if METHOD not in errors:
-        snapshot.settings, snapshot.settings_taken_at = reading.settings, reading.taken_at
-    if ACCOUNT_METHOD not in reading.errors:
-        snapshot.account = reading.account
-    if SECTIONS_METHOD not in reading.errors:
-        snapshot.sections = reading.sections
-    snapshot.errors = errors
-    snapshot.taken_at = reading.taken_at
-    kept = stored(snapshot)
+    kept = replace(reading, settings_taken_at=reading.taken_at)
+    if reading.errors or not isinstance(reading.settings, dict | list):
+        # Only what is missing is worth asking for what was there.
+        kept = _filled(reading, session.get(Snapshot, person.id, with_for_update=True) or Snapshot())
+    put_row(session, Snapshot, {"person_id": person.id, **vars(kept)})
     facts.store(person, kept)
     return kept
+
+
+def _filled(reading: Reading, last: Snapshot) -> Reading:
+    errors = dict(reading.errors)
+    if METHOD not in errors and not isinstance(reading.settings, dict | list) and last.settings:
+        errors[METHOD] = NOT_A_MAP
+    return Reading(
+        settings=last.settings if METHOD in errors else reading.settings,
+        account=last.account if ACCOUNT_METHOD in errors else reading.account,
+        sections=last.sections if SECTIONS_METHOD in errors else reading.sections,
+        errors=errors,
+        taken_at=reading.taken_at,
+        settings_taken_at=last.settings_taken_at if METHOD in errors else reading.taken_at,
+    )
 
 
 class Readings:

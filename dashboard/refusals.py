@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from ipaddress import IPv6Address, ip_address, ip_network
 
 from pydantic import SecretStr
-from sqlalchemy import delete, select
+from sqlalchemy import bindparam, delete, select
 from sqlalchemy.orm import Session
 
 from dashboard.db import Database, insert_missing, rows_changed
@@ -20,6 +20,7 @@ from dashboard.models import Refusal
 KEPT = timedelta(days=1)
 # A provider gives a household or an office a network of this size; what is in it is theirs to choose.
 IPV6_NETWORK = 64
+_FIND = select(Refusal.level, Refusal.at).where(Refusal.key == bindparam("hashed"))
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,8 @@ class Refusals:
         :raise TooManyRefusals: see there.
         """
         with self._database.reading() as session:
-            row = session.get(Refusal, self.hashed(name))
-        level = self._level(row, allowance) if row else 0.0
+            row = session.connection().execute(_FIND, {"hashed": self.hashed(name)}).one_or_none()
+        level = self._level(row.level, row.at, allowance) if row else 0.0
         if (above := level - (allowance.depth - 1)) > 0:
             raise TooManyRefusals(math.ceil(above * allowance.seconds))
         return level > 0
@@ -66,7 +67,7 @@ class Refusals:
         """Count one refusal. The level never rises above the depth: a flood is not punished for longer."""
         with self._database.writing() as session:
             row = self._locked(session, name)
-            row.level = min(self._level(row, allowance) + 1, float(allowance.depth))
+            row.level = min(self._level(row.level, row.at, allowance) + 1, float(allowance.depth))
             row.at = self._now()
 
     def forgive(self, name: str, allowance: Allowance) -> None:
@@ -76,12 +77,12 @@ class Refusals:
         """
         with self._database.writing() as session:
             row = self._locked(session, name)
-            row.level = max(self._level(row, allowance) - 1, 0.0)
+            row.level = max(self._level(row.level, row.at, allowance) - 1, 0.0)
             row.at = self._now()
 
-    def _level(self, row: Refusal, allowance: Allowance) -> float:
-        passed = (self._now() - row.at).total_seconds()
-        return max(row.level - max(passed, 0.0) / allowance.seconds, 0.0)
+    def _level(self, level: float, at: datetime, allowance: Allowance) -> float:
+        passed = (self._now() - at).total_seconds()
+        return max(level - max(passed, 0.0) / allowance.seconds, 0.0)
 
     def _locked(self, session: Session, name: str) -> Refusal:
         new = {"key": self.hashed(name), "level": 0.0, "at": self._now()}

@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from dashboard.bitrix24.errors import AUTHORIZATION_CODES
 from dashboard.bitrix24.journal import Call, Remember
-from dashboard.db import Database, insert_into
+from dashboard.db import Database, dialect_of, insert_into
 from dashboard.models import Tally
 
 log = structlog.get_logger()
@@ -107,7 +107,7 @@ class Tallies:
             for (series, labels), value in sorted(pending.items())
         ]
         with self._database.writing() as session:
-            insert = insert_into(session, Tally)
+            insert = insert_into(dialect_of(session), Tally)
             added = insert.on_conflict_do_update(
                 index_elements=["series", "labels"], set_={"value": Tally.value + insert.excluded.value}
             )
