@@ -57,7 +57,7 @@ from dashboard.web import (
 )
 from dashboard.web.auth import Sessions
 from dashboard.web.guard import Guard
-from dashboard.web.jinja import PlainGlobals
+from dashboard.web.jinja import Templates
 from dashboard.web.permissions import Permissions
 
 
@@ -99,7 +99,7 @@ def create_app(
     team_pages = team.TeamPages(database=parts.database, runs=parts.runs, now=now)
 
     app = Flask(__name__, static_folder=None)
-    app.jinja_environment = PlainGlobals
+    app.jinja_environment = Templates
     assets.install(app, assets.Assets(watch=settings.trust_loopback))
     language.install(app.jinja_env)
     format.install(app.jinja_env)

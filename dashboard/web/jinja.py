@@ -1,19 +1,24 @@
-"""How templates find what all of them share."""
+"""How templates find each other, and what all of them share."""
 
 from __future__ import annotations
 
 from collections.abc import MutableMapping
 from typing import Any
 
+from flask.sansio.app import App
 from flask.templating import Environment
 
 
-class PlainGlobals(Environment):
-    """An environment that hands its globals to the templates as one dict.
+class Templates(Environment):
+    """An environment made for pages of many small parts: one of ours imports some twenty.
 
-    The library lays a map of its own over them for each template, and walks it name by name at every
-    import: a page of ours imports some twenty parts. Nothing is added once the first template is loaded.
+    The library keeps the order in which templates were used last, so that it can forget some, and lays a
+    map of its own over the globals for each, to be walked name by name at every import. Ours are few,
+    stay, and find no global added once the first of them is loaded.
     """
+
+    def __init__(self, app: App, **options: Any) -> None:
+        super().__init__(app, cache_size=-1, **options)
 
     def make_globals(self, d: MutableMapping[str, Any] | None) -> MutableMapping[str, Any]:
         return {**self.globals, **d} if d else self.globals

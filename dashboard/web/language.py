@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from gettext import GNUTranslations, NullTranslations
 from pathlib import Path
-from typing import cast
 
 from babel import Locale
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.numbers import format_decimal
-from flask import g, has_app_context
-from jinja2 import Environment, pass_context
-from jinja2.runtime import Context
+from flask import g
+from jinja2 import Environment, pass_eval_context
+from jinja2.nodes import EvalContext
+from markupsafe import Markup
 
 CATALOGUES = Path(__file__).parents[2] / "translations"
 
@@ -114,9 +114,12 @@ class Everywhere(Mapping[str, str]):
 
 
 def current() -> Language:
-    """Return the language in use; English outside a request."""
-    language = g.get("language") if has_app_context() else None
-    return language if isinstance(language, Language) else ENGLISH
+    """Return the language in use; English outside a request, and in one that has not said."""
+    try:
+        spoken: Language = g.language
+    except (AttributeError, RuntimeError):
+        return ENGLISH
+    return spoken
 
 
 def _(message: str) -> str:
@@ -150,24 +153,33 @@ def install(env: Environment) -> None:
     """Teach the templates to speak the language in use."""
     env.add_extension("jinja2.ext.i18n")
     env.policies["ext.i18n.trimmed"] = True
-    # The extension adds this method to the environment, which its type cannot know.
-    env.install_gettext_callables(  # type: ignore[attr-defined]
-        _, ngettext, newstyle=True, pgettext=pgettext, npgettext=npgettext
-    )
-    for name in ("gettext", "ngettext", "pgettext", "npgettext"):
-        env.globals[name] = _with_numbers(cast(Callable[..., str], env.globals[name]))
+    # The extension compiles sentences for functions of this kind; its own do the same in many more steps,
+    # and a page says a hundred.
+    env.newstyle_gettext = True  # type: ignore[attr-defined]
+    spoken: dict[str, Callable[..., str]] = {
+        "_": _,
+        "gettext": _,
+        "ngettext": ngettext,
+        "pgettext": pgettext,
+        "npgettext": npgettext,
+    }
+    env.globals |= {name: _spoken(translate) for name, translate in spoken.items()}
     env.globals["language"] = current
     env.filters["number"] = number
 
 
-def _with_numbers(translate: Callable[..., str]) -> Callable[..., str]:
-    """Let whole numbers stand in sentences as the language writes them, without a word in each template."""
+def _spoken(translate: Callable[..., str]) -> Callable[..., str]:
+    """Return what templates call: the sentence with its values in it, whole numbers in the language's way."""
 
-    @pass_context
-    def translated(context: Context, /, *message: str | int, **values: object) -> str:
+    @pass_eval_context
+    def spoken(eval_context: EvalContext, /, *message: str | int, **values: object) -> str:
+        text = translate(*message)
+        if eval_context.autoescape:
+            text = Markup(text)  # noqa: S704  # a translator's sentence; what is put into it is escaped
         if isinstance(message[-1], int):
             values.setdefault("num", message[-1])
-        told = {name: number(value) if type(value) is int else value for name, value in values.items()}
-        return translate(context, *message, **told)
+        if not values and "%" not in text:
+            return text
+        return text % {name: number(value) if type(value) is int else value for name, value in values.items()}
 
-    return translated
+    return spoken
