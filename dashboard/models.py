@@ -19,7 +19,7 @@ from sqlalchemy import (
     false,
     text,
 )
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.orm import Mapped, mapped_column
 
 from dashboard.db import Base, Moment
 
@@ -81,8 +81,6 @@ class Portal(Base):
     directory_at: Mapped[datetime | None] = mapped_column(Moment)  # the list of employees, as last read
     directory_error: Mapped[str | None] = mapped_column(String(64))  # why the last reading failed
     next_run_at: Mapped[datetime | None] = mapped_column(Moment)  # None: not planned yet
-
-    people: Mapped[list[Person]] = relationship(back_populates="portal", passive_deletes=True)
 
 
 class Bucket(Base):
@@ -156,8 +154,6 @@ class Person(Base):
     habits: Mapped[str] = mapped_column(String(320), default="", server_default="")  # see `habits_text`
     settings_at: Mapped[datetime | None] = mapped_column(Moment)
     facts_version: Mapped[int] = mapped_column(Integer, default=0, server_default=text("0"))
-
-    portal: Mapped[Portal] = relationship(back_populates="people")
 
 
 class Chain(Base):
