@@ -100,7 +100,7 @@ class Chores:
         )
         with self._database.writing() as session:
             for person, snapshot in session.execute(old).all():
-                facts.store(person, readings.stored(snapshot))
+                facts.store(person, readings.of(person, readings.stored(snapshot)))
 
     def renew_idle(self) -> None:
         """Renew chains nobody has used for five months, before Bitrix24 forgets them."""

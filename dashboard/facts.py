@@ -6,15 +6,14 @@ from typing import Any
 
 from dashboard import habits, settings
 from dashboard.models import Person
-from dashboard.settings import Reading
+from dashboard.settings import MySettings
 
 # Counted up when the settings are read differently than before; the worker then takes everyone's anew.
 VERSION = 2
 
 
-def store(person: Person, reading: Reading) -> None:
-    """Set the person's columns to what the reading says; a reading without settings knows nothing."""
-    my = settings.read(reading, profile_time_zone=person.time_zone or None)
+def store(person: Person, my: MySettings) -> None:
+    """Set the person's columns to what their settings say; a reading without settings knows nothing."""
     for column, value in _of(my).items():
         setattr(person, column, value)
     person.settings_at = my.taken_at if my.readable else None
@@ -31,7 +30,7 @@ def folded(text: str) -> str:
     return text.casefold().replace("ё", "е")
 
 
-def _of(my: settings.MySettings) -> dict[str, Any]:
+def _of(my: MySettings) -> dict[str, Any]:
     span = my.hours.span if my.readable else None
     reminders = [half for half in (my.reminders.timed, my.reminders.all_day) if half is not None]
     return {

@@ -21,7 +21,7 @@ from dashboard.models import Person, Portal, PortalState
 from dashboard.people import People
 from dashboard.portals import Portals, ProofRefused, Standing
 from dashboard.runs import Runs
-from dashboard.settings import Reading
+from dashboard.settings import MySettings
 
 log = structlog.get_logger()
 
@@ -35,7 +35,7 @@ class Opened:
 
     portal: Portal
     person: Person
-    reading: Reading
+    my: MySettings
     first: bool  # this person has never seen a page of ours
 
 

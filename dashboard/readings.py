@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from dashboard import facts
+from dashboard import facts, settings
 from dashboard.bitrix24.answers import read_profile
 from dashboard.bitrix24.client import Batch, Client, Command
 from dashboard.bitrix24.errors import TokenRejected, Unreadable
@@ -17,7 +17,7 @@ from dashboard.db import Database, put_row
 from dashboard.flights import Flights
 from dashboard.models import Person, Portal, Snapshot
 from dashboard.people import People
-from dashboard.settings import ACCOUNT_METHOD, METHOD, NOT_A_MAP, SECTIONS_METHOD, Reading
+from dashboard.settings import ACCOUNT_METHOD, METHOD, NOT_A_MAP, SECTIONS_METHOD, MySettings, Reading
 from dashboard.shapes import Json
 
 # One request: which application the token is of, whose it is, and everything their page shows.
@@ -58,8 +58,8 @@ def reading_of(batch: Batch, *, taken_at: datetime) -> Reading:
     )
 
 
-def keep(session: Session, person: Person, reading: Reading) -> Reading:
-    """Store the reading as the person's snapshot and return what the snapshot now says.
+def keep(session: Session, person: Person, reading: Reading) -> MySettings:
+    """Store the reading as the person's snapshot and return the settings that the snapshot now holds.
 
     A part that could not be read this time keeps its last good value; the errors say which.
     """
@@ -68,8 +68,14 @@ def keep(session: Session, person: Person, reading: Reading) -> Reading:
         # Only what is missing is worth asking for what was there.
         kept = _filled(reading, session.get(Snapshot, person.id, with_for_update=True) or Snapshot())
     put_row(session, Snapshot, {"person_id": person.id, **vars(kept)})
-    facts.store(person, kept)
-    return kept
+    my = of(person, kept)
+    facts.store(person, my)
+    return my
+
+
+def of(person: Person, reading: Reading) -> MySettings:
+    """Return the person's settings, typed."""
+    return settings.read(reading, profile_time_zone=person.time_zone or None)
 
 
 def _filled(reading: Reading, last: Snapshot) -> Reading:
@@ -93,15 +99,15 @@ class Readings:
         self._database = database
         self._people = people
         self._now = now
-        self._flights: Flights[Reading] = Flights()
+        self._flights: Flights[MySettings] = Flights()
 
-    def last(self, person: Person) -> Reading | None:
-        """Return the last snapshot, None where there is none."""
+    def last(self, person: Person) -> MySettings | None:
+        """Return the settings of the last snapshot, None where there is none."""
         with self._database.reading() as session:
             snapshot = session.get(Snapshot, person.id)
-            return stored(snapshot) if snapshot else None
+            return of(person, stored(snapshot)) if snapshot else None
 
-    def again(self, portal: Portal, person: Person) -> Reading:
+    def again(self, portal: Portal, person: Person) -> MySettings:
         """Read the person's calendar from Bitrix24 now, store and return it. Clicks at once read once.
 
         :raise Bitrix24Error: it could not be read; the last snapshot stands.
@@ -109,11 +115,11 @@ class Readings:
         whose = (portal.id, portal.generation, person.id)
         return self._flights.shared(whose, lambda: self._read_again(portal, person))
 
-    def _read_again(self, portal: Portal, person: Person) -> Reading:
+    def _read_again(self, portal: Portal, person: Person) -> MySettings:
         reading = self.fetch(portal, person)
         with self._database.writing() as session:
             present = still_there(session, portal, person)
-            return keep(session, present, reading) if present else reading
+            return keep(session, present, reading) if present else of(person, reading)
 
     def fetch(self, portal: Portal, person: Person) -> Reading:
         """Read the person's calendar from Bitrix24 now; nothing is stored.

@@ -153,11 +153,11 @@ def read(reading: Reading, *, profile_time_zone: str | None) -> MySettings:
     )
 
 
-def changed(before: Reading | None, after: Reading) -> tuple[str, ...] | None:
+def changed(before: MySettings | None, after: MySettings) -> tuple[str, ...] | None:
     """Return which settings differ between two readings, None where either holds none."""
     if before is None or METHOD in after.errors:
         return None
-    then, now = before.settings, after.settings
+    then, now = before.raw, after.raw
     if not isinstance(then, dict) or not isinstance(now, dict):
         return None
     keys = [*now, *(key for key in then if key not in now)]

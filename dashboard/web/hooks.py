@@ -62,7 +62,7 @@ def blueprint(
         if opening.placement == bindings.CALENDAR and may_see(result.portal, result.person):
             view = asked.opened_at(opening.options, today=team_pages.today(result.person))
             return team_pages.page(result.portal, result.person, view, whole=whole)
-        return me_page(result.portal, result.person, result.reading, first_open=result.first, whole=whole)
+        return me_page(result.portal, result.person, result.my, first_open=result.first, whole=whole)
 
     @hooks.post("/install")
     def installed() -> ResponseReturnValue:

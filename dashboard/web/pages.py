@@ -11,7 +11,7 @@ from dashboard import settings
 from dashboard.bitrix24.errors import Bitrix24Error, Unreadable
 from dashboard.models import Person, Portal
 from dashboard.readings import Readings
-from dashboard.settings import Reading
+from dashboard.settings import MySettings
 from dashboard.web.auth import Reader, Sessions
 from dashboard.web.errors import answer
 from dashboard.web.failures import failure_of
@@ -27,10 +27,10 @@ def blueprint(*, readings: Readings, sessions: Sessions) -> Blueprint:
     @sessions.required
     def me(reader: Reader) -> ResponseReturnValue:
         """Show the person's own settings as last read."""
-        reading = readings.last(reader.person)
-        if reading is None:
+        my = readings.last(reader.person)
+        if my is None:
             return answer(failure_of(Unreadable("never_read")))
-        return me_page(reader.portal, reader.person, reading, notice=chain_notice(reader.person))
+        return me_page(reader.portal, reader.person, my, notice=chain_notice(reader.person))
 
     @pages.post("/me/refresh")
     @sessions.required
@@ -38,14 +38,14 @@ def blueprint(*, readings: Readings, sessions: Sessions) -> Blueprint:
         """Read the settings from Bitrix24 now; when that fails, say why above what was read last."""
         before = readings.last(reader.person)
         try:
-            reading = readings.again(reader.portal, reader.person)
+            my = readings.again(reader.portal, reader.person)
         except Bitrix24Error as error:
             failure = failure_of(error)
             response = answer(failure)
             if before is not None:
                 response.set_data(me_page(reader.portal, reader.person, before, notice=failure.notice))
             return response
-        return me_page(reader.portal, reader.person, reading, changed=settings.changed(before, reading))
+        return me_page(reader.portal, reader.person, my, changed=settings.changed(before, my))
 
     return pages
 
@@ -53,7 +53,7 @@ def blueprint(*, readings: Readings, sessions: Sessions) -> Blueprint:
 def me_page(
     portal: Portal,
     person: Person,
-    reading: Reading,
+    my: MySettings,
     *,
     notice: Notice | None = None,
     changed: tuple[str, ...] | None = None,
@@ -64,7 +64,7 @@ def me_page(
     return render_template(
         "me.html",
         **around(portal, person, current="/me", whole=whole),
-        my=settings.read(reading, profile_time_zone=person.time_zone or None),
+        my=my,
         now=datetime.now(UTC),
         notice=notice,
         changed=changed,
