@@ -21,8 +21,11 @@ from dashboard.bitrix24.answers import Profile, TokenPair
 from dashboard.bitrix24.client import Client
 from dashboard.bitrix24.errors import (
     ApplicationGone,
+    KeysRejected,
+    NotAnswered,
     Bitrix24Error,
     GrantRejected,
+    PortalRefused,
     PaymentRequired,
     PortalMoved,
     TokenRejected,
@@ -37,7 +40,8 @@ from dashboard.portals import Portals
 log = structlog.get_logger()
 T = TypeVar("T")
 
-LEASE = timedelta(seconds=30)  # longer than a refresh can take, so that only a killed process loses it
+# Longer than a refresh can take, so that only a killed process loses it.
+LEASE = timedelta(seconds=50)
 WAIT_SECONDS = 12.0
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.02, 0.25
 STORE_AGAIN_AFTER = (0.2, 1.0, 3.0, 6.0, 10.0)
@@ -110,7 +114,7 @@ class People:
         :raise GrantRejected: the chain is void; the person's next open heals it.
         :raise PaymentRequired: the portal is suspended from now on.
         :raise ApplicationGone: the authorization server says that it is not installed; when it said so of
-            the portal's newest chain, its people are deleted.
+            the chain that speaks for the portal, its people are deleted.
         :raise Bitrix24Error: any other leaf; nothing was changed.
         """
         tokens = self._stored(portal, person)
@@ -135,19 +139,24 @@ class People:
         :raise Bitrix24Error: it could not be renewed; ``with_live_token`` says what each leaf means.
         """
         tokens = self._stored(portal, person)
-        self._renewed(portal, person, tokens, TokenRejected("idle"))
+        try:
+            self._renewed(portal, person, tokens, TokenRejected("idle"))
+        except ApplicationGone:
+            self._bury(portal, person, tokens)
+            raise
 
     def _bury(self, portal: Portal, person: Person, tokens: Tokens) -> None:
         """Act on the authorization server's word that the application is not installed.
 
-        Only the portal's newest chain speaks for the portal: an older one may be left over from an
-        installation before the present one, and is put aside alone.
+        Only one chain speaks for the portal: another may be left over from an installation before the
+        present one, or hold what somebody put into their form, and is put aside alone.
         """
         with self._database.writing() as session:
-            newest = self._chains.is_newest(session, portal, person)
-            if not newest:
+            speaker = self._chains.speaker(session, portal)
+            speaks = speaker is not None and speaker.id == person.id
+            if not speaks:
                 self._chains.void(session, person, version=tokens.version)
-        if newest:
+        if speaks:
             self._portals.uninstall(portal)
 
     def _use(self, portal: Portal, tokens: Tokens, use: Use[T]) -> T:
@@ -228,7 +237,12 @@ class People:
     def _refresh(self, portal: Portal, person: Person, tokens: Tokens) -> TokenPair:
         if tokens.refresh is None:
             raise GrantRejected("reconnect")
-        pair = self._servers.refresh(portal.authorization_server, tokens.refresh)
+        try:
+            pair = self._servers.refresh(portal.authorization_server, tokens.refresh)
+        except (PortalRefused, KeysRejected) as refusal:
+            if self._is_of_the_portal(portal, person, refusal):
+                raise
+            raise GrantRejected("foreign_token") from None
         foreign_portal = pair.member_id not in ("", portal.member_id)
         if foreign_portal or pair.user_id not in (None, person.user_id):
             # A technical user took the chain over when its person was dismissed, or worse: not theirs.
@@ -256,6 +270,26 @@ class People:
                 self._sleep(pause)
             else:
                 return
+    def _is_of_the_portal(self, portal: Portal, person: Person, refusal: Bitrix24Error) -> bool:
+        """Tell whether what a renewal was refused with is true of the portal as a whole.
+
+        The refresh token came in the person's form: one of a portal of their own, where the application was
+        removed, is refused in the same words. So the chain that speaks for the portal is renewed too.
+
+        :raise Unreachable: that one cannot tell now.
+        """
+        with self._database.reading() as session:
+            speaker = self._chains.speaker(session, portal)
+        if speaker is None or speaker.id == person.id:
+            return True
+        try:
+            self.renew(portal, speaker)
+        except type(refusal):
+            return True
+        except Bitrix24Error:
+            raise Unreachable("renewal_failed") from None
+        return False
+
 
     def _after(self, portal: Portal, person: Person, before: Tokens) -> Tokens:
         """Return the pair that stands in the store now, if it is another one than before."""
