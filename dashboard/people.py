@@ -12,30 +12,29 @@ from uuid import uuid4
 import structlog
 from pydantic import SecretStr
 from sqlalchemy import select
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
-from dashboard import facts
+from dashboard import facts, offers
 from dashboard.bitrix24.answers import Profile, TokenPair
 from dashboard.bitrix24.client import Client
 from dashboard.bitrix24.errors import (
     ApplicationGone,
-    KeysRejected,
-    NotAnswered,
     Bitrix24Error,
     GrantRejected,
-    PortalRefused,
+    KeysRejected,
+    NotAnswered,
     PaymentRequired,
     PortalMoved,
+    PortalRefused,
     TokenRejected,
     Unreachable,
+    Unreadable,
 )
 from dashboard.bitrix24.oauth import AuthorizationServers
 from dashboard.chains import Chains, Tokens
 from dashboard.db import Database
 from dashboard.models import Person, Portal, PortalState
-from dashboard.portals import Portals
+from dashboard.portals import Portals, ProofRefused
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -44,7 +43,8 @@ T = TypeVar("T")
 LEASE = timedelta(seconds=50)
 WAIT_SECONDS = 12.0
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.02, 0.25
-STORE_AGAIN_AFTER = (0.2, 1.0, 3.0, 6.0, 10.0)
+# No connection, or a page where a REST server was. One that is late with its answer is still there.
+GONE_ADDRESS = ("unreachable", "bad_answer")
 USELESS = timedelta(minutes=1)  # after a renewed pair was refused like the one before
 
 Use = Callable[[Client, str], T]
@@ -165,7 +165,28 @@ class People:
             return use(self._portals.client(portal.origin), token)
         except PortalMoved:
             moved = self._portals.relocate(portal, tokens.access)
-            return use(self._portals.client(moved.origin), token)
+        except (Unreachable, Unreadable) as silence:
+            moved = self._found_elsewhere(portal, tokens, silence)
+        return use(self._portals.client(moved.origin), token)
+
+    def _found_elsewhere(self, portal: Portal, tokens: Tokens, silence: NotAnswered) -> Portal:
+        """Return the portal at another address than the one that is gone, if it has one by now.
+
+        :raise TokenRejected: the authorization server tells it with the next pair, this one has expired.
+        :raise PortalRefused: it says more than that.
+        """
+        if silence.code not in GONE_ADDRESS:
+            raise silence
+        try:
+            proof = self._portals.prove(portal.member_id, tokens.access, server=portal.authorization_server)
+        except PortalRefused:
+            raise
+        except (Bitrix24Error, ProofRefused) as refusal:
+            expired = isinstance(refusal, TokenRejected) and refusal.code.lower() == "expired_token"
+            raise (refusal if expired else silence) from None
+        if proof.origin == portal.origin:
+            raise silence
+        return self._portals.moved(portal, proof.origin)
 
     def _use_renewed(self, portal: Portal, person: Person, tokens: Tokens, use: Use[T]) -> T:
         """Use a pair that was just renewed; when it is refused too, renewing again so soon is no use."""
@@ -249,27 +270,6 @@ class People:
             raise GrantRejected("foreign_token")
         return pair
 
-    def _store(self, portal: Portal, person: Person, tokens: Tokens, pair: TokenPair) -> None:
-        """Store the renewed pair, trying again while the database is away: nobody else holds a valid one."""
-        for pause in (*STORE_AGAIN_AFTER, None):
-            try:
-                with self._database.writing() as session:
-                    self._chains.replace(
-                        session,
-                        portal,
-                        person,
-                        version=tokens.version,
-                        access=pair.access_token,
-                        refresh=pair.refresh_token or tokens.refresh,
-                        expires_in=pair.expires_in,
-                        now=self._now(),
-                    )
-            except (DBAPIError, PoolTimeout):
-                if pause is None:
-                    raise
-                self._sleep(pause)
-            else:
-                return
     def _is_of_the_portal(self, portal: Portal, person: Person, refusal: Bitrix24Error) -> bool:
         """Tell whether what a renewal was refused with is true of the portal as a whole.
 
@@ -290,6 +290,26 @@ class People:
             raise Unreachable("renewal_failed") from None
         return False
 
+    def _store(self, portal: Portal, person: Person, tokens: Tokens, pair: TokenPair) -> None:
+        """Store the renewed pair, trying again while the database is away: nobody else holds a valid one.
+
+        When that takes too long for whoever waits, it is tried on for as long as this process lives.
+        """
+
+        def store() -> None:
+            with self._database.writing() as session:
+                self._chains.replace(
+                    session,
+                    portal,
+                    person,
+                    version=tokens.version,
+                    access=pair.access_token,
+                    refresh=pair.refresh_token or tokens.refresh,
+                    expires_in=pair.expires_in,
+                    now=self._now(),
+                )
+
+        offers.offer(store, sleep=self._sleep, person=person.id)
 
     def _after(self, portal: Portal, person: Person, before: Tokens) -> Tokens:
         """Return the pair that stands in the store now, if it is another one than before."""
