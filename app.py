@@ -98,6 +98,8 @@ def create_app(
     team_pages = team.TeamPages(database=parts.database, runs=parts.runs, now=now)
 
     app = Flask(__name__, static_folder=None)
+    # Else `//install` is answered with the way to `/install` at whatever Host the request names, without TLS.
+    app.url_map.merge_slashes = False
     assets.install(app, assets.Assets(watch=settings.trust_loopback))
     language.install(app.jinja_env)
     format.install(app.jinja_env)
