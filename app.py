@@ -98,7 +98,7 @@ def create_app(
     team_pages = team.TeamPages(database=parts.database, runs=parts.runs, now=now)
 
     app = Flask(__name__, static_folder=None)
-    # Else `/me//refresh` is answered with a redirect to whatever Host the request names, by http behind a proxy.
+    # Else `/me//refresh` is answered with a redirect to whatever Host was named, by http behind a proxy.
     app.url_map.merge_slashes = False
     assets.install(app, assets.Assets(watch=settings.trust_loopback))
     language.install(app.jinja_env)
