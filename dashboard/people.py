@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import structlog
 from pydantic import SecretStr
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from dashboard import facts, offers
@@ -105,6 +105,21 @@ class People:
             session, portal, person, access=access, refresh=refresh, expires_in=expires_in, now=self._now()
         )
         return person, here_before
+
+    def note_rights(self, person: Person, *, admin: bool) -> None:
+        """Store whether Bitrix24 calls them an administrator now; an open page is worth no more than that."""
+        self._change(person, is_admin=admin)
+
+    def shut_out(self, person: Person) -> None:
+        """Show somebody who was dismissed nothing but their own, until the list of employees says more."""
+        self._change(person, is_admin=False, listed=False)
+
+    def _change(self, person: Person, **values: bool) -> None:
+        log.info("rights_changed", person=person.id, **values)
+        with self._database.writing() as session:
+            session.execute(update(Person).where(Person.id == person.id).values(**values))
+        for name, value in values.items():
+            setattr(person, name, value)
 
     def with_live_token(self, portal: Portal, person: Person, use: Use[T]) -> T:
         """Return ``use(client, token)`` with the person's stored token, renewed once if it is refused.
