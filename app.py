@@ -100,6 +100,8 @@ def create_app(
 
     app = Flask(__name__, static_folder=None)
     app.jinja_environment = Templates
+    # Else `/me//refresh` is answered with a redirect to whatever Host was named, by http behind a proxy.
+    app.url_map.merge_slashes = False
     assets.install(app, assets.Assets(watch=settings.trust_loopback))
     language.install(app.jinja_env)
     format.install(app.jinja_env)

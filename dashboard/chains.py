@@ -129,16 +129,20 @@ class Chains:
         """Renew this version no more until then: a portal refuses whatever it is shown."""
         self._change(session, person, version, renewal_paused_until=until)
 
-    def is_newest(self, session: Session, portal: Portal, person: Person) -> bool:
-        """Tell whether no other chain of the portal is younger than this person's."""
-        youngest_first = (
-            select(Chain.person_id)
-            .join(Person, Person.id == Chain.person_id)
-            .where(Person.portal_id == portal.id)
-            .order_by(Chain.renewed_at.desc())
+    def speaker(self, session: Session, portal: Portal) -> Person | None:
+        """Return whose chain speaks for the portal as a whole; None where no chain is live.
+
+        An administrator's newest, else the newest of all. A refresh token comes in a form, and only its
+        renewal tells whose it is; an administrator may end the installation anyway.
+        """
+        found = (
+            select(Person)
+            .join(Chain, Chain.person_id == Person.id)
+            .where(Person.portal_id == portal.id, Chain.state == ChainState.LIVE)
+            .order_by(Person.is_admin.desc(), Chain.renewed_at.desc())
             .limit(1)
         )
-        return session.scalar(youngest_first) == person.id
+        return session.scalar(found)
 
     def void(self, session: Session, person: Person, *, version: int) -> None:
         """Mark the chain as void, whoever holds its lease."""

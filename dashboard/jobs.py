@@ -6,6 +6,7 @@ process needs no queue: it writes the row, and the worker's clock sees it within
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import json
 import logging
@@ -53,7 +54,7 @@ class _SignedJson(Serializer):  # type: ignore[misc]  # the library has no types
         super().__init__()
         # The library signs with the last key; ours is the first.
         newest_last = [key.get_secret_value() for key in reversed(keys)]
-        self._signer = Signer(newest_last, salt="queue")
+        self._signer = Signer(newest_last, salt="queue", digest_method=hashlib.sha256)
 
     def _serialize(self, data: Any) -> bytes:
         return self._signer.sign(json.dumps(data))

@@ -38,7 +38,20 @@ def configure(*, level: str, style: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
+    # The server's own lines go the same way. Its handlers would write them as text.
+    server = logging.getLogger("gunicorn.error")
+    server.handlers, server.propagate = [], True
+    server.addFilter(_told_by_nobody)
     # It logs every new connection with its host; ours say more, and say it masked.
     logging.getLogger("urllib3").setLevel(logging.WARNING)
     # Seven lines on its own parts before the first migration.
     logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)
+
+
+def _told_by_nobody(record: logging.LogRecord) -> bool:
+    """Take out of the server's line who sent a request and what stood in it; let the line through."""
+    words = str(record.msg)
+    for what in ("Invalid request", "Error handling request"):
+        if words.startswith(what):
+            record.msg, record.args = what, ()
+    return True

@@ -11,36 +11,40 @@ from uuid import uuid4
 
 import structlog
 from pydantic import SecretStr
-from sqlalchemy import bindparam, select
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import Session
 
-from dashboard import facts
+from dashboard import facts, offers
 from dashboard.bitrix24.answers import Profile, TokenPair
 from dashboard.bitrix24.client import Client
 from dashboard.bitrix24.errors import (
     ApplicationGone,
     Bitrix24Error,
     GrantRejected,
+    KeysRejected,
+    NotAnswered,
     PaymentRequired,
     PortalMoved,
+    PortalRefused,
     TokenRejected,
     Unreachable,
+    Unreadable,
 )
 from dashboard.bitrix24.oauth import AuthorizationServers
 from dashboard.chains import Chains, Tokens
 from dashboard.db import Database
 from dashboard.models import Person, Portal, PortalState
-from dashboard.portals import Portals
+from dashboard.portals import Portals, ProofRefused
 
 log = structlog.get_logger()
 T = TypeVar("T")
 
-LEASE = timedelta(seconds=30)  # longer than a refresh can take, so that only a killed process loses it
+# Longer than a refresh can take, so that only a killed process loses it.
+LEASE = timedelta(seconds=50)
 WAIT_SECONDS = 12.0
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.02, 0.25
-STORE_AGAIN_AFTER = (0.2, 1.0, 3.0, 6.0, 10.0)
+# No connection, or a page where a REST server was. One that is late with its answer is still there.
+GONE_ADDRESS = ("unreachable", "bad_answer")
 USELESS = timedelta(minutes=1)  # after a renewed pair was refused like the one before
 
 Use = Callable[[Client, str], T]
@@ -103,6 +107,21 @@ class People:
         )
         return person, here_before
 
+    def note_rights(self, person: Person, *, admin: bool) -> None:
+        """Store whether Bitrix24 calls them an administrator now; an open page is worth no more than that."""
+        self._change(person, is_admin=admin)
+
+    def shut_out(self, person: Person) -> None:
+        """Show somebody who was dismissed nothing but their own, until the list of employees says more."""
+        self._change(person, is_admin=False, listed=False)
+
+    def _change(self, person: Person, **values: bool) -> None:
+        log.info("rights_changed", person=person.id, **values)
+        with self._database.writing() as session:
+            session.execute(update(Person).where(Person.id == person.id).values(**values))
+        for name, value in values.items():
+            setattr(person, name, value)
+
     def with_live_token(self, portal: Portal, person: Person, use: Use[T]) -> T:
         """Return ``use(client, token)`` with the person's stored token, renewed once if it is refused.
 
@@ -111,7 +130,7 @@ class People:
         :raise GrantRejected: the chain is void; the person's next open heals it.
         :raise PaymentRequired: the portal is suspended from now on.
         :raise ApplicationGone: the authorization server says that it is not installed; when it said so of
-            the portal's newest chain, its people are deleted.
+            the chain that speaks for the portal, its people are deleted.
         :raise Bitrix24Error: any other leaf; nothing was changed.
         """
         tokens = self._stored(portal, person)
@@ -136,19 +155,24 @@ class People:
         :raise Bitrix24Error: it could not be renewed; ``with_live_token`` says what each leaf means.
         """
         tokens = self._stored(portal, person)
-        self._renewed(portal, person, tokens, TokenRejected("idle"))
+        try:
+            self._renewed(portal, person, tokens, TokenRejected("idle"))
+        except ApplicationGone:
+            self._bury(portal, person, tokens)
+            raise
 
     def _bury(self, portal: Portal, person: Person, tokens: Tokens) -> None:
         """Act on the authorization server's word that the application is not installed.
 
-        Only the portal's newest chain speaks for the portal: an older one may be left over from an
-        installation before the present one, and is put aside alone.
+        Only one chain speaks for the portal: another may be left over from an installation before the
+        present one, or hold what somebody put into their form, and is put aside alone.
         """
         with self._database.writing() as session:
-            newest = self._chains.is_newest(session, portal, person)
-            if not newest:
+            speaker = self._chains.speaker(session, portal)
+            speaks = speaker is not None and speaker.id == person.id
+            if not speaks:
                 self._chains.void(session, person, version=tokens.version)
-        if newest:
+        if speaks:
             self._portals.uninstall(portal)
 
     def _use(self, portal: Portal, tokens: Tokens, use: Use[T]) -> T:
@@ -157,7 +181,28 @@ class People:
             return use(self._portals.client(portal.origin), token)
         except PortalMoved:
             moved = self._portals.relocate(portal, tokens.access)
-            return use(self._portals.client(moved.origin), token)
+        except (Unreachable, Unreadable) as silence:
+            moved = self._found_elsewhere(portal, tokens, silence)
+        return use(self._portals.client(moved.origin), token)
+
+    def _found_elsewhere(self, portal: Portal, tokens: Tokens, silence: NotAnswered) -> Portal:
+        """Return the portal at another address than the one that is gone, if it has one by now.
+
+        :raise TokenRejected: the authorization server tells it with the next pair, this one has expired.
+        :raise PortalRefused: it says more than that.
+        """
+        if silence.code not in GONE_ADDRESS:
+            raise silence
+        try:
+            proof = self._portals.prove(portal.member_id, tokens.access, server=portal.authorization_server)
+        except PortalRefused:
+            raise
+        except (Bitrix24Error, ProofRefused) as refusal:
+            expired = isinstance(refusal, TokenRejected) and refusal.code.lower() == "expired_token"
+            raise (refusal if expired else silence) from None
+        if proof.origin == portal.origin:
+            raise silence
+        return self._portals.moved(portal, proof.origin)
 
     def _use_renewed(self, portal: Portal, person: Person, tokens: Tokens, use: Use[T]) -> T:
         """Use a pair that was just renewed; when it is refused too, renewing again so soon is no use."""
@@ -229,34 +274,58 @@ class People:
     def _refresh(self, portal: Portal, person: Person, tokens: Tokens) -> TokenPair:
         if tokens.refresh is None:
             raise GrantRejected("reconnect")
-        pair = self._servers.refresh(portal.authorization_server, tokens.refresh)
+        try:
+            pair = self._servers.refresh(portal.authorization_server, tokens.refresh)
+        except (PortalRefused, KeysRejected) as refusal:
+            if self._is_of_the_portal(portal, person, refusal):
+                raise
+            raise GrantRejected("foreign_token") from None
         foreign_portal = pair.member_id not in ("", portal.member_id)
         if foreign_portal or pair.user_id not in (None, person.user_id):
             # A technical user took the chain over when its person was dismissed, or worse: not theirs.
             raise GrantRejected("foreign_token")
         return pair
 
+    def _is_of_the_portal(self, portal: Portal, person: Person, refusal: Bitrix24Error) -> bool:
+        """Tell whether what a renewal was refused with is true of the portal as a whole.
+
+        The refresh token came in the person's form: one of a portal of their own, where the application was
+        removed, is refused in the same words. So the chain that speaks for the portal is renewed too.
+
+        :raise Unreachable: that one cannot tell now.
+        """
+        with self._database.reading() as session:
+            speaker = self._chains.speaker(session, portal)
+        if speaker is None or speaker.id == person.id:
+            return True
+        try:
+            self.renew(portal, speaker)
+        except type(refusal):
+            return True
+        except Bitrix24Error:
+            raise Unreachable("renewal_failed") from None
+        return False
+
     def _store(self, portal: Portal, person: Person, tokens: Tokens, pair: TokenPair) -> None:
-        """Store the renewed pair, trying again while the database is away: nobody else holds a valid one."""
-        for pause in (*STORE_AGAIN_AFTER, None):
-            try:
-                with self._database.writing() as session:
-                    self._chains.replace(
-                        session,
-                        portal,
-                        person,
-                        version=tokens.version,
-                        access=pair.access_token,
-                        refresh=pair.refresh_token or tokens.refresh,
-                        expires_in=pair.expires_in,
-                        now=self._now(),
-                    )
-            except (DBAPIError, PoolTimeout):
-                if pause is None:
-                    raise
-                self._sleep(pause)
-            else:
-                return
+        """Store the renewed pair, trying again while the database is away: nobody else holds a valid one.
+
+        When that takes too long for whoever waits, it is tried on for as long as this process lives.
+        """
+
+        def store() -> None:
+            with self._database.writing() as session:
+                self._chains.replace(
+                    session,
+                    portal,
+                    person,
+                    version=tokens.version,
+                    access=pair.access_token,
+                    refresh=pair.refresh_token or tokens.refresh,
+                    expires_in=pair.expires_in,
+                    now=self._now(),
+                )
+
+        offers.offer(store, sleep=self._sleep, person=person.id)
 
     def _after(self, portal: Portal, person: Person, before: Tokens) -> Tokens:
         """Return the pair that stands in the store now, if it is another one than before."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -12,7 +13,7 @@ from sqlalchemy.orm import Session
 from dashboard import facts, settings
 from dashboard.bitrix24.answers import read_profile
 from dashboard.bitrix24.client import Batch, Client, Command
-from dashboard.bitrix24.errors import TokenRejected, Unreadable
+from dashboard.bitrix24.errors import PersonDismissed, TokenRejected, Unreadable
 from dashboard.db import Database, put_row
 from dashboard.flights import Flights
 from dashboard.models import Person, Portal, Snapshot
@@ -30,6 +31,10 @@ ASKED = {
 }
 
 NOTHING: Mapping[str, Command] = {}
+
+# Characters of one answer as JSON, many times what any real one has: a page shows all there is, and a portal
+# on its owner's own server answers what it likes.
+LONGEST_ANSWER = 64 * 1024
 
 
 def ask(client: Client, token: str, *, also: Mapping[str, Command] = NOTHING) -> Batch:
@@ -49,10 +54,15 @@ def reading_of(batch: Batch, *, taken_at: datetime) -> Reading:
     errors = {ASKED[key].method: error.code for key, error in batch.errors.items() if key in ASKED}
     unanswered = ASKED.keys() - batch.results.keys() - batch.errors.keys()
     errors |= {ASKED[key].method: "command_not_answered" for key in unanswered}
+    parts = {"settings": batch.results.get("settings"), "account": batch.results.get("account")}
+    parts["sections"] = _sections(batch.results.get("sections"))
+    for key, part in parts.items():
+        if part and len(json.dumps(part)) > LONGEST_ANSWER:
+            errors[ASKED[key].method], parts[key] = "answer_too_large", None
     return Reading(
-        settings=batch.results.get("settings"),
-        account=batch.results.get("account"),
-        sections=_sections(batch.results.get("sections")),
+        settings=parts["settings"],
+        account=parts["account"],
+        sections=parts["sections"],
         errors=errors,
         taken_at=taken_at,
     )
@@ -116,19 +126,26 @@ class Readings:
         return self._flights.shared(whose, lambda: self._read_again(portal, person))
 
     def _read_again(self, portal: Portal, person: Person) -> MySettings:
-        reading = self.fetch(portal, person)
+        try:
+            reading = self.fetch(portal, person)
+        except PersonDismissed:
+            self._people.shut_out(person)
+            raise
         with self._database.writing() as session:
             present = still_there(session, portal, person)
             return keep(session, present, reading) if present else of(person, reading)
 
     def fetch(self, portal: Portal, person: Person) -> Reading:
-        """Read the person's calendar from Bitrix24 now; nothing is stored.
+        """Read the person's calendar from Bitrix24 now; nothing of it is stored but what they may do.
 
         :raise Bitrix24Error: it could not be read.
         """
         batch = self._people.with_live_token(portal, person, ask)
-        if person.user_id != read_profile(batch["profile"]).ID:
+        profile = read_profile(batch["profile"])
+        if person.user_id != profile.ID:
             raise Unreadable("foreign_profile")
+        if person.is_admin != profile.ADMIN:
+            self._people.note_rights(person, admin=profile.ADMIN)
         return reading_of(batch, taken_at=self._now())
 
 

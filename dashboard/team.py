@@ -47,9 +47,12 @@ class Numbers:
 def may_see(portal: Portal, person: Person) -> bool:
     """Tell whether the person may see the team: administrators may, others if one of those allowed it.
 
-    A guest of the portal, who is in no list of employees, never may.
+    A guest of the portal, who is in no list of employees, never may. Who came after the list was read is
+    taken for one until it is read again.
     """
-    return person.is_admin or (portal.team_open and person.listed is not False)
+    if person.listed is None:
+        return person.is_admin or (portal.team_open and portal.directory_at is None)
+    return person.is_admin or (portal.team_open and person.listed)
 
 
 def administrators(session: Session, portal: Portal) -> list[str]:

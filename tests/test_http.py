@@ -83,6 +83,8 @@ def test_pages_have_no_inline_script_or_style(world: World) -> None:
         ("/", "POST", {}, 400),
         ("/install", "POST", {"data": b"\xff\xfe=%00&&&=="}, 400),
         ("/?DOMAIN=a&DOMAIN=b", "POST", {"data": b"AUTH_ID=x"}, 400),
+        # Nothing is answered with a way to whatever Host the request named.
+        ("/me//refresh", "POST", {"headers": {"Host": "a.example"}}, 404),
     ],
 )
 def test_what_is_not_ours_gets_a_clear_answer(

@@ -464,6 +464,15 @@ def test_a_repeated_part_of_an_event_is_refused(name: str) -> None:
     assert (error.field, error.reason) == (name, "is repeated")
 
 
+def test_a_name_nobody_reads_is_neither_refused_nor_repeated_to_anybody() -> None:
+    """An error names its field, in the log too: the name of one that is not ours may be anything."""
+    form = MultiDict(EVENT)
+    for value in ("1", "2"):
+        form.add(f"auth[{'x' * 9000}]", value)
+
+    assert read_event(form).name == "ONAPPUNINSTALL"
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

@@ -7,8 +7,10 @@ import pytest
 from sqlalchemy import text
 
 from app import create_app
+from dashboard.bitrix24.transport import ADDRESSES_TRIED, PATIENCE
+from dashboard.people import LEASE
 from tests.emulator.faults import Fault
-from tests.world import World, errors_on, settings_on
+from tests.world import World, errors_on, session_token, settings_on
 
 BORIS = "SELECT {} FROM chains JOIN people ON people.id = person_id WHERE user_id = 7"
 
@@ -261,6 +263,74 @@ def test_a_chain_of_an_earlier_installation_does_not_bury_the_present_one(world:
     assert world.one("SELECT state FROM portals") == "active"
     assert world.one("SELECT count(*) FROM people") == 2
     assert chain(world, "state") == "reconnect"
+
+
+@pytest.mark.parametrize("ended", ["uninstalled", "unpaid"])
+def test_a_refresh_token_from_elsewhere_does_not_speak_for_the_portal(world: World, ended: str) -> None:
+    """Boris puts one of a portal of his own into his form, where the application was removed or not paid."""
+    world.portal("beta").install()
+    elsewhere = world.portal("beta").open_as("clara").refresh_token
+    if ended == "uninstalled":
+        world.portal("beta").uninstall()
+    else:
+        world.portal("beta").end_trial()
+    session = {"Authorization": f"Bearer {session_token(world.open('boris', REFRESH_ID=elsewhere))}"}
+    world.portal().expire("boris")
+
+    response = world.browser.post("/me/refresh", headers=session)
+
+    assert (response.status_code, errors_on(response.text)) == (403, ["reconnect"])
+    assert world.one("SELECT state FROM portals WHERE id = 1") == "active"
+    assert world.one("SELECT count(*) FROM people WHERE portal_id = 1") == 2
+    assert chain(world, "state") == "reconnect"
+    world.open("boris")
+    assert world.browser.post("/me/refresh", headers=session).status_code == 200
+
+
+def test_a_refresh_token_from_elsewhere_does_not_end_a_run(world: World) -> None:
+    world.portal("beta").install()
+    elsewhere = world.portal("beta").open_as("clara").refresh_token
+    world.portal("beta").end_trial()
+    world.open("boris", REFRESH_ID=elsewhere)
+    world.open("olena")
+    for person in ("anna", "boris", "olena"):
+        world.portal().expire(person)
+
+    run = world.synchronise()
+
+    assert (run["state"], run["done"], run["failed"]) == ("done", 2, 1)
+
+
+def test_nothing_is_decided_while_the_chain_that_speaks_for_the_portal_is_silent(world: World) -> None:
+    session = world.session("boris")
+    world.portal().expire("boris")
+    gone = Fault(kind="error:NOT_INSTALLED:401", where="authorization", method="oauth/token", person="boris")
+    silent = Fault(kind="html:500", where="authorization", method="oauth/token", person="anna")
+    world.bitrix24.faults.add(gone)
+    world.bitrix24.faults.add(silent)
+
+    assert world.browser.post("/me/refresh", headers=session).status_code == 502
+
+    assert world.one("SELECT state FROM portals WHERE id = 1") == "active"
+    assert chain(world, "state") == "live"
+    assert world.browser.post("/me/refresh", headers=session).status_code == 200
+
+
+def test_an_idle_chain_notices_a_lost_uninstallation_too(world: World) -> None:
+    world.portal().uninstall()
+    world.bitrix24.clock.advance(165 * 86400)
+
+    world.parts.chores.renew_idle()
+
+    assert world.one("SELECT state FROM portals") == "uninstalled"
+    assert world.one("SELECT count(*) FROM people") == 0
+
+
+def test_a_lease_lasts_longer_than_any_refresh() -> None:
+    """Else a second process renews with a token that the first has just used up."""
+    connecting = (2 + ADDRESSES_TRIED + 1) * PATIENCE.connect  # a look-up and its turn, addresses, TLS
+
+    assert LEASE.total_seconds() > connecting + PATIENCE.whole
 
 
 def test_a_portal_that_denies_the_application_is_not_believed_alone(world: World) -> None:

@@ -279,6 +279,42 @@ def test_a_guest_never_sees_it(world: World) -> None:
     assert world.browser.get("/team", headers=otto).status_code == 403
 
 
+def test_a_guest_does_not_see_it_before_the_next_list_either(world: World) -> None:
+    world.browser.post("/admin/team", data={"everyone": "yes"}, headers=world.session("anna"))
+    world.synchronise()
+
+    otto = world.session("otto")
+
+    assert world.one("SELECT listed FROM people WHERE user_id = 18") is None
+    assert world.browser.get("/team", headers=otto).status_code == 403
+
+
+@pytest.mark.parametrize("read", ["by themselves", "by a run"])
+def test_whoever_is_no_administrator_any_more_is_out_when_they_are_read(world: World, read: str) -> None:
+    """Without another opening: their page is open all day."""
+    anna = world.session("anna")
+    world.portal().people["anna"].admin = False
+    if read == "by a run":
+        world.bitrix24.clock.advance(1)
+        world.synchronise()
+    else:
+        assert world.browser.post("/me/refresh", headers=anna).status_code == 200
+
+    assert {world.browser.get(path, headers=anna).status_code for path in ("/team", "/admin")} == {403}
+
+
+def test_whoever_was_dismissed_is_out_when_they_are_read(world: World) -> None:
+    anna = world.session("anna")
+    world.browser.post("/admin/team", data={"everyone": "yes"}, headers=anna)
+    world.synchronise()
+    world.portal().dismiss("anna")
+
+    assert world.browser.post("/me/refresh", headers=anna).status_code == 403
+
+    assert {world.browser.get(path, headers=anna).status_code for path in ("/team", "/admin")} == {403}
+    assert world.browser.get("/me", headers=anna).status_code == 200
+
+
 def test_whoever_is_no_administrator_any_more_is_out(world: World) -> None:
     anna = world.session("anna")
     world.portal().people["anna"].admin = False

@@ -84,13 +84,13 @@ def test_csv_opens_right_in_a_spreadsheet(world: World) -> None:
 
 def test_no_cell_is_a_formula(world: World) -> None:
     anna = world.session("anna")
-    hostile = ("=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1")
+    hostile = ("=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "＝1", "＋1", "－1", "＠A1")
     hire(world, *({"name": name, "position": f"{name}()", "view": name} for name in hostile))
 
     lines = table(world.browser.get("/team.csv", headers=anna).text)
 
     cells = [cell for line in lines for cell in line]
-    assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@", "\t", "\r"))]
+    assert not [cell for cell in cells if cell.startswith(tuple("=+-@\t\r\n＝＋－＠"))]
     assert {f"'{name}" for name in hostile} <= set(cells)
 
 

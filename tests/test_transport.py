@@ -390,6 +390,11 @@ def test_broken_http_is_no_answer(transport: Transport, listen: Listen, speak: S
         ("2001:0:4136:e378:8000:63bf:80ff:fffe", "nobody"),
         ("::127.0.0.1", "nobody"),
         ("::10.0.0.1", "nobody"),
+        ("::ffff:0:127.0.0.1", "nobody"),
+        # Not given out to anybody: a site's own, segments of a network's own, some mesh's.
+        ("fec0::1", "nobody"),
+        ("5f00::1", "nobody"),
+        ("200::1", "nobody"),
     ],
 )
 def test_who_may_call_an_address(address: str, who: str) -> None:

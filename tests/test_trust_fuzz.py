@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from dashboard.settings import ACCOUNT_METHOD, METHOD, SECTIONS_METHOD
 from dashboard.web.access import MOST_FIELDS
 from tests.emulator.faults import Fault
 from tests.world import World, errors_on
@@ -32,6 +33,7 @@ PATHS = (
     "/static/x/app.css",
     "/%00",
 )
+BORIS = "SELECT errors FROM snapshots JOIN people ON people.id = person_id WHERE user_id = 7"
 METHODS = ("GET", "POST", "POST", "POST", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH")
 BITS = (
     *(b"", b"\x00", b"%", b"%zz", b"%00", b"\xff\xfe", b"&", b"&&", b"=", b"[", b"]", b"[]", b"auth[]"),
@@ -179,6 +181,28 @@ def test_any_settings_a_portal_sends_make_a_page(world: World) -> None:
         assert world.browser.get("/team", headers=world.session("anna")).status_code == 200
 
     check()
+
+
+@pytest.mark.parametrize("key", ["settings", "account", "sections"])
+def test_an_answer_that_is_no_persons_settings_is_not_kept(world: World, key: str) -> None:
+    """Four megabytes are read, but neither stored nor drawn: that page would take the server ten seconds."""
+    world.open("boris")
+    flood: Any = {f"key{number}": 1 for number in range(100_000)}
+    if key == "sections":
+        flood = [{"ID": number, "NAME": "a calendar", "COLOR": "#ffffff"} for number in range(20_000)]
+
+    def answer(body: dict[str, Any]) -> dict[str, Any]:
+        body["result"]["result"] |= {key: flood}
+        return body
+
+    world.bitrix24.faults.add(Fault(kind="answer", method="batch", change=answer))
+
+    page = world.open("boris")
+
+    assert page.status_code == 200
+    assert len(page.data) < 200_000
+    method = {"settings": METHOD, "account": ACCOUNT_METHOD, "sections": SECTIONS_METHOD}[key]
+    assert json.loads(world.one(BORIS))[method] == "answer_too_large"
 
 
 @pytest.mark.parametrize("where", ["portal", "authorization"])

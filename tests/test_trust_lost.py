@@ -121,6 +121,36 @@ def test_a_store_that_is_away_while_a_pair_arrives_gets_it_afterwards(world: Wor
     assert world.bitrix24.refreshes("boris") == 1
 
 
+def test_a_store_that_is_away_for_long_gets_the_pair_when_it_is_back(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Longer than anybody waits; the process that holds the only good pair goes on offering it."""
+    monkeypatch.setattr("dashboard.offers.AGAIN_AFTER", (0.05,))
+    monkeypatch.setattr("dashboard.offers.LATER_AFTER", 0.1)
+    session = world.session("boris")
+    expire(world)
+
+    def go_away(answer: dict[str, object]) -> dict[str, object]:
+        rename("chains", "elsewhere")
+        return answer
+
+    def rename(old: str, new: str) -> None:
+        with world.database.writing() as rows:
+            rows.connection().exec_driver_sql(f"ALTER TABLE {old} RENAME TO {new}")
+
+    world.bitrix24.faults.add(
+        Fault(kind="answer", where="authorization", method="oauth/token", change=go_away)
+    )
+    answer = world.browser.post("/me/refresh", headers=session)
+    assert (answer.status_code, errors_on(answer.text)) == (503, ["database_unavailable"])
+
+    rename("elsewhere", "chains")
+    wait_until(lambda: world.one(CHAIN.format("lease_owner")) is None)
+
+    assert refresh(world, session) == 200
+    assert world.bitrix24.refreshes("boris") == 1
+
+
 def test_an_opening_that_cannot_be_stored_says_so_and_the_next_works(world: World) -> None:
     opening = world.portal().open_as("boris")
     with world.database.writing() as rows:

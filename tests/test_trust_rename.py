@@ -65,14 +65,73 @@ def test_a_name_that_no_longer_resolves_is_followed_too(world: World) -> None:
     assert time.monotonic() - began < 10
 
 
-def test_an_address_that_is_gone_heals_for_those_inside_too(world: World) -> None:
+@pytest.mark.parametrize("expired", [False, True])
+def test_an_address_that_is_gone_is_followed_while_somebody_works(world: World, expired: bool) -> None:
+    """Nobody opens the application: the authorization server is asked, with a new pair where it wants one."""
     session = world.session("boris")
-    world.portal().rename(gone=True)
+    new = world.portal().rename(gone=True)
+    if expired:
+        world.portal().expire("boris")
+
+    answer = world.browser.post("/me/refresh", headers=session)
+
+    assert settings_on(answer.text) == world.portal().people["boris"].settings
+    assert origin(world) == new
+    assert world.bitrix24.refreshes() == int(expired)
+
+
+def test_a_run_follows_an_address_that_is_gone(world: World) -> None:
+    world.open("boris")
+    new = world.portal().rename(gone=True)
+    for person in ("anna", "boris"):
+        world.portal().expire(person)
+
+    assert world.synchronise()["state"] == "done"
+
+    assert origin(world) == new
+
+
+def test_a_portal_that_is_down_is_not_moved_and_nothing_is_renewed(world: World) -> None:
+    session = world.session("boris")
+    world.bitrix24.faults.add(Fault(kind="reset", portal="alpha", method="batch", times=None))
+    world.bitrix24.clear()
+
+    answer = world.browser.post("/me/refresh", headers=session)
+
+    assert (answer.status_code, errors_on(answer.text)) == (502, ["unreachable"])
+    assert origin(world) == world.portal().origin
+    assert world.bitrix24.count(method="rest/app.info") == 1
+    assert world.bitrix24.refreshes() == 0
+
+
+def test_a_portal_that_is_late_is_still_there(world: World) -> None:
+    session = world.session("boris")
+    world.bitrix24.faults.add(Fault(kind="status:503", portal="alpha", method="batch"))
+    world.bitrix24.clear()
+
     assert world.browser.post("/me/refresh", headers=session).status_code == 502
 
-    world.open("anna")
+    assert world.bitrix24.count(method="rest/app.info") == 0
 
-    assert world.browser.post("/me/refresh", headers=session).status_code == 200
+
+def test_silence_is_not_followed_to_somebody_elses_address(world: World) -> None:
+    """The token is of another portal by then, or the server says so: its own address is no way out."""
+    session = world.session("boris")
+    world.portal().rename(gone=True)
+    before = origin(world)
+
+    def of_another(answer: dict[str, object]) -> dict[str, object]:
+        result = answer["result"]
+        assert isinstance(result, dict)
+        result["install"] |= {"member_id": world.portal("beta").member_id}
+        return answer
+
+    world.bitrix24.faults.add(
+        Fault(kind="answer", where="authorization", method="rest/app.info", change=of_another)
+    )
+
+    assert world.browser.post("/me/refresh", headers=session).status_code == 502
+    assert origin(world) == before
 
 
 def test_a_refresh_that_names_the_new_address_moves_the_portal(world: World) -> None:

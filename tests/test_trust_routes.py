@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 import time_machine
@@ -36,6 +38,8 @@ PUBLIC = {
 }
 # What every person of a portal may ask for. All the rest is for administrators until somebody opens it.
 PERSONAL = {("GET", "/me"), ("POST", "/me/refresh")}
+
+Digest = Callable[..., Any]
 
 ALPHAS_OWN = ("Keller", "Thapa", "Alpha Ltd", "only alpha has this")
 
@@ -71,11 +75,14 @@ def forged(world: World, portal: str, person: int, generation: int) -> str:
     """Return a token with our own signature that names what does not belong together."""
     alpha = world.one(f"SELECT id FROM portals WHERE member_id = '{world.portal(portal).member_id}'")
     owner = world.one(f"SELECT id FROM people WHERE user_id = {person} AND name LIKE '%Keller%'")
-    return str(
-        URLSafeTimedSerializer([SECRET_KEY], salt="session").dumps(
-            [alpha, owner, generation, int(time.time())]
-        )
-    )
+    return signed([alpha, owner, generation, int(time.time())])
+
+
+def signed(
+    claims: list[int], *, key: str = SECRET_KEY, salt: str = "session", digest: Digest = hashlib.sha256
+) -> str:
+    """Return a token as the application signs it, or as it does not."""
+    return str(URLSafeTimedSerializer(key, salt=salt, signer_kwargs={"digest_method": digest}).dumps(claims))
 
 
 @pytest.fixture
@@ -94,14 +101,21 @@ def test_public_routes_are_named_once_and_exist(world: World) -> None:
     assert not gone, f"PUBLIC names routes that are gone: {sorted(gone)}"
 
 
-@pytest.mark.parametrize("kind", ["nothing", "garbage", "huge", "of another key", "expired"])
+@pytest.mark.parametrize(
+    "kind",
+    ["nothing", "garbage", "huge", "of another key", "of another purpose", "of another digest", "expired"],
+)
 def test_no_route_answers_without_a_good_token(busy: World, kind: str) -> None:
     good = bearer(busy.session("anna"))
+    claims = [1, 1, 1, int(time.time())]
+    assert ask(busy, ("GET", "/me"), signed(claims)).status_code == 200
     tokens = {
         "nothing": None,
         "garbage": "WzEsMSwxXQ.aXw.c2lnbmF0dXJl",
         "huge": "x" * 10_000,
-        "of another key": str(URLSafeTimedSerializer(["another key"], salt="session").dumps([1, 1, 1, 1])),
+        "of another key": signed(claims, key="another key"),
+        "of another purpose": signed(claims, salt="queue"),
+        "of another digest": signed(claims, digest=hashlib.sha1),
         "expired": good,
     }
     later = timedelta(minutes=31) if kind == "expired" else timedelta()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import logging
 import traceback
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from tests.emulator.faults import Fault
 from tests.processes import free_port, serve, wait_for
+from tests.test_floors import sources
 from tests.test_secrets import journey, keys
 from tests.world import World, environment_for
 
@@ -119,3 +121,17 @@ def test_no_configuration_shows_a_secret(world: World) -> None:
     told = f"{world.config!r} {world.config} {world.config.model_dump()} {world.config.model_dump_json()}"
 
     assert not [secret for secret in keys(world) if secret in told]
+
+
+def test_secrets_are_compared_in_constant_time() -> None:
+    """By the code, as no clock tells it reliably: nothing is held against a secret by an operator."""
+    compared = {
+        f"{name}:{node.lineno}"
+        for name, path in sources().items()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Compare) and "get_secret_value" in ast.unparse(node)
+        # Whether a key is long enough is no comparison with it.
+        if not ast.unparse(node).startswith("len(")
+    }
+
+    assert compared == set()

@@ -28,6 +28,8 @@ IN_FORM = (
     "PLACEMENT",
     "PLACEMENT_OPTIONS",
 )
+# Of the part `auth` of an event. What else stands there is anybody's to name, and is not read.
+IN_AUTH = ("member_id", "application_token", "access_token", "server_endpoint")
 LONGEST_OPTIONS = 16 * 1024
 
 # Both are opaque; their length and letters are Bitrix24's business.
@@ -155,7 +157,7 @@ def read_event(form: Fields) -> Event:
     for name in form.keys():  # noqa: SIM118  # not a dict
         found = _BRACKETED.fullmatch(name)
         inner = found[2][1:-1] if found else ""
-        if found and found[1] == "auth" and inner:
+        if found and found[1] == "auth" and inner in IN_AUTH:
             auth[inner] = _once(form, name)
         elif found and found[1] == "data" and inner:
             data[inner] = form.getlist(name)[0]

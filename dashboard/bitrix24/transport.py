@@ -33,6 +33,8 @@ PRIVATE = tuple(map(ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"
 # Where clouds tell their machines secrets, besides link-local addresses.
 METADATA = tuple(map(ip_address, ("168.63.129.16", "fd00:ec2::254", "fd20:ce::254")))
 NAT64 = ip_network("64:ff9b::/96")
+# All that is given out. Other addresses (site-local, segments, some mesh's) are inside of something.
+PUBLIC_IPV6 = ip_network("2000::/3")
 # Other ways to wrap an IPv4 address in an IPv6 one; nobody's portal is reached by them.
 WRAPPED = tuple(map(ip_network, ("::/96", "64:ff9b:1::/48", "2002::/16")))
 
@@ -50,7 +52,9 @@ class Reach:
             return self.loopback
         if address in METADATA or address.is_multicast or _within(WRAPPED, address):
             return False
-        return self.private if _within(PRIVATE, address) else address.is_global
+        if _within(PRIVATE, address):
+            return self.private
+        return address.is_global and (address.version == 4 or address in PUBLIC_IPV6)
 
 
 def _unwrapped(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:

@@ -7,8 +7,9 @@ from uuid import uuid4
 
 import structlog
 from flask import Flask, Response, g, request
+from gunicorn.http.errors import ParseException
 from sqlalchemy.exc import SQLAlchemyError
-from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
 
 from dashboard.bitrix24.inbound import BadField
 from dashboard.calls import CallLog
@@ -39,13 +40,13 @@ def install(app: Flask, *, database: Database, calls: CallLog, refusals: Refusal
     @app.before_request
     def refuse_large_bodies() -> None:
         """Measure the body whether or not the address reads it, and whether or not its length was told."""
-        if (request.content_length or 0) > LARGEST_BODY or len(request.get_data()) > LARGEST_BODY:
+        if (request.content_length or 0) > LARGEST_BODY or len(_body()) > LARGEST_BODY:
             raise RequestEntityTooLarge
 
     @app.before_request
     def refuse_many_fields() -> None:
         """Count the fields before anybody takes them apart; the query is the server's to bound."""
-        if request.get_data().count(b"&") >= MOST_FIELDS:
+        if _body().count(b"&") >= MOST_FIELDS:
             raise BadField("body: too many fields", "is refused")
 
     @app.after_request
@@ -76,6 +77,14 @@ def install(app: Flask, *, database: Database, calls: CallLog, refusals: Refusal
             log.error("calls_not_written", reason=type(failure).__name__)
         finally:
             structlog.contextvars.clear_contextvars()
+
+
+def _body() -> bytes:
+    """Return the body; chunks that are none are the sender's mistake, which the server's text would quote."""
+    try:
+        return request.get_data()
+    except ParseException:
+        raise BadRequest from None
 
 
 def _room(refusals: Refusals, *, whose: Portal | None) -> bool:

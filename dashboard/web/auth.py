@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -53,7 +54,9 @@ class Sessions:
     def __init__(self, database: Database, keys: Sequence[SecretStr]) -> None:
         # The library signs with the last key; ours is the first.
         newest_last = [key.get_secret_value() for key in reversed(keys)]
-        self._signer = URLSafeTimedSerializer(newest_last, salt="session")
+        self._signer = URLSafeTimedSerializer(
+            newest_last, salt="session", signer_kwargs={"digest_method": hashlib.sha256}
+        )
         self._database = database
 
     def issue(self, portal: Portal, person: Person, *, began: int | None = None) -> str:

@@ -31,8 +31,8 @@ COLUMNS = (
     N_("Reminders"),
     N_("As of"),
 )
-# A cell that begins with one of these is a formula to a spreadsheet.
-FORMULAS = ("=", "+", "-", "@", "\t", "\r")
+# A cell that begins with one of these is a formula to some spreadsheet: the wide ones where those are typed.
+FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 # Without it Excel reads UTF-8 as the machine's own code page.
 BYTE_ORDER_MARK = "\ufeff"
 
