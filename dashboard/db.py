@@ -24,6 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.types import TypeDecorator
 
@@ -169,4 +170,8 @@ def _prepare_sqlite(connection: sqlite3.Connection, record: Any) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     # Straight on the driver: twice an opening, and the engine's own way takes five times as long.
     kind = connection.get_execution_options().get("sqlite_begin", "DEFERRED")
-    connection.connection.cursor().execute(f"BEGIN {kind}").close()
+    try:
+        connection.connection.cursor().execute(f"BEGIN {kind}").close()
+    except sqlite3.Error as error:
+        # In the engine's words again: whoever waits, tries again or answers 503 knows only those.
+        raise DBAPIError.instance(f"BEGIN {kind}", None, error, sqlite3.Error) from None
