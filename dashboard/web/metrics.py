@@ -23,6 +23,7 @@ from dashboard.version import VERSION
 
 # Any word may come as a method; a series each would be somebody else's choice.
 METHODS = ("GET", "HEAD", "POST", "OPTIONS")
+UP = "Whether the database answers, and stores what it is given."
 
 Sums = dict[str, dict[Labels, float]]
 
@@ -77,13 +78,13 @@ class _Everything(Collector):
 
     def collect(self) -> Iterator[Metric]:
         yield _gauge("build_info", "Which version answers.", {(VERSION,): 1}, "version")
-        self._counts.flush()
+        written = self._counts.flush()
         try:
             standing, sums = gauges.standing(self._database, now=self._now), self._counts.sums()
         except SQLAlchemyError:
-            yield _gauge("database_up", "Whether the database answers.", {(): 0})
+            yield _gauge("database_up", UP, {(): 0})
             return
-        yield _gauge("database_up", "Whether the database answers.", {(): 1})
+        yield _gauge("database_up", UP, {(): int(written)})
         yield from _of_standing(standing)
         yield from _of_sums(sums)
 
