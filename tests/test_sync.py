@@ -230,6 +230,43 @@ def test_one_persons_silence_is_their_own(world: World) -> None:
     assert people_by_key(world)["person1"]["problem"] == "unreachable"
 
 
+@pytest.mark.parametrize("first", [1, 2])  # somebody behind them, or nobody
+def test_neighbours_a_portal_stumbles_over_do_not_end_the_run_for_those_behind(
+    world: World, first: int
+) -> None:
+    open_as_crowd(world, 4)
+    world.bitrix24.clock.advance(60)
+    for number in (first, first + 1):
+        world.bitrix24.faults.add(
+            Fault("html:500", "portal", method="batch", person=f"person{number}", times=None)
+        )
+    assert world.synchronise()["state"] == "postponed"
+    world.bitrix24.clock.advance(61)
+
+    run = world.synchronise()
+
+    assert (run["state"], run["done"], run["failed"]) == ("done", 3, 2)
+    assert people_by_key(world)[f"person{first}"]["problem"] == "http_500"
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault("error:", "portal", method="batch", person="person1"),
+        Fault("error:", "portal", inner=SETTINGS, person="person1"),
+    ],
+    ids=["of all", "of the settings"],
+)
+def test_a_failure_without_a_code_is_noted_all_the_same(world: World, fault: Fault) -> None:
+    open_as_crowd(world, 2)
+    world.bitrix24.clock.advance(60)
+    world.bitrix24.faults.add(fault)
+
+    assert world.synchronise()["failed"] == 1
+
+    assert people_by_key(world)["person1"]["problem"] == "empty_error_code"
+
+
 def test_a_full_bucket_slows_the_run_down_and_loses_nobody(world: World) -> None:
     open_as_crowd(world, 5)
     world.bitrix24.clock.advance(60)
