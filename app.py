@@ -166,7 +166,7 @@ def create_app(
 def assemble(settings: Config, *, database: Database | None, now: Callable[[], datetime]) -> Parts:
     """Return the parts, each given those below it."""
     threads = max(settings.web_threads, settings.worker_threads)
-    database = database or Database(settings.database_url.get_secret_value(), connections=threads)
+    database = database or _database(settings, connections=threads)
     vault = Vault(settings.token_keys)
     calls = CallLog()
     transport = Transport(
@@ -213,6 +213,13 @@ def assemble(settings: Config, *, database: Database | None, now: Callable[[], d
         sync=Sync(database=database, runs=runs, directory=directory, readings=readings, calls=calls, now=now),
         chores=Chores(database=database, runs=runs, people=people, call_log=calls, now=now),
     )
+
+
+def _database(settings: Config, *, connections: int) -> Database:
+    try:
+        return Database(settings.database_url.get_secret_value(), connections=connections)
+    except OSError as error:
+        sys.exit(f"DATABASE_URL: its folder cannot be made ({type(error).__name__})")
 
 
 def _configured() -> Config:

@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 from flask import Flask
-from sqlalchemy.exc import OperationalError, ProgrammingError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from dashboard.bitrix24.exchange import Exchange
 from dashboard.bitrix24.oauth import AuthorizationServers
@@ -41,8 +42,8 @@ def install(
     commands: list[click.Command] = [
         db.group(database),
         installations.group(database, portals),
-        people.group(database, now),
-        runs.group(database),
+        people.group(database, portals, now),
+        runs.group(database, portals),
         runs.sync(database, portals, synchronisations),
         tokens.group(database, vault),
         log.group(database, now),
@@ -69,7 +70,9 @@ def _spoken(callback: Callable[..., Any]) -> Callable[..., Any]:
     def told(*arguments: Any, **options: Any) -> Any:
         try:
             return callback(*arguments, **options)
-        except (OperationalError, ProgrammingError) as error:
+        except (IntegrityError, DataError):
+            raise  # what we asked for is wrong, not the database
+        except (DBAPIError, PoolTimeout) as error:
             # Its text names host, user and statement; `doctor` says which it is, and how to mend it.
             kind = type(error).__name__
             raise click.ClickException(f"The database refused ({kind}); `doctor` says why.") from None

@@ -28,6 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.engine.interfaces import DBAPICursor
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.types import TypeDecorator
 
@@ -194,12 +195,18 @@ def _prepare_sqlite(connection: sqlite3.Connection, record: Any) -> None:
 
 def _begin_sqlite(connection: Connection) -> None:
     # Straight on the driver: twice an opening, and the engine's own way takes five times as long.
+    is_writing = connection.get_execution_options().get("sqlite_begin") == "IMMEDIATE"
     cursor = connection.connection.cursor()
-    if connection.get_execution_options().get("sqlite_begin") == "IMMEDIATE":
-        _take_write_lock(cursor)
-    else:
-        cursor.execute("BEGIN")
-    cursor.close()
+    try:
+        if is_writing:
+            _take_write_lock(cursor)
+        else:
+            cursor.execute("BEGIN")
+    except sqlite3.Error as error:
+        # In the engine's words again: whoever waits, tries again or answers 503 knows only those.
+        raise DBAPIError.instance("BEGIN", None, error, sqlite3.Error) from None
+    finally:
+        cursor.close()
 
 
 def _take_write_lock(cursor: DBAPICursor) -> None:

@@ -26,7 +26,7 @@ from dashboard.models import Chain, ChainState, Person, Portal, Run
 from dashboard.portals import ProofRefused
 from dashboard.readings import Readings, keep, still_there
 from dashboard.runs import Lease
-from dashboard.settings import METHOD, Reading
+from dashboard.settings import EMPTY_CODE, METHOD, Reading
 
 # The portal as a whole, or we: the next person would fare no better.
 ENDS_RUN = (PaymentRequired, KeysRejected)
@@ -78,7 +78,7 @@ def read(
     refusal = from_code(PORTAL_CODES, reading.errors[METHOD], status=None)
     if isinstance(refusal, Limited):
         raise refusal
-    return Told(errand, reading, problem=reading.errors[METHOD] or "empty_error_code")
+    return Told(errand, reading, problem=reading.errors[METHOD])
 
 
 def note(session: Session, portal: Portal, told: Told) -> None:
@@ -90,7 +90,7 @@ def note(session: Session, portal: Portal, told: Told) -> None:
         # The portal says so, and its list of employees too: nothing of theirs is ours to keep.
         session.delete(person)
         return
-    person.problem = told.problem[:64] if told.problem is not None else None
+    person.problem = (told.problem or EMPTY_CODE)[:64] if told.problem is not None else None
     if told.reading is not None:
         keep(session, person, told.reading)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from dashboard.db import Database
@@ -45,7 +45,8 @@ def standing(database: Database, *, now: Callable[[], datetime]) -> Standing:
             runs_waiting_for_bucket=session.scalar(select(func.count()).select_from(Run).where(*waits)) or 0,
             lease_overdue_seconds={
                 "chain": _since(_oldest_lease(session, Chain.lease_until), moment),
-                "run": _since(_oldest_lease(session, Run.lease_until), moment),
+                # One that ended with its lease on, being cancelled, waits for nobody.
+                "run": _since(_oldest_lease(session, Run.lease_until, Run.finished_at.is_(None)), moment),
             },
             heartbeat_late_seconds=_heartbeat_late(session, moment),
         )
@@ -58,8 +59,10 @@ def _by_state(
     return {state: counts.get(state, 0) for state in states}
 
 
-def _oldest_lease(session: Session, column: InstrumentedAttribute[datetime | None]) -> datetime | None:
-    return session.scalar(select(func.min(column)).where(column.is_not(None)))
+def _oldest_lease(
+    session: Session, column: InstrumentedAttribute[datetime | None], *conditions: ColumnElement[bool]
+) -> datetime | None:
+    return session.scalar(select(func.min(column)).where(column.is_not(None), *conditions))
 
 
 def _since(then: datetime | None, now: datetime) -> float:

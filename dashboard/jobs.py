@@ -13,6 +13,7 @@ import logging
 import signal
 import sqlite3
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
@@ -78,7 +79,7 @@ class Jobs:
         self._stopped = threading.Event()
         self._wake = threading.Event()
         sync.stopping = self._stopping.is_set
-        self._huey = Huey(NAME, results=False, serializer=_SignedJson(keys), **_storage(url))
+        self._huey = _opened(url, keys, away=self._away)
         self._look = self._huey.task(name="look")(self._look_at)
         self._chore = self._huey.task(name="chore")(self._do_chore)
 
@@ -147,6 +148,20 @@ class Jobs:
             self._chores.do(name)
         except SQLAlchemyError as error:
             log.error("chore_broken_off", chore=name, reason=type(error).__name__)
+
+
+def _opened(url: str, keys: Sequence[SecretStr], *, away: tuple[type[Exception], ...]) -> Huey:
+    """Return the queue; one that is away is waited for at the start too, as later on.
+
+    Whatever starts a worker may give it up after a few deaths. Nothing is under way yet: who is asked to
+    stop meanwhile just ends.
+    """
+    while True:
+        try:
+            return Huey(NAME, results=False, serializer=_SignedJson(keys), **_storage(url))
+        except away as error:
+            log.error("queue_away", reason=type(error).__name__)
+            time.sleep(TICK_SECONDS)
 
 
 def _errors_of(url: str) -> tuple[type[Exception], ...]:

@@ -16,10 +16,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from dashboard import schema
-from dashboard.db import Database
+from dashboard.db import Database, insert_into
 from dashboard.models import Chore
 
 HEARTBEAT = "heartbeat"
+LOOKED = "looked"  # the row that is written to learn whether anything can be
+WRITE_AGAIN = timedelta(seconds=15)  # anybody may ask; only so often is it worth a write
 MISSED = timedelta(minutes=2)  # after the moment at which a worker was to show that it lives
 QUEUE_SECONDS = 3
 
@@ -38,6 +40,7 @@ class Probe:
     def __init__(self, *, database: Database, queue_url: SecretStr, now: Callable[[], datetime]) -> None:
         self._database = database
         self._now = now
+        self._written_at: datetime | None = None
         self._queue_answers = _queue_check(queue_url.get_secret_value(), database)
 
     def look(self) -> Readiness:
@@ -50,13 +53,28 @@ class Probe:
         try:
             if not schema.suffices(self._database):
                 down.append("migrations")
-            elif not self._is_worker_alive():
-                warnings.append("worker")
+            else:
+                self._write()
+                if not self._is_worker_alive():
+                    warnings.append("worker")
         except SQLAlchemyError:
             down.append("database")
         if not self._queue_answers():
             down.append("queue")
         return Readiness(tuple(down), tuple(warnings))
+
+    def _write(self) -> None:
+        """Store something: a full disk and a read-only server answer every question, and keep nothing.
+
+        :raise SQLAlchemyError: nothing can be stored.
+        """
+        now = self._now()
+        if self._written_at is not None and timedelta() <= now - self._written_at < WRITE_AGAIN:
+            return
+        with self._database.writing() as session:
+            looked = insert_into(session, Chore).values(name=LOOKED, next_at=now)
+            session.execute(looked.on_conflict_do_update(index_elements=["name"], set_={"next_at": now}))
+        self._written_at = now
 
     def _is_worker_alive(self) -> bool:
         with self._database.reading() as session:

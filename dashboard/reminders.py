@@ -62,7 +62,7 @@ class Reminders:
 
 def read_reminders(value: Json) -> Reminders | None:
     """Return the reminders, empty ones where the portal says nothing, or None when unreadable."""
-    if value in _NOTHING or value == []:
+    if value in _NOTHING or value in ([], [""]):
         return Reminders()
     if not isinstance(value, dict):
         return None

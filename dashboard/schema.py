@@ -5,6 +5,7 @@ Only who migrates loads Alembic: it takes a tenth of the memory of a process tha
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,20 +22,39 @@ MIGRATIONS = Path(__file__).parent.parent / "migrations"
 _ADVISORY_LOCK = 5_201_314
 
 
+class CannotMigrate(Exception):
+    """Nothing was changed; the message says why, in words for an operator."""
+
+
 def upgrade(database: Database, revision: str = "head") -> None:
-    """Migrate forwards. A second process doing the same waits, then finds nothing to do."""
+    """Migrate forwards. A second process doing the same waits, then finds nothing to do.
+
+    :raise CannotMigrate: the revision, or the one the database stands at, is none this code knows.
+    """
     from alembic import command
 
-    with database.engine.execution_options(sqlite_begin="IMMEDIATE").begin() as connection:
-        command.upgrade(_alembic(_locked(connection)), revision)
+    _migrate(database, command.upgrade, revision)
 
 
 def downgrade(database: Database, revision: str) -> None:
-    """Migrate back to a revision, ``base`` for an empty schema."""
+    """Migrate back to a revision, ``base`` for an empty schema.
+
+    :raise CannotMigrate: the revision, or the one the database stands at, is none this code knows.
+    """
     from alembic import command
 
-    with database.engine.execution_options(sqlite_begin="IMMEDIATE").begin() as connection:
-        command.downgrade(_alembic(_locked(connection)), revision)
+    _migrate(database, command.downgrade, revision)
+
+
+def _migrate(database: Database, step: Callable[[AlembicConfig, str], None], revision: str) -> None:
+    from alembic.util import CommandError
+
+    try:
+        with database.engine.execution_options(sqlite_begin="IMMEDIATE").begin() as connection:
+            step(_alembic(_locked(connection)), revision)
+    except CommandError as error:
+        newest, oldest = known()[0], known()[-1]
+        raise CannotMigrate(f"{error}; this version knows {oldest} to {newest}.") from None
 
 
 def is_current(database: Database) -> bool:

@@ -71,19 +71,21 @@ class Tallies:
         if self._clock() - self._flushed_at >= FLUSH_SECONDS:
             self.flush()
 
-    def flush(self) -> None:
-        """Write what has gathered. While the database is away it gathers on."""
+    def flush(self) -> bool:
+        """Write what has gathered; False while the database takes nothing, and it gathers on."""
         with self._lock:
             pending, self._pending = self._pending, {}
             self._flushed_at = self._clock()
         if not pending:
-            return
+            return True
         try:
             self._write(pending)
         except SQLAlchemyError as error:
             log.warning("tallies_not_written", reason=type(error).__name__)
             for (series, labels), value in pending.items():
                 self.add(series, *labels, by=value)
+            return False
+        return True
 
     def sums(self) -> dict[str, dict[Labels, float]]:
         """Return everybody's counts by series and labels; up to FLUSH_SECONDS behind other processes."""

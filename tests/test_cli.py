@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 import pytest
@@ -9,7 +10,7 @@ from click.testing import Result
 from cryptography.fernet import Fernet
 
 from app import create_app
-from dashboard import config
+from dashboard import config, schema
 from tests.world import FERNET_KEY, World
 
 
@@ -65,7 +66,7 @@ def test_people_are_listed_by_state_and_portal(world: World) -> None:
     assert people(world, "--state", "never") == [9]
     assert people(world) == [1, 7, 8, 9]
     assert people(world, "--limit", "2") == [1, 7]
-    assert people(world, "--portal", "f" * 32) == []
+    assert people(world, "--portal", world.portal().member_id) == [1, 7, 8, 9]
 
 
 def test_people_are_numbers_without_names(world: World) -> None:
@@ -105,8 +106,9 @@ def test_a_portal_that_is_gone_is_not_read(world: World) -> None:
     assert run(world, "sync", "run", "--all").output == "No active portals.\n"
 
 
-def test_an_unknown_portal_is_an_error(world: World) -> None:
-    result = run(world, "portals", "show", "f" * 32)
+@pytest.mark.parametrize("words", ["portals show", "sync run", "people list --portal", "runs list --portal"])
+def test_an_unknown_portal_is_an_error(world: World, words: str) -> None:
+    result = run(world, *words.split(), "f" * 32)
 
     assert result.exit_code == 1
     assert "No portal has this member id." in result.output
@@ -180,6 +182,36 @@ def test_a_database_without_tables_is_told_in_a_line(world: World, words: str) -
 
     assert result.exit_code == 1
     assert result.output == "Error: The database refused (OperationalError); `doctor` says why.\n"
+
+
+@pytest.mark.parametrize("words", ["db upgrade", "db downgrade --yes"])
+def test_an_unknown_revision_is_told_in_a_line(world: World, words: str) -> None:
+    result = run(world, *words.split(), "from-the-future")
+
+    assert result.exit_code == 1
+    assert result.output.startswith("Error: Can't locate revision identified by 'from-the-future'; ")
+    assert world.one("SELECT version_num FROM alembic_version") == schema.known()[0]
+
+
+def test_a_schema_of_a_later_version_is_told_in_a_line(world: World) -> None:
+    with world.database.writing() as session:
+        session.connection().exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+
+    result = run(world, "db", "upgrade")
+
+    assert result.exit_code == 1
+    assert "this version knows 0001 to" in result.output
+
+
+def test_a_file_that_is_no_database_is_told_in_a_line(world: World, tmp_path: Path) -> None:
+    file = tmp_path / "notes.txt"
+    file.write_text("Not a database, whatever DATABASE_URL says. " * 30)
+    app = create_app(config.load(world.environment | {"DATABASE_URL": f"sqlite:///{file}"}))
+
+    result = app.test_cli_runner().invoke(args=["portals", "list"])
+
+    assert result.exit_code == 1
+    assert result.output == "Error: The database refused (DatabaseError); `doctor` says why.\n"
 
 
 def test_every_command_explains_itself(world: World) -> None:

@@ -134,6 +134,15 @@ def test_a_target_of_something_else_is_refused(world: World, tmp_path: Path) -> 
     assert "something else" in result.output
 
 
+def test_a_target_that_cannot_be_made_is_told_in_a_line(world: World, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    result = copy(world, f"sqlite:///{tmp_path / 'file' / 'copy.db'}")
+
+    assert result.exit_code == 1
+    assert result.output == "Error: The target's folder cannot be made (FileExistsError).\n"
+
+
 def test_a_source_that_is_not_migrated_is_refused(world: World, tmp_path: Path) -> None:
     schema.downgrade(world.database, "-1")
 

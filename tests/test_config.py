@@ -348,6 +348,15 @@ def test_a_process_that_lacks_a_variable_says_so_and_ends() -> None:
     assert (ended.stderr, ended.stdout) == ("TOKEN_KEYS: must be set\n", "")
 
 
+def test_a_database_in_a_folder_that_cannot_be_made_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    ended = start(PRODUCTION | {"DATABASE_URL": f"sqlite:///{tmp_path / 'file' / 'dashboard.db'}"})
+
+    assert ended.returncode != 0
+    assert ended.stderr == "DATABASE_URL: its folder cannot be made (FileExistsError)\n"
+
+
 def test_a_process_that_lacks_none_starts(tmp_path: Path) -> None:
     ended = start(PRODUCTION | {"DATABASE_URL": f"sqlite:///{tmp_path / 'dashboard.db'}"})
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import select, text
-from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, StatementError
 
 from dashboard import schema
 from dashboard.db import Base, Database
@@ -163,6 +163,25 @@ def test_a_write_takes_the_lock_at_its_start(database: Database, sqlite_url: str
 
     stranger.execute("BEGIN IMMEDIATE")
     stranger.close()
+
+
+def test_whoever_waits_in_vain_for_the_lock_hears_it_as_any_other_failure(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Ten seconds are what people and tokens are worth, not this test.
+    monkeypatch.setattr("dashboard.db.BUSY_SECONDS", 0.05)
+    database = next(_migrated(sqlite_url))
+    other = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+
+    with pytest.raises(OperationalError, match="locked"), database.writing() as session:
+        session.add(alpha())
+
+    other.execute("ROLLBACK")
+    with database.writing() as session:
+        session.add(alpha())
+    other.close()
+    database.engine.dispose()
 
 
 def test_a_read_takes_no_lock(database: Database, sqlite_url: str) -> None:

@@ -84,6 +84,30 @@ def test_it_counts_calls_and_renewals_by_outcome(measured: World) -> None:
     assert value(found, "dashboard_upstream_seconds_total", method="batch") > 0
 
 
+def test_what_alerts_watch_is_told_before_it_happens(measured: World) -> None:
+    """A counter that begins at one has never increased, as Prometheus sees it."""
+    measured.open("boris")
+
+    found = samples(measured)
+
+    opened = {"endpoint": "hooks.opened", "method": "POST"}
+    assert value(found, "dashboard_requests_total", **opened, status="200") == 1
+    assert value(found, "dashboard_requests_total", **opened, status="500") == 0
+    assert value(found, "dashboard_refreshes_total", outcome="invalid_client") == 0
+
+
+def test_a_dead_workers_lease_is_told_until_the_run_ends(measured: World) -> None:
+    measured.parts.runs.ask(measured.known(), by=1)
+    measured.parts.runs.take(measured.known().id)
+    measured.bitrix24.clock.advance(1000)
+    late = value(samples(measured), "dashboard_lease_overdue_seconds", of="run")
+
+    measured.parts.runs.cancel(measured.known())
+
+    assert 970 < late < 990
+    assert value(samples(measured), "dashboard_lease_overdue_seconds", of="run") == 0
+
+
 def test_every_process_tells_what_all_of_them_counted(measured: World) -> None:
     other = create_app(measured.config, database=measured.database).test_client()
     other.get("/healthz")

@@ -335,7 +335,7 @@ def test_halves(half: Json, expected: Half) -> None:
     assert reminders == Reminders(timed=(), all_day=expected)
 
 
-@pytest.mark.parametrize("raw", [None, False, "false", "", [], {}])
+@pytest.mark.parametrize("raw", [None, False, "false", "", [], [""], {}])
 def test_reminders_nobody_tells(raw: Json) -> None:
     assert meaning("defaultReminders", raw) == Reminders()
 

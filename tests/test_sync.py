@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -142,6 +143,52 @@ def test_who_moves_up_a_page_while_the_list_is_read_has_not_left(world: World) -
     assert people_by_key(world)["person60"]["listed"]
 
 
+def uncounted(body: dict[str, Any]) -> None:
+    """An older portal does not count; and of one row nobody can make a person."""
+    body["result"]["result_total"] = []
+    for page in body["result"]["result"].values():
+        page[-1:] = [None] * bool(page)
+
+
+def numbered(body: dict[str, Any]) -> None:
+    for page in body["result"]["result"].values():
+        for row in page:
+            row["ID"] = int(row["ID"])
+
+
+def with_gaps(body: dict[str, Any]) -> None:
+    pages = body["result"]["result"]
+    for key, page in pages.items():
+        pages[key] = {str(2 * place): row for place, row in enumerate(page)}
+
+
+def emptied(body: dict[str, Any]) -> None:
+    """Missing texts come as nothing of any kind, dates as empty maps."""
+    for page in body["result"]["result"].values():
+        for row in page:
+            row |= {"NAME": None, "LAST_NAME": False, "TIME_ZONE": {}, "ACTIVE": "Y"}
+            del row["UF_DEPARTMENT"]
+
+
+@pytest.mark.parametrize("shape", [uncounted, numbered, with_gaps, emptied])
+def test_the_list_is_read_in_every_shape(world: World, shape: Callable[[dict[str, Any]], None]) -> None:
+    world.portal().add_people(*crowd(70))
+
+    def shaped(body: dict[str, Any]) -> dict[str, Any]:
+        if "page0" in body["result"]["result"]:
+            shape(body)
+        return body
+
+    world.bitrix24.faults.add(Fault("answer", "portal", method="batch", times=None, change=shaped))
+    run = world.synchronise()
+
+    assert (run["state"], world.one("SELECT directory_error FROM portals")) == ("done", None)
+    stored = people_by_key(world)
+    # Uncounted, the last row of each page is nobody; the second page is read all the same.
+    assert stored["person60"]["listed"]
+    assert sum(f"person{number}" in stored for number in range(70)) >= 68
+
+
 def test_a_guest_opens_the_application_and_is_no_employee(world: World) -> None:
     guest = Person("guest", 900, "Gu", "Est", fresh_settings("UTC"), "UTC", extranet=True)
     world.portal().add_people(guest)
@@ -228,6 +275,43 @@ def test_one_persons_silence_is_their_own(world: World) -> None:
 
     assert (run["state"], run["done"], run["failed"]) == ("done", 4, 1)
     assert people_by_key(world)["person1"]["problem"] == "unreachable"
+
+
+@pytest.mark.parametrize("first", [1, 2])  # somebody behind them, or nobody
+def test_neighbours_a_portal_stumbles_over_do_not_end_the_run_for_those_behind(
+    world: World, first: int
+) -> None:
+    open_as_crowd(world, 4)
+    world.bitrix24.clock.advance(60)
+    for number in (first, first + 1):
+        world.bitrix24.faults.add(
+            Fault("html:500", "portal", method="batch", person=f"person{number}", times=None)
+        )
+    assert world.synchronise()["state"] == "postponed"
+    world.bitrix24.clock.advance(61)
+
+    run = world.synchronise()
+
+    assert (run["state"], run["done"], run["failed"]) == ("done", 3, 2)
+    assert people_by_key(world)[f"person{first}"]["problem"] == "http_500"
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault("error:", "portal", method="batch", person="person1"),
+        Fault("error:", "portal", inner=SETTINGS, person="person1"),
+    ],
+    ids=["of all", "of the settings"],
+)
+def test_a_failure_without_a_code_is_noted_all_the_same(world: World, fault: Fault) -> None:
+    open_as_crowd(world, 2)
+    world.bitrix24.clock.advance(60)
+    world.bitrix24.faults.add(fault)
+
+    assert world.synchronise()["failed"] == 1
+
+    assert people_by_key(world)["person1"]["problem"] == "empty_error_code"
 
 
 def test_a_full_bucket_slows_the_run_down_and_loses_nobody(world: World) -> None:

@@ -153,6 +153,20 @@ def test_a_queue_that_is_away_is_waited_for(world: World, start: Start, tmp_path
     assert world.one("SELECT done FROM runs") == 2
 
 
+def test_a_queue_that_is_not_there_at_the_start_is_waited_for(
+    world: World, start: Start, tmp_path: Path
+) -> None:
+    later = tmp_path / "later"
+    later.touch()  # where its folder has to be
+    worker = start(world, QUEUE_URL=f"sqlite:///{later / 'queue.db'}")
+    time.sleep(2)
+    assert worker.poll() is None
+
+    later.unlink()
+
+    wait_until(lambda: ended(world))
+
+
 def test_portals_take_turns(world: World) -> None:
     names = ["alpha", "beta", "gamma"]
     world.bitrix24.add_portal("gamma")

@@ -67,11 +67,11 @@ def everyone(client: Client, token: str, *, expected: int) -> dict[int, Employee
     while pages > 0 and start < LARGEST_PORTAL:
         commands = {f"page{number}": _page(start + number * PAGE) for number in range(pages)}
         batch = client.batch(commands, token=token)
-        rows = [_rows(batch, key) for key in commands]
-        for row in (row for page in rows for row in page):
+        listed = [_listed(batch, key) for key in commands]
+        for row in (row for page in listed for row in _rows(page)):
             found[row.ID] = row
         start += pages * PAGE
-        pages = _pages_left(batch, start, last_page=rows[-1])
+        pages = _pages_left(batch, start, last_page=listed[-1])
     return {number: row for number, row in found.items() if row.works_here}
 
 
@@ -85,7 +85,7 @@ def still_here(client: Client, token: str, user_ids: Iterable[int]) -> set[int]:
         chosen = [chunk[at : at + PAGE] for at in range(0, len(chunk), PAGE)]
         commands = {f"page{number}": _page(0, user_ids=some) for number, some in enumerate(chosen)}
         batch = client.batch(commands, token=token)
-        here |= {row.ID for key in commands for row in _rows(batch, key) if row.works_here}
+        here |= {row.ID for key in commands for row in _rows(_listed(batch, key)) if row.works_here}
     return here
 
 
@@ -97,14 +97,19 @@ def _page(start: int, *, user_ids: Iterable[int] = ()) -> Command:
     return Command(METHOD, parameters)
 
 
-def _rows(batch: Batch, key: str) -> list[Employee]:
-    """Return a page's people; a row that is none is left out, a page that is none is an error."""
+def _listed(batch: Batch, key: str) -> list[Json]:
+    """Return a page as it came; one that is no list is an error."""
     listed = batch[key]
     if isinstance(listed, dict):
         listed = list(listed.values())
     if not isinstance(listed, list):
         raise Unreadable("bad_answer")
-    return [row for one in listed if (row := _employee(one))]
+    return listed
+
+
+def _rows(page: list[Json]) -> list[Employee]:
+    """Return a page's people; a row that is none is left out."""
+    return [row for one in page if (row := _employee(one))]
 
 
 def _employee(row: Json) -> Employee | None:
@@ -114,7 +119,7 @@ def _employee(row: Json) -> Employee | None:
         return None
 
 
-def _pages_left(batch: Batch, start: int, *, last_page: list[Employee]) -> int:
+def _pages_left(batch: Batch, start: int, *, last_page: list[Json]) -> int:
     """Return how many pages to ask for next; a portal that does not count has more after a full page."""
     totals = [total for told in batch.totals.values() if (total := whole(told))]
     if totals:

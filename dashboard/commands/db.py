@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -13,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from dashboard import copies, schema
 from dashboard.copies import CannotCopy
 from dashboard.db import Database
+from dashboard.schema import CannotMigrate
 from dashboard.variables import read_database_url
 
 TARGET = "COPY_TARGET_URL"
@@ -26,7 +28,7 @@ def group(database: Database) -> AppGroup:
     @click.argument("revision", default="head")
     def upgrade(revision: str) -> None:
         """Migrate forwards, to the newest revision if none is named."""
-        schema.upgrade(database, revision)
+        _migrate(schema.upgrade, database, revision)
         click.echo("The schema is up to date." if schema.is_current(database) else f"Now at {revision}.")
 
     @commands.command()
@@ -34,7 +36,7 @@ def group(database: Database) -> AppGroup:
     @click.confirmation_option(prompt="What newer versions added is dropped with its data. Go on?")
     def downgrade(revision: str) -> None:
         """Migrate back to a revision; `base` empties the schema."""
-        schema.downgrade(database, revision)
+        _migrate(schema.downgrade, database, revision)
         click.echo(f"Now at {revision}.")
 
     @commands.command()
@@ -59,10 +61,10 @@ def group(database: Database) -> AppGroup:
         The target's address holds a password, so it is no argument: it is read from --target-file, else
         from the variable COPY_TARGET_URL, else asked for.
         """
-        target = Database(_target(target_file).get_secret_value(), connections=1)
+        target = _opened(_target(target_file))
         try:
             counts = copies.copy(database, target)
-        except CannotCopy as error:
+        except (CannotCopy, CannotMigrate) as error:
             raise click.ClickException(str(error)) from None
         except SQLAlchemyError as error:
             # Its text names host and user; the kind says enough.
@@ -76,6 +78,20 @@ def group(database: Database) -> AppGroup:
         )
 
     return commands
+
+
+def _migrate(step: Callable[[Database, str], None], database: Database, revision: str) -> None:
+    try:
+        step(database, revision)
+    except CannotMigrate as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _opened(address: SecretStr) -> Database:
+    try:
+        return Database(address.get_secret_value(), connections=1)
+    except OSError as error:
+        raise click.ClickException(f"The target's folder cannot be made ({type(error).__name__}).") from None
 
 
 def _target(file: Path | None) -> SecretStr:

@@ -112,6 +112,11 @@ def _store(config: Config, database: Database, revision: str | None, probe: Prob
     yield Finding("migrations", "good", f"the schema stands at {revision}")
     yield _keys(config, database)
     readiness = probe.look()
+    if "database" in readiness.down:
+        mend = "Make room on its disk, or see why it is locked or read-only."
+        yield Finding("writing", "wrong", "the database stores nothing", mend)
+    else:
+        yield Finding("writing", "good", "the database stores what it is given")
     if "queue" in readiness.down:
         mend = "Check QUEUE_URL: the folder must be writable, or the server must answer."
         yield Finding("queue", "wrong", "does not answer", mend)

@@ -11,14 +11,16 @@ from flask.cli import AppGroup
 from sqlalchemy import ColumnElement, and_, or_, select
 
 from dashboard.commands import output
+from dashboard.commands.found import portal_of
 from dashboard.db import Database
 from dashboard.models import ChainState, Person, Portal
+from dashboard.portals import Portals
 
 STALE = timedelta(days=2)
 STATES = ("connected", "stale", "reconnect", "never")
 
 
-def group(database: Database, now: Callable[[], datetime]) -> AppGroup:
+def group(database: Database, portals: Portals, now: Callable[[], datetime]) -> AppGroup:
     """Return the group."""
     commands = AppGroup("people", help="The people of the portals.")
 
@@ -33,7 +35,7 @@ def group(database: Database, now: Callable[[], datetime]) -> AppGroup:
         connected: read within two days. stale: not for longer. reconnect: the person has to open the
         application again. never: listed by the portal, has not opened it yet.
         """
-        conditions = [Portal.member_id == member_id] if member_id else []
+        conditions = [Portal.id == portal_of(portals, member_id).id] if member_id else []
         if state is not None:
             conditions.append(_in_state(now())[state])
         found = _listed(database, conditions, now=now(), limit=limit)

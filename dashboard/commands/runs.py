@@ -17,7 +17,7 @@ from dashboard.portals import Portals
 from dashboard.runs import Runs
 
 
-def group(database: Database) -> AppGroup:
+def group(database: Database, portals: Portals) -> AppGroup:
     """Return the group that looks."""
     commands = AppGroup("runs", help="The synchronisations.")
 
@@ -30,7 +30,7 @@ def group(database: Database) -> AppGroup:
     @output.as_json
     def list_(state: str | None, member_id: str | None, limit: int, as_json: bool) -> None:
         """List runs, the newest first: portal, state, people done and failed of all, times, why it waits."""
-        conditions = [Portal.member_id == member_id] if member_id else []
+        conditions = [Portal.id == portal_of(portals, member_id).id] if member_id else []
         if state is not None:
             conditions.append(Run.state == state)
         output.rows(_listed(database, conditions, limit=limit), as_json=as_json, nothing="No runs.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import structlog
 from flask import Flask, Response, jsonify, make_response, render_template, request
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
@@ -37,6 +37,7 @@ def install(app: Flask) -> None:
         return answer(too_many_failure(error.seconds))
 
     @app.errorhandler(OperationalError)
+    @app.errorhandler(InternalError)  # so a read-only Postgres refuses
     @app.errorhandler(PoolTimeout)
     def database(error: DBAPIError | PoolTimeout) -> Response:
         # Not its text: that quotes the statement and what was bound to it.

@@ -23,6 +23,12 @@ from dashboard.version import VERSION
 
 # Any word may come as a method; a series each would be somebody else's choice.
 METHODS = ("GET", "HEAD", "POST", "OPTIONS")
+UP = "Whether the database answers, and stores what it is given."
+
+# What alerts watch is told from the beginning, for the same reason as defects are.
+NO_REFRESHES: dict[Labels, float] = dict.fromkeys(
+    (("ok",), ("invalid_grant",), ("invalid_client",), ("wrong_client",), ("unauthorized_client",)), 0.0
+)
 
 Sums = dict[str, dict[Labels, float]]
 
@@ -77,13 +83,13 @@ class _Everything(Collector):
 
     def collect(self) -> Iterator[Metric]:
         yield _gauge("build_info", "Which version answers.", {(VERSION,): 1}, "version")
-        self._counts.flush()
+        written = self._counts.flush()
         try:
             standing, sums = gauges.standing(self._database, now=self._now), self._counts.sums()
         except SQLAlchemyError:
-            yield _gauge("database_up", "Whether the database answers.", {(): 0})
+            yield _gauge("database_up", UP, {(): 0})
             return
-        yield _gauge("database_up", "Whether the database answers.", {(): 1})
+        yield _gauge("database_up", UP, {(): int(written)})
         yield from _of_standing(standing)
         yield from _of_sums(sums)
 
@@ -114,13 +120,16 @@ def _of_standing(now: Standing) -> Iterator[Metric]:
 
 def _of_sums(sums: Sums) -> Iterator[Metric]:
     counted = sums.get(tallies.REQUESTS, {})
-    yield _counter("requests", "Our answers.", counted, "endpoint", "method", "status")
+    # A series that begins with its first defect has not increased since: the alert would miss that one.
+    none_yet: dict[Labels, float] = {(endpoint, method, "500"): 0 for endpoint, method, _ in counted}
+    yield _counter("requests", "Our answers.", none_yet | counted, "endpoint", "method", "status")
     yield _request_seconds(sums)
     calls = sums.get(tallies.CALLS, {})
     yield _counter("upstream_calls", "Requests to Bitrix24.", calls, "method", "outcome")
     seconds = sums.get(tallies.CALL_SECONDS, {})
     yield _counter("upstream_seconds", "Seconds spent waiting for Bitrix24.", seconds, "method")
-    yield _counter("refreshes", "Renewals of token pairs.", sums.get(tallies.REFRESHES, {}), "outcome")
+    refreshes = NO_REFRESHES | sums.get(tallies.REFRESHES, {})
+    yield _counter("refreshes", "Renewals of token pairs.", refreshes, "outcome")
 
 
 def _request_seconds(sums: Sums) -> Metric:

@@ -1,0 +1,83 @@
+"""A database that answers and stores nothing (a full disk, a read-only server): everybody is told."""
+
+from __future__ import annotations
+
+import json
+from sqlite3 import Connection
+
+from flask import Flask
+from sqlalchemy import event
+
+from app import create_app
+from dashboard import config
+from tests.world import World, errors_on
+
+TOKEN = "a token for the metrics alone"
+
+
+def fill_the_disk(world: World) -> None:
+    """Let the database refuse every write from now on."""
+    engine = world.database.engine
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _only_read)
+    else:
+        with engine.begin() as connection:
+            only_read = f"ALTER DATABASE {engine.url.database} SET default_transaction_read_only TO on"
+            connection.exec_driver_sql(only_read)
+    engine.dispose()
+
+
+def _only_read(connection: Connection, _record: object) -> None:
+    connection.execute("PRAGMA query_only = ON")
+
+
+def started_anew(world: World) -> Flask:
+    """Return the application as another process has it."""
+    return create_app(config.load(world.environment | {"METRICS_TOKEN": TOKEN}), database=world.database)
+
+
+def test_an_opening_says_so(each_world: World) -> None:
+    opening = each_world.portal().open_as("boris")
+    fill_the_disk(each_world)
+
+    answer = each_world.post("/", opening)
+
+    assert (answer.status_code, errors_on(answer.text)) == (503, ["database_unavailable"])
+
+
+def test_the_balancer_hears_it(each_world: World) -> None:
+    asked = started_anew(each_world).test_client()
+    assert asked.get("/readyz").status_code == 200
+    fill_the_disk(each_world)
+
+    answer = started_anew(each_world).test_client().get("/readyz")
+    # Who has just written does not try again at once: anybody may ask.
+    again = asked.get("/readyz")
+
+    assert (answer.status_code, answer.json) == (
+        503,
+        {"status": "unready", "down": ["database"], "warnings": []},
+    )
+    assert again.status_code == 200
+
+
+def test_the_alert_hears_it(each_world: World) -> None:
+    asked, token = started_anew(each_world).test_client(), {"Authorization": f"Bearer {TOKEN}"}
+    assert "dashboard_database_up 1.0" in asked.get("/metrics", headers=token).text
+    fill_the_disk(each_world)
+
+    told = asked.get("/metrics", headers=token).text
+
+    assert "dashboard_database_up 0.0" in told
+    assert 'dashboard_portals{state="active"} 1.0' in told
+
+
+def test_the_doctor_finds_it(each_world: World) -> None:
+    fill_the_disk(each_world)
+
+    result = started_anew(each_world).test_cli_runner().invoke(args=["doctor", "--json"])
+
+    found = {one["what"]: one for one in json.loads(result.output)}
+    assert result.exit_code == 1
+    assert found["database"]["state"] == "good"
+    assert (found["writing"]["state"], "disk" in found["writing"]["mend"]) == ("wrong", True)
