@@ -43,8 +43,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         " web.unwrapped web.warm"
         " < web.guard web.auth web.catalogues web.findings web.legal web.notices web.reasons web.timeline"
         " web.words < web.failures web.format web.frame web.history"
-        " < web.checkup web.errors web.styleguide web.members web.metrics web.progress < web.pages"
-        " web.permissions < web.team"
+        " < web.checkup web.errors web.members web.metrics web.progress < web.pages"
+        " web.permissions web.styleguide < web.team"
         " < web.admin web.calllog web.export web.holdings web.hooks web.insights web.sync",
         "commands.config commands.found commands.output"
         " < commands.db commands.doctor commands.log commands.people commands.portals commands.runs"
