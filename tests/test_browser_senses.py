@@ -21,9 +21,9 @@ HELD = """() => {
   const seen = style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2;
   return [held.name || held.textContent.trim(), seen];
 }"""
-# A shift after a click is forgiven for half a second; none is here, as nobody clicks. What Chromium moves before
-# the first paint is nobody's: it lays a frame out while the stylesheet is on its way, paints none of that, and
-# counts the difference (its own trace shows a layout and no paint).
+# A shift after a click is forgiven for half a second; none is here, as nobody clicks. What moves before the
+# first paint nobody sees: Chromium lays a frame out while the stylesheet is on its way, paints none of that,
+# and counts the difference (its own trace shows a layout and no paint).
 SHIFTS = """() => new Promise((resolve) => {
   let sum = 0;
   const [paint] = performance.getEntriesByName('first-contentful-paint');

@@ -39,8 +39,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("chores",),
     ("jobs",),
     (
-        "web.access web.asked web.assets web.charts web.dayband web.headers web.language web.public"
-        " web.unwrapped web.warm"
+        "web.access web.asked web.assets web.charts web.dayband web.headers web.language web.literals"
+        " web.public web.unwrapped web.warm"
         " < web.guard web.auth web.catalogues web.findings web.legal web.notices web.reasons web.timeline"
         " web.words < web.failures web.format web.frame web.history"
         " < web.checkup web.errors web.members web.metrics web.progress < web.pages"
