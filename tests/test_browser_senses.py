@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Browser, FrameLocator, Page, expect
 
 from tests.browsers import application, page
-from tests.journeys import TEAM, bring_people
+from tests.journeys import ADMIN, INSIGHTS, TEAM, bring_people
 from tests.world import World
 
 __all__ = ["page"]
@@ -32,6 +32,11 @@ SHIFTS = """() => new Promise((resolve) => {
   }).observe({ type: 'layout-shift', buffered: true });
   setTimeout(() => resolve(sum), 700);
 })"""
+# What a finger cannot well press: lower or narrower than 44 pixels, or a radio button outside its label.
+TOO_SMALL = """() => [...document.querySelectorAll('a[href], button, input, select, textarea, summary')]
+  .filter((each) => each.checkVisibility() && !each.closest('.unseen, .skip, label.choice'))
+  .filter((each) => each.offsetWidth < 44 || each.offsetHeight < 44)
+  .map((each) => each.name || each.textContent.trim())"""
 MOVING = "() => document.getAnimations().filter((each) => each.effect.getTiming().duration > 0).length"
 
 
@@ -94,6 +99,24 @@ def test_who_wants_stillness_gets_it(company: World, page: Page) -> None:
 
     expect(frame.locator("[data-refresh]")).to_have_attribute("aria-busy", "true")
     assert page.frames[1].evaluate(MOVING) == 0
+
+
+def test_a_finger_finds_every_control(company: World, chromium: Browser) -> None:
+    context = chromium.new_context(viewport={"width": 360, "height": 800}, has_touch=True, is_mobile=True)
+    page = context.new_page()
+    page.goto(company.portal().page_url("anna"))
+    frame = application(page)
+    expect(frame.locator("[data-refresh]")).to_be_visible()
+    small = {"me": page.frames[1].evaluate(TOO_SMALL)}
+
+    for step in (TEAM, INSIGHTS, ADMIN, '[href="/admin/calls"]'):
+        frame.locator(step).first.press("Enter")
+        expect(frame.locator(".main[aria-busy]")).to_have_count(0)
+        expect(frame.locator("[aria-current=page]")).to_be_attached()
+        small[step] = page.frames[1].evaluate(TOO_SMALL)
+    context.close()
+
+    assert {step: found for step, found in small.items() if found} == {}
 
 
 def test_the_team_on_paper_is_the_picture_and_the_table(company: World, page: Page) -> None:
