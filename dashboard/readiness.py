@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from dashboard import schema
-from dashboard.db import Database, insert_into
+from dashboard.db import Database, put_row
 from dashboard.models import Chore
 
 HEARTBEAT = "heartbeat"
@@ -72,8 +72,7 @@ class Probe:
         if self._written_at is not None and timedelta() <= now - self._written_at < WRITE_AGAIN:
             return
         with self._database.writing() as session:
-            looked = insert_into(session, Chore).values(name=LOOKED, next_at=now)
-            session.execute(looked.on_conflict_do_update(index_elements=["name"], set_={"next_at": now}))
+            put_row(session, Chore, {"name": LOOKED, "next_at": now})
         self._written_at = now
 
     def _is_worker_alive(self) -> bool:

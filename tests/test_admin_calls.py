@@ -65,7 +65,7 @@ def test_a_call_is_explained(world: World, anna: Session) -> None:
         "503",
         "Bitrix24 answered too many requests",
         "12 ms",
-        "100 B, 2.5 kB",
+        "100 B and 2.5 kB",
         "&#34;count&#34;: 7",
     ):
         assert told in page

@@ -10,6 +10,7 @@ from babel.messages import Catalog
 from dashboard.web import catalogues
 from dashboard.web.catalogues import complaints, merged, missing
 from dashboard.web.language import CATALOGUES
+from dashboard.web.literals import literals
 from dashboard.web.unwrapped import unwrapped
 
 PROMISED = {"ar", "de", "es", "fr", "it", "pl", "pt_BR", "ru", "tr", "uk"}
@@ -133,6 +134,8 @@ def test_translations_are_merged_and_what_is_gone_goes() -> None:
         "<p>{{ count }} people</p>",
         '{{ card("A card") }}',
         "{% if a %}<b>Yes</b>{% endif %}",
+        "{{ day }}, {{ time }}",
+        '{{ names|join(", ") }}',
     ],
 )
 def test_words_nobody_can_translate_are_found(tmp_path: Path, template: str) -> None:
@@ -156,3 +159,39 @@ def test_words_that_are_marked_or_are_none_are_not(tmp_path: Path, template: str
     (tmp_path / "page.html").write_text(template)
 
     assert list(unwrapped(tmp_path)) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'TITLE = "Nothing was found"',
+        'return {"name": "Anna"}',
+        'what = f"{count} people are at work"',
+        'options = [("", "Any")]',
+        'words = _("One") + " and the other"',
+        'told = ", ".join(names)',
+    ],
+)
+def test_words_in_python_nobody_can_translate_are_found(tmp_path: Path, line: str) -> None:
+    (tmp_path / "page.py").write_text(line)
+
+    assert list(literals(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '"""What this is for."""',
+        'TITLE = N_("Nothing was found")',
+        'words = ngettext("%(num)s day before", "%(num)s days before", days)',
+        'raise BadField("PROTOCOL", "must be 1: a portal needs https")',
+        'log.warning("slow", hint="The database takes its time")',
+        'given = request.headers.get("Authorization", "")',
+        'key = f"{portal}:{person}"',
+        'parts = ",".join(names)',
+    ],
+)
+def test_words_in_python_that_are_marked_or_are_none_are_not(tmp_path: Path, line: str) -> None:
+    (tmp_path / "page.py").write_text(line)
+
+    assert list(literals(tmp_path)) == []

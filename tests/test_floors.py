@@ -40,11 +40,11 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("jobs",),
     (
         "web.access web.asked web.assets web.charts web.dayband web.headers web.jinja web.language"
-        " web.public web.unwrapped web.warm"
+        " web.literals web.public web.unwrapped web.warm"
         " < web.guard web.auth web.catalogues web.findings web.legal web.notices web.reasons web.timeline"
         " web.words < web.failures web.format web.frame web.history"
-        " < web.checkup web.errors web.styleguide web.members web.metrics web.progress < web.pages"
-        " web.permissions < web.team"
+        " < web.checkup web.errors web.members web.metrics web.progress < web.pages"
+        " web.permissions web.styleguide < web.team"
         " < web.admin web.calllog web.export web.holdings web.hooks web.insights web.sync",
         "commands.config commands.found commands.output"
         " < commands.db commands.doctor commands.log commands.people commands.portals commands.runs"

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo, available_timezones
 import pytest
 from flask import Flask, render_template
 from jinja2 import StrictUndefined
+from markupsafe import Markup
 
 from dashboard.hours import Span
 from dashboard.reminders import Before, DayBefore, OddReminder, OnDate, Reminder
@@ -95,6 +96,20 @@ def test_the_time_in_a_zone() -> None:
     assert format.time_in(NOON, ZoneInfo("Asia/Kathmandu")) == "17:45"
     assert format.minutes_in(NOON, ZoneInfo("Asia/Kathmandu")) == 17 * 60 + 45
     assert format.offset_now(NOON, ZoneInfo("America/St_Johns")) == -12600
+
+
+@pytest.mark.parametrize("name", ["Europe/Kyiv", "Europe/Kiev"])
+def test_a_zone_that_changed_its_name_keeps_its_words(app: Flask, name: str) -> None:
+    language.use("ru")
+
+    assert format.zone_city(name) == "Киев"
+
+
+def test_lists_are_the_language_s(app: Flask) -> None:
+    language.use("ar")
+
+    assert format.listed(["1", "2", "3"]) == "1 و2 و3"
+    assert format.listed([Markup("<b>1</b>"), "<2>"]) == Markup("<b>1</b> و&lt;2&gt;")
 
 
 def test_zones_have_names() -> None:

@@ -1,4 +1,4 @@
-"""The page that shows every component is there for those who develop, and for nobody else."""
+"""One component, one partial, one stylesheet; and a page that shows them all to those who develop."""
 
 import re
 from pathlib import Path
@@ -18,12 +18,44 @@ HTTPS = {
 
 COMPONENTS = sorted((ROOT / "css" / "components").glob("*.css"))
 TEMPLATES = ROOT.parent / "templates"
+PAGES = sorted(TEMPLATES.rglob("*.html"))
+# What other components may lie on.
+GROUND = {"card"}
 
 
 def styled(path: Path) -> set[str]:
     """Return the classes a stylesheet names."""
     rules = re.sub(r"/\*.*?\*/|\{[^{}]*\}", " ", path.read_text(), flags=re.DOTALL)
     return set(re.findall(r"\.([a-z][a-z_-]*)", rules))
+
+
+def blocks(path: Path) -> set[str]:
+    """Return what a stylesheet dresses: parts and kinds by the whole, nothing with its own sheet."""
+    others = {other.stem for other in COMPONENTS if other != path}
+    return {re.split("__|--", name)[0] for name in styled(path)} - others
+
+
+def written(path: Path) -> set[str]:
+    """Return the classes a template writes itself."""
+    text = re.sub(r"\{%.*?%\}|\{\{.*?\}\}", " ", path.read_text(encoding="utf-8"))
+    return set(" ".join(re.findall(r'class="([^"]*)"', text)).split())
+
+
+def test_each_component_has_one_partial_and_one_stylesheet() -> None:
+    partials = {path.stem for path in (TEMPLATES / "components").glob("*.html")}
+
+    assert partials == {path.stem for path in COMPONENTS}
+
+
+@pytest.mark.parametrize("path", COMPONENTS, ids=lambda path: path.stem)
+def test_no_template_but_its_partial_makes_a_component(path: Path) -> None:
+    partial = TEMPLATES / "components" / f"{path.stem}.html"
+    makers = {page: written(page) & blocks(path) for page in PAGES if page != partial}
+
+    assert written(partial) & blocks(path)
+    assert [
+        page for page, made in makers.items() if made - (GROUND if page.parent == partial.parent else set())
+    ] == []
 
 
 def test_it_shows_every_component(world: World) -> None:
@@ -48,13 +80,12 @@ def test_a_class_has_one_stylesheet() -> None:
     assert len({name for name, _stem in homes}) == len(homes)
 
 
-@pytest.mark.parametrize("path", sorted(TEMPLATES.rglob("*.html")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
 def test_no_template_has_a_style_or_a_script_of_its_own(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
 
     assert not re.search(r"<style|\sstyle=|\son[a-z]+=|javascript:|<script(?![^>]*\ssrc=)", text)
-    if path.name != "styleguide.html":
-        assert not re.search(r"#[0-9a-fA-F]{3,8}\b[\"']|rgb\(|hsl\(", text), "a colour outside the tokens"
+    assert not re.search(r"#[0-9a-fA-F]{3,8}\b[\"']|rgb\(|hsl\(", text), "a colour outside the tokens"
 
 
 def test_production_has_no_such_page(bitrix24: Emulator, sqlite_url: str) -> None:

@@ -83,8 +83,10 @@ def blueprint(
             calls=[shown(call) for call in found.calls],
             more=found.more,
             method_options=_options(kinds.methods, asked.sought.method),
-            error_options=_options(kinds.errors, asked.sought.error, but=ANY_ERROR),
-            any_error=ANY_ERROR,
+            error_options=[
+                (ANY_ERROR, _("Failed")),
+                *_options(kinds.errors, asked.sought.error, but=ANY_ERROR),
+            ],
             clock=clock_of(reader.person),
         )
 
@@ -136,6 +138,6 @@ def _word(value: str) -> str:
     return value.replace("\0", "").strip()[:LONGEST_WORD]
 
 
-def _options(values: tuple[str, ...], chosen: str, *, but: str = "") -> list[str]:
-    """Return what the list offers; what was chosen stays among it."""
-    return sorted({*values, *({chosen} - {"", but})})
+def _options(values: tuple[str, ...], chosen: str, *, but: str = "") -> list[tuple[str, str]]:
+    """Return what the list offers, each value with its words; what was chosen stays among it."""
+    return [(value, value) for value in sorted({*values, *({chosen} - {"", but})})]

@@ -16,6 +16,7 @@ from babel.messages.frontend import parse_mapping_cfg
 from babel.messages.pofile import read_po, write_po
 
 from dashboard.web.language import CATALOGUES, catalogue_of
+from dashboard.web.literals import literals
 from dashboard.web.unwrapped import unwrapped
 
 ROOT = CATALOGUES.parent
@@ -158,6 +159,7 @@ def _check() -> Iterator[str]:
         written = read_po(file)
     yield from complaints(extract(), written, translated)
     yield from unwrapped(ROOT / "templates")
+    yield from literals(ROOT / "dashboard" / "web")
 
 
 def main(arguments: list[str]) -> str | None:

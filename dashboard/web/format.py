@@ -3,17 +3,21 @@
 from collections.abc import Iterable
 from datetime import date, datetime, tzinfo
 from functools import lru_cache
+from itertools import chain, zip_longest
 
 from babel import Locale, lists
+from babel.core import get_global
 from babel.dates import (
     format_date,
     format_skeleton,
     format_time,
+    get_datetime_format,
     get_day_names,
     get_timezone_location,
     get_timezone_name,
 )
 from jinja2 import Environment
+from markupsafe import Markup
 
 from dashboard.hours import DAY, Span, clock_text
 from dashboard.reminders import Before, DayBefore, OnDate, Reminder
@@ -105,6 +109,12 @@ def day_in(moment: datetime, tz: tzinfo) -> str:
     return format_skeleton("MMMEd", moment.astimezone(tz), locale=current().locale)
 
 
+def at_time(moment: datetime, tz: tzinfo) -> str:
+    """Return the moment's day and time in a zone: "Wed, Mar 5, 14:05"."""
+    joined = str(get_datetime_format("medium", locale=current().locale)).replace("'", "")
+    return joined.replace("{1}", day_in(moment, tz)).replace("{0}", time_in(moment, tz))
+
+
 def second_in(moment: datetime, tz: tzinfo) -> str:
     """Return the moment's time to the second, "14:05:09" in every language."""
     return f"{moment.astimezone(tz):%H:%M:%S}"
@@ -172,7 +182,21 @@ def zone_city(name: str) -> str:
 
 @lru_cache(maxsize=1024)
 def _city(name: str, locale: Locale) -> str:
+    for known in (name, *_OLDER_NAMES.get(get_global("zone_aliases").get(name, name), ())):
+        if city := locale.time_zones.get(known, {}).get("city"):
+            return str(city)
     return get_timezone_location(name, locale=locale, return_city=True)
+
+
+def _older_names() -> dict[str, list[str]]:
+    """Return what zones were called before: Babel's words for Kyiv are under Kiev, where it does not look."""
+    older: dict[str, list[str]] = {}
+    for name, now in get_global("zone_aliases").items():
+        older.setdefault(now, []).append(name)
+    return older
+
+
+_OLDER_NAMES = _older_names()
 
 
 def zone_title(name: str) -> str:
@@ -189,8 +213,12 @@ def weekday(code: str) -> str:
 
 
 def listed(words: Iterable[str]) -> str:
-    """Return "one, two, and three" as the language writes it."""
-    return lists.format_list(list(words), locale=current().locale)
+    """Return "one, two, and three" as the language writes it; of pieces of a page, a piece of a page."""
+    found = list(words)
+    if any(isinstance(word, Markup) for word in found):
+        between = lists.format_list(["\0"] * len(found), locale=current().locale).split("\0")
+        return Markup().join(chain.from_iterable(zip_longest(between, found, fillvalue="")))
+    return lists.format_list(found, locale=current().locale)
 
 
 def shown(value: Json) -> str:
@@ -202,6 +230,7 @@ def shown(value: Json) -> str:
 FILTERS = {
     "as_of": as_of,
     "at_moment": at_moment,
+    "at_time": at_time,
     "clock": clock_text,
     "compact": compact,
     "day_in": day_in,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, reduce
 from zoneinfo import ZoneInfo
 
 from jinja2 import Environment
@@ -16,7 +16,7 @@ from dashboard.reminders import Before, DayBefore, Reminder, Unit
 from dashboard.roster import Member
 from dashboard.shapes import printable
 from dashboard.web import format, words
-from dashboard.web.language import N_, _, pgettext
+from dashboard.web.language import N_, Language, _, current, pgettext
 
 STATES = {
     "connected": N_("Connected"),
@@ -41,20 +41,32 @@ _DAY_BEFORE = re.compile(r"([0-9]{1,9})d@([0-9]{2}):([0-9]{2})")
 
 @dataclass(frozen=True)
 class Half:
-    """The reminders of one kind of event in words; none where the person is reminded of nothing."""
+    """The reminders of one kind of event in words: "15 minutes before and 1 hour before", or "none"."""
 
     title: str
-    reminders: tuple[str, ...]
+    lead: str  # the title with what stands before the reminders
+    reminders: str
 
 
-def halves(text: str) -> list[Half]:
+def halves(text: str) -> tuple[Half, ...]:
     """Return a person's reminders in words, from the text they are stored as."""
-    found = []
-    for half in filter(None, text.split(";")):
-        name, _colon, entries = half.partition(":")
-        told = () if entries == "none" else tuple(_words(entry) for entry in entries.split(","))
-        found.append(Half(_(HALVES[name]) if name in HALVES else printable(name), told))
-    return found
+    return _halves(text, current())
+
+
+# Most people have the same few, and a page of the team asks fifty times.
+@lru_cache(maxsize=1024)
+def _halves(text: str, language: Language) -> tuple[Half, ...]:
+    return tuple(_half(*half.partition(":")) for half in filter(None, text.split(";")))
+
+
+def _half(name: str, _colon: str, entries: str) -> Half:
+    title = _(HALVES[name]) if name in HALVES else printable(name)
+    # Translators: a name before its value, as your language puts a colon.
+    lead = _("%(kind)s:") % {"kind": title}
+    if entries == "none":
+        # Translators: no reminders at all.
+        return Half(title, lead, pgettext("reminders", "none"))
+    return Half(title, lead, format.listed(_words(entry) for entry in entries.split(",")))
 
 
 def _words(entry: str) -> str:
@@ -80,20 +92,15 @@ def reminders(member: Member) -> str:
 def reminders_told(text: str) -> str:
     """Return reminders in one line, from the text they are stored as."""
     told = [
-        _("%(kind)s: %(reminders)s") % {"kind": half.title, "reminders": _listed(half.reminders)}
+        _("%(kind)s: %(reminders)s") % {"kind": half.title, "reminders": half.reminders}
         for half in halves(text)
     ]
-    return "; ".join(told)
+    return reduce(_both, told) if told else ""
 
 
-def _listed(told: tuple[str, ...]) -> str:
-    return ", ".join(told) or none()
-
-
-def none() -> str:
-    """Return what stands in place of reminders where a person has none."""
-    # Translators: no reminders at all.
-    return pgettext("reminders", "none")
+def _both(one: str, other: str) -> str:
+    # Translators: two statements about one person's reminders in one line.
+    return _("%(one)s; %(other)s") % {"one": one, "other": other}
 
 
 def hours(member: Member) -> str:

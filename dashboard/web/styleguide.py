@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 from flask import Blueprint, render_template
 from flask.typing import ResponseReturnValue
 
+from dashboard.bands import BestHour, Group
 from dashboard.hours import Span
-from dashboard.meanings import Absent, Odd, Section, Switch, Unset
+from dashboard.meanings import Absent, DefaultSection, DefaultSections, Odd, Section, Switch, Unset
 from dashboard.reminders import Before, DayBefore
+from dashboard.roster import Member
 from dashboard.settings import Entry
-from dashboard.web.charts import Bar
+from dashboard.web import dayband
+from dashboard.web.charts import Bar, Mark
+from dashboard.web.checkup import Check
 from dashboard.web.notices import Notice
+from dashboard.workdays import Workdays
+
+# A Wednesday at work, and the week it begins.
+MOMENT = datetime(2026, 4, 15, 12, 5, tzinfo=UTC)
+WEEK = [MOMENT.date() + timedelta(days=number) for number in range(7)]
+WEEKEND = Workdays(week=frozenset((5, 6)))
+OWN, STRANGE = Section(4, "A calendar", "#e89b06"), Section(49)
 
 
 def blueprint() -> Blueprint:
@@ -22,35 +34,83 @@ def blueprint() -> Blueprint:
     @styleguide.get("/styleguide")
     def show() -> ResponseReturnValue:
         """Show every component in every state."""
-        return render_template(
-            "styleguide.html",
-            now=datetime.now(UTC),
-            spans=(Span(9 * 60, 18 * 60), Span(22 * 60, 6 * 60), Span(0, 24 * 60)),
-            views=("day", "week", "month", "list"),
-            timed=((Before("min", 0),), (Before("min", 15), Before("hour", 1), Before("day", 9))),
-            all_day=((DayBefore(0, 480),), (DayBefore(2, 0), Before("day", 1), Before("day", 5))),
-            entries=_entries(),
-            bars=(Bar("week", "An answer", 12, 75, "#guide-bars"), Bar("", "Not told", 4, 25)),
-            notice=Notice(
-                "QUERY_LIMIT_EXCEEDED",
-                "Bitrix24 is busy",
-                "What happened.",
-                "Whose move it is.",
-                "What to do.",
-            ),
-        )
+        return render_template("styleguide.html", **_settings(), **_of_a_team(), **_of_an_office())
 
     return styleguide
 
 
-def _entries() -> tuple[Entry, ...]:
-    """Return a setting of each shape a row can have."""
-    return (
-        Entry("showTasks", "Y", Switch(True)),
-        Entry("showDeclined", False, Switch(False)),
-        Entry("meetSection", "4", Section(4, "A calendar", "#e89b06")),
-        Entry("crmSection", "49", Section(49)),
-        Entry("sendFromEmail", "", Unset()),
-        Entry("syncTasks", None, Absent()),
-        Entry("syncPeriodPast", {"a": [1]}, Odd("value")),
-    )
+def _settings() -> dict[str, Any]:
+    """Return what the components of *My settings* show."""
+    return {
+        "spans": (Span(9 * 60, 18 * 60), Span(22 * 60, 6 * 60), Span(0, 24 * 60)),
+        "views": ("day", "week", "month", "list"),
+        "timed": ((Before("min", 0),), (Before("min", 15), Before("hour", 1), Before("day", 9))),
+        "all_day": ((DayBefore(0, 480),), (DayBefore(2, 0), Before("day", 1), Before("day", 5))),
+        "calendars": (OWN, STRANGE),
+        "entries": (
+            Entry("showTasks", "Y", Switch(True)),
+            Entry("showDeclined", False, Switch(False)),
+            Entry("meetSection", "4", OWN),
+            Entry("crmSection", "49", STRANGE),
+            Entry("defaultSections", {"user7": "4"}, DefaultSections((DefaultSection("user7", OWN, "4"),))),
+            Entry("sendFromEmail", "", Unset()),
+            Entry("syncTasks", None, Absent()),
+            Entry("syncPeriodPast", {"a": [1]}, Odd("value")),
+        ),
+    }
+
+
+def _of_a_team() -> dict[str, Any]:
+    """Return what the components of *Team* show."""
+    zones = ("Europe/Berlin", "Europe/Kyiv", "Europe/Lisbon", "Asia/Tokyo", "America/New_York")
+    many = [Group(zone, Span(480 + 30 * row, 1020), 3 + row) for zone in zones for row in range(2)]
+    few = [Group(zone, Span(540, 1080), 3) for zone in zones[:2]]
+
+    def member(number: int, name: str, state: str, **settings: Any) -> Member:
+        empty: dict[str, Any] = {"photo": "", "view": "", "span": None, "zone": "", "reminders": ""}
+        told = empty | {"as_of": None, "problem": None} | settings
+        return Member(user_id=number, name=name, position="Colleague", state=state, **told)
+
+    everything = {
+        "view": "week", "span": Span(540, 1080), "zone": "Europe/Berlin", "as_of": MOMENT,
+        "reminders": "timed:15min,60min;day:none",
+    }  # fmt: skip
+    return {
+        "now": MOMENT,
+        "clock": UTC,
+        "week": WEEK,
+        "is_off": WEEKEND.is_off,
+        "here": lambda *_name, **_day: "#guide-head",
+        "direction": lambda name: {"name": "ascending", "state": "descending"}.get(name, "none"),
+        "members": (
+            member(1, "Anna Orlova", "connected", **everything),
+            member(2, "Lost Lucy", "reconnect", **everything, problem="user_access_error"),
+            member(3, "New Nina", "never"),
+        ),
+        "pictures": {
+            "working": _picture(few, day=WEEK[0]),
+            "off": _picture(many, day=WEEK[3]),
+            "empty": _picture([], day=WEEK[0]),
+        },
+    }
+
+
+def _picture(groups: list[Group], *, day: date) -> dayband.Picture:
+    return dayband.draw(groups, day=day, now=MOMENT, reader=UTC, workdays=WEEKEND)
+
+
+def _of_an_office() -> dict[str, Any]:
+    """Return what the components of *Insights* and *Admin* show, and a failure."""
+    return {
+        "bars": (Bar("week", "An answer", 12, 75, "#guide-bars"), Bar("", "Not told", 4, 25)),
+        "slots": [Mark(540 + 30 * place, 26, height) for place, height in enumerate((20, 60, 100, 80))],
+        "best": (BestHour(600, 19),),
+        "needs": (
+            Check("fine", "fine", "A need", "What it is for."),
+            Check("missing", "missing", "A need", "What it is for.", "What to do.", "ERROR_CORE"),
+            Check("unknown", "unknown", "A need", "What it is for.", "What to do."),
+        ),
+        "notice": Notice(
+            "QUERY_LIMIT_EXCEEDED", "Bitrix24 is busy", "What happened.", "Whose move it is.", "What to do."
+        ),
+    }

@@ -19,12 +19,14 @@ _NAMES = re.compile(r"\b(?:Bitrix24|UTC|CSV|JSON)\b")
 
 # A macro may hold an attribute for a tag that stands elsewhere.
 _ATTRIBUTE = re.compile(r'[a-z-]+="[^"]*"')
+_SEPARATOR = re.compile(r"\s*[,;]\s*")
 _WORD = re.compile(r"[^\W\d_]{2,}")
-_SENTENCE = re.compile(r"[A-Z][a-z]+$|[A-Z][a-z]* [a-z]|[a-z]+ [a-z]+ ")
+# The last is what stands between the words of a list, which `listed` knows for every language.
+_SENTENCE = re.compile(r"[A-Z][a-z]+$|[A-Z][a-z]* [a-z]|[a-z]+ [a-z]+ |[,;] $")
 
 
 def unwrapped(folder: Path) -> Iterator[str]:
-    """Yield where a template speaks in one language only."""
+    """Yield where a template speaks in one language only, or lists words as only some languages do."""
     parser = Environment(extensions=["jinja2.ext.i18n", "jinja2.ext.do"], autoescape=True)
     for path in sorted(folder.rglob("*.html")):
         if path.name not in NOT_FOR_READERS:
@@ -36,9 +38,11 @@ def unwrapped(folder: Path) -> Iterator[str]:
 def _bare(tree: nodes.Template) -> Iterator[str]:
     html = _Words()
     # What stands between pieces of text is some value; a digit keeps the tags around it whole.
-    html.feed("0".join(piece.data for piece in tree.find_all(nodes.TemplateData)))
+    pieces = [piece.data for piece in tree.find_all(nodes.TemplateData)]
+    html.feed("0".join(pieces))
     html.close()
     yield from html.found
+    yield from (piece for piece in pieces if _SEPARATOR.fullmatch(piece))
     yield from _constants(tree)
 
 
