@@ -7,6 +7,9 @@ from typing import Any
 
 from flask.sansio.app import App
 from flask.templating import Environment
+from markupsafe import Markup
+
+from dashboard.web import language
 
 
 class Templates(Environment):
@@ -19,6 +22,15 @@ class Templates(Environment):
 
     def __init__(self, app: App, **options: Any) -> None:
         super().__init__(app, cache_size=-1, **options)
+        self.globals["shared"] = self._shared
+        self._said: dict[tuple[str, str], Markup] = {}
 
     def make_globals(self, d: MutableMapping[str, Any] | None) -> MutableMapping[str, Any]:
         return {**self.globals, **d} if d else self.globals
+
+    def _shared(self, name: str) -> Markup:
+        """Return a part that says the same to all who speak a language: it is rendered once for each."""
+        wanted = (name, language.current().tag)
+        if wanted not in self._said:
+            self._said[wanted] = Markup(self.get_template(name).render())  # noqa: S704  # escaped in there
+        return self._said[wanted]
