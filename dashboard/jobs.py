@@ -78,6 +78,7 @@ class Jobs:
         self._stopping = threading.Event()
         self._stopped = threading.Event()
         self._wake = threading.Event()
+        self._chores_at = 0.0
         sync.stopping = self._stopping.is_set
         self._huey = _opened(url, keys, away=self._away)
         self._look = self._huey.task(name="look")(self._look_at)
@@ -100,7 +101,7 @@ class Jobs:
         log.info("worker_started", threads=threads)
         threading.Thread(target=self._beat_leases, name="beat", daemon=True).start()
         while not self._stopping.is_set():
-            self._wake.wait(self._tick(threads))
+            self._wake.wait(self.tick(threads))
             self._wake.clear()
             consumer.check_worker_health()
         # Leases are kept while the last people are being read.
@@ -112,16 +113,20 @@ class Jobs:
         self._stopping.set()
         self._wake.set()
 
-    def _tick(self, threads: int) -> float:
-        """Ring for what is due and return for how many seconds nothing will be."""
+    def tick(self, threads: int) -> float:
+        """Ring for what is due and return for how many seconds nothing will be to ring for."""
         try:
-            # What waits in the queue already is more than these threads can take.
+            if time.monotonic() >= self._chores_at:
+                self._chores_at = time.monotonic() + TICK_SECONDS
+                for name in self._chores.due():
+                    self._chore(name)
             room = 2 * threads - self._huey.pending_count()
-            if room > 0:
-                for portal_id in self._runs.due(limit=room):
-                    self._look(portal_id)
-            for name in self._chores.due():
-                self._chore(name)
+            if room <= 0:
+                # What waits in the queue is more than these threads can take. Whoever ends a slice wakes the
+                # clock; to look again before that would take the processor from them.
+                return TICK_SECONDS
+            for portal_id in self._runs.due(limit=room):
+                self._look(portal_id)
             return self._runs.seconds_to_next(at_most=TICK_SECONDS)
         except self._away as error:
             log.error("clock_stopped_short", reason=type(error).__name__)

@@ -15,6 +15,7 @@ from subprocess import Popen
 
 import pytest
 
+from dashboard.jobs import TICK_SECONDS, Jobs
 from tests.conftest import redis_at
 from tests.emulator import Emulator
 from tests.emulator.cast import crowd
@@ -234,3 +235,21 @@ def test_a_forged_message_rings_no_bell(world: World, start: Start, tmp_path: Pa
     assert not (tmp_path / "proof").exists()
     world.parts.runs.ask(world.known(), by=1)
     wait_until(lambda: ended(world, runs=2))
+
+
+def test_the_clock_rests_while_more_waits_than_the_threads_can_take(world: World) -> None:
+    world.synchronise()
+    world.parts.runs.ask(world.known(), by=None)
+    jobs = Jobs(
+        world.config.queue_url.get_secret_value(),
+        world.config.secret_key,
+        sync=world.parts.sync,
+        runs=world.parts.runs,
+        chores=world.parts.chores,
+    )
+
+    busy, free = jobs.tick(threads=0), jobs.tick(threads=10)
+
+    assert busy == TICK_SECONDS
+    assert free <= TICK_SECONDS
+    assert world.parts.runs.due(limit=1) == [], "the run was rung for once there was room"
