@@ -132,10 +132,17 @@ class People:
     def renew(self, portal: Portal, person: Person) -> None:
         """Renew the person's chain although nobody refused it: one that rests too long dies.
 
-        :raise Bitrix24Error: it could not be renewed; ``with_live_token`` says what each leaf means.
+        :raise Bitrix24Error: it could not be renewed; ``with_live_token`` says what each leaf means and does.
         """
         tokens = self._stored(portal, person)
-        self._renewed(portal, person, tokens, TokenRejected("idle"))
+        try:
+            self._renewed(portal, person, tokens, TokenRejected("idle"))
+        except PaymentRequired:
+            self._portals.mark(portal, PortalState.SUSPENDED)
+            raise
+        except ApplicationGone:
+            self._bury(portal, person, tokens)
+            raise
 
     def _bury(self, portal: Portal, person: Person, tokens: Tokens) -> None:
         """Act on the authorization server's word that the application is not installed.
