@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import chain, islice
 
 from dashboard.bitrix24.client import Batch, Client, Command
 from dashboard.bitrix24.errors import Bitrix24Error, CallRejected
@@ -19,6 +20,7 @@ PRESENT = {"events": Command("event.get"), "placements": Command("placement.get"
 # The same look, and what else it tells administrators of their installation.
 LOOK = {**PRESENT, "scope": Command("scope")}
 LONGEST_SCOPE, MOST_SCOPES = 64, 100
+MOST_LEFT = 40  # unbound at once: a batch takes fifty commands
 
 
 def scopes_in(look: Batch) -> list[str] | None:
@@ -34,36 +36,69 @@ def bind_missing(
 ) -> dict[str, str]:
     """Bind what ``present`` lacks, in one batch; return the codes of what could not be bound, by name.
 
-    A thing bound meanwhile by somebody else's installation at the same moment counts as bound.
+    A thing bound meanwhile by somebody else's installation at the same moment counts as bound. What leads
+    to an address the application had before goes first: a portal takes one link alone, and would show
+    the calendar's entry twice, one of them dead.
 
     :raise Bitrix24Error: the batch as a whole was refused.
     """
     missing = _missing_events(present, f"{public_url}/events")
     missing |= _missing_placements(present, f"{public_url}/", titles)
-    if not missing:
+    left = _left_behind(present, public_url)
+    if not missing and not left:
         return {}
-    answered = client.batch(missing, token=token)
-    return {name: error.code for name, error in answered.errors.items() if not _bound_already(error)}
+    answered = client.batch({**left, **missing}, token=token)
+    return {
+        name: error.code
+        for name, error in answered.errors.items()
+        if name in missing and not _bound_already(error)
+    }
+
+
+def _left_behind(present: Batch, public_url: str) -> dict[str, Command]:
+    """Return how to unbind what leads elsewhere; a portal lists the application's own alone."""
+    events = (
+        (f"{name}{number}", Command("event.unbind", {"event": name, "handler": handler}))
+        for name in EVENTS
+        for number, handler in enumerate(_handlers(present, "event", name))
+        if not _same(handler, f"{public_url}/events")
+    )
+    placements = (
+        (f"{name}{number}", Command("placement.unbind", {"PLACEMENT": name, "HANDLER": handler}))
+        for name in PLACEMENTS
+        for number, handler in enumerate(_handlers(present, "placement", name))
+        if not _same(handler, f"{public_url}/")
+    )
+    return dict(islice(chain(events, placements), MOST_LEFT))
 
 
 def _missing_events(present: Batch, handler: str) -> dict[str, Command]:
-    bound = {(_text(row, "event").upper(), _text(row, "handler")) for row in _rows(present, "events")}
     return {
         event: Command("event.bind", {"event": event, "handler": handler})
         for event in EVENTS
-        if (event, handler) not in bound
+        if not any(_same(one, handler) for one in _handlers(present, "event", event))
     }
 
 
 def _missing_placements(present: Batch, handler: str, titles: Mapping[str, str]) -> dict[str, Command]:
-    bound = {(_text(row, "placement").upper(), _text(row, "handler")) for row in _rows(present, "placements")}
     shared = {"HANDLER": handler, "TITLE": titles["en"]}
     shared |= {f"LANG_ALL[{language}][TITLE]": title for language, title in titles.items()}
     return {
         placement: Command("placement.bind", {"PLACEMENT": placement, **shared})
         for placement in PLACEMENTS
-        if (placement, handler) not in bound
+        if not any(_same(one, handler) for one in _handlers(present, "placement", placement))
     }
+
+
+def _handlers(present: Batch, kind: str, name: str) -> list[str]:
+    rows = _rows(present, f"{kind}s")
+    told = (_text(row, "handler") for row in rows if _text(row, kind).upper() == name)
+    # Without its handler, unbinding would take away all of them.
+    return [handler for handler in told if handler]
+
+
+def _same(handler: str, ours: str) -> bool:
+    return handler.rstrip("/") == ours.rstrip("/")
 
 
 def _rows(present: Batch, key: str) -> list[Mapping[str, Json]]:

@@ -10,7 +10,7 @@ import structlog
 from sqlalchemy import delete, or_, select, update
 
 from dashboard import calls, facts, readings, refusals
-from dashboard.bitrix24.errors import Bitrix24Error
+from dashboard.bitrix24.errors import Bitrix24Error, PortalRefused
 from dashboard.calls import CallLog
 from dashboard.db import Database, insert_missing, rows_changed
 from dashboard.models import Chain, ChainState, Chore, Person, Portal, PortalState, Run, Snapshot
@@ -119,16 +119,22 @@ class Chores:
         due = [
             (portal, person) for portal, person, renewed_at in idle if now - renewed_at > _patience(person)
         ]
+        refused = set[int]()
         for portal, person in due[:CHAINS_AT_ONCE]:
-            self._renew(portal, person)
+            if portal.id not in refused and isinstance(self._renew(portal, person), PortalRefused):
+                # Its other chains would fare no better; the portal's state keeps it away from here now.
+                refused.add(portal.id)
 
-    def _renew(self, portal: Portal, person: Person) -> None:
+    def _renew(self, portal: Portal, person: Person) -> Bitrix24Error | None:
+        failure: Bitrix24Error | None = None
         try:
             self._people.renew(portal, person)
         except Bitrix24Error as error:
+            failure = error
             log.warning("idle_chain_not_renewed", portal=portal.id, person=person.id, code=error.code)
         with self._database.writing() as session:
             self._call_log.write(session, portal=portal)
+        return failure
 
     def purge(self) -> None:
         """Delete remembered calls, counted refusals and ended runs that are past their time."""

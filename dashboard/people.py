@@ -152,11 +152,14 @@ class People:
     def renew(self, portal: Portal, person: Person) -> None:
         """Renew the person's chain although nobody refused it: one that rests too long dies.
 
-        :raise Bitrix24Error: it could not be renewed; ``with_live_token`` says what each leaf means.
+        :raise Bitrix24Error: it could not be renewed; ``with_live_token`` says what each leaf means and does.
         """
         tokens = self._stored(portal, person)
         try:
             self._renewed(portal, person, tokens, TokenRejected("idle"))
+        except PaymentRequired:
+            self._portals.mark(portal, PortalState.SUSPENDED)
+            raise
         except ApplicationGone:
             self._bury(portal, person, tokens)
             raise

@@ -9,9 +9,10 @@ from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
 from dashboard import buckets
-from dashboard.models import Chain, ChainState, Person, Run, RunState
+from dashboard.models import ApiCall, Chain, ChainState, Person, Run, RunState
 
 SLOWEST_PACE = 2.0  # seconds a person; slower was a rest, and says nothing about the rest of the way
+LATEST = 10  # calls, for how long an answer takes now
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def progress_of(session: Session, run: Run, *, now: datetime) -> Progress:
 
 
 def _eta(session: Session, run: Run, now: datetime) -> int | None:
-    """Return the seconds the rest will take: what the bucket needs, or the pace so far if slower."""
+    """Return the seconds the rest will take: by the bucket, the pace so far, or the portal's answers."""
     if not run.directory_read or run.started_at is None:
         return None
     people, requests = _left(session, run, now=now)
@@ -54,7 +55,20 @@ def _eta(session: Session, run: Run, now: datetime) -> int | None:
     dealt = run.done + run.failed
     pace = (now - run.started_at).total_seconds() / dealt if dealt else 0.0
     waits = max(0.0, (run.next_slice_at - now).total_seconds()) if run.state == RunState.POSTPONED else 0.0
-    return round(waits + max(by_bucket, min(pace, SLOWEST_PACE) * people))
+    answers = _seconds_an_answer(session, run) * requests
+    return round(waits + max(by_bucket, min(pace, SLOWEST_PACE) * people, answers))
+
+
+def _seconds_an_answer(session: Session, run: Run) -> float:
+    """Return how long the portal took of late: one person is asked for after another."""
+    newest = (
+        select(ApiCall.milliseconds)
+        .where(ApiCall.portal_id == run.portal_id)
+        .order_by(ApiCall.at.desc())
+        .limit(LATEST)
+        .subquery()
+    )
+    return float(session.scalar(select(func.avg(newest.c.milliseconds))) or 0) / 1000
 
 
 def _left(session: Session, run: Run, *, now: datetime) -> tuple[int, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -33,6 +34,10 @@ class Stopped(Exception):
 
 def main() -> int:
     """Start everything, say where to look, and stop everything in the end; return the exit code."""
+    if taken := [port for name in PORTS if _is_taken(port := os.environ.get(name, PORTS[name]))]:
+        others = " ".join(f"{name}={int(port) + 1}" for name, port in PORTS.items())
+        print(f"Taken: port {' and '.join(taken)}. Choose others: {others} make run", file=sys.stderr)
+        return 1
     environment = {**PORTS, **_keys(), **os.environ}
     environment |= _addresses(environment)
     for name in (signal.SIGINT, signal.SIGTERM):
@@ -53,6 +58,12 @@ def main() -> int:
         return 0
     finally:
         _end(running)
+
+
+def _is_taken(port: str) -> bool:
+    """Tell whether somebody listens there; what is no number is refused later, by the variable's name."""
+    with socket.socket() as it:
+        return port.isdecimal() and int(port) < 65536 and it.connect_ex(("127.0.0.1", int(port))) == 0
 
 
 def _keys() -> dict[str, str]:

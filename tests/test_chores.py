@@ -85,6 +85,23 @@ def test_an_idle_chain_is_renewed_once_before_it_dies(world: World) -> None:
     assert world.one("SELECT count(*) FROM chains WHERE version = 2") == 2
 
 
+def test_idle_chains_of_a_portal_that_does_not_pay_are_left_alone(world: World) -> None:
+    world.open("boris")
+    world.bitrix24.clock.advance(161 * 86400)
+    world.portal().end_trial()
+
+    world.parts.chores.renew_idle()
+    world.parts.chores.renew_idle()
+
+    assert world.bitrix24.count(method="oauth/token") == 1
+    assert world.one("SELECT state FROM portals") == "suspended"
+    assert world.one("SELECT count(*) FROM chains WHERE state = 'live'") == 2
+
+    world.portal().restore_trial()
+    assert world.synchronise()["done"] == 2
+    assert world.one("SELECT state FROM portals") == "active"
+
+
 def test_settings_stored_by_an_older_version_are_read_anew(world: World) -> None:
     world.open("boris")
     with world.database.engine.begin() as connection:

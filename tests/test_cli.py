@@ -65,7 +65,10 @@ def test_people_are_listed_by_state_and_portal(world: World) -> None:
     assert people(world, "--state", "reconnect") == [8]
     assert people(world, "--state", "never") == [9]
     assert people(world) == [1, 7, 8, 9]
-    assert people(world, "--limit", "2") == [1, 7]
+    some = run(world, "people", "list", "--json", "--limit", "2")
+    assert [one["user"] for one in json.loads(some.stdout)] == [1, 7]
+    assert "first 2" in some.stderr
+    assert run(world, "people", "list", "--limit", "4").stderr == ""
     assert people(world, "--portal", world.portal().member_id) == [1, 7, 8, 9]
 
 

@@ -116,15 +116,31 @@ def test_what_cannot_be_bound_does_not_stop_the_installation(empty: World) -> No
         assert world.one("SELECT state FROM portals") == "active"
 
 
-def test_a_link_that_leads_to_an_earlier_address_is_left_to_the_portal(world: World) -> None:
-    placements = world.portal().application.placements
-    earlier = [replace(placement, url="http://127.0.0.1/earlier") for placement in placements]
-    placements[:] = [placement for placement in earlier if placement.code == "REST_APP_URI"]
+def test_what_leads_to_an_earlier_address_is_moved(world: World) -> None:
+    application = world.portal().application
+    before = [(one.code, one.url) for one in application.placements]
+    earlier = "https://earlier.example.com"
+    application.placements = [replace(one, url=f"{earlier}/") for one in application.placements]
+    application.handlers = [replace(one, url=f"{earlier}/events") for one in application.handlers]
+    # In the portals that have it the next look moves it, a day later at most.
+    world.bitrix24.clock.advance(86401)
 
-    response = world.install("alpha")
+    assert world.open("anna").status_code == 200
 
-    assert "A link in a message can open the application" in response.text
-    assert [placement.code for placement in placements] == ["REST_APP_URI", "CALENDAR_GRIDVIEW"]
+    assert sorted((one.code, one.url) for one in application.placements) == sorted(before)
+    assert {one.url for one in application.handlers} == {f"{world.bitrix24.app_url}/events"}
+    assert {one.event for one in application.handlers} == EVENTS
+    assert world.one("SELECT unbound FROM portals") == "{}"
+
+
+def test_a_portal_that_lists_what_is_not_ours_without_end_is_borne(world: World) -> None:
+    application = world.portal().application
+    (link,) = (one for one in application.placements if one.code == "REST_APP_URI")
+    application.placements += [replace(link, url=f"https://{number}.example.com/") for number in range(200)]
+
+    assert world.install("alpha").status_code == 200
+
+    assert len(application.placements) == 162
 
 
 def test_the_authorization_server_being_away_installs_nothing(empty: World) -> None:

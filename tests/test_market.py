@@ -1,5 +1,6 @@
 """What the Market asks a developer to try before publishing, and what a moderator measures of the icon."""
 
+import re
 import struct
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -107,6 +108,24 @@ def test_each_of_them_is_needed(bitrix24: Emulator, sqlite_url: str, scope: str)
         world.synchronise()
 
         assert REFUSED in whole_store(world)
+
+
+def test_the_moderator_finds_what_the_notes_name(world: World) -> None:
+    notes = (
+        (ROOT / "docs" / "market.md")
+        .read_text()
+        .partition("**Notes for the moderator**")[2]
+        .partition("##")[0]
+    )
+    session = world.session("anna")
+    world.synchronise()
+    pages = "".join(world.browser.get(path, headers=session).text for path in ("/me", "/team", "/admin"))
+
+    named = re.findall(r'"([^"]+)"', notes)
+
+    assert len(named) == 3
+    for name in named:
+        assert name in pages, name
 
 
 def test_the_icon_is_square_opaque_and_of_the_right_size() -> None:

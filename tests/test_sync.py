@@ -467,6 +467,21 @@ def test_the_remaining_time_is_what_the_bucket_needs(world: World) -> None:
     assert 12 <= progress.eta_seconds <= 40
 
 
+def test_a_slow_portals_remaining_time_is_what_its_answers_take(world: World) -> None:
+    open_as_crowd(world, 30)
+    world.bitrix24.clock.advance(60)
+    portal = world.known()
+    world.parts.runs.ask(portal, by=1)
+    world.parts.sync.slice(portal.id)
+    with world.database.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE api_calls SET milliseconds = 5000")
+
+    progress = world.parts.runs.progress(portal)
+
+    assert progress is not None
+    assert progress.eta_seconds == 5 * (31 - progress.done)
+
+
 def test_the_next_run_is_planned_for_the_night_where_people_are(world: World) -> None:
     world.synchronise()
 

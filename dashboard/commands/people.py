@@ -38,8 +38,10 @@ def group(database: Database, portals: Portals, now: Callable[[], datetime]) -> 
         conditions = [Portal.id == portal_of(portals, member_id).id] if member_id else []
         if state is not None:
             conditions.append(_in_state(now())[state])
-        found = _listed(database, conditions, now=now(), limit=limit)
-        output.rows(found, as_json=as_json, nothing="Nobody.")
+        found = list(_listed(database, conditions, now=now(), limit=limit + 1))
+        output.rows(found[:limit], as_json=as_json, nothing="Nobody.")
+        if len(found) > limit:
+            click.echo(f"These are the first {limit}; --limit shows more.", err=True)
 
     return commands
 
