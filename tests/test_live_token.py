@@ -411,6 +411,26 @@ def test_a_foreign_pair_is_never_stored(world: World, foreign: dict[str, object]
     assert chain(world, "state") == "reconnect"
 
 
+def test_an_answer_for_somebody_else_is_not_kept(world: World) -> None:
+    """Whatever token was mixed up, and wherever: the reading says whose it is."""
+    session = world.session("boris")
+
+    def of_anna(answer: dict[str, object]) -> dict[str, object]:
+        result = answer["result"]
+        assert isinstance(result, dict)
+        result["result"]["profile"] |= {"ID": "1"}
+        result["result"]["settings"] = {"tabId": "only anna has this"}
+        return answer
+
+    world.bitrix24.faults.add(Fault(kind="answer", method="batch", change=of_anna))
+
+    response = world.browser.post("/me/refresh", headers=session)
+
+    assert (response.status_code, errors_on(response.text)) == (502, ["foreign_profile"])
+    assert settings_on(response.text) == world.portal().people["boris"].settings
+    assert "only anna" not in str(world.rows("SELECT * FROM snapshots"))
+
+
 def test_a_portal_renamed_meanwhile_is_followed(each_world: World) -> None:
     session = each_world.session("boris")
     new_origin = each_world.portal().rename()
