@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import pickle
 import signal
@@ -14,7 +15,11 @@ from pathlib import Path
 from subprocess import Popen
 
 import pytest
+from huey.exceptions import HueyException
+from itsdangerous import Signer
+from pydantic import SecretStr
 
+from dashboard.jobs import _SignedJson
 from tests.conftest import redis_at
 from tests.emulator import Emulator
 from tests.emulator.cast import crowd
@@ -220,3 +225,21 @@ def test_a_forged_message_rings_no_bell(world: World, start: Start, tmp_path: Pa
     assert not (tmp_path / "proof").exists()
     world.parts.runs.ask(world.known(), by=1)
     wait_until(lambda: ended(world, runs=2))
+
+
+@pytest.mark.parametrize("signed", ["nobody", "another key", "another purpose", "another digest"])
+def test_a_message_is_ours_by_its_signature_alone(signed: str) -> None:
+    key = "a signing key for tests alone"
+    message = json.dumps(["an-id", "look", *[None] * 13])
+    ours = Signer(key, salt="queue", digest_method=hashlib.sha256)
+    forged = {
+        "nobody": f"{message}.".encode(),
+        "another key": Signer("another key", salt="queue", digest_method=hashlib.sha256).sign(message),
+        "another purpose": Signer(key, salt="session", digest_method=hashlib.sha256).sign(message),
+        "another digest": Signer(key, salt="queue").sign(message),
+    }
+    reader = _SignedJson([SecretStr(key)])
+
+    assert reader._deserialize(ours.sign(message)).id == "an-id"
+    with pytest.raises(HueyException):
+        reader._deserialize(forged[signed])
