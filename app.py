@@ -172,6 +172,7 @@ def assemble(settings: Config, *, database: Database | None, now: Callable[[], d
     transport = Transport(
         Reach(loopback=settings.trust_loopback, private=settings.allow_private_portals),
         connections_per_host=threads,
+        shared=settings.bitrix24_auth_servers,
     )
     tallies = Tallies(database)
     exchange = Exchange(transport, tallies.counted(calls.remember))

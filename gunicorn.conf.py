@@ -24,6 +24,8 @@ graceful_timeout = 25  # requests under way at SIGTERM; platforms kill after thi
 keepalive = 15
 accesslog = None  # the application writes a line a request itself, without the query
 loglevel = "warning"
+# No header moves a request to another address: a proxy that guards some by their path passes such ones on.
+forwarder_headers = ""
 control_socket_disable = True  # it would lie in the home of a user who may write nowhere there
 
 

@@ -113,9 +113,9 @@ class People:
 
     def shut_out(self, person: Person) -> None:
         """Show somebody who was dismissed nothing but their own, until the list of employees says more."""
-        self._change(person, is_admin=False, listed=False)
+        self._change(person, is_admin=False, listed=None)
 
-    def _change(self, person: Person, **values: bool) -> None:
+    def _change(self, person: Person, **values: bool | None) -> None:
         log.info("rights_changed", person=person.id, **values)
         with self._database.writing() as session:
             session.execute(update(Person).where(Person.id == person.id).values(**values))

@@ -18,7 +18,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "models",
         "vault",
         "hours workdays zones < bands reminders < meanings < settings < habits < insights",
-        "bitrix24.errors bitrix24.journal bitrix24.limiter bitrix24.names < bitrix24.answers"
+        "bitrix24.errors bitrix24.journal bitrix24.limiter bitrix24.names bitrix24.turns < bitrix24.answers"
         " bitrix24.transport"
         " < bitrix24.envelope < bitrix24.inbound bitrix24.exchange < bitrix24.client bitrix24.oauth"
         " bitrix24.webhook < bitrix24.employees",

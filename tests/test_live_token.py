@@ -4,13 +4,15 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import text
 
 from app import create_app
 from dashboard.bitrix24.transport import ADDRESSES_TRIED, PATIENCE
 from dashboard.people import LEASE
+from dashboard.vault import Vault, chain_owner
 from tests.emulator.faults import Fault
-from tests.world import World, errors_on, session_token, settings_on
+from tests.world import FERNET_KEY, World, errors_on, session_token, settings_on
 
 BORIS = "SELECT {} FROM chains JOIN people ON people.id = person_id WHERE user_id = 7"
 
@@ -160,6 +162,27 @@ def test_an_opening_during_a_renewal_that_fails_wins(world: World) -> None:
 
         assert waiting.result() == 200
     assert chain(world, "state") == "live"
+
+
+def test_an_opening_during_a_renewal_is_not_displaced_by_it(world: World) -> None:
+    """The pair that was renewed is good too, but the opening's is the newer one."""
+    session = world.session("boris")
+    world.portal().expire("boris")
+    world.bitrix24.faults.add(Fault(kind="slow:0.5", where="authorization", method="oauth/token"))
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(
+            lambda: world.app.test_client().post("/me/refresh", headers=session).status_code
+        )
+        while not world.bitrix24.refreshes("boris"):
+            pass
+        opening = world.portal().open_as("boris")
+
+        assert world.post("/", opening).status_code == 200
+
+        assert waiting.result() == 200
+    owner = chain_owner(world.portal().member_id, 7, "refresh")
+    kept = Vault([SecretStr(FERNET_KEY)]).unseal(str(chain(world, "refresh_token")), owner=owner)
+    assert kept.get_secret_value() == opening.refresh_token
 
 
 @pytest.mark.parametrize(
@@ -386,6 +409,26 @@ def test_a_foreign_pair_is_never_stored(world: World, foreign: dict[str, object]
     assert world.browser.post("/me/refresh", headers=session).status_code == 403
     assert chain(world, "access_token") == before
     assert chain(world, "state") == "reconnect"
+
+
+def test_an_answer_for_somebody_else_is_not_kept(world: World) -> None:
+    """Whatever token was mixed up, and wherever: the reading says whose it is."""
+    session = world.session("boris")
+
+    def of_anna(answer: dict[str, object]) -> dict[str, object]:
+        result = answer["result"]
+        assert isinstance(result, dict)
+        result["result"]["profile"] |= {"ID": "1"}
+        result["result"]["settings"] = {"tabId": "only anna has this"}
+        return answer
+
+    world.bitrix24.faults.add(Fault(kind="answer", method="batch", change=of_anna))
+
+    response = world.browser.post("/me/refresh", headers=session)
+
+    assert (response.status_code, errors_on(response.text)) == (502, ["foreign_profile"])
+    assert settings_on(response.text) == world.portal().people["boris"].settings
+    assert "only anna" not in str(world.rows("SELECT * FROM snapshots"))
 
 
 def test_a_portal_renamed_meanwhile_is_followed(each_world: World) -> None:

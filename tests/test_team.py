@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 import pytest
 
 from tests.emulator.cast import crowd
+from tests.emulator.faults import Fault
 from tests.rosters import NEVER, Session, days_ago, hire, rows_on, text_of, users_on
 from tests.world import World, errors_on
 
@@ -313,6 +314,22 @@ def test_whoever_was_dismissed_is_out_when_they_are_read(world: World) -> None:
 
     assert {world.browser.get(path, headers=anna).status_code for path in ("/team", "/admin")} == {403}
     assert world.browser.get("/me", headers=anna).status_code == 200
+    world.open("boris")
+    world.synchronise()
+    assert world.browser.get("/me", headers=anna).status_code == 401
+
+
+def test_whoever_was_called_dismissed_by_mistake_is_back_with_the_next_list(world: World) -> None:
+    anna = world.session("anna")
+    world.synchronise()
+    world.bitrix24.faults.add(Fault(kind="error:authorization_error:401", method="batch"))
+    assert world.browser.post("/me/refresh", headers=anna).status_code == 403
+    assert world.browser.get("/team", headers=anna).status_code == 403
+
+    world.bitrix24.clock.advance(1)
+    world.synchronise()
+
+    assert world.browser.get("/team", headers=anna).status_code == 200
 
 
 def test_whoever_is_no_administrator_any_more_is_out(world: World) -> None:

@@ -264,7 +264,7 @@ def test_a_domain_in_disguise_leads_nowhere(scene: Scene) -> None:
         scene.assert_unharmed(answer)
 
 
-def test_an_address_in_digits_is_no_portal_in_production(world: World) -> None:
+def test_an_address_in_digits_or_without_tls_is_no_portal_in_production(world: World) -> None:
     production = {"PUBLIC_URL": "https://calendar.example.com", "TRUST_LOOPBACK": ""}
     production |= {"BX24_JS_URL": "", "BITRIX24_AUTH_SERVERS": "https://oauth.example"}
     app = create_app(config.load(world.environment | production), database=world.database)
@@ -277,6 +277,10 @@ def test_an_address_in_digits_is_no_portal_in_production(world: World) -> None:
 
         assert (domain, answer.status_code) == (domain, 400)
         assert "DOMAIN" in answer.text
+    opening.query |= {"DOMAIN": "portal.example", "PROTOCOL": "0"}
+    plain = app.test_client().post("/", query_string=opening.query, data=opening.form)
+    assert plain.status_code == 400
+    assert "PROTOCOL" in plain.text
 
 
 def test_a_portal_that_lies_about_itself_gains_nothing_of_another(scene: Scene) -> None:

@@ -7,6 +7,7 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from dashboard.bitrix24.exchange import Exchange
 from dashboard.bitrix24.names import AT_ONCE, addresses_of
 from dashboard.bitrix24.oauth import AuthorizationServers
 from dashboard.bitrix24.transport import ADDRESSES_TRIED, Patience, Reach, Transport, _trusting
+from tests.emulator import Emulator
+from tests.emulator.faults import Fault
 from tests.emulator.wire import Answer, Request, Server, read_request
 from tests.test_floors import IMPORTED
 from tests.test_transport import self_signed
@@ -131,6 +134,34 @@ def test_hanging_look_ups_do_not_pile_up() -> None:
 
     assert len(hung) <= AT_ONCE
     release.set()
+
+
+def test_a_silent_portal_leaves_threads_to_the_others(
+    bitrix24: Emulator, inside: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A portal on its owner's own server answers nobody, as many people of it as there may be."""
+    monkeypatch.setattr("dashboard.bitrix24.turns.LONGEST_WAIT", 0.1)
+    for where in ("portal", "authorization"):
+        bitrix24.faults.add(Fault(kind="slow:2", where=where, times=None))
+    silent, shared = bitrix24.portal("alpha").origin, bitrix24.authorization_server
+    transport = Transport(Reach(loopback=True), connections_per_host=4, shared=[shared])
+
+    def ask(origin: str) -> str:
+        try:
+            transport.post(f"{origin}/rest/profile", json={})
+        except Unreachable as error:
+            return error.code
+        return "answered"
+
+    with ThreadPoolExecutor(12) as pool:
+        asked = [pool.submit(ask, origin) for origin in [silent] * 4 + [shared] * 6]
+        began = time.monotonic()
+        assert ask(f"http://127.0.0.1:{inside.port}") == "answered"
+        assert time.monotonic() - began < 1.5
+        told = [answer.result() for answer in asked]
+
+    assert (sorted(told[:4]), told[4:]) == (["answered"] * 3 + ["timeout"], ["answered"] * 6)
+    assert ask(silent) == "answered"
 
 
 @pytest.mark.parametrize(("name", "answered"), [("localhost", True), ("127.0.0.1", False)])

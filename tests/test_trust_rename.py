@@ -100,8 +100,25 @@ def test_a_portal_that_is_down_is_not_moved_and_nothing_is_renewed(world: World)
 
     assert (answer.status_code, errors_on(answer.text)) == (502, ["unreachable"])
     assert origin(world) == world.portal().origin
+    assert world.bitrix24.count(method="batch") == 1
     assert world.bitrix24.count(method="rest/app.info") == 1
     assert world.bitrix24.refreshes() == 0
+
+
+@pytest.mark.parametrize(("person", "state"), [("boris", "active"), ("anna", "uninstalled")])
+def test_a_portal_that_is_gone_with_the_application_is_found_out(
+    world: World, person: str, state: str
+) -> None:
+    """Its address is silent, and the server says more; of the portal as a whole from one chain alone."""
+    session = world.session(person)
+    world.bitrix24.faults.add(Fault(kind="reset", portal="alpha", method="batch", times=None))
+    world.bitrix24.faults.add(
+        Fault(kind="error:NOT_INSTALLED:401", where="authorization", method="rest/app.info")
+    )
+
+    assert world.browser.post("/me/refresh", headers=session).status_code == 403
+
+    assert world.one("SELECT state FROM portals") == state
 
 
 def test_a_portal_that_is_late_is_still_there(world: World) -> None:

@@ -235,6 +235,8 @@ def test_every_route_says_how_to_treat_its_answer(busy: World) -> None:
         assert headers["Referrer-Policy"] == "no-referrer"
         assert "no-store" in headers["Cache-Control"] or "immutable" in headers["Cache-Control"]
         assert "Set-Cookie" not in headers
+        assert "Access-Control-Allow-Origin" not in headers
+        assert answer.mimetype == "application/json" or answer.content_type.endswith("; charset=utf-8")
         assert not [name for name in headers.keys() if name.lower() in ("server", "x-powered-by")]  # noqa: SIM118
         answer.close()
 

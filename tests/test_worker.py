@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import pickle
 import signal
@@ -14,8 +15,11 @@ from pathlib import Path
 from subprocess import Popen
 
 import pytest
+from huey.exceptions import HueyException
+from itsdangerous import Signer
+from pydantic import SecretStr
 
-from dashboard.jobs import TICK_SECONDS, Jobs
+from dashboard.jobs import TICK_SECONDS, Jobs, _SignedJson
 from tests.conftest import redis_at
 from tests.emulator import Emulator
 from tests.emulator.cast import crowd
@@ -253,3 +257,21 @@ def test_the_clock_rests_while_more_waits_than_the_threads_can_take(world: World
     assert busy == TICK_SECONDS
     assert free <= TICK_SECONDS
     assert world.parts.runs.due(limit=1) == [], "the run was rung for once there was room"
+
+
+@pytest.mark.parametrize("signed", ["nobody", "another key", "another purpose", "another digest"])
+def test_a_message_is_ours_by_its_signature_alone(signed: str) -> None:
+    key = "a signing key for tests alone"
+    message = json.dumps(["an-id", "look", *[None] * 13])
+    ours = Signer(key, salt="queue", digest_method=hashlib.sha256)
+    forged = {
+        "nobody": f"{message}.".encode(),
+        "another key": Signer("another key", salt="queue", digest_method=hashlib.sha256).sign(message),
+        "another purpose": Signer(key, salt="session", digest_method=hashlib.sha256).sign(message),
+        "another digest": Signer(key, salt="queue").sign(message),
+    }
+    reader = _SignedJson([SecretStr(key)])
+
+    assert reader._deserialize(ours.sign(message)).id == "an-id"
+    with pytest.raises(HueyException):
+        reader._deserialize(forged[signed])

@@ -6,6 +6,7 @@ import io
 import socket
 import ssl
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache
 from http.client import HTTPResponse
@@ -23,6 +24,7 @@ from urllib3.util.connection import create_connection
 
 from dashboard.bitrix24.errors import Unreachable, Unreadable
 from dashboard.bitrix24.names import addresses_of
+from dashboard.bitrix24.turns import Turns
 
 LARGEST_ANSWER = 4 * 1024 * 1024
 CHUNK = 64 * 1024
@@ -97,9 +99,15 @@ class Transport:
     """
 
     def __init__(
-        self, reach: Reach, *, connections_per_host: int = 16, patience: Patience = PATIENCE
+        self,
+        reach: Reach,
+        *,
+        connections_per_host: int = 16,
+        patience: Patience = PATIENCE,
+        shared: Collection[str] = (),
     ) -> None:
         self._patience = patience
+        self._turns = Turns(connections_per_host, shared=shared)
         self._session = requests.Session()
         self._session.trust_env = False
         self._session.headers["User-Agent"] = "calendar-dashboard/0.1"
@@ -120,16 +128,17 @@ class Transport:
         :raise Unreadable: the answer is larger than any real one.
         """
         try:
-            response = self._session.post(
-                url,
-                json=json,
-                data=form,
-                allow_redirects=False,
-                stream=True,
-                timeout=(self._patience.connect, self._patience.read),
-            )
-            with response:
-                body = _read(response)
+            with self._turns.at("/".join(url.split("/", 3)[:3])):
+                response = self._session.post(
+                    url,
+                    json=json,
+                    data=form,
+                    allow_redirects=False,
+                    stream=True,
+                    timeout=(self._patience.connect, self._patience.read),
+                )
+                with response:
+                    body = _read(response)
         except (requests.Timeout, TimeoutError, ReadTimeoutError):
             raise Unreachable("timeout") from None
         except (requests.RequestException, HTTPError, OSError, ValueError):
