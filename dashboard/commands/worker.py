@@ -8,6 +8,7 @@ import threading
 
 import click
 
+from dashboard import memory
 from dashboard.chores import Chores
 from dashboard.config import Config
 from dashboard.runs import Runs
@@ -25,6 +26,7 @@ def command(config: Config, *, sync: Sync, runs: Runs, chores: Chores, tallies: 
         _leave_out_drivers(url, config.database_url.get_secret_value())
         # The queue's library is for this process alone; a web process does without it.
         jobs = importlib.import_module("dashboard.jobs")
+        memory.settle()
         stopped = threading.Event()
         threading.Thread(target=_write, args=(tallies, stopped), name="tallies", daemon=True).start()
         jobs.Jobs(url, config.secret_key, sync=sync, runs=runs, chores=chores).work(

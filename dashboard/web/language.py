@@ -74,15 +74,17 @@ def find(lang: str | None, *, catalogues: Path = CATALOGUES) -> Language:
     return Language(Locale.parse(locale), _read(path)) if path.is_file() else ENGLISH
 
 
-@cache
-def _read(path: Path) -> NullTranslations:
-    # Compiled in memory, once a process and not before somebody speaks it: that takes a few hundredths
-    # of a second, and a .mo in the repository goes stale.
+def _compiled(path: Path) -> NullTranslations:
+    # In memory, not before somebody speaks it: that takes a few hundredths of a second, and a .mo in the
+    # repository goes stale.
     compiled = io.BytesIO()
     with path.open("rb") as file:
         write_mo(compiled, read_po(file))
     compiled.seek(0)
     return GNUTranslations(compiled)
+
+
+_read = cache(_compiled)
 
 
 class Everywhere(Mapping[str, str]):
@@ -96,12 +98,12 @@ class Everywhere(Mapping[str, str]):
 
     @cached_property
     def _words(self) -> dict[str, str]:
-        spoken = {code: find(code) for code in LOCALES}
-        return {
-            code: language.catalogue.gettext(self._message)
-            for code, language in spoken.items()
-            if code == "en" or language is not ENGLISH
+        # Read for this one message and not kept: all of them take more memory than any process needs.
+        paths = {code: catalogue_of(locale) for code, locale in LOCALES.items()}
+        said = {
+            code: _compiled(path).gettext(self._message) for code, path in paths.items() if path.is_file()
         }
+        return {"en": self._message} | said
 
     def __getitem__(self, code: str) -> str:
         return self._words[code]
