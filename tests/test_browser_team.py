@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import FrameLocator, Locator, Page, expect
+from playwright.sync_api import FrameLocator, Locator, Page, Route, expect
 from sqlalchemy import text
 
 from tests.browsers import SIDEWAYS, Watch, application, page
@@ -95,6 +95,26 @@ def test_it_is_exported_as_it_is_shown(company: World, page: Page) -> None:
     assert caught.value.suggested_filename == "team.csv"
     lines = Path(caught.value.path()).read_text(encoding="utf-8-sig").splitlines()
     assert [line.split(",")[1] for line in lines] == ["Name", "Lost Lucy"]
+
+
+def test_what_is_chosen_is_heard_however_late_the_scripts_come(company: World, page: Page) -> None:
+    held: list[Route] = []
+    page.route("**/js/team.js", lambda route: held.append(route))
+    with page.expect_request("**/js/team.js"):
+        frame = open_team(company, page)
+    expect(frame.get_by_role("heading", name="My settings")).to_be_visible()
+    held.pop().continue_()
+    frame.locator("select[name=state]").select_option("reconnect")
+    expect(names(frame)).to_have_text(["Lost Lucy"])
+
+    page.unroute_all()
+    page.route("**/js/app.js", lambda route: held.append(route))
+    page.goto(company.portal().page_url("anna", placement="CALENDAR_GRIDVIEW"))
+    frame.locator("select[name=state]").select_option("reconnect")
+    frame.get_by_label("Name or position").press("Enter")
+    for route in held:
+        route.continue_()
+    expect(names(frame)).to_have_text(["Lost Lucy"])
 
 
 def test_a_run_is_begun_watched_across_a_reload_and_done(company: World, page: Page) -> None:
