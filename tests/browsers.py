@@ -80,6 +80,8 @@ def page(lent_page: Page) -> Iterator[Page]:
     lent_page.emulate_media(media="null", color_scheme="null", reduced_motion="null")
 
 
+# The frame grows and shrinks with what it holds, and what is under a pointer moves with it: where that may
+# still happen, tests press a key instead of clicking.
 def application(page: Page) -> FrameLocator:
     return page.frame_locator("#place iframe")
 
