@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from html import escape
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Frame, FrameLocator, Page, Request
+from playwright.sync_api import ConsoleMessage, Error, Frame, FrameLocator, Page, Request, ViewportSize
 
 from tests.emulator import Portal
 from tests.emulator.opening import Opening
@@ -18,8 +19,12 @@ from tests.emulator.opening import Opening
 PICTURES = Path(__file__).parent.parent / "var" / "pictures"
 AXE = Path(__file__).parent.parent / "var" / "npm" / "node_modules" / "axe-core" / "axe.min.js"
 SIDEWAYS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-# Rules for whole documents hold for the portal's page around the frame, not for what is inside.
-AXE_RUN = "axe.run(document, {resultTypes: ['violations']})"
+# Rules for whole documents hold for the portal's page around the frame, not for what is inside. What would be
+# loaded before is read by no rule that runs, and is waited for.
+AXE_RUN = "axe.run(document, {resultTypes: ['violations'], preload: false})"
+
+
+DESK: ViewportSize = {"width": 1280, "height": 900}
 
 
 class Watch:
@@ -29,10 +34,24 @@ class Watch:
         self.messages: list[str] = []
         self.requests: list[Request] = []
         self._application = application
-        page.on("console", lambda message: self.messages.append(f"{message.type}: {message.text}"))
-        page.on("pageerror", lambda error: self.messages.append(f"error: {error}"))
+        self._page = page
+        page.on("console", self._said)
+        page.on("pageerror", self._broken)
         page.on("requestfailed", self._failed)
         page.on("request", self._remember)
+        WATCHING.append(self)
+
+    def stop(self) -> None:
+        self._page.remove_listener("console", self._said)
+        self._page.remove_listener("pageerror", self._broken)
+        self._page.remove_listener("requestfailed", self._failed)
+        self._page.remove_listener("request", self._remember)
+
+    def _said(self, message: ConsoleMessage) -> None:
+        self.messages.append(f"{message.type}: {message.text}")
+
+    def _broken(self, error: Error) -> None:
+        self.messages.append(f"error: {error}")
 
     def _failed(self, request: Request) -> None:
         # The portal page asks once a second what was seen; leaving the page cuts that short.
@@ -44,13 +63,25 @@ class Watch:
             self.requests.append(request)
 
 
+# Those who watch the page of the test under way.
+WATCHING: list[Watch] = []
+
+
 @pytest.fixture
-def page(chromium: Browser) -> Iterator[Page]:
-    context = chromium.new_context(viewport={"width": 1280, "height": 900})
-    yield context.new_page()
-    context.close()
+def page(lent_page: Page) -> Iterator[Page]:
+    """Give an empty page; afterwards it forgets what it was told to be, and whoever listened to it."""
+    yield lent_page
+    while WATCHING:
+        WATCHING.pop().stop()
+    lent_page.unroute_all(behavior="ignoreErrors")
+    lent_page.goto("about:blank")
+    lent_page.context.clear_cookies()
+    lent_page.set_viewport_size(DESK)
+    lent_page.emulate_media(media="null", color_scheme="null", reduced_motion="null")
 
 
+# The frame grows and shrinks with what it holds, and what is under a pointer moves with it: where that may
+# still happen, tests press a key instead of clicking.
 def application(page: Page) -> FrameLocator:
     return page.frame_locator("#place iframe")
 
@@ -76,7 +107,7 @@ def post(page: Page, opening: Opening, *, path: str | None = None) -> None:
         page.evaluate("document.forms[0].submit()")
 
 
-def wait_until(holds: Callable[[], bool], *, seconds: float = 10.0) -> None:
+def wait_until(holds: Callable[[], bool], *, seconds: float = 30.0) -> None:
     """Wait for what the event queue brings about by itself."""
     until = time.monotonic() + seconds
     while not holds():
@@ -86,6 +117,13 @@ def wait_until(holds: Callable[[], bool], *, seconds: float = 10.0) -> None:
 
 def setting(frame: FrameLocator, key: str) -> str | None:
     return frame.locator(f'[data-setting="{key}"]').get_attribute("data-value")
+
+
+def picture(page: Page, name: str, *, full: bool = False) -> None:
+    """Keep a picture of the page in var/pictures, where the environment has PICTURES: each is costly."""
+    if os.environ.get("PICTURES"):
+        PICTURES.mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=PICTURES / f"{name}.png", full_page=full)
 
 
 def violations(frame: Frame | Page) -> list[str]:

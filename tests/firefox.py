@@ -14,6 +14,7 @@ from typing import Any, Self
 
 import websocket
 
+SEEN = "/_emulator/seen"
 START_SECONDS = 60.0
 ANSWER_SECONDS = 30.0
 EVENTS = ["log.entryAdded", "network.fetchError", "network.beforeRequestSent"]
@@ -159,7 +160,8 @@ class Tab:
             params = event["params"]
             if event["method"] == "log.entryAdded":
                 found.append(f"{params['level']}: {params['text']}")
-            elif event["method"] == "network.fetchError":
+            # The portal page asks once a second what was seen; leaving the page cuts that short.
+            elif event["method"] == "network.fetchError" and not params["request"]["url"].endswith(SEEN):
                 found.append(f"failed: {params['request']['url']}")
         return found
 

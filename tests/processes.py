@@ -30,10 +30,10 @@ def serve(environment: Mapping[str, str], port: int) -> subprocess.Popen[bytes]:
 
 def wait_for(address: str) -> None:
     """Wait until a web process is ready."""
-    until = time.monotonic() + 30
+    until = time.monotonic() + 60
     while time.monotonic() < until:
         try:
-            assert requests.get(f"{address}/readyz", timeout=2).json()["down"] == []
+            assert requests.get(f"{address}/readyz", timeout=30).json()["down"] == []
         except requests.ConnectionError:
             time.sleep(0.1)
         else:

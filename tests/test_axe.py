@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Frame, Page, expect
 
-from tests.browsers import PICTURES, SIDEWAYS, Watch, application, page, post, violations
+from tests.browsers import SIDEWAYS, Watch, application, page, picture, post, violations
 from tests.world import World
 
 __all__ = ["page"]
@@ -37,13 +37,12 @@ def found_on(pages: tuple[str, ...], look: Callable[[str], Frame | Page]) -> dic
 
 
 def test_my_settings(world: World, reader: Page, request: pytest.FixtureRequest) -> None:
-    PICTURES.mkdir(parents=True, exist_ok=True)
     watch = Watch(reader, world.bitrix24.app_url)
 
     def look(person: str) -> Frame:
         reader.goto(world.portal().page_url(person))
         expect(application(reader).locator("[data-refresh]")).to_be_visible()
-        reader.screenshot(path=PICTURES / f"me-{person}-{request.node.callspec.id}.png")
+        picture(reader, f"me-{person}-{request.node.callspec.id}")
         return reader.frames[1]
 
     assert found_on(CAST, look) == {}

@@ -45,7 +45,7 @@ def test_install_open_expired_uninstall(empty_world: World, page: Page) -> None:
     frame = open_in_browser(page, alpha, "anna")
     page.locator('button[data-control="install"]').first.click()
     # The installer says it is done, the portal reloads and shows the application: nobody clicks anything.
-    expect(frame.get_by_role("heading", name="My settings")).to_be_visible(timeout=15_000)
+    expect(frame.get_by_role("heading", name="My settings")).to_be_visible()
     assert world.one("SELECT count(*) FROM portals") == 1
 
     frame = open_in_browser(page, alpha, "boris")
@@ -144,9 +144,14 @@ def test_an_error_page_is_visible_in_the_frame(world: World, page: Page) -> None
 
 def test_the_first_page_is_small(world: World, page: Page) -> None:
     answers: list[Response] = []
-    page.on("response", lambda response: answers.append(response))
+
+    def note(answer: Response) -> None:
+        answers.append(answer)
+
+    page.on("response", note)
     frame = open_in_browser(page, world.portal(), "anna")
     expect(frame.locator("[data-refresh]")).to_be_visible()
+    page.remove_listener("response", note)
 
     inside = [one for one in answers if one.frame != page.main_frame]
 

@@ -33,7 +33,7 @@ def company(world: World) -> World:
 def open_admin(world: World, page: Page) -> FrameLocator:
     page.goto(world.portal().page_url("anna"))
     frame = application(page)
-    frame.get_by_role("link", name="Admin", exact=True).click()
+    frame.get_by_role("link", name="Admin", exact=True).press("Enter")
     expect(frame.get_by_role("heading", name="Installation")).to_be_visible()
     return frame
 
@@ -42,17 +42,17 @@ def test_calls_are_looked_through(company: World, page: Page) -> None:
     watch = Watch(page, company.bitrix24.app_url)
     frame = open_admin(company, page)
 
-    frame.get_by_role("link", name="See the calls").click()
+    frame.get_by_role("link", name="See the calls").press("Enter")
     first = frame.locator("details").first
     first.locator("summary").click()
     expect(first.locator("pre").first).to_contain_text('"cmd"')
 
     frame.get_by_label("Error").select_option("any")
-    frame.get_by_role("button", name="Show", exact=True).click()
+    frame.get_by_role("button", name="Show", exact=True).press("Enter")
     expect(frame.locator("[data-call]")).to_have_count(1)
     expect(frame.get_by_role("button", name="Show", exact=True)).to_be_focused()
 
-    frame.get_by_role("link", name="Back to Admin").click()
+    frame.get_by_role("link", name="Back to Admin").press("Enter")
     expect(frame.get_by_role("heading", name="Installation")).to_be_visible()
     assert watch.messages == []
 
@@ -60,7 +60,7 @@ def test_calls_are_looked_through(company: World, page: Page) -> None:
 def test_a_number_leads_to_the_people_behind_it(company: World, page: Page) -> None:
     frame = open_admin(company, page)
 
-    frame.get_by_role("link", name="Must open it again: 1").click()
+    frame.get_by_role("link", name="Must open it again: 1").press("Enter")
 
     expect(frame.locator(".who__name")).to_have_text(["Lost Lucy"])
     expect(frame.locator(".roster__problem")).to_have_text("The application is not given to this person")
@@ -70,7 +70,7 @@ def test_everything_is_taken_along(company: World, page: Page) -> None:
     frame = open_admin(company, page)
 
     with page.expect_download() as caught:
-        frame.get_by_role("button", name="Export everything").click()
+        frame.get_by_role("button", name="Export everything").press("Enter")
 
     assert caught.value.suggested_filename == "calendar-settings.json"
     told = json.loads(Path(caught.value.path()).read_text(encoding="utf-8"))
@@ -79,19 +79,19 @@ def test_everything_is_taken_along(company: World, page: Page) -> None:
 
 def test_everything_is_deleted_in_two_steps(company: World, page: Page) -> None:
     frame = open_admin(company, page)
-    frame.get_by_role("link", name="Delete everything…").click()
+    frame.get_by_role("link", name="Delete everything…").press("Enter")
     expect(frame.get_by_text("nobody can bring it back")).to_be_visible()
 
     frame.get_by_label("To confirm, type").fill("another.bitrix24.com")
-    frame.get_by_role("button", name="Delete everything").click()
+    frame.get_by_role("button", name="Delete everything").press("Enter")
     expect(frame.get_by_text("Nothing was deleted.")).to_be_visible()
 
     frame.get_by_label("To confirm, type").fill(company.portal().domain)
-    frame.get_by_role("button", name="Delete everything").click()
+    frame.get_by_role("button", name="Delete everything").press("Enter")
     expect(frame.get_by_text("Your session has ended.")).to_be_visible()
     assert company.one("SELECT count(*) FROM people") == 0
 
-    frame.get_by_role("link", name="Team", exact=True).click()
+    frame.get_by_role("link", name="Team", exact=True).press("Enter")
     expect(frame.locator("[data-complaint]")).to_contain_text("Reload it")
 
     frame = open_admin(company, page)
@@ -101,10 +101,10 @@ def test_everything_is_deleted_in_two_steps(company: World, page: Page) -> None:
 def test_an_administrator_is_shown_the_way_to_a_full_team(company: World, page: Page) -> None:
     page.goto(company.portal().page_url("anna"))
     frame = application(page)
-    frame.get_by_role("link", name="Team", exact=True).click()
+    frame.get_by_role("link", name="Team", exact=True).press("Enter")
     way = frame.locator("[data-beginning]")
 
     expect(way).to_contain_text("Everyone is listed")
-    way.get_by_role("button", name="Copy an invitation").click()
+    way.get_by_role("button", name="Copy an invitation").press("Enter")
 
     expect(way.locator("[data-copy-told]")).to_be_visible()

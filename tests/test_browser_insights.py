@@ -41,7 +41,7 @@ def company(world: World) -> World:
 def open_insights(world: World, page: Page, person: str) -> FrameLocator:
     page.goto(world.portal().page_url(person))
     frame = application(page)
-    frame.get_by_role("link", name="Insights", exact=True).click()
+    frame.get_by_role("link", name="Insights", exact=True).press("Enter")
     expect(frame.get_by_role("heading", name="Insights", level=1)).to_be_visible()
     return frame
 
@@ -65,7 +65,7 @@ def test_a_name_leads_to_its_person(company: World, page: Page) -> None:
     expect(refusing).to_contain_text("and 2 more")
     name = refusing.get_by_role("link").first.inner_text()
 
-    refusing.get_by_role("link").first.click()
+    refusing.get_by_role("link").first.press("Enter")
 
     expect(frame.locator("[data-user]")).to_have_count(1)
     expect(frame.locator(".who__name")).to_have_text(name)

@@ -8,7 +8,17 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests import journeys
-from tests.browsers import PICTURES, SIDEWAYS, Watch, application, page, violations
+from tests.browsers import (
+    AXE,
+    AXE_RUN,
+    SIDEWAYS,
+    Watch,
+    application,
+    broken_rules,
+    page,
+    picture,
+    violations,
+)
 from tests.firefox import Firefox, Tab
 from tests.journeys import PAGES, unexpected
 from tests.world import World
@@ -65,12 +75,11 @@ def test_chromium_opens_every_page_and_complains_of_nothing(company: World, page
     page.set_viewport_size({"width": int(width), "height": 1500})
     page.emulate_media(color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce")
     watch = Watch(page, company.bitrix24.app_url)
-    PICTURES.mkdir(parents=True, exist_ok=True)
 
     for stop in PAGES if scheme == "light" else [stop for stop in PAGES if "data-error" not in stop.there]:
         walk_in_chromium(company, page, stop)
         inside = page.frames[1]
-        page.screenshot(path=PICTURES / f"{stop.name}-{look}.png", full_page=True)
+        picture(page, f"{stop.name}-{look}", full=True)
         assert violations(inside) == [], stop.name
         assert inside.evaluate(SIDEWAYS) == 0, stop.name
         assert unexpected(watch.messages) == [], stop.name
@@ -84,3 +93,17 @@ def test_firefox_opens_every_page_and_complains_of_nothing(company: World, tab: 
         assert unexpected(tab.complaints()) == [], stop.name
         assert tab.evaluate("document.cookie") == "", stop.name
         company.portal().restore_trial()
+
+
+def test_firefox_opens_refreshes_and_complains_of_nothing(world: World, tab: Tab) -> None:
+    tab.go(world.portal().page_url("boris"))
+    tab.wait_for("[data-refresh]")
+
+    tab.click("[data-refresh]")
+    tab.wait_for("[data-told]")
+
+    assert tab.evaluate("document.cookie") == ""
+    assert tab.evaluate(SIDEWAYS) == 0
+    tab.run(AXE.read_text(encoding="utf-8"))
+    assert broken_rules(tab.evaluate(AXE_RUN)) == []
+    assert tab.complaints() == []

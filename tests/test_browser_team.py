@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import FrameLocator, Locator, Page, expect
+from playwright.sync_api import FrameLocator, Locator, Page, Route, expect
 from sqlalchemy import text
 
 from tests.browsers import SIDEWAYS, Watch, application, page
@@ -45,7 +45,7 @@ def company(world: World) -> World:
 def open_team(world: World, page: Page, person: str = "anna") -> FrameLocator:
     page.goto(world.portal().page_url(person))
     frame = application(page)
-    frame.get_by_role("link", name="Team", exact=True).click()
+    frame.get_by_role("link", name="Team", exact=True).press("Enter")
     return frame
 
 
@@ -59,12 +59,12 @@ def test_it_is_sorted_filtered_searched_and_paged(company: World, page: Page) ->
     expect(names(frame)).to_have_count(50)
     expect(names(frame).first).to_have_text("Amina Wanjiru")
 
-    frame.get_by_role("link", name="Person", exact=True).click()
+    frame.get_by_role("link", name="Person", exact=True).press("Enter")
     expect(names(frame).first).to_have_text("健司 佐藤")
     # Focus stays on what was used.
     expect(frame.get_by_role("link", name="Person", exact=True)).to_be_focused()
 
-    frame.get_by_role("link", name="Next").click()
+    frame.get_by_role("link", name="Next").press("Enter")
     expect(names(frame)).to_have_count(PEOPLE - 50)
     expect(frame.locator(".pager__here")).to_have_text("Page 2 of 2")
 
@@ -73,7 +73,7 @@ def test_it_is_sorted_filtered_searched_and_paged(company: World, page: Page) ->
     expect(frame.locator("[data-user]")).to_have_count(23)
     expect(frame.locator("select[name=view]")).to_be_focused()
 
-    frame.get_by_role("link", name="Clear filters").click()
+    frame.get_by_role("link", name="Clear filters").press("Enter")
     search = frame.get_by_label("Name or position")
     search.press_sequentially("lAsT", delay=20)
     expect(frame.get_by_text("No one fits.")).to_be_visible()
@@ -90,17 +90,37 @@ def test_it_is_exported_as_it_is_shown(company: World, page: Page) -> None:
     expect(names(frame)).to_have_text(["Lost Lucy"])
 
     with page.expect_download() as caught:
-        frame.get_by_role("button", name="Export").click()
+        frame.get_by_role("button", name="Export").press("Enter")
 
     assert caught.value.suggested_filename == "team.csv"
     lines = Path(caught.value.path()).read_text(encoding="utf-8-sig").splitlines()
     assert [line.split(",")[1] for line in lines] == ["Name", "Lost Lucy"]
 
 
+def test_what_is_chosen_is_heard_however_late_the_scripts_come(company: World, page: Page) -> None:
+    held: list[Route] = []
+    page.route("**/js/team.js", lambda route: held.append(route))
+    with page.expect_request("**/js/team.js"):
+        frame = open_team(company, page)
+    expect(frame.get_by_role("heading", name="My settings")).to_be_visible()
+    held.pop().continue_()
+    frame.locator("select[name=state]").select_option("reconnect")
+    expect(names(frame)).to_have_text(["Lost Lucy"])
+
+    page.unroute_all()
+    page.route("**/js/app.js", lambda route: held.append(route))
+    page.goto(company.portal().page_url("anna", placement="CALENDAR_GRIDVIEW"))
+    frame.locator("select[name=state]").select_option("reconnect")
+    frame.get_by_label("Name or position").press("Enter")
+    for route in held:
+        route.continue_()
+    expect(names(frame)).to_have_text(["Lost Lucy"])
+
+
 def test_a_run_is_begun_watched_across_a_reload_and_done(company: World, page: Page) -> None:
     watch = Watch(page, company.bitrix24.app_url)
     frame = open_team(company, page)
-    frame.get_by_role("button", name="Read everyone now").click()
+    frame.get_by_role("button", name="Read everyone now").press("Enter")
     expect(frame.locator("[data-run-words]")).to_have_text("Everyone's settings are about to be read.")
     expect(frame.get_by_role("button", name="Cancel")).to_be_focused()
 
@@ -123,9 +143,9 @@ def test_a_run_is_begun_watched_across_a_reload_and_done(company: World, page: P
 
 def test_a_run_is_cancelled(company: World, page: Page) -> None:
     frame = open_team(company, page)
-    frame.get_by_role("button", name="Read everyone now").click()
+    frame.get_by_role("button", name="Read everyone now").press("Enter")
 
-    frame.get_by_role("button", name="Cancel").click()
+    frame.get_by_role("button", name="Cancel").press("Enter")
 
     expect(frame.locator("[data-as-of]")).to_contain_text("The last reading was cancelled")
     assert company.one("SELECT count(*) FROM runs WHERE finished_at IS NULL") == 0
@@ -144,7 +164,7 @@ def _running(world: World, *, done: int) -> None:
 
 def test_the_invitation_can_be_copied_even_where_the_clipboard_is_refused(company: World, page: Page) -> None:
     frame = open_team(company, page)
-    frame.get_by_role("button", name="Copy an invitation").click()
+    frame.get_by_role("button", name="Copy an invitation").press("Enter")
 
     expect(frame.locator("[data-copy-told]")).to_be_visible()
     marked = page.frames[1].evaluate("document.getSelection().toString() || document.activeElement.value")
@@ -158,9 +178,9 @@ def test_an_administrator_opens_it_to_everyone(company: World, page: Page) -> No
     expect(frame.locator('[data-error="team_not_allowed"]')).to_contain_text("Анна Орлова")
 
     page.goto(company.portal().page_url("anna"))
-    frame.get_by_role("link", name="Admin").click()
+    frame.get_by_role("link", name="Admin").press("Enter")
     frame.get_by_label("Everyone who works here").check()
-    frame.get_by_role("button", name="Save").click()
+    frame.get_by_role("button", name="Save").press("Enter")
     expect(frame.locator("[data-switched]")).to_contain_text("Decided by Анна Орлова")
     expect(frame.get_by_role("button", name="Save")).to_be_focused()
 

@@ -52,9 +52,13 @@ def test_an_open_sends_few_statements(settled: World) -> None:
 
 def test_an_open_writes_once(settled: World) -> None:
     commits: list[str] = []
-    event.listen(settled.database.engine, "commit", lambda connection: commits.append("commit"))
 
+    def note(connection: Any) -> None:
+        commits.append("commit")
+
+    event.listen(settled.database.engine, "commit", note)
     assert settled.open("boris").status_code == 200
+    event.remove(settled.database.engine, "commit", note)
 
     assert len(commits) == 1
 

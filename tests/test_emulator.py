@@ -26,7 +26,7 @@ def refresh(bitrix24: Emulator, token: str) -> requests.Response:
         "client_secret": bitrix24.client_secret,
         "refresh_token": token,
     }
-    return requests.post(f"{bitrix24.authorization_server}/oauth/token/", data=form, timeout=5)
+    return requests.post(f"{bitrix24.authorization_server}/oauth/token/", data=form, timeout=30)
 
 
 def bind(portal: Portal, event: str, handler: str) -> None:
@@ -72,7 +72,7 @@ def test_the_secret_in_an_address_is_noticed(bitrix24: Emulator, alpha: Portal) 
     assert bitrix24.secrets_in_urls == 0
 
     asked = {"grant_type": "refresh_token", "client_secret": bitrix24.client_secret}
-    requests.get(f"{bitrix24.authorization_server}/oauth/token/", params=asked, timeout=5)
+    requests.get(f"{bitrix24.authorization_server}/oauth/token/", params=asked, timeout=30)
 
     assert bitrix24.secrets_in_urls == 1
     assert bitrix24.client_secret not in str(bitrix24.requests)
@@ -103,7 +103,7 @@ def test_a_renamed_portal_points_to_its_new_address(bitrix24: Emulator, alpha: P
 
     new = alpha.rename()
 
-    answer = requests.post(f"{old}/rest/profile", json=body, allow_redirects=False, timeout=5)
+    answer = requests.post(f"{old}/rest/profile", json=body, allow_redirects=False, timeout=30)
     assert (answer.status_code, answer.headers["Location"]) == (302, f"{new}/rest/profile")
     assert alpha.ask("profile", opening.access_token)["result"]["ID"] == "7"
     assert bitrix24.requests[-1].followed
@@ -114,10 +114,10 @@ def test_asking_the_authorization_server_makes_the_new_address_proven(
 ) -> None:
     token, old = alpha.open_as("boris").access_token, alpha.origin
     alpha.rename()
-    requests.post(f"{old}/rest/profile", json={"auth": token}, allow_redirects=False, timeout=5)
+    requests.post(f"{old}/rest/profile", json={"auth": token}, allow_redirects=False, timeout=30)
 
     url = f"{bitrix24.authorization_server}/rest/app.info"
-    info = requests.post(url, data={"auth": token}, timeout=5).json()
+    info = requests.post(url, data={"auth": token}, timeout=30).json()
     alpha.ask("profile", token)
 
     assert info["result"]["install"]["client_endpoint"] == alpha.client_endpoint
@@ -294,7 +294,7 @@ def test_names_stand_in_the_persons_language(alpha: Portal) -> None:
 
     def page_of(person: str, placement: str = "DEFAULT") -> str:
         query = {"person": person, "placement": placement}
-        return requests.get(f"{alpha.origin}/", params=query, timeout=5).text
+        return requests.get(f"{alpha.origin}/", params=query, timeout=30).text
 
     assert '<h1 id="title">Настройки календаря</h1>' in page_of("anna")
     assert '<h1 id="title">Calendar settings</h1>' in page_of("kenji")

@@ -1,25 +1,17 @@
 """The official b24jssdk works inside a frame of the emulator's portal page."""
 
-from collections.abc import Iterator
-
 import pytest
-from playwright.sync_api import Browser, Frame, Page
+from playwright.sync_api import Frame, Page
 
+from tests.browsers import page
 from tests.emulator import Emulator, Portal
-from tests.emulator_fixtures import SDK, StandIn, bitrix24, stand_in
+from tests.emulator_fixtures import StandIn, bitrix24, stand_in
 
-__all__ = ["bitrix24", "stand_in"]
-
-
-@pytest.fixture
-def page(chromium: Browser) -> Iterator[Page]:
-    assert SDK.exists(), "npm install --prefix var/npm @bitrix24/b24jssdk@2.2.0"
-    with chromium.new_context(viewport={"width": 1280, "height": 800}) as context:
-        yield context.new_page()
+__all__ = ["bitrix24", "page", "stand_in"]
 
 
 def frame_of(page: Page, *, state: str = "application") -> Frame:
-    page.frame_locator("#place iframe").get_by_text(state, exact=True).wait_for(timeout=5000)
+    page.frame_locator("#place iframe").get_by_text(state, exact=True).wait_for()
     handle = page.locator("#place iframe").element_handle()
     frame = handle.content_frame()
     assert frame is not None

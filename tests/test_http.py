@@ -126,7 +126,7 @@ def test_a_body_of_untold_length_is_measured_too(
 ) -> None:
     address = f"{world.bitrix24.app_url}/"
 
-    response = requests.post(address, data=chunks(size), headers={"Content-Type": content_type}, timeout=10)
+    response = requests.post(address, data=chunks(size), headers={"Content-Type": content_type}, timeout=60)
 
     assert response.status_code == status
 

@@ -2,12 +2,14 @@
 
 import json
 import re
+from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.emulator import Emulator
 from tests.emulator.faults import Fault
 from tests.world import World, errors_on, settings_on
 
@@ -108,11 +110,24 @@ SHAPES: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("shape", "words"), SHAPES, ids=[repr(shape)[:60] for shape, _ in SHAPES])
-def test_every_shape(world: World, shape: dict[str, Any], words: str) -> None:
-    page = open_with(world, **shape)
+@pytest.fixture(scope="module")
+def one_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """Give a world for many openings, of which none depends on another."""
+    folder = tmp_path_factory.mktemp("shapes")
+    with (
+        Emulator(client_id="app.test.1", client_secret="emulated-secret", everyone_speaks="en") as bitrix24,
+        World(bitrix24, f"sqlite:///{folder / 'dashboard.db'}") as it,
+    ):
+        it.portal().bucket = None
+        it.install("alpha")
+        yield it
 
-    assert settings_on(page) == world.portal().people["boris"].settings
+
+@pytest.mark.parametrize(("shape", "words"), SHAPES, ids=[repr(shape)[:60] for shape, _ in SHAPES])
+def test_every_shape(one_world: World, shape: dict[str, Any], words: str) -> None:
+    page = open_with(one_world, **shape)
+
+    assert settings_on(page) == one_world.portal().people["boris"].settings
     assert words in words_on(page)
     assert "<script>alert" not in page
 

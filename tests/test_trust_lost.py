@@ -244,7 +244,7 @@ def test_a_process_killed_while_it_renews(killable: World, kind: str, kept: bool
         wait_until(lambda: world.one(CHAIN.format("lease_owner")) is not None)
         wait_until(lambda: kind == "hang" or world.bitrix24.refreshes("boris") == 1)
         kill_all(process.pid)
-    process.wait(timeout=10)
+    process.wait(timeout=60)
 
     let_the_lease_run_out(world)
     if not kept:

@@ -72,7 +72,7 @@ def misadventures(world: World) -> list[str]:
 
 
 def test_no_token_key_or_person_is_anywhere(
-    world: World, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    world: World, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str], sqlite_folder: Path
 ) -> None:
     logging.getLogger().setLevel(logging.DEBUG)
     caplog.set_level(logging.DEBUG)
@@ -87,7 +87,9 @@ def test_no_token_key_or_person_is_anywhere(
         "".join(traceback.format_exception(*record.exc_info)) for record in caplog.records if record.exc_info
     ]
     logged = "\n".join([caplog.text, *capsys.readouterr(), *tracebacks])
-    files = {path.name: path.read_bytes().decode("latin-1") for path in tmp_path.rglob("*") if path.is_file()}
+    files = {
+        path.name: path.read_bytes().decode("latin-1") for path in sqlite_folder.rglob("*") if path.is_file()
+    }
     remembered = str(world.rows("SELECT * FROM api_calls"))
     assert len(secrets) > 40
     assert "proof_refused" in logged
@@ -110,7 +112,7 @@ def test_no_secret_is_in_the_arguments_of_a_process(world: World) -> None:
         arguments = [one.cmdline() for one in (master, *master.children(recursive=True))]
     finally:
         process.terminate()
-        process.wait(timeout=15)
+        process.wait(timeout=60)
 
     assert len(arguments) > 1
     told = str(arguments)

@@ -31,16 +31,16 @@ def processes(bitrix24: Emulator, database_url: str) -> Iterator[list[str]]:
     yield addresses
     for process in running:
         process.terminate()
-    assert [process.wait(timeout=15) for process in running] == [0, 0]
+    assert [process.wait(timeout=60) for process in running] == [0, 0]
 
 
 def test_one_refresh_and_no_failed_request(bitrix24: Emulator, processes: list[str]) -> None:
     alpha = bitrix24.portal("alpha")
     installer = alpha.open_installer_as("anna")
-    requests.post(f"{processes[0]}/install", params=installer.query, data=installer.form, timeout=10)
+    requests.post(f"{processes[0]}/install", params=installer.query, data=installer.form, timeout=60)
     alpha.finish_install()
     boris = alpha.open_as("boris")
-    page = requests.post(f"{processes[0]}/", params=boris.query, data=boris.form, timeout=10).text
+    page = requests.post(f"{processes[0]}/", params=boris.query, data=boris.form, timeout=60).text
     token = page.split('name="session-token" content="')[1].split('"')[0]
     alpha.expire("boris")
     bitrix24.clear()

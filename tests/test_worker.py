@@ -6,6 +6,7 @@ import hashlib
 import json
 import pickle
 import signal
+import socket
 import sqlite3
 import time
 from collections import Counter
@@ -23,7 +24,7 @@ from dashboard.jobs import TICK_SECONDS, Jobs, _SignedJson
 from tests.conftest import redis_at
 from tests.emulator import Emulator
 from tests.emulator.cast import crowd
-from tests.processes import free_port, work
+from tests.processes import work
 from tests.test_sync import SETTINGS, open_as_crowd
 from tests.world import World
 
@@ -43,7 +44,7 @@ def start() -> Iterator[Start]:
     left = [process for process in running if process.poll() is None]
     for process in left:
         process.terminate()
-    assert [process.wait(timeout=20) for process in left] == [0] * len(left)
+    assert [process.wait(timeout=60) for process in left] == [0] * len(left)
 
 
 def wait_until(true: Callable[[], bool], *, seconds: float = 60) -> None:
@@ -123,13 +124,18 @@ def test_a_killed_workers_run_is_brought_to_its_end(each_world: World, start: St
     assert len(reads(each_world.bitrix24)) == 21
 
 
-@pytest.mark.parametrize("queue", ["postgres", "redis"])
-def test_three_workers_share_fifty_portals(
-    bitrix24: Emulator, postgres_url: str, queue: str, request: pytest.FixtureRequest, start: Start
+@pytest.mark.parametrize(("queue", "portals"), [("migrated_postgres_url", 50), ("redis_url", 12)])
+def test_three_workers_share_many_portals(
+    bitrix24: Emulator,
+    migrated_postgres_url: str,
+    queue: str,
+    portals: int,
+    request: pytest.FixtureRequest,
+    start: Start,
 ) -> None:
-    queue_url = postgres_url if queue == "postgres" else request.getfixturevalue("redis_url")
-    with World(bitrix24, postgres_url) as world:
-        names = [f"portal{number}" for number in range(50)]
+    queue_url = request.getfixturevalue(queue)
+    with World(bitrix24, migrated_postgres_url) as world:
+        names = [f"portal{number}" for number in range(portals)]
         for name in names:
             bitrix24.add_portal(name)
             world.install(name)
@@ -139,16 +145,19 @@ def test_three_workers_share_fifty_portals(
         for _ in range(3):
             start(world, QUEUE_URL=queue_url)
 
-        wait_until(lambda: ended(world, runs=50))
+        wait_until(lambda: ended(world, runs=portals))
 
         assert reads(bitrix24) == {(name, person): 1 for name in names for person in ("clara", "dmitri")}
         assert world.rows("SELECT DISTINCT state, done FROM runs") == [{"state": "done", "done": 2}]
 
 
 def test_a_queue_that_is_away_is_waited_for(world: World, start: Start, tmp_path: Path) -> None:
-    port = free_port()
-    worker = start(world, QUEUE_URL=f"redis://127.0.0.1:{port}/0")
-    time.sleep(3)
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        door.settimeout(60)
+        port = door.getsockname()[1]
+        worker = start(world, QUEUE_URL=f"redis://127.0.0.1:{port}/0")
+        for _ in range(3):
+            door.accept()[0].close()
     assert worker.poll() is None
     assert world.open("boris").status_code == 200
 
@@ -206,7 +215,7 @@ def test_a_worker_that_is_asked_to_stop_hands_its_run_back(
 
     stopping.send_signal(number)
 
-    assert stopping.wait(timeout=10) == 0
+    assert stopping.wait(timeout=30) == 0
     (run,) = world.rows("SELECT state, lease_owner, done FROM runs WHERE finished_at IS NULL")
     assert run["lease_owner"] is None
     assert run["done"] == sum(reads(world.bitrix24).values())

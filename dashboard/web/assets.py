@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 
@@ -70,6 +71,8 @@ class Assets:
         return [(path, path.stat().st_mtime_ns) for path in (*self._styles(), *self._scripts())]
 
 
+# Whoever watches compresses only what has changed.
+@lru_cache(maxsize=256)
 def _file(name: str, content: bytes) -> File:
     # Without the time of day in it, the same content is the same file in every process.
     return File(content, gzip.compress(content, mtime=0), TYPES[Path(name).suffix])

@@ -14,7 +14,11 @@ async function load(path, { method = "GET", body, focus }) {
   main.setAttribute("aria-busy", "true");
   try {
     const answer = await ask(path, { method, body, signal: request.signal });
-    if (request === current) show(answer, focus);
+    const part = document.createElement("template");
+    // Our own server's HTML, escaped there; scripts put in this way do not run.
+    if (answer.html) part.innerHTML = answer.body;
+    const moving = await whatMoves(part.content);
+    if (request === current) show({ ...answer, part: part.content, moving }, focus);
   } catch {
     // Whoever asked again is already loading; only a lost connection is worth a word.
     if (!request.signal.aborted) complain("offline");
@@ -52,12 +56,11 @@ function codeIn(body) {
 
 function swap(answer, focus) {
   const held = document.activeElement;
-  // Our own server's HTML, escaped there; scripts put in this way do not run.
-  main.innerHTML = answer.body;
+  main.replaceChildren(answer.part);
   const title = main.querySelector("[data-title]")?.dataset.title;
   if (title) document.title = title;
   markLink(answer.path);
-  wake();
+  wake(answer.moving);
   const target = focus ? main.querySelector(focus) : sameAs(held);
   (target ?? main).focus({ preventScroll: Boolean(target) });
   announcer.textContent = announcement(title, target);
@@ -207,12 +210,19 @@ function unlikeHere(here, { zone, profile, offset }) {
   }
 }
 
-function wake() {
+// Only whoever opens the team needs what moves there.
+const MOVING = { "[data-team]": () => import("./team.js"), "[data-download]": () => import("./download.js") };
+
+// It is fetched before the part is shown: whatever is pressed there is heard.
+function whatMoves(part) {
+  const marks = Object.keys(MOVING).filter((mark) => part.querySelector(mark));
+  return Promise.all(marks.map((mark) => MOVING[mark]()));
+}
+
+function wake(moving) {
   tick();
   compareZones();
-  // Only whoever opens the team needs what moves there.
-  if (main.querySelector("[data-team]")) import("./team.js").then((team) => team.wake(parts));
-  if (main.querySelector("[data-download]")) import("./download.js").then((files) => files.wake(parts));
+  for (const each of moving) each.wake(parts);
 }
 
 const parts = { main, load, send, complain };
@@ -255,10 +265,11 @@ function openPath(link) {
   });
 }
 
-wake();
-tickEachMinute();
-document.documentElement.dataset.awake = "";
-
 const library = document.querySelector("script[data-bx24]");
 if (window.BX24) meetPortal();
 else library?.addEventListener("load", meetPortal);
+
+wake([]);
+tickEachMinute();
+wake(await whatMoves(main));
+document.documentElement.dataset.awake = "";
