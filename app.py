@@ -36,6 +36,7 @@ from dashboard.web import (
     access,
     admin,
     assets,
+    behind,
     calllog,
     errors,
     export,
@@ -134,7 +135,7 @@ def create_app(
     app.register_blueprint(
         export.blueprint(database=parts.database, now=now, sessions=sessions, permissions=permissions)
     )
-    for part in (admin, calllog, holdings):
+    for part in (behind, admin, calllog, holdings):
         app.register_blueprint(
             part.blueprint(database=parts.database, now=now, sessions=sessions, permissions=permissions)
         )

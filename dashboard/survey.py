@@ -43,13 +43,13 @@ def habits(session: Session, portal: Portal) -> Habits:
     )
 
 
-def names(session: Session, portal: Portal, who: Who) -> list[str]:
-    """Return some of the people behind a number, by the alphabet; all of them where they are few."""
-    columns, values = _groups(who)
+def names(session: Session, portal: Portal, who: Who, *, first: int = 0, most: int = NAMES) -> list[str]:
+    """Return so many of the people behind a number after the first, by the alphabet among themselves."""
+    columns, values = _groups(who, first + most)
     known = (*_team(portal), Person.settings_at.is_not(None))
     # In the order of the groups' index: any other would have the database sort all there are.
-    found = select(Person.name).where(*known, tuple_(*columns).in_(values)).order_by(*columns).limit(NAMES)
-    return sorted(session.scalars(found), key=folded)
+    found = select(Person.name).where(*known, tuple_(*columns).in_(values)).order_by(*columns, Person.id)
+    return sorted(session.scalars(found.offset(first).limit(most)), key=folded)
 
 
 def _team(portal: Portal) -> tuple[ColumnElement[bool], ...]:
@@ -62,17 +62,17 @@ def _counted(
     return list(session.execute(select(*columns, func.count()).where(*conditions).group_by(*columns)))
 
 
-def _groups(who: Who) -> tuple[tuple[InstrumentedAttribute[Any], ...], list[tuple[Any, ...]]]:
+def _groups(who: Who, most: int) -> tuple[tuple[InstrumentedAttribute[Any], ...], list[tuple[Any, ...]]]:
     """Return the columns that tell the groups, and as many groups as names are wanted: none is empty."""
     match who:
         case AtPlaces(places):
             told = [(one.zone, one.span.start, one.span.end) for one in places if one.span]
-            return (Person.calendar_zone, Person.work_start, Person.work_end), sorted(told)[:NAMES]
+            return (Person.calendar_zone, Person.work_start, Person.work_end), sorted(told)[:most]
         case InZones(zones):
             turned = [(calendar, profile) for profile, calendar in zones]
-            return (Person.calendar_zone, Person.time_zone), sorted(turned)[:NAMES]
+            return (Person.calendar_zone, Person.time_zone), sorted(turned)[:most]
         case WithTexts(texts):
-            return (Person.habits,), [(text,) for text in sorted(texts)[:NAMES]]
+            return (Person.habits,), [(text,) for text in sorted(texts)[:most]]
 
 
 def _summed(counted: Iterable[tuple[Key, int]]) -> dict[Key, int]:

@@ -103,6 +103,7 @@ PAGES = (
     ),
     Page("calendar", (), ".days", placement="CALENDAR_GRIDVIEW"),
     Page("insights", (INSIGHTS, ".table-of > summary"), "[data-insights]"),
+    Page("behind", (INSIGHTS, '[href^="/insights/"]'), ".crowd"),
     Page("admin", (ADMIN,), '[data-state="missing"]', before=lack, late=False),
     Page("calls", (ADMIN, '[href="/admin/calls"]', ".details__summary"), ".details__text"),
     Page("forget", (ADMIN, '[href="/admin/forget"]'), "#domain"),

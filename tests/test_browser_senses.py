@@ -37,6 +37,21 @@ TOO_SMALL = """() => [...document.querySelectorAll('a[href], button, input, sele
   .filter((each) => each.checkVisibility() && !each.closest('.unseen, .skip, label.choice'))
   .filter((each) => each.offsetWidth < 44 || each.offsetHeight < 44)
   .map((each) => each.name || each.textContent.trim())"""
+# How far each hour under a picture of a day stands from its place, and each bar from its hours.
+OFF_THE_HOUR = """() => [...document.querySelectorAll('.scale')].flatMap((scale) => {
+  const svg = scale.parentElement.querySelector('svg');
+  const frame = svg.getBoundingClientRect();
+  const rtl = getComputedStyle(scale).direction === 'rtl';
+  const [begin, way] = rtl ? [frame.right, -frame.width] : [frame.left, frame.width];
+  const place = (minute) => begin + way * minute / 1440;
+  const middle = (each) => (each.getBoundingClientRect().left + each.getBoundingClientRect().right) / 2;
+  const hours = [...scale.children].map((each) => middle(each) - place(each.textContent * 60));
+  const bars = [...svg.querySelectorAll('rect')].map((each) => {
+    const { x, width } = each;
+    return middle(each) - place(x.baseVal.value + width.baseVal.value / 2);
+  });
+  return [...hours, ...bars];
+}).map(Math.abs)"""
 MOVING = "() => document.getAnimations().filter((each) => each.effect.getTiming().duration > 0).length"
 
 
@@ -99,6 +114,25 @@ def test_who_wants_stillness_gets_it(company: World, page: Page) -> None:
 
     expect(frame.locator("[data-refresh]")).to_have_attribute("aria-busy", "true")
     assert page.frames[1].evaluate(MOVING) == 0
+
+
+@pytest.mark.parametrize("language", ["en", "ar"])
+def test_each_hour_stands_under_its_place_whichever_way_one_reads(
+    company: World, page: Page, language: str
+) -> None:
+    company.portal().people["anna"].lang = language
+    page.goto(company.portal().page_url("anna"))
+    frame = application(page)
+    expect(frame.locator("[data-refresh]")).to_be_visible()
+    off = page.frames[1].evaluate(OFF_THE_HOUR)
+
+    for step, there in ((TEAM, "[data-team]"), (INSIGHTS, "[data-insights]")):
+        frame.locator(step).first.press("Enter")
+        expect(frame.locator(there)).to_be_visible()
+        off += page.frames[1].evaluate(OFF_THE_HOUR)
+
+    assert len(off) > 40
+    assert max(off) < 1.5
 
 
 def test_a_finger_finds_every_control(company: World, chromium: Browser) -> None:

@@ -94,6 +94,45 @@ def test_a_long_list_is_cut_and_says_so(each_world: World, anna: Session) -> Non
     assert "and 3 more" in text_of(page(each_world, anna), 'class="behind"')
 
 
+def test_whoever_is_cut_off_stands_on_a_page_of_their_own(each_world: World, anna: Session) -> None:
+    refusing = [
+        HERE | {"name": f"Refusing {number:03}", "habits": f"YNNNYYN {number % 7}"} for number in range(203)
+    ]
+    hire(each_world, *refusing)
+    assert 'href="/insights/refusing"' in page(each_world, anna)
+
+    pages = [
+        each_world.browser.get(f"/insights/refusing?page={number}", headers=anna).text for number in (1, 2, 9)
+    ]
+
+    named = [re.findall(r">(Refusing \d{3})</a>", text) for text in pages]
+    assert sorted(named[0] + named[1]) == [one["name"] for one in refusing]
+    assert named[2] == named[1]
+    assert "203 people refuse invitations" in pages[0]
+
+
+def test_who_is_unlike_most_is_listed_too(each_world: World, anna: Session) -> None:
+    hire(each_world, *[HERE] * 8, HERE | {"name": "Odd Olga", "habits": "YNNNNNN timed:15min;day:0d@08:00"})
+
+    listed = each_world.browser.get("/insights/collapseOffHours", headers=anna).text
+
+    assert re.findall(r">([^<]+)</a></li>", listed) == ["Odd Olga"]
+    assert "1 otherwise" in listed
+
+
+def test_a_list_whose_reason_has_gone_says_so(each_world: World, anna: Session) -> None:
+    response = each_world.browser.get("/insights/refusing", headers=anna)
+
+    assert response.status_code == 200
+    assert "This fits nobody any more." in response.text
+
+
+def test_only_administrators_see_such_a_list(open_to_all: World) -> None:
+    boris = open_to_all.session("boris")
+
+    assert open_to_all.browser.get("/insights/refusing", headers=boris).status_code == 403
+
+
 def test_the_hours_of_the_day(each_world: World, anna: Session) -> None:
     hire(each_world, *[HERE] * 3, HERE | {"work_start": None, "work_end": None})
 

@@ -18,7 +18,7 @@ from dashboard.habits import Habits
 from dashboard.hours import Span
 from dashboard.insights import Difference, Who
 from dashboard.models import Portal
-from dashboard.web import charts, findings, format, members, words
+from dashboard.web import behind, charts, findings, format, members, words
 from dashboard.web.auth import Reader, Sessions
 from dashboard.web.findings import Finding
 from dashboard.web.frame import around
@@ -42,6 +42,7 @@ class Behind:
 
     names: tuple[str, ...] = ()
     more: int = 0
+    href: str = ""  # where all of them are
 
 
 def blueprint(
@@ -96,6 +97,7 @@ def _pictures(counted: Habits, *, now: datetime, reader: Reader, fewest: int) ->
             if one.setting != findings.REFUSING or one.usual
         ],
         "usual": _usual,
+        "label": behind.label,
     }
 
 
@@ -144,10 +146,10 @@ def _behind(session: Session, portal: Portal, shown: dict[str, Any]) -> dict[Who
     told: list[Finding | Difference] = [*shown.get("findings", ()), *shown.get("differences", ())]
     found: dict[Who, Behind] = {}
     for one in told:
-        number = one.people if isinstance(one, Finding) else one.others
+        number, code = (one.people, one.code) if isinstance(one, Finding) else (one.others, one.setting)
         if one.who is not None and one.who not in found:
             names = survey.names(session, portal, one.who)
-            found[one.who] = Behind(tuple(names), number - len(names))
+            found[one.who] = Behind(tuple(names), number - len(names), behind.address(code))
     return found
 
 

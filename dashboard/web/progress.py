@@ -113,4 +113,7 @@ def _postponed(run: Progress, clock: tzinfo) -> str:
 def _done(run: Progress, ended: str) -> str:
     # Translators: %(moment)s is "14:05" or "14:05, Mar 5".
     told = _("Everyone was read at %(moment)s.") % {"moment": ended}
-    return f"{told} {_failed(run.failed)}".strip()
+    if not run.failed:
+        return told
+    failed = ngettext("%(num)s could not be read.", "%(num)s could not be read.", run.failed)
+    return f"{told} {failed % {'num': number(run.failed)}}"

@@ -90,7 +90,7 @@ def _of_a_team() -> dict[str, Any]:
         "pictures": {
             "working": _picture(few, day=WEEK[0]),
             "off": _picture(many, day=WEEK[3]),
-            "empty": _picture([], day=WEEK[0]),
+            "empty": _picture([], day=WEEK[1]),
         },
     }
 

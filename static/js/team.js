@@ -71,7 +71,7 @@ function tick() {
   const time = line && timeIn(line.dataset.bandNow, now);
   if (!time) return;
   const [hours, minutes] = time.split(":").map(Number);
-  line.setAttribute("x", hours * 60 + minutes - 2);
+  line.setAttribute("x", hours * 60 + minutes - 1);
 }
 
 function timeIn(timeZone, moment) {

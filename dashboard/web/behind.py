@@ -1,0 +1,99 @@
+"""The people behind a number of *Insights*, all of them, page by page; for administrators."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+
+from flask import Blueprint, render_template, request
+from flask.typing import ResponseReturnValue
+
+from dashboard import insights, survey
+from dashboard.db import Database
+from dashboard.discretion import NO_LIMIT
+from dashboard.habits import Habits
+from dashboard.insights import Who
+from dashboard.web import findings, words
+from dashboard.web.auth import Reader, Sessions
+from dashboard.web.frame import around
+from dashboard.web.language import N_, _, ngettext, number
+from dashboard.web.permissions import Permissions
+from dashboard.web.team import clock_of
+
+PAGE = 200
+# What is no setting of Bitrix24's own, but several of them.
+LABELS = {"hours": N_("Working hours"), "reminders": N_("Reminders")}
+
+
+@dataclass(frozen=True)
+class Said:
+    """What is said of people: under which title, in which words, of how many, and who they are."""
+
+    title: str
+    words: str
+    people: int
+    who: Who
+
+
+def address(code: str) -> str:
+    """Return where the people behind a finding, or unlike most in a setting, are listed."""
+    return f"/insights/{code}"
+
+
+def blueprint(
+    *, database: Database, sessions: Sessions, permissions: Permissions, now: Callable[[], datetime]
+) -> Blueprint:
+    """Return the route of the list."""
+    routes = Blueprint("behind", __name__)
+
+    @routes.get(address("<code>"))
+    @sessions.required
+    @permissions.administrators
+    def page(reader: Reader, code: str) -> ResponseReturnValue:
+        """List whom a finding or a difference means; nobody where it does not hold any more."""
+        asked = _page(request.args.get("page", ""))
+        with database.reading() as session:
+            found = said(
+                survey.habits(session, reader.portal), code, now=now(), clock=clock_of(reader.person)
+            )
+            pages = -(-found.people // PAGE) if found else 1
+            here = min(asked, pages)
+            first = (here - 1) * PAGE
+            names = survey.names(session, reader.portal, found.who, first=first, most=PAGE) if found else []
+        return render_template(
+            "insights/behind.html",
+            **around(reader.portal, reader.person, current="/insights"),
+            said=found,
+            names=names,
+            address=address(code),
+            here=here,
+            pages=pages,
+        )
+
+    return routes
+
+
+def said(counted: Habits, code: str, *, now: datetime, clock: tzinfo) -> Said | None:
+    """Return what *Insights* says under that code at this moment, None where it says nothing."""
+    groups = insights.groups(counted)
+    day = insights.day(groups, on=now.astimezone(clock).date(), reader=clock)
+    for finding in findings.find(counted, groups, day, now=now, reader=clock, fewest=NO_LIMIT):
+        if finding.code == code and finding.who is not None:
+            return Said(_("What stands out"), finding.words, finding.people, finding.who)
+    for unlike in insights.differences(counted, fewest=NO_LIMIT):
+        if unlike.setting == code:
+            told = ngettext("%(count)s otherwise", "%(count)s otherwise", unlike.others)
+            others = told % {"count": number(unlike.others)}
+            return Said(_("Unlike most"), f"{label(code)} · {others}", unlike.others, unlike.who)
+    return None
+
+
+def label(setting: str) -> str:
+    """Return what a setting is called in which people differ."""
+    return _(LABELS[setting]) if setting in LABELS else words.label(setting)
+
+
+def _page(text: str) -> int:
+    fits = text.isascii() and text.isdecimal() and len(text) < 7
+    return max(1, int(text)) if fits else 1
