@@ -18,6 +18,7 @@ from dashboard.reminders import Before, DayBefore, OddReminder, OnDate, Reminder
 from dashboard.settings import Json, Reading, read
 from dashboard.shapes import compact
 from dashboard.web import assets, format, language, words
+from dashboard.web.jinja import Templates
 from dashboard.web.notices import Notice
 
 ROOT = Path(__file__).parents[1]
@@ -168,6 +169,7 @@ class Elements(HTMLParser):
 @pytest.fixture
 def app() -> Iterator[Flask]:
     app = Flask("face", template_folder=str(ROOT / "templates"), static_folder=None)
+    app.jinja_environment = Templates
     app.jinja_env.undefined = StrictUndefined
     language.install(app.jinja_env)
     format.install(app.jinja_env)

@@ -17,6 +17,7 @@ TOKEN = "a token for the metrics alone"
 
 def fill_the_disk(world: World) -> None:
     """Let the database refuse every write from now on."""
+    world.spoilt = True
     engine = world.database.engine
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _only_read)

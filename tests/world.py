@@ -66,6 +66,7 @@ class World:
         self.config = config.load(self.environment)
         self._address = self.config.database_url.get_secret_value()
         self.database = _database_at(self._address)
+        self.spoilt = False  # the test has done to the database what the next one must not find
         migrate(self.database)
         self.app = create_app(self.config, database=self.database, now=self.now)
         self.app.jinja_env.bytecode_cache = COMPILED
@@ -81,7 +82,8 @@ class World:
         self._server.shutdown()
         self._server.server_close()
         self.database.engine.dispose()
-        IDLE[self._address] = self.database
+        if not self.spoilt:
+            IDLE[self._address] = self.database
 
     @cached_property
     def parts(self) -> Parts:
