@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from gettext import GNUTranslations, NullTranslations
 from pathlib import Path
 
@@ -96,14 +96,9 @@ class Everywhere(Mapping[str, str]):
     def __init__(self, message: str) -> None:
         self._message = message
 
-    @cached_property
-    def _words(self) -> dict[str, str]:
-        # Read for this one message and not kept: all of them take more memory than any process needs.
-        paths = {code: catalogue_of(locale) for code, locale in LOCALES.items()}
-        said = {
-            code: _compiled(path).gettext(self._message) for code, path in paths.items() if path.is_file()
-        }
-        return {"en": self._message} | said
+    @property
+    def _words(self) -> Mapping[str, str]:
+        return _in_every_language(self._message)
 
     def __getitem__(self, code: str) -> str:
         return self._words[code]
@@ -113,6 +108,14 @@ class Everywhere(Mapping[str, str]):
 
     def __len__(self) -> int:
         return len(self._words)
+
+
+@cache
+def _in_every_language(message: str) -> Mapping[str, str]:
+    # Read for this one message and not kept: all of them take more memory than any process needs.
+    paths = ((code, catalogue_of(locale)) for code, locale in LOCALES.items())
+    spoken = {code: _compiled(path) for code, path in paths if path.is_file()}
+    return {"en": message} | {code: spoken[code].gettext(message) for code in spoken}
 
 
 def current() -> Language:
