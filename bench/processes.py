@@ -150,7 +150,7 @@ def worker(upstream: Upstream, database_url: str, **more: str) -> Iterator[subpr
     """Run the worker, as the Procfile does, until its first beat."""
     settings = environment(upstream, database_url, port=free_port(), **more)
     process = subprocess.Popen(
-        [sys.executable, "-m", "flask", "--app", "app", "worker"],
+        [sys.executable, "-m", "flask", "--app", "bench.production", "worker"],
         env=settings,
         cwd=ROOT,
         stderr=subprocess.DEVNULL,

@@ -72,7 +72,8 @@ class Database:
 
     def __init__(self, url: str, *, connections: int = 8) -> None:
         self.engine = _engine(url, connections)
-        self._writing = self.engine.execution_options(sqlite_begin="IMMEDIATE")
+        lasting = self.engine.execution_options(sqlite_begin="IMMEDIATE")
+        self._writing = {True: lasting, False: lasting.execution_options(sqlite_synchronous="NORMAL")}
         # SQLite lets its waiting writers sleep and try again, in no order: among many threads the unlucky
         # one waits for seconds. In here they queue, and at SQLite's own lock stands one of each process.
         is_sqlite = self.engine.dialect.name == "sqlite"
@@ -86,13 +87,15 @@ class Database:
             yield session
 
     @contextmanager
-    def writing(self) -> Iterator[Session]:
+    def writing(self, *, lasting: bool = True) -> Iterator[Session]:
         """Yield a session that commits at the end, or rolls back when an error passes through.
 
         On SQLite the write lock is taken at the start: a reader that becomes a writer half way could only
-        fail. Two writers go one after another; the later one waits up to BUSY_SECONDS.
+        fail. Two writers go one after another; the later one waits up to BUSY_SECONDS. What need not be
+        ``lasting`` survives a killed process, but not a power cut right after it: nobody waits for the disk
+        with the lock in hand, and the next lasting transaction makes it last too.
         """
-        with self._turn, Session(self._writing, expire_on_commit=False) as session, session.begin():
+        with self._turn, Session(self._writing[lasting], expire_on_commit=False) as session, session.begin():
             yield session
         if self._has_traces:
             self.drop_traces()
@@ -186,8 +189,6 @@ def _prepare_sqlite(connection: sqlite3.Connection, record: Any) -> None:
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode = WAL")
     cursor.execute("PRAGMA foreign_keys = ON")
-    # FULL: a token pair that is used must survive a power cut, its predecessor is void already.
-    cursor.execute("PRAGMA synchronous = FULL")
     # What is deleted is overwritten: an uninstalled portal leaves no personal data in the file.
     cursor.execute("PRAGMA secure_delete = ON")
     cursor.close()
@@ -195,10 +196,12 @@ def _prepare_sqlite(connection: sqlite3.Connection, record: Any) -> None:
 
 def _begin_sqlite(connection: Connection) -> None:
     # Straight on the driver: twice an opening, and the engine's own way takes five times as long.
-    is_writing = connection.get_execution_options().get("sqlite_begin") == "IMMEDIATE"
+    options = connection.get_execution_options()
     cursor = connection.connection.cursor()
     try:
-        if is_writing:
+        if options.get("sqlite_begin") == "IMMEDIATE":
+            # FULL: a token pair that is used must survive a power cut, its predecessor is void already.
+            cursor.execute(f"PRAGMA synchronous = {options.get('sqlite_synchronous', 'FULL')}")
             _take_write_lock(cursor)
         else:
             cursor.execute("BEGIN")

@@ -197,8 +197,9 @@ class Openings:
             app=_app_in(answered.batch),
             installs=answered.installs,
         )
-        # Each row is written once, at the end, with all that was changed in it on the way.
-        with self._database.writing() as session, session.no_autoflush:
+        # An installation lasts. An opening of somebody's comes again, and until then the pair before it is
+        # good: each opening brings one of its own. Each row is written once, at the end.
+        with self._database.writing(lasting=answered.installs) as session, session.no_autoflush:
             portal = self._portals.settle(
                 session,
                 standing,

@@ -124,12 +124,22 @@ def test_a_moment_without_its_zone_is_refused(each_database: Database) -> None:
 
 
 def test_sqlite_is_set_up_on_every_connection(database: Database) -> None:
-    wanted = {"journal_mode": "wal", "foreign_keys": 1, "synchronous": 2, "secure_delete": 1}
+    wanted = {"journal_mode": "wal", "foreign_keys": 1, "secure_delete": 1}
 
     with database.reading() as one, database.writing() as other:
         for session in (one, other):
             found = {name: session.execute(text(f"PRAGMA {name}")).scalar_one() for name in wanted}
             assert found == wanted
+
+
+def test_sqlite_waits_for_the_disk_unless_told_that_it_need_not(database: Database) -> None:
+    """By turns, because they share a connection: 2 is FULL, a commit is on the disk; 1 is NORMAL."""
+    levels = []
+    for lasting in (True, False, True):
+        with database.writing(lasting=lasting) as session:
+            levels.append(session.execute(text("PRAGMA synchronous")).scalar_one())
+
+    assert levels == [2, 1, 2]
 
 
 def test_the_folder_of_the_file_is_made(tmp_path_factory: pytest.TempPathFactory) -> None:

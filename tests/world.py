@@ -6,7 +6,6 @@ import atexit
 import json
 import re
 import shutil
-import sqlite3
 import tempfile
 import threading
 from datetime import UTC, datetime
@@ -20,7 +19,7 @@ from cryptography.fernet import Fernet
 from flask.testing import FlaskClient
 from jinja2 import BytecodeCache
 from jinja2.bccache import Bucket
-from sqlalchemy import event, text
+from sqlalchemy import text
 from werkzeug.serving import make_server
 from werkzeug.test import TestResponse
 
@@ -147,16 +146,7 @@ class World:
 
 
 def _database_at(address: str) -> Database:
-    if address in IDLE:
-        return IDLE.pop(address)
-    database = Database(address)
-    if database.engine.dialect.name == "sqlite":
-        # The system decides when it writes to the disk: no test switches the power off.
-        def no_waiting(connection: sqlite3.Connection, record: object) -> None:
-            connection.execute("PRAGMA synchronous = OFF")
-
-        event.listen(database.engine, "connect", no_waiting)
-    return database
+    return IDLE.pop(address, None) or Database(address)
 
 
 def migrate(database: Database) -> None:

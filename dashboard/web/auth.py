@@ -62,7 +62,7 @@ class Sessions:
     def issue(self, portal: Portal, person: Person, *, began: int | None = None) -> str:
         """Return a token; one without ``began`` begins a session, and only a proven opening may do that."""
         opened = int(time.time()) if began is None else began
-        return self._signer.dumps([portal.id, person.id, portal.generation, opened])
+        return self._signer.dumps([portal.id, person.id, person.user_id, portal.generation, opened])
 
     def required(
         self, view: Callable[Concatenate[Reader, P], ResponseReturnValue]
@@ -87,11 +87,13 @@ class Sessions:
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise SessionRefused("session_missing")
-        portal_id, person_id, generation, began = self._claims(token)
+        portal_id, person_id, user_id, generation, began = self._claims(token)
         found = (
             select(Portal, Person)
             .join(Person, Person.portal_id == Portal.id)
-            .where(Portal.id == portal_id, Portal.generation == generation, Person.id == person_id)
+            .where(Portal.id == portal_id, Portal.generation == generation)
+            # Both numbers: after a power cut ours may be given anew, to somebody who opened since.
+            .where(Person.id == person_id, Person.user_id == user_id)
             .where(Portal.state != PortalState.UNINSTALLED)
         )
         with self._database.reading() as session:
@@ -100,15 +102,15 @@ class Sessions:
             raise SessionRefused("session_invalid")
         return Reader(*row, began=began)
 
-    def _claims(self, token: str) -> tuple[int, int, int, int]:
+    def _claims(self, token: str) -> tuple[int, int, int, int, int]:
         if len(token) > LONGEST:
             raise SessionRefused("session_invalid")
         try:
-            portal_id, person_id, generation, began = self._signer.loads(token, max_age=SECONDS)
+            portal_id, person_id, user_id, generation, began = self._signer.loads(token, max_age=SECONDS)
         except SignatureExpired:
             raise SessionRefused("session_expired") from None
         except (BadData, ValueError, TypeError):
             raise SessionRefused("session_invalid") from None
         if time.time() - began > LONGEST_SECONDS:
             raise SessionRefused("session_expired")
-        return portal_id, person_id, generation, began
+        return portal_id, person_id, user_id, generation, began
