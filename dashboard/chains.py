@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 from pydantic import SecretStr
@@ -34,22 +35,24 @@ class Standing:
     paused_until: datetime | None
 
 
+PAIR = (
+    *("access_token", "refresh_token", "expires_at", "renewed_at", "state"),
+    *("lease_owner", "lease_until", "renewal_failed_at", "renewal_paused_until"),
+)
+
+
+@cache
 def _put(dialect: str) -> Insert:
-    """Return the statement that puts a pair in place of another, whatever its version."""
+    """Return the statement that puts a pair in place of another, whatever its version.
+
+    Made once: to make such a statement takes longer than to run it.
+    """
     new = insert_into(dialect, Chain)
     # All that comes with a pair; the number that tells pairs apart counts on.
     changes = {name: new.excluded[name] for name in PAIR} | {"version": Chain.version + 1}
     renewable = and_(Chain.state == ChainState.LIVE, Chain.refresh_token.is_not(None))
     keeps = and_(new.excluded.refresh_token.is_(None), renewable)
     return new.on_conflict_do_update(index_elements=["person_id"], set_=changes, where=not_(keeps))
-
-
-PAIR = (
-    *("access_token", "refresh_token", "expires_at", "renewed_at", "state"),
-    *("lease_owner", "lease_until", "renewal_failed_at", "renewal_paused_until"),
-)
-# Made once: to make such a statement takes longer than to run it.
-_PUT = {dialect: _put(dialect) for dialect in ("sqlite", "postgresql")}
 
 
 class Chains:
@@ -76,7 +79,7 @@ class Chains:
         """
         pair = self._pair(portal, person, access, refresh, expires_in, now)
         session.connection().execute(
-            _PUT[dialect_of(session)], {"person_id": person.id, "version": 1, **pair}
+            _put(dialect_of(session)), {"person_id": person.id, "version": 1, **pair}
         )
         person.chain_state = ChainState.LIVE
 
