@@ -41,6 +41,7 @@ class Load:
     people: int = 100
     bare: bool = False
     authority: str = ""
+    keeps: bool = True  # its connections, from one request to the next; a proxy in front may or may not
     get: str = ""  # a path to read instead of opening
     tokens: list[str] = field(default_factory=list)  # the session tokens to read it with
     milliseconds: list[float] = field(default_factory=list)
@@ -75,7 +76,7 @@ class Load:
             status, closing = await _answer(reader)
             self.milliseconds.append((time.perf_counter() - began) * 1000)
             self.wrong += status != 200
-            if closing:
+            if closing or not self.keeps:
                 writer.close()
                 reader, writer = await asyncio.open_connection(address, self.port, ssl=context, limit=2**20)
         writer.close()
