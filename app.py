@@ -22,6 +22,7 @@ from dashboard.config import Config, ConfigError
 from dashboard.db import Database
 from dashboard.directory import Directory
 from dashboard.events import Events
+from dashboard.livetokens import LiveTokens
 from dashboard.openings import Openings
 from dashboard.people import People
 from dashboard.portals import Portals
@@ -185,10 +186,11 @@ def assemble(settings: Config, *, database: Database | None, now: Callable[[], d
     )
     portals = Portals(database=database, vault=vault, exchange=exchange, servers=servers, now=now)
     chains = Chains(vault)
-    people = People(database=database, chains=chains, portals=portals, servers=servers, now=now)
+    live = LiveTokens(database=database, chains=chains, portals=portals, servers=servers, now=now)
+    people = People(database=database, chains=chains, now=now)
     runs = Runs(database=database, now=now)
-    readings = Readings(database=database, people=people, now=now)
-    directory = Directory(database=database, people=people, now=now)
+    readings = Readings(database=database, people=people, live=live, now=now)
+    directory = Directory(database=database, live=live, now=now)
     return Parts(
         database=database,
         vault=vault,
@@ -213,7 +215,7 @@ def assemble(settings: Config, *, database: Database | None, now: Callable[[], d
         refusals=Refusals(database=database, key=settings.secret_key[0], now=now),
         runs=runs,
         sync=Sync(database=database, runs=runs, directory=directory, readings=readings, calls=calls, now=now),
-        chores=Chores(database=database, runs=runs, people=people, call_log=calls, now=now),
+        chores=Chores(database=database, runs=runs, live=live, call_log=calls, now=now),
     )
 
 

@@ -13,8 +13,8 @@ from dashboard import calls, facts, readings, refusals
 from dashboard.bitrix24.errors import Bitrix24Error, PortalRefused
 from dashboard.calls import CallLog
 from dashboard.db import Database, insert_missing, rows_changed
+from dashboard.livetokens import LiveTokens
 from dashboard.models import Chain, ChainState, Chore, Person, Portal, PortalState, Run, Snapshot
-from dashboard.people import People
 from dashboard.readiness import HEARTBEAT
 from dashboard.runs import Runs
 
@@ -43,13 +43,13 @@ class Chores:
         *,
         database: Database,
         runs: Runs,
-        people: People,
+        live: LiveTokens,
         call_log: CallLog,
         now: Callable[[], datetime],
     ) -> None:
         self._database = database
         self._runs = runs
-        self._people = people
+        self._live = live
         self._call_log = call_log
         self._now = now
         self._work: Mapping[str, Callable[[], object]] = {
@@ -128,7 +128,7 @@ class Chores:
     def _renew(self, portal: Portal, person: Person) -> Bitrix24Error | None:
         failure: Bitrix24Error | None = None
         try:
-            self._people.renew(portal, person)
+            self._live.renew(portal, person)
         except Bitrix24Error as error:
             failure = error
             log.warning("idle_chain_not_renewed", portal=portal.id, person=person.id, code=error.code)

@@ -19,8 +19,8 @@ from dashboard.bitrix24.client import Client
 from dashboard.bitrix24.employees import Employee
 from dashboard.bitrix24.errors import Unreadable
 from dashboard.db import Database, insert_missing
+from dashboard.livetokens import LiveTokens
 from dashboard.models import ChainState, Person, Portal, PortalState
-from dashboard.people import People
 
 log = structlog.get_logger()
 
@@ -41,9 +41,9 @@ class _Change:
 class Directory:
     """Reads the employees with the chain of somebody who is one, and keeps the store in step."""
 
-    def __init__(self, *, database: Database, people: People, now: Callable[[], datetime]) -> None:
+    def __init__(self, *, database: Database, live: LiveTokens, now: Callable[[], datetime]) -> None:
         self._database = database
-        self._people = people
+        self._live = live
         self._now = now
 
     def readers(self, portal: Portal) -> Sequence[Person]:
@@ -70,7 +70,7 @@ class Directory:
         def listed(client: Client, token: str) -> dict[int, Employee]:
             return employees.everyone(client, token, expected=known)
 
-        found = self._people.with_live_token(portal, reader, listed)
+        found = self._live.call(portal, reader, listed)
         if reader.user_id not in found:
             # A guest is shown a part of the list alone; believing it would delete everybody else.
             raise Unreadable("directory_without_reader")
@@ -87,7 +87,7 @@ class Directory:
         def asked(client: Client, token: str) -> set[int]:
             return employees.still_here(client, token, missing)
 
-        return self._people.with_live_token(portal, reader, asked)
+        return self._live.call(portal, reader, asked)
 
     def _store(self, portal: Portal, change: _Change, *, left: Sequence[int]) -> None:
         """Store the change in short transactions; each looks whether the installation is still there."""

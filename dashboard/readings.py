@@ -16,6 +16,7 @@ from dashboard.bitrix24.client import Batch, Client, Command
 from dashboard.bitrix24.errors import PersonDismissed, TokenRejected, Unreadable
 from dashboard.db import Database, put_row
 from dashboard.flights import Flights
+from dashboard.livetokens import LiveTokens
 from dashboard.models import Person, Portal, Snapshot
 from dashboard.people import People
 from dashboard.settings import ACCOUNT_METHOD, METHOD, NOT_A_MAP, SECTIONS_METHOD, MySettings, Reading
@@ -105,9 +106,12 @@ def _filled(reading: Reading, last: Snapshot) -> Reading:
 class Readings:
     """People's snapshots."""
 
-    def __init__(self, *, database: Database, people: People, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, *, database: Database, people: People, live: LiveTokens, now: Callable[[], datetime]
+    ) -> None:
         self._database = database
         self._people = people
+        self._live = live
         self._now = now
         self._flights: Flights[MySettings] = Flights()
 
@@ -140,7 +144,7 @@ class Readings:
 
         :raise Bitrix24Error: it could not be read.
         """
-        batch = self._people.with_live_token(portal, person, ask)
+        batch = self._live.call(portal, person, ask)
         profile = read_profile(batch["profile"])
         if person.user_id != profile.ID:
             raise Unreadable("foreign_profile")

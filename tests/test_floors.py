@@ -33,7 +33,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "remembered",
         "survey",
     ),
-    ("people", "events"),
+    ("people", "livetokens", "events"),
     ("readings", "directory", "runs"),
     ("errands < sync", "openings"),
     ("chores",),

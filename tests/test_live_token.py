@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from app import create_app
 from dashboard.bitrix24.transport import ADDRESSES_TRIED, PATIENCE
-from dashboard.people import LEASE
+from dashboard.livetokens import LEASE
 from dashboard.vault import Vault, chain_owner
 from tests.emulator.faults import Fault
 from tests.world import FERNET_KEY, World, errors_on, session_token, settings_on

@@ -1,0 +1,283 @@
+"""The one way to call Bitrix24 with a person's stored token, renewed once among many when it is refused."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import TypeVar
+from uuid import uuid4
+
+import structlog
+
+from dashboard import offers
+from dashboard.bitrix24.answers import TokenPair
+from dashboard.bitrix24.client import Client
+from dashboard.bitrix24.errors import (
+    ApplicationGone,
+    Bitrix24Error,
+    GrantRejected,
+    KeysRejected,
+    NotAnswered,
+    PaymentRequired,
+    PortalMoved,
+    PortalRefused,
+    TokenRejected,
+    Unreachable,
+    Unreadable,
+)
+from dashboard.bitrix24.oauth import AuthorizationServers
+from dashboard.chains import Chains, Tokens
+from dashboard.db import Database
+from dashboard.models import Person, Portal, PortalState
+from dashboard.portals import Portals, ProofRefused
+
+log = structlog.get_logger()
+T = TypeVar("T")
+
+# Longer than a refresh can take, so that only a killed process loses it.
+LEASE = timedelta(seconds=50)
+WAIT_SECONDS = 12.0
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.02, 0.25
+# No connection, or a page where a REST server was. One that is late with its answer is still there.
+GONE_ADDRESS = ("unreachable", "bad_answer")
+USELESS = timedelta(minutes=1)  # after a renewed pair was refused like the one before
+
+Use = Callable[[Client, str], T]
+
+
+class LiveTokens:
+    """The chains at work. Its transactions are short and its own: none is open during a request."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        chains: Chains,
+        portals: Portals,
+        servers: AuthorizationServers,
+        now: Callable[[], datetime],
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._database = database
+        self._chains = chains
+        self._portals = portals
+        self._servers = servers
+        self._now = now
+        self._sleep = sleep
+
+    def call(self, portal: Portal, person: Person, use: Use[T]) -> T:
+        """Return ``use(client, token)`` with the person's stored token, renewed once if it is refused.
+
+        ``use`` may run twice; it must only read.
+
+        :raise GrantRejected: the chain is void; the person's next open heals it.
+        :raise PaymentRequired: the portal is suspended from now on.
+        :raise ApplicationGone: the authorization server says that it is not installed; when it said so of
+            the chain that speaks for the portal, its people are deleted.
+        :raise Bitrix24Error: any other leaf; nothing was changed.
+        """
+        tokens = self._stored(portal, person)
+        try:
+            try:
+                result = self._use(portal, tokens, use)
+            except TokenRejected as refusal:
+                tokens = self._renewed(portal, person, tokens, refusal)
+                result = self._use_renewed(portal, person, tokens, use)
+        except PaymentRequired:
+            self._portals.mark(portal, PortalState.SUSPENDED)
+            raise
+        except ApplicationGone:
+            self._bury(portal, person, tokens)
+            raise
+        self._portals.mark(portal, PortalState.ACTIVE)
+        return result
+
+    def renew(self, portal: Portal, person: Person) -> None:
+        """Renew the person's chain although nobody refused it: one that rests too long dies.
+
+        :raise Bitrix24Error: it could not be renewed; ``call`` says what each leaf means and does.
+        """
+        tokens = self._stored(portal, person)
+        try:
+            self._renewed(portal, person, tokens, TokenRejected("idle"))
+        except PaymentRequired:
+            self._portals.mark(portal, PortalState.SUSPENDED)
+            raise
+        except ApplicationGone:
+            self._bury(portal, person, tokens)
+            raise
+
+    def _bury(self, portal: Portal, person: Person, tokens: Tokens) -> None:
+        """Act on the authorization server's word that the application is not installed.
+
+        Only one chain speaks for the portal: another may be left over from an installation before the
+        present one, or hold what somebody put into their form, and is put aside alone.
+        """
+        with self._database.writing() as session:
+            speaker = self._chains.speaker(session, portal)
+            speaks = speaker is not None and speaker.id == person.id
+            if not speaks:
+                self._chains.void(session, person, version=tokens.version)
+        if speaks:
+            self._portals.uninstall(portal)
+
+    def _use(self, portal: Portal, tokens: Tokens, use: Use[T]) -> T:
+        token = tokens.access.get_secret_value()
+        try:
+            return use(self._portals.client(portal.origin), token)
+        except PortalMoved:
+            moved = self._portals.relocate(portal, tokens.access)
+        except (Unreachable, Unreadable) as silence:
+            moved = self._found_elsewhere(portal, tokens, silence)
+        return use(self._portals.client(moved.origin), token)
+
+    def _found_elsewhere(self, portal: Portal, tokens: Tokens, silence: NotAnswered) -> Portal:
+        """Return the portal at another address than the one that is gone, if it has one by now.
+
+        :raise TokenRejected: the authorization server tells it with the next pair, this one has expired.
+        :raise PortalRefused: it says more than that.
+        """
+        if silence.code not in GONE_ADDRESS:
+            raise silence
+        try:
+            proof = self._portals.prove(portal.member_id, tokens.access, server=portal.authorization_server)
+        except PortalRefused:
+            raise
+        except (Bitrix24Error, ProofRefused) as refusal:
+            expired = isinstance(refusal, TokenRejected) and refusal.code.lower() == "expired_token"
+            raise (refusal if expired else silence) from None
+        if proof.origin == portal.origin:
+            raise silence
+        return self._portals.moved(portal, proof.origin)
+
+    def _use_renewed(self, portal: Portal, person: Person, tokens: Tokens, use: Use[T]) -> T:
+        """Use a pair that was just renewed; when it is refused too, renewing again so soon is no use."""
+        try:
+            return self._use(portal, tokens, use)
+        except TokenRejected:
+            with self._database.writing() as session:
+                self._chains.pause(session, person, version=tokens.version, until=self._now() + USELESS)
+            raise
+
+    def _stored(self, portal: Portal, person: Person) -> Tokens:
+        with self._database.reading() as session:
+            tokens = self._chains.standing(session, portal, person).tokens
+        if tokens is None:
+            raise GrantRejected("reconnect")
+        return tokens
+
+    def _renewed(self, portal: Portal, person: Person, refused: Tokens, refusal: TokenRejected) -> Tokens:
+        """Return a newer pair than the refused one: another process's, or one renewed here under the lease.
+
+        Losers wait with jitter and take what the winner stored; when the winner learned nothing, or
+        the wait is over, they give up as it did.
+        """
+        owner, began, waited = uuid4().hex, self._now(), 0.0
+        while waited < WAIT_SECONDS:
+            with self._database.reading() as session:
+                standing = self._chains.standing(session, portal, person)
+            if standing.tokens is None:
+                raise GrantRejected("reconnect")
+            if standing.tokens.version != refused.version:
+                return standing.tokens
+            if standing.paused_until is not None and standing.paused_until > self._now():
+                raise refusal
+            if standing.renewal_failed_at is not None and standing.renewal_failed_at >= began:
+                raise Unreachable("renewal_failed")
+            if standing.leased_until is None or standing.leased_until < self._now():
+                with self._database.writing() as session:
+                    won = self._chains.take_lease(
+                        session, person, version=refused.version, owner=owner, now=self._now(), lasts=LEASE
+                    )
+                if won:
+                    return self._renew(portal, person, standing.tokens, owner=owner)
+            pause = random.uniform(SHORTEST_PAUSE, LONGEST_PAUSE)  # noqa: S311  # jitter, not a secret
+            self._sleep(pause)
+            waited += pause
+        raise Unreachable("renewal_busy")
+
+    def _renew(self, portal: Portal, person: Person, tokens: Tokens, *, owner: str) -> Tokens:
+        """Renew under the lease and return what is stored then; the pair is stored before it is used."""
+        try:
+            pair = self._refresh(portal, person, tokens)
+        except GrantRejected:
+            with self._database.writing() as session:
+                void = self._chains.reconnect(session, person, version=tokens.version, owner=owner)
+            log.info("chain_refused", portal=portal.id, person=person.id, void=void)
+            # Somebody stored another pair meanwhile (the person opened the application): theirs is good.
+            return self._after(portal, person, tokens)
+        except Bitrix24Error as error:
+            with self._database.writing() as session:
+                self._chains.release(session, person, owner=owner, failed_at=self._now())
+            log.warning("renewal_failed", portal=portal.id, person=person.id, code=error.code)
+            raise
+        self._store(portal, person, tokens, pair)
+        log.info("chain_renewed", portal=portal.id, person=person.id)
+        if pair.origin:
+            self._portals.moved(portal, pair.origin)
+        return self._after(portal, person, tokens)
+
+    def _refresh(self, portal: Portal, person: Person, tokens: Tokens) -> TokenPair:
+        if tokens.refresh is None:
+            raise GrantRejected("reconnect")
+        try:
+            pair = self._servers.refresh(portal.authorization_server, tokens.refresh)
+        except (PortalRefused, KeysRejected) as refusal:
+            if self._is_of_the_portal(portal, person, refusal):
+                raise
+            raise GrantRejected("foreign_token") from None
+        foreign_portal = pair.member_id not in ("", portal.member_id)
+        if foreign_portal or pair.user_id not in (None, person.user_id):
+            # A technical user took the chain over when its person was dismissed, or worse: not theirs.
+            raise GrantRejected("foreign_token")
+        return pair
+
+    def _is_of_the_portal(self, portal: Portal, person: Person, refusal: Bitrix24Error) -> bool:
+        """Tell whether what a renewal was refused with is true of the portal as a whole.
+
+        The refresh token came in the person's form: one of a portal of their own, where the application was
+        removed, is refused in the same words. So the chain that speaks for the portal is renewed too.
+
+        :raise Unreachable: that one cannot tell now.
+        """
+        with self._database.reading() as session:
+            speaker = self._chains.speaker(session, portal)
+        if speaker is None or speaker.id == person.id:
+            return True
+        try:
+            self.renew(portal, speaker)
+        except type(refusal):
+            return True
+        except Bitrix24Error:
+            raise Unreachable("renewal_failed") from None
+        return False
+
+    def _store(self, portal: Portal, person: Person, tokens: Tokens, pair: TokenPair) -> None:
+        """Store the renewed pair, trying again while the database is away: nobody else holds a valid one.
+
+        When that takes too long for whoever waits, it is tried on for as long as this process lives.
+        """
+
+        def store() -> None:
+            with self._database.writing() as session:
+                self._chains.replace(
+                    session,
+                    portal,
+                    person,
+                    version=tokens.version,
+                    access=pair.access_token,
+                    refresh=pair.refresh_token or tokens.refresh,
+                    expires_in=pair.expires_in,
+                    now=self._now(),
+                )
+
+        offers.offer(store, sleep=self._sleep, person=person.id)
+
+    def _after(self, portal: Portal, person: Person, before: Tokens) -> Tokens:
+        """Return the pair that stands in the store now, if it is another one than before."""
+        tokens = self._stored(portal, person)
+        if tokens.version == before.version:
+            raise GrantRejected("reconnect")
+        return tokens
