@@ -47,7 +47,7 @@ def test_an_open_sends_few_statements(settled: World) -> None:
     with statements(settled.database.engine) as sent:
         assert settled.open("boris").status_code == 200
 
-    assert len(sent) <= 18, "\n".join(one for one, _ in sent)
+    assert len(sent) <= 10, "\n".join(one for one, _ in sent)
 
 
 def test_an_open_writes_once(settled: World) -> None:
