@@ -43,8 +43,16 @@ def start() -> Iterator[Start]:
     yield started
     left = [process for process in running if process.poll() is None]
     for process in left:
+        # One that is still loading when others have done all there was is not listening yet.
+        wait_until(lambda pid=process.pid: listens_to_sigterm(pid))  # type: ignore[misc]
         process.terminate()
     assert [process.wait(timeout=60) for process in left] == [0] * len(left)
+
+
+def listens_to_sigterm(pid: int) -> bool:
+    status = Path(f"/proc/{pid}/status").read_text()
+    caught = int(status.split("SigCgt:")[1].split()[0], 16)
+    return bool(caught >> (signal.SIGTERM - 1) & 1)
 
 
 def wait_until(true: Callable[[], bool], *, seconds: float = 60) -> None:
