@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from dashboard.bitrix24.inbound import IN_AUTH, IN_FORM, IN_QUERY
 from dashboard.settings import ACCOUNT_METHOD, METHOD, SECTIONS_METHOD
 from dashboard.web.access import MOST_FIELDS
 from tests.emulator.faults import Fault
@@ -115,6 +116,73 @@ def test_many_fields_are_refused_in_little_time_and_room(world: World) -> None:
     assert "too many fields" in answer.text
     assert time.monotonic() - began < 2
     assert peak < 8 * 2**20
+
+
+QUARTER_MEGABYTE = 240_000
+LARGEST_QUERY = 4000  # what the server lets through of a request's first line
+FILLINGS = {
+    # Raw, as a stranger would send them: to normalize these takes Python half a minute.
+    "marks": b"https://a" + "\u0301\u0316".encode() * (QUARTER_MEGABYTE // 4),
+    "digits": b"9" * QUARTER_MEGABYTE,
+    "brackets": b"[" * QUARTER_MEGABYTE,
+}
+EVENT_FIELDS = ("event", "ts", "data[CLEAN]", *(f"auth[{name}]" for name in IN_AUTH))
+QUERY_FIELDS = {
+    "/team": (*("q", "zone", "hours", "sort", "page", "from", "to", "day"), "viewRangeFrom"),
+    "/team.json": ("q", "sort"),
+    "/admin/calls": ("method", "error", "page"),
+    "/privacy": ("lang",),
+}
+
+
+@pytest.mark.parametrize("filling", FILLINGS.values(), ids=FILLINGS)
+def test_no_field_takes_long_whatever_fills_it(world: World, filling: bytes) -> None:
+    """Every field of every address, each as long as a body may be; measured in time of the processor."""
+    world.portal().bucket = None
+    session = world.session("anna")
+    opening = world.portal().open_as("boris")
+    query = opening.action.partition("?")[2].encode()
+    form = opening.body.encode()
+    event = b"event=ONAPPUPDATE&auth[member_id]=%b&auth[access_token]=x&auth[application_token]=y" % (
+        world.portal().member_id.encode()
+    )
+
+    def took(path: str, *, query: bytes = b"", form: bytes | None = None) -> float:
+        began = time.process_time()
+        answer = world.browser.open(
+            path,
+            method="GET" if form is None else "POST",
+            query_string=query.decode("latin-1"),
+            data=form,
+            content_type=FORM if form is not None else None,
+            headers={} if path in ("/", "/install", "/events") else session,
+        )
+        assert answer.status_code < 500 or answer.status_code in (502, 503)
+        return time.process_time() - began
+
+    def filled(fields: bytes, name: str, filling: bytes = filling) -> bytes:
+        kept = (field for field in fields.split(b"&") if not field.startswith(name.encode() + b"="))
+        return b"&".join([*kept, name.encode() + b"=" + filling])
+
+    floor = max(took("/", query=query, form=filled(b"", "UNKNOWN")) for _ in range(3))
+    slowest = [
+        *(took(path, query=query, form=filled(form, name)) for path in ("/", "/install") for name in IN_FORM),
+        *(
+            took(path, query=filled(query, name, filling[:LARGEST_QUERY]), form=form)
+            for path in ("/", "/install")
+            for name in IN_QUERY
+        ),
+        *(took("/events", form=filled(event, name)) for name in EVENT_FIELDS),
+        *(
+            took(path, query=filled(b"", name, filling[:LARGEST_QUERY]))
+            for path, names in QUERY_FIELDS.items()
+            for name in names
+        ),
+        took("/admin/forget", form=filled(b"", "domain")),
+        took("/admin/team", form=filled(b"", "everyone")),
+    ]
+
+    assert max(slowest) < 0.5 + 10 * floor
 
 
 @pytest.mark.parametrize(("path", "status"), [("/", 400), ("/install", 400), ("/events", 400)])

@@ -30,10 +30,23 @@ IN_FORM = (
 )
 # Of the part `auth` of an event. What else stands there is anybody's to name, and is not read.
 IN_AUTH = ("member_id", "application_token", "access_token", "server_endpoint")
-LONGEST_OPTIONS = 16 * 1024
+# Nothing is parsed before its length is known: some parsers need time that grows with the square of it.
+MAX_OPTIONS = 16 * 1024
+MAX_ENDPOINT = 255
+MAX_FIELD = 255
+MAX_LENGTHS = {
+    "DOMAIN": 253 + len(":65535"),
+    "AUTH_ID": LONGEST_TOKEN,
+    "REFRESH_ID": LONGEST_TOKEN,
+    "APPLICATION_TOKEN": LONGEST_TOKEN,
+    "APPLICATION_SCOPE": LONGEST_TOKEN,
+    "SERVER_ENDPOINT": MAX_ENDPOINT,
+    "PLACEMENT_OPTIONS": MAX_OPTIONS,
+}
 
 # Both are opaque; their length and letters are Bitrix24's business.
 _TOKEN = re.compile(rf"[\x21-\x7e]{{1,{LONGEST_TOKEN}}}")
+_ENDPOINT = re.compile(rf"[\x21-\x7e]{{1,{MAX_ENDPOINT}}}")
 _MEMBER_ID = re.compile(r"[0-9A-Za-z_.\-]{1,64}")
 _WORD = re.compile(r"[0-9A-Za-z_:.*\-]{0,64}")
 _LABEL = r"[a-z0-9_](?:[a-z0-9_\-]{0,61}[a-z0-9_])?"
@@ -98,8 +111,8 @@ def read_opening(query: Fields, form: Fields) -> Opening:
 
     :raise BadField: the first field that is missing, repeated, in the wrong place or malformed.
     """
-    asked = {name: _once(query, name) for name in IN_QUERY}
-    posted = {name: _once(form, name) for name in IN_FORM}
+    asked = {name: _bounded(_once(query, name), name) for name in IN_QUERY}
+    posted = {name: _bounded(_once(form, name), name) for name in IN_FORM}
     secure = _matching(asked["PROTOCOL"] or "1", re.compile("[01]"), "PROTOCOL") == "1"
     return Opening(
         domain=read_domain(_required(asked["DOMAIN"], "DOMAIN"), secure=secure),
@@ -115,7 +128,7 @@ def read_opening(query: Fields, form: Fields) -> Opening:
         status=_matching(posted.get("status") or "", re.compile("[A-Za-z]?"), "status").upper(),
         placement=_matching(posted.get("PLACEMENT") or "DEFAULT", _WORD, "PLACEMENT"),
         options=_options(posted.get("PLACEMENT_OPTIONS") or ""),
-        server_endpoint=posted.get("SERVER_ENDPOINT") or None,
+        server_endpoint=_optional_endpoint(posted.get("SERVER_ENDPOINT"), "SERVER_ENDPOINT"),
         application_token=_optional_token(posted.get("APPLICATION_TOKEN"), "APPLICATION_TOKEN"),
     )
 
@@ -155,12 +168,14 @@ def read_event(form: Fields) -> Event:
     data: dict[str, str] = {}
     auth: dict[str, str | None] = {}
     for name in form.keys():  # noqa: SIM118  # not a dict
+        if len(name) > MAX_FIELD:
+            continue
         found = _BRACKETED.fullmatch(name)
         inner = found[2][1:-1] if found else ""
         if found and found[1] == "auth" and inner in IN_AUTH:
             auth[inner] = _once(form, name)
         elif found and found[1] == "data" and inner:
-            data[inner] = form.getlist(name)[0]
+            data[inner] = form.getlist(name)[0][:MAX_FIELD]
     return Event(
         name=_matching(_required(_once(form, "event"), "event"), _WORD, "event").upper(),
         member_id=_matching(
@@ -168,8 +183,8 @@ def read_event(form: Fields) -> Event:
         ),
         application_token=_token_if_any(auth.get("application_token")),
         access_token=_token_if_any(auth.get("access_token")),
-        server_endpoint=auth.get("server_endpoint") or None,
-        sent_at=whole(_once(form, "ts")),
+        server_endpoint=_endpoint_if_any(auth.get("server_endpoint")),
+        sent_at=_moment_if_any(_once(form, "ts")),
         data=data,
     )
 
@@ -180,6 +195,21 @@ def _token_if_any(value: str | None) -> SecretStr | None:
     It is sent once; a true uninstallation must not be lost over a field that proves nothing.
     """
     return SecretStr(value) if value and _TOKEN.fullmatch(value) else None
+
+
+def _endpoint_if_any(value: str | None) -> str | None:
+    """Return an endpoint, None for what cannot be one; see above why an event is not refused for it."""
+    return value if value and _ENDPOINT.fullmatch(value) else None
+
+
+def _moment_if_any(value: str | None) -> int | None:
+    return whole(value) if value and len(value) <= MAX_FIELD else None
+
+
+def _bounded(value: str | None, name: str) -> str | None:
+    if value is not None and len(value) > MAX_LENGTHS.get(name, MAX_FIELD):
+        raise BadField(name, "is too long")
+    return value
 
 
 def _once(fields: Fields, name: str) -> str | None:
@@ -209,10 +239,13 @@ def _optional_token(value: str | None, name: str) -> SecretStr | None:
     return _token(value, name) if value else None
 
 
+def _optional_endpoint(value: str | None, name: str) -> str | None:
+    """Return an endpoint; what lies beyond ASCII would be normalized before anybody could refuse it."""
+    return _matching(value, _ENDPOINT, name) if value else None
+
+
 def _options(text: str) -> Mapping[str, Json]:
     """Return PLACEMENT_OPTIONS; it may be absent, ``[]`` or, from one placement, the word `undefined`."""
-    if len(text) > LONGEST_OPTIONS:
-        raise BadField("PLACEMENT_OPTIONS", "is too long")
     try:
         value = decode(text.encode(errors="replace"))
     except ValueError:
