@@ -69,7 +69,6 @@ class Parts:
 
     database: Database
     vault: Vault
-    calls: CallLog
     tallies: Tallies
     exchange: Exchange
     servers: AuthorizationServers
@@ -109,7 +108,7 @@ def create_app(
     format.install(app.jinja_env)
     members.install(app.jinja_env)
     reasons.install(app.jinja_env)
-    access.install(app, database=parts.database, calls=parts.calls, refusals=parts.refusals)
+    access.install(app)
     headers.install(app, script_url=settings.bx24_js_url, https=settings.public_url.startswith("https:"))
     errors.install(app)
     if settings.trust_loopback:
@@ -170,14 +169,15 @@ def assemble(settings: Config, *, database: Database | None, now: Callable[[], d
     threads = max(settings.web_threads, settings.worker_threads)
     database = database or _database(settings, connections=threads)
     vault = Vault(settings.token_keys)
-    calls = CallLog()
+    refusals = Refusals(database=database, key=settings.secret_key[0], now=now)
+    call_log = CallLog(database=database, refusals=refusals)
     transport = Transport(
         Reach(loopback=settings.trust_loopback, private=settings.allow_private_portals),
         connections_per_host=threads,
         shared=settings.bitrix24_auth_servers,
     )
     tallies = Tallies(database)
-    exchange = Exchange(transport, tallies.counted(calls.remember))
+    exchange = Exchange(transport, tallies.count_call)
     servers = AuthorizationServers(
         exchange,
         settings.bitrix24_auth_servers,
@@ -189,33 +189,34 @@ def assemble(settings: Config, *, database: Database | None, now: Callable[[], d
     live = LiveTokens(database=database, chains=chains, portals=portals, servers=servers, now=now)
     people = People(database=database, chains=chains, now=now)
     runs = Runs(database=database, now=now)
-    readings = Readings(database=database, people=people, live=live, now=now)
+    readings = Readings(database=database, people=people, live=live, call_log=call_log, now=now)
     directory = Directory(database=database, live=live, now=now)
     return Parts(
         database=database,
         vault=vault,
-        calls=calls,
         tallies=tallies,
         exchange=exchange,
         servers=servers,
         portals=portals,
-        events=Events(database=database, portals=portals, servers=servers, chains=chains),
+        events=Events(database=database, portals=portals, servers=servers, chains=chains, call_log=call_log),
         openings=Openings(
             database=database,
             runs=runs,
             portals=portals,
             people=people,
             servers=servers,
-            calls=calls,
+            call_log=call_log,
             public_url=settings.public_url,
             titles=language.Everywhere(hooks.PLACEMENT_TITLE),
             now=now,
         ),
         readings=readings,
-        refusals=Refusals(database=database, key=settings.secret_key[0], now=now),
+        refusals=refusals,
         runs=runs,
-        sync=Sync(database=database, runs=runs, directory=directory, readings=readings, calls=calls, now=now),
-        chores=Chores(database=database, runs=runs, live=live, call_log=calls, now=now),
+        sync=Sync(
+            database=database, runs=runs, directory=directory, readings=readings, call_log=call_log, now=now
+        ),
+        chores=Chores(database=database, runs=runs, live=live, call_log=call_log, now=now),
     )
 
 

@@ -1,52 +1,135 @@
-"""Remembered calls on their way to the store."""
+"""Collect the API calls of one unit of work and store them as the portal's call log."""
 
 from __future__ import annotations
 
-import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, insert, select
+import structlog
+from sqlalchemy import delete, event, insert, select
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from dashboard import buckets
 from dashboard.bitrix24.journal import Call
-from dashboard.db import rows_changed
+from dashboard.db import Database, rows_changed
 from dashboard.models import ApiCall, Portal, PortalState
+from dashboard.refusals import Allowance, Refusals, TooManyRefusals
+
+log = structlog.get_logger()
 
 KEPT = timedelta(days=3)
 OVERFLOW = "QUERY_LIMIT_EXCEEDED"
-_REMEMBER = insert(ApiCall)  # made once: each request comes by here
+# Anyone can make us ask about what they posted; what becomes of that must not fill the store.
+UNPROVEN_CALLS = Allowance(depth=200, seconds=30)
+_STORE_AWAY = (OperationalError, InterfaceError, InternalError, PoolTimeout)
+_INSERT = insert(ApiCall)  # made once: each request comes by here
 
 
-class CallLog(threading.local):
-    """The calls this thread has made and not written yet; written in one go with whatever else is stored."""
+class CallRecords:
+    """The calls of one unit of work and the portal they belong to, until a transaction has stored them.
 
-    def __init__(self) -> None:
-        self._pending: list[Call] = []
+    A unit is one opening, event, refresh, slice of a run, or periodic task's work on one portal.
+    """
 
-    def remember(self, call: Call) -> None:
-        self._pending.append(call)
+    def __init__(self, portal: Portal | None, *, proven: bool) -> None:
+        self.portal = portal  # as an id and a generation; None: no portal known yet
+        self.proven = proven
+        self._calls: list[Call] = []
 
     def __len__(self) -> int:
-        return len(self._pending)
+        return len(self._calls)
 
-    def write(self, session: Session, *, portal: Portal | None, taken: int = 0, room: bool = True) -> None:
-        """Store the pending calls as that portal's; None: of no portal we know.
+    def add(self, call: Call) -> None:
+        """Take the record of a call that has just ended."""
+        self._calls.append(call)
 
-        What they took of the portal's bucket is noted with them, but for the requests that were ``taken``
-        beforehand. Those of an installation that has ended are dropped: nothing of it may come back. Without
-        ``room`` they are only counted, not stored.
+    def clear(self) -> None:
+        """Forget what is not stored."""
+        self._calls.clear()
+
+    def write(
+        self, session: Session, *, portal: Portal | None = None, taken: int = 0, store: bool = True
+    ) -> None:
+        """Store the calls in the session's transaction. They stay here until it commits.
+
+        ``portal`` is the one the unit has proven meanwhile: from the commit on it owns these calls and the
+        unit's later ones. What the calls took of the portal's rate limit is noted with them, but for the
+        requests that were ``taken`` beforehand. Calls of an installation that has ended are dropped:
+        nothing of it may come back. Without ``store`` they are only counted.
         """
-        pending, self._pending = self._pending, []
-        # A portal of this very session is one its caller has just locked.
-        if portal is not None and portal not in session and not _is_there(session, portal):
+        calls, owner = list(self._calls), portal or self.portal
+        if not calls:
             return
-        if pending and room:
-            rows = [_row(call, portal.id if portal else None) for call in pending]
-            session.connection().execute(_REMEMBER, rows)
-        if portal is not None:
-            _spend(session, portal, [call for call in pending if call.origin == portal.origin], taken=taken)
+
+        def committed(_session: Session) -> None:
+            del self._calls[: len(calls)]
+            self.portal, self.proven = owner, self.proven or portal is not None
+
+        event.listen(session, "after_commit", committed, once=True)
+        # A portal of this very session is one its caller has just locked.
+        if owner is not None and owner not in session and not _is_there(session, owner):
+            return
+        if store:
+            session.connection().execute(_INSERT, [_row(call, owner) for call in calls])
+        if owner is not None:
+            _spend(session, owner, [call for call in calls if call.origin == owner.origin], taken=taken)
+
+
+class CallLog:
+    """Stores the calls of units of work. Nothing is kept between units."""
+
+    def __init__(self, *, database: Database, refusals: Refusals) -> None:
+        self._database = database
+        self._refusals = refusals
+
+    @contextmanager
+    def unit(self, portal: Portal | None, *, proven: bool = True) -> Iterator[CallRecords]:
+        """Yield the records of one unit of work, and store at its end what was not stored with its result.
+
+        ``portal`` is the one the calls belong to, None where no installation is known. What is not
+        ``proven`` is a visitor's claim: only so much of it is stored. While the store is away the records
+        are dropped, with one line in the log.
+        """
+        installed = portal is not None and portal.state != PortalState.UNINSTALLED
+        calls = CallRecords(portal if installed else None, proven=proven)
+        try:
+            yield calls
+        except _STORE_AWAY as error:
+            # It was waited for already; whoever asks has been told, and the next one wants the thread.
+            _drop(calls, error)
+            raise
+        finally:
+            if calls:
+                self._write_rest(calls)
+
+    def _write_rest(self, calls: CallRecords) -> None:
+        try:
+            store = calls.proven or self._has_room(calls.portal)
+            with self._database.writing() as session:
+                calls.write(session, store=store)
+        except SQLAlchemyError as error:
+            _drop(calls, error)
+
+    def _has_room(self, portal: Portal | None) -> bool:
+        """Tell whether the calls of one more unproven unit are stored, and count it if so."""
+        name = f"calls {portal.id if portal else ''}"
+        try:
+            self._refusals.check(name, UNPROVEN_CALLS)
+        except TooManyRefusals:
+            return False
+        self._refusals.count(name, UNPROVEN_CALLS)
+        return True
+
+
+def _drop(calls: CallRecords, error: SQLAlchemyError) -> None:
+    if calls:
+        portal = calls.portal.id if calls.portal else None
+        log.error("calls_dropped", count=len(calls), portal=portal, reason=type(error).__name__)
+    calls.clear()
 
 
 def _spend(session: Session, portal: Portal, calls: list[Call], *, taken: int) -> None:
@@ -64,9 +147,9 @@ def _is_there(session: Session, portal: Portal) -> bool:
     return session.scalar(select(Portal.id).where(*same, active).with_for_update()) is not None
 
 
-def _row(call: Call, portal_id: int | None) -> dict[str, Any]:
+def _row(call: Call, portal: Portal | None) -> dict[str, Any]:
     error = call.error[:64] if call.error is not None else None
-    return {**vars(call), "error": error, "portal_id": portal_id}
+    return {**vars(call), "error": error, "portal_id": portal.id if portal else None}
 
 
 def purge(session: Session, *, now: datetime) -> int:

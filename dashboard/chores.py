@@ -127,13 +127,12 @@ class Chores:
 
     def _renew(self, portal: Portal, person: Person) -> Bitrix24Error | None:
         failure: Bitrix24Error | None = None
-        try:
-            self._live.renew(portal, person)
-        except Bitrix24Error as error:
-            failure = error
-            log.warning("idle_chain_not_renewed", portal=portal.id, person=person.id, code=error.code)
-        with self._database.writing() as session:
-            self._call_log.write(session, portal=portal)
+        with self._call_log.unit(portal) as calls:
+            try:
+                self._live.renew(portal, person, record=calls.add)
+            except Bitrix24Error as error:
+                failure = error
+                log.warning("idle_chain_not_renewed", portal=portal.id, person=person.id, code=error.code)
         return failure
 
     def purge(self) -> None:

@@ -18,6 +18,7 @@ from dashboard.bitrix24 import employees
 from dashboard.bitrix24.client import Client
 from dashboard.bitrix24.employees import Employee
 from dashboard.bitrix24.errors import Unreadable
+from dashboard.bitrix24.journal import Record
 from dashboard.db import Database, insert_missing
 from dashboard.livetokens import LiveTokens
 from dashboard.models import ChainState, Person, Portal, PortalState
@@ -58,7 +59,7 @@ class Directory:
         with self._database.reading() as session:
             return session.scalars(found).all()
 
-    def read(self, portal: Portal, reader: Person) -> None:
+    def read(self, portal: Portal, reader: Person, *, record: Record) -> None:
         """Read the list and store it; people who left are deleted with their chains.
 
         :raise Bitrix24Error: it could not be read; the list stands as it was.
@@ -70,24 +71,26 @@ class Directory:
         def listed(client: Client, token: str) -> dict[int, Employee]:
             return employees.everyone(client, token, expected=known)
 
-        found = self._live.call(portal, reader, listed)
+        found = self._live.call(portal, reader, listed, record=record)
         if reader.user_id not in found:
             # A guest is shown a part of the list alone; believing it would delete everybody else.
             raise Unreadable("directory_without_reader")
         with self._database.reading() as session:
             change = _compare(session, portal, found, began=began)
-        here = self._still_here(portal, reader, change.missing)
+        here = self._still_here(portal, reader, change.missing, record=record)
         left = [number for user_id, number in change.missing.items() if user_id not in here]
         self._store(portal, change, left=left)
 
-    def _still_here(self, portal: Portal, reader: Person, missing: Mapping[int, int]) -> set[int]:
+    def _still_here(
+        self, portal: Portal, reader: Person, missing: Mapping[int, int], *, record: Record
+    ) -> set[int]:
         if not missing:
             return set()
 
         def asked(client: Client, token: str) -> set[int]:
             return employees.still_here(client, token, missing)
 
-        return self._live.call(portal, reader, asked)
+        return self._live.call(portal, reader, asked, record=record)
 
     def _store(self, portal: Portal, change: _Change, *, left: Sequence[int]) -> None:
         """Store the change in short transactions; each looks whether the installation is still there."""

@@ -22,6 +22,7 @@ from dashboard.bitrix24.errors import (
     PortalMoved,
     from_code,
 )
+from dashboard.bitrix24.journal import Record
 from dashboard.models import Chain, ChainState, Person, Portal, Run
 from dashboard.portals import ProofRefused
 from dashboard.readings import Readings, keep, still_there
@@ -52,7 +53,12 @@ class Told:
 
 
 def read(
-    readings: Readings, portal: Portal, errand: Errand, *, is_gone: Callable[[], bool]
+    readings: Readings,
+    portal: Portal,
+    errand: Errand,
+    *,
+    is_gone: Callable[[], bool],
+    record: Record,
 ) -> Told | NotAnswered:
     """Return what is known of the person now; their own failure is a part of it.
 
@@ -62,7 +68,7 @@ def read(
         live = errand.person.chain_state == ChainState.LIVE
         return Told(errand, problem=None if live else "reconnect")
     try:
-        reading = readings.fetch(portal, errand.person)
+        reading = readings.fetch(portal, errand.person, record=record)
     except NotAnswered as error:
         return error
     except (*POSTPONES_RUN, *ENDS_RUN):

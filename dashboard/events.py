@@ -20,6 +20,7 @@ from dashboard.bitrix24.errors import (
 )
 from dashboard.bitrix24.inbound import Event
 from dashboard.bitrix24.oauth import AuthorizationServers
+from dashboard.calls import CallLog, CallRecords
 from dashboard.chains import Chains, Tokens
 from dashboard.db import Database
 from dashboard.models import Chain, Person, Portal, PortalState
@@ -49,12 +50,19 @@ class Events:
     """Acts on the events of all portals."""
 
     def __init__(
-        self, *, database: Database, portals: Portals, servers: AuthorizationServers, chains: Chains
+        self,
+        *,
+        database: Database,
+        portals: Portals,
+        servers: AuthorizationServers,
+        chains: Chains,
+        call_log: CallLog,
     ) -> None:
         self._database = database
         self._portals = portals
         self._servers = servers
         self._chains = chains
+        self._call_log = call_log
 
     def handle(self, event: Event, *, before_asking: BeforeAsking = lambda portal: None) -> None:
         """Act on an event; doing it twice or late changes nothing more.
@@ -64,19 +72,33 @@ class Events:
         """
         portal, token = self._portals.known(event.member_id), event.application_token
         proven = portal is not None and token is not None and self._portals.has_token(portal, token)
+        with self._call_log.unit(portal, proven=proven) as calls:
+            self._act(event, portal, calls, proven=proven, before_asking=before_asking)
+
+    def _act(
+        self,
+        event: Event,
+        portal: Portal | None,
+        calls: CallRecords,
+        *,
+        proven: bool,
+        before_asking: BeforeAsking,
+    ) -> None:
         if event.name in BRINGS_TOKEN and not proven:
             before_asking(portal)
-            self._learn_token(event, portal)
+            self._learn_token(event, portal, calls)
         elif portal is None:
             raise EventRefused("unknown_portal", event=event, portal=None)
         elif not (proven or _is_hint(event)):
-            self._act_unproven(event, portal, before_asking)
-        elif event.name == "ONAPPUNINSTALL" and self._is_meant(event, portal):
+            self._act_unproven(event, portal, calls, before_asking)
+        elif event.name == "ONAPPUNINSTALL" and self._is_meant(event, portal, calls):
             self._portals.uninstall(portal, clean=event.data.get("CLEAN") == "1")
         elif event.name == "ONAPPUPDATE":
             self._portals.look_at_bindings(portal)
 
-    def _act_unproven(self, event: Event, portal: Portal, before_asking: BeforeAsking) -> None:
+    def _act_unproven(
+        self, event: Event, portal: Portal, calls: CallRecords, before_asking: BeforeAsking
+    ) -> None:
         """Refuse an event, unless it is an uninstallation that nothing we have could prove and that is true.
 
         A portal that only ordinary people have opened has no token to compare with. Then the authorization
@@ -86,11 +108,11 @@ class Events:
         if event.name != "ONAPPUNINSTALL" or can_be_proven:
             raise EventRefused("wrong_token", event=event, portal=portal)
         before_asking(portal)
-        if not self._is_gone(portal):
+        if not self._is_gone(portal, calls):
             raise EventRefused("no_token_known", event=event, portal=portal)
         self._portals.uninstall(portal, clean=event.data.get("CLEAN") == "1")
 
-    def _is_meant(self, event: Event, portal: Portal) -> bool:
+    def _is_meant(self, event: Event, portal: Portal, calls: CallRecords) -> bool:
         """Tell whether a proven uninstallation (``ts``, Unix seconds) is of the present installation.
 
         One that is older than the last proof that we are installed is not; after an uninstallation nothing
@@ -100,14 +122,14 @@ class Events:
         if event.sent_at is None:
             return True
         late = int(portal.proven_at.timestamp()) - event.sent_at
-        return late <= 0 or (late <= CLOCKS_DIFFER and self._is_gone(portal))
+        return late <= 0 or (late <= CLOCKS_DIFFER and self._is_gone(portal, calls))
 
-    def _is_gone(self, portal: Portal) -> bool:
+    def _is_gone(self, portal: Portal, calls: CallRecords) -> bool:
         tokens = self._newest(portal)
         if tokens is None:
             return False
         try:
-            self._servers.app_info(portal.authorization_server, tokens.access)
+            self._servers.app_info(portal.authorization_server, tokens.access, record=calls.add)
         except ApplicationGone:
             return True
         except Bitrix24Error as error:
@@ -126,7 +148,7 @@ class Events:
             person = session.scalar(newest)
             return self._chains.standing(session, portal, person).tokens if person else None
 
-    def _learn_token(self, event: Event, portal: Portal | None) -> None:
+    def _learn_token(self, event: Event, portal: Portal | None, calls: CallRecords) -> None:
         """Store the ``application_token`` of an event whose access token proves an administrator.
 
         Nobody else may set it: whoever knows it can uninstall the portal.
@@ -134,19 +156,23 @@ class Events:
         if event.application_token is None or event.access_token is None:
             raise EventRefused("no_token", event=event, portal=portal)
         try:
-            standing = self._prove(event, event.access_token, portal)
+            standing = self._prove(event, event.access_token, portal, calls)
             with self._database.writing() as session:
-                self._portals.settle(
+                settled = self._portals.settle(
                     session, standing, before=portal, application_token=event.application_token
                 )
+                calls.write(session, portal=settled)
         except (ProofRefused, TokenRejected, CredentialsRefused, PersonRefused, PortalRefused) as refusal:
             raise EventRefused(refusal.code, event=event, portal=portal) from None
 
-    def _prove(self, event: Event, access_token: SecretStr, portal: Portal | None) -> Standing:
+    def _prove(
+        self, event: Event, access_token: SecretStr, portal: Portal | None, calls: CallRecords
+    ) -> Standing:
         stored = portal.authorization_server if portal else None
         server = self._servers.choose(event.server_endpoint or stored)
-        proof = self._portals.prove(event.member_id, access_token, server=server)
-        batch = self._portals.client(proof.origin).batch(_ASKED, token=access_token.get_secret_value())
+        proof = self._portals.prove(event.member_id, access_token, server=server, record=calls.add)
+        client = self._portals.client(proof.origin, record=calls.add)
+        batch = client.batch(_ASKED, token=access_token.get_secret_value())
         if not read_profile(batch["profile"]).ADMIN:
             raise ProofRefused("not_an_administrator")
         return Standing(

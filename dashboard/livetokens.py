@@ -27,6 +27,7 @@ from dashboard.bitrix24.errors import (
     Unreachable,
     Unreadable,
 )
+from dashboard.bitrix24.journal import Record
 from dashboard.bitrix24.oauth import AuthorizationServers
 from dashboard.chains import Chains, Tokens
 from dashboard.db import Database
@@ -67,10 +68,10 @@ class LiveTokens:
         self._now = now
         self._sleep = sleep
 
-    def call(self, portal: Portal, person: Person, use: Use[T]) -> T:
+    def call(self, portal: Portal, person: Person, use: Use[T], *, record: Record) -> T:
         """Return ``use(client, token)`` with the person's stored token, renewed once if it is refused.
 
-        ``use`` may run twice; it must only read.
+        ``use`` may run twice; it must only read. ``record`` gets every request made on the way.
 
         :raise GrantRejected: the chain is void; the person's next open heals it.
         :raise PaymentRequired: the portal is suspended from now on.
@@ -81,10 +82,10 @@ class LiveTokens:
         tokens = self._stored(portal, person)
         try:
             try:
-                result = self._use(portal, tokens, use)
+                result = self._use(portal, tokens, use, record)
             except TokenRejected as refusal:
-                tokens = self._renewed(portal, person, tokens, refusal)
-                result = self._use_renewed(portal, person, tokens, use)
+                tokens = self._renewed(portal, person, tokens, refusal, record)
+                result = self._use_renewed(portal, person, tokens, use, record)
         except PaymentRequired:
             self._portals.mark(portal, PortalState.SUSPENDED)
             raise
@@ -94,14 +95,14 @@ class LiveTokens:
         self._portals.mark(portal, PortalState.ACTIVE)
         return result
 
-    def renew(self, portal: Portal, person: Person) -> None:
+    def renew(self, portal: Portal, person: Person, *, record: Record) -> None:
         """Renew the person's chain although nobody refused it: one that rests too long dies.
 
         :raise Bitrix24Error: it could not be renewed; ``call`` says what each leaf means and does.
         """
         tokens = self._stored(portal, person)
         try:
-            self._renewed(portal, person, tokens, TokenRejected("idle"))
+            self._renewed(portal, person, tokens, TokenRejected("idle"), record)
         except PaymentRequired:
             self._portals.mark(portal, PortalState.SUSPENDED)
             raise
@@ -123,17 +124,19 @@ class LiveTokens:
         if speaks:
             self._portals.uninstall(portal)
 
-    def _use(self, portal: Portal, tokens: Tokens, use: Use[T]) -> T:
+    def _use(self, portal: Portal, tokens: Tokens, use: Use[T], record: Record) -> T:
         token = tokens.access.get_secret_value()
         try:
-            return use(self._portals.client(portal.origin), token)
+            return use(self._portals.client(portal.origin, record=record), token)
         except PortalMoved:
-            moved = self._portals.relocate(portal, tokens.access)
+            moved = self._portals.relocate(portal, tokens.access, record=record)
         except (Unreachable, Unreadable) as silence:
-            moved = self._found_elsewhere(portal, tokens, silence)
-        return use(self._portals.client(moved.origin), token)
+            moved = self._found_elsewhere(portal, tokens, silence, record)
+        return use(self._portals.client(moved.origin, record=record), token)
 
-    def _found_elsewhere(self, portal: Portal, tokens: Tokens, silence: NotAnswered) -> Portal:
+    def _found_elsewhere(
+        self, portal: Portal, tokens: Tokens, silence: NotAnswered, record: Record
+    ) -> Portal:
         """Return the portal at another address than the one that is gone, if it has one by now.
 
         :raise TokenRejected: the authorization server tells it with the next pair, this one has expired.
@@ -142,7 +145,9 @@ class LiveTokens:
         if silence.code not in GONE_ADDRESS:
             raise silence
         try:
-            proof = self._portals.prove(portal.member_id, tokens.access, server=portal.authorization_server)
+            proof = self._portals.prove(
+                portal.member_id, tokens.access, server=portal.authorization_server, record=record
+            )
         except PortalRefused:
             raise
         except (Bitrix24Error, ProofRefused) as refusal:
@@ -152,10 +157,10 @@ class LiveTokens:
             raise silence
         return self._portals.moved(portal, proof.origin)
 
-    def _use_renewed(self, portal: Portal, person: Person, tokens: Tokens, use: Use[T]) -> T:
+    def _use_renewed(self, portal: Portal, person: Person, tokens: Tokens, use: Use[T], record: Record) -> T:
         """Use a pair that was just renewed; when it is refused too, renewing again so soon is no use."""
         try:
-            return self._use(portal, tokens, use)
+            return self._use(portal, tokens, use, record)
         except TokenRejected:
             with self._database.writing() as session:
                 self._chains.pause(session, person, version=tokens.version, until=self._now() + USELESS)
@@ -168,7 +173,9 @@ class LiveTokens:
             raise GrantRejected("reconnect")
         return tokens
 
-    def _renewed(self, portal: Portal, person: Person, refused: Tokens, refusal: TokenRejected) -> Tokens:
+    def _renewed(
+        self, portal: Portal, person: Person, refused: Tokens, refusal: TokenRejected, record: Record
+    ) -> Tokens:
         """Return a newer pair than the refused one: another process's, or one renewed here under the lease.
 
         Losers wait with jitter and take what the winner stored; when the winner learned nothing, or
@@ -192,16 +199,16 @@ class LiveTokens:
                         session, person, version=refused.version, owner=owner, now=self._now(), lasts=LEASE
                     )
                 if won:
-                    return self._renew(portal, person, standing.tokens, owner=owner)
+                    return self._renew(portal, person, standing.tokens, record, owner=owner)
             pause = random.uniform(SHORTEST_PAUSE, LONGEST_PAUSE)  # noqa: S311  # jitter, not a secret
             self._sleep(pause)
             waited += pause
         raise Unreachable("renewal_busy")
 
-    def _renew(self, portal: Portal, person: Person, tokens: Tokens, *, owner: str) -> Tokens:
+    def _renew(self, portal: Portal, person: Person, tokens: Tokens, record: Record, *, owner: str) -> Tokens:
         """Renew under the lease and return what is stored then; the pair is stored before it is used."""
         try:
-            pair = self._refresh(portal, person, tokens)
+            pair = self._refresh(portal, person, tokens, record)
         except GrantRejected:
             with self._database.writing() as session:
                 void = self._chains.reconnect(session, person, version=tokens.version, owner=owner)
@@ -219,13 +226,13 @@ class LiveTokens:
             self._portals.moved(portal, pair.origin)
         return self._after(portal, person, tokens)
 
-    def _refresh(self, portal: Portal, person: Person, tokens: Tokens) -> TokenPair:
+    def _refresh(self, portal: Portal, person: Person, tokens: Tokens, record: Record) -> TokenPair:
         if tokens.refresh is None:
             raise GrantRejected("reconnect")
         try:
-            pair = self._servers.refresh(portal.authorization_server, tokens.refresh)
+            pair = self._servers.refresh(portal.authorization_server, tokens.refresh, record=record)
         except (PortalRefused, KeysRejected) as refusal:
-            if self._is_of_the_portal(portal, person, refusal):
+            if self._is_of_the_portal(portal, person, refusal, record):
                 raise
             raise GrantRejected("foreign_token") from None
         foreign_portal = pair.member_id not in ("", portal.member_id)
@@ -234,7 +241,9 @@ class LiveTokens:
             raise GrantRejected("foreign_token")
         return pair
 
-    def _is_of_the_portal(self, portal: Portal, person: Person, refusal: Bitrix24Error) -> bool:
+    def _is_of_the_portal(
+        self, portal: Portal, person: Person, refusal: Bitrix24Error, record: Record
+    ) -> bool:
         """Tell whether what a renewal was refused with is true of the portal as a whole.
 
         The refresh token came in the person's form: one of a portal of their own, where the application was
@@ -247,7 +256,7 @@ class LiveTokens:
         if speaker is None or speaker.id == person.id:
             return True
         try:
-            self.renew(portal, speaker)
+            self.renew(portal, speaker, record=record)
         except type(refusal):
             return True
         except Bitrix24Error:

@@ -15,7 +15,7 @@ from dashboard.bitrix24.client import Batch
 from dashboard.bitrix24.errors import Bitrix24Error, NotAnswered, PortalMoved, TokenRejected
 from dashboard.bitrix24.inbound import Opening
 from dashboard.bitrix24.oauth import AuthorizationServers
-from dashboard.calls import CallLog
+from dashboard.calls import CallLog, CallRecords
 from dashboard.db import Database
 from dashboard.models import Person, Portal, PortalState
 from dashboard.people import People
@@ -67,7 +67,7 @@ class Openings:
         people: People,
         runs: Runs,
         servers: AuthorizationServers,
-        calls: CallLog,
+        call_log: CallLog,
         public_url: str,
         titles: Mapping[str, str],
         now: Callable[[], datetime],
@@ -77,7 +77,7 @@ class Openings:
         self._people = people
         self._runs = runs
         self._servers = servers
-        self._calls = calls
+        self._call_log = call_log
         self._public_url = public_url
         self._titles = titles
         self._now = now
@@ -88,14 +88,16 @@ class Openings:
         :raise ProofRefused: the token proves something else, or not an administrator.
         :raise Bitrix24Error: Bitrix24 refused or did not answer.
         """
-        proof, server = self._prove(opening, before)
-        client, token = self._portals.client(proof.origin), opening.access_token.get_secret_value()
-        present = readings.ask(client, token, also=bindings.LOOK)
-        if not read_profile(present["profile"]).ADMIN:
-            raise ProofRefused("not_an_administrator")
-        answered = _Answered((proof.origin, server), present, installs=True)
-        opened = self._store(opening, answered, before)
-        unbound = self._bind(opening, opened.portal, present)
+        with self._call_log.unit(before, proven=False) as calls:
+            proof, server = self._prove(opening, before, calls)
+            token = opening.access_token.get_secret_value()
+            client = self._portals.client(proof.origin, record=calls.add)
+            present = readings.ask(client, token, also=bindings.LOOK)
+            if not read_profile(present["profile"]).ADMIN:
+                raise ProofRefused("not_an_administrator")
+            answered = _Answered((proof.origin, server), present, installs=True)
+            opened = self._store(opening, answered, before, calls)
+            unbound = self._bind(opening, opened.portal, present, calls)
         log.info("portal_installed", portal=opened.portal.id, generation=opened.portal.generation)
         return Installed(opened.portal, unbound)
 
@@ -107,13 +109,14 @@ class Openings:
         :raise ProofRefused: the token proves something else than what was posted.
         :raise Bitrix24Error: Bitrix24 refused or did not answer.
         """
-        if _is_settled(before):
-            answered = self._ask_known(opening, before)
-        else:
-            answered = self._ask_proven(opening, before)
-        opened = self._store(opening, answered, before)
-        if opened.person.is_admin and bindings.PRESENT.keys() <= answered.batch.results.keys():
-            self._bind_again(opening, opened.portal, answered.batch)
+        with self._call_log.unit(before, proven=False) as calls:
+            if _is_settled(before):
+                answered = self._ask_known(opening, before, calls)
+            else:
+                answered = self._ask_proven(opening, before, calls)
+            opened = self._store(opening, answered, before, calls)
+            if opened.person.is_admin and bindings.PRESENT.keys() <= answered.batch.results.keys():
+                self._bind_again(opening, opened.portal, answered.batch, calls)
         return opened
 
     def _looks_at_bindings(self, portal: Portal | None) -> bool:
@@ -122,17 +125,19 @@ class Openings:
             return False
         return portal.bindings_at is None or portal.bindings_at < self._now() - BINDINGS_HOLD
 
-    def _bind_again(self, opening: Opening, portal: Portal, present: Batch) -> None:
+    def _bind_again(self, opening: Opening, portal: Portal, present: Batch, calls: CallRecords) -> None:
         """Put back what is missing; the page opens whether or not that works."""
         try:
-            self._bind(opening, portal, present)
+            self._bind(opening, portal, present, calls)
         except Bitrix24Error as error:
             log.warning("not_bound", portal=portal.id, codes=error.code)
 
-    def _bind(self, opening: Opening, portal: Portal, present: Batch) -> Mapping[str, str]:
+    def _bind(
+        self, opening: Opening, portal: Portal, present: Batch, calls: CallRecords
+    ) -> Mapping[str, str]:
         """Bind what is missing and note that it was looked at; return what the portal refused."""
         unbound = bindings.bind_missing(
-            self._portals.client(portal.origin),
+            self._portals.client(portal.origin, record=calls.add),
             present,
             public_url=self._public_url,
             titles=self._titles,
@@ -143,7 +148,7 @@ class Openings:
         self._portals.bindings_hold(portal, unbound=unbound)
         return unbound
 
-    def _ask_known(self, opening: Opening, portal: Portal) -> _Answered:
+    def _ask_known(self, opening: Opening, portal: Portal, calls: CallRecords) -> _Answered:
         """Return what the stored address answered, or another one that was proven.
 
         The portal's own word is enough at its stored address: a token it accepts, of the application
@@ -151,40 +156,49 @@ class Openings:
         """
         refusal: Bitrix24Error | None = None
         try:
-            batch = self._ask(portal.origin, opening, portal)
+            batch = self._ask(portal.origin, opening, portal, calls)
             if portal.app_code == _app_in(batch).CODE:
                 return _Answered(None, batch)
         except Bitrix24Error as error:
             if not _may_have_moved(error, opening, portal):
                 raise
             refusal = error
-        return self._ask_proven(opening, portal, refusal=refusal)
+        return self._ask_proven(opening, portal, calls, refusal=refusal)
 
     def _ask_proven(
-        self, opening: Opening, before: Portal | None, *, refusal: Bitrix24Error | None = None
+        self,
+        opening: Opening,
+        before: Portal | None,
+        calls: CallRecords,
+        *,
+        refusal: Bitrix24Error | None = None,
     ) -> _Answered:
         """Ask the authorization server where the token belongs, then that address.
 
         The stored address that has just refused is not asked again.
         """
-        proof, server = self._prove(opening, before)
+        proof, server = self._prove(opening, before, calls)
         if refusal is not None and before is not None and proof.origin == before.origin:
             raise refusal
-        return _Answered((proof.origin, server), self._ask(proof.origin, opening, before))
+        return _Answered((proof.origin, server), self._ask(proof.origin, opening, before, calls))
 
-    def _prove(self, opening: Opening, before: Portal | None) -> tuple[Proof, str]:
+    def _prove(self, opening: Opening, before: Portal | None, calls: CallRecords) -> tuple[Proof, str]:
         """Return the proof and the authorization server that gave it."""
         server = self._servers.choose(
             opening.server_endpoint or (before.authorization_server if before else None)
         )
-        return self._portals.prove(opening.member_id, opening.access_token, server=server), server
+        token = opening.access_token
+        proof = self._portals.prove(opening.member_id, token, server=server, record=calls.add)
+        return proof, server
 
-    def _ask(self, origin: str, opening: Opening, portal: Portal | None) -> Batch:
+    def _ask(self, origin: str, opening: Opening, portal: Portal | None, calls: CallRecords) -> Batch:
         also = bindings.LOOK if self._looks_at_bindings(portal) else readings.NOTHING
-        client, token = self._portals.client(origin), opening.access_token.get_secret_value()
-        return readings.ask(client, token, also=also)
+        client = self._portals.client(origin, record=calls.add)
+        return readings.ask(client, opening.access_token.get_secret_value(), also=also)
 
-    def _store(self, opening: Opening, answered: _Answered, before: Portal | None) -> Opened:
+    def _store(
+        self, opening: Opening, answered: _Answered, before: Portal | None, calls: CallRecords
+    ) -> Opened:
         """Store everything an opening told in one short transaction.
 
         The ``application_token`` is stored only from an administrator's opening: it opens the door to
@@ -220,7 +234,7 @@ class Openings:
                 person.opened_at = portal.installed_at
             if (scopes := bindings.scopes_in(answered.batch)) is not None:
                 portal.scopes = scopes
-            self._calls.write(session, portal=portal)
+            calls.write(session, portal=portal)
             if portal.next_run_at is None:
                 # Nobody has read the list of employees yet; from its first run on a portal has its hour.
                 self._runs.plan(session, portal, by=None)

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from dashboard.bitrix24.answers import AppInfo, Proof
 from dashboard.bitrix24.client import Client
 from dashboard.bitrix24.exchange import Exchange
+from dashboard.bitrix24.journal import Record
 from dashboard.bitrix24.oauth import AuthorizationServers
 from dashboard.db import Database, insert_missing
 from dashboard.holdings import DECIDED, LEARNED
@@ -76,22 +77,22 @@ class Portals:
         with self._database.reading() as session:
             return session.scalar(_FIND, {"member": member_id})
 
-    def prove(self, member_id: str, access_token: SecretStr, *, server: str) -> Proof:
+    def prove(self, member_id: str, access_token: SecretStr, *, server: str, record: Record) -> Proof:
         """Return what an allowed authorization server says of a posted token.
 
         :raise ProofRefused: the token is another application's, or another portal's.
         :raise Bitrix24Error: the server refused the token or did not answer.
         """
-        proof = self._servers.app_info(server, access_token)
+        proof = self._servers.app_info(server, access_token, record=record)
         if proof.client_id != self._servers.client_id:
             raise ProofRefused("foreign_application")
         if proof.member_id != member_id:
             raise ProofRefused("foreign_portal")
         return proof
 
-    def client(self, origin: str) -> Client:
-        """Return the REST server of a portal at a proven address."""
-        return Client(self._exchange, origin)
+    def client(self, origin: str, *, record: Record) -> Client:
+        """Return the REST server of a portal at a proven address; ``record`` gets what is called there."""
+        return Client(self._exchange, origin, record)
 
     def settle(
         self,
@@ -135,12 +136,12 @@ class Portals:
         portal.application_token = self._vault.seal(token, owner=portal_owner(portal.member_id))
         portal.bindings_at = None
 
-    def relocate(self, portal: Portal, access_token: SecretStr) -> Portal:
+    def relocate(self, portal: Portal, access_token: SecretStr, *, record: Record) -> Portal:
         """Ask the authorization server where the portal is now, store it, and return the portal.
 
         :raise ProofRefused: the token is not this portal's, so nobody may say where it went.
         """
-        proof = self.prove(portal.member_id, access_token, server=portal.authorization_server)
+        proof = self.prove(portal.member_id, access_token, server=portal.authorization_server, record=record)
         if proof.origin == portal.origin:
             log.warning("redirect_refused", portal=portal.id)
         return self.moved(portal, proof.origin)

@@ -14,6 +14,8 @@ from dashboard import facts, settings
 from dashboard.bitrix24.answers import read_profile
 from dashboard.bitrix24.client import Batch, Client, Command
 from dashboard.bitrix24.errors import PersonDismissed, TokenRejected, Unreadable
+from dashboard.bitrix24.journal import Record
+from dashboard.calls import CallLog
 from dashboard.db import Database, put_row
 from dashboard.flights import Flights
 from dashboard.livetokens import LiveTokens
@@ -107,11 +109,18 @@ class Readings:
     """People's snapshots."""
 
     def __init__(
-        self, *, database: Database, people: People, live: LiveTokens, now: Callable[[], datetime]
+        self,
+        *,
+        database: Database,
+        people: People,
+        live: LiveTokens,
+        call_log: CallLog,
+        now: Callable[[], datetime],
     ) -> None:
         self._database = database
         self._people = people
         self._live = live
+        self._call_log = call_log
         self._now = now
         self._flights: Flights[MySettings] = Flights()
 
@@ -130,21 +139,23 @@ class Readings:
         return self._flights.shared(whose, lambda: self._read_again(portal, person))
 
     def _read_again(self, portal: Portal, person: Person) -> MySettings:
-        try:
-            reading = self.fetch(portal, person)
-        except PersonDismissed:
-            self._people.shut_out(person)
-            raise
-        with self._database.writing() as session:
-            present = still_there(session, portal, person)
-            return keep(session, present, reading) if present else of(person, reading)
+        with self._call_log.unit(portal) as calls:
+            try:
+                reading = self.fetch(portal, person, record=calls.add)
+            except PersonDismissed:
+                self._people.shut_out(person)
+                raise
+            with self._database.writing() as session:
+                calls.write(session)
+                present = still_there(session, portal, person)
+                return keep(session, present, reading) if present else of(person, reading)
 
-    def fetch(self, portal: Portal, person: Person) -> Reading:
+    def fetch(self, portal: Portal, person: Person, *, record: Record) -> Reading:
         """Read the person's calendar from Bitrix24 now; nothing of it is stored but what they may do.
 
         :raise Bitrix24Error: it could not be read.
         """
-        batch = self._live.call(portal, person, ask)
+        batch = self._live.call(portal, person, ask, record=record)
         profile = read_profile(batch["profile"])
         if person.user_id != profile.ID:
             raise Unreadable("foreign_profile")

@@ -23,7 +23,7 @@ from dashboard.bitrix24.errors import (
     QueryLimit,
     TokenRejected,
 )
-from dashboard.calls import CallLog
+from dashboard.calls import CallLog, CallRecords
 from dashboard.db import Database
 from dashboard.directory import Directory
 from dashboard.errands import ENDS_RUN, POSTPONES_RUN, Errand, Told, extent_of, next_people, note, read
@@ -56,7 +56,7 @@ class Sync:
         runs: Runs,
         directory: Directory,
         readings: Readings,
-        calls: CallLog,
+        call_log: CallLog,
         now: Callable[[], datetime],
         stopping: Callable[[], bool] = lambda: False,
     ) -> None:
@@ -64,7 +64,7 @@ class Sync:
         self._runs = runs
         self._directory = directory
         self._readings = readings
-        self._calls = calls
+        self._call_log = call_log
         self._now = now
         self.stopping = stopping
         self.leases: set[str] = set()  # what this process's clock keeps alive
@@ -81,15 +81,16 @@ class Sync:
             self._end_cancelled(lease)
         finally:
             self.leases.discard(lease.owner)
-            self._write_calls(lease)
 
     def _advance(self, lease: Lease) -> None:
+        """Work on the run, then say when it goes on.
+
+        Only after the calls are written: what they took of the bucket decides when there is room again.
+        """
         try:
-            if lease.run.directory_read or self._read_directory(lease):
-                self._read_people(lease)
+            with self._call_log.unit(lease.portal) as calls:
+                wanted = self._work(lease, calls)
         except QueryLimit:
-            # Noted in the bucket together with the call; it says when there is room again.
-            self._write_calls(lease)
             self._hand_back_until_room(lease, requests=1)
         except MethodPaused as error:
             self._pause(lease, error)
@@ -99,19 +100,29 @@ class Sync:
             self._postpone(lease, error)
         except (*ENDS_RUN, ApplicationGone) as error:
             self._end(lease, RunState.FAILED, error=error.code)
+        else:
+            if wanted is None:
+                self._end(lease, RunState.DONE)
+            else:
+                self._hand_back_until_room(lease, requests=wanted)
+
+    def _work(self, lease: Lease, calls: CallRecords) -> int | None:
+        """Read what the bucket has room for; return how many requests the run wants next, None at its end."""
+        if lease.run.directory_read or self._read_directory(lease, calls):
+            return self._read_people(lease, calls)
+        return DIRECTORY_COST
 
     # The directory
 
-    def _read_directory(self, lease: Lease) -> bool:
+    def _read_directory(self, lease: Lease, calls: CallRecords) -> bool:
         """Read who works here and fix whom the run reads; False when the bucket has no room for it yet."""
         with self._database.writing() as session:
             room = buckets.take(session, lease.portal.id, now=self._now().timestamp(), costs=[DIRECTORY_COST])
         if not room:
-            self._hand_back_until_room(lease, requests=DIRECTORY_COST)
             return False
-        error = self._try_directory(lease)
+        error = self._try_directory(lease, calls)
         with self._database.writing() as session:
-            self._calls.write(session, portal=lease.portal, taken=DIRECTORY_COST)
+            calls.write(session, taken=DIRECTORY_COST)
             portal = session.get_one(Portal, lease.portal.id)
             portal.directory_error = error
             if error is None:
@@ -121,7 +132,7 @@ class Sync:
         lease.run.last = last
         return True
 
-    def _try_directory(self, lease: Lease) -> str | None:
+    def _try_directory(self, lease: Lease, calls: CallRecords) -> str | None:
         """Return why the list could not be read, None when it was; without it the run reads who is known.
 
         :raise Bitrix24Error: the portal as a whole does not answer, or not us.
@@ -129,7 +140,7 @@ class Sync:
         problem = "nobody_connected"
         for reader in self._directory.readers(lease.portal):
             try:
-                self._directory.read(lease.portal, reader)
+                self._directory.read(lease.portal, reader, record=calls.add)
             except (*POSTPONES_RUN, *ENDS_RUN, NotAnswered) as error:
                 if error.code != "directory_without_reader":
                     raise
@@ -148,7 +159,8 @@ class Sync:
 
     # The people
 
-    def _read_people(self, lease: Lease) -> None:
+    def _read_people(self, lease: Lease, calls: CallRecords) -> int | None:
+        """Read whom the bucket has room for; return how many requests the rest takes, None for no rest."""
         errands, left = self._take_errands(lease)
         may_be_silent = _may_be_silent(len(errands), left, attempts=lease.run.attempts)
         silent: list[Told] = []
@@ -156,23 +168,28 @@ class Sync:
         for errand in errands:
             if self.stopping():
                 break
-            told = read(self._readings, lease.portal, errand, is_gone=lambda: self._is_gone(lease))
+            told = read(
+                self._readings,
+                lease.portal,
+                errand,
+                is_gone=lambda: self._is_gone(lease),
+                record=calls.add,
+            )
             if isinstance(told, NotAnswered):
                 silent.append(Told(errand, problem=told.code))
                 if len(silent) > may_be_silent:
                     raise told
                 continue
-            self._keep(lease, [*silent, told])
+            self._keep(lease, [*silent, told], calls)
             silent, answered = [], True
         if silent and not left and not self.stopping():
             if not answered:
                 raise NotAnswered(silent[0].problem or "")
-            self._keep(lease, silent)
+            self._keep(lease, silent, calls)
             silent = []
         if left or silent or self.stopping():
-            self._hand_back_until_room(lease, requests=min(left or len(silent), AT_ONCE))
-        else:
-            self._end(lease, RunState.DONE)
+            return min(left or len(silent), AT_ONCE)
+        return None
 
     def _take_errands(self, lease: Lease) -> tuple[Sequence[Errand], int]:
         """Return whom to read now, their requests taken from the bucket, and how many more there are."""
@@ -190,7 +207,7 @@ class Sync:
             )
         return errands[:allowed], len(errands) - allowed
 
-    def _keep(self, lease: Lease, outcomes: Sequence[Told]) -> None:
+    def _keep(self, lease: Lease, outcomes: Sequence[Told], calls: CallRecords) -> None:
         """Store what was learned and move the run past these people, or neither."""
         failed = sum(told.problem is not None for told in outcomes)
         with self._database.writing() as session:
@@ -204,7 +221,7 @@ class Sync:
                 attempts=0,
             )
             taken = sum(told.errand.cost for told in outcomes)
-            self._calls.write(session, portal=lease.portal, taken=taken)
+            calls.write(session, taken=taken)
             for told in outcomes:
                 note(session, lease.portal, told)
         lease.run.attempts = 0
@@ -253,12 +270,6 @@ class Sync:
     def _is_gone(self, lease: Lease) -> bool:
         with self._database.reading() as session:
             return session.get(Run, lease.run.id) is None
-
-    def _write_calls(self, lease: Lease) -> None:
-        """Write the calls nobody has written: those that ended in the portal's failure."""
-        if len(self._calls):
-            with self._database.writing() as session:
-                self._calls.write(session, portal=lease.portal)
 
 
 def _may_be_silent(errands: int, left: int, *, attempts: int) -> int:

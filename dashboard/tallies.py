@@ -17,7 +17,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from dashboard.bitrix24.errors import AUTHORIZATION_CODES
-from dashboard.bitrix24.journal import Call, Remember
+from dashboard.bitrix24.journal import Call
 from dashboard.db import Database, dialect_of, insert_into
 from dashboard.models import Tally
 
@@ -49,14 +49,13 @@ class Tallies:
         with self._lock:
             self._pending[series, labels] = self._pending.get((series, labels), 0) + by
 
-    def counted(self, remember: Remember) -> Remember:
-        """Return ``remember`` so that each call is counted before."""
-
-        def count_and_remember(call: Call) -> None:
-            self._count_call(call)
-            remember(call)
-
-        return count_and_remember
+    def count_call(self, call: Call) -> None:
+        """Count one request to Bitrix24."""
+        outcome = _outcome(call.error)
+        self.add(CALLS, call.method, outcome)
+        self.add(CALL_SECONDS, call.method, by=call.milliseconds / 1000)
+        if call.method == "oauth/token":
+            self.add(REFRESHES, outcome)
 
     def request(self, endpoint: str, method: str, status: int, seconds: float) -> None:
         """Count one answer of ours."""
@@ -94,13 +93,6 @@ class Tallies:
             for tally in session.scalars(select(Tally).order_by(Tally.series, Tally.labels)):
                 found.setdefault(tally.series, {})[tuple(json.loads(tally.labels))] = tally.value
         return found
-
-    def _count_call(self, call: Call) -> None:
-        outcome = _outcome(call.error)
-        self.add(CALLS, call.method, outcome)
-        self.add(CALL_SECONDS, call.method, by=call.milliseconds / 1000)
-        if call.method == "oauth/token":
-            self.add(REFRESHES, outcome)
 
     def _write(self, pending: Mapping[tuple[str, Labels], float]) -> None:
         """Add to the rows, always in the same order: two who write at once wait instead of locking up."""

@@ -15,7 +15,7 @@ from dashboard.bitrix24.errors import (
     Bitrix24Error,
 )
 from dashboard.bitrix24.exchange import Exchange
-from dashboard.bitrix24.journal import Call
+from dashboard.bitrix24.journal import Call, no_record
 from dashboard.bitrix24.oauth import AuthorizationServers
 from dashboard.bitrix24.transport import Patience, Reach, Transport
 from dashboard.shapes import Json
@@ -33,7 +33,7 @@ EMPTY: list[Json] = []  # what PHP writes for a map that holds nothing
 
 @pytest.fixture
 def remembered() -> list[Call]:
-    """Give the list every call is remembered in."""
+    """Give the list that gets the record of every call."""
     return []
 
 
@@ -55,7 +55,7 @@ def alpha(bitrix24: Emulator) -> Portal:
 @pytest.fixture
 def client(exchange: Exchange, alpha: Portal) -> Client:
     """Give the client for Alpha at its present address."""
-    return Client(exchange, alpha.origin)
+    return Client(exchange, alpha.origin, no_record)
 
 
 @pytest.fixture
@@ -85,8 +85,8 @@ def answered(bitrix24: Emulator, change: Change, *, where: str = "portal") -> No
 
 
 def refresh(servers: AuthorizationServers, token: str) -> TokenPair:
-    return servers.refresh(servers.allowed[0], SecretStr(token))
+    return servers.refresh(servers.allowed[0], SecretStr(token), record=no_record)
 
 
 def prove(servers: AuthorizationServers, token: str) -> Proof:
-    return servers.app_info(servers.allowed[0], SecretStr(token))
+    return servers.app_info(servers.allowed[0], SecretStr(token), record=no_record)

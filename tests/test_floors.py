@@ -24,7 +24,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         " bitrix24.webhook < bitrix24.employees",
         "quiet",
     ),
-    ("refusals", "buckets < calls progress", "schema", "chains", "rotation", "bindings", "facts"),
+    ("refusals buckets < calls progress", "schema", "chains", "rotation", "bindings", "facts"),
     (
         "readiness < gauges",
         "holdings < portals copies tallies",

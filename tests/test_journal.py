@@ -17,7 +17,7 @@ from dashboard.bitrix24.errors import (
     CallRejected,
     TokenRejected,
 )
-from dashboard.bitrix24.journal import HIDDEN, LONGEST_KEPT, SPOKEN, Call, masked
+from dashboard.bitrix24.journal import HIDDEN, LONGEST_KEPT, SPOKEN, Call, masked, no_record
 from dashboard.bitrix24.oauth import AuthorizationServers
 from dashboard.shapes import Json
 from tests.emulator import Emulator, Fault, Opening, Portal
@@ -60,7 +60,7 @@ def everything(client: Client, servers: AuthorizationServers, opening: Opening, 
         client.call(method, token=anna)
     client.call("calendar.section.get", {"type": "user", "ownerId": 7}, token=token)
     client.call("user.get", {"filter": {"NAME_SEARCH": "Boris"}}, token=token)
-    servers.app_info(servers.allowed[0], SecretStr(token))
+    servers.app_info(servers.allowed[0], SecretStr(token), record=no_record)
     refresh(servers, opening.refresh_token)
     with pytest.raises(TokenRejected):
         client.call("profile", token=token)

@@ -25,6 +25,7 @@ from dashboard.bitrix24.errors import (
     Unreadable,
 )
 from dashboard.bitrix24.exchange import Exchange
+from dashboard.bitrix24.journal import no_record
 from dashboard.bitrix24.oauth import AuthorizationServers
 from dashboard.shapes import Json
 from tests.emulator import OTHER_CLIENT_ID, Emulator, Fault, Portal
@@ -78,7 +79,7 @@ def test_no_secret_is_ever_in_an_address(
 ) -> None:
     opening = alpha.open_as("boris")
 
-    servers.app_info(servers.allowed[0], SecretStr(opening.access_token))
+    servers.app_info(servers.allowed[0], SecretStr(opening.access_token), record=no_record)
     refresh(servers, opening.refresh_token)
 
     assert [(seen.verb, seen.method) for seen in bitrix24.requests] == [
@@ -107,9 +108,9 @@ def test_a_foreign_server_is_refused_before_anything_is_sent(
     opening = alpha.open_as("boris")
 
     with pytest.raises(ValueError, match="not an allowed authorization server"):
-        servers.refresh(server, SecretStr(opening.refresh_token))
+        servers.refresh(server, SecretStr(opening.refresh_token), record=no_record)
     with pytest.raises(ValueError, match="not an allowed authorization server"):
-        servers.app_info(server, SecretStr(opening.access_token))
+        servers.app_info(server, SecretStr(opening.access_token), record=no_record)
 
     assert (bitrix24.requests, bitrix24.connections) == ([], 0)
 

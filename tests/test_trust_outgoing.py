@@ -240,14 +240,14 @@ def test_private_addresses_need_their_switch(world: World) -> None:
 
 def test_the_secret_goes_to_no_server_that_is_not_allowed() -> None:
     sent: list[Any] = []
-    exchange = Exchange(Transport(Reach(loopback=True), patience=HURRY), sent.append)
+    exchange = Exchange(Transport(Reach(loopback=True), patience=HURRY))
     servers = AuthorizationServers(exchange, ("https://oauth.example",), "app.1", SecretStr("s" * 20))
 
     for server in ("https://oauth.example.evil", "http://oauth.example", "https://oauth.example/", ""):
         with pytest.raises(ValueError, match="not an allowed authorization server"):
-            servers.refresh(server, SecretStr("r" * 20))
+            servers.refresh(server, SecretStr("r" * 20), record=sent.append)
         with pytest.raises(ValueError, match="not an allowed authorization server"):
-            servers.app_info(server, SecretStr("a" * 20))
+            servers.app_info(server, SecretStr("a" * 20), record=sent.append)
 
     assert sent == []
 

@@ -15,9 +15,9 @@ from werkzeug.test import TestResponse
 
 from app import assemble, create_app
 from dashboard import config, refusals
+from dashboard.calls import UNPROVEN_CALLS
 from dashboard.db import Database
 from dashboard.refusals import Refusals, network_of
-from dashboard.web.access import UNPROVEN_CALLS
 from dashboard.web.guard import PROOFS
 from tests.emulator.faults import Fault
 from tests.world import SECRET_KEY, World, errors_on

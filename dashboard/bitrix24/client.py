@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from dashboard.bitrix24.envelope import error_in
 from dashboard.bitrix24.errors import Bitrix24Error, Unreadable
 from dashboard.bitrix24.exchange import Exchange
+from dashboard.bitrix24.journal import Record
 from dashboard.shapes import Json
 
 LONGEST_BATCH = 50
@@ -51,6 +52,7 @@ class Client:
 
     exchange: Exchange
     origin: str
+    record: Record
 
     def call(self, method: str, parameters: Mapping[str, Json] | None = None, *, token: str) -> Json:
         """Return the method's result.
@@ -58,7 +60,7 @@ class Client:
         :raise Bitrix24Error: the leaf for what was answered.
         """
         body: dict[str, Json] = {**(parameters or {}), "auth": token}
-        answer = self.exchange.json(f"{self.origin}/rest/{method}", body, method=method)
+        answer = self.exchange.json(f"{self.origin}/rest/{method}", body, method=method, record=self.record)
         if "result" not in answer:
             raise Unreadable("bad_answer")
         return answer["result"]

@@ -1,4 +1,4 @@
-"""One request and its answer: sent, read, judged and remembered."""
+"""One request and its answer: sent, read, judged and recorded."""
 
 from __future__ import annotations
 
@@ -9,30 +9,49 @@ from datetime import UTC, datetime
 
 from dashboard.bitrix24 import envelope
 from dashboard.bitrix24.errors import PORTAL_CODES, Bitrix24Error, Codes
-from dashboard.bitrix24.journal import HIDDEN, LONGEST_KEPT, Call, Remember, masked
+from dashboard.bitrix24.journal import HIDDEN, LONGEST_KEPT, Call, Record, masked, no_record
 from dashboard.bitrix24.transport import Answer, Transport
 from dashboard.shapes import Json
 
 
 @dataclass(frozen=True)
 class Exchange:
-    """The way every call goes; ``remember`` gets one masked record of each, failed ones too."""
+    """The way every call goes.
+
+    The ``record`` of a request gets a masked record of it, also when it fails; ``observe`` sees the
+    records of everybody and keeps none.
+    """
 
     transport: Transport
-    remember: Remember
+    observe: Record = no_record
 
     def json(
-        self, url: str, body: dict[str, Json], *, method: str, codes: Codes = PORTAL_CODES
+        self,
+        url: str,
+        body: dict[str, Json],
+        *,
+        method: str,
+        record: Record,
+        codes: Codes = PORTAL_CODES,
     ) -> dict[str, Json]:
         """POST a JSON body; return the answer's object or raise its error."""
-        return self._send(url, body, as_form=False, method=method, codes=codes)
+        return self._send(url, body, as_form=False, method=method, record=record, codes=codes)
 
-    def form(self, url: str, fields: dict[str, str], *, method: str, codes: Codes) -> dict[str, Json]:
+    def form(
+        self, url: str, fields: dict[str, str], *, method: str, record: Record, codes: Codes
+    ) -> dict[str, Json]:
         """POST a form; return the answer's object or raise its error."""
-        return self._send(url, dict(fields), as_form=True, method=method, codes=codes)
+        return self._send(url, dict(fields), as_form=True, method=method, record=record, codes=codes)
 
     def _send(
-        self, url: str, body: dict[str, Json], *, as_form: bool, method: str, codes: Codes
+        self,
+        url: str,
+        body: dict[str, Json],
+        *,
+        as_form: bool,
+        method: str,
+        record: Record,
+        codes: Codes,
     ) -> dict[str, Json]:
         at, started = datetime.now(UTC), time.perf_counter()
         answer: Answer | None = None
@@ -48,18 +67,18 @@ class Exchange:
             error = failure.code
             raise
         finally:
-            self.remember(
-                Call(
-                    at=at,
-                    origin="/".join(url.split("/", 3)[:3]),
-                    method=method,
-                    status=answer.status if answer else None,
-                    error=error,
-                    milliseconds=round((time.perf_counter() - started) * 1000),
-                    sent=len(json.dumps(body)),
-                    received=len(answer.body) if answer else 0,
-                    parameters=masked(body),
-                    answer=masked(read) if answer and len(answer.body) <= LONGEST_KEPT else HIDDEN,
-                )
+            call = Call(
+                at=at,
+                origin="/".join(url.split("/", 3)[:3]),
+                method=method,
+                status=answer.status if answer else None,
+                error=error,
+                milliseconds=round((time.perf_counter() - started) * 1000),
+                sent=len(json.dumps(body)),
+                received=len(answer.body) if answer else 0,
+                parameters=masked(body),
+                answer=masked(read) if answer and len(answer.body) <= LONGEST_KEPT else HIDDEN,
             )
+            record(call)
+            self.observe(call)
         return read

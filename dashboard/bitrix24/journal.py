@@ -51,7 +51,12 @@ class Call:
     answer: Json
 
 
-Remember = Callable[[Call], None]
+# Receives each call as soon as it ends. Whoever makes a request says who keeps the record of it.
+Record = Callable[[Call], None]
+
+
+def no_record(call: Call) -> None:
+    """Keep nothing: the calls of an operator's command belong to no portal."""
 
 
 def masked(value: Json, *, key: str = "") -> Json:

@@ -16,6 +16,7 @@ from dashboard.bitrix24.errors import (
     TokenRejected,
 )
 from dashboard.bitrix24.exchange import Exchange
+from dashboard.bitrix24.journal import Record
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class AuthorizationServers:
             return self.allowed[0]
         return origin if origin in self.allowed else self.allowed[0]
 
-    def refresh(self, server: str, refresh_token: SecretStr) -> TokenPair:
+    def refresh(self, server: str, refresh_token: SecretStr, *, record: Record) -> TokenPair:
         """Return a new pair; the old one is void from then on. Never repeated by itself: it may have worked.
 
         A POST form, so that no secret stands in a URL; the documentation shows GET only, the official
@@ -55,13 +56,14 @@ class AuthorizationServers:
                 f"{self._allowed(server)}/oauth/token/",
                 fields,
                 method="oauth/token",
+                record=record,
                 codes=AUTHORIZATION_CODES,
             )
         except TokenRejected as error:
             raise GrantRejected(error.code, status=error.status) from None
         return read_as(TokenPair, answer)
 
-    def app_info(self, server: str, access_token: SecretStr) -> Proof:
+    def app_info(self, server: str, access_token: SecretStr, *, record: Record) -> Proof:
         """Return who issued this token, to which application and for which portal; needs no secret.
 
         :raise TokenRejected: the token proves nothing, in whatever words; `invalid_client` is one of them
@@ -73,6 +75,7 @@ class AuthorizationServers:
                 f"{self._allowed(server)}/rest/app.info",
                 {"auth": access_token.get_secret_value()},
                 method="oauth/app.info",
+                record=record,
                 codes=AUTHORIZATION_CODES,
             )
         except (KeysRejected, GrantRejected, CredentialsRefused, CallRejected) as error:

@@ -10,6 +10,7 @@ from pydantic import SecretStr
 
 from dashboard.bitrix24.errors import Unreadable
 from dashboard.bitrix24.exchange import Exchange
+from dashboard.bitrix24.journal import no_record
 from dashboard.shapes import Json
 
 _PATH = re.compile(r"(/rest/[0-9]{1,15}/[0-9A-Za-z]{1,64})/?(?:[a-z.]+(?:\.json)?/?)?")
@@ -27,7 +28,8 @@ class Webhook:
 
         :raise Bitrix24Error: the leaf for what was answered.
         """
-        answer = self.exchange.json(f"{self.address.get_secret_value()}/{method}", {}, method=method)
+        url = f"{self.address.get_secret_value()}/{method}"
+        answer = self.exchange.json(url, {}, method=method, record=no_record)
         if "result" not in answer:
             raise Unreadable("bad_answer")
         return answer["result"]

@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from dashboard import schema
 from dashboard.bitrix24.errors import Bitrix24Error, Limited, NotAnswered, PortalMoved
+from dashboard.bitrix24.journal import no_record
 from dashboard.bitrix24.oauth import AuthorizationServers
 from dashboard.commands import output
 from dashboard.config import Config
@@ -174,7 +175,7 @@ def _authorization_server(server: str, servers: AuthorizationServers, *, is_defa
     """Ask with a token that is none: whoever refuses it in Bitrix24's words is there."""
     what = server.partition("//")[2]
     try:
-        servers.app_info(server, SecretStr("doctor"))
+        servers.app_info(server, SecretStr("doctor"), record=no_record)
     except (NotAnswered, PortalMoved) as error:
         state: State = "wrong" if is_default else "warning"
         mend = "Let this machine reach it by https, without a proxy, and check its DNS and certificates."

@@ -1,4 +1,4 @@
-"""Both ends of every request: its size, its line in the log, and the calls it made, remembered."""
+"""Check the size of every request and write its line in the log."""
 
 from __future__ import annotations
 
@@ -8,25 +8,18 @@ from uuid import uuid4
 import structlog
 from flask import Flask, Response, g, request
 from gunicorn.http.errors import ParseException
-from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
 
 from dashboard.bitrix24.inbound import BadField
-from dashboard.calls import CallLog
-from dashboard.db import Database
-from dashboard.models import Portal
-from dashboard.refusals import Allowance, Refusals, TooManyRefusals
 
 LARGEST_BODY = 256 * 1024
 # A real opening has 14, an event some 30; each one more costs time before anything can be refused.
 MOST_FIELDS = 500
-# Anyone can make us ask about what they posted; what becomes of that must not fill the store.
-UNPROVEN_CALLS = Allowance(depth=200, seconds=30)
 
 log = structlog.get_logger()
 
 
-def install(app: Flask, *, database: Database, calls: CallLog, refusals: Refusals) -> None:
+def install(app: Flask) -> None:
     """Log each request with its path alone: the query string is not ours to keep."""
     # One byte more, so that a body of untold length, which is cut there without a word, is seen as too large.
     app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY + 1
@@ -65,18 +58,8 @@ def install(app: Flask, *, database: Database, calls: CallLog, refusals: Refusal
         return response
 
     @app.teardown_request
-    def remember(error: BaseException | None) -> None:
-        """Write the calls nobody else has written: those of requests that failed."""
-        try:
-            if len(calls):
-                room = not g.get("unproven") or _room(refusals, whose=g.get("portal"))
-                with database.writing() as session:
-                    calls.write(session, portal=g.get("portal"), room=room)
-        except SQLAlchemyError as failure:
-            # The request is answered already; what it learned is in the log line above.
-            log.error("calls_not_written", reason=type(failure).__name__)
-        finally:
-            structlog.contextvars.clear_contextvars()
+    def clear_log_context(error: BaseException | None) -> None:
+        structlog.contextvars.clear_contextvars()
 
 
 def _body() -> bytes:
@@ -85,14 +68,3 @@ def _body() -> bytes:
         return request.get_data()
     except ParseException:
         raise BadRequest from None
-
-
-def _room(refusals: Refusals, *, whose: Portal | None) -> bool:
-    """Tell whether the calls of one more unproven request are remembered, and count it if so."""
-    name = f"calls {whose.id if whose else ''}"
-    try:
-        refusals.check(name, UNPROVEN_CALLS)
-    except TooManyRefusals:
-        return False
-    refusals.count(name, UNPROVEN_CALLS)
-    return True

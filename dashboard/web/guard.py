@@ -54,7 +54,6 @@ class Guard:
         address = self._address()
         name = f"opening {address}"
         counted = self._check(name)
-        g.unproven = True
         try:
             yield
         except REFUSED as refusal:
@@ -67,7 +66,6 @@ class Guard:
             raise
         if counted:
             self._refusals.forgive(name, PROOFS)
-        g.unproven = False
 
     @contextmanager
     def event(self) -> Iterator[Callable[[Portal | None], None]]:
@@ -84,7 +82,6 @@ class Guard:
             self._check(name)
             asked.append(name)
 
-        g.unproven = True
         try:
             yield before_asking
         except EventRefused as refusal:
@@ -92,7 +89,6 @@ class Guard:
                 self._refusals.count(name, PROOFS)
             self._note("event_refused", reason=refusal.reason, portal=refusal.portal, name=refusal.event)
             raise
-        g.unproven = False
 
     def _check(self, name: str) -> bool:
         try:

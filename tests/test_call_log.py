@@ -1,0 +1,145 @@
+"""The calls of a unit of work are stored with its result, at its end, or nowhere; never with another's."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from dashboard.bitrix24.journal import Call
+from dashboard.calls import CallLog
+from dashboard.db import Database
+from tests.emulator.faults import Fault
+from tests.world import World, errors_on
+
+
+@pytest.fixture
+def call_log(world: World) -> CallLog:
+    return CallLog(database=world.database, refusals=world.parts.refusals)
+
+
+def call_to(world: World, portal: str = "alpha", **changes: Any) -> Call:
+    call = Call(
+        at=world.now(),
+        origin=world.portal(portal).origin,
+        method="profile",
+        status=200,
+        error=None,
+        milliseconds=5,
+        sent=100,
+        received=200,
+        parameters={},
+        answer={},
+    )
+    return replace(call, **changes)
+
+
+@contextmanager
+def away(database: Database) -> Iterator[None]:
+    """Lock SQLite against writing, or have Postgres refuse connections and end those there are."""
+    address = database.engine.url
+    if address.get_backend_name() == "sqlite":
+        other = sqlite3.connect(address.database or "", isolation_level=None, check_same_thread=False)
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.close()
+        return
+    allow = f"ALTER DATABASE {address.database} ALLOW_CONNECTIONS"
+    server = create_engine(address.set(database="postgres"), isolation_level="AUTOCOMMIT")
+    with server.connect() as connection:
+        connection.execute(text(f"{allow} false"))
+        ended = text("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = :name")
+        connection.execute(ended, {"name": address.database})
+        yield
+        connection.execute(text(f"{allow} true"))
+    server.dispose()
+
+
+def test_calls_of_a_person_who_opened_while_the_store_was_away_are_nobody_elses(
+    each_world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("dashboard.db.BUSY_SECONDS", 0.05)
+    each_world.install("beta")
+    before = each_world.one("SELECT max(id) FROM api_calls")
+    with ExitStack() as outage:
+
+        def begin(answer: dict[str, Any]) -> dict[str, Any]:
+            outage.enter_context(away(each_world.database))
+            return answer
+
+        each_world.bitrix24.faults.add(Fault("answer", method="batch", portal="alpha", change=begin))
+        answer = each_world.open("boris")
+    clara = each_world.session("clara", "beta")
+
+    assert (answer.status_code, errors_on(answer.text)) == (503, ["database_unavailable"])
+    beta = each_world.portal("beta").origin
+    rows = each_world.rows(f"SELECT portal_id, origin FROM api_calls WHERE id > {before}")
+    assert rows == [{"portal_id": each_world.known("beta").id, "origin": beta}]
+    page = each_world.browser.get("/admin/calls", headers=clara).text
+    assert each_world.portal("alpha").origin not in page
+    (line,) = [record.getMessage() for record in caplog.records if "calls_dropped" in record.getMessage()]
+    assert "'count': 1" in line
+    assert "batch" not in line
+
+
+def test_calls_are_stored_though_the_result_was_rolled_back(world: World, call_log: CallLog) -> None:
+    before = world.one("SELECT count(*) FROM api_calls")
+
+    with pytest.raises(KeyError), call_log.unit(world.known()) as calls:
+        calls.add(call_to(world))
+        with world.database.writing() as session:
+            calls.write(session)
+            raise KeyError
+
+    assert world.one("SELECT count(*) FROM api_calls") == before + 1
+
+
+def test_calls_are_stored_once(world: World, call_log: CallLog) -> None:
+    before = world.one("SELECT count(*) FROM api_calls")
+
+    with call_log.unit(world.known()) as calls:
+        calls.add(call_to(world, method="first"))
+        with world.database.writing() as session:
+            calls.write(session)
+        calls.add(call_to(world, method="second"))
+
+    rows = world.rows(f"SELECT method FROM api_calls ORDER BY id LIMIT 9 OFFSET {before}")
+    assert [row["method"] for row in rows] == ["first", "second"]
+
+
+def test_calls_belong_to_the_portal_the_unit_has_proven(world: World, call_log: CallLog) -> None:
+    with call_log.unit(None, proven=False) as calls:
+        calls.add(call_to(world, method="before.proof"))
+        with world.database.writing() as session:
+            calls.write(session, portal=world.known())
+        calls.add(call_to(world, method="after.proof"))
+
+    rows = world.rows("SELECT portal_id FROM api_calls WHERE method LIKE '%.proof'")
+    assert [row["portal_id"] for row in rows] == [world.known().id] * 2
+
+
+def test_calls_of_an_installation_that_ended_meanwhile_are_dropped(world: World, call_log: CallLog) -> None:
+    with call_log.unit(world.known()) as calls:
+        calls.add(call_to(world))
+        world.portal().uninstall()
+        world.portal().send_event("ONAPPUNINSTALL")
+        world.install("alpha")
+        after = world.one("SELECT max(id) FROM api_calls")
+
+    assert world.one("SELECT max(id) FROM api_calls") == after
+
+
+def test_a_full_bucket_is_noted_though_the_call_failed(world: World, call_log: CallLog) -> None:
+    rate = "SELECT rate FROM buckets"
+    before = world.one("SELECT level FROM buckets"), world.one(rate)
+
+    with pytest.raises(KeyError), call_log.unit(world.known()) as calls:
+        calls.add(call_to(world, error="QUERY_LIMIT_EXCEEDED"))
+        raise KeyError
+
+    assert (world.one("SELECT level FROM buckets"), world.one(rate)) != before
