@@ -3,15 +3,18 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run test check bench format translations pictures trial documents sbom clean
+.PHONY: help run test tools check bench format translations pictures trial documents sbom clean
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: .venv/production ## start the application and a pretend Bitrix24; prints one address to open
 	@$(BIN)/python -m tests.demo
 
-test: .venv/development var/browser var/firefox var/redis var/npm/done ## run every test
+test: .venv/development tools ## run every test; what it lacks fails alone, and is named at the end
 	$(BIN)/pytest
+
+tools: .venv/development ## find or install the programs the tests start
+	@sh tests/find_tools.sh
 
 check: .venv/development ## formatting, lint, types, translations, then the tests
 	$(BIN)/ruff format --check .
@@ -31,7 +34,8 @@ format: .venv/development ## put the code in order
 translations: .venv/development ## collect the strings to translate
 	$(BIN)/python -m dashboard.web.catalogues extract
 
-pictures: .venv/development var/browser ## take the pictures in docs/pictures anew
+pictures: .venv/development ## take the pictures in docs/pictures anew
+	@sh tests/find_tools.sh chromium
 	$(BIN)/python -m tests.pictures
 
 # The application wants its configuration even for a command that uses none of it.
@@ -57,24 +61,4 @@ clean: ## remove what the other commands made, the development database too
 
 .venv/development: requirements-dev.txt .venv/production
 	$(BIN)/pip install --quiet --requirement requirements-dev.txt
-	@touch $@
-
-# The path of a Chromium, or an empty line for the one Playwright downloaded.
-var/browser: .venv/development
-	@mkdir -p var
-	@sh tests/browser.sh chromium > $@.new && mv $@.new $@
-
-var/firefox: .venv/development
-	@mkdir -p var
-	@sh tests/browser.sh firefox > $@.new && mv $@.new $@
-
-var/redis: .venv/development
-	@mkdir -p var
-	@sh tests/browser.sh redis > $@.new && mv $@.new $@
-
-# The official frame library and the accessibility checker; npm comes from requirements-dev.txt.
-var/npm/done: .venv/development tests/frame_sdk/package.json tests/frame_sdk/package-lock.json
-	@mkdir -p var/npm
-	@cp tests/frame_sdk/package.json tests/frame_sdk/package-lock.json var/npm/
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/npm ci --prefix var/npm --ignore-scripts --no-audit --no-fund --silent
 	@touch $@

