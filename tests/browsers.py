@@ -11,9 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import ConsoleMessage, Error, Frame, FrameLocator, Page, Request, ViewportSize
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Error,
+    Frame,
+    FrameLocator,
+    Page,
+    Request,
+    ViewportSize,
+)
 
-from tests import tools
+from tests import clock, tools
 from tests.emulator import Portal
 from tests.emulator.opening import Opening
 
@@ -27,6 +37,12 @@ AXE_RUN = "axe.run(document, {resultTypes: ['violations'], preload: false})"
 
 DESK: ViewportSize = {"width": 1280, "height": 900}
 
+
+def new_context(browser: Browser, **options: Any) -> BrowserContext:
+    """Return an empty context of Chromium with the clock of the tests."""
+    context = browser.new_context(**options)
+    context.add_init_script(clock.browser_script())
+    return context
 
 
 class Watch:

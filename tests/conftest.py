@@ -21,8 +21,8 @@ from sqlalchemy import Connection, NullPool, create_engine, text
 
 from dashboard import schema
 from dashboard.db import Database
-from tests import tools
-from tests.browsers import DESK
+from tests import clock, tools
+from tests.browsers import DESK, new_context
 from tests.emulator import Emulator
 from tests.firefox import Firefox
 from tests.processes import free_port
@@ -48,6 +48,11 @@ BROWSER_FLAGS = (
     "--disable-sync",
     "--test-third-party-cookie-phaseout",
 )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start the clock of the tests before any of their modules looks at it."""
+    config.add_cleanup(clock.start().stop)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -86,7 +91,7 @@ def lent_page(chromium: Browser) -> Iterator[Page]:
 
     A page of its own has processes of its own, and costs each test more than what it does there.
     """
-    context = chromium.new_context(viewport=DESK)
+    context = new_context(chromium, viewport=DESK)
     yield context.new_page()
     context.close()
 

@@ -14,6 +14,8 @@ from typing import Any, Self
 
 import websocket
 
+from tests import clock
+
 SEEN = "/_emulator/seen"
 START_SECONDS = 60.0
 ANSWER_SECONDS = 30.0
@@ -70,6 +72,7 @@ class Firefox:
         )
         self.ask("session.new", capabilities={})
         self.ask("session.subscribe", events=EVENTS)
+        self.ask("script.addPreloadScript", functionDeclaration=f"() => {{ {clock.browser_script()} }}")
         return self
 
     def __exit__(

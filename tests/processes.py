@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
 import requests
+
+from tests import clock
 
 ROOT = Path(__file__).parent.parent
 
@@ -25,7 +26,7 @@ def free_port() -> int:
 def serve(environment: Mapping[str, str], port: int) -> subprocess.Popen[bytes]:
     """Start a web process."""
     settings = os.environ | environment | {"PORT": str(port), "WEB_CONCURRENCY": "1", "WEB_THREADS": "20"}
-    return subprocess.Popen([sys.executable, "-m", "gunicorn", "app:create_app()"], env=settings, cwd=ROOT)
+    return subprocess.Popen(clock.command("gunicorn", "app:create_app()"), env=settings, cwd=ROOT)
 
 
 def wait_for(address: str) -> None:
@@ -44,4 +45,4 @@ def wait_for(address: str) -> None:
 def work(environment: Mapping[str, str], *, threads: int = 4) -> subprocess.Popen[bytes]:
     """Start a worker."""
     settings = os.environ | environment | {"WORKER_THREADS": str(threads)}
-    return subprocess.Popen([sys.executable, "-m", "flask", "--app", "app", "worker"], env=settings, cwd=ROOT)
+    return subprocess.Popen(clock.command("flask", "--app", "app", "worker"), env=settings, cwd=ROOT)

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, FrameLocator, Page, expect
 
 from dashboard.web.language import ENGLISH, LOCALES, find
-from tests.browsers import DESK, SIDEWAYS, Watch, application, open_in_browser, page
+from tests.browsers import DESK, SIDEWAYS, Watch, application, new_context, open_in_browser, page
 from tests.world import World
 
 __all__ = ["page"]
@@ -21,7 +21,7 @@ BROWSER_ZONE = '[data-disagreement="browser"]'
 @pytest.fixture
 def abroad(chromium: Browser) -> Iterator[Page]:
     """Give a page on a computer in New York."""
-    context = chromium.new_context(viewport=DESK, timezone_id="America/New_York")
+    context = new_context(chromium, viewport=DESK, timezone_id="America/New_York")
     yield context.new_page()
     context.close()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Browser, FrameLocator, Page, expect
 
-from tests.browsers import application, page
+from tests.browsers import application, new_context, page
 from tests.journeys import ADMIN, INSIGHTS, TEAM, bring_people
 from tests.world import World
 
@@ -88,7 +88,7 @@ def test_every_control_of_the_team_is_reached_by_tab_and_seen(company: World, pa
 
 def test_neither_the_first_page_nor_the_team_jumps(company: World, chromium: Browser) -> None:
     # Far from where their calendar is, which the browser alone can say, above what is there already.
-    context = chromium.new_context(viewport={"width": 1280, "height": 900}, timezone_id="Asia/Tokyo")
+    context = new_context(chromium, viewport={"width": 1280, "height": 900}, timezone_id="Asia/Tokyo")
     page = context.new_page()
     frame = application(page)
     page.goto(company.portal().page_url("anna"))
@@ -136,7 +136,7 @@ def test_each_hour_stands_under_its_place_whichever_way_one_reads(
 
 
 def test_a_finger_finds_every_control(company: World, chromium: Browser) -> None:
-    context = chromium.new_context(viewport={"width": 360, "height": 800}, has_touch=True, is_mobile=True)
+    context = new_context(chromium, viewport={"width": 360, "height": 800}, has_touch=True, is_mobile=True)
     page = context.new_page()
     page.goto(company.portal().page_url("anna"))
     frame = application(page)

@@ -6,10 +6,10 @@ import json
 import os
 import socket
 import subprocess
-import sys
 
 import pytest
 
+from tests import clock
 from tests.processes import ROOT, free_port, wait_for
 from tests.world import World
 
@@ -34,7 +34,7 @@ def server(world: World) -> tuple[int, subprocess.Popen[bytes]]:
     port = free_port()
     sizes = {"PORT": str(port), "WEB_CONCURRENCY": "1", "LOG_FORMAT": "json", "METRICS_TOKEN": "m" * 16}
     process = subprocess.Popen(
-        [sys.executable, "-m", "gunicorn", "app:create_app()"],
+        clock.command("gunicorn", "app:create_app()"),
         env=os.environ | world.environment | sizes,
         cwd=ROOT,
         stderr=subprocess.PIPE,

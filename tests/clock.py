@@ -1,0 +1,63 @@
+"""The clock of the tests: it starts at the same moment on every day, or where TEST_CLOCK says.
+
+Everything takes its time from it: the test's own process, the emulator, the browsers, and the processes of
+the application, which `command` starts. Only what waits (`time.monotonic`) and what is no Python (Postgres,
+TLS) goes by the machine's clock; no test compares the two.
+"""
+
+from __future__ import annotations
+
+import os
+import runpy
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+
+import time_machine
+
+# A Wednesday in the middle of a month, in the middle of the day, in summer time.
+START = "2026-09-16T10:00:00Z"
+# How far the processes a test starts are from the machine's clock, in seconds.
+SHIFT = "TEST_CLOCK_SHIFT"
+
+
+def start() -> time_machine.travel:
+    """Start the clock of this process and of those that are started from it; return what stops it."""
+    moment = datetime.fromisoformat(os.environ.get("TEST_CLOCK") or START)
+    if moment.tzinfo is None:
+        raise ValueError("TEST_CLOCK has no offset from UTC: 2028-02-29T23:30:00Z")
+    os.environ[SHIFT] = str(moment.timestamp() - time.time())
+    return _shifted()
+
+
+def browser_script() -> str:
+    """Return the script that gives a document this clock. It has to run before any of the document's own."""
+    return f"""(() => {{
+      const Machine = Date;
+      const now = () => Machine.now() + {round(_shift() * 1000)};
+      globalThis.Date = class Date extends Machine {{
+        constructor(...given) {{ given.length ? super(...given) : super(now()); }}
+        static now() {{ return now(); }}
+      }};
+    }})()"""
+
+
+def command(module: str, *arguments: str) -> list[str]:
+    """Return what starts a module as a process with this clock."""
+    return [sys.executable, "-m", "tests.clock", module, *arguments]
+
+
+def _shift() -> float:
+    return float(os.environ[SHIFT])
+
+
+def _shifted() -> time_machine.travel:
+    travel = time_machine.travel(datetime.now(UTC) + timedelta(seconds=_shift()), tick=True)
+    travel.start()
+    return travel
+
+
+if __name__ == "__main__":
+    _shifted()
+    sys.argv = sys.argv[1:]
+    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
