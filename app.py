@@ -99,7 +99,7 @@ def create_app(
     permissions = Permissions(parts.database)
     team_pages = team.TeamPages(database=parts.database, runs=parts.runs, now=now)
 
-    app = Flask(__name__, static_folder=None)
+    app = access.Application(__name__, static_folder=None)
     app.jinja_environment = Templates
     # Else `/me//refresh` is answered with a redirect to whatever Host was named, by http behind a proxy.
     app.url_map.merge_slashes = False

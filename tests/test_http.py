@@ -8,6 +8,7 @@ import pytest
 import requests
 from werkzeug.test import TestResponse
 
+from dashboard.web.access import MOST_FIELDS
 from tests.world import World, errors_on
 
 POLICY = ("default-src 'none'", "base-uri 'none'", "form-action 'none'", "style-src 'self'")
@@ -162,3 +163,28 @@ def test_a_database_that_is_gone_is_a_page_with_a_reason(world: World) -> None:
     assert response.status_code == 503
     assert errors_on(response.text) == ["database_unavailable"]
     assert "SELECT" not in response.text
+
+
+def raise_error() -> None:
+    raise RuntimeError
+
+
+@pytest.mark.parametrize("path", ["/secret\x1b[31m", "/static/secret/secret\x1b[31m"])
+@pytest.mark.parametrize("refused", ["", "early", "as a defect"])
+def test_only_rules_of_ours_are_logged_of_a_path(
+    world: World, caplog: pytest.LogCaptureFixture, path: str, refused: str
+) -> None:
+    """Whether routing has failed or matches a part that can be anything, and whoever writes the line."""
+    caplog.set_level("INFO")
+    body = b"&" * MOST_FIELDS if refused == "early" else b""
+    if refused == "as a defect":
+        world.app.before_request_funcs[None].append(raise_error)
+
+    response = world.browser.get(path, data=body, content_type="application/x-www-form-urlencoded")
+
+    assert response.status_code == {"": 404, "early": 400, "as a defect": 500}[refused]
+    rule = "/static/<digest>/<path:name>" if path.startswith("/static") else None
+    lines = [record.msg for record in caplog.records if isinstance(record.msg, dict) and "path" in record.msg]
+    assert lines
+    assert {line["path"] for line in lines} == {rule}
+    assert "secret" not in caplog.text

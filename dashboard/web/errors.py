@@ -13,6 +13,7 @@ from dashboard.bitrix24.inbound import BadField
 from dashboard.events import EventRefused
 from dashboard.portals import ProofRefused
 from dashboard.refusals import TooManyRefusals
+from dashboard.web.access import logged_path
 from dashboard.web.failures import Failure, database_failure, failure_of, http_failure, too_many_failure
 
 log = structlog.get_logger()
@@ -25,7 +26,7 @@ def install(app: Flask) -> None:
     @app.errorhandler(ProofRefused)
     @app.errorhandler(BadField)
     def known(error: Bitrix24Error | ProofRefused | BadField) -> Response:
-        log.warning("refused", error=str(error), kind=type(error).__name__, path=request.path)
+        log.warning("refused", error=str(error), kind=type(error).__name__, path=logged_path())
         return answer(failure_of(error))
 
     @app.errorhandler(EventRefused)
