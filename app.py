@@ -120,7 +120,7 @@ def create_app(
             events=parts.events,
             portals=parts.portals,
             sessions=sessions,
-            guard=Guard(parts.refusals, proxies=settings.trusted_proxies),
+            guard=Guard(parts.refusals, proxies=settings.trusted_proxies, now=now),
             team_pages=team_pages,
         )
     )

@@ -101,16 +101,17 @@ class Openings:
         log.info("portal_installed", portal=opened.portal.id, generation=opened.portal.generation)
         return Installed(opened.portal, unbound)
 
-    def open(self, opening: Opening, before: Portal | None) -> Opened:
+    def open(self, opening: Opening, before: Portal | None, *, portal_first: bool) -> Opened:
         """Prove who opens the application and read their calendar: one request where the portal is known.
 
-        ``before`` is the portal as it stood in the store when the opening came in.
+        ``before`` is the portal as it stood in the store when the opening came in. Without ``portal_first``
+        the authorization server is asked before the portal, so that forged openings cost the portal nothing.
 
         :raise ProofRefused: the token proves something else than what was posted.
         :raise Bitrix24Error: Bitrix24 refused or did not answer.
         """
         with self._call_log.unit(before, proven=False) as calls:
-            if _is_settled(before):
+            if portal_first and _is_settled(before):
                 answered = self._ask_known(opening, before, calls)
             else:
                 answered = self._ask_proven(opening, before, calls)

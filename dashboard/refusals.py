@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,8 +19,13 @@ from dashboard.db import Database, insert_missing, rows_changed
 from dashboard.models import Refusal
 
 KEPT = timedelta(days=1)
+# Counted when a request came through a proxy while TRUSTED_PROXIES is 0; see `Refusals.last`.
+UNTRUSTED_PROXY = "untrusted proxy"
 # A provider gives a household or an office a network of this size; what is in it is theirs to choose.
 IPV6_NETWORK = 64
+# An IPv6 address needs its brackets before a port can follow it.
+_BRACKETED = re.compile(r"\[([^\]]*)\](?::\d*)?")
+_WITH_PORT = re.compile(r"([^:]*):\d*")
 _FIND = select(Refusal.level, Refusal.at).where(Refusal.key == bindparam("hashed"))
 
 
@@ -59,9 +65,30 @@ class Refusals:
         with self._database.reading() as session:
             row = session.connection().execute(_FIND, {"hashed": self.hashed(name)}).one_or_none()
         level = self._level(row.level, row.at, allowance) if row else 0.0
-        if (above := level - (allowance.depth - 1)) > 0:
-            raise TooManyRefusals(math.ceil(above * allowance.seconds))
+        _raise_if_full(level, allowance)
         return level > 0
+
+    def take(self, name: str, allowance: Allowance, *, session: Session | None = None) -> None:
+        """Use up one of what the name is allowed, however many ask at once.
+
+        With a ``session`` it is a part of that transaction, and is not used up when that is rolled back.
+
+        :raise TooManyRefusals: the allowance is used up; nothing is counted.
+        """
+        if session is None:
+            with self._database.writing() as own:
+                self.take(name, allowance, session=own)
+            return
+        row = self._locked(session, name)
+        level = self._level(row.level, row.at, allowance)
+        _raise_if_full(level, allowance)
+        row.level, row.at = level + 1, self._now()
+
+    def last(self, name: str) -> datetime | None:
+        """Return when the name was last counted, None where it was not since the last day's purge."""
+        with self._database.reading() as session:
+            row = session.connection().execute(_FIND, {"hashed": self.hashed(name)}).one_or_none()
+        return row.at if row else None
 
     def count(self, name: str, allowance: Allowance) -> None:
         """Count one refusal. The level never rises above the depth: a flood is not punished for longer."""
@@ -90,9 +117,30 @@ class Refusals:
         return session.scalars(select(Refusal).where(Refusal.key == new["key"]).with_for_update()).one()
 
 
+def _raise_if_full(level: float, allowance: Allowance) -> None:
+    if (above := level - (allowance.depth - 1)) > 0:
+        raise TooManyRefusals(math.ceil(above * allowance.seconds))
+
+
 def purge(session: Session, *, now: datetime) -> int:
     """Delete what has been empty for long; return how many."""
     return rows_changed(session, delete(Refusal).where(Refusal.at < now - KEPT))
+
+
+def address_in(text: str) -> str | None:
+    """Return the address of an ``X-Forwarded-For`` entry, None where it names none.
+
+    Some gateways add a port (``203.0.113.7:40001``, ``[2001:db8::1]:443``) or quote what they write; RFC 7239
+    allows ``unknown`` and names such as ``_hidden`` in place of an address.
+    """
+    entry = text.strip().strip('"')
+    if found := _BRACKETED.fullmatch(entry) or _WITH_PORT.fullmatch(entry):
+        entry = found[1]
+    try:
+        ip_address(entry.partition("%")[0])
+    except ValueError:
+        return None
+    return entry
 
 
 def network_of(address: str) -> str:

@@ -105,7 +105,24 @@ def test_nothing_posted_says_where_a_token_goes(scene: Scene, door: str, token: 
 
     assert answer.status_code == 403
     scene.assert_unharmed(answer)
-    assert scene.world.portal().origin in answer.headers["Content-Security-Policy"]
+    assert scene.world.portal().domain not in answer.headers["Content-Security-Policy"]
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_only_who_names_the_portals_address_sees_it(scene: Scene, door: str) -> None:
+    """A member_id is no secret; the address of a portal may be."""
+    forged = scene.claras()
+    true = scene.world.portal().open_as("boris")
+    true.form["AUTH_ID"] = "a" * 70
+    victim = scene.world.portal()
+
+    guessed = scene.world.post(door, forged, member_id=victim.member_id)
+    named = scene.world.post(door, true)
+
+    assert (guessed.status_code, named.status_code) == (403, 403)
+    assert guessed.headers["Content-Security-Policy"].endswith("frame-ancestors 'none'")
+    assert victim.domain not in guessed.text + str(guessed.headers)
+    assert named.headers["Content-Security-Policy"].endswith(f"frame-ancestors {victim.origin}")
 
 
 @pytest.mark.parametrize("door", DOORS)

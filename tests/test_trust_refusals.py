@@ -17,18 +17,25 @@ from app import assemble, create_app
 from dashboard import config, refusals
 from dashboard.calls import UNPROVEN_CALLS
 from dashboard.db import Database
-from dashboard.refusals import Refusals, network_of
-from dashboard.web.guard import PROOFS
+from dashboard.refusals import UNTRUSTED_PROXY, Refusals, address_in, network_of
+from dashboard.web.guard import PROOFS, PROXY_WARNING_SECONDS, TOKEN_HOLDERS, UNKNOWN_PORTALS
 from tests.emulator.faults import Fault
 from tests.world import SECRET_KEY, World, errors_on
 
 OFFICE, ATTACKER = "203.0.113.7", "198.51.100.9"
 
 
-def knock(world: World, address: str, *, client: FlaskClient | None = None, **headers: str) -> TestResponse:
-    """Try to open Alpha with a token that is nobody's."""
+def knock(
+    world: World,
+    address: str,
+    *,
+    client: FlaskClient | None = None,
+    form: dict[str, str] | None = None,
+    **headers: str,
+) -> TestResponse:
+    """Try to open Alpha with tokens that are nobody's; `form` changes fields."""
     opening = world.portal().open_as("boris")
-    form = opening.form | {"AUTH_ID": "a" * 70}
+    form = opening.form | {"AUTH_ID": "a" * 70, "APPLICATION_TOKEN": "f" * 32} | (form or {})
     return (client or world.browser).post(
         "/",
         query_string=opening.query,
@@ -38,10 +45,14 @@ def knock(world: World, address: str, *, client: FlaskClient | None = None, **he
     )
 
 
-def come(world: World, person: str, address: str) -> TestResponse:
-    opening = world.portal().open_as(person)
+def come(world: World, person: str, address: str, portal: str = "alpha", **headers: str) -> TestResponse:
+    opening = world.portal(portal).open_as(person)
     return world.browser.post(
-        "/", query_string=opening.query, data=opening.form, environ_base={"REMOTE_ADDR": address}
+        "/",
+        query_string=opening.query,
+        data=opening.form,
+        environ_base={"REMOTE_ADDR": address},
+        headers={name.replace("_", "-"): value for name, value in headers.items()},
     )
 
 
@@ -52,7 +63,7 @@ def counting(world: World) -> Refusals:
 def exhaust(world: World, address: str) -> None:
     """Bring an address to its last failure, and have it fail once more."""
     for _ in range(PROOFS.depth - 1):
-        counting(world).count(f"opening {address}", PROOFS)
+        counting(world).count(f"opening {address} 1", PROOFS)
     assert knock(world, address).status_code == 403
 
 
@@ -95,24 +106,104 @@ def test_the_portals_own_people_are_not_locked_out(still: World) -> None:
 
 
 def test_an_office_behind_one_address_is_not_slowed(still: World) -> None:
-    """More people than the allowance, some of whom fail, as in any office at nine."""
+    """Everybody there is behind the attacker's address, or TRUSTED_PROXIES was forgotten."""
+    exhaust(still, ATTACKER)
+    still.bitrix24.clear()
+
+    answers = [come(still, person, ATTACKER).status_code for person in ("boris", "anna") * 2]
+
+    assert answers == [200] * 4
+    assert [request.method for request in still.bitrix24.requests] == ["batch"] * 4
+    assert knock(still, ATTACKER).status_code == 429
+
+
+def test_failures_in_one_portal_refuse_nobody_of_another(still: World) -> None:
+    """Beta's token is not known yet, so that nothing tells its people from strangers."""
+    still.portal("beta").install()
+    exhaust(still, ATTACKER)
+
+    answers = [come(still, "dmitri", ATTACKER, "beta").status_code for _ in range(2)]
+
+    assert answers == [200, 200]
+
+
+def test_an_office_with_old_forms_is_forgiven_for_each_success(still: World) -> None:
+    """More people than the allowance, some of whom fail, as in any office at nine; no form has a token."""
     exhaust(still, OFFICE)
     with time_machine.travel(datetime.now(UTC) + timedelta(seconds=PROOFS.seconds), tick=False):
         for number in range(24):
-            assert come(still, "boris" if number % 2 else "anna", OFFICE).status_code == 200
+            opening = still.portal().open_as("boris" if number % 2 else "anna", form="old")
+            answer = still.browser.post(
+                "/", query_string=opening.query, data=opening.form, environ_base={"REMOTE_ADDR": OFFICE}
+            )
+            assert answer.status_code == 200
             if number % 3 == 2:
                 assert knock(still, OFFICE).status_code == 403
 
 
+def test_claims_of_unknown_portals_are_counted_together_and_generously(still: World) -> None:
+    """Else a stranger invents a new portal for each try; and a new portal behind that address gets in."""
+    name = f"opening {ATTACKER}"
+    for _ in range(UNKNOWN_PORTALS.depth - 2):
+        counting(still).count(name, UNKNOWN_PORTALS)
+    still.portal("beta").install()
+    assert come(still, "clara", ATTACKER, "beta").status_code == 200
+
+    answers = [knock(still, ATTACKER, form={"member_id": f"{number:032}"}).status_code for number in range(4)]
+
+    # The first one is forgiven for Clara's success.
+    assert answers == [403, 403, 403, 429]
+    assert UNKNOWN_PORTALS.depth > PROOFS.depth
+
+
+def test_forged_openings_cost_the_portal_no_request(still: World) -> None:
+    still.bitrix24.clear()
+
+    for token in ({}, {"APPLICATION_TOKEN": ""}):
+        assert knock(still, ATTACKER, form=token).status_code == 403
+
+    assert [request.where for request in still.bitrix24.requests] == ["authorization"] * 2
+
+
+def test_whoever_knows_the_token_cannot_use_up_the_portals_requests(still: World) -> None:
+    """A colleague's form holds it. Their forgeries are asked about elsewhere, and nobody is refused."""
+    own = {"APPLICATION_TOKEN": still.portal().application_token}
+    for _ in range(TOKEN_HOLDERS.depth - 1):
+        counting(still).count("opening with the token of 1", TOKEN_HOLDERS)
+    assert knock(still, ATTACKER, form=own).status_code == 403
+    still.bitrix24.clear()
+
+    for _ in range(3):
+        assert knock(still, ATTACKER, form=own).status_code == 403
+    assert [request.where for request in still.bitrix24.requests] == ["authorization"] * 3
+    assert come(still, "boris", OFFICE).status_code == 200
+
+
+def test_a_portal_whose_token_is_not_known_proves_each_opening(world: World) -> None:
+    """Only ordinary people have opened it. From the first administrator on it is one request each."""
+    world.portal("beta").install()
+    world.open("dmitri", "beta")
+    world.bitrix24.clear()
+
+    world.open("dmitri", "beta")
+    proven = [request.method for request in world.bitrix24.requests]
+    world.open("clara", "beta")
+    world.bitrix24.clear()
+    world.open("dmitri", "beta")
+
+    assert proven == ["rest/app.info", "batch"]
+    assert [request.method for request in world.bitrix24.requests] == ["batch"]
+
+
 def test_a_portal_that_fails_is_no_failed_proof(still: World) -> None:
     exhaust(still, OFFICE)
-    still.bitrix24.faults.add(Fault(kind="html:503", method="batch", times=3))
+    still.bitrix24.faults.add(Fault(kind="html:503", where="authorization", method="rest/app.info", times=3))
 
     with time_machine.travel(datetime.now(UTC) + timedelta(seconds=PROOFS.seconds), tick=False):
         for _ in range(3):
-            assert come(still, "boris", OFFICE).status_code == 502
+            assert knock(still, OFFICE).status_code == 502
 
-        assert come(still, "boris", OFFICE).status_code == 200
+        assert knock(still, OFFICE).status_code == 403
 
 
 def test_processes_share_the_count(still: World) -> None:
@@ -141,7 +232,12 @@ def test_failures_at_once_are_all_counted(each_world: World) -> None:
         ("1", "1.2.3.4, {attacker}", "attacker"),
         ("2", "{attacker}, 10.0.0.2", "attacker"),
         ("2", "{attacker}", "proxy"),
+        ("1", "{attacker}:40001", "attacker"),
+        ("1", '"{attacker}:40001"', "attacker"),
+        ("1", "[::ffff:{attacker}]:443", "attacker"),
         ("1", "not an address", "proxy"),
+        ("1", "unknown", "proxy"),
+        ("1", "_hidden:1", "proxy"),
         ("1", "", "proxy"),
     ],
 )
@@ -162,11 +258,52 @@ def test_only_a_trusted_proxy_says_who_is_calling(
     assert answers == ([429, 429] if counted == "proxy" else [429, 403])
 
 
-def test_a_proxy_nobody_told_of_is_pointed_out_once(still: World, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("remote", ["10.0.0.1", ""])
+def test_a_proxy_nobody_told_of_is_pointed_out_once_in_a_while(
+    still: World, caplog: pytest.LogCaptureFixture, remote: str
+) -> None:
+    """A server behind a socket's path knows no address at all."""
     for _ in range(3):
-        knock(still, "10.0.0.1", X_Forwarded_For=OFFICE)
-
+        knock(still, remote, X_Forwarded_For=OFFICE)
     assert caplog.text.count("proxy_not_trusted") == 1
+
+    still.bitrix24.clock.advance(PROXY_WARNING_SECONDS)
+    knock(still, remote, X_Forwarded_For=OFFICE)
+
+    assert caplog.text.count("proxy_not_trusted") == 2
+    assert counting(still).last(UNTRUSTED_PROXY)
+
+
+def test_a_strangers_header_points_out_no_proxy_and_a_proven_one_does(
+    still: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    knock(still, "8.8.8.8", X_Forwarded_For=OFFICE)
+    assert "proxy_not_trusted" not in caplog.text
+    assert counting(still).last(UNTRUSTED_PROXY) is None
+
+    come(still, "boris", "8.8.8.8", X_Forwarded_For=OFFICE)
+
+    assert "proxy_not_trusted" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("entry", "address"),
+    [
+        ("203.0.113.7", "203.0.113.7"),
+        (" 203.0.113.7:40001 ", "203.0.113.7"),
+        ("2001:db8::1", "2001:db8::1"),
+        ("[2001:db8::1]:443", "2001:db8::1"),
+        ("[2001:db8::1]", "2001:db8::1"),
+        ('"[2001:db8::1]:443"', "2001:db8::1"),
+        ("fe80::1%eth0", "fe80::1%eth0"),
+        *(
+            (text, None)
+            for text in ("unknown", "_x", "_x:80", "", ":80", "[]", "[:", '"', "1.2.3", "[1]:2:3")
+        ),
+    ],
+)
+def test_a_forwarded_address_is_read_without_its_port(entry: str, address: str | None) -> None:
+    assert address_in(entry) == address
 
 
 @pytest.mark.parametrize(
@@ -230,9 +367,9 @@ def test_forged_events_are_slowed_before_bitrix24_is_asked(still: World) -> None
             "ONAPPUPDATE", application_token="f" * 32, access_token="a" * 70, **more
         )[0]
 
+    for _ in range(UNKNOWN_PORTALS.depth - 1):
+        counting(still).count("event 127.0.0.1 ", UNKNOWN_PORTALS)
     assert forge("alpha", "e" * 32) == 403
-    for _ in range(PROOFS.depth - 1):
-        counting(still).count("event 127.0.0.1 ", PROOFS)
     still.bitrix24.clear()
     assert forge("alpha", "e" * 32) == 429
     assert still.bitrix24.requests == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from ipaddress import ip_address
 
 import structlog
@@ -20,7 +21,14 @@ from dashboard.bitrix24.errors import (
 from dashboard.events import EventRefused
 from dashboard.models import Portal
 from dashboard.portals import ProofRefused
-from dashboard.refusals import Allowance, Refusals, TooManyRefusals, network_of
+from dashboard.refusals import (
+    UNTRUSTED_PROXY,
+    Allowance,
+    Refusals,
+    TooManyRefusals,
+    address_in,
+    network_of,
+)
 
 log = structlog.get_logger()
 
@@ -33,31 +41,48 @@ REFUSED = (
     PersonRefused,
     ApplicationGone,
 )
-# A browser reloading old pages stays far below; somebody who tries tokens is held to ten a minute.
+# Openings that claim a portal we know without its APPLICATION_TOKEN: a browser reloading old pages stays far
+# below; somebody who tries tokens is held to ten a minute.
 PROOFS = Allowance(depth=50, seconds=6)
+# Claims of portals we do not know, all together: a new portal behind the same address must still get in.
+UNKNOWN_PORTALS = Allowance(depth=300, seconds=1)
+# Failures of whoever knows a portal's APPLICATION_TOKEN. Beyond these they are not refused; the authorization
+# server is asked before the portal, whose limit of requests they would use up.
+TOKEN_HOLDERS = Allowance(depth=20, seconds=6)
+# Between two lines of the log that say that a proxy is not trusted.
+PROXY_WARNING_SECONDS = 600
 
 
 class Guard:
     """The count of refused proofs at the doors that nobody's session opens."""
 
-    def __init__(self, refusals: Refusals, *, proxies: int) -> None:
+    def __init__(self, refusals: Refusals, *, proxies: int, now: Callable[[], datetime]) -> None:
         self._refusals = refusals
         self._proxies = proxies
-        self._warned = False
+        self._now = now
+        self._warned_at: datetime | None = None
 
     @contextmanager
-    def opening(self) -> Iterator[None]:
-        """Let an opening be proven inside, or refuse it unasked where too many from its address failed.
+    def opening(self, portal: Portal | None, *, has_token: bool) -> Iterator[bool]:
+        """Let an opening be proven inside; yield whether the portal may be asked before its token is proven.
 
-        :raise TooManyRefusals: nothing was asked of Bitrix24.
+        ``has_token`` says that the opening carries the known portal's true ``APPLICATION_TOKEN``. Such an
+        opening always gets to its proof: others behind the same address cannot lock its people out.
+
+        :raise TooManyRefusals: too many from its address failed; nothing was asked of Bitrix24.
         """
-        address = self._address()
-        name = f"opening {address}"
-        counted = self._check(name)
+        name, allowance = self._counted_as(portal, has_token=has_token)
         try:
-            yield
+            counted = self._check(name, allowance)
+            portal_first = has_token
+        except TooManyRefusals:
+            if not has_token:
+                raise
+            counted, portal_first = True, False
+        try:
+            yield portal_first
         except REFUSED as refusal:
-            self._refusals.count(name, PROOFS)
+            self._refusals.count(name, allowance)
             self._note("proof_refused", reason=refusal.code, portal=g.get("portal"))
             raise
         except PortalMoved as refusal:
@@ -65,7 +90,19 @@ class Guard:
             self._note("redirect_refused", reason=refusal.code, portal=g.get("portal"))
             raise
         if counted:
-            self._refusals.forgive(name, PROOFS)
+            self._refusals.forgive(name, allowance)
+        self._warn_of_a_proxy(proven=True)
+
+    def _counted_as(self, portal: Portal | None, *, has_token: bool) -> tuple[str, Allowance]:
+        """Return the name under which a failure of this opening is counted.
+
+        By address and claimed portal, so that failures in one portal refuse nobody of another.
+        """
+        if portal is None:
+            return f"opening {self._address()}", UNKNOWN_PORTALS
+        if has_token:
+            return f"opening with the token of {portal.id}", TOKEN_HOLDERS
+        return f"opening {self._address()} {portal.id}", PROOFS
 
     @contextmanager
     def event(self) -> Iterator[Callable[[Portal | None], None]]:
@@ -75,24 +112,25 @@ class Guard:
         nothing and is never slowed; those that must be asked about are counted for each known portal apart,
         so that a stranger who makes the same servers send forged ones holds up nobody else's.
         """
-        asked: list[str] = []
+        asked: list[tuple[str, Allowance]] = []
 
         def before_asking(portal: Portal | None) -> None:
             name = f"event {self._address()} {portal.id if portal else ''}"
-            self._check(name)
-            asked.append(name)
+            allowance = PROOFS if portal else UNKNOWN_PORTALS
+            self._check(name, allowance)
+            asked.append((name, allowance))
 
         try:
             yield before_asking
         except EventRefused as refusal:
-            for name in asked:
-                self._refusals.count(name, PROOFS)
+            for name, allowance in asked:
+                self._refusals.count(name, allowance)
             self._note("event_refused", reason=refusal.reason, portal=refusal.portal, name=refusal.event)
             raise
 
-    def _check(self, name: str) -> bool:
+    def _check(self, name: str, allowance: Allowance) -> bool:
         try:
-            return self._refusals.check(name, PROOFS)
+            return self._refusals.check(name, allowance)
         except TooManyRefusals as refusal:
             self._note("too_many_failed_proofs", reason=f"{refusal.seconds} s", portal=g.get("portal"))
             raise
@@ -110,24 +148,33 @@ class Guard:
         """
         remote = request.remote_addr or ""
         if not self._proxies:
-            self._warn_of_a_proxy(remote)
+            self._warn_of_a_proxy(proven=False)
             return network_of(remote)
-        hops = [hop.strip() for hop in ",".join(request.headers.getlist("X-Forwarded-For")).split(",")]
-        if len(hops) < self._proxies or not _is_address(hops[-self._proxies]):
-            return network_of(remote)
-        return network_of(hops[-self._proxies])
+        hops = ",".join(request.headers.getlist("X-Forwarded-For")).split(",")
+        forwarded = address_in(hops[-self._proxies]) if len(hops) >= self._proxies else None
+        return network_of(forwarded or remote)
 
-    def _warn_of_a_proxy(self, remote: str) -> None:
-        """Say once that all visitors look like one: a proxy in front was not told of."""
-        told_of = "X-Forwarded-For" in request.headers
-        if told_of and not self._warned and _is_address(remote) and ip_address(remote).is_private:
-            self._warned = True
-            log.warning("proxy_not_trusted", hint="TRUSTED_PROXIES is 0, so that every visitor counts as one")
+    def _warn_of_a_proxy(self, *, proven: bool) -> None:
+        """Say once in a while that a proxy is not trusted, so that all visitors count as one; `doctor` asks.
+
+        A stranger may write the header too. It is believed from an address that is nobody's on the internet,
+        and in an opening that was proven: no browser adds it.
+        """
+        if self._proxies or "X-Forwarded-For" not in request.headers:
+            return
+        if not proven and _is_public(request.remote_addr or ""):
+            return
+        now = self._now()
+        if self._warned_at is not None and (now - self._warned_at).total_seconds() < PROXY_WARNING_SECONDS:
+            return
+        self._warned_at = now
+        self._refusals.count(UNTRUSTED_PROXY, PROOFS)
+        log.warning("proxy_not_trusted", hint="TRUSTED_PROXIES is 0, so that every visitor counts as one")
 
 
-def _is_address(text: str) -> bool:
+def _is_public(address: str) -> bool:
+    """Tell whether it is an address on the internet; a server behind a socket's path has none at all."""
     try:
-        ip_address(text)
+        return ip_address(address).is_global
     except ValueError:
         return False
-    return True

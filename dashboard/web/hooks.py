@@ -53,9 +53,9 @@ def blueprint(
     @hooks.post("/")
     def opened() -> ResponseReturnValue:
         """Show the dashboard to whoever opened it in the portal's frame."""
-        opening, known = _opening()
-        with guard.opening():
-            result = openings.open(opening, known)
+        opening, known, has_token = _opening()
+        with guard.opening(known, has_token=has_token) as portal_first:
+            result = openings.open(opening, known, portal_first=portal_first)
         _frame(result.portal)
         g.person = result.person
         whole = Whole(sessions.issue(result.portal, result.person), config.bx24_js_url)
@@ -67,8 +67,8 @@ def blueprint(
     @hooks.post("/install")
     def installed() -> ResponseReturnValue:
         """Install the application for a portal; the page finishes the installation and moves on."""
-        opening, known = _opening()
-        with guard.opening():
+        opening, known, has_token = _opening()
+        with guard.opening(known, has_token=has_token):
             result = openings.install(opening, known)
         _frame(result.portal)
         bound = [name for name in bindings.EVENTS if name not in result.unbound]
@@ -89,7 +89,8 @@ def blueprint(
             events.handle(posted, before_asking=before_asking)
         return jsonify(status="ok")
 
-    def _opening() -> tuple[Opening, Portal | None]:
+    def _opening() -> tuple[Opening, Portal | None, bool]:
+        """Return the opening, the portal it claims, and whether it carries that portal's token."""
         local = config.trust_loopback or config.allow_private_portals
         opening = inbound.read_opening(request.args, _form())
         if inbound.is_ip_literal(opening.domain) and not local:
@@ -97,11 +98,16 @@ def blueprint(
         if not opening.secure and not config.trust_loopback:
             raise BadField("PROTOCOL", "must be 1: a portal needs https")
         language.use(opening.language)
-        # Until something is proven, a known portal at its stored address may frame what goes wrong.
         known = portals.known(opening.member_id)
-        if known is not None and known.state != PortalState.UNINSTALLED:
-            _frame(known)
-        return opening, known
+        if known is None or known.state == PortalState.UNINSTALLED:
+            return opening, known, False
+        g.portal = known
+        # Until something is proven, the portal may frame what goes wrong. A stranger who knows its member_id
+        # alone is not told its address.
+        if urlsplit(known.origin).netloc == opening.domain:
+            g.frame_origin = known.origin
+        token = opening.application_token
+        return opening, known, token is not None and portals.has_token(known, token)
 
     return hooks
 
