@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import structlog
 from flask import Flask
 
 from dashboard import cli, config, logs
@@ -62,6 +63,8 @@ from dashboard.web.guard import Guard
 from dashboard.web.jinja import Templates
 from dashboard.web.permissions import Permissions
 
+log = structlog.get_logger()
+
 
 @dataclass(frozen=True)
 class Parts:
@@ -94,6 +97,8 @@ def create_app(
     """
     settings = settings or _configured()
     logs.configure(level=settings.log_level, style=settings.log_format)
+    for variable in config.ignored(os.environ):
+        log.warning("variable_ignored", variable=variable, hint="It is no longer used; take it away.")
     parts = assemble(settings, database=database, now=now)
     sessions = Sessions(parts.database, settings.secret_key)
     permissions = Permissions(parts.database)
@@ -139,7 +144,7 @@ def create_app(
         app.register_blueprint(
             part.blueprint(database=parts.database, now=now, sessions=sessions, permissions=permissions)
         )
-    probe = Probe(database=parts.database, queue_url=settings.queue_url, now=now)
+    probe = Probe(database=parts.database, now=now)
     app.register_blueprint(public.blueprint(probe))
     app.register_blueprint(legal.blueprint(settings))
     metrics.count_requests(app, parts.tallies)

@@ -27,7 +27,6 @@ from dashboard.variables import (
     Means,
     Origin,
     Origins,
-    QueueURL,
     SigningKeys,
     Size,
 )
@@ -37,9 +36,10 @@ MAY_BE_FILES = (
     "TOKEN_KEYS",
     "BITRIX24_CLIENT_SECRET",
     "DATABASE_URL",
-    "QUEUE_URL",
     "METRICS_TOKEN",
 )
+# Variables of the version before, which still stand in its environments.
+IGNORED = ("QUEUE_URL", "QUEUE_URL_FILE")
 AUTHORIZATION_SERVERS = "https://oauth.bitrix.info,https://oauth.bitrix24.tech,https://oauth.bitrix24.info"
 SWITCHED_ON = ("1", "true", "t", "on", "yes", "y")
 
@@ -69,13 +69,6 @@ class Config(BaseModel):
     database_url: Annotated[DatabaseURL, Means("`sqlite:///…` on a local disk, or `postgresql://…`")] = (
         SecretStr("sqlite:///var/dashboard.db")
     )
-    queue_url: Annotated[
-        QueueURL,
-        Means(
-            "where jobs wait: `sqlite:///…`, `postgresql://…` or `redis://…`",
-            default="`queue.db` beside the SQLite database, or the same Postgres",
-        ),
-    ]
     bitrix24_auth_servers: Annotated[
         Origins, Means("the only addresses that ever see the client secret; the first is the default")
     ] = AUTHORIZATION_SERVERS  # type: ignore[assignment]  # split when validated
@@ -175,6 +168,11 @@ def load(environment: Mapping[str, str]) -> Config:
         return Config.model_validate(values)
     except ValidationError as error:
         raise ConfigError(_one_line(error)) from None
+
+
+def ignored(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the variables that are set and no longer used."""
+    return tuple(name for name in IGNORED if environment.get(name))
 
 
 def _read_file(variable: str, path: str) -> str:

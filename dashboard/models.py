@@ -191,7 +191,7 @@ class Snapshot(Base):
 
 
 class Run(Base):
-    """One synchronisation of one portal. The row is the truth; messages only say that it is worth a look."""
+    """One synchronization of one portal, claimed by one worker at a time."""
 
     __tablename__ = "runs"
     __table_args__ = (
@@ -225,7 +225,8 @@ class Run(Base):
     lease_until: Mapped[datetime | None] = mapped_column(Moment)
     heartbeat_at: Mapped[datetime | None] = mapped_column(Moment)
     next_slice_at: Mapped[datetime] = mapped_column(Moment)
-    rung_until: Mapped[datetime | None] = mapped_column(Moment)  # a message about it is on its way
+    # Not used any more; the version before still reads and writes it.
+    rung_until: Mapped[datetime | None] = mapped_column(Moment)
     created_at: Mapped[datetime] = mapped_column(Moment)
     started_at: Mapped[datetime | None] = mapped_column(Moment)
     finished_at: Mapped[datetime | None] = mapped_column(Moment)

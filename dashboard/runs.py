@@ -8,16 +8,17 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import ColumnElement, func, or_, select, update
+from sqlalchemy import ColumnElement, case, func, literal, or_, select, update
 from sqlalchemy.orm import Session
 
-from dashboard.db import Database, insert_missing, rows_changed
+from dashboard.db import Database, Moment, insert_missing, rows_changed
 from dashboard.models import Person, Portal, PortalState, Run, RunState
+from dashboard.moments import ahead, due
 from dashboard.progress import Progress, progress_of
 from dashboard.quiet import next_quiet
 
-LEASE = timedelta(seconds=20)  # kept alive by the worker's clock; so long a killed worker's run rests
-RING_AGAIN = timedelta(seconds=10)  # a message nobody has acted on by then is lost, or its reader dead
+LEASE = timedelta(seconds=20)  # renewed by the worker's heartbeat; so long a killed worker's run rests
+MAX_WAIT = timedelta(hours=4)  # the longest that a run is ever postponed
 
 
 class LostLease(Exception):
@@ -53,7 +54,7 @@ class Runs:
                 session.execute(
                     update(Run)
                     .where(Run.portal_id == portal.id, Run.state == RunState.POSTPONED)
-                    .values(next_slice_at=self._now(), rung_until=None, attempts=0)
+                    .values(next_slice_at=self._now(), attempts=0)
                 )
         return self.progress(portal)
 
@@ -98,77 +99,52 @@ class Runs:
 
     # What workers do
 
-    def due(self, *, limit: int) -> list[int]:
-        """Return portals whose runs are worth a look now, longest due first, and note that they are called.
-
-        Two workers who look at once share them: each row is claimed by one. A call that comes to nothing is
-        repeated after RING_AGAIN.
-        """
-        now = self._now()
-        ready = (Run.finished_at.is_(None), Run.next_slice_at <= now, _free(now), _unrung(now))
-        found = select(Run.id, Run.portal_id).where(*ready).order_by(Run.next_slice_at).limit(limit)
-        with self._database.reading() as session:
-            rows = session.execute(found).all()
-        if not rows:
-            return []
-        with self._database.writing() as session:
-            return [
-                row.portal_id
-                for row in rows
-                if rows_changed(
-                    session,
-                    update(Run).where(Run.id == row.id, *ready).values(rung_until=now + RING_AGAIN),
-                )
-            ]
-
     def seconds_to_next(self, *, at_most: float) -> float:
-        """Return how long nothing will be due."""
+        """Return how long no run will be due."""
         now = self._now()
-        earliest = select(func.min(Run.next_slice_at)).where(
-            Run.finished_at.is_(None), _free(now), _unrung(now)
-        )
+        moments = case((_is_due(now), literal(now, Moment())), else_=Run.next_slice_at)
+        earliest = select(func.min(moments)).where(Run.finished_at.is_(None), _free(now))
         with self._database.reading() as session:
             moment = session.scalar(earliest)
         return at_most if moment is None else min(at_most, max(0.0, (moment - now).total_seconds()))
 
+    def claim(self, *, limit: int, portal_id: int | None = None) -> list[Lease]:
+        """Lease up to ``limit`` due runs, the longest due first, or the one of a portal.
+
+        Two workers that claim at once share the runs: on Postgres each skips the rows that the other has
+        just locked, on SQLite the later one finds the leases of the earlier one.
+        """
+        now = self._now()
+        conditions = [Run.finished_at.is_(None), _is_due(now), _free(now)]
+        if portal_id is not None:
+            conditions.append(Run.portal_id == portal_id)
+        found = (
+            select(Run, Portal)
+            .join(Portal, Portal.id == Run.portal_id)
+            .where(*conditions)
+            .order_by(Run.next_slice_at)
+            .limit(limit)
+            .with_for_update(of=Run, skip_locked=True)
+        )
+        # A power cut ends all workers, and their leases with them: nothing to wait for the disk for.
+        leases = []
+        with self._database.writing(lasting=False) as session:
+            for run, portal in session.execute(found).all():
+                if portal.generation == run.generation and portal.state != PortalState.UNINSTALLED:
+                    leases.append(_leased(run, portal, now=now))
+                else:
+                    # Left over from an installation before this one: nobody waits for it any more.
+                    run.state, run.error, run.finished_at = RunState.FAILED, "installation_ended", now
+        return leases
+
     def take(self, portal_id: int) -> Lease | None:
-        """Lease the portal's run, if it is due and nobody has it; the loser, and a late message, get None."""
-        now, owner = self._now(), uuid4().hex
-        with self._database.writing() as session:
-            won = rows_changed(
-                session,
-                update(Run)
-                .where(Run.portal_id == portal_id, Run.finished_at.is_(None), Run.next_slice_at <= now)
-                .where(_free(now))
-                .values(
-                    state=RunState.RUNNING,
-                    error=None,
-                    lease_owner=owner,
-                    lease_until=now + LEASE,
-                    heartbeat_at=now,
-                    started_at=func.coalesce(Run.started_at, now),
-                ),
-            )
-            if not won:
-                return None
-            there = (Portal.generation == Run.generation, Portal.state != PortalState.UNINSTALLED)
-            mine = (
-                select(Run, Portal)
-                .join(Portal, Portal.id == Run.portal_id)
-                .where(Run.portal_id == portal_id, Run.lease_owner == owner, *there)
-            )
-            row = session.execute(mine).one_or_none()
-            if row is None:
-                # Left over from an installation before this one: nobody waits for it any more.
-                over = {"state": RunState.FAILED, "error": "installation_ended", "finished_at": now}
-                session.execute(update(Run).where(Run.lease_owner == owner).values(over))
-                return None
-            return Lease(row[0], row[1], owner)
+        """Lease the portal's run; None where none is due or another worker has it."""
+        return next(iter(self.claim(limit=1, portal_id=portal_id)), None)
 
     def beat(self, owners: Iterable[str]) -> None:
-        """Keep these leases: their workers are alive, however long the portal takes to answer."""
+        """Renew these leases: their worker is alive, however long the portal takes to answer."""
         now = self._now()
-        with self._database.writing() as session:
+        with self._database.writing(lasting=False) as session:
             session.execute(
                 update(Run)
                 .where(Run.lease_owner.in_(list(owners)))
@@ -191,7 +167,7 @@ class Runs:
 
         :raise LostLease: it is somebody else's, or was cancelled while it was worked on.
         """
-        free = {"lease_owner": None, "lease_until": None, "rung_until": None, "next_slice_at": at}
+        free = {"lease_owner": None, "lease_until": None, "next_slice_at": at}
         with self._database.writing() as session:
             self.change(session, lease, uncancelled=True, **{**free, **values})
 
@@ -220,9 +196,22 @@ class Runs:
         return next_quiet(self._now(), session.scalar(commonest) or "", member_id=portal.member_id)
 
 
+def _leased(run: Run, portal: Portal, *, now: datetime) -> Lease:
+    owner = uuid4().hex
+    run.state, run.error = RunState.RUNNING, None
+    run.lease_owner, run.lease_until, run.heartbeat_at = owner, now + LEASE, now
+    run.started_at = run.started_at or now
+    return Lease(run, portal, owner)
+
+
+def _is_due(now: datetime) -> ColumnElement[bool]:
+    """Return whether a run's moment has come; one that was last moved on later than now does not wait.
+
+    The clock was set back since: what it wrote may lie hours ahead and yet no farther than MAX_WAIT.
+    """
+    last_moved_on = func.coalesce(Run.heartbeat_at, Run.created_at)
+    return or_(due(Run.next_slice_at, now, max_wait=MAX_WAIT), ahead(last_moved_on, now))
+
+
 def _free(now: datetime) -> ColumnElement[bool]:
-    return or_(Run.lease_until.is_(None), Run.lease_until < now)
-
-
-def _unrung(now: datetime) -> ColumnElement[bool]:
-    return or_(Run.rung_until.is_(None), Run.rung_until < now)
+    return or_(Run.lease_until.is_(None), due(Run.lease_until, now, max_wait=LEASE))

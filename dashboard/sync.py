@@ -67,13 +67,15 @@ class Sync:
         self._call_log = call_log
         self._now = now
         self.stopping = stopping
-        self.leases: set[str] = set()  # what this process's clock keeps alive
+        self.leases: set[str] = set()  # of the slices under way; the worker renews them
 
     def slice(self, portal_id: int) -> None:
         """Bring the portal's run on by a slice; nothing happens where none is due or somebody else has it."""
-        lease = self._runs.take(portal_id)
-        if lease is None:
-            return
+        if (lease := self._runs.take(portal_id)) is not None:
+            self.work_on(lease)
+
+    def work_on(self, lease: Lease) -> None:
+        """Bring a leased run on by a slice and give the lease back."""
         self.leases.add(lease.owner)
         try:
             self._advance(lease)

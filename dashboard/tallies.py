@@ -43,6 +43,7 @@ class Tallies:
         self._lock = threading.Lock()
         self._pending: dict[tuple[str, Labels], float] = {}
         self._flushed_at = clock()
+        self._is_away = False  # logged once
 
     def add(self, series: str, *labels: str, by: float = 1) -> None:
         """Add to one count of a series; its labels always come in the same order."""
@@ -80,10 +81,13 @@ class Tallies:
         try:
             self._write(pending)
         except SQLAlchemyError as error:
-            log.warning("tallies_not_written", reason=type(error).__name__)
+            if not self._is_away:
+                log.warning("tallies_not_written", reason=type(error).__name__)
+            self._is_away = True
             for (series, labels), value in pending.items():
                 self.add(series, *labels, by=value)
             return False
+        self._is_away = False
         return True
 
     def sums(self) -> dict[str, dict[Labels, float]]:

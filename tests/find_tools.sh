@@ -13,7 +13,6 @@ wanted=" $* "
 tools() {
     tool chromium "chromium chromium-browser google-chrome" "chromium fonts-dejavu-core fonts-liberation" "--cask chromium"
     tool firefox "firefox-esr firefox /Applications/Firefox.app/Contents/MacOS/firefox" "firefox-esr fonts-dejavu-core" "--cask firefox"
-    tool redis "redis-server valkey-server" "redis-server" "redis"
     packages_of_npm
 }
 

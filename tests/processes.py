@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import IO
 
 import requests
 
@@ -42,7 +43,10 @@ def wait_for(address: str) -> None:
     raise TimeoutError(address)
 
 
-def work(environment: Mapping[str, str], *, threads: int = 4) -> subprocess.Popen[bytes]:
+def work(
+    environment: Mapping[str, str], *, threads: int = 4, stderr: IO[bytes] | None = None
+) -> subprocess.Popen[bytes]:
     """Start a worker."""
     settings = os.environ | environment | {"WORKER_THREADS": str(threads)}
-    return subprocess.Popen(clock.command("flask", "--app", "app", "worker"), env=settings, cwd=ROOT)
+    command = clock.command("flask", "--app", "app", "worker")
+    return subprocess.Popen(command, env=settings, cwd=ROOT, stderr=stderr)

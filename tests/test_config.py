@@ -147,21 +147,13 @@ def test_every_name_of_postgres_means_psycopg_3(scheme: str) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("database", "queue"),
-    [
-        ("sqlite:///var/dashboard.db", "sqlite:///var/queue.db"),
-        ("sqlite:////srv/data/dashboard.db", "sqlite:////srv/data/queue.db"),
-        ("postgres://anna:word@db.example/dashboard", "postgresql+psycopg://anna:word@db.example/dashboard"),
-    ],
-)
-def test_jobs_wait_beside_the_database_unless_told(database: str, queue: str) -> None:
-    assert load(DATABASE_URL=database).queue_url.get_secret_value() == queue
+@pytest.mark.parametrize("name", ["QUEUE_URL", "QUEUE_URL_FILE"])
+def test_a_variable_of_the_version_before_is_accepted_and_named(name: str) -> None:
+    value = "amqp://someone:a-password@queue.example"
 
-
-@pytest.mark.parametrize("url", ["redis://queue.example/0", "rediss://queue.example/0", "sqlite:///q.db"])
-def test_jobs_wait_where_told(url: str) -> None:
-    assert load(QUEUE_URL=url).queue_url.get_secret_value() == url
+    assert not hasattr(load(**{name: value}), "queue_url")
+    assert config.ignored({name: value}) == (name,)
+    assert config.ignored(PRODUCTION | {name: ""}) == ()
 
 
 # Files
@@ -174,7 +166,6 @@ def test_jobs_wait_where_told(url: str) -> None:
         ("TOKEN_KEYS", f"{SECOND_KEY},{FIRST_KEY}"),
         ("BITRIX24_CLIENT_SECRET", "a-secret-from-a-file"),
         ("DATABASE_URL", "sqlite:///elsewhere.db"),
-        ("QUEUE_URL", "redis://:a-password@queue.example/0"),
         ("METRICS_TOKEN", "a-token-from-a-file"),
     ],
 )
@@ -222,8 +213,6 @@ def test_a_missing_variable_is_named(name: str) -> None:
         ("DATABASE_URL", "var/dashboard.db"),
         ("DATABASE_URL", "postgresql+psycopg2://db.example/dashboard"),
         ("DATABASE_URL", "postgresql://anna:secret@db.example:port/dashboard"),
-        ("QUEUE_URL", "amqp://queue.example"),
-        ("QUEUE_URL", "var/queue.db"),
         ("METRICS_TOKEN", "too short"),
         ("VENDOR_EMAIL", "nobody"),
         ("VENDOR_EMAIL", 'a@b.example" onclick="c'),
@@ -306,7 +295,6 @@ def test_no_secret_is_in_the_repr() -> None:
         {"TOKEN_KEYS": f"{SECOND_KEY}\nnobody-sees"},
         {"DATABASE_URL": "mysql://someone:a-password-nobody-sees@db.example/dashboard"},
         {"DATABASE_URL": "postgresql://someone:a-password-nobody-sees@db.example:port/dashboard"},
-        {"QUEUE_URL": "amqp://someone:a-password-nobody-sees@queue.example"},
         {"METRICS_TOKEN": "nobody-sees"},
         {"PORT": "a-password-nobody-sees"},
         {"PUBLIC_URL": "https://someone:a-password-nobody-sees@dashboard.example"},

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 # From the ground up. A floor is made of wings, a wing of steps (`<`). A module may import from the floors
 # below its own and from the steps below its own in the same wing; nothing else of ours.
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("shapes", "variables < config", "db", "discretion", "flights", "memory", "offers", "version"),
+    ("shapes", "variables < config", "db", "discretion", "flights", "memory", "moments", "offers", "version"),
     (
         "models",
         "vault",
@@ -37,7 +37,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("readings", "directory", "runs"),
     ("errands < sync", "openings"),
     ("chores",),
-    ("jobs",),
+    ("worker",),
     (
         "web.access web.asked web.assets web.charts web.dayband web.headers web.language"
         " web.literals web.public web.unwrapped web.warm"

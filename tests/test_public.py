@@ -1,15 +1,12 @@
 """Addresses that need no session: readiness, and the two documents of a Market card."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
-from pathlib import Path
 
 import pytest
 
 from app import create_app
 from dashboard import config, schema
-from dashboard.models import Chore
 from tests.emulator import Emulator
 from tests.world import World
 
@@ -94,48 +91,11 @@ def test_the_vendor_console_may_check_them(world: World, path: str) -> None:
 # Readiness
 
 
-def beat(world: World, *, due_in: float) -> None:
-    with world.database.writing() as session:
-        session.add(Chore(name="heartbeat", next_at=datetime.now(UTC) + timedelta(seconds=due_in)))
-
-
 def test_it_is_ready_with_everything_there(each_world: World) -> None:
-    beat(each_world, due_in=30)
-
     response = each_world.browser.get("/readyz")
 
     assert response.status_code == 200
-    assert response.json == {"status": "ok", "down": [], "warnings": []}
-
-
-@pytest.mark.parametrize("due_in", [None, -130.0])
-def test_a_missing_worker_is_a_warning_because_pages_are_served(world: World, due_in: float | None) -> None:
-    if due_in is not None:
-        beat(world, due_in=due_in)
-
-    response = world.browser.get("/readyz")
-
-    assert response.status_code == 200
-    assert response.json == {"status": "ok", "down": [], "warnings": ["worker"]}
-
-
-def ready(world: World, **environment: str) -> tuple[int, list[str]]:
-    app = create_app(config.load(world.environment | environment), database=world.database)
-    response = app.test_client().get("/readyz")
-    assert response.json is not None
-    return response.status_code, response.json["down"]
-
-
-def test_a_queue_that_is_down_is_named(world: World, tmp_path: Path) -> None:
-    nowhere = f"sqlite:///{tmp_path / 'not' / 'there' / 'queue.db'}"
-
-    assert ready(world, QUEUE_URL=nowhere) == (503, ["queue"])
-    assert ready(world, QUEUE_URL="redis://127.0.0.1:1/0") == (503, ["queue"])
-    assert ready(world, QUEUE_URL="postgresql://127.0.0.1:1/x") == (503, ["queue"])
-
-
-def test_a_queue_on_another_postgres_is_asked_there(world: World, postgres_url: str) -> None:
-    assert ready(world, QUEUE_URL=postgres_url) == (200, [])
+    assert response.json == {"status": "ok", "down": []}
 
 
 def test_a_database_that_is_down_is_named(world: World) -> None:
@@ -144,7 +104,7 @@ def test_a_database_that_is_down_is_named(world: World) -> None:
     response = create_app(away).test_client().get("/readyz")
 
     assert response.status_code == 503
-    assert response.json == {"status": "unready", "down": ["database", "queue"], "warnings": []}
+    assert response.json == {"status": "unready", "down": ["database"]}
 
 
 def test_a_schema_behind_is_not_ready_and_one_ahead_is(world: World) -> None:
@@ -155,5 +115,5 @@ def test_a_schema_behind_is_not_ready_and_one_ahead_is(world: World) -> None:
 
     with world.database.writing() as session:
         session.connection().exec_driver_sql("UPDATE alembic_version SET version_num = '0001'")
-    assert world.browser.get("/readyz").json == {"status": "unready", "down": ["migrations"], "warnings": []}
+    assert world.browser.get("/readyz").json == {"status": "unready", "down": ["migrations"]}
     assert schema.revision(world.database) == "0001"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
-from dashboard.models import RunState
+from dashboard.models import Portal, RunState
 from dashboard.runs import LostLease
 from tests.emulator import Fault
 from tests.emulator.cast import crowd
@@ -387,6 +388,44 @@ def test_a_leased_run_is_nobody_elses(each_world: World) -> None:
 
     assert first is not None
     assert second is None
+
+
+def test_portals_take_turns(world: World) -> None:
+    names = ["alpha", "beta", "gamma"]
+    world.bitrix24.add_portal("gamma")
+    for name in names:
+        world.install(name)
+        world.portal(name).add_people(*crowd(24))
+        for number in range(24):
+            world.open(f"person{number}", name)
+    world.bitrix24.clock.advance(120)
+    world.bitrix24.clear()
+    for name in names:
+        world.parts.runs.ask(world.known(name), by=None)
+
+    for _ in range(6):
+        (lease,) = world.parts.runs.claim(limit=1)
+        world.parts.sync.work_on(lease)
+
+    done = world.rows("SELECT done FROM runs WHERE finished_at IS NULL")
+    assert [row["done"] for row in done] == [20, 20, 20]
+
+
+def test_workers_that_claim_at_once_share_the_runs(each_world: World) -> None:
+    runs, portal = each_world.parts.runs, each_world.known()
+    columns = {column.name for column in Portal.__table__.columns} - {"id", "member_id"}
+    same = {name: getattr(portal, name) for name in columns}
+    with each_world.database.writing() as session:
+        for number in range(40):
+            session.add(there := Portal(member_id=f"{number:032}", **same))
+            session.flush()
+            runs.plan(session, there, by=None)
+
+    with ThreadPoolExecutor(8) as pool:
+        claims = list(pool.map(lambda _: runs.claim(limit=5), range(24)))
+
+    claimed = [lease.run.id for leases in claims for lease in leases]
+    assert len(claimed) == len(set(claimed)) == 41
 
 
 def test_a_dead_workers_run_goes_on_when_its_lease_is_over(each_world: World) -> None:

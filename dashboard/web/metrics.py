@@ -98,9 +98,9 @@ def _of_standing(now: Standing) -> Iterator[Metric]:
     yield _gauge("portals", "Portals by state.", _by_one(now.portals), "state")
     yield _gauge("chains", "People's token chains by state.", _by_one(now.chains), "state")
     yield _gauge("runs", "Synchronisations of the last 30 days by state.", _by_one(now.runs), "state")
-    yield _gauge("queue_depth", "Synchronisations that wait for a worker.", {(): now.runs_due})
+    yield _gauge("runs_due", "Synchronisations that wait for a worker.", {(): now.runs_due})
     yield _gauge(
-        "queue_oldest_seconds", "For how long the first of them waits.", {(): now.oldest_due_seconds}
+        "runs_due_oldest_seconds", "For how long the first of them waits.", {(): now.oldest_due_seconds}
     )
     yield _gauge(
         "runs_waiting_for_limit",

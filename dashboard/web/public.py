@@ -19,9 +19,8 @@ def blueprint(probe: Probe) -> Blueprint:
 
     @public.get("/readyz")
     def readyz() -> ResponseReturnValue:
-        """Tell whether requests can be answered, what is down if not, and what else wants a look."""
-        found = probe.look()
-        status = "unready" if found.down else "ok"
-        return jsonify(status=status, down=found.down, warnings=found.warnings), 503 if found.down else 200
+        """Tell whether requests can be answered, and what is down if not."""
+        down = probe.look().down
+        return jsonify(status="unready" if down else "ok", down=down), 503 if down else 200
 
     return public
