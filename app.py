@@ -152,7 +152,14 @@ def create_app(
         metrics.blueprint(settings.metrics_token, database=parts.database, counts=parts.tallies, now=now)
     )
     app.cli.add_command(
-        worker.command(settings, sync=parts.sync, runs=parts.runs, chores=parts.chores, tallies=parts.tallies)
+        worker.command(
+            settings,
+            database=parts.database,
+            sync=parts.sync,
+            runs=parts.runs,
+            chores=parts.chores,
+            tallies=parts.tallies,
+        )
     )
     cli.install(
         app,
@@ -172,7 +179,7 @@ def create_app(
 def assemble(settings: Config, *, database: Database | None, now: Callable[[], datetime]) -> Parts:
     """Return the parts, each given those below it."""
     threads = max(settings.web_threads, settings.worker_threads)
-    database = database or _database(settings, connections=threads)
+    database = database or open_database(settings, connections=threads)
     vault = Vault(settings.token_keys)
     refusals = Refusals(database=database, key=settings.secret_key[0], now=now)
     call_log = CallLog(database=database, refusals=refusals)
@@ -225,7 +232,11 @@ def assemble(settings: Config, *, database: Database | None, now: Callable[[], d
     )
 
 
-def _database(settings: Config, *, connections: int) -> Database:
+def open_database(settings: Config, *, connections: int) -> Database:
+    """Return the database of the configuration; nothing is connected yet.
+
+    :raise SystemExit: the file's folder cannot be made; the message is one line.
+    """
     try:
         return Database(settings.database_url.get_secret_value(), connections=connections)
     except OSError as error:

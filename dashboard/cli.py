@@ -19,6 +19,7 @@ from dashboard.commands import db, doctor, log, people, runs, settings, tokens
 from dashboard.commands import portals as installations
 from dashboard.config import Config
 from dashboard.db import Database
+from dashboard.outages import describe
 from dashboard.portals import Portals
 from dashboard.readiness import Probe
 from dashboard.runs import Runs
@@ -73,8 +74,6 @@ def _spoken(callback: Callable[..., Any]) -> Callable[..., Any]:
         except (IntegrityError, DataError):
             raise  # what we asked for is wrong, not the database
         except (DBAPIError, PoolTimeout) as error:
-            # Its text names host, user and statement; `doctor` says which it is, and how to mend it.
-            kind = type(error).__name__
-            raise click.ClickException(f"The database refused ({kind}); `doctor` says why.") from None
+            raise SystemExit(describe(error)) from None
 
     return told

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -24,17 +25,25 @@ from sqlalchemy import (
     create_engine,
     event,
     inspect,
+    text,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.engine.interfaces import DBAPICursor
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InternalError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.types import TypeDecorator
 
+from dashboard.outages import OutageLog
+
 BUSY_SECONDS = 10.0
 LOCK_POLL_SECONDS = 0.0005
-STATEMENT_MILLISECONDS = 15_000
+POOL_SECONDS = 10  # to wait for another thread's connection
+FILE_MODE, FOLDER_MODE = 0o600, 0o750
+
+# What says that the database is away, is read-only (InternalError on Postgres) or has no room.
+UNAVAILABLE = (OperationalError, InternalError, PoolTimeout)
 
 # Every constraint has a name by rule, so that a migration can take it away again.
 NAMES = {
@@ -77,13 +86,14 @@ class Database:
         # SQLite lets its waiting writers sleep and try again, in no order: among many threads the unlucky
         # one waits for seconds. In here they queue, and at SQLite's own lock stands one of each process.
         is_sqlite = self.engine.dialect.name == "sqlite"
-        self._turn: AbstractContextManager[object] = threading.Lock() if is_sqlite else nullcontext()
+        self._turn = _Queue() if is_sqlite else nullcontext
         self._has_traces = False
+        self.outages = OutageLog()
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """Yield a session; what it changed is rolled back."""
-        with Session(self.engine, expire_on_commit=False) as session:
+        with self._logging_outages(), Session(self.engine, expire_on_commit=False) as session:
             yield session
 
     @contextmanager
@@ -95,10 +105,25 @@ class Database:
         ``lasting`` survives a killed process, but not a power cut right after it: nobody waits for the disk
         with the lock in hand, and the next lasting transaction makes it last too.
         """
-        with self._turn, Session(self._writing[lasting], expire_on_commit=False) as session, session.begin():
+        engine = self._writing[lasting]
+        with (
+            self._logging_outages(),
+            self._turn(),
+            Session(engine, expire_on_commit=False) as session,
+            session.begin(),
+        ):
             yield session
+        self.outages.succeeded()
         if self._has_traces:
             self.drop_traces()
+
+    @contextmanager
+    def _logging_outages(self) -> Iterator[None]:
+        try:
+            yield
+        except UNAVAILABLE as error:
+            self.outages.failed(error)
+            raise
 
     def drop_traces(self) -> None:
         """Move what was deleted out of SQLite's write-ahead log too; Postgres keeps no such file for us.
@@ -119,6 +144,14 @@ class Database:
             self._has_traces = True
         finally:
             connection.close()
+
+
+def allow_time(connection: Connection, *, seconds: float) -> None:
+    """Let the statements of this transaction on Postgres take longer than a request has."""
+    connection.execute(text(f"SET LOCAL statement_timeout = {round(seconds * 1000)}"))
+    # The driver's connection, dashboard.postgres.Connection, waits that long too.
+    driver: Any = connection.connection.driver_connection
+    driver.answer_seconds = seconds
 
 
 def insert_into(dialect: str, table: type[Base]) -> sqlite.Insert | postgresql.Insert:
@@ -159,29 +192,63 @@ def rows_changed(session: Session, statement: Update | Delete) -> int:
     return result.rowcount if isinstance(result, CursorResult) else 0
 
 
+class _Queue:
+    """Lets the threads of a process write one after another."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        """Wait for the turn, up to BUSY_SECONDS.
+
+        :raise DBAPIError: the others took longer, as when another process holds SQLite's own lock.
+        """
+        if not self._lock.acquire(timeout=BUSY_SECONDS):
+            locked = sqlite3.OperationalError("database is locked")
+            raise DBAPIError.instance("BEGIN", None, locked, sqlite3.Error)
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+
 def _engine(url: str, connections: int) -> Engine:
     if make_url(url).get_backend_name() == "sqlite":
         return _sqlite(url, connections)
+    # The driver is heavy, and SQLite does without it.
+    from dashboard import postgres
+
     return create_engine(
-        url,
+        postgres.bounded(url),
         pool_size=connections,
         max_overflow=connections,
+        pool_timeout=POOL_SECONDS,
         pool_pre_ping=True,
         hide_parameters=True,  # an error text with what was bound ends in a log
-        connect_args={"connect_timeout": 5, "options": f"-c statement_timeout={STATEMENT_MILLISECONDS}"},
     )
 
 
 def _sqlite(url: str, connections: int) -> Engine:
     # A thread that reads must not wait for a connection until the writers have had their turns.
     sizes: dict[str, int] = {}
-    if (path := make_url(url).database) and path != ":memory:":
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        sizes = {"pool_size": connections, "max_overflow": connections}
+    path = make_url(url).database
+    is_file = bool(path) and path != ":memory:"
+    if is_file:
+        sizes = {"pool_size": connections, "max_overflow": connections, "pool_timeout": POOL_SECONDS}
     engine = create_engine(url, hide_parameters=True, connect_args={"timeout": BUSY_SECONDS}, **sizes)
+    if path and is_file:
+        Path(path).parent.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
+        event.listen(engine, "do_connect", lambda *_: _make_private(Path(path)))
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _make_private(file: Path) -> None:
+    """Make a missing file that its owner alone can read; SQLite gives the files beside it the same mode."""
+    with suppress(OSError):  # one that is there, or cannot be made, is SQLite's to judge
+        os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, FILE_MODE))
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, record: Any) -> None:

@@ -50,7 +50,8 @@ class Probe:
                 self._write()
                 if not self._is_worker_alive():
                     warnings.append("worker")
-        except SQLAlchemyError:
+        except SQLAlchemyError as error:
+            self._database.outages.failed(error)
             down.append("database")
         return Readiness(tuple(down), tuple(warnings))
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, inspect, text
 
-from dashboard.db import Database
+from dashboard.db import Database, allow_time
 
 if TYPE_CHECKING:
     from alembic.config import Config as AlembicConfig
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 # Any number, the same in every process: two releases at once migrate one after the other.
 _ADVISORY_LOCK = 5_201_314
+MIGRATION_SECONDS = 900  # an index on a million people, or another release's turn
 
 
 class CannotMigrate(Exception):
@@ -92,6 +93,7 @@ def known() -> tuple[str, ...]:
 
 def _locked(connection: Connection) -> Connection:
     if connection.dialect.name == "postgresql":
+        allow_time(connection, seconds=MIGRATION_SECONDS)
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _ADVISORY_LOCK})
     return connection
 

@@ -9,7 +9,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from cryptography.fernet import Fernet
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 SHORTEST_SECRET_KEY = 16
@@ -69,11 +69,27 @@ def read_database_url(url: SecretStr) -> SecretStr:
         raise ValueError("must begin with sqlite:/// or postgresql://")
     scheme = known[scheme]
     try:
-        make_url(f"{scheme}://{rest}")
+        address = make_url(f"{scheme}://{rest}")
     except (ArgumentError, ValueError):
         # Not chained: the text would quote the address, and with it the password.
         raise ValueError("is no database address") from None
+    if address.get_backend_name() == "postgresql":
+        _check_parameters(address, rest)
     return SecretStr(f"{scheme}://{rest}")
+
+
+def _check_parameters(address: URL, rest: str) -> None:
+    """Refuse what libpq would refuse at each connection, and a password that was cut in two."""
+    # The driver is heavy, and SQLite does without it.
+    from psycopg.pq import Conninfo
+
+    unknown = set(address.query) - {one.keyword.decode() for one in Conninfo.get_defaults()}
+    parts = (address.host or "", address.database or "")
+    # A name may be a part of the password too, so it is only told where there was one @ to cut at.
+    if any("@" in part for part in parts) or (unknown and rest.count("@") > 1):
+        raise ValueError("has a raw @ in user or password; write it as %40")
+    if unknown:
+        raise ValueError(f"has a parameter that Postgres does not know: {min(unknown)}")
 
 
 def _email(address: str) -> str:

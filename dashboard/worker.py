@@ -17,6 +17,7 @@ import structlog
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
 from dashboard.chores import Chores
+from dashboard.outages import OutageLog
 from dashboard.runs import LEASE, Runs
 from dashboard.sync import Sync
 from dashboard.tallies import FLUSH_SECONDS, Tallies
@@ -32,13 +33,15 @@ MAX_SHUTDOWN_SECONDS = 24.0  # platforms kill thirty seconds after SIGTERM
 class Worker:
     """Claims what is due and works on it, at most ``threads`` runs at the same time."""
 
-    def __init__(self, *, sync: Sync, runs: Runs, chores: Chores, tallies: Tallies, threads: int) -> None:
+    def __init__(
+        self, *, sync: Sync, runs: Runs, chores: Chores, tallies: Tallies, outages: OutageLog, threads: int
+    ) -> None:
         self._sync, self._runs, self._chores, self._tallies = sync, runs, chores, tallies
+        self._outages = outages
         self._threads = threads
         self._lock = threading.Lock()
         self._runs_under_way = 0
         self._under_way: set[threading.Thread] = set()
-        self._is_database_away = False
         self._tasks_at = 0.0
         self._wake = threading.Event()
         self._stopping = threading.Event()
@@ -73,12 +76,12 @@ class Worker:
                 self._start_tasks()
             return self._start_runs()
         except SQLAlchemyError as error:
-            self._note_away(error)
+            self._outages.failed(error)
             return POLL_SECONDS
 
     def _start_tasks(self) -> None:
         names = self._chores.due()
-        self._note_back()
+        self._outages.succeeded()
         for name in names:
             self._start(partial(self._chores.do, name))
 
@@ -110,7 +113,7 @@ class Worker:
             raise  # a defect of ours, which the log shall show
         except SQLAlchemyError as error:
             # A lease runs out by itself, and its run goes on from its cursor; a task comes again.
-            self._note_away(error)
+            self._outages.failed(error)
         finally:
             with self._lock:
                 self._runs_under_way -= is_run
@@ -122,23 +125,11 @@ class Worker:
             try:
                 work()
             except SQLAlchemyError as error:
-                self._note_away(error)
+                self._outages.failed(error)
 
     def _renew_leases(self) -> None:
         if owners := set(self._sync.leases):
             self._runs.beat(owners)
-
-    def _note_away(self, error: SQLAlchemyError) -> None:
-        with self._lock:
-            is_first, self._is_database_away = not self._is_database_away, True
-        if is_first:
-            log.error("database_away", reason=type(error).__name__)
-
-    def _note_back(self) -> None:
-        with self._lock:
-            was_away, self._is_database_away = self._is_database_away, False
-        if was_away:
-            log.info("database_back")
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         # Not `_wake`: the main thread, in which this runs, may hold its lock.

@@ -13,7 +13,12 @@ ROOT = Path(__file__).parent.parent
 # From the ground up. A floor is made of wings, a wing of steps (`<`). A module may import from the floors
 # below its own and from the steps below its own in the same wing; nothing else of ours.
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("shapes", "variables < config", "db", "discretion", "flights", "memory", "moments", "offers", "version"),
+    (
+        "shapes",
+        "variables < config",
+        "outages postgres < db",
+        *("discretion", "flights", "memory", "moments", "offers", "version"),
+    ),
     (
         "models",
         "vault",

@@ -216,7 +216,12 @@ def test_no_run_is_claimed_while_all_threads_are_busy(world: World) -> None:
 
     def worker(threads: int) -> Worker:
         return Worker(
-            sync=parts.sync, runs=parts.runs, chores=parts.chores, tallies=parts.tallies, threads=threads
+            sync=parts.sync,
+            runs=parts.runs,
+            chores=parts.chores,
+            tallies=parts.tallies,
+            outages=world.database.outages,
+            threads=threads,
         )
 
     assert worker(threads=0).poll() == POLL_SECONDS

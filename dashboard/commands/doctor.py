@@ -21,6 +21,7 @@ from dashboard.bitrix24.oauth import AuthorizationServers
 from dashboard.commands import output
 from dashboard.config import Config
 from dashboard.db import Database
+from dashboard.outages import describe
 from dashboard.readiness import Probe
 from dashboard.rotation import SEALED
 from dashboard.vault import Unsealable, Vault
@@ -75,7 +76,7 @@ def _findings(
         yield Finding(
             "database",
             "wrong",
-            f"does not answer ({type(error).__name__})",
+            describe(error),
             "Check DATABASE_URL, that the server runs and lets this machine in.",
         )
     else:

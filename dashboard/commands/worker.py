@@ -3,23 +3,47 @@
 from __future__ import annotations
 
 import click
+from sqlalchemy import select
+from sqlalchemy.exc import DBAPIError
 
 from dashboard import memory
 from dashboard.chores import Chores
 from dashboard.config import Config
+from dashboard.db import Database
+from dashboard.models import Chore
+from dashboard.outages import describe
 from dashboard.runs import Runs
 from dashboard.sync import Sync
 from dashboard.tallies import Tallies
 from dashboard.worker import Worker
 
 
-def command(config: Config, *, sync: Sync, runs: Runs, chores: Chores, tallies: Tallies) -> click.Command:
+def command(
+    config: Config, *, database: Database, sync: Sync, runs: Runs, chores: Chores, tallies: Tallies
+) -> click.Command:
     """Return the command the Procfile names."""
 
     @click.command("worker")
     def worker() -> None:
         """Work on runs and periodic tasks until SIGTERM or SIGINT."""
         memory.settle()
-        Worker(sync=sync, runs=runs, chores=chores, tallies=tallies, threads=config.worker_threads).work()
+        _say_what_is_wrong(database)
+        Worker(
+            sync=sync,
+            runs=runs,
+            chores=chores,
+            tallies=tallies,
+            outages=database.outages,
+            threads=config.worker_threads,
+        ).work()
 
     return worker
+
+
+def _say_what_is_wrong(database: Database) -> None:
+    """Say in one line why the database cannot be used; the worker waits for it all the same."""
+    try:
+        with database.reading() as session:
+            session.execute(select(Chore.name))
+    except DBAPIError as error:
+        click.echo(describe(error), err=True)

@@ -41,8 +41,7 @@ def install(app: Flask) -> None:
     @app.errorhandler(InternalError)  # so a read-only Postgres refuses
     @app.errorhandler(PoolTimeout)
     def database(error: DBAPIError | PoolTimeout) -> Response:
-        # Not its text: that quotes the statement and what was bound to it.
-        log.error("database_unavailable", reason=type(error).__name__)
+        # The database logs it itself, once in a while.
         return answer(database_failure())
 
     @app.errorhandler(HTTPException)

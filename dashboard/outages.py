@@ -1,0 +1,92 @@
+"""Say in one line why the database cannot be used, and log it once in a while instead of once a request."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable
+
+import structlog
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+log = structlog.get_logger()
+
+VARIABLE = "DATABASE_URL"
+MIN_SECONDS_BETWEEN = 60.0
+
+# What the server, libpq, psycopg, PgBouncer and SQLite say → what it means. None of the driver's text is
+# passed on: it quotes hosts and users, and where an address was mistyped, parts of the password.
+# psycopg gives no SQLSTATE for a failed connection, so its English text has to do.
+MEANINGS: tuple[tuple[str, str], ...] = (
+    (r"^25006|read-only transaction|readonly database", "the database lets nobody write"),
+    (r"^28P01|password authentication failed|no password supplied", "the server refused the password"),
+    (
+        r"^28000|pg_hba\.conf|role .* does not exist|no such user",
+        "the server lets this user or machine not in",
+    ),
+    (r"^3D000|database .* does not exist|no such database", "the server has no database of that name"),
+    (r"certificate|hostname mismatch", "the server's certificate was refused"),
+    (r"does not support SSL|refused SSL|SSL required", "the server speaks no TLS, and `sslmode` asks for it"),
+    (r"resolve host '[^']*@|host name \"[^\"]*@", "has a raw @ in the password; write it as %40"),
+    (r"failed to resolve host|could not translate host name", "nobody knows the host's name"),
+    (r"unsupported startup parameter", "the pooler refuses a parameter; docs/scaling.md says what to do"),
+    (r"invalid connection option|invalid .* value", "has a parameter that Postgres does not know"),
+    (r"^53300|too many clients|connection slots|no more connections", "the server takes no more connections"),
+    (r"^57P0[123]|starting up|shutting down|recovery mode", "the server starts or stops"),
+    (r"^57014|statement timeout", "a statement took longer than it may"),
+    (r"did not answer|timeout expired|Connection timed out", "the server does not answer"),
+    (r"connection refused|no route|unreachable|No such file", "nobody listens at that address"),
+    (r"disk is full|^53100|No space left", "the disk is full"),
+    (r"database is locked", "another process holds the lock"),
+    (r"unable to open database file", "the file cannot be opened or made"),
+    (r"not a database|malformed", "the file is no SQLite database"),
+    (r"no such table|no such column|^42P01|^42703", "the schema is not this version's; run `db upgrade`"),
+    (r"disk I/O error", "the disk fails"),
+    (r"closed|terminat|lost|broken|crash", "the server ended the connection"),
+)
+
+
+def describe(error: BaseException) -> str:
+    """Say what is wrong in one line that begins with the variable and holds no host, user or password."""
+    if isinstance(error, PoolTimeout):
+        return f"{VARIABLE}: every connection of this process is in use"
+    original = getattr(error, "orig", None) or error
+    text = f"{getattr(original, 'sqlstate', None) or ''} {original}".strip()
+    for pattern, meaning in MEANINGS:
+        if re.search(pattern, text, re.IGNORECASE):
+            return f"{VARIABLE}: {meaning}"
+    return f"{VARIABLE}: the database refused ({type(original).__name__})"
+
+
+class OutageLog:
+    """Logs that the database is away, at most every MIN_SECONDS_BETWEEN, and once that it is back."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._failures = 0
+        self._logged_at: float | None = None
+        self._is_logged = False  # since the last success
+
+    def failed(self, error: BaseException) -> None:
+        """Count a failure, and log it if none was logged of late."""
+        with self._lock:
+            self._failures += 1
+            now = self._clock()
+            if self._logged_at is not None and now - self._logged_at < MIN_SECONDS_BETWEEN:
+                return
+            self._logged_at, self._is_logged, failures = now, True, self._failures
+        log.error("database_away", reason=describe(error), failures=failures)
+
+    def succeeded(self) -> None:
+        """Log that something could be stored again, if it was logged that nothing could."""
+        if not self._failures:
+            return
+        with self._lock:
+            (failures, self._failures), (is_logged, self._is_logged) = (
+                (self._failures, 0),
+                (self._is_logged, False),
+            )
+        if is_logged:
+            log.info("database_back", failures=failures)

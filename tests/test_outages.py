@@ -1,0 +1,341 @@
+"""A Postgres that falls silent, restarts or became a standby: each wait ends, and the next request works."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+import pytest
+from flask import Flask
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from app import create_app, open_database
+from dashboard import config, logs, postgres
+from dashboard.db import Database
+from dashboard.outages import MIN_SECONDS_BETWEEN, OutageLog, describe
+from dashboard.postgres import Attempts
+from tests.emulator import Emulator
+from tests.wire import Wire
+from tests.world import World
+
+PASSWORD = "a-password-nobody-sees"
+SECONDS = 0.4
+
+
+@pytest.fixture
+def wire(migrated_postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wire]:
+    """Give a proxy in front of a migrated Postgres, and an application that waits for less than a second."""
+    monkeypatch.setattr(postgres, "PING_SECONDS", SECONDS)
+    monkeypatch.setattr(postgres, "STATEMENT_SECONDS", SECONDS)
+    monkeypatch.setattr(postgres, "GRACE_SECONDS", 0.0)
+    hurried = {name: 2 if name == "connect_timeout" else value for name, value in postgres.DEFAULTS.items()}
+    monkeypatch.setattr(postgres, "DEFAULTS", hurried)
+    with Wire(migrated_postgres_url) as it:
+        yield it
+
+
+@pytest.fixture
+def far_world(bitrix24: Emulator, wire: Wire) -> Iterator[World]:
+    """Give the application with the proxy before its database; Alpha has installed it."""
+    with World(bitrix24, wire.url) as it:
+        it.spoilt = True
+        it.install("alpha")
+        yield it
+
+
+def test_connections_a_firewall_forgot_are_replaced_while_somebody_waits(
+    far_world: World, wire: Wire
+) -> None:
+    far_world.open("boris")
+    wire.forget()
+    began = time.monotonic()
+
+    assert far_world.open("boris").status_code == 200
+    assert time.monotonic() - began < 5 * SECONDS
+
+
+def test_a_silent_server_holds_nobody_for_long_and_is_found_again(far_world: World, wire: Wire) -> None:
+    openings = [far_world.portal().open_as("boris") for _ in range(8)]
+    wire.silent = True
+    answers: list[int] = []
+    began = time.monotonic()
+    clients = [far_world.app.test_client() for _ in openings]
+    threads = [
+        threading.Thread(
+            target=lambda client=client, opening=opening: answers.append(
+                client.post("/", query_string=opening.query, data=opening.form).status_code
+            )
+        )
+        for client, opening in zip(clients, openings, strict=True)
+    ]
+    for thread in threads:
+        thread.start()
+    assert far_world.browser.get("/healthz").status_code == 200
+    assert time.monotonic() - began < SECONDS
+    for thread in threads:
+        thread.join()
+    assert answers == [503] * 8
+    assert time.monotonic() - began < 8
+
+    wire.silent = False
+    assert far_world.open("boris").status_code == 200
+
+
+def test_while_nobody_can_connect_one_thread_tries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others fail after a moment: else none is left to answer anything else."""
+    monkeypatch.setattr(postgres, "ATTEMPT_SECONDS", 0.01)
+    attempts, trying, goes_on = Attempts(), threading.Event(), threading.Event()
+
+    def fail() -> None:
+        trying.set()
+        goes_on.wait()
+        raise psycopg.OperationalError("connection timeout expired")
+
+    def make() -> None:
+        with pytest.raises(psycopg.OperationalError, match="expired"):
+            attempts.make(fail)
+
+    goes_on.set()
+    make()
+    goes_on.clear()
+    trying.clear()
+    first = threading.Thread(target=make)
+    first.start()
+    trying.wait()
+    with pytest.raises(psycopg.OperationalError, match="another thread"):
+        attempts.make(lambda: "connected")
+    goes_on.set()
+    first.join()
+
+    assert [attempts.make(lambda: "connected") for _ in range(2)] == ["connected"] * 2
+
+
+def test_a_statement_that_hears_nothing_ends(wire: Wire) -> None:
+    database = Database(wire.url)
+    began = time.monotonic()
+    with pytest.raises(OperationalError, match="in time"), database.reading() as session:
+        session.execute(text("SELECT 1"))
+        wire.silent = True
+        session.execute(text("SELECT 1"))
+    assert time.monotonic() - began < 5
+
+    wire.silent = False
+    with database.reading() as session:
+        assert session.execute(text("SELECT 1")).scalar_one() == 1
+    database.engine.dispose()
+
+
+def test_a_primary_that_became_a_standby_is_left_at_the_next_request(far_world: World) -> None:
+    """Its connections stay open and refuse to write; new ones lead to the new primary."""
+    opening = far_world.portal().open_as("boris")
+    engine = far_world.database.engine
+    with engine.connect() as one, engine.connect() as other:
+        for connection in (one, other):
+            connection.execute(text("SET default_transaction_read_only TO on"))
+            connection.commit()
+
+    assert far_world.post("/", opening).status_code == 503
+    for _ in range(4):
+        assert far_world.open("boris").status_code == 200
+
+
+@pytest.mark.parametrize("code", ["25006", "57P01", "57P02", "57P03", "08006", "08P01"])
+def test_the_whole_pool_is_given_up(migrated_postgres_url: str, code: str) -> None:
+    database = Database(migrated_postgres_url)
+    with database.engine.connect() as one, database.engine.connect() as other:
+        idle = {one.scalar(text("SELECT pg_backend_pid()")), other.scalar(text("SELECT pg_backend_pid()"))}
+
+    with pytest.raises(DBAPIError), database.reading() as session:
+        session.execute(text(f"DO $$ BEGIN RAISE EXCEPTION 'gone' USING ERRCODE = '{code}'; END $$"))
+
+    with database.engine.connect() as one, database.engine.connect() as other:
+        now = {one.scalar(text("SELECT pg_backend_pid()")), other.scalar(text("SELECT pg_backend_pid()"))}
+    assert not idle & now
+    database.engine.dispose()
+
+
+def test_sessions_the_server_ended_are_replaced_unseen(migrated_postgres_url: str) -> None:
+    database = Database(migrated_postgres_url)
+    with database.engine.connect() as one, database.engine.connect() as other:
+        other.scalar(text("SELECT 1"))
+        one.scalar(text("SELECT 1"))
+    with psycopg.connect(migrated_postgres_url, autocommit=True) as stranger:
+        stranger.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+
+    for _ in range(3):
+        with database.writing() as session:
+            session.execute(text("SELECT 1"))
+    database.engine.dispose()
+
+
+def test_a_statement_is_limited_without_start_up_options(migrated_postgres_url: str) -> None:
+    """A pooler refuses those; and what one transaction sets must not outlive it there."""
+    database = Database(migrated_postgres_url)
+    with database.reading() as session:
+        assert session.execute(text("SHOW statement_timeout")).scalar_one() == "15s"
+        source = text("SELECT reset_val FROM pg_settings WHERE name = 'statement_timeout'")
+        assert session.execute(source).scalar_one() == "0"
+    database.engine.dispose()
+
+
+def test_options_of_the_address_are_kept(postgres_url: str) -> None:
+    given = "options=-csearch_path%3Dcalendar%20-cstatement_timeout%3D61000"
+    database = Database(f"{postgres_url}&{given}")
+    with database.reading() as session:
+        assert session.execute(text("SHOW search_path")).scalar_one() == "calendar"
+        assert session.execute(text("SHOW statement_timeout")).scalar_one() == "61s"
+    database.engine.dispose()
+
+
+def test_tables_land_in_the_schema_of_the_address(postgres_url: str) -> None:
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute("CREATE SCHEMA calendar")
+
+    with _application(f"{postgres_url}&options=-csearch_path%3Dcalendar") as app:
+        result = app.test_cli_runner().invoke(args=["db", "upgrade"])
+
+    assert result.output == "The schema is up to date.\n"
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        found = connection.execute("SELECT DISTINCT schemaname FROM pg_tables WHERE tablename = 'people'")
+        assert found.fetchall() == [("calendar",)]
+
+
+# One line that tells what is wrong
+
+ENVIRONMENT = {
+    "SECRET_KEY": "a signing key for tests alone",
+    "TOKEN_KEYS": "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=",
+    "BITRIX24_CLIENT_ID": "app.test.1",
+    "BITRIX24_CLIENT_SECRET": "emulated-secret",
+    "BITRIX24_AUTH_SERVERS": "http://127.0.0.1:1",
+    "PUBLIC_URL": "http://127.0.0.1:1",
+    "TRUST_LOOPBACK": "1",
+    "LOG_LEVEL": "error",
+    "LOG_FORMAT": "json",
+}
+
+
+def test_each_fault_of_an_address_is_told_apart(wire: Wire, postgres_url: str) -> None:
+    faults = {
+        postgres_url.replace("/test_", "/missing_"): "the server has no database of that name",
+        postgres_url.replace("postgres:@", f"nobody:{PASSWORD}@"): "lets this user or machine not in",
+        f"postgresql://me:{PASSWORD}@127.0.0.1:1/x": "nobody listens",
+        f"postgresql://me:{PASSWORD}@no-such-host.invalid/x": "nobody knows the host's name",
+        f"{wire.url}?sslmode=require": "the server speaks no TLS",
+        "sqlite:////proc/none/dashboard.db": "folder cannot be made",
+    }
+
+    said = {address: _first_line(address, "db", "upgrade") for address in faults}
+
+    for address, words in faults.items():
+        assert said[address].startswith("DATABASE_URL: "), said[address]
+        assert words in said[address], said[address]
+        assert PASSWORD not in said[address]
+    assert len(set(said.values())) == len(faults)
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        (f"postgresql://me:{PASSWORD}@db.example/x?pool_size=5", "does not know: pool_size"),
+        (f"postgresql://me:p@{PASSWORD}@db.example/x", "raw @"),
+        (f"postgresql://me:p@{PASSWORD}/q@db.example/x", "raw @"),
+        (f"postgresql://me:p@x?{PASSWORD}=q@db.example/x", "raw @"),
+    ],
+)
+def test_an_address_that_cannot_be_meant_stops_the_start(address: str, words: str) -> None:
+    with pytest.raises(config.ConfigError) as refused:
+        config.load(ENVIRONMENT | {"DATABASE_URL": address})
+
+    assert str(refused.value).startswith("DATABASE_URL: ")
+    assert words in str(refused.value)
+    assert PASSWORD not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text_of_driver", "words"),
+    [
+        ('FATAL:  password authentication failed for user "me"', "refused the password"),
+        ("fe_sendauth: no password supplied", "refused the password"),
+        ('SSL error: certificate verify failed for "db.example"', "certificate was refused"),
+        ('root certificate file "/x" does not exist', "certificate was refused"),
+        ("FATAL:  unsupported startup parameter: options", "the pooler refuses"),
+        ("FATAL:  sorry, too many clients already", "no more connections"),
+        ("FATAL:  the database system is starting up", "starts or stops"),
+        ("connection timeout expired", "does not answer"),
+        (f"quite another thing with {PASSWORD}", "refused (OperationalError)"),
+    ],
+)
+def test_what_cannot_be_provoked_here_is_told_apart_too(text_of_driver: str, words: str) -> None:
+    said = describe(psycopg.OperationalError(text_of_driver))
+
+    assert said.startswith("DATABASE_URL: ")
+    assert words in said
+    assert PASSWORD not in said
+
+
+def test_doctor_and_the_log_say_the_same(postgres_url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    missing = postgres_url.replace("/test_", "/missing_")
+    line = _first_line(missing, "db", "upgrade")
+
+    with _application(missing) as app:
+        for _ in range(3):
+            answer = app.test_client().get("/readyz").json
+            assert answer and "database" in answer["down"]
+        found = json.loads(app.test_cli_runner().invoke(args=["doctor", "--json"]).output)
+
+    assert [one["says"] for one in found if one["what"] == "database"] == [line]
+    logged = [one for one in _logged(capsys) if one["event"] == "database_away"]
+    assert [one["reason"] for one in logged] == [line]
+
+
+def test_an_outage_is_logged_once_in_a_while_and_its_end_once(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure(level="info", style="json")
+    now = [0.0]
+    outage = OutageLog(clock=lambda: now[0])
+
+    for _ in range(60):
+        outage.failed(psycopg.OperationalError("the server did not answer in time"))
+        now[0] += MIN_SECONDS_BETWEEN / 30
+    outage.succeeded()
+    outage.succeeded()
+
+    assert [(one["event"], one["failures"]) for one in _logged(capsys)] == [
+        ("database_away", 1),
+        ("database_away", 31),
+        ("database_back", 60),
+    ]
+
+
+def _logged(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+
+
+def _first_line(address: str, *words: str) -> str:
+    """Return the only line a command says, or the start itself."""
+    try:
+        with _application(address) as app:
+            result = app.test_cli_runner().invoke(args=list(words))
+    except SystemExit as stopped:
+        return str(stopped)
+    (line,) = result.output.splitlines()
+    assert result.exit_code == 1
+    return str(line)
+
+
+@contextmanager
+def _application(address: str) -> Iterator[Flask]:
+    """Give an application; it makes its database itself, and leaves no connection behind."""
+    made = config.load(ENVIRONMENT | {"DATABASE_URL": address})
+    database = open_database(made, connections=1)
+    yield create_app(made, database=database)
+    database.engine.dispose()
