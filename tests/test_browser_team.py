@@ -84,6 +84,23 @@ def test_it_is_sorted_filtered_searched_and_paged(company: World, page: Page) ->
     assert watch.messages == []
 
 
+def test_an_answer_that_newer_typing_overtakes_is_given_up(company: World, page: Page) -> None:
+    watch = Watch(page, company.bitrix24.app_url)
+    frame = open_team(company, page)
+    search = frame.get_by_label("Name or position")
+    held: list[Route] = []
+    page.route("**/team?q=lost", lambda route: held.append(route))
+    with page.expect_request("**/team?q=lost"):
+        search.press_sequentially("lost")
+
+    search.fill("larry")
+
+    expect(names(frame)).to_have_text(["Late Larry"])
+    expect(search).to_have_value("larry")
+    assert len(held) == 1
+    assert watch.messages == []
+
+
 def test_it_is_exported_as_it_is_shown(company: World, page: Page) -> None:
     frame = open_team(company, page)
     frame.locator("select[name=state]").select_option("reconnect")
