@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -123,14 +122,6 @@ def post(page: Page, opening: Opening, *, path: str | None = None) -> None:
     page.set_content(f'<form method="post" action="{escape(action)}">{fields}</form>')
     with page.expect_navigation(wait_until="load"):
         page.evaluate("document.forms[0].submit()")
-
-
-def wait_until(holds: Callable[[], bool], *, seconds: float = 30.0) -> None:
-    """Wait for what the event queue brings about by itself."""
-    until = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < until, "it never happened"
-        time.sleep(0.05)
 
 
 def setting(frame: FrameLocator, key: str) -> str | None:

@@ -13,10 +13,11 @@ import time_machine
 from playwright.sync_api import Browser, Frame, Page, expect, sync_playwright
 
 from tests import tools
-from tests.browsers import application, wait_until
+from tests.browsers import application
 from tests.company import absent, company
 from tests.conftest import BROWSER_FLAGS
 from tests.emulator import Emulator
+from tests.waiting import wait_until
 from tests.world import World
 
 FOLDER = Path(__file__).parent.parent / "docs" / "pictures"

@@ -18,10 +18,15 @@ ROOT = Path(__file__).parent.parent
 
 
 def free_port() -> int:
-    """Return a port nobody listens on."""
-    with socket.socket() as it:
-        it.bind(("127.0.0.1", 0))
-        return int(it.getsockname()[1])
+    """Return a port nobody listens on, and that nobody who takes any is given for a minute.
+
+    A connection the port's side closed first keeps it so long; who asks for that very port still gets it.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        with socket.create_connection(listening.getsockname()) as other:
+            listening.accept()[0].close()
+            assert other.recv(1) == b""
+        return int(listening.getsockname()[1])
 
 
 def serve(environment: Mapping[str, str], port: int) -> subprocess.Popen[bytes]:

@@ -14,10 +14,10 @@ from tests.browsers import (
     open_in_browser,
     page,
     setting,
-    wait_until,
 )
 from tests.emulator import Emulator
 from tests.emulator.faults import Fault
+from tests.waiting import wait_until
 from tests.world import World
 
 __all__ = ["page"]

@@ -216,7 +216,7 @@ def test_a_day_of_the_calendar_is_chosen(company: World, page: Page) -> None:
 
     expect(saturday).to_have_attribute("aria-current", "date")
     expect(saturday).to_be_focused()
-    expect(frame.get_by_text("A day off in this portal")).to_be_visible()
+    expect(frame.locator(".dayband__words")).to_contain_text("A day off in this portal")
 
 
 def test_what_finds_somebody_works_on_a_telephone(company: World, page: Page) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.emulator.faults import Fault
+from tests.waiting import wait_until
 from tests.world import World
 
 
@@ -212,12 +213,14 @@ def test_what_is_under_way_meets_nobody_else(world: World) -> None:
     world.portal().people["boris"].settings["sendFromEmail"] = "boris@alpha.example"
     session = world.session("boris")
     world.portal("beta").install()
-    world.bitrix24.faults.add(Fault(kind="slow:1.0", method="batch", person="boris"))
+    held = world.bitrix24.faults.add(Fault(kind="hold", method="batch", person="boris"))
+    world.bitrix24.clear()
     with ThreadPoolExecutor(1) as pool:
         slow = pool.submit(world.app.test_client().post, "/me/refresh", headers=session)
-        time.sleep(0.3)
+        wait_until(lambda: world.bitrix24.count(method="batch", person="boris") == 1)
         world.portal().send_event("ONAPPUNINSTALL")
         claras = [world.session(person, "beta") for person in ("clara", "dmitri", "esther")]
+        held.released.set()
 
         slow.result()
 

@@ -1,12 +1,12 @@
 """Opening the application: who is let in, at which cost, and what is stored."""
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from tests.emulator.faults import Fault
+from tests.waiting import wait_until
 from tests.world import World, errors_on, session_token, settings_on
 
 
@@ -232,13 +232,15 @@ def test_a_name_of_any_length_fits(each_world: World) -> None:
 
 
 def test_a_slow_opening_does_not_bring_an_old_address_back(world: World) -> None:
-    world.bitrix24.faults.add(Fault(kind="slow:1.0", method="batch", person="anna"))
+    held = world.bitrix24.faults.add(Fault(kind="hold", method="batch", person="anna"))
     opening = world.portal().open_as("anna")
+    world.bitrix24.clear()
     with ThreadPoolExecutor(1) as pool:
         slow = pool.submit(world.app.test_client().post, "/", query_string=opening.query, data=opening.form)
-        time.sleep(0.3)
+        wait_until(lambda: world.bitrix24.count(method="batch", person="anna") == 1)
         new_origin = world.portal().rename()
         world.open("boris")
+        held.released.set()
 
         slow.result()
 

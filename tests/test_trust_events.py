@@ -14,6 +14,7 @@ from sqlalchemy import text
 from app import assemble
 from dashboard.portals import IN_FLIGHT
 from tests.emulator.faults import Fault
+from tests.waiting import wait_until
 from tests.world import World, errors_on
 
 PERSONAL = ("people", "chains", "snapshots", "runs", "buckets", "api_calls")
@@ -160,11 +161,13 @@ def test_events_need_no_working_access_token_and_take_milliseconds(world: World)
 def test_an_opening_overtaken_by_the_uninstallation_brings_nothing_back(world: World, door: str) -> None:
     """Its proof began while the application was installed, and ends when it no longer is."""
     opening = world.portal().open_as("anna")
-    world.bitrix24.faults.add(Fault(kind="slow:1.0", method="batch", person="anna"))
+    world.bitrix24.clear()
+    held = world.bitrix24.faults.add(Fault(kind="hold", method="batch", person="anna"))
     with ThreadPoolExecutor(1) as pool:
         slow = pool.submit(world.app.test_client().post, door, query_string=opening.query, data=opening.form)
-        time.sleep(0.3)
+        wait_until(lambda: world.bitrix24.count(method="batch", person="anna") == 1)
         assert world.portal().send_event("ONAPPUNINSTALL")[0] == 200
+        held.released.set()
 
         answer = slow.result()
 

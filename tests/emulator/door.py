@@ -48,7 +48,7 @@ def attend(world: World, request: Request, visit: Visit, work: Callable[[], None
     fault = world.faults.take(
         where=visit.where, method=visit.method, portal=visit.portal, person=visit.person
     )
-    if fault is None or fault.name in {"lost", "slow", "truncated", "trickle", "answer"}:
+    if fault is None or fault.name in {"lost", "slow", "hold", "truncated", "trickle", "answer"}:
         work()
         answer = _told(visit, fault)
     else:
@@ -66,6 +66,8 @@ def _told(visit: Visit, fault: Fault | None) -> Answer:
         return answer
     if fault.name == "slow":
         answer.pause = float(fault.value)
+    elif fault.name == "hold":
+        answer.gate = fault.released
     elif fault.name == "trickle":
         answer.manner, answer.headers["X-Trickle"] = "trickle", fault.value
     else:

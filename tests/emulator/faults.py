@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -17,6 +17,7 @@ class Fault:
     - `truncated` half of the body, then the end; `reset` nothing done, connection reset;
     - `lost` the work is done, then the connection is reset;
     - `hang` no answer; `slow:0.3` the work is done, the answer waits; `trickle:0.05` a byte each;
+    - `hold` the work is done, the answer waits until `released` is set;
     - `redirect:URL` a 302; `body:TEXT` 200 with that text; `huge:BYTES` 200 with that many;
     - `answer` the ordinary answer, passed through `change`.
     """
@@ -29,6 +30,7 @@ class Fault:
     person: str = "*"
     inner: str = ""
     change: Callable[[dict[str, Any]], dict[str, Any]] | None = None
+    released: threading.Event = field(default_factory=threading.Event)
 
     @property
     def name(self) -> str:

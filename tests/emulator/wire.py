@@ -38,6 +38,7 @@ class Answer:
     headers: dict[str, str] = field(default_factory=dict)
     manner: str = "whole"
     pause: float = 0.0
+    gate: threading.Event | None = None
 
 
 Handle = Callable[[Request], Answer]
@@ -98,6 +99,8 @@ class Server:
         """Send an answer in its manner; return whether the connection goes on."""
         if answer.pause:
             self._stopping.wait(answer.pause)
+        if answer.gate:
+            answer.gate.wait(HANG_SECONDS)
         if answer.manner == "hang":
             self._wait_for_the_client_to_leave(connection)
             return False
