@@ -1,7 +1,8 @@
 """The portals' buckets in the store: one row each, shared by all processes.
 
 Whoever answers people spends without asking and never waits. Background work takes what the bucket allows
-now, beforehand, and leaves KEPT_FOR_PEOPLE.
+now, beforehand, and leaves KEPT_FOR_PEOPLE. The same row bounds the portal's call log, so that the
+bound costs no statement of its own.
 """
 
 from __future__ import annotations
@@ -12,15 +13,16 @@ from sqlalchemy.orm import Session
 from dashboard.bitrix24 import limiter
 from dashboard.bitrix24.limiter import KEPT_FOR_PEOPLE
 from dashboard.db import insert_missing
+from dashboard.log_space import LogDetail, LogSpace
 from dashboard.models import Bucket
 
 # Each opening and each person read goes through these, so they are made once and map no objects.
 _SAME = Bucket.portal_id == bindparam("portal")
-_FIND = select(Bucket.level, Bucket.at, Bucket.rate, Bucket.pauses).where(_SAME)
+_FIND = select(Bucket.level, Bucket.at, Bucket.rate, Bucket.pauses, Bucket.log_empty_at).where(_SAME)
 _LOCK = _FIND.with_for_update()
 _CHANGE = update(Bucket).where(_SAME)
 
-Found = Row[float, float, float, dict[str, float]]  # level, at, rate, pauses
+Found = Row[float, float, float, dict[str, float], float]  # level, at, rate, pauses, log_empty_at
 
 
 def of(session: Session, portal_id: int) -> limiter.Bucket:
@@ -29,10 +31,26 @@ def of(session: Session, portal_id: int) -> limiter.Bucket:
     return _read(row) if row else limiter.Bucket()
 
 
-def spend(session: Session, portal_id: int, *, at: float, requests: int, refused: bool = False) -> None:
-    """Note requests that have been sent (Unix seconds); ``refused``: the portal's own bucket was full."""
-    bucket = _read(_locked(session, portal_id)).taken(at, requests=requests)
-    _write(session, portal_id, bucket.overflowed(at) if refused else bucket)
+def spend(
+    session: Session,
+    portal_id: int,
+    *,
+    at: float,
+    requests: int,
+    refused: bool = False,
+    full: int = 0,
+    summary: int = 0,
+) -> LogDetail:
+    """Note requests that have been sent (Unix seconds); ``refused``: the portal's own bucket was full.
+
+    Their records take ``full`` bytes in the call log, or ``summary`` without details. Return which of it
+    has room there.
+    """
+    row = _locked(session, portal_id)
+    bucket = _read(row).taken(at, requests=requests)
+    space, detail = LogSpace(row.log_empty_at).take(at, full=full, summary=summary)
+    _write(session, portal_id, bucket.overflowed(at) if refused else bucket, log_empty_at=space.empty_at)
+    return detail
 
 
 def take(session: Session, portal_id: int, *, now: float, costs: list[int]) -> int:
@@ -83,6 +101,10 @@ def _read(row: Found) -> limiter.Bucket:
     return limiter.Bucket(level=row.level, at=row.at, rate=row.rate)
 
 
-def _write(session: Session, portal_id: int, bucket: limiter.Bucket) -> None:
+def _write(
+    session: Session, portal_id: int, bucket: limiter.Bucket, *, log_empty_at: float | None = None
+) -> None:
     stored = {"level": bucket.level, "at": bucket.at, "rate": bucket.rate}
+    if log_empty_at is not None:
+        stored["log_empty_at"] = log_empty_at
     session.connection().execute(_CHANGE, {"portal": portal_id, **stored})

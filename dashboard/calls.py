@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -14,19 +15,26 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from dashboard import buckets
-from dashboard.bitrix24.journal import Call
+from dashboard.bitrix24.journal import HIDDEN, Call
 from dashboard.db import Database, rows_changed
+from dashboard.log_space import KEPT_SECONDS, LogDetail
 from dashboard.models import ApiCall, Portal, PortalState
 from dashboard.refusals import Allowance, Refusals, TooManyRefusals
 
 log = structlog.get_logger()
 
-KEPT = timedelta(days=3)
+KEPT = timedelta(seconds=KEPT_SECONDS)
 OVERFLOW = "QUERY_LIMIT_EXCEEDED"
 # Anyone can make us ask about what they posted; what becomes of that must not fill the store.
 UNPROVEN_CALLS = Allowance(depth=200, seconds=30)
+# A longer answer to an unproven request is not stored: whoever posts, makes their own portal answer.
+MAX_UNPROVEN_ANSWER = 4 * 1024
+ROW_BYTES = 300  # of a record besides its parameters and answer, with its part of the indexes
 _STORE_AWAY = (OperationalError, InterfaceError, InternalError, PoolTimeout)
 _INSERT = insert(ApiCall)  # made once: each request comes by here
+_NO_DETAILS = {"parameters": HIDDEN, "answer": HIDDEN}
+
+Row = dict[str, Any]
 
 
 class CallRecords:
@@ -61,22 +69,23 @@ class CallRecords:
         requests that were ``taken`` beforehand. Calls of an installation that has ended are dropped:
         nothing of it may come back. Without ``store`` they are only counted.
         """
-        calls, owner = list(self._calls), portal or self.portal
+        calls, owner, proven = list(self._calls), portal or self.portal, self.proven or portal is not None
         if not calls:
             return
 
         def committed(_session: Session) -> None:
             del self._calls[: len(calls)]
-            self.portal, self.proven = owner, self.proven or portal is not None
+            self.portal, self.proven = owner, proven
 
         event.listen(session, "after_commit", committed, once=True)
         # A portal of this very session is one its caller has just locked.
         if owner is not None and owner not in session and not _is_there(session, owner):
             return
-        if store:
-            session.connection().execute(_INSERT, [_row(call, owner) for call in calls])
+        rows = [_row(call, owner, proven=proven) for call in calls] if store else []
         if owner is not None:
-            _spend(session, owner, [call for call in calls if call.origin == owner.origin], taken=taken)
+            rows = _spend(session, owner, calls, rows, taken=taken)
+        if rows:
+            session.connection().execute(_INSERT, rows)
 
 
 class CallLog:
@@ -132,13 +141,28 @@ def _drop(calls: CallRecords, error: SQLAlchemyError) -> None:
     calls.clear()
 
 
-def _spend(session: Session, portal: Portal, calls: list[Call], *, taken: int) -> None:
-    """Note in the portal's bucket what was sent to it, and whether it overflowed."""
-    refused = any((call.error or "").upper() == OVERFLOW for call in calls)
-    beyond = max(0, len(calls) - taken)
-    if beyond or refused:
-        at = max(call.at for call in calls).timestamp()
-        buckets.spend(session, portal.id, at=at, requests=beyond, refused=refused)
+def _spend(session: Session, portal: Portal, calls: list[Call], rows: list[Row], *, taken: int) -> list[Row]:
+    """Note in the portal's bucket what was sent to it, and whether it overflowed.
+
+    Return the rows as its call log has room for them.
+    """
+    sent = [call for call in calls if call.origin == portal.origin]
+    refused = any((call.error or "").upper() == OVERFLOW for call in sent)
+    beyond = max(0, len(sent) - taken)
+    if not (rows or beyond or refused):
+        return rows
+    detail = buckets.spend(
+        session,
+        portal.id,
+        at=max(call.at for call in sent or calls).timestamp(),
+        requests=beyond,
+        refused=refused,
+        full=sum(_size(row) for row in rows),
+        summary=ROW_BYTES * len(rows),
+    )
+    if detail is LogDetail.NONE:
+        return []
+    return rows if detail is LogDetail.FULL else [{**row, **_NO_DETAILS} for row in rows]
 
 
 def _is_there(session: Session, portal: Portal) -> bool:
@@ -147,9 +171,16 @@ def _is_there(session: Session, portal: Portal) -> bool:
     return session.scalar(select(Portal.id).where(*same, active).with_for_update()) is not None
 
 
-def _row(call: Call, portal: Portal | None) -> dict[str, Any]:
+def _row(call: Call, portal: Portal | None, *, proven: bool) -> Row:
     error = call.error[:64] if call.error is not None else None
-    return {**vars(call), "error": error, "portal_id": portal.id if portal else None}
+    row = {**vars(call), "error": error, "portal_id": portal.id if portal else None}
+    if not proven and len(json.dumps(call.answer)) > MAX_UNPROVEN_ANSWER:
+        row["answer"] = HIDDEN
+    return row
+
+
+def _size(row: Row) -> int:
+    return ROW_BYTES + len(json.dumps([row["parameters"], row["answer"]]))
 
 
 def purge(session: Session, *, now: datetime) -> int:

@@ -93,6 +93,7 @@ class Bucket(Base):
     at: Mapped[float] = mapped_column(Float)  # Unix seconds, as Bitrix24's own ``operating_reset_at``
     rate: Mapped[float] = mapped_column(Float)
     pauses: Mapped[dict[str, float]] = mapped_column(JSON)  # method → Unix seconds
+    log_empty_at: Mapped[float] = mapped_column(Float, server_default="0")  # see ``log_space.py``
 
 
 _SORTS = (

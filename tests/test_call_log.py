@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import time_machine
 from sqlalchemy import create_engine, text
+from sqlalchemy.exc import OperationalError
 
-from dashboard.bitrix24.journal import Call
-from dashboard.calls import CallLog
+from dashboard.bitrix24.journal import HIDDEN, Call
+from dashboard.calls import ROW_BYTES, CallLog
 from dashboard.db import Database
+from dashboard.log_space import KEPT_SECONDS, MAX_BYTES, MAX_DETAILED_BYTES, LogDetail, LogSpace
 from tests.emulator.faults import Fault
 from tests.world import World, errors_on
 
@@ -99,6 +104,16 @@ def test_calls_are_stored_though_the_result_was_rolled_back(world: World, call_l
     assert world.one("SELECT count(*) FROM api_calls") == before + 1
 
 
+def test_a_store_that_was_waited_for_is_not_waited_for_again(world: World, call_log: CallLog) -> None:
+    before = world.one("SELECT count(*) FROM api_calls")
+
+    with pytest.raises(OperationalError), call_log.unit(world.known()) as calls:
+        calls.add(call_to(world))
+        raise OperationalError("COMMIT", None, sqlite3.OperationalError("database is locked"))
+
+    assert world.one("SELECT count(*) FROM api_calls") == before
+
+
 def test_calls_are_stored_once(world: World, call_log: CallLog) -> None:
     before = world.one("SELECT count(*) FROM api_calls")
 
@@ -143,3 +158,70 @@ def test_a_full_bucket_is_noted_though_the_call_failed(world: World, call_log: C
         raise KeyError
 
     assert (world.one("SELECT level FROM buckets"), world.one(rate)) != before
+
+
+NOW = 1_800_000_000.0
+
+
+def test_the_space_of_a_call_log_is_bounded_and_comes_back() -> None:
+    space, kept = LogSpace(), dict.fromkeys(LogDetail, 0)
+    while not kept[LogDetail.NONE]:
+        space, detail = space.take(NOW, full=75_000, summary=300)
+        kept[detail] += 1
+
+    assert kept[LogDetail.FULL] * 75_000 <= MAX_DETAILED_BYTES
+    assert kept[LogDetail.FULL] * 75_000 + kept[LogDetail.SUMMARY] * 300 <= MAX_BYTES
+    assert kept[LogDetail.SUMMARY] > 10_000
+    assert space.used(NOW + KEPT_SECONDS / 2) == pytest.approx(MAX_BYTES / 2, rel=0.001)
+    assert space.take(NOW + KEPT_SECONDS, full=75_000, summary=300)[1] is LogDetail.FULL
+
+
+def test_a_clock_that_was_years_ahead_takes_no_more_space_than_there_is() -> None:
+    space, _ = LogSpace(NOW * 2).take(NOW, full=1000, summary=300)
+
+    assert space.take(NOW + KEPT_SECONDS, full=1000, summary=300)[1] is LogDetail.FULL
+
+
+def test_a_portal_that_answers_too_much_is_kept_without_details_then_only_counted(
+    each_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    each_world.install("beta")
+    each_world.portal().bucket = None
+    before = each_world.one("SELECT max(id) FROM api_calls")
+    monkeypatch.setattr("dashboard.log_space.MAX_DETAILED_BYTES", 20_000)
+    monkeypatch.setattr("dashboard.log_space.MAX_BYTES", 20_000 + 3 * ROW_BYTES)
+    with time_machine.travel(datetime.now(UTC) + timedelta(days=4), tick=False):
+        for _ in range(20):
+            assert each_world.open("boris").status_code == 200
+        each_world.open("clara", "beta")
+
+    rows = each_world.rows(
+        f"SELECT portal_id, parameters, answer FROM api_calls WHERE id > {before} ORDER BY id"
+    )
+    alphas = [stored(row) for row in rows if row["portal_id"] == 1]
+    full = [size for size in alphas if size > 100]
+    assert sum(full) <= 20_000
+    assert 2 < len(full) < len(alphas) < 20
+    assert alphas == [*full, *[stored({"parameters": HIDDEN, "answer": HIDDEN})] * (len(alphas) - len(full))]
+    assert [stored(row) > 100 for row in rows if row["portal_id"] == 2] == [True]
+
+
+def stored(row: dict[str, Any]) -> int:
+    return len(json.dumps([loaded(row["parameters"]), loaded(row["answer"])]))
+
+
+def loaded(value: Any) -> Any:
+    """Return the JSON; Postgres's driver reads it already."""
+    try:
+        return json.loads(value)
+    except (TypeError, ValueError):
+        return value
+
+
+def test_a_long_answer_to_what_was_not_proven_is_not_stored(world: World, call_log: CallLog) -> None:
+    with call_log.unit(None, proven=False) as calls:
+        calls.add(call_to(world, method="short", answer="a" * 100))
+        calls.add(call_to(world, method="long", answer="a" * 10_000))
+
+    rows = world.rows("SELECT method, answer FROM api_calls WHERE method IN ('short', 'long') ORDER BY id")
+    assert [len(loaded(row["answer"])) for row in rows] == [100, len(HIDDEN)]

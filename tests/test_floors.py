@@ -29,7 +29,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         " bitrix24.webhook < bitrix24.employees",
         "quiet",
     ),
-    ("refusals buckets < calls progress", "schema", "chains", "rotation", "bindings", "facts"),
+    ("log_space refusals < buckets < calls progress", "schema", "chains", "rotation", "bindings", "facts"),
     (
         "readiness < gauges",
         "holdings < portals copies tallies",
