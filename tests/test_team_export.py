@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 
+import pytest
+
 from tests.emulator.cast import crowd
 from tests.rosters import NEVER, hire, rows_on
 from tests.world import World
@@ -82,16 +84,34 @@ def test_csv_opens_right_in_a_spreadsheet(world: World) -> None:
     assert table(response.text)[2][1:3] == ['Zoë "Z", née Ыч', "Line\u2028break"]
 
 
-def test_no_cell_is_a_formula(world: World) -> None:
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_no_cell_is_a_formula_however_a_spreadsheet_separates(world: World, delimiter: str) -> None:
     anna = world.session("anna")
-    hostile = ("=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "＝1", "＋1", "－1", "＠A1")
+    starts = ("=1+1", "+1", "-1", "@SUM(A1)", "＝1", "＋1", "－1", "＠A1", "﹦1")
+    inside = ("{}", "\t{}", " {}", "\u202e{}", "Bob;{}", "Bob; {}", "Bob\t{}", "Bob,{}", 'Bob;"{}"', "Bob\r\n{}")
+    inside += ("Bob|{}", "Bob\x00\n\x1f{}", "Bob\u2028{}", 'Bob;""{}')
+    hostile = [form.format(start) for form in inside for start in starts]
+    hostile += ['Bob;=HYPERLINK("http://evil.example/");', ";=1;=2\t=3"]
     hire(world, *({"name": name, "position": f"{name}()", "view": name} for name in hostile))
+
+    body = world.browser.get("/team.csv", headers=anna).text
+
+    assert "Bob;'=HYPERLINK(" in body
+    lines = csv.reader(io.StringIO(body.removeprefix("\ufeff"), newline=""), delimiter=delimiter)
+    cells = [cell for line in lines for cell in line]
+    assert len(cells) > len(hostile)
+    ignored = "".join(map(chr, range(33))) + '"\u2028\u202e\x7f'
+    assert not [cell for cell in cells if cell.lstrip(ignored).startswith(tuple("=+-@＝＋－＠﹦"))]
+
+
+def test_what_is_no_formula_stays_as_it_is(world: World) -> None:
+    anna = world.session("anna")
+    names = ("Jean-Luc", "Ann + Bob", "R&D; Sales, a=b", "a@b.example", "Q - A")
+    hire(world, *({"name": name} for name in names))
 
     lines = table(world.browser.get("/team.csv", headers=anna).text)
 
-    cells = [cell for line in lines for cell in line]
-    assert not [cell for cell in cells if cell.startswith(tuple("=+-@\t\r\n＝＋－＠"))]
-    assert {f"'{name}" for name in hostile} <= set(cells)
+    assert set(names) <= {line[1] for line in lines}
 
 
 def test_json_says_what_the_page_says_of_somebody_who_never_came(world: World) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable, Sequence
 from datetime import datetime, tzinfo
 
@@ -31,8 +32,14 @@ COLUMNS = (
     N_("Reminders"),
     N_("As of"),
 )
-# A cell that begins with one of these is a formula to some spreadsheet: the wide ones where those are typed.
-FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+# What begins a formula in some spreadsheet; the wide and small forms count where those are typed.
+FORMULA_STARTS = "=＝﹦+＋﹢\\-－﹣−@＠﹫"
+# Spreadsheets separate cells by comma, semicolon, tab or bar, depending on the country and on a dialog, and
+# only some honor quotes. So each of these may be where a cell begins, and every line end is.
+SEPARATORS = ",;|\t\r\n\v\f\x1c\x1d\x1e\x85\u2028\u2029"
+# Spreadsheets skip spaces, controls and invisible characters in front of a formula, and take quotes away.
+SKIPPED = r"[\s\x00-\x20\x7f-\xa0\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\"]*"
+_FORMULA = re.compile(rf"(^|[{SEPARATORS}])(?={SKIPPED}[{FORMULA_STARTS}])")
 # Without it Excel reads UTF-8 as the machine's own code page.
 BYTE_ORDER_MARK = "\ufeff"
 
@@ -114,4 +121,5 @@ def _table(rows: Sequence[Sequence[str]]) -> str:
 
 
 def _harmless(cell: str) -> str:
-    return f"'{cell}" if cell.startswith(FORMULAS) else cell
+    """Put an apostrophe, which means text, wherever a spreadsheet could begin to read a formula."""
+    return _FORMULA.sub(r"\1'", cell)
