@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from itertools import islice
@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from dashboard import facts
 from dashboard.bitrix24 import employees
 from dashboard.bitrix24.client import Client
-from dashboard.bitrix24.employees import Employee
+from dashboard.bitrix24.employees import Employee, EmployeeList
 from dashboard.bitrix24.errors import Unreadable
 from dashboard.bitrix24.journal import Record
 from dashboard.db import Database, insert_missing
@@ -24,6 +24,9 @@ from dashboard.livetokens import LiveTokens
 from dashboard.models import ChainState, Person, Portal, PortalState
 
 log = structlog.get_logger()
+
+# What `Portal.directory_error` says where the list named some people and certainly not all.
+INCOMPLETE = "directory_incomplete"
 
 CHUNK = 500
 READERS = 3
@@ -59,8 +62,11 @@ class Directory:
         with self._database.reading() as session:
             return session.scalars(found).all()
 
-    def read(self, portal: Portal, reader: Person, *, record: Record) -> None:
-        """Read the list and store it; people who left are deleted with their chains.
+    def read(self, portal: Portal, reader: Person, *, record: Record) -> bool:
+        """Read the list and store it; return whether it was complete.
+
+        People who left are deleted with their chains, and guests are marked, on the word of a complete list
+        alone: of an incomplete one only those it names are taken.
 
         :raise Bitrix24Error: it could not be read; the list stands as it was.
         """
@@ -68,18 +74,21 @@ class Directory:
         with self._database.reading() as session:
             known = session.scalar(select(func.count()).where(Person.portal_id == portal.id)) or 0
 
-        def listed(client: Client, token: str) -> dict[int, Employee]:
+        def listed(client: Client, token: str) -> EmployeeList:
             return employees.everyone(client, token, expected=known)
 
         found = self._live.call(portal, reader, listed, record=record)
-        if reader.user_id not in found:
+        if found.complete and reader.user_id not in found.people:
             # A guest is shown a part of the list alone; believing it would delete everybody else.
             raise Unreadable("directory_without_reader")
         with self._database.reading() as session:
-            change = _compare(session, portal, found, began=began)
+            change = _compare(session, portal, found.people, began=began)
+        if not found.complete:
+            change = replace(change, guests=(), missing={})
         here = self._still_here(portal, reader, change.missing, record=record)
         left = [number for user_id, number in change.missing.items() if user_id not in here]
         self._store(portal, change, left=left)
+        return found.complete
 
     def _still_here(
         self, portal: Portal, reader: Person, missing: Mapping[int, int], *, record: Record

@@ -79,7 +79,9 @@ class Portal(Base):
     team_switched_by: Mapped[int | None] = mapped_column(BigInteger)
     team_switched_at: Mapped[datetime | None] = mapped_column(Moment)
     directory_at: Mapped[datetime | None] = mapped_column(Moment)  # the list of employees, as last read
-    directory_error: Mapped[str | None] = mapped_column(String(64))  # why the last reading failed
+    directory_error: Mapped[str | None] = mapped_column(
+        String(64)
+    )  # why the last reading was none, or not whole
     next_run_at: Mapped[datetime | None] = mapped_column(Moment)  # None: not planned yet
 
 

@@ -25,7 +25,7 @@ from dashboard.bitrix24.errors import (
 )
 from dashboard.calls import CallLog, CallRecords
 from dashboard.db import Database
-from dashboard.directory import Directory
+from dashboard.directory import INCOMPLETE, Directory
 from dashboard.errands import ENDS_RUN, POSTPONES_RUN, Errand, Told, extent_of, next_people, note, read
 from dashboard.models import Portal, Run, RunState
 from dashboard.portals import ProofRefused
@@ -127,7 +127,7 @@ class Sync:
             calls.write(session, taken=DIRECTORY_COST)
             portal = session.get_one(Portal, lease.portal.id)
             portal.directory_error = error
-            if error is None:
+            if error in (None, INCOMPLETE):
                 portal.directory_at = self._now()
             total, last = extent_of(session, lease)
             self._runs.change(session, lease, uncancelled=True, directory_read=True, total=total, last=last)
@@ -135,14 +135,14 @@ class Sync:
         return True
 
     def _try_directory(self, lease: Lease, calls: CallRecords) -> str | None:
-        """Return why the list could not be read, None when it was; without it the run reads who is known.
+        """Return why the list could not be read as a whole, None when it was; the run reads who is known.
 
         :raise Bitrix24Error: the portal as a whole does not answer, or not us.
         """
         problem = "nobody_connected"
         for reader in self._directory.readers(lease.portal):
             try:
-                self._directory.read(lease.portal, reader, record=calls.add)
+                complete = self._directory.read(lease.portal, reader, record=calls.add)
             except (*POSTPONES_RUN, *ENDS_RUN, NotAnswered) as error:
                 if error.code != "directory_without_reader":
                     raise
@@ -156,7 +156,7 @@ class Sync:
             except Bitrix24Error as error:
                 return error.code[:64]
             else:
-                return None
+                return None if complete else INCOMPLETE
         return problem
 
     # The people

@@ -190,6 +190,101 @@ def test_the_list_is_read_in_every_shape(world: World, shape: Callable[[dict[str
     assert sum(f"person{number}" in stored for number in range(70)) >= 68
 
 
+def test_a_full_page_means_going_on_whatever_is_counted(world: World) -> None:
+    """`total` counts the page alone: 50 of 230 people, which is not all of them."""
+    world.portal().add_people(*crowd(230))
+    world.bitrix24.world.strictness.counts_page_only = True
+
+    run = world.synchronise()
+
+    assert (run["state"], world.one("SELECT directory_error FROM portals")) == ("done", None)
+    assert sum(key.startswith("person") for key in people_by_key(world)) == 230
+
+
+def test_a_list_that_repeats_its_pages_is_said_to_be_incomplete(world: World) -> None:
+    open_as_crowd(world, 2, of=230)
+    world.open("otto")
+    world.synchronise()
+    anna = world.session("anna")
+    assert "data-incomplete" not in world.browser.get("/team", headers=anna).text
+    world.open("person229")
+    with world.database.writing() as session:
+        # Whoever is behind the first page and in no list yet is no guest for that.
+        session.connection().exec_driver_sql("UPDATE people SET listed = NULL WHERE name LIKE '%229%'")
+    world.portal().dismiss("person228")
+    world.bitrix24.world.strictness.ignores_start = True
+    world.bitrix24.clock.advance(60)
+    world.bitrix24.clear()
+
+    run = world.synchronise()
+
+    assert run["state"] == "done"
+    assert world.one("SELECT directory_error FROM portals") == "directory_incomplete"
+    assert world.bitrix24.count(inner="user.get") < 20
+    stored = people_by_key(world)
+    assert sum(bool(row["listed"]) for key, row in stored.items() if key.startswith("person")) == 229
+    assert stored["person229"]["listed"] is None
+    for path in ("/team", "/admin"):
+        assert "The list of employees is incomplete" in world.browser.get(path, headers=anna).text
+    world.bitrix24.world.strictness.ignores_start = False
+    world.synchronise()
+    assert world.one("SELECT directory_error FROM portals") is None
+    assert "person228" not in people_by_key(world)
+    assert people_by_key(world)["person229"]["listed"]
+
+
+def short_with_next(body: dict[str, Any]) -> None:
+    """Pages of twenty, which nobody asked for."""
+    for key, page in body["result"]["result"].items():
+        body["result"]["result_next"] = {**(body["result"]["result_next"] or {}), key: 20}
+        body["result"]["result_total"] = []
+        del page[20:]
+
+
+def counted_but_withheld(body: dict[str, Any]) -> None:
+    for page in body["result"]["result"].values():
+        body["result"]["result_next"] = []
+        del page[10:]
+
+
+@pytest.mark.parametrize("shape", [short_with_next, counted_but_withheld])
+def test_a_list_that_is_cut_short_is_incomplete_and_deletes_nobody(
+    world: World, shape: Callable[[dict[str, Any]], None]
+) -> None:
+    open_as_crowd(world, 1, of=120)
+    world.synchronise()
+
+    def cut(body: dict[str, Any]) -> dict[str, Any]:
+        if "page0" in body["result"]["result"]:
+            shape(body)
+        return body
+
+    world.bitrix24.faults.add(Fault("answer", "portal", method="batch", times=None, change=cut))
+    world.synchronise()
+
+    assert world.one("SELECT directory_error FROM portals") == "directory_incomplete"
+    assert sum(key.startswith("person") for key in people_by_key(world)) == 120
+
+
+def test_a_portal_that_ignores_whom_we_ask_about_deletes_nobody(world: World) -> None:
+    """Whoever is missing from the list is asked for by number; an answer about others is none."""
+    open_as_crowd(world, 1, of=60)
+    world.synchronise()
+
+    def others(body: dict[str, Any]) -> dict[str, Any]:
+        pages = body["result"]["result"]
+        if "page0" in pages:
+            pages |= dict.fromkeys(pages, first_page)
+            body["result"]["result_total"] = body["result"]["result_next"] = []
+        return body
+
+    first_page = [{"ID": "1", "ACTIVE": True, "NAME": "Anna"}]
+    world.bitrix24.faults.add(Fault("answer", "portal", method="batch", times=None, change=others))
+    world.synchronise()
+
+    assert sum(key.startswith("person") for key in people_by_key(world)) == 60
+
+
 def test_a_guest_opens_the_application_and_is_no_employee(world: World) -> None:
     guest = Person("guest", 900, "Gu", "Est", fresh_settings("UTC"), "UTC", extranet=True)
     world.portal().add_people(guest)

@@ -247,6 +247,7 @@ ADDRESSES = ("/team", "/team.csv", "/team.json", "/team/sync")
 
 def test_others_see_nothing_and_learn_who_can_change_that(world: World) -> None:
     boris = world.session("boris")
+    world.synchronise()
 
     for path in ADDRESSES:
         response = world.browser.get(path, headers=boris)
@@ -278,6 +279,28 @@ def test_a_guest_never_sees_it(world: World) -> None:
 
     assert world.one("SELECT listed FROM people WHERE user_id = 18") in (False, 0)
     assert world.browser.get("/team", headers=otto).status_code == 403
+
+
+@pytest.mark.parametrize("listed", [False, True])
+def test_a_guest_learns_nobodys_name(world: World, listed: bool) -> None:
+    otto = world.session("otto")
+    if listed:
+        world.bitrix24.clock.advance(60)
+        world.synchronise()
+    everybody_else = [one for key, one in world.portal().people.items() if key != "otto"]
+
+    for path in (
+        "/me",
+        "/team",
+        "/insights",
+        "/admin",
+        "/admin/calls",
+        "/team.json",
+        "/team.csv",
+        "/team/sync",
+    ):
+        told = world.browser.get(path, headers=otto).text
+        assert not [one.full_name for one in everybody_else if one.last_name in told], path
 
 
 def test_a_guest_does_not_see_it_before_the_next_list_either(world: World) -> None:

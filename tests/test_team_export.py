@@ -88,7 +88,18 @@ def test_csv_opens_right_in_a_spreadsheet(world: World) -> None:
 def test_no_cell_is_a_formula_however_a_spreadsheet_separates(world: World, delimiter: str) -> None:
     anna = world.session("anna")
     starts = ("=1+1", "+1", "-1", "@SUM(A1)", "＝1", "＋1", "－1", "＠A1", "﹦1")
-    inside = ("{}", "\t{}", " {}", "\u202e{}", "Bob;{}", "Bob; {}", "Bob\t{}", "Bob,{}", 'Bob;"{}"', "Bob\r\n{}")
+    inside = (
+        "{}",
+        "\t{}",
+        " {}",
+        "\u202e{}",
+        "Bob;{}",
+        "Bob; {}",
+        "Bob\t{}",
+        "Bob,{}",
+        'Bob;"{}"',
+        "Bob\r\n{}",
+    )
     inside += ("Bob|{}", "Bob\x00\n\x1f{}", "Bob\u2028{}", 'Bob;""{}')
     hostile = [form.format(start) for form in inside for start in starts]
     hostile += ['Bob;=HYPERLINK("http://evil.example/");', ";=1;=2\t=3"]

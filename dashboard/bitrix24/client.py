@@ -33,6 +33,9 @@ class Batch:
     results: Mapping[str, Json]
     errors: Mapping[str, Bitrix24Error]
     totals: Mapping[str, Json] = field(default_factory=dict)  # of commands that list: how many in all
+    nexts: Mapping[str, Json] = field(
+        default_factory=dict
+    )  # of commands that list: where the next page starts
 
     def __getitem__(self, key: str) -> Json:
         """Return the command's result.
@@ -82,6 +85,7 @@ class Client:
             results=_by_key(answer.get("result"), commands),
             errors={key: error_in(error if isinstance(error, dict) else {}) for key, error in errors.items()},
             totals=_by_key(answer.get("result_total"), commands),
+            nexts=_by_key(answer.get("result_next"), commands),
         )
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from itertools import islice
 from typing import Annotated, Any
 
@@ -57,22 +58,42 @@ class Employee(Answered):
         return self.ACTIVE and self.USER_TYPE in ("employee", "")
 
 
-def everyone(client: Client, token: str, *, expected: int) -> dict[int, Employee]:
-    """Return the active employees by their number; ``expected`` of them were there the last time.
+@dataclass(frozen=True)
+class EmployeeList:
+    """The active employees by their number, and whether these are all of them as far as one can tell."""
+
+    people: Mapping[int, Employee]
+    complete: bool
+
+
+def everyone(client: Client, token: str, *, expected: int) -> EmployeeList:
+    """Return the active employees; ``expected`` of them were there the last time.
+
+    The list is incomplete where a portal repeats pages, as one does that ignores ``start``, where it names a
+    next page after one that is not full, and where at the end it counts a page of people more than it listed.
 
     :raise Bitrix24Error: a page could not be read; then nothing is known about anybody.
     """
     found: dict[int, Employee] = {}
-    start, pages = 0, min(LONGEST_BATCH, expected // PAGE + 1)
-    while pages > 0 and start < LARGEST_PORTAL:
+    start, listed, complete = 0, 0, True
+    pages = min(LONGEST_BATCH, expected // PAGE + 1)
+    while pages > 0 and complete:
         commands = {f"page{number}": _page(start + number * PAGE) for number in range(pages)}
         batch = client.batch(commands, token=token)
-        listed = [_listed(batch, key) for key in commands]
-        for row in (row for page in listed for row in _rows(page)):
-            found[row.ID] = row
+        for key in commands:
+            page = _listed(batch, key)
+            rows = {row.ID: row for row in _rows(page)}
+            complete = complete and _is_in_order(
+                page, is_new=bool(rows.keys() - found.keys()), batch=batch, key=key
+            )
+            found |= rows
+            listed += len(page)
         start += pages * PAGE
-        pages = _pages_left(batch, start, last_page=listed[-1])
-    return {number: row for number, row in found.items() if row.works_here}
+        pages = _pages_left(batch, start, is_full=len(page) >= PAGE)
+        complete = complete and (not pages or start < LARGEST_PORTAL)
+    # Fewer than a page: people come and go while the list is read.
+    complete = complete and min(_totals(batch), default=0) - listed < PAGE
+    return EmployeeList({number: row for number, row in found.items() if row.works_here}, complete)
 
 
 def still_here(client: Client, token: str, user_ids: Iterable[int]) -> set[int]:
@@ -80,12 +101,16 @@ def still_here(client: Client, token: str, user_ids: Iterable[int]) -> set[int]:
 
     A list read page by page misses somebody when another one leaves meanwhile; this does not.
     """
-    numbers, here = iter(user_ids), set[int]()
+    asked, here = tuple(user_ids), set[int]()
+    numbers = iter(asked)
     while chunk := list(islice(numbers, PAGE * LONGEST_BATCH)):
         chosen = [chunk[at : at + PAGE] for at in range(0, len(chunk), PAGE)]
         commands = {f"page{number}": _page(0, user_ids=some) for number, some in enumerate(chosen)}
         batch = client.batch(commands, token=token)
-        here |= {row.ID for key in commands for row in _rows(_listed(batch, key)) if row.works_here}
+        rows = [row for key in commands for row in _rows(_listed(batch, key))]
+        if not {row.ID for row in rows} <= set(chunk):
+            return set(asked)  # the portal ignored the numbers, so its answer says nothing about them
+        here |= {row.ID for row in rows if row.works_here}
     return here
 
 
@@ -107,6 +132,11 @@ def _listed(batch: Batch, key: str) -> list[Json]:
     return listed
 
 
+def _is_in_order(page: list[Json], *, is_new: bool, batch: Batch, key: str) -> bool:
+    """Tell whether a page is one of a list that goes on as documented, to the end."""
+    return is_new if len(page) >= PAGE else not whole(batch.nexts.get(key))
+
+
 def _rows(page: list[Json]) -> list[Employee]:
     """Return a page's people; a row that is none is left out."""
     return [row for one in page if (row := _employee(one))]
@@ -119,9 +149,15 @@ def _employee(row: Json) -> Employee | None:
         return None
 
 
-def _pages_left(batch: Batch, start: int, *, last_page: list[Json]) -> int:
-    """Return how many pages to ask for next; a portal that does not count has more after a full page."""
-    totals = [total for told in batch.totals.values() if (total := whole(told))]
-    if totals:
-        return min(LONGEST_BATCH, math.ceil((max(totals) - start) / PAGE))
-    return LONGEST_BATCH if len(last_page) >= PAGE else 0
+def _totals(batch: Batch) -> list[int]:
+    return [total for told in batch.totals.values() if (total := whole(told)) is not None]
+
+
+def _pages_left(batch: Batch, start: int, *, is_full: bool) -> int:
+    """Return how many pages to ask for next. After a full page there may be more, whatever is counted."""
+    totals = _totals(batch)
+    told = math.ceil((max(totals, default=0) - start) / PAGE)
+    if told > 0 or not is_full:
+        return min(LONGEST_BATCH, max(0, told))
+    # Nothing is counted, or more was listed than counted: only a page that is not full is the last one.
+    return 1 if start - max(totals, default=0) < PAGE else LONGEST_BATCH

@@ -39,7 +39,9 @@ class Permissions:
             if team.may_see(reader.portal, reader.person):
                 return view(reader, *args, **kwargs)
             with self._database.reading() as session:
-                return _refuse(_team_not_allowed(team.administrators(session, reader.portal)))
+                # A guest of the portal learns nobody's name; who is in no list yet may be one.
+                names = team.administrators(session, reader.portal) if reader.person.listed else ()
+            return _refuse(_team_not_allowed(names))
 
         return checked
 

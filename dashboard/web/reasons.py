@@ -6,6 +6,7 @@ from jinja2 import Environment
 
 from dashboard.bitrix24 import errors as bitrix24
 from dashboard.bitrix24.errors import AUTHORIZATION_CODES, Bitrix24Error
+from dashboard.directory import INCOMPLETE
 from dashboard.settings import EMPTY_CODE, NOT_A_MAP
 from dashboard.shapes import printable
 from dashboard.web.language import N_, _
@@ -20,6 +21,7 @@ CODES = {
     "reconnect": N_("The access has ended; the person's next opening renews it"),
     "nobody_connected": N_("Nobody who may read the list is connected"),
     "directory_without_reader": N_("Bitrix24 did not tell the whole list"),
+    INCOMPLETE: N_("Bitrix24 did not tell the whole list"),
     "installation_ended": N_("The application was installed anew meanwhile"),
     "foreign_profile": N_("Bitrix24 answered for somebody else"),
 }

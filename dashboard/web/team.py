@@ -12,6 +12,7 @@ from flask.typing import ResponseReturnValue
 from dashboard import roster, team
 from dashboard.counted import Counted
 from dashboard.db import Database
+from dashboard.directory import INCOMPLETE
 from dashboard.models import Person, Portal
 from dashboard.runs import Runs
 from dashboard.team import Numbers
@@ -66,6 +67,7 @@ class TeamPages:
             at_work=dayband.at_work(numbers.groups, now=now, workdays=workdays),
             picture=dayband.draw(numbers.groups, day=day, now=now, reader=clock, workdays=workdays),
             workdays=workdays,
+            incomplete=portal.directory_error == INCOMPLETE,
             beginning=person.is_admin and numbers.opened * 2 < numbers.total,
             run=described(self._runs.progress(portal), now=now, clock=clock),
             **_options(numbers),

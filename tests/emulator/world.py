@@ -26,6 +26,9 @@ class Strictness:
     whole_time_start: bool = True
     # What the modules of an old portal do not have yet.
     missing_methods: frozenset[str] = frozenset()
+    # Faults of `user.get`: every page is the first one; `total` counts the page alone, though `next` is told.
+    ignores_start: bool = False
+    counts_page_only: bool = False
 
 
 @dataclass

@@ -43,14 +43,16 @@ def user_get(call: Call) -> Listing:
     people = [person for person in _visible(call) if _matches(person, wanted)]
     if str(call.param("order", "ASC")).upper() == "DESC":
         people.reverse()
-    start = int(call.param("start") or 0)
+    faults = call.portal.world.strictness
+    start = 0 if faults.ignores_start else int(call.param("start") or 0)
     page = people[max(start, 0) : max(start, 0) + PAGE]
     cards = [_selected(call, _card(call, person)) for person in page]
     # A start of -1 means: do not count, hence nothing to go on with.
     if start < 0:
         return Listing(cards, total=0, next=None)
     following = start + PAGE
-    return Listing(cards, len(people), following if following < len(people) else None)
+    total = len(cards) if faults.counts_page_only else len(people)
+    return Listing(cards, total, following if following < len(people) else None)
 
 
 def _visible(call: Call) -> list[Person]:
