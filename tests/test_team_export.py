@@ -100,8 +100,8 @@ def test_no_cell_is_a_formula_however_a_spreadsheet_separates(world: World, deli
         'Bob;"{}"',
         "Bob\r\n{}",
     )
-    inside += ("Bob|{}", "Bob\x00\n\x1f{}", "Bob\u2028{}", 'Bob;""{}')
-    hostile = [form.format(start) for form in inside for start in starts]
+    more = ("Bob|{}", "Bob\x00\n\x1f{}", "Bob\u2028{}", 'Bob;""{}')
+    hostile = [form.format(start) for form in (*inside, *more) for start in starts]
     hostile += ['Bob;=HYPERLINK("http://evil.example/");', ";=1;=2\t=3"]
     hire(world, *({"name": name, "position": f"{name}()", "view": name} for name in hostile))
 
