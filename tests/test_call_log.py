@@ -55,7 +55,8 @@ def away(database: Database) -> Iterator[None]:
         other.close()
         return
     allow = f"ALTER DATABASE {address.database} ALLOW_CONNECTIONS"
-    server = create_engine(address.set(database="postgres"), isolation_level="AUTOCOMMIT")
+    plain = address.set(drivername="postgresql+psycopg", database="postgres")
+    server = create_engine(plain, isolation_level="AUTOCOMMIT")
     with server.connect() as connection:
         connection.execute(text(f"{allow} false"))
         ended = text("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = :name")

@@ -150,7 +150,7 @@ def test_it_says_what_is_down(world: World) -> None:
     response = world.browser.get("/readyz")
 
     assert response.status_code == 503
-    assert response.json == {"status": "unready", "down": ["migrations"], "warnings": []}
+    assert response.json == {"status": "unready", "down": ["migrations"]}
 
 
 def test_a_database_that_is_gone_is_a_page_with_a_reason(world: World) -> None:
