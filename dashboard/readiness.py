@@ -35,6 +35,7 @@ class Probe:
         self._database = database
         self._now = now
         self._written_at: datetime | None = None
+        self._good_revision: str | None = None
 
     def look(self) -> Readiness:
         """Return what is down at this moment.
@@ -44,7 +45,7 @@ class Probe:
         """
         down, warnings = [], []
         try:
-            if not schema.suffices(self._database):
+            if not self._is_schema_good():
                 down.append("migrations")
             else:
                 self._write()
@@ -54,6 +55,13 @@ class Probe:
             self._database.outages.failed(error)
             down.append("database")
         return Readiness(tuple(down), tuple(warnings))
+
+    def _is_schema_good(self) -> bool:
+        """Look at the revision each time, and at the columns once a revision: anybody may ask."""
+        present = schema.revision(self._database)
+        if present is None or present != self._good_revision:
+            self._good_revision = present if schema.suffices(self._database) else None
+        return self._good_revision is not None
 
     def _write(self) -> None:
         """Store something: a full disk and a read-only server answer every question, and keep nothing.

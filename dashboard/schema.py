@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, inspect, text
 
-from dashboard.db import Database, allow_time
+from dashboard import models  # noqa: F401  # fills the metadata
+from dashboard.db import Base, Database, allow_time
 
 if TYPE_CHECKING:
     from alembic.config import Config as AlembicConfig
@@ -30,10 +31,17 @@ class CannotMigrate(Exception):
 def upgrade(database: Database, revision: str = "head") -> None:
     """Migrate forwards. A second process doing the same waits, then finds nothing to do.
 
-    :raise CannotMigrate: the revision, or the one the database stands at, is none this code knows.
+    A schema that a later release made is left as it is.
+
+    :raise CannotMigrate: the revision is none this code knows, or it cannot work with the schema.
     """
     from alembic import command
 
+    if revision == "head" and is_newer(database):
+        # As after a roll-back. A later release adds to the schema, which does not disturb this code.
+        if lacks := missing(database):
+            raise CannotMigrate(f"The schema is a later version's, and lacks {', '.join(lacks)}.")
+        return
     _migrate(database, command.upgrade, revision)
 
 
@@ -63,13 +71,34 @@ def is_current(database: Database) -> bool:
     return revision(database) == known()[0]
 
 
+def is_newer(database: Database) -> bool:
+    """Tell whether a later release made the schema: it stands at a revision this code does not know."""
+    present = revision(database)
+    return present is not None and present not in known()
+
+
 def suffices(database: Database) -> bool:
-    """Tell whether this code can work: the schema is its own, or one that a later release has made of it.
+    """Tell whether this code can work: the schema is its own, or a later release's, and nothing is missing.
 
     A release migrates while the version before it still serves; what it adds does not disturb that one.
     """
-    present, versions = revision(database), known()
-    return present == versions[0] or (present is not None and present not in versions)
+    return (is_current(database) or is_newer(database)) and not missing(database)
+
+
+def missing(database: Database) -> tuple[str, ...]:
+    """Return the tables and columns the models have and the database has not: ``table``, ``table.column``.
+
+    The number alone does not tell: early migrations were changed after they had landed.
+    """
+    found = inspect(database.engine).get_multi_columns(filter_names=list(Base.metadata.tables))
+    columns = {table: {column["name"] for column in rows} for (_, table), rows in found.items()}
+    lacks = [
+        column.table.name if column.table.name not in columns else f"{column.table.name}.{column.name}"
+        for table in Base.metadata.sorted_tables
+        for column in table.columns
+        if column.name not in columns.get(table.name, ())
+    ]
+    return tuple(dict.fromkeys(lacks))
 
 
 def revision(database: Database) -> str | None:

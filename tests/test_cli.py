@@ -196,16 +196,6 @@ def test_an_unknown_revision_is_told_in_a_line(world: World, words: str) -> None
     assert world.one("SELECT version_num FROM alembic_version") == schema.known()[0]
 
 
-def test_a_schema_of_a_later_version_is_told_in_a_line(world: World) -> None:
-    with world.database.writing() as session:
-        session.connection().exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
-
-    result = run(world, "db", "upgrade")
-
-    assert result.exit_code == 1
-    assert "this version knows 0001 to" in result.output
-
-
 def test_a_file_that_is_no_database_is_told_in_a_line(world: World, tmp_path: Path) -> None:
     file = tmp_path / "notes.txt"
     file.write_text("Not a database, whatever DATABASE_URL says. " * 30)

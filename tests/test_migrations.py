@@ -1,13 +1,148 @@
 """Migrations: forwards and back, on both databases, with data in the tables, and true to the models."""
 
+from __future__ import annotations
+
+import hashlib
+import shutil
+from pathlib import Path
+
+import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import inspect
+from sqlalchemy import inspect, text
 
 from dashboard import schema
 from dashboard.db import Base, Database
 from tests.world import World
+
+HISTORIC = Path(__file__).parent / "historic"
+# Databases were made by them: whatever is to be otherwise is a new migration.
+LANDED = {
+    "0001_first_tables": "6b3f648f0da8b8eef5a59aed0b78748555a6893dc4b1e7df124d6449d6033822",
+    "0002_team": "972bf6519053f35138ec17bf577b2ca2250c6cde3983b3b59cf2ec3b2573380d",
+    "0003_refusals": "81905441ecb05d09f481f388066d5609af1edbf9d28de826b14df5f63bbb981e",
+    "0004_tallies": "cda4b68edef78345c21d42d378ebc54830f4cb1904173987429af044c681bba2",
+    "0005_health": "b230ced02058396dd81ff3b41c19acc7cbb79630308e93a969ef55f10ef6bb03",
+    "0006_call_log_space": "16d4b6ea2dfb7cf0169cc5ef7733d68536e4b50840fb9c72b992e4c1f991bb58",
+    "0007_repair": "50cab8ed278d0a08f1db835e7f06b5b97a83752e4402d3a66751595cba086698",
+}
+
+
+def test_a_landed_migration_is_never_changed() -> None:
+    files = sorted(schema.MIGRATIONS.glob("versions/[0-9]*.py"))
+
+    assert {file.stem: hashlib.sha256(file.read_bytes()).hexdigest() for file in files} == LANDED
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("0001-1", f"0002-{number}") for number in range(1, 6)] + [("0001-1", None), (None, "0002-1")],
+)
+def test_a_database_of_any_earlier_form_becomes_whole(
+    first: str | None,
+    second: str | None,
+    database_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """0001 and 0002 were changed after they had landed; databases that those forms made are still there."""
+    database = Database(database_url.replace("postgresql:", "postgresql+psycopg:"))
+    with monkeypatch.context() as patched:
+        patched.setattr(schema, "MIGRATIONS", historic(tmp_path, {"0001": first, "0002": second}))
+        schema.upgrade(database, "0001")
+        with database.engine.begin() as connection:
+            portal = OLD if first else OLD | {"proven_at": NOON}
+            inserted = f"INSERT INTO portals ({', '.join(portal)}) VALUES ({', '.join(portal.values())})"
+            for statement in (inserted, *PEOPLE):
+                connection.execute(text(statement))
+        schema.upgrade(database, "0005")
+    schema.upgrade(database)
+
+    with database.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, Base.metadata) == []
+        assert connection.execute(text("SELECT proven_at = installed_at FROM portals")).scalar_one()
+        kept = connection.execute(
+            text("SELECT user_id, access_token FROM people JOIN chains ON person_id = id")
+        )
+        assert kept.all() == [(7, "sealed")]
+        if database.engine.dialect.name == "sqlite":
+            assert connection.execute(
+                text("SELECT seq FROM sqlite_sequence WHERE name = 'people'")
+            ).all() == [(1,)]
+    assert schema.missing(database) == ()
+    database.engine.dispose()
+
+
+NOON = "'2026-03-29 12:00:00'"
+OLD = {
+    "member_id": "'old'",
+    "origin": "'https://old.example'",
+    "authorization_server": "'https://oauth.example'",
+    "app_status": "'F'",
+    "state": "'active'",
+    "generation": "1",
+    "installed_at": NOON,
+}
+PEOPLE = (
+    "INSERT INTO people (portal_id, user_id, name, is_admin, time_zone, language, opened_at)"
+    f" VALUES (1, 7, 'Anna', true, '', 'en', {NOON})",
+    "INSERT INTO chains (person_id, access_token, expires_at, renewed_at, state, version)"
+    f" VALUES (1, 'sealed', {NOON}, {NOON}, 'live', 1)",
+)
+
+
+def historic(folder: Path, forms: dict[str, str | None]) -> Path:
+    """Return migrations up to 0005 as they were, with the named forms of the first ones."""
+    shutil.copytree(schema.MIGRATIONS, folder / "migrations", ignore=shutil.ignore_patterns("__pycache__"))
+    for file in (folder / "migrations" / "versions").glob("[0-9]*.py"):
+        number = file.name.partition("_")[0]
+        if form := forms.get(number):
+            shutil.copyfile(HISTORIC / f"{form}.txt", file)
+        elif number > "0005":
+            file.unlink()
+    return folder / "migrations"
+
+
+@pytest.mark.parametrize("lost", ["ALTER TABLE people DROP COLUMN habits", "DROP TABLE tallies"])
+def test_a_schema_that_lacks_something_does_not_suffice(each_world: World, lost: str) -> None:
+    each_world.spoilt = True
+    with each_world.database.engine.begin() as connection:
+        if "habits" in lost:
+            connection.execute(text("DROP INDEX ix_people_habits"))
+        connection.execute(text(lost))
+
+    assert schema.is_current(each_world.database)
+    assert not schema.suffices(each_world.database)
+    assert each_world.browser.get("/readyz").json == {"status": "unready", "down": ["migrations"]}
+    result = each_world.app.test_cli_runner().invoke(args=["doctor"])
+    assert result.exit_code == 1
+    assert f"the schema lacks {'people.habits' if 'habits' in lost else 'tallies'}" in result.output
+
+
+def test_after_a_roll_back_a_newer_schema_is_good_enough(each_world: World) -> None:
+    """A platform's release step runs `db upgrade` of the older version, and must not refuse the roll-back."""
+    each_world.spoilt = True
+    with each_world.database.engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+
+    result = each_world.app.test_cli_runner().invoke(args=["db", "upgrade"])
+
+    assert (result.exit_code, len(result.output.splitlines())) == (0, 1)
+    assert "9999" in result.output
+    assert each_world.one("SELECT version_num FROM alembic_version") == "9999"
+
+
+def test_a_newer_schema_that_lacks_something_is_refused(each_world: World) -> None:
+    each_world.spoilt = True
+    with each_world.database.engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        connection.execute(text("DROP TABLE tallies"))
+
+    result = each_world.app.test_cli_runner().invoke(args=["db", "upgrade"])
+
+    assert (result.exit_code, "lacks tallies" in result.output) == (1, True)
 
 
 def test_the_schema_is_what_the_models_say(each_world: World) -> None:

@@ -29,7 +29,11 @@ def group(database: Database) -> AppGroup:
     def upgrade(revision: str) -> None:
         """Migrate forwards, to the newest revision if none is named."""
         _migrate(schema.upgrade, database, revision)
-        click.echo("The schema is up to date." if schema.is_current(database) else f"Now at {revision}.")
+        if schema.is_newer(database):
+            present = schema.revision(database)
+            click.echo(f"The schema stands at {present}, a later version's; this one works with it.")
+        else:
+            click.echo("The schema is up to date." if schema.is_current(database) else f"Now at {revision}.")
 
     @commands.command()
     @click.argument("revision")
@@ -43,7 +47,7 @@ def group(database: Database) -> AppGroup:
     def current() -> None:
         """Say where the schema stands; exit with 1 where it is not what this version needs."""
         click.echo(schema.revision(database) or "empty")
-        if not schema.is_current(database):
+        if not schema.suffices(database):
             raise click.ClickException("The schema is not this version's; `db upgrade` migrates.")
 
     @commands.command()

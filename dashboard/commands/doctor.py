@@ -107,11 +107,13 @@ def _configuration(config: Config) -> Iterator[Finding]:
 
 
 def _store(config: Config, database: Database, revision: str | None, probe: Probe) -> Iterator[Finding]:
-    if not schema.is_current(database):
+    stands, lacks = f"the schema stands at {revision or 'nothing'}", schema.missing(database)
+    if not schema.suffices(database):
         mend = "Run `flask --app app db upgrade`, or start the version that fits the database."
-        yield Finding("migrations", "wrong", f"the schema stands at {revision or 'nothing'}", mend)
+        says = f"the schema lacks {', '.join(lacks)}" if revision and lacks else stands
+        yield Finding("migrations", "wrong", says, mend)
         return
-    yield Finding("migrations", "good", f"the schema stands at {revision}")
+    yield Finding("migrations", "good", stands)
     yield _keys(config, database)
     readiness = probe.look()
     if "database" in readiness.down:
