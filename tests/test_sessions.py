@@ -47,6 +47,16 @@ def test_it_works_and_slides(world: World) -> None:
         assert world.browser.get("/me", headers={"Authorization": f"Bearer {fresher}"}).status_code == 200
 
 
+def test_a_machine_whose_clock_is_ahead_is_believed_for_a_minute(world: World) -> None:
+    with time_machine.travel(datetime.now(UTC) + timedelta(seconds=50)):
+        session = world.session("boris")
+    with time_machine.travel(datetime.now(UTC) + timedelta(seconds=90)):
+        too_far = world.session("boris")
+
+    assert world.browser.get("/me", headers=session).status_code == 200
+    assert world.browser.get("/me", headers=too_far).json == {"error": "session_expired"}
+
+
 def test_it_is_not_taken_from_the_address_or_a_cookie(world: World) -> None:
     token = session_token(world.open("boris"))
     world.browser.set_cookie("session", token)
