@@ -10,13 +10,12 @@ from typing import Any
 
 import structlog
 from sqlalchemy import delete, event, insert, select
-from sqlalchemy.exc import InterfaceError, InternalError, OperationalError, SQLAlchemyError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from dashboard import buckets
 from dashboard.bitrix24.journal import HIDDEN, Call
-from dashboard.db import Database, rows_changed
+from dashboard.db import UNAVAILABLE, Database, rows_changed
 from dashboard.log_space import KEPT_SECONDS, LogDetail
 from dashboard.models import ApiCall, Portal, PortalState
 from dashboard.refusals import Allowance, Refusals, TooManyRefusals
@@ -30,7 +29,6 @@ UNPROVEN_CALLS = Allowance(depth=200, seconds=30)
 # A longer answer to an unproven request is not stored: whoever posts, makes their own portal answer.
 MAX_UNPROVEN_ANSWER = 4 * 1024
 ROW_BYTES = 300  # of a record besides its parameters and answer, with its part of the indexes
-_STORE_AWAY = (OperationalError, InterfaceError, InternalError, PoolTimeout)
 _INSERT = insert(ApiCall)  # made once: each request comes by here
 _NO_DETAILS = {"parameters": HIDDEN, "answer": HIDDEN}
 
@@ -107,7 +105,7 @@ class CallLog:
         calls = CallRecords(portal if installed else None, proven=proven)
         try:
             yield calls
-        except _STORE_AWAY as error:
+        except UNAVAILABLE as error:
             # It was waited for already; whoever asks has been told, and the next one wants the thread.
             _drop(calls, error)
             raise
