@@ -7,6 +7,9 @@ bound costs no statement of its own.
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
+
 from sqlalchemy import Row, bindparam, select, update
 from sqlalchemy.orm import Session
 
@@ -15,6 +18,9 @@ from dashboard.bitrix24.limiter import KEPT_FOR_PEOPLE
 from dashboard.db import insert_missing
 from dashboard.log_space import LogDetail, LogSpace
 from dashboard.models import Bucket
+from dashboard.moments import is_ahead_seconds
+
+OPERATING_WINDOW = timedelta(minutes=10)  # what a method's time is counted over (performance/limits.md)
 
 # Each opening and each person read goes through these, so they are made once and map no objects.
 _SAME = Bucket.portal_id == bindparam("portal")
@@ -25,10 +31,10 @@ _CHANGE = update(Bucket).where(_SAME)
 Found = Row[float, float, float, dict[str, float], float]  # level, at, rate, pauses, log_empty_at
 
 
-def of(session: Session, portal_id: int) -> limiter.Bucket:
+def of(session: Session, portal_id: int, *, now: float) -> limiter.Bucket:
     """Return the bucket as it was last stored; a portal nobody has called yet has an empty one."""
     row = session.connection().execute(_FIND, {"portal": portal_id}).one_or_none()
-    return _read(row) if row else limiter.Bucket()
+    return _believed(_read(row), now) if row else limiter.Bucket()
 
 
 def spend(
@@ -55,34 +61,38 @@ def spend(
 
 def take(session: Session, portal_id: int, *, now: float, costs: list[int]) -> int:
     """Take the requests of as many of these errands as fit now, in order; return how many errands."""
-    bucket = _read(_locked(session, portal_id))
+    stored = _read(_locked(session, portal_id))
+    bucket = _believed(stored, now)
     room = bucket.room(now, keep=KEPT_FOR_PEOPLE)
     errands, taken = 0, 0
     for cost in costs:
         if taken + cost > room:
             break
         errands, taken = errands + 1, taken + cost
-    if taken:
+    if taken or bucket is not stored:
         _write(session, portal_id, bucket.taken(now, requests=taken))
     return errands
 
 
 def seconds_until(session: Session, portal_id: int, *, now: float, requests: int) -> float:
     """Return when so many more background requests will have fitted."""
-    return of(session, portal_id).time_for(now, requests=requests, keep=KEPT_FOR_PEOPLE)
+    return of(session, portal_id, now=now).time_for(now, requests=requests, keep=KEPT_FOR_PEOPLE)
 
 
 def pause(session: Session, portal_id: int, method: str, *, until: float) -> None:
     """Let the method rest until then: it has used up its time (OPERATION_TIME_LIMIT)."""
     pauses = _locked(session, portal_id).pauses
-    rests = {**pauses, method: max(until, pauses.get(method, 0.0))}
+    known = pauses.get(method, 0.0)
+    # One beyond any that is written was written by a clock that was ahead.
+    rests = {**pauses, method: until if is_ahead_seconds(known, until) else max(until, known)}
     session.connection().execute(_CHANGE, {"portal": portal_id, "pauses": rests})
 
 
-def paused_until(session: Session, portal_id: int, method: str) -> float:
-    """Return until when the method rests, 0.0 where it never had to."""
+def paused_until(session: Session, portal_id: int, method: str, *, now: float) -> float:
+    """Return until when the method rests, 0.0 where it need not."""
     row = session.connection().execute(_FIND, {"portal": portal_id}).one_or_none()
-    return row.pauses.get(method, 0.0) if row else 0.0
+    until = row.pauses.get(method, 0.0) if row else 0.0
+    return 0.0 if is_ahead_seconds(until, now, max_wait=OPERATING_WINDOW) else until
 
 
 def _locked(session: Session, portal_id: int) -> Found:
@@ -99,6 +109,11 @@ def _locked(session: Session, portal_id: int) -> Found:
 
 def _read(row: Found) -> limiter.Bucket:
     return limiter.Bucket(level=row.level, at=row.at, rate=row.rate)
+
+
+def _believed(bucket: limiter.Bucket, now: float) -> limiter.Bucket:
+    """Return the bucket; one that was written by a clock that was ahead begins to drain now."""
+    return replace(bucket, at=now) if is_ahead_seconds(bucket.at, now) else bucket
 
 
 def _write(

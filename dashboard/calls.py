@@ -9,15 +9,17 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import delete, event, insert, select
+from sqlalchemy import delete, event, insert, or_
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from dashboard import buckets
 from dashboard.bitrix24.journal import HIDDEN, Call
 from dashboard.db import UNAVAILABLE, Database, rows_changed
+from dashboard.locks import lock_portal
 from dashboard.log_space import KEPT_SECONDS, LogDetail
 from dashboard.models import ApiCall, Portal, PortalState
+from dashboard.moments import ahead
 from dashboard.refusals import Allowance, Refusals, TooManyRefusals
 
 log = structlog.get_logger()
@@ -76,8 +78,7 @@ class CallRecords:
             self.portal, self.proven = owner, proven
 
         event.listen(session, "after_commit", committed, once=True)
-        # A portal of this very session is one its caller has just locked.
-        if owner is not None and owner not in session and not _is_there(session, owner):
+        if owner is not None and not lock_portal(session, owner):
             return
         rows = [_row(call, owner, proven=proven) for call in calls] if store else []
         if owner is not None:
@@ -116,8 +117,7 @@ class CallLog:
     def _write_rest(self, calls: CallRecords) -> None:
         try:
             store = calls.proven or self._has_room(calls.portal)
-            with self._database.writing() as session:
-                calls.write(session, store=store)
+            self._database.write(lambda session: calls.write(session, store=store))
         except SQLAlchemyError as error:
             _drop(calls, error)
 
@@ -163,12 +163,6 @@ def _spend(session: Session, portal: Portal, calls: list[Call], rows: list[Row],
     return rows if detail is LogDetail.FULL else [{**row, **_NO_DETAILS} for row in rows]
 
 
-def _is_there(session: Session, portal: Portal) -> bool:
-    same = (Portal.id == portal.id, Portal.generation == portal.generation)
-    active = Portal.state != PortalState.UNINSTALLED
-    return session.scalar(select(Portal.id).where(*same, active).with_for_update()) is not None
-
-
 def _row(call: Call, portal: Portal | None, *, proven: bool) -> Row:
     error = call.error[:64] if call.error is not None else None
     row = {**vars(call), "error": error, "portal_id": portal.id if portal else None}
@@ -183,4 +177,5 @@ def _size(row: Row) -> int:
 
 def purge(session: Session, *, now: datetime) -> int:
     """Delete the calls older than the three days the Market asks for; return how many."""
-    return rows_changed(session, delete(ApiCall).where(ApiCall.at < now - KEPT))
+    is_old = or_(ApiCall.at < now - KEPT, ahead(ApiCall.at, now, max_wait=KEPT))
+    return rows_changed(session, delete(ApiCall).where(is_old))

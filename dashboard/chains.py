@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from dashboard.db import dialect_of, insert_into, rows_changed
 from dashboard.models import Chain, ChainState, Person, Portal
+from dashboard.moments import due
 from dashboard.vault import Unsealable, Vault, chain_owner
 
 
@@ -95,7 +96,7 @@ class Chains:
         self, session: Session, person: Person, *, version: int, owner: str, now: datetime, lasts: timedelta
     ) -> bool:
         """Take the right to renew this version; the loser gets False, waits, and reads what was stored."""
-        free = or_(Chain.lease_until.is_(None), Chain.lease_until < now)
+        free = or_(Chain.lease_until.is_(None), due(Chain.lease_until, now, max_wait=lasts))
         return self._change(
             session, person, version, free, lease_owner=owner, lease_until=now + lasts, renewal_failed_at=None
         )
@@ -148,11 +149,14 @@ class Chains:
         return session.scalar(found)
 
     def void(self, session: Session, person: Person, *, version: int) -> None:
-        """Mark the chain as void, whoever holds its lease."""
+        """Mark the chain as void, whoever holds its lease. The caller has locked the portal."""
         self._change(session, person, version, state=ChainState.RECONNECT)
 
     def reconnect(self, session: Session, person: Person, *, version: int, owner: str) -> bool:
-        """Mark the chain as void; False if somebody has stored another pair or leased it since."""
+        """Mark the chain as void; False if somebody has stored another pair or leased it since.
+
+        The caller has locked the portal: the chain's row is changed and the person's.
+        """
         mine = Chain.lease_owner == owner
         return self._change(
             session, person, version, mine, state=ChainState.RECONNECT, lease_owner=None, lease_until=None

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
+from itertools import groupby
 
 import structlog
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import ColumnElement, delete, or_, select, update
+from sqlalchemy.orm import Session
 
 from dashboard import calls, facts, readings, refusals
 from dashboard.bitrix24.errors import Bitrix24Error, PortalRefused
 from dashboard.calls import CallLog
 from dashboard.db import Database, insert_missing, rows_changed
 from dashboard.livetokens import LiveTokens
+from dashboard.locks import lock_portal
 from dashboard.models import Chain, ChainState, Chore, Person, Portal, PortalState, Run, Snapshot
+from dashboard.moments import ahead, due, is_due
+from dashboard.quiet import MAX_WAIT
 from dashboard.readiness import HEARTBEAT
 from dashboard.runs import Runs
 
@@ -65,7 +71,9 @@ class Chores:
         now = self._now()
         with self._database.reading() as session:
             rows = {row.name: row.next_at for row in session.scalars(select(Chore))}
-        waiting = [name for name in EVERY if name not in rows or rows[name] <= now]
+        waiting = [
+            name for name in EVERY if name not in rows or is_due(rows[name], now, max_wait=EVERY[name])
+        ]
         return [name for name in waiting if self._claim(name, now)]
 
     def do(self, name: str) -> None:
@@ -75,32 +83,44 @@ class Chores:
     def _claim(self, name: str, now: datetime) -> bool:
         with self._database.writing() as session:
             insert_missing(session, Chore, [{"name": name, "next_at": now}])
-            is_due = update(Chore).where(Chore.name == name, Chore.next_at <= now)
-            return rows_changed(session, is_due.values(next_at=now + EVERY[name])) == 1
+            claim = update(Chore).where(Chore.name == name, due(Chore.next_at, now, max_wait=EVERY[name]))
+            return rows_changed(session, claim.values(next_at=now + EVERY[name])) == 1
 
     def plan(self) -> None:
         """Begin the runs whose quiet hour has come; give portals without one theirs."""
         now = self._now()
-        there = Portal.state != PortalState.UNINSTALLED
-        come = or_(Portal.next_run_at <= now, Portal.next_run_at.is_(None))
-        found = select(Portal).where(there, come)
-        with self._database.writing() as session:
-            for portal in session.scalars(found.order_by(Portal.next_run_at).limit(PORTALS_AT_ONCE)):
-                if portal.next_run_at is not None:
-                    self._runs.plan(session, portal, by=None)
-                portal.next_run_at = self._runs.next_quiet(session, portal)
+        found = select(Portal).where(Portal.state != PortalState.UNINSTALLED, _is_to_plan(now))
+        with self._database.reading() as session:
+            portals = session.scalars(found.order_by(Portal.next_run_at).limit(PORTALS_AT_ONCE)).all()
+        for portal in portals:
+            self._database.write(partial(self._plan, portal=portal, now=now), lasting=False)
+
+    def _plan(self, session: Session, *, portal: Portal, now: datetime) -> None:
+        """Plan one portal's run, unless another worker or the end of a run has just done it."""
+        if not lock_portal(session, portal):
+            return
+        present = session.scalar(select(Portal).where(Portal.id == portal.id, _is_to_plan(now)))
+        if present is None:
+            return
+        if present.next_run_at is not None:
+            self._runs.plan(session, present, by=None)
+        present.next_run_at = self._runs.next_quiet(session, present)
 
     def take_facts(self) -> None:
         """Read stored settings anew for people whose facts are of an older version than the code."""
         old = (
-            select(Person, Snapshot)
+            select(Portal, Person.id)
+            .join(Person, Person.portal_id == Portal.id)
             .join(Snapshot, Snapshot.person_id == Person.id)
-            .where(Person.facts_version < facts.VERSION)
+            .where(Person.facts_version < facts.VERSION, Portal.state != PortalState.UNINSTALLED)
+            .order_by(Portal.id)
             .limit(PEOPLE_AT_ONCE)
         )
-        with self._database.writing() as session:
-            for person, snapshot in session.execute(old).all():
-                facts.store(person, readings.of(person, readings.stored(snapshot)))
+        with self._database.reading() as session:
+            rows = session.execute(old).all()
+        for portal, group in groupby(rows, key=lambda row: row[0]):
+            people = [person_id for _, person_id in group]
+            self._database.write(partial(_take_facts, portal=portal, people=people))
 
     def renew_idle(self) -> None:
         """Renew chains nobody has used for five months, before Bitrix24 forgets them."""
@@ -110,17 +130,19 @@ class Chores:
             .join(Person, Person.portal_id == Portal.id)
             .join(Chain, Chain.person_id == Person.id)
             .where(Portal.state == PortalState.ACTIVE, Chain.state == ChainState.LIVE)
-            .where(Chain.renewed_at < now - timedelta(days=IDLE_DAYS))
+            .where(or_(Chain.renewed_at < now - timedelta(days=IDLE_DAYS), _is_misdated(now)))
             .order_by(Chain.renewed_at)
             .limit(CHAINS_AT_ONCE * SPREAD_DAYS)
         )
         with self._database.reading() as session:
             idle = session.execute(found).all()
-        due = [
-            (portal, person) for portal, person, renewed_at in idle if now - renewed_at > _patience(person)
+        chosen = [
+            (portal, person)
+            for portal, person, renewed_at in idle
+            if renewed_at > now or now - renewed_at > _patience(person)
         ]
         refused = set[int]()
-        for portal, person in due[:CHAINS_AT_ONCE]:
+        for portal, person in chosen[:CHAINS_AT_ONCE]:
             if portal.id not in refused and isinstance(self._renew(portal, person), PortalRefused):
                 # Its other chains would fare no better; the portal's state keeps it away from here now.
                 refused.add(portal.id)
@@ -138,10 +160,32 @@ class Chores:
     def purge(self) -> None:
         """Delete remembered calls, counted refusals and ended runs that are past their time."""
         now = self._now()
-        with self._database.writing() as session:
-            calls.purge(session, now=now)
-            refusals.purge(session, now=now)
-            session.execute(delete(Run).where(Run.finished_at < now - RUNS_KEPT))
+        ended = delete(Run).where(Run.finished_at < now - RUNS_KEPT)
+        # Each on its own: they lock rows of many portals.
+        self._database.write(lambda session: calls.purge(session, now=now))
+        self._database.write(lambda session: refusals.purge(session, now=now))
+        self._database.write(lambda session: rows_changed(session, ended))
+
+
+def _is_to_plan(now: datetime) -> ColumnElement[bool]:
+    return or_(Portal.next_run_at.is_(None), due(Portal.next_run_at, now, max_wait=MAX_WAIT))
+
+
+def _is_misdated(now: datetime) -> ColumnElement[bool]:
+    """Return whether a pair was dated by a clock that was ahead: its true age is not known."""
+    return ahead(Chain.renewed_at, now, max_wait=timedelta(days=1))
+
+
+def _take_facts(session: Session, *, portal: Portal, people: Sequence[int]) -> None:
+    if not lock_portal(session, portal):
+        return
+    found = (
+        select(Person, Snapshot)
+        .join(Snapshot, Snapshot.person_id == Person.id)
+        .where(Person.id.in_(people), Person.portal_id == portal.id)
+    )
+    for person, snapshot in session.execute(found).all():
+        facts.store(person, readings.of(person, readings.stored(snapshot)))
 
 
 def _patience(person: Person) -> timedelta:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+import random
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import (
     Connection,
@@ -30,7 +31,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.engine.interfaces import DBAPICursor
-from sqlalchemy.exc import DBAPIError, InternalError, OperationalError
+from sqlalchemy.exc import DBAPIError, InternalError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.types import TypeDecorator
@@ -44,6 +45,10 @@ FILE_MODE, FOLDER_MODE = 0o600, 0o750
 
 # What says that the database is away, is read-only (InternalError on Postgres) or has no room.
 UNAVAILABLE = (OperationalError, InternalError, PoolTimeout)
+CONFLICTS = ("40001", "40P01")  # serialization_failure, deadlock_detected
+CONFLICT_PAUSES = (0.05, 0.2, 1.0)  # seconds at most before the transaction is run again
+
+T = TypeVar("T")
 
 # Every constraint has a name by rule, so that a migration can take it away again.
 NAMES = {
@@ -122,8 +127,26 @@ class Database:
         try:
             yield
         except UNAVAILABLE as error:
-            self.outages.failed(error)
+            if not is_conflict(error):
+                self.outages.failed(error)
             raise
+
+    def write(self, work: Callable[[Session], T], *, lasting: bool = True) -> T:
+        """Run ``work`` in a transaction of ``writing`` and return what it returns.
+
+        Where Postgres ends the transaction because of another one (a deadlock, a serialization failure),
+        it is run again: ``work`` changes nothing but its session, and asks nothing of Bitrix24.
+        """
+        for pause in CONFLICT_PAUSES:
+            try:
+                with self.writing(lasting=lasting) as session:
+                    return work(session)
+            except DBAPIError as error:
+                if not is_conflict(error):
+                    raise
+            time.sleep(random.uniform(pause / 2, pause))  # noqa: S311  # jitter, not a secret
+        with self.writing(lasting=lasting) as session:
+            return work(session)
 
     def drop_traces(self) -> None:
         """Move what was deleted out of SQLite's write-ahead log too; Postgres keeps no such file for us.
@@ -144,6 +167,11 @@ class Database:
             self._has_traces = True
         finally:
             connection.close()
+
+
+def is_conflict(error: SQLAlchemyError) -> bool:
+    """Tell whether Postgres ended a transaction because of another one, and would let it pass now."""
+    return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in CONFLICTS
 
 
 def allow_time(connection: Connection, *, seconds: float) -> None:

@@ -21,7 +21,8 @@ from dashboard.bitrix24.errors import Unreadable
 from dashboard.bitrix24.journal import Record
 from dashboard.db import Database, insert_missing
 from dashboard.livetokens import LiveTokens
-from dashboard.models import ChainState, Person, Portal, PortalState
+from dashboard.locks import lock_portal
+from dashboard.models import ChainState, Person, Portal
 
 log = structlog.get_logger()
 
@@ -123,11 +124,12 @@ class Directory:
 
     def _in_portal(self, portal: Portal, work: Callable[[Session], None]) -> None:
         """Do it unless the application was uninstalled meanwhile; the lock makes openings wait their turn."""
-        same = (Portal.id == portal.id, Portal.generation == portal.generation)
-        active = Portal.state != PortalState.UNINSTALLED
-        with self._database.writing() as session:
-            if session.scalar(select(Portal.id).where(*same, active).with_for_update()) is not None:
+
+        def locked(session: Session) -> None:
+            if lock_portal(session, portal):
                 work(session)
+
+        self._database.write(locked)
 
 
 def _compare(session: Session, portal: Portal, found: Mapping[int, Employee], *, began: datetime) -> _Change:

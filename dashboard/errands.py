@@ -23,7 +23,9 @@ from dashboard.bitrix24.errors import (
     from_code,
 )
 from dashboard.bitrix24.journal import Record
+from dashboard.livetokens import RenewalBusy
 from dashboard.models import Chain, ChainState, Person, Portal, Run
+from dashboard.moments import is_ahead
 from dashboard.portals import ProofRefused
 from dashboard.readings import Readings, keep, still_there
 from dashboard.runs import Lease
@@ -62,6 +64,7 @@ def read(
 ) -> Told | NotAnswered:
     """Return what is known of the person now; their own failure is a part of it.
 
+    :raise RenewalBusy: another process holds the lease of their token; it may have been killed.
     :raise Bitrix24Error: the portal's failure.
     """
     if not errand.cost:
@@ -69,6 +72,8 @@ def read(
         return Told(errand, problem=None if live else "reconnect")
     try:
         reading = readings.fetch(portal, errand.person, record=record)
+    except RenewalBusy:
+        raise
     except NotAnswered as error:
         return error
     except (*POSTPONES_RUN, *ENDS_RUN):
@@ -128,7 +133,8 @@ def next_people(session: Session, lease: Lease, *, now: datetime, limit: int) ->
 
 def _cost(person: Person, expires_at: datetime, *, began: datetime | None, now: datetime) -> int:
     """Return the requests; none for a void chain, or for who opened the application since it began."""
-    fresh = began is not None and person.settings_at is not None and person.settings_at >= began
+    read_at = person.settings_at
+    fresh = began is not None and read_at is not None and read_at >= began and not is_ahead(read_at, now)
     if fresh or person.chain_state != ChainState.LIVE:
         return 0
     # An expired token is refused once before it is renewed.

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import structlog
 from pydantic import SecretStr
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from dashboard.bitrix24.answers import AppInfo, read_as, read_profile
 from dashboard.bitrix24.client import Command
@@ -157,11 +158,14 @@ class Events:
             raise EventRefused("no_token", event=event, portal=portal)
         try:
             standing = self._prove(event, event.access_token, portal, calls)
-            with self._database.writing() as session:
+
+            def store(session: Session) -> None:
                 settled = self._portals.settle(
                     session, standing, before=portal, application_token=event.application_token
                 )
                 calls.write(session, portal=settled)
+
+            self._database.write(store)
         except (ProofRefused, TokenRejected, CredentialsRefused, PersonRefused, PortalRefused) as refusal:
             raise EventRefused(refusal.code, event=event, portal=portal) from None
 

@@ -123,12 +123,17 @@ def forget(database: Database, portal: Portal) -> bool:
     same = (Portal.id == portal.id, Portal.generation == portal.generation)
     active = Portal.state != PortalState.UNINSTALLED
     values = {**LEARNED, **DECIDED, "generation": Portal.generation + 1}
-    with database.writing() as session:
-        # First, so that openings, which lock the row too, come before all of it or after.
+
+    def delete_all(session: Session) -> bool:
+        # The portal's row first, as everywhere (see locks.py).
         if rows_changed(session, update(Portal).where(*same, active).values(values)) != 1:
             return False
         for table in (Person, Run, ApiCall):
             session.execute(delete(table).where(table.portal_id == portal.id))
+        return True
+
+    if not database.write(delete_all):
+        return False
     database.drop_traces()
     log.info("data_forgotten", portal=portal.id)
     return True

@@ -10,6 +10,7 @@ from typing import TypeVar
 from uuid import uuid4
 
 import structlog
+from sqlalchemy.orm import Session
 
 from dashboard import offers
 from dashboard.bitrix24.answers import TokenPair
@@ -31,7 +32,9 @@ from dashboard.bitrix24.journal import Record
 from dashboard.bitrix24.oauth import AuthorizationServers
 from dashboard.chains import Chains, Tokens
 from dashboard.db import Database
+from dashboard.locks import lock_portal
 from dashboard.models import Person, Portal, PortalState
+from dashboard.moments import is_ahead, is_due
 from dashboard.portals import Portals, ProofRefused
 
 log = structlog.get_logger()
@@ -46,6 +49,14 @@ GONE_ADDRESS = ("unreachable", "bad_answer")
 USELESS = timedelta(minutes=1)  # after a renewed pair was refused like the one before
 
 Use = Callable[[Client, str], T]
+
+
+class RenewalBusy(Unreachable):
+    """Another process renews the pair and has not stored one; ``until`` is when its lease ends."""
+
+    def __init__(self, *, until: datetime) -> None:
+        super().__init__("renewal_busy")
+        self.until = until
 
 
 class LiveTokens:
@@ -116,12 +127,17 @@ class LiveTokens:
         Only one chain speaks for the portal: another may be left over from an installation before the
         present one, or hold what somebody put into their form, and is put aside alone.
         """
-        with self._database.writing() as session:
+
+        def speaks(session: Session) -> bool:
+            if not lock_portal(session, portal):
+                return False
             speaker = self._chains.speaker(session, portal)
-            speaks = speaker is not None and speaker.id == person.id
-            if not speaks:
-                self._chains.void(session, person, version=tokens.version)
-        if speaks:
+            if speaker is not None and speaker.id == person.id:
+                return True
+            self._chains.void(session, person, version=tokens.version)
+            return False
+
+        if self._database.write(speaks):
             self._portals.uninstall(portal)
 
     def _use(self, portal: Portal, tokens: Tokens, use: Use[T], record: Record) -> T:
@@ -182,6 +198,7 @@ class LiveTokens:
         the wait is over, they give up as it did.
         """
         owner, began, waited = uuid4().hex, self._now(), 0.0
+        now, leased_until = began, None
         while waited < WAIT_SECONDS:
             with self._database.reading() as session:
                 standing = self._chains.standing(session, portal, person)
@@ -189,11 +206,13 @@ class LiveTokens:
                 raise GrantRejected("reconnect")
             if standing.tokens.version != refused.version:
                 return standing.tokens
-            if standing.paused_until is not None and standing.paused_until > self._now():
+            now, leased_until = self._now(), standing.leased_until
+            paused_until, failed_at = standing.paused_until, standing.renewal_failed_at
+            if paused_until is not None and not is_due(paused_until, now, max_wait=USELESS):
                 raise refusal
-            if standing.renewal_failed_at is not None and standing.renewal_failed_at >= began:
+            if failed_at is not None and failed_at >= began and not is_ahead(failed_at, now):
                 raise Unreachable("renewal_failed")
-            if standing.leased_until is None or standing.leased_until < self._now():
+            if leased_until is None or is_due(leased_until, now, max_wait=LEASE):
                 with self._database.writing() as session:
                     won = self._chains.take_lease(
                         session, person, version=refused.version, owner=owner, now=self._now(), lasts=LEASE
@@ -203,15 +222,19 @@ class LiveTokens:
             pause = random.uniform(SHORTEST_PAUSE, LONGEST_PAUSE)  # noqa: S311  # jitter, not a secret
             self._sleep(pause)
             waited += pause
-        raise Unreachable("renewal_busy")
+        raise RenewalBusy(until=leased_until or now)
 
     def _renew(self, portal: Portal, person: Person, tokens: Tokens, record: Record, *, owner: str) -> Tokens:
         """Renew under the lease and return what is stored then; the pair is stored before it is used."""
         try:
             pair = self._refresh(portal, person, tokens, record)
         except GrantRejected:
-            with self._database.writing() as session:
-                void = self._chains.reconnect(session, person, version=tokens.version, owner=owner)
+            void = self._database.write(
+                lambda session: (
+                    lock_portal(session, portal)
+                    and self._chains.reconnect(session, person, version=tokens.version, owner=owner)
+                )
+            )
             log.info("chain_refused", portal=portal.id, person=person.id, void=void)
             # Somebody stored another pair meanwhile (the person opened the application): theirs is good.
             return self._after(portal, person, tokens)

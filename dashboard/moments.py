@@ -23,6 +23,11 @@ def is_ahead(moment: datetime, now: datetime, *, max_wait: timedelta = timedelta
     return moment > now + max_wait + MAX_CLOCK_SKEW
 
 
+def is_ahead_seconds(at: float, now: float, *, max_wait: timedelta = timedelta()) -> bool:
+    """Return ``is_ahead`` of moments in Unix seconds."""
+    return at > now + (max_wait + MAX_CLOCK_SKEW).total_seconds()
+
+
 def is_due(moment: datetime, now: datetime, *, max_wait: timedelta) -> bool:
     """Tell whether a stored deadline has come, or lies too far ahead to be believed."""
     return moment <= now or is_ahead(moment, now, max_wait=max_wait)

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import TypeGuard
 
 import structlog
+from sqlalchemy.orm import Session
 
 from dashboard import bindings, readings
 from dashboard.bitrix24.answers import AppInfo, Proof, read_as, read_profile
@@ -18,6 +19,7 @@ from dashboard.bitrix24.oauth import AuthorizationServers
 from dashboard.calls import CallLog, CallRecords
 from dashboard.db import Database
 from dashboard.models import Person, Portal, PortalState
+from dashboard.moments import is_ahead
 from dashboard.people import People
 from dashboard.portals import Portals, ProofRefused, Standing
 from dashboard.runs import Runs
@@ -124,7 +126,8 @@ class Openings:
         """Tell whether the same batch asks what is bound; that only an administrator is told in full."""
         if portal is None:
             return False
-        return portal.bindings_at is None or portal.bindings_at < self._now() - BINDINGS_HOLD
+        looked_at, now = portal.bindings_at, self._now()
+        return looked_at is None or looked_at < now - BINDINGS_HOLD or is_ahead(looked_at, now)
 
     def _bind_again(self, opening: Opening, portal: Portal, present: Batch, calls: CallRecords) -> None:
         """Put back what is missing; the page opens whether or not that works."""
@@ -212,9 +215,9 @@ class Openings:
             app=_app_in(answered.batch),
             installs=answered.installs,
         )
-        # An installation lasts. An opening of somebody's comes again, and until then the pair before it is
-        # good: each opening brings one of its own. Each row is written once, at the end.
-        with self._database.writing(lasting=answered.installs) as session, session.no_autoflush:
+        reading = readings.reading_of(answered.batch, taken_at=self._now())
+
+        def store(session: Session) -> Opened:
             portal = self._portals.settle(
                 session,
                 standing,
@@ -239,9 +242,16 @@ class Openings:
             if portal.next_run_at is None:
                 # Nobody has read the list of employees yet; from its first run on a portal has its hour.
                 self._runs.plan(session, portal, by=None)
-            reading = readings.reading_of(answered.batch, taken_at=self._now())
             first = not answered.installs and here_before in (None, portal.installed_at)
             return Opened(portal, person, readings.keep(session, person, reading), first=first)
+
+        def store_once(session: Session) -> Opened:
+            with session.no_autoflush:  # each row is written once, at the end
+                return store(session)
+
+        # An installation lasts. An opening of somebody's comes again, and until then the pair before it is
+        # good: each opening brings one of its own.
+        return self._database.write(store_once, lasting=answered.installs)
 
 
 def _app_in(batch: Batch) -> AppInfo:

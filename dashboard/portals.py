@@ -20,6 +20,7 @@ from dashboard.bitrix24.oauth import AuthorizationServers
 from dashboard.db import Database, insert_missing
 from dashboard.holdings import DECIDED, LEARNED
 from dashboard.models import ApiCall, Bucket, Person, Portal, PortalState, Run
+from dashboard.moments import is_ahead, is_due
 from dashboard.vault import Unsealable, Vault, portal_owner
 
 log = structlog.get_logger()
@@ -119,8 +120,9 @@ class Portals:
             portal.previous_token = portal.previous_until = None
         if standing.address is not None:
             portal.origin, portal.authorization_server = standing.address
-        if returns or standing.installs or portal.proven_at < self._now() - PROVEN_HOLDS:
-            portal.proven_at = self._now()
+        now, proven_at = self._now(), portal.proven_at
+        if returns or standing.installs or proven_at < now - PROVEN_HOLDS or is_ahead(proven_at, now):
+            portal.proven_at = now
         portal.app_code = standing.app.CODE or None
         portal.app_status = standing.app.STATUS[:1]
         portal.state = PortalState.ACTIVE
@@ -178,24 +180,30 @@ class Portals:
         A second event, or one that lost the race against another, finds nothing left to delete. One that
         lost against a reinstallation finds another generation and leaves it alone.
         """
-        with self._database.writing() as session:
-            same = (Portal.id == portal.id, Portal.generation == portal.generation)
-            if session.scalar(select(Portal.id).where(*same).with_for_update()) is None:
-                return
-            for table in (Person, Run, Bucket, ApiCall):
-                session.execute(delete(table).where(table.portal_id == portal.id))
-            session.execute(
-                update(Portal)
-                .where(*same, Portal.state != PortalState.UNINSTALLED)
-                .values(state=PortalState.UNINSTALLED, uninstalled_at=self._now(), **_left(clean=clean))
-            )
+        if not self._database.write(lambda session: self._uninstall(session, portal, clean=clean)):
+            return
         self._database.drop_traces()
         log.info("portal_uninstalled", portal=portal.id)
+
+    def _uninstall(self, session: Session, portal: Portal, *, clean: bool) -> bool:
+        same = (Portal.id == portal.id, Portal.generation == portal.generation)
+        # The lock that everybody begins with, on a tombstone too (see locks.py).
+        if session.scalar(select(Portal.id).where(*same).with_for_update()) is None:
+            return False
+        for table in (Person, Run, Bucket, ApiCall):
+            session.execute(delete(table).where(table.portal_id == portal.id))
+        session.execute(
+            update(Portal)
+            .where(*same, Portal.state != PortalState.UNINSTALLED)
+            .values(state=PortalState.UNINSTALLED, uninstalled_at=self._now(), **_left(clean=clean))
+        )
+        return True
 
     def has_token(self, portal: Portal, posted: SecretStr) -> bool:
         """Tell, in constant time, whether this is the portal's ``application_token``, or just was."""
         sealed = [portal.application_token]
-        if portal.previous_until is not None and portal.previous_until > self._now():
+        until = portal.previous_until
+        if until is not None and not is_due(until, self._now(), max_wait=IN_FLIGHT):
             sealed.append(portal.previous_token)
         # Each is compared, also after one fitted: how long it takes tells nothing.
         fits = [self._fits(portal, one, posted) for one in sealed if one is not None]
@@ -231,16 +239,9 @@ class Portals:
         return session.scalars(_LOCK, whose).one()
 
     def _change(self, portal: Portal, **values: object) -> None:
-        with self._database.writing() as session:
-            session.execute(
-                update(Portal)
-                .where(
-                    Portal.id == portal.id,
-                    Portal.generation == portal.generation,
-                    Portal.state != PortalState.UNINSTALLED,
-                )
-                .values(**values)
-            )
+        same = (Portal.id == portal.id, Portal.generation == portal.generation)
+        changed = update(Portal).where(*same, Portal.state != PortalState.UNINSTALLED).values(**values)
+        self._database.write(lambda session: session.execute(changed))
 
 
 def _left(*, clean: bool) -> dict[str, object]:

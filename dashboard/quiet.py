@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 EARLIEST = time(1, 30)
 SPREAD_MINUTES = 180
 NOT_SOONER_THAN = timedelta(hours=4)
+MAX_WAIT = timedelta(hours=30)  # no night is farther away than this
 
 
 def next_quiet(now: datetime, zone: str, *, member_id: str) -> datetime:

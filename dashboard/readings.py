@@ -19,6 +19,7 @@ from dashboard.calls import CallLog
 from dashboard.db import Database, put_row
 from dashboard.flights import Flights
 from dashboard.livetokens import LiveTokens
+from dashboard.locks import lock_portal
 from dashboard.models import Person, Portal, Snapshot
 from dashboard.people import People
 from dashboard.settings import ACCOUNT_METHOD, METHOD, NOT_A_MAP, SECTIONS_METHOD, MySettings, Reading
@@ -145,10 +146,14 @@ class Readings:
             except PersonDismissed:
                 self._people.shut_out(person)
                 raise
-            with self._database.writing() as session:
+
+            def store(session: Session) -> MySettings:
+                there = lock_portal(session, portal)
                 calls.write(session)
-                present = still_there(session, portal, person)
+                present = still_there(session, portal, person) if there else None
                 return keep(session, present, reading) if present else of(person, reading)
+
+            return self._database.write(store)
 
     def fetch(self, portal: Portal, person: Person, *, record: Record) -> Reading:
         """Read the person's calendar from Bitrix24 now; nothing of it is stored but what they may do.

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from dashboard.db import Database, insert_missing, rows_changed
 from dashboard.models import Refusal
+from dashboard.moments import is_ahead
 
 KEPT = timedelta(days=1)
 # Counted when a request came through a proxy while TRUSTED_PROXIES is 0; see `Refusals.last`.
@@ -108,7 +109,10 @@ class Refusals:
             row.at = self._now()
 
     def _level(self, level: float, at: datetime, allowance: Allowance) -> float:
-        passed = (self._now() - at).total_seconds()
+        now = self._now()
+        if is_ahead(at, now):
+            return 0.0  # counted by a clock that was ahead: it would stand for as long as that
+        passed = (now - at).total_seconds()
         return max(level - max(passed, 0.0) / allowance.seconds, 0.0)
 
     def _locked(self, session: Session, name: str) -> Refusal:

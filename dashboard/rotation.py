@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
@@ -44,10 +45,14 @@ def rotate(database: Database, vault: Vault, *, batch: int = BATCH) -> Generator
     for column in SEALED:
         after = 0
         while rows := _next(database, column, after=after, batch=batch):
-            with database.writing() as session:
-                unreadable += sum(not seal_again(session, vault, column, *row) for row in rows)
+            unreadable += database.write(partial(_seal_rows, vault=vault, column=column, rows=rows))
             done, after = done + len(rows), rows[-1][0]
             yield Progress(done, max(done, total), unreadable)
+
+
+def _seal_rows(session: Session, *, vault: Vault, column: Column, rows: Sequence[tuple[int, str]]) -> int:
+    """Seal a batch again; return how many values open with none of the keys."""
+    return sum(not seal_again(session, vault, column, *row) for row in rows)
 
 
 def _next(database: Database, column: Column, *, after: int, batch: int) -> list[tuple[int, str]]:

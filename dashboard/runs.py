@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 from sqlalchemy import ColumnElement, case, func, literal, or_, select, update
 from sqlalchemy.orm import Session
 
 from dashboard.db import Database, Moment, insert_missing, rows_changed
+from dashboard.locks import lock_portal
 from dashboard.models import Person, Portal, PortalState, Run, RunState
 from dashboard.moments import ahead, due
 from dashboard.progress import Progress, progress_of
 from dashboard.quiet import next_quiet
+
+T = TypeVar("T")
 
 LEASE = timedelta(seconds=20)  # renewed by the worker's heartbeat; so long a killed worker's run rests
 MAX_WAIT = timedelta(hours=4)  # the longest that a run is ever postponed
@@ -48,7 +51,10 @@ class Runs:
 
         A run that was postponed goes on at once when a person asks. None: the installation has just ended.
         """
-        with self._database.writing() as session:
+
+        def ask(session: Session) -> bool:
+            if not lock_portal(session, portal):
+                return False
             self.plan(session, portal, by=by)
             if by is not None:
                 session.execute(
@@ -56,10 +62,12 @@ class Runs:
                     .where(Run.portal_id == portal.id, Run.state == RunState.POSTPONED)
                     .values(next_slice_at=self._now(), attempts=0)
                 )
-        return self.progress(portal)
+            return True
+
+        return self.progress(portal) if self._database.write(ask) else None
 
     def plan(self, session: Session, portal: Portal, *, by: int | None) -> None:
-        """Insert a run where none is under way; two at once make one."""
+        """Insert a run where none is under way; two at once make one. The caller has locked the portal."""
         now = self._now()
         new = {
             "portal_id": portal.id,
@@ -74,9 +82,15 @@ class Runs:
         }
         insert_missing(session, Run, [new])
 
-    def cancel(self, portal: Portal) -> None:
-        """End the run under way: at once where nobody works on it, else after the person being read."""
-        with self._database.writing() as session:
+    def cancel(self, portal: Portal) -> bool:
+        """End the run under way: at once where nobody works on it, else after the person being read.
+
+        False: the installation has just ended, and its runs with it.
+        """
+
+        def cancel(session: Session) -> bool:
+            if not lock_portal(session, portal):
+                return False
             unfinished = (Run.portal_id == portal.id, Run.finished_at.is_(None))
             session.execute(update(Run).where(*unfinished).values(cancel=True))
             session.execute(
@@ -84,6 +98,9 @@ class Runs:
                 .where(*unfinished, _free(self._now()))
                 .values(state=RunState.CANCELLED, finished_at=self._now())
             )
+            return True
+
+        return self._database.write(cancel)
 
     def progress(self, portal: Portal) -> Progress | None:
         """Return how the newest run of this installation stands, None where there never was one."""
@@ -151,6 +168,19 @@ class Runs:
                 .values(lease_until=now + LEASE, heartbeat_at=now)
             )
 
+    def write(self, lease: Lease, work: Callable[[Session], T]) -> T:
+        """Run ``work`` in a transaction that holds the portal's lock (see locks.py).
+
+        :raise LostLease: the installation has ended.
+        """
+
+        def locked(session: Session) -> T:
+            if not lock_portal(session, lease.portal):
+                raise LostLease
+            return work(session)
+
+        return self._database.write(locked)
+
     def change(self, session: Session, lease: Lease, *, uncancelled: bool = False, **values: Any) -> None:
         """Change the leased run in the caller's transaction.
 
@@ -168,21 +198,21 @@ class Runs:
         :raise LostLease: it is somebody else's, or was cancelled while it was worked on.
         """
         free = {"lease_owner": None, "lease_until": None, "next_slice_at": at}
-        with self._database.writing() as session:
-            self.change(session, lease, uncancelled=True, **{**free, **values})
+        self.write(lease, lambda session: self.change(session, lease, uncancelled=True, **{**free, **values}))
 
     def finish(self, lease: Lease, *, state: RunState, error: str | None = None) -> None:
         """End the run, and plan the portal's next one for a quiet hour of its own."""
-        now = self._now()
-        with self._database.writing() as session:
-            self.change(
-                session, lease, state=state, error=error, finished_at=now, lease_owner=None, lease_until=None
-            )
+        end: dict[str, Any] = {"state": state, "error": error, "finished_at": self._now()}
+
+        def finish(session: Session) -> None:
+            self.change(session, lease, lease_owner=None, lease_until=None, **end)
             session.execute(
                 update(Portal)
                 .where(Portal.id == lease.portal.id)
                 .values(next_run_at=self.next_quiet(session, lease.portal))
             )
+
+        self.write(lease, finish)
 
     def next_quiet(self, session: Session, portal: Portal) -> datetime:
         """Return the portal's next quiet hour, where most of its people are."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 import structlog
+from sqlalchemy.orm import Session
 
 from dashboard import buckets
 from dashboard.bitrix24.errors import (
@@ -27,6 +28,7 @@ from dashboard.calls import CallLog, CallRecords
 from dashboard.db import Database
 from dashboard.directory import INCOMPLETE, Directory
 from dashboard.errands import ENDS_RUN, POSTPONES_RUN, Errand, Told, extent_of, next_people, note, read
+from dashboard.livetokens import RenewalBusy
 from dashboard.models import Portal, Run, RunState
 from dashboard.portals import ProofRefused
 from dashboard.readings import Readings
@@ -38,9 +40,9 @@ log = structlog.get_logger()
 LONGEST_SLICE = 10  # people, so that a portal with thousands lets the others have their turn
 AT_ONCE = 4  # people a slice is worth while, once the bucket decides the pace
 DIRECTORY_COST = 2
-OPERATING_WINDOW = timedelta(minutes=10)  # what a method's time is counted over (performance/limits.md)
-DELAYS = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 15, 60, 120, 240))
+DELAYS = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 15, 60, 120, 240))  # up to runs.MAX_WAIT
 OVERLOAD_DELAY = timedelta(hours=1)
+MAX_RENEWAL_WAITS = 3  # in a row, for one person's token that another process renews
 
 # Why somebody else's chain may still read the directory.
 _READER_FAILED = (PersonRefused, GrantRejected, TokenRejected, ProofRefused)
@@ -98,6 +100,8 @@ class Sync:
             self._pause(lease, error)
         except Overloaded as error:
             self._postpone(lease, error, by=OVERLOAD_DELAY)
+        except RenewalBusy as busy:
+            self._wait_for_renewal(lease, busy)
         except (*POSTPONES_RUN, NotAnswered) as error:
             self._postpone(lease, error)
         except (*ENDS_RUN, ApplicationGone) as error:
@@ -118,21 +122,30 @@ class Sync:
 
     def _read_directory(self, lease: Lease, calls: CallRecords) -> bool:
         """Read who works here and fix whom the run reads; False when the bucket has no room for it yet."""
-        with self._database.writing() as session:
-            room = buckets.take(session, lease.portal.id, now=self._now().timestamp(), costs=[DIRECTORY_COST])
+        now = self._now().timestamp()
+        room = self._runs.write(
+            lease, lambda session: buckets.take(session, lease.portal.id, now=now, costs=[DIRECTORY_COST])
+        )
         if not room:
             return False
         error = self._try_directory(lease, calls)
-        with self._database.writing() as session:
-            calls.write(session, taken=DIRECTORY_COST)
-            portal = session.get_one(Portal, lease.portal.id)
-            portal.directory_error = error
-            if error in (None, INCOMPLETE):
-                portal.directory_at = self._now()
-            total, last = extent_of(session, lease)
-            self._runs.change(session, lease, uncancelled=True, directory_read=True, total=total, last=last)
-        lease.run.last = last
+        lease.run.last = self._runs.write(
+            lease, lambda session: self._keep_directory(session, lease, calls, error=error)
+        )
         return True
+
+    def _keep_directory(
+        self, session: Session, lease: Lease, calls: CallRecords, *, error: str | None
+    ) -> int:
+        """Store how the list was read; return the last of the people whom the run reads."""
+        calls.write(session, taken=DIRECTORY_COST)
+        portal = session.get_one(Portal, lease.portal.id)
+        portal.directory_error = error
+        if error in (None, INCOMPLETE):
+            portal.directory_at = self._now()
+        total, last = extent_of(session, lease)
+        self._runs.change(session, lease, uncancelled=True, directory_read=True, total=total, last=last)
+        return last
 
     def _try_directory(self, lease: Lease, calls: CallRecords) -> str | None:
         """Return why the list could not be read as a whole, None when it was; the run reads who is known.
@@ -170,13 +183,7 @@ class Sync:
         for errand in errands:
             if self.stopping():
                 break
-            told = read(
-                self._readings,
-                lease.portal,
-                errand,
-                is_gone=lambda: self._is_gone(lease),
-                record=calls.add,
-            )
+            told = self._read_person(lease, errand, calls)
             if isinstance(told, NotAnswered):
                 silent.append(Told(errand, problem=told.code))
                 if len(silent) > may_be_silent:
@@ -193,26 +200,47 @@ class Sync:
             return min(left or len(silent), AT_ONCE)
         return None
 
+    def _read_person(self, lease: Lease, errand: Errand, calls: CallRecords) -> Told | NotAnswered:
+        """Return what is known of the person now.
+
+        :raise RenewalBusy: the run comes back to them later. After MAX_RENEWAL_WAITS they have failed.
+        """
+        try:
+            return read(
+                self._readings,
+                lease.portal,
+                errand,
+                is_gone=lambda: self._is_gone(lease),
+                record=calls.add,
+            )
+        except RenewalBusy as busy:
+            if lease.run.attempts < MAX_RENEWAL_WAITS:
+                raise
+            return Told(errand, problem=busy.code)
+
     def _take_errands(self, lease: Lease) -> tuple[Sequence[Errand], int]:
-        """Return whom to read now, their requests taken from the bucket, and how many more there are."""
+        """Return whom to read now, their requests taken from the bucket, and how many more there are.
+
+        :raise MethodPaused: the method rests.
+        """
         now = self._now()
-        with self._database.writing() as session:
-            rest_until = buckets.paused_until(session, lease.portal.id, METHOD)
+
+        def take(session: Session) -> tuple[Sequence[Errand], int]:
+            rest_until = buckets.paused_until(session, lease.portal.id, METHOD, now=now.timestamp())
             if rest_until > now.timestamp():
                 raise MethodPaused("OPERATION_TIME_LIMIT", resets_at=rest_until)
             errands = next_people(session, lease, now=now, limit=LONGEST_SLICE + AT_ONCE)
-            allowed = buckets.take(
-                session,
-                lease.portal.id,
-                now=now.timestamp(),
-                costs=[errand.cost for errand in errands[:LONGEST_SLICE]],
-            )
-        return errands[:allowed], len(errands) - allowed
+            costs = [errand.cost for errand in errands[:LONGEST_SLICE]]
+            allowed = buckets.take(session, lease.portal.id, now=now.timestamp(), costs=costs)
+            return errands[:allowed], len(errands) - allowed
+
+        return self._runs.write(lease, take)
 
     def _keep(self, lease: Lease, outcomes: Sequence[Told], calls: CallRecords) -> None:
         """Store what was learned and move the run past these people, or neither."""
         failed = sum(told.problem is not None for told in outcomes)
-        with self._database.writing() as session:
+
+        def keep(session: Session) -> None:
             self._runs.change(
                 session,
                 lease,
@@ -226,6 +254,8 @@ class Sync:
             calls.write(session, taken=taken)
             for told in outcomes:
                 note(session, lease.portal, told)
+
+        self._runs.write(lease, keep)
         lease.run.attempts = 0
 
     # The end of a slice
@@ -236,11 +266,19 @@ class Sync:
             seconds = buckets.seconds_until(session, lease.portal.id, now=now.timestamp(), requests=requests)
         self._runs.hand_back(lease, at=now + timedelta(seconds=seconds))
 
+    def _wait_for_renewal(self, lease: Lease, busy: RenewalBusy) -> None:
+        """Go on when the lease of somebody's token has ended: a killed process renews it no more."""
+        if lease.run.attempts >= MAX_RENEWAL_WAITS:
+            self._postpone(lease, busy)
+            return
+        self._runs.hand_back(lease, at=max(busy.until, self._now()), attempts=lease.run.attempts + 1)
+
     def _pause(self, lease: Lease, error: MethodPaused) -> None:
         now = self._now()
-        until = error.resets_at or (now + OPERATING_WINDOW).timestamp()
-        with self._database.writing() as session:
-            buckets.pause(session, lease.portal.id, METHOD, until=until)
+        # The portal tells the moment by a clock of its own; it is within the window it counts over.
+        latest = (now + buckets.OPERATING_WINDOW).timestamp()
+        until = min(error.resets_at or latest, latest)
+        self._runs.write(lease, lambda session: buckets.pause(session, lease.portal.id, METHOD, until=until))
         self._postpone(lease, error, by=max(timedelta(seconds=until - now.timestamp()), timedelta(seconds=1)))
 
     def _postpone(self, lease: Lease, error: Bitrix24Error, *, by: timedelta | None = None) -> None:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 import structlog
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
 from dashboard.bitrix24.errors import AUTHORIZATION_CODES
 from dashboard.bitrix24.journal import Call
@@ -104,12 +105,15 @@ class Tallies:
             {"series": series, "labels": json.dumps(labels), "value": value}
             for (series, labels), value in sorted(pending.items())
         ]
-        with self._database.writing() as session:
+
+        def add(session: Session) -> None:
             insert = insert_into(dialect_of(session), Tally)
             added = insert.on_conflict_do_update(
                 index_elements=["series", "labels"], set_={"value": Tally.value + insert.excluded.value}
             )
             session.execute(added, rows)
+
+        self._database.write(add)
 
 
 def _outcome(error: str | None) -> str:

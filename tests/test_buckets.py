@@ -61,7 +61,7 @@ def test_the_pace_recovers_within_a_minute(world: World) -> None:
     with world.database.writing() as session:
         buckets.spend(session, portal_id, at=now, requests=1, refused=True)
 
-        assert buckets.of(session, portal_id).drained(now + 61).rate == 2.0
+        assert buckets.of(session, portal_id, now=now).drained(now + 61).rate == 2.0
 
 
 def test_the_authorization_servers_requests_are_not_the_portals(world: World) -> None:

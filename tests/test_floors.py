@@ -20,7 +20,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         *("discretion", "flights", "memory", "moments", "offers", "version"),
     ),
     (
-        "models",
+        "models < locks",
         "vault",
         "hours workdays zones < bands reminders < meanings < settings < habits < insights",
         "bitrix24.errors bitrix24.journal bitrix24.limiter bitrix24.names bitrix24.turns < bitrix24.answers"
