@@ -423,6 +423,20 @@ def test_a_full_bucket_slows_the_run_down_and_loses_nobody(world: World) -> None
     assert world.one("SELECT rate FROM buckets") < 2
 
 
+def test_a_run_rests_until_an_overflowed_bucket_has_room(world: World) -> None:
+    open_as_crowd(world, 3)
+    world.bitrix24.clock.advance(600)
+    world.bitrix24.faults.add(
+        Fault("error:QUERY_LIMIT_EXCEEDED:503", "portal", method="batch", person="person2")
+    )
+    world.parts.runs.ask(world.known(), by=None)
+
+    world.parts.sync.slice(world.known().id)
+
+    assert world.bitrix24.count(error="QUERY_LIMIT_EXCEEDED") == 1
+    assert 5 < world.parts.runs.seconds_to_next(at_most=60) < 60
+
+
 def test_a_method_rests_until_its_time_is_over(world: World) -> None:
     open_as_crowd(world, 3)
     world.bitrix24.clock.advance(60)
