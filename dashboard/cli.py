@@ -23,6 +23,7 @@ from dashboard.outages import describe
 from dashboard.portals import Portals
 from dashboard.readiness import Probe
 from dashboard.runs import Runs
+from dashboard.shapes import visible
 from dashboard.vault import Vault
 
 
@@ -71,6 +72,11 @@ def _spoken(callback: Callable[..., Any]) -> Callable[..., Any]:
     def told(*arguments: Any, **options: Any) -> Any:
         try:
             return callback(*arguments, **options)
+        except click.UsageError:
+            raise  # quotes the operator alone
+        except click.ClickException as error:
+            # It may quote a code that Bitrix24 or whoever answered in its place has sent.
+            raise click.ClickException(visible(error.message)) from None
         except (IntegrityError, DataError):
             raise  # what we asked for is wrong, not the database
         except (DBAPIError, PoolTimeout) as error:

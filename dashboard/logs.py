@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import logging
 import sys
+from typing import Any
 
 import structlog
+
+from dashboard.shapes import visible
 
 
 def configure(*, level: str, style: str) -> None:
@@ -18,7 +21,11 @@ def configure(*, level: str, style: str) -> None:
     ]
     render: structlog.typing.Processor = structlog.processors.JSONRenderer()
     if style == "console":
-        render = structlog.dev.ConsoleRenderer(colors=False)
+        console = structlog.dev.ConsoleRenderer(colors=False)
+
+        def render(logger: Any, name: str, event: structlog.typing.EventDict) -> str:
+            return console(logger, name, {key: _on_one_line(key, value) for key, value in event.items()})
+
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
@@ -46,6 +53,13 @@ def configure(*, level: str, style: str) -> None:
     logging.getLogger("urllib3").setLevel(logging.WARNING)
     # Seven lines on its own parts before the first migration.
     logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)
+
+
+def _on_one_line(key: str, value: Any) -> Any:
+    """Escape what a terminal would obey; JSON does so by itself. A stack keeps its lines."""
+    if not isinstance(value, str):
+        return value
+    return "\n".join(map(visible, value.split("\n"))) if key in ("exception", "stack") else visible(value)
 
 
 def _told_by_nobody(record: logging.LogRecord) -> bool:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import unicodedata
 from typing import TypeAlias
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
@@ -37,3 +38,20 @@ def compact(value: Json) -> str:
 def printable(text: str) -> str:
     """Escape the halves of broken surrogate pairs: JSON may carry them, UTF-8 may not."""
     return _LONE_SURROGATE.sub(lambda half: f"\\u{ord(half.group()):04x}", text)
+
+
+def visible(text: str) -> str:
+    """Escape what a terminal obeys or hides instead of showing it: control, format and bidi characters.
+
+    What stays is on one line. In JSON, where these stand in strings alone, the escape is JSON's own.
+    """
+    return "".join(mark if mark.isprintable() or _is_space(mark) else _escaped(mark) for mark in text)
+
+
+def _is_space(mark: str) -> bool:
+    return unicodedata.category(mark) == "Zs"
+
+
+def _escaped(mark: str) -> str:
+    units = mark.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))

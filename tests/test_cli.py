@@ -1,6 +1,7 @@
 """Operator commands: what they say, what they change, and that they tell no secret."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,9 +9,11 @@ import click
 import pytest
 from click.testing import Result
 from cryptography.fernet import Fernet
+from sqlalchemy import text
 
 from app import create_app
 from dashboard import config, schema
+from tests.test_cli_settings import HOSTILE, obeyed
 from tests.world import FERNET_KEY, World
 
 
@@ -37,6 +40,48 @@ def test_programs_get_json(world: World) -> None:
     assert listed["member_id"] == shown["member_id"] == world.portal().member_id
     assert listed["people"] == 1
     assert shown["team_open"] is False
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+@pytest.mark.parametrize("words", ["portals list", "portals show {}", "people list", "runs list"])
+def test_no_stored_text_reaches_the_terminal_raw(world: World, words: str, options: tuple[str, ...]) -> None:
+    with world.database.writing() as session:
+        for table, column in (
+            *(("portals", name) for name in ("origin", "authorization_server", "directory_error")),
+            *(("people", "problem"), ("runs", "error")),
+        ):
+            session.execute(text(f"UPDATE {table} SET {column} = :hostile"), {"hostile": HOSTILE})
+
+    result = run(world, *words.format(world.portal().member_id).split(), *options)
+
+    assert result.exit_code == 0
+    assert "\\u009b" in result.output
+    assert obeyed(result.output) == []
+    if options:
+        assert HOSTILE in flat(json.loads(result.output))
+    else:
+        assert "\n  Time zone: forged" not in result.output
+
+
+def test_no_error_reaches_the_terminal_raw(world: World) -> None:
+    result = run(world, "db", "upgrade", "we\x9b31mek\u202egnp")
+
+    assert result.exit_code == 1
+    assert "\\u009b" in result.output
+    assert obeyed(result.output) == []
+
+
+def flat(told: object) -> list[object]:
+    """Return the values of JSON, however deep."""
+    parts = list(told.values()) if isinstance(told, dict) else told if isinstance(told, list) else None
+    return [told] if parts is None else [value for part in parts for value in flat(part)]
+
+
+def test_commands_print_by_the_way_that_escapes() -> None:
+    sources = (Path(__file__).parent.parent / "dashboard" / "commands").glob("*.py")
+    bare = [file.name for file in sources if re.search(r"\b(click\.s?echo|print)\(", file.read_text("utf-8"))]
+
+    assert bare == ["output.py"]
 
 
 def test_portals_are_listed_by_state(world: World) -> None:

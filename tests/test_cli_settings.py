@@ -1,6 +1,7 @@
 """`settings show`: a real portal's truth in the terminal, by an incoming webhook nobody gets to see."""
 
 import json
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -111,3 +112,30 @@ def test_a_terminal_is_told_nothing_it_would_obey(world: World) -> None:
     assert result.exit_code == 0
     assert "\x1b" not in result.output
     assert "and more" in result.output
+
+
+HOSTILE = "\x1b[2Jwe\x9b31mek\u202egnp\u2066\u200b\u2028\U000e0041\n  Time zone: forged"
+OBEYED = ("Cc", "Cf", "Zl", "Zp", "Cs", "Co")
+
+
+def obeyed(text: str) -> list[str]:
+    """Return what a terminal would obey or hide; a command's own line ends aside."""
+    return [mark for mark in text if mark != "\n" and unicodedata.category(mark) in OBEYED]
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_no_text_of_a_portal_reaches_the_terminal_raw(world: World, options: tuple[str, ...]) -> None:
+    anna = world.portal().people["anna"]
+    anna.settings |= {"view": HOSTILE, "timezoneName": HOSTILE, f"key {HOSTILE}": HOSTILE}
+
+    result = show(world, *options, "--file", "-", typed=webhook(world))
+    world.bitrix24.faults.add(Fault(f"body:{json.dumps({'error': HOSTILE})}", where="portal"))
+    refused = show(world, "--file", "-", typed=webhook(world))
+
+    assert result.exit_code == 0
+    assert obeyed(result.output) == obeyed(refused.output) == []
+    assert "\\u009b" in result.output
+    if options:
+        assert json.loads(result.output)["settings"]["view"] == HOSTILE
+    else:
+        assert "\n  Time zone: forged" not in result.output

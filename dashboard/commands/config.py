@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import click
 from flask.cli import AppGroup
 
 from dashboard import config
+from dashboard.commands import output
 
 BEGIN, END = "<!-- config table -->\n", "<!-- end of config table -->\n"
 
@@ -20,7 +20,7 @@ def group() -> AppGroup:
     @commands.command()
     def table() -> None:
         """Print the table of variables, as the documents show it."""
-        click.echo(markdown())
+        output.say(markdown())
 
     return commands
 

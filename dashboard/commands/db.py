@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from sqlalchemy.exc import SQLAlchemyError
 
 from dashboard import copies, schema
+from dashboard.commands import output
 from dashboard.copies import CannotCopy
 from dashboard.db import Database
 from dashboard.schema import CannotMigrate
@@ -31,9 +32,9 @@ def group(database: Database) -> AppGroup:
         _migrate(schema.upgrade, database, revision)
         if schema.is_newer(database):
             present = schema.revision(database)
-            click.echo(f"The schema stands at {present}, a later version's; this one works with it.")
+            output.say(f"The schema stands at {present}, a later version's; this one works with it.")
         else:
-            click.echo("The schema is up to date." if schema.is_current(database) else f"Now at {revision}.")
+            output.say("The schema is up to date." if schema.is_current(database) else f"Now at {revision}.")
 
     @commands.command()
     @click.argument("revision")
@@ -41,12 +42,12 @@ def group(database: Database) -> AppGroup:
     def downgrade(revision: str) -> None:
         """Migrate back to a revision; `base` empties the schema."""
         _migrate(schema.downgrade, database, revision)
-        click.echo(f"Now at {revision}.")
+        output.say(f"Now at {revision}.")
 
     @commands.command()
     def current() -> None:
         """Say where the schema stands; exit with 1 where it is not what this version needs."""
-        click.echo(schema.revision(database) or "empty")
+        output.say(schema.revision(database) or "empty")
         if not schema.suffices(database):
             raise click.ClickException("The schema is not this version's; `db upgrade` migrates.")
 
@@ -76,8 +77,8 @@ def group(database: Database) -> AppGroup:
         finally:
             target.engine.dispose()
         for table, count in counts.items():
-            click.echo(f"{table:<12} {count:>9} rows, the same in both")
-        click.echo(
+            output.say(f"{table:<12} {count:>9} rows, the same in both")
+        output.say(
             "Copied. Set DATABASE_URL to the new address and start again; the old database is as it was."
         )
 

@@ -57,9 +57,9 @@ def command(
             output.rows([asdict(one) for one in found], as_json=True, nothing="")
         else:
             for one in found:
-                click.echo(f"{one.state:<8} {one.what:<22} {one.says}")
+                output.say(f"{one.state:<8} {one.what:<22} {one.says}")
                 if one.mend:
-                    click.echo(f"{'':<31} {one.mend}")
+                    output.say(f"{'':<31} {one.mend}")
         if any(one.state == "wrong" for one in found):
             raise click.exceptions.Exit(1)
 

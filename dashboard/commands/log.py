@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-import click
 from flask.cli import AppGroup
 
 from dashboard import calls
+from dashboard.commands import output
 from dashboard.db import Database
 
 
@@ -21,6 +21,6 @@ def group(database: Database, now: Callable[[], datetime]) -> AppGroup:
         """Delete the calls older than three days. The worker does it by itself every hour."""
         with database.writing() as session:
             count = calls.purge(session, now=now())
-        click.echo(f"Deleted {count} calls.")
+        output.say(f"Deleted {count} calls.")
 
     return commands

@@ -9,9 +9,16 @@ from typing import Any
 
 import click
 
+from dashboard.shapes import visible
+
 Row = Mapping[str, Any]
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for a program to read.")
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print text with what a terminal would obey escaped; commands print by nothing else."""
+    click.echo("\n".join(map(visible, text.split("\n"))), err=err)
 
 
 def rows(found: Iterable[Row], *, as_json: bool, nothing: str) -> None:
@@ -20,7 +27,7 @@ def rows(found: Iterable[Row], *, as_json: bool, nothing: str) -> None:
     if as_json:
         _print_json(found)
     elif not found:
-        click.echo(nothing)
+        say(nothing)
     else:
         _print_table(found)
 
@@ -32,7 +39,7 @@ def row(found: Row, *, as_json: bool) -> None:
         return
     width = max(map(len, found))
     for name, value in found.items():
-        click.echo(f"{name.replace('_', ' '):<{width}}  {spoken(value)}")
+        say(f"{name.replace('_', ' '):<{width}}  {spoken(value)}")
 
 
 def spoken(value: Any) -> str:
@@ -41,7 +48,7 @@ def spoken(value: Any) -> str:
         return f"{value:%Y-%m-%d %H:%M} UTC"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return "-" if value is None or value == "" else str(value)
+    return "-" if value is None or value == "" else visible(str(value))
 
 
 def _print_table(found: list[Row]) -> None:
@@ -51,11 +58,11 @@ def _print_table(found: list[Row]) -> None:
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
         padded = (f"{text:<{width}}" for text, width in zip(line, widths, strict=True))
-        click.echo("  ".join(padded).rstrip())
+        say("  ".join(padded).rstrip())
 
 
 def _print_json(found: Any) -> None:
-    click.echo(json.dumps(found, default=_plain, ensure_ascii=False, indent=2))
+    say(json.dumps(found, default=_plain, ensure_ascii=False, indent=2))
 
 
 def _plain(value: Any) -> str:

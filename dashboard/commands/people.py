@@ -41,7 +41,7 @@ def group(database: Database, portals: Portals, now: Callable[[], datetime]) -> 
         found = list(_listed(database, conditions, now=now(), limit=limit + 1))
         output.rows(found[:limit], as_json=as_json, nothing="Nobody.")
         if len(found) > limit:
-            click.echo(f"These are the first {limit}; --limit shows more.", err=True)
+            output.say(f"These are the first {limit}; --limit shows more.", err=True)
 
     return commands
 

@@ -42,7 +42,7 @@ def group(database: Database, portals: Portals) -> AppGroup:
     def forget(member_id: str) -> None:
         """Delete everything about a portal's people, as if it had uninstalled the application."""
         portals.uninstall(portal_of(portals, member_id))
-        click.echo("Forgotten.")
+        output.say("Forgotten.")
 
     return commands
 

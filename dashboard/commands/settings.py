@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 import click
-from flask import render_template
+from flask import current_app
 from flask.cli import AppGroup
 from pydantic import SecretStr
 
@@ -18,7 +18,8 @@ from dashboard.bitrix24.exchange import Exchange
 from dashboard.bitrix24.webhook import Webhook, read_address
 from dashboard.commands import output
 from dashboard.config import Config
-from dashboard.settings import ACCOUNT_METHOD, EMPTY_CODE, METHOD, Reading
+from dashboard.settings import ACCOUNT_METHOD, EMPTY_CODE, METHOD, MySettings, Reading
+from dashboard.shapes import visible
 
 ADVICE = (
     "In the portal: Developer resources, Other, Inbound webhook; give it the right `calendar` "
@@ -45,7 +46,7 @@ def group(config: Config, exchange: Exchange, now: Callable[[], datetime]) -> Ap
             output.row({"settings": reading.settings, "account": reading.account}, as_json=True)
         else:
             my = settings.read(reading, profile_time_zone=None)
-            click.echo(_visible(render_template("terminal/settings.txt", my=my, now=now())).strip())
+            output.say(_in_words(my, now()).strip())
 
     return commands
 
@@ -59,7 +60,7 @@ def _address(file: str | None, *, loopback: bool) -> SecretStr:
         except (OSError, UnicodeDecodeError) as error:
             raise click.ClickException(f"The file cannot be read ({type(error).__name__}).") from None
     else:
-        click.echo(ADVICE)
+        output.say(ADVICE)
         typed = click.prompt("Address of the webhook", hide_input=True)
     try:
         return read_address(SecretStr(typed), loopback=loopback)
@@ -84,8 +85,11 @@ def _read(webhook: Webhook, now: datetime) -> Reading:
     return Reading(settings=mine, account=account, sections=None, errors=errors, taken_at=now)
 
 
-def _visible(text: str) -> str:
-    """Return the text without what a terminal would obey instead of showing."""
-    return "".join(
-        mark if mark.isprintable() or mark == "\n" else "\N{REPLACEMENT CHARACTER}" for mark in text
-    )
+def _in_words(my: MySettings, now: datetime) -> str:
+    """Return the page as text; no value of the portal's begins a line of its own."""
+    environment = current_app.jinja_env.overlay(finalize=_on_one_line)
+    return environment.get_template("terminal/settings.txt").render(my=my, now=now)
+
+
+def _on_one_line(value: object) -> object:
+    return visible(value) if isinstance(value, str) else value

@@ -6,6 +6,7 @@ import click
 from flask.cli import AppGroup
 
 from dashboard import rotation
+from dashboard.commands import output
 from dashboard.db import Database
 from dashboard.rotation import Progress
 from dashboard.vault import Vault
@@ -23,11 +24,11 @@ def group(database: Database, vault: Vault) -> AppGroup:
         """
         progress = Progress(0, 0, 0)
         for progress in rotation.rotate(database, vault):
-            click.echo(f"{progress.done} of {progress.total}", err=True)
+            output.say(f"{progress.done} of {progress.total}", err=True)
         if progress.unreadable:
             raise click.ClickException(
                 f"{progress.unreadable} values open with none of TOKEN_KEYS and were left alone."
             )
-        click.echo("Every sealed value opens with the first key.")
+        output.say("Every sealed value opens with the first key.")
 
     return commands

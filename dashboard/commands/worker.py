@@ -8,6 +8,7 @@ from sqlalchemy.exc import DBAPIError
 
 from dashboard import memory
 from dashboard.chores import Chores
+from dashboard.commands import output
 from dashboard.config import Config
 from dashboard.db import Database
 from dashboard.models import Chore
@@ -46,4 +47,4 @@ def _say_what_is_wrong(database: Database) -> None:
         with database.reading() as session:
             session.execute(select(Chore.name))
     except DBAPIError as error:
-        click.echo(describe(error), err=True)
+        output.say(describe(error), err=True)
