@@ -198,7 +198,9 @@ def assemble(settings: Config, *, database: Database | None, now: Callable[[], d
     )
     portals = Portals(database=database, vault=vault, exchange=exchange, servers=servers, now=now)
     chains = Chains(vault)
-    live = LiveTokens(database=database, chains=chains, portals=portals, servers=servers, now=now)
+    live = LiveTokens(
+        database=database, chains=chains, portals=portals, servers=servers, refusals=refusals, now=now
+    )
     people = People(database=database, chains=chains, now=now)
     runs = Runs(database=database, now=now)
     readings = Readings(database=database, people=people, live=live, call_log=call_log, now=now)
@@ -210,7 +212,9 @@ def assemble(settings: Config, *, database: Database | None, now: Callable[[], d
         exchange=exchange,
         servers=servers,
         portals=portals,
-        events=Events(database=database, portals=portals, servers=servers, chains=chains, call_log=call_log),
+        events=Events(
+            database=database, portals=portals, servers=servers, live=live, call_log=call_log, now=now
+        ),
         openings=Openings(
             database=database,
             runs=runs,

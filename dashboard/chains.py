@@ -38,7 +38,7 @@ class Standing:
 
 PAIR = (
     *("access_token", "refresh_token", "expires_at", "renewed_at", "state"),
-    *("lease_owner", "lease_until", "renewal_failed_at", "renewal_paused_until"),
+    *("lease_owner", "lease_until", "renewal_failed_at"),
 )
 
 
@@ -129,9 +129,12 @@ class Chains:
             .values(lease_owner=None, lease_until=None, renewal_failed_at=failed_at)
         )
 
-    def pause(self, session: Session, person: Person, *, version: int, until: datetime) -> None:
-        """Renew this version no more until then: a portal refuses whatever it is shown."""
-        self._change(session, person, version, renewal_paused_until=until)
+    def pause(self, session: Session, person: Person, *, until: datetime) -> None:
+        """Renew no pair of the person until then, not one that comes meanwhile either.
+
+        Each opening brings a new pair; a portal that refuses whatever it is shown refuses that one too.
+        """
+        session.execute(update(Chain).where(Chain.person_id == person.id).values(renewal_paused_until=until))
 
     def speaker(self, session: Session, portal: Portal) -> Person | None:
         """Return whose chain speaks for the portal as a whole; None where no chain is live.
@@ -147,10 +150,6 @@ class Chains:
             .limit(1)
         )
         return session.scalar(found)
-
-    def void(self, session: Session, person: Person, *, version: int) -> None:
-        """Mark the chain as void, whoever holds its lease. The caller has locked the portal."""
-        self._change(session, person, version, state=ChainState.RECONNECT)
 
     def reconnect(self, session: Session, person: Person, *, version: int, owner: str) -> bool:
         """Mark the chain as void; False if somebody has stored another pair or leased it since.
@@ -199,7 +198,6 @@ class Chains:
             "lease_owner": None,
             "lease_until": None,
             "renewal_failed_at": None,
-            "renewal_paused_until": None,
         }
 
     def _unsealed(self, chain: Chain, portal: Portal, person: Person) -> Tokens | None:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 
 import structlog
 from pydantic import SecretStr
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from dashboard.bitrix24.answers import AppInfo, read_as, read_profile
 from dashboard.bitrix24.client import Command
 from dashboard.bitrix24.errors import (
-    ApplicationGone,
-    Bitrix24Error,
     CredentialsRefused,
     PersonRefused,
     PortalRefused,
@@ -22,15 +20,15 @@ from dashboard.bitrix24.errors import (
 from dashboard.bitrix24.inbound import Event
 from dashboard.bitrix24.oauth import AuthorizationServers
 from dashboard.calls import CallLog, CallRecords
-from dashboard.chains import Chains, Tokens
 from dashboard.db import Database
-from dashboard.models import Chain, Person, Portal, PortalState
+from dashboard.livetokens import LiveTokens
+from dashboard.models import Portal, PortalState
 from dashboard.portals import Portals, ProofRefused, Standing
 
 log = structlog.get_logger()
 
 BRINGS_TOKEN = ("ONAPPINSTALL", "ONAPPUPDATE")
-CLOCKS_DIFFER = 300  # seconds, at most
+CLOCKS_DIFFER = 300  # seconds by which an event may come from the future
 _ASKED = {"app": Command("app.info"), "profile": Command("profile")}
 
 # Called before Bitrix24 is asked about an event of this portal; it may raise.
@@ -56,14 +54,16 @@ class Events:
         database: Database,
         portals: Portals,
         servers: AuthorizationServers,
-        chains: Chains,
+        live: LiveTokens,
         call_log: CallLog,
+        now: Callable[[], datetime],
     ) -> None:
         self._database = database
         self._portals = portals
         self._servers = servers
-        self._chains = chains
+        self._live = live
         self._call_log = call_log
+        self._now = now
 
     def handle(self, event: Event, *, before_asking: BeforeAsking = lambda portal: None) -> None:
         """Act on an event; doing it twice or late changes nothing more.
@@ -109,7 +109,7 @@ class Events:
         if event.name != "ONAPPUNINSTALL" or can_be_proven:
             raise EventRefused("wrong_token", event=event, portal=portal)
         before_asking(portal)
-        if not self._is_gone(portal, calls):
+        if not self._live.application_is_gone(portal, record=calls.add):
             raise EventRefused("no_token_known", event=event, portal=portal)
         self._portals.uninstall(portal, clean=event.data.get("CLEAN") == "1")
 
@@ -117,37 +117,15 @@ class Events:
         """Tell whether a proven uninstallation (``ts``, Unix seconds) is of the present installation.
 
         One that is older than the last proof that we are installed is not; after an uninstallation nothing
-        can be proven any more. Two clocks told the two moments, so where they are close the authorization
-        server is asked.
+        can be proven any more. Bitrix24's clock told one moment and ours the other, so nothing is concluded
+        from a time that contradicts ours: the authorization server is asked, and its word decides.
         """
         if event.sent_at is None:
             return True
-        late = int(portal.proven_at.timestamp()) - event.sent_at
-        return late <= 0 or (late <= CLOCKS_DIFFER and self._is_gone(portal, calls))
-
-    def _is_gone(self, portal: Portal, calls: CallRecords) -> bool:
-        tokens = self._newest(portal)
-        if tokens is None:
-            return False
-        try:
-            self._servers.app_info(portal.authorization_server, tokens.access, record=calls.add)
-        except ApplicationGone:
+        proven, now = portal.proven_at.timestamp(), self._now().timestamp()
+        if int(proven) <= event.sent_at <= now + CLOCKS_DIFFER:
             return True
-        except Bitrix24Error as error:
-            log.info("uninstallation_not_confirmed", portal=portal.id, code=error.code)
-        return False
-
-    def _newest(self, portal: Portal) -> Tokens | None:
-        newest = (
-            select(Person)
-            .join(Chain, Chain.person_id == Person.id)
-            .where(Person.portal_id == portal.id)
-            .order_by(Chain.renewed_at.desc())
-            .limit(1)
-        )
-        with self._database.reading() as session:
-            person = session.scalar(newest)
-            return self._chains.standing(session, portal, person).tokens if person else None
+        return self._live.application_is_gone(portal, record=calls.add)
 
     def _learn_token(self, event: Event, portal: Portal | None, calls: CallRecords) -> None:
         """Store the ``application_token`` of an event whose access token proves an administrator.

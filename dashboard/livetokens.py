@@ -21,6 +21,7 @@ from dashboard.bitrix24.errors import (
     GrantRejected,
     KeysRejected,
     NotAnswered,
+    OwnLimit,
     PaymentRequired,
     PortalMoved,
     PortalRefused,
@@ -36,6 +37,7 @@ from dashboard.locks import lock_portal
 from dashboard.models import Person, Portal, PortalState
 from dashboard.moments import is_ahead, is_due
 from dashboard.portals import Portals, ProofRefused
+from dashboard.refusals import Allowance, Refusals, TooManyRefusals
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -47,6 +49,12 @@ SHORTEST_PAUSE, LONGEST_PAUSE = 0.02, 0.25
 # No connection, or a page where a REST server was. One that is late with its answer is still there.
 GONE_ADDRESS = ("unreachable", "bad_answer")
 USELESS = timedelta(minutes=1)  # after a renewed pair was refused like the one before
+# After a renewal was refused with what is not true of the portal; longer pauses are a clock's mistake.
+MAX_RENEWAL_PAUSE = timedelta(minutes=10)
+# Of one portal: more than the fastest run needs, where each person's token has expired.
+RENEWALS = Allowance(depth=60, seconds=0.25)
+# Of one portal: renewed pairs that it refused like those before, whoever's they were.
+USELESS_RENEWALS = Allowance(depth=10, seconds=60)
 
 Use = Callable[[Client, str], T]
 
@@ -69,6 +77,7 @@ class LiveTokens:
         chains: Chains,
         portals: Portals,
         servers: AuthorizationServers,
+        refusals: Refusals,
         now: Callable[[], datetime],
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -76,6 +85,7 @@ class LiveTokens:
         self._chains = chains
         self._portals = portals
         self._servers = servers
+        self._refusals = refusals
         self._now = now
         self._sleep = sleep
 
@@ -101,7 +111,7 @@ class LiveTokens:
             self._portals.mark(portal, PortalState.SUSPENDED)
             raise
         except ApplicationGone:
-            self._bury(portal, person, tokens)
+            self._bury(portal, person)
             raise
         self._portals.mark(portal, PortalState.ACTIVE)
         return result
@@ -118,24 +128,43 @@ class LiveTokens:
             self._portals.mark(portal, PortalState.SUSPENDED)
             raise
         except ApplicationGone:
-            self._bury(portal, person, tokens)
+            self._bury(portal, person)
             raise
 
-    def _bury(self, portal: Portal, person: Person, tokens: Tokens) -> None:
+    def application_is_gone(self, portal: Portal, *, record: Record) -> bool:
+        """Ask the authorization server whether the application was removed from the portal; delete nothing.
+
+        It is asked with the token that speaks for the portal. False also where it says nothing certain.
+        """
+        with self._database.reading() as session:
+            speaker = self._chains.speaker(session, portal)
+            tokens = self._chains.standing(session, portal, speaker).tokens if speaker else None
+        if speaker is None or tokens is None:
+            return False
+        try:
+            try:
+                self._servers.app_info(portal.authorization_server, tokens.access, record=record)
+            except TokenRejected as refusal:
+                # An expired token tells nothing of the application; its renewal does.
+                self._renewed(portal, speaker, tokens, refusal, record)
+        except ApplicationGone:
+            return True
+        except Bitrix24Error as error:
+            log.info("uninstallation_not_confirmed", portal=portal.id, code=error.code)
+        return False
+
+    def _bury(self, portal: Portal, person: Person) -> None:
         """Act on the authorization server's word that the application is not installed.
 
         Only one chain speaks for the portal: another may be left over from an installation before the
-        present one, or hold what somebody put into their form, and is put aside alone.
+        present one, or hold what somebody put into their form.
         """
 
         def speaks(session: Session) -> bool:
             if not lock_portal(session, portal):
                 return False
             speaker = self._chains.speaker(session, portal)
-            if speaker is not None and speaker.id == person.id:
-                return True
-            self._chains.void(session, person, version=tokens.version)
-            return False
+            return speaker is not None and speaker.id == person.id
 
         if self._database.write(speaks):
             self._portals.uninstall(portal)
@@ -178,9 +207,23 @@ class LiveTokens:
         try:
             return self._use(portal, tokens, use, record)
         except TokenRejected:
-            with self._database.writing() as session:
-                self._chains.pause(session, person, version=tokens.version, until=self._now() + USELESS)
+            self._pause(person, USELESS)
+            self._refusals.count(_useless(portal), USELESS_RENEWALS)
             raise
+
+    def _pause(self, person: Person, lasts: timedelta) -> None:
+        with self._database.writing() as session:
+            self._chains.pause(session, person, until=self._now() + lasts)
+
+    def _is_paused(self, portal: Portal, until: datetime | None) -> bool:
+        """Tell whether renewing is no use: not for this person, or not for anybody of the portal."""
+        if until is not None and not is_due(until, self._now(), max_wait=MAX_RENEWAL_PAUSE):
+            return True
+        try:
+            self._refusals.check(_useless(portal), USELESS_RENEWALS)
+        except TooManyRefusals:
+            return True
+        return False
 
     def _stored(self, portal: Portal, person: Person) -> Tokens:
         with self._database.reading() as session:
@@ -207,12 +250,12 @@ class LiveTokens:
             if standing.tokens.version != refused.version:
                 return standing.tokens
             now, leased_until = self._now(), standing.leased_until
-            paused_until, failed_at = standing.paused_until, standing.renewal_failed_at
-            if paused_until is not None and not is_due(paused_until, now, max_wait=USELESS):
-                raise refusal
+            failed_at = standing.renewal_failed_at
             if failed_at is not None and failed_at >= began and not is_ahead(failed_at, now):
                 raise Unreachable("renewal_failed")
             if leased_until is None or is_due(leased_until, now, max_wait=LEASE):
+                if self._is_paused(portal, standing.paused_until):
+                    raise refusal
                 with self._database.writing() as session:
                     won = self._chains.take_lease(
                         session, person, version=refused.version, owner=owner, now=self._now(), lasts=LEASE
@@ -250,19 +293,43 @@ class LiveTokens:
         return self._after(portal, person, tokens)
 
     def _refresh(self, portal: Portal, person: Person, tokens: Tokens, record: Record) -> TokenPair:
+        """Return a new pair of the person's.
+
+        What voids the old pair is `GrantRejected` alone: the authorization server refuses this very refresh
+        token, or says that its application is gone while the portal's is there, or answers with somebody
+        else's pair. Every other leaf may be said of a pair that is good.
+
+        :raise GrantRejected: see above.
+        :raise TokenRejected: what was said is not true of the portal; nothing is renewed for a while.
+        :raise OwnLimit: too many renewals of this portal at once.
+        :raise Bitrix24Error: any other leaf.
+        """
         if tokens.refresh is None:
             raise GrantRejected("reconnect")
+        self._limit_renewals(portal)
         try:
             pair = self._servers.refresh(portal.authorization_server, tokens.refresh, record=record)
         except (PortalRefused, KeysRejected) as refusal:
             if self._is_of_the_portal(portal, person, refusal, record):
                 raise
-            raise GrantRejected("foreign_token") from None
+            if isinstance(refusal, ApplicationGone):
+                raise GrantRejected("foreign_token") from None
+            log.warning("renewal_refused", portal=portal.id, person=person.id, code=refusal.code)
+            self._pause(person, MAX_RENEWAL_PAUSE)
+            # All that is certain: the access token has expired, and there is no other for now.
+            raise TokenRejected("expired_token") from None
         foreign_portal = pair.member_id not in ("", portal.member_id)
         if foreign_portal or pair.user_id not in (None, person.user_id):
             # A technical user took the chain over when its person was dismissed, or worse: not theirs.
             raise GrantRejected("foreign_token")
         return pair
+
+    def _limit_renewals(self, portal: Portal) -> None:
+        try:
+            self._refusals.take(f"renewals {portal.id}", RENEWALS)
+        except TooManyRefusals as full:
+            until = self._now().timestamp() + full.seconds
+            raise OwnLimit("too_many_renewals", resets_at=until) from None
 
     def _is_of_the_portal(
         self, portal: Portal, person: Person, refusal: Bitrix24Error, record: Record
@@ -313,3 +380,7 @@ class LiveTokens:
         if tokens.version == before.version:
             raise GrantRejected("reconnect")
         return tokens
+
+
+def _useless(portal: Portal) -> str:
+    return f"useless renewals {portal.id}"

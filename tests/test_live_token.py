@@ -1,6 +1,7 @@
 """A live token: renewed once, by one process, stored before it is used, and lost only when it is void."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,7 +10,7 @@ from sqlalchemy import text
 
 from app import create_app
 from dashboard.bitrix24.transport import ADDRESSES_TRIED, PATIENCE
-from dashboard.livetokens import LEASE
+from dashboard.livetokens import LEASE, MAX_RENEWAL_PAUSE, RENEWALS, USELESS, USELESS_RENEWALS
 from dashboard.vault import Vault, chain_owner
 from tests.emulator.faults import Fault
 from tests.world import FERNET_KEY, World, errors_on, session_token, settings_on
@@ -78,6 +79,58 @@ def test_a_portal_that_refuses_whatever_it_is_shown_is_not_renewed_at_each_click
         assert world.browser.post("/me/refresh", headers=session).status_code == 403
 
     assert world.bitrix24.refreshes() == 1
+
+
+def test_a_pause_of_renewals_outlives_the_next_openings(world: World) -> None:
+    """A portal lets people in, and answers that what they brought has expired."""
+    for _ in range(5):
+        session = world.session("boris")
+        refusal = Fault(kind="error:expired_token:401", method="batch", times=None)
+        world.bitrix24.faults.add(refusal)
+        assert world.browser.post("/me/refresh", headers=session).status_code == 403
+        world.bitrix24.faults.clear()
+    assert world.bitrix24.refreshes() == 1
+
+    world.bitrix24.clock.advance(USELESS.total_seconds() + 1)
+    world.portal().expire("boris")
+    assert world.browser.post("/me/refresh", headers=session).status_code == 200
+
+
+def test_a_pause_that_a_clock_set_back_made_long_is_none(world: World) -> None:
+    session = world.session("boris")
+    world.portal().expire("boris")
+    set_chain(world, renewal_paused_until="2099-01-01 00:00:00")
+
+    assert world.browser.post("/me/refresh", headers=session).status_code == 200
+
+
+def test_useless_renewals_are_counted_for_the_portal(world: World) -> None:
+    """It may have as many people as it likes: whoever it names gets an opening."""
+    sessions = [world.session(person) for person in ("boris", "anna")]
+    for _ in range(USELESS_RENEWALS.depth - 1):
+        world.parts.refusals.count("useless renewals 1", USELESS_RENEWALS)
+    world.bitrix24.faults.add(Fault(kind="error:expired_token:401", method="batch", times=None))
+
+    answers = [world.browser.post("/me/refresh", headers=session).status_code for session in sessions]
+
+    assert answers == [403, 403]
+    assert world.bitrix24.refreshes() == 1
+
+
+def test_renewals_of_a_portal_are_bounded(world: World) -> None:
+    session = world.session("boris")
+    world.portal().expire("boris")
+    for _ in range(RENEWALS.depth):
+        world.parts.refusals.take("renewals 1", replace(RENEWALS, seconds=3600))
+
+    refused = world.browser.post("/me/refresh", headers=session)
+
+    assert (refused.status_code, errors_on(refused.text)) == (503, ["too_many_renewals"])
+    assert int(refused.headers["Retry-After"]) >= 1
+    assert world.bitrix24.refreshes() == 0
+    assert (chain(world, "state"), chain(world, "lease_owner")) == ("live", None)
+    world.bitrix24.clock.advance(1)
+    assert world.browser.post("/me/refresh", headers=session).status_code == 200
 
 
 def clicks(world: World, session: dict[str, str], *, applications: int) -> list[int]:
@@ -288,8 +341,13 @@ def test_a_chain_of_an_earlier_installation_does_not_bury_the_present_one(world:
     assert chain(world, "state") == "reconnect"
 
 
-@pytest.mark.parametrize("ended", ["uninstalled", "unpaid"])
-def test_a_refresh_token_from_elsewhere_does_not_speak_for_the_portal(world: World, ended: str) -> None:
+@pytest.mark.parametrize(
+    ("ended", "code", "state"),
+    [("uninstalled", "reconnect", "reconnect"), ("unpaid", "expired_token", "live")],
+)
+def test_a_refresh_token_from_elsewhere_does_not_speak_for_the_portal(
+    world: World, ended: str, code: str, state: str
+) -> None:
     """Boris puts one of a portal of his own into his form, where the application was removed or not paid."""
     world.portal("beta").install()
     elsewhere = world.portal("beta").open_as("clara").refresh_token
@@ -302,11 +360,69 @@ def test_a_refresh_token_from_elsewhere_does_not_speak_for_the_portal(world: Wor
 
     response = world.browser.post("/me/refresh", headers=session)
 
-    assert (response.status_code, errors_on(response.text)) == (403, ["reconnect"])
+    assert (response.status_code, errors_on(response.text)) == (403, [code])
     assert world.one("SELECT state FROM portals WHERE id = 1") == "active"
     assert world.one("SELECT count(*) FROM people WHERE portal_id = 1") == 2
-    assert chain(world, "state") == "reconnect"
+    assert chain(world, "state") == state
     world.open("boris")
+    assert world.browser.post("/me/refresh", headers=session).status_code == 200
+
+
+@pytest.mark.parametrize("code", ["PAYMENT_REQUIRED", "PORTAL_DELETED", "invalid_client", "wrong_client"])
+def test_what_is_said_of_one_renewal_and_not_true_of_the_portal_keeps_the_pair(
+    world: World, code: str
+) -> None:
+    session = world.session("boris")
+    world.portal().expire("boris")
+    before = chain(world, "refresh_token")
+    world.bitrix24.faults.add(
+        Fault(kind=f"error:{code}:401", where="authorization", method="oauth/token", person="boris")
+    )
+
+    for _ in range(3):
+        assert world.browser.post("/me/refresh", headers=session).status_code == 403
+    assert (chain(world, "state"), chain(world, "refresh_token")) == ("live", before)
+    assert world.one("SELECT state FROM portals") == "active"
+    assert (
+        world.bitrix24.count(method="oauth/token") == 2
+    )  # his and, once, the one that speaks for the portal
+
+    world.bitrix24.clock.advance(MAX_RENEWAL_PAUSE.total_seconds() + 1)
+    assert world.browser.post("/me/refresh", headers=session).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("kind", "state"),
+    [
+        *((kind, "reconnect") for kind in ("invalid_grant:400", "expired_token:400", "invalid_token:401")),
+        *((kind, "live") for kind in ("NO_AUTH_FOUND:401", "invalid_request:400", "authorization_error:401")),
+        *((kind, "live") for kind in ("QUERY_LIMIT_EXCEEDED:503", "insufficient_scope:403", "SOMETHING:400")),
+        *((kind, "live") for kind in ("user_access_error:403", "INTERNAL_SERVER_ERROR:500")),
+    ],
+)
+def test_only_the_refusal_of_this_very_refresh_token_voids_the_pair(
+    world: World, kind: str, state: str
+) -> None:
+    session = world.session("boris")
+    world.portal().expire("boris")
+    before = chain(world, "refresh_token")
+    world.bitrix24.faults.add(Fault(kind=f"error:{kind}", where="authorization", method="oauth/token"))
+
+    world.browser.post("/me/refresh", headers=session)
+
+    assert (chain(world, "state"), chain(world, "refresh_token")) == (state, before)
+
+
+def test_a_word_about_the_access_token_voids_no_refresh_token(world: World) -> None:
+    """The portal is silent, and the authorization server says that the access token belongs to nothing."""
+    session = world.session("boris")
+    world.bitrix24.faults.add(Fault(kind="html:404", method="batch"))
+    gone = Fault(kind="error:ERROR_OAUTH:401", where="authorization", method="rest/app.info", person="boris")
+    world.bitrix24.faults.add(gone)
+
+    assert world.browser.post("/me/refresh", headers=session).status_code == 403
+
+    assert chain(world, "state") == "live"
     assert world.browser.post("/me/refresh", headers=session).status_code == 200
 
 

@@ -133,15 +133,31 @@ def test_any_order_and_any_number_end_the_same(world: World) -> None:
     assert (state(world), world.one("SELECT count(*) FROM people")) == ("uninstalled", 0)
 
 
-def test_a_clock_that_goes_before_theirs_does_not_lose_an_uninstallation(world: World) -> None:
+MINUTES = [-15, -2, 15, 600]
+
+
+@pytest.mark.parametrize("minutes", MINUTES)
+def test_a_wrong_clock_does_not_lose_an_uninstallation(world: World, minutes: int) -> None:
     """Somebody opened a moment before; by our clock that was after the event left Bitrix24."""
     world.open("boris")
     world.portal().uninstall()
-    behind = int(time.time()) - 120
 
-    status, _ = world.portal().send_event("ONAPPUNINSTALL", ts=behind)
+    status, _ = world.portal().send_event("ONAPPUNINSTALL", ts=int(time.time()) + minutes * 60)
 
     assert (status, state(world)) == (200, "uninstalled")
+
+
+@pytest.mark.parametrize("minutes", MINUTES)
+@pytest.mark.parametrize("silent", [False, True])
+def test_a_wrong_clock_ends_no_installation_that_is_there(world: World, minutes: int, silent: bool) -> None:
+    """The event is of an installation before; only the authorization server's word ends this one."""
+    world.open("boris")
+    if silent:
+        world.bitrix24.faults.add(Fault(kind="html:502", where="authorization", times=None))
+
+    status, _ = world.portal().send_event("ONAPPUNINSTALL", ts=int(time.time()) + minutes * 60)
+
+    assert (status, state(world)) == (200, "active")
 
 
 def test_events_need_no_working_access_token_and_ask_nobody(world: World) -> None:
@@ -249,10 +265,25 @@ def test_an_uninstallation_that_is_not_true_deletes_nothing(world: World) -> Non
 def test_an_authorization_server_that_does_not_say_so_deletes_nothing(world: World, kind: str) -> None:
     known_through_boris_alone(world)
     world.portal("beta").uninstall()
-    world.bitrix24.faults.add(Fault(kind=kind, where="authorization", method="rest/app.info"))
+    world.bitrix24.faults.add(Fault(kind=kind, where="authorization", times=None))
 
     assert world.portal("beta").send_event("ONAPPUNINSTALL")[0] == 403
     assert state(world, 2) == "active"
+
+
+def test_an_uninstallation_is_confirmed_by_a_renewal_where_the_token_has_expired(world: World) -> None:
+    """Days after the last opening; an expired token tells nothing of the application."""
+    known_through_boris_alone(world)
+    with world.database.writing() as session:
+        session.execute(text("UPDATE portals SET team_open = :yes WHERE id = 2"), {"yes": True})
+    world.portal("beta").uninstall()
+    expired = Fault(kind="error:expired_token:401", where="authorization", method="rest/app.info")
+    world.bitrix24.faults.add(expired)
+
+    status, _ = world.portal("beta").send_event("ONAPPUNINSTALL", data={"CLEAN": "0"})
+
+    assert (status, state(world, 2)) == (200, "uninstalled")
+    assert world.one("SELECT count(*) FROM portals WHERE id = 2 AND team_open") == 1
 
 
 def test_only_the_authorization_server_can_say_that_the_application_is_gone(world: World) -> None:

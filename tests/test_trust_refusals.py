@@ -17,7 +17,7 @@ from app import assemble, create_app
 from dashboard import config, refusals
 from dashboard.calls import UNPROVEN_CALLS
 from dashboard.db import Database
-from dashboard.refusals import UNTRUSTED_PROXY, Refusals, address_in, network_of
+from dashboard.refusals import UNTRUSTED_PROXY, Allowance, Refusals, TooManyRefusals, address_in, network_of
 from dashboard.web.guard import PROOFS, PROXY_WARNING_SECONDS, TOKEN_HOLDERS, UNKNOWN_PORTALS
 from tests.emulator.faults import Fault
 from tests.world import SECRET_KEY, World, errors_on
@@ -169,7 +169,7 @@ def test_whoever_knows_the_token_cannot_use_up_the_portals_requests(still: World
     """A colleague's form holds it. Their forgeries are asked about elsewhere, and nobody is refused."""
     own = {"APPLICATION_TOKEN": still.portal().application_token}
     for _ in range(TOKEN_HOLDERS.depth - 1):
-        counting(still).count("opening with the token of 1", TOKEN_HOLDERS)
+        counting(still).count("opening-by-token 1", TOKEN_HOLDERS)
     assert knock(still, ATTACKER, form=own).status_code == 403
     still.bitrix24.clear()
 
@@ -222,6 +222,20 @@ def test_failures_at_once_are_all_counted(each_world: World) -> None:
         assert {answer.result().status_code for answer in answers} == {403}
 
     assert 15 < each_world.one("SELECT max(level) FROM refusals WHERE level < 400") <= 16
+
+
+def test_what_is_allowed_is_taken_by_as_many_as_are_allowed(each_world: World) -> None:
+    few = Allowance(depth=3, seconds=3600)
+
+    def take(_number: int) -> bool:
+        try:
+            each_world.parts.refusals.take("something", few)
+        except TooManyRefusals:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(take, range(16))) == 3
 
 
 @pytest.mark.parametrize(

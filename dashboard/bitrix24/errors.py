@@ -7,6 +7,7 @@ Bitrix24Error
 │   └── ServerFailed        the server's own fault, said in its words
 ├── Limited                 wait; the call was not executed
 │   ├── QueryLimit          the portal's bucket is full: seconds
+│   │   └── OwnLimit        a limit of ours: nothing was asked
 │   ├── MethodPaused        one method has used up its time: until ``operating_reset_at``
 │   └── Overloaded          the portal is blocked by hand: hours
 ├── PortalMoved             a redirect; the address must be proven before a token goes there
@@ -72,6 +73,10 @@ class Limited(Bitrix24Error):
 
 
 class QueryLimit(Limited):
+    pass
+
+
+class OwnLimit(QueryLimit):
     pass
 
 

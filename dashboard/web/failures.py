@@ -197,10 +197,16 @@ def _limited(error: bitrix24.Limited) -> Failure:
     wait = LATER_SECONDS if blocked else SOON_SECONDS
     if error.resets_at is not None:
         wait = min(LATER_SECONDS, max(1, round(error.resets_at - time.time())))
+    if isinstance(error, bitrix24.OwnLimit):
+        title = _("Too many requests at once")
+        what = _("The application limits how often it asks your portal. Nothing was changed.")
+    else:
+        title = _("Bitrix24 is busy")
+        what = _("This portal's limit of requests is used up for the moment; other applications share it.")
     notice = Notice(
         error.code,
-        _("Bitrix24 is busy"),
-        _("This portal's limit of requests is used up for the moment; other applications share it."),
+        title,
+        what,
         _("Nobody's move: it passes by itself."),
         _("Try again in a few minutes.") if wait > 60 else _("Try again in a few seconds."),
     )

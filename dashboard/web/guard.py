@@ -101,7 +101,7 @@ class Guard:
         if portal is None:
             return f"opening {self._address()}", UNKNOWN_PORTALS
         if has_token:
-            return f"opening with the token of {portal.id}", TOKEN_HOLDERS
+            return f"opening-by-token {portal.id}", TOKEN_HOLDERS
         return f"opening {self._address()} {portal.id}", PROOFS
 
     @contextmanager
