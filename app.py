@@ -23,6 +23,7 @@ from dashboard.config import Config, ConfigError
 from dashboard.db import Database
 from dashboard.directory import Directory
 from dashboard.events import Events
+from dashboard.eventspool import EventSpool
 from dashboard.livetokens import LiveTokens
 from dashboard.openings import Openings
 from dashboard.people import People
@@ -77,6 +78,7 @@ class Parts:
     servers: AuthorizationServers
     portals: Portals
     events: Events
+    spool: EventSpool
     openings: Openings
     readings: Readings
     refusals: Refusals
@@ -123,6 +125,7 @@ def create_app(
             settings,
             openings=parts.openings,
             events=parts.events,
+            spool=parts.spool,
             portals=parts.portals,
             sessions=sessions,
             guard=Guard(parts.refusals, proxies=settings.trusted_proxies, now=now),
@@ -151,10 +154,13 @@ def create_app(
     app.register_blueprint(
         metrics.blueprint(settings.metrics_token, database=parts.database, counts=parts.tallies, now=now)
     )
+    # For the server, which starts it in each of its processes.
+    app.extensions["event_spool"] = parts.spool
     app.cli.add_command(
         worker.command(
             settings,
             database=parts.database,
+            spool=parts.spool,
             sync=parts.sync,
             runs=parts.runs,
             chores=parts.chores,
@@ -205,6 +211,9 @@ def assemble(settings: Config, *, database: Database | None, now: Callable[[], d
     runs = Runs(database=database, now=now)
     readings = Readings(database=database, people=people, live=live, call_log=call_log, now=now)
     directory = Directory(database=database, live=live, now=now)
+    events = Events(
+        database=database, portals=portals, servers=servers, live=live, call_log=call_log, now=now
+    )
     return Parts(
         database=database,
         vault=vault,
@@ -212,9 +221,8 @@ def assemble(settings: Config, *, database: Database | None, now: Callable[[], d
         exchange=exchange,
         servers=servers,
         portals=portals,
-        events=Events(
-            database=database, portals=portals, servers=servers, live=live, call_log=call_log, now=now
-        ),
+        events=events,
+        spool=EventSpool(folder=settings.state_directory, vault=vault, events=events, now=now),
         openings=Openings(
             database=database,
             runs=runs,

@@ -32,3 +32,8 @@ control_socket_disable = True  # it would lie in the home of a user who may writ
 def on_starting(server: Any) -> None:
     """Warm the one copy of the application, before the port is open and the processes are forked from it."""
     warm(server.app.wsgi())
+
+
+def post_worker_init(worker: Any) -> None:
+    """Look for uninstall events that an earlier process could not store; threads do not survive the fork."""
+    worker.app.wsgi().extensions["event_spool"].watch()

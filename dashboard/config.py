@@ -24,6 +24,7 @@ from dashboard.variables import (
     DatabaseURL,
     Email,
     FernetKeys,
+    Folder,
     Means,
     Origin,
     Origins,
@@ -69,6 +70,13 @@ class Config(BaseModel):
     database_url: Annotated[DatabaseURL, Means("`sqlite:///…` on a local disk, or `postgresql://…`")] = (
         SecretStr("sqlite:///var/dashboard.db")
     )
+    state_directory: Annotated[
+        Folder,
+        Means(
+            "folder for what must outlive a restart while the database is away",
+            default="the SQLite database's folder, else `var`",
+        ),
+    ]
     bitrix24_auth_servers: Annotated[
         Origins, Means("the only addresses that ever see the client secret; the first is the default")
     ] = AUTHORIZATION_SERVERS  # type: ignore[assignment]  # split when validated

@@ -71,10 +71,18 @@ class Events:
         :raise EventRefused: it is not proven.
         :raise Bitrix24Error: a new ``application_token`` could not be proven now.
         """
-        portal, token = self._portals.known(event.member_id), event.application_token
-        proven = portal is not None and token is not None and self._portals.has_token(portal, token)
+        portal = self._portals.known(event.member_id)
+        proven = self._has_token(event, portal)
         with self._call_log.unit(portal, proven=proven) as calls:
             self._act(event, portal, calls, proven=proven, before_asking=before_asking)
+
+    def is_proven(self, event: Event) -> bool:
+        """Tell whether the event carries the token of the portal it names."""
+        return self._has_token(event, self._portals.known(event.member_id))
+
+    def _has_token(self, event: Event, portal: Portal | None) -> bool:
+        token = event.application_token
+        return portal is not None and token is not None and self._portals.has_token(portal, token)
 
     def _act(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import SplitResult, urlsplit
 
@@ -78,6 +79,13 @@ def read_database_url(url: SecretStr) -> SecretStr:
     return SecretStr(f"{scheme}://{rest}")
 
 
+def folder_beside(database_url: SecretStr) -> Path:
+    """Return the folder for local files: the SQLite database's, else the one it has by default."""
+    url = make_url(database_url.get_secret_value())
+    is_file = url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:")
+    return Path(str(url.database)).parent if is_file else Path("var")
+
+
 def _check_parameters(address: URL, rest: str) -> None:
     """Refuse what libpq would refuse at each connection, and a password that was cut in two."""
     # The driver is heavy, and SQLite does without it.
@@ -129,6 +137,7 @@ SigningKeys = Annotated[tuple[SigningKey, ...], BeforeValidator(_split), Field(m
 FernetKey = Annotated[SecretStr, AfterValidator(_fernet_key)]
 FernetKeys = Annotated[tuple[FernetKey, ...], BeforeValidator(_split), Field(min_length=1)]
 DatabaseURL = Annotated[SecretStr, AfterValidator(read_database_url)]
+Folder = Annotated[Path, Field(default_factory=lambda known: folder_beside(known["database_url"]))]
 BearerToken = Annotated[SecretStr, AfterValidator(_bearer)]
 Email = Annotated[str, AfterValidator(_email)]
 Size = Annotated[int, Field(ge=1, le=1024)]

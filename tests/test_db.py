@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -153,6 +155,19 @@ def test_the_folder_of_the_file_is_made(tmp_path_factory: pytest.TempPathFactory
     database.engine.dispose()
 
 
+def test_the_files_are_their_owners_alone(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    database = Database(f"sqlite:///{tmp_path / 'data' / 'dashboard.db'}")
+    with database.writing() as session:
+        session.execute(text("CREATE TABLE made (id INTEGER)"))
+    os.umask(before)
+
+    modes = {file.name: file.stat().st_mode & 0o777 for file in (tmp_path / "data").iterdir()}
+    assert modes == {"dashboard.db": 0o600, "dashboard.db-wal": 0o600, "dashboard.db-shm": 0o600}
+    assert (tmp_path / "data").stat().st_mode & 0o777 == 0o750
+    database.engine.dispose()
+
+
 def test_sqlite_keeps_foreign_keys(database: Database) -> None:
     nobodys = Person(
         portal_id=404, user_id=1, name="Anna", is_admin=True, time_zone="", language="en", opened_at=NOON
@@ -192,6 +207,22 @@ def test_whoever_waits_in_vain_for_the_lock_hears_it_as_any_other_failure(
         session.add(alpha())
     other.close()
     database.engine.dispose()
+
+
+def test_whoever_waits_in_vain_for_the_turn_of_their_thread_hears_it_too(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dashboard.db.BUSY_SECONDS", 0.05)
+
+    with database.writing(), ThreadPoolExecutor(1) as other:
+        assert isinstance(other.submit(_write_alpha, database).exception(timeout=5), OperationalError)
+
+    _write_alpha(database)
+
+
+def _write_alpha(database: Database) -> None:
+    with database.writing() as session:
+        session.add(alpha())
 
 
 def test_a_read_takes_no_lock(database: Database, sqlite_url: str) -> None:

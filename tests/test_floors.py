@@ -38,7 +38,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "remembered",
         "survey",
     ),
-    ("people", "livetokens < events"),
+    ("people", "livetokens < events < eventspool"),
     ("readings", "directory", "runs"),
     ("errands < sync", "openings"),
     ("chores",),

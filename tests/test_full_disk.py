@@ -20,15 +20,16 @@ def fill_the_disk(world: World) -> None:
     world.spoilt = True
     engine = world.database.engine
     if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _only_read)
+        event.listen(engine, "connect", only_read)
     else:
         with engine.begin() as connection:
-            only_read = f"ALTER DATABASE {engine.url.database} SET default_transaction_read_only TO on"
-            connection.exec_driver_sql(only_read)
+            no_writes = f"ALTER DATABASE {engine.url.database} SET default_transaction_read_only TO on"
+            connection.exec_driver_sql(no_writes)
     engine.dispose()
 
 
-def _only_read(connection: Connection, _record: object) -> None:
+def only_read(connection: Connection, _record: object) -> None:
+    """Have a new connection to SQLite refuse every write."""
     connection.execute("PRAGMA query_only = ON")
 
 

@@ -11,6 +11,7 @@ from dashboard.chores import Chores
 from dashboard.commands import output
 from dashboard.config import Config
 from dashboard.db import Database
+from dashboard.eventspool import EventSpool
 from dashboard.models import Chore
 from dashboard.outages import describe
 from dashboard.runs import Runs
@@ -20,7 +21,14 @@ from dashboard.worker import Worker
 
 
 def command(
-    config: Config, *, database: Database, sync: Sync, runs: Runs, chores: Chores, tallies: Tallies
+    config: Config,
+    *,
+    database: Database,
+    spool: EventSpool,
+    sync: Sync,
+    runs: Runs,
+    chores: Chores,
+    tallies: Tallies,
 ) -> click.Command:
     """Return the command the Procfile names."""
 
@@ -29,6 +37,7 @@ def command(
         """Work on runs and periodic tasks until SIGTERM or SIGINT."""
         memory.settle()
         _say_what_is_wrong(database)
+        spool.watch()
         Worker(
             sync=sync,
             runs=runs,

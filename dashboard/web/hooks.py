@@ -13,7 +13,9 @@ from dashboard import bindings
 from dashboard.bitrix24 import inbound
 from dashboard.bitrix24.inbound import BadField, Opening
 from dashboard.config import Config
+from dashboard.db import UNAVAILABLE
 from dashboard.events import Events
+from dashboard.eventspool import EventSpool
 from dashboard.models import Portal, PortalState
 from dashboard.openings import Openings
 from dashboard.portals import Portals
@@ -35,6 +37,7 @@ def blueprint(
     *,
     openings: Openings,
     events: Events,
+    spool: EventSpool,
     portals: Portals,
     sessions: Sessions,
     guard: Guard,
@@ -85,8 +88,12 @@ def blueprint(
     def event() -> ResponseReturnValue:
         """Act on an event of the portal's queue. It is sent once, so what can be done is done now."""
         posted = inbound.read_event(_form())
-        with guard.event() as before_asking:
-            events.handle(posted, before_asking=before_asking)
+        try:
+            with guard.event() as before_asking:
+                events.handle(posted, before_asking=before_asking)
+        except UNAVAILABLE:
+            if not spool.keep(posted):
+                raise
         return jsonify(status="ok")
 
     def _opening() -> tuple[Opening, Portal | None, bool]:

@@ -1,0 +1,171 @@
+"""Keep uninstall events that the database cannot take, and act on them when it is back.
+
+Bitrix24 sends an event once, so an answer of 503 would lose it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+
+import structlog
+from pydantic import SecretStr
+from sqlalchemy.exc import SQLAlchemyError
+
+from dashboard.bitrix24.inbound import Event
+from dashboard.events import EventRefused, Events
+from dashboard.vault import Unsealable, Vault
+
+log = structlog.get_logger()
+
+EVENT = "ONAPPUNINSTALL"
+OWNER = "uninstall event"
+FOLDER = "events"
+SUFFIX = ".event"
+RETRY_SECONDS = 10.0
+# An event that nothing proved yet may be forged. One that is proven has a file for its portal alone.
+MAX_UNPROVEN = 500
+UNPROVEN = "unproven-"
+
+
+class EventSpool:
+    """A folder of encrypted files, one an event; memory where the folder cannot be written.
+
+    Any process of the machine acts on any file; of two who act on one at once, the second finds the portal
+    uninstalled already. Each event is proven again, now with the database at hand.
+    """
+
+    def __init__(self, *, folder: Path, vault: Vault, events: Events, now: Callable[[], datetime]) -> None:
+        self._folder = folder / FOLDER
+        self._vault = vault
+        self._events = events
+        self._now = now
+        self._memory: dict[str, str] = {}
+        self._lock = threading.Lock()
+        self._watcher: threading.Thread | None = None
+
+    def keep(self, event: Event) -> bool:
+        """Keep an event until the database is back; return False where it is none to keep, or has no room."""
+        if event.name != EVENT or event.application_token is None:
+            return False
+        name, sealed = self._name(event), self._seal(event)
+        if (
+            name.startswith(UNPROVEN)
+            and sum(one.startswith(UNPROVEN) for one in self._names()) >= MAX_UNPROVEN
+        ):
+            return False
+        try:
+            self._write(name, sealed)
+        except OSError as error:
+            log.error("event_kept_in_memory", reason=type(error).__name__)
+            self._memory[name] = sealed
+        else:
+            log.warning("event_kept")
+        self.watch()
+        return True
+
+    def watch(self) -> None:
+        """Look for kept events now and then, in a thread that ends with the process."""
+        with self._lock:
+            if self._watcher is None:
+                self._watcher = threading.Thread(target=self._retry_forever, name="events", daemon=True)
+                self._watcher.start()
+
+    def retry(self) -> None:
+        """Act on every kept event; stop where the database is still away."""
+        for name in self._names():
+            try:
+                if (sealed := self._read(name)) is not None:
+                    self._act(sealed)
+            except SQLAlchemyError:
+                return
+            self._forget(name)
+
+    def _retry_forever(self) -> None:
+        while True:
+            self.retry()
+            time.sleep(RETRY_SECONDS)
+
+    def _act(self, sealed: str) -> None:
+        try:
+            event = self._unseal(sealed)
+            self._events.handle(event)
+        except Unsealable:
+            log.error("kept_event_unreadable")
+        except EventRefused as refusal:
+            portal = refusal.portal.id if refusal.portal else None
+            log.warning("kept_event_refused", reason=refusal.reason, portal=portal)
+        else:
+            log.info("kept_event_done")
+
+    def _name(self, event: Event) -> str:
+        """Return the file's name; a second event that says the same has the same."""
+        try:
+            is_proven = self._events.is_proven(event)
+        except SQLAlchemyError:
+            is_proven = False
+        token = event.application_token.get_secret_value() if event.application_token else ""
+        said = event.member_id if is_proven else f"{event.member_id} {token}"
+        return f"{'' if is_proven else UNPROVEN}{hashlib.sha256(said.encode()).hexdigest()}{SUFFIX}"
+
+    def _names(self) -> Iterator[str]:
+        with suppress(OSError):
+            yield from sorted(path.name for path in self._folder.glob(f"*{SUFFIX}"))
+        yield from tuple(self._memory)
+
+    def _write(self, name: str, sealed: str) -> None:
+        """Write a file whole or not at all, readable to its owner alone, and wait for the disk.
+
+        :raise OSError: it cannot be written.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        unfinished = self._folder / f"{name}.{os.getpid()}-{threading.get_ident()}"
+        try:
+            descriptor = os.open(unfinished, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
+            with os.fdopen(descriptor, "w", encoding="ascii") as file:
+                file.write(sealed)
+                file.flush()
+                os.fsync(file.fileno())
+            unfinished.replace(self._folder / name)
+        except OSError:
+            unfinished.unlink(missing_ok=True)
+            raise
+
+    def _read(self, name: str) -> str | None:
+        """Return what is kept; None where another process has just done it."""
+        try:
+            return (self._folder / name).read_text(encoding="ascii")
+        except (OSError, UnicodeDecodeError):
+            return self._memory.get(name)
+
+    def _forget(self, name: str) -> None:
+        self._memory.pop(name, None)
+        with suppress(OSError):
+            (self._folder / name).unlink(missing_ok=True)
+
+    def _seal(self, event: Event) -> str:
+        # One without its time must not undo an installation that comes after it.
+        sent_at = event.sent_at if event.sent_at is not None else int(self._now().timestamp())
+        token = event.application_token.get_secret_value() if event.application_token else ""
+        said = [event.member_id, token, sent_at, event.data.get("CLEAN")]
+        return self._vault.seal(SecretStr(json.dumps(said)), owner=OWNER)
+
+    def _unseal(self, sealed: str) -> Event:
+        said = json.loads(self._vault.unseal(sealed, owner=OWNER).get_secret_value())
+        member_id, token, sent_at, clean = said
+        return Event(
+            name=EVENT,
+            member_id=member_id,
+            application_token=SecretStr(token),
+            access_token=None,
+            server_endpoint=None,
+            sent_at=sent_at,
+            data={"CLEAN": clean} if clean is not None else {},
+        )

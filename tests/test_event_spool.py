@@ -1,0 +1,203 @@
+"""An uninstallation that the database cannot take is kept, and done when it can: Bitrix24 sends it once."""
+
+from __future__ import annotations
+
+import runpy
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import event
+
+from app import assemble
+from dashboard import eventspool
+from dashboard.bitrix24.inbound import Event
+from tests.emulator import Emulator
+from tests.test_full_disk import fill_the_disk, only_read
+from tests.waiting import wait_until
+from tests.world import World
+
+FORGED = "f" * 32
+
+
+@pytest.fixture(params=["sqlite_url", "migrated_postgres_url"], ids=["sqlite", "postgres"])
+def still(
+    bitrix24: Emulator, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[World]:
+    """Give the application without the thread that would act on kept events by itself."""
+    monkeypatch.setattr(eventspool.EventSpool, "watch", lambda self: None)
+    url = str(request.getfixturevalue(request.param))
+    with World(bitrix24, url, STATE_DIRECTORY=str(tmp_path)) as world:
+        world.install("alpha")
+        yield world
+
+
+def empty_the_disk(world: World) -> None:
+    """Let the database store again."""
+    engine = world.database.engine
+    if engine.dialect.name == "sqlite":
+        event.remove(engine, "connect", only_read)
+    else:
+        with engine.begin() as connection:
+            connection.exec_driver_sql("SET TRANSACTION READ WRITE")
+            may_write = f"ALTER DATABASE {engine.url.database} SET default_transaction_read_only TO off"
+            connection.exec_driver_sql(may_write)
+    engine.dispose()
+
+
+def kept(folder: Path) -> list[Path]:
+    return sorted((folder / "events").glob("*.event"))
+
+
+def restarted(world: World) -> eventspool.EventSpool:
+    """Return what another process has, or this one after a restart."""
+    return assemble(world.config, database=world.database, now=world.now).spool
+
+
+def test_it_is_kept_and_done_when_the_database_is_back(still: World, tmp_path: Path) -> None:
+    still.open("boris")
+    fill_the_disk(still)
+
+    assert still.portal().send_event("ONAPPUNINSTALL")[0] == 200
+    restarted(still).retry()
+    assert len(kept(tmp_path)) == 1
+    empty_the_disk(still)
+    restarted(still).retry()
+
+    assert kept(tmp_path) == []
+    assert still.one("SELECT state FROM portals") == "uninstalled"
+    assert still.one("SELECT count(*) FROM people") == 0
+
+
+def test_the_file_is_private_and_says_nothing(still: World, tmp_path: Path) -> None:
+    fill_the_disk(still)
+    portal = still.portal()
+
+    portal.send_event("ONAPPUNINSTALL")
+
+    (file,) = kept(tmp_path)
+    assert (file.stat().st_mode & 0o777, file.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+    for secret in (portal.application_token, portal.member_id):
+        assert secret not in file.name + file.read_text()
+
+
+def test_several_processes_may_do_it_at_once(still: World, tmp_path: Path) -> None:
+    fill_the_disk(still)
+    still.portal().send_event("ONAPPUNINSTALL")
+    content = kept(tmp_path)[0].read_text()
+    file = kept(tmp_path)[0]
+    empty_the_disk(still)
+
+    restarted(still).retry()
+    file.write_text(content)
+    restarted(still).retry()
+
+    assert kept(tmp_path) == []
+    assert still.one("SELECT count(*) FROM portals WHERE state = 'uninstalled' AND generation = 1") == 1
+
+
+def test_it_does_not_undo_an_installation_that_came_after_it(still: World, tmp_path: Path) -> None:
+    fill_the_disk(still)
+    still.portal().send_event("ONAPPUNINSTALL")
+    empty_the_disk(still)
+    still.bitrix24.clock.advance(timedelta(hours=1).total_seconds())
+    still.install("alpha")
+
+    restarted(still).retry()
+
+    assert kept(tmp_path) == []
+    assert still.one("SELECT state FROM portals") == "active"
+
+
+def test_forged_ones_fill_no_disk_keep_out_no_true_one_and_do_nothing(
+    still: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(eventspool, "MAX_UNPROVEN", 3)
+    spool, portal = restarted(still), still.portal()
+
+    def forged(number: int) -> bool:
+        return spool.keep(
+            Event(
+                name="ONAPPUNINSTALL",
+                member_id=portal.member_id,
+                application_token=SecretStr(f"{number:032}"),
+                access_token=None,
+                server_endpoint=None,
+                sent_at=None,
+                data={},
+            )
+        )
+
+    assert [forged(number) for number in range(5)] == [True, True, True, False, False]
+    fill_the_disk(still)
+    assert portal.send_event("ONAPPUNINSTALL", application_token=FORGED)[0] == 403
+    assert portal.send_event("ONAPPUNINSTALL")[0] == 200
+    assert len(kept(tmp_path)) == 4
+    (true,) = [file for file in kept(tmp_path) if not file.name.startswith("unproven")]
+    true.unlink()
+    empty_the_disk(still)
+
+    restarted(still).retry()
+
+    assert kept(tmp_path) == []
+    assert still.one("SELECT state FROM portals") == "active"
+
+
+def test_without_a_folder_it_is_kept_in_memory(still: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_room(self: object, name: str, sealed: str) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(eventspool.EventSpool, "_write", no_room)
+    fill_the_disk(still)
+
+    assert still.portal().send_event("ONAPPUNINSTALL")[0] == 200
+    empty_the_disk(still)
+    still.app.extensions["event_spool"].retry()
+
+    assert still.one("SELECT state FROM portals") == "uninstalled"
+
+
+def test_one_whose_key_is_gone_is_dropped(still: World, tmp_path: Path) -> None:
+    (tmp_path / "events").mkdir()
+    (tmp_path / "events" / "x.event").write_text("gAAAA-not-ours")
+
+    restarted(still).retry()
+
+    assert kept(tmp_path) == []
+
+
+def test_a_new_process_does_what_another_left(
+    bitrix24: Emulator, sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As each process of the server does: gunicorn.conf.py starts it after the fork."""
+    monkeypatch.setattr(eventspool, "RETRY_SECONDS", 0.02)
+    with World(bitrix24, sqlite_url, STATE_DIRECTORY=str(tmp_path)) as world:
+        world.install("alpha")
+        with monkeypatch.context() as still:
+            still.setattr(eventspool.EventSpool, "watch", lambda self: None)
+            fill_the_disk(world)
+            assert world.portal().send_event("ONAPPUNINSTALL")[0] == 200
+        empty_the_disk(world)
+        for name, value in world.environment.items():
+            monkeypatch.setenv(name, value)
+
+        started = runpy.run_path("gunicorn.conf.py")["post_worker_init"]
+        started(SimpleNamespace(app=SimpleNamespace(wsgi=lambda: world.app)))
+
+        wait_until(lambda: world.one("SELECT state FROM portals") == "uninstalled")
+
+
+def test_a_process_does_what_it_kept_itself(
+    bitrix24: Emulator, sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(eventspool, "RETRY_SECONDS", 0.02)
+    with World(bitrix24, sqlite_url, STATE_DIRECTORY=str(tmp_path)) as world:
+        world.install("alpha")
+        fill_the_disk(world)
+        assert world.portal().send_event("ONAPPUNINSTALL")[0] == 200
+        empty_the_disk(world)
+
+        wait_until(lambda: world.one("SELECT state FROM portals") == "uninstalled")
