@@ -81,3 +81,13 @@ def test_one_portals_switch_is_not_anothers(world: World, anna: Session) -> None
     assert world.one("SELECT count(*) FROM portals WHERE team_open") == 1
     dmitri = world.session("dmitri", "beta")
     assert world.browser.get("/team", headers=dmitri).status_code == 403
+
+
+def test_a_switch_that_an_uninstallation_overtakes_does_not_outlive_it(each_world: World) -> None:
+    anna = each_world.session("anna")
+    each_world.before_next_write(lambda: each_world.parts.portals.uninstall(each_world.known()))
+
+    assert switch(each_world, anna, everyone="yes") == 401
+
+    each_world.install()
+    assert decided(each_world) == (False, None)

@@ -229,3 +229,18 @@ def test_it_is_for_administrators(world: World, anna: Session, method: str, addr
     assert response.status_code == 403
     assert "admin_only" in response.text
     assert counts(world)["people"] == 2
+
+
+def test_a_deletion_that_the_next_installation_overtakes_leaves_it_alone(each_world: World) -> None:
+    anna = each_world.session("anna")
+
+    def install_again() -> None:
+        each_world.parts.portals.uninstall(each_world.known())
+        each_world.install()
+
+    each_world.before_next_write(install_again)
+
+    forget(each_world, anna)
+
+    assert each_world.one("SELECT generation FROM portals") == 2
+    assert each_world.one("SELECT count(*) FROM people") == 1

@@ -6,8 +6,10 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from sqlalchemy import update
 
 from dashboard.chores import EVERY
+from dashboard.models import Chain, Portal
 from dashboard.quiet import next_quiet
 from tests.world import World
 
@@ -121,3 +123,31 @@ def test_old_runs_and_calls_are_purged(world: World) -> None:
 
     assert world.one("SELECT count(*) FROM runs") == 0
     assert world.one("SELECT count(*) FROM api_calls") == 0
+
+
+def test_tasks_are_due_after_the_clock_was_set_back(each_world: World) -> None:
+    each_world.parts.chores.due()
+    each_world.bitrix24.clock.advance(-3 * 3600)
+
+    assert set(each_world.parts.chores.due()) == set(EVERY)
+
+
+def test_a_run_planned_by_a_clock_that_was_a_year_ahead_begins_now(world: World) -> None:
+    world.synchronise()
+    with world.database.writing() as session:
+        session.execute(update(Portal).values(next_run_at=world.now() + timedelta(days=365)))
+
+    world.parts.chores.plan()
+
+    assert world.one("SELECT count(*) FROM runs WHERE finished_at IS NULL") == 1
+    assert world.known().next_run_at < world.now() + timedelta(hours=30)  # type: ignore[operator]
+
+
+def test_a_token_dated_by_a_clock_that_was_a_year_ahead_is_renewed(world: World) -> None:
+    with world.database.writing() as session:
+        session.execute(update(Chain).values(renewed_at=world.now() + timedelta(days=365)))
+
+    world.parts.chores.renew_idle()
+    world.parts.chores.renew_idle()
+
+    assert world.bitrix24.refreshes() == 1

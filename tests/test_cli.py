@@ -263,3 +263,20 @@ def walk(group: click.Group, path: tuple[str, ...]) -> Iterator[tuple[tuple[str,
         yield (*path, name), command
         if isinstance(command, click.Group):
             yield from walk(command, (*path, name))
+
+
+@pytest.mark.parametrize(("command", "code"), [(["sync", "run"], 1), (["portals", "forget", "--yes"], 0)])
+def test_a_command_that_the_next_installation_overtakes_leaves_it_alone(
+    world: World, command: list[str], code: int
+) -> None:
+    def install_again() -> None:
+        world.parts.portals.uninstall(world.known())
+        world.install()
+
+    world.before_next_write(install_again)
+
+    result = world.app.test_cli_runner().invoke(args=[*command, world.portal().member_id])
+
+    assert result.exit_code == code
+    assert world.rows("SELECT state, generation FROM portals") == [{"state": "active", "generation": 2}]
+    assert world.rows("SELECT generation, asked_by FROM runs") == [{"generation": 2, "asked_by": None}]

@@ -6,11 +6,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import text
+from sqlalchemy import text, update
 
 from app import create_app
 from dashboard.bitrix24.transport import ADDRESSES_TRIED, PATIENCE
 from dashboard.livetokens import LEASE, MAX_RENEWAL_PAUSE, RENEWALS, USELESS, USELESS_RENEWALS
+from dashboard.models import Chain
 from dashboard.vault import Vault, chain_owner
 from tests.emulator.faults import Fault
 from tests.world import FERNET_KEY, World, errors_on, session_token, settings_on
@@ -566,3 +567,17 @@ def test_a_row_moved_to_another_person_is_refused(world: World) -> None:
 
     assert response.status_code == 403
     assert errors_on(response.text) == ["reconnect"]
+
+
+@pytest.mark.parametrize("column", ["lease_until", "renewal_paused_until", "renewal_failed_at"])
+def test_what_a_clock_that_was_ahead_wrote_delays_no_renewal(
+    world: World, column: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dashboard.livetokens.WAIT_SECONDS", 0.01)
+    session = world.session("boris")
+    world.portal().expire("boris")
+    with world.database.writing() as rows:
+        rows.execute(update(Chain).values({column: world.now() + timedelta(hours=3)}))
+
+    assert world.browser.post("/me/refresh", headers=session).status_code == 200
+    assert world.bitrix24.refreshes("boris") == 1

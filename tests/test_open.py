@@ -288,3 +288,15 @@ def test_a_token_the_portal_does_not_take_is_a_refused_proof(world: World, code:
     world.bitrix24.faults.add(Fault(kind=f"error:{code}:401", method="batch"))
 
     assert world.open("boris").status_code == 403
+
+
+def test_what_a_clock_that_was_ahead_proved_is_proved_anew(world: World) -> None:
+    world.bitrix24.clock.advance(-3 * 3600)
+    world.portal().bucket = None
+
+    world.open("anna")
+
+    portal = world.known()
+    assert portal.proven_at <= world.now()
+    assert portal.bindings_at is not None
+    assert portal.bindings_at <= world.now()

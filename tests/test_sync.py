@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import select, update
 
-from dashboard.models import Portal, RunState
+from dashboard import buckets, models
+from dashboard.models import Chain, Portal, RunState
 from dashboard.runs import LostLease
 from tests.emulator import Fault
 from tests.emulator.cast import crowd
@@ -638,3 +641,104 @@ def test_the_next_run_is_planned_for_the_night_where_people_are(world: World) ->
     assert planned is not None
     # Anna, the only one connected, lives in Moscow: three hours before UTC.
     assert (planned.hour * 60 + planned.minute) >= 22 * 60 + 30 or planned.hour < 2
+
+
+def be_renewed_elsewhere(world: World, person: str) -> None:
+    """Have another process hold the lease of somebody's token."""
+    chain = select(models.Person.id).where(models.Person.user_id == world.portal().people[person].user_id)
+    lease = {"lease_owner": "somebody", "lease_until": world.now() + timedelta(seconds=40)}
+    with world.database.writing() as session:
+        session.execute(update(Chain).where(Chain.person_id.in_(chain)).values(lease))
+
+
+def test_the_run_comes_back_to_whose_token_a_killed_process_renews(
+    each_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dashboard.livetokens.WAIT_SECONDS", 0.01)
+    open_as_crowd(each_world, 3)
+    each_world.bitrix24.clock.advance(60)
+    each_world.portal().expire("person1")
+    be_renewed_elsewhere(each_world, "person1")
+
+    run = each_world.synchronise()
+
+    assert (run["state"], run["done"], run["failed"]) == ("done", 4, 0)
+    assert each_world.bitrix24.refreshes("person1") == 1
+
+
+def test_whose_token_is_always_renewed_elsewhere_ends_no_run(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dashboard.livetokens.WAIT_SECONDS", 0.01)
+    open_as_crowd(world, 3)
+    world.bitrix24.clock.advance(60)
+    world.portal().expire("person1")
+    world.parts.runs.ask(world.known(), by=None)
+
+    for _ in range(6):
+        be_renewed_elsewhere(world, "person1")
+        world.parts.sync.slice(world.known().id)
+        world.bitrix24.clock.advance(41)
+
+    assert world.rows("SELECT state, done, failed FROM runs WHERE id > 1 OR done > 0") == [
+        {"state": "done", "done": 3, "failed": 1}
+    ]
+    assert people_by_key(world)["person1"]["problem"] == "renewal_busy"
+
+
+# A clock that was ahead
+
+
+@pytest.mark.parametrize("state", ["waiting", "between slices", "leased", "postponed"])
+def test_a_run_is_due_after_the_clock_was_set_back(each_world: World, state: str) -> None:
+    open_as_crowd(each_world, 14)
+    each_world.bitrix24.clock.advance(60)
+    runs, portal = each_world.parts.runs, each_world.known()
+    runs.ask(portal, by=None)
+    if state != "waiting":
+        (lease,) = runs.claim(limit=1)
+    if state == "between slices":
+        runs.hand_back(lease, at=each_world.now() + timedelta(seconds=2))
+    if state == "postponed":
+        runs.hand_back(lease, at=each_world.now() + timedelta(minutes=1), state=RunState.POSTPONED)
+    each_world.bitrix24.clock.advance(-3 * 3600)
+
+    assert runs.seconds_to_next(at_most=60) == 0
+    assert len(runs.claim(limit=1)) == 1
+
+
+def test_a_run_goes_on_at_its_pace_after_the_clock_was_set_back(each_world: World) -> None:
+    open_as_crowd(each_world, 45)
+    each_world.bitrix24.clock.advance(60)
+    each_world.parts.runs.ask(each_world.known(), by=None)
+    for _ in range(4):
+        each_world.parts.sync.slice(each_world.known().id)
+    each_world.bitrix24.clock.advance(-3 * 3600)
+    each_world.portal().bucket = None  # its own clock is right: it has drained
+    began = each_world.bitrix24.clock.now()
+
+    run = each_world.synchronise()
+
+    assert (run["state"], run["done"], run["failed"]) == ("done", 46, 0)
+    assert each_world.bitrix24.clock.now() - began < 60
+
+
+def test_who_was_read_by_a_clock_that_was_ahead_is_read_again(world: World) -> None:
+    open_as_crowd(world, 3)
+    world.bitrix24.clock.advance(-3 * 3600)
+    world.portal().bucket = None
+    world.bitrix24.clear()
+
+    assert world.synchronise()["done"] == 4
+
+    assert world.bitrix24.count(inner=SETTINGS) == 4
+
+
+def test_a_method_rests_no_longer_than_its_window(world: World) -> None:
+    portal_id, until = world.known().id, world.now() + timedelta(hours=3)
+    with world.database.writing() as session:
+        buckets.pause(session, portal_id, SETTINGS, until=until.timestamp())
+    open_as_crowd(world, 1)
+    world.bitrix24.clock.advance(60)
+
+    assert world.synchronise()["state"] == "done"

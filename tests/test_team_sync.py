@@ -108,3 +108,31 @@ def test_others_may_watch_where_the_team_is_open_and_no_more(calm: World) -> Non
     for path in ("/team/sync", "/team/sync/cancel"):
         assert ask(calm, "POST", path, boris) == (403, {"error": "admin_only"})
     assert calm.one("SELECT count(*) FROM runs WHERE finished_at IS NULL") == 0
+
+
+@pytest.mark.parametrize("path", ["/team/sync", "/team/sync/cancel"])
+def test_a_click_that_an_uninstallation_overtakes_changes_nothing(each_world: World, path: str) -> None:
+    anna = each_world.session("anna")
+    each_world.before_next_write(lambda: each_world.parts.portals.uninstall(each_world.known()))
+
+    assert ask(each_world, "POST", path, anna) == (401, {"error": "session_invalid"})
+
+    assert each_world.one("SELECT count(*) FROM runs") == 0
+    each_world.install()
+    assert each_world.synchronise()["state"] == "done"
+
+
+def test_a_click_that_the_next_installation_overtakes_changes_nothing(each_world: World) -> None:
+    anna = each_world.session("anna")
+
+    def install_again() -> None:
+        each_world.parts.portals.uninstall(each_world.known())
+        each_world.install()
+
+    each_world.before_next_write(install_again)
+
+    assert ask(each_world, "POST", "/team/sync/cancel", anna) == (401, {"error": "session_invalid"})
+
+    assert each_world.rows("SELECT state, generation, cancel FROM runs") == [
+        {"state": "waiting", "generation": 2, "cancel": False}
+    ]

@@ -392,3 +392,16 @@ def test_forged_events_are_slowed_before_bitrix24_is_asked(still: World) -> None
     still.portal().update(new_application_token=True)
     assert ("ONAPPUPDATE", 200) in [(name, status) for name, status, _ in still.portal().deliver_events()]
     assert still.portal().send_event("ONAPPUNINSTALL")[0] == 200
+
+
+def test_refusals_counted_by_a_clock_that_was_ahead_are_forgotten(world: World) -> None:
+    moments = [datetime.now(UTC)]
+    refusals = Refusals(database=world.database, key=SecretStr(SECRET_KEY), now=lambda: moments[-1])
+    allowance = Allowance(depth=1, seconds=60)
+    refusals.count("somebody", allowance)
+    with pytest.raises(TooManyRefusals):
+        refusals.check("somebody", allowance)
+
+    moments.append(moments[0] - timedelta(hours=3))
+
+    assert refusals.check("somebody", allowance) is False

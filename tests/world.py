@@ -8,6 +8,8 @@ import re
 import shutil
 import tempfile
 import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from functools import cache, cached_property
 from html.parser import HTMLParser
@@ -20,6 +22,7 @@ from flask.testing import FlaskClient
 from jinja2 import BytecodeCache
 from jinja2.bccache import Bucket
 from sqlalchemy import text
+from sqlalchemy.orm import Session
 from werkzeug.serving import make_server
 from werkzeug.test import TestResponse
 
@@ -104,6 +107,17 @@ class World:
                 return run
             self.bitrix24.clock.advance(self.parts.runs.seconds_to_next(at_most=60) + 0.001)
         raise TimeoutError("the run does not end")
+
+    def before_next_write(self, action: Callable[[], None]) -> None:
+        """Play a race: do something after a request was let in and before it writes."""
+        database, writing = self.database, self.database.writing
+
+        def overtaken(*, lasting: bool = True) -> AbstractContextManager[Session]:
+            del database.writing
+            action()
+            return writing(lasting=lasting)
+
+        database.writing = overtaken  # type: ignore[assignment,method-assign]
 
     def known(self, portal: str = "alpha") -> models.Portal:
         """Return what the application stored of a portal."""

@@ -7,13 +7,14 @@ from datetime import datetime
 
 from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
-from sqlalchemy import update
+from sqlalchemy.orm import Session
 
 from dashboard import health, holdings, team
 from dashboard.db import Database
+from dashboard.locks import lock_portal
 from dashboard.models import Portal
 from dashboard.web import checkup, history
-from dashboard.web.auth import Reader, Sessions
+from dashboard.web.auth import Reader, SessionRefused, Sessions
 from dashboard.web.errors import answer
 from dashboard.web.failures import Failure
 from dashboard.web.frame import around
@@ -44,16 +45,16 @@ def blueprint(
         everyone = request.form.get("everyone")
         if everyone not in ("yes", "no"):
             return answer(_not_a_choice())
-        values = {
-            "team_open": everyone == "yes",
-            "team_switched_by": reader.person.user_id,
-            "team_switched_at": now(),
-        }
-        mine = (Portal.id == reader.portal.id, Portal.generation == reader.portal.generation)
-        with database.writing() as session:
-            session.execute(update(Portal).where(*mine).values(values))
+
+        def decide(session: Session) -> Portal:
+            if not lock_portal(session, reader.portal):
+                raise SessionRefused("session_invalid")
             portal = session.get_one(Portal, reader.portal.id)
-        return _page(reader, portal)
+            portal.team_open = everyone == "yes"
+            portal.team_switched_by, portal.team_switched_at = reader.person.user_id, now()
+            return portal
+
+        return _page(reader, database.write(decide))
 
     def _page(reader: Reader, portal: Portal) -> str:
         moment = now()

@@ -40,7 +40,11 @@ class Reader:
 
 
 class SessionRefused(Exception):
-    """No valid session token; ``code`` is the contract's."""
+    """No valid session token; ``code`` is the contract's.
+
+    A view raises it where the installation ended after the token was checked: what it was to store would
+    be the next installation's.
+    """
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
@@ -69,17 +73,17 @@ class Sessions:
     def required(
         self, view: Callable[Concatenate[Reader, P], ResponseReturnValue]
     ) -> Callable[P, ResponseReturnValue]:
-        """Give the view its reader and the answer a fresh token, or answer 401."""
+        """Give the view its reader and the answer a fresh token, or answer 401, as a view may ask for too."""
 
         @wraps(view)
         def checked(*args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
             try:
                 reader = self._reader(request.headers.get("Authorization", ""))
+                g.portal, g.person = reader.portal, reader.person
+                language.use(reader.person.language)
+                response = make_response(view(reader, *args, **kwargs))
             except SessionRefused as refusal:
                 return jsonify(error=refusal.code), 401
-            g.portal, g.person = reader.portal, reader.person
-            language.use(reader.person.language)
-            response = make_response(view(reader, *args, **kwargs))
             response.headers[HEADER] = self.issue(reader.portal, reader.person, began=reader.began)
             return response
 

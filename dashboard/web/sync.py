@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 
 from dashboard.progress import Progress
 from dashboard.runs import Runs
-from dashboard.web.auth import Reader, Sessions
+from dashboard.web.auth import Reader, SessionRefused, Sessions
 from dashboard.web.permissions import Permissions
 from dashboard.web.progress import Described, described
 from dashboard.web.team import clock_of
@@ -35,7 +35,10 @@ def blueprint(
     @permissions.administrators
     def begin(reader: Reader) -> ResponseReturnValue:
         """Begin reading everyone, or tell of the reading that is under way."""
-        return told(reader, runs.ask(reader.portal, by=reader.person.user_id)).answer(202)
+        run = runs.ask(reader.portal, by=reader.person.user_id)
+        if run is None:
+            raise SessionRefused("session_invalid")
+        return told(reader, run).answer(202)
 
     @routes.post("/team/sync/cancel")
     @sessions.required
@@ -43,7 +46,8 @@ def blueprint(
     @permissions.administrators
     def cancel(reader: Reader) -> ResponseReturnValue:
         """End the reading that is under way."""
-        runs.cancel(reader.portal)
+        if not runs.cancel(reader.portal):
+            raise SessionRefused("session_invalid")
         return told(reader, runs.progress(reader.portal)).answer()
 
     def told(reader: Reader, run: Progress | None) -> Described:
