@@ -12,9 +12,10 @@ import structlog
 from flask import Flask
 
 from dashboard import cli, config, logs
+from dashboard.bitrix24.address_policy import Reach
 from dashboard.bitrix24.exchange import Exchange
 from dashboard.bitrix24.oauth import AuthorizationServers
-from dashboard.bitrix24.transport import Reach, Transport
+from dashboard.bitrix24.transport import Transport
 from dashboard.calls import CallLog
 from dashboard.chains import Chains
 from dashboard.chores import Chores
@@ -191,8 +192,9 @@ def assemble(settings: Config, *, database: Database | None, now: Callable[[], d
     call_log = CallLog(database=database, refusals=refusals)
     transport = Transport(
         Reach(loopback=settings.trust_loopback, private=settings.allow_private_portals),
+        threads=settings.web_threads,
         connections_per_host=threads,
-        shared=settings.bitrix24_auth_servers,
+        authorization_servers=settings.bitrix24_auth_servers,
     )
     tallies = Tallies(database)
     exchange = Exchange(transport, tallies.count_call)

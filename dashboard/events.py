@@ -162,7 +162,7 @@ class Events:
         server = self._servers.choose(event.server_endpoint or stored)
         proof = self._portals.prove(event.member_id, access_token, server=server, record=calls.add)
         client = self._portals.client(proof.origin, record=calls.add)
-        batch = client.batch(_ASKED, token=access_token.get_secret_value())
+        batch = client.batch(_ASKED, token=access_token.get_secret_value(), read_only=True)
         if not read_profile(batch["profile"]).ADMIN:
             raise ProofRefused("not_an_administrator")
         return Standing(

@@ -46,8 +46,6 @@ T = TypeVar("T")
 LEASE = timedelta(seconds=50)
 WAIT_SECONDS = 12.0
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.02, 0.25
-# No connection, or a page where a REST server was. One that is late with its answer is still there.
-GONE_ADDRESS = ("unreachable", "bad_answer")
 USELESS = timedelta(minutes=1)  # after a renewed pair was refused like the one before
 # After a renewal was refused with what is not true of the portal; longer pauses are a clock's mistake.
 MAX_RENEWAL_PAUSE = timedelta(minutes=10)
@@ -187,7 +185,7 @@ class LiveTokens:
         :raise TokenRejected: the authorization server tells it with the next pair, this one has expired.
         :raise PortalRefused: it says more than that.
         """
-        if silence.code not in GONE_ADDRESS:
+        if not silence.suggests_move:
             raise silence
         try:
             proof = self._portals.prove(

@@ -46,7 +46,7 @@ def ask(client: Client, token: str, *, also: Mapping[str, Command] = NOTHING) ->
 
     :raise Bitrix24Error: the batch as a whole failed, or a command says that the token is refused.
     """
-    batch = client.batch({**ASKED, **also}, token=token)
+    batch = client.batch({**ASKED, **also}, token=token, read_only=True)
     for error in batch.errors.values():
         if isinstance(error, TokenRejected):
             raise error

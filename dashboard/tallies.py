@@ -17,7 +17,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from dashboard.bitrix24.errors import AUTHORIZATION_CODES
+from dashboard.bitrix24.errors import AUTHORIZATION_CODES, UNREACHABLE_CODES
 from dashboard.bitrix24.journal import Call
 from dashboard.db import Database, dialect_of, insert_into
 from dashboard.models import Tally
@@ -27,7 +27,9 @@ log = structlog.get_logger()
 FLUSH_SECONDS = 15.0
 SLOWER_THAN = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)  # bounds of the histogram, in seconds
 # Our own codes; Bitrix24's are the table's. Anything else is a portal's own word and could be anything.
-_OURS = re.compile(r"timeout|unreachable|moved|bad_answer|answer_too_large|strange_code|http_5\d\d")
+_OURS = re.compile(
+    "|".join(UNREACHABLE_CODES) + r"|moved|bad_answer|answer_too_large|strange_code|http_5\d\d"
+)
 
 CALLS, CALL_SECONDS, REFRESHES = "upstream_calls", "upstream_seconds", "refreshes"
 REQUESTS, REQUEST_SECONDS, REQUEST_BUCKETS = "requests", "request_seconds", "request_seconds_bucket"

@@ -33,7 +33,12 @@ settings.load_profile("suite")
 expect.set_options(timeout=20_000)
 
 # Real processes and real time.
-WAITING = ("tests/test_worker.py", "tests/test_trust_lost.py", "tests/test_two_processes.py")
+WAITING = (
+    "tests/test_worker.py",
+    "tests/test_trust_lost.py",
+    "tests/test_two_processes.py",
+    "tests/test_host_limit.py",
+)
 
 # Chromium as a test wants it: no sandbox as root, and no calls home.
 BROWSER_FLAGS = (

@@ -23,8 +23,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "models < locks",
         "vault",
         "hours workdays zones < bands reminders < meanings < settings < habits < insights",
-        "bitrix24.errors bitrix24.journal bitrix24.limiter bitrix24.names bitrix24.turns < bitrix24.answers"
-        " bitrix24.transport"
+        "bitrix24.errors bitrix24.journal bitrix24.limiter bitrix24.names bitrix24.address_policy"
+        " bitrix24.host_limit < bitrix24.answers bitrix24.connections < bitrix24.transport"
         " < bitrix24.envelope < bitrix24.inbound bitrix24.exchange < bitrix24.client bitrix24.oauth"
         " bitrix24.webhook < bitrix24.employees",
         "quiet",
@@ -64,9 +64,9 @@ WALLS: dict[str, tuple[str, ...]] = {
     "flask": ("web.", "commands.", "cli", "app"),
     "werkzeug": ("web.",),
     "click": ("commands.", "cli"),
-    "requests": ("bitrix24.transport",),
-    "urllib3": ("bitrix24.transport",),
-    "socket": ("bitrix24.transport", "bitrix24.names"),
+    "requests": ("bitrix24.transport", "bitrix24.connections"),
+    "urllib3": ("bitrix24.transport", "bitrix24.connections"),
+    "socket": ("bitrix24.connections", "bitrix24.names"),
     "alembic": ("schema",),
     "cryptography": ("vault", "variables"),
 }

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 from werkzeug.datastructures import MultiDict
 
+from dashboard.bitrix24.address_policy import Reach
 from dashboard.bitrix24.answers import TokenPair, read_as
 from dashboard.bitrix24.exchange import Exchange
 from dashboard.bitrix24.inbound import (
@@ -27,7 +28,7 @@ from dashboard.bitrix24.inbound import (
     read_opening,
 )
 from dashboard.bitrix24.oauth import AuthorizationServers
-from dashboard.bitrix24.transport import Reach, Transport
+from dashboard.bitrix24.transport import Transport
 from dashboard.shapes import Json
 from tests.emulator import Emulator, Portal
 

@@ -10,6 +10,9 @@ from dashboard import calls
 from tests.emulator.faults import Fault
 from tests.world import FERNET_KEY, SECRET_KEY, World
 
+# Of a kept connection: what is read over it is asked for once more, over a new one, in the same call.
+RESET = "reset"
+
 
 def journey(world: World) -> set[str]:
     """Walk through success and failure; return every token that was on the way."""
@@ -22,7 +25,7 @@ def journey(world: World) -> set[str]:
     session = world.session("boris")
     portal.expire("boris")
     world.browser.post("/me/refresh", headers=session)
-    for kind in ("html:500", "reset", "error:ERROR_CORE:400:token " + "a" * 40, "truncated"):
+    for kind in ("html:500", RESET, "error:ERROR_CORE:400:token " + "a" * 40, "truncated"):
         world.bitrix24.faults.add(Fault(kind=kind, method="batch"))
         world.browser.post("/me/refresh", headers=session)
     portal.expire("boris")
@@ -81,9 +84,9 @@ def test_remembered_calls_explain_and_do_not_identify(world: World) -> None:
 def test_every_request_to_bitrix24_is_remembered(world: World) -> None:
     journey(world)
 
-    assert world.one("SELECT count(*) FROM api_calls") == len(
-        [one for one in world.bitrix24.requests if one.method]
-    )
+    requests = [one for one in world.bitrix24.requests if one.method]
+    sent_again = 1  # RESET
+    assert world.one("SELECT count(*) FROM api_calls") == len(requests) - sent_again
 
 
 def test_calls_are_kept_for_three_days(world: World) -> None:

@@ -22,8 +22,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from dashboard.bitrix24.address_policy import Reach
+from dashboard.bitrix24.connections import Patience
 from dashboard.bitrix24.errors import NotAnswered, Unreachable, Unreadable
-from dashboard.bitrix24.transport import LARGEST_ANSWER, Patience, Reach, Transport
+from dashboard.bitrix24.transport import LARGEST_ANSWER, Transport
 from tests.emulator import Emulator, Fault
 from tests.emulator.wire import Answer, Request, Server, read_request
 
@@ -145,6 +147,32 @@ def test_a_redirect_is_told_and_not_followed(transport: Transport, echo: Echo, s
     assert len(echo.asked) == 1
 
 
+def test_a_redirect_is_as_bounded_as_any_answer(transport: Transport, listen: Listen) -> None:
+    """To resolve where it leads, which the library does unasked, would read its whole body."""
+    head = b"HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\n\r\n"
+
+    with pytest.raises(Unreadable, match="answer_too_large"):
+        transport.post(listen(say(head, endlessly=b"x" * 65536)), json={})
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"Location: https://a" + "\u0301\u0316".encode() * 16_000,
+        b"Set-Cookie: " + b"a=b; " * 13_000,
+    ],
+    ids=["address", "cookie"],
+)
+def test_no_header_takes_long(transport: Transport, listen: Listen, header: bytes) -> None:
+    many = 90 if header.startswith(b"Set-Cookie") else 1
+    head = b"HTTP/1.1 302 Found\r\n" + (header + b"\r\n") * many + b"Content-Length: 2\r\n\r\n"
+    began = time.process_time()
+
+    assert transport.post(listen(say(head, b"{}")), json={}).status == 302
+
+    assert time.process_time() - began < 0.4
+
+
 def test_no_cookie_is_kept(transport: Transport, echo: Echo) -> None:
     echo.answer.headers["Set-Cookie"] = "PHPSESSID=somebody; Path=/"
 
@@ -253,7 +281,7 @@ def test_nobody_there_is_told_at_once(transport: Transport) -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as free:
         url = f"http://127.0.0.1:{free.getsockname()[1]}/"
 
-    with pytest.raises(Unreachable):
+    with pytest.raises(Unreachable, match="connection_refused"):
         transport.post(url, json={})
 
 
@@ -394,6 +422,42 @@ def test_broken_http_is_no_answer(transport: Transport, listen: Listen, speak: S
         ("::127.0.0.1", "nobody"),
         ("::10.0.0.1", "nobody"),
         ("::ffff:0:127.0.0.1", "nobody"),
+        # What IANA's registries name, whatever this Python says of it.
+        ("192.0.0.8", "nobody"),
+        ("192.0.0.192", "nobody"),
+        ("192.0.2.1", "nobody"),
+        ("192.31.196.1", "nobody"),
+        ("192.52.193.1", "nobody"),
+        ("192.88.99.1", "nobody"),
+        ("192.175.48.1", "nobody"),
+        ("198.18.0.1", "nobody"),
+        ("198.19.255.255", "nobody"),
+        ("198.51.100.1", "nobody"),
+        ("203.0.113.1", "nobody"),
+        ("100.64.0.1", "nobody"),
+        ("100.127.255.255", "nobody"),
+        ("2001::1", "nobody"),
+        ("2001:2::1", "nobody"),
+        ("2001:20::1", "nobody"),
+        ("2001:1ff:ffff::1", "nobody"),
+        ("2001:db8::1", "nobody"),
+        ("2620:4f:8000::1", "nobody"),
+        ("3fff::1", "nobody"),
+        ("3fff:fff::1", "nobody"),
+        ("::ffff:192.0.0.192", "nobody"),
+        ("64:ff9b::c000:c0", "nobody"),
+        ("100::1", "nobody"),
+        # Their neighbors, which are given out like any other.
+        ("192.0.1.1", "anyone"),
+        ("192.88.98.1", "anyone"),
+        ("100.63.255.255", "anyone"),
+        ("100.128.0.1", "anyone"),
+        ("172.32.0.1", "anyone"),
+        ("198.17.255.255", "anyone"),
+        ("198.20.0.1", "anyone"),
+        ("223.255.255.255", "anyone"),
+        ("2001:200::1", "anyone"),
+        ("2a00:1450::1", "anyone"),
         # Not given out to anybody: a site's own, segments of a network's own, some mesh's.
         ("fec0::1", "nobody"),
         ("5f00::1", "nobody"),
@@ -419,7 +483,7 @@ def test_who_may_call_an_address(address: str, who: str) -> None:
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_this_machine_is_not_called_unless_told(echo: Echo, scheme: str, host: str) -> None:
     for reach in (Reach(), Reach(private=True)):
-        with pytest.raises(Unreachable):
+        with pytest.raises(Unreachable, match="address_not_allowed"):
             Transport(reach, patience=HURRY).post(f"{scheme}://{host}:{echo.server.port}/", json={})
 
     assert (echo.asked, echo.server.connections) == ([], 0)
@@ -458,11 +522,61 @@ def test_a_certificate_nobody_vouches_for_is_refused(transport: Transport, tmp_p
 
         server = threading.Thread(target=serve)
         server.start()
-        with pytest.raises(Unreachable):
+        with pytest.raises(Unreachable, match="certificate_untrusted"):
             transport.post(f"https://localhost:{listener.getsockname()[1]}/", json={"auth": TOKEN})
         server.join(5)
 
     assert b"".join(heard) == b""
+
+
+def test_each_cause_has_its_code(hurried: Transport, listen: Listen, echo: Echo) -> None:
+    def code(url: str) -> str:
+        with pytest.raises(Unreachable) as caught:
+            hurried.post(url, json={"auth": TOKEN})
+        assert caught.value.host is not None
+        assert TOKEN not in caught.value.host
+        assert "/" not in caught.value.host
+        return caught.value.code
+
+    # A socket that nobody accepts from: the connection is made, the handshake is never answered.
+    with closing(socket.create_server(("127.0.0.1", 0))) as silent:
+        codes = {
+            "no answer": code(listen(say(b"", every=5))),
+            "no handshake": code(f"https://127.0.0.1:{silent.getsockname()[1]}/rest/?auth={TOKEN}"),
+            "no TLS": code(f"https://anna:{TOKEN}@127.0.0.1:{echo.server.port}/"),
+            "no name": code("https://nothing.invalid/"),
+            "no HTTP": code(listen(say(b"no http at all\r\n\r\n"))),
+        }
+
+    assert codes == {
+        "no answer": "timeout",
+        "no handshake": "connect_timeout",
+        "no TLS": "tls_failed",
+        "no name": codes["no name"],
+        "no HTTP": "unreachable",
+    }
+    # A machine without a name server cannot tell.
+    assert codes["no name"] in ("unknown_host", "name_lookup_failed")
+
+
+def test_a_failure_is_logged_with_its_host_alone(transport: Transport) -> None:
+    log = RecordedLog()
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Unreachable):
+        patch.setattr("dashboard.bitrix24.transport.log", log)
+        transport.post(f"http://anna:{TOKEN}@127.0.0.1:1/rest/{TOKEN}?auth={TOKEN}", json={"auth": TOKEN})
+
+    assert log.lines == [("host_unreachable", {"host": "127.0.0.1:1", "code": "connection_refused"})]
+
+
+class RecordedLog:
+    """A log that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, dict[str, object]]] = []
+
+    def warning(self, event: str, **values: object) -> None:
+        self.lines.append((event, values))
 
 
 def self_signed(folder: Path) -> Path:
@@ -496,7 +610,7 @@ def test_a_connection_is_kept(transport: Transport, echo: Echo) -> None:
 
 
 def test_threads_share_connections(echo: Echo) -> None:
-    transport = Transport(Reach(loopback=True), connections_per_host=4)
+    transport = Transport(Reach(loopback=True), threads=4)
     echo.answer.pause = 0.002
 
     with ThreadPoolExecutor(4) as threads:

@@ -7,7 +7,6 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
@@ -17,17 +16,16 @@ from pydantic import SecretStr
 
 from app import create_app
 from dashboard import config
+from dashboard.bitrix24.address_policy import Reach
+from dashboard.bitrix24.connections import ADDRESSES_TRIED, Patience, trusting
 from dashboard.bitrix24.errors import Unreachable
 from dashboard.bitrix24.exchange import Exchange
 from dashboard.bitrix24.names import AT_ONCE, addresses_of
 from dashboard.bitrix24.oauth import AuthorizationServers
-from dashboard.bitrix24.transport import ADDRESSES_TRIED, Patience, Reach, Transport, _trusting
-from tests.emulator import Emulator
-from tests.emulator.faults import Fault
+from dashboard.bitrix24.transport import Transport
 from tests.emulator.wire import Answer, Request, Server, read_request
 from tests.test_floors import IMPORTED
 from tests.test_transport import self_signed
-from tests.waiting import wait_until
 from tests.world import World
 
 HURRY = Patience(connect=0.3, read=0.3, whole=0.6)
@@ -84,9 +82,10 @@ def test_a_name_for_this_machine_is_refused_whatever_else_it_stands_for(
 ) -> None:
     names(monkeypatch, [*first, "127.0.0.1"])
 
-    with pytest.raises(Unreachable):
+    with pytest.raises(Unreachable) as caught:
         Transport(Reach(), patience=HURRY).post(f"https://a.example:{inside.port}/", json={})
 
+    assert first or caught.value.code == "address_not_allowed"
     assert inside.connections == 0
 
 
@@ -98,7 +97,7 @@ def test_a_name_with_many_silent_addresses_is_given_up(monkeypatch: pytest.Monke
         tried.append(to)
         raise ConnectionRefusedError
 
-    monkeypatch.setattr("dashboard.bitrix24.transport.create_connection", refuse)
+    monkeypatch.setattr("dashboard.bitrix24.connections.create_connection", refuse)
 
     with pytest.raises(Unreachable):
         Transport(Reach(loopback=True), patience=HURRY).post("http://a.example:9/", json={})
@@ -137,41 +136,6 @@ def test_hanging_look_ups_do_not_pile_up() -> None:
     release.set()
 
 
-def test_a_silent_portal_leaves_threads_to_the_others(
-    bitrix24: Emulator, inside: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A portal on its owner's own server answers nobody, as many people of it as there may be."""
-    monkeypatch.setattr("dashboard.bitrix24.turns.LONGEST_WAIT", 0.1)
-    held = [
-        bitrix24.faults.add(Fault(kind="hold", where=where, times=None))
-        for where in ("portal", "authorization")
-    ]
-    silent, shared = bitrix24.portal("alpha").origin, bitrix24.authorization_server
-    transport = Transport(Reach(loopback=True), connections_per_host=4, shared=[shared])
-
-    def ask(origin: str) -> str:
-        try:
-            transport.post(f"{origin}/rest/profile", json={})
-        except Unreachable as error:
-            return error.code
-        return "answered"
-
-    def ended() -> int:
-        return sum(answer.done() for answer in asked)
-
-    with ThreadPoolExecutor(12) as pool:
-        asked = [pool.submit(ask, origin) for origin in [silent] * 4 + [shared] * 6]
-        wait_until(lambda: bitrix24.count() == 3 + 6 and ended() == 1)
-        assert ask(f"http://127.0.0.1:{inside.port}") == "answered"
-        assert ended() == 1
-        for fault in held:
-            fault.released.set()
-        told = [answer.result() for answer in asked]
-
-    assert (sorted(told[:4]), told[4:]) == (["answered"] * 3 + ["timeout"], ["answered"] * 6)
-    assert ask(silent) == "answered"
-
-
 @pytest.mark.parametrize(("name", "answered"), [("localhost", True), ("127.0.0.1", False)])
 def test_a_certificate_counts_for_its_own_name(
     name: str, answered: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -181,7 +145,7 @@ def test_a_certificate_counts_for_its_own_name(
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(file)
     monkeypatch.setenv("SSL_CERT_FILE", str(file))
-    _trusting.cache_clear()
+    trusting.cache_clear()
 
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
         threading.Thread(target=answer_one, args=(listener, context), daemon=True).start()
@@ -192,7 +156,7 @@ def test_a_certificate_counts_for_its_own_name(
         else:
             with pytest.raises(Unreachable):
                 transport.post(url, json={})
-    _trusting.cache_clear()
+    trusting.cache_clear()
 
 
 def answer_one(listener: socket.socket, context: ssl.SSLContext) -> None:
@@ -203,14 +167,23 @@ def answer_one(listener: socket.socket, context: ssl.SSLContext) -> None:
         secure.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
 
 
-@pytest.mark.parametrize("error", [socket.gaierror(-2, "no such name"), UnicodeError("no name")])
-def test_a_name_that_is_none_is_unreachable(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (socket.gaierror(socket.EAI_NONAME, "no such name"), "unknown_host"),
+        (UnicodeError("no name"), "unknown_host"),
+        (socket.gaierror(socket.EAI_AGAIN, "ask again"), "name_lookup_failed"),
+    ],
+)
+def test_a_name_that_is_none_is_unreachable(
+    error: Exception, code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(*args: Any, **kwargs: Any) -> list[Any]:
         raise error
 
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
 
-    with pytest.raises(Unreachable, match="unreachable"):
+    with pytest.raises(Unreachable, match=code):
         Transport(Reach(), patience=HURRY).post("https://a.example/", json={})
 
 
@@ -269,4 +242,4 @@ def test_requests_leave_through_one_door() -> None:
         if name.split(".")[0] in senders or ".".join(name.split(".")[:2]) in senders
     }
 
-    assert users <= {"bitrix24.transport", "bitrix24.names"}
+    assert users <= {"bitrix24.transport", "bitrix24.connections", "bitrix24.names"}

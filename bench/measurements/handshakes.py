@@ -12,7 +12,8 @@ from bench import people
 from bench.addresses import HOSTS, host, token_of
 from bench.bench import RUNS, Bench
 from bench.results import Row
-from dashboard.bitrix24.transport import Reach, Transport
+from dashboard.bitrix24.address_policy import Reach
+from dashboard.bitrix24.transport import Transport
 
 
 def measure(bench: Bench) -> Iterator[Row]:

@@ -57,19 +57,34 @@ class Client:
     origin: str
     record: Record
 
-    def call(self, method: str, parameters: Mapping[str, Json] | None = None, *, token: str) -> Json:
-        """Return the method's result.
+    def call(
+        self,
+        method: str,
+        parameters: Mapping[str, Json] | None = None,
+        *,
+        token: str,
+        read_only: bool = False,
+    ) -> Json:
+        """Return the method's result. ``read_only``: it changes nothing, so it may be sent twice.
 
         :raise Bitrix24Error: the leaf for what was answered.
         """
         body: dict[str, Json] = {**(parameters or {}), "auth": token}
-        answer = self.exchange.json(f"{self.origin}/rest/{method}", body, method=method, record=self.record)
+        answer = self.exchange.json(
+            f"{self.origin}/rest/{method}",
+            body,
+            method=method,
+            record=self.record,
+            read_only=read_only,
+        )
         if "result" not in answer:
             raise Unreadable("bad_answer")
         return answer["result"]
 
-    def batch(self, commands: Mapping[str, Command], *, token: str) -> Batch:
+    def batch(self, commands: Mapping[str, Command], *, token: str, read_only: bool = False) -> Batch:
         """Return what each of up to 50 commands answered; one request, executed in order.
+
+        ``read_only``: none of them changes anything, so the request may be sent twice.
 
         :raise Bitrix24Error: the batch as a whole was refused.
         :raise ValueError: more commands than a batch takes.
@@ -77,7 +92,7 @@ class Client:
         if len(commands) > LONGEST_BATCH:
             raise ValueError(f"a batch takes {LONGEST_BATCH} commands, not {len(commands)}")
         spelled: Json = {key: str(command) for key, command in commands.items()}
-        answer = self.call("batch", {"halt": 0, "cmd": spelled}, token=token)
+        answer = self.call("batch", {"halt": 0, "cmd": spelled}, token=token, read_only=read_only)
         if not isinstance(answer, dict):
             raise Unreadable("bad_answer")
         errors = _by_key(answer.get("result_error"), commands)

@@ -79,7 +79,7 @@ def everyone(client: Client, token: str, *, expected: int) -> EmployeeList:
     pages = min(LONGEST_BATCH, expected // PAGE + 1)
     while pages > 0 and complete:
         commands = {f"page{number}": _page(start + number * PAGE) for number in range(pages)}
-        batch = client.batch(commands, token=token)
+        batch = client.batch(commands, token=token, read_only=True)
         for key in commands:
             page = _listed(batch, key)
             rows = {row.ID: row for row in _rows(page)}
@@ -106,7 +106,7 @@ def still_here(client: Client, token: str, user_ids: Iterable[int]) -> set[int]:
     while chunk := list(islice(numbers, PAGE * LONGEST_BATCH)):
         chosen = [chunk[at : at + PAGE] for at in range(0, len(chunk), PAGE)]
         commands = {f"page{number}": _page(0, user_ids=some) for number, some in enumerate(chosen)}
-        batch = client.batch(commands, token=token)
+        batch = client.batch(commands, token=token, read_only=True)
         rows = [row for key in commands for row in _rows(_listed(batch, key))]
         if not {row.ID for row in rows} <= set(chunk):
             return set(asked)  # the portal ignored the numbers, so its answer says nothing about them

@@ -2,7 +2,7 @@
 
 Bitrix24Error
 ├── NotAnswered             nothing is known: try later, change nothing
-│   ├── Unreachable         no connection, a time-out, a reset, an address we may not call
+│   ├── Unreachable         no connection, a time-out, a reset, an address we may not call: a code for each
 │   ├── Unreadable          HTML, cut-off JSON, a shape that is no answer
 │   └── ServerFailed        the server's own fault, said in its words
 ├── Limited                 wait; the call was not executed
@@ -51,13 +51,53 @@ class Bitrix24Error(Exception):
 class NotAnswered(Bitrix24Error):
     """Nothing is known about the request: it may have been executed."""
 
+    @property
+    def suggests_move(self) -> bool:
+        """Tell whether the portal may have another address by now, because at this one is none."""
+        return False
+
+
+# Why a host could not be reached, a code for each cause. One that is not among them is `unreachable`.
+UNKNOWN_HOST = "unknown_host"
+NAME_LOOKUP_FAILED = "name_lookup_failed"
+ADDRESS_NOT_ALLOWED = "address_not_allowed"
+CONNECTION_REFUSED = "connection_refused"
+CONNECT_TIMEOUT = "connect_timeout"
+CERTIFICATE_UNTRUSTED = "certificate_untrusted"
+TLS_FAILED = "tls_failed"
+TIMEOUT = "timeout"
+UNREACHABLE = "unreachable"
+UNREACHABLE_CODES = (
+    *(UNKNOWN_HOST, NAME_LOOKUP_FAILED, ADDRESS_NOT_ALLOWED, CONNECTION_REFUSED, CONNECT_TIMEOUT),
+    *(CERTIFICATE_UNTRUSTED, TLS_FAILED, TIMEOUT, UNREACHABLE),
+)
+# The host, or a name server, kept us waiting.
+LATE_CODES = frozenset({NAME_LOOKUP_FAILED, CONNECT_TIMEOUT, TIMEOUT})
+_STILL_THERE = frozenset({NAME_LOOKUP_FAILED, TIMEOUT})
+
 
 class Unreachable(NotAnswered):
-    pass
+    """No connection, or no answer in time.
+
+    ``host`` is for the log. ``at_portal`` is false where it was an authorization server that did not answer.
+    """
+
+    def __init__(
+        self, code: str, *, status: int | None = None, host: str | None = None, at_portal: bool = True
+    ) -> None:
+        super().__init__(code, status=status)
+        self.host = host
+        self.at_portal = at_portal
+
+    @property
+    def suggests_move(self) -> bool:
+        return self.at_portal and self.code in UNREACHABLE_CODES and self.code not in _STILL_THERE
 
 
 class Unreadable(NotAnswered):
-    pass
+    @property
+    def suggests_move(self) -> bool:
+        return self.code == "bad_answer"
 
 
 class ServerFailed(NotAnswered):

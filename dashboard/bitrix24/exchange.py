@@ -33,15 +33,23 @@ class Exchange:
         method: str,
         record: Record,
         codes: Codes = PORTAL_CODES,
+        read_only: bool = False,
     ) -> dict[str, Json]:
-        """POST a JSON body; return the answer's object or raise its error."""
-        return self._send(url, body, as_form=False, method=method, record=record, codes=codes)
+        """POST a JSON body; return the answer's object or raise its error.
+
+        ``read_only``: the request changes nothing, so it may be sent twice.
+        """
+        return self._send(
+            url, body, as_form=False, method=method, record=record, codes=codes, read_only=read_only
+        )
 
     def form(
         self, url: str, fields: dict[str, str], *, method: str, record: Record, codes: Codes
     ) -> dict[str, Json]:
-        """POST a form; return the answer's object or raise its error."""
-        return self._send(url, dict(fields), as_form=True, method=method, record=record, codes=codes)
+        """POST a form, once; return the answer's object or raise its error."""
+        return self._send(
+            url, dict(fields), as_form=True, method=method, record=record, codes=codes, read_only=False
+        )
 
     def _send(
         self,
@@ -52,6 +60,7 @@ class Exchange:
         method: str,
         record: Record,
         codes: Codes,
+        read_only: bool,
     ) -> dict[str, Json]:
         at, started = datetime.now(UTC), time.perf_counter()
         answer: Answer | None = None
@@ -61,7 +70,7 @@ class Exchange:
             if as_form:
                 answer = self.transport.post(url, form={name: str(value) for name, value in body.items()})
             else:
-                answer = self.transport.post(url, json=body)
+                answer = self.transport.post(url, json=body, read_only=read_only)
             read = envelope.read(answer, codes=codes)
         except Bitrix24Error as failure:
             error = failure.code

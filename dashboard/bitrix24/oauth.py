@@ -77,6 +77,7 @@ class AuthorizationServers:
                 method="oauth/app.info",
                 record=record,
                 codes=AUTHORIZATION_CODES,
+                read_only=True,
             )
         except (KeysRejected, GrantRejected, CredentialsRefused, CallRejected) as error:
             raise TokenRejected(error.code, status=error.status) from None

@@ -24,12 +24,12 @@ class Webhook:
     address: SecretStr
 
     def call(self, method: str) -> Json:
-        """Return the method's result.
+        """Return the result of a method that only reads.
 
         :raise Bitrix24Error: the leaf for what was answered.
         """
         url = f"{self.address.get_secret_value()}/{method}"
-        answer = self.exchange.json(url, {}, method=method, record=no_record)
+        answer = self.exchange.json(url, {}, method=method, record=no_record, read_only=True)
         if "result" not in answer:
             raise Unreadable("bad_answer")
         return answer["result"]

@@ -1,0 +1,174 @@
+"""Keep hosts that are slow to answer from holding all threads of the process.
+
+Each call takes a slot. How many slots a host gets depends on how it has answered lately, and on how many
+threads wait for other slow hosts: whatever they do, some threads remain for hosts that answer.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+MAX_WAIT = 2.0  # seconds for a slot; hosts that answer free one many times a second
+SLOW_AFTER = 0.5  # seconds without an answer, after which a host counts as slow
+SUSPECTED_FOR = 60.0  # seconds after a time-out, unless the host answers before
+TRUSTED_FOR = 600.0  # seconds after an answer
+MAX_HOSTS = 1024
+
+
+@dataclass(eq=False)
+class _Host:
+    """What is known of one origin: when its calls under way began, how many threads wait, how it answered."""
+
+    began: list[float] = field(default_factory=list)
+    waiting: int = 0
+    answered_at: float = -math.inf
+    timed_out_at: float = -math.inf
+
+    def is_suspected(self, now: float) -> bool:
+        """Tell whether it timed out lately and has not answered since."""
+        return self.timed_out_at > max(self.answered_at, now - SUSPECTED_FOR)
+
+    def is_slow(self, now: float) -> bool:
+        return self.is_suspected(now) or any(now - began >= SLOW_AFTER for began in self.began)
+
+    def is_trusted(self, now: float) -> bool:
+        return now - self.answered_at < TRUSTED_FOR and not self.is_slow(now)
+
+
+class Slot:
+    """The right to wait for one answer. ``suspected``: the host timed out lately, so do not wait for long."""
+
+    def __init__(self, limit: HostLimit, origin: str, began: float, *, suspected: bool) -> None:
+        self._limit = limit
+        self.origin = origin
+        self.began = began
+        self.suspected = suspected
+
+    def answered(self) -> None:
+        """Note that the host has answered, whatever it said."""
+        self._limit.note(self.origin, answered=True)
+
+    def timed_out(self) -> None:
+        """Note that the host did not answer in time."""
+        self._limit.note(self.origin, answered=False)
+
+    def should_yield(self) -> bool:
+        """Tell whether to give up now, because this thread is needed for hosts that answer."""
+        return self._limit.should_yield(self)
+
+
+class HostLimit:
+    """Shares the threads of this process between hosts. Safe to share between threads."""
+
+    def __init__(self, threads: int, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._threads = threads
+        self._reserve = max(1, threads // 4)
+        self._clock = clock
+        self._hosts: dict[str, _Host] = {}
+        self._active: set[_Host] = set()  # those somebody calls or waits for
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def slot(self, origin: str) -> Iterator[Slot]:
+        """Let an origin be called inside.
+
+        :raise TimeoutError: too many threads wait for its answers already, or for other hosts'.
+        """
+        with self._changed:
+            host = self._host(origin)
+            self._wait(host)
+            now = self._clock()
+            slot = Slot(self, origin, now, suspected=host.is_suspected(now))
+            host.began.append(now)
+            self._active.add(host)
+        try:
+            yield slot
+        finally:
+            with self._changed:
+                host.began.remove(slot.began)
+                self._leave(host)
+
+    def note(self, origin: str, *, answered: bool) -> None:
+        """Note how a call to the origin has ended."""
+        with self._changed:
+            host, now = self._host(origin), self._clock()
+            if answered:
+                host.answered_at = now
+            else:
+                host.timed_out_at = now
+
+    def should_yield(self, slot: Slot) -> bool:
+        """Tell whether a call that waits for its answer is to be given up in favor of another host.
+
+        That is so while a host that is not slow waits for a slot and slow ones hold more than half of the
+        threads; the host that holds the most gives up first.
+        """
+        with self._changed:
+            now = self._clock()
+            slow = [one for one in self._active if one.is_slow(now)]
+            host = self._hosts[slot.origin]
+            if host not in slow or now - slot.began < SLOW_AFTER:
+                return False
+            held = sum(len(one.began) for one in slow)
+            wanted = any(one.waiting and not one.is_slow(now) for one in self._active)
+            return (
+                wanted
+                and held > self._threads // 2
+                and len(host.began) == max(len(one.began) for one in slow)
+            )
+
+    def _wait(self, host: _Host) -> None:
+        until = self._clock() + MAX_WAIT
+        host.waiting += 1
+        self._active.add(host)
+        # Those who wait for a slow host look again whether their threads are needed.
+        self._changed.notify_all()
+        try:
+            while len(host.began) >= self._limit_of(host):
+                now = self._clock()
+                if now >= until or (host.is_slow(now) and self._is_crowded()):
+                    raise TimeoutError("too many threads wait for this host")
+                slow_in = min((began + SLOW_AFTER - now for began in host.began), default=MAX_WAIT)
+                left = min(until - now, slow_in) if slow_in > 0 else until - now
+                self._changed.wait(left)
+        finally:
+            host.waiting -= 1
+            self._leave(host)
+
+    def _leave(self, host: _Host) -> None:
+        if not host.began and not host.waiting:
+            self._active.discard(host)
+        self._changed.notify_all()
+
+    def _limit_of(self, host: _Host) -> int:
+        """Return how many threads may wait for the host's answers at once."""
+        now = self._clock()
+        held = sum(len(one.began) for one in self._active if one is not host and one.is_slow(now))
+        free = self._threads - held
+        if host.is_trusted(now):
+            return max(1, free * 3 // 4)
+        # Nobody knows whether it answers: it never gets the threads kept for those that do.
+        if held and free <= self._reserve:
+            return 0
+        return 1 if host.is_suspected(now) else max(1, free // 2)
+
+    def _is_crowded(self) -> bool:
+        """Tell whether so many threads call or wait that others may have none left."""
+        busy = sum(len(host.began) + host.waiting for host in self._active)
+        return busy > self._threads - self._reserve
+
+    def _host(self, origin: str) -> _Host:
+        if origin not in self._hosts and len(self._hosts) >= MAX_HOSTS:
+            self._forget()
+        return self._hosts.setdefault(origin, _Host())
+
+    def _forget(self) -> None:
+        """Drop the idle host that was heard of least recently."""
+        idle = {name: host for name, host in self._hosts.items() if host not in self._active}
+        if idle:
+            del self._hosts[min(idle, key=lambda name: max(idle[name].answered_at, idle[name].timed_out_at))]
