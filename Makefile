@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run test tools check bench format translations pictures trial documents sbom clean
+.PHONY: help run test tools check bench format translations pictures trial documents sbom pins clean
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
@@ -50,15 +50,27 @@ documents: .venv/production ## write the table of variables into the documents a
 sbom: .venv/production ## print what production installs, as a CycloneDX bill of materials
 	@$(BIN)/python .ci/sbom.py
 
+# Any kind of machine may install, so the hashes are those of every file of each pinned version.
+pins: var/pins/bin/pip-compile ## look up anew what production installs: dependencies and hashes of the versions pinned
+	@sed -n '/^#/p' requirements.txt > var/pins/pinned.txt
+	@sed -n 's/^\([A-Za-z0-9_.-]*==[^ ;]*\).*/\1/p' requirements.txt > var/pins/versions.in
+	@var/pins/bin/pip-compile --quiet --generate-hashes --no-annotate --no-header --allow-unsafe --strip-extras \
+		--no-emit-find-links --no-emit-index-url --output-file - var/pins/versions.in >> var/pins/pinned.txt
+	@mv var/pins/pinned.txt requirements.txt
+
+var/pins/bin/pip-compile:
+	@$(PYTHON) -m venv var/pins
+	@var/pins/bin/pip install --quiet pip-tools==7.6.2
+
 clean: ## remove what the other commands made, the development database too
 	rm -rf .venv var .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 .venv/production: requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=…")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --requirement requirements.txt
+	$(BIN)/pip install --quiet --require-hashes --requirement requirements.txt
 	@touch $@
 
 .venv/development: requirements-dev.txt .venv/production
-	$(BIN)/pip install --quiet --requirement requirements-dev.txt
+	$(BIN)/pip install --quiet --no-deps --requirement requirements-dev.txt
 	@touch $@

@@ -193,6 +193,20 @@ def test_the_proxies_pass_on_to_where_the_socket_listens() -> None:
 # What production installs
 
 
+def test_every_file_production_may_install_is_known_by_its_hash() -> None:
+    text = text_of(ROOT / "requirements.txt").replace("\\\n", "")
+    lines = [line.split() for line in text.splitlines() if not line.startswith("#")]
+
+    assert len(lines) > 20
+    for pin, *hashes in lines:
+        assert re.fullmatch(r"[\w.\-]+==[\w.]+", pin)
+        assert hashes, f"{pin} has no hash; `make pins` looks them up"
+        assert not [one for one in hashes if not re.fullmatch(r"--hash=sha256:[0-9a-f]{64}", one)]
+    # A wheel of a compiled package for each kind of machine that may serve.
+    assert min(len(line) for line in lines if line[0].startswith(("psycopg-binary", "cryptography"))) > 20
+    assert "--require-hashes" in text_of(ROOT / "Makefile")
+
+
 def test_the_bill_of_materials_names_every_package() -> None:
     printed = subprocess.run(
         [sys.executable, ".ci/sbom.py"], cwd=ROOT, capture_output=True, text=True, check=True

@@ -40,7 +40,14 @@ def test_silence_is_not_taken_for_safety(said: str) -> None:
     verdict = judge(said)
 
     assert not verdict.failed
+    assert "NOT CHECKED" in verdict.lines[0]
     assert "nothing was looked up" in verdict.lines[0]
+    assert "passes without it" in verdict.lines[1]
+
+
+def test_a_finding_in_one_of_the_files_is_enough() -> None:
+    assert judge(report(SAFE), report(HOLE)).failed
+    assert "NOT CHECKED" in judge(report(SAFE), "").lines[0]
 
 
 def test_it_is_part_of_the_check() -> None:
