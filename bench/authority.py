@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -13,7 +13,8 @@ from cryptography.x509.oid import NameOID
 
 from bench.addresses import every_host
 
-LIFE = timedelta(days=2)
+# Good by any clock: tests set theirs.
+SINCE, UNTIL = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 _NONE = serialization.NoEncryption()
 
 
@@ -45,16 +46,15 @@ def make(folder: Path) -> tuple[Path, Path]:
 
 
 def _certificate(subject: str, issuer: str, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
-    now, public = datetime.now(UTC), key.public_key()
     return (
         x509.CertificateBuilder()
         .subject_name(_name(subject))
         .issuer_name(_name(issuer))
-        .public_key(public)
+        .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + LIFE)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
+        .not_valid_before(SINCE)
+        .not_valid_after(UNTIL)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )
 
 

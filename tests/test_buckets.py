@@ -6,15 +6,18 @@ from concurrent.futures import ThreadPoolExecutor
 
 from dashboard import buckets
 from dashboard.db import Database
+from tests import clock
 from tests.emulator import Fault
 from tests.world import World
 
 
 def test_openings_are_counted_and_wait_for_nothing(each_world: World) -> None:
-    with each_world.database.engine.begin() as connection:
-        connection.exec_driver_sql("UPDATE buckets SET level = 49.5")
-
-    assert each_world.open("boris").status_code == 200
+    with clock.frozen():
+        # As if it had leaked until this very moment.
+        now = each_world.now().timestamp()
+        with each_world.database.engine.begin() as connection:
+            connection.exec_driver_sql(f"UPDATE buckets SET level = 49.5, at = {now}")
+        assert each_world.open("boris").status_code == 200
 
     assert 49.5 <= each_world.one("SELECT level FROM buckets") <= 50.5
 

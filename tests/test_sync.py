@@ -14,6 +14,7 @@ from sqlalchemy import select, update
 from dashboard import buckets, models
 from dashboard.models import Chain, Portal, RunState
 from dashboard.runs import LostLease
+from tests import clock
 from tests.emulator import Fault
 from tests.emulator.cast import crowd
 from tests.emulator.people import Person, fresh_settings
@@ -63,11 +64,12 @@ def test_the_bucket_leaves_room_for_people_who_click(world: World) -> None:
     world.bitrix24.clock.advance(60)
     world.bitrix24.clear()
 
-    world.parts.runs.ask(world.known(), by=None)
-    for _ in range(12):
-        world.parts.sync.slice(world.known().id)
-    sent = world.bitrix24.count(where="portal")
-    clicks = [world.open("boris").status_code for _ in range(14)]
+    with clock.frozen():
+        world.parts.runs.ask(world.known(), by=None)
+        for _ in range(12):
+            world.parts.sync.slice(world.known().id)
+        sent = world.bitrix24.count(where="portal")
+        clicks = [world.open("boris").status_code for _ in range(14)]
 
     assert 30 <= sent <= 40
     assert clicks == [200] * 14
@@ -608,10 +610,11 @@ def test_the_remaining_time_is_what_the_bucket_needs(world: World) -> None:
     open_as_crowd(world, 60)
     world.bitrix24.clock.advance(60)
     portal = world.known()
-    world.parts.runs.ask(portal, by=1)
-    world.parts.sync.slice(portal.id)
+    with clock.frozen():
+        world.parts.runs.ask(portal, by=1)
+        world.parts.sync.slice(portal.id)
 
-    progress = world.parts.runs.progress(portal)
+        progress = world.parts.runs.progress(portal)
 
     assert progress is not None
     assert progress.eta_seconds is not None

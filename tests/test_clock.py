@@ -1,0 +1,46 @@
+"""One clock for everything a test starts, wherever TEST_CLOCK has it begin."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page
+
+from tests import clock
+from tests.browsers import page
+from tests.firefox import Firefox
+
+__all__ = ["page"]
+
+
+def test_chromium_has_it(page: Page) -> None:
+    page.goto("about:blank")
+
+    moments = page.evaluate("[Date.now(), new Date().getTime(), new Date(0).getTime()]")
+
+    assert moments == [pytest.approx(time.time() * 1000, abs=60_000)] * 2 + [0]
+
+
+def test_firefox_has_it(firefox: Firefox) -> None:
+    tab = firefox.tab(width=300, height=300)
+    tab.go("about:blank")
+
+    assert tab.evaluate("Date.now()", inside=False) == pytest.approx(time.time() * 1000, abs=60_000)
+
+
+def test_processes_have_it(tmp_path: Path) -> None:
+    (tmp_path / "moment.py").write_text("import time\nprint(time.time())")
+
+    said = subprocess.run(
+        clock.command("moment"),
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert float(said.stdout) == pytest.approx(time.time(), abs=60)
