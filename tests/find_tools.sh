@@ -13,6 +13,7 @@ wanted=" $* "
 tools() {
     tool chromium "chromium chromium-browser google-chrome" "chromium fonts-dejavu-core fonts-liberation" "--cask chromium"
     tool firefox "firefox-esr firefox /Applications/Firefox.app/Contents/MacOS/firefox" "firefox-esr fonts-dejavu-core" "--cask firefox"
+    tool pgbouncer "pgbouncer" "pgbouncer" "pgbouncer"
     packages_of_npm
 }
 

@@ -1,0 +1,96 @@
+"""PgBouncer in transaction mode, where each transaction may meet another server."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import socket
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psycopg
+import pytest
+from sqlalchemy.engine import make_url
+
+from tests import tools
+from tests.emulator import Emulator
+from tests.processes import free_port, work
+from tests.waiting import wait_until
+from tests.world import World
+
+# Fewer servers than clients at once, so that they change hands.
+SERVERS = 3
+CONFIG = """
+[databases]
+* = host={host} port=5432 user=postgres
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {port}
+unix_socket_dir =
+auth_type = any
+pool_mode = transaction
+default_pool_size = {servers}
+"""
+
+
+@pytest.fixture
+def pooled_url(postgres_url: str, tmp_path: Path) -> Iterator[str]:
+    """Give an empty database by way of a PgBouncer of our own."""
+    url, port = make_url(postgres_url), free_port()
+    host = str(url.query["host"])
+    file = tmp_path / "pgbouncer.ini"
+    file.write_text(CONFIG.format(host=host, port=port, servers=SERVERS))
+    # It refuses to run as root; the user the server runs as may use its socket.
+    owner = pwd.getpwuid(Path(host).stat().st_uid).pw_name
+    as_user = ["-u", owner] if os.getuid() == 0 else []
+    with subprocess.Popen([tools.program("pgbouncer"), "-q", *as_user, str(file)]) as running:
+        wait_until(lambda: _listens(port))
+        yield url.set(host="127.0.0.1", port=port, query={}).render_as_string(hide_password=False)
+        running.terminate()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as it:
+        return it.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_migrations_openings_runs_and_a_worker_work(bitrix24: Emulator, pooled_url: str) -> None:
+    """`World` migrates by the same code as `db upgrade`."""
+    with World(bitrix24, pooled_url) as world:
+        world.spoilt = True
+        assert world.install().status_code == 200
+        openings = [world.portal().open_as("boris") for _ in range(40)]
+
+        def post(number: int) -> int:
+            client = world.app.test_client()
+            return client.post(
+                "/", query_string=openings[number].query, data=openings[number].form
+            ).status_code
+
+        with ThreadPoolExecutor(8) as pool:
+            assert list(pool.map(post, range(40))) == [200] * 40
+        assert world.synchronise()["state"] == "done"
+        world.parts.runs.ask(world.known(), by=1)
+        worker = work(world.environment)
+        try:
+            wait_until(lambda: world.one("SELECT count(*) FROM runs WHERE state = 'done'") == 2)
+        finally:
+            worker.terminate()
+            assert worker.wait(30) == 0
+        assert world.app.test_cli_runner().invoke(args=["db", "upgrade"]).exit_code == 0
+        assert left_on_servers(pooled_url) == {("0", 0, 0)}
+
+
+def left_on_servers(url: str) -> set[tuple[str, int, int]]:
+    """Return each server's limit, prepared statements and locks, which the next client would meet."""
+    left = (
+        "SELECT current_setting('statement_timeout'), (SELECT count(*) FROM pg_prepared_statements),"
+        " (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory')"
+    )
+    found = set[tuple[str, int, int]]()
+    for _ in range(2 * SERVERS):
+        with psycopg.connect(url, autocommit=True, prepare_threshold=None) as connection:
+            found |= set(connection.execute(left).fetchall())
+    return found
