@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -103,6 +104,8 @@ def test_firefox_opens_refreshes_and_complains_of_nothing(world: World, tab: Tab
     tab.wait_for("[data-told]")
 
     assert tab.evaluate("document.cookie") == ""
+    # Its clock is that of the tests, in the application's frame too.
+    assert tab.evaluate("Date.now() / 1000") == pytest.approx(time.time(), abs=60)
     assert tab.evaluate(SIDEWAYS) == 0
     tab.run(tools.package(AXE).read_text(encoding="utf-8"))
     assert broken_rules(tab.evaluate(AXE_RUN)) == []

@@ -12,7 +12,6 @@ from playwright.sync_api import Page
 
 from tests import clock
 from tests.browsers import page
-from tests.firefox import Firefox
 
 __all__ = ["page"]
 
@@ -23,13 +22,6 @@ def test_chromium_has_it(page: Page) -> None:
     moments = page.evaluate("[Date.now(), new Date().getTime(), new Date(0).getTime()]")
 
     assert moments == [pytest.approx(time.time() * 1000, abs=60_000)] * 2 + [0]
-
-
-def test_firefox_has_it(firefox: Firefox) -> None:
-    tab = firefox.tab(width=300, height=300)
-    tab.go("about:blank")
-
-    assert tab.evaluate("Date.now()", inside=False) == pytest.approx(time.time() * 1000, abs=60_000)
 
 
 def test_processes_have_it(tmp_path: Path) -> None:
