@@ -46,8 +46,9 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     (
         "web.access web.asked web.assets web.charts web.dayband web.headers web.language"
         " web.literals web.public web.unwrapped web.warm"
-        " < web.guard web.jinja web.auth web.catalogues web.findings web.legal web.notices web.reasons"
-        " web.timeline web.words < web.failures web.format web.frame web.history"
+        " < web.guard web.jinja web.auth web.catalogues web.findings web.legal web.notices"
+        " web.timeline web.words < web.unreachable < web.reasons"
+        " < web.failures web.format web.frame web.history"
         " < web.checkup web.errors web.members web.metrics web.progress < web.pages"
         " web.permissions web.styleguide < web.team"
         " < web.behind < web.admin web.calllog web.export web.holdings web.hooks web.insights web.sync",

@@ -11,6 +11,7 @@ from dashboard.portals import ProofRefused
 from dashboard.settings import EMPTY_CODE
 from dashboard.web.language import _
 from dashboard.web.notices import Notice
+from dashboard.web.unreachable import unreachable_notice
 
 SOON_SECONDS = 5
 LATER_SECONDS = 600
@@ -215,14 +216,12 @@ def _limited(error: bitrix24.Limited) -> Failure:
 
 def _upstream(error: bitrix24.Bitrix24Error) -> Failure:
     code = error.code or EMPTY_CODE
+    if isinstance(error, bitrix24.Unreachable):
+        return Failure(502, unreachable_notice(error))
     if isinstance(error, bitrix24.KeysRejected):
         title = _("The application's own keys are refused")
         what = _("Bitrix24 does not accept the keys this application was registered with.")
         move, action = _("The application's operator must mend it."), _("Tell them what stands below.")
-    elif isinstance(error, bitrix24.Unreachable):
-        title = _("Bitrix24 could not be reached")
-        what = _("The connection to it failed, broke off or took too long. Nothing was changed or lost.")
-        move, action = _("Nobody's move: it usually passes by itself."), _("Try again in a minute.")
     else:
         title = _("Bitrix24 gave no usable answer")
         what = _("It answered, but with an error of its own. Nothing was changed or lost.")

@@ -10,6 +10,7 @@ from dashboard.directory import INCOMPLETE
 from dashboard.settings import EMPTY_CODE, NOT_A_MAP
 from dashboard.shapes import printable
 from dashboard.web.language import N_, _
+from dashboard.web.unreachable import short_reason
 
 UNKNOWN = N_("Bitrix24 answered with an error: %(code)s")
 
@@ -43,7 +44,7 @@ KINDS: dict[type[Bitrix24Error], str] = {
 }
 UNANSWERED = N_("Bitrix24 gave no usable answer")
 _OURS_UNANSWERED = (
-    *("timeout", "unreachable", "renewal_failed", "renewal_busy"),
+    *("unreachable", "renewal_failed", "renewal_busy"),
     *("bad_answer", "answer_too_large", "command_not_answered"),
 )
 
@@ -58,6 +59,8 @@ def known(code: str) -> str:
     lower = code.strip().lower() or EMPTY_CODE
     if lower in CODES:
         return _(CODES[lower])
+    if words := short_reason(lower):
+        return words
     if lower in _OURS_UNANSWERED or lower.startswith("http_"):
         return _(UNANSWERED)
     leaf = AUTHORIZATION_CODES.get(lower)
