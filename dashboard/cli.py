@@ -51,7 +51,7 @@ def install(
         log.group(database, now),
         settings.group(config, exchange, now),
         variables.group(),
-        doctor.command(config, database=database, probe=probe, servers=servers),
+        doctor.command(config, database=database, portals=portals, probe=probe, servers=servers),
     ]
     for command in commands:
         _say_in_a_line(command)

@@ -1,17 +1,24 @@
 """`doctor`: it finds what is wrong, says how to mend it, and gives nothing away."""
 
 import json
+import socket
+import ssl
+import threading
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
+from sqlalchemy import update
 
 from app import create_app
 from dashboard import config, schema
-from dashboard.models import Chore
+from dashboard.models import Chore, Portal
 from tests.emulator import Emulator
+from tests.emulator.wire import Answer, Server
+from tests.test_transport import self_signed
 from tests.world import FERNET_KEY, SECRET_KEY, World
 
 
@@ -121,3 +128,84 @@ def test_nothing_is_sent_that_opens_anything(world: World) -> None:
     (request,) = world.bitrix24.requests
     assert (request.method, request.granted) == ("rest/app.info", False)
     assert world.bitrix24.secrets_in_urls == 0
+
+
+# One portal
+
+
+def check(world: World, named: str, **environment: str) -> tuple[int, dict[str, dict[str, Any]]]:
+    app = create_app(config.load(world.environment | environment), database=world.database)
+    result = app.test_cli_runner().invoke(args=["doctor", "--portal", named, "--json"])
+    return result.exit_code, {one["what"]: one for one in json.loads(result.output)}
+
+
+def move_to(world: World, origin: str) -> None:
+    with world.database.writing() as session:
+        session.execute(update(Portal).values(origin=origin))
+
+
+@pytest.mark.parametrize("by", ["member_id", "id"])
+def test_a_portal_is_checked_and_sent_no_secret(world: World, by: str) -> None:
+    named = str(world.one(f"SELECT {by} FROM portals"))
+    world.bitrix24.clear()
+
+    code, found = check(world, named)
+
+    assert code == 0
+    assert list(found) == ["name", "address", "connection", "answer"]
+    assert {one["state"] for one in found.values()} == {"good"}
+    (request,) = world.bitrix24.requests
+    assert (request.method, request.granted) == ("app.info", False)
+
+
+def test_a_portal_that_cannot_be_reached_is_told_by_the_step(world: World, tmp_path: Path) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(self_signed(tmp_path))
+    server = Server(lambda request: Answer(200, b"<html>"))
+    server.start()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=shake_hands, args=(listener, context), daemon=True).start()
+        steps = {}
+        for origin in (
+            "https://127.0.0.1:1",
+            f"https://127.0.0.1:{listener.getsockname()[1]}",
+            f"https://127.0.0.1:{server.port}",
+            f"http://127.0.0.1:{server.port}",
+            "https://169.254.169.254",
+        ):
+            move_to(world, origin)
+            code, found = check(world, world.portal().member_id)
+            *before, last = found.values()
+            assert code == 1
+            assert {one["state"] for one in before} == {"good"}
+            assert last["mend"]
+            steps[origin.partition(":")[0], last["what"], last["says"]] = last["state"]
+    server.stop()
+
+    assert steps == dict.fromkeys(
+        [
+            ("https", "connection", "is refused"),
+            ("https", "certificate", "is not trusted"),
+            (
+                "https",
+                "certificate",
+                "cannot be asked for: this is no TLS, or of a kind nobody uses any more",
+            ),
+            ("http", "answer", "is none of a Bitrix24 portal (bad_answer)"),
+            ("https", "address", "is none that this application may call"),
+        ],
+        "wrong",
+    )
+
+
+def shake_hands(listener: socket.socket, context: ssl.SSLContext) -> None:
+    connection, _ = listener.accept()
+    with connection, suppress(OSError):
+        context.wrap_socket(connection, server_side=True).close()
+
+
+def test_a_portal_nobody_knows_is_one_line(world: World) -> None:
+    result = world.app.test_cli_runner().invoke(args=["doctor", "--portal", "987654321"])
+
+    assert result.exit_code == 1
+    assert result.output.count("\n") == 1

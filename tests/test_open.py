@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from tests.emulator.faults import Fault
 from tests.waiting import wait_until
@@ -301,3 +302,44 @@ def test_what_a_clock_that_was_ahead_proved_is_proved_anew(world: World) -> None
     assert portal.proven_at <= world.now()
     assert portal.bindings_at is not None
     assert portal.bindings_at <= world.now()
+
+
+@pytest.mark.parametrize(
+    ("origin", "code", "says", "does"),
+    [
+        ("https://127.0.0.1:1", "connection_refused", "does not accept connections", "firewall"),
+        ("https://169.254.169.254", "address_not_allowed", "private address", "public address"),
+        ("https://a..invalid", "unknown_host", "was not found on the internet", "DNS records"),
+    ],
+)
+def test_a_portal_that_cannot_be_reached_says_why_and_who_must_act(
+    world: World, origin: str, code: str, says: str, does: str
+) -> None:
+    session = world.session("boris")
+    world.bitrix24.faults.add(Fault("reset", where="authorization", times=None))
+    with world.database.writing() as store:
+        store.execute(text("UPDATE portals SET origin = :origin"), {"origin": origin})
+
+    answer = world.browser.post("/me/refresh", headers=session)
+
+    assert (answer.status_code, errors_on(answer.text)) == (502, [code])
+    assert says in answer.text
+    assert does in answer.text
+
+    # Nobody is there, so the portal may have another address; the authorization server tells it.
+    world.bitrix24.faults.clear()
+    assert world.browser.post("/me/refresh", headers=session).status_code == 200
+    assert world.known().origin == world.portal().origin
+
+
+def test_an_authorization_server_that_cannot_be_reached_is_the_operators_move(world: World) -> None:
+    opening = world.portal("beta")
+    opening.install()
+    posted = opening.open_as("clara")
+    world.bitrix24.stop()
+
+    answer = world.post("/", posted)
+
+    assert errors_on(answer.text) == ["connection_refused"]
+    assert "authorization server" in answer.text
+    assert "operator" in answer.text

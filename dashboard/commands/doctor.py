@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
 
 import click
 from pydantic import SecretStr
@@ -18,50 +16,47 @@ from dashboard import schema
 from dashboard.bitrix24.errors import Bitrix24Error, Limited, NotAnswered, PortalMoved
 from dashboard.bitrix24.journal import no_record
 from dashboard.bitrix24.oauth import AuthorizationServers
-from dashboard.commands import output
+from dashboard.commands import findings, output, portal_check
+from dashboard.commands.findings import Finding, State
+from dashboard.commands.found import portal_named
 from dashboard.config import Config
 from dashboard.db import Database
 from dashboard.outages import describe
+from dashboard.portals import Portals
 from dashboard.readiness import Probe
 from dashboard.rotation import SEALED
 from dashboard.vault import Unsealable, Vault
 
 SAMPLE = 100
-State = Literal["good", "warning", "wrong"]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at; ``mend`` is empty where it is good."""
-
-    what: str
-    state: State
-    says: str
-    mend: str = ""
 
 
 def command(
-    config: Config, *, database: Database, probe: Probe, servers: AuthorizationServers
+    config: Config,
+    *,
+    database: Database,
+    portals: Portals,
+    probe: Probe,
+    servers: AuthorizationServers,
 ) -> click.Command:
     """Return the command."""
 
     @click.command("doctor")
+    @click.option(
+        "--portal", "named", metavar="MEMBER_OR_ID", help="Check whether this portal can be reached."
+    )
     @output.as_json
-    def doctor(as_json: bool) -> None:
-        """Check configuration, database, keys, worker and authorization servers.
+    def doctor(named: str | None, as_json: bool) -> None:
+        """Check configuration, database, keys, worker and authorization servers, or one portal alone.
 
         Exits with 1 where something is wrong. Nothing is changed, and no secret is sent or shown.
         """
-        found = list(_findings(config, database=database, probe=probe, servers=servers))
-        if as_json:
-            output.rows([asdict(one) for one in found], as_json=True, nothing="")
-        else:
-            for one in found:
-                output.say(f"{one.state:<8} {one.what:<22} {one.says}")
-                if one.mend:
-                    output.say(f"{'':<31} {one.mend}")
-        if any(one.state == "wrong" for one in found):
-            raise click.exceptions.Exit(1)
+        if named is not None:
+            findings.report(
+                portal_check.check(portal_named(database, portals, named), portals), as_json=as_json
+            )
+            return
+        found = _findings(config, database=database, probe=probe, servers=servers)
+        findings.report(found, as_json=as_json)
 
     return doctor
 

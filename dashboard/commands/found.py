@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from dashboard.db import Database
 from dashboard.models import Portal
 from dashboard.portals import Portals
 
@@ -14,3 +15,13 @@ def portal_of(portals: Portals, member_id: str) -> Portal:
     if portal is None:
         raise click.ClickException("No portal has this member id. `portals list` shows them all.")
     return portal
+
+
+def portal_named(database: Database, portals: Portals, text: str) -> Portal:
+    """Return the portal of a member id, or of the number it has in our log, or end the command."""
+    if text.isascii() and text.isdecimal() and len(text) < 10:
+        with database.reading() as session:
+            portal = session.get(Portal, int(text))
+        if portal is not None:
+            return portal
+    return portal_of(portals, text)

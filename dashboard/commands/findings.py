@@ -1,0 +1,37 @@
+"""One thing that `doctor` checked, and how all of them are printed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+import click
+
+from dashboard.commands import output
+
+State = Literal["good", "warning", "wrong"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at; ``mend`` is empty where it is good."""
+
+    what: str
+    state: State
+    says: str
+    mend: str = ""
+
+
+def report(findings: Iterable[Finding], *, as_json: bool) -> None:
+    """Print the findings; end the command with exit code 1 where something is wrong."""
+    found = list(findings)
+    if as_json:
+        output.rows([asdict(one) for one in found], as_json=True, nothing="")
+    else:
+        for one in found:
+            output.say(f"{one.state:<8} {one.what:<22} {one.says}")
+            if one.mend:
+                output.say(f"{'':<31} {one.mend}")
+    if any(one.state == "wrong" for one in found):
+        raise click.exceptions.Exit(1)
