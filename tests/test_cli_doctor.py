@@ -18,7 +18,7 @@ from dashboard import config, schema
 from dashboard.models import Chore, Portal
 from tests.emulator import Emulator
 from tests.emulator.wire import Answer, Server
-from tests.test_transport import self_signed
+from tests.test_transport import self_signed, speak_plainly
 from tests.world import FERNET_KEY, SECRET_KEY, World
 
 
@@ -163,13 +163,17 @@ def test_a_portal_that_cannot_be_reached_is_told_by_the_step(world: World, tmp_p
     context.load_cert_chain(self_signed(tmp_path))
     server = Server(lambda request: Answer(200, b"<html>"))
     server.start()
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        socket.create_server(("127.0.0.1", 0)) as plain,
+    ):
         threading.Thread(target=shake_hands, args=(listener, context), daemon=True).start()
+        threading.Thread(target=speak_plainly, args=(plain,), daemon=True).start()
         steps = {}
         for origin in (
             "https://127.0.0.1:1",
             f"https://127.0.0.1:{listener.getsockname()[1]}",
-            f"https://127.0.0.1:{server.port}",
+            f"https://127.0.0.1:{plain.getsockname()[1]}",
             f"http://127.0.0.1:{server.port}",
             "https://169.254.169.254",
         ):

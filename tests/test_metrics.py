@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import text
 from werkzeug.test import TestResponse
 
 from app import create_app
@@ -75,12 +76,16 @@ def test_it_counts_calls_and_renewals_by_outcome(measured: World) -> None:
     measured.browser.post("/me/refresh", headers=session)
     measured.bitrix24.faults.add(Fault("error:A_NAME_LIKE_ANNA", where="portal"))
     measured.browser.post("/me/refresh", headers=session)
+    with measured.database.writing() as store:
+        store.execute(text("UPDATE portals SET origin = 'https://127.0.0.1:1'"))
+    measured.browser.post("/me/refresh", headers=session)
 
     found = samples(measured)
 
     assert value(found, "dashboard_refreshes_total", outcome="ok") == 1
     assert value(found, "dashboard_upstream_calls_total", method="batch", outcome="expired_token") == 1
     assert value(found, "dashboard_upstream_calls_total", method="batch", outcome="other") == 1
+    assert value(found, "dashboard_upstream_calls_total", method="batch", outcome="connection_refused") == 1
     assert value(found, "dashboard_upstream_seconds_total", method="batch") > 0
 
 

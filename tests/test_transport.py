@@ -529,7 +529,7 @@ def test_a_certificate_nobody_vouches_for_is_refused(transport: Transport, tmp_p
     assert b"".join(heard) == b""
 
 
-def test_each_cause_has_its_code(hurried: Transport, listen: Listen, echo: Echo) -> None:
+def test_each_cause_has_its_code(hurried: Transport, listen: Listen) -> None:
     def code(url: str) -> str:
         with pytest.raises(Unreachable) as caught:
             hurried.post(url, json={"auth": TOKEN})
@@ -538,12 +538,16 @@ def test_each_cause_has_its_code(hurried: Transport, listen: Listen, echo: Echo)
         assert "/" not in caught.value.host
         return caught.value.code
 
-    # A socket that nobody accepts from: the connection is made, the handshake is never answered.
-    with closing(socket.create_server(("127.0.0.1", 0))) as silent:
+    # From one nobody accepts: the connection is made, the handshake is never answered.
+    with (
+        closing(socket.create_server(("127.0.0.1", 0))) as silent,
+        closing(socket.create_server(("127.0.0.1", 0))) as plain,
+    ):
+        threading.Thread(target=speak_plainly, args=(plain,), daemon=True).start()
         codes = {
             "no answer": code(listen(say(b"", every=5))),
             "no handshake": code(f"https://127.0.0.1:{silent.getsockname()[1]}/rest/?auth={TOKEN}"),
-            "no TLS": code(f"https://anna:{TOKEN}@127.0.0.1:{echo.server.port}/"),
+            "no TLS": code(f"https://anna:{TOKEN}@127.0.0.1:{plain.getsockname()[1]}/"),
             "no name": code("https://nothing.invalid/"),
             "no HTTP": code(listen(say(b"no http at all\r\n\r\n"))),
         }
@@ -557,6 +561,14 @@ def test_each_cause_has_its_code(hurried: Transport, listen: Listen, echo: Echo)
     }
     # A machine without a name server cannot tell.
     assert codes["no name"] in ("unknown_host", "name_lookup_failed")
+
+
+def speak_plainly(listener: socket.socket) -> None:
+    """Answer whoever wants to speak TLS without it."""
+    connection, _ = listener.accept()
+    with connection, suppress(OSError):
+        connection.recv(65536)
+        connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
 
 def test_a_failure_is_logged_with_its_host_alone(transport: Transport) -> None:
