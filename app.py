@@ -28,6 +28,7 @@ from dashboard.eventspool import EventSpool
 from dashboard.livetokens import LiveTokens
 from dashboard.openings import Openings
 from dashboard.people import People
+from dashboard.permission_checks import PermissionChecks
 from dashboard.portals import Portals
 from dashboard.readiness import Probe
 from dashboard.readings import Readings
@@ -83,6 +84,7 @@ class Parts:
     openings: Openings
     readings: Readings
     refusals: Refusals
+    permission_checks: PermissionChecks
     runs: Runs
     sync: Sync
     chores: Chores
@@ -104,7 +106,7 @@ def create_app(
         log.warning("variable_ignored", variable=variable, hint="It is no longer used; take it away.")
     parts = assemble(settings, database=database, now=now)
     sessions = Sessions(parts.database, settings.secret_key)
-    permissions = Permissions(parts.database)
+    permissions = Permissions(parts.database, parts.permission_checks)
     team_pages = team.TeamPages(database=parts.database, runs=parts.runs, now=now)
 
     app = access.Application(__name__, static_folder=None)
@@ -209,9 +211,11 @@ def assemble(settings: Config, *, database: Database | None, now: Callable[[], d
     live = LiveTokens(
         database=database, chains=chains, portals=portals, servers=servers, refusals=refusals, now=now
     )
-    people = People(database=database, chains=chains, now=now)
+    people = People(database=database, chains=chains, refusals=refusals, now=now)
     runs = Runs(database=database, now=now)
-    readings = Readings(database=database, people=people, live=live, call_log=call_log, now=now)
+    readings = Readings(
+        database=database, people=people, live=live, call_log=call_log, refusals=refusals, now=now
+    )
     directory = Directory(database=database, live=live, now=now)
     events = Events(
         database=database, portals=portals, servers=servers, live=live, call_log=call_log, now=now
@@ -238,6 +242,9 @@ def assemble(settings: Config, *, database: Database | None, now: Callable[[], d
         ),
         readings=readings,
         refusals=refusals,
+        permission_checks=PermissionChecks(
+            live=live, people=people, call_log=call_log, refusals=refusals, now=now
+        ),
         runs=runs,
         sync=Sync(
             database=database, runs=runs, directory=directory, readings=readings, call_log=call_log, now=now

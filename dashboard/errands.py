@@ -101,6 +101,8 @@ def note(session: Session, portal: Portal, told: Told) -> None:
         # The portal says so, and its list of employees too: nothing of theirs is ours to keep.
         session.delete(person)
         return
+    if told.dismissed:
+        person.is_admin, person.confirmed_at = False, None
     person.problem = (told.problem or EMPTY_CODE)[:64] if told.problem is not None else None
     if told.reading is not None:
         keep(session, person, told.reading)

@@ -140,6 +140,8 @@ class Person(Base):
     time_zone: Mapped[str] = mapped_column(String(255))  # the profile's; the calendar has its own
     language: Mapped[str] = mapped_column(String(8))  # Bitrix24's LANG
     opened_at: Mapped[datetime | None] = mapped_column(Moment)  # None: listed, never here
+    # When Bitrix24 last said who this is and whether they are an administrator. None: never, or it said no.
+    confirmed_at: Mapped[datetime | None] = mapped_column(Moment)
     # True: in the list of employees. False: was here and is none, a guest. None: the list is older.
     listed: Mapped[bool | None]
     position: Mapped[str] = mapped_column(String(255), default="", server_default="")

@@ -4,29 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 
 import structlog
 from pydantic import SecretStr
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import ColumnElement, bindparam, or_, select, update
 from sqlalchemy.orm import Session
 
 from dashboard import facts
 from dashboard.bitrix24.answers import Profile
+from dashboard.bitrix24.errors import OwnLimit
 from dashboard.chains import Chains
 from dashboard.db import Database
 from dashboard.models import Person, Portal
+from dashboard.refusals import Allowance, Refusals, TooManyRefusals
 
 log = structlog.get_logger()
 
+# Of one portal. Its list of employees is read within minutes of the first opening; who comes before that, or
+# is a guest, is new. A hundred people may come at once; of more, some wait for the list.
+NEW_PEOPLE = Allowance(depth=100, seconds=15)
 _FIND = select(Person).where(Person.portal_id == bindparam("portal"), Person.user_id == bindparam("user"))
 
 
 class People:
     """The people of all portals."""
 
-    def __init__(self, *, database: Database, chains: Chains, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, *, database: Database, chains: Chains, refusals: Refusals, now: Callable[[], datetime]
+    ) -> None:
         self._database = database
         self._chains = chains
+        self._refusals = refusals
         self._now = now
 
     def admit(
@@ -47,6 +56,7 @@ class People:
         """
         person = session.scalar(_FIND, {"portal": portal.id, "user": profile.ID})
         if person is None:
+            self._limit_new_people(session, portal)
             person = Person(portal_id=portal.id, user_id=profile.ID)
             session.add(person)
         person.problem = None
@@ -64,17 +74,43 @@ class People:
         )
         return person, here_before
 
+    def _limit_new_people(self, session: Session, portal: Portal) -> None:
+        """Bound how many people a portal may name that are in no list of employees we have read.
+
+        :raise OwnLimit: too many; the caller's transaction is rolled back.
+        """
+        try:
+            self._refusals.take(f"new people {portal.id}", NEW_PEOPLE, session=session)
+        except TooManyRefusals as full:
+            until = self._now().timestamp() + full.seconds
+            raise OwnLimit("too_many_new_people", resets_at=until) from None
+
     def note_rights(self, person: Person, *, admin: bool) -> None:
         """Store whether Bitrix24 calls them an administrator now; an open page is worth no more than that."""
+        log.info("rights_changed", person=person.id, is_admin=admin)
         self._change(person, is_admin=admin)
 
-    def shut_out(self, person: Person) -> None:
-        """Show somebody who was dismissed nothing but their own, until the list of employees says more."""
-        self._change(person, is_admin=False, listed=None)
+    def confirm(self, person: Person, *, admin: bool, asked_at: datetime) -> None:
+        """Store what Bitrix24 answered when it was asked, unless a later answer is stored already."""
+        if person.is_admin != admin:
+            log.info("rights_changed", person=person.id, is_admin=admin)
+        self._change(person, _not_confirmed_since(asked_at), is_admin=admin, confirmed_at=asked_at)
 
-    def _change(self, person: Person, **values: bool | None) -> None:
-        log.info("rights_changed", person=person.id, **values)
+    def deny(self, person: Person, *, dismissed: bool, asked_at: datetime) -> None:
+        """Show somebody nothing but their own until Bitrix24 confirms them again; an opening does.
+
+        Whoever was dismissed is in no list of employees either, until that list says more.
+        """
+        log.info("rights_changed", person=person.id, confirmed=False, dismissed=dismissed)
+        gone = {"is_admin": False, "listed": None} if dismissed else {}
+        self._change(person, _not_confirmed_since(asked_at), confirmed_at=None, **gone)
+
+    def _change(self, person: Person, *conditions: ColumnElement[bool], **values: Any) -> None:
         with self._database.writing() as session:
-            session.execute(update(Person).where(Person.id == person.id).values(**values))
+            session.execute(update(Person).where(Person.id == person.id, *conditions).values(**values))
         for name, value in values.items():
             setattr(person, name, value)
+
+
+def _not_confirmed_since(asked_at: datetime) -> ColumnElement[bool]:
+    return or_(Person.confirmed_at.is_(None), Person.confirmed_at <= asked_at)

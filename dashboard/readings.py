@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from dashboard import facts, settings
 from dashboard.bitrix24.answers import read_profile
 from dashboard.bitrix24.client import Batch, Client, Command
-from dashboard.bitrix24.errors import PersonDismissed, TokenRejected, Unreadable
+from dashboard.bitrix24.errors import OwnLimit, PersonDismissed, PersonRefused, TokenRejected, Unreadable
 from dashboard.bitrix24.journal import Record
 from dashboard.calls import CallLog
 from dashboard.db import Database, put_row
@@ -21,7 +21,9 @@ from dashboard.flights import Flights
 from dashboard.livetokens import LiveTokens
 from dashboard.locks import lock_portal
 from dashboard.models import Person, Portal, Snapshot
+from dashboard.moments import is_ahead
 from dashboard.people import People
+from dashboard.refusals import Allowance, Refusals, TooManyRefusals
 from dashboard.settings import ACCOUNT_METHOD, METHOD, NOT_A_MAP, SECTIONS_METHOD, MySettings, Reading
 from dashboard.shapes import Json
 
@@ -39,6 +41,11 @@ NOTHING: Mapping[str, Command] = {}
 # Characters of one answer as JSON, many times what any real one has: a page shows all there is, and a portal
 # on its owner's own server answers what it likes.
 LONGEST_ANSWER = 64 * 1024
+
+
+# Of one person: as often as anybody clicks by hand, and then as often as settings change.
+REFRESHES = Allowance(depth=10, seconds=6)
+LATELY = timedelta(minutes=1)
 
 
 def ask(client: Client, token: str, *, also: Mapping[str, Command] = NOTHING) -> Batch:
@@ -84,6 +91,7 @@ def keep(session: Session, person: Person, reading: Reading) -> MySettings:
     put_row(session, Snapshot, {"person_id": person.id, **vars(kept)})
     my = of(person, kept)
     facts.store(person, my)
+    person.confirmed_at = reading.taken_at  # the same batch told whose token it is
     return my
 
 
@@ -116,12 +124,14 @@ class Readings:
         people: People,
         live: LiveTokens,
         call_log: CallLog,
+        refusals: Refusals,
         now: Callable[[], datetime],
     ) -> None:
         self._database = database
         self._people = people
         self._live = live
         self._call_log = call_log
+        self._refusals = refusals
         self._now = now
         self._flights: Flights[MySettings] = Flights()
 
@@ -134,17 +144,26 @@ class Readings:
     def again(self, portal: Portal, person: Person) -> MySettings:
         """Read the person's calendar from Bitrix24 now, store and return it. Clicks at once read once.
 
+        Who clicks faster than anybody reads is shown what was read a moment ago.
+
+        :raise OwnLimit: so fast, and nothing was read a moment ago.
         :raise Bitrix24Error: it could not be read; the last snapshot stands.
         """
         whose = (portal.id, portal.generation, person.id)
         return self._flights.shared(whose, lambda: self._read_again(portal, person))
 
     def _read_again(self, portal: Portal, person: Person) -> MySettings:
+        try:
+            self._refusals.take(f"refreshes {person.id}", REFRESHES)
+        except TooManyRefusals as full:
+            return self._read_lately(person, full)
+        asked_at = self._now()
         with self._call_log.unit(portal) as calls:
             try:
                 reading = self.fetch(portal, person, record=calls.add)
-            except PersonDismissed:
-                self._people.shut_out(person)
+            except PersonRefused as refusal:
+                dismissed = isinstance(refusal, PersonDismissed)
+                self._people.deny(person, dismissed=dismissed, asked_at=asked_at)
                 raise
 
             def store(session: Session) -> MySettings:
@@ -154,6 +173,14 @@ class Readings:
                 return keep(session, present, reading) if present else of(person, reading)
 
             return self._database.write(store)
+
+    def _read_lately(self, person: Person, full: TooManyRefusals) -> MySettings:
+        now = self._now()
+        with self._database.reading() as session:
+            snapshot = session.get(Snapshot, person.id)
+            if snapshot and snapshot.taken_at > now - LATELY and not is_ahead(snapshot.taken_at, now):
+                return of(person, stored(snapshot))
+        raise OwnLimit("too_many_refreshes", resets_at=now.timestamp() + full.seconds)
 
     def fetch(self, portal: Portal, person: Person, *, record: Record) -> Reading:
         """Read the person's calendar from Bitrix24 now; nothing of it is stored but what they may do.

@@ -39,7 +39,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "survey",
     ),
     ("people", "livetokens < events < eventspool"),
-    ("readings", "directory", "runs"),
+    ("readings", "directory", "runs", "permission_checks"),
     ("errands < sync", "openings"),
     ("chores",),
     ("worker",),

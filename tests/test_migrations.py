@@ -26,6 +26,7 @@ LANDED = {
     "0005_health": "b230ced02058396dd81ff3b41c19acc7cbb79630308e93a969ef55f10ef6bb03",
     "0006_call_log_space": "16d4b6ea2dfb7cf0169cc5ef7733d68536e4b50840fb9c72b992e4c1f991bb58",
     "0007_repair": "50cab8ed278d0a08f1db835e7f06b5b97a83752e4402d3a66751595cba086698",
+    "0008_confirmed_users": "f8c03948fb9fdc7747a3c4a818b8e9447f0d49da62b89e88473af305ab689bff",
 }
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from dashboard.readings import LATELY, REFRESHES
 from tests.emulator import Emulator
 from tests.emulator.faults import Fault
 from tests.world import World, errors_on, settings_on
@@ -178,3 +179,27 @@ def test_an_empty_map_comes_as_a_list(world: World) -> None:
 
     assert errors_on(response.text) == []
     assert settings_on(response.text) == {}
+
+
+def test_clicks_faster_than_anybody_reads_ask_nothing_more(world: World) -> None:
+    """What was read a moment ago is shown; when nothing was, the answer says when to come again."""
+    session = world.session("boris")
+    for _ in range(REFRESHES.depth):
+        world.parts.refusals.count("refreshes 2", REFRESHES)
+    world.bitrix24.clear()
+
+    shown = world.browser.post("/me/refresh", headers=session)
+    assert (shown.status_code, errors_on(shown.text)) == (200, [])
+    assert settings_on(shown.text) == world.portal().people["boris"].settings
+    assert world.bitrix24.requests == []
+
+    world.bitrix24.clock.advance(LATELY.total_seconds() + 1)
+    for _ in range(REFRESHES.depth):
+        world.parts.refusals.count("refreshes 2", REFRESHES)
+    refused = world.browser.post("/me/refresh", headers=session)
+    assert (refused.status_code, errors_on(refused.text)) == (503, ["too_many_refreshes"])
+    assert int(refused.headers["Retry-After"]) >= 1
+
+    world.bitrix24.clock.advance(REFRESHES.seconds)
+    assert world.browser.post("/me/refresh", headers=session).status_code == 200
+    assert world.bitrix24.count(method="batch") == 1

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from dashboard.people import NEW_PEOPLE
 from tests.emulator.faults import Fault
 from tests.waiting import wait_until
 from tests.world import World, errors_on, session_token, settings_on
@@ -343,3 +344,29 @@ def test_an_authorization_server_that_cannot_be_reached_is_the_operators_move(wo
     assert errors_on(answer.text) == ["connection_refused"]
     assert "authorization server" in answer.text
     assert "operator" in answer.text
+
+
+def test_a_portal_that_names_ever_new_people_is_bounded(world: World) -> None:
+    """It stands on somebody's own server, and nobody has read its list of employees."""
+    numbers = iter(range(1000, 2000))
+
+    def invent(answer: dict[str, Any]) -> dict[str, Any]:
+        answer["result"]["result"]["profile"] |= {"ID": str(next(numbers))}
+        return answer
+
+    world.bitrix24.faults.add(Fault(kind="answer", method="batch", change=invent, times=None))
+    assert world.open("boris").status_code == 200
+    for _ in range(NEW_PEOPLE.depth):
+        world.parts.refusals.count("new people 1", NEW_PEOPLE)
+    before = world.rows("SELECT count(*) FROM people")
+
+    answer = world.open("boris")
+
+    assert (answer.status_code, errors_on(answer.text)) == (503, ["too_many_new_people"])
+    assert int(answer.headers["Retry-After"]) >= 1
+    assert world.rows("SELECT count(*) FROM people") == before
+    world.bitrix24.faults.clear()
+    assert world.open("anna").status_code == 200  # whom we know already
+    assert world.open("boris").status_code == 503
+    world.bitrix24.clock.advance(NEW_PEOPLE.seconds)
+    assert world.open("boris").status_code == 200

@@ -39,6 +39,7 @@ def blueprint(
 
     @routes.post("/admin/team")
     @sessions.required
+    @permissions.confirmed
     @permissions.administrators
     def switch(reader: Reader) -> ResponseReturnValue:
         """Decide who may see the team besides administrators, and remember who decided it."""

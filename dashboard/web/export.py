@@ -52,6 +52,7 @@ def blueprint(
 
     @routes.get("/team.json")
     @sessions.required
+    @permissions.confirmed
     @permissions.team
     def as_json(reader: Reader) -> ResponseReturnValue:
         """Tell everyone's settings to a program."""
@@ -60,6 +61,7 @@ def blueprint(
 
     @routes.get("/team.csv")
     @sessions.required
+    @permissions.confirmed
     @permissions.team
     def as_csv(reader: Reader) -> ResponseReturnValue:
         """Give everyone's settings as a file for a spreadsheet."""

@@ -35,6 +35,7 @@ def blueprint(
 
     @routes.get("/admin/export.json")
     @sessions.required
+    @permissions.confirmed
     @permissions.administrators
     def export(reader: Reader) -> ResponseReturnValue:
         """Give everything stored about the portal's people as one file, as it is read."""
@@ -58,6 +59,7 @@ def blueprint(
 
     @routes.post("/admin/forget")
     @sessions.required
+    @permissions.confirmed
     @permissions.administrators
     def forget(reader: Reader) -> ResponseReturnValue:
         """Delete it, if the administrator typed the portal's address."""

@@ -11,6 +11,7 @@ from flask.typing import ResponseReturnValue
 
 from dashboard import team
 from dashboard.db import Database
+from dashboard.permission_checks import PermissionChecks
 from dashboard.web.auth import Reader
 from dashboard.web.errors import answer
 from dashboard.web.failures import Failure
@@ -26,17 +27,34 @@ PAGES = ("/team", "/insights", "/admin", "/admin/team", "/admin/calls", "/admin/
 
 
 class Permissions:
-    """Decorators for views that are not for everyone. They read the reader's row as it is at each request."""
+    """Decorators for views that are not for everyone. They read the reader's row as it is at each request.
 
-    def __init__(self, database: Database) -> None:
+    What they let in by that row, Bitrix24 has confirmed within some minutes; ``confirmed`` asks it each time.
+    """
+
+    def __init__(self, database: Database, checks: PermissionChecks) -> None:
         self._database = database
+        self._checks = checks
+
+    def confirmed(self, view: View[P]) -> View[P]:
+        """Have Bitrix24 confirm the reader at this moment; for what exports, deletes or decides.
+
+        It stands before the permission that is asked for, which then goes by what Bitrix24 has said.
+        """
+
+        @wraps(view)
+        def checked(reader: Reader, /, *args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
+            self._checks.confirm(reader.portal, reader.person)
+            return view(reader, *args, **kwargs)
+
+        return checked
 
     def team(self, view: View[P]) -> View[P]:
         """Let those in who may see the team."""
 
         @wraps(view)
         def checked(reader: Reader, /, *args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
-            if team.may_see(reader.portal, reader.person):
+            if self._holds(reader, lambda: team.may_see(reader.portal, reader.person)):
                 return view(reader, *args, **kwargs)
             with self._database.reading() as session:
                 # A guest of the portal learns nobody's name; who is in no list yet may be one.
@@ -46,13 +64,22 @@ class Permissions:
         return checked
 
     def administrators(self, view: View[P]) -> View[P]:
-        """Let administrators in, as Bitrix24 called them when they last opened the application."""
+        """Let administrators in, as Bitrix24 called them some minutes ago."""
 
         @wraps(view)
         def checked(reader: Reader, /, *args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
-            return view(reader, *args, **kwargs) if reader.person.is_admin else _refuse(_admin_only())
+            if self._holds(reader, lambda: reader.person.is_admin):
+                return view(reader, *args, **kwargs)
+            return _refuse(_admin_only())
 
         return checked
+
+    def _holds(self, reader: Reader, permitted: Callable[[], bool]) -> bool:
+        """Tell whether the reader is permitted by the stored row, and by a confirmation of it."""
+        if not permitted():
+            return False
+        self._checks.confirm_lately(reader.portal, reader.person)
+        return permitted()
 
 
 def _refuse(failure: Failure) -> ResponseReturnValue:

@@ -1,0 +1,238 @@
+"""A page stays open all day; what it may show and do goes by what Bitrix24 says of its reader meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select, text
+from werkzeug.test import TestResponse
+
+from app import create_app
+from dashboard.chains import Chains
+from dashboard.models import Person
+from dashboard.people import People
+from dashboard.permission_checks import CONFIRMATION_HOLDS, CONFIRMATIONS, MAX_UNCONFIRMED
+from tests.emulator.faults import Fault
+from tests.world import World, errors_on
+
+Session = dict[str, str]
+Lose = Callable[[World], None]
+
+# What exports, deletes, or decides for everyone.
+CONFIRMED = [
+    ("GET", "/team.csv"),
+    ("GET", "/team.json"),
+    ("GET", "/admin/export.json"),
+    ("POST", "/admin/team"),
+    ("POST", "/admin/forget"),
+]
+LONG = CONFIRMATION_HOLDS + timedelta(seconds=1)
+
+
+def ask(world: World, route: tuple[str, str], session: Session) -> TestResponse:
+    method, path = route
+    form = {"everyone": "yes", "domain": world.portal().domain} if method == "POST" else None
+    return world.browser.open(path, method=method, headers=session, data=form)
+
+
+def later(world: World, passed: timedelta = LONG) -> None:
+    world.bitrix24.clock.advance(passed.total_seconds())
+
+
+@pytest.fixture
+def anna(world: World) -> Session:
+    """Give the session of Anna, who administers Alpha, with its list of employees read."""
+    session = world.session("anna")
+    world.synchronise()
+    world.bitrix24.clear()
+    return session
+
+
+@pytest.fixture
+def boris(world: World, anna: Session) -> Session:
+    """Give the session of Boris, to whom the team is open."""
+    with world.database.writing() as session:
+        session.execute(text("UPDATE portals SET team_open = :yes"), {"yes": True})
+    return world.session("boris")
+
+
+@pytest.mark.parametrize("route", CONFIRMED)
+def test_it_works_and_asks_each_time(world: World, anna: Session, route: tuple[str, str]) -> None:
+    assert ask(world, route, anna).status_code == 200
+
+    assert [request.method for request in world.bitrix24.requests] == ["profile"]
+
+
+@pytest.mark.parametrize("route", CONFIRMED)
+def test_a_demoted_administrator_exports_and_deletes_nothing(
+    world: World, anna: Session, route: tuple[str, str]
+) -> None:
+    """At the next moment, with a page that is open and a session that is good."""
+    world.portal().people["anna"].admin = False
+
+    answer = ask(world, route, anna)
+
+    assert answer.status_code == 403
+    assert "Boris" not in answer.text
+    assert world.one("SELECT count(*) FROM people") > 1
+    assert not world.one("SELECT team_open FROM portals")
+    assert world.browser.get("/admin", headers=anna).status_code == 403
+
+
+@pytest.mark.parametrize("route", CONFIRMED)
+@pytest.mark.parametrize(
+    ("kind", "status"), [("reset", 502), ("html:500", 502), ("error:QUERY_LIMIT_EXCEEDED:503", 503)]
+)
+def test_nothing_is_exported_or_deleted_while_bitrix24_cannot_be_asked(
+    world: World, anna: Session, route: tuple[str, str], kind: str, status: int
+) -> None:
+    world.bitrix24.faults.add(Fault(kind=kind, times=None))
+
+    answer = ask(world, route, anna)
+
+    assert answer.status_code == status
+    assert errors_on(answer.text)
+    assert world.one("SELECT count(*) FROM people") > 1
+    assert not world.one("SELECT team_open FROM portals")
+    world.bitrix24.faults.clear()
+    assert ask(world, route, anna).status_code == 200
+
+
+def test_whoever_asks_too_often_waits(world: World, anna: Session) -> None:
+    for _ in range(CONFIRMATIONS.depth):
+        world.parts.refusals.take("confirmations 1", CONFIRMATIONS)
+
+    answer = world.browser.get("/team.csv", headers=anna)
+
+    assert (answer.status_code, errors_on(answer.text)) == (503, ["too_many_confirmations"])
+    assert world.bitrix24.requests == []
+
+
+def test_a_page_asks_once_in_some_minutes(world: World, anna: Session) -> None:
+    """Not at all after an opening, which has asked."""
+    world.session("anna")
+    world.bitrix24.clear()
+    paths = ("/team", "/admin", "/insights", "/team/sync", "/admin/calls") * 2
+    assert {world.browser.get(path, headers=anna).status_code for path in paths} == {200}
+    assert world.bitrix24.requests == []
+
+    later(world)
+
+    assert {world.browser.get(path, headers=anna).status_code for path in paths} == {200}
+    assert [request.method for request in world.bitrix24.requests] == ["profile"]
+
+
+def test_many_at_once_ask_once(each_world: World) -> None:
+    anna = each_world.session("anna")
+    later(each_world)
+    clients = [
+        create_app(each_world.config, database=each_world.database, now=each_world.now) for _ in range(6)
+    ]
+    each_world.bitrix24.clear()
+
+    with ThreadPoolExecutor(6) as pool:
+        answers = pool.map(lambda app: app.test_client().get("/team", headers=anna).status_code, clients)
+
+    assert list(answers) == [200] * 6
+    assert each_world.bitrix24.count(method="profile") == 1
+
+
+def test_a_demoted_administrator_loses_the_pages_within_minutes(world: World, anna: Session) -> None:
+    world.portal().people["anna"].admin = False
+    later(world)
+
+    for path in ("/admin", "/admin/calls", "/team", "/insights", "/team/sync", "/admin/forget"):
+        assert (path, world.browser.get(path, headers=anna).status_code) == (path, 403)
+    assert world.browser.post("/team/sync", headers=anna).status_code == 403
+    assert world.browser.get("/me", headers=anna).status_code == 200
+
+
+def _dismiss(world: World) -> None:
+    world.portal().dismiss("boris")
+
+
+def _restrict(world: World) -> None:
+    world.portal().restrict("boris")
+
+
+def _revoke(world: World) -> None:
+    world.portal().expire("boris")
+    world.portal().kill_refresh("boris")
+
+
+@pytest.mark.parametrize("lose", [_dismiss, _restrict, _revoke])
+def test_whoever_is_not_let_in_any_more_loses_the_team_within_minutes(
+    world: World, boris: Session, lose: Lose
+) -> None:
+    assert world.browser.get("/team", headers=boris).status_code == 200
+    lose(world)
+    later(world)
+
+    for _ in range(2):
+        for path in ("/team", "/insights", "/team/sync", "/team.csv"):
+            answer = world.browser.get(path, headers=boris)
+            assert (path, answer.status_code) == (path, 403)
+            assert "Keller" not in answer.text
+    assert world.browser.get("/me", headers=boris).status_code == 200
+
+
+@pytest.mark.parametrize("lose", [_restrict, _revoke])
+def test_an_opening_lets_them_in_again(world: World, boris: Session, lose: Lose) -> None:
+    lose(world)
+    later(world)
+    assert world.browser.get("/team", headers=boris).status_code == 403
+    world.portal().people["boris"].restricted = False
+
+    assert world.browser.get("/team", headers=world.session("boris")).status_code == 200
+
+
+def test_a_run_that_finds_somebody_dismissed_takes_the_pages_away(world: World, anna: Session) -> None:
+    """Before the list of employees says it: they are still on it."""
+    assert world.browser.get("/admin", headers=anna).status_code == 200
+    world.bitrix24.clock.advance(1)
+    world.bitrix24.faults.add(
+        Fault(kind="error:authorization_error:401", method="batch", person="anna", times=None)
+    )
+    there = world.known()
+    world.parts.runs.ask(there, by=None)
+    with world.database.writing() as session:
+        session.execute(
+            text("UPDATE runs SET directory_read = :yes, last = 9 WHERE finished_at IS NULL"), {"yes": True}
+        )
+    world.parts.sync.slice(there.id)
+
+    assert world.one("SELECT problem FROM people WHERE user_id = 1") == "authorization_error"
+    assert world.browser.get("/admin", headers=anna).status_code == 403
+
+
+def test_pages_are_shown_for_a_while_when_bitrix24_cannot_be_asked(world: World, anna: Session) -> None:
+    world.bitrix24.faults.add(Fault(kind="html:500", times=None))
+    later(world)
+
+    assert {world.browser.get("/team", headers=anna).status_code for _ in range(3)} == {200}
+    assert world.bitrix24.count(method="profile") == 1  # one attempt a minute, however many pages
+
+    later(world, MAX_UNCONFIRMED)
+    answers = [world.browser.get("/team", headers=anna) for _ in range(2)]
+    assert [(answer.status_code, "Keller" in answer.text) for answer in answers] == [(502, False)] * 2
+    world.bitrix24.faults.clear()
+    later(world, timedelta(minutes=1))
+    assert world.browser.get("/team", headers=anna).status_code == 200
+
+
+def test_an_older_answer_does_not_displace_a_newer_one(world: World, anna: Session) -> None:
+    """Two questions on their way at once; the first one's answer comes last."""
+    parts = world.parts
+    chains = Chains(parts.vault)
+    people = People(database=world.database, chains=chains, refusals=parts.refusals, now=world.now)
+    asked_at = world.now()
+    with world.database.reading() as session:
+        person = session.scalars(select(Person).where(Person.user_id == 1)).one()
+    people.confirm(person, admin=False, asked_at=asked_at + timedelta(seconds=2))
+
+    people.confirm(person, admin=True, asked_at=asked_at + timedelta(seconds=1))
+
+    assert world.one("SELECT count(*) FROM people WHERE user_id = 1 AND is_admin") == 0
