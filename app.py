@@ -151,7 +151,7 @@ def create_app(
             part.blueprint(database=parts.database, now=now, sessions=sessions, permissions=permissions)
         )
     probe = Probe(database=parts.database, now=now)
-    app.register_blueprint(public.blueprint(probe))
+    app.register_blueprint(public.blueprint(probe, fingerprint=settings.fingerprint))
     app.register_blueprint(legal.blueprint(settings))
     metrics.count_requests(app, parts.tallies)
     app.register_blueprint(
@@ -180,6 +180,7 @@ def create_app(
         exchange=parts.exchange,
         servers=parts.servers,
         probe=probe,
+        refusals=parts.refusals,
         now=now,
     )
     return app
@@ -254,14 +255,8 @@ def assemble(settings: Config, *, database: Database | None, now: Callable[[], d
 
 
 def open_database(settings: Config, *, connections: int) -> Database:
-    """Return the database of the configuration; nothing is connected yet.
-
-    :raise SystemExit: the file's folder cannot be made; the message is one line.
-    """
-    try:
-        return Database(settings.database_url.get_secret_value(), connections=connections)
-    except OSError as error:
-        sys.exit(f"DATABASE_URL: its folder cannot be made ({type(error).__name__})")
+    """Return the database of the configuration; nothing is connected yet."""
+    return Database(settings.database_url.get_secret_value(), connections=connections)
 
 
 def _configured() -> Config:

@@ -22,6 +22,7 @@ from dashboard.db import Database
 from dashboard.outages import describe
 from dashboard.portals import Portals
 from dashboard.readiness import Probe
+from dashboard.refusals import Refusals
 from dashboard.runs import Runs
 from dashboard.shapes import visible
 from dashboard.vault import Vault
@@ -38,6 +39,7 @@ def install(
     exchange: Exchange,
     servers: AuthorizationServers,
     probe: Probe,
+    refusals: Refusals,
     now: Callable[[], datetime],
 ) -> None:
     """Add the commands to the application."""
@@ -51,7 +53,15 @@ def install(
         log.group(database, now),
         settings.group(config, exchange, now),
         variables.group(),
-        doctor.command(config, database=database, portals=portals, probe=probe, servers=servers),
+        doctor.command(
+            config,
+            database=database,
+            portals=portals,
+            probe=probe,
+            servers=servers,
+            refusals=refusals,
+            now=now,
+        ),
     ]
     for command in commands:
         _say_in_a_line(command)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -118,6 +119,11 @@ class Config(BaseModel):
         bool,
         Means("development and tests only: accepts http and loopback; refused where `PUBLIC_URL` is https"),
     ] = False
+
+    @property
+    def fingerprint(self) -> str:
+        """Return what tells this installation from any other, and nobody what it is made of."""
+        return hashlib.sha256(f"{self.bitrix24_client_id}\n{self.public_url}".encode()).hexdigest()[:32]
 
     @model_validator(mode="before")
     @classmethod

@@ -95,6 +95,20 @@ class Database:
         self._has_traces = False
         self.outages = OutageLog()
 
+    def make_file(self) -> None:
+        """Make a missing SQLite file and its folder; nothing but a migration does.
+
+        Its owner alone can read it, and SQLite gives the files beside it the same mode.
+
+        :raise OSError: it cannot be made.
+        """
+        path = self.engine.url.database
+        if self.engine.dialect.name != "sqlite" or not path or path == ":memory:":
+            return
+        Path(path).parent.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
+        with suppress(FileExistsError):
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, FILE_MODE))
+
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """Yield a session; what it changed is rolled back."""
@@ -266,17 +280,16 @@ def _sqlite(url: str, connections: int) -> Engine:
         sizes = {"pool_size": connections, "max_overflow": connections, "pool_timeout": POOL_SECONDS}
     engine = create_engine(url, hide_parameters=True, connect_args={"timeout": BUSY_SECONDS}, **sizes)
     if path and is_file:
-        Path(path).parent.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
-        event.listen(engine, "do_connect", lambda *_: _make_private(Path(path)))
+        event.listen(engine, "do_connect", lambda *_: _refuse_missing(Path(path)))
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
 
 
-def _make_private(file: Path) -> None:
-    """Make a missing file that its owner alone can read; SQLite gives the files beside it the same mode."""
-    with suppress(OSError):  # one that is there, or cannot be made, is SQLite's to judge
-        os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, FILE_MODE))
+def _refuse_missing(file: Path) -> None:
+    """Refuse to connect where no file is: SQLite would make one, and a mistyped path would look empty."""
+    if not file.exists():
+        raise sqlite3.OperationalError("unable to open database file: it is not there")
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, record: Any) -> None:

@@ -39,6 +39,7 @@ MEANINGS: tuple[tuple[str, str], ...] = (
     (r"connection refused|no route|unreachable|No such file", "nobody listens at that address"),
     (r"disk is full|^53100|No space left", "the disk is full"),
     (r"database is locked", "another process holds the lock"),
+    (r"it is not there", "the file does not exist; `flask --app app db upgrade` makes it"),
     (r"unable to open database file", "the file cannot be opened or made"),
     (r"not a database|malformed", "the file is no SQLite database"),
     (r"no such table|no such column|^42P01|^42703", "the schema is not this version's; run `db upgrade`"),

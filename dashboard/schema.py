@@ -34,9 +34,11 @@ def upgrade(database: Database, revision: str = "head") -> None:
     A schema that a later release made is left as it is.
 
     :raise CannotMigrate: the revision is none this code knows, or it cannot work with the schema.
+    :raise OSError: SQLite's file is missing and cannot be made.
     """
     from alembic import command
 
+    database.make_file()
     if revision == "head" and is_newer(database):
         # As after a roll-back. A later release adds to the schema, which does not disturb this code.
         if lacks := missing(database):

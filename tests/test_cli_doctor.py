@@ -5,7 +5,7 @@ import socket
 import ssl
 import threading
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ from sqlalchemy import update
 from app import create_app
 from dashboard import config, schema
 from dashboard.models import Chore, Portal
-from tests.emulator import Emulator
+from dashboard.refusals import UNTRUSTED_PROXY, Allowance
+from tests.emulator import Emulator, Fault
 from tests.emulator.wire import Answer, Server
 from tests.test_transport import self_signed, speak_plainly
 from tests.world import FERNET_KEY, SECRET_KEY, World
@@ -24,7 +25,7 @@ from tests.world import FERNET_KEY, SECRET_KEY, World
 
 def doctor(world: World, **environment: str) -> tuple[int, dict[str, dict[str, Any]]]:
     """Return the exit code and the findings by what was looked at."""
-    app = create_app(config.load(world.environment | environment), database=world.database)
+    app = create_app(config.load(world.environment | environment), database=world.database, now=world.now)
     result = app.test_cli_runner().invoke(args=["doctor", "--json"])
     return result.exit_code, {one["what"]: one for one in json.loads(result.output)}
 
@@ -32,7 +33,7 @@ def doctor(world: World, **environment: str) -> tuple[int, dict[str, dict[str, A
 def beat(world: World) -> None:
     """Be the worker that shows that it lives."""
     with world.database.writing() as session:
-        session.add(Chore(name="heartbeat", next_at=datetime.now(UTC) + timedelta(seconds=30)))
+        session.add(Chore(name="heartbeat", next_at=world.now() + timedelta(seconds=30)))
 
 
 def test_a_healthy_one_is_healthy(each_world: World) -> None:
@@ -50,7 +51,7 @@ def test_it_speaks_to_people(world: World) -> None:
     result = world.app.test_cli_runner().invoke(args=["doctor"])
 
     assert result.exit_code == 0
-    assert "warning  worker" in result.output
+    assert "warning     worker" in result.output
     assert "Start the worker" in result.output
     for secret in (FERNET_KEY, SECRET_KEY, world.bitrix24.client_secret):
         assert secret not in result.output
@@ -59,7 +60,7 @@ def test_it_speaks_to_people(world: World) -> None:
 @pytest.mark.parametrize("due_in", [timedelta(minutes=-3), timedelta(hours=3)], ids=["late", "ahead"])
 def test_a_worker_that_fell_silent_is_a_warning(world: World, due_in: timedelta) -> None:
     with world.database.writing() as session:
-        session.add(Chore(name="heartbeat", next_at=datetime.now(UTC) + due_in))
+        session.add(Chore(name="heartbeat", next_at=world.now() + due_in))
 
     assert doctor(world)[1]["worker"]["state"] == "warning"
 
@@ -92,7 +93,7 @@ def test_a_database_that_is_away_is_wrong(world: World) -> None:
     result = app.test_cli_runner().invoke(args=["doctor"])
 
     assert result.exit_code == 1
-    assert "wrong    database" in result.output
+    assert "wrong       database" in result.output
     assert "a-password-nobody-sees" not in result.output
 
 
@@ -125,9 +126,130 @@ def test_nothing_is_sent_that_opens_anything(world: World) -> None:
 
     doctor(world)
 
-    (request,) = world.bitrix24.requests
-    assert (request.method, request.granted) == ("rest/app.info", False)
+    sent = world.bitrix24.requests
+    assert {request.method for request in sent} == {"rest/app.info", "oauth/token"}
+    assert not any(request.granted for request in sent)
     assert world.bitrix24.secrets_in_urls == 0
+
+
+@pytest.mark.parametrize("wrong", ["BITRIX24_CLIENT_SECRET", "BITRIX24_CLIENT_ID"])
+def test_wrong_keys_are_told_and_not_shown(world: World, wrong: str) -> None:
+    app = create_app(
+        config.load(world.environment | {wrong: "a-mistyped-key-nobody-sees"}), database=world.database
+    )
+
+    result = app.test_cli_runner().invoke(args=["doctor"])
+
+    assert result.exit_code == 1
+    assert "client id or secret is refused" in result.output
+    assert "nobody-sees" not in result.output
+
+
+def test_a_server_that_refuses_every_secret_alike_proves_nothing(world: World) -> None:
+    refuse = Fault("error:invalid_grant:400", "authorization", method="oauth/token", times=2)
+    world.bitrix24.faults.add(refuse)
+
+    code, found = doctor(world)
+
+    assert (code, found[f"keys at {server_of(world)}"]["state"]) == (0, "not checked")
+
+
+@pytest.mark.parametrize(
+    ("ahead", "state", "says"),
+    [(10, "good", "within"), (90, "warning", " s ahead of"), (-900, "wrong", "15 min behind")],
+)
+def test_our_clock_is_compared_with_the_authorization_servers(
+    world: World, ahead: int, state: str, says: str
+) -> None:
+    settings, delay = config.load(world.environment), timedelta(seconds=ahead)
+    app = create_app(settings, database=world.database, now=lambda: world.now() + delay)
+
+    told = json.loads(app.test_cli_runner().invoke(args=["doctor", "--json"]).output)
+
+    (clock,) = [one for one in told if one["what"] == "clock"]
+    assert clock["state"] == state
+    assert says in clock["says"]
+
+
+def test_a_mistyped_public_url_is_told(world: World, bitrix24: Emulator) -> None:
+    elsewhere = {
+        "http://127.0.0.1:1": ("not checked", "connection_refused"),
+        bitrix24.authorization_server: ("wrong", "somebody else answers"),
+        world.portal().origin: ("wrong", "somebody else answers"),
+    }
+
+    for address, (state, says) in elsewhere.items():
+        code, found = doctor(world, PUBLIC_URL=address)
+        assert found["PUBLIC_URL"]["state"] == state, address
+        assert says in found["PUBLIC_URL"]["says"]
+        assert found["TRUSTED_PROXIES"]["state"] == "not checked"
+        assert code == (1 if state == "wrong" else 0)
+
+
+def test_a_public_url_that_has_no_name_is_wrong(world: World) -> None:
+    found = doctor(world, PUBLIC_URL="http://no-such-host.invalid")[1]["PUBLIC_URL"]
+
+    # A machine without a name server cannot tell.
+    cannot_tell = "name_lookup_failed" in found["says"]
+    assert found["state"] == ("not checked" if cannot_tell else "wrong")
+
+
+def test_another_installation_at_public_url_is_not_taken_for_this_one(world: World) -> None:
+    code, found = doctor(world, PUBLIC_URL=world.config.public_url.replace("127.0.0.1", "localhost"))
+
+    assert (code, found["PUBLIC_URL"]["says"]) == (1, "another installation of this application answers")
+
+
+def test_the_proxies_in_front_are_counted(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    serve = world.app.wsgi_app
+
+    def behind_two_proxies(environ: Any, start_response: Any) -> Any:
+        return serve(environ | {"HTTP_X_FORWARDED_FOR": "192.0.2.9, 192.0.2.8"}, start_response)
+
+    # Only a proxy in front of the socket adds the header; this stands in for two.
+    monkeypatch.setattr(world.app, "wsgi_app", behind_two_proxies)
+
+    states = {trusted: doctor(world, TRUSTED_PROXIES=str(trusted))[1] for trusted in range(4)}
+
+    found = {trusted: found["TRUSTED_PROXIES"] for trusted, found in states.items()}
+    assert [found[trusted]["state"] for trusted in found] == ["wrong", "wrong", "good", "wrong"]
+    assert found[0]["mend"] == "Set TRUSTED_PROXIES=2."
+    assert "may write their own" in found[3]["says"]
+
+
+def test_visitors_that_came_through_a_proxy_are_told_of(world: World) -> None:
+    world.parts.refusals.count(UNTRUSTED_PROXY, Allowance(depth=5, seconds=60))
+
+    code, found = doctor(world, PUBLIC_URL="http://127.0.0.1:1")
+
+    assert (code, found["TRUSTED_PROXIES"]["state"]) == (1, "wrong")
+
+
+def test_a_sqlite_file_that_is_not_there_is_told_and_not_made(world: World, tmp_path: Path) -> None:
+    address = f"sqlite:///{tmp_path / 'mistyped' / 'dashboard.db'}"
+    app = create_app(config.load(world.environment | {"DATABASE_URL": address}))
+
+    said = {
+        words: app.test_cli_runner().invoke(args=words.split())
+        for words in (
+            "doctor",
+            "portals list",
+            "people list",
+            "db current",
+            "runs list",
+            "db downgrade base --yes",
+        )
+    }
+
+    for words, result in said.items():
+        assert result.exit_code == 1, words
+        assert "the file does not exist" in result.output, words
+    assert list(tmp_path.iterdir()) == []
+    assert app.test_cli_runner().invoke(args=["db", "upgrade"]).exit_code == 0
+
+
+def server_of(world: World) -> str:
+    return world.bitrix24.authorization_server.partition("//")[2]
 
 
 # One portal

@@ -144,12 +144,14 @@ def test_sqlite_waits_for_the_disk_unless_told_that_it_need_not(database: Databa
     assert levels == [2, 1, 2]
 
 
-def test_the_folder_of_the_file_is_made(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_only_a_migration_makes_the_file_and_its_folder(tmp_path_factory: pytest.TempPathFactory) -> None:
     file = tmp_path_factory.mktemp("new") / "var" / "deep" / "dashboard.db"
     database = Database(f"sqlite:///{file}")
+    with pytest.raises(OperationalError, match="it is not there"):
+        database.engine.connect()
+    assert not file.parent.parent.exists()
 
-    with database.writing() as session:
-        session.execute(text("CREATE TABLE made (id INTEGER)"))
+    schema.upgrade(database)
 
     assert file.exists()
     database.engine.dispose()
@@ -158,6 +160,7 @@ def test_the_folder_of_the_file_is_made(tmp_path_factory: pytest.TempPathFactory
 def test_the_files_are_their_owners_alone(tmp_path: Path) -> None:
     before = os.umask(0o022)
     database = Database(f"sqlite:///{tmp_path / 'data' / 'dashboard.db'}")
+    database.make_file()
     with database.writing() as session:
         session.execute(text("CREATE TABLE made (id INTEGER)"))
     os.umask(before)

@@ -52,7 +52,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         " < web.checkup web.errors web.members web.metrics web.progress < web.pages"
         " web.permissions web.styleguide < web.team"
         " < web.behind < web.admin web.calllog web.export web.holdings web.hooks web.insights web.sync",
-        "commands.found commands.output < commands.findings < commands.portal_check"
+        "commands.found commands.output < commands.findings < commands.network_checks commands.portal_check"
         " < commands.config commands.db commands.doctor commands.log commands.people commands.portals"
         " commands.runs commands.settings commands.tokens commands.worker < cli",
         "logs",

@@ -1,8 +1,10 @@
 """What every answer says of itself, and what the public addresses answer."""
 
 import io
+import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import requests
@@ -37,6 +39,13 @@ def every_answer(world: World) -> dict[str, TestResponse]:
         "event": ask("/events", method="POST", data={"event": "X"}),
         "health": ask("/healthz"),
     }
+
+
+def test_the_manual_shows_what_readyz_answers(world: World) -> None:
+    manual = (Path(__file__).parent.parent / "docs" / "operate.md").read_text(encoding="utf-8")
+    ready = world.browser.get("/readyz").json
+
+    assert f"`{json.dumps(ready, separators=(',', ':'))}`" in manual
 
 
 def test_the_headers_are_on_every_answer(world: World) -> None:
@@ -139,7 +148,9 @@ def test_an_error_is_json_for_who_asks_for_json(world: World) -> None:
 
 
 def test_it_says_that_it_is_alive_and_ready(each_world: World) -> None:
-    assert each_world.browser.get("/healthz").json == {"status": "ok"}
+    healthz = each_world.browser.get("/healthz", headers={"X-Forwarded-For": "192.0.2.1, 192.0.2.2"}).json
+    assert healthz == {"status": "ok", "application": each_world.config.fingerprint, "proxies": 2}
+    assert healthz["application"] not in each_world.environment.values()
     assert each_world.browser.get("/readyz").status_code == 200
 
 

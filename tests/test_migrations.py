@@ -208,6 +208,7 @@ def test_twice_changes_nothing(each_world: World) -> None:
 
 def test_an_empty_database_is_not_current(database_url: str) -> None:
     database = Database(database_url.replace("postgresql:", "postgresql+psycopg:"))
+    database.make_file()
 
     assert not schema.is_current(database)
     database.engine.dispose()
@@ -220,4 +221,7 @@ def test_the_files_are_named_as_the_steps_follow_each_other() -> None:
 
 
 def test_where_no_schema_is_there_is_no_revision(sqlite_url: str) -> None:
-    assert schema.revision(Database(sqlite_url)) is None
+    database = Database(sqlite_url)
+    database.make_file()
+
+    assert schema.revision(database) is None

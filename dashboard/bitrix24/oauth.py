@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from secrets import token_urlsafe
 
 from pydantic import SecretStr
 
 from dashboard.bitrix24.answers import Proof, TokenPair, origin_of, read_as
 from dashboard.bitrix24.errors import (
     AUTHORIZATION_CODES,
+    Bitrix24Error,
     CallRejected,
     CredentialsRefused,
     GrantRejected,
@@ -16,7 +20,9 @@ from dashboard.bitrix24.errors import (
     TokenRejected,
 )
 from dashboard.bitrix24.exchange import Exchange
-from dashboard.bitrix24.journal import Record
+from dashboard.bitrix24.journal import Record, no_record
+
+MADE_UP = "made-up"  # sent for a token to see how it is refused
 
 
 @dataclass(frozen=True)
@@ -82,6 +88,42 @@ class AuthorizationServers:
         except (KeysRejected, GrantRejected, CredentialsRefused, CallRejected) as error:
             raise TokenRejected(error.code, status=error.status) from None
         return read_as(Proof, answer.get("result"))
+
+    def accepts_keys(self, server: str) -> bool | None:
+        """Tell whether a server accepts our client id and secret, None where its answers do not show it.
+
+        Nothing is issued or spent: a refresh with a token that is none is refused for the token where the
+        keys are good, and for the keys where they are not. That the server looks at them in this order is
+        seen by asking once more with a secret that is certainly wrong.
+
+        :raise Bitrix24Error: it does not answer, or something else.
+        """
+        refused_for = self._refusal(server)
+        if refused_for is KeysRejected:
+            return False
+        wrong = replace(self, client_secret=SecretStr(token_urlsafe()))
+        return True if wrong._refusal(server) is KeysRejected and refused_for is GrantRejected else None
+
+    def _refusal(self, server: str) -> type[Bitrix24Error] | None:
+        try:
+            self.refresh(server, SecretStr(MADE_UP), record=no_record)
+        except (KeysRejected, GrantRejected) as error:
+            return type(error)
+        return None
+
+    def time_of(self, server: str) -> datetime | None:
+        """Return what time it is by a server's clock, to the second; None where it does not tell.
+
+        :raise NotAnswered: it does not answer.
+        """
+        answer = self.exchange.transport.post(
+            f"{self._allowed(server)}/rest/app.info", json={"auth": MADE_UP}, read_only=True
+        )
+        try:
+            told = parsedate_to_datetime(answer.date or "")
+        except ValueError:
+            return None
+        return told if told.tzinfo else None
 
     def _allowed(self, server: str) -> str:
         if server not in self.allowed:

@@ -35,6 +35,7 @@ class Answer:
     status: int
     body: bytes
     location: str | None
+    date: str | None = None  # the other end's clock
 
 
 class Transport:
@@ -82,11 +83,23 @@ class Transport:
         :raise Unreachable: no connection, a time-out, a reset, or an address that may not be called.
         :raise Unreadable: the answer is larger than any real one.
         """
+        return self._request("POST", url, json=json, form=form, read_only=read_only)
+
+    def get(self, url: str) -> Answer:
+        """Return the answer to a GET; it carries no body, so nothing may be said in it.
+
+        :raise NotAnswered: as ``post`` does.
+        """
+        return self._request("GET", url, json=None, form=None, read_only=True)
+
+    def _request(
+        self, verb: str, url: str, *, json: object, form: dict[str, str] | None, read_only: bool
+    ) -> Answer:
         origin = "/".join(url.split("/", 3)[:3])
         try:
             with self._limit.slot(origin) as slot:
                 try:
-                    answer = self._send(url, json=json, form=form, read_only=read_only, slot=slot)
+                    answer = self._send(verb, url, json=json, form=form, read_only=read_only, slot=slot)
                 except _NoAnswer as failure:
                     if failure.code in errors.LATE_CODES:
                         slot.timed_out()
@@ -102,7 +115,7 @@ class Transport:
         raise Unreachable(code, host=host, at_portal=origin not in self._authorization_servers)
 
     def _send(
-        self, url: str, *, json: object, form: dict[str, str] | None, read_only: bool, slot: Slot
+        self, verb: str, url: str, *, json: object, form: dict[str, str] | None, read_only: bool, slot: Slot
     ) -> Answer:
         patience = self._patience.at_most(BRIEF) if slot.suspected and read_only else self._patience
         attempt = Attempt(patience, time.monotonic() + patience.whole)
@@ -110,20 +123,23 @@ class Transport:
             attempt.should_yield = slot.should_yield
         try:
             try:
-                return self._try(url, json=json, form=form, attempt=attempt)
+                return self._try(verb, url, json=json, form=form, attempt=attempt)
             except requests.ConnectionError:
                 if not read_only or attempt.made or attempt.answering:
                     raise
             # A kept connection that the other end had forgotten; the others may be the same.
             attempt.fresh_only = True
-            return self._try(url, json=json, form=form, attempt=attempt)
+            return self._try(verb, url, json=json, form=form, attempt=attempt)
         except (requests.RequestException, HTTPError, OSError, ValueError) as error:
             # Not chained: the texts hold the address asked for, and with it whatever was posted to us.
             raise _NoAnswer(_code_of(error, attempt)) from None
 
-    def _try(self, url: str, *, json: object, form: dict[str, str] | None, attempt: Attempt) -> Answer:
+    def _try(
+        self, verb: str, url: str, *, json: object, form: dict[str, str] | None, attempt: Attempt
+    ) -> Answer:
         with attempting(attempt):
-            response = self._session.post(
+            response = self._session.request(
+                verb,
                 url,
                 json=json,
                 data=form,
@@ -133,7 +149,8 @@ class Transport:
             )
             with response:
                 body = _read(response)
-        return Answer(response.status_code, body, response.headers.get("Location"))
+        headers = response.headers
+        return Answer(response.status_code, body, headers.get("Location"), headers.get("Date"))
 
 
 class _NoAnswer(Exception):

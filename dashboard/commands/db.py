@@ -66,11 +66,14 @@ def group(database: Database) -> AppGroup:
         The target's address holds a password, so it is no argument: it is read from --target-file, else
         from the variable COPY_TARGET_URL, else asked for.
         """
-        target = _opened(_target(target_file))
+        target = Database(_target(target_file).get_secret_value(), connections=1)
         try:
             counts = copies.copy(database, target)
         except (CannotCopy, CannotMigrate) as error:
             raise click.ClickException(str(error)) from None
+        except OSError as error:
+            kind = type(error).__name__
+            raise click.ClickException(f"The target's folder cannot be made ({kind}).") from None
         except SQLAlchemyError as error:
             # Its text names host and user; the kind says enough.
             raise click.ClickException(f"A database refused: {type(error).__name__}.") from None
@@ -90,13 +93,8 @@ def _migrate(step: Callable[[Database, str], None], database: Database, revision
         step(database, revision)
     except CannotMigrate as error:
         raise click.ClickException(str(error)) from None
-
-
-def _opened(address: SecretStr) -> Database:
-    try:
-        return Database(address.get_secret_value(), connections=1)
     except OSError as error:
-        raise click.ClickException(f"The target's folder cannot be made ({type(error).__name__}).") from None
+        raise SystemExit(f"DATABASE_URL: its folder cannot be made ({type(error).__name__})") from None
 
 
 def _target(file: Path | None) -> SecretStr:

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 
 import click
-from pydantic import SecretStr
 from sqlalchemy import select
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from dashboard import schema
-from dashboard.bitrix24.errors import Bitrix24Error, Limited, NotAnswered, PortalMoved
-from dashboard.bitrix24.journal import no_record
 from dashboard.bitrix24.oauth import AuthorizationServers
-from dashboard.commands import findings, output, portal_check
-from dashboard.commands.findings import Finding, State
+from dashboard.commands import findings, network_checks, output, portal_check
+from dashboard.commands.findings import Finding
 from dashboard.commands.found import portal_named
 from dashboard.config import Config
 from dashboard.db import Database
 from dashboard.outages import describe
 from dashboard.portals import Portals
 from dashboard.readiness import Probe
+from dashboard.refusals import Refusals
 from dashboard.rotation import SEALED
 from dashboard.vault import Unsealable, Vault
 
@@ -37,6 +36,8 @@ def command(
     portals: Portals,
     probe: Probe,
     servers: AuthorizationServers,
+    refusals: Refusals,
+    now: Callable[[], datetime],
 ) -> click.Command:
     """Return the command."""
 
@@ -46,25 +47,29 @@ def command(
     )
     @output.as_json
     def doctor(named: str | None, as_json: bool) -> None:
-        """Check configuration, database, keys, worker and authorization servers, or one portal alone.
+        """Check configuration, database, keys, worker, PUBLIC_URL, clock and authorization servers.
 
-        Exits with 1 where something is wrong. Nothing is changed, and no secret is sent or shown.
+        With --portal, check that one portal alone.
+
+        Exits with 1 where something is wrong, and says "not checked" where nothing was proven. Nothing is
+        changed; the client secret is sent to the authorization servers alone, and no secret is shown.
         """
         if named is not None:
             findings.report(
                 portal_check.check(portal_named(database, portals, named), portals), as_json=as_json
             )
             return
-        found = _findings(config, database=database, probe=probe, servers=servers)
+        found = [
+            *_configuration(config),
+            *_database(config, database=database, probe=probe),
+            *_network(config, servers=servers, refusals=refusals, now=now),
+        ]
         findings.report(found, as_json=as_json)
 
     return doctor
 
 
-def _findings(
-    config: Config, *, database: Database, probe: Probe, servers: AuthorizationServers
-) -> Iterator[Finding]:
-    yield from _configuration(config)
+def _database(config: Config, *, database: Database, probe: Probe) -> Iterator[Finding]:
     try:
         revision = schema.revision(database)
     except SQLAlchemyError as error:
@@ -77,8 +82,13 @@ def _findings(
     else:
         yield Finding("database", "good", "answers")
         yield from _store(config, database, revision, probe)
-    for server in config.bitrix24_auth_servers:
-        yield _authorization_server(server, servers, is_default=server == config.bitrix24_auth_servers[0])
+
+
+def _network(
+    config: Config, *, servers: AuthorizationServers, refusals: Refusals, now: Callable[[], datetime]
+) -> Iterator[Finding]:
+    yield from network_checks.own_address(config, refusals)
+    yield from network_checks.authorization_servers(servers, now=now)
 
 
 def _configuration(config: Config) -> Iterator[Finding]:
@@ -162,19 +172,3 @@ def _opens(ciphertext: str, vault: Vault) -> bool:
     except Unsealable:
         return False
     return True
-
-
-def _authorization_server(server: str, servers: AuthorizationServers, *, is_default: bool) -> Finding:
-    """Ask with a token that is none: whoever refuses it in Bitrix24's words is there."""
-    what = server.partition("//")[2]
-    try:
-        servers.app_info(server, SecretStr("doctor"), record=no_record)
-    except (NotAnswered, PortalMoved) as error:
-        state: State = "wrong" if is_default else "warning"
-        mend = "Let this machine reach it by https, without a proxy, and check its DNS and certificates."
-        return Finding(what, state, f"does not answer ({error.code})", mend)
-    except Limited:
-        return Finding(what, "warning", "answers that it is busy", "Try again in a minute.")
-    except Bitrix24Error:
-        return Finding(what, "good", "answers")
-    return Finding(what, "warning", "accepts any token", "Ask Bitrix24: an authorization server must not.")

@@ -10,7 +10,8 @@ import click
 
 from dashboard.commands import output
 
-State = Literal["good", "warning", "wrong"]
+# What could not be proven is said and not taken for good; it is no failure either.
+State = Literal["good", "warning", "wrong", "not checked"]
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,8 @@ def report(findings: Iterable[Finding], *, as_json: bool) -> None:
         output.rows([asdict(one) for one in found], as_json=True, nothing="")
     else:
         for one in found:
-            output.say(f"{one.state:<8} {one.what:<22} {one.says}")
+            output.say(f"{one.state:<11} {one.what:<28} {one.says}")
             if one.mend:
-                output.say(f"{'':<31} {one.mend}")
+                output.say(f"{'':<40} {one.mend}")
     if any(one.state == "wrong" for one in found):
         raise click.exceptions.Exit(1)

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, jsonify
+from flask import Blueprint, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from dashboard.readiness import Probe
 
 
-def blueprint(probe: Probe) -> Blueprint:
+def blueprint(probe: Probe, *, fingerprint: str) -> Blueprint:
     """Return the load balancer's two questions."""
     public = Blueprint("public", __name__)
 
     @public.get("/healthz")
     def healthz() -> ResponseReturnValue:
-        """Tell that the process serves."""
-        return jsonify(status="ok")
+        """Tell that the process serves, which installation it is, and how many proxies stand in front.
+
+        `doctor` asks for the last two, over the way people come.
+        """
+        hops = ",".join(request.headers.getlist("X-Forwarded-For")).split(",")
+        proxies = sum(bool(hop.strip()) for hop in hops)
+        return jsonify(status="ok", application=fingerprint, proxies=proxies)
 
     @public.get("/readyz")
     def readyz() -> ResponseReturnValue:

@@ -1,5 +1,6 @@
 """The authorization server: tokens for codes, tokens for refresh tokens, app.info."""
 
+from email.utils import formatdate
 from typing import Any
 
 from .clock import iso
@@ -26,7 +27,9 @@ class AuthorizationServer:
         visit = Visit("authorization", method, grant=str(params.get("grant_type", "")))
         token = str(params.get("refresh_token") or params.get("auth") or "")
         self._introduce(visit, token)
-        return attend(self.world, request, visit, lambda: self._work(request, visit, params))
+        answer = attend(self.world, request, visit, lambda: self._work(request, visit, params))
+        answer.headers["Date"] = formatdate(self.world.clock.now(), usegmt=True)
+        return answer
 
     def _introduce(self, visit: Visit, token: str) -> None:
         tokens = self.world.tokens
