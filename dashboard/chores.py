@@ -12,7 +12,7 @@ import structlog
 from sqlalchemy import ColumnElement, delete, or_, select, update
 from sqlalchemy.orm import Session
 
-from dashboard import calls, facts, readings, refusals
+from dashboard import calls, facts, readings, refusals, vacuum
 from dashboard.bitrix24.errors import Bitrix24Error, PortalRefused
 from dashboard.calls import CallLog
 from dashboard.db import Database, insert_missing, rows_changed
@@ -32,6 +32,7 @@ EVERY: Mapping[str, timedelta] = {
     "facts": timedelta(minutes=1),
     "idle": timedelta(hours=1),
     "purge": timedelta(hours=1),
+    vacuum.TASK: timedelta(hours=1),
 }
 PORTALS_AT_ONCE = 500
 PEOPLE_AT_ONCE = 200
@@ -64,6 +65,7 @@ class Chores:
             "facts": self.take_facts,
             "idle": self.renew_idle,
             "purge": self.purge,
+            vacuum.TASK: lambda: vacuum.clear(self._database),
         }
 
     def due(self) -> list[str]:

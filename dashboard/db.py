@@ -41,6 +41,7 @@ from dashboard.outages import OutageLog
 BUSY_SECONDS = 10.0
 LOCK_POLL_SECONDS = 0.0005
 POOL_SECONDS = 10  # to wait for another thread's connection
+VACUUM_SECONDS = 300.0  # the server goes on, but nobody waits for it any longer
 FILE_MODE, FOLDER_MODE = 0o600, 0o750
 
 # What says that the database is away, is read-only (InternalError on Postgres) or has no room.
@@ -92,7 +93,8 @@ class Database:
         # one waits for seconds. In here they queue, and at SQLite's own lock stands one of each process.
         is_sqlite = self.engine.dialect.name == "sqlite"
         self._turn = _Queue() if is_sqlite else nullcontext
-        self._has_traces = False
+        # A process that died may have left some.
+        self._has_traces = is_sqlite
         self.outages = OutageLog()
 
     def make_file(self) -> None:
@@ -165,7 +167,8 @@ class Database:
     def drop_traces(self) -> None:
         """Move what was deleted out of SQLite's write-ahead log too; Postgres keeps no such file for us.
 
-        Whoever is reading is not waited for; the next write of this process tries again then.
+        Whoever is reading is not waited for; the next write of this process tries again then, and the
+        worker's periodic task does whatever a process that ended has left.
         """
         if self.engine.dialect.name != "sqlite":
             return
@@ -181,6 +184,20 @@ class Database:
             self._has_traces = True
         finally:
             connection.close()
+
+    def clear_files(self, tables: Sequence[str]) -> None:
+        """Clear what was deleted out of the files: SQLite's log, or the named tables of Postgres."""
+        if self.engine.dialect.name == "sqlite":
+            return self.drop_traces()
+        # Straight on the driver: VACUUM cannot run inside a transaction.
+        with self.engine.connect() as connection:
+            driver: Any = connection.connection.driver_connection
+            driver.answer_seconds = VACUUM_SECONDS
+            try:
+                driver.execute(f"VACUUM (SKIP_LOCKED) {', '.join(tables)}")
+            except self.engine.dialect.loaded_dbapi.Error as error:
+                base = self.engine.dialect.loaded_dbapi.Error
+                raise DBAPIError.instance("VACUUM", None, error, base) from None
 
 
 def is_conflict(error: SQLAlchemyError) -> bool:

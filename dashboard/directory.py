@@ -13,7 +13,7 @@ import structlog
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
-from dashboard import facts
+from dashboard import facts, vacuum
 from dashboard.bitrix24 import employees
 from dashboard.bitrix24.client import Client
 from dashboard.bitrix24.employees import Employee, EmployeeList
@@ -195,6 +195,7 @@ def _mark_guests(session: Session, *, numbers: Sequence[int]) -> None:
 
 def _delete(session: Session, *, numbers: Sequence[int]) -> None:
     session.execute(delete(Person).where(Person.id.in_(numbers)))
+    vacuum.request(session)
 
 
 def _chunks(things: Iterable[Any]) -> Iterable[list[Any]]:

@@ -11,6 +11,7 @@ import structlog
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
+from dashboard import vacuum
 from dashboard.db import Base, Database, rows_changed
 from dashboard.models import ApiCall, Chain, Person, Portal, PortalState, Run, Snapshot
 
@@ -130,6 +131,7 @@ def forget(database: Database, portal: Portal) -> bool:
             return False
         for table in (Person, Run, ApiCall):
             session.execute(delete(table).where(table.portal_id == portal.id))
+        vacuum.request(session)
         return True
 
     if not database.write(delete_all):

@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.orm import Session
 
+from dashboard import vacuum
 from dashboard.bitrix24.answers import AppInfo, Proof
 from dashboard.bitrix24.client import Client
 from dashboard.bitrix24.exchange import Exchange
@@ -197,6 +198,7 @@ class Portals:
             .where(*same, Portal.state != PortalState.UNINSTALLED)
             .values(state=PortalState.UNINSTALLED, uninstalled_at=self._now(), **_left(clean=clean))
         )
+        vacuum.request(session)
         return True
 
     def has_token(self, portal: Portal, posted: SecretStr) -> bool:

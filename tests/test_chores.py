@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import text, update
 
+from app import assemble
+from dashboard import vacuum
 from dashboard.chores import EVERY
+from dashboard.db import Database
 from dashboard.models import Chain, Portal
 from dashboard.quiet import next_quiet
+from tests.emulator import Emulator
 from tests.world import World
 
 
@@ -151,3 +156,60 @@ def test_a_token_dated_by_a_clock_that_was_a_year_ahead_is_renewed(world: World)
     world.parts.chores.renew_idle()
 
     assert world.bitrix24.refreshes() == 1
+
+
+# Files
+
+
+def clear(world: World) -> None:
+    """Do what the worker does about the files, if it is due."""
+    if vacuum.TASK in world.parts.chores.due():
+        world.parts.chores.do(vacuum.TASK)
+
+
+def test_names_leave_sqlites_log_though_somebody_was_reading(world: World) -> None:
+    path = str(world.database.engine.url.database)
+    worker = assemble(world.config, database=Database(f"sqlite:///{path}"), now=world.now)
+    worker.chores.due()
+    world.open("boris")
+    with world.database.reading() as session:
+        session.execute(text("SELECT * FROM people")).all()
+        world.portal().send_event("ONAPPUNINSTALL")
+
+    assert b"Keller" in Path(f"{path}-wal").read_bytes()
+    assert vacuum.TASK in worker.chores.due()
+    worker.chores.do(vacuum.TASK)
+
+    assert b"Keller" not in Path(f"{path}-wal").read_bytes()
+    worker.database.engine.dispose()
+
+
+def test_names_that_a_killed_process_left_leave_the_log_at_the_next_ones_first_write(world: World) -> None:
+    world.open("boris")
+    path = str(world.database.engine.url.database)
+    with world.database.reading() as session:
+        session.execute(text("SELECT * FROM people")).all()
+        world.portal().send_event("ONAPPUNINSTALL")
+    assert b"Keller" in Path(f"{path}-wal").read_bytes()
+    another = Database(f"sqlite:///{path}")
+
+    with another.writing():
+        pass
+
+    assert b"Keller" not in Path(f"{path}-wal").read_bytes()
+    another.engine.dispose()
+
+
+def test_postgres_gives_the_space_of_deleted_people_back(
+    bitrix24: Emulator, migrated_postgres_url: str
+) -> None:
+    with World(bitrix24, migrated_postgres_url) as world:
+        world.install("alpha")
+        clear(world)
+        assert world.one("SELECT pg_relation_size('people')") > 0
+        world.portal().send_event("ONAPPUNINSTALL")
+        assert world.one("SELECT pg_relation_size('people')") > 0
+
+        clear(world)
+
+        assert world.one("SELECT pg_relation_size('people')") == 0

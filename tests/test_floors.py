@@ -29,7 +29,10 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         " bitrix24.webhook < bitrix24.employees",
         "quiet",
     ),
-    ("log_space refusals < buckets < calls progress", "schema", "chains", "rotation", "bindings", "facts"),
+    (
+        "log_space refusals < buckets < calls progress",
+        *("schema", "chains", "rotation", "bindings", "facts", "vacuum"),
+    ),
     (
         "readiness < gauges",
         "holdings < portals copies tallies",
