@@ -116,7 +116,7 @@ class Chains:
         """Store a renewed pair if the version is still the one it was renewed from.
 
         The lease is not asked: whoever holds the answer of the authorization server holds the only valid
-        pair, even when the answer came so late that the lease had run out.
+        pair, even when the answer came so late that the lease had run out. The caller has locked the portal.
         """
         pair = self._pair(portal, person, access, refresh, expires_in, now)
         return self._change(session, person, version, version=version + 1, **pair)

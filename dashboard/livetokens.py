@@ -357,8 +357,8 @@ class LiveTokens:
         When that takes too long for whoever waits, it is tried on for as long as this process lives.
         """
 
-        def store() -> None:
-            with self._database.writing() as session:
+        def replace(session: Session) -> None:
+            if lock_portal(session, portal):
                 self._chains.replace(
                     session,
                     portal,
@@ -369,6 +369,9 @@ class LiveTokens:
                     expires_in=pair.expires_in,
                     now=self._now(),
                 )
+
+        def store() -> None:
+            self._database.write(replace)
 
         offers.offer(store, sleep=self._sleep, person=person.id)
 

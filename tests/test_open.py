@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import text
 
 from dashboard.people import NEW_PEOPLE
@@ -370,3 +371,14 @@ def test_a_portal_that_names_ever_new_people_is_bounded(world: World) -> None:
     assert world.open("boris").status_code == 503
     world.bitrix24.clock.advance(NEW_PEOPLE.seconds)
     assert world.open("boris").status_code == 200
+
+
+def test_a_replaced_application_token_counts_no_longer_because_of_a_clock(world: World) -> None:
+    old = SecretStr(world.portal().application_token)
+    world.portal().update(new_application_token=True)
+    world.open("anna")
+    assert world.parts.portals.has_token(world.known(), old)
+
+    world.bitrix24.clock.advance(-3 * 3600)
+
+    assert not world.parts.portals.has_token(world.known(), old)

@@ -1,0 +1,209 @@
+"""Locks on Postgres: the portal's row first, and a transaction that lost to another one is run again."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, event, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from tests.emulator import Emulator
+from tests.emulator.cast import crowd
+from tests.rosters import Session as Headers
+from tests.world import World
+
+TABLES = ("portals", "people", "chains", "snapshots", "runs", "buckets", "api_calls")
+EVERYTHING_OF_PEOPLE = TABLES[1:]
+# What a transaction of ours locks, and nobody else's: a row that it has just made, or skips when it is taken.
+WRITES = re.compile(r"(?s)^(?:INSERT INTO|UPDATE|DELETE FROM) (\w+)|FROM (\w+)\b.*FOR UPDATE(?! OF \w+ SKIP)")
+
+
+@pytest.fixture
+def portals(bitrix24: Emulator, migrated_postgres_url: str) -> Iterator[World]:
+    """Give eight portals on Postgres; Clara runs each, and a first run waits everywhere."""
+    with World(bitrix24, migrated_postgres_url) as world:
+        for number in range(8):
+            bitrix24.add_portal(f"portal{number}")
+            world.install(f"portal{number}")
+        yield world
+
+
+def names() -> list[str]:
+    return [f"portal{number}" for number in range(8)]
+
+
+@contextmanager
+def repeated(*actions: Callable[[], object]) -> Iterator[None]:
+    """Do each again and again in a thread of its own; what one raises is raised here."""
+    stopping = threading.Event()
+
+    def repeat(action: Callable[[], object]) -> None:
+        while not stopping.is_set():
+            action()
+
+    with ThreadPoolExecutor(len(actions)) as pool:
+        futures = [pool.submit(repeat, action) for action in actions]
+        try:
+            yield
+        finally:
+            stopping.set()
+        for future in futures:
+            future.result()
+
+
+def work(world: World) -> None:
+    """Do what a thread of a worker does."""
+    for lease in world.parts.runs.claim(limit=1):
+        world.parts.sync.work_on(lease)
+
+
+def test_uninstallations_lose_nothing_to_clicks_and_runs(portals: World) -> None:
+    headers = {name: portals.session("clara", name) for name in names()}
+    statuses: set[int] = set()
+
+    def click(headers: Headers) -> None:
+        browser = portals.app.test_client()
+        for path in ("/team/sync", "/team/sync/cancel"):
+            statuses.add(browser.post(path, headers=headers).status_code)
+
+    def uninstall(name: str) -> list[int]:
+        portals.portal(name).uninstall()
+        return [status for event, status, _ in portals.portal(name).deliver_events() if "UN" in event]
+
+    clicks = [partial(click, headers[name]) for name in names()]
+    with repeated(*clicks, partial(work, portals)), ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(uninstall, names()))
+
+    assert answers == [[200]] * 8
+    assert statuses <= {200, 202, 401}
+    assert {row["state"] for row in portals.rows("SELECT state FROM portals")} == {"uninstalled"}
+    for table in EVERYTHING_OF_PEOPLE:
+        kept = " WHERE portal_id IS NOT NULL" if table == "api_calls" else ""
+        assert portals.one(f"SELECT count(*) FROM {table}{kept}") == 0, table
+
+
+def test_openings_lose_nothing_to_first_runs(portals: World) -> None:
+    for name in names():
+        portals.portal(name).add_people(*crowd(25))
+        portals.portal(name).bucket = None
+
+    def come(number: int) -> int:
+        opening = portals.portal(names()[number % 8]).open_as(f"person{number // 8}")
+        return portals.app.test_client().post("/", query_string=opening.query, data=opening.form).status_code
+
+    with repeated(*[partial(work, portals)] * 3, portals.parts.chores.plan), ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(come, range(200)))
+
+    assert answers == [200] * 200
+    assert portals.one("SELECT count(*) FROM chains") == 8 + 200
+
+
+def test_each_transaction_locks_the_portal_first(bitrix24: Emulator, migrated_postgres_url: str) -> None:
+    with World(bitrix24, migrated_postgres_url) as world, recorded(world) as transactions:
+        world.install()
+        world.open("boris")
+        anna = world.session("anna")
+        world.bitrix24.clock.advance(60)
+        world.portal().expire("boris")
+        world.synchronise()
+        world.parts.runs.ask(world.known(), by=None)
+        world.browser.post("/team/sync/cancel", headers=anna)
+        world.browser.post("/me/refresh", headers=anna)
+        world.portal().expire("boris")
+        world.portal().kill_refresh("boris")
+        world.synchronise()
+        with world.database.engine.begin() as connection:
+            connection.execute(text("UPDATE portals SET next_run_at = '2001-01-01'"))
+            connection.execute(text("UPDATE people SET facts_version = 0"))
+        for name in ("plan", "facts", "idle", "purge"):
+            world.parts.chores.do(name)
+        world.browser.post("/admin/forget", data={"domain": world.portal().domain}, headers=anna)
+        world.open("anna")
+        world.portal().uninstall()
+        world.portal().deliver_events()
+
+    several = [tables for tables in transactions if len(tables) > 1]
+    assert len(several) > 10
+    assert [tables for tables in several if tables[0] != "portals"] == []
+
+
+@contextmanager
+def recorded(world: World) -> Iterator[list[list[str]]]:
+    """Give, at the end, which tables' rows each transaction locked, in order."""
+    transactions: list[list[str]] = []
+    engine = world.database.engine
+
+    def begun(connection: Connection) -> None:
+        transactions.append([])
+        connection.info["locked"] = transactions[-1]
+
+    def sent(
+        connection: Connection, cursor: Any, statement: str, values: Any, context: Any, many: bool
+    ) -> None:
+        found = WRITES.search(statement)
+        if found and (table := found[1] or found[2]) in TABLES:
+            connection.info["locked"] += [table] * (len(values) if many else 1)
+
+    event.listen(engine, "begin", begun)
+    event.listen(engine, "before_cursor_execute", sent)
+    yield transactions
+    event.remove(engine, "begin", begun)
+    event.remove(engine, "before_cursor_execute", sent)
+
+
+# What lost is run again
+
+DEADLOCK = "DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '40P01'; END $$"
+
+
+def lose(world: World) -> None:
+    with world.database.engine.begin() as connection:
+        connection.exec_driver_sql(DEADLOCK)
+
+
+@pytest.fixture
+def alpha(bitrix24: Emulator, migrated_postgres_url: str) -> Iterator[World]:
+    """Give Alpha on Postgres."""
+    with World(bitrix24, migrated_postgres_url) as world:
+        world.install()
+        yield world
+
+
+def test_an_opening_that_lost_asks_bitrix24_once(alpha: World) -> None:
+    alpha.bitrix24.clear()
+    alpha.before_next_write(lambda: lose(alpha))
+
+    assert alpha.open("boris").status_code == 200
+    assert alpha.bitrix24.count(where="portal") == 1
+    assert alpha.one("SELECT count(*) FROM chains") == 2
+
+
+def test_an_uninstallation_that_lost_deletes_everything(alpha: World) -> None:
+    alpha.portal().uninstall()
+    alpha.before_next_write(lambda: lose(alpha))
+
+    assert [status for event, status, _ in alpha.portal().deliver_events() if "UN" in event] == [200]
+    assert alpha.one("SELECT count(*) FROM people") == 0
+
+
+def test_a_transaction_that_always_loses_ends(alpha: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dashboard.db.CONFLICT_PAUSES", (0.0, 0.0))
+    tries: list[Session] = []
+
+    def always_lose(session: Session) -> None:
+        tries.append(session)
+        session.connection().exec_driver_sql(DEADLOCK)
+
+    with pytest.raises(DBAPIError):
+        alpha.database.write(always_lose)
+
+    assert len(tries) == 3
+    assert not alpha.database.outages._failures, "a conflict is no outage"
