@@ -29,6 +29,10 @@ def member_id(portal: int) -> str:
     return f"{portal:032x}"
 
 
+def application_token(portal: int) -> str:
+    return f"{portal:032x}"
+
+
 def token_of(portal: int, user: int, *, kind: str = "a") -> str:
     """Return a token that tells the upstream whose it is; 70 hex characters, as the real ones."""
     return f"{portal:08x}{user:08x}".ljust(69, "5") + kind

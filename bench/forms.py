@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import urlencode
 
-from bench.addresses import AUTHORIZATION, host, member_id, token_of
+from bench.addresses import AUTHORIZATION, application_token, host, member_id, token_of
 
 
 def query(portal: int, *, port: int, domain: str | None = None) -> str:
@@ -19,7 +19,7 @@ def form(portal: int, user: int, *, port: int) -> str:
             "AUTH_EXPIRES": "3600",
             "REFRESH_ID": token_of(portal, user, kind="b"),
             "SERVER_ENDPOINT": f"https://{AUTHORIZATION}:{port}/rest/",
-            "APPLICATION_TOKEN": f"{portal:032x}",
+            "APPLICATION_TOKEN": application_token(portal),
             "APPLICATION_SCOPE": "calendar,placement,user_brief",
             "member_id": member_id(portal),
             "status": "L",

@@ -14,13 +14,13 @@ from pydantic import SecretStr
 from sqlalchemy import Connection, create_engine, select, text
 
 from bench import methods
-from bench.addresses import AUTHORIZATION, HOSTS, member_id, token_of
+from bench.addresses import AUTHORIZATION, HOSTS, application_token, member_id, token_of
 from bench.processes import FERNET_KEY
 from dashboard import facts, schema
 from dashboard.db import Database
 from dashboard.models import Portal
 from dashboard.runs import Runs
-from dashboard.vault import Vault, chain_owner
+from dashboard.vault import Vault, chain_owner, portal_owner
 
 NUMBERS = {
     "sqlite": "(WITH RECURSIVE counted(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM counted WHERE n < {last})"
@@ -65,8 +65,10 @@ def fill(url: str, *, portals: int, people: int, upstream_port: int) -> None:
     with engine.begin() as connection:
         if connection.dialect.name == "postgresql":
             _run(connection, "SET LOCAL synchronous_commit = off")
-        sealed = Vault([SecretStr(FERNET_KEY)]).seal(SecretStr("5" * 70), owner="nobody")
+        vault = Vault([SecretStr(FERNET_KEY)])
+        sealed = vault.seal(SecretStr("5" * 70), owner="nobody")
         _portals(connection, portals, upstream_port=upstream_port)
+        _application_tokens(connection, vault, portals)
         _people(connection, portals * people, a_portal=people)
         _chains_and_snapshots(connection, sealed)
         _count_on(connection)
@@ -93,6 +95,20 @@ def _portals(connection: Connection, number: int, *, upstream_port: int) -> None
         "next_run_at": _moment(days=1),
     }
     _insert(connection, "portals", values, NUMBERS[kind].format(last=number - 1))
+
+
+def _application_tokens(connection: Connection, vault: Vault, portals: int) -> None:
+    """Store the token that the openings carry, as an administrator's opening has."""
+    members = {portal: member_id(portal) for portal in range(portals)}
+    rows = [
+        {
+            "member": member,
+            "token": vault.seal(SecretStr(application_token(portal)), owner=portal_owner(member)),
+        }
+        for portal, member in members.items()
+    ]
+    change = text("UPDATE portals SET application_token = :token WHERE member_id = :member")
+    connection.execute(change, rows)
 
 
 def _people(connection: Connection, number: int, *, a_portal: int) -> None:
