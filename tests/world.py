@@ -8,14 +8,14 @@ import re
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from functools import cache, cached_property
 from html.parser import HTMLParser
 from pathlib import Path
 from types import CodeType, TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from cryptography.fernet import Fernet
 from flask.testing import FlaskClient
@@ -25,12 +25,16 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 from werkzeug.serving import make_server
 from werkzeug.test import TestResponse
+from werkzeug.wrappers import Response
 
 from app import Parts, assemble, create_app
 from dashboard import config, models, schema
 from dashboard.db import Database
 from tests.emulator import Emulator, Portal
 from tests.emulator.opening import Opening
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 FERNET_KEY = Fernet.generate_key().decode()
 SECRET_KEY = "a signing key for tests alone"
@@ -62,7 +66,9 @@ class World:
     def __init__(self, bitrix24: Emulator, database_url: str, **environment: str) -> None:
         self.bitrix24 = bitrix24
         # Events come over a socket of ours; the port is known before the application is made.
-        self._server = make_server("127.0.0.1", 0, lambda *request: self.app(*request), threaded=True)
+        self._server = make_server("127.0.0.1", 0, self._answer, threaded=True)
+        self._changed = threading.Condition()
+        self._under_way, self._closed = 0, False
         bitrix24.app_url = f"http://127.0.0.1:{self._server.port}"
         self.environment = environment_for(bitrix24, database_url) | environment
         self.config = config.load(self.environment)
@@ -83,9 +89,28 @@ class World:
     ) -> None:
         self._server.shutdown()
         self._server.server_close()
+        self._end_requests()
         self.database.engine.dispose()
         if not self.spoilt:
             IDLE[self._address] = self.database
+
+    def _answer(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        with self._changed:
+            if self._closed:
+                return Response(status=503)(environ, start_response)
+            self._under_way += 1
+        try:
+            return self.app(environ, start_response)
+        finally:
+            with self._changed:
+                self._under_way -= 1
+                self._changed.notify_all()
+
+    def _end_requests(self) -> None:
+        """Wait for the requests under way: the next test's database has this one's address."""
+        with self._changed:
+            self._closed = True
+            assert self._changed.wait_for(lambda: not self._under_way, timeout=60), "a request does not end"
 
     @cached_property
     def parts(self) -> Parts:
