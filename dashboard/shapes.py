@@ -9,6 +9,10 @@ Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | Non
 
 # Fifteen digits hold any id or count there is, and keep hostile numbers out of int() and str().
 _WHOLE = re.compile(r"[+-]?[0-9]{1,15}")
+# U+202A to U+202E and U+2066 to U+2069 embed, override and isolate directions; U+2028 and U+2029 end lines.
+_CONTROLS = dict.fromkeys(
+    [*(set(range(0x20)) - {0x09, 0x0A}), *range(0x7F, 0xA0), *range(0x2028, 0x202F), *range(0x2066, 0x206A)]
+)
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -38,6 +42,14 @@ def compact(value: Json) -> str:
 def printable(text: str) -> str:
     """Escape the halves of broken surrogate pairs: JSON may carry them, UTF-8 may not."""
     return _LONE_SURROGATE.sub(lambda half: f"\\u{ord(half.group()):04x}", text)
+
+
+def without_controls(text: str) -> str:
+    """Drop what would be obeyed and not seen: control characters, and orders for the direction of text.
+
+    Lines and tabs stay, and so do the marks and joiners that names in Arabic, Hebrew or Persian need.
+    """
+    return printable(text).translate(_CONTROLS)
 
 
 def visible(text: str) -> str:

@@ -117,7 +117,7 @@ def test_it_says_what_it_deletes_before(world: World, anna: Session) -> None:
     page = world.browser.get("/admin/forget", headers=anna).text
 
     assert "2 people: names, positions, picture addresses, departments." in page
-    assert f"<b>{world.portal().domain}</b>" in page
+    assert f"<b><bdi>{world.portal().domain}</bdi></b>" in page
     assert counts(world)["people"] == 2
 
 

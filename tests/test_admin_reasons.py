@@ -24,7 +24,7 @@ from tests.world import World
         ("connect_timeout", "The server does not accept connections"),
         ("unreachable", "Bitrix24 gave no usable answer"),
         ("http_502", "Bitrix24 gave no usable answer"),
-        ("ERROR_UNHEARD_OF", "Bitrix24 answered with an error: ERROR_UNHEARD_OF"),
+        ("ERROR_UNHEARD_OF", "Bitrix24 answered with an error: \u2068ERROR_UNHEARD_OF\u2069"),
     ],
 )
 def test_a_code_is_told_in_words(code: str, words: str) -> None:

@@ -1,6 +1,8 @@
 """`settings show`: a real portal's truth in the terminal, by an incoming webhook nobody gets to see."""
 
 import json
+import subprocess
+import sys
 import unicodedata
 from pathlib import Path
 
@@ -139,3 +141,13 @@ def test_no_text_of_a_portal_reaches_the_terminal_raw(world: World, options: tup
         assert json.loads(result.output)["settings"]["view"] == HOSTILE
     else:
         assert "\n  Time zone: forged" not in result.output
+
+
+def test_no_text_reaches_a_terminal_by_the_log_either() -> None:
+    program = "import structlog; from dashboard import logs; logs.configure(level='info', style='console');"
+    program += f"structlog.get_logger().info('x', code={HOSTILE!r})"
+
+    printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert "\\u009b" in printed.stderr
+    assert obeyed(printed.stderr) == []

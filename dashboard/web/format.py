@@ -21,7 +21,7 @@ from markupsafe import Markup
 
 from dashboard.hours import DAY, Span, clock_text
 from dashboard.reminders import Before, DayBefore, OnDate, Reminder
-from dashboard.shapes import Json, compact, printable
+from dashboard.shapes import Json, compact, printable, without_controls
 from dashboard.web import notices, timeline, words
 from dashboard.web.language import _, current, ngettext, number, pgettext
 
@@ -227,10 +227,19 @@ def shown(value: Json) -> str:
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
 
 
+def bdi(text: str) -> Markup:
+    """Return a text of somebody else's, apart from what surrounds it: it may run the other way.
+
+    Every name, position, calendar, raw value and code on a page stands in one of these.
+    """
+    return Markup("<bdi>%s</bdi>") % without_controls(text)
+
+
 FILTERS = {
     "as_of": as_of,
     "at_moment": at_moment,
     "at_time": at_time,
+    "bdi": bdi,
     "clock": clock_text,
     "compact": compact,
     "day_in": day_in,

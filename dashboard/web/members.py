@@ -14,7 +14,7 @@ from dashboard.bands import Band
 from dashboard.hours import Span, clock_text
 from dashboard.reminders import Before, DayBefore, Reminder, Unit
 from dashboard.roster import Member
-from dashboard.shapes import printable
+from dashboard.shapes import printable, without_controls
 from dashboard.web import format, words
 from dashboard.web.language import N_, Language, _, current, pgettext
 
@@ -115,7 +115,7 @@ def view(name: str) -> str:
 
 def initials(name: str) -> str:
     """Return what stands in for a photo: the first letters of the first two words."""
-    return "".join(word[0] for word in printable(name).split()[:2]).upper()
+    return "".join(word[0] for word in without_controls(name).split()[:2]).upper()
 
 
 def photo(member: Member) -> str:

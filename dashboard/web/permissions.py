@@ -8,6 +8,7 @@ from typing import Concatenate, ParamSpec, TypeAlias
 
 from flask import jsonify, request
 from flask.typing import ResponseReturnValue
+from markupsafe import Markup
 
 from dashboard import team
 from dashboard.db import Database
@@ -15,7 +16,7 @@ from dashboard.permission_checks import PermissionChecks
 from dashboard.web.auth import Reader
 from dashboard.web.errors import answer
 from dashboard.web.failures import Failure
-from dashboard.web.format import listed
+from dashboard.web.format import bdi, listed
 from dashboard.web.language import _
 from dashboard.web.notices import Notice
 
@@ -90,7 +91,8 @@ def _refuse(failure: Failure) -> ResponseReturnValue:
 
 def _team_not_allowed(names: Sequence[str]) -> Failure:
     if names:
-        action = _("%(names)s can open it to everyone, on the page Admin.") % {"names": listed(names)}
+        told = Markup(_("%(names)s can open it to everyone, on the page Admin."))  # noqa: S704  # a translation
+        action: str = told % {"names": listed(map(bdi, names))}
     else:
         action = _("An administrator can open it to everyone, on the page Admin.")
     notice = Notice(

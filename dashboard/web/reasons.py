@@ -8,7 +8,7 @@ from dashboard.bitrix24 import errors as bitrix24
 from dashboard.bitrix24.errors import AUTHORIZATION_CODES, Bitrix24Error
 from dashboard.directory import INCOMPLETE
 from dashboard.settings import EMPTY_CODE, NOT_A_MAP
-from dashboard.shapes import printable
+from dashboard.shapes import without_controls
 from dashboard.web.language import N_, _
 from dashboard.web.unreachable import short_reason
 
@@ -51,7 +51,9 @@ _OURS_UNANSWERED = (
 
 def reason(code: str) -> str:
     """Return a few words without a full stop; a code nobody knows is quoted."""
-    return known(code) or _(UNKNOWN) % {"code": printable(code)}
+    # The plain-text form of <bdi>: scripts put these words into pages too.
+    isolated = f"\N{FIRST STRONG ISOLATE}{without_controls(code)}\N{POP DIRECTIONAL ISOLATE}"
+    return known(code) or _(UNKNOWN) % {"code": isolated}
 
 
 def known(code: str) -> str:
