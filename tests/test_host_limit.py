@@ -16,7 +16,14 @@ from dashboard import schema
 from dashboard.bitrix24.address_policy import Reach
 from dashboard.bitrix24.connections import Patience
 from dashboard.bitrix24.errors import Unreachable
-from dashboard.bitrix24.host_limit import MAX_HOSTS, MAX_WAIT, SLOW_AFTER, SUSPECTED_FOR, HostLimit
+from dashboard.bitrix24.host_limit import (
+    GIVE_UP_AFTER,
+    MAX_HOSTS,
+    MAX_WAIT,
+    SLOW_AFTER,
+    SUSPECTED_FOR,
+    HostLimit,
+)
 from dashboard.bitrix24.transport import Transport
 from dashboard.db import Database
 from tests.emulator import Emulator, Fault
@@ -161,6 +168,26 @@ def test_a_call_to_a_slow_host_yields_to_one_that_waits(limit: HostLimit, clock:
         with limit._changed:
             limit._changed.notify_all()
         asked.result(timeout=20)
+
+
+def test_hosts_that_fall_silent_at_once_give_a_quarter_back(limit: HostLimit, clock: Clock) -> None:
+    """They hold every thread, so that nobody else gets as far as to wait for a slot."""
+    hosts = ("a", "b", "c", "d")
+    for host in (*hosts, "good"):
+        answer(limit, host)
+    with ExitStack() as stack:
+        slots = [stack.enter_context(limit.slot(host)) for host in hosts for _ in range(THREADS // 4)]
+        clock.seconds += SLOW_AFTER
+        assert not any(slot.should_yield() for slot in slots)
+        clock.seconds += GIVE_UP_AFTER
+
+        given_up = [slot for slot in slots if slot.should_yield()]
+
+        assert len(given_up) == THREADS // 4
+        assert all(slot.should_yield() for slot in given_up)
+        assert not has_room(limit, "a")
+        assert has_room(limit, "good")
+    assert limit._active == set()
 
 
 def test_a_host_that_timed_out_gets_little_time_for_what_may_be_given_up(

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 MAX_WAIT = 2.0  # seconds for a slot; hosts that answer free one many times a second
 SLOW_AFTER = 0.5  # seconds without an answer, after which a host counts as slow
+GIVE_UP_AFTER = 4.0  # seconds without an answer, after which a call ends when no thread is left for others
 SUSPECTED_FOR = 60.0  # seconds after a time-out, unless the host answers before
 TRUSTED_FOR = 600.0  # seconds after an answer
 MAX_HOSTS = 1024
@@ -48,6 +49,7 @@ class Slot:
         self.origin = origin
         self.began = began
         self.suspected = suspected
+        self.given_up = False
 
     def answered(self) -> None:
         """Note that the host has answered, whatever it said."""
@@ -90,7 +92,8 @@ class HostLimit:
             yield slot
         finally:
             with self._changed:
-                host.began.remove(slot.began)
+                if not slot.given_up:
+                    host.began.remove(slot.began)
                 self._leave(host)
 
     def note(self, origin: str, *, answered: bool) -> None:
@@ -106,21 +109,29 @@ class HostLimit:
         """Tell whether a call that waits for its answer is to be given up in favor of another host.
 
         That is so while a host that is not slow waits for a slot and slow ones hold more than half of the
-        threads; the host that holds the most gives up first.
+        threads; the host that holds the most gives up first. Where they hold nearly all, nobody else has a
+        thread to wait in: then a call gives up without being asked, after a longer time.
         """
         with self._changed:
-            now = self._clock()
-            slow = [one for one in self._active if one.is_slow(now)]
-            host = self._hosts[slot.origin]
-            if host not in slow or now - slot.began < SLOW_AFTER:
-                return False
-            held = sum(len(one.began) for one in slow)
-            wanted = any(one.waiting and not one.is_slow(now) for one in self._active)
-            return (
-                wanted
-                and held > self._threads // 2
-                and len(host.began) == max(len(one.began) for one in slow)
-            )
+            if not slot.given_up and self._must_yield(slot):
+                slot.given_up = True
+                # At once, so that no more calls give up than have to.
+                self._hosts[slot.origin].began.remove(slot.began)
+            return slot.given_up
+
+    def _must_yield(self, slot: Slot) -> bool:
+        now = self._clock()
+        slow = [one for one in self._active if one.is_slow(now)]
+        host = self._hosts[slot.origin]
+        if host not in slow or now - slot.began < SLOW_AFTER:
+            return False
+        held = sum(len(one.began) for one in slow)
+        if len(host.began) < max(len(one.began) for one in slow):
+            return False
+        if held > max(1, self._threads - self._reserve) and now - slot.began >= GIVE_UP_AFTER:
+            return True
+        wanted = any(one.waiting and not one.is_slow(now) for one in self._active)
+        return wanted and held > self._threads // 2
 
     def _wait(self, host: _Host) -> None:
         until = self._clock() + MAX_WAIT
