@@ -11,9 +11,11 @@ from typing import Any
 from sqlalchemy import Connection, Table, func, insert, inspect, select, text, tuple_
 
 from dashboard import schema
-from dashboard.db import Base, Database
+from dashboard.db import Base, Database, allow_time
 
 BATCH = 500
+# Either side waits for the other: for the batch that is written, for a whole table that is read back.
+MAX_SECONDS = 3600.0
 
 
 class CannotCopy(Exception):
@@ -33,6 +35,8 @@ def copy(source: Database, target: Database, *, batch: int = BATCH) -> dict[str,
         raise CannotCopy("The source's schema is not this version's; migrate it first.")
     _prepare(target)
     with _one_moment(source) as reading, _writing(target) as writing:
+        for connection in (reading, writing):
+            allow_time(connection, seconds=MAX_SECONDS)
         _refuse_rows(writing)
         return {
             table.name: _copy_table(table, reading, writing, batch) for table in Base.metadata.sorted_tables

@@ -206,8 +206,14 @@ def is_conflict(error: SQLAlchemyError) -> bool:
 
 
 def allow_time(connection: Connection, *, seconds: float) -> None:
-    """Let the statements of this transaction on Postgres take longer than a request has."""
-    connection.execute(text(f"SET LOCAL statement_timeout = {round(seconds * 1000)}"))
+    """Let the statements of this transaction, and the pauses between them, be longer than a request's.
+
+    On SQLite nothing limits them.
+    """
+    if connection.dialect.name != "postgresql":
+        return
+    for limit in ("statement_timeout", "idle_in_transaction_session_timeout"):
+        connection.execute(text(f"SET LOCAL {limit} = {round(seconds * 1000)}"))
     # The driver's connection, dashboard.postgres.Connection, waits that long too.
     driver: Any = connection.connection.driver_connection
     driver.answer_seconds = seconds

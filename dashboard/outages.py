@@ -33,6 +33,7 @@ MEANINGS: tuple[tuple[str, str], ...] = (
     (r"unsupported startup parameter", "the pooler refuses a parameter; docs/scaling.md says what to do"),
     (r"invalid connection option|invalid .* value", "has a parameter that Postgres does not know"),
     (r"^53300|too many clients|connection slots|no more connections", "the server takes no more connections"),
+    (r"server_login_retry|cannot connect to server|query_wait_timeout", "the pooler reaches no server"),
     (r"^57P0[123]|starting up|shutting down|recovery mode", "the server starts or stops"),
     (r"^57014|statement timeout", "a statement took longer than it may"),
     (r"did not answer|timeout expired|Connection timed out", "the server does not answer"),

@@ -19,9 +19,14 @@ DRIVER = "postgresql+bounded"
 CONNECT_SECONDS = 5
 PING_SECONDS = 3.0
 STATEMENT_SECONDS = 15.0
+# BEGIN waits for no lock: only for a pooler that reaches no server, or has none free.
+BEGIN_SECONDS = 5.0
+# Who vanishes in the middle of a transaction is noticed by the server's TCP after two hours, and keeps its
+# locks until then. A process of ours does nothing for that long between two statements.
+IDLE_SECONDS = 20.0
 # The server ends a statement itself; who hears nothing of that either gives the connection up.
 GRACE_SECONDS = 5.0
-# How long a thread waits for another one's attempt to connect while the server is away.
+# How long a thread waits for another one's attempt while the server is away.
 ATTEMPT_SECONDS = 0.5
 
 # What an address may say otherwise (https://www.postgresql.org/docs/current/libpq-connect.html).
@@ -43,6 +48,10 @@ CONNECTION_EXCEPTION = "08"
 _Result = TypeVar("_Result")
 
 
+class NoAnswer(psycopg.OperationalError):
+    """The server took a connection and does not answer on it."""
+
+
 class Connection(psycopg.Connection[Any]):
     """A connection that is closed when the server does not answer in time."""
 
@@ -51,13 +60,13 @@ class Connection(psycopg.Connection[Any]):
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
         """Wait for the server's answer, ``answer_seconds`` unless told otherwise.
 
-        :raise psycopg.OperationalError: there was none; the connection is closed.
+        :raise NoAnswer: there was none; the connection is closed.
         """
         try:
             return super().wait(gen, interval, self.answer_seconds if timeout is None else timeout)
         except _WaitTimeout:
             self.pgconn.finish()
-            raise psycopg.OperationalError("the server did not answer in time") from None
+            raise NoAnswer("the server did not answer in time") from None
 
 
 class BoundedDialect(PGDialect_psycopg):
@@ -68,7 +77,10 @@ class BoundedDialect(PGDialect_psycopg):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)  # type: ignore[no-untyped-call]
-        self._attempts = Attempts()
+        self._to_connect = Attempts(psycopg.Error)
+        # A pooler lets clients connect whose server is away. What is wrong with one connection alone is told
+        # at once; silence is everybody's.
+        self._to_be_answered = Attempts(NoAnswer)
 
     def create_connect_args(self, url: URL) -> tuple[Any, Any]:
         """Return what the driver connects with: ours, unless the address says otherwise."""
@@ -80,20 +92,23 @@ class BoundedDialect(PGDialect_psycopg):
 
     def connect(self, *arguments: Any, **parameters: Any) -> Any:
         """Connect; autocommit is on because ``do_begin`` sends BEGIN itself."""
-        return self._attempts.make(lambda: Connection.connect(*arguments, autocommit=True, **parameters))
+        return self._to_connect.make(lambda: Connection.connect(*arguments, autocommit=True, **parameters))
 
     def do_begin(self, dbapi_connection: Any) -> None:
-        """Begin a transaction; its limit belongs to it alone, as a pooler in transaction mode asks."""
+        """Begin a transaction; its limits belong to it alone, as a pooler in transaction mode asks."""
         connection: Connection = dbapi_connection.driver_connection
+        limits = f"; SET LOCAL idle_in_transaction_session_timeout = {round(IDLE_SECONDS * 1000)}"
+        if self._limits_statements:
+            limits += f"; SET LOCAL statement_timeout = {round(STATEMENT_SECONDS * 1000)}"
+        connection.answer_seconds = BEGIN_SECONDS
+        self._to_be_answered.make(lambda: connection.execute(f"BEGIN{limits}"))
         connection.answer_seconds = STATEMENT_SECONDS + GRACE_SECONDS
-        limit = f"; SET LOCAL statement_timeout = {round(STATEMENT_SECONDS * 1000)}"
-        connection.execute(f"BEGIN{limit if self._limits_statements else ''}")
 
     def do_ping(self, dbapi_connection: Any) -> bool:
         """Tell whether a connection that was idle answers, within PING_SECONDS."""
         connection: Connection = dbapi_connection
         connection.answer_seconds = PING_SECONDS
-        connection.execute(";")
+        self._to_be_answered.make(lambda: connection.execute(";"))
         return True
 
     def is_disconnect(self, e: Any, connection: Any, cursor: Any) -> bool:
@@ -105,37 +120,39 @@ class BoundedDialect(PGDialect_psycopg):
 
 
 class Attempts:
-    """While the server lets nobody connect, one thread tries; the others fail after a moment.
+    """While the server is away, one thread tries it; the others fail after a moment.
 
     Without it every thread of the process waits for the server, and none is left to answer anything else.
+    An error of the kind ``says_away`` says that it is away, the next success that it is back.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, says_away: type[psycopg.Error]) -> None:
+        self._says_away = says_away
         self._is_away = False
         self._trying = threading.Lock()
 
-    def make(self, connect: Callable[[], _Result]) -> _Result:
-        """Return a new connection.
+    def make(self, attempt: Callable[[], _Result]) -> _Result:
+        """Return what the attempt returns.
 
-        :raise psycopg.OperationalError: there is none.
+        :raise psycopg.OperationalError: another thread tries it.
         """
         if not self._is_away:
-            return self._try(connect)
+            return self._try(attempt)
         if not self._trying.acquire(timeout=ATTEMPT_SECONDS):
             raise psycopg.OperationalError("the server did not answer; another thread tries it again")
         try:
-            return self._try(connect)
+            return self._try(attempt)
         finally:
             self._trying.release()
 
-    def _try(self, connect: Callable[[], _Result]) -> _Result:
+    def _try(self, attempt: Callable[[], _Result]) -> _Result:
         try:
-            connection = connect()
-        except psycopg.Error:
+            result = attempt()
+        except self._says_away:
             self._is_away = True
             raise
         self._is_away = False
-        return connection
+        return result
 
 
 def bounded(url: str) -> URL:

@@ -6,7 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import psycopg
@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from app import create_app, open_database
 from dashboard import config, logs, postgres
-from dashboard.db import Database
+from dashboard.db import Database, allow_time
 from dashboard.outages import MIN_SECONDS_BETWEEN, OutageLog, describe
 from dashboard.postgres import Attempts
 from tests.emulator import Emulator
@@ -90,7 +90,7 @@ def test_a_silent_server_holds_nobody_for_long_and_is_found_again(far_world: Wor
 def test_while_nobody_can_connect_one_thread_tries(monkeypatch: pytest.MonkeyPatch) -> None:
     """The others fail after a moment: else none is left to answer anything else."""
     monkeypatch.setattr(postgres, "ATTEMPT_SECONDS", 0.01)
-    attempts, trying, goes_on = Attempts(), threading.Event(), threading.Event()
+    attempts, trying, goes_on = Attempts(psycopg.Error), threading.Event(), threading.Event()
 
     def fail() -> None:
         trying.set()
@@ -128,6 +128,35 @@ def test_a_statement_that_hears_nothing_ends(wire: Wire) -> None:
     wire.silent = False
     with database.reading() as session:
         assert session.execute(text("SELECT 1")).scalar_one() == 1
+    database.engine.dispose()
+
+
+def test_who_vanishes_in_a_transaction_keeps_no_lock(
+    wire: Wire, migrated_postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server hears nothing of it; its TCP would wait for hours, and a portal's row stay locked."""
+    monkeypatch.setattr(postgres, "IDLE_SECONDS", SECONDS)
+    lock = text("LOCK TABLE portals")
+    vanished, other = Database(wire.url), Database(migrated_postgres_url)
+    is_locked = False
+    with suppress(DBAPIError), vanished.writing() as session:
+        session.execute(lock)
+        wire.silent = True
+        with other.writing() as theirs:
+            allow_time(theirs.connection(), seconds=5)
+            theirs.execute(lock)
+            is_locked = True
+    assert is_locked
+    for database in (vanished, other):
+        database.engine.dispose()
+
+
+def test_a_copy_may_rest_in_its_transaction(migrated_postgres_url: str) -> None:
+    database = Database(migrated_postgres_url)
+    with database.reading() as session:
+        assert session.execute(text("SHOW idle_in_transaction_session_timeout")).scalar_one() == "20s"
+        allow_time(session.connection(), seconds=3600)
+        assert session.execute(text("SHOW idle_in_transaction_session_timeout")).scalar_one() == "1h"
     database.engine.dispose()
 
 
@@ -271,6 +300,7 @@ def test_an_address_that_cannot_be_meant_stops_the_start(address: str, words: st
         ("FATAL:  unsupported startup parameter: options", "the pooler refuses"),
         ("FATAL:  sorry, too many clients already", "no more connections"),
         ("FATAL:  the database system is starting up", "starts or stops"),
+        ("server login has been failing, try again later (server_login_retry)", "reaches no server"),
         ("connection timeout expired", "does not answer"),
         (f"quite another thing with {PASSWORD}", "refused (OperationalError)"),
     ],

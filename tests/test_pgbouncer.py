@@ -6,14 +6,20 @@ import os
 import pwd
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import psycopg
 import pytest
+from sqlalchemy import text
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import OperationalError
 
+from dashboard import postgres
+from dashboard.db import Database
 from tests import tools
 from tests.emulator import Emulator
 from tests.processes import free_port, work
@@ -80,13 +86,48 @@ def test_migrations_openings_runs_and_a_worker_work(bitrix24: Emulator, pooled_u
             worker.terminate()
             assert worker.wait(30) == 0
         assert world.app.test_cli_runner().invoke(args=["db", "upgrade"]).exit_code == 0
-        assert left_on_servers(pooled_url) == {("0", 0, 0)}
+        assert left_on_servers(pooled_url) == {("00", 0, 0)}
+
+
+def test_a_pooler_without_a_free_server_holds_up_one_thread(
+    pooled_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It lets clients connect whatever its servers do, and their first statement waits.
+
+    Were all threads of a process to wait, none would be left for what needs no database.
+    """
+    monkeypatch.setattr(postgres, "PING_SECONDS", 0.5)
+    monkeypatch.setattr(postgres, "BEGIN_SECONDS", 0.5)
+    monkeypatch.setattr(postgres, "ATTEMPT_SECONDS", 0.01)
+    database = Database(pooled_url.replace("postgresql:", "postgresql+psycopg:"))
+
+    def ask(_: int) -> str:
+        try:
+            with database.reading() as session:
+                return str(session.scalar(text("SELECT 'answered'")))
+        except OperationalError:
+            return "away"
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(ask, range(4))) == ["answered"] * 4
+        with ExitStack() as held:
+            for _ in range(SERVERS):
+                one = held.enter_context(psycopg.connect(pooled_url, prepare_threshold=None))
+                one.execute("SELECT 1")
+            began = time.monotonic()
+            assert set(pool.map(ask, range(40))) == {"away"}
+            assert time.monotonic() - began < 5
+        assert ask(0) == "answered"
+        assert list(pool.map(ask, range(4))) == ["answered"] * 4
+    database.engine.dispose()
 
 
 def left_on_servers(url: str) -> set[tuple[str, int, int]]:
     """Return each server's limit, prepared statements and locks, which the next client would meet."""
     left = (
-        "SELECT current_setting('statement_timeout'), (SELECT count(*) FROM pg_prepared_statements),"
+        "SELECT current_setting('statement_timeout')"
+        " || current_setting('idle_in_transaction_session_timeout'),"
+        " (SELECT count(*) FROM pg_prepared_statements),"
         " (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory')"
     )
     found = set[tuple[str, int, int]]()
