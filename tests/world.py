@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from functools import cache, cached_property
 from html.parser import HTMLParser
+from itertools import count
 from pathlib import Path
 from types import CodeType, TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -133,16 +134,35 @@ class World:
             self.bitrix24.clock.advance(self.parts.runs.seconds_to_next(at_most=60) + 0.001)
         raise TimeoutError("the run does not end")
 
-    def before_next_write(self, action: Callable[[], None]) -> None:
-        """Play a race: do something after a request was let in and before it writes."""
+    def before_next_write(self, action: Callable[[], None], *, after: int = 0) -> None:
+        """Play a race: do something after a request was let in and before it writes.
+
+        ``after`` lets so many transactions pass first.
+        """
         database, writing = self.database, self.database.writing
+        passed = count()
 
         def overtaken(*, lasting: bool = True) -> AbstractContextManager[Session]:
-            del database.writing
-            action()
+            if next(passed) == after:
+                del database.writing
+                action()
             return writing(lasting=lasting)
 
         database.writing = overtaken  # type: ignore[assignment,method-assign]
+
+    def writes_of(self, request: Callable[[], object]) -> int:
+        """Return how many transactions a request opens to write."""
+        database, writing = self.database, self.database.writing
+        opened: list[bool] = []
+
+        def counted(*, lasting: bool = True) -> AbstractContextManager[Session]:
+            opened.append(lasting)
+            return writing(lasting=lasting)
+
+        database.writing = counted  # type: ignore[assignment,method-assign]
+        request()
+        del database.writing
+        return len(opened)
 
     def known(self, portal: str = "alpha") -> models.Portal:
         """Return what the application stored of a portal."""
