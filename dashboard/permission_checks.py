@@ -129,4 +129,4 @@ class PermissionChecks:
 
 
 def _profile(client: Client, token: str) -> Profile:
-    return read_profile(client.call("profile", token=token))
+    return read_profile(client.call("profile", token=token, read_only=True))

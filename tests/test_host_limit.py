@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
+from typing import Any
 
 import pytest
 import requests
@@ -30,7 +31,7 @@ from tests.emulator import Emulator, Fault
 from tests.emulator.opening import Opening
 from tests.processes import free_port, serve, wait_for
 from tests.waiting import wait_until
-from tests.world import environment_for
+from tests.world import World, environment_for
 
 THREADS = 20
 
@@ -208,6 +209,29 @@ def test_a_host_that_timed_out_gets_little_time_for_what_may_be_given_up(
         first, brief, whole = (seconds(read_only=read_only) for read_only in (True, True, False))
 
     assert brief < 0.5 < min(first, whole)
+
+
+@pytest.mark.parametrize("asked", ["bindings", "permissions"])
+def test_whatever_is_asked_of_a_portal_can_be_given_up(
+    world: World, monkeypatch: pytest.MonkeyPatch, asked: str
+) -> None:
+    """A portal that answers until it is asked for this holds no thread that others need."""
+    monkeypatch.setattr(HostLimit, "should_yield", lambda _, slot: time.monotonic() - slot.began > 0.2)
+
+    def then_hang(answer: dict[str, Any]) -> dict[str, Any]:
+        world.bitrix24.faults.add(Fault("hang"))
+        return answer
+
+    if asked == "bindings":
+        world.bitrix24.faults.add(Fault("answer", method="batch", change=then_hang))
+        began, answer = time.monotonic(), world.install("beta")
+    else:
+        session = world.session("anna")
+        world.bitrix24.faults.add(Fault("hang", method="profile"))
+        began, answer = time.monotonic(), world.browser.get("/team.json", headers=session)
+
+    assert answer.status_code == 502
+    assert time.monotonic() - began < 5
 
 
 # A whole process

@@ -84,7 +84,8 @@ class Client:
     def batch(self, commands: Mapping[str, Command], *, token: str, read_only: bool = False) -> Batch:
         """Return what each of up to 50 commands answered; one request, executed in order.
 
-        ``read_only``: none of them changes anything, so the request may be sent twice.
+        ``read_only``: none of them changes anything, or doing it twice changes nothing more, so the request
+        may be sent twice.
 
         :raise Bitrix24Error: the batch as a whole was refused.
         :raise ValueError: more commands than a batch takes.
