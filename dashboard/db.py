@@ -196,6 +196,8 @@ class Database:
             try:
                 driver.execute(f"VACUUM (SKIP_LOCKED) {', '.join(tables)}")
             except self.engine.dialect.loaded_dbapi.Error as error:
+                # It may be lost: to roll back on it would fail once more, with a stack trace in the log.
+                connection.invalidate()
                 base = self.engine.dialect.loaded_dbapi.Error
                 raise DBAPIError.instance("VACUUM", None, error, base) from None
 

@@ -30,8 +30,11 @@ OWNER = "uninstall event"
 FOLDER = "events"
 SUFFIX = ".event"
 RETRY_SECONDS = 10.0
-# An event that nothing proved yet may be forged. One that is proven has a file for its portal alone.
-MAX_UNPROVEN = 500
+# An event that nothing proved yet may be forged: nothing can be proven while the database is away. One that
+# is proven has a file for its portal alone.
+MAX_UNPROVEN = 10_000
+# Of one sender, so that others' forged ones leave room for those that Bitrix24's own servers send.
+MAX_UNPROVEN_OF_SENDER = 500
 UNPROVEN = "unproven-"
 
 
@@ -51,15 +54,15 @@ class EventSpool:
         self._lock = threading.Lock()
         self._watcher: threading.Thread | None = None
 
-    def keep(self, event: Event) -> bool:
-        """Keep an event until the database is back; return False where it is none to keep, or has no room."""
+    def keep(self, event: Event, *, sender: str) -> bool:
+        """Keep an event until the database is back; return False where it is none to keep, or has no room.
+
+        ``sender`` stands for the address that it came from, in letters and digits.
+        """
         if event.name != EVENT or event.application_token is None:
             return False
-        name, sealed = self._name(event), self._seal(event)
-        if (
-            name.startswith(UNPROVEN)
-            and sum(one.startswith(UNPROVEN) for one in self._names()) >= MAX_UNPROVEN
-        ):
+        name, sealed = self._name(event, sender), self._seal(event)
+        if name.startswith(UNPROVEN) and not self._has_room(sender):
             return False
         try:
             self._write(name, sealed)
@@ -105,7 +108,13 @@ class EventSpool:
         else:
             log.info("kept_event_done")
 
-    def _name(self, event: Event) -> str:
+    def _has_room(self, sender: str) -> bool:
+        """Tell whether one more event of this sender that is not proven may be kept."""
+        unproven = [name for name in self._names() if name.startswith(UNPROVEN)]
+        of_sender = sum(name.startswith(f"{UNPROVEN}{sender}-") for name in unproven)
+        return len(unproven) < MAX_UNPROVEN and of_sender < MAX_UNPROVEN_OF_SENDER
+
+    def _name(self, event: Event, sender: str) -> str:
         """Return the file's name; a second event that says the same has the same."""
         try:
             is_proven = self._events.is_proven(event)
@@ -113,7 +122,8 @@ class EventSpool:
             is_proven = False
         token = event.application_token.get_secret_value() if event.application_token else ""
         said = event.member_id if is_proven else f"{event.member_id} {token}"
-        return f"{'' if is_proven else UNPROVEN}{hashlib.sha256(said.encode()).hexdigest()}{SUFFIX}"
+        prefix = "" if is_proven else f"{UNPROVEN}{sender}-"
+        return f"{prefix}{hashlib.sha256(said.encode()).hexdigest()}{SUFFIX}"
 
     def _names(self) -> Iterator[str]:
         with suppress(OSError):

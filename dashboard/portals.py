@@ -18,7 +18,7 @@ from dashboard.bitrix24.client import Client
 from dashboard.bitrix24.exchange import Exchange
 from dashboard.bitrix24.journal import Record
 from dashboard.bitrix24.oauth import AuthorizationServers
-from dashboard.db import Database, insert_missing
+from dashboard.db import Database, allow_time, insert_missing
 from dashboard.holdings import DECIDED, LEARNED
 from dashboard.models import ApiCall, Bucket, Person, Portal, PortalState, Run
 from dashboard.moments import is_ahead, is_due
@@ -31,6 +31,8 @@ PROVEN_HOLDS = timedelta(minutes=1)
 # Events are delayed, not held back: what carries an older token than the last is on its way this long.
 IN_FLIGHT = timedelta(hours=1)
 LONGEST_CODE = 64
+# Whoever is in the largest portal's tables is deleted in one statement, on a slow disk too.
+UNINSTALL_SECONDS = 300.0
 # Each opening needs both, so they are made once.
 _FIND = select(Portal).where(Portal.member_id == bindparam("member"))
 _LOCK = _FIND.with_for_update()
@@ -191,6 +193,7 @@ class Portals:
         # The lock that everybody begins with, on a tombstone too (see locks.py).
         if session.scalar(select(Portal.id).where(*same).with_for_update()) is None:
             return False
+        allow_time(session.connection(), seconds=UNINSTALL_SECONDS)
         for table in (Person, Run, Bucket, ApiCall):
             session.execute(delete(table).where(table.portal_id == portal.id))
         session.execute(

@@ -115,10 +115,11 @@ def test_it_does_not_undo_an_installation_that_came_after_it(still: World, tmp_p
 def test_forged_ones_fill_no_disk_keep_out_no_true_one_and_do_nothing(
     still: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(eventspool, "MAX_UNPROVEN", 3)
+    monkeypatch.setattr(eventspool, "MAX_UNPROVEN_OF_SENDER", 3)
+    monkeypatch.setattr(eventspool, "MAX_UNPROVEN", 4)
     spool, portal = restarted(still), still.portal()
 
-    def forged(number: int) -> bool:
+    def forged(number: int, sender: str = "stranger") -> bool:
         return spool.keep(
             Event(
                 name="ONAPPUNINSTALL",
@@ -128,14 +129,16 @@ def test_forged_ones_fill_no_disk_keep_out_no_true_one_and_do_nothing(
                 server_endpoint=None,
                 sent_at=None,
                 data={},
-            )
+            ),
+            sender=sender,
         )
 
     assert [forged(number) for number in range(5)] == [True, True, True, False, False]
+    assert [forged(number, "another") for number in range(2)] == [True, False]
     fill_the_disk(still)
     assert portal.send_event("ONAPPUNINSTALL", application_token=FORGED)[0] == 403
     assert portal.send_event("ONAPPUNINSTALL")[0] == 200
-    assert len(kept(tmp_path)) == 4
+    assert len(kept(tmp_path)) == 5
     (true,) = [file for file in kept(tmp_path) if not file.name.startswith("unproven")]
     true.unlink()
     empty_the_disk(still)

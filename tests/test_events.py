@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from dashboard import postgres
+from tests.emulator import Emulator
 from tests.emulator.faults import Fault
 from tests.waiting import wait_until
 from tests.world import World
@@ -30,6 +32,27 @@ def test_an_uninstallation_leaves_a_tombstone_and_nobody(each_world: World) -> N
     for table in ("people", "chains", "snapshots", "api_calls"):
         assert world.one(f"SELECT count(*) FROM {table}") == 0
     assert world.browser.get("/me", headers=session).json == {"error": "session_invalid"}
+
+
+def test_an_uninstallation_may_take_longer_than_a_page(
+    bitrix24: Emulator, migrated_postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a large portal it does; were it given up each time, nobody would ever be deleted."""
+    with World(bitrix24, migrated_postgres_url) as world:
+        world.install()
+        with world.database.engine.begin() as connection:
+            connection.exec_driver_sql(
+                "CREATE FUNCTION rest() RETURNS trigger LANGUAGE plpgsql"
+                " AS 'BEGIN PERFORM pg_sleep(0.4); RETURN NULL; END'"
+            )
+            connection.exec_driver_sql("CREATE TRIGGER rest AFTER DELETE ON people EXECUTE FUNCTION rest()")
+        monkeypatch.setattr(postgres, "STATEMENT_SECONDS", 0.2)
+        world.portal().uninstall()
+
+        world.portal().deliver_events()
+
+        assert world.one("SELECT state FROM portals") == "uninstalled"
+        assert world.one("SELECT count(*) FROM people") == 0
 
 
 def test_an_uninstallation_leaves_no_name_in_the_file(world: World) -> None:

@@ -137,8 +137,11 @@ class Guard:
 
     def _note(self, what: str, *, reason: str, portal: Portal | None, **more: str) -> None:
         """Write the line of the security log; the address stands in it as a keyed hash."""
-        whose = self._refusals.hashed(self._address())[:16]
-        log.warning(what, reason=reason, portal=portal.id if portal else None, address=whose, **more)
+        log.warning(what, reason=reason, portal=portal.id if portal else None, address=self.sender(), **more)
+
+    def sender(self) -> str:
+        """Return what stands for the address that the request came from: a keyed hash."""
+        return self._refusals.hashed(self._address())[:16]
 
     def _address(self) -> str:
         """Return who is calling: the connection's other end, or what the nearest trusted proxy saw there.

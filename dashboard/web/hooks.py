@@ -92,7 +92,7 @@ def blueprint(
             with guard.event() as before_asking:
                 events.handle(posted, before_asking=before_asking)
         except UNAVAILABLE:
-            if not spool.keep(posted):
+            if not spool.keep(posted, sender=guard.sender()):
                 raise
         return jsonify(status="ok")
 
