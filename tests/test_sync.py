@@ -6,12 +6,14 @@ import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from itertools import count
 from typing import Any
 
 import pytest
 from sqlalchemy import select, update
 
 from dashboard import buckets, models
+from dashboard.bitrix24 import employees
 from dashboard.models import Chain, Portal, RunState
 from dashboard.runs import LostLease
 from tests import clock
@@ -269,6 +271,44 @@ def test_a_list_that_is_cut_short_is_incomplete_and_deletes_nobody(
 
     assert world.one("SELECT directory_error FROM portals") == "directory_incomplete"
     assert sum(key.startswith("person") for key in people_by_key(world)) == 120
+
+
+def test_a_list_longer_than_any_is_not_read_on(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that ran out of memory over it would be killed again and again, and all portals' runs stop."""
+    monkeypatch.setattr(employees, "MAX_LIST_SIZE", 20_000)
+    numbers = count(10_000)
+
+    def endless(body: dict[str, Any]) -> dict[str, Any]:
+        for key in body["result"]["result"]:
+            if key.startswith("page"):
+                rows = [
+                    {"ID": next(numbers), "NAME": "N" * 200, "UF_DEPARTMENT": [*range(1, 1000)]}
+                    for _ in range(50)
+                ]
+                body["result"]["result"][key] = rows
+        return body
+
+    world.bitrix24.faults.add(Fault("answer", "portal", method="batch", times=None, change=endless))
+    world.synchronise()
+
+    assert world.one("SELECT directory_error FROM portals") == "directory_incomplete"
+    assert world.one("SELECT count(*) FROM people WHERE user_id >= 10000") == 50
+    (kept, *_) = world.rows("SELECT departments FROM people WHERE user_id = 10000")
+    assert len(json.loads(kept["departments"])) == employees.MAX_DEPARTMENTS
+
+
+def test_of_a_page_that_is_too_long_no_more_than_a_page_is_read(world: World) -> None:
+    def too_long(body: dict[str, Any]) -> dict[str, Any]:
+        for key in body["result"]["result"]:
+            if key.startswith("page"):
+                body["result"]["result"][key] = [{"ID": number} for number in range(10_000, 11_000)]
+        return body
+
+    world.bitrix24.faults.add(Fault("answer", "portal", method="batch", times=None, change=too_long))
+    world.synchronise()
+
+    assert world.one("SELECT directory_error FROM portals") == "directory_incomplete"
+    assert world.one("SELECT count(*) FROM people WHERE user_id >= 10000") == employees.PAGE
 
 
 def test_a_portal_that_ignores_whom_we_ask_about_deletes_nobody(world: World) -> None:

@@ -19,6 +19,11 @@ METHOD = "user.get"
 PAGE = 50
 LARGEST_PORTAL = 200_000
 LONGEST_ADDRESS = 1000
+MAX_DEPARTMENTS = 50  # of one person
+# Of all that is listed, in characters: three hundred for each person of the largest portal. A portal on its
+# owner's server answers what it likes, and a worker that reads it must not run out of memory.
+MAX_LIST_SIZE = 60_000_000
+DEPARTMENT_SIZE = 20
 FIELDS = (
     *("ID", "ACTIVE", "NAME", "LAST_NAME", "WORK_POSITION"),
     *("PERSONAL_PHOTO", "UF_DEPARTMENT", "TIME_ZONE", "USER_TYPE"),
@@ -33,7 +38,9 @@ def _photo(value: Any) -> Any:
 def _departments(value: Any) -> Any:
     """Return numbers; the list may be a map with gaps, hold text, or be missing."""
     listed = list(value.values()) if isinstance(value, dict) else value
-    return tuple(number for one in listed if (number := whole(one))) if isinstance(listed, list) else ()
+    if not isinstance(listed, list):
+        return ()
+    return tuple(number for one in listed[:MAX_DEPARTMENTS] if (number := whole(one)))
 
 
 class Employee(Answered):
@@ -54,6 +61,12 @@ class Employee(Answered):
         return f"{self.NAME} {self.LAST_NAME}".strip()[:255]
 
     @property
+    def size(self) -> int:
+        """Return about how many characters are kept of the row."""
+        texts = (self.NAME, self.LAST_NAME, self.WORK_POSITION, self.TIME_ZONE, self.PERSONAL_PHOTO)
+        return sum(map(len, texts)) + DEPARTMENT_SIZE * len(self.UF_DEPARTMENT)
+
+    @property
     def works_here(self) -> bool:
         return self.ACTIVE and self.USER_TYPE in ("employee", "")
 
@@ -70,12 +83,13 @@ def everyone(client: Client, token: str, *, expected: int) -> EmployeeList:
     """Return the active employees; ``expected`` of them were there the last time.
 
     The list is incomplete where a portal repeats pages, as one does that ignores ``start``, where it names a
-    next page after one that is not full, and where at the end it counts a page of people more than it listed.
+    next page after one that is not full, where at the end it counts a page of people more than it listed, and
+    where a page or the whole is longer than any real one.
 
     :raise Bitrix24Error: a page could not be read; then nothing is known about anybody.
     """
     found: dict[int, Employee] = {}
-    start, listed, complete = 0, 0, True
+    start, listed, size, complete = 0, 0, 0, True
     pages = min(LONGEST_BATCH, expected // PAGE + 1)
     while pages > 0 and complete:
         commands = {f"page{number}": _page(start + number * PAGE) for number in range(pages)}
@@ -88,9 +102,10 @@ def everyone(client: Client, token: str, *, expected: int) -> EmployeeList:
             )
             found |= rows
             listed += len(page)
+            size += sum(row.size for row in rows.values())
         start += pages * PAGE
         pages = _pages_left(batch, start, is_full=len(page) >= PAGE)
-        complete = complete and (not pages or start < LARGEST_PORTAL)
+        complete = complete and size <= MAX_LIST_SIZE and (not pages or start < LARGEST_PORTAL)
     # Fewer than a page: people come and go while the list is read.
     complete = complete and min(_totals(batch), default=0) - listed < PAGE
     return EmployeeList({number: row for number, row in found.items() if row.works_here}, complete)
@@ -134,12 +149,14 @@ def _listed(batch: Batch, key: str) -> list[Json]:
 
 def _is_in_order(page: list[Json], *, is_new: bool, batch: Batch, key: str) -> bool:
     """Tell whether a page is one of a list that goes on as documented, to the end."""
-    return is_new if len(page) >= PAGE else not whole(batch.nexts.get(key))
+    if len(page) > PAGE:
+        return False
+    return is_new if len(page) == PAGE else not whole(batch.nexts.get(key))
 
 
 def _rows(page: list[Json]) -> list[Employee]:
-    """Return a page's people; a row that is none is left out."""
-    return [row for one in page if (row := _employee(one))]
+    """Return a page's people; a row that is none is left out, and so is what is more than a page."""
+    return [row for one in page[:PAGE] if (row := _employee(one))]
 
 
 def _employee(row: Json) -> Employee | None:
