@@ -31,7 +31,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.engine.interfaces import DBAPICursor
-from sqlalchemy.exc import DBAPIError, InternalError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, InternalError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.types import TypeDecorator
@@ -306,6 +306,8 @@ def _sqlite(url: str, connections: int) -> Engine:
     engine = create_engine(url, hide_parameters=True, connect_args={"timeout": BUSY_SECONDS}, **sizes)
     if path and is_file:
         event.listen(engine, "do_connect", lambda *_: _refuse_missing(Path(path)))
+        event.listen(engine, "connect", lambda _, record: record.info.update(file=_file_at(path)))
+        event.listen(engine, "checkout", lambda _, record, __: _give_up_old(path, record.info["file"]))
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
@@ -315,6 +317,24 @@ def _refuse_missing(file: Path) -> None:
     """Refuse to connect where no file is: SQLite would make one, and a mistyped path would look empty."""
     if not file.exists():
         raise sqlite3.OperationalError("unable to open database file: it is not there")
+
+
+def _file_at(path: str) -> tuple[int, int] | None:
+    """Return what tells the file at a path from one that took its place; None where there is none."""
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _give_up_old(path: str, file: tuple[int, int] | None) -> None:
+    """Give up a connection whose file was removed or replaced: what it stores, nobody would find again.
+
+    :raise DisconnectionError: the pool then connects anew, or finds that no file is there.
+    """
+    if _file_at(path) != file:
+        raise DisconnectionError("the database file was removed or replaced")
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, record: Any) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -169,6 +171,23 @@ def test_the_files_are_their_owners_alone(tmp_path: Path) -> None:
     assert modes == {"dashboard.db": 0o600, "dashboard.db-wal": 0o600, "dashboard.db-shm": 0o600}
     assert (tmp_path / "data").stat().st_mode & 0o777 == 0o750
     database.engine.dispose()
+
+
+def test_a_file_that_was_removed_or_replaced_is_written_no_more(database: Database, tmp_path: Path) -> None:
+    """The open connections still reach it, and what they stored would be gone with the process."""
+    file = Path(database.engine.url.database or "")
+    with database.writing() as session:
+        session.add(alpha())
+
+    file.rename(tmp_path / "elsewhere")
+    with pytest.raises(OperationalError, match="not there"), database.writing() as session:
+        session.add(alpha(member_id="lost"))
+    shutil.copyfile(tmp_path / "elsewhere", file)
+    with database.writing() as session:
+        session.add(alpha(member_id="kept"))
+
+    with closing(sqlite3.connect(file)) as found:
+        assert found.execute("SELECT member_id FROM portals").fetchall()[-1] == ("kept",)
 
 
 def test_sqlite_keeps_foreign_keys(database: Database) -> None:
