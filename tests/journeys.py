@@ -112,7 +112,7 @@ PAGES = (
     Page("reconnect", (REFRESH,), '[data-error="reconnect"]', person="boris", before=expire),
     Page("failed", (REFRESH,), '[data-error="http_500"]', person="boris", before=fail),
     Page("suspended", (), '[data-error="PAYMENT_REQUIRED"]', person="boris", before=suspend, late=False),
-    Page("over", (REFRESH,), "[data-complaint]", person="boris", before=remove),
+    Page("over", (REFRESH,), "[data-client-error]", person="boris", before=remove),
 )
 
 

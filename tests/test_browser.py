@@ -132,7 +132,7 @@ def test_a_session_that_is_over_says_what_to_do(world: World, page: Page) -> Non
 
     frame.locator("[data-refresh]").click()
 
-    expect(frame.locator("main [data-complaint]")).to_be_visible()
+    expect(frame.locator("main [data-client-error]")).to_be_visible()
 
 
 def test_an_error_page_is_visible_in_the_frame(world: World, page: Page) -> None:

@@ -93,7 +93,7 @@ def test_everything_is_deleted_in_two_steps(company: World, page: Page) -> None:
     assert company.one("SELECT count(*) FROM people") == 0
 
     frame.get_by_role("link", name="Team", exact=True).press("Enter")
-    expect(frame.locator("[data-complaint]")).to_contain_text("Reload it")
+    expect(frame.locator("[data-client-error]")).to_contain_text("Reload it")
 
     frame = open_admin(company, page)
     expect(frame.locator('[data-tally="connected"]')).to_contain_text("1")
@@ -108,4 +108,4 @@ def test_an_administrator_is_shown_the_way_to_a_full_team(company: World, page: 
     expect(way).to_contain_text("Everyone is listed")
     way.get_by_role("button", name="Copy an invitation").press("Enter")
 
-    expect(way.locator("[data-copy-told]")).to_be_visible()
+    expect(way.locator("[data-copy-result]")).to_be_visible()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 from playwright.sync_api import Browser, FrameLocator, Page, expect
@@ -13,7 +14,7 @@ from tests.world import World
 
 __all__ = ["page"]
 
-TOLD = "[data-told]"
+TOLD = "[data-refreshed]"
 FIRST = "[data-first-open]"
 BROWSER_ZONE = '[data-disagreement="browser"]'
 
@@ -88,7 +89,7 @@ def test_the_browsers_zone_is_held_against_both(world: World, abroad: Page) -> N
         boris.settings["timezoneName"], boris.time_zone = calendar, profile
         frame = open_in_browser(abroad, world.portal(), "boris")
         expect(frame.locator("[data-refresh]")).to_be_visible()
-        expect(frame.locator("html")).to_have_attribute("data-awake", "")
+        expect(frame.locator("html")).to_have_attribute("data-ready", "")
         return frame.locator(BROWSER_ZONE).inner_text() if frame.locator(BROWSER_ZONE).is_visible() else ""
 
     assert "as your profile says" in told("Europe/Berlin", "America/New_York")
@@ -96,6 +97,19 @@ def test_the_browsers_zone_is_held_against_both(world: World, abroad: Page) -> N
     # Another name, and the same clock all year.
     assert told("America/Toronto", "America/New_York") == ""
     assert told("America/New_York", "") == ""
+
+
+def test_clocks_and_the_line_on_the_chart_move_each_minute(world: World, abroad: Page) -> None:
+    abroad.clock.install(time=datetime(2026, 3, 4, 11, 30, 20, tzinfo=UTC))
+    frame = open_in_browser(abroad, world.portal(), "boris")
+    clock, line = frame.locator("[data-clock]"), frame.locator("[data-now]")
+    expect(clock).to_have_text("12:30")
+    expect(line).to_have_attribute("x", str(12 * 60 + 30 - 5))
+
+    abroad.clock.run_for(60_000)
+
+    expect(clock).to_have_text("12:31")
+    expect(line).to_have_attribute("x", str(12 * 60 + 31 - 5))
 
 
 def test_the_calendar_opens_in_the_portal(world: World, page: Page) -> None:

@@ -101,7 +101,7 @@ def test_firefox_opens_refreshes_and_complains_of_nothing(world: World, tab: Tab
     tab.wait_for("[data-refresh]")
 
     tab.click("[data-refresh]")
-    tab.wait_for("[data-told]")
+    tab.wait_for("[data-refreshed]")
 
     assert tab.evaluate("document.cookie") == ""
     # Its clock is that of the tests, in the application's frame too.

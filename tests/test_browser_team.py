@@ -138,15 +138,15 @@ def test_a_run_is_begun_watched_across_a_reload_and_done(company: World, page: P
     watch = Watch(page, company.bitrix24.app_url)
     frame = open_team(company, page)
     frame.get_by_role("button", name="Read everyone now").press("Enter")
-    expect(frame.locator("[data-run-words]")).to_have_text("Everyone's settings are about to be read.")
+    expect(frame.locator("[data-run-text]")).to_have_text("Everyone's settings are about to be read.")
     expect(frame.get_by_role("button", name="Cancel")).to_be_focused()
 
     _running(company, done=30)
-    expect(frame.locator("[data-run-words]")).to_contain_text("30 of 70 read")
+    expect(frame.locator("[data-run-text]")).to_contain_text("30 of 70 read")
     expect(frame.get_by_role("progressbar")).to_have_attribute("value", "30")
 
     frame = open_team(company, page)
-    expect(frame.locator("[data-run-words]")).to_contain_text("30 of 70 read")
+    expect(frame.locator("[data-run-text]")).to_contain_text("30 of 70 read")
 
     with company.database.writing() as session:
         session.execute(
@@ -183,9 +183,9 @@ def test_the_invitation_can_be_copied_even_where_the_clipboard_is_refused(compan
     frame = open_team(company, page)
     frame.get_by_role("button", name="Copy an invitation").press("Enter")
 
-    expect(frame.locator("[data-copy-told]")).to_be_visible()
+    expect(frame.locator("[data-copy-result]")).to_be_visible()
     marked = page.frames[1].evaluate("document.getSelection().toString() || document.activeElement.value")
-    assert "/marketplace/view/" in marked or frame.locator("[data-copy-told]").inner_text().startswith(
+    assert "/marketplace/view/" in marked or frame.locator("[data-copy-result]").inner_text().startswith(
         "Copied"
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
@@ -15,6 +16,8 @@ ROOT = Path(__file__).parents[2] / "static"
 # The order of the stylesheet's files is that of its layers; within a folder, the alphabet.
 STYLES = ("tokens.css", "base.css", "layout.css", "components/*.css", "pages/*.css")
 TYPES = {".css": "text/css", ".js": "text/javascript"}
+# One line that imports from another module, or exports what that one exports already.
+_IMPORT = re.compile(r'^(?:import|export) .+ from "(\.[^"]+)";\n', re.MULTILINE)
 FOR_EVER = "public, max-age=31536000, immutable"
 
 
@@ -56,7 +59,7 @@ class Assets:
     def _read(self) -> None:
         self._seen = self._stamp()
         contents = {"app.css": b"".join(path.read_bytes() for path in self._styles())}
-        contents |= {str(path.relative_to(self._root)): path.read_bytes() for path in self._scripts()}
+        contents |= {str(path.relative_to(self._root)): _joined(path) for path in self._scripts()}
         self.digest = sha256(repr(sorted(contents.items())).encode()).hexdigest()[:12]
         self._files = {name: _file(name, content) for name, content in contents.items()}
 
@@ -65,10 +68,34 @@ class Assets:
         return [path for pattern in STYLES for path in sorted(folder.glob(pattern))]
 
     def _scripts(self) -> list[Path]:
-        return sorted((self._root / "js").rglob("*.js"))
+        return sorted((self._root / "js").glob("*.js"))
 
     def _stamp(self) -> list[tuple[Path, int]]:
-        return [(path, path.stat().st_mtime_ns) for path in (*self._styles(), *self._scripts())]
+        paths = (*self._styles(), *(module for path in self._scripts() for module in _modules(path)))
+        return [(path, path.stat().st_mtime_ns) for path in paths]
+
+
+def _modules(script: Path) -> list[Path]:
+    """Return the modules in the folder named like the script, then the script itself."""
+    return [*sorted(script.with_suffix("").glob("*.js")), script]
+
+
+def _joined(script: Path) -> bytes:
+    """Return the script and its modules as one module.
+
+    They share one scope then, so a name at the top level may be defined in one of them only, and since they
+    come in the alphabet's order, only the script itself does anything at once. What they import from each
+    other is there already; what they import from other scripts, by "../", is imported once.
+    """
+    imported: dict[str, None] = {}
+
+    def unless_here(line: re.Match[str]) -> str:
+        if line[1].startswith("../"):
+            imported[line[0]] = None
+        return ""
+
+    bodies = [_IMPORT.sub(unless_here, module.read_text(encoding="utf-8")) for module in _modules(script)]
+    return "".join([*imported, *bodies]).replace('"../', '"./').encode()
 
 
 # Whoever watches compresses only what has changed.

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from datetime import date, datetime, tzinfo
 from functools import lru_cache
 from itertools import chain, zip_longest
+from zoneinfo import ZoneInfo
 
 from babel import Locale, lists
 from babel.core import get_global
@@ -91,6 +92,12 @@ def offset_now(now: datetime, tz: tzinfo) -> int:
     """Return the seconds a zone is ahead of UTC at a moment."""
     ahead = now.astimezone(tz).utcoffset()
     return int(ahead.total_seconds()) if ahead else 0
+
+
+def clock_attributes(now: datetime, tz: tzinfo) -> dict[str, str]:
+    """Return what the script needs to keep a clock right: the zone's offset, and its name if it has one."""
+    named = {"data-zone": tz.key} if isinstance(tz, ZoneInfo) else {}
+    return named | {"data-offset": str(offset_now(now, tz))}
 
 
 def time_in(moment: datetime, tz: tzinfo) -> str:
@@ -241,6 +248,7 @@ FILTERS = {
     "at_time": at_time,
     "bdi": bdi,
     "clock": clock_text,
+    "clock_attributes": clock_attributes,
     "compact": compact,
     "day_in": day_in,
     "day_long": day_long,

@@ -1,22 +1,22 @@
-// The installer: everything is stored already, so it only tells the portal and steps aside.
+// The installer's page: everything is stored already, so it only tells the portal that the installation is done.
 
-const PATIENCE = 6000;
+const MAX_WAIT_MS = 6000;
 
-const stuck = document.querySelector("[data-stuck]");
-const moving = document.querySelector("[data-moving]");
+const waiting = document.querySelector("[data-waiting]");
+const help = document.querySelector("[data-help]");
 const library = document.querySelector("script[data-bx24]");
 
 function finish() {
   window.BX24?.init(() => window.BX24.installFinish());
 }
 
-function explain() {
-  moving.hidden = true;
-  stuck.hidden = false;
+function showHelp() {
+  waiting.hidden = true;
+  help.hidden = false;
 }
 
 if (window.BX24) finish();
 else library.addEventListener("load", finish);
 
-library.addEventListener("error", explain);
-setTimeout(explain, PATIENCE);
+library.addEventListener("error", showHelp);
+setTimeout(showHelp, MAX_WAIT_MS);

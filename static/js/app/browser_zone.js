@@ -1,0 +1,39 @@
+// Compares the browser's time zone with the calendar's and the profile's: only here are all three known.
+
+export function compareZones() {
+  const notice = document.querySelector('[data-disagreement="browser"]');
+  const browserZone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  if (!notice || !browserZone) return;
+  const difference = findDifference(browserZone, notice.dataset);
+  if (!difference) return;
+  const text = notice.querySelector(`[data-differs="${difference}"]`);
+  text.querySelector("[data-browser-zone]").textContent = browserZone;
+  text.hidden = notice.hidden = notice.parentElement.hidden = false;
+}
+
+// Return which of the two the browser's zone differs from: "calendar", "profile", "both" or nothing.
+function findDifference(browserZone, { zone, profile, offset }) {
+  try {
+    const fromCalendar = zone
+      ? !haveSameClock(browserZone, zone)
+      : Number(offset) !== -new Date().getTimezoneOffset() * 60;
+    const fromProfile = profile ? !haveSameClock(browserZone, profile) : fromCalendar;
+    if (!fromCalendar) return fromProfile && "profile";
+    return fromProfile ? "both" : "calendar";
+  } catch {
+    // A zone this browser does not know cannot be compared.
+    return "";
+  }
+}
+
+// Two zones may have different names and the same time: compare the first day of each month of the year.
+function haveSameClock(one, other) {
+  const [a, b] = [one, other].map(
+    (timeZone) => new Intl.DateTimeFormat("en-GB", { timeZone, dateStyle: "short", timeStyle: "short" }),
+  );
+  const year = new Date().getFullYear();
+  return [...Array(12).keys()].every((month) => {
+    const day = Date.UTC(year, month, 1, 12);
+    return a.format(day) === b.format(day);
+  });
+}

@@ -1,0 +1,48 @@
+// Bitrix24's frame library: fits the frame to its content and opens the portal's own pages.
+
+import { isPlainClick, on } from "./events.js";
+
+const FIT_DELAY_MS = 80;
+
+// Set once the library has met its portal; without it everything else still works.
+let frame = null;
+let fitTimer = 0;
+let fittedHeight = 0;
+
+export function initBX24() {
+  on("click", "[data-open-path]", openPath);
+  const library = document.querySelector("script[data-bx24]");
+  if (window.BX24) connect();
+  else library?.addEventListener("load", connect);
+}
+
+function connect() {
+  window.BX24?.init(() => {
+    frame = window.BX24;
+    new ResizeObserver(fitSoon).observe(document.body);
+    fit();
+  });
+}
+
+function fitSoon() {
+  clearTimeout(fitTimer);
+  fitTimer = setTimeout(fit, FIT_DELAY_MS);
+}
+
+function fit() {
+  const height = Math.ceil(document.body.getBoundingClientRect().height);
+  if (height === fittedHeight) return;
+  const shrinks = height < fittedHeight;
+  fittedHeight = height;
+  if (!shrinks) return frame.fitWindow();
+  // fitWindow never makes the frame smaller than it is, so the height goes first, the full width after.
+  frame.resizeWindow(document.documentElement.clientWidth, height, () => frame.fitWindow());
+}
+
+function openPath(link, event) {
+  if (!frame || !isPlainClick(event)) return;
+  event.preventDefault();
+  frame.openPath(link.dataset.openPath, (answer) => {
+    if (answer?.result === "error") window.open(link.href, "_blank", "noopener");
+  });
+}

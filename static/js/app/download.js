@@ -1,0 +1,22 @@
+// Fetches a file with the token in a header and hands it to the browser as if from a link.
+
+import { whileBusy } from "./busy.js";
+import { showResponseError } from "./errors.js";
+import { on } from "./events.js";
+import { send } from "./session.js";
+
+const REVOKE_DELAY_MS = 60_000;
+
+export function listenForDownloads() {
+  on("click", "[data-download]", (button) => whileBusy(button, download));
+}
+
+async function download(button) {
+  const response = await send(button.dataset.download, { accept: "*/*" });
+  if (!response.ok) return showResponseError(response.status);
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(await response.blob());
+  link.download = button.dataset.name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), REVOKE_DELAY_MS);
+}

@@ -1,0 +1,18 @@
+// Loads the scripts that only some pages need, and initializes what a page shows.
+
+import { compareZones } from "./browser_zone.js";
+import { updateClocks } from "./clocks.js";
+
+const MODULES = { "[data-team]": () => import("../team.js") };
+
+// They are loaded before the part is shown, so that whatever is pressed there works at once.
+export function loadModules(part) {
+  const selectors = Object.keys(MODULES).filter((selector) => part.querySelector(selector));
+  return Promise.all(selectors.map((selector) => MODULES[selector]()));
+}
+
+export function init(modules) {
+  updateClocks();
+  compareZones();
+  for (const module of modules) module.init();
+}

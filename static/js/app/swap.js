@@ -1,0 +1,41 @@
+// Replaces the page's part and keeps focus, title and current link right.
+
+import { init } from "./modules.js";
+import { announce, main } from "./page.js";
+
+export function swap(part, { path, modules, focus }) {
+  const focused = document.activeElement;
+  main.replaceChildren(part);
+  const title = main.querySelector("[data-title]")?.dataset.title;
+  if (title) document.title = title;
+  markCurrentLink(path);
+  init(modules);
+  const target = focus ? main.querySelector(focus) : findSameControl(focused);
+  (target ?? main).focus({ preventScroll: Boolean(target) });
+  announce(announcement(title, target));
+}
+
+// The control that had the focus, in the new part; what was typed into a search meanwhile is kept.
+function findSameControl(focused) {
+  const name = focused?.dataset?.keep;
+  const target = name && main.querySelector(`[data-keep="${CSS.escape(name)}"]`);
+  if (target?.type === "search") {
+    target.value = focused.value;
+    target.setSelectionRange(focused.selectionStart, focused.selectionEnd);
+  }
+  return target || null;
+}
+
+function announcement(title, target) {
+  const error = main.querySelector("[data-error] h2")?.textContent;
+  const status = main.querySelector("[data-refreshed], [data-as-of]")?.textContent;
+  return error ?? (target && status) ?? title ?? "";
+}
+
+function markCurrentLink(path) {
+  const links = [...document.querySelectorAll("[data-page]")];
+  const link = links.find((each) => each.getAttribute("href") === path.split("?")[0]);
+  if (!link) return;
+  for (const each of links) each.removeAttribute("aria-current");
+  link.setAttribute("aria-current", "page");
+}
