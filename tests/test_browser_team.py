@@ -134,6 +134,17 @@ def test_what_is_chosen_is_heard_however_late_the_scripts_come(company: World, p
     expect(names(frame)).to_have_text(["Lost Lucy"])
 
 
+def test_a_script_that_is_lost_leaves_the_others_working(company: World, page: Page) -> None:
+    page.route("**/js/team.js", lambda route: route.abort())
+    page.goto(company.portal().page_url("anna", placement="CALENDAR_GRIDVIEW"))
+    frame = application(page)
+    expect(frame.locator("[data-client-error=offline]")).to_be_visible()
+
+    frame.get_by_role("link", name="My settings").press("Enter")
+
+    expect(frame.get_by_role("heading", name="My settings", level=1)).to_be_visible()
+
+
 def test_a_run_is_begun_watched_across_a_reload_and_done(company: World, page: Page) -> None:
     watch = Watch(page, company.bitrix24.app_url)
     frame = open_team(company, page)

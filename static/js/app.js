@@ -3,7 +3,7 @@
 import { initBX24 } from "./app/bx24.js";
 import { updateClocksEachMinute } from "./app/clocks.js";
 import { listenForDownloads } from "./app/download.js";
-import { listenForDismiss } from "./app/errors.js";
+import { listenForDismiss, showError } from "./app/errors.js";
 import { init, loadModules } from "./app/modules.js";
 import { main } from "./app/page.js";
 import { listenForNavigation } from "./app/router.js";
@@ -26,6 +26,11 @@ async function start() {
   initBX24();
   init([]);
   updateClocksEachMinute();
-  init(await loadModules(main));
+  try {
+    init(await loadModules(main));
+  } catch {
+    // One script was lost on the way; what needs no other works all the same.
+    showError("offline");
+  }
   document.documentElement.dataset.ready = "";
 }
