@@ -62,8 +62,9 @@ def test_a_number_leads_to_the_people_behind_it(company: World, page: Page) -> N
 
     frame.get_by_role("link", name="Must open it again: 1").press("Enter")
 
-    expect(frame.locator(".who__name")).to_have_text(["Lost Lucy"])
-    expect(frame.locator(".roster__problem")).to_have_text("The application is not given to this person")
+    expect(frame.locator(".people-table__name")).to_have_text(["Lost Lucy"])
+    problem = frame.locator(".people-table__problem")
+    expect(problem).to_have_text("The application is not given to this person")
 
 
 def test_everything_is_taken_along(company: World, page: Page) -> None:

@@ -68,7 +68,7 @@ def test_a_name_leads_to_its_person(company: World, page: Page) -> None:
     refusing.get_by_role("link").first.press("Enter")
 
     expect(frame.locator("[data-user]")).to_have_count(1)
-    expect(frame.locator(".who__name")).to_have_text(name)
+    expect(frame.locator(".people-table__name")).to_have_text(name)
 
 
 def test_the_others_find_nobody_to_follow(company: World, page: Page) -> None:

@@ -34,7 +34,7 @@ SHIFTS = """() => new Promise((resolve) => {
 })"""
 # What a finger cannot well press: lower or narrower than 44 pixels, or a radio button outside its label.
 TOO_SMALL = """() => [...document.querySelectorAll('a[href], button, input, select, textarea, summary')]
-  .filter((each) => each.checkVisibility() && !each.closest('.unseen, .skip, label.choice'))
+  .filter((each) => each.checkVisibility() && !each.closest('.visually-hidden, .skip, label.admin-choice'))
   .filter((each) => each.offsetWidth < 44 || each.offsetHeight < 44)
   .map((each) => each.name || each.textContent.trim())"""
 # How far each hour under a picture of a day stands from its place, and each bar from its hours.
@@ -160,5 +160,5 @@ def test_the_team_on_paper_is_the_picture_and_the_table(company: World, page: Pa
 
     for gone in (".bar__nav", ".head__actions", ".filters__field", "[data-copy]"):
         expect(frame.locator(gone).first).to_be_hidden()
-    expect(frame.locator(".dayband__svg")).to_be_visible()
+    expect(frame.locator(".day-chart__svg")).to_be_visible()
     expect(frame.locator("[data-user]").first).to_be_visible()

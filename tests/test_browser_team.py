@@ -50,7 +50,7 @@ def open_team(world: World, page: Page, person: str = "anna") -> FrameLocator:
 
 
 def names(frame: FrameLocator) -> Locator:
-    return frame.locator(".who__name")
+    return frame.locator(".people-table__name")
 
 
 def test_it_is_sorted_filtered_searched_and_paged(company: World, page: Page) -> None:
@@ -227,7 +227,7 @@ def test_a_day_of_the_calendar_is_chosen(company: World, page: Page) -> None:
 
     expect(saturday).to_have_attribute("aria-current", "date")
     expect(saturday).to_be_focused()
-    expect(frame.locator(".dayband__words")).to_contain_text("A day off in this portal")
+    expect(frame.locator(".day-chart__summary")).to_contain_text("A day off in this portal")
 
 
 def test_what_finds_somebody_works_on_a_telephone(company: World, page: Page) -> None:

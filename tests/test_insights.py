@@ -46,7 +46,7 @@ def test_it_works(each_world: World, anna: Session) -> None:
     assert told(shown, "bar") == {"month": 5, "week": 1, "other": 1, "unset": 1, "many": 8}
     assert 'href="/team?view=month"' in shown
     assert 'href="/team?timezone=Europe/Berlin"' in shown
-    assert text_of(shown, 'class="usual"') == (
+    assert text_of(shown, 'class="insights-reminders"') == (
         "All day: 08:00 on the day 8 With a time: 15 minutes before 8 With a time: 1 hour before 1"
     )
 
@@ -81,7 +81,7 @@ def test_findings_name_who_is_behind_them(each_world: World, anna: Session) -> N
     shown = page(each_world, anna)
 
     assert told(shown, "finding") == {"zones_disagree": 1, "apart": 1, "unreminded": 1, "refusing": 1}
-    zones = text_of(shown, 'class="behind"')
+    zones = text_of(shown, 'class="insights-names"')
     assert zones == "Zoe &lt;b&gt;"
     assert 'href="/team?q=Zoe%20%3Cb%3E"' in shown
     assert 'href="/team?reminders=none"' in shown
@@ -91,7 +91,7 @@ def test_findings_name_who_is_behind_them(each_world: World, anna: Session) -> N
 def test_a_long_list_is_cut_and_says_so(each_world: World, anna: Session) -> None:
     hire(each_world, *[HERE | {"habits": "YNNNYYN "}] * 9)
 
-    assert "and 3 more" in text_of(page(each_world, anna), 'class="behind"')
+    assert "and 3 more" in text_of(page(each_world, anna), 'class="insights-names"')
 
 
 def test_whoever_is_cut_off_stands_on_a_page_of_their_own(each_world: World, anna: Session) -> None:
@@ -139,7 +139,7 @@ def test_the_hours_of_the_day(each_world: World, anna: Session) -> None:
     shown = page(each_world, anna)
 
     # Anna's clock is Moscow's: two hours later than Berlin in winter, one in summer.
-    assert len(re.findall(r'<li class="best">', shown)) == 3
+    assert len(re.findall(r'<li class="insights-best-hour">', shown)) == 3
     assert "All 4 who are drawn are at work" in shown
     assert "None of those drawn is at work" in shown
     assert "1 person is not drawn" in shown
@@ -224,7 +224,7 @@ def test_others_see_numbers_of_five_and_more_and_nobody(open_to_all: World) -> N
     assert told(shown, "difference")
     # What is left are numbers of people: times, the hours under a picture and the reminders are none.
     words = re.sub(
-        r'<div class="skyline__scale".*?</div>|<ol class="usual">.*?</ol>', "", shown, flags=re.DOTALL
+        r'<div class="scale".*?</div>|<ol class="insights-reminders">.*?</ol>', "", shown, flags=re.DOTALL
     )
     words = re.sub(r"<svg.*?</svg>|<header class=\"bar\".*?</header>", "", words, flags=re.DOTALL)
     words = re.sub(r"\d\d:\d\d|h\d>", "", re.sub(r"<[^>]+>", " ", words))
