@@ -57,7 +57,7 @@ def test_no_template_but_its_partial_makes_a_component(path: Path) -> None:
     partial = TEMPLATES / "components" / f"{path.stem}.html"
     makers = {page: written(page) & blocks(path) for page in PAGES if page != partial}
 
-    assert written(partial) & blocks(path)
+    assert {re.split("__|--", name)[0] for name in written(partial)} & blocks(path)
     assert [
         page for page, made in makers.items() if made - (GROUND if page.parent == partial.parent else set())
     ] == []
@@ -76,6 +76,30 @@ def test_it_shows_every_state_a_stylesheet_knows(world: World) -> None:
     shown = set(" ".join(re.findall(r'class="([^"]+)"', page)).split())
 
     assert {path.stem: missing for path in COMPONENTS if (missing := styled(path) - shown)} == {}
+
+
+@pytest.mark.parametrize("path", COMPONENTS, ids=lambda path: path.stem)
+def test_a_components_classes_begin_with_its_name(path: Path) -> None:
+    others = {name for other in COMPONENTS if other != path for name in styled(other)}
+    # A list of them may be called by the plural.
+    own = re.compile(rf"{block(path).removesuffix('s')}s?(?![a-z])")
+
+    assert {name for name in styled(path) - others if not own.match(name)} == set()
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "css" / "pages").glob("*.css")), ids=lambda path: path.stem)
+def test_a_pages_classes_begin_with_its_name(path: Path) -> None:
+    components = {name for component in COMPONENTS for name in styled(component)}
+
+    assert {
+        name for name in styled(path) - components if not re.match(rf"{path.stem}(?![a-z])", name)
+    } == set()
+
+
+def test_what_holds_for_every_page_names_no_component() -> None:
+    components = {name for component in COMPONENTS for name in styled(component)}
+
+    assert styled(ROOT / "css" / "base.css") & components == set()
 
 
 def test_a_class_has_one_stylesheet() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, tzinfo
 from functools import lru_cache, reduce
 from zoneinfo import ZoneInfo
 
@@ -15,7 +15,7 @@ from dashboard.hours import Span, clock_text
 from dashboard.reminders import Before, DayBefore, Reminder, Unit
 from dashboard.roster import Member
 from dashboard.shapes import printable, without_controls
-from dashboard.web import format, words
+from dashboard.web import format, reasons, words
 from dashboard.web.language import N_, Language, _, current, pgettext
 
 STATES = {
@@ -46,6 +46,46 @@ class Half:
     title: str
     lead: str  # the title with what stands before the reminders
     reminders: str
+
+
+@dataclass(frozen=True)
+class RowText:
+    """What the team's table prints of a person; empty where it is not known."""
+
+    name: str
+    position: str
+    photo: str
+    initials: str
+    view: str
+    hours: str
+    city: str
+    time: str
+    reminders: tuple[Half, ...]
+    state: str
+    tone: str
+    problem: str
+    as_of: str
+
+
+def row_text(member: Member, now: datetime, clock: tzinfo) -> RowText:
+    """Return a person's row in words."""
+    # Whoever never opened the application has no problem: the state says it all.
+    problem = member.problem if member.state != "never" else None
+    return RowText(
+        name=member.name,
+        position=member.position,
+        photo=photo(member),
+        initials=initials(member.name),
+        view=view(member.view) if member.view else "",
+        hours=format.hours(member.span) if member.span else "",
+        city=format.zone_city(member.zone) if member.zone else "",
+        time=time_there(now, member.zone) if member.zone else "",
+        reminders=halves(member.reminders),
+        state=state(member.state),
+        tone=TONES[member.state],
+        problem=reasons.reason(problem) if problem else "",
+        as_of=format.short_moment(member.as_of, now, clock) if member.as_of else "",
+    )
 
 
 def halves(text: str) -> tuple[Half, ...]:
@@ -141,12 +181,9 @@ def install(env: Environment) -> None:
     """Give the templates these words."""
     env.filters.update(
         band=band,
-        halves=halves,
-        initials=initials,
         member_hours=hours,
-        member_photo=photo,
         member_state=state,
+        row_text=row_text,
         state_tone=TONES.__getitem__,
-        team_view=view,
         time_there=time_there,
     )
