@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 from playwright.sync_api import Browser, FrameLocator, Page, expect
+from sqlalchemy import text
 
-from tests.browsers import application, new_context, page
+from tests.browsers import SIDEWAYS, application, new_context, page
 from tests.journeys import ADMIN, INSIGHTS, TEAM, bring_people
 from tests.world import World
 
@@ -52,6 +53,30 @@ OFF_THE_HOUR = """() => [...document.querySelectorAll('.scale')].flatMap((scale)
   });
   return [...hours, ...bars];
 }).map(Math.abs)"""
+# Words that begin on one line and end on another, where no hyphen or space divides them.
+BROKEN_WORDS = r"""() => {
+  const walker = document.createTreeWalker(document.querySelector('main'), NodeFilter.SHOW_TEXT);
+  const broken = [];
+  while (walker.nextNode()) {
+    const text = walker.currentNode;
+    if (!text.parentElement.checkVisibility() || text.parentElement.closest('.visually-hidden')) continue;
+    for (const word of text.data.matchAll(/[\p{L}\p{M}\p{N}]+/gu)) {
+      const range = document.createRange();
+      range.setStart(text, word.index);
+      range.setEnd(text, word.index + word[0].length);
+      const lines = new Set([...range.getClientRects()].filter(({ width }) => width).map(({ top }) => top));
+      if (lines.size > 1) broken.push(word[0]);
+    }
+  }
+  return broken;
+}"""
+TALLEST_DAY = """() => {
+  const lines = (each) => {
+    const { lineHeight, paddingTop } = getComputedStyle(each);
+    return Math.round((each.clientHeight - 2 * parseFloat(paddingTop)) / parseFloat(lineHeight));
+  };
+  return Math.max(...[...document.querySelectorAll('.days__day')].map(lines));
+}"""
 MOVING = "() => document.getAnimations().filter((each) => each.effect.getTiming().duration > 0).length"
 
 
@@ -151,6 +176,32 @@ def test_a_finger_finds_every_control(company: World, chromium: Browser) -> None
     context.close()
 
     assert {step: found for step, found in small.items() if found} == {}
+
+
+@pytest.mark.parametrize(("width", "person_column"), [(1280, 200), (360, 132)])
+def test_lines_break_between_words_and_names_have_room(
+    company: World, page: Page, width: int, person_column: int
+) -> None:
+    with company.database.writing() as session:
+        session.execute(text("UPDATE people SET position = 'Consultant en automatisation'"))
+    page.set_viewport_size({"width": width, "height": 900})
+    company.portal().people["anna"].lang = "de"
+    page.goto(company.portal().page_url("anna"))
+    frame = application(page)
+    expect(frame.locator("[data-refresh]")).to_be_visible()
+    assert page.frames[1].evaluate(BROKEN_WORDS) == []
+
+    page.goto(company.portal().page_url("anna", placement="CALENDAR_GRIDVIEW"))
+    expect(frame.locator(".days")).to_be_visible()
+
+    assert page.frames[1].evaluate(BROKEN_WORDS) == []
+    assert page.frames[1].evaluate(SIDEWAYS) == 0
+    # A line for the weekday and one for the date.
+    assert page.frames[1].evaluate(TALLEST_DAY) <= 2
+    row = frame.locator("[data-user]").first
+    column = row.get_by_role("rowheader").bounding_box()
+    assert column
+    assert column["width"] >= person_column
 
 
 def test_the_team_on_paper_is_the_picture_and_the_table(company: World, page: Page) -> None:

@@ -171,6 +171,11 @@ def month_day(day: date) -> str:
     return _date("MMMd", day, current().locale)
 
 
+def day_number(day: date) -> str:
+    """Return "5"."""
+    return _date("d", day, current().locale)
+
+
 def whole_day(day: date) -> str:
     """Return "Wednesday, March 5, 2025"."""
     return format_date(day, "full", locale=current().locale)
@@ -252,6 +257,7 @@ FILTERS = {
     "compact": compact,
     "day_in": day_in,
     "day_long": day_long,
+    "day_number": day_number,
     "duration": duration,
     "hours": hours,
     "listed": listed,
