@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime
 
 import pytest
@@ -10,6 +11,8 @@ from dashboard.bands import Group
 from dashboard.hours import Span
 from dashboard.web.dayband import Picture, draw
 from dashboard.workdays import EVERY_DAY
+from tests.rosters import hire
+from tests.world import World
 
 
 def picture(groups: int) -> Picture:
@@ -25,3 +28,20 @@ def test_what_has_a_row_and_what_is_summed_up(groups: int, rows: int, summed_up:
 
     assert len(drawn.rows) == rows
     assert (drawn.rest.groups if drawn.rest else 0) == summed_up
+
+
+def test_the_table_behind_it_tells_of_everybody_whom_it_shows(world: World) -> None:
+    hire(world, *({"work_start": 360 + 30 * group} for group in range(12) for _person in range(group + 1)))
+
+    page = world.browser.get("/team", headers=world.session("anna")).text
+
+    rows = re.findall(r"<tr data-chart-row>(.*?)</tr>", page, flags=re.DOTALL)
+    told = [int(re.findall(r"<td>(.*?)</td>", row, flags=re.DOTALL)[0]) for row in rows]
+    drawn = re.findall(r'<span class="day-chart__zone">.*? · (\d+)</span>', page)
+    assert told == [int(people) for people in drawn]
+    assert sum(told) >= sum(range(1, 13))
+    others = [people for people, row in zip(told, rows, strict=True) if "Others" in row]
+    assert len(others) == 1
+    # Some of them are at work at some hours, and never more than there are.
+    at_work = [int(people) for people, total in re.findall(r"(\d+) of (\d+)</li>", rows[-1]) if int(total)]
+    assert 0 < max(at_work) <= others[0]

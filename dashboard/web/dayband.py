@@ -17,11 +17,15 @@ SHADES = 10  # as many as it tells apart
 
 @dataclass(frozen=True)
 class Rest:
-    """What has no row of its own; each piece of the day with the share of its people at work."""
+    """The groups without a row of their own: the pieces of the day when some of their people are at work.
+
+    ``pieces`` has the share of them, rounded to what the eye tells apart; ``at_work`` has their number.
+    """
 
     groups: int
     people: int
     pieces: tuple[tuple[Band, float], ...]
+    at_work: tuple[tuple[Band, int], ...]
 
 
 @dataclass(frozen=True)
@@ -74,8 +78,10 @@ def _rest(rows: Sequence[Row]) -> Rest | None:
     people = sum(row.group.people for row in rows)
     if not people:
         return None
-    shares = ((band, round(count / people * SHADES) / SHADES) for band, count in bands.covered(rows))
-    return Rest(len(rows), people, tuple(_pieces(shares)))
+    counts = bands.covered(rows)
+    shares = ((band, round(count / people * SHADES) / SHADES) for band, count in counts)
+    at_work = tuple((band, count) for band, count in counts if count)
+    return Rest(len(rows), people, tuple(_pieces(shares)), at_work)
 
 
 def _pieces(shares: Iterable[tuple[Band, float]]) -> Iterator[tuple[Band, float]]:
