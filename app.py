@@ -57,6 +57,7 @@ from dashboard.web import (
     pages,
     public,
     reasons,
+    setting_display,
     styleguide,
     sync,
     team,
@@ -117,6 +118,7 @@ def create_app(
     language.install(app.jinja_env)
     format.install(app.jinja_env)
     members.install(app.jinja_env)
+    setting_display.install(app.jinja_env)
     reasons.install(app.jinja_env)
     access.install(app)
     headers.install(app, script_url=settings.bx24_js_url, https=settings.public_url.startswith("https:"))

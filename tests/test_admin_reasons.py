@@ -39,6 +39,6 @@ def test_the_team_tells_why_somebody_could_not_be_read(world: World) -> None:
     anna = in_english(world)
     hire(world, {"problem": "ERROR_ARGUMENT"})
 
-    told = text_of(world.browser.get("/team", headers=anna).text, "roster__problem")
+    told = text_of(world.browser.get("/team", headers=anna).text, "people-table__problem")
 
     assert told == "A stored setting is damaged, so Bitrix24 tells none of them"

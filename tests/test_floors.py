@@ -52,7 +52,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         " < web.guard web.jinja web.auth web.catalogues web.findings web.legal web.notices"
         " web.timeline web.words < web.unreachable < web.reasons"
         " < web.failures web.format web.frame web.history"
-        " < web.checkup web.errors web.members web.metrics web.progress < web.pages"
+        " < web.checkup web.errors web.members web.metrics web.progress web.setting_display"
+        " < web.pages"
         " web.permissions web.styleguide < web.team"
         " < web.behind < web.admin web.calllog web.export web.holdings web.hooks web.insights web.sync",
         "commands.found commands.output < commands.findings < commands.network_checks commands.portal_check"

@@ -17,7 +17,7 @@ from dashboard.hours import Span
 from dashboard.reminders import Before, DayBefore, OddReminder, OnDate, Reminder
 from dashboard.settings import Json, Reading, read
 from dashboard.shapes import compact
-from dashboard.web import assets, format, language, words
+from dashboard.web import assets, format, language, setting_display, words
 from dashboard.web.jinja import Templates
 from dashboard.web.notices import Notice
 
@@ -173,6 +173,7 @@ def app() -> Iterator[Flask]:
     app.jinja_env.undefined = StrictUndefined
     language.install(app.jinja_env)
     format.install(app.jinja_env)
+    setting_display.install(app.jinja_env)
     assets.install(app, assets.Assets())
     with app.test_request_context():
         yield app
