@@ -19,6 +19,7 @@ HTTPS = {
 COMPONENTS = sorted((ROOT / "css" / "components").glob("*.css"))
 TEMPLATES = ROOT.parent / "templates"
 PAGES = sorted(TEMPLATES.rglob("*.html"))
+MAX_LINE = 120
 # What other components may lie on.
 GROUND = {"card"}
 
@@ -106,6 +107,16 @@ def test_a_class_has_one_stylesheet() -> None:
     homes = [(name, path.stem) for path in COMPONENTS for name in styled(path) if "__" in name]
 
     assert len({name for name, _stem in homes}) == len(homes)
+
+
+def test_no_line_of_a_template_is_too_long() -> None:
+    lines = {
+        f"{path.relative_to(TEMPLATES)}:{number}": len(line)
+        for path in [*PAGES, *TEMPLATES.rglob("*.txt")]
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+    }
+
+    assert {place: length for place, length in lines.items() if length >= MAX_LINE} == {}
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)

@@ -28,6 +28,11 @@ class Bar:
     length: int
     href: str | None = None
 
+    @property
+    def is_quiet(self) -> bool:
+        """Tell whether it stands for those who are in no group of their own."""
+        return self.key in ("", "unknown", "rest")
+
 
 @dataclass(frozen=True)
 class Mark:
