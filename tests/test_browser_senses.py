@@ -87,6 +87,11 @@ def company(world: World) -> World:
     return world
 
 
+def wait_for_styles(frame: FrameLocator) -> None:
+    """Wait until the first page is laid out: its script runs after its stylesheet has come."""
+    expect(frame.locator("html")).to_have_attribute("data-ready", "")
+
+
 def open_team(world: World, page: Page) -> FrameLocator:
     page.goto(world.portal().page_url("anna"))
     frame = application(page)
@@ -148,7 +153,7 @@ def test_each_hour_stands_under_its_place_whichever_way_one_reads(
     company.portal().people["anna"].lang = language
     page.goto(company.portal().page_url("anna"))
     frame = application(page)
-    expect(frame.locator("[data-refresh]")).to_be_visible()
+    wait_for_styles(frame)
     off = page.frames[1].evaluate(OFF_THE_HOUR)
 
     for step, there in ((TEAM, "[data-team]"), (INSIGHTS, "[data-insights]")):
@@ -165,7 +170,7 @@ def test_a_finger_finds_every_control(company: World, chromium: Browser) -> None
     page = context.new_page()
     page.goto(company.portal().page_url("anna"))
     frame = application(page)
-    expect(frame.locator("[data-refresh]")).to_be_visible()
+    wait_for_styles(frame)
     small = {"me": page.frames[1].evaluate(TOO_SMALL)}
 
     for step in (TEAM, INSIGHTS, ADMIN, '[href="/admin/calls"]'):
@@ -188,10 +193,11 @@ def test_lines_break_between_words_and_names_have_room(
     company.portal().people["anna"].lang = "de"
     page.goto(company.portal().page_url("anna"))
     frame = application(page)
-    expect(frame.locator("[data-refresh]")).to_be_visible()
+    wait_for_styles(frame)
     assert page.frames[1].evaluate(BROKEN_WORDS) == []
 
     page.goto(company.portal().page_url("anna", placement="CALENDAR_GRIDVIEW"))
+    wait_for_styles(frame)
     expect(frame.locator(".days")).to_be_visible()
 
     assert page.frames[1].evaluate(BROKEN_WORDS) == []
