@@ -27,7 +27,7 @@ def test_the_team_is_for_administrators_at_first(world: World, anna: Session) ->
     shown = world.browser.get("/admin", headers=anna).text
 
     assert decided(world) == (False, None)
-    assert "Nobody has changed this since the installation." in shown
+    assert "Not changed since installation." in shown
 
 
 def test_the_switch_is_remembered_with_who_and_when(world: World, anna: Session) -> None:

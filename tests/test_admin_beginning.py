@@ -26,7 +26,7 @@ def test_it_tells_how_many_have_come(world: World) -> None:
 def test_the_invitation_stands_there_once(world: World) -> None:
     hire(world, *(NEVER for _ in range(4)))
 
-    assert team(world).count("Copy an invitation") == 1
+    assert team(world).count("Copy invitation") == 1
 
 
 def test_it_goes_when_half_have_come(world: World) -> None:
@@ -35,7 +35,7 @@ def test_it_goes_when_half_have_come(world: World) -> None:
     shown = team(world)
 
     assert BOX not in shown
-    assert shown.count("Copy an invitation") == 1
+    assert shown.count("Copy invitation") == 1
 
 
 def test_others_are_not_shown_it(world: World) -> None:

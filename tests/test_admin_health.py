@@ -35,7 +35,7 @@ def test_everything_is_in_order_after_the_installation(each_world: World) -> Non
     shown = page(each_world, in_english(each_world))
 
     assert checks(shown) == dict.fromkeys(NEEDED, "fine")
-    assert "Everything that was looked at is in order." in shown
+    assert "Everything checked is OK." in shown
     assert "· Free" in shown
 
 
@@ -56,7 +56,7 @@ def test_a_permission_that_is_gone_is_named_with_what_to_do(world: World) -> Non
     assert checks(shown)["placement"] == "missing"
     assert checks(shown)["CALENDAR_GRIDVIEW"] == "missing"
     assert checks(shown)["calendar"] == "fine"
-    assert "Open the application in the Market and confirm its permissions." in shown
+    assert "Open the app in the Market and confirm its permissions." in shown
 
 
 def test_a_wider_permission_is_enough(world: World, anna: Session) -> None:
@@ -107,7 +107,7 @@ def test_runs_are_told_in_words(world: World, anna: Session) -> None:
     last, first = text_of(shown, 'data-run-row="1"'), text_of(shown, 'data-run-row="2"')
     assert "Анна Орлова" in last
     assert "Ended early The paid period is over" in last
-    assert "by itself" in first
+    assert "automatically" in first
     assert "Done" in first
     assert "1 of 1" in first
     assert "The next reading is planned for" in text_of(shown, "data-next-run")

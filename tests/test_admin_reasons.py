@@ -12,18 +12,18 @@ from tests.world import World
 @pytest.mark.parametrize(
     ("code", "words"),
     [
-        ("ERROR_ARGUMENT", "A stored setting is damaged, so Bitrix24 tells none of them"),
-        ("", "Bitrix24 refused without a reason"),
-        ("empty_error_code", "Bitrix24 refused without a reason"),
-        ("QUERY_LIMIT_EXCEEDED", "Bitrix24 answered too many requests of this portal"),
-        ("user_access_error", "The application is not given to this person"),
-        ("invalid_grant", "The access has ended; the person's next opening renews it"),
+        ("ERROR_ARGUMENT", "A stored setting is corrupted, so Bitrix24 returns none of them"),
+        ("", "Bitrix24 refused without giving a reason"),
+        ("empty_error_code", "Bitrix24 refused without giving a reason"),
+        ("QUERY_LIMIT_EXCEEDED", "The portal sent Bitrix24 too many requests"),
+        ("user_access_error", "This person doesn't have access to the app"),
+        ("invalid_grant", "The access has ended. It is renewed when the person opens the app"),
         ("insufficient_scope", "A permission is missing"),
         ("timeout", "The server took too long to answer"),
         ("certificate_untrusted", "The server's certificate is not trusted"),
         ("connect_timeout", "The server does not accept connections"),
-        ("unreachable", "Bitrix24 gave no usable answer"),
-        ("http_502", "Bitrix24 gave no usable answer"),
+        ("unreachable", "Bitrix24 didn't return a usable response"),
+        ("http_502", "Bitrix24 didn't return a usable response"),
         ("ERROR_UNHEARD_OF", "Bitrix24 answered with an error: \u2068ERROR_UNHEARD_OF\u2069"),
     ],
 )
@@ -41,4 +41,4 @@ def test_the_team_tells_why_somebody_could_not_be_read(world: World) -> None:
 
     told = text_of(world.browser.get("/team", headers=anna).text, "people-table__problem")
 
-    assert told == "A stored setting is damaged, so Bitrix24 tells none of them"
+    assert told == "A stored setting is corrupted, so Bitrix24 returns none of them"

@@ -42,7 +42,7 @@ def test_calls_are_looked_through(company: World, page: Page) -> None:
     watch = Watch(page, company.bitrix24.app_url)
     frame = open_admin(company, page)
 
-    frame.get_by_role("link", name="See the calls").press("Enter")
+    frame.get_by_role("link", name="View calls").press("Enter")
     first = frame.locator("details").first
     first.locator("summary").click()
     expect(first.locator("pre").first).to_contain_text('"cmd"')
@@ -64,7 +64,7 @@ def test_a_number_leads_to_the_people_behind_it(company: World, page: Page) -> N
 
     expect(frame.locator(".people-table__name")).to_have_text(["Lost Lucy"])
     problem = frame.locator(".people-table__problem")
-    expect(problem).to_have_text("The application is not given to this person")
+    expect(problem).to_have_text("This person doesn't have access to the app")
 
 
 def test_everything_is_taken_along(company: World, page: Page) -> None:
@@ -107,6 +107,6 @@ def test_an_administrator_is_shown_the_way_to_a_full_team(company: World, page: 
     way = frame.locator("[data-beginning]")
 
     expect(way).to_contain_text("Everyone is listed")
-    way.get_by_role("button", name="Copy an invitation").press("Enter")
+    way.get_by_role("button", name="Copy invitation").press("Enter")
 
     expect(way.locator("[data-copy-result]")).to_be_visible()

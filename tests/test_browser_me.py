@@ -39,8 +39,8 @@ def test_a_refresh_says_that_nothing_changed(world: World, page: Page) -> None:
 
     frame = refreshed(world, page)
 
-    expect(frame.locator(TOLD)).to_have_text("Read just now: nothing changed.")
-    expect(frame.locator("#announce")).to_have_text("Read just now: nothing changed.")
+    expect(frame.locator(TOLD)).to_have_text("Updated just now. Nothing changed.")
+    expect(frame.locator("#announce")).to_have_text("Updated just now. Nothing changed.")
     expect(frame.locator("[data-refresh]")).to_be_focused()
 
 
@@ -70,7 +70,7 @@ def test_the_first_opening_explains_itself_once(world: World, page: Page) -> Non
 def test_an_administrators_first_opening_shows_the_way_to_a_team(world: World, page: Page) -> None:
     frame = open_in_browser(page, world.portal(), "anna")
 
-    frame.locator(FIRST).get_by_role("link", name="Bring the team together").click()
+    frame.locator(FIRST).get_by_role("link", name="Invite the team").click()
 
     expect(frame.get_by_role("heading", name="Team", level=1)).to_be_visible()
 

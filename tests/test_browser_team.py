@@ -76,7 +76,7 @@ def test_it_is_sorted_filtered_searched_and_paged(company: World, page: Page) ->
     frame.get_by_role("link", name="Clear filters").press("Enter")
     search = frame.get_by_label("Name or position")
     search.press_sequentially("lAsT", delay=20)
-    expect(frame.get_by_text("No one fits.")).to_be_visible()
+    expect(frame.get_by_text("No people match these filters.")).to_be_visible()
     search.fill("larry")
     expect(names(frame)).to_have_text(["Late Larry"])
     expect(search).to_be_focused()
@@ -148,8 +148,8 @@ def test_a_script_that_is_lost_leaves_the_others_working(company: World, page: P
 def test_a_run_is_begun_watched_across_a_reload_and_done(company: World, page: Page) -> None:
     watch = Watch(page, company.bitrix24.app_url)
     frame = open_team(company, page)
-    frame.get_by_role("button", name="Read everyone now").press("Enter")
-    expect(frame.locator("[data-run-text]")).to_have_text("Everyone's settings are about to be read.")
+    frame.get_by_role("button", name="Update now").press("Enter")
+    expect(frame.locator("[data-run-text]")).to_have_text("The update is about to start.")
     expect(frame.get_by_role("button", name="Cancel")).to_be_focused()
 
     _running(company, done=30)
@@ -165,13 +165,13 @@ def test_a_run_is_begun_watched_across_a_reload_and_done(company: World, page: P
             {"now": f"{company.now():%Y-%m-%d %H:%M:%S.%f}"},
         )
     expect(frame.locator("[data-as-of]")).to_contain_text("Everyone was read at")
-    expect(frame.get_by_role("button", name="Read everyone now")).to_be_visible()
+    expect(frame.get_by_role("button", name="Update now")).to_be_visible()
     assert watch.messages == []
 
 
 def test_a_run_is_cancelled(company: World, page: Page) -> None:
     frame = open_team(company, page)
-    frame.get_by_role("button", name="Read everyone now").press("Enter")
+    frame.get_by_role("button", name="Update now").press("Enter")
 
     frame.get_by_role("button", name="Cancel").press("Enter")
 
@@ -192,7 +192,7 @@ def _running(world: World, *, done: int) -> None:
 
 def test_the_invitation_can_be_copied_even_where_the_clipboard_is_refused(company: World, page: Page) -> None:
     frame = open_team(company, page)
-    frame.get_by_role("button", name="Copy an invitation").press("Enter")
+    frame.get_by_role("button", name="Copy invitation").press("Enter")
 
     expect(frame.locator("[data-copy-result]")).to_be_visible()
     marked = page.frames[1].evaluate("document.getSelection().toString() || document.activeElement.value")
@@ -207,14 +207,14 @@ def test_an_administrator_opens_it_to_everyone(company: World, page: Page) -> No
 
     page.goto(company.portal().page_url("anna"))
     frame.get_by_role("link", name="Admin").press("Enter")
-    frame.get_by_label("Everyone who works here").check()
+    frame.get_by_label("All employees").check()
     frame.get_by_role("button", name="Save").press("Enter")
     expect(frame.locator("[data-switched]")).to_contain_text("Decided by Анна Орлова")
     expect(frame.get_by_role("button", name="Save")).to_be_focused()
 
     frame = open_team(company, page, "boris")
     expect(names(frame)).to_have_count(50)
-    expect(frame.get_by_role("button", name="Read everyone now")).to_have_count(0)
+    expect(frame.get_by_role("button", name="Update now")).to_have_count(0)
 
 
 def test_a_day_of_the_calendar_is_chosen(company: World, page: Page) -> None:

@@ -45,7 +45,7 @@ def test_an_open_team_is_said_to_be_open(world: World) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({}, "Read just now: nothing changed."),
+        ({}, "Updated just now. Nothing changed."),
         ({"view": "list"}, "Read just now: 1 setting changed (View)."),
         ({"view": "list", "blink": "Y"}, "Read just now: 2 settings changed (View and blink)."),
     ],

@@ -232,7 +232,7 @@ def test_settings_that_cannot_be_read_say_so(app: Flask, code: str, shown: str) 
 
 def test_a_failure_upstream_is_shown_above_the_stored_settings(app: Flask) -> None:
     page = page_of(
-        PAYLOADS["recorded"], notice=Notice("unreachable", "No answer", "It did not answer.", "Theirs.")
+        PAYLOADS["recorded"], notice=Notice("unreachable", "No response", "It did not answer.", "Theirs.")
     )
 
     assert "unreachable" in [each["data-error"] for each in page.having("data-error")]
@@ -244,7 +244,7 @@ def test_a_good_page_has_no_error(app: Flask) -> None:
 
 
 def test_an_error_needs_no_session_and_no_portal(app: Flask) -> None:
-    notice = Notice("APPLICATION_NOT_FOUND", "Not installed", "It is gone.", "An administrator's move.")
+    notice = Notice("APPLICATION_NOT_FOUND", "Not installed", "It is gone.", "What to do:")
 
     page = Elements(render_template("error.html", layout="part.html", notice=notice))
 

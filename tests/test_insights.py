@@ -124,7 +124,7 @@ def test_a_list_whose_reason_has_gone_says_so(each_world: World, anna: Session) 
     response = each_world.browser.get("/insights/refusing", headers=anna)
 
     assert response.status_code == 200
-    assert "This fits nobody any more." in response.text
+    assert "This no longer applies to anyone." in response.text
 
 
 def test_only_administrators_see_such_a_list(open_to_all: World) -> None:
@@ -148,7 +148,7 @@ def test_the_hours_of_the_day(each_world: World, anna: Session) -> None:
 def test_words_that_nobody_shares_are_no_finding(each_world: World, anna: Session) -> None:
     hire(each_world, *[HERE] * 2)
 
-    assert "Nothing that anybody would have to look at." in page(each_world, anna)
+    assert "Nothing needs attention." in page(each_world, anna)
 
 
 def test_one_person_is_too_few(each_world: World, anna: Session) -> None:
@@ -156,7 +156,7 @@ def test_one_person_is_too_few(each_world: World, anna: Session) -> None:
 
     shown = page(each_world, anna)
 
-    assert "Too few people yet" in shown
+    assert "Not enough people yet" in shown
     assert "<svg" not in shown
 
 
@@ -166,7 +166,7 @@ def test_nobody_of_another_portal_is_counted(each_world: World, anna: Session) -
 
     shown = page(each_world, each_world.session("clara", "beta"))
 
-    assert "Too few people yet" in shown
+    assert "Not enough people yet" in shown
     assert "Tokyo" not in shown
 
 
@@ -250,5 +250,5 @@ def test_others_are_told_nothing_of_four(open_to_all: World) -> None:
 
     shown = page(open_to_all, open_to_all.session("boris"))
 
-    assert "Too few people yet" in shown
+    assert "Not enough people yet" in shown
     assert "<svg" not in shown

@@ -78,7 +78,7 @@ def test_keys_an_old_portal_does_not_send_are_said_to_be_missing(old_world: Worl
 
     assert page.status_code == 200
     assert set(settings_on(page.text)) == set(FIRST_KEYS)
-    assert "This portal does not send it" in page.text
+    assert "Not available in this portal" in page.text
 
 
 def test_methods_around_the_settings_may_be_missing(old_world: World) -> None:

@@ -123,7 +123,7 @@ def test_filters(each_world: World, some: Session) -> None:
 def test_an_empty_result_says_how_to_go_on(world: World) -> None:
     shown = page(world, world.session("anna"), view="nonsense", sort="-hours")
 
-    assert "No one fits." in shown
+    assert "No people match these filters." in shown
     assert 'href="/team?sort=-hours"' in shown
 
 

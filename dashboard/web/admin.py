@@ -92,9 +92,9 @@ def blueprint(
 def _not_a_choice() -> Failure:
     notice = Notice(
         "invalid_request",
-        _("That was not understood"),
-        _("The field “everyone” must be yes or no. Nothing was changed."),
-        _("Your move."),
-        _("Choose one of the two and try again."),
+        _("Something was wrong with that request"),
+        _("Choose who may see the team. Nothing was changed."),
+        _("What to do:"),
+        _("Choose one of the options and try again."),
     )
     return Failure(400, notice)

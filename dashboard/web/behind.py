@@ -83,9 +83,9 @@ def said(counted: Habits, code: str, *, now: datetime, clock: tzinfo) -> Said | 
             return Said(_("What stands out"), finding.words, finding.people, finding.who)
     for unlike in insights.differences(counted, fewest=NO_LIMIT):
         if unlike.setting == code:
-            told = ngettext("%(count)s otherwise", "%(count)s otherwise", unlike.others)
+            told = ngettext("%(count)s differs", "%(count)s differ", unlike.others)
             others = told % {"count": number(unlike.others)}
-            return Said(_("Unlike most"), f"{label(code)} · {others}", unlike.others, unlike.who)
+            return Said(_("Exceptions"), f"{label(code)} · {others}", unlike.others, unlike.who)
     return None
 
 

@@ -15,12 +15,12 @@ from dashboard.web.language import N_, _
 # Bitrix24's own name → what it is for.
 SCOPES = {
     "calendar": N_("Reads each person's calendar settings."),
-    "user_brief": N_("Lists the employees, so that you see who is missing."),
-    "placement": N_("Shows the application inside the calendar."),
+    "user_brief": N_("Lists the employees, so you can see who is missing."),
+    "placement": N_("Shows the app inside the calendar."),
 }
 PLACEMENTS = {
-    CALENDAR: (N_("Tab in the calendar"), N_("Opens Team on the days the calendar shows.")),
-    LINK: (N_("Links in messages"), N_("The invitation's link opens the application at once.")),
+    CALENDAR: (N_("Tab in the calendar"), N_("Opens Team on the days shown in the calendar.")),
+    LINK: (N_("Links in messages"), N_("Lets the link in the invitation open the app.")),
 }
 # What app.info calls the application's status.
 STATUSES = {
@@ -28,7 +28,7 @@ STATUSES = {
     "D": N_("Demo version"),
     "T": N_("Trial period"),
     "P": N_("Paid"),
-    "L": N_("Local application"),
+    "L": N_("Local app"),
     "S": N_("Subscription"),
 }
 
@@ -72,15 +72,15 @@ def _paid(portal: Portal) -> list[Check]:
         Check(
             "paid",
             "missing",
-            _("The paid period is over"),
-            _("Bitrix24 answers again when the application, or the portal, is paid for. All is kept."),
-            _("Renew the subscription, then open the application again."),
+            _("The paid period has ended"),
+            _("Bitrix24 will respond again once the app or the portal is paid for. Your data is kept."),
+            _("Renew the subscription, then open the app again."),
         )
     ]
 
 
 def _scope(need: Need) -> Check:
-    action = _("Open the application in the Market and confirm its permissions.")
+    action = _("Open the app in the Market and confirm its permissions.")
     return Check(
         need.name,
         need.state,
@@ -94,23 +94,25 @@ def _events(needs: Sequence[Need]) -> Check:
     """Return one line for all four: nobody but us cares which."""
     lacking = [need for need in needs if need.state != "fine"]
     state = lacking[0].state if lacking else "fine"
-    what = _("Bitrix24 tells us of updates, payments and the removal of the application.")
+    what = _("Bitrix24 notifies the app about updates, payments and removal.")
     names = listed(need.name for need in lacking) if state == "missing" else None
-    return Check("events", state, _("Messages from the portal"), what, _action(state, _again()), names)
+    return Check("events", state, _("Notifications from the portal"), what, _action(state, _again()), names)
 
 
 def _placement(need: Need) -> Check:
     title, what = PLACEMENTS[need.name]
     if need.code == health.NO_SCOPE:
-        return Check(need.name, need.state, _(title), _(what), _("It comes back with the permission above."))
+        return Check(
+            need.name, need.state, _(title), _(what), _("It returns once the permission above is granted.")
+        )
     return Check(need.name, need.state, _(title), _(what), _action(need.state, _again()), need.code)
 
 
 def _again() -> str:
-    return _("It is tried again once a day, when an administrator opens the application.")
+    return _("The app tries again once a day, when an administrator opens it.")
 
 
 def _action(state: str, missing: str) -> str | None:
     if state == "unknown":
-        return _("It is looked at when an administrator next opens the application.")
+        return _("The app checks this the next time an administrator opens it.")
     return missing if state == "missing" else None

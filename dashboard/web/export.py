@@ -22,7 +22,7 @@ from dashboard.web.permissions import Permissions
 from dashboard.web.team import clock_of
 
 COLUMNS = (
-    N_("User id"),
+    N_("User ID"),
     N_("Name"),
     N_("Position"),
     N_("State"),
@@ -30,7 +30,7 @@ COLUMNS = (
     N_("Working hours"),
     N_("Time zone"),
     N_("Reminders"),
-    N_("As of"),
+    N_("Updated"),
 )
 # What begins a formula in some spreadsheet; the wide and small forms count where those are typed.
 FORMULA_STARTS = "=＝﹦+＋﹢\\-－﹣−@＠﹫"

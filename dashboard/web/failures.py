@@ -52,9 +52,9 @@ def database_failure() -> Failure:
         503,
         Notice(
             "database_unavailable",
-            _("We cannot reach our own data"),
-            _("The application's database does not answer. Nothing was changed or lost."),
-            _("The application's operator is at it."),
+            _("The database is unavailable"),
+            _("The app's database isn't responding. Nothing was changed or lost."),
+            _("We're working on it."),
             _("Try again in a minute."),
         ),
         retry_after=SOON_SECONDS,
@@ -65,10 +65,10 @@ def too_many_failure(seconds: int) -> Failure:
     """Return what to say to an address that has tried too often to be what it is not."""
     notice = Notice(
         "too_many_failed_proofs",
-        _("Too many openings could not be verified"),
-        _("Many openings from your network were refused just now, so each of the next ones has to wait."),
-        _("Nobody's move: it passes by itself."),
-        _("Wait a moment, then open the application from your portal's menu again."),
+        _("Too many failed attempts"),
+        _("Several attempts to open the app from your network were just refused, so new ones have to wait."),
+        _("This resolves itself."),
+        _("Wait a moment, then open the app from your portal's menu again."),
     )
     return Failure(429, notice, retry_after=seconds)
 
@@ -76,17 +76,17 @@ def too_many_failure(seconds: int) -> Failure:
 def http_failure(status: int) -> Failure:
     """Return what to say about a request this address does not take."""
     what = {
-        404: _("There is no such page."),
-        405: _("This address does not take such a request."),
-        413: _("What was sent is larger than any real opening of the application."),
-        415: _("This address takes forms only, as Bitrix24 sends them."),
-    }.get(status, _("The request could not be understood."))
+        404: _("This page doesn't exist."),
+        405: _("This address doesn't accept this kind of request."),
+        413: _("The request is too large."),
+        415: _("This address only accepts forms, as Bitrix24 sends them."),
+    }.get(status, _("The request couldn't be understood."))
     notice = Notice(
         f"http_{status}",
-        _("This page cannot be shown"),
+        _("This page can't be shown"),
         what,
-        _("Your move."),
-        _("Open the application from your portal's menu."),
+        _("What to do:"),
+        _("Open the app from your portal's menu."),
     )
     return Failure(status, notice)
 
@@ -94,28 +94,29 @@ def http_failure(status: int) -> Failure:
 def _bad_field(error: BadField) -> Failure:
     notice = Notice(
         "invalid_request",
-        _("The application was not opened from a portal"),
-        _("What arrived is not what Bitrix24 sends; the field is %(field)s.") % {"field": error.field},
-        _("Your move."),
-        _("Open the application from your portal's menu."),
+        _("The app wasn't opened from a portal"),
+        _("The request isn't what Bitrix24 sends. The problem is in the field %(field)s.")
+        % {"field": error.field},
+        _("What to do:"),
+        _("Open the app from your portal's menu."),
     )
     return Failure(400, notice)
 
 
 def _proof_refused(error: ProofRefused) -> Failure:
     if error.code == "not_an_administrator":
-        what = _("Only an administrator of the portal can install the application.")
+        what = _("Only a portal administrator can install the app.")
         move, action = (
-            _("An administrator's move."),
-            _("An administrator of the portal opens the application once."),
+            _("What to do:"),
+            _("Ask a portal administrator to open the app once."),
         )
     elif error.code == "uninstalled_meanwhile":
-        what = _("The application was removed from this portal at this very moment.")
-        move, action = _("An administrator's move."), _("An administrator installs it again from the Market.")
+        what = _("The app was just removed from this portal.")
+        move, action = _("What to do:"), _("Ask an administrator to install it again from the Market.")
     else:
-        what = _("The access this page was opened with belongs to another portal or application.")
-        move, action = _("Your move."), _("Open the application from your portal's menu.")
-    return Failure(403, Notice(error.code, _("This opening could not be verified"), what, move, action))
+        what = _("The access token used to open this page belongs to another portal or app.")
+        move, action = _("What to do:"), _("Open the app from your portal's menu.")
+    return Failure(403, Notice(error.code, _("We couldn't verify who opened the app"), what, move, action))
 
 
 def _person(error: bitrix24.Bitrix24Error) -> Failure:
@@ -123,32 +124,32 @@ def _person(error: bitrix24.Bitrix24Error) -> Failure:
     if isinstance(error, bitrix24.ApplicationUnknown):
         return _not_installed(code)
     if isinstance(error, bitrix24.GrantRejected):
-        title = _("Your connection to Bitrix24 has ended")
-        what = _("Bitrix24 no longer renews the access you gave. What you see was read before that.")
+        title = _("You need to reconnect to Bitrix24")
+        what = _("Bitrix24 no longer renews your access. What you see was read before that.")
         move, action = (
-            _("Your move."),
-            _("Open the application from your portal's menu; it reconnects by itself."),
+            _("What to do:"),
+            _("Open the app from your portal's menu to reconnect."),
         )
     elif isinstance(error, bitrix24.TokenRejected | bitrix24.CredentialsRefused):
-        title = _("This page was opened with an old key")
-        what = _("Bitrix24 gives a key for an hour at each opening, and no longer takes this one.")
+        title = _("Your access has expired")
+        what = _("Access lasts one hour each time you open the app, and Bitrix24 no longer accepts it.")
         move, action = (
-            _("Your move."),
-            _("Reload the portal's page, or open the application from its menu again."),
+            _("What to do:"),
+            _("Reload the portal page, or open the app from the portal's menu again."),
         )
     elif isinstance(error, bitrix24.PersonDismissed):
-        title = _("Bitrix24 does not know you here any more")
-        what = _("It says that this account is not active in the portal.")
+        title = _("Your account is not active in this portal")
+        what = _("Bitrix24 says that your account is not active here.")
         move, action = (
-            _("An administrator's move."),
-            _("An administrator can tell whether your account should be active."),
+            _("What to do:"),
+            _("Ask an administrator whether your account should be active."),
         )
     else:
-        title = _("The application is not open to you")
-        what = _("Your administrator has given it to some people of the portal only.")
+        title = _("You don't have access to the app")
+        what = _("Your administrator has made it available only to some people.")
         move, action = (
-            _("An administrator's move."),
-            _("An administrator can give you access to the application."),
+            _("What to do:"),
+            _("Ask an administrator to give you access to the app."),
         )
     return Failure(403, Notice(code, title, what, move, action))
 
@@ -156,40 +157,40 @@ def _person(error: bitrix24.Bitrix24Error) -> Failure:
 def _not_installed(code: str) -> Failure:
     notice = Notice(
         code,
-        _("The application is not installed in this portal"),
+        _("The app isn't installed in this portal"),
         _("Bitrix24 says that it was removed."),
-        _("An administrator's move."),
-        _("An administrator installs it again from the Market."),
+        _("What to do:"),
+        _("Ask an administrator to install it again from the Market."),
     )
     return Failure(403, notice)
 
 
 def _portal(error: bitrix24.Bitrix24Error) -> Failure:
     code = error.code or EMPTY_CODE
-    administrator = _("An administrator's move.")
+    administrator = _("What to do:")
     if isinstance(error, bitrix24.ApplicationGone):
         return _not_installed(code)
     if isinstance(error, bitrix24.PaymentRequired):
-        title = _("The paid period is over")
-        what = _("Bitrix24 answers again when the application, or the portal, is paid for. All is kept.")
-        action = _("An administrator renews the subscription; then open the application again.")
+        title = _("The paid period has ended")
+        what = _("Bitrix24 will respond again once the app or the portal is paid for. Your data is kept.")
+        action = _("Ask an administrator to renew the subscription, then open the app again.")
     elif isinstance(error, bitrix24.PortalClosed):
         closed = Notice(
             code,
-            _("The portal is closed for the moment"),
-            _("Bitrix24 says so; everything here is kept."),
+            _("The portal is temporarily closed"),
+            _("Bitrix24 reports that the portal is closed. Your data is kept."),
             administrator,
             _("Try again when the portal is open."),
         )
         return Failure(503, closed, retry_after=LATER_SECONDS)
     elif isinstance(error, bitrix24.ScopeMissing):
-        title = _("The application lacks a permission")
-        what = _("It was not granted what it needs to read calendar settings.")
-        action = _("An administrator opens the application in the Market and confirms its permissions.")
+        title = _("The app is missing a permission")
+        what = _("It wasn't granted the permission to read calendar settings.")
+        action = _("Ask an administrator to open the app in the Market and confirm its permissions.")
     else:
-        title = _("Bitrix24 does not allow this")
-        what = _("The portal's plan, or the rights of your account, do not let the application in.")
-        action = _("An administrator can tell whether the plan includes applications from the Market.")
+        title = _("Bitrix24 doesn't allow this")
+        what = _("The portal's plan or your account's rights don't allow the app.")
+        action = _("Ask an administrator whether the plan includes Market apps.")
     return Failure(403, Notice(code, title, what, administrator, action))
 
 
@@ -200,15 +201,15 @@ def _limited(error: bitrix24.Limited) -> Failure:
         wait = min(LATER_SECONDS, max(1, round(error.resets_at - time.time())))
     if isinstance(error, bitrix24.OwnLimit):
         title = _("Too many requests at once")
-        what = _("The application limits how often it asks your portal. Nothing was changed.")
+        what = _("The app limits how often it sends requests to your portal. Nothing was changed.")
     else:
         title = _("Bitrix24 is busy")
-        what = _("This portal's limit of requests is used up for the moment; other applications share it.")
+        what = _("This portal's request limit is used up. All its apps share it.")
     notice = Notice(
         error.code,
         title,
         what,
-        _("Nobody's move: it passes by itself."),
+        _("This resolves itself."),
         _("Try again in a few minutes.") if wait > 60 else _("Try again in a few seconds."),
     )
     return Failure(503, notice, retry_after=wait)
@@ -219,11 +220,11 @@ def _upstream(error: bitrix24.Bitrix24Error) -> Failure:
     if isinstance(error, bitrix24.Unreachable):
         return Failure(502, unreachable_notice(error))
     if isinstance(error, bitrix24.KeysRejected):
-        title = _("The application's own keys are refused")
-        what = _("Bitrix24 does not accept the keys this application was registered with.")
-        move, action = _("The application's operator must mend it."), _("Tell them what stands below.")
+        title = _("Bitrix24 rejected the app's credentials")
+        what = _("Bitrix24 doesn't accept the keys this app is registered with.")
+        move, action = _("The operator of the app has to fix this."), _("Send them the code below.")
     else:
-        title = _("Bitrix24 gave no usable answer")
-        what = _("It answered, but with an error of its own. Nothing was changed or lost.")
-        move, action = _("Bitrix24's move."), _("Try again in a few minutes.")
+        title = _("Bitrix24 didn't return a usable response")
+        what = _("Bitrix24 returned an internal error. Nothing was changed or lost.")
+        move, action = _("Bitrix24 has to fix this."), _("Try again in a few minutes.")
     return Failure(502, Notice(code, title, what, move, action))

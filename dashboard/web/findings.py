@@ -48,8 +48,8 @@ def _disagreeing(counted: Habits, now: datetime, fewest: int) -> Finding | None:
     if not number:
         return None
     words = ngettext(
-        "%(num)s person has one time zone in the calendar and another in the profile.",
-        "%(num)s people have one time zone in the calendar and another in the profile.",
+        "%(num)s person has different time zones in their calendar and profile.",
+        "%(num)s people have different time zones in their calendar and profile.",
         number,
     )
     return Finding("zones_disagree", words % {"num": written(number)}, number, who=InZones(tuple(pairs)))
@@ -70,8 +70,8 @@ def _apart(places: Mapping[Place, int]) -> Finding | None:
     if not (number := sum(places.values())):
         return None
     words = ngettext(
-        "%(num)s person is at work in none of the best common hours.",
-        "%(num)s people are at work in none of the best common hours.",
+        "%(num)s person is not at work during any of the best common hours.",
+        "%(num)s people are not at work during any of the best common hours.",
         number,
     )
     return Finding("apart", words % {"num": written(number)}, number, who=AtPlaces(tuple(places)))
@@ -82,8 +82,8 @@ def _long(counted: Habits) -> Finding | None:
     if not (number := sum(places.values())):
         return None
     words = ngettext(
-        "%(num)s person has working hours of %(hours)s hours a day or more, which is hardly meant.",
-        "%(num)s people have working hours of %(hours)s hours a day or more, which is hardly meant.",
+        "%(num)s person has a working day of %(hours)s hours or more. Probably a mistake.",
+        "%(num)s people have a working day of %(hours)s hours or more. Probably a mistake.",
         number,
     )
     told = words % {"num": written(number), "hours": insights.LONG // 60}
@@ -95,7 +95,7 @@ def _unreminded(counted: Habits, fewest: int) -> Finding | None:
     if not number:
         return None
     words = ngettext(
-        "%(num)s person is reminded of nothing.", "%(num)s people are reminded of nothing.", number
+        "%(num)s person has no default reminder.", "%(num)s people have no default reminder.", number
     )
     return Finding("unreminded", words % {"num": written(number)}, number, href="/team?reminders=none")
 
@@ -106,8 +106,8 @@ def _refusing(counted: Habits, fewest: int) -> Finding | None:
     if not number:
         return None
     words = ngettext(
-        "%(num)s person refuses invitations at busy times, so a meeting may be declined unseen.",
-        "%(num)s people refuse invitations at busy times, so a meeting may be declined unseen.",
+        ("%(num)s person declines invitations when busy, so a meeting may be declined without being seen."),
+        ("%(num)s people decline invitations when busy, so a meeting may be declined without being seen."),
         number,
     )
     who = insights.whoever_has(counted, REFUSING, on=True)

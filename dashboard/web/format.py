@@ -137,10 +137,10 @@ def as_of(moment: datetime, now: datetime, tz: tzinfo) -> str:
     then, today = moment.astimezone(tz), now.astimezone(tz)
     time = time_in(moment, tz)
     if then.date() == today.date():
-        return _("as of %(time)s") % {"time": time}
+        return _("updated at %(time)s") % {"time": time}
     skeleton = "MMMd" if then.year == today.year else "yMMMd"
     date = format_skeleton(skeleton, then, locale=current().locale)
-    return _("as of %(date)s, %(time)s") % {"date": date, "time": time}
+    return _("updated %(date)s, %(time)s") % {"date": date, "time": time}
 
 
 def at_moment(moment: datetime, now: datetime, tz: tzinfo) -> str:

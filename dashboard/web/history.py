@@ -13,12 +13,12 @@ from dashboard.web.reasons import reason
 
 # The state, and what colour its pill has.
 STATES = {
-    RunState.WAITING: (N_("About to begin"), "quiet"),
-    RunState.RUNNING: (N_("Under way"), "accent"),
+    RunState.WAITING: (N_("Starting"), "quiet"),
+    RunState.RUNNING: (N_("In progress"), "accent"),
     RunState.POSTPONED: (N_("Paused"), "warning"),
     RunState.DONE: (N_("Done"), "good"),
-    RunState.FAILED: (N_("Ended early"), "alert"),
-    RunState.CANCELLED: (N_("Cancelled"), "quiet"),
+    RunState.FAILED: (N_("Failed"), "alert"),
+    RunState.CANCELLED: (N_("Canceled"), "quiet"),
 }
 
 
@@ -55,8 +55,8 @@ def told(run: PastRun) -> Told:
 
 def _who(run: PastRun) -> str:
     if run.daily:
-        return _("by itself")
-    return printable(run.asked_by) if run.asked_by else _("somebody who has left")
+        return _("automatically")
+    return printable(run.asked_by) if run.asked_by else _("someone who has left")
 
 
 def took(time: timedelta) -> str:

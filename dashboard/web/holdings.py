@@ -99,6 +99,6 @@ def _not_the_address() -> Notice:
         "invalid_request",
         _("That is not this portal's address"),
         _("Nothing was deleted."),
-        _("Your move."),
-        _("Type the address exactly as it stands above the field."),
+        _("What to do:"),
+        _("Type the address exactly as shown above the field."),
     )

@@ -29,10 +29,10 @@ from dashboard.web.team import clock_of
 ZONES = 12  # as many as are listed by name
 USUAL = 5
 REMINDED = {
-    "none": N_("Nothing"),
+    "none": N_("No reminders"),
     "one": N_("One reminder"),
     "many": N_("Several reminders"),
-    "unknown": N_("Not known"),
+    "unknown": N_("Unknown"),
 }
 
 
@@ -115,7 +115,7 @@ def _zones(counted: Habits, *, now: datetime, fewest: int) -> dict[str, Any]:
 
 
 def _views(counted: Habits, *, fewest: int) -> list[charts.Bar]:
-    names = {"other": _("Another"), "": _("Not chosen")}
+    names = {"other": _("Other"), "": _("Not set")}
 
     def title(key: str) -> str:
         return names.get(key) or words.view(key)

@@ -19,19 +19,19 @@ from dashboard.web import format, reasons, words
 from dashboard.web.language import N_, Language, _, current, pgettext
 
 STATES = {
-    "connected": N_("Connected"),
+    "connected": N_("Confirmed"),
     "stale": N_("Out of date"),
-    "reconnect": N_("Must open it again"),
+    "reconnect": N_("Needs to reconnect"),
     "never": N_("Not opened yet"),
 }
 # What colour a state's pill has.
 TONES = {"connected": "good", "stale": "warning", "reconnect": "alert", "never": "quiet"}
-HALVES = {"timed": N_("With a time"), "day": N_("All day")}
+HALVES = {"timed": N_("Timed events"), "day": N_("All-day events")}
 REMINDERS = {
-    "none": N_("Reminded of nothing"),
+    "none": N_("No reminders"),
     "one": N_("One reminder"),
     "many": N_("Several reminders"),
-    "unknown": N_("Not known"),
+    "unknown": N_("Unknown"),
 }
 
 _UNITS: dict[str, Unit] = {"min": "min", "hour": "hour", "day": "day"}
@@ -113,7 +113,7 @@ def _words(entry: str) -> str:
     reminder = _read(entry)
     if reminder is not None:
         return format.reminder(reminder)
-    return _("On a fixed date") if entry == "date" else _("A reminder nobody can read")
+    return _("On a fixed date") if entry == "date" else _("Unrecognized reminder")
 
 
 @lru_cache(maxsize=1024)

@@ -29,9 +29,7 @@ def settings_notice(my: MySettings) -> Notice | None:
         return None
     what, move, action = _reason(my.error)
     title = (
-        _("Newer settings could not be read")
-        if my.readable
-        else _("Your calendar settings could not be read")
+        _("Newer settings couldn't be read") if my.readable else _("Your calendar settings couldn't be read")
     )
     return Notice(my.error, title, what, move, action)
 
@@ -42,34 +40,34 @@ def chain_notice(person: Person) -> Notice | None:
         return None
     return Notice(
         "reconnect",
-        _("Your connection to Bitrix24 has ended"),
-        _("Bitrix24 no longer renews the access you gave, so nothing newer can be read. Nothing is lost."),
-        _("Your move."),
-        _("Open the application from your portal's menu; it reconnects by itself."),
+        _("You need to reconnect to Bitrix24"),
+        _("Bitrix24 no longer renews your access, so nothing newer can be read. Nothing is lost."),
+        _("What to do:"),
+        _("Open the app from your portal's menu to reconnect."),
     )
 
 
 def _reason(code: str) -> tuple[str, str, str]:
     if code == "ERROR_ARGUMENT":
         return (
-            _("One of your stored settings is damaged, and Bitrix24 then refuses to tell any of them."),
-            _("Your move."),
+            _("Bitrix24 can't return your settings because one of them is corrupted."),
+            _("What to do:"),
             _(
-                "Open the settings of your calendar in Bitrix24 and save them again. "
-                "If that does not help, your administrator can ask Bitrix24 support to reset them."
+                "Open your calendar's settings in Bitrix24 and save them again. If that doesn't help,"
+                " your administrator can ask Bitrix24 support to reset them."
             ),
         )
     if code in BUSY:
         return (
-            _("Bitrix24 is answering too many requests of this portal at the moment."),
-            _("Nobody's move: it passes by itself."),
-            _("Refresh in a few minutes."),
+            _("This portal is sending Bitrix24 too many requests at the moment."),
+            _("This resolves itself."),
+            _("Update in a few minutes."),
         )
     if code in FORBIDDEN:
         return (
-            _("Bitrix24 does not let this application read your calendar settings."),
-            _("An administrator's move."),
-            _("An administrator opens the application in the Market and confirms its permissions."),
+            _("Bitrix24 doesn't let this app read your calendar settings."),
+            _("What to do:"),
+            _("Ask an administrator to open the app in the Market and confirm its permissions."),
         )
     return _rare_reason(code)
 
@@ -78,22 +76,22 @@ def _rare_reason(code: str) -> tuple[str, str, str]:
     if code == EMPTY_CODE:
         return (
             _(
-                "Bitrix24 refused to tell your calendar settings and gave no reason. "
-                "Guests of a portal often meet this."
+                "Bitrix24 refused to return your calendar settings and gave no reason. This often "
+                "happens to guests of a portal."
             ),
-            _("An administrator's move."),
-            _("An administrator can tell whether you may use the calendar in this portal."),
+            _("What to do:"),
+            _("Ask an administrator whether you may use the calendar in this portal."),
         )
     if code == NOT_A_MAP:
         return (
-            _("Bitrix24 answered with something that is not settings. It is shown below as it came."),
-            _("Bitrix24's move."),
-            _("Refresh later. If it stays, show this page to your administrator."),
+            _("Bitrix24 returned something that isn't settings. It is shown below as received."),
+            _("Bitrix24 has to fix this."),
+            _("Update later. If the problem persists, show this page to your administrator."),
         )
     return (
-        _("Bitrix24 answered with an error when asked for your calendar settings."),
-        _("Bitrix24's move."),
-        _("Refresh in a few minutes. If it stays, show this page to your administrator."),
+        _("Bitrix24 returned an error instead of your calendar settings."),
+        _("Bitrix24 has to fix this."),
+        _("Update in a few minutes. If the problem persists, show this page to your administrator."),
     )
 
 

@@ -91,15 +91,15 @@ def _refuse(failure: Failure) -> ResponseReturnValue:
 
 def _team_not_allowed(names: Sequence[str]) -> Failure:
     if names:
-        told = Markup(_("%(names)s can open it to everyone, on the page Admin."))  # noqa: S704  # a translation
+        told = Markup(_("%(names)s can make it visible to everyone on the Admin page."))  # noqa: S704  # a translation
         action: str = told % {"names": listed(map(bdi, names))}
     else:
-        action = _("An administrator can open it to everyone, on the page Admin.")
+        action = _("An administrator can make it visible to everyone on the Admin page.")
     notice = Notice(
         "team_not_allowed",
-        _("The team is not open to you"),
-        _("In this portal only administrators see the settings of everyone. You see your own."),
-        _("An administrator's move."),
+        _("You can't see the team"),
+        _("In this portal, only administrators can see everyone's settings. You can see your own."),
+        _("What to do:"),
         action,
     )
     return Failure(403, notice)
@@ -109,8 +109,8 @@ def _admin_only() -> Failure:
     notice = Notice(
         "admin_only",
         _("This page is for administrators"),
-        _("What is decided here counts for everyone in the portal."),
-        _("An administrator's move."),
-        _("If you have just become one, open the application anew from your portal's menu."),
+        _("Decisions made here apply to everyone in the portal."),
+        _("What to do:"),
+        _("If you were just made an administrator, open the app again from your portal's menu."),
     )
     return Failure(403, notice)

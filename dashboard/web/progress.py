@@ -47,7 +47,7 @@ class Described:
 def described(run: Progress | None, *, now: datetime, clock: tzinfo) -> Described:
     """Return the run in words of the reader's language and by their clock."""
     if run is None:
-        return Described("none", 0, 0, 0, None, None, _("Not everyone has been read yet."))
+        return Described("none", 0, 0, 0, None, None, _("Not everyone's settings have been read yet."))
     words = _words(run, now, clock)
     return Described(run.state, run.total, run.done, run.failed, run.eta_seconds, run.error, words)
 
@@ -56,27 +56,27 @@ def _words(run: Progress, now: datetime, clock: tzinfo) -> str:
     ended = format.at_moment(run.finished_at or now, now, clock)
     match run.state:
         case RunState.WAITING:
-            return _("Everyone's settings are about to be read.")
+            return _("The update is about to start.")
         case RunState.RUNNING:
             return _running(run)
         case RunState.POSTPONED:
             return " · ".join(filter(None, (_postponed(run, clock), run.error and reason(run.error))))
         case RunState.FAILED:
             # Translators: %(moment)s is "14:05" or "14:05, Mar 5".
-            return _("The last reading ended early at %(moment)s. Reason: %(code)s.") % {
+            return _("The last update failed at %(moment)s. Reason: %(code)s.") % {
                 "moment": ended,
                 "code": reason(run.error) if run.error is not None else _("unknown"),
             }
         case RunState.CANCELLED:
             # Translators: %(moment)s is "14:05" or "14:05, Mar 5".
-            return _("The last reading was cancelled at %(moment)s.") % {"moment": ended}
+            return _("The last update was canceled at %(moment)s.") % {"moment": ended}
     return _done(run, ended)
 
 
 def _running(run: Progress) -> str:
     if not run.total:
-        return _("The list of employees is being read.")
-    told = _("%(done)s of %(total)s read") % {
+        return _("Reading the list of employees.")
+    told = _("%(done)s of %(total)s updated") % {
         "done": number(run.done + run.failed),
         "total": number(run.total),
     }
@@ -97,23 +97,25 @@ def _left(seconds: int | None) -> str:
 def _failed(people: int) -> str:
     if not people:
         return ""
-    return ngettext("%(num)s could not be read", "%(num)s could not be read", people) % {
+    return ngettext("%(num)s person could not be updated", "%(num)s people could not be updated", people) % {
         "num": number(people)
     }
 
 
 def _postponed(run: Progress, clock: tzinfo) -> str:
     if run.next_at is None:
-        return _("Bitrix24 asks for patience; it goes on by itself.")
-    return _("Bitrix24 asks for patience; it goes on by itself at %(time)s.") % {
+        return _("Bitrix24 is busy. The update continues automatically.")
+    return _("Bitrix24 is busy. The update continues automatically at %(time)s.") % {
         "time": format.time_in(run.next_at, clock)
     }
 
 
 def _done(run: Progress, ended: str) -> str:
     # Translators: %(moment)s is "14:05" or "14:05, Mar 5".
-    told = _("Everyone was read at %(moment)s.") % {"moment": ended}
+    told = _("Updated at %(moment)s.") % {"moment": ended}
     if not run.failed:
         return told
-    failed = ngettext("%(num)s could not be read.", "%(num)s could not be read.", run.failed)
+    failed = ngettext(
+        "%(num)s person could not be updated.", "%(num)s people could not be updated.", run.failed
+    )
     return f"{told} {failed % {'num': number(run.failed)}}"

@@ -12,37 +12,39 @@ from dashboard.shapes import without_controls
 from dashboard.web.language import N_, _
 from dashboard.web.unreachable import short_reason
 
-UNKNOWN = N_("Bitrix24 answered with an error: %(code)s")
+UNKNOWN = N_("Bitrix24 returned an error: %(code)s")
 
 # What means the same whichever way it was met; the codes of ours are all here.
 CODES = {
-    "error_argument": N_("A stored setting is damaged, so Bitrix24 tells none of them"),
-    EMPTY_CODE: N_("Bitrix24 refused without a reason"),
-    NOT_A_MAP: N_("Bitrix24 answered with something that is not settings"),
-    "reconnect": N_("The access has ended; the person's next opening renews it"),
+    "error_argument": N_("A stored setting is corrupted, so Bitrix24 returns none of them"),
+    EMPTY_CODE: N_("Bitrix24 refused without giving a reason"),
+    NOT_A_MAP: N_("Bitrix24 returned something that isn't settings"),
+    "reconnect": N_("The access has ended. It is renewed when the person opens the app"),
     "nobody_connected": N_("Nobody who may read the list is connected"),
-    "directory_without_reader": N_("Bitrix24 did not tell the whole list"),
-    INCOMPLETE: N_("Bitrix24 did not tell the whole list"),
-    "installation_ended": N_("The application was installed anew meanwhile"),
-    "foreign_profile": N_("Bitrix24 answered for somebody else"),
+    "directory_without_reader": N_("Bitrix24 didn't return the whole list"),
+    INCOMPLETE: N_("Bitrix24 didn't return the whole list"),
+    "installation_ended": N_("The app was reinstalled in the meantime"),
+    "foreign_profile": N_("Bitrix24 returned another person's data"),
 }
 KINDS: dict[type[Bitrix24Error], str] = {
     bitrix24.PersonDismissed: N_("Bitrix24 says that the account is not active"),
-    bitrix24.PersonNotAllowed: N_("The application is not given to this person"),
-    bitrix24.GrantRejected: N_("The access has ended; the person's next opening renews it"),
-    bitrix24.TokenRejected: N_("Bitrix24 does not take the access any more"),
-    bitrix24.CredentialsRefused: N_("Bitrix24 does not take the access any more"),
-    bitrix24.PaymentRequired: N_("The paid period is over"),
-    bitrix24.PortalClosed: N_("The portal is closed for the moment"),
-    bitrix24.ApplicationGone: N_("Bitrix24 says that the application is not installed"),
+    bitrix24.PersonNotAllowed: N_("This person doesn't have access to the app"),
+    bitrix24.GrantRejected: N_("The access has ended. It is renewed when the person opens the app"),
+    bitrix24.TokenRejected: N_("Bitrix24 no longer accepts the access token"),
+    bitrix24.CredentialsRefused: N_("Bitrix24 no longer accepts the access token"),
+    bitrix24.PaymentRequired: N_("The paid period has ended"),
+    bitrix24.PortalClosed: N_("The portal is temporarily closed"),
+    bitrix24.ApplicationGone: N_("Bitrix24 says that the app isn't installed"),
     bitrix24.ScopeMissing: N_("A permission is missing"),
-    bitrix24.AccessDenied: N_("Bitrix24 does not allow it"),
-    bitrix24.Limited: N_("Bitrix24 answered too many requests of this portal"),
-    bitrix24.ServerFailed: N_("Bitrix24 had an error of its own"),
-    bitrix24.KeysRejected: N_("Bitrix24 refuses the application's own keys; its operator must mend it"),
-    bitrix24.MethodMissing: N_("This portal is too old for it"),
+    bitrix24.AccessDenied: N_("Bitrix24 doesn't allow it"),
+    bitrix24.Limited: N_("The portal sent Bitrix24 too many requests"),
+    bitrix24.ServerFailed: N_("Bitrix24 had an internal error"),
+    bitrix24.KeysRejected: N_(
+        "Bitrix24 rejected the app's credentials. The operator of the app has to fix this"
+    ),
+    bitrix24.MethodMissing: N_("This portal's version is too old"),
 }
-UNANSWERED = N_("Bitrix24 gave no usable answer")
+UNANSWERED = N_("Bitrix24 didn't return a usable response")
 _OURS_UNANSWERED = (
     *("unreachable", "renewal_failed", "renewal_busy"),
     *("bad_answer", "answer_too_large", "command_not_answered"),

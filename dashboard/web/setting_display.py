@@ -78,7 +78,7 @@ def display(entry: Entry, own_id: int = 0, listed: bool = True) -> SettingDispla
     """
     match entry.meaning:
         case Absent():
-            return _empty(_("This portal does not send it"))
+            return _empty(_("Not available in this portal"))
         case Unset():
             return _empty(words.unset(entry.key))
         case Switch(on):
@@ -119,21 +119,21 @@ def calendar_display(section: Section, listed: bool = True) -> CalendarDisplay:
     """Return a calendar's name, or its number and why no name is known."""
     if section.name:
         return CalendarDisplay(printable(section.name), section.color)
-    note = _("not among yours") if listed else _("name unknown")
+    note = _("not one of your calendars") if listed else _("name unknown")
     return CalendarDisplay(_("Calendar %(id)s") % {"id": section.id}, section.color, note)
 
 
 def raw(value: Json, *, known: bool = True) -> SettingDisplay:
     """Return a value as it came; with ``known`` its key is one of ours, and the value is what is odd."""
-    return SettingDisplay("raw", format.shown(value), _("Not a value we know") if known else "")
+    return SettingDisplay("raw", format.shown(value), _("Unrecognized value") if known else "")
 
 
 def reminder_displays(reminders: Half) -> Sequence[SettingDisplay]:
     """Return what to print for the reminders of one kind of event."""
     if reminders is None:
-        return (_empty(_("Bitrix24 tells none")),)
+        return (_empty(_("Not set")),)
     if not reminders:
-        return (_empty(_("You are not reminded")),)
+        return (_empty(_("No reminders")),)
     return [_reminder_display(reminder) for reminder in reminders]
 
 

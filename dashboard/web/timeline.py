@@ -50,7 +50,7 @@ def timed(reminders: Half) -> TimeLine | None:
 def all_day(reminders: Half) -> TimeLine | None:
     """Return the line of an all-day event, None where no reminder has a place on it."""
     marks = _marks(reminders, _place_all_day)
-    scale = (_ago(days=2), _ago(days=1), _("The day"))
+    scale = (_ago(days=2), _ago(days=1), _("Day of the event"))
     return TimeLine(marks, WIDTH * 2 // _DAYS, scale) if marks else None
 
 

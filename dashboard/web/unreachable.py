@@ -20,14 +20,14 @@ class _Cause:
     short: str
 
 
-_ADMINISTRATOR = N_("An administrator's move.")
-_NOBODY = N_("Nobody's move: it usually passes by itself.")
+_ADMINISTRATOR = N_("What to do:")
+_NOBODY = N_("This usually resolves itself soon.")
 _NO_CONNECTION = _Cause(
-    N_("Your portal's server does not accept connections from this application."),
+    N_("Your portal's server doesn't accept connections from this app."),
     _NOBODY,
     N_(
-        "Try again in a minute. If it stays, an administrator checks that the server runs "
-        "and that its firewall lets this application in."
+        "Try again in a minute. If the problem persists, ask an administrator to check that "
+        "the server is running and that its firewall allows this app."
     ),
     N_("The server does not accept connections"),
 )
@@ -51,17 +51,17 @@ _CAUSES = {
         N_("The server's name was not found"),
     ),
     errors.NAME_LOOKUP_FAILED: _Cause(
-        N_("This application could not look up the address of your portal's server."),
+        N_("This app couldn't look up the address of your portal's server."),
         _NOBODY,
         N_("Try again in a minute."),
         N_("The server's name could not be looked up"),
     ),
     errors.ADDRESS_NOT_ALLOWED: _Cause(
-        N_("Your portal's server has a private address, and this application connects to public ones only."),
+        N_("Your portal's server has a private address, and this app only connects to public ones."),
         _ADMINISTRATOR,
         N_(
-            "An administrator gives the portal a public address, "
-            "or the application's operator allows private ones."
+            "Ask an administrator to give the portal a public address, or ask the operator of the"
+            " app to allow private ones."
         ),
         N_("The server has a private address"),
     ),
@@ -82,18 +82,18 @@ _PASSING = (errors.TIMEOUT, errors.NAME_LOOKUP_FAILED, errors.UNREACHABLE)
 
 def unreachable_notice(error: Unreachable) -> Notice:
     """Return what to say to whoever waited for the answer."""
-    title, cause = _("Bitrix24 could not be reached"), _CAUSES.get(error.code)
+    title, cause = _("We couldn't reach Bitrix24"), _CAUSES.get(error.code)
     if cause is not None and error.at_portal:
         return Notice(error.code, title, _(cause.what), _(cause.move), _(cause.action))
     if error.at_portal or error.code in _PASSING:
-        what = _("The connection to it failed, broke off or took too long. Nothing was changed or lost.")
+        what = _("The connection failed or took too long. Nothing was changed or lost.")
         return Notice(error.code, title, what, _(_NOBODY), _("Try again in a minute."))
     return Notice(
         error.code,
         title,
-        _("This application cannot connect to Bitrix24's authorization server."),
-        _("The application's operator must mend it."),
-        _("Tell them what stands below."),
+        _("This app can't connect to Bitrix24's authorization server."),
+        _("The operator of the app has to fix this."),
+        _("Send them the code below."),
     )
 
 
