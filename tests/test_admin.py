@@ -47,7 +47,7 @@ def test_who_has_left_is_not_named(world: World, anna: Session) -> None:
     with world.database.writing() as session:
         session.execute(text("UPDATE portals SET team_switched_by = 999"))
 
-    assert "Decided by somebody who has left" in world.browser.get("/admin", headers=anna).text
+    assert "Decided by someone who has left" in world.browser.get("/admin", headers=anna).text
 
 
 def test_others_may_not(world: World, anna: Session) -> None:
@@ -69,7 +69,7 @@ def test_anything_but_yes_or_no_changes_nothing(world: World, anna: Session, for
 
     assert response.status_code == 400
     assert errors_on(response.text) == ["invalid_request"]
-    assert "everyone" in response.text
+    assert "The choice of who may see the team was not valid. Nothing was changed." in response.text
     assert decided(world) == (False, None)
 
 

@@ -19,8 +19,8 @@ def test_it_tells_how_many_have_come(world: World) -> None:
 
     shown = text_of(team(world), BOX)
 
-    assert "6 people, as Bitrix24 lists them." in shown
-    assert "2 of 6 have come so far." in shown
+    assert "6 people, according to Bitrix24." in shown
+    assert "2 of 6 people have opened the app." in shown
 
 
 def test_the_invitation_stands_there_once(world: World) -> None:

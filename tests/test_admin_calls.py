@@ -63,7 +63,7 @@ def test_a_call_is_explained(world: World, anna: Session) -> None:
 
     for told in (
         "503",
-        "Bitrix24 answered too many requests",
+        "The portal sent Bitrix24 too many requests",
         "12 ms",
         "100 B and 2.5 kB",
         "&#34;count&#34;: 7",

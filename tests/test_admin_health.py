@@ -106,11 +106,11 @@ def test_runs_are_told_in_words(world: World, anna: Session) -> None:
 
     last, first = text_of(shown, 'data-run-row="1"'), text_of(shown, 'data-run-row="2"')
     assert "Анна Орлова" in last
-    assert "Ended early The paid period is over" in last
+    assert "Failed The paid period has ended" in last
     assert "automatically" in first
     assert "Done" in first
     assert "1 of 1" in first
-    assert "The next reading is planned for" in text_of(shown, "data-next-run")
+    assert "The next update is scheduled for" in text_of(shown, "data-next-run")
 
 
 def test_only_the_last_five_runs_are_shown(world: World, anna: Session) -> None:
@@ -129,8 +129,8 @@ def test_a_list_that_could_not_be_read_says_why(world: World, anna: Session) -> 
 
     told = text_of(page(world, anna), "data-directory")
 
-    assert "The list of employees could not be read: A permission is missing." in told
-    assert "The one you see is as of" in told
+    assert "The list of employees couldn't be read: A permission is missing." in told
+    assert "The list you see: updated at" in told
 
 
 def test_people_are_counted_by_state_each_number_a_link(world: World, anna: Session) -> None:

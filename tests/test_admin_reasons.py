@@ -24,7 +24,7 @@ from tests.world import World
         ("connect_timeout", "The server does not accept connections"),
         ("unreachable", "Bitrix24 didn't return a usable response"),
         ("http_502", "Bitrix24 didn't return a usable response"),
-        ("ERROR_UNHEARD_OF", "Bitrix24 answered with an error: \u2068ERROR_UNHEARD_OF\u2069"),
+        ("ERROR_UNHEARD_OF", "Bitrix24 returned an error: \u2068ERROR_UNHEARD_OF\u2069"),
     ],
 )
 def test_a_code_is_told_in_words(code: str, words: str) -> None:

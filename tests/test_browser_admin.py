@@ -60,7 +60,7 @@ def test_calls_are_looked_through(company: World, page: Page) -> None:
 def test_a_number_leads_to_the_people_behind_it(company: World, page: Page) -> None:
     frame = open_admin(company, page)
 
-    frame.get_by_role("link", name="Must open it again: 1").press("Enter")
+    frame.get_by_role("link", name="Needs to reconnect: 1").press("Enter")
 
     expect(frame.locator(".people-table__name")).to_have_text(["Lost Lucy"])
     problem = frame.locator(".people-table__problem")
@@ -82,7 +82,7 @@ def test_everything_is_deleted_in_two_steps(company: World, page: Page) -> None:
     frame = open_admin(company, page)
     # A key, not a click: the frame still takes its height, and what is under the pointer moves with it.
     frame.get_by_role("link", name="Delete everything…").press("Enter")
-    expect(frame.get_by_text("nobody can bring it back")).to_be_visible()
+    expect(frame.get_by_text("cannot be restored")).to_be_visible()
 
     frame.get_by_label("To confirm, type").fill("another.bitrix24.com")
     frame.get_by_role("button", name="Delete everything").press("Enter")
@@ -94,7 +94,7 @@ def test_everything_is_deleted_in_two_steps(company: World, page: Page) -> None:
     assert company.one("SELECT count(*) FROM people") == 0
 
     frame.get_by_role("link", name="Team", exact=True).press("Enter")
-    expect(frame.locator("[data-client-error]")).to_contain_text("Reload it")
+    expect(frame.locator("[data-client-error]")).to_contain_text("Open the app again")
 
     frame = open_admin(company, page)
     expect(frame.locator('[data-tally="connected"]')).to_contain_text("1")

@@ -49,7 +49,7 @@ def open_insights(world: World, page: Page, person: str) -> FrameLocator:
 def test_a_finding_leads_to_its_people(company: World, page: Page) -> None:
     frame = open_insights(company, page, "anna")
     unreminded = frame.locator('[data-finding="unreminded"]')
-    expect(unreminded).to_contain_text("10 people are reminded of nothing.")
+    expect(unreminded).to_contain_text("10 people have no default reminder.")
 
     unreminded.get_by_role("link", name="See who").press("Enter")
 

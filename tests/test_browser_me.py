@@ -51,12 +51,12 @@ def test_a_refresh_says_what_changed(world: World, page: Page) -> None:
 
     frame = refreshed(world, page)
 
-    expect(frame.locator(TOLD)).to_have_text("Read just now: 2 settings changed (View and Show tasks).")
+    expect(frame.locator(TOLD)).to_have_text("Updated just now. 2 settings changed (View and Show tasks).")
 
 
 def test_the_first_opening_explains_itself_once(world: World, page: Page) -> None:
     frame = open_in_browser(page, world.portal(), "boris")
-    expect(frame.locator(FIRST)).to_contain_text("your events are never read")
+    expect(frame.locator(FIRST)).to_contain_text("It never reads your events")
     expect(frame.locator(FIRST).get_by_role("link")).to_have_count(0)
 
     frame.get_by_role("button", name="Close this notice").press("Enter")

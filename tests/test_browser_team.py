@@ -153,18 +153,18 @@ def test_a_run_is_begun_watched_across_a_reload_and_done(company: World, page: P
     expect(frame.get_by_role("button", name="Cancel")).to_be_focused()
 
     _running(company, done=30)
-    expect(frame.locator("[data-run-text]")).to_contain_text("30 of 70 read")
+    expect(frame.locator("[data-run-text]")).to_contain_text("30 of 70 updated")
     expect(frame.get_by_role("progressbar")).to_have_attribute("value", "30")
 
     frame = open_team(company, page)
-    expect(frame.locator("[data-run-text]")).to_contain_text("30 of 70 read")
+    expect(frame.locator("[data-run-text]")).to_contain_text("30 of 70 updated")
 
     with company.database.writing() as session:
         session.execute(
             text("UPDATE runs SET state = 'done', done = 70, finished_at = :now WHERE finished_at IS NULL"),
             {"now": f"{company.now():%Y-%m-%d %H:%M:%S.%f}"},
         )
-    expect(frame.locator("[data-as-of]")).to_contain_text("Everyone was read at")
+    expect(frame.locator("[data-as-of]")).to_contain_text("Updated at")
     expect(frame.get_by_role("button", name="Update now")).to_be_visible()
     assert watch.messages == []
 
@@ -175,7 +175,7 @@ def test_a_run_is_cancelled(company: World, page: Page) -> None:
 
     frame.get_by_role("button", name="Cancel").press("Enter")
 
-    expect(frame.locator("[data-as-of]")).to_contain_text("The last reading was cancelled")
+    expect(frame.locator("[data-as-of]")).to_contain_text("The last update was canceled")
     assert company.one("SELECT count(*) FROM runs WHERE finished_at IS NULL") == 0
 
 

@@ -26,9 +26,9 @@ def test_it_says_what_my_settings_would_say(world: World) -> None:
 
     assert result.exit_code == 0, result.output
     assert "View: Week" in result.output
-    assert "Working hours: 09:00 – 18:00 (Your own)" in result.output
+    assert "Working hours: 09:00 – 18:00 (Custom)" in result.output
     assert "Time zone: Europe/Moscow" in result.output
-    assert "Events with a time: 15 minutes before, 1 hour before" in result.output
+    assert "Timed events: 15 minutes before, 1 hour before" in result.output
     assert "Days off in this portal: Saturday and Sunday" in result.output
 
 

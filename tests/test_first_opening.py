@@ -38,16 +38,16 @@ def test_an_open_team_is_said_to_be_open(world: World) -> None:
 
     opened = world.open("amina").text
 
-    assert "nobody else does" in closed
-    assert "In this portal everybody who opens it can see these settings" in opened
+    assert "Nobody else can, unless an administrator" in closed
+    assert "In this portal, everyone who opens the app can see everyone" in opened
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
         ({}, "Updated just now. Nothing changed."),
-        ({"view": "list"}, "Read just now: 1 setting changed (View)."),
-        ({"view": "list", "blink": "Y"}, "Read just now: 2 settings changed (View and blink)."),
+        ({"view": "list"}, "Updated just now. 1 setting changed (View)."),
+        ({"view": "list", "blink": "Y"}, "Updated just now. 2 settings changed (View and blink)."),
     ],
 )
 def test_a_refresh_says_what_it_found(world: World, change: dict[str, str], words: str) -> None:
@@ -70,7 +70,7 @@ def test_what_could_not_be_read_has_not_changed(world: World) -> None:
 
     page = world.browser.post("/me/refresh", headers=session).text
 
-    assert "Read just now" not in page
+    assert "Updated just now" not in page
     assert errors_on(page) == ["ERROR_ARGUMENT"]
 
 
@@ -82,6 +82,6 @@ def test_an_ended_chain_says_how_to_mend_it(world: World) -> None:
     page = world.browser.get("/me", headers=session).text
 
     assert errors_on(page) == ["reconnect"]
-    assert "Open the application from your portal's menu" in page.replace("&#39;", "'")
+    assert "Open the app from your portal's menu" in page.replace("&#39;", "'")
     # The next opening brings a new chain, and nothing is left to say.
     assert errors_on(world.open("boris").text) == []

@@ -71,10 +71,10 @@ def test_hours() -> None:
 @pytest.mark.parametrize(
     ("age", "text"),
     [
-        (timedelta(), "as of 13:00"),
-        (timedelta(hours=12), "as of 01:00"),
-        (timedelta(hours=14), "as of Dec 9, 23:00"),
-        (timedelta(days=365), "as of Dec 10, 2024, 13:00"),
+        (timedelta(), "updated at 13:00"),
+        (timedelta(hours=12), "updated at 01:00"),
+        (timedelta(hours=14), "updated Dec 9, 23:00"),
+        (timedelta(days=365), "updated Dec 10, 2024, 13:00"),
     ],
 )
 def test_as_of(age: timedelta, text: str) -> None:

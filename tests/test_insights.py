@@ -42,12 +42,12 @@ def test_it_works(each_world: World, anna: Session) -> None:
 
     shown = page(each_world, anna)
 
-    assert "From the settings of 8 of 9 people," in shown
+    assert "Based on the settings of 8 of 9 people," in shown
     assert told(shown, "bar") == {"month": 5, "week": 1, "other": 1, "unset": 1, "many": 8}
     assert 'href="/team?view=month"' in shown
     assert 'href="/team?timezone=Europe/Berlin"' in shown
     assert text_of(shown, 'class="insights-reminders"') == (
-        "All day: 08:00 on the day 8 With a time: 15 minutes before 8 With a time: 1 hour before 1"
+        "All-day events: 08:00 on the day 8 Timed events: 15 minutes before 8 Timed events: 1 hour before 1"
     )
 
 
@@ -58,12 +58,12 @@ def test_what_a_portal_tells_is_counted(each_world: World) -> None:
     shown = page(each_world, each_world.session("anna"))
 
     assert told(shown, "finding") == {"long_days": 1, "unreminded": 1, "refusing": 1, "nights": 1}
-    assert "14 hours a day or more" in shown
+    assert "1 person has a working day of 14 hours or more." in shown
     assert told(shown, "difference") == {
         "collapseOffHours": 1, "showCompletedTasks": 1, "syncTasks": 1,
     }  # fmt: skip
     unlike = text_of(shown, 'data-difference="collapseOffHours"')
-    assert unlike.startswith("Fold hours outside the working day Most: Yes 4 1 otherwise Boris Keller")
+    assert unlike.startswith("Collapse non-working hours Most: Yes 4 1 differs Boris Keller")
 
 
 def test_findings_name_who_is_behind_them(each_world: World, anna: Session) -> None:
@@ -108,7 +108,7 @@ def test_whoever_is_cut_off_stands_on_a_page_of_their_own(each_world: World, ann
     named = [re.findall(r">(Refusing \d{3})</bdi></a>", text) for text in pages]
     assert sorted(named[0] + named[1]) == [one["name"] for one in refusing]
     assert named[2] == named[1]
-    assert "203 people refuse invitations" in pages[0]
+    assert "203 people decline invitations" in pages[0]
 
 
 def test_who_is_unlike_most_is_listed_too(each_world: World, anna: Session) -> None:
@@ -117,7 +117,7 @@ def test_who_is_unlike_most_is_listed_too(each_world: World, anna: Session) -> N
     listed = each_world.browser.get("/insights/collapseOffHours", headers=anna).text
 
     assert re.findall(r">([^<]+)</bdi></a></li>", listed) == ["Odd Olga"]
-    assert "1 otherwise" in listed
+    assert "1 differs" in listed
 
 
 def test_a_list_whose_reason_has_gone_says_so(each_world: World, anna: Session) -> None:
@@ -140,9 +140,9 @@ def test_the_hours_of_the_day(each_world: World, anna: Session) -> None:
 
     # Anna's clock is Moscow's: two hours later than Berlin in winter, one in summer.
     assert len(re.findall(r'<li class="insights-best-hour">', shown)) == 3
-    assert "All 4 who are drawn are at work" in shown
-    assert "None of those drawn is at work" in shown
-    assert "1 person is not drawn" in shown
+    assert "All 4 people shown are at work" in shown
+    assert "None of the people shown are at work" in shown
+    assert "1 person is not shown" in shown
 
 
 def test_words_that_nobody_shares_are_no_finding(each_world: World, anna: Session) -> None:

@@ -123,7 +123,7 @@ def test_the_moderator_finds_what_the_notes_name(world: World) -> None:
 
     named = re.findall(r'"([^"]+)"', notes)
 
-    assert len(named) == 3
+    assert len(named) == 4
     for name in named:
         assert name in pages, name
 

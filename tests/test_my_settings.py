@@ -146,14 +146,14 @@ def test_the_order_and_the_type_of_every_value_survive_the_store(each_world: Wor
 def test_hours_are_the_portals_where_the_person_has_none(world: World) -> None:
     page = words_on(open_with(world))
 
-    assert "09:00 – 18:30 The portal's" in page
+    assert "09:00 – 18:30 Portal default" in page
 
 
 def test_an_offset_that_disagrees_with_its_zone_is_pointed_out(world: World) -> None:
     agreeing = open_with(world, timezoneName="Europe/Moscow", timezoneOffsetUTC=10800)
     disagreeing = open_with(world, timezoneName="Europe/Moscow", timezoneOffsetUTC=7200)
 
-    assert "Bitrix24 counts with UTC+02:00 , but Europe/Moscow was at UTC+03:00" in words_on(disagreeing)
+    assert "Bitrix24 uses UTC+02:00 , but Europe/Moscow was at UTC+03:00" in words_on(disagreeing)
     assert 'data-disagreement="offset"' not in agreeing
 
 

@@ -309,7 +309,7 @@ def test_what_a_clock_that_was_ahead_proved_is_proved_anew(world: World) -> None
 @pytest.mark.parametrize(
     ("origin", "code", "says", "does"),
     [
-        ("https://127.0.0.1:1", "connection_refused", "does not accept connections", "firewall"),
+        ("https://127.0.0.1:1", "connection_refused", "accept connections from this app", "firewall"),
         ("https://169.254.169.254", "address_not_allowed", "private address", "public address"),
         ("https://a..invalid", "unknown_host", "was not found on the internet", "DNS records"),
     ],

@@ -191,10 +191,10 @@ def test_the_numbers_are_of_the_whole_team(each_world: World, some: Session) -> 
     shown = page(each_world, some, q="bea")
 
     assert [text_of(shown, f'data-keep="{name}"') for name in ("state-reconnect", "state-never")] == [
-        "1 must open it again", "1 not opened yet",
+        "1 needs to reconnect", "1 not opened yet",
     ]  # fmt: skip
     assert "<b>5</b> of 7" in shown
-    assert "1 person has not opened it yet" in shown
+    assert "1 person hasn't opened the app yet" in shown
 
 
 def test_the_invitation_has_the_deep_link(world: World) -> None:

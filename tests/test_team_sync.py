@@ -37,7 +37,7 @@ def test_it_is_begun_watched_and_done(calm: World) -> None:
     assert {name: told[name] for name in ("state", "total", "done", "failed", "eta_seconds")} == {
         "state": "done", "total": 1, "done": 1, "failed": 0, "eta_seconds": 0,
     }  # fmt: skip
-    assert told["words"].startswith("Everyone was read at")
+    assert told["words"].startswith("Updated at ")
     assert calm.one("SELECT asked_by FROM runs ORDER BY id DESC LIMIT 1") == 1
 
 
@@ -58,7 +58,7 @@ def test_it_can_be_cancelled(calm: World) -> None:
     status, told = ask(calm, "POST", "/team/sync/cancel", anna)
 
     assert (status, told["state"], told["under_way"]) == (200, "cancelled", False)
-    assert "The last reading was cancelled" in calm.browser.get("/team", headers=anna).text
+    assert "The last update was canceled" in calm.browser.get("/team", headers=anna).text
 
 
 def test_cancelling_nothing_does_nothing(calm: World) -> None:
@@ -93,8 +93,8 @@ def test_the_page_shows_how_far_it_is(calm: World) -> None:
 
     assert "data-under-way" in shown
     assert 'max="200" value="32"' in shown
-    assert "32 of 200 read" in shown
-    assert "2 could not be read" in shown
+    assert "32 of 200 updated" in shown
+    assert "2 people could not be updated" in shown
 
 
 def test_others_may_watch_where_the_team_is_open_and_no_more(calm: World) -> None:

@@ -545,7 +545,7 @@ def test_each_cause_has_its_code(hurried: Transport, listen: Listen) -> None:
     ):
         threading.Thread(target=speak_plainly, args=(plain,), daemon=True).start()
         codes = {
-            "no response": code(listen(say(b"", every=5))),
+            "no answer": code(listen(say(b"", every=5))),
             "no handshake": code(f"https://127.0.0.1:{silent.getsockname()[1]}/rest/?auth={TOKEN}"),
             "no TLS": code(f"https://anna:{TOKEN}@127.0.0.1:{plain.getsockname()[1]}/"),
             "no name": code("https://nothing.invalid/"),
@@ -553,7 +553,7 @@ def test_each_cause_has_its_code(hurried: Transport, listen: Listen) -> None:
         }
 
     assert codes == {
-        "no response": "timeout",
+        "no answer": "timeout",
         "no handshake": "connect_timeout",
         "no TLS": "tls_failed",
         "no name": codes["no name"],

@@ -93,7 +93,7 @@ def _not_a_choice() -> Failure:
     notice = Notice(
         "invalid_request",
         _("Something was wrong with that request"),
-        _("Choose who may see the team. Nothing was changed."),
+        _("The choice of who may see the team was not valid. Nothing was changed."),
         _("What to do:"),
         _("Choose one of the options and try again."),
     )

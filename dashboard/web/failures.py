@@ -138,8 +138,8 @@ def _person(error: bitrix24.Bitrix24Error) -> Failure:
             _("Reload the portal page, or open the app from the portal's menu again."),
         )
     elif isinstance(error, bitrix24.PersonDismissed):
-        title = _("Your account is not active in this portal")
-        what = _("Bitrix24 says that your account is not active here.")
+        title = _("Bitrix24 denied access")
+        what = _("Bitrix24 says that your account is not active in this portal.")
         move, action = (
             _("What to do:"),
             _("Ask an administrator whether your account should be active."),
@@ -178,7 +178,7 @@ def _portal(error: bitrix24.Bitrix24Error) -> Failure:
         closed = Notice(
             code,
             _("The portal is temporarily closed"),
-            _("Bitrix24 reports that the portal is closed. Your data is kept."),
+            _("Bitrix24 will respond again once the portal is open. Your data is kept."),
             administrator,
             _("Try again when the portal is open."),
         )

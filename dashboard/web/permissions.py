@@ -91,10 +91,10 @@ def _refuse(failure: Failure) -> ResponseReturnValue:
 
 def _team_not_allowed(names: Sequence[str]) -> Failure:
     if names:
-        told = Markup(_("%(names)s can make it visible to everyone on the Admin page."))  # noqa: S704  # a translation
+        told = Markup(_("Ask an administrator (%(names)s) to make it visible to everyone on the Admin page."))  # noqa: S704  # a translation
         action: str = told % {"names": listed(map(bdi, names))}
     else:
-        action = _("An administrator can make it visible to everyone on the Admin page.")
+        action = _("Ask an administrator to make it visible to everyone on the Admin page.")
     notice = Notice(
         "team_not_allowed",
         _("You can't see the team"),
