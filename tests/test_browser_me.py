@@ -79,7 +79,7 @@ def test_another_zone_than_both_is_pointed_out(world: World, abroad: Page) -> No
     frame = open_in_browser(abroad, world.portal(), "boris")
 
     expect(frame.locator(BROWSER_ZONE)).to_contain_text("America/New_York")
-    expect(frame.locator(BROWSER_ZONE)).to_contain_text("Bitrix24 has you in Europe/Berlin")
+    expect(frame.locator(BROWSER_ZONE)).to_contain_text("Bitrix24 has your time zone as Europe/Berlin")
 
 
 def test_the_browsers_zone_is_held_against_both(world: World, abroad: Page) -> None:
@@ -92,8 +92,8 @@ def test_the_browsers_zone_is_held_against_both(world: World, abroad: Page) -> N
         expect(frame.locator("html")).to_have_attribute("data-ready", "")
         return frame.locator(BROWSER_ZONE).inner_text() if frame.locator(BROWSER_ZONE).is_visible() else ""
 
-    assert "as your profile says" in told("Europe/Berlin", "America/New_York")
-    assert "as your calendar says" in told("America/New_York", "Europe/Berlin")
+    assert "Your computer and your profile are set to" in told("Europe/Berlin", "America/New_York")
+    assert "Your computer and your calendar are set to" in told("America/New_York", "Europe/Berlin")
     # Another name, and the same clock all year.
     assert told("America/Toronto", "America/New_York") == ""
     assert told("America/New_York", "") == ""

@@ -148,6 +148,7 @@ def test_a_script_that_is_lost_leaves_the_others_working(company: World, page: P
 def test_a_run_is_begun_watched_across_a_reload_and_done(company: World, page: Page) -> None:
     watch = Watch(page, company.bitrix24.app_url)
     frame = open_team(company, page)
+    expect(frame.get_by_role("heading", name="Team", level=1)).to_be_visible()
     frame.get_by_role("button", name="Update now").press("Enter")
     expect(frame.locator("[data-run-text]")).to_have_text("The update is about to start.")
     expect(frame.get_by_role("button", name="Cancel")).to_be_focused()
@@ -171,6 +172,7 @@ def test_a_run_is_begun_watched_across_a_reload_and_done(company: World, page: P
 
 def test_a_run_is_cancelled(company: World, page: Page) -> None:
     frame = open_team(company, page)
+    expect(frame.get_by_role("heading", name="Team", level=1)).to_be_visible()
     frame.get_by_role("button", name="Update now").press("Enter")
 
     frame.get_by_role("button", name="Cancel").press("Enter")
