@@ -125,7 +125,7 @@ def _read(entry: str) -> Reminder | None:
 
 
 def reminders(member: Member) -> str:
-    """Return all of a person's reminders in one line: "With a time: 15 minutes before; All day: none"."""
+    """Return all of a person's reminders in one line: "Timed events: 1 hour before; All-day events: none"."""
     return reminders_told(member.reminders)
 
 
