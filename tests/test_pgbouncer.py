@@ -20,7 +20,7 @@ from sqlalchemy.exc import OperationalError
 
 from dashboard import postgres
 from dashboard.db import Database
-from tests import tools
+from tests import programs
 from tests.emulator import Emulator
 from tests.processes import free_port, work
 from tests.waiting import wait_until
@@ -51,7 +51,7 @@ def pooled_url(postgres_url: str, tmp_path: Path) -> Iterator[str]:
     # It refuses to run as root; the user the server runs as may use its socket.
     owner = pwd.getpwuid(Path(host).stat().st_uid).pw_name
     as_user = ["-u", owner] if os.getuid() == 0 else []
-    with subprocess.Popen([tools.program("pgbouncer"), "-q", *as_user, str(file)]) as running:
+    with subprocess.Popen([programs.program("pgbouncer"), "-q", *as_user, str(file)]) as running:
         wait_until(lambda: _listens(port))
         yield url.set(host="127.0.0.1", port=port, query={}).render_as_string(hide_password=False)
         running.terminate()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import tools
+from tests import programs
 
 # What the script itself calls.
 COMMANDS = ("cat", "cmp", "cp", "dirname", "id", "mkdir", "rm", "sh", "tee", "touch", "tr")
@@ -25,7 +25,7 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "tests").mkdir()
     shutil.copy("tests/find_tools.sh", tmp_path / "tests")
     shutil.copytree("tests/frame_sdk", tmp_path / "tests/frame_sdk")
-    monkeypatch.setattr(tools, "VAR", tmp_path / "var")
+    monkeypatch.setattr(programs, "VAR", tmp_path / "var")
     for name in ("CHROMIUM", "FIREFOX"):
         monkeypatch.delenv(name, raising=False)
     return tmp_path
@@ -42,12 +42,12 @@ def test_what_is_missing_is_named_in_one_line_and_the_rest_is_found(bare: Path) 
     searched = find_tools(bare)
 
     assert searched.returncode == 0
-    assert sorted(searched.stderr.splitlines()) == sorted(tools.missing())
-    assert tools.program("firefox") == str(bare / "bin" / "firefox")
+    assert sorted(searched.stderr.splitlines()) == sorted(programs.missing())
+    assert programs.program("firefox") == str(bare / "bin" / "firefox")
     with pytest.raises(pytest.fail.Exception, match=r"^chromium is missing.*apt-get.*brew.*CHROMIUM"):
-        tools.program("chromium")
+        programs.program("chromium")
     with pytest.raises(pytest.fail.Exception, match=r"^what npm installs is missing"):
-        tools.package("axe-core/axe.min.js")
+        programs.package("axe-core/axe.min.js")
 
 
 def test_what_was_missing_is_found_once_it_is_there(bare: Path) -> None:
@@ -56,11 +56,11 @@ def test_what_was_missing_is_found_once_it_is_there(bare: Path) -> None:
 
     find_tools(bare)
 
-    assert tools.program("chromium") == str(bare / "bin" / "chromium")
-    assert not any(sentence.startswith("chromium") for sentence in tools.missing())
+    assert programs.program("chromium") == str(bare / "bin" / "chromium")
+    assert not any(sentence.startswith("chromium") for sentence in programs.missing())
 
 
 def test_a_variable_names_another_program(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHROMIUM", "/opt/chromium")
 
-    assert tools.program("chromium") == "/opt/chromium"
+    assert programs.program("chromium") == "/opt/chromium"
