@@ -13,7 +13,7 @@ from flask import Flask
 
 from dashboard import cli, config, logs
 from dashboard.bitrix24.address_policy import Reach
-from dashboard.bitrix24.exchange import Exchange
+from dashboard.bitrix24.http import Exchange
 from dashboard.bitrix24.oauth import AuthorizationServers
 from dashboard.bitrix24.transport import Transport
 from dashboard.calls import CallLog

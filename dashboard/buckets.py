@@ -13,8 +13,8 @@ from datetime import timedelta
 from sqlalchemy import Row, bindparam, select, update
 from sqlalchemy.orm import Session
 
-from dashboard.bitrix24 import limiter
-from dashboard.bitrix24.limiter import KEPT_FOR_PEOPLE
+from dashboard.bitrix24 import leaky_bucket
+from dashboard.bitrix24.leaky_bucket import KEPT_FOR_PEOPLE
 from dashboard.db import insert_missing
 from dashboard.log_space import LogDetail, LogSpace
 from dashboard.models import Bucket
@@ -31,10 +31,10 @@ _CHANGE = update(Bucket).where(_SAME)
 Found = Row[float, float, float, dict[str, float], float]  # level, at, rate, pauses, log_empty_at
 
 
-def of(session: Session, portal_id: int, *, now: float) -> limiter.Bucket:
+def of(session: Session, portal_id: int, *, now: float) -> leaky_bucket.Bucket:
     """Return the bucket as it was last stored; a portal nobody has called yet has an empty one."""
     row = session.connection().execute(_FIND, {"portal": portal_id}).one_or_none()
-    return _believed(_read(row), now) if row else limiter.Bucket()
+    return _believed(_read(row), now) if row else leaky_bucket.Bucket()
 
 
 def spend(
@@ -100,24 +100,24 @@ def _locked(session: Session, portal_id: int) -> Found:
     connection = session.connection()
     row = connection.execute(_LOCK, {"portal": portal_id}).one_or_none()
     if row is None:
-        empty = limiter.Bucket()
+        empty = leaky_bucket.Bucket()
         new = {"portal_id": portal_id, "level": empty.level, "at": empty.at, "rate": empty.rate, "pauses": {}}
         insert_missing(session, Bucket, [new])
         row = connection.execute(_LOCK, {"portal": portal_id}).one()
     return row
 
 
-def _read(row: Found) -> limiter.Bucket:
-    return limiter.Bucket(level=row.level, at=row.at, rate=row.rate)
+def _read(row: Found) -> leaky_bucket.Bucket:
+    return leaky_bucket.Bucket(level=row.level, at=row.at, rate=row.rate)
 
 
-def _believed(bucket: limiter.Bucket, now: float) -> limiter.Bucket:
+def _believed(bucket: leaky_bucket.Bucket, now: float) -> leaky_bucket.Bucket:
     """Return the bucket; one that was written by a clock that was ahead begins to drain now."""
     return replace(bucket, at=now) if is_ahead_seconds(bucket.at, now) else bucket
 
 
 def _write(
-    session: Session, portal_id: int, bucket: limiter.Bucket, *, log_empty_at: float | None = None
+    session: Session, portal_id: int, bucket: leaky_bucket.Bucket, *, log_empty_at: float | None = None
 ) -> None:
     stored = {"level": bucket.level, "at": bucket.at, "rate": bucket.rate}
     if log_empty_at is not None:

@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from dashboard import buckets
-from dashboard.bitrix24.journal import HIDDEN, Call
+from dashboard.bitrix24.masking import HIDDEN, Call
 from dashboard.db import UNAVAILABLE, Database, rows_changed
 from dashboard.locks import lock_portal
 from dashboard.log_space import KEPT_SECONDS, LogDetail

@@ -12,7 +12,7 @@ from flask import Flask
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from dashboard.bitrix24.exchange import Exchange
+from dashboard.bitrix24.http import Exchange
 from dashboard.bitrix24.oauth import AuthorizationServers
 from dashboard.commands import config as variables
 from dashboard.commands import db, doctor, log, people, runs, settings, tokens

@@ -14,11 +14,11 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from dashboard import facts, vacuum
-from dashboard.bitrix24 import employees
+from dashboard.bitrix24 import users
 from dashboard.bitrix24.client import Client
-from dashboard.bitrix24.employees import Employee, EmployeeList
 from dashboard.bitrix24.errors import Unreadable
-from dashboard.bitrix24.journal import Record
+from dashboard.bitrix24.masking import Record
+from dashboard.bitrix24.users import Employee, EmployeeList
 from dashboard.db import Database, insert_missing
 from dashboard.livetokens import LiveTokens
 from dashboard.locks import lock_portal
@@ -76,7 +76,7 @@ class Directory:
             known = session.scalar(select(func.count()).where(Person.portal_id == portal.id)) or 0
 
         def listed(client: Client, token: str) -> EmployeeList:
-            return employees.everyone(client, token, expected=known)
+            return users.everyone(client, token, expected=known)
 
         found = self._live.call(portal, reader, listed, record=record)
         if found.complete and reader.user_id not in found.people:
@@ -98,7 +98,7 @@ class Directory:
             return set()
 
         def asked(client: Client, token: str) -> set[int]:
-            return employees.still_here(client, token, missing)
+            return users.still_here(client, token, missing)
 
         return self._live.call(portal, reader, asked, record=record)
 

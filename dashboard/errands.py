@@ -22,7 +22,7 @@ from dashboard.bitrix24.errors import (
     PortalMoved,
     from_code,
 )
-from dashboard.bitrix24.journal import Record
+from dashboard.bitrix24.masking import Record
 from dashboard.livetokens import RenewalBusy
 from dashboard.models import Chain, ChainState, Person, Portal, Run
 from dashboard.moments import is_ahead

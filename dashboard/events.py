@@ -9,7 +9,6 @@ import structlog
 from pydantic import SecretStr
 from sqlalchemy.orm import Session
 
-from dashboard.bitrix24.answers import AppInfo, read_as, read_profile
 from dashboard.bitrix24.client import Command
 from dashboard.bitrix24.errors import (
     CredentialsRefused,
@@ -19,6 +18,7 @@ from dashboard.bitrix24.errors import (
 )
 from dashboard.bitrix24.inbound import Event
 from dashboard.bitrix24.oauth import AuthorizationServers
+from dashboard.bitrix24.schemas import AppInfo, read_as, read_profile
 from dashboard.calls import CallLog, CallRecords
 from dashboard.db import Database
 from dashboard.livetokens import LiveTokens

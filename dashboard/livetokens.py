@@ -13,7 +13,6 @@ import structlog
 from sqlalchemy.orm import Session
 
 from dashboard import offers
-from dashboard.bitrix24.answers import TokenPair
 from dashboard.bitrix24.client import Client
 from dashboard.bitrix24.errors import (
     ApplicationGone,
@@ -29,8 +28,9 @@ from dashboard.bitrix24.errors import (
     Unreachable,
     Unreadable,
 )
-from dashboard.bitrix24.journal import Record
+from dashboard.bitrix24.masking import Record
 from dashboard.bitrix24.oauth import AuthorizationServers
+from dashboard.bitrix24.schemas import TokenPair
 from dashboard.chains import Chains, Tokens
 from dashboard.db import Database
 from dashboard.locks import lock_portal

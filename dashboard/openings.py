@@ -11,11 +11,11 @@ import structlog
 from sqlalchemy.orm import Session
 
 from dashboard import bindings, readings
-from dashboard.bitrix24.answers import AppInfo, Proof, read_as, read_profile
 from dashboard.bitrix24.client import Batch
 from dashboard.bitrix24.errors import Bitrix24Error, NotAnswered, PortalMoved, TokenRejected
 from dashboard.bitrix24.inbound import Opening
 from dashboard.bitrix24.oauth import AuthorizationServers
+from dashboard.bitrix24.schemas import AppInfo, Proof, read_as, read_profile
 from dashboard.calls import CallLog, CallRecords
 from dashboard.db import Database
 from dashboard.models import Person, Portal, PortalState

@@ -12,8 +12,8 @@ from sqlalchemy import ColumnElement, bindparam, or_, select, update
 from sqlalchemy.orm import Session
 
 from dashboard import facts
-from dashboard.bitrix24.answers import Profile
 from dashboard.bitrix24.errors import OwnLimit
+from dashboard.bitrix24.schemas import Profile
 from dashboard.chains import Chains
 from dashboard.db import Database
 from dashboard.models import Person, Portal

@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from dashboard.bitrix24.answers import Profile, read_profile
 from dashboard.bitrix24.client import Client
 from dashboard.bitrix24.errors import (
     ApplicationGone,
@@ -20,6 +19,7 @@ from dashboard.bitrix24.errors import (
     TokenRejected,
     Unreachable,
 )
+from dashboard.bitrix24.schemas import Profile, read_profile
 from dashboard.calls import CallLog
 from dashboard.livetokens import LiveTokens
 from dashboard.models import Person, Portal

@@ -13,11 +13,11 @@ from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.orm import Session
 
 from dashboard import vacuum
-from dashboard.bitrix24.answers import AppInfo, Proof
 from dashboard.bitrix24.client import Client
-from dashboard.bitrix24.exchange import Exchange
-from dashboard.bitrix24.journal import Record
+from dashboard.bitrix24.http import Exchange
+from dashboard.bitrix24.masking import Record
 from dashboard.bitrix24.oauth import AuthorizationServers
+from dashboard.bitrix24.schemas import AppInfo, Proof
 from dashboard.db import Database, allow_time, insert_missing
 from dashboard.holdings import DECIDED, LEARNED
 from dashboard.models import ApiCall, Bucket, Person, Portal, PortalState, Run

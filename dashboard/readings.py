@@ -11,10 +11,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from dashboard import facts, settings
-from dashboard.bitrix24.answers import read_profile
 from dashboard.bitrix24.client import Batch, Client, Command
 from dashboard.bitrix24.errors import OwnLimit, PersonDismissed, PersonRefused, TokenRejected, Unreadable
-from dashboard.bitrix24.journal import Record
+from dashboard.bitrix24.masking import Record
+from dashboard.bitrix24.schemas import read_profile
 from dashboard.calls import CallLog
 from dashboard.db import Database, put_row
 from dashboard.flights import Flights

@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from dashboard.bitrix24.errors import AUTHORIZATION_CODES, UNREACHABLE_CODES
-from dashboard.bitrix24.journal import Call
+from dashboard.bitrix24.masking import Call
 from dashboard.db import Database, dialect_of, insert_into
 from dashboard.models import Tally
 

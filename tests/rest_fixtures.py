@@ -10,15 +10,15 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from dashboard.bitrix24.address_policy import Reach
-from dashboard.bitrix24.answers import Proof, TokenPair
 from dashboard.bitrix24.client import Client
 from dashboard.bitrix24.connections import Patience
 from dashboard.bitrix24.errors import (
     Bitrix24Error,
 )
-from dashboard.bitrix24.exchange import Exchange
-from dashboard.bitrix24.journal import Call, no_record
+from dashboard.bitrix24.http import Exchange
+from dashboard.bitrix24.masking import Call, no_record
 from dashboard.bitrix24.oauth import AuthorizationServers
+from dashboard.bitrix24.schemas import Proof, TokenPair
 from dashboard.bitrix24.transport import Transport
 from dashboard.shapes import Json
 from tests.emulator import Emulator, Fault, Portal

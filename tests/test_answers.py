@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard.bitrix24.answers import AppInfo, Profile, Proof, TokenPair, read_as, read_profile
 from dashboard.bitrix24.errors import (
     PersonDismissed,
     Unreadable,
 )
 from dashboard.bitrix24.oauth import AuthorizationServers
+from dashboard.bitrix24.schemas import AppInfo, Profile, Proof, TokenPair, read_as, read_profile
 from dashboard.shapes import Json
 from tests.emulator import Emulator, Portal
 from tests.rest_fixtures import (

@@ -15,7 +15,7 @@ import time_machine
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
 
-from dashboard.bitrix24.journal import HIDDEN, Call
+from dashboard.bitrix24.masking import HIDDEN, Call
 from dashboard.calls import ROW_BYTES, CallLog
 from dashboard.db import Database
 from dashboard.log_space import KEPT_SECONDS, MAX_BYTES, MAX_DETAILED_BYTES, LogDetail, LogSpace

@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import pytest
 
-from dashboard.bitrix24.answers import read_profile
 from dashboard.bitrix24.client import Batch, Client, Command
 from dashboard.bitrix24.errors import (
     ApplicationUnknown,
@@ -26,6 +25,7 @@ from dashboard.bitrix24.errors import (
     Unreachable,
     Unreadable,
 )
+from dashboard.bitrix24.schemas import read_profile
 from dashboard.shapes import Json
 from tests.emulator import Emulator, Fault, Portal
 from tests.rest_fixtures import (

@@ -14,8 +14,7 @@ from pydantic import SecretStr
 from werkzeug.datastructures import MultiDict
 
 from dashboard.bitrix24.address_policy import Reach
-from dashboard.bitrix24.answers import TokenPair, read_as
-from dashboard.bitrix24.exchange import Exchange
+from dashboard.bitrix24.http import Exchange
 from dashboard.bitrix24.inbound import (
     IN_FORM,
     IN_QUERY,
@@ -28,6 +27,7 @@ from dashboard.bitrix24.inbound import (
     read_opening,
 )
 from dashboard.bitrix24.oauth import AuthorizationServers
+from dashboard.bitrix24.schemas import TokenPair, read_as
 from dashboard.bitrix24.transport import Transport
 from dashboard.shapes import Json
 from tests.emulator import Emulator, Portal

@@ -17,7 +17,7 @@ from dashboard.bitrix24.errors import (
     CallRejected,
     TokenRejected,
 )
-from dashboard.bitrix24.journal import HIDDEN, LONGEST_KEPT, SPOKEN, Call, masked, no_record
+from dashboard.bitrix24.masking import HIDDEN, LONGEST_KEPT, SPOKEN, Call, masked, no_record
 from dashboard.bitrix24.oauth import AuthorizationServers
 from dashboard.shapes import Json
 from tests.emulator import Emulator, Fault, Opening, Portal

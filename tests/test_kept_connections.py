@@ -17,8 +17,8 @@ from dashboard.bitrix24.address_policy import Reach
 from dashboard.bitrix24.client import Client, Command
 from dashboard.bitrix24.connections import MAX_IDLE_SECONDS, Attempt, Patience, attempting
 from dashboard.bitrix24.errors import Bitrix24Error, Unreachable
-from dashboard.bitrix24.exchange import Exchange
-from dashboard.bitrix24.journal import no_record
+from dashboard.bitrix24.http import Exchange
+from dashboard.bitrix24.masking import no_record
 from dashboard.bitrix24.oauth import AuthorizationServers
 from dashboard.bitrix24.transport import Transport
 from tests.emulator.wire import read_request

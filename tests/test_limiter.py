@@ -10,7 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard.bitrix24.limiter import KEPT_FOR_PEOPLE, RATE, RECOVERY_SECONDS, ROUNDING, SLOWEST_RATE, Bucket
+from dashboard.bitrix24.leaky_bucket import (
+    KEPT_FOR_PEOPLE,
+    RATE,
+    RECOVERY_SECONDS,
+    ROUNDING,
+    SLOWEST_RATE,
+    Bucket,
+)
 
 NOW = 1_790_000_000.0  # the size matters: so late, a float of seconds has steps of a quarter microsecond
 

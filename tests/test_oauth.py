@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from dashboard.bitrix24.answers import Proof, read_as, read_profile
 from dashboard.bitrix24.client import Client
 from dashboard.bitrix24.errors import (
     ApplicationGone,
@@ -24,9 +23,10 @@ from dashboard.bitrix24.errors import (
     Unreachable,
     Unreadable,
 )
-from dashboard.bitrix24.exchange import Exchange
-from dashboard.bitrix24.journal import no_record
+from dashboard.bitrix24.http import Exchange
+from dashboard.bitrix24.masking import no_record
 from dashboard.bitrix24.oauth import AuthorizationServers
+from dashboard.bitrix24.schemas import Proof, read_as, read_profile
 from dashboard.shapes import Json
 from tests.emulator import OTHER_CLIENT_ID, Emulator, Fault, Portal
 from tests.rest_fixtures import (

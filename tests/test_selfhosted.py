@@ -9,7 +9,7 @@ import pytest
 from app import assemble
 from dashboard import config
 from dashboard.bitrix24.errors import Unreachable
-from dashboard.bitrix24.journal import no_record
+from dashboard.bitrix24.masking import no_record
 from tests.emulator import Emulator, Strictness
 from tests.world import World, errors_on, settings_on
 

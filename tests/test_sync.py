@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import select, update
 
 from dashboard import buckets, models
-from dashboard.bitrix24 import employees
+from dashboard.bitrix24 import users
 from dashboard.models import Chain, Portal, RunState
 from dashboard.runs import LostLease
 from tests import clock
@@ -275,7 +275,7 @@ def test_a_list_that_is_cut_short_is_incomplete_and_deletes_nobody(
 
 def test_a_list_longer_than_any_is_not_read_on(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker that ran out of memory over it would be killed again and again, and all portals' runs stop."""
-    monkeypatch.setattr(employees, "MAX_LIST_SIZE", 20_000)
+    monkeypatch.setattr(users, "MAX_LIST_SIZE", 20_000)
     numbers = count(10_000)
 
     def endless(body: dict[str, Any]) -> dict[str, Any]:
@@ -294,7 +294,7 @@ def test_a_list_longer_than_any_is_not_read_on(world: World, monkeypatch: pytest
     assert world.one("SELECT directory_error FROM portals") == "directory_incomplete"
     assert world.one("SELECT count(*) FROM people WHERE user_id >= 10000") == 50
     (kept, *_) = world.rows("SELECT departments FROM people WHERE user_id = 10000")
-    assert len(json.loads(kept["departments"])) == employees.MAX_DEPARTMENTS
+    assert len(json.loads(kept["departments"])) == users.MAX_DEPARTMENTS
 
 
 def test_of_a_page_that_is_too_long_no_more_than_a_page_is_read(world: World) -> None:
@@ -308,7 +308,7 @@ def test_of_a_page_that_is_too_long_no_more_than_a_page_is_read(world: World) ->
     world.synchronise()
 
     assert world.one("SELECT directory_error FROM portals") == "directory_incomplete"
-    assert world.one("SELECT count(*) FROM people WHERE user_id >= 10000") == employees.PAGE
+    assert world.one("SELECT count(*) FROM people WHERE user_id >= 10000") == users.PAGE
 
 
 def test_a_portal_that_ignores_whom_we_ask_about_deletes_nobody(world: World) -> None:

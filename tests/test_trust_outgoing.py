@@ -18,9 +18,9 @@ from app import create_app
 from dashboard import config
 from dashboard.bitrix24.address_policy import Reach
 from dashboard.bitrix24.connections import ADDRESSES_TRIED, Patience, trusting
+from dashboard.bitrix24.dns import AT_ONCE, addresses_of
 from dashboard.bitrix24.errors import Unreachable
-from dashboard.bitrix24.exchange import Exchange
-from dashboard.bitrix24.names import AT_ONCE, addresses_of
+from dashboard.bitrix24.http import Exchange
 from dashboard.bitrix24.oauth import AuthorizationServers
 from dashboard.bitrix24.transport import Transport
 from tests.emulator.wire import Answer, Request, Server, read_request

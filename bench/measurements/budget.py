@@ -16,7 +16,7 @@ from bench.bench import PEOPLE, PORTALS, RUNS, Bench
 from bench.production import create_app
 from bench.results import Row
 from dashboard import config, openings, readings
-from dashboard.bitrix24 import envelope, exchange, inbound
+from dashboard.bitrix24 import envelope, http, inbound
 from dashboard.bitrix24.transport import Transport
 from dashboard.portals import Portals
 from dashboard.web import hooks
@@ -29,7 +29,7 @@ STEPS: tuple[tuple[Any, str, str], ...] = (
     (Portals, "known", "look the portal up"),
     (Transport, "post", "ask Bitrix24, processor time alone"),
     (envelope, "read", "read the answer"),
-    (exchange, "masked", "mask it for the log of calls"),
+    (http, "masked", "mask it for the log of calls"),
     (openings.Openings, "_store", "store: one transaction"),
     (readings, "keep", "store: the snapshot and its facts"),
     (hooks, "me_page", "render the page"),

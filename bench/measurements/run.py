@@ -14,7 +14,7 @@ from bench import processes, stores
 from bench.bench import Bench
 from bench.results import Row
 from dashboard import config
-from dashboard.bitrix24.limiter import DEPTH, KEPT_FOR_PEOPLE, RATE
+from dashboard.bitrix24.leaky_bucket import DEPTH, KEPT_FOR_PEOPLE, RATE
 from dashboard.models import Portal
 
 PEOPLE = 500

@@ -8,8 +8,8 @@ from urllib.parse import urlencode
 
 from dashboard.bitrix24.envelope import error_in
 from dashboard.bitrix24.errors import Bitrix24Error, Unreadable
-from dashboard.bitrix24.exchange import Exchange
-from dashboard.bitrix24.journal import Record
+from dashboard.bitrix24.http import Exchange
+from dashboard.bitrix24.masking import Record
 from dashboard.shapes import Json
 
 LONGEST_BATCH = 50

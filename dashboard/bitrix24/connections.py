@@ -24,7 +24,7 @@ from urllib3.util.connection import create_connection
 
 from dashboard.bitrix24 import errors
 from dashboard.bitrix24.address_policy import Reach
-from dashboard.bitrix24.names import addresses_of
+from dashboard.bitrix24.dns import addresses_of
 
 ADDRESSES_TRIED = 4
 # Routers that translate addresses forget idle connections, the quickest known after 350 seconds.

@@ -10,8 +10,8 @@ from typing import Protocol
 
 from pydantic import SecretStr
 
-from dashboard.bitrix24.answers import LONGEST_TOKEN
 from dashboard.bitrix24.envelope import decode
+from dashboard.bitrix24.schemas import LONGEST_TOKEN
 from dashboard.shapes import Json, whole
 
 # simple-way.md: these four stand in the query string, all others in the form body.

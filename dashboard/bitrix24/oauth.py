@@ -9,7 +9,6 @@ from secrets import token_urlsafe
 
 from pydantic import SecretStr
 
-from dashboard.bitrix24.answers import Proof, TokenPair, origin_of, read_as
 from dashboard.bitrix24.errors import (
     AUTHORIZATION_CODES,
     Bitrix24Error,
@@ -19,8 +18,9 @@ from dashboard.bitrix24.errors import (
     KeysRejected,
     TokenRejected,
 )
-from dashboard.bitrix24.exchange import Exchange
-from dashboard.bitrix24.journal import Record, no_record
+from dashboard.bitrix24.http import Exchange
+from dashboard.bitrix24.masking import Record, no_record
+from dashboard.bitrix24.schemas import Proof, TokenPair, origin_of, read_as
 
 MADE_UP = "made-up"  # sent for a token to see how it is refused
 

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from dashboard.bitrix24.errors import Unreadable
-from dashboard.bitrix24.exchange import Exchange
-from dashboard.bitrix24.journal import no_record
+from dashboard.bitrix24.http import Exchange
+from dashboard.bitrix24.masking import no_record
 from dashboard.shapes import Json
 
 _PATH = re.compile(r"(/rest/[0-9]{1,15}/[0-9A-Za-z]{1,64})/?(?:[a-z.]+(?:\.json)?/?)?")

@@ -13,7 +13,7 @@ from dashboard.bitrix24.address_policy import Reach
 from dashboard.bitrix24.connections import Patience
 from dashboard.bitrix24.envelope import decode
 from dashboard.bitrix24.errors import Bitrix24Error, Limited, NotAnswered, PortalMoved
-from dashboard.bitrix24.journal import no_record
+from dashboard.bitrix24.masking import no_record
 from dashboard.bitrix24.oauth import MADE_UP, AuthorizationServers
 from dashboard.bitrix24.transport import Answer, Transport
 from dashboard.commands.findings import Finding, State

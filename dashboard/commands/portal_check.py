@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from dashboard.bitrix24 import errors
+from dashboard.bitrix24.dns import addresses_of
 from dashboard.bitrix24.errors import Bitrix24Error, Limited, NotAnswered, PortalMoved, PortalRefused
-from dashboard.bitrix24.journal import no_record
-from dashboard.bitrix24.names import addresses_of
+from dashboard.bitrix24.masking import no_record
 from dashboard.commands.findings import Finding
 from dashboard.models import Portal
 from dashboard.portals import Portals

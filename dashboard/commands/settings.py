@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from dashboard import settings
 from dashboard.bitrix24.errors import Bitrix24Error, MethodMissing, NotAnswered
-from dashboard.bitrix24.exchange import Exchange
+from dashboard.bitrix24.http import Exchange
 from dashboard.bitrix24.webhook import Webhook, read_address
 from dashboard.commands import output
 from dashboard.config import Config

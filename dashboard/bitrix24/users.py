@@ -10,9 +10,9 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
-from dashboard.bitrix24.answers import Answered, Flag, Id, Text, read_as
 from dashboard.bitrix24.client import LONGEST_BATCH, Batch, Client, Command
 from dashboard.bitrix24.errors import Unreadable
+from dashboard.bitrix24.schemas import Answered, Flag, Id, Text, read_as
 from dashboard.shapes import Json, whole
 
 METHOD = "user.get"

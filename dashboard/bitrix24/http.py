@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from dashboard.bitrix24 import envelope
 from dashboard.bitrix24.errors import PORTAL_CODES, Bitrix24Error, Codes
-from dashboard.bitrix24.journal import HIDDEN, LONGEST_KEPT, Call, Record, masked, no_record
+from dashboard.bitrix24.masking import HIDDEN, LONGEST_KEPT, Call, Record, masked, no_record
 from dashboard.bitrix24.transport import Answer, Transport
 from dashboard.shapes import Json
 
