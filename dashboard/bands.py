@@ -9,8 +9,8 @@ from functools import lru_cache
 from itertools import accumulate, pairwise
 from zoneinfo import ZoneInfo
 
-from dashboard.hours import DAY, Span
-from dashboard.workdays import Workdays
+from dashboard.calendar.holidays import Workdays
+from dashboard.calendar.working_hours import DAY, Span
 
 HOUR = 60
 STEP = 15  # a meeting begins on a quarter of an hour

@@ -23,13 +23,13 @@ from dashboard.bitrix24.errors import (
     from_code,
 )
 from dashboard.bitrix24.masking import Record
+from dashboard.calendar.parser import EMPTY_CODE, METHOD, Reading
 from dashboard.livetokens import RenewalBusy
 from dashboard.models import Chain, ChainState, Person, Portal, Run
 from dashboard.moments import is_ahead
 from dashboard.portals import ProofRefused
 from dashboard.readings import Readings, keep, still_there
 from dashboard.runs import Lease
-from dashboard.settings import EMPTY_CODE, METHOD, Reading
 
 # The portal as a whole, or we: the next person would fare no better.
 ENDS_RUN = (PaymentRequired, KeysRejected)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from dashboard import habits, settings
+from dashboard import habits
+from dashboard.calendar import parser
+from dashboard.calendar.parser import MySettings
 from dashboard.models import Person
-from dashboard.settings import MySettings
 
 # Counted up when the settings are read differently than before; the worker then takes everyone's anew.
 VERSION = 2
@@ -39,7 +40,7 @@ def _of(my: MySettings) -> dict[str, Any]:
         "work_start": span.start if span else None,
         "work_end": span.end if span else None,
         "calendar_zone": my.zone.name,
-        "reminders": settings.reminders_text(my),
+        "reminders": parser.reminders_text(my),
         "reminder_count": sum(map(len, reminders)) if reminders else None,
         "habits": habits.habits_text(my),
     }

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 
-from dashboard import meanings, settings
-from dashboard.hours import Span
-from dashboard.meanings import Switch
-from dashboard.settings import MySettings
+from dashboard.calendar import parser, values
+from dashboard.calendar.parser import MySettings
+from dashboard.calendar.values import Switch
+from dashboard.calendar.working_hours import Span
 
 # In this order they stand in people's texts; another order makes old texts wrong (`facts.VERSION`).
-SWITCHES = tuple(key for key, reader in settings.KNOWN.items() if reader is meanings.read_switch)
+SWITCHES = tuple(key for key, reader in parser.KNOWN.items() if reader is values.read_switch)
 USUAL_VIEWS = ("month", "week", "day", "list")
 
 _LETTERS = {True: "Y", False: "N", None: "-"}
@@ -53,7 +53,7 @@ def habits_text(my: MySettings) -> str:
     """
     if not my.readable:
         return ""
-    reminders = settings.reminders_text(my)
+    reminders = parser.reminders_text(my)
     letters = "".join(_LETTERS[_answer(my, key)] for key in SWITCHES)
     return f"{letters} {reminders if len(reminders) <= _LONGEST_REMINDERS else ''}"
 

@@ -10,10 +10,10 @@ from typing import TypeAlias, TypeVar
 
 from dashboard import bands, habits
 from dashboard.bands import Band, BestHour, Group
+from dashboard.calendar.holidays import EVERY_DAY
+from dashboard.calendar.working_hours import DAY, Span
 from dashboard.discretion import NO_LIMIT, split
 from dashboard.habits import Habits, Place
-from dashboard.hours import DAY, Span
-from dashboard.workdays import EVERY_DAY
 
 SLOT = 30  # minutes of the day that are counted together
 BEST = 3

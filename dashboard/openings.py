@@ -16,6 +16,7 @@ from dashboard.bitrix24.errors import Bitrix24Error, NotAnswered, PortalMoved, T
 from dashboard.bitrix24.inbound import Opening
 from dashboard.bitrix24.oauth import AuthorizationServers
 from dashboard.bitrix24.schemas import AppInfo, Proof, read_as, read_profile
+from dashboard.calendar.parser import MySettings
 from dashboard.calls import CallLog, CallRecords
 from dashboard.db import Database
 from dashboard.models import Person, Portal, PortalState
@@ -23,7 +24,6 @@ from dashboard.moments import is_ahead
 from dashboard.people import People
 from dashboard.portals import Portals, ProofRefused, Standing
 from dashboard.runs import Runs
-from dashboard.settings import MySettings
 
 log = structlog.get_logger()
 

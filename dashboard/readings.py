@@ -10,11 +10,13 @@ from datetime import datetime, timedelta
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from dashboard import facts, settings
+from dashboard import facts
 from dashboard.bitrix24.client import Batch, Client, Command
 from dashboard.bitrix24.errors import OwnLimit, PersonDismissed, PersonRefused, TokenRejected, Unreadable
 from dashboard.bitrix24.masking import Record
 from dashboard.bitrix24.schemas import read_profile
+from dashboard.calendar import parser
+from dashboard.calendar.parser import ACCOUNT_METHOD, METHOD, NOT_A_MAP, SECTIONS_METHOD, MySettings, Reading
 from dashboard.calls import CallLog
 from dashboard.db import Database, put_row
 from dashboard.flights import Flights
@@ -24,7 +26,6 @@ from dashboard.models import Person, Portal, Snapshot
 from dashboard.moments import is_ahead
 from dashboard.people import People
 from dashboard.refusals import Allowance, Refusals, TooManyRefusals
-from dashboard.settings import ACCOUNT_METHOD, METHOD, NOT_A_MAP, SECTIONS_METHOD, MySettings, Reading
 from dashboard.shapes import Json
 
 # One request: which application the token is of, whose it is, and everything their page shows.
@@ -97,7 +98,7 @@ def keep(session: Session, person: Person, reading: Reading) -> MySettings:
 
 def of(person: Person, reading: Reading) -> MySettings:
     """Return the person's settings, typed."""
-    return settings.read(reading, profile_time_zone=person.time_zone or None)
+    return parser.read(reading, profile_time_zone=person.time_zone or None)
 
 
 def _filled(reading: Reading, last: Snapshot) -> Reading:

@@ -11,8 +11,8 @@ from sqlalchemy import ColumnElement, Row, Select, case, func, not_, select, tru
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.expression import false
 
+from dashboard.calendar.working_hours import Span
 from dashboard.facts import folded
-from dashboard.hours import Span
 from dashboard.models import Person, Portal
 from dashboard.team import STATES, colleagues, state_of
 

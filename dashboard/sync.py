@@ -24,6 +24,7 @@ from dashboard.bitrix24.errors import (
     QueryLimit,
     TokenRejected,
 )
+from dashboard.calendar.parser import METHOD
 from dashboard.calls import CallLog, CallRecords
 from dashboard.db import Database
 from dashboard.directory import INCOMPLETE, Directory
@@ -33,7 +34,6 @@ from dashboard.models import Portal, Run, RunState
 from dashboard.portals import ProofRefused
 from dashboard.readings import Readings
 from dashboard.runs import Lease, LostLease, Runs
-from dashboard.settings import METHOD
 
 log = structlog.get_logger()
 

@@ -11,9 +11,9 @@ from sqlalchemy import ColumnElement, Row, and_, case, func, or_, select
 from sqlalchemy.orm import Session
 
 from dashboard.bands import Group
-from dashboard.hours import DAY, Span
+from dashboard.calendar.holidays import Workdays, read_workdays
+from dashboard.calendar.working_hours import DAY, Span
 from dashboard.models import ChainState, Person, Portal, Snapshot
-from dashboard.workdays import Workdays, read_workdays
 
 STALE = timedelta(days=2)
 ADMINISTRATORS = 5  # as many names as a sentence bears

@@ -8,9 +8,9 @@ from datetime import UTC, date, datetime
 import pytest
 
 from dashboard.bands import Group
-from dashboard.hours import Span
+from dashboard.calendar.holidays import EVERY_DAY
+from dashboard.calendar.working_hours import Span
 from dashboard.web.dayband import Picture, draw
-from dashboard.workdays import EVERY_DAY
 from tests.rosters import hire
 from tests.world import World
 

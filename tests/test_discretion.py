@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dashboard.calendar.working_hours import Span
 from dashboard.discretion import FEWEST, NO_LIMIT, Split, split
 from dashboard.habits import Habits, Place, zones
-from dashboard.hours import Span
 from dashboard.insights import differences, groups
 
 NINE, TEN = Span(540, 1080), Span(600, 1140)

@@ -13,9 +13,9 @@ from flask import Flask, render_template
 from jinja2 import StrictUndefined
 from markupsafe import Markup
 
-from dashboard.hours import Span
-from dashboard.reminders import Before, DayBefore, OddReminder, OnDate, Reminder
-from dashboard.settings import Json, Reading, read
+from dashboard.calendar.parser import Json, Reading, read
+from dashboard.calendar.reminders import Before, DayBefore, OddReminder, OnDate, Reminder
+from dashboard.calendar.working_hours import Span
 from dashboard.shapes import compact
 from dashboard.web import assets, format, language, setting_display, words
 from dashboard.web.jinja import Templates

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
+from dashboard.calendar.parser import Json, Reading, read
 from dashboard.habits import SWITCHES, answers, entries, habits_text, reminders
-from dashboard.settings import Json, Reading, read
 from tests.emulator.people import fresh_settings
 
 NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)

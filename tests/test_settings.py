@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard.hours import Hours, Span
-from dashboard.meanings import (
+from dashboard.calendar.parser import Json, MySettings, Reading, read, reminders_text, work_hours_text
+from dashboard.calendar.reminders import Before, DayBefore, Half, OddReminder, OnDate, Reminders
+from dashboard.calendar.time_zones import Offset, OffsetDisagrees, ProfileDisagrees, ZoneName
+from dashboard.calendar.values import (
     Absent,
     DefaultSection,
     DefaultSections,
@@ -22,9 +24,7 @@ from dashboard.meanings import (
     Unset,
     View,
 )
-from dashboard.reminders import Before, DayBefore, Half, OddReminder, OnDate, Reminders
-from dashboard.settings import Json, MySettings, Reading, read, reminders_text, work_hours_text
-from dashboard.zones import Offset, OffsetDisagrees, ProfileDisagrees, ZoneName
+from dashboard.calendar.working_hours import Hours, Span
 
 PAYLOADS: dict[str, dict[str, Json]] = json.loads((Path(__file__).parent / "payloads.json").read_text())
 RECORDED, DOCUMENTED, ACCOUNT = PAYLOADS["recorded"], PAYLOADS["documented"], PAYLOADS["account"]

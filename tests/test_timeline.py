@@ -2,7 +2,7 @@
 
 import pytest
 
-from dashboard.reminders import Before, DayBefore, OddReminder, OnDate, Reminder
+from dashboard.calendar.reminders import Before, DayBefore, OddReminder, OnDate, Reminder
 from dashboard.web.timeline import WIDTH, Mark, all_day, timed
 
 

@@ -6,8 +6,8 @@ from datetime import date
 
 import pytest
 
+from dashboard.calendar.holidays import EVERY_DAY, read_workdays
 from dashboard.shapes import Json
-from dashboard.workdays import EVERY_DAY, read_workdays
 
 USUAL: dict[str, Json] = {
     "week_holidays": ["SA", "SU"],

@@ -12,13 +12,13 @@ from flask import current_app
 from flask.cli import AppGroup
 from pydantic import SecretStr
 
-from dashboard import settings
 from dashboard.bitrix24.errors import Bitrix24Error, MethodMissing, NotAnswered
 from dashboard.bitrix24.http import Exchange
 from dashboard.bitrix24.webhook import Webhook, read_address
+from dashboard.calendar import parser
+from dashboard.calendar.parser import ACCOUNT_METHOD, EMPTY_CODE, METHOD, MySettings, Reading
 from dashboard.commands import output
 from dashboard.config import Config
-from dashboard.settings import ACCOUNT_METHOD, EMPTY_CODE, METHOD, MySettings, Reading
 from dashboard.shapes import visible
 
 ADVICE = (
@@ -45,7 +45,7 @@ def group(config: Config, exchange: Exchange, now: Callable[[], datetime]) -> Ap
         if as_json:
             output.row({"settings": reading.settings, "account": reading.account}, as_json=True)
         else:
-            my = settings.read(reading, profile_time_zone=None)
+            my = parser.read(reading, profile_time_zone=None)
             output.say(_in_words(my, now()).strip())
 
     return commands

@@ -8,8 +8,8 @@ from datetime import datetime
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
+from dashboard.calendar.working_hours import DAY
 from dashboard.discretion import Split
-from dashboard.hours import DAY
 from dashboard.insights import SLOT, Day
 
 HEIGHT = 100  # of every picture here, in its own units

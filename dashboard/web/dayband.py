@@ -9,7 +9,7 @@ from itertools import groupby
 
 from dashboard import bands
 from dashboard.bands import Band, BestHour, Group, Row
-from dashboard.workdays import EVERY_DAY, Workdays
+from dashboard.calendar.holidays import EVERY_DAY, Workdays
 
 ROWS = 8  # as many as the eye compares
 SHADES = 10  # as many as it tells apart

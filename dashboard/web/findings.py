@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from functools import lru_cache
 
-from dashboard import habits, insights, zones
+from dashboard import habits, insights
 from dashboard.bands import Group
+from dashboard.calendar import time_zones
 from dashboard.discretion import NO_LIMIT, split
 from dashboard.habits import Habits, Place
 from dashboard.insights import AtPlaces, Day, InZones, Who
@@ -62,8 +63,8 @@ def _hour(now: datetime) -> datetime:
 # A year of clocks is compared for each pair, and the pairs are the same at each look.
 @lru_cache(maxsize=1024)
 def _differ(profile: str, calendar: str, at: datetime) -> bool:
-    known = zones.read_zone_name(profile) and zones.read_zone_name(calendar)
-    return bool(known) and not zones.same_clock(profile, calendar, at)
+    known = time_zones.read_zone_name(profile) and time_zones.read_zone_name(calendar)
+    return bool(known) and not time_zones.same_clock(profile, calendar, at)
 
 
 def _apart(places: Mapping[Place, int]) -> Finding | None:

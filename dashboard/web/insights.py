@@ -12,10 +12,10 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
 from dashboard import discretion, habits, insights, survey
+from dashboard.calendar.working_hours import Span
 from dashboard.db import Database
 from dashboard.discretion import split
 from dashboard.habits import Habits
-from dashboard.hours import Span
 from dashboard.insights import Difference, Who
 from dashboard.models import Portal
 from dashboard.web import behind, charts, findings, format, members, words

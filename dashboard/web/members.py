@@ -11,8 +11,8 @@ from zoneinfo import ZoneInfo
 from jinja2 import Environment
 
 from dashboard.bands import Band
-from dashboard.hours import Span, clock_text
-from dashboard.reminders import Before, DayBefore, Reminder, Unit
+from dashboard.calendar.reminders import Before, DayBefore, Reminder, Unit
+from dashboard.calendar.working_hours import Span, clock_text
 from dashboard.roster import Member
 from dashboard.shapes import printable, without_controls
 from dashboard.web import format, reasons, words

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from jinja2 import Environment
 
+from dashboard.calendar.parser import EMPTY_CODE, NOT_A_MAP, MySettings
 from dashboard.models import ChainState, Person
-from dashboard.settings import EMPTY_CODE, NOT_A_MAP, MySettings
 from dashboard.web.language import _
 
 BUSY = ("QUERY_LIMIT_EXCEEDED", "OPERATION_TIME_LIMIT", "OVERLOAD_LIMIT")

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from flask import Blueprint, render_template
 from flask.typing import ResponseReturnValue
 
-from dashboard import settings
 from dashboard.bitrix24.errors import Bitrix24Error, Unreadable
+from dashboard.calendar import parser
+from dashboard.calendar.parser import MySettings
 from dashboard.models import Person, Portal
 from dashboard.readings import Readings
-from dashboard.settings import MySettings
 from dashboard.web.auth import Reader, Sessions
 from dashboard.web.errors import answer
 from dashboard.web.failures import failure_of
@@ -45,7 +45,7 @@ def blueprint(*, readings: Readings, sessions: Sessions) -> Blueprint:
             if before is not None:
                 response.set_data(me_page(reader.portal, reader.person, before, notice=failure.notice))
             return response
-        return me_page(reader.portal, reader.person, my, changed=settings.changed(before, my))
+        return me_page(reader.portal, reader.person, my, changed=parser.changed(before, my))
 
     return pages
 

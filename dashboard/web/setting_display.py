@@ -8,8 +8,10 @@ from typing import Literal, assert_never
 
 from jinja2 import Environment
 
-from dashboard.hours import Clock, clock_text
-from dashboard.meanings import (
+from dashboard.calendar.parser import Entry
+from dashboard.calendar.reminders import Half, OddReminder, OnDate, Reminder, Reminders
+from dashboard.calendar.time_zones import Offset, ZoneName
+from dashboard.calendar.values import (
     Absent,
     DefaultSection,
     DefaultSections,
@@ -21,12 +23,10 @@ from dashboard.meanings import (
     Unset,
     View,
 )
-from dashboard.reminders import Half, OddReminder, OnDate, Reminder, Reminders
-from dashboard.settings import Entry
+from dashboard.calendar.working_hours import Clock, clock_text
 from dashboard.shapes import Json, compact, printable
 from dashboard.web import format, words
 from dashboard.web.language import _, ngettext
-from dashboard.zones import Offset, ZoneName
 
 
 @dataclass(frozen=True)

@@ -9,16 +9,16 @@ from flask import Blueprint, render_template
 from flask.typing import ResponseReturnValue
 
 from dashboard.bands import BestHour, Group
-from dashboard.hours import Span
-from dashboard.meanings import Absent, DefaultSection, DefaultSections, Odd, Section, Switch, Unset
-from dashboard.reminders import Before, DayBefore
+from dashboard.calendar.holidays import Workdays
+from dashboard.calendar.parser import Entry
+from dashboard.calendar.reminders import Before, DayBefore
+from dashboard.calendar.values import Absent, DefaultSection, DefaultSections, Odd, Section, Switch, Unset
+from dashboard.calendar.working_hours import Span
 from dashboard.roster import Member
-from dashboard.settings import Entry
 from dashboard.web import dayband
 from dashboard.web.charts import Bar, Mark
 from dashboard.web.checkup import Check
 from dashboard.web.notices import Notice
-from dashboard.workdays import Workdays
 
 # A Wednesday at work, and the week it begins.
 MOMENT = datetime(2026, 4, 15, 12, 5, tzinfo=UTC)

@@ -10,6 +10,7 @@ from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
 from dashboard import roster, team
+from dashboard.calendar.time_zones import read_zone_name
 from dashboard.counted import Counted
 from dashboard.db import Database
 from dashboard.directory import INCOMPLETE
@@ -24,7 +25,6 @@ from dashboard.web.language import _
 from dashboard.web.permissions import Permissions
 from dashboard.web.progress import described
 from dashboard.web.words import VIEWS
-from dashboard.zones import read_zone_name
 
 
 class TeamPages:

@@ -9,8 +9,8 @@ from datetime import timedelta
 from babel.dates import format_timedelta
 from jinja2 import Environment
 
-from dashboard.hours import DAY
-from dashboard.reminders import Before, DayBefore, Half, Reminder
+from dashboard.calendar.reminders import Before, DayBefore, Half, Reminder
+from dashboard.calendar.working_hours import DAY
 from dashboard.web.language import _, current
 
 WIDTH = 900

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from dashboard import meanings
-from dashboard.hours import Hours, clock_text, read_hours
-from dashboard.meanings import Absent, Meaning, Odd, Reader, Section, Sections
-from dashboard.reminders import Before, DayBefore, Half, OnDate, Reminder, Reminders
+from dashboard.calendar import values
+from dashboard.calendar.reminders import Before, DayBefore, Half, OnDate, Reminder, Reminders
+from dashboard.calendar.time_zones import Zone, read_zone
+from dashboard.calendar.values import Absent, Meaning, Odd, Reader, Section, Sections
+from dashboard.calendar.working_hours import Hours, clock_text, read_hours
 from dashboard.shapes import Json as Json
-from dashboard.zones import Zone, read_zone
 
 METHOD = "calendar.user.settings.get"
 ACCOUNT_METHOD = "calendar.settings.get"
@@ -20,29 +20,29 @@ EMPTY_CODE = "empty_error_code"
 NOT_A_MAP = "settings_not_a_map"
 
 KNOWN: dict[str, Reader] = {
-    "view": meanings.read_view,
-    "work_time_start": meanings.read_work_time,
-    "work_time_end": meanings.read_work_time,
-    "timezoneName": meanings.read_zone,
-    "timezoneOffsetUTC": meanings.read_zone_offset,
-    "timezoneDefaultName": meanings.read_zone,
-    "defaultReminders": meanings.read_default_reminders,
-    "showTasks": meanings.read_switch,
-    "showCompletedTasks": meanings.read_switch,
-    "showDeclined": meanings.read_switch,
-    "showWeekNumbers": meanings.read_switch,
-    "collapseOffHours": meanings.read_switch,
-    "meetSection": meanings.read_section,
-    "denyBusyInvitation": meanings.read_switch,
-    "sendFromEmail": meanings.read_address,
-    "defaultSections": meanings.read_default_sections,
-    "lastUsedSection": meanings.read_section,
-    "crmSection": meanings.read_section,
-    "syncTasks": meanings.read_switch,
-    "syncPeriodPast": meanings.read_months,
-    "syncPeriodFuture": meanings.read_months,
-    "CalendarSelCont": meanings.read_legacy,
-    "SPCalendarSelCont": meanings.read_legacy,
+    "view": values.read_view,
+    "work_time_start": values.read_work_time,
+    "work_time_end": values.read_work_time,
+    "timezoneName": values.read_zone,
+    "timezoneOffsetUTC": values.read_zone_offset,
+    "timezoneDefaultName": values.read_zone,
+    "defaultReminders": values.read_default_reminders,
+    "showTasks": values.read_switch,
+    "showCompletedTasks": values.read_switch,
+    "showDeclined": values.read_switch,
+    "showWeekNumbers": values.read_switch,
+    "collapseOffHours": values.read_switch,
+    "meetSection": values.read_section,
+    "denyBusyInvitation": values.read_switch,
+    "sendFromEmail": values.read_address,
+    "defaultSections": values.read_default_sections,
+    "lastUsedSection": values.read_section,
+    "crmSection": values.read_section,
+    "syncTasks": values.read_switch,
+    "syncPeriodPast": values.read_months,
+    "syncPeriodFuture": values.read_months,
+    "CalendarSelCont": values.read_legacy,
+    "SPCalendarSelCont": values.read_legacy,
 }
 
 # What has no card of its own, by what it is about.
@@ -135,7 +135,7 @@ def read(reading: Reading, *, profile_time_zone: str | None) -> MySettings:
     """Return the settings, typed. Never raises, whatever JSON came."""
     person = _as_map(reading.settings)
     account = _as_map(reading.account)
-    sections = meanings.read_sections(reading.sections)
+    sections = values.read_sections(reading.sections)
     entries = _read_entries(person, {section.id: section for section in sections or ()})
     reminders = entries["defaultReminders"].meaning
     taken_at = reading.settings_taken_at or reading.taken_at

@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal, TypeAlias
 
-from dashboard.hours import Clock, read_clock
-from dashboard.reminders import Reminders, read_reminders
+from dashboard.calendar.reminders import Reminders, read_reminders
+from dashboard.calendar.time_zones import Offset, ZoneName, read_offset, read_zone_name
+from dashboard.calendar.working_hours import Clock, read_clock
 from dashboard.shapes import Json, is_unset, whole
-from dashboard.zones import Offset, ZoneName, read_offset, read_zone_name
 
 _COLOR = re.compile(r"#(?:[0-9a-fA-F]{3}|[0-9a-fA-F]{6})")
 

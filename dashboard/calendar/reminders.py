@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar, Literal, TypeAlias
 
-from dashboard.hours import DAY
+from dashboard.calendar.working_hours import DAY
 from dashboard.shapes import Json, whole
 
 Unit = Literal["min", "hour", "day"]
