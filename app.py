@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import structlog
 from flask import Flask
 
-from dashboard import cli, config, logs
+from dashboard import config, logs
 from dashboard.bitrix24.address_policy import Reach
 from dashboard.bitrix24.http import Exchange
 from dashboard.bitrix24.oauth import AuthorizationServers
@@ -19,7 +19,7 @@ from dashboard.bitrix24.transport import Transport
 from dashboard.calls import CallLog
 from dashboard.chains import Chains
 from dashboard.chores import Chores
-from dashboard.commands import worker
+from dashboard.commands import register, worker
 from dashboard.config import Config, ConfigError
 from dashboard.db import Database
 from dashboard.directory import Directory
@@ -172,7 +172,7 @@ def create_app(
             tallies=parts.tallies,
         )
     )
-    cli.install(
+    register.install(
         app,
         settings,
         database=parts.database,
