@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 import structlog
 from flask import Flask
 
-from dashboard import config, logs
 from dashboard.bitrix24.address_policy import Reach
 from dashboard.bitrix24.http import Exchange
 from dashboard.bitrix24.oauth import AuthorizationServers
@@ -20,8 +19,10 @@ from dashboard.calls import CallLog
 from dashboard.chains import Chains
 from dashboard.chores import Chores
 from dashboard.commands import register, worker
-from dashboard.config import Config, ConfigError
-from dashboard.db import Database
+from dashboard.core import config, logging_setup
+from dashboard.core.config import Config, ConfigError
+from dashboard.core.database import Database
+from dashboard.core.encryption import Vault
 from dashboard.directory import Directory
 from dashboard.events import Events
 from dashboard.eventspool import EventSpool
@@ -36,7 +37,6 @@ from dashboard.refusals import Refusals
 from dashboard.runs import Runs
 from dashboard.sync import Sync
 from dashboard.tallies import Tallies
-from dashboard.vault import Vault
 from dashboard.web import (
     access,
     admin,
@@ -102,7 +102,7 @@ def create_app(
     :raise SystemExit: the configuration is missing something; the message is one line.
     """
     settings = settings or _configured()
-    logs.configure(level=settings.log_level, style=settings.log_format)
+    logging_setup.configure(level=settings.log_level, style=settings.log_format)
     for variable in config.ignored(os.environ):
         log.warning("variable_ignored", variable=variable, hint="It is no longer used; take it away.")
     parts = assemble(settings, database=database, now=now)

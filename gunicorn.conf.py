@@ -3,7 +3,7 @@
 import os
 from typing import Any
 
-from dashboard import config as configuration
+from dashboard.core import config as configuration
 from dashboard.web.warm import warm
 
 try:

@@ -16,7 +16,7 @@ for _name in ("greenlet", "pygments", "rich"):
 from flask import Flask  # noqa: E402  # after the names above
 
 import app  # noqa: E402
-from dashboard.config import Config  # noqa: E402
+from dashboard.core.config import Config  # noqa: E402
 from dashboard.web.assets import Assets  # noqa: E402
 
 

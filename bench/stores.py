@@ -16,11 +16,12 @@ from sqlalchemy import Connection, create_engine, select, text
 from bench import methods
 from bench.addresses import AUTHORIZATION, HOSTS, application_token, member_id, token_of
 from bench.processes import FERNET_KEY
-from dashboard import facts, schema
-from dashboard.db import Database
+from dashboard import facts
+from dashboard.core import migrations
+from dashboard.core.database import Database
+from dashboard.core.encryption import Vault, chain_owner, portal_owner
 from dashboard.models import Portal
 from dashboard.runs import Runs
-from dashboard.vault import Vault, chain_owner, portal_owner
 
 NUMBERS = {
     "sqlite": "(WITH RECURSIVE counted(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM counted WHERE n < {last})"
@@ -51,7 +52,7 @@ def postgres() -> Iterator[str]:
 
 def _migrate(url: str) -> None:
     database = Database(url)
-    schema.upgrade(database)
+    migrations.upgrade(database)
     database.engine.dispose()
 
 

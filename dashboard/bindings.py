@@ -7,7 +7,7 @@ from itertools import chain, islice
 
 from dashboard.bitrix24.client import Batch, Client, Command
 from dashboard.bitrix24.errors import Bitrix24Error, CallRejected
-from dashboard.shapes import Json
+from dashboard.core.json_values import Json
 
 EVENTS = ("ONAPPINSTALL", "ONAPPUPDATE", "ONAPPUNINSTALL", "ONAPPPAYMENT")
 CALENDAR = "CALENDAR_GRIDVIEW"

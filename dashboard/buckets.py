@@ -15,10 +15,10 @@ from sqlalchemy.orm import Session
 
 from dashboard.bitrix24 import leaky_bucket
 from dashboard.bitrix24.leaky_bucket import KEPT_FOR_PEOPLE
-from dashboard.db import insert_missing
+from dashboard.core.database import insert_missing
+from dashboard.core.stored_times import is_ahead_seconds
 from dashboard.log_space import LogDetail, LogSpace
 from dashboard.models import Bucket
-from dashboard.moments import is_ahead_seconds
 
 OPERATING_WINDOW = timedelta(minutes=10)  # what a method's time is counted over (performance/limits.md)
 

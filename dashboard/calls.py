@@ -15,11 +15,11 @@ from sqlalchemy.orm import Session
 
 from dashboard import buckets
 from dashboard.bitrix24.masking import HIDDEN, Call
-from dashboard.db import UNAVAILABLE, Database, rows_changed
+from dashboard.core.database import UNAVAILABLE, Database, rows_changed
+from dashboard.core.stored_times import ahead
 from dashboard.locks import lock_portal
 from dashboard.log_space import KEPT_SECONDS, LogDetail
 from dashboard.models import ApiCall, Portal, PortalState
-from dashboard.moments import ahead
 from dashboard.refusals import Allowance, Refusals, TooManyRefusals
 
 log = structlog.get_logger()

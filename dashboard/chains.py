@@ -11,10 +11,10 @@ from pydantic import SecretStr
 from sqlalchemy import ColumnElement, Insert, and_, not_, or_, select, update
 from sqlalchemy.orm import Session
 
-from dashboard.db import dialect_of, insert_into, rows_changed
+from dashboard.core.database import dialect_of, insert_into, rows_changed
+from dashboard.core.encryption import Unsealable, Vault, chain_owner
+from dashboard.core.stored_times import due
 from dashboard.models import Chain, ChainState, Person, Portal
-from dashboard.moments import due
-from dashboard.vault import Unsealable, Vault, chain_owner
 
 
 @dataclass(frozen=True)

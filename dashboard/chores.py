@@ -15,11 +15,11 @@ from sqlalchemy.orm import Session
 from dashboard import calls, facts, readings, refusals, vacuum
 from dashboard.bitrix24.errors import Bitrix24Error, PortalRefused
 from dashboard.calls import CallLog
-from dashboard.db import Database, insert_missing, rows_changed
+from dashboard.core.database import Database, insert_missing, rows_changed
+from dashboard.core.stored_times import ahead, due, is_due
 from dashboard.livetokens import LiveTokens
 from dashboard.locks import lock_portal
 from dashboard.models import Chain, ChainState, Chore, Person, Portal, PortalState, Run, Snapshot
-from dashboard.moments import ahead, due, is_due
 from dashboard.quiet import MAX_WAIT
 from dashboard.readiness import HEARTBEAT
 from dashboard.runs import Runs

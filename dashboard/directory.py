@@ -19,7 +19,7 @@ from dashboard.bitrix24.client import Client
 from dashboard.bitrix24.errors import Unreadable
 from dashboard.bitrix24.masking import Record
 from dashboard.bitrix24.users import Employee, EmployeeList
-from dashboard.db import Database, insert_missing
+from dashboard.core.database import Database, insert_missing
 from dashboard.livetokens import LiveTokens
 from dashboard.locks import lock_portal
 from dashboard.models import ChainState, Person, Portal

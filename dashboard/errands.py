@@ -24,9 +24,9 @@ from dashboard.bitrix24.errors import (
 )
 from dashboard.bitrix24.masking import Record
 from dashboard.calendar.parser import EMPTY_CODE, METHOD, Reading
+from dashboard.core.stored_times import is_ahead
 from dashboard.livetokens import RenewalBusy
 from dashboard.models import Chain, ChainState, Person, Portal, Run
-from dashboard.moments import is_ahead
 from dashboard.portals import ProofRefused
 from dashboard.readings import Readings, keep, still_there
 from dashboard.runs import Lease

@@ -20,7 +20,7 @@ from dashboard.bitrix24.inbound import Event
 from dashboard.bitrix24.oauth import AuthorizationServers
 from dashboard.bitrix24.schemas import AppInfo, read_as, read_profile
 from dashboard.calls import CallLog, CallRecords
-from dashboard.db import Database
+from dashboard.core.database import Database
 from dashboard.livetokens import LiveTokens
 from dashboard.models import Portal, PortalState
 from dashboard.portals import Portals, ProofRefused, Standing

@@ -20,8 +20,8 @@ from pydantic import SecretStr
 from sqlalchemy.exc import SQLAlchemyError
 
 from dashboard.bitrix24.inbound import Event
+from dashboard.core.encryption import Unsealable, Vault
 from dashboard.events import EventRefused, Events
-from dashboard.vault import Unsealable, Vault
 
 log = structlog.get_logger()
 

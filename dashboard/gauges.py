@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from dashboard.db import Database
+from dashboard.core.database import Database
 from dashboard.models import Chain, ChainState, Chore, Portal, PortalState, Run, RunState
 from dashboard.readiness import HEARTBEAT
 

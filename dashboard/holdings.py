@@ -12,7 +12,7 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from dashboard import vacuum
-from dashboard.db import Base, Database, rows_changed
+from dashboard.core.database import Base, Database, rows_changed
 from dashboard.models import ApiCall, Chain, Person, Portal, PortalState, Run, Snapshot
 
 log = structlog.get_logger()

@@ -32,10 +32,10 @@ from dashboard.bitrix24.masking import Record
 from dashboard.bitrix24.oauth import AuthorizationServers
 from dashboard.bitrix24.schemas import TokenPair
 from dashboard.chains import Chains, Tokens
-from dashboard.db import Database
+from dashboard.core.database import Database
+from dashboard.core.stored_times import is_ahead, is_due
 from dashboard.locks import lock_portal
 from dashboard.models import Person, Portal, PortalState
-from dashboard.moments import is_ahead, is_due
 from dashboard.portals import Portals, ProofRefused
 from dashboard.refusals import Allowance, Refusals, TooManyRefusals
 

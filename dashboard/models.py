@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from dashboard.db import Base, Moment
+from dashboard.core.database import Base, Moment
 
 _Json = JSON(none_as_null=True)
 # SQLite counts rows up only in an INTEGER key.

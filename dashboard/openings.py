@@ -18,9 +18,9 @@ from dashboard.bitrix24.oauth import AuthorizationServers
 from dashboard.bitrix24.schemas import AppInfo, Proof, read_as, read_profile
 from dashboard.calendar.parser import MySettings
 from dashboard.calls import CallLog, CallRecords
-from dashboard.db import Database
+from dashboard.core.database import Database
+from dashboard.core.stored_times import is_ahead
 from dashboard.models import Person, Portal, PortalState
-from dashboard.moments import is_ahead
 from dashboard.people import People
 from dashboard.portals import Portals, ProofRefused, Standing
 from dashboard.runs import Runs

@@ -15,7 +15,7 @@ from dashboard import facts
 from dashboard.bitrix24.errors import OwnLimit
 from dashboard.bitrix24.schemas import Profile
 from dashboard.chains import Chains
-from dashboard.db import Database
+from dashboard.core.database import Database
 from dashboard.models import Person, Portal
 from dashboard.refusals import Allowance, Refusals, TooManyRefusals
 

@@ -21,9 +21,9 @@ from dashboard.bitrix24.errors import (
 )
 from dashboard.bitrix24.schemas import Profile, read_profile
 from dashboard.calls import CallLog
+from dashboard.core.stored_times import is_ahead
 from dashboard.livetokens import LiveTokens
 from dashboard.models import Person, Portal
-from dashboard.moments import is_ahead
 from dashboard.people import People
 from dashboard.portals import ProofRefused
 from dashboard.refusals import Allowance, Refusals, TooManyRefusals

@@ -18,11 +18,11 @@ from dashboard.bitrix24.http import Exchange
 from dashboard.bitrix24.masking import Record
 from dashboard.bitrix24.oauth import AuthorizationServers
 from dashboard.bitrix24.schemas import AppInfo, Proof
-from dashboard.db import Database, allow_time, insert_missing
+from dashboard.core.database import Database, allow_time, insert_missing
+from dashboard.core.encryption import Unsealable, Vault, portal_owner
+from dashboard.core.stored_times import is_ahead, is_due
 from dashboard.holdings import DECIDED, LEARNED
 from dashboard.models import ApiCall, Bucket, Person, Portal, PortalState, Run
-from dashboard.moments import is_ahead, is_due
-from dashboard.vault import Unsealable, Vault, portal_owner
 
 log = structlog.get_logger()
 

@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
-from dashboard import schema
-from dashboard.db import Database, put_row
+from dashboard.core import migrations
+from dashboard.core.database import Database, put_row
+from dashboard.core.stored_times import is_ahead
 from dashboard.models import Chore
-from dashboard.moments import is_ahead
 
 HEARTBEAT = "heartbeat"
 LOOKED = "looked"  # the row that is written to learn whether anything can be
@@ -58,9 +58,9 @@ class Probe:
 
     def _is_schema_good(self) -> bool:
         """Look at the revision each time, and at the columns once a revision: anybody may ask."""
-        present = schema.revision(self._database)
+        present = migrations.revision(self._database)
         if present is None or present != self._good_revision:
-            self._good_revision = present if schema.suffices(self._database) else None
+            self._good_revision = present if migrations.suffices(self._database) else None
         return self._good_revision is not None
 
     def _write(self) -> None:

@@ -18,15 +18,15 @@ from dashboard.bitrix24.schemas import read_profile
 from dashboard.calendar import parser
 from dashboard.calendar.parser import ACCOUNT_METHOD, METHOD, NOT_A_MAP, SECTIONS_METHOD, MySettings, Reading
 from dashboard.calls import CallLog
-from dashboard.db import Database, put_row
-from dashboard.flights import Flights
+from dashboard.core.database import Database, put_row
+from dashboard.core.json_values import Json
+from dashboard.core.single_flight import Flights
+from dashboard.core.stored_times import is_ahead
 from dashboard.livetokens import LiveTokens
 from dashboard.locks import lock_portal
 from dashboard.models import Person, Portal, Snapshot
-from dashboard.moments import is_ahead
 from dashboard.people import People
 from dashboard.refusals import Allowance, Refusals, TooManyRefusals
-from dashboard.shapes import Json
 
 # One request: which application the token is of, whose it is, and everything their page shows.
 ASKED = {

@@ -15,9 +15,9 @@ from pydantic import SecretStr
 from sqlalchemy import bindparam, delete, select
 from sqlalchemy.orm import Session
 
-from dashboard.db import Database, insert_missing, rows_changed
+from dashboard.core.database import Database, insert_missing, rows_changed
+from dashboard.core.stored_times import is_ahead
 from dashboard.models import Refusal
-from dashboard.moments import is_ahead
 
 KEPT = timedelta(days=1)
 # Counted when a request came through a proxy while TRUSTED_PROXIES is 0; see `Refusals.last`.

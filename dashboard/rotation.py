@@ -9,9 +9,9 @@ from functools import partial
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from dashboard.db import Database
+from dashboard.core.database import Database
+from dashboard.core.encryption import Unsealable, Vault
 from dashboard.models import Chain, Portal
-from dashboard.vault import Unsealable, Vault
 
 BATCH = 200
 

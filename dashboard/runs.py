@@ -11,10 +11,10 @@ from uuid import uuid4
 from sqlalchemy import ColumnElement, case, func, literal, or_, select, update
 from sqlalchemy.orm import Session
 
-from dashboard.db import Database, Moment, insert_missing, rows_changed
+from dashboard.core.database import Database, Moment, insert_missing, rows_changed
+from dashboard.core.stored_times import ahead, due
 from dashboard.locks import lock_portal
 from dashboard.models import Person, Portal, PortalState, Run, RunState
-from dashboard.moments import ahead, due
 from dashboard.progress import Progress, progress_of
 from dashboard.quiet import next_quiet
 

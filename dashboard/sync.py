@@ -26,7 +26,7 @@ from dashboard.bitrix24.errors import (
 )
 from dashboard.calendar.parser import METHOD
 from dashboard.calls import CallLog, CallRecords
-from dashboard.db import Database
+from dashboard.core.database import Database
 from dashboard.directory import INCOMPLETE, Directory
 from dashboard.errands import ENDS_RUN, POSTPONES_RUN, Errand, Told, extent_of, next_people, note, read
 from dashboard.livetokens import RenewalBusy

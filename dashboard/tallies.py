@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from dashboard.bitrix24.errors import AUTHORIZATION_CODES, UNREACHABLE_CODES
 from dashboard.bitrix24.masking import Call
-from dashboard.db import Database, dialect_of, insert_into
+from dashboard.core.database import Database, dialect_of, insert_into
 from dashboard.models import Tally
 
 log = structlog.get_logger()

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy.orm import Session
 
-from dashboard.db import Database, put_row
+from dashboard.core.database import Database, put_row
 from dashboard.models import ApiCall, Bucket, Chain, Chore, Person, Portal, Run, Snapshot
 
 TASK = "vacuum"

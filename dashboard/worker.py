@@ -17,7 +17,7 @@ import structlog
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
 from dashboard.chores import Chores
-from dashboard.outages import OutageLog
+from dashboard.core.database_errors import OutageLog
 from dashboard.runs import LEASE, Runs
 from dashboard.sync import Sync
 from dashboard.tallies import FLUSH_SECONDS, Tallies

@@ -3,7 +3,7 @@
 from alembic import context
 
 from dashboard import models  # noqa: F401  # fills the metadata
-from dashboard.db import Base
+from dashboard.core.database import Base
 
 connection = context.config.attributes["connection"]
 context.configure(

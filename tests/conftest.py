@@ -18,8 +18,8 @@ from hypothesis import settings
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from sqlalchemy import Connection, NullPool, create_engine, text
 
-from dashboard import schema
-from dashboard.db import Database
+from dashboard.core import migrations
+from dashboard.core.database import Database
 from tests import clock, programs
 from tests.browsers import DESK, new_context
 from tests.emulator import Emulator
@@ -138,7 +138,7 @@ def migrated_postgres(postgres: str, worker_id: str) -> Iterator[str]:
     name = f"migrated_{worker_id}"
     with _database(postgres, name) as url:
         database = Database(url.replace("postgresql:", "postgresql+psycopg:"))
-        schema.upgrade(database)
+        migrations.upgrade(database)
         database.engine.dispose()
         yield name
 
@@ -191,7 +191,7 @@ def sqlite_url(sqlite_folder: Path) -> str:
     """Give an empty database in a file; the address is always the same, see IDLE of tests/world.py."""
     for file in sqlite_folder.iterdir():
         file.unlink()
-    return f"sqlite:///{sqlite_folder / 'dashboard.db'}"
+    return f"sqlite:///{sqlite_folder / 'dashboard.core.database'}"
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -20,7 +20,7 @@ from dashboard.bitrix24.masking import Call, no_record
 from dashboard.bitrix24.oauth import AuthorizationServers
 from dashboard.bitrix24.schemas import Proof, TokenPair
 from dashboard.bitrix24.transport import Transport
-from dashboard.shapes import Json
+from dashboard.core.json_values import Json
 from tests.emulator import Emulator, Fault, Portal
 
 Leaf = type[Bitrix24Error]

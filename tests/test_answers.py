@@ -14,7 +14,7 @@ from dashboard.bitrix24.errors import (
 )
 from dashboard.bitrix24.oauth import AuthorizationServers
 from dashboard.bitrix24.schemas import AppInfo, Profile, Proof, TokenPair, read_as, read_profile
-from dashboard.shapes import Json
+from dashboard.core.json_values import Json
 from tests.emulator import Emulator, Portal
 from tests.rest_fixtures import (
     JSON,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 from dashboard import buckets
-from dashboard.db import Database
+from dashboard.core.database import Database
 from tests import clock
 from tests.emulator import Fault
 from tests.world import World

@@ -17,7 +17,7 @@ from sqlalchemy.exc import OperationalError
 
 from dashboard.bitrix24.masking import HIDDEN, Call
 from dashboard.calls import ROW_BYTES, CallLog
-from dashboard.db import Database
+from dashboard.core.database import Database
 from dashboard.log_space import KEPT_SECONDS, MAX_BYTES, MAX_DETAILED_BYTES, LogDetail, LogSpace
 from tests.emulator.faults import Fault
 from tests.world import World, errors_on
@@ -69,7 +69,7 @@ def away(database: Database) -> Iterator[None]:
 def test_calls_of_a_person_who_opened_while_the_store_was_away_are_nobody_elses(
     each_world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("dashboard.db.BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("dashboard.core.database.BUSY_SECONDS", 0.05)
     each_world.install("beta")
     before = each_world.one("SELECT max(id) FROM api_calls")
     with ExitStack() as outage:

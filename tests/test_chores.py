@@ -12,7 +12,7 @@ from sqlalchemy import text, update
 from app import assemble
 from dashboard import vacuum
 from dashboard.chores import EVERY
-from dashboard.db import Database
+from dashboard.core.database import Database
 from dashboard.models import Chain, Portal
 from dashboard.quiet import next_quiet
 from tests.emulator import Emulator

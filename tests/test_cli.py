@@ -12,7 +12,7 @@ from cryptography.fernet import Fernet
 from sqlalchemy import text
 
 from app import create_app
-from dashboard import config, schema
+from dashboard.core import config, migrations
 from tests.test_cli_settings import HOSTILE, obeyed
 from tests.world import FERNET_KEY, World
 
@@ -238,7 +238,7 @@ def test_an_unknown_revision_is_told_in_a_line(world: World, words: str) -> None
 
     assert result.exit_code == 1
     assert result.output.startswith("Error: Can't locate revision identified by 'from-the-future'; ")
-    assert world.one("SELECT version_num FROM alembic_version") == schema.known()[0]
+    assert world.one("SELECT version_num FROM alembic_version") == migrations.known()[0]
 
 
 def test_a_file_that_is_no_database_is_told_in_a_line(world: World, tmp_path: Path) -> None:

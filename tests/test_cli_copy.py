@@ -9,10 +9,10 @@ from pydantic import SecretStr
 from sqlalchemy import select, text
 
 from app import create_app
-from dashboard import config, copies, schema
-from dashboard.db import Base, Database
+from dashboard.core import config, database_copy, migrations
+from dashboard.core.config_types import read_database_url
+from dashboard.core.database import Base, Database
 from dashboard.models import Person
-from dashboard.variables import read_database_url
 from tests.emulator import Emulator
 from tests.world import World
 
@@ -100,7 +100,7 @@ def test_many_rows_come_over_in_batches(each_world: World, target: Database) -> 
         each_world.parts.tallies.add("words", word)
     each_world.parts.tallies.flush()
 
-    counts = copies.copy(each_world.database, target, batch=2)
+    counts = database_copy.copy(each_world.database, target, batch=2)
 
     assert (counts["people"], counts["tallies"]) == (5, 6)
     assert contents(target) == contents(each_world.database)
@@ -145,7 +145,7 @@ def test_a_target_that_cannot_be_made_is_told_in_a_line(world: World, tmp_path: 
 
 
 def test_a_source_that_is_not_migrated_is_refused(world: World, tmp_path: Path) -> None:
-    schema.downgrade(world.database, "-1")
+    migrations.downgrade(world.database, "-1")
 
     result = copy(world, f"sqlite:///{tmp_path / 'copy.db'}")
 
@@ -156,7 +156,7 @@ def test_a_source_that_is_not_migrated_is_refused(world: World, tmp_path: Path) 
 def test_what_reads_back_differently_is_not_kept(world: World, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'copy.db'}"
     target = opened(url)
-    schema.upgrade(target)
+    migrations.upgrade(target)
     with target.engine.begin() as connection:
         connection.execute(
             text(

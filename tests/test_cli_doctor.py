@@ -14,7 +14,7 @@ from cryptography.fernet import Fernet
 from sqlalchemy import update
 
 from app import create_app
-from dashboard import config, schema
+from dashboard.core import config, migrations
 from dashboard.models import Chore, Portal
 from dashboard.refusals import UNTRUSTED_PROXY, Allowance
 from tests.emulator import Emulator, Fault
@@ -78,7 +78,7 @@ def test_a_lost_key_is_wrong_and_an_old_one_a_warning(world: World) -> None:
 
 
 def test_a_schema_that_is_behind_is_wrong(world: World) -> None:
-    schema.downgrade(world.database, "-1")
+    migrations.downgrade(world.database, "-1")
 
     code, found = doctor(world)
 
@@ -226,7 +226,7 @@ def test_visitors_that_came_through_a_proxy_are_told_of(world: World) -> None:
 
 
 def test_a_sqlite_file_that_is_not_there_is_told_and_not_made(world: World, tmp_path: Path) -> None:
-    address = f"sqlite:///{tmp_path / 'mistyped' / 'dashboard.db'}"
+    address = f"sqlite:///{tmp_path / 'mistyped' / 'dashboard.core.database'}"
     app = create_app(config.load(world.environment | {"DATABASE_URL": address}))
 
     said = {

@@ -26,7 +26,7 @@ from dashboard.bitrix24.errors import (
     Unreadable,
 )
 from dashboard.bitrix24.schemas import read_profile
-from dashboard.shapes import Json
+from dashboard.core.json_values import Json
 from tests.emulator import Emulator, Fault, Portal
 from tests.rest_fixtures import (
     EMPTY,

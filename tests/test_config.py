@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from dashboard import config
-from dashboard.config import Config, ConfigError
+from dashboard.core import config
+from dashboard.core.config import Config, ConfigError
 
 FIRST_KEY, SECOND_KEY = (base64.urlsafe_b64encode(byte * 32).decode() for byte in (b"1", b"2"))
 # The least a production needs.
@@ -337,13 +337,15 @@ def test_a_process_that_lacks_a_variable_says_so_and_ends() -> None:
 
 
 def test_a_process_makes_no_database_where_none_is(tmp_path: Path) -> None:
-    ended = start(PRODUCTION | {"DATABASE_URL": f"sqlite:///{tmp_path / 'mistyped' / 'dashboard.db'}"})
+    ended = start(
+        PRODUCTION | {"DATABASE_URL": f"sqlite:///{tmp_path / 'mistyped' / 'dashboard.core.database'}"}
+    )
 
     assert ended.returncode == 0
     assert not list(tmp_path.iterdir())
 
 
 def test_a_process_that_lacks_none_starts(tmp_path: Path) -> None:
-    ended = start(PRODUCTION | {"DATABASE_URL": f"sqlite:///{tmp_path / 'dashboard.db'}"})
+    ended = start(PRODUCTION | {"DATABASE_URL": f"sqlite:///{tmp_path / 'dashboard.core.database'}"})
 
     assert (ended.returncode, ended.stderr) == (0, "")

@@ -16,8 +16,8 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, StatementError
 
-from dashboard import schema
-from dashboard.db import Base, Database
+from dashboard.core import migrations
+from dashboard.core.database import Base, Database
 from dashboard.models import Person, Portal
 
 NOON = datetime(2026, 3, 29, 12, 0, 30, 123456, tzinfo=UTC)
@@ -37,7 +37,7 @@ def each_database(database_url: str) -> Iterator[Database]:
 
 def _migrated(url: str) -> Iterator[Database]:
     database = Database(url)
-    schema.upgrade(database)
+    migrations.upgrade(database)
     yield database
     database.engine.dispose()
 
@@ -147,13 +147,13 @@ def test_sqlite_waits_for_the_disk_unless_told_that_it_need_not(database: Databa
 
 
 def test_only_a_migration_makes_the_file_and_its_folder(tmp_path_factory: pytest.TempPathFactory) -> None:
-    file = tmp_path_factory.mktemp("new") / "var" / "deep" / "dashboard.db"
+    file = tmp_path_factory.mktemp("new") / "var" / "deep" / "dashboard.core.database"
     database = Database(f"sqlite:///{file}")
     with pytest.raises(OperationalError, match="it is not there"):
         database.engine.connect()
     assert not file.parent.parent.exists()
 
-    schema.upgrade(database)
+    migrations.upgrade(database)
 
     assert file.exists()
     database.engine.dispose()
@@ -161,14 +161,18 @@ def test_only_a_migration_makes_the_file_and_its_folder(tmp_path_factory: pytest
 
 def test_the_files_are_their_owners_alone(tmp_path: Path) -> None:
     before = os.umask(0o022)
-    database = Database(f"sqlite:///{tmp_path / 'data' / 'dashboard.db'}")
+    database = Database(f"sqlite:///{tmp_path / 'data' / 'dashboard.core.database'}")
     database.make_file()
     with database.writing() as session:
         session.execute(text("CREATE TABLE made (id INTEGER)"))
     os.umask(before)
 
     modes = {file.name: file.stat().st_mode & 0o777 for file in (tmp_path / "data").iterdir()}
-    assert modes == {"dashboard.db": 0o600, "dashboard.db-wal": 0o600, "dashboard.db-shm": 0o600}
+    assert modes == {
+        "dashboard.core.database": 0o600,
+        "dashboard.core.database-wal": 0o600,
+        "dashboard.core.database-shm": 0o600,
+    }
     assert (tmp_path / "data").stat().st_mode & 0o777 == 0o750
     database.engine.dispose()
 
@@ -216,7 +220,7 @@ def test_whoever_waits_in_vain_for_the_lock_hears_it_as_any_other_failure(
     sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Ten seconds are what people and tokens are worth, not this test.
-    monkeypatch.setattr("dashboard.db.BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("dashboard.core.database.BUSY_SECONDS", 0.05)
     database = next(_migrated(sqlite_url))
     other = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
@@ -234,7 +238,7 @@ def test_whoever_waits_in_vain_for_the_lock_hears_it_as_any_other_failure(
 def test_whoever_waits_in_vain_for_the_turn_of_their_thread_hears_it_too(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dashboard.db.BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("dashboard.core.database.BUSY_SECONDS", 0.05)
 
     with database.writing(), ThreadPoolExecutor(1) as other:
         assert isinstance(other.submit(_write_alpha, database).exception(timeout=5), OperationalError)

@@ -13,10 +13,10 @@ import pytest
 from flask import Flask
 
 from app import create_app
-from dashboard import config
 from dashboard.commands.config import documented
-from dashboard.config import Config
-from dashboard.version import VERSION
+from dashboard.core import config
+from dashboard.core.config import Config
+from dashboard.core.version import VERSION
 from tests.test_config import PRODUCTION
 
 ROOT = Path(__file__).parent.parent

@@ -40,7 +40,7 @@ from dashboard.bitrix24.errors import (
     Unreadable,
 )
 from dashboard.bitrix24.transport import Answer
-from dashboard.shapes import Json
+from dashboard.core.json_values import Json
 
 Leaf = type[Bitrix24Error]
 

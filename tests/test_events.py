@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dashboard import postgres
+from dashboard.core import postgres
 from tests.emulator import Emulator
 from tests.emulator.faults import Fault
 from tests.waiting import wait_until

@@ -16,7 +16,7 @@ from markupsafe import Markup
 from dashboard.calendar.parser import Json, Reading, read
 from dashboard.calendar.reminders import Before, DayBefore, OddReminder, OnDate, Reminder
 from dashboard.calendar.working_hours import Span
-from dashboard.shapes import compact
+from dashboard.core.json_values import compact
 from dashboard.web import assets, format, language, setting_display, words
 from dashboard.web.jinja import Templates
 from dashboard.web.notices import Notice

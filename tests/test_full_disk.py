@@ -9,7 +9,7 @@ from flask import Flask
 from sqlalchemy import event
 
 from app import create_app
-from dashboard import config
+from dashboard.core import config
 from tests.world import World, errors_on
 
 TOKEN = "a token for the metrics alone"

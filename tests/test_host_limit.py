@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 import requests
 
-from dashboard import schema
 from dashboard.bitrix24.address_policy import Reach
 from dashboard.bitrix24.connections import Patience
 from dashboard.bitrix24.errors import Unreachable
@@ -26,7 +25,8 @@ from dashboard.bitrix24.host_limit import (
     HostLimit,
 )
 from dashboard.bitrix24.transport import Transport
-from dashboard.db import Database
+from dashboard.core import migrations
+from dashboard.core.database import Database
 from tests.emulator import Emulator, Fault
 from tests.emulator.opening import Opening
 from tests.processes import free_port, serve, wait_for
@@ -241,7 +241,7 @@ def test_whatever_is_asked_of_a_portal_can_be_given_up(
 def process(bitrix24: Emulator, sqlite_url: str) -> Iterator[str]:
     """Give the address of a web process with twenty threads."""
     database = Database(sqlite_url)
-    schema.upgrade(database)
+    migrations.upgrade(database)
     database.engine.dispose()
     port = free_port()
     address = bitrix24.app_url = f"http://127.0.0.1:{port}"

@@ -29,7 +29,7 @@ from dashboard.bitrix24.inbound import (
 from dashboard.bitrix24.oauth import AuthorizationServers
 from dashboard.bitrix24.schemas import TokenPair, read_as
 from dashboard.bitrix24.transport import Transport
-from dashboard.shapes import Json
+from dashboard.core.json_values import Json
 from tests.emulator import Emulator, Portal
 
 ACCESS, REFRESH, APPLICATION = "a" * 70, "b" * 70, "c" * 32

@@ -19,7 +19,7 @@ from dashboard.bitrix24.errors import (
 )
 from dashboard.bitrix24.masking import HIDDEN, LONGEST_KEPT, SPOKEN, Call, masked, no_record
 from dashboard.bitrix24.oauth import AuthorizationServers
-from dashboard.shapes import Json
+from dashboard.core.json_values import Json
 from tests.emulator import Emulator, Fault, Opening, Portal
 from tests.rest_fixtures import (
     JSON,

@@ -11,9 +11,9 @@ from sqlalchemy import text, update
 from app import create_app
 from dashboard.bitrix24.host_limit import MAX_WAIT
 from dashboard.bitrix24.transport import PATIENCE
+from dashboard.core.encryption import Vault, chain_owner
 from dashboard.livetokens import LEASE, MAX_RENEWAL_PAUSE, RENEWALS, USELESS, USELESS_RENEWALS
 from dashboard.models import Chain
-from dashboard.vault import Vault, chain_owner
 from tests.emulator.faults import Fault
 from tests.world import FERNET_KEY, World, errors_on, session_token, settings_on
 

@@ -201,7 +201,7 @@ def test_an_uninstallation_that_lost_deletes_everything(alpha: World) -> None:
 
 
 def test_a_transaction_that_always_loses_ends(alpha: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dashboard.db.CONFLICT_PAUSES", (0.0, 0.0))
+    monkeypatch.setattr("dashboard.core.database.CONFLICT_PAUSES", (0.0, 0.0))
     tries: list[Session] = []
 
     def always_lose(session: Session) -> None:

@@ -12,8 +12,8 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
-from dashboard import schema
-from dashboard.db import Base, Database
+from dashboard.core import migrations
+from dashboard.core.database import Base, Database
 from tests.world import World
 
 HISTORIC = Path(__file__).parent / "historic"
@@ -31,7 +31,7 @@ LANDED = {
 
 
 def test_a_landed_migration_is_never_changed() -> None:
-    files = sorted(schema.MIGRATIONS.glob("versions/[0-9]*.py"))
+    files = sorted(migrations.MIGRATIONS.glob("versions/[0-9]*.py"))
 
     assert {file.stem: hashlib.sha256(file.read_bytes()).hexdigest() for file in files} == LANDED
 
@@ -50,15 +50,15 @@ def test_a_database_of_any_earlier_form_becomes_whole(
     """0001 and 0002 were changed after they had landed; databases that those forms made are still there."""
     database = Database(database_url.replace("postgresql:", "postgresql+psycopg:"))
     with monkeypatch.context() as patched:
-        patched.setattr(schema, "MIGRATIONS", historic(tmp_path, {"0001": first, "0002": second}))
-        schema.upgrade(database, "0001")
+        patched.setattr(migrations, "MIGRATIONS", historic(tmp_path, {"0001": first, "0002": second}))
+        migrations.upgrade(database, "0001")
         with database.engine.begin() as connection:
             portal = OLD if first else OLD | {"proven_at": NOON}
             inserted = f"INSERT INTO portals ({', '.join(portal)}) VALUES ({', '.join(portal.values())})"
             for statement in (inserted, *PEOPLE):
                 connection.execute(text(statement))
-        schema.upgrade(database, "0005")
-    schema.upgrade(database)
+        migrations.upgrade(database, "0005")
+    migrations.upgrade(database)
 
     with database.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
@@ -72,7 +72,7 @@ def test_a_database_of_any_earlier_form_becomes_whole(
             assert connection.execute(
                 text("SELECT seq FROM sqlite_sequence WHERE name = 'people'")
             ).all() == [(1,)]
-    assert schema.missing(database) == ()
+    assert migrations.missing(database) == ()
     database.engine.dispose()
 
 
@@ -96,7 +96,9 @@ PEOPLE = (
 
 def historic(folder: Path, forms: dict[str, str | None]) -> Path:
     """Return migrations up to 0005 as they were, with the named forms of the first ones."""
-    shutil.copytree(schema.MIGRATIONS, folder / "migrations", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        migrations.MIGRATIONS, folder / "migrations", ignore=shutil.ignore_patterns("__pycache__")
+    )
     for file in (folder / "migrations" / "versions").glob("[0-9]*.py"):
         number = file.name.partition("_")[0]
         if form := forms.get(number):
@@ -114,8 +116,8 @@ def test_a_schema_that_lacks_something_does_not_suffice(each_world: World, lost:
             connection.execute(text("DROP INDEX ix_people_habits"))
         connection.execute(text(lost))
 
-    assert schema.is_current(each_world.database)
-    assert not schema.suffices(each_world.database)
+    assert migrations.is_current(each_world.database)
+    assert not migrations.suffices(each_world.database)
     assert each_world.browser.get("/readyz").json == {"status": "unready", "down": ["migrations"]}
     result = each_world.app.test_cli_runner().invoke(args=["doctor"])
     assert result.exit_code == 1
@@ -155,14 +157,14 @@ def test_the_schema_is_what_the_models_say(each_world: World) -> None:
 
 def test_each_step_goes_back_and_forth_with_data_in_the_tables(each_world: World) -> None:
     each_world.open("boris")
-    steps = list(ScriptDirectory(str(schema.MIGRATIONS)).walk_revisions())
+    steps = list(ScriptDirectory(str(migrations.MIGRATIONS)).walk_revisions())
 
     for step in steps:
-        schema.downgrade(each_world.database, str(step.down_revision or "base"))
+        migrations.downgrade(each_world.database, str(step.down_revision or "base"))
     assert set(inspect(each_world.database.engine).get_table_names()) == {"alembic_version"}
-    schema.upgrade(each_world.database)
+    migrations.upgrade(each_world.database)
 
-    assert schema.is_current(each_world.database)
+    assert migrations.is_current(each_world.database)
     assert each_world.install().status_code == 200
     assert each_world.open("boris").status_code == 200
 
@@ -170,19 +172,19 @@ def test_each_step_goes_back_and_forth_with_data_in_the_tables(each_world: World
 def test_each_step_leaves_the_version_before_it_working(database_url: str) -> None:
     """That one serves while the release migrates: it must find all it knows, and may leave out the rest."""
     database = Database(database_url.replace("postgresql:", "postgresql+psycopg:"))
-    first, *later = reversed(schema.known())
-    schema.upgrade(database, first)
+    first, *later = reversed(migrations.known())
+    migrations.upgrade(database, first)
 
     for step in later:
         before = columns(database)
-        schema.upgrade(database, step)
+        migrations.upgrade(database, step)
         after = columns(database)
         for table in before:
             assert set(before[table]) <= set(after[table]), step
             for name, needed in after[table].items():
                 assert not needed or before[table].get(name), f"{step}: {table}.{name} must be told now"
 
-    assert schema.is_current(database)
+    assert migrations.is_current(database)
     database.engine.dispose()
 
 
@@ -201,7 +203,7 @@ def columns(database: Database) -> dict[str, dict[str, bool]]:
 def test_twice_changes_nothing(each_world: World) -> None:
     each_world.open("boris")
 
-    schema.upgrade(each_world.database)
+    migrations.upgrade(each_world.database)
 
     assert each_world.one("SELECT count(*) FROM people") == 2
 
@@ -210,18 +212,18 @@ def test_an_empty_database_is_not_current(database_url: str) -> None:
     database = Database(database_url.replace("postgresql:", "postgresql+psycopg:"))
     database.make_file()
 
-    assert not schema.is_current(database)
+    assert not migrations.is_current(database)
     database.engine.dispose()
 
 
 def test_the_files_are_named_as_the_steps_follow_each_other() -> None:
-    steps = ScriptDirectory(str(schema.MIGRATIONS)).walk_revisions()
+    steps = ScriptDirectory(str(migrations.MIGRATIONS)).walk_revisions()
 
-    assert schema.known() == tuple(step.revision for step in steps)
+    assert migrations.known() == tuple(step.revision for step in steps)
 
 
 def test_where_no_schema_is_there_is_no_revision(sqlite_url: str) -> None:
     database = Database(sqlite_url)
     database.make_file()
 
-    assert schema.revision(database) is None
+    assert migrations.revision(database) is None

@@ -27,7 +27,7 @@ from dashboard.bitrix24.http import Exchange
 from dashboard.bitrix24.masking import no_record
 from dashboard.bitrix24.oauth import AuthorizationServers
 from dashboard.bitrix24.schemas import Proof, read_as, read_profile
-from dashboard.shapes import Json
+from dashboard.core.json_values import Json
 from tests.emulator import OTHER_CLIENT_ID, Emulator, Fault, Portal
 from tests.rest_fixtures import (
     Leaf,

@@ -16,10 +16,10 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from app import create_app, open_database
-from dashboard import config, logs, postgres
-from dashboard.db import Database, allow_time
-from dashboard.outages import MIN_SECONDS_BETWEEN, OutageLog, describe
-from dashboard.postgres import Attempts
+from dashboard.core import config, logging_setup, postgres
+from dashboard.core.database import Database, allow_time
+from dashboard.core.database_errors import MIN_SECONDS_BETWEEN, OutageLog, describe
+from dashboard.core.postgres import Attempts
 from tests.emulator import Emulator
 from tests.wire import Wire
 from tests.world import World
@@ -329,7 +329,7 @@ def test_doctor_and_the_log_say_the_same(postgres_url: str, capsys: pytest.Captu
 
 
 def test_an_outage_is_logged_once_in_a_while_and_its_end_once(capsys: pytest.CaptureFixture[str]) -> None:
-    logs.configure(level="info", style="json")
+    logging_setup.configure(level="info", style="json")
     now = [0.0]
     outage = OutageLog(clock=lambda: now[0])
 

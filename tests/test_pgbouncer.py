@@ -18,8 +18,8 @@ from sqlalchemy import text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 
-from dashboard import postgres
-from dashboard.db import Database
+from dashboard.core import postgres
+from dashboard.core.database import Database
 from tests import programs
 from tests.emulator import Emulator
 from tests.processes import free_port, work

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 import pytest
 
 from app import create_app
-from dashboard import config, schema
+from dashboard.core import config, migrations
 from tests.emulator import Emulator
 from tests.world import World
 
@@ -116,4 +116,4 @@ def test_a_schema_behind_is_not_ready_and_one_ahead_is(world: World) -> None:
     with world.database.writing() as session:
         session.connection().exec_driver_sql("UPDATE alembic_version SET version_num = '0001'")
     assert world.browser.get("/readyz").json == {"status": "unready", "down": ["migrations"]}
-    assert schema.revision(world.database) == "0001"
+    assert migrations.revision(world.database) == "0001"

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from app import assemble
-from dashboard import config
 from dashboard.bitrix24.errors import Unreachable
 from dashboard.bitrix24.masking import no_record
+from dashboard.core import config
 from tests.emulator import Emulator, Strictness
 from tests.world import World, errors_on, settings_on
 

@@ -7,7 +7,7 @@ import time_machine
 from flask import Flask
 
 from app import create_app
-from dashboard import config
+from dashboard.core import config
 from tests.world import SECRET_KEY, World, session_token
 
 ADDRESSES = [("GET", "/me"), ("POST", "/me/refresh")]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from pydantic import SecretStr
 
-from dashboard.vault import Vault, chain_owner
+from dashboard.core.encryption import Vault, chain_owner
 from tests.emulator import Emulator
 from tests.emulator.faults import Fault
 from tests.emulator.tokens import Pair
@@ -34,7 +34,7 @@ class ChainLife(RuleBasedStateMachine):
         super().__init__()
         self.folder = TemporaryDirectory()
         self.bitrix24 = Emulator(client_id="app.test.1", client_secret="emulated-secret").start()
-        url = f"sqlite:///{Path(self.folder.name) / 'dashboard.db'}"
+        url = f"sqlite:///{Path(self.folder.name) / 'dashboard.core.database'}"
         self.world = World(self.bitrix24, url).__enter__()
         for portal in self.bitrix24.portals.values():
             portal.bucket = None

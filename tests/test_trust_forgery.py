@@ -9,8 +9,8 @@ import pytest
 from werkzeug.test import TestResponse
 
 from app import create_app
-from dashboard import config
 from dashboard.bitrix24.inbound import IN_FORM, IN_QUERY
+from dashboard.core import config
 from tests.emulator.faults import Fault
 from tests.emulator.opening import Opening
 from tests.emulator.wire import Answer, Request, Server

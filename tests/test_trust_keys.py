@@ -9,9 +9,10 @@ from pydantic import SecretStr
 from sqlalchemy import text
 
 from app import create_app
-from dashboard import config, rotation
+from dashboard import rotation
+from dashboard.core import config
+from dashboard.core.encryption import Vault
 from dashboard.models import Chain
-from dashboard.vault import Vault
 from tests.world import FERNET_KEY, World, errors_on
 
 NEW = Fernet.generate_key().decode()

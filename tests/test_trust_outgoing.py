@@ -15,7 +15,6 @@ import pytest
 from pydantic import SecretStr
 
 from app import create_app
-from dashboard import config
 from dashboard.bitrix24.address_policy import Reach
 from dashboard.bitrix24.connections import ADDRESSES_TRIED, Patience, trusting
 from dashboard.bitrix24.dns import AT_ONCE, addresses_of
@@ -23,6 +22,7 @@ from dashboard.bitrix24.errors import Unreachable
 from dashboard.bitrix24.http import Exchange
 from dashboard.bitrix24.oauth import AuthorizationServers
 from dashboard.bitrix24.transport import Transport
+from dashboard.core import config
 from tests.emulator.wire import Answer, Request, Server, read_request
 from tests.test_floors import IMPORTED
 from tests.test_transport import self_signed

@@ -14,9 +14,10 @@ from pydantic import SecretStr
 from werkzeug.test import TestResponse
 
 from app import assemble, create_app
-from dashboard import config, refusals
+from dashboard import refusals
 from dashboard.calls import UNPROVEN_CALLS
-from dashboard.db import Database
+from dashboard.core import config
+from dashboard.core.database import Database
 from dashboard.refusals import UNTRUSTED_PROXY, Allowance, Refusals, TooManyRefusals, address_in, network_of
 from dashboard.web.guard import PROOFS, PROXY_WARNING_SECONDS, TOKEN_HOLDERS, UNKNOWN_PORTALS
 from tests.emulator.faults import Fault

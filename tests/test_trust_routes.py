@@ -16,7 +16,7 @@ from werkzeug.routing import Rule
 from werkzeug.test import TestResponse
 
 from app import create_app
-from dashboard import config
+from dashboard.core import config
 from dashboard.web.auth import LONGEST_SECONDS
 from tests.world import SECRET_KEY, World
 

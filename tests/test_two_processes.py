@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
-from dashboard import schema
-from dashboard.db import Database
+from dashboard.core import migrations
+from dashboard.core.database import Database
 from tests.emulator import Emulator
 from tests.processes import free_port, serve, wait_for
 from tests.world import environment_for
@@ -20,7 +20,7 @@ def processes(bitrix24: Emulator, database_url: str) -> Iterator[list[str]]:
     """Give the addresses of two web processes on one database, started as in production."""
     environment = environment_for(bitrix24, database_url)
     database = Database(database_url.replace("postgresql:", "postgresql+psycopg:"))
-    schema.upgrade(database)
+    migrations.upgrade(database)
     database.engine.dispose()
     ports = [free_port(), free_port()]
     bitrix24.app_url = f"http://127.0.0.1:{ports[0]}"

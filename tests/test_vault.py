@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from dashboard.vault import Unsealable, Vault, chain_owner, portal_owner
+from dashboard.core.encryption import Unsealable, Vault, chain_owner, portal_owner
 
 SECRET = SecretStr("a-refresh-token-nobody-sees")
 OLD, NEW = (SecretStr(Fernet.generate_key().decode()) for _ in range(2))

@@ -7,7 +7,7 @@ from datetime import date
 import pytest
 
 from dashboard.calendar.holidays import EVERY_DAY, read_workdays
-from dashboard.shapes import Json
+from dashboard.core.json_values import Json
 
 USUAL: dict[str, Json] = {
     "week_holidays": ["SA", "SU"],

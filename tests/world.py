@@ -29,8 +29,9 @@ from werkzeug.test import TestResponse
 from werkzeug.wrappers import Response
 
 from app import Parts, assemble, create_app
-from dashboard import config, models, schema
-from dashboard.db import Database
+from dashboard import models
+from dashboard.core import config, migrations
+from dashboard.core.database import Database
 from tests.emulator import Emulator, Portal
 from tests.emulator.opening import Opening
 
@@ -214,7 +215,7 @@ def migrate(database: Database) -> None:
     if database.engine.dialect.name == "sqlite" and path and not Path(path).exists():
         shutil.copyfile(_migrated(), path)
     else:
-        schema.upgrade(database)
+        migrations.upgrade(database)
 
 
 @cache
@@ -222,10 +223,10 @@ def _migrated() -> Path:
     folder = tempfile.mkdtemp(prefix="migrated-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     database = Database(f"sqlite:///{folder}/dashboard.db")
-    schema.upgrade(database)
+    migrations.upgrade(database)
     # The last connection takes the write-ahead log into the file.
     database.engine.dispose()
-    return Path(folder) / "dashboard.db"
+    return Path(folder) / "dashboard.core.database"
 
 
 def environment_for(bitrix24: Emulator, database_url: str) -> dict[str, str]:

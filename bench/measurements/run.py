@@ -13,8 +13,8 @@ from app import assemble
 from bench import processes, stores
 from bench.bench import Bench
 from bench.results import Row
-from dashboard import config
 from dashboard.bitrix24.leaky_bucket import DEPTH, KEPT_FOR_PEOPLE, RATE
+from dashboard.core import config
 from dashboard.models import Portal
 
 PEOPLE = 500

@@ -10,7 +10,7 @@ from dashboard.bitrix24.envelope import error_in
 from dashboard.bitrix24.errors import Bitrix24Error, Unreadable
 from dashboard.bitrix24.http import Exchange
 from dashboard.bitrix24.masking import Record
-from dashboard.shapes import Json
+from dashboard.core.json_values import Json
 
 LONGEST_BATCH = 50
 

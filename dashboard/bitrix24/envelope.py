@@ -16,7 +16,7 @@ from dashboard.bitrix24.errors import (
     from_code,
 )
 from dashboard.bitrix24.transport import Answer
-from dashboard.shapes import Json
+from dashboard.core.json_values import Json
 
 DEEPEST = 40
 STRANGE_CODE = "strange_code"

@@ -11,7 +11,7 @@ from dashboard.bitrix24 import envelope
 from dashboard.bitrix24.errors import PORTAL_CODES, Bitrix24Error, Codes
 from dashboard.bitrix24.masking import HIDDEN, LONGEST_KEPT, Call, Record, masked, no_record
 from dashboard.bitrix24.transport import Answer, Transport
-from dashboard.shapes import Json
+from dashboard.core.json_values import Json
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from dashboard.bitrix24.envelope import decode
 from dashboard.bitrix24.schemas import LONGEST_TOKEN
-from dashboard.shapes import Json, whole
+from dashboard.core.json_values import Json, whole
 
 # simple-way.md: these four stand in the query string, all others in the form body.
 IN_QUERY = ("DOMAIN", "PROTOCOL", "LANG", "APP_SID")

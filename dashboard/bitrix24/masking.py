@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from dashboard.shapes import Json
+from dashboard.core.json_values import Json
 
 HIDDEN = "…"
 LONGEST_NOTE = 64

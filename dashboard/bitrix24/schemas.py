@@ -19,7 +19,7 @@ from pydantic import (
 )
 
 from dashboard.bitrix24.errors import PersonDismissed, Unreadable
-from dashboard.shapes import Json, whole
+from dashboard.core.json_values import Json, whole
 
 LONGEST_TEXT = 255
 LONGEST_TOKEN = 2048

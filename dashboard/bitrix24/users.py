@@ -13,7 +13,7 @@ from pydantic import BeforeValidator
 from dashboard.bitrix24.client import LONGEST_BATCH, Batch, Client, Command
 from dashboard.bitrix24.errors import Unreadable
 from dashboard.bitrix24.schemas import Answered, Flag, Id, Text, read_as
-from dashboard.shapes import Json, whole
+from dashboard.core.json_values import Json, whole
 
 METHOD = "user.get"
 PAGE = 50

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from dashboard.bitrix24.errors import Unreadable
 from dashboard.bitrix24.http import Exchange
 from dashboard.bitrix24.masking import no_record
-from dashboard.shapes import Json
+from dashboard.core.json_values import Json
 
 _PATH = re.compile(r"(/rest/[0-9]{1,15}/[0-9A-Za-z]{1,64})/?(?:[a-z.]+(?:\.json)?/?)?")
 

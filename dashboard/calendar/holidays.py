@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 
-from dashboard.shapes import Json
+from dashboard.core.json_values import Json
 
 CODES = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 

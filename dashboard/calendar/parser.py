@@ -9,7 +9,7 @@ from dashboard.calendar.reminders import Before, DayBefore, Half, OnDate, Remind
 from dashboard.calendar.time_zones import Zone, read_zone
 from dashboard.calendar.values import Absent, Meaning, Odd, Reader, Section, Sections
 from dashboard.calendar.working_hours import Hours, clock_text, read_hours
-from dashboard.shapes import Json as Json
+from dashboard.core.json_values import Json as Json
 
 METHOD = "calendar.user.settings.get"
 ACCOUNT_METHOD = "calendar.settings.get"

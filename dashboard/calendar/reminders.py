@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, TypeAlias
 
 from dashboard.calendar.working_hours import DAY
-from dashboard.shapes import Json, whole
+from dashboard.core.json_values import Json, whole
 
 Unit = Literal["min", "hour", "day"]
 

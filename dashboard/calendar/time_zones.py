@@ -6,7 +6,7 @@ from functools import cache
 from typing import ClassVar, TypeAlias
 from zoneinfo import ZoneInfo, available_timezones
 
-from dashboard.shapes import Json, whole
+from dashboard.core.json_values import Json, whole
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal, TypeAlias
 from dashboard.calendar.reminders import Reminders, read_reminders
 from dashboard.calendar.time_zones import Offset, ZoneName, read_offset, read_zone_name
 from dashboard.calendar.working_hours import Clock, read_clock
-from dashboard.shapes import Json, is_unset, whole
+from dashboard.core.json_values import Json, is_unset, whole
 
 _COLOR = re.compile(r"#(?:[0-9a-fA-F]{3}|[0-9a-fA-F]{6})")
 

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from dashboard.shapes import Json
+from dashboard.core.json_values import Json
 
 Source = Literal["person", "account", "unknown"]
 

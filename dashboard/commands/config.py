@@ -7,8 +7,8 @@ from pathlib import Path
 
 from flask.cli import AppGroup
 
-from dashboard import config
 from dashboard.commands import output
+from dashboard.core import config
 
 BEGIN, END = "<!-- config table -->\n", "<!-- end of config table -->\n"
 

@@ -11,12 +11,12 @@ from flask.cli import AppGroup
 from pydantic import SecretStr
 from sqlalchemy.exc import SQLAlchemyError
 
-from dashboard import copies, schema
 from dashboard.commands import output
-from dashboard.copies import CannotCopy
-from dashboard.db import Database
-from dashboard.schema import CannotMigrate
-from dashboard.variables import read_database_url
+from dashboard.core import database_copy, migrations
+from dashboard.core.config_types import read_database_url
+from dashboard.core.database import Database
+from dashboard.core.database_copy import CannotCopy
+from dashboard.core.migrations import CannotMigrate
 
 TARGET = "COPY_TARGET_URL"
 
@@ -29,26 +29,28 @@ def group(database: Database) -> AppGroup:
     @click.argument("revision", default="head")
     def upgrade(revision: str) -> None:
         """Migrate forwards, to the newest revision if none is named."""
-        _migrate(schema.upgrade, database, revision)
-        if schema.is_newer(database):
-            present = schema.revision(database)
+        _migrate(migrations.upgrade, database, revision)
+        if migrations.is_newer(database):
+            present = migrations.revision(database)
             output.say(f"The schema stands at {present}, a later version's; this one works with it.")
         else:
-            output.say("The schema is up to date." if schema.is_current(database) else f"Now at {revision}.")
+            output.say(
+                "The schema is up to date." if migrations.is_current(database) else f"Now at {revision}."
+            )
 
     @commands.command()
     @click.argument("revision")
     @click.confirmation_option(prompt="What newer versions added is dropped with its data. Go on?")
     def downgrade(revision: str) -> None:
         """Migrate back to a revision; `base` empties the schema."""
-        _migrate(schema.downgrade, database, revision)
+        _migrate(migrations.downgrade, database, revision)
         output.say(f"Now at {revision}.")
 
     @commands.command()
     def current() -> None:
         """Say where the schema stands; exit with 1 where it is not what this version needs."""
-        output.say(schema.revision(database) or "empty")
-        if not schema.suffices(database):
+        output.say(migrations.revision(database) or "empty")
+        if not migrations.suffices(database):
             raise click.ClickException("The schema is not this version's; `db upgrade` migrates.")
 
     @commands.command()
@@ -68,7 +70,7 @@ def group(database: Database) -> AppGroup:
         """
         target = Database(_target(target_file).get_secret_value(), connections=1)
         try:
-            counts = copies.copy(database, target)
+            counts = database_copy.copy(database, target)
         except (CannotCopy, CannotMigrate) as error:
             raise click.ClickException(str(error)) from None
         except OSError as error:

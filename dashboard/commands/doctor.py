@@ -12,19 +12,19 @@ from sqlalchemy import select
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from dashboard import schema
 from dashboard.bitrix24.oauth import AuthorizationServers
 from dashboard.commands import findings, network_checks, output, portal_check
 from dashboard.commands.findings import Finding
 from dashboard.commands.found import portal_named
-from dashboard.config import Config
-from dashboard.db import Database
-from dashboard.outages import describe
+from dashboard.core import migrations
+from dashboard.core.config import Config
+from dashboard.core.database import Database
+from dashboard.core.database_errors import describe
+from dashboard.core.encryption import Unsealable, Vault
 from dashboard.portals import Portals
 from dashboard.readiness import Probe
 from dashboard.refusals import Refusals
 from dashboard.rotation import SEALED
-from dashboard.vault import Unsealable, Vault
 
 SAMPLE = 100
 
@@ -71,7 +71,7 @@ def command(
 
 def _database(config: Config, *, database: Database, probe: Probe) -> Iterator[Finding]:
     try:
-        revision = schema.revision(database)
+        revision = migrations.revision(database)
     except SQLAlchemyError as error:
         yield Finding(
             "database",
@@ -112,8 +112,8 @@ def _configuration(config: Config) -> Iterator[Finding]:
 
 
 def _store(config: Config, database: Database, revision: str | None, probe: Probe) -> Iterator[Finding]:
-    stands, lacks = f"the schema stands at {revision or 'nothing'}", schema.missing(database)
-    if not schema.suffices(database):
+    stands, lacks = f"the schema stands at {revision or 'nothing'}", migrations.missing(database)
+    if not migrations.suffices(database):
         mend = "Run `flask --app app db upgrade`, or start the version that fits the database."
         says = f"the schema lacks {', '.join(lacks)}" if revision and lacks else stands
         yield Finding("migrations", "wrong", says, mend)

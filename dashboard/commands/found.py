@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from dashboard.db import Database
+from dashboard.core.database import Database
 from dashboard.models import Portal
 from dashboard.portals import Portals
 

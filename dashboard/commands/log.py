@@ -9,7 +9,7 @@ from flask.cli import AppGroup
 
 from dashboard import calls
 from dashboard.commands import output
-from dashboard.db import Database
+from dashboard.core.database import Database
 
 
 def group(database: Database, now: Callable[[], datetime]) -> AppGroup:

@@ -17,9 +17,9 @@ from dashboard.bitrix24.masking import no_record
 from dashboard.bitrix24.oauth import MADE_UP, AuthorizationServers
 from dashboard.bitrix24.transport import Answer, Transport
 from dashboard.commands.findings import Finding, State
-from dashboard.config import Config
+from dashboard.core.config import Config
+from dashboard.core.json_values import Json, whole
 from dashboard.refusals import UNTRUSTED_PROXY, Refusals
-from dashboard.shapes import Json, whole
 
 PATIENCE = Patience(connect=3.05, read=5.0, whole=8.0)
 # The `Date` header is whole seconds, and an answer is a while on its way.

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from dashboard.shapes import visible
+from dashboard.core.json_values import visible
 
 Row = Mapping[str, Any]
 

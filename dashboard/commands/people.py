@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, and_, or_, select
 
 from dashboard.commands import output
 from dashboard.commands.found import portal_of
-from dashboard.db import Database
+from dashboard.core.database import Database
 from dashboard.models import ChainState, Person, Portal
 from dashboard.portals import Portals
 

@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 
 from dashboard.commands import output
 from dashboard.commands.found import portal_of
-from dashboard.db import Database
+from dashboard.core.database import Database
 from dashboard.models import Chain, ChainState, Person, Portal, PortalState
 from dashboard.portals import Portals
 

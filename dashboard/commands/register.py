@@ -17,15 +17,15 @@ from dashboard.bitrix24.oauth import AuthorizationServers
 from dashboard.commands import config as variables
 from dashboard.commands import db, doctor, log, people, runs, settings, tokens
 from dashboard.commands import portals as installations
-from dashboard.config import Config
-from dashboard.db import Database
-from dashboard.outages import describe
+from dashboard.core.config import Config
+from dashboard.core.database import Database
+from dashboard.core.database_errors import describe
+from dashboard.core.encryption import Vault
+from dashboard.core.json_values import visible
 from dashboard.portals import Portals
 from dashboard.readiness import Probe
 from dashboard.refusals import Refusals
 from dashboard.runs import Runs
-from dashboard.shapes import visible
-from dashboard.vault import Vault
 
 
 def install(

@@ -18,8 +18,8 @@ from dashboard.bitrix24.webhook import Webhook, read_address
 from dashboard.calendar import parser
 from dashboard.calendar.parser import ACCOUNT_METHOD, EMPTY_CODE, METHOD, MySettings, Reading
 from dashboard.commands import output
-from dashboard.config import Config
-from dashboard.shapes import visible
+from dashboard.core.config import Config
+from dashboard.core.json_values import visible
 
 ADVICE = (
     "In the portal: Developer resources, Other, Inbound webhook; give it the right `calendar` "

@@ -7,9 +7,9 @@ from flask.cli import AppGroup
 
 from dashboard import rotation
 from dashboard.commands import output
-from dashboard.db import Database
+from dashboard.core.database import Database
+from dashboard.core.encryption import Vault
 from dashboard.rotation import Progress
-from dashboard.vault import Vault
 
 
 def group(database: Database, vault: Vault) -> AppGroup:

@@ -6,14 +6,14 @@ import click
 from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 
-from dashboard import memory
 from dashboard.chores import Chores
 from dashboard.commands import output
-from dashboard.config import Config
-from dashboard.db import Database
+from dashboard.core import process_memory
+from dashboard.core.config import Config
+from dashboard.core.database import Database
+from dashboard.core.database_errors import describe
 from dashboard.eventspool import EventSpool
 from dashboard.models import Chore
-from dashboard.outages import describe
 from dashboard.runs import Runs
 from dashboard.sync import Sync
 from dashboard.tallies import Tallies
@@ -35,7 +35,7 @@ def command(
     @click.command("worker")
     def worker() -> None:
         """Work on runs and periodic tasks until SIGTERM or SIGINT."""
-        memory.settle()
+        process_memory.settle()
         _say_what_is_wrong(database)
         spool.watch()
         Worker(

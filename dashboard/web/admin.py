@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
 from dashboard import health, holdings, team
-from dashboard.db import Database
+from dashboard.core.database import Database
 from dashboard.locks import lock_portal
 from dashboard.models import Portal
 from dashboard.web import checkup, history

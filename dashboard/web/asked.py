@@ -8,8 +8,8 @@ from datetime import date, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
+from dashboard.core.json_values import Json
 from dashboard.roster import EVERYBODY, SORTS, Wanted
-from dashboard.shapes import Json
 
 LONGEST = 200  # of what somebody searches for
 LONGEST_RANGE = 62  # days: a month's grid reaches into both neighbours

@@ -15,7 +15,7 @@ from itsdangerous import BadData, URLSafeTimedSerializer
 from pydantic import SecretStr
 from sqlalchemy import select
 
-from dashboard.db import Database
+from dashboard.core.database import Database
 from dashboard.models import Person, Portal, PortalState
 from dashboard.web import language
 

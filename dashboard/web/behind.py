@@ -10,7 +10,7 @@ from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
 from dashboard import insights, survey
-from dashboard.db import Database
+from dashboard.core.database import Database
 from dashboard.discretion import NO_LIMIT
 from dashboard.habits import Habits
 from dashboard.insights import Who

@@ -13,10 +13,10 @@ from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
 from dashboard import remembered
-from dashboard.db import Database
+from dashboard.core.database import Database
+from dashboard.core.json_values import Json, printable
 from dashboard.models import ApiCall
 from dashboard.remembered import ANY_ERROR, NO_CODE, Sought
-from dashboard.shapes import Json, printable
 from dashboard.web.auth import Reader, Sessions
 from dashboard.web.frame import around
 from dashboard.web.language import _, current

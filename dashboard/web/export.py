@@ -12,9 +12,9 @@ from flask import Blueprint, Response, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from dashboard import roster
-from dashboard.db import Database
+from dashboard.core.database import Database
+from dashboard.core.json_values import printable
 from dashboard.roster import Member
-from dashboard.shapes import printable
 from dashboard.web import asked, members
 from dashboard.web.auth import Reader, Sessions
 from dashboard.web.language import N_, _

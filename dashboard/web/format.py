@@ -22,7 +22,7 @@ from markupsafe import Markup
 
 from dashboard.calendar.reminders import Before, DayBefore, OnDate, Reminder
 from dashboard.calendar.working_hours import DAY, Span, clock_text
-from dashboard.shapes import Json, compact, printable, without_controls
+from dashboard.core.json_values import Json, compact, printable, without_controls
 from dashboard.web import notices, timeline, words
 from dashboard.web.language import _, current, ngettext, number, pgettext
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from dashboard.core.json_values import printable
 from dashboard.health import PastRun
 from dashboard.models import RunState
-from dashboard.shapes import printable
 from dashboard.web.language import N_, _
 from dashboard.web.reasons import reason
 

@@ -13,9 +13,9 @@ from flask import Blueprint, Response, render_template, request
 from flask.typing import ResponseReturnValue
 
 from dashboard import holdings
-from dashboard.db import Database
+from dashboard.core.database import Database
+from dashboard.core.json_values import compact
 from dashboard.models import Portal
-from dashboard.shapes import compact
 from dashboard.web.auth import Reader, Sessions
 from dashboard.web.frame import around
 from dashboard.web.language import _

@@ -12,8 +12,8 @@ from werkzeug.exceptions import UnsupportedMediaType
 from dashboard import bindings
 from dashboard.bitrix24 import inbound
 from dashboard.bitrix24.inbound import BadField, Opening
-from dashboard.config import Config
-from dashboard.db import UNAVAILABLE
+from dashboard.core.config import Config
+from dashboard.core.database import UNAVAILABLE
 from dashboard.events import Events
 from dashboard.eventspool import EventSpool
 from dashboard.models import Portal, PortalState

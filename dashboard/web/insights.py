@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from dashboard import discretion, habits, insights, survey
 from dashboard.calendar.working_hours import Span
-from dashboard.db import Database
+from dashboard.core.database import Database
 from dashboard.discretion import split
 from dashboard.habits import Habits
 from dashboard.insights import Difference, Who

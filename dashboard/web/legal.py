@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
-from dashboard.config import Config
+from dashboard.core.config import Config
 from dashboard.web import language
 
 

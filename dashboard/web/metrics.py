@@ -16,10 +16,10 @@ from pydantic import SecretStr
 from sqlalchemy.exc import SQLAlchemyError
 
 from dashboard import gauges, tallies
-from dashboard.db import Database
+from dashboard.core.database import Database
+from dashboard.core.version import VERSION
 from dashboard.gauges import Standing
 from dashboard.tallies import Labels, Tallies
-from dashboard.version import VERSION
 
 # Any word may come as a method; a series each would be somebody else's choice.
 METHODS = ("GET", "HEAD", "POST", "OPTIONS")

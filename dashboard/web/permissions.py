@@ -11,7 +11,7 @@ from flask.typing import ResponseReturnValue
 from markupsafe import Markup
 
 from dashboard import team
-from dashboard.db import Database
+from dashboard.core.database import Database
 from dashboard.permission_checks import PermissionChecks
 from dashboard.web.auth import Reader
 from dashboard.web.errors import answer

@@ -24,7 +24,7 @@ from dashboard.calendar.values import (
     View,
 )
 from dashboard.calendar.working_hours import Clock, clock_text
-from dashboard.shapes import Json, compact, printable
+from dashboard.core.json_values import Json, compact, printable
 from dashboard.web import format, words
 from dashboard.web.language import _, ngettext
 

@@ -11,8 +11,8 @@ from flask.typing import ResponseReturnValue
 
 from dashboard import roster, team
 from dashboard.calendar.time_zones import read_zone_name
+from dashboard.core.database import Database
 from dashboard.counted import Counted
-from dashboard.db import Database
 from dashboard.directory import INCOMPLETE
 from dashboard.models import Person, Portal
 from dashboard.runs import Runs

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Flask
 from sqlalchemy.orm import configure_mappers
 
-from dashboard import memory
+from dashboard.core import process_memory
 
 
 def warm(app: Flask) -> None:
@@ -13,4 +13,4 @@ def warm(app: Flask) -> None:
     configure_mappers()
     for name in app.jinja_env.list_templates():
         app.jinja_env.get_template(name)
-    memory.settle()
+    process_memory.settle()

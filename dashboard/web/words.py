@@ -2,7 +2,7 @@
 
 from jinja2 import Environment
 
-from dashboard.shapes import printable
+from dashboard.core.json_values import printable
 from dashboard.web.language import N_, _
 
 LABELS = {

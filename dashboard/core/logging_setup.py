@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 
-from dashboard.shapes import visible
+from dashboard.core.json_values import visible
 
 
 def configure(*, level: str, style: str) -> None:

@@ -19,7 +19,7 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 
-from dashboard.variables import (
+from dashboard.core.config_types import (
     Address,
     BearerToken,
     DatabaseURL,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, inspect, text
 
 from dashboard import models  # noqa: F401  # fills the metadata
-from dashboard.db import Base, Database, allow_time
+from dashboard.core.database import Base, Database, allow_time
 
 if TYPE_CHECKING:
     from alembic.config import Config as AlembicConfig

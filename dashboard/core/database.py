@@ -36,7 +36,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.types import TypeDecorator
 
-from dashboard.outages import OutageLog
+from dashboard.core.database_errors import OutageLog
 
 BUSY_SECONDS = 10.0
 LOCK_POLL_SECONDS = 0.0005
@@ -216,7 +216,7 @@ def allow_time(connection: Connection, *, seconds: float) -> None:
         return
     for limit in ("statement_timeout", "idle_in_transaction_session_timeout"):
         connection.execute(text(f"SET LOCAL {limit} = {round(seconds * 1000)}"))
-    # The driver's connection, dashboard.postgres.Connection, waits that long too.
+    # The driver's connection, dashboard.core.postgres.Connection, waits that long too.
     driver: Any = connection.connection.driver_connection
     driver.answer_seconds = seconds
 
@@ -284,7 +284,7 @@ def _engine(url: str, connections: int) -> Engine:
     if make_url(url).get_backend_name() == "sqlite":
         return _sqlite(url, connections)
     # The driver is heavy, and SQLite does without it.
-    from dashboard import postgres
+    from dashboard.core import postgres
 
     return create_engine(
         postgres.bounded(url),

@@ -10,8 +10,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, func, insert, inspect, select, text, tuple_
 
-from dashboard import schema
-from dashboard.db import Base, Database, allow_time
+from dashboard.core import migrations
+from dashboard.core.database import Base, Database, allow_time
 
 BATCH = 500
 # Either side waits for the other: for the batch that is written, for a whole table that is read back.
@@ -31,7 +31,7 @@ def copy(source: Database, target: Database, *, batch: int = BATCH) -> dict[str,
     :raise CannotCopy: the source's schema is not this version's, the target holds something, or what was
         written reads back differently.
     """
-    if not schema.is_current(source):
+    if not migrations.is_current(source):
         raise CannotCopy("The source's schema is not this version's; migrate it first.")
     _prepare(target)
     with _one_moment(source) as reading, _writing(target) as writing:
@@ -49,7 +49,7 @@ def _prepare(target: Database) -> None:
     tables = set(inspect(target.engine).get_table_names())
     if tables - {"alembic_version", *Base.metadata.tables}:
         raise CannotCopy("The target holds tables of something else; give it a database of its own.")
-    schema.upgrade(target)
+    migrations.upgrade(target)
 
 
 def _one_moment(source: Database) -> Connection:
