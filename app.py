@@ -24,10 +24,10 @@ from dashboard.core.config import Config, ConfigError
 from dashboard.core.database import Database
 from dashboard.core.encryption import Vault
 from dashboard.directory import Directory
-from dashboard.events import Events
-from dashboard.eventspool import EventSpool
+from dashboard.launch.event_spool import EventSpool
+from dashboard.launch.events import Events
+from dashboard.launch.openings import Openings
 from dashboard.livetokens import LiveTokens
-from dashboard.openings import Openings
 from dashboard.people import People
 from dashboard.permission_checks import PermissionChecks
 from dashboard.portals import Portals

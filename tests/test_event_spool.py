@@ -13,8 +13,8 @@ from pydantic import SecretStr
 from sqlalchemy import event
 
 from app import assemble
-from dashboard import eventspool
 from dashboard.bitrix24.inbound import Event
+from dashboard.launch import event_spool
 from tests.emulator import Emulator
 from tests.test_full_disk import fill_the_disk, only_read
 from tests.waiting import wait_until
@@ -28,7 +28,7 @@ def still(
     bitrix24: Emulator, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[World]:
     """Give the application without the thread that would act on kept events by itself."""
-    monkeypatch.setattr(eventspool.EventSpool, "watch", lambda self: None)
+    monkeypatch.setattr(event_spool.EventSpool, "watch", lambda self: None)
     url = str(request.getfixturevalue(request.param))
     with World(bitrix24, url, STATE_DIRECTORY=str(tmp_path)) as world:
         world.install("alpha")
@@ -52,7 +52,7 @@ def kept(folder: Path) -> list[Path]:
     return sorted((folder / "events").glob("*.event"))
 
 
-def restarted(world: World) -> eventspool.EventSpool:
+def restarted(world: World) -> event_spool.EventSpool:
     """Return what another process has, or this one after a restart."""
     return assemble(world.config, database=world.database, now=world.now).spool
 
@@ -115,8 +115,8 @@ def test_it_does_not_undo_an_installation_that_came_after_it(still: World, tmp_p
 def test_forged_ones_fill_no_disk_keep_out_no_true_one_and_do_nothing(
     still: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(eventspool, "MAX_UNPROVEN_OF_SENDER", 3)
-    monkeypatch.setattr(eventspool, "MAX_UNPROVEN", 4)
+    monkeypatch.setattr(event_spool, "MAX_UNPROVEN_OF_SENDER", 3)
+    monkeypatch.setattr(event_spool, "MAX_UNPROVEN", 4)
     spool, portal = restarted(still), still.portal()
 
     def forged(number: int, sender: str = "stranger") -> bool:
@@ -153,7 +153,7 @@ def test_without_a_folder_it_is_kept_in_memory(still: World, monkeypatch: pytest
     def no_room(self: object, name: str, sealed: str) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(eventspool.EventSpool, "_write", no_room)
+    monkeypatch.setattr(event_spool.EventSpool, "_write", no_room)
     fill_the_disk(still)
 
     assert still.portal().send_event("ONAPPUNINSTALL")[0] == 200
@@ -176,11 +176,11 @@ def test_a_new_process_does_what_another_left(
     bitrix24: Emulator, sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As each process of the server does: gunicorn.conf.py starts it after the fork."""
-    monkeypatch.setattr(eventspool, "RETRY_SECONDS", 0.02)
+    monkeypatch.setattr(event_spool, "RETRY_SECONDS", 0.02)
     with World(bitrix24, sqlite_url, STATE_DIRECTORY=str(tmp_path)) as world:
         world.install("alpha")
         with monkeypatch.context() as still:
-            still.setattr(eventspool.EventSpool, "watch", lambda self: None)
+            still.setattr(event_spool.EventSpool, "watch", lambda self: None)
             fill_the_disk(world)
             assert world.portal().send_event("ONAPPUNINSTALL")[0] == 200
         empty_the_disk(world)
@@ -196,7 +196,7 @@ def test_a_new_process_does_what_another_left(
 def test_a_process_does_what_it_kept_itself(
     bitrix24: Emulator, sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(eventspool, "RETRY_SECONDS", 0.02)
+    monkeypatch.setattr(event_spool, "RETRY_SECONDS", 0.02)
     with World(bitrix24, sqlite_url, STATE_DIRECTORY=str(tmp_path)) as world:
         world.install("alpha")
         fill_the_disk(world)

@@ -15,10 +15,11 @@ from bench import forms, processes
 from bench.bench import PEOPLE, PORTALS, RUNS, Bench
 from bench.production import create_app
 from bench.results import Row
-from dashboard import openings, readings
+from dashboard import readings
 from dashboard.bitrix24 import envelope, http, inbound
 from dashboard.bitrix24.transport import Transport
 from dashboard.core import config
+from dashboard.launch import openings
 from dashboard.portals import Portals
 from dashboard.web import hooks
 from dashboard.web.auth import Sessions

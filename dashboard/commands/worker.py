@@ -12,7 +12,7 @@ from dashboard.core import process_memory
 from dashboard.core.config import Config
 from dashboard.core.database import Database
 from dashboard.core.database_errors import describe
-from dashboard.eventspool import EventSpool
+from dashboard.launch.event_spool import EventSpool
 from dashboard.models import Chore
 from dashboard.runs import Runs
 from dashboard.sync import Sync

@@ -10,7 +10,7 @@ from werkzeug.exceptions import HTTPException
 
 from dashboard.bitrix24.errors import Bitrix24Error
 from dashboard.bitrix24.inbound import BadField
-from dashboard.events import EventRefused
+from dashboard.launch.events import EventRefused
 from dashboard.portals import ProofRefused
 from dashboard.refusals import TooManyRefusals
 from dashboard.web.access import logged_path

@@ -18,7 +18,7 @@ from dashboard.bitrix24.errors import (
     PortalMoved,
     TokenRejected,
 )
-from dashboard.events import EventRefused
+from dashboard.launch.events import EventRefused
 from dashboard.models import Portal
 from dashboard.portals import ProofRefused
 from dashboard.refusals import (

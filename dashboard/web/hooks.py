@@ -14,10 +14,10 @@ from dashboard.bitrix24 import inbound
 from dashboard.bitrix24.inbound import BadField, Opening
 from dashboard.core.config import Config
 from dashboard.core.database import UNAVAILABLE
-from dashboard.events import Events
-from dashboard.eventspool import EventSpool
+from dashboard.launch.event_spool import EventSpool
+from dashboard.launch.events import Events
+from dashboard.launch.openings import Openings
 from dashboard.models import Portal, PortalState
-from dashboard.openings import Openings
 from dashboard.portals import Portals
 from dashboard.team import may_see
 from dashboard.web import asked, language

@@ -21,7 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from dashboard.bitrix24.inbound import Event
 from dashboard.core.encryption import Unsealable, Vault
-from dashboard.events import EventRefused, Events
+from dashboard.launch.events import EventRefused, Events
 
 log = structlog.get_logger()
 
