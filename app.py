@@ -28,15 +28,15 @@ from dashboard.launch.event_spool import EventSpool
 from dashboard.launch.events import Events
 from dashboard.launch.openings import Openings
 from dashboard.livetokens import LiveTokens
+from dashboard.monitoring.metrics import Tallies
+from dashboard.monitoring.readiness import Probe
 from dashboard.people import People
 from dashboard.permission_checks import PermissionChecks
 from dashboard.portals import Portals
-from dashboard.readiness import Probe
 from dashboard.readings import Readings
 from dashboard.refusals import Refusals
 from dashboard.runs import Runs
 from dashboard.sync import Sync
-from dashboard.tallies import Tallies
 from dashboard.web import (
     access,
     admin,

@@ -20,8 +20,8 @@ from dashboard.core.stored_times import ahead, due, is_due
 from dashboard.livetokens import LiveTokens
 from dashboard.locks import lock_portal
 from dashboard.models import Chain, ChainState, Chore, Person, Portal, PortalState, Run, Snapshot
+from dashboard.monitoring.readiness import HEARTBEAT
 from dashboard.quiet import MAX_WAIT
-from dashboard.readiness import HEARTBEAT
 from dashboard.runs import Runs
 
 log = structlog.get_logger()

@@ -18,9 +18,9 @@ from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
 from dashboard.chores import Chores
 from dashboard.core.database_errors import OutageLog
+from dashboard.monitoring.metrics import FLUSH_SECONDS, Tallies
 from dashboard.runs import LEASE, Runs
 from dashboard.sync import Sync
-from dashboard.tallies import FLUSH_SECONDS, Tallies
 
 log = structlog.get_logger()
 

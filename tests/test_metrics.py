@@ -11,7 +11,7 @@ from sqlalchemy import text
 from werkzeug.test import TestResponse
 
 from app import create_app
-from dashboard.tallies import FLUSH_SECONDS, Tallies
+from dashboard.monitoring.metrics import FLUSH_SECONDS, Tallies
 from tests.emulator import Emulator, Fault
 from tests.world import World
 

@@ -21,8 +21,8 @@ from dashboard.core.config import Config
 from dashboard.core.database import Database
 from dashboard.core.database_errors import describe
 from dashboard.core.encryption import Unsealable, Vault
+from dashboard.monitoring.readiness import Probe
 from dashboard.portals import Portals
-from dashboard.readiness import Probe
 from dashboard.refusals import Refusals
 from dashboard.rotation import SEALED
 

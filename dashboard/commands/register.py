@@ -22,8 +22,8 @@ from dashboard.core.database import Database
 from dashboard.core.database_errors import describe
 from dashboard.core.encryption import Vault
 from dashboard.core.json_values import visible
+from dashboard.monitoring.readiness import Probe
 from dashboard.portals import Portals
-from dashboard.readiness import Probe
 from dashboard.refusals import Refusals
 from dashboard.runs import Runs
 

@@ -14,9 +14,9 @@ from dashboard.core.database import Database
 from dashboard.core.database_errors import describe
 from dashboard.launch.event_spool import EventSpool
 from dashboard.models import Chore
+from dashboard.monitoring.metrics import Tallies
 from dashboard.runs import Runs
 from dashboard.sync import Sync
-from dashboard.tallies import Tallies
 from dashboard.worker import Worker
 
 

@@ -15,11 +15,11 @@ from prometheus_client.registry import Collector
 from pydantic import SecretStr
 from sqlalchemy.exc import SQLAlchemyError
 
-from dashboard import gauges, tallies
 from dashboard.core.database import Database
 from dashboard.core.version import VERSION
-from dashboard.gauges import Standing
-from dashboard.tallies import Labels, Tallies
+from dashboard.monitoring import gauges, metrics
+from dashboard.monitoring.gauges import Standing
+from dashboard.monitoring.metrics import Labels, Tallies
 
 # Any word may come as a method; a series each would be somebody else's choice.
 METHODS = ("GET", "HEAD", "POST", "OPTIONS")
@@ -119,16 +119,16 @@ def _of_standing(now: Standing) -> Iterator[Metric]:
 
 
 def _of_sums(sums: Sums) -> Iterator[Metric]:
-    counted = sums.get(tallies.REQUESTS, {})
+    counted = sums.get(metrics.REQUESTS, {})
     # A series that begins with its first defect has not increased since: the alert would miss that one.
     none_yet: dict[Labels, float] = {(endpoint, method, "500"): 0 for endpoint, method, _ in counted}
     yield _counter("requests", "Our answers.", none_yet | counted, "endpoint", "method", "status")
     yield _request_seconds(sums)
-    calls = sums.get(tallies.CALLS, {})
+    calls = sums.get(metrics.CALLS, {})
     yield _counter("upstream_calls", "Requests to Bitrix24.", calls, "method", "outcome")
-    seconds = sums.get(tallies.CALL_SECONDS, {})
+    seconds = sums.get(metrics.CALL_SECONDS, {})
     yield _counter("upstream_seconds", "Seconds spent waiting for Bitrix24.", seconds, "method")
-    refreshes = NO_REFRESHES | sums.get(tallies.REFRESHES, {})
+    refreshes = NO_REFRESHES | sums.get(metrics.REFRESHES, {})
     yield _counter("refreshes", "Renewals of token pairs.", refreshes, "outcome")
 
 
@@ -137,12 +137,12 @@ def _request_seconds(sums: Sums) -> Metric:
         "dashboard_request_seconds", "How long our answers took.", labels=["endpoint"]
     )
     totals: dict[str, float] = {}
-    for (endpoint, _, _), count in sums.get(tallies.REQUESTS, {}).items():
+    for (endpoint, _, _), count in sums.get(metrics.REQUESTS, {}).items():
         totals[endpoint] = totals.get(endpoint, 0) + count
-    bounds = sums.get(tallies.REQUEST_BUCKETS, {})
+    bounds = sums.get(metrics.REQUEST_BUCKETS, {})
     for endpoint, total in totals.items():
-        found = [(str(bound), bounds.get((endpoint, str(bound)), 0.0)) for bound in tallies.SLOWER_THAN]
-        spent = sums.get(tallies.REQUEST_SECONDS, {}).get((endpoint,), 0.0)
+        found = [(str(bound), bounds.get((endpoint, str(bound)), 0.0)) for bound in metrics.SLOWER_THAN]
+        spent = sums.get(metrics.REQUEST_SECONDS, {}).get((endpoint,), 0.0)
         family.add_metric([endpoint], [*found, ("+Inf", total)], sum_value=spent)
     return family
 

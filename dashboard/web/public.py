@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, jsonify, request
 from flask.typing import ResponseReturnValue
 
-from dashboard.readiness import Probe
+from dashboard.monitoring.readiness import Probe
 
 
 def blueprint(probe: Probe, *, fingerprint: str) -> Blueprint:

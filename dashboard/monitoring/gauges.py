@@ -11,7 +11,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from dashboard.core.database import Database
 from dashboard.models import Chain, ChainState, Chore, Portal, PortalState, Run, RunState
-from dashboard.readiness import HEARTBEAT
+from dashboard.monitoring.readiness import HEARTBEAT
 
 
 @dataclass(frozen=True)
