@@ -23,17 +23,17 @@ from dashboard.core import config, logging_setup
 from dashboard.core.config import Config, ConfigError
 from dashboard.core.database import Database
 from dashboard.core.encryption import Vault
-from dashboard.directory import Directory
 from dashboard.launch.event_spool import EventSpool
 from dashboard.launch.events import Events
 from dashboard.launch.openings import Openings
 from dashboard.livetokens import LiveTokens
 from dashboard.monitoring.metrics import Tallies
 from dashboard.monitoring.readiness import Probe
-from dashboard.people import People
-from dashboard.permission_checks import PermissionChecks
+from dashboard.people.accounts import People
+from dashboard.people.directory import Directory
+from dashboard.people.permission_checks import PermissionChecks
+from dashboard.people.snapshots import Readings
 from dashboard.portals import Portals
-from dashboard.readings import Readings
 from dashboard.refusals import Refusals
 from dashboard.runs import Runs
 from dashboard.sync import Sync

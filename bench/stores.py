@@ -16,11 +16,11 @@ from sqlalchemy import Connection, create_engine, select, text
 from bench import methods
 from bench.addresses import AUTHORIZATION, HOSTS, application_token, member_id, token_of
 from bench.processes import FERNET_KEY
-from dashboard import facts
 from dashboard.core import migrations
 from dashboard.core.database import Database
 from dashboard.core.encryption import Vault, chain_owner, portal_owner
 from dashboard.models import Portal
+from dashboard.people import indexed_columns
 from dashboard.runs import Runs
 
 NUMBERS = {
@@ -135,7 +135,7 @@ def _people(connection: Connection, number: int, *, a_portal: int) -> None:
         "reminders": "'timed:15min,1hour;day:0d@08:00'",
         "reminder_count": "3",
         "settings_at": _moment(days=-1),
-        "facts_version": str(facts.VERSION),
+        "facts_version": str(indexed_columns.VERSION),
     }
     _insert(connection, "people", values, NUMBERS[kind].format(last=number - 1))
 

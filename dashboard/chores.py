@@ -12,7 +12,7 @@ import structlog
 from sqlalchemy import ColumnElement, delete, or_, select, update
 from sqlalchemy.orm import Session
 
-from dashboard import calls, facts, readings, refusals, vacuum
+from dashboard import calls, refusals, vacuum
 from dashboard.bitrix24.errors import Bitrix24Error, PortalRefused
 from dashboard.calls import CallLog
 from dashboard.core.database import Database, insert_missing, rows_changed
@@ -21,6 +21,7 @@ from dashboard.livetokens import LiveTokens
 from dashboard.locks import lock_portal
 from dashboard.models import Chain, ChainState, Chore, Person, Portal, PortalState, Run, Snapshot
 from dashboard.monitoring.readiness import HEARTBEAT
+from dashboard.people import indexed_columns, snapshots
 from dashboard.quiet import MAX_WAIT
 from dashboard.runs import Runs
 
@@ -114,7 +115,7 @@ class Chores:
             select(Portal, Person.id)
             .join(Person, Person.portal_id == Portal.id)
             .join(Snapshot, Snapshot.person_id == Person.id)
-            .where(Person.facts_version < facts.VERSION, Portal.state != PortalState.UNINSTALLED)
+            .where(Person.facts_version < indexed_columns.VERSION, Portal.state != PortalState.UNINSTALLED)
             .order_by(Portal.id)
             .limit(PEOPLE_AT_ONCE)
         )
@@ -187,7 +188,7 @@ def _take_facts(session: Session, *, portal: Portal, people: Sequence[int]) -> N
         .where(Person.id.in_(people), Person.portal_id == portal.id)
     )
     for person, snapshot in session.execute(found).all():
-        facts.store(person, readings.of(person, readings.stored(snapshot)))
+        indexed_columns.store(person, snapshots.of(person, snapshots.stored(snapshot)))
 
 
 def _patience(person: Person) -> timedelta:

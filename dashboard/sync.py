@@ -27,12 +27,12 @@ from dashboard.bitrix24.errors import (
 from dashboard.calendar.parser import METHOD
 from dashboard.calls import CallLog, CallRecords
 from dashboard.core.database import Database
-from dashboard.directory import INCOMPLETE, Directory
 from dashboard.errands import ENDS_RUN, POSTPONES_RUN, Errand, Told, extent_of, next_people, note, read
 from dashboard.livetokens import RenewalBusy
 from dashboard.models import Portal, Run, RunState
+from dashboard.people.directory import INCOMPLETE, Directory
+from dashboard.people.snapshots import Readings
 from dashboard.portals import ProofRefused
-from dashboard.readings import Readings
 from dashboard.runs import Lease, LostLease, Runs
 
 log = structlog.get_logger()

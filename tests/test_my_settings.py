@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dashboard.readings import LATELY, REFRESHES
+from dashboard.people.snapshots import LATELY, REFRESHES
 from tests.emulator import Emulator
 from tests.emulator.faults import Fault
 from tests.world import World, errors_on, settings_on

@@ -7,7 +7,7 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import text
 
-from dashboard.people import NEW_PEOPLE
+from dashboard.people.accounts import NEW_PEOPLE
 from tests.emulator.faults import Fault
 from tests.waiting import wait_until
 from tests.world import World, errors_on, session_token, settings_on

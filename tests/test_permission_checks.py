@@ -13,8 +13,8 @@ from werkzeug.test import TestResponse
 from app import create_app
 from dashboard.chains import Chains
 from dashboard.models import Person
-from dashboard.people import People
-from dashboard.permission_checks import CONFIRMATION_HOLDS, CONFIRMATIONS, MAX_UNCONFIRMED
+from dashboard.people.accounts import People
+from dashboard.people.permission_checks import CONFIRMATION_HOLDS, CONFIRMATIONS, MAX_UNCONFIRMED
 from tests.emulator.faults import Fault
 from tests.world import World, errors_on
 

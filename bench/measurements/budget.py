@@ -15,11 +15,11 @@ from bench import forms, processes
 from bench.bench import PEOPLE, PORTALS, RUNS, Bench
 from bench.production import create_app
 from bench.results import Row
-from dashboard import readings
 from dashboard.bitrix24 import envelope, http, inbound
 from dashboard.bitrix24.transport import Transport
 from dashboard.core import config
 from dashboard.launch import openings
+from dashboard.people import snapshots
 from dashboard.portals import Portals
 from dashboard.web import hooks
 from dashboard.web.auth import Sessions
@@ -33,7 +33,7 @@ STEPS: tuple[tuple[Any, str, str], ...] = (
     (envelope, "read", "read the answer"),
     (http, "masked", "mask it for the log of calls"),
     (openings.Openings, "_store", "store: one transaction"),
-    (readings, "keep", "store: the snapshot and its facts"),
+    (snapshots, "keep", "store: the snapshot and its facts"),
     (hooks, "me_page", "render the page"),
     (Sessions, "issue", "sign the session"),
 )

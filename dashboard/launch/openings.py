@@ -10,7 +10,7 @@ from typing import TypeGuard
 import structlog
 from sqlalchemy.orm import Session
 
-from dashboard import bindings, readings
+from dashboard import bindings
 from dashboard.bitrix24.client import Batch
 from dashboard.bitrix24.errors import Bitrix24Error, NotAnswered, PortalMoved, TokenRejected
 from dashboard.bitrix24.inbound import Opening
@@ -21,7 +21,8 @@ from dashboard.calls import CallLog, CallRecords
 from dashboard.core.database import Database
 from dashboard.core.stored_times import is_ahead
 from dashboard.models import Person, Portal, PortalState
-from dashboard.people import People
+from dashboard.people import snapshots
+from dashboard.people.accounts import People
 from dashboard.portals import Portals, ProofRefused, Standing
 from dashboard.runs import Runs
 
@@ -94,7 +95,7 @@ class Openings:
             proof, server = self._prove(opening, before, calls)
             token = opening.access_token.get_secret_value()
             client = self._portals.client(proof.origin, record=calls.add)
-            present = readings.ask(client, token, also=bindings.LOOK)
+            present = snapshots.ask(client, token, also=bindings.LOOK)
             if not read_profile(present["profile"]).ADMIN:
                 raise ProofRefused("not_an_administrator")
             answered = _Answered((proof.origin, server), present, installs=True)
@@ -196,9 +197,9 @@ class Openings:
         return proof, server
 
     def _ask(self, origin: str, opening: Opening, portal: Portal | None, calls: CallRecords) -> Batch:
-        also = bindings.LOOK if self._looks_at_bindings(portal) else readings.NOTHING
+        also = bindings.LOOK if self._looks_at_bindings(portal) else snapshots.NOTHING
         client = self._portals.client(origin, record=calls.add)
-        return readings.ask(client, opening.access_token.get_secret_value(), also=also)
+        return snapshots.ask(client, opening.access_token.get_secret_value(), also=also)
 
     def _store(
         self, opening: Opening, answered: _Answered, before: Portal | None, calls: CallRecords
@@ -215,7 +216,7 @@ class Openings:
             app=_app_in(answered.batch),
             installs=answered.installs,
         )
-        reading = readings.reading_of(answered.batch, taken_at=self._now())
+        reading = snapshots.reading_of(answered.batch, taken_at=self._now())
 
         def store(session: Session) -> Opened:
             portal = self._portals.settle(
@@ -243,7 +244,7 @@ class Openings:
                 # Nobody has read the list of employees yet; from its first run on a portal has its hour.
                 self._runs.plan(session, portal, by=None)
             first = not answered.installs and here_before in (None, portal.installed_at)
-            return Opened(portal, person, readings.keep(session, person, reading), first=first)
+            return Opened(portal, person, snapshots.keep(session, person, reading), first=first)
 
         def store_once(session: Session) -> Opened:
             with session.no_autoflush:  # each row is written once, at the end

@@ -11,7 +11,7 @@ from dashboard.bitrix24.errors import Bitrix24Error, Unreadable
 from dashboard.calendar import parser
 from dashboard.calendar.parser import MySettings
 from dashboard.models import Person, Portal
-from dashboard.readings import Readings
+from dashboard.people.snapshots import Readings
 from dashboard.web.auth import Reader, Sessions
 from dashboard.web.errors import answer
 from dashboard.web.failures import failure_of

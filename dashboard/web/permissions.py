@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from dashboard import team
 from dashboard.core.database import Database
-from dashboard.permission_checks import PermissionChecks
+from dashboard.people.permission_checks import PermissionChecks
 from dashboard.web.auth import Reader
 from dashboard.web.errors import answer
 from dashboard.web.failures import Failure

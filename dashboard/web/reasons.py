@@ -8,7 +8,7 @@ from dashboard.bitrix24 import errors as bitrix24
 from dashboard.bitrix24.errors import AUTHORIZATION_CODES, Bitrix24Error
 from dashboard.calendar.parser import EMPTY_CODE, NOT_A_MAP
 from dashboard.core.json_values import without_controls
-from dashboard.directory import INCOMPLETE
+from dashboard.people.directory import INCOMPLETE
 from dashboard.web.language import N_, _
 from dashboard.web.unreachable import short_reason
 

@@ -13,8 +13,8 @@ from dashboard import roster, team
 from dashboard.calendar.time_zones import read_zone_name
 from dashboard.core.database import Database
 from dashboard.counted import Counted
-from dashboard.directory import INCOMPLETE
 from dashboard.models import Person, Portal
+from dashboard.people.directory import INCOMPLETE
 from dashboard.runs import Runs
 from dashboard.team import Numbers
 from dashboard.web import asked, dayband, members

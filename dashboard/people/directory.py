@@ -13,7 +13,7 @@ import structlog
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
-from dashboard import facts, vacuum
+from dashboard import vacuum
 from dashboard.bitrix24 import users
 from dashboard.bitrix24.client import Client
 from dashboard.bitrix24.errors import Unreadable
@@ -23,6 +23,7 @@ from dashboard.core.database import Database, insert_missing
 from dashboard.livetokens import LiveTokens
 from dashboard.locks import lock_portal
 from dashboard.models import ChainState, Person, Portal
+from dashboard.people import indexed_columns
 
 log = structlog.get_logger()
 
@@ -162,7 +163,7 @@ def _columns(employee: Employee, *, time_zone: str = "") -> dict[str, Any]:
     return {
         "name": employee.full_name,
         "position": employee.WORK_POSITION,
-        "search": facts.searchable(employee.full_name, employee.WORK_POSITION),
+        "search": indexed_columns.searchable(employee.full_name, employee.WORK_POSITION),
         "photo": employee.PERSONAL_PHOTO,
         "departments": list(employee.UF_DEPARTMENT),
         "time_zone": employee.TIME_ZONE or time_zone,

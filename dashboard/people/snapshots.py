@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from dashboard import facts
 from dashboard.bitrix24.client import Batch, Client, Command
 from dashboard.bitrix24.errors import OwnLimit, PersonDismissed, PersonRefused, TokenRejected, Unreadable
 from dashboard.bitrix24.masking import Record
@@ -25,7 +24,8 @@ from dashboard.core.stored_times import is_ahead
 from dashboard.livetokens import LiveTokens
 from dashboard.locks import lock_portal
 from dashboard.models import Person, Portal, Snapshot
-from dashboard.people import People
+from dashboard.people import indexed_columns
+from dashboard.people.accounts import People
 from dashboard.refusals import Allowance, Refusals, TooManyRefusals
 
 # One request: which application the token is of, whose it is, and everything their page shows.
@@ -91,7 +91,7 @@ def keep(session: Session, person: Person, reading: Reading) -> MySettings:
         kept = _filled(reading, session.get(Snapshot, person.id, with_for_update=True) or Snapshot())
     put_row(session, Snapshot, {"person_id": person.id, **vars(kept)})
     my = of(person, kept)
-    facts.store(person, my)
+    indexed_columns.store(person, my)
     person.confirmed_at = reading.taken_at  # the same batch told whose token it is
     return my
 

@@ -11,12 +11,12 @@ from pydantic import SecretStr
 from sqlalchemy import ColumnElement, bindparam, or_, select, update
 from sqlalchemy.orm import Session
 
-from dashboard import facts
 from dashboard.bitrix24.errors import OwnLimit
 from dashboard.bitrix24.schemas import Profile
 from dashboard.chains import Chains
 from dashboard.core.database import Database
 from dashboard.models import Person, Portal
+from dashboard.people import indexed_columns
 from dashboard.refusals import Allowance, Refusals, TooManyRefusals
 
 log = structlog.get_logger()
@@ -61,7 +61,7 @@ class People:
             session.add(person)
         person.problem = None
         person.name = profile.full_name
-        person.search = facts.searchable(profile.full_name, person.position or "")
+        person.search = indexed_columns.searchable(profile.full_name, person.position or "")
         person.is_admin = profile.ADMIN
         person.time_zone = profile.TIME_ZONE
         person.language = language[:8]

@@ -24,7 +24,7 @@ from dashboard.calls import CallLog
 from dashboard.core.stored_times import is_ahead
 from dashboard.livetokens import LiveTokens
 from dashboard.models import Person, Portal
-from dashboard.people import People
+from dashboard.people.accounts import People
 from dashboard.portals import ProofRefused
 from dashboard.refusals import Allowance, Refusals, TooManyRefusals
 
