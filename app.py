@@ -15,7 +15,6 @@ from dashboard.bitrix24.address_policy import Reach
 from dashboard.bitrix24.http import Exchange
 from dashboard.bitrix24.oauth import AuthorizationServers
 from dashboard.bitrix24.transport import Transport
-from dashboard.calls import CallLog
 from dashboard.chains import Chains
 from dashboard.chores import Chores
 from dashboard.commands import register, worker
@@ -33,8 +32,9 @@ from dashboard.people.accounts import People
 from dashboard.people.directory import Directory
 from dashboard.people.permission_checks import PermissionChecks
 from dashboard.people.snapshots import Readings
-from dashboard.portals import Portals
-from dashboard.refusals import Refusals
+from dashboard.portals.call_log import CallLog
+from dashboard.portals.installations import Portals
+from dashboard.portals.throttle import Refusals
 from dashboard.runs import Runs
 from dashboard.sync import Sync
 from dashboard.web import (

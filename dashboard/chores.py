@@ -12,16 +12,16 @@ import structlog
 from sqlalchemy import ColumnElement, delete, or_, select, update
 from sqlalchemy.orm import Session
 
-from dashboard import calls, refusals, vacuum
 from dashboard.bitrix24.errors import Bitrix24Error, PortalRefused
-from dashboard.calls import CallLog
 from dashboard.core.database import Database, insert_missing, rows_changed
 from dashboard.core.stored_times import ahead, due, is_due
 from dashboard.livetokens import LiveTokens
-from dashboard.locks import lock_portal
 from dashboard.models import Chain, ChainState, Chore, Person, Portal, PortalState, Run, Snapshot
 from dashboard.monitoring.readiness import HEARTBEAT
 from dashboard.people import indexed_columns, snapshots
+from dashboard.portals import call_log, throttle, vacuum
+from dashboard.portals.call_log import CallLog
+from dashboard.portals.portal_lock import lock_portal
 from dashboard.quiet import MAX_WAIT
 from dashboard.runs import Runs
 
@@ -165,8 +165,8 @@ class Chores:
         now = self._now()
         ended = delete(Run).where(Run.finished_at < now - RUNS_KEPT)
         # Each on its own: they lock rows of many portals.
-        self._database.write(lambda session: calls.purge(session, now=now))
-        self._database.write(lambda session: refusals.purge(session, now=now))
+        self._database.write(lambda session: call_log.purge(session, now=now))
+        self._database.write(lambda session: throttle.purge(session, now=now))
         self._database.write(lambda session: rows_changed(session, ended))
 
 

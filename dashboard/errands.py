@@ -28,7 +28,7 @@ from dashboard.core.stored_times import is_ahead
 from dashboard.livetokens import RenewalBusy
 from dashboard.models import Chain, ChainState, Person, Portal, Run
 from dashboard.people.snapshots import Readings, keep, still_there
-from dashboard.portals import ProofRefused
+from dashboard.portals.installations import ProofRefused
 from dashboard.runs import Lease
 
 # The portal as a whole, or we: the next person would fare no better.

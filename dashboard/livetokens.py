@@ -34,10 +34,10 @@ from dashboard.bitrix24.schemas import TokenPair
 from dashboard.chains import Chains, Tokens
 from dashboard.core.database import Database
 from dashboard.core.stored_times import is_ahead, is_due
-from dashboard.locks import lock_portal
 from dashboard.models import Person, Portal, PortalState
-from dashboard.portals import Portals, ProofRefused
-from dashboard.refusals import Allowance, Refusals, TooManyRefusals
+from dashboard.portals.installations import Portals, ProofRefused
+from dashboard.portals.portal_lock import lock_portal
+from dashboard.portals.throttle import Allowance, Refusals, TooManyRefusals
 
 log = structlog.get_logger()
 T = TypeVar("T")

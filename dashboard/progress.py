@@ -8,8 +8,8 @@ from datetime import datetime
 from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
-from dashboard import buckets
 from dashboard.models import ApiCall, Chain, ChainState, Person, Run, RunState
+from dashboard.portals import rate_limits
 
 SLOWEST_PACE = 2.0  # seconds a person; slower was a rest, and says nothing about the rest of the way
 LATEST = 10  # calls, for how long an answer takes now
@@ -51,7 +51,7 @@ def _eta(session: Session, run: Run, now: datetime) -> int | None:
     if not run.directory_read or run.started_at is None:
         return None
     people, requests = _left(session, run, now=now)
-    by_bucket = buckets.seconds_until(session, run.portal_id, now=now.timestamp(), requests=requests)
+    by_bucket = rate_limits.seconds_until(session, run.portal_id, now=now.timestamp(), requests=requests)
     dealt = run.done + run.failed
     pace = (now - run.started_at).total_seconds() / dealt if dealt else 0.0
     waits = max(0.0, (run.next_slice_at - now).total_seconds()) if run.state == RunState.POSTPONED else 0.0

@@ -13,8 +13,8 @@ from sqlalchemy.orm import Session
 
 from dashboard.core.database import Database, Moment, insert_missing, rows_changed
 from dashboard.core.stored_times import ahead, due
-from dashboard.locks import lock_portal
 from dashboard.models import Person, Portal, PortalState, Run, RunState
+from dashboard.portals.portal_lock import lock_portal
 from dashboard.progress import Progress, progress_of
 from dashboard.quiet import next_quiet
 

@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 import structlog
 from sqlalchemy.orm import Session
 
-from dashboard import buckets
 from dashboard.bitrix24.errors import (
     ApplicationGone,
     Bitrix24Error,
@@ -25,14 +24,15 @@ from dashboard.bitrix24.errors import (
     TokenRejected,
 )
 from dashboard.calendar.parser import METHOD
-from dashboard.calls import CallLog, CallRecords
 from dashboard.core.database import Database
 from dashboard.errands import ENDS_RUN, POSTPONES_RUN, Errand, Told, extent_of, next_people, note, read
 from dashboard.livetokens import RenewalBusy
 from dashboard.models import Portal, Run, RunState
 from dashboard.people.directory import INCOMPLETE, Directory
 from dashboard.people.snapshots import Readings
-from dashboard.portals import ProofRefused
+from dashboard.portals import rate_limits
+from dashboard.portals.call_log import CallLog, CallRecords
+from dashboard.portals.installations import ProofRefused
 from dashboard.runs import Lease, LostLease, Runs
 
 log = structlog.get_logger()
@@ -124,7 +124,7 @@ class Sync:
         """Read who works here and fix whom the run reads; False when the bucket has no room for it yet."""
         now = self._now().timestamp()
         room = self._runs.write(
-            lease, lambda session: buckets.take(session, lease.portal.id, now=now, costs=[DIRECTORY_COST])
+            lease, lambda session: rate_limits.take(session, lease.portal.id, now=now, costs=[DIRECTORY_COST])
         )
         if not room:
             return False
@@ -226,12 +226,12 @@ class Sync:
         now = self._now()
 
         def take(session: Session) -> tuple[Sequence[Errand], int]:
-            rest_until = buckets.paused_until(session, lease.portal.id, METHOD, now=now.timestamp())
+            rest_until = rate_limits.paused_until(session, lease.portal.id, METHOD, now=now.timestamp())
             if rest_until > now.timestamp():
                 raise MethodPaused("OPERATION_TIME_LIMIT", resets_at=rest_until)
             errands = next_people(session, lease, now=now, limit=LONGEST_SLICE + AT_ONCE)
             costs = [errand.cost for errand in errands[:LONGEST_SLICE]]
-            allowed = buckets.take(session, lease.portal.id, now=now.timestamp(), costs=costs)
+            allowed = rate_limits.take(session, lease.portal.id, now=now.timestamp(), costs=costs)
             return errands[:allowed], len(errands) - allowed
 
         return self._runs.write(lease, take)
@@ -263,7 +263,9 @@ class Sync:
     def _hand_back_until_room(self, lease: Lease, *, requests: int) -> None:
         now = self._now()
         with self._database.reading() as session:
-            seconds = buckets.seconds_until(session, lease.portal.id, now=now.timestamp(), requests=requests)
+            seconds = rate_limits.seconds_until(
+                session, lease.portal.id, now=now.timestamp(), requests=requests
+            )
         self._runs.hand_back(lease, at=now + timedelta(seconds=seconds))
 
     def _wait_for_renewal(self, lease: Lease, busy: RenewalBusy) -> None:
@@ -276,9 +278,11 @@ class Sync:
     def _pause(self, lease: Lease, error: MethodPaused) -> None:
         now = self._now()
         # The portal tells the moment by a clock of its own; it is within the window it counts over.
-        latest = (now + buckets.OPERATING_WINDOW).timestamp()
+        latest = (now + rate_limits.OPERATING_WINDOW).timestamp()
         until = min(error.resets_at or latest, latest)
-        self._runs.write(lease, lambda session: buckets.pause(session, lease.portal.id, METHOD, until=until))
+        self._runs.write(
+            lease, lambda session: rate_limits.pause(session, lease.portal.id, METHOD, until=until)
+        )
         self._postpone(lease, error, by=max(timedelta(seconds=until - now.timestamp()), timedelta(seconds=1)))
 
     def _postpone(self, lease: Lease, error: Bitrix24Error, *, by: timedelta | None = None) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dashboard import holdings
+from dashboard.portals import personal_data
 from tests.emulator.faults import Fault
 from tests.rosters import NEVER, Session, hire, in_english
 from tests.world import FERNET_KEY, SECRET_KEY, World, settings_on
@@ -66,9 +66,9 @@ def test_everything_about_everybody_is_in_it(each_world: World) -> None:
 
 
 def test_large_portals_are_whole_in_it(world: World, anna: Session) -> None:
-    hire(world, *({} for _ in range(2 * holdings.BATCH + 1)))
+    hire(world, *({} for _ in range(2 * personal_data.BATCH + 1)))
 
-    assert len(exported(world, anna)["people"]) == 2 * holdings.BATCH + 3
+    assert len(exported(world, anna)["people"]) == 2 * personal_data.BATCH + 3
 
 
 def test_no_token_and_no_key_is_in_it(world: World, anna: Session) -> None:
@@ -186,7 +186,7 @@ def test_of_two_administrators_at_once_one_deletes(each_world: World) -> None:
     portal = each_world.known()
     results: list[bool] = []
     both = [
-        threading.Thread(target=lambda: results.append(holdings.forget(each_world.database, portal)))
+        threading.Thread(target=lambda: results.append(personal_data.forget(each_world.database, portal)))
         for _ in range(2)
     ]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from dashboard import buckets
 from dashboard.core.database import Database
+from dashboard.portals import rate_limits
 from tests import clock
 from tests.emulator import Fault
 from tests.world import World
@@ -30,7 +30,7 @@ def test_background_work_takes_no_more_than_its_share_however_many_ask(each_worl
 
     def take(number: int) -> int:
         with processes[number % 4].writing() as session:
-            return buckets.take(session, portal_id, now=now, costs=[1, 1])
+            return rate_limits.take(session, portal_id, now=now, costs=[1, 1])
 
     with ThreadPoolExecutor(8) as pool:
         taken = sum(pool.map(take, range(40)))
@@ -43,10 +43,10 @@ def test_background_work_takes_no_more_than_its_share_however_many_ask(each_worl
 def test_an_errand_of_two_requests_is_not_begun_with_room_for_one(world: World) -> None:
     portal_id, now = world.known().id, world.now().timestamp() + 60
     with world.database.writing() as session:
-        buckets.spend(session, portal_id, at=now, requests=34)
+        rate_limits.spend(session, portal_id, at=now, requests=34)
 
-        assert buckets.take(session, portal_id, now=now, costs=[2, 1]) == 0
-        assert buckets.take(session, portal_id, now=now, costs=[1]) == 1
+        assert rate_limits.take(session, portal_id, now=now, costs=[2, 1]) == 0
+        assert rate_limits.take(session, portal_id, now=now, costs=[1]) == 1
 
 
 def test_a_refused_click_slows_the_background_down(world: World) -> None:
@@ -62,9 +62,9 @@ def test_a_refused_click_slows_the_background_down(world: World) -> None:
 def test_the_pace_recovers_within_a_minute(world: World) -> None:
     portal_id, now = world.known().id, world.now().timestamp() + 60
     with world.database.writing() as session:
-        buckets.spend(session, portal_id, at=now, requests=1, refused=True)
+        rate_limits.spend(session, portal_id, at=now, requests=1, refused=True)
 
-        assert buckets.of(session, portal_id, now=now).drained(now + 61).rate == 2.0
+        assert rate_limits.of(session, portal_id, now=now).drained(now + 61).rate == 2.0
 
 
 def test_the_authorization_servers_requests_are_not_the_portals(world: World) -> None:

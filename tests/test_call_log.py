@@ -16,9 +16,9 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
 
 from dashboard.bitrix24.masking import HIDDEN, Call
-from dashboard.calls import ROW_BYTES, CallLog
 from dashboard.core.database import Database
-from dashboard.log_space import KEPT_SECONDS, MAX_BYTES, MAX_DETAILED_BYTES, LogDetail, LogSpace
+from dashboard.portals.call_log import ROW_BYTES, CallLog
+from dashboard.portals.call_log_space import KEPT_SECONDS, MAX_BYTES, MAX_DETAILED_BYTES, LogDetail, LogSpace
 from tests.emulator.faults import Fault
 from tests.world import World, errors_on
 
@@ -189,8 +189,8 @@ def test_a_portal_that_answers_too_much_is_kept_without_details_then_only_counte
     each_world.install("beta")
     each_world.portal().bucket = None
     before = each_world.one("SELECT max(id) FROM api_calls")
-    monkeypatch.setattr("dashboard.log_space.MAX_DETAILED_BYTES", 20_000)
-    monkeypatch.setattr("dashboard.log_space.MAX_BYTES", 20_000 + 3 * ROW_BYTES)
+    monkeypatch.setattr("dashboard.portals.call_log_space.MAX_DETAILED_BYTES", 20_000)
+    monkeypatch.setattr("dashboard.portals.call_log_space.MAX_BYTES", 20_000 + 3 * ROW_BYTES)
     with time_machine.travel(datetime.now(UTC) + timedelta(days=4), tick=False):
         for _ in range(20):
             assert each_world.open("boris").status_code == 200

@@ -16,7 +16,7 @@ from sqlalchemy import update
 from app import create_app
 from dashboard.core import config, migrations
 from dashboard.models import Chore, Portal
-from dashboard.refusals import UNTRUSTED_PROXY, Allowance
+from dashboard.portals.throttle import UNTRUSTED_PROXY, Allowance
 from tests.emulator import Emulator, Fault
 from tests.emulator.wire import Answer, Server
 from tests.test_transport import self_signed, speak_plainly

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import text
 
-from dashboard import calls
+from dashboard.portals import call_log
 from tests.emulator.faults import Fault
 from tests.world import FERNET_KEY, SECRET_KEY, World
 
@@ -96,7 +96,7 @@ def test_calls_are_kept_for_three_days(world: World) -> None:
         session.execute(text("UPDATE api_calls SET at = :old WHERE id = 1"), {"old": old})
 
     with world.database.writing() as session:
-        deleted = calls.purge(session, now=datetime.now(UTC))
+        deleted = call_log.purge(session, now=datetime.now(UTC))
 
     assert deleted == 1
     assert world.one("SELECT count(*) FROM api_calls") > 0

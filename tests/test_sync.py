@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from dashboard import buckets, models
+from dashboard import models
 from dashboard.bitrix24 import users
 from dashboard.models import Chain, Portal, RunState
+from dashboard.portals import rate_limits
 from dashboard.runs import LostLease
 from tests import clock
 from tests.emulator import Fault
@@ -780,7 +781,7 @@ def test_who_was_read_by_a_clock_that_was_ahead_is_read_again(world: World) -> N
 def test_a_method_rests_no_longer_than_its_window(world: World) -> None:
     portal_id, until = world.known().id, world.now() + timedelta(hours=3)
     with world.database.writing() as session:
-        buckets.pause(session, portal_id, SETTINGS, until=until.timestamp())
+        rate_limits.pause(session, portal_id, SETTINGS, until=until.timestamp())
     open_as_crowd(world, 1)
     world.bitrix24.clock.advance(60)
 

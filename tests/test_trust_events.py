@@ -12,7 +12,7 @@ import time_machine
 from sqlalchemy import text
 
 from app import assemble
-from dashboard.portals import IN_FLIGHT
+from dashboard.portals.installations import IN_FLIGHT
 from tests.emulator.faults import Fault
 from tests.waiting import wait_until
 from tests.world import World, errors_on

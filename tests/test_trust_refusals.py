@@ -14,11 +14,18 @@ from pydantic import SecretStr
 from werkzeug.test import TestResponse
 
 from app import assemble, create_app
-from dashboard import refusals
-from dashboard.calls import UNPROVEN_CALLS
 from dashboard.core import config
 from dashboard.core.database import Database
-from dashboard.refusals import UNTRUSTED_PROXY, Allowance, Refusals, TooManyRefusals, address_in, network_of
+from dashboard.portals import throttle
+from dashboard.portals.call_log import UNPROVEN_CALLS
+from dashboard.portals.throttle import (
+    UNTRUSTED_PROXY,
+    Allowance,
+    Refusals,
+    TooManyRefusals,
+    address_in,
+    network_of,
+)
 from dashboard.web.guard import PROOFS, PROXY_WARNING_SECONDS, TOKEN_HOLDERS, UNKNOWN_PORTALS
 from tests.emulator.faults import Fault
 from tests.world import SECRET_KEY, World, errors_on
@@ -349,10 +356,10 @@ def test_no_address_is_stored_or_logged(still: World, caplog: pytest.LogCaptureF
 
 def test_old_counts_are_deleted(still: World) -> None:
     knock(still, ATTACKER)
-    later = datetime.now(UTC) + refusals.KEPT + timedelta(minutes=1)
+    later = datetime.now(UTC) + throttle.KEPT + timedelta(minutes=1)
 
     with still.database.writing() as session:
-        assert refusals.purge(session, now=datetime.now(UTC)) == 0
+        assert throttle.purge(session, now=datetime.now(UTC)) == 0
     assembled = assemble(still.config, database=still.database, now=lambda: later)
     assembled.chores.purge()
 

@@ -20,7 +20,7 @@ from dashboard.bitrix24.transport import Transport
 from dashboard.core import config
 from dashboard.launch import openings
 from dashboard.people import snapshots
-from dashboard.portals import Portals
+from dashboard.portals.installations import Portals
 from dashboard.web import hooks
 from dashboard.web.auth import Sessions
 

@@ -22,8 +22,8 @@ from dashboard.core.database import Database
 from dashboard.core.database_errors import describe
 from dashboard.core.encryption import Unsealable, Vault
 from dashboard.monitoring.readiness import Probe
-from dashboard.portals import Portals
-from dashboard.refusals import Refusals
+from dashboard.portals.installations import Portals
+from dashboard.portals.throttle import Refusals
 from dashboard.rotation import SEALED
 
 SAMPLE = 100

@@ -6,7 +6,7 @@ import click
 
 from dashboard.core.database import Database
 from dashboard.models import Portal
-from dashboard.portals import Portals
+from dashboard.portals.installations import Portals
 
 
 def portal_of(portals: Portals, member_id: str) -> Portal:

@@ -7,9 +7,9 @@ from datetime import datetime
 
 from flask.cli import AppGroup
 
-from dashboard import calls
 from dashboard.commands import output
 from dashboard.core.database import Database
+from dashboard.portals import call_log
 
 
 def group(database: Database, now: Callable[[], datetime]) -> AppGroup:
@@ -20,7 +20,7 @@ def group(database: Database, now: Callable[[], datetime]) -> AppGroup:
     def purge() -> None:
         """Delete the calls older than three days. The worker does it by itself every hour."""
         with database.writing() as session:
-            count = calls.purge(session, now=now())
+            count = call_log.purge(session, now=now())
         output.say(f"Deleted {count} calls.")
 
     return commands

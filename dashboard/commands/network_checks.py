@@ -19,7 +19,7 @@ from dashboard.bitrix24.transport import Answer, Transport
 from dashboard.commands.findings import Finding, State
 from dashboard.core.config import Config
 from dashboard.core.json_values import Json, whole
-from dashboard.refusals import UNTRUSTED_PROXY, Refusals
+from dashboard.portals.throttle import UNTRUSTED_PROXY, Refusals
 
 PATIENCE = Patience(connect=3.05, read=5.0, whole=8.0)
 # The `Date` header is whole seconds, and an answer is a while on its way.

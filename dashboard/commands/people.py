@@ -14,7 +14,7 @@ from dashboard.commands import output
 from dashboard.commands.found import portal_of
 from dashboard.core.database import Database
 from dashboard.models import ChainState, Person, Portal
-from dashboard.portals import Portals
+from dashboard.portals.installations import Portals
 
 STALE = timedelta(days=2)
 STATES = ("connected", "stale", "reconnect", "never")

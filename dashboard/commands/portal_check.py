@@ -11,7 +11,7 @@ from dashboard.bitrix24.errors import Bitrix24Error, Limited, NotAnswered, Porta
 from dashboard.bitrix24.masking import no_record
 from dashboard.commands.findings import Finding
 from dashboard.models import Portal
-from dashboard.portals import Portals
+from dashboard.portals.installations import Portals
 
 LOOKUP_SECONDS = 5.0
 NO_TOKEN = "doctor"  # noqa: S105  # whoever refuses it in Bitrix24's words is a portal

@@ -13,7 +13,7 @@ from dashboard.commands import output
 from dashboard.commands.found import portal_of
 from dashboard.core.database import Database
 from dashboard.models import Chain, ChainState, Person, Portal, PortalState
-from dashboard.portals import Portals
+from dashboard.portals.installations import Portals
 
 
 def group(database: Database, portals: Portals) -> AppGroup:

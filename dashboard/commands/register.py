@@ -23,8 +23,8 @@ from dashboard.core.database_errors import describe
 from dashboard.core.encryption import Vault
 from dashboard.core.json_values import visible
 from dashboard.monitoring.readiness import Probe
-from dashboard.portals import Portals
-from dashboard.refusals import Refusals
+from dashboard.portals.installations import Portals
+from dashboard.portals.throttle import Refusals
 from dashboard.runs import Runs
 
 

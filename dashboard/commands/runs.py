@@ -13,7 +13,7 @@ from dashboard.commands import output
 from dashboard.commands.found import portal_of
 from dashboard.core.database import Database
 from dashboard.models import Portal, PortalState, Run, RunState
-from dashboard.portals import Portals
+from dashboard.portals.installations import Portals
 from dashboard.runs import Runs
 
 

@@ -10,20 +10,20 @@ from typing import TypeGuard
 import structlog
 from sqlalchemy.orm import Session
 
-from dashboard import bindings
 from dashboard.bitrix24.client import Batch
 from dashboard.bitrix24.errors import Bitrix24Error, NotAnswered, PortalMoved, TokenRejected
 from dashboard.bitrix24.inbound import Opening
 from dashboard.bitrix24.oauth import AuthorizationServers
 from dashboard.bitrix24.schemas import AppInfo, Proof, read_as, read_profile
 from dashboard.calendar.parser import MySettings
-from dashboard.calls import CallLog, CallRecords
 from dashboard.core.database import Database
 from dashboard.core.stored_times import is_ahead
 from dashboard.models import Person, Portal, PortalState
 from dashboard.people import snapshots
 from dashboard.people.accounts import People
-from dashboard.portals import Portals, ProofRefused, Standing
+from dashboard.portals import bindings
+from dashboard.portals.call_log import CallLog, CallRecords
+from dashboard.portals.installations import Portals, ProofRefused, Standing
 from dashboard.runs import Runs
 
 log = structlog.get_logger()

@@ -17,7 +17,7 @@ from dashboard.chains import Chains
 from dashboard.core.database import Database
 from dashboard.models import Person, Portal
 from dashboard.people import indexed_columns
-from dashboard.refusals import Allowance, Refusals, TooManyRefusals
+from dashboard.portals.throttle import Allowance, Refusals, TooManyRefusals
 
 log = structlog.get_logger()
 

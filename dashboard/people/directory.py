@@ -13,7 +13,6 @@ import structlog
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
-from dashboard import vacuum
 from dashboard.bitrix24 import users
 from dashboard.bitrix24.client import Client
 from dashboard.bitrix24.errors import Unreadable
@@ -21,9 +20,10 @@ from dashboard.bitrix24.masking import Record
 from dashboard.bitrix24.users import Employee, EmployeeList
 from dashboard.core.database import Database, insert_missing
 from dashboard.livetokens import LiveTokens
-from dashboard.locks import lock_portal
 from dashboard.models import ChainState, Person, Portal
 from dashboard.people import indexed_columns
+from dashboard.portals import vacuum
+from dashboard.portals.portal_lock import lock_portal
 
 log = structlog.get_logger()
 

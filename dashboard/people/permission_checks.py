@@ -20,13 +20,13 @@ from dashboard.bitrix24.errors import (
     Unreachable,
 )
 from dashboard.bitrix24.schemas import Profile, read_profile
-from dashboard.calls import CallLog
 from dashboard.core.stored_times import is_ahead
 from dashboard.livetokens import LiveTokens
 from dashboard.models import Person, Portal
 from dashboard.people.accounts import People
-from dashboard.portals import ProofRefused
-from dashboard.refusals import Allowance, Refusals, TooManyRefusals
+from dashboard.portals.call_log import CallLog
+from dashboard.portals.installations import ProofRefused
+from dashboard.portals.throttle import Allowance, Refusals, TooManyRefusals
 
 log = structlog.get_logger()
 

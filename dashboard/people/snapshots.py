@@ -16,17 +16,17 @@ from dashboard.bitrix24.masking import Record
 from dashboard.bitrix24.schemas import read_profile
 from dashboard.calendar import parser
 from dashboard.calendar.parser import ACCOUNT_METHOD, METHOD, NOT_A_MAP, SECTIONS_METHOD, MySettings, Reading
-from dashboard.calls import CallLog
 from dashboard.core.database import Database, put_row
 from dashboard.core.json_values import Json
 from dashboard.core.single_flight import Flights
 from dashboard.core.stored_times import is_ahead
 from dashboard.livetokens import LiveTokens
-from dashboard.locks import lock_portal
 from dashboard.models import Person, Portal, Snapshot
 from dashboard.people import indexed_columns
 from dashboard.people.accounts import People
-from dashboard.refusals import Allowance, Refusals, TooManyRefusals
+from dashboard.portals.call_log import CallLog
+from dashboard.portals.portal_lock import lock_portal
+from dashboard.portals.throttle import Allowance, Refusals, TooManyRefusals
 
 # One request: which application the token is of, whose it is, and everything their page shows.
 ASKED = {

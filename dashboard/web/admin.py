@@ -9,10 +9,11 @@ from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
-from dashboard import health, holdings, team
+from dashboard import team
 from dashboard.core.database import Database
-from dashboard.locks import lock_portal
 from dashboard.models import Portal
+from dashboard.portals import personal_data, requirements
+from dashboard.portals.portal_lock import lock_portal
 from dashboard.web import checkup, history
 from dashboard.web.auth import Reader, SessionRefused, Sessions
 from dashboard.web.errors import answer
@@ -61,9 +62,9 @@ def blueprint(
         moment = now()
         with database.reading() as session:
             switched_by = team.name_of(session, portal, portal.team_switched_by)
-            runs = health.last_runs(session, portal)
+            runs = requirements.last_runs(session, portal)
             numbers = team.numbers(session, portal, now=moment)
-            held = holdings.held(session, portal)
+            held = personal_data.held(session, portal)
         checks = checkup.checks(portal)
         return render_template(
             "admin.html",

@@ -12,11 +12,11 @@ from babel.numbers import format_decimal
 from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
-from dashboard import remembered
 from dashboard.core.database import Database
 from dashboard.core.json_values import Json, printable
 from dashboard.models import ApiCall
-from dashboard.remembered import ANY_ERROR, NO_CODE, Sought
+from dashboard.portals import call_log_pages
+from dashboard.portals.call_log_pages import ANY_ERROR, NO_CODE, Sought
 from dashboard.web.auth import Reader, Sessions
 from dashboard.web.frame import around
 from dashboard.web.language import _, current
@@ -74,8 +74,8 @@ def blueprint(
         asked = read(request.args)
         moment = now()
         with database.reading() as session:
-            found = remembered.page(session, reader.portal, asked.sought, number=asked.number, now=moment)
-            kinds = remembered.kinds(session, reader.portal, now=moment)
+            found = call_log_pages.page(session, reader.portal, asked.sought, number=asked.number, now=moment)
+            kinds = call_log_pages.kinds(session, reader.portal, now=moment)
         return render_template(
             "admin/calls.html",
             **around(reader.portal, reader.person, current="/admin"),

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dashboard import health
-from dashboard.bindings import CALENDAR, LINK
-from dashboard.health import Need
 from dashboard.models import Portal, PortalState
+from dashboard.portals import requirements
+from dashboard.portals.bindings import CALENDAR, LINK
+from dashboard.portals.requirements import Need
 from dashboard.web.format import listed
 from dashboard.web.language import N_, _
 
@@ -49,9 +49,9 @@ def checks(portal: Portal) -> list[Check]:
     """Return everything the application needs in the portal."""
     return [
         *_paid(portal),
-        *(_scope(need) for need in health.scopes(portal)),
-        _events(health.events(portal)),
-        *(_placement(need) for need in health.placements(portal)),
+        *(_scope(need) for need in requirements.scopes(portal)),
+        _events(requirements.events(portal)),
+        *(_placement(need) for need in requirements.placements(portal)),
     ]
 
 
@@ -101,7 +101,7 @@ def _events(needs: Sequence[Need]) -> Check:
 
 def _placement(need: Need) -> Check:
     title, what = PLACEMENTS[need.name]
-    if need.code == health.NO_SCOPE:
+    if need.code == requirements.NO_SCOPE:
         return Check(
             need.name, need.state, _(title), _(what), _("It returns once the permission above is granted.")
         )

@@ -11,8 +11,8 @@ from werkzeug.exceptions import HTTPException
 from dashboard.bitrix24.errors import Bitrix24Error
 from dashboard.bitrix24.inbound import BadField
 from dashboard.launch.events import EventRefused
-from dashboard.portals import ProofRefused
-from dashboard.refusals import TooManyRefusals
+from dashboard.portals.installations import ProofRefused
+from dashboard.portals.throttle import TooManyRefusals
 from dashboard.web.access import logged_path
 from dashboard.web.failures import Failure, database_failure, failure_of, http_failure, too_many_failure
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from dashboard.bitrix24 import errors as bitrix24
 from dashboard.bitrix24.inbound import BadField
 from dashboard.calendar.parser import EMPTY_CODE
-from dashboard.portals import ProofRefused
+from dashboard.portals.installations import ProofRefused
 from dashboard.web.language import _
 from dashboard.web.notices import Notice
 from dashboard.web.unreachable import unreachable_notice

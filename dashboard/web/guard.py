@@ -20,8 +20,8 @@ from dashboard.bitrix24.errors import (
 )
 from dashboard.launch.events import EventRefused
 from dashboard.models import Portal
-from dashboard.portals import ProofRefused
-from dashboard.refusals import (
+from dashboard.portals.installations import ProofRefused
+from dashboard.portals.throttle import (
     UNTRUSTED_PROXY,
     Allowance,
     Refusals,

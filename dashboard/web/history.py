@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from dashboard.core.json_values import printable
-from dashboard.health import PastRun
 from dashboard.models import RunState
+from dashboard.portals.requirements import PastRun
 from dashboard.web.language import N_, _
 from dashboard.web.reasons import reason
 

@@ -12,10 +12,10 @@ import structlog
 from flask import Blueprint, Response, render_template, request
 from flask.typing import ResponseReturnValue
 
-from dashboard import holdings
 from dashboard.core.database import Database
 from dashboard.core.json_values import compact
 from dashboard.models import Portal
+from dashboard.portals import personal_data
 from dashboard.web.auth import Reader, Sessions
 from dashboard.web.frame import around
 from dashboard.web.language import _
@@ -42,10 +42,10 @@ def blueprint(
         portal = reader.portal
         log.info("data_exported", portal=portal.id, person=reader.person.id)
         parts = {
-            "runs": holdings.runs(database, portal),
-            "people": holdings.people(database, portal),
+            "runs": personal_data.runs(database, portal),
+            "people": personal_data.people(database, portal),
         }
-        head = {"exported_at": now().isoformat(), "portal": holdings.told(portal)}
+        head = {"exported_at": now().isoformat(), "portal": personal_data.told(portal)}
         response = Response(_document(head, parts), mimetype="application/json")
         response.headers["Content-Disposition"] = 'attachment; filename="calendar-settings.json"'
         return response
@@ -66,13 +66,13 @@ def blueprint(
         typed = request.form.get("domain", "")[:LONGEST].strip().casefold()
         if typed != _domain(reader.portal).casefold():
             return _question(reader, notice=_not_the_address()), 400
-        deleted = holdings.forget(database, reader.portal)
+        deleted = personal_data.forget(database, reader.portal)
         layout = around(reader.portal, reader.person, current="/admin")
         return render_template("admin/forgotten.html", **layout, deleted=deleted)
 
     def _question(reader: Reader, *, notice: Notice | None = None) -> str:
         with database.reading() as session:
-            held = holdings.held(session, reader.portal)
+            held = personal_data.held(session, reader.portal)
         layout = around(reader.portal, reader.person, current="/admin")
         return render_template("admin/forget.html", **layout, held=held, notice=notice)
 

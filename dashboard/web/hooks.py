@@ -9,7 +9,6 @@ from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import UnsupportedMediaType
 
-from dashboard import bindings
 from dashboard.bitrix24 import inbound
 from dashboard.bitrix24.inbound import BadField, Opening
 from dashboard.core.config import Config
@@ -18,7 +17,8 @@ from dashboard.launch.event_spool import EventSpool
 from dashboard.launch.events import Events
 from dashboard.launch.openings import Openings
 from dashboard.models import Portal, PortalState
-from dashboard.portals import Portals
+from dashboard.portals import bindings
+from dashboard.portals.installations import Portals
 from dashboard.team import may_see
 from dashboard.web import asked, language
 from dashboard.web.auth import Sessions

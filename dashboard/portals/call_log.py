@@ -13,14 +13,14 @@ from sqlalchemy import delete, event, insert, or_
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from dashboard import buckets
 from dashboard.bitrix24.masking import HIDDEN, Call
 from dashboard.core.database import UNAVAILABLE, Database, rows_changed
 from dashboard.core.stored_times import ahead
-from dashboard.locks import lock_portal
-from dashboard.log_space import KEPT_SECONDS, LogDetail
 from dashboard.models import ApiCall, Portal, PortalState
-from dashboard.refusals import Allowance, Refusals, TooManyRefusals
+from dashboard.portals import rate_limits
+from dashboard.portals.call_log_space import KEPT_SECONDS, LogDetail
+from dashboard.portals.portal_lock import lock_portal
+from dashboard.portals.throttle import Allowance, Refusals, TooManyRefusals
 
 log = structlog.get_logger()
 
@@ -149,7 +149,7 @@ def _spend(session: Session, portal: Portal, calls: list[Call], rows: list[Row],
     beyond = max(0, len(sent) - taken)
     if not (rows or beyond or refused):
         return rows
-    detail = buckets.spend(
+    detail = rate_limits.spend(
         session,
         portal.id,
         at=max(call.at for call in sent or calls).timestamp(),

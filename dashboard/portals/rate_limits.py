@@ -17,8 +17,8 @@ from dashboard.bitrix24 import leaky_bucket
 from dashboard.bitrix24.leaky_bucket import KEPT_FOR_PEOPLE
 from dashboard.core.database import insert_missing
 from dashboard.core.stored_times import is_ahead_seconds
-from dashboard.log_space import LogDetail, LogSpace
 from dashboard.models import Bucket
+from dashboard.portals.call_log_space import LogDetail, LogSpace
 
 OPERATING_WINDOW = timedelta(minutes=10)  # what a method's time is counted over (performance/limits.md)
 

@@ -9,8 +9,8 @@ from typing import Literal
 from sqlalchemy import and_, select
 from sqlalchemy.orm import Session
 
-from dashboard.bindings import EVENTS, PLACEMENTS
 from dashboard.models import Person, Portal, Run
+from dashboard.portals.bindings import EVENTS, PLACEMENTS
 
 LAST_RUNS = 5
 NO_SCOPE = "insufficient_scope"

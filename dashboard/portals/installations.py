@@ -12,7 +12,6 @@ from pydantic import SecretStr
 from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.orm import Session
 
-from dashboard import vacuum
 from dashboard.bitrix24.client import Client
 from dashboard.bitrix24.http import Exchange
 from dashboard.bitrix24.masking import Record
@@ -21,8 +20,9 @@ from dashboard.bitrix24.schemas import AppInfo, Proof
 from dashboard.core.database import Database, allow_time, insert_missing
 from dashboard.core.encryption import Unsealable, Vault, portal_owner
 from dashboard.core.stored_times import is_ahead, is_due
-from dashboard.holdings import DECIDED, LEARNED
 from dashboard.models import ApiCall, Bucket, Person, Portal, PortalState, Run
+from dashboard.portals import vacuum
+from dashboard.portals.personal_data import DECIDED, LEARNED
 
 log = structlog.get_logger()
 

@@ -9,8 +9,8 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
-from dashboard.calls import KEPT
 from dashboard.models import ApiCall, Portal
+from dashboard.portals.call_log import KEPT
 
 PAGE = 50
 RECENT = 1000  # of so many is told which methods and errors there are

@@ -11,9 +11,9 @@ import structlog
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
-from dashboard import vacuum
 from dashboard.core.database import Base, Database, rows_changed
 from dashboard.models import ApiCall, Chain, Person, Portal, PortalState, Run, Snapshot
+from dashboard.portals import vacuum
 
 log = structlog.get_logger()
 
