@@ -16,7 +16,6 @@ from dashboard.bitrix24.http import Exchange
 from dashboard.bitrix24.oauth import AuthorizationServers
 from dashboard.bitrix24.transport import Transport
 from dashboard.chains import Chains
-from dashboard.chores import Chores
 from dashboard.commands import register, worker
 from dashboard.core import config, logging_setup
 from dashboard.core.config import Config, ConfigError
@@ -35,8 +34,9 @@ from dashboard.people.snapshots import Readings
 from dashboard.portals.call_log import CallLog
 from dashboard.portals.installations import Portals
 from dashboard.portals.throttle import Refusals
-from dashboard.runs import Runs
-from dashboard.sync import Sync
+from dashboard.sync.engine import Sync
+from dashboard.sync.periodic_tasks import Chores
+from dashboard.sync.runs import Runs
 from dashboard.web import (
     access,
     admin,

@@ -21,7 +21,7 @@ from dashboard.core.database import Database
 from dashboard.core.encryption import Vault, chain_owner, portal_owner
 from dashboard.models import Portal
 from dashboard.people import indexed_columns
-from dashboard.runs import Runs
+from dashboard.sync.runs import Runs
 
 NUMBERS = {
     "sqlite": "(WITH RECURSIVE counted(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM counted WHERE n < {last})"

@@ -10,11 +10,11 @@ import pytest
 from sqlalchemy import text, update
 
 from app import assemble
-from dashboard.chores import EVERY
 from dashboard.core.database import Database
 from dashboard.models import Chain, Portal
 from dashboard.portals import vacuum
-from dashboard.quiet import next_quiet
+from dashboard.sync.periodic_tasks import EVERY
+from dashboard.sync.schedule import next_quiet
 from tests.emulator import Emulator
 from tests.world import World
 

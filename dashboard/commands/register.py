@@ -25,7 +25,7 @@ from dashboard.core.json_values import visible
 from dashboard.monitoring.readiness import Probe
 from dashboard.portals.installations import Portals
 from dashboard.portals.throttle import Refusals
-from dashboard.runs import Runs
+from dashboard.sync.runs import Runs
 
 
 def install(

@@ -14,7 +14,7 @@ from dashboard.commands.found import portal_of
 from dashboard.core.database import Database
 from dashboard.models import Portal, PortalState, Run, RunState
 from dashboard.portals.installations import Portals
-from dashboard.runs import Runs
+from dashboard.sync.runs import Runs
 
 
 def group(database: Database, portals: Portals) -> AppGroup:

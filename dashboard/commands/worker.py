@@ -6,7 +6,6 @@ import click
 from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 
-from dashboard.chores import Chores
 from dashboard.commands import output
 from dashboard.core import process_memory
 from dashboard.core.config import Config
@@ -15,9 +14,10 @@ from dashboard.core.database_errors import describe
 from dashboard.launch.event_spool import EventSpool
 from dashboard.models import Chore
 from dashboard.monitoring.metrics import Tallies
-from dashboard.runs import Runs
-from dashboard.sync import Sync
-from dashboard.worker import Worker
+from dashboard.sync.engine import Sync
+from dashboard.sync.periodic_tasks import Chores
+from dashboard.sync.runs import Runs
+from dashboard.sync.worker import Worker
 
 
 def command(

@@ -24,7 +24,7 @@ from dashboard.people.accounts import People
 from dashboard.portals import bindings
 from dashboard.portals.call_log import CallLog, CallRecords
 from dashboard.portals.installations import Portals, ProofRefused, Standing
-from dashboard.runs import Runs
+from dashboard.sync.runs import Runs
 
 log = structlog.get_logger()
 

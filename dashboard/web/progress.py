@@ -9,7 +9,7 @@ from flask import jsonify
 from flask.typing import ResponseReturnValue
 
 from dashboard.models import RunState
-from dashboard.progress import Progress
+from dashboard.sync.progress import Progress
 from dashboard.web import format
 from dashboard.web.language import _, ngettext, number
 from dashboard.web.reasons import reason

@@ -8,8 +8,8 @@ from datetime import datetime
 from flask import Blueprint
 from flask.typing import ResponseReturnValue
 
-from dashboard.progress import Progress
-from dashboard.runs import Runs
+from dashboard.sync.progress import Progress
+from dashboard.sync.runs import Runs
 from dashboard.web.auth import Reader, SessionRefused, Sessions
 from dashboard.web.permissions import Permissions
 from dashboard.web.progress import Described, described

@@ -15,7 +15,7 @@ from dashboard.core.database import Database
 from dashboard.counted import Counted
 from dashboard.models import Person, Portal
 from dashboard.people.directory import INCOMPLETE
-from dashboard.runs import Runs
+from dashboard.sync.runs import Runs
 from dashboard.team import Numbers
 from dashboard.web import asked, dayband, members
 from dashboard.web.asked import Asked

@@ -25,7 +25,6 @@ from dashboard.bitrix24.errors import (
 )
 from dashboard.calendar.parser import METHOD
 from dashboard.core.database import Database
-from dashboard.errands import ENDS_RUN, POSTPONES_RUN, Errand, Told, extent_of, next_people, note, read
 from dashboard.livetokens import RenewalBusy
 from dashboard.models import Portal, Run, RunState
 from dashboard.people.directory import INCOMPLETE, Directory
@@ -33,7 +32,17 @@ from dashboard.people.snapshots import Readings
 from dashboard.portals import rate_limits
 from dashboard.portals.call_log import CallLog, CallRecords
 from dashboard.portals.installations import ProofRefused
-from dashboard.runs import Lease, LostLease, Runs
+from dashboard.sync.person_sync import (
+    ENDS_RUN,
+    POSTPONES_RUN,
+    Errand,
+    Told,
+    extent_of,
+    next_people,
+    note,
+    read,
+)
+from dashboard.sync.runs import Lease, LostLease, Runs
 
 log = structlog.get_logger()
 

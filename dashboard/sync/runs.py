@@ -15,8 +15,8 @@ from dashboard.core.database import Database, Moment, insert_missing, rows_chang
 from dashboard.core.stored_times import ahead, due
 from dashboard.models import Person, Portal, PortalState, Run, RunState
 from dashboard.portals.portal_lock import lock_portal
-from dashboard.progress import Progress, progress_of
-from dashboard.quiet import next_quiet
+from dashboard.sync.progress import Progress, progress_of
+from dashboard.sync.schedule import next_quiet
 
 T = TypeVar("T")
 

@@ -22,8 +22,8 @@ from dashboard.people import indexed_columns, snapshots
 from dashboard.portals import call_log, throttle, vacuum
 from dashboard.portals.call_log import CallLog
 from dashboard.portals.portal_lock import lock_portal
-from dashboard.quiet import MAX_WAIT
-from dashboard.runs import Runs
+from dashboard.sync.runs import Runs
+from dashboard.sync.schedule import MAX_WAIT
 
 log = structlog.get_logger()
 

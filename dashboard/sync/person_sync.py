@@ -29,7 +29,7 @@ from dashboard.livetokens import RenewalBusy
 from dashboard.models import Chain, ChainState, Person, Portal, Run
 from dashboard.people.snapshots import Readings, keep, still_there
 from dashboard.portals.installations import ProofRefused
-from dashboard.runs import Lease
+from dashboard.sync.runs import Lease
 
 # The portal as a whole, or we: the next person would fare no better.
 ENDS_RUN = (PaymentRequired, KeysRejected)

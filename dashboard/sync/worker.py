@@ -16,11 +16,11 @@ from types import FrameType
 import structlog
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
-from dashboard.chores import Chores
 from dashboard.core.database_errors import OutageLog
 from dashboard.monitoring.metrics import FLUSH_SECONDS, Tallies
-from dashboard.runs import LEASE, Runs
-from dashboard.sync import Sync
+from dashboard.sync.engine import Sync
+from dashboard.sync.periodic_tasks import Chores
+from dashboard.sync.runs import LEASE, Runs
 
 log = structlog.get_logger()
 
