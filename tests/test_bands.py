@@ -7,9 +7,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from dashboard.bands import Band, BestHour, Group, at_work, best_hour, covered, rows, shared
 from dashboard.calendar.holidays import EVERY_DAY, Workdays, read_workdays
 from dashboard.calendar.working_hours import Span
+from dashboard.team.availability import Band, BestHour, Group, at_work, best_hour, covered, rows, shared
 
 BERLIN, TOKYO, NEW_YORK = ZoneInfo("Europe/Berlin"), ZoneInfo("Asia/Tokyo"), ZoneInfo("America/New_York")
 WEDNESDAY = date(2026, 3, 4)

@@ -7,9 +7,9 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from dashboard.bands import Group
 from dashboard.calendar.holidays import EVERY_DAY
 from dashboard.calendar.working_hours import Span
+from dashboard.team.availability import Group
 from dashboard.web.dayband import Picture, draw
 from tests.rosters import hire
 from tests.world import World

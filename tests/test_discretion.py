@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dashboard.calendar.working_hours import Span
-from dashboard.discretion import FEWEST, NO_LIMIT, Split, split
-from dashboard.habits import Habits, Place, zones
-from dashboard.insights import differences, groups
+from dashboard.team.insights import differences, groups
+from dashboard.team.settings_counts import Habits, Place, zones
+from dashboard.team.small_groups import FEWEST, NO_LIMIT, Split, split
 
 NINE, TEN = Span(540, 1080), Span(600, 1140)
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from dashboard.calendar.parser import Json, Reading, read
-from dashboard.habits import SWITCHES, answers, entries, habits_text, reminders
+from dashboard.team.settings_counts import SWITCHES, answers, entries, habits_text, reminders
 from tests.emulator.people import fresh_settings
 
 NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)

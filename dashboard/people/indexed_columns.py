@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from dashboard import habits
 from dashboard.calendar import parser
 from dashboard.calendar.parser import MySettings
 from dashboard.models import Person
+from dashboard.team import settings_counts
 
 # Counted up when the settings are read differently than before; the worker then takes everyone's anew.
 VERSION = 2
@@ -42,5 +42,5 @@ def _of(my: MySettings) -> dict[str, Any]:
         "calendar_zone": my.zone.name,
         "reminders": parser.reminders_text(my),
         "reminder_count": sum(map(len, reminders)) if reminders else None,
-        "habits": habits.habits_text(my),
+        "habits": settings_counts.habits_text(my),
     }

@@ -9,11 +9,11 @@ from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
-from dashboard import team
 from dashboard.core.database import Database
 from dashboard.models import Portal
 from dashboard.portals import personal_data, requirements
 from dashboard.portals.portal_lock import lock_portal
+from dashboard.team import statistics
 from dashboard.web import checkup, history
 from dashboard.web.auth import Reader, SessionRefused, Sessions
 from dashboard.web.errors import answer
@@ -61,9 +61,9 @@ def blueprint(
     def _page(reader: Reader, portal: Portal) -> str:
         moment = now()
         with database.reading() as session:
-            switched_by = team.name_of(session, portal, portal.team_switched_by)
+            switched_by = statistics.name_of(session, portal, portal.team_switched_by)
             runs = requirements.last_runs(session, portal)
-            numbers = team.numbers(session, portal, now=moment)
+            numbers = statistics.numbers(session, portal, now=moment)
             held = personal_data.held(session, portal)
         checks = checkup.checks(portal)
         return render_template(

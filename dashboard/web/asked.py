@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from dashboard.core.json_values import Json
-from dashboard.roster import EVERYBODY, SORTS, Wanted
+from dashboard.team.listing import EVERYBODY, SORTS, Wanted
 
 LONGEST = 200  # of what somebody searches for
 LONGEST_RANGE = 62  # days: a month's grid reaches into both neighbours

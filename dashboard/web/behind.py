@@ -9,11 +9,11 @@ from datetime import datetime, tzinfo
 from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
-from dashboard import insights, survey
 from dashboard.core.database import Database
-from dashboard.discretion import NO_LIMIT
-from dashboard.habits import Habits
-from dashboard.insights import Who
+from dashboard.team import insight_queries, insights
+from dashboard.team.insights import Who
+from dashboard.team.settings_counts import Habits
+from dashboard.team.small_groups import NO_LIMIT
 from dashboard.web import findings, words
 from dashboard.web.auth import Reader, Sessions
 from dashboard.web.frame import around
@@ -55,12 +55,16 @@ def blueprint(
         asked = _page(request.args.get("page", ""))
         with database.reading() as session:
             found = said(
-                survey.habits(session, reader.portal), code, now=now(), clock=clock_of(reader.person)
+                insight_queries.habits(session, reader.portal), code, now=now(), clock=clock_of(reader.person)
             )
             pages = -(-found.people // PAGE) if found else 1
             here = min(asked, pages)
             first = (here - 1) * PAGE
-            names = survey.names(session, reader.portal, found.who, first=first, most=PAGE) if found else []
+            names = (
+                insight_queries.names(session, reader.portal, found.who, first=first, most=PAGE)
+                if found
+                else []
+            )
         return render_template(
             "insights/behind.html",
             **around(reader.portal, reader.person, current="/insights"),

@@ -9,8 +9,8 @@ from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from dashboard.calendar.working_hours import DAY
-from dashboard.discretion import Split
-from dashboard.insights import SLOT, Day
+from dashboard.team.insights import SLOT, Day
+from dashboard.team.small_groups import Split
 
 HEIGHT = 100  # of every picture here, in its own units
 # What is there at all is seen.

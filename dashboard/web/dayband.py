@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import date, datetime, tzinfo
 from itertools import groupby
 
-from dashboard import bands
-from dashboard.bands import Band, BestHour, Group, Row
 from dashboard.calendar.holidays import EVERY_DAY, Workdays
+from dashboard.team import availability
+from dashboard.team.availability import Band, BestHour, Group, Row
 
 ROWS = 8  # as many as the eye compares
 SHADES = 10  # as many as it tells apart
@@ -45,7 +45,7 @@ class Picture:
 def draw(groups: Sequence[Group], *, day: date, now: datetime, reader: tzinfo, workdays: Workdays) -> Picture:
     """Return the picture of a day; on a day off it is that of a usual day, marked so."""
     is_off = workdays.is_off(day)
-    rows = bands.rows(groups, day=day, reader=reader, workdays=EVERY_DAY if is_off else workdays)
+    rows = availability.rows(groups, day=day, reader=reader, workdays=EVERY_DAY if is_off else workdays)
     rows.sort(key=lambda row: (-row.group.people, row.group.zone, row.group.span.start, row.group.span.end))
     # A row that sums up one group takes as much room as the group itself and says less.
     own = len(rows) if len(rows) == ROWS + 1 else ROWS
@@ -55,8 +55,8 @@ def draw(groups: Sequence[Group], *, day: date, now: datetime, reader: tzinfo, w
         is_off=is_off,
         rows=sorted(rows[:own], key=_begins),
         rest=_rest(rows[own:]),
-        shared=bands.shared(rows),
-        best=bands.best_hour(rows),
+        shared=availability.shared(rows),
+        best=availability.best_hour(rows),
         people=sum(group.people for group in groups),
         now=here.hour * 60 + here.minute if here.date() == day else None,
     )
@@ -64,7 +64,7 @@ def draw(groups: Sequence[Group], *, day: date, now: datetime, reader: tzinfo, w
 
 def at_work(groups: Sequence[Group], *, now: datetime, workdays: Workdays) -> int:
     """Return how many people are at work at this moment."""
-    return sum(group.people for group in groups if bands.at_work(group, moment=now, workdays=workdays))
+    return sum(group.people for group in groups if availability.at_work(group, moment=now, workdays=workdays))
 
 
 def _begins(row: Row) -> tuple[int, int, str]:
@@ -78,7 +78,7 @@ def _rest(rows: Sequence[Row]) -> Rest | None:
     people = sum(row.group.people for row in rows)
     if not people:
         return None
-    counts = bands.covered(rows)
+    counts = availability.covered(rows)
     shares = ((band, round(count / people * SHADES) / SHADES) for band, count in counts)
     at_work = tuple((band, count) for band, count in counts if count)
     return Rest(len(rows), people, tuple(_pieces(shares)), at_work)

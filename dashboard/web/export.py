@@ -11,10 +11,10 @@ from datetime import datetime, tzinfo
 from flask import Blueprint, Response, jsonify, request
 from flask.typing import ResponseReturnValue
 
-from dashboard import roster
 from dashboard.core.database import Database
 from dashboard.core.json_values import printable
-from dashboard.roster import Member
+from dashboard.team import listing
+from dashboard.team.listing import Member
 from dashboard.web import asked, members
 from dashboard.web.auth import Reader, Sessions
 from dashboard.web.language import N_, _
@@ -75,7 +75,7 @@ def blueprint(
         moment = now()
         view = asked.read(request.args, today=moment.date())
         with database.reading() as session:
-            return roster.everyone(session, reader.portal, view.wanted, now=moment, sort=view.sort)
+            return listing.everyone(session, reader.portal, view.wanted, now=moment, sort=view.sort)
 
     return routes
 

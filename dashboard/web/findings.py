@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from functools import lru_cache
 
-from dashboard import habits, insights
-from dashboard.bands import Group
 from dashboard.calendar import time_zones
-from dashboard.discretion import NO_LIMIT, split
-from dashboard.habits import Habits, Place
-from dashboard.insights import AtPlaces, Day, InZones, Who
+from dashboard.team import insights, settings_counts
+from dashboard.team.availability import Group
+from dashboard.team.insights import AtPlaces, Day, InZones, Who
+from dashboard.team.settings_counts import Habits, Place
+from dashboard.team.small_groups import NO_LIMIT, split
 from dashboard.web.language import ngettext
 from dashboard.web.language import number as written
 
@@ -92,7 +92,7 @@ def _long(counted: Habits) -> Finding | None:
 
 
 def _unreminded(counted: Habits, fewest: int) -> Finding | None:
-    number = split(habits.reminded(counted), fewest=fewest).of("none")
+    number = split(settings_counts.reminded(counted), fewest=fewest).of("none")
     if not number:
         return None
     words = ngettext(
@@ -102,7 +102,7 @@ def _unreminded(counted: Habits, fewest: int) -> Finding | None:
 
 
 def _refusing(counted: Habits, fewest: int) -> Finding | None:
-    told = habits.switched(counted)[REFUSING]
+    told = settings_counts.switched(counted)[REFUSING]
     number = split(told, fewest=fewest).of(True)
     if not number:
         return None

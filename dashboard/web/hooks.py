@@ -19,7 +19,7 @@ from dashboard.launch.openings import Openings
 from dashboard.models import Portal, PortalState
 from dashboard.portals import bindings
 from dashboard.portals.installations import Portals
-from dashboard.team import may_see
+from dashboard.team.statistics import may_see
 from dashboard.web import asked, language
 from dashboard.web.auth import Sessions
 from dashboard.web.frame import Whole

@@ -11,13 +11,13 @@ from flask import Blueprint, render_template
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
-from dashboard import discretion, habits, insights, survey
 from dashboard.calendar.working_hours import Span
 from dashboard.core.database import Database
-from dashboard.discretion import split
-from dashboard.habits import Habits
-from dashboard.insights import Difference, Who
 from dashboard.models import Portal
+from dashboard.team import insight_queries, insights, settings_counts, small_groups
+from dashboard.team.insights import Difference, Who
+from dashboard.team.settings_counts import Habits
+from dashboard.team.small_groups import split
 from dashboard.web import behind, charts, findings, format, members, words
 from dashboard.web.auth import Reader, Sessions
 from dashboard.web.findings import Finding
@@ -56,9 +56,9 @@ def blueprint(
     @permissions.team
     def page(reader: Reader) -> ResponseReturnValue:
         """Show the portal's habits: administrators with people, others numbers of larger groups."""
-        fewest = discretion.NO_LIMIT if reader.person.is_admin else discretion.FEWEST
+        fewest = small_groups.NO_LIMIT if reader.person.is_admin else small_groups.FEWEST
         with database.reading() as session:
-            counted = survey.habits(session, reader.portal)
+            counted = insight_queries.habits(session, reader.portal)
             if counted.people < max(2, fewest):
                 shown: dict[str, Any] = {"few": True}
             else:
@@ -103,7 +103,7 @@ def _pictures(counted: Habits, *, now: datetime, reader: Reader, fewest: int) ->
 
 def _zones(counted: Habits, *, now: datetime, fewest: int) -> dict[str, Any]:
     """Return the zones: those drawn, those listed, and how many people are in none of these."""
-    told = split(habits.zones(counted), fewest=fewest)
+    told = split(settings_counts.zones(counted), fewest=fewest)
     known = [(zone, people) for zone, people in told.shown if zone]
     return {
         "clocks": charts.clocks(known, now=now),
@@ -121,23 +121,29 @@ def _views(counted: Habits, *, fewest: int) -> list[charts.Bar]:
         return names.get(key) or words.view(key)
 
     def href(key: str) -> str | None:
-        return charts.team(view=key) if key in habits.USUAL_VIEWS and fewest == discretion.NO_LIMIT else None
+        return (
+            charts.team(view=key)
+            if key in settings_counts.USUAL_VIEWS and fewest == small_groups.NO_LIMIT
+            else None
+        )
 
-    return charts.bars(split(habits.views(counted), fewest=fewest), title=title, rest=_("Others"), href=href)
+    return charts.bars(
+        split(settings_counts.views(counted), fewest=fewest), title=title, rest=_("Others"), href=href
+    )
 
 
 def _reminded(counted: Habits, *, fewest: int) -> list[charts.Bar]:
     def href(key: str) -> str | None:
         # On the team's page those who never opened the application are not known either.
-        return charts.team(reminders=key) if key != "unknown" and fewest == discretion.NO_LIMIT else None
+        return charts.team(reminders=key) if key != "unknown" and fewest == small_groups.NO_LIMIT else None
 
-    told = split(habits.reminded(counted), fewest=fewest)
+    told = split(settings_counts.reminded(counted), fewest=fewest)
     return charts.bars(told, title=lambda key: _(REMINDED[key]), rest=_("Others"), href=href)
 
 
 def _usual_reminders(counted: Habits, *, fewest: int) -> list[tuple[str, int]]:
     """Return the most usual reminders in words; those of too few people are left out."""
-    told = [one for one in habits.usual_reminders(counted) if one[2] >= fewest]
+    told = [one for one in settings_counts.usual_reminders(counted) if one[2] >= fewest]
     return [(members.reminders_told(f"{half}:{entry}"), people) for half, entry, people in told[:USUAL]]
 
 
@@ -148,7 +154,7 @@ def _behind(session: Session, portal: Portal, shown: dict[str, Any]) -> dict[Who
     for one in told:
         number, code = (one.people, one.code) if isinstance(one, Finding) else (one.others, one.setting)
         if one.who is not None and one.who not in found:
-            names = survey.names(session, portal, one.who)
+            names = insight_queries.names(session, portal, one.who)
             found[one.who] = Behind(tuple(names), number - len(names), behind.address(code))
     return found
 

@@ -10,11 +10,11 @@ from zoneinfo import ZoneInfo
 
 from jinja2 import Environment
 
-from dashboard.bands import Band
 from dashboard.calendar.reminders import Before, DayBefore, Reminder, Unit
 from dashboard.calendar.working_hours import Span, clock_text
 from dashboard.core.json_values import printable, without_controls
-from dashboard.roster import Member
+from dashboard.team.availability import Band
+from dashboard.team.listing import Member
 from dashboard.web import format, reasons, words
 from dashboard.web.language import N_, Language, _, current, pgettext
 

@@ -10,9 +10,9 @@ from flask import jsonify, request
 from flask.typing import ResponseReturnValue
 from markupsafe import Markup
 
-from dashboard import team
 from dashboard.core.database import Database
 from dashboard.people.permission_checks import PermissionChecks
+from dashboard.team import statistics
 from dashboard.web.auth import Reader
 from dashboard.web.errors import answer
 from dashboard.web.failures import Failure
@@ -55,11 +55,11 @@ class Permissions:
 
         @wraps(view)
         def checked(reader: Reader, /, *args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
-            if self._holds(reader, lambda: team.may_see(reader.portal, reader.person)):
+            if self._holds(reader, lambda: statistics.may_see(reader.portal, reader.person)):
                 return view(reader, *args, **kwargs)
             with self._database.reading() as session:
                 # A guest of the portal learns nobody's name; who is in no list yet may be one.
-                names = team.administrators(session, reader.portal) if reader.person.listed else ()
+                names = statistics.administrators(session, reader.portal) if reader.person.listed else ()
             return _refuse(_team_not_allowed(names))
 
         return checked

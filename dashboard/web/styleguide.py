@@ -8,13 +8,13 @@ from typing import Any
 from flask import Blueprint, render_template
 from flask.typing import ResponseReturnValue
 
-from dashboard.bands import BestHour, Group
 from dashboard.calendar.holidays import Workdays
 from dashboard.calendar.parser import Entry
 from dashboard.calendar.reminders import Before, DayBefore
 from dashboard.calendar.values import Absent, DefaultSection, DefaultSections, Odd, Section, Switch, Unset
 from dashboard.calendar.working_hours import Span
-from dashboard.roster import Member
+from dashboard.team.availability import BestHour, Group
+from dashboard.team.listing import Member
 from dashboard.web import dayband
 from dashboard.web.charts import Bar, Mark
 from dashboard.web.checkup import Check

@@ -9,14 +9,14 @@ from zoneinfo import ZoneInfo
 from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
-from dashboard import roster, team
 from dashboard.calendar.time_zones import read_zone_name
 from dashboard.core.database import Database
-from dashboard.counted import Counted
 from dashboard.models import Person, Portal
 from dashboard.people.directory import INCOMPLETE
 from dashboard.sync.runs import Runs
-from dashboard.team import Numbers
+from dashboard.team import listing, statistics
+from dashboard.team.statistics import Numbers
+from dashboard.team.statistics_cache import Counted
 from dashboard.web import asked, dayband, members
 from dashboard.web.asked import Asked
 from dashboard.web.auth import Reader, Sessions
@@ -45,8 +45,8 @@ class TeamPages:
         now, clock = self._now(), clock_of(person)
         with self._database.reading() as session:
             numbers = self._counted.numbers(session, portal, now=now)
-            workdays = team.workdays(session, person)
-            shown = roster.page(
+            workdays = statistics.workdays(session, person)
+            shown = listing.page(
                 session,
                 portal,
                 view.wanted,

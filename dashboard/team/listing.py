@@ -14,7 +14,7 @@ from sqlalchemy.sql.expression import false
 from dashboard.calendar.working_hours import Span
 from dashboard.models import Person, Portal
 from dashboard.people.indexed_columns import folded
-from dashboard.team import STATES, colleagues, state_of
+from dashboard.team.statistics import STATES, colleagues, state_of
 
 PAGE = 50
 REMINDERS = ("none", "one", "many", "unknown")

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import date, tzinfo
 from typing import TypeAlias, TypeVar
 
-from dashboard import bands, habits
-from dashboard.bands import Band, BestHour, Group
 from dashboard.calendar.holidays import EVERY_DAY
 from dashboard.calendar.working_hours import DAY, Span
-from dashboard.discretion import NO_LIMIT, split
-from dashboard.habits import Habits, Place
+from dashboard.team import availability, settings_counts
+from dashboard.team.availability import Band, BestHour, Group
+from dashboard.team.settings_counts import Habits, Place
+from dashboard.team.small_groups import NO_LIMIT, split
 
 SLOT = 30  # minutes of the day that are counted together
 BEST = 3
@@ -81,22 +81,22 @@ def groups(counted: Habits, *, fewest: int = NO_LIMIT) -> list[Group]:
     by_zone: dict[str, dict[Span | None, int]] = {}
     for place, people in counted.places.items():
         by_zone.setdefault(place.zone, {})[place.span] = people
-    told = split(habits.zones(counted), fewest=fewest).shown
+    told = split(settings_counts.zones(counted), fewest=fewest).shown
     inside = [(zone, split(by_zone[zone], fewest=fewest).shown) for zone, _people in told if zone]
     return [Group(zone, span, people) for zone, spans in inside for span, people in spans if span is not None]
 
 
 def day(found: list[Group], *, on: date, reader: tzinfo) -> Day:
     """Return a usual day as the reader's clock shows it."""
-    rows = bands.rows(found, day=on, reader=reader, workdays=EVERY_DAY)
-    pieces = bands.covered(rows)
+    rows = availability.rows(found, day=on, reader=reader, workdays=EVERY_DAY)
+    pieces = availability.covered(rows)
     return Day(
         people=sum(group.people for group in found),
         slots=tuple(_at(minute, pieces) for minute in range(0, DAY, SLOT)),
         pieces=tuple(pieces),
         nobody=_round_midnight([band for band, people in pieces if not people]),
-        everyone=_round_midnight(list(bands.shared(rows))),
-        best=tuple(bands.best_hours(rows, count=BEST)),
+        everyone=_round_midnight(list(availability.shared(rows))),
+        best=tuple(availability.best_hours(rows, count=BEST)),
     )
 
 
@@ -114,10 +114,10 @@ def _round_midnight(found: list[Band]) -> tuple[Band, ...]:
 def apart(found: list[Group], best: tuple[BestHour, ...], *, on: date, reader: tzinfo) -> Mapping[Place, int]:
     """Return who is at work in none of the best hours; nobody where those are not for most people."""
     most = sum(group.people for group in found) / 2
-    hours = [(one.start, one.start + bands.HOUR) for one in best if one.people > most]
+    hours = [(one.start, one.start + availability.HOUR) for one in best if one.people > most]
     if not hours:
         return {}
-    rows = bands.rows(found, day=on, reader=reader, workdays=EVERY_DAY)
+    rows = availability.rows(found, day=on, reader=reader, workdays=EVERY_DAY)
     return {
         Place(row.group.zone, row.group.span): row.group.people
         for row in rows
@@ -145,7 +145,7 @@ def _minutes(place: Place) -> int:
 
 def whoever_has(counted: Habits, key: str, *, on: bool) -> WithTexts:
     """Return the people who have that setting on, or off."""
-    return WithTexts(tuple(text for text in counted.texts if habits.answers(text).get(key) is on))
+    return WithTexts(tuple(text for text in counted.texts if settings_counts.answers(text).get(key) is on))
 
 
 def differences(counted: Habits, *, fewest: int = NO_LIMIT) -> list[Difference]:
@@ -158,7 +158,7 @@ def differences(counted: Habits, *, fewest: int = NO_LIMIT) -> list[Difference]:
 
 
 def _different_switches(counted: Habits, *, fewest: int) -> Iterator[Difference]:
-    for key, told in habits.switched(counted).items():
+    for key, told in settings_counts.switched(counted).items():
         if split(told, fewest=fewest).rest:
             continue
         answers = {on: people for on, people in told.items() if on is not None}
@@ -180,10 +180,10 @@ def _different_hours(counted: Habits) -> Iterator[Difference]:
 def _different_reminders(counted: Habits) -> Iterator[Difference]:
     counts: Counter[str] = Counter()
     for text, people in counted.texts.items():
-        if told := habits.reminders(text):
+        if told := settings_counts.reminders(text):
             counts[told] += people
     if (usual := _usual(counts)) is not None:
-        others = tuple(text for text in counted.texts if habits.reminders(text) not in ("", usual))
+        others = tuple(text for text in counted.texts if settings_counts.reminders(text) not in ("", usual))
         yield Difference("reminders", usual, counts[usual], counts.total() - counts[usual], WithTexts(others))
 
 

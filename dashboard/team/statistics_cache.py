@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
-from dashboard import team
 from dashboard.models import Portal
-from dashboard.team import Numbers
+from dashboard.team import statistics
+from dashboard.team.statistics import Numbers
 
 # Whoever sorts and filters asks again and again for what counts ten thousand people.
 LONGEST = timedelta(seconds=5)
@@ -38,11 +38,11 @@ class Counted:
 
     def numbers(self, session: Session, portal: Portal, *, now: datetime) -> Numbers:
         """Return the numbers of the portal's team."""
-        mark = _Mark(portal.generation, team.last_change(session, portal), portal.directory_at)
+        mark = _Mark(portal.generation, statistics.last_change(session, portal), portal.directory_at)
         known = self._known.get(portal.id)
         if known is not None and known[0] == mark and timedelta() <= now - known[1] < LONGEST:
             return known[2]
-        counted = team.numbers(session, portal, now=now)
+        counted = statistics.numbers(session, portal, now=now)
         self._known[portal.id] = (mark, now, counted)
         if len(self._known) > PORTALS:
             self._known.popitem(last=False)

@@ -10,10 +10,10 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, Row, and_, case, func, or_, select
 from sqlalchemy.orm import Session
 
-from dashboard.bands import Group
 from dashboard.calendar.holidays import Workdays, read_workdays
 from dashboard.calendar.working_hours import DAY, Span
 from dashboard.models import ChainState, Person, Portal, Snapshot
+from dashboard.team.availability import Group
 
 STALE = timedelta(days=2)
 ADMINISTRATORS = 5  # as many names as a sentence bears

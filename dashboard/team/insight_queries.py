@@ -10,10 +10,10 @@ from sqlalchemy import ColumnElement, func, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from dashboard.calendar.working_hours import DAY, Span
-from dashboard.habits import Habits, Place
-from dashboard.insights import AtPlaces, InZones, Who, WithTexts
 from dashboard.models import Person, Portal
 from dashboard.people.indexed_columns import folded
+from dashboard.team.insights import AtPlaces, InZones, Who, WithTexts
+from dashboard.team.settings_counts import Habits, Place
 
 Key = TypeVar("Key", bound=Hashable)
 
