@@ -15,7 +15,6 @@ from dashboard.bitrix24.address_policy import Reach
 from dashboard.bitrix24.http import Exchange
 from dashboard.bitrix24.oauth import AuthorizationServers
 from dashboard.bitrix24.transport import Transport
-from dashboard.chains import Chains
 from dashboard.commands import register, worker
 from dashboard.core import config, logging_setup
 from dashboard.core.config import Config, ConfigError
@@ -24,7 +23,6 @@ from dashboard.core.encryption import Vault
 from dashboard.launch.event_spool import EventSpool
 from dashboard.launch.events import Events
 from dashboard.launch.openings import Openings
-from dashboard.livetokens import LiveTokens
 from dashboard.monitoring.metrics import Tallies
 from dashboard.monitoring.readiness import Probe
 from dashboard.people.accounts import People
@@ -37,6 +35,8 @@ from dashboard.portals.throttle import Refusals
 from dashboard.sync.engine import Sync
 from dashboard.sync.periodic_tasks import Chores
 from dashboard.sync.runs import Runs
+from dashboard.tokens.refresh import LiveTokens
+from dashboard.tokens.store import Chains
 from dashboard.web import (
     access,
     admin,

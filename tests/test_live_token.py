@@ -12,8 +12,8 @@ from app import create_app
 from dashboard.bitrix24.host_limit import MAX_WAIT
 from dashboard.bitrix24.transport import PATIENCE
 from dashboard.core.encryption import Vault, chain_owner
-from dashboard.livetokens import LEASE, MAX_RENEWAL_PAUSE, RENEWALS, USELESS, USELESS_RENEWALS
 from dashboard.models import Chain
+from dashboard.tokens.refresh import LEASE, MAX_RENEWAL_PAUSE, RENEWALS, USELESS, USELESS_RENEWALS
 from tests.emulator.faults import Fault
 from tests.world import FERNET_KEY, World, errors_on, session_token, settings_on
 
@@ -572,7 +572,7 @@ def test_a_row_moved_to_another_person_is_refused(world: World) -> None:
 def test_what_a_clock_that_was_ahead_wrote_delays_no_renewal(
     world: World, column: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dashboard.livetokens.WAIT_SECONDS", 0.01)
+    monkeypatch.setattr("dashboard.tokens.refresh.WAIT_SECONDS", 0.01)
     session = world.session("boris")
     world.portal().expire("boris")
     with world.database.writing() as rows:

@@ -11,10 +11,10 @@ from sqlalchemy import select, text
 from werkzeug.test import TestResponse
 
 from app import create_app
-from dashboard.chains import Chains
 from dashboard.models import Person
 from dashboard.people.accounts import People
 from dashboard.people.permission_checks import CONFIRMATION_HOLDS, CONFIRMATIONS, MAX_UNCONFIRMED
+from dashboard.tokens.store import Chains
 from tests.emulator.faults import Fault
 from tests.world import World, errors_on
 

@@ -698,7 +698,7 @@ def be_renewed_elsewhere(world: World, person: str) -> None:
 def test_the_run_comes_back_to_whose_token_a_killed_process_renews(
     each_world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dashboard.livetokens.WAIT_SECONDS", 0.01)
+    monkeypatch.setattr("dashboard.tokens.refresh.WAIT_SECONDS", 0.01)
     open_as_crowd(each_world, 3)
     each_world.bitrix24.clock.advance(60)
     each_world.portal().expire("person1")
@@ -713,7 +713,7 @@ def test_the_run_comes_back_to_whose_token_a_killed_process_renews(
 def test_whose_token_is_always_renewed_elsewhere_ends_no_run(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dashboard.livetokens.WAIT_SECONDS", 0.01)
+    monkeypatch.setattr("dashboard.tokens.refresh.WAIT_SECONDS", 0.01)
     open_as_crowd(world, 3)
     world.bitrix24.clock.advance(60)
     world.portal().expire("person1")

@@ -9,10 +9,10 @@ from pydantic import SecretStr
 from sqlalchemy import text
 
 from app import create_app
-from dashboard import rotation
 from dashboard.core import config
 from dashboard.core.encryption import Vault
 from dashboard.models import Chain
+from dashboard.tokens import key_rotation
 from tests.world import FERNET_KEY, World, errors_on
 
 NEW = Fernet.generate_key().decode()
@@ -40,7 +40,7 @@ def test_every_sealed_column_is_rotated(each_world: World) -> None:
     each_world.portal().update(new_application_token=True)
     each_world.portal().deliver_events()
 
-    steps = list(rotation.rotate(each_world.database, BOTH))
+    steps = list(key_rotation.rotate(each_world.database, BOTH))
 
     assert count_new(each_world) == len(sealed(each_world)) == 6
     assert (steps[-1].done, steps[-1].total, steps[-1].unreadable) == (6, 6, 0)
@@ -48,14 +48,14 @@ def test_every_sealed_column_is_rotated(each_world: World) -> None:
 
 def test_a_rotation_that_was_interrupted_goes_on(world: World) -> None:
     world.open("boris")
-    begun = rotation.rotate(world.database, BOTH, batch=1)
+    begun = key_rotation.rotate(world.database, BOTH, batch=1)
     next(begun)
     next(begun)
     begun.close()
     assert count_new(world) == 2
     before = set(sealed(world))
 
-    steps = list(rotation.rotate(world.database, BOTH, batch=1))
+    steps = list(key_rotation.rotate(world.database, BOTH, batch=1))
 
     assert count_new(world) == len(sealed(world)) == 5
     # What was done is not done again.
@@ -66,7 +66,7 @@ def test_a_rotation_that_was_interrupted_goes_on(world: World) -> None:
 def test_people_go_on_working_while_keys_rotate(world: World) -> None:
     session = world.session("boris")
     both = app_with(world, f"{NEW},{FERNET_KEY}")
-    for _ in rotation.rotate(world.database, BOTH, batch=1):
+    for _ in key_rotation.rotate(world.database, BOTH, batch=1):
         world.portal().expire("boris")
         assert both.test_client().post("/me/refresh", headers=session).status_code == 200
 
@@ -85,7 +85,7 @@ def test_a_pair_renewed_meanwhile_stays_the_renewed_one(world: World) -> None:
 
     with world.database.writing() as rows:
         for row in stale:
-            rotation.seal_again(rows, BOTH, Chain.access_token, row["person_id"], row["access_token"])
+            key_rotation.seal_again(rows, BOTH, Chain.access_token, row["person_id"], row["access_token"])
 
     kept = [row for row in world.rows("SELECT person_id, access_token FROM chains") if row in renewed]
     assert len(kept) == 1

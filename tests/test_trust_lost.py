@@ -121,8 +121,8 @@ def test_a_store_that_is_away_for_long_gets_the_pair_when_it_is_back(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Longer than anybody waits; the process that holds the only good pair goes on offering it."""
-    monkeypatch.setattr("dashboard.offers.AGAIN_AFTER", (0.05,))
-    monkeypatch.setattr("dashboard.offers.LATER_AFTER", 0.1)
+    monkeypatch.setattr("dashboard.tokens.store_retry.AGAIN_AFTER", (0.05,))
+    monkeypatch.setattr("dashboard.tokens.store_retry.LATER_AFTER", 0.1)
     session = world.session("boris")
     expire(world)
 

@@ -24,7 +24,7 @@ from dashboard.core.encryption import Unsealable, Vault
 from dashboard.monitoring.readiness import Probe
 from dashboard.portals.installations import Portals
 from dashboard.portals.throttle import Refusals
-from dashboard.rotation import SEALED
+from dashboard.tokens.key_rotation import SEALED
 
 SAMPLE = 100
 

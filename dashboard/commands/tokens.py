@@ -5,11 +5,11 @@ from __future__ import annotations
 import click
 from flask.cli import AppGroup
 
-from dashboard import rotation
 from dashboard.commands import output
 from dashboard.core.database import Database
 from dashboard.core.encryption import Vault
-from dashboard.rotation import Progress
+from dashboard.tokens import key_rotation
+from dashboard.tokens.key_rotation import Progress
 
 
 def group(database: Database, vault: Vault) -> AppGroup:
@@ -23,7 +23,7 @@ def group(database: Database, vault: Vault) -> AppGroup:
         The application goes on meanwhile. Interrupted, it is simply run again and goes on where it was.
         """
         progress = Progress(0, 0, 0)
-        for progress in rotation.rotate(database, vault):
+        for progress in key_rotation.rotate(database, vault):
             output.say(f"{progress.done} of {progress.total}", err=True)
         if progress.unreadable:
             raise click.ClickException(

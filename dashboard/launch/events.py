@@ -20,10 +20,10 @@ from dashboard.bitrix24.inbound import Event
 from dashboard.bitrix24.oauth import AuthorizationServers
 from dashboard.bitrix24.schemas import AppInfo, read_as, read_profile
 from dashboard.core.database import Database
-from dashboard.livetokens import LiveTokens
 from dashboard.models import Portal, PortalState
 from dashboard.portals.call_log import CallLog, CallRecords
 from dashboard.portals.installations import Portals, ProofRefused, Standing
+from dashboard.tokens.refresh import LiveTokens
 
 log = structlog.get_logger()
 

@@ -13,11 +13,11 @@ from sqlalchemy.orm import Session
 
 from dashboard.bitrix24.errors import OwnLimit
 from dashboard.bitrix24.schemas import Profile
-from dashboard.chains import Chains
 from dashboard.core.database import Database
 from dashboard.models import Person, Portal
 from dashboard.people import indexed_columns
 from dashboard.portals.throttle import Allowance, Refusals, TooManyRefusals
+from dashboard.tokens.store import Chains
 
 log = structlog.get_logger()
 

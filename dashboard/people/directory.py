@@ -19,11 +19,11 @@ from dashboard.bitrix24.errors import Unreadable
 from dashboard.bitrix24.masking import Record
 from dashboard.bitrix24.users import Employee, EmployeeList
 from dashboard.core.database import Database, insert_missing
-from dashboard.livetokens import LiveTokens
 from dashboard.models import ChainState, Person, Portal
 from dashboard.people import indexed_columns
 from dashboard.portals import vacuum
 from dashboard.portals.portal_lock import lock_portal
+from dashboard.tokens.refresh import LiveTokens
 
 log = structlog.get_logger()
 

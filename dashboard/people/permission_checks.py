@@ -21,12 +21,12 @@ from dashboard.bitrix24.errors import (
 )
 from dashboard.bitrix24.schemas import Profile, read_profile
 from dashboard.core.stored_times import is_ahead
-from dashboard.livetokens import LiveTokens
 from dashboard.models import Person, Portal
 from dashboard.people.accounts import People
 from dashboard.portals.call_log import CallLog
 from dashboard.portals.installations import ProofRefused
 from dashboard.portals.throttle import Allowance, Refusals, TooManyRefusals
+from dashboard.tokens.refresh import LiveTokens
 
 log = structlog.get_logger()
 

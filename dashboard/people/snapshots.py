@@ -20,13 +20,13 @@ from dashboard.core.database import Database, put_row
 from dashboard.core.json_values import Json
 from dashboard.core.single_flight import Flights
 from dashboard.core.stored_times import is_ahead
-from dashboard.livetokens import LiveTokens
 from dashboard.models import Person, Portal, Snapshot
 from dashboard.people import indexed_columns
 from dashboard.people.accounts import People
 from dashboard.portals.call_log import CallLog
 from dashboard.portals.portal_lock import lock_portal
 from dashboard.portals.throttle import Allowance, Refusals, TooManyRefusals
+from dashboard.tokens.refresh import LiveTokens
 
 # One request: which application the token is of, whose it is, and everything their page shows.
 ASKED = {

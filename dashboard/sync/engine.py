@@ -25,7 +25,6 @@ from dashboard.bitrix24.errors import (
 )
 from dashboard.calendar.parser import METHOD
 from dashboard.core.database import Database
-from dashboard.livetokens import RenewalBusy
 from dashboard.models import Portal, Run, RunState
 from dashboard.people.directory import INCOMPLETE, Directory
 from dashboard.people.snapshots import Readings
@@ -43,6 +42,7 @@ from dashboard.sync.person_sync import (
     read,
 )
 from dashboard.sync.runs import Lease, LostLease, Runs
+from dashboard.tokens.refresh import RenewalBusy
 
 log = structlog.get_logger()
 

@@ -15,7 +15,6 @@ from sqlalchemy.orm import Session
 from dashboard.bitrix24.errors import Bitrix24Error, PortalRefused
 from dashboard.core.database import Database, insert_missing, rows_changed
 from dashboard.core.stored_times import ahead, due, is_due
-from dashboard.livetokens import LiveTokens
 from dashboard.models import Chain, ChainState, Chore, Person, Portal, PortalState, Run, Snapshot
 from dashboard.monitoring.readiness import HEARTBEAT
 from dashboard.people import indexed_columns, snapshots
@@ -24,6 +23,7 @@ from dashboard.portals.call_log import CallLog
 from dashboard.portals.portal_lock import lock_portal
 from dashboard.sync.runs import Runs
 from dashboard.sync.schedule import MAX_WAIT
+from dashboard.tokens.refresh import LiveTokens
 
 log = structlog.get_logger()
 

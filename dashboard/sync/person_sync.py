@@ -25,11 +25,11 @@ from dashboard.bitrix24.errors import (
 from dashboard.bitrix24.masking import Record
 from dashboard.calendar.parser import EMPTY_CODE, METHOD, Reading
 from dashboard.core.stored_times import is_ahead
-from dashboard.livetokens import RenewalBusy
 from dashboard.models import Chain, ChainState, Person, Portal, Run
 from dashboard.people.snapshots import Readings, keep, still_there
 from dashboard.portals.installations import ProofRefused
 from dashboard.sync.runs import Lease
+from dashboard.tokens.refresh import RenewalBusy
 
 # The portal as a whole, or we: the next person would fare no better.
 ENDS_RUN = (PaymentRequired, KeysRejected)

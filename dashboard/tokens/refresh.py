@@ -12,7 +12,6 @@ from uuid import uuid4
 import structlog
 from sqlalchemy.orm import Session
 
-from dashboard import offers
 from dashboard.bitrix24.client import Client
 from dashboard.bitrix24.errors import (
     ApplicationGone,
@@ -31,13 +30,14 @@ from dashboard.bitrix24.errors import (
 from dashboard.bitrix24.masking import Record
 from dashboard.bitrix24.oauth import AuthorizationServers
 from dashboard.bitrix24.schemas import TokenPair
-from dashboard.chains import Chains, Tokens
 from dashboard.core.database import Database
 from dashboard.core.stored_times import is_ahead, is_due
 from dashboard.models import Person, Portal, PortalState
 from dashboard.portals.installations import Portals, ProofRefused
 from dashboard.portals.portal_lock import lock_portal
 from dashboard.portals.throttle import Allowance, Refusals, TooManyRefusals
+from dashboard.tokens import store_retry
+from dashboard.tokens.store import Chains, Tokens
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -373,7 +373,7 @@ class LiveTokens:
         def store() -> None:
             self._database.write(replace)
 
-        offers.offer(store, sleep=self._sleep, person=person.id)
+        store_retry.offer(store, sleep=self._sleep, person=person.id)
 
     def _after(self, portal: Portal, person: Person, before: Tokens) -> Tokens:
         """Return the pair that stands in the store now, if it is another one than before."""
