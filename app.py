@@ -62,10 +62,10 @@ from dashboard.web import (
     sync,
     team,
 )
-from dashboard.web.auth import Sessions
-from dashboard.web.guard import Guard
+from dashboard.web.auth.permissions import Permissions
+from dashboard.web.auth.proof_throttle import Guard
+from dashboard.web.auth.sessions import Sessions
 from dashboard.web.jinja import Templates
-from dashboard.web.permissions import Permissions
 
 log = structlog.get_logger()
 

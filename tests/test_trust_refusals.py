@@ -26,7 +26,7 @@ from dashboard.portals.throttle import (
     address_in,
     network_of,
 )
-from dashboard.web.guard import PROOFS, PROXY_WARNING_SECONDS, TOKEN_HOLDERS, UNKNOWN_PORTALS
+from dashboard.web.auth.proof_throttle import PROOFS, PROXY_WARNING_SECONDS, TOKEN_HOLDERS, UNKNOWN_PORTALS
 from tests.emulator.faults import Fault
 from tests.world import SECRET_KEY, World, errors_on
 

@@ -17,7 +17,7 @@ from werkzeug.test import TestResponse
 
 from app import create_app
 from dashboard.core import config
-from dashboard.web.auth import LONGEST_SECONDS
+from dashboard.web.auth.sessions import LONGEST_SECONDS
 from tests.world import SECRET_KEY, World
 
 # What anybody may ask for without a session. Whoever adds a public route names it here, and says why.

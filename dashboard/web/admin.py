@@ -15,13 +15,13 @@ from dashboard.portals import personal_data, requirements
 from dashboard.portals.portal_lock import lock_portal
 from dashboard.team import statistics
 from dashboard.web import checkup, history
-from dashboard.web.auth import Reader, SessionRefused, Sessions
+from dashboard.web.auth.permissions import Permissions
+from dashboard.web.auth.sessions import Reader, SessionRefused, Sessions
 from dashboard.web.errors import answer
 from dashboard.web.failures import Failure
 from dashboard.web.frame import around
 from dashboard.web.language import _
 from dashboard.web.notices import Notice
-from dashboard.web.permissions import Permissions
 from dashboard.web.team import clock_of
 
 

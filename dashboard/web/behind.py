@@ -15,10 +15,10 @@ from dashboard.team.insights import Who
 from dashboard.team.settings_counts import Habits
 from dashboard.team.small_groups import NO_LIMIT
 from dashboard.web import findings, words
-from dashboard.web.auth import Reader, Sessions
+from dashboard.web.auth.permissions import Permissions
+from dashboard.web.auth.sessions import Reader, Sessions
 from dashboard.web.frame import around
 from dashboard.web.language import N_, _, ngettext, number
-from dashboard.web.permissions import Permissions
 from dashboard.web.team import clock_of
 
 PAGE = 200

@@ -16,9 +16,9 @@ from dashboard.core.json_values import printable
 from dashboard.team import listing
 from dashboard.team.listing import Member
 from dashboard.web import asked, members
-from dashboard.web.auth import Reader, Sessions
+from dashboard.web.auth.permissions import Permissions
+from dashboard.web.auth.sessions import Reader, Sessions
 from dashboard.web.language import N_, _
-from dashboard.web.permissions import Permissions
 from dashboard.web.team import clock_of
 
 COLUMNS = (

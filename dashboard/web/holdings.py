@@ -16,11 +16,11 @@ from dashboard.core.database import Database
 from dashboard.core.json_values import compact
 from dashboard.models import Portal
 from dashboard.portals import personal_data
-from dashboard.web.auth import Reader, Sessions
+from dashboard.web.auth.permissions import Permissions
+from dashboard.web.auth.sessions import Reader, Sessions
 from dashboard.web.frame import around
 from dashboard.web.language import _
 from dashboard.web.notices import Notice
-from dashboard.web.permissions import Permissions
 
 LONGEST = 255
 

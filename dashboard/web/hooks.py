@@ -21,9 +21,9 @@ from dashboard.portals import bindings
 from dashboard.portals.installations import Portals
 from dashboard.team.statistics import may_see
 from dashboard.web import asked, language
-from dashboard.web.auth import Sessions
+from dashboard.web.auth.proof_throttle import Guard
+from dashboard.web.auth.sessions import Sessions
 from dashboard.web.frame import Whole
-from dashboard.web.guard import Guard
 from dashboard.web.language import N_
 from dashboard.web.pages import me_page
 from dashboard.web.team import TeamPages

@@ -19,11 +19,11 @@ from dashboard.team.insights import Difference, Who
 from dashboard.team.settings_counts import Habits
 from dashboard.team.small_groups import split
 from dashboard.web import behind, charts, findings, format, members, words
-from dashboard.web.auth import Reader, Sessions
+from dashboard.web.auth.permissions import Permissions
+from dashboard.web.auth.sessions import Reader, Sessions
 from dashboard.web.findings import Finding
 from dashboard.web.frame import around
 from dashboard.web.language import N_, _
-from dashboard.web.permissions import Permissions
 from dashboard.web.team import clock_of
 
 ZONES = 12  # as many as are listed by name

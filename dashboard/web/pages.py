@@ -12,7 +12,7 @@ from dashboard.calendar import parser
 from dashboard.calendar.parser import MySettings
 from dashboard.models import Person, Portal
 from dashboard.people.snapshots import Readings
-from dashboard.web.auth import Reader, Sessions
+from dashboard.web.auth.sessions import Reader, Sessions
 from dashboard.web.errors import answer
 from dashboard.web.failures import failure_of
 from dashboard.web.frame import Whole, around

@@ -10,8 +10,8 @@ from flask.typing import ResponseReturnValue
 
 from dashboard.sync.progress import Progress
 from dashboard.sync.runs import Runs
-from dashboard.web.auth import Reader, SessionRefused, Sessions
-from dashboard.web.permissions import Permissions
+from dashboard.web.auth.permissions import Permissions
+from dashboard.web.auth.sessions import Reader, SessionRefused, Sessions
 from dashboard.web.progress import Described, described
 from dashboard.web.team import clock_of
 

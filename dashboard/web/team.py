@@ -19,10 +19,10 @@ from dashboard.team.statistics import Numbers
 from dashboard.team.statistics_cache import Counted
 from dashboard.web import asked, dayband, members
 from dashboard.web.asked import Asked
-from dashboard.web.auth import Reader, Sessions
+from dashboard.web.auth.permissions import Permissions
+from dashboard.web.auth.sessions import Reader, Sessions
 from dashboard.web.frame import Whole, around
 from dashboard.web.language import _
-from dashboard.web.permissions import Permissions
 from dashboard.web.progress import described
 from dashboard.web.words import VIEWS
 

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from dashboard.core.database import Database
 from dashboard.people.permission_checks import PermissionChecks
 from dashboard.team import statistics
-from dashboard.web.auth import Reader
+from dashboard.web.auth.sessions import Reader
 from dashboard.web.errors import answer
 from dashboard.web.failures import Failure
 from dashboard.web.format import bdi, listed
