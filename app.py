@@ -43,7 +43,6 @@ from dashboard.web import (
     assets,
     behind,
     calllog,
-    errors,
     export,
     format,
     headers,
@@ -56,7 +55,6 @@ from dashboard.web import (
     metrics,
     pages,
     public,
-    reasons,
     setting_display,
     styleguide,
     sync,
@@ -65,6 +63,7 @@ from dashboard.web import (
 from dashboard.web.auth.permissions import Permissions
 from dashboard.web.auth.proof_throttle import Guard
 from dashboard.web.auth.sessions import Sessions
+from dashboard.web.errors import error_labels, handlers
 from dashboard.web.jinja import Templates
 
 log = structlog.get_logger()
@@ -119,10 +118,10 @@ def create_app(
     format.install(app.jinja_env)
     members.install(app.jinja_env)
     setting_display.install(app.jinja_env)
-    reasons.install(app.jinja_env)
+    error_labels.install(app.jinja_env)
     access.install(app)
     headers.install(app, script_url=settings.bx24_js_url, https=settings.public_url.startswith("https:"))
-    errors.install(app)
+    handlers.install(app)
     if settings.trust_loopback:
         app.register_blueprint(styleguide.blueprint())
     app.register_blueprint(

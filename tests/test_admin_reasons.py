@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dashboard.web.reasons import known, reason
+from dashboard.web.errors.error_labels import known, reason
 from tests.rosters import hire, in_english, text_of
 from tests.world import World
 

@@ -18,8 +18,8 @@ from dashboard.calendar.reminders import Before, DayBefore, OddReminder, OnDate,
 from dashboard.calendar.working_hours import Span
 from dashboard.core.json_values import compact
 from dashboard.web import assets, format, language, setting_display, words
+from dashboard.web.errors.notices import Notice
 from dashboard.web.jinja import Templates
-from dashboard.web.notices import Notice
 
 ROOT = Path(__file__).parents[1]
 PAYLOADS: dict[str, dict[str, Json]] = json.loads((ROOT / "tests" / "payloads.json").read_text())

@@ -17,11 +17,11 @@ from dashboard.team import statistics
 from dashboard.web import checkup, history
 from dashboard.web.auth.permissions import Permissions
 from dashboard.web.auth.sessions import Reader, SessionRefused, Sessions
-from dashboard.web.errors import answer
-from dashboard.web.failures import Failure
+from dashboard.web.errors.handlers import answer
+from dashboard.web.errors.notices import Notice
+from dashboard.web.errors.responses import Failure
 from dashboard.web.frame import around
 from dashboard.web.language import _
-from dashboard.web.notices import Notice
 from dashboard.web.team import clock_of
 
 

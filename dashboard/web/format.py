@@ -23,7 +23,8 @@ from markupsafe import Markup
 from dashboard.calendar.reminders import Before, DayBefore, OnDate, Reminder
 from dashboard.calendar.working_hours import DAY, Span, clock_text
 from dashboard.core.json_values import Json, compact, printable, without_controls
-from dashboard.web import notices, timeline, words
+from dashboard.web import timeline, words
+from dashboard.web.errors import notices
 from dashboard.web.language import _, current, ngettext, number, pgettext
 
 WEEKDAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")

@@ -18,9 +18,9 @@ from dashboard.models import Portal
 from dashboard.portals import personal_data
 from dashboard.web.auth.permissions import Permissions
 from dashboard.web.auth.sessions import Reader, Sessions
+from dashboard.web.errors.notices import Notice
 from dashboard.web.frame import around
 from dashboard.web.language import _
-from dashboard.web.notices import Notice
 
 LONGEST = 255
 

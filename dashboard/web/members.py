@@ -15,7 +15,8 @@ from dashboard.calendar.working_hours import Span, clock_text
 from dashboard.core.json_values import printable, without_controls
 from dashboard.team.availability import Band
 from dashboard.team.listing import Member
-from dashboard.web import format, reasons, words
+from dashboard.web import format, words
+from dashboard.web.errors import error_labels
 from dashboard.web.language import N_, Language, _, current, pgettext
 
 STATES = {
@@ -83,7 +84,7 @@ def row_text(member: Member, now: datetime, clock: tzinfo) -> RowText:
         reminders=halves(member.reminders),
         state=state(member.state),
         tone=TONES[member.state],
-        problem=reasons.reason(problem) if problem else "",
+        problem=error_labels.reason(problem) if problem else "",
         as_of=format.short_moment(member.as_of, now, clock) if member.as_of else "",
     )
 

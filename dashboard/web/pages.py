@@ -13,10 +13,10 @@ from dashboard.calendar.parser import MySettings
 from dashboard.models import Person, Portal
 from dashboard.people.snapshots import Readings
 from dashboard.web.auth.sessions import Reader, Sessions
-from dashboard.web.errors import answer
-from dashboard.web.failures import failure_of
+from dashboard.web.errors.handlers import answer
+from dashboard.web.errors.notices import Notice, chain_notice
+from dashboard.web.errors.responses import failure_of
 from dashboard.web.frame import Whole, around
-from dashboard.web.notices import Notice, chain_notice
 
 
 def blueprint(*, readings: Readings, sessions: Sessions) -> Blueprint:

@@ -11,8 +11,8 @@ from flask.typing import ResponseReturnValue
 from dashboard.models import RunState
 from dashboard.sync.progress import Progress
 from dashboard.web import format
+from dashboard.web.errors.error_labels import reason
 from dashboard.web.language import _, ngettext, number
-from dashboard.web.reasons import reason
 
 SOON = 60  # seconds
 

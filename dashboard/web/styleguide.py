@@ -18,7 +18,7 @@ from dashboard.team.listing import Member
 from dashboard.web import dayband
 from dashboard.web.charts import Bar, Mark
 from dashboard.web.checkup import Check
-from dashboard.web.notices import Notice
+from dashboard.web.errors.notices import Notice
 
 # A Wednesday at work, and the week it begins.
 MOMENT = datetime(2026, 4, 15, 12, 5, tzinfo=UTC)

@@ -14,11 +14,11 @@ from dashboard.core.database import Database
 from dashboard.people.permission_checks import PermissionChecks
 from dashboard.team import statistics
 from dashboard.web.auth.sessions import Reader
-from dashboard.web.errors import answer
-from dashboard.web.failures import Failure
+from dashboard.web.errors.handlers import answer
+from dashboard.web.errors.notices import Notice
+from dashboard.web.errors.responses import Failure
 from dashboard.web.format import bdi, listed
 from dashboard.web.language import _
-from dashboard.web.notices import Notice
 
 P = ParamSpec("P")
 View: TypeAlias = Callable[Concatenate[Reader, P], ResponseReturnValue]

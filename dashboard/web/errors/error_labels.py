@@ -9,8 +9,8 @@ from dashboard.bitrix24.errors import AUTHORIZATION_CODES, Bitrix24Error
 from dashboard.calendar.parser import EMPTY_CODE, NOT_A_MAP
 from dashboard.core.json_values import without_controls
 from dashboard.people.directory import INCOMPLETE
+from dashboard.web.errors.unreachable import short_reason
 from dashboard.web.language import N_, _
-from dashboard.web.unreachable import short_reason
 
 UNKNOWN = N_("Bitrix24 returned an error: %(code)s")
 

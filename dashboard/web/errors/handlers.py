@@ -14,7 +14,13 @@ from dashboard.launch.events import EventRefused
 from dashboard.portals.installations import ProofRefused
 from dashboard.portals.throttle import TooManyRefusals
 from dashboard.web.access import logged_path
-from dashboard.web.failures import Failure, database_failure, failure_of, http_failure, too_many_failure
+from dashboard.web.errors.responses import (
+    Failure,
+    database_failure,
+    failure_of,
+    http_failure,
+    too_many_failure,
+)
 
 log = structlog.get_logger()
 

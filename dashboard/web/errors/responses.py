@@ -9,9 +9,9 @@ from dashboard.bitrix24 import errors as bitrix24
 from dashboard.bitrix24.inbound import BadField
 from dashboard.calendar.parser import EMPTY_CODE
 from dashboard.portals.installations import ProofRefused
+from dashboard.web.errors.notices import Notice
+from dashboard.web.errors.unreachable import unreachable_notice
 from dashboard.web.language import _
-from dashboard.web.notices import Notice
-from dashboard.web.unreachable import unreachable_notice
 
 SOON_SECONDS = 5
 LATER_SECONDS = 600

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from dashboard.bitrix24 import errors
 from dashboard.bitrix24.errors import Unreachable
+from dashboard.web.errors.notices import Notice
 from dashboard.web.language import N_, _
-from dashboard.web.notices import Notice
 
 
 @dataclass(frozen=True)
