@@ -38,14 +38,11 @@ from dashboard.sync.runs import Runs
 from dashboard.tokens.refresh import LiveTokens
 from dashboard.tokens.store import Chains
 from dashboard.web import (
-    access,
     admin,
-    assets,
     behind,
     calllog,
     export,
     format,
-    headers,
     holdings,
     hooks,
     insights,
@@ -64,7 +61,8 @@ from dashboard.web.auth.permissions import Permissions
 from dashboard.web.auth.proof_throttle import Guard
 from dashboard.web.auth.sessions import Sessions
 from dashboard.web.errors import error_labels, handlers
-from dashboard.web.jinja import Templates
+from dashboard.web.http import request_hooks, security_headers, static_files
+from dashboard.web.http.templating import Templates
 
 log = structlog.get_logger()
 
@@ -109,18 +107,20 @@ def create_app(
     permissions = Permissions(parts.database, parts.permission_checks)
     team_pages = team.TeamPages(database=parts.database, runs=parts.runs, now=now)
 
-    app = access.Application(__name__, static_folder=None)
+    app = request_hooks.Application(__name__, static_folder=None)
     app.jinja_environment = Templates
     # Else `/me//refresh` is answered with a redirect to whatever Host was named, by http behind a proxy.
     app.url_map.merge_slashes = False
-    assets.install(app, assets.Assets(watch=settings.trust_loopback))
+    static_files.install(app, static_files.Assets(watch=settings.trust_loopback))
     language.install(app.jinja_env)
     format.install(app.jinja_env)
     members.install(app.jinja_env)
     setting_display.install(app.jinja_env)
     error_labels.install(app.jinja_env)
-    access.install(app)
-    headers.install(app, script_url=settings.bx24_js_url, https=settings.public_url.startswith("https:"))
+    request_hooks.install(app)
+    security_headers.install(
+        app, script_url=settings.bx24_js_url, https=settings.public_url.startswith("https:")
+    )
     handlers.install(app)
     if settings.trust_loopback:
         app.register_blueprint(styleguide.blueprint())

@@ -4,7 +4,7 @@ import os
 from typing import Any
 
 from dashboard.core import config as configuration
-from dashboard.web.warm import warm
+from dashboard.web.http.preload import warm
 
 try:
     _config = configuration.load(os.environ)

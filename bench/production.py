@@ -17,7 +17,7 @@ from flask import Flask  # noqa: E402  # after the names above
 
 import app  # noqa: E402
 from dashboard.core.config import Config  # noqa: E402
-from dashboard.web.assets import Assets  # noqa: E402
+from dashboard.web.http.static_files import Assets  # noqa: E402
 
 
 def create_app(settings: Config | None = None) -> Flask:

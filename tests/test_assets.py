@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from werkzeug.test import TestResponse
 
-from dashboard.web.assets import ROOT, Assets
+from dashboard.web.http.static_files import ROOT, Assets
 from tests.world import World
 
 ADDRESS = re.compile(r'(?:href|src)="(/static/[^"]+)"')

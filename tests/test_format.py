@@ -17,9 +17,10 @@ from dashboard.calendar.parser import Json, Reading, read
 from dashboard.calendar.reminders import Before, DayBefore, OddReminder, OnDate, Reminder
 from dashboard.calendar.working_hours import Span
 from dashboard.core.json_values import compact
-from dashboard.web import assets, format, language, setting_display, words
+from dashboard.web import format, language, setting_display, words
 from dashboard.web.errors.notices import Notice
-from dashboard.web.jinja import Templates
+from dashboard.web.http import static_files
+from dashboard.web.http.templating import Templates
 
 ROOT = Path(__file__).parents[1]
 PAYLOADS: dict[str, dict[str, Json]] = json.loads((ROOT / "tests" / "payloads.json").read_text())
@@ -174,7 +175,7 @@ def app() -> Iterator[Flask]:
     language.install(app.jinja_env)
     format.install(app.jinja_env)
     setting_display.install(app.jinja_env)
-    assets.install(app, assets.Assets())
+    static_files.install(app, static_files.Assets())
     with app.test_request_context():
         yield app
 

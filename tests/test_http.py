@@ -10,7 +10,7 @@ import pytest
 import requests
 from werkzeug.test import TestResponse
 
-from dashboard.web.access import MOST_FIELDS
+from dashboard.web.http.request_hooks import MOST_FIELDS
 from tests.world import World, errors_on
 
 POLICY = ("default-src 'none'", "base-uri 'none'", "form-action 'none'", "style-src 'self'")

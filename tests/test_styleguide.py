@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dashboard.web.assets import ROOT
+from dashboard.web.http.static_files import ROOT
 from tests.emulator import Emulator
 from tests.world import World
 

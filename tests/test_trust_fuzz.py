@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from dashboard.bitrix24.inbound import IN_AUTH, IN_FORM, IN_QUERY
 from dashboard.calendar.parser import ACCOUNT_METHOD, METHOD, SECTIONS_METHOD
-from dashboard.web.access import MOST_FIELDS
+from dashboard.web.http.request_hooks import MOST_FIELDS
 from tests.emulator.faults import Fault
 from tests.world import World, errors_on
 

@@ -13,7 +13,6 @@ from dashboard.bitrix24.inbound import BadField
 from dashboard.launch.events import EventRefused
 from dashboard.portals.installations import ProofRefused
 from dashboard.portals.throttle import TooManyRefusals
-from dashboard.web.access import logged_path
 from dashboard.web.errors.responses import (
     Failure,
     database_failure,
@@ -21,6 +20,7 @@ from dashboard.web.errors.responses import (
     http_failure,
     too_many_failure,
 )
+from dashboard.web.http.request_hooks import logged_path
 
 log = structlog.get_logger()
 
