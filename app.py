@@ -46,7 +46,6 @@ from dashboard.web import (
     holdings,
     hooks,
     insights,
-    language,
     legal,
     members,
     metrics,
@@ -63,6 +62,7 @@ from dashboard.web.auth.sessions import Sessions
 from dashboard.web.errors import error_labels, handlers
 from dashboard.web.http import request_hooks, security_headers, static_files
 from dashboard.web.http.templating import Templates
+from dashboard.web.i18n import translations
 
 log = structlog.get_logger()
 
@@ -112,7 +112,7 @@ def create_app(
     # Else `/me//refresh` is answered with a redirect to whatever Host was named, by http behind a proxy.
     app.url_map.merge_slashes = False
     static_files.install(app, static_files.Assets(watch=settings.trust_loopback))
-    language.install(app.jinja_env)
+    translations.install(app.jinja_env)
     format.install(app.jinja_env)
     members.install(app.jinja_env)
     setting_display.install(app.jinja_env)
@@ -239,7 +239,7 @@ def assemble(settings: Config, *, database: Database | None, now: Callable[[], d
             servers=servers,
             call_log=call_log,
             public_url=settings.public_url,
-            titles=language.Everywhere(hooks.PLACEMENT_TITLE),
+            titles=translations.Everywhere(hooks.PLACEMENT_TITLE),
             now=now,
         ),
         readings=readings,

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 from playwright.sync_api import Browser, FrameLocator, Page, expect
 
-from dashboard.web.language import ENGLISH, LOCALES, find
+from dashboard.web.i18n.translations import ENGLISH, LOCALES, find
 from tests.browsers import DESK, SIDEWAYS, Watch, application, new_context, open_in_browser, page
 from tests.world import World
 

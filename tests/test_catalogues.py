@@ -9,7 +9,7 @@ from babel.messages import Catalog
 
 from dashboard.web import catalogues
 from dashboard.web.catalogues import complaints, merged, missing
-from dashboard.web.language import CATALOGUES
+from dashboard.web.i18n.translations import CATALOGUES
 from dashboard.web.literals import literals
 from dashboard.web.unwrapped import unwrapped
 

@@ -17,10 +17,11 @@ from dashboard.calendar.parser import Json, Reading, read
 from dashboard.calendar.reminders import Before, DayBefore, OddReminder, OnDate, Reminder
 from dashboard.calendar.working_hours import Span
 from dashboard.core.json_values import compact
-from dashboard.web import format, language, setting_display, words
+from dashboard.web import format, setting_display, words
 from dashboard.web.errors.notices import Notice
 from dashboard.web.http import static_files
 from dashboard.web.http.templating import Templates
+from dashboard.web.i18n import translations
 
 ROOT = Path(__file__).parents[1]
 PAYLOADS: dict[str, dict[str, Json]] = json.loads((ROOT / "tests" / "payloads.json").read_text())
@@ -102,13 +103,13 @@ def test_the_time_in_a_zone() -> None:
 
 @pytest.mark.parametrize("name", ["Europe/Kyiv", "Europe/Kiev"])
 def test_a_zone_that_changed_its_name_keeps_its_words(app: Flask, name: str) -> None:
-    language.use("ru")
+    translations.use("ru")
 
     assert format.zone_city(name) == "Киев"
 
 
 def test_lists_are_the_language_s(app: Flask) -> None:
-    language.use("ar")
+    translations.use("ar")
 
     assert format.listed(["1", "2", "3"]) == "1 و2 و3"
     assert format.listed([Markup("<b>1</b>"), "<2>"]) == Markup("<b>1</b> و&lt;2&gt;")
@@ -172,7 +173,7 @@ def app() -> Iterator[Flask]:
     app = Flask("face", template_folder=str(ROOT / "templates"), static_folder=None)
     app.jinja_environment = Templates
     app.jinja_env.undefined = StrictUndefined
-    language.install(app.jinja_env)
+    translations.install(app.jinja_env)
     format.install(app.jinja_env)
     setting_display.install(app.jinja_env)
     static_files.install(app, static_files.Assets())

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from flask import Flask, render_template_string
 
-from dashboard.web import language
-from dashboard.web.language import ENGLISH, LOCALES, Everywhere, _, find, ngettext, pgettext
+from dashboard.web.i18n import translations
+from dashboard.web.i18n.translations import ENGLISH, LOCALES, Everywhere, _, find, ngettext, pgettext
 
 UKRAINIAN = """
 msgid ""
@@ -47,14 +47,14 @@ def catalogues(tmp_path: Path) -> Path:
 @pytest.fixture
 def page() -> Iterator[Flask]:
     app = Flask("page")
-    language.install(app.jinja_env)
+    translations.install(app.jinja_env)
     with app.app_context():
         yield app
 
 
 def test_it_speaks_english_by_default(page: Flask) -> None:
     assert _("At the start") == "At the start"
-    assert language.current().tag == "en"
+    assert translations.current().tag == "en"
 
 
 def test_it_speaks_english_outside_a_request() -> None:
@@ -66,21 +66,21 @@ def test_it_speaks_english_outside_a_request() -> None:
     [("la", "es"), ("br", "pt-BR"), ("ua", "uk"), ("UA", "uk"), ("sc", "zh-Hans"), ("ar", "ar")],
 )
 def test_bitrix24_codes_are_their_own(catalogues: Path, lang: str, tag: str) -> None:
-    assert language.find(lang, catalogues=catalogues).tag == tag
+    assert translations.find(lang, catalogues=catalogues).tag == tag
 
 
 @pytest.mark.parametrize("lang", ["in", "en", "xx", "", None, "../../etc", "uk", "de"])
 def test_codes_without_a_catalogue_are_english(catalogues: Path, lang: str | None) -> None:
-    assert language.find(lang, catalogues=catalogues).tag == "en"
+    assert translations.find(lang, catalogues=catalogues).tag == "en"
 
 
 def test_arabic_reads_from_right_to_left(catalogues: Path) -> None:
-    assert language.find("ar", catalogues=catalogues).direction == "rtl"
-    assert language.find("ua", catalogues=catalogues).direction == "ltr"
+    assert translations.find("ar", catalogues=catalogues).direction == "rtl"
+    assert translations.find("ua", catalogues=catalogues).direction == "ltr"
 
 
 def test_a_second_language(page: Flask, catalogues: Path) -> None:
-    language.use("ua", catalogues=catalogues)
+    translations.use("ua", catalogues=catalogues)
 
     assert _("At the start") == "На початку"
     assert pgettext("view", "Day") == "День"
@@ -89,13 +89,13 @@ def test_a_second_language(page: Flask, catalogues: Path) -> None:
 
 @pytest.mark.parametrize(("number", "form"), [(1, "день"), (3, "дні"), (5, "днів"), (21, "день")])
 def test_plural_forms(page: Flask, catalogues: Path, number: int, form: str) -> None:
-    language.use("ua", catalogues=catalogues)
+    translations.use("ua", catalogues=catalogues)
 
     assert ngettext("%(num)s day before", "%(num)s days before", number) == f"%(num)s {form} до"
 
 
 def test_a_template_is_translated_and_still_escaped(page: Flask, catalogues: Path) -> None:
-    language.use("ua", catalogues=catalogues)
+    translations.use("ua", catalogues=catalogues)
 
     shown = render_template_string("{% trans name=name %} Portal {{ name }} {% endtrans %}", name="<b>")
 
@@ -106,7 +106,7 @@ def test_a_number_in_a_sentence_is_written_the_readers_way(page: Flask, catalogu
     template = "{% trans count=12345 %}{{ count }} day{% pluralize %}{{ count }} days{% endtrans %}"
     assert render_template_string(template) == "12,345 days"
 
-    language.use("ua", catalogues=catalogues)
+    translations.use("ua", catalogues=catalogues)
 
     assert render_template_string(template) == "12\xa0345 days"
     assert render_template_string("{{ 999|number }}, {{ 1000|number }}") == "999, 1\xa0000"
@@ -122,7 +122,7 @@ def test_two_requests_do_not_share_a_language(catalogues: Path) -> None:
     app = Flask("two")
 
     with app.app_context():
-        language.use("ua", catalogues=catalogues)
+        translations.use("ua", catalogues=catalogues)
     with app.app_context():
         assert _("At the start") == "At the start"
 

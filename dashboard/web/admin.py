@@ -21,7 +21,7 @@ from dashboard.web.errors.handlers import answer
 from dashboard.web.errors.notices import Notice
 from dashboard.web.errors.responses import Failure
 from dashboard.web.frame import around
-from dashboard.web.language import _
+from dashboard.web.i18n.translations import _
 from dashboard.web.team import clock_of
 
 

@@ -18,7 +18,7 @@ from dashboard.web import findings, words
 from dashboard.web.auth.permissions import Permissions
 from dashboard.web.auth.sessions import Reader, Sessions
 from dashboard.web.frame import around
-from dashboard.web.language import N_, _, ngettext, number
+from dashboard.web.i18n.translations import N_, _, ngettext, number
 from dashboard.web.team import clock_of
 
 PAGE = 200

@@ -21,7 +21,7 @@ from dashboard.web.auth.permissions import Permissions
 from dashboard.web.auth.sessions import Reader, Sessions
 from dashboard.web.errors.error_labels import known
 from dashboard.web.frame import around
-from dashboard.web.language import _, current
+from dashboard.web.i18n.translations import _, current
 from dashboard.web.team import clock_of
 
 ADDRESS = "/admin/calls"

@@ -15,7 +15,7 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.frontend import parse_mapping_cfg
 from babel.messages.pofile import read_po, write_po
 
-from dashboard.web.language import CATALOGUES, catalogue_of
+from dashboard.web.i18n.translations import CATALOGUES, catalogue_of
 from dashboard.web.literals import literals
 from dashboard.web.unwrapped import unwrapped
 

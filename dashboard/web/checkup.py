@@ -10,7 +10,7 @@ from dashboard.portals import requirements
 from dashboard.portals.bindings import CALENDAR, LINK
 from dashboard.portals.requirements import Need
 from dashboard.web.format import listed
-from dashboard.web.language import N_, _
+from dashboard.web.i18n.translations import N_, _
 
 # Bitrix24's own name → what it is for.
 SCOPES = {

@@ -18,7 +18,7 @@ from dashboard.team.listing import Member
 from dashboard.web import asked, members
 from dashboard.web.auth.permissions import Permissions
 from dashboard.web.auth.sessions import Reader, Sessions
-from dashboard.web.language import N_, _
+from dashboard.web.i18n.translations import N_, _
 from dashboard.web.team import clock_of
 
 COLUMNS = (

@@ -13,8 +13,8 @@ from dashboard.team.availability import Group
 from dashboard.team.insights import AtPlaces, Day, InZones, Who
 from dashboard.team.settings_counts import Habits, Place
 from dashboard.team.small_groups import NO_LIMIT, split
-from dashboard.web.language import ngettext
-from dashboard.web.language import number as written
+from dashboard.web.i18n.translations import ngettext
+from dashboard.web.i18n.translations import number as written
 
 REFUSING = "denyBusyInvitation"
 

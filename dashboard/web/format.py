@@ -25,7 +25,7 @@ from dashboard.calendar.working_hours import DAY, Span, clock_text
 from dashboard.core.json_values import Json, compact, printable, without_controls
 from dashboard.web import timeline, words
 from dashboard.web.errors import notices
-from dashboard.web.language import _, current, ngettext, number, pgettext
+from dashboard.web.i18n.translations import _, current, ngettext, number, pgettext
 
 WEEKDAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from dashboard.models import Person, Portal
-from dashboard.web.language import _
+from dashboard.web.i18n.translations import _
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from dashboard.core.json_values import printable
 from dashboard.models import RunState
 from dashboard.portals.requirements import PastRun
 from dashboard.web.errors.error_labels import reason
-from dashboard.web.language import N_, _
+from dashboard.web.i18n.translations import N_, _
 
 # The state, and what colour its pill has.
 STATES = {

@@ -20,7 +20,7 @@ from dashboard.web.auth.permissions import Permissions
 from dashboard.web.auth.sessions import Reader, Sessions
 from dashboard.web.errors.notices import Notice
 from dashboard.web.frame import around
-from dashboard.web.language import _
+from dashboard.web.i18n.translations import _
 
 LONGEST = 255
 

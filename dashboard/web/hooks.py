@@ -20,11 +20,12 @@ from dashboard.models import Portal, PortalState
 from dashboard.portals import bindings
 from dashboard.portals.installations import Portals
 from dashboard.team.statistics import may_see
-from dashboard.web import asked, language
+from dashboard.web import asked
 from dashboard.web.auth.proof_throttle import Guard
 from dashboard.web.auth.sessions import Sessions
 from dashboard.web.frame import Whole
-from dashboard.web.language import N_
+from dashboard.web.i18n import translations
+from dashboard.web.i18n.translations import N_
 from dashboard.web.pages import me_page
 from dashboard.web.team import TeamPages
 
@@ -104,7 +105,7 @@ def blueprint(
             raise BadField("DOMAIN", "is an address in digits")
         if not opening.secure and not config.trust_loopback:
             raise BadField("PROTOCOL", "must be 1: a portal needs https")
-        language.use(opening.language)
+        translations.use(opening.language)
         known = portals.known(opening.member_id)
         if known is None or known.state == PortalState.UNINSTALLED:
             return opening, known, False

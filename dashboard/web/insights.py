@@ -23,7 +23,7 @@ from dashboard.web.auth.permissions import Permissions
 from dashboard.web.auth.sessions import Reader, Sessions
 from dashboard.web.findings import Finding
 from dashboard.web.frame import around
-from dashboard.web.language import N_, _
+from dashboard.web.i18n.translations import N_, _
 from dashboard.web.team import clock_of
 
 ZONES = 12  # as many as are listed by name

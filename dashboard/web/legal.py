@@ -6,7 +6,7 @@ from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
 from dashboard.core.config import Config
-from dashboard.web import language
+from dashboard.web.i18n import translations
 
 
 def blueprint(settings: Config) -> Blueprint:
@@ -26,7 +26,7 @@ def blueprint(settings: Config) -> Blueprint:
 
     def _page(template: str) -> str:
         # A card in another language may link to its own: /privacy?lang=de.
-        language.use(request.args.get("lang"))
+        translations.use(request.args.get("lang"))
         return render_template(template, vendor=vendor, service=settings.public_url)
 
     return legal

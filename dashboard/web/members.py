@@ -17,7 +17,7 @@ from dashboard.team.availability import Band
 from dashboard.team.listing import Member
 from dashboard.web import format, words
 from dashboard.web.errors import error_labels
-from dashboard.web.language import N_, Language, _, current, pgettext
+from dashboard.web.i18n.translations import N_, Language, _, current, pgettext
 
 STATES = {
     "connected": N_("Confirmed"),

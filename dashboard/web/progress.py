@@ -12,7 +12,7 @@ from dashboard.models import RunState
 from dashboard.sync.progress import Progress
 from dashboard.web import format
 from dashboard.web.errors.error_labels import reason
-from dashboard.web.language import _, ngettext, number
+from dashboard.web.i18n.translations import _, ngettext, number
 
 SOON = 60  # seconds
 

@@ -26,7 +26,7 @@ from dashboard.calendar.values import (
 from dashboard.calendar.working_hours import Clock, clock_text
 from dashboard.core.json_values import Json, compact, printable
 from dashboard.web import format, words
-from dashboard.web.language import _, ngettext
+from dashboard.web.i18n.translations import _, ngettext
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from dashboard.web.asked import Asked
 from dashboard.web.auth.permissions import Permissions
 from dashboard.web.auth.sessions import Reader, Sessions
 from dashboard.web.frame import Whole, around
-from dashboard.web.language import _
+from dashboard.web.i18n.translations import _
 from dashboard.web.progress import described
 from dashboard.web.words import VIEWS
 

@@ -11,7 +11,7 @@ from jinja2 import Environment
 
 from dashboard.calendar.reminders import Before, DayBefore, Half, Reminder
 from dashboard.calendar.working_hours import DAY
-from dashboard.web.language import _, current
+from dashboard.web.i18n.translations import _, current
 
 WIDTH = 900
 # An hour, a day and a week before a timed event each take a third: most reminders live in the last of them.

@@ -3,7 +3,7 @@
 from jinja2 import Environment
 
 from dashboard.core.json_values import printable
-from dashboard.web.language import N_, _
+from dashboard.web.i18n.translations import N_, _
 
 LABELS = {
     "view": N_("View"),

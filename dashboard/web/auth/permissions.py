@@ -18,7 +18,7 @@ from dashboard.web.errors.handlers import answer
 from dashboard.web.errors.notices import Notice
 from dashboard.web.errors.responses import Failure
 from dashboard.web.format import bdi, listed
-from dashboard.web.language import _
+from dashboard.web.i18n.translations import _
 
 P = ParamSpec("P")
 View: TypeAlias = Callable[Concatenate[Reader, P], ResponseReturnValue]

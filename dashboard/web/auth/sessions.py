@@ -17,7 +17,7 @@ from sqlalchemy import select
 
 from dashboard.core.database import Database
 from dashboard.models import Person, Portal, PortalState
-from dashboard.web import language
+from dashboard.web.i18n import translations
 
 SECONDS = 30 * 60
 # However long a page stays open: Bitrix24 is asked again who this is, and whether they administer the portal.
@@ -80,7 +80,7 @@ class Sessions:
             try:
                 reader = self._reader(request.headers.get("Authorization", ""))
                 g.portal, g.person = reader.portal, reader.person
-                language.use(reader.person.language)
+                translations.use(reader.person.language)
                 response = make_response(view(reader, *args, **kwargs))
             except SessionRefused as refusal:
                 return jsonify(error=refusal.code), 401

@@ -10,7 +10,7 @@ from dashboard.calendar.parser import EMPTY_CODE, NOT_A_MAP
 from dashboard.core.json_values import without_controls
 from dashboard.people.directory import INCOMPLETE
 from dashboard.web.errors.unreachable import short_reason
-from dashboard.web.language import N_, _
+from dashboard.web.i18n.translations import N_, _
 
 UNKNOWN = N_("Bitrix24 returned an error: %(code)s")
 

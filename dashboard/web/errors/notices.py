@@ -6,7 +6,7 @@ from jinja2 import Environment
 
 from dashboard.calendar.parser import EMPTY_CODE, NOT_A_MAP, MySettings
 from dashboard.models import ChainState, Person
-from dashboard.web.language import _
+from dashboard.web.i18n.translations import _
 
 BUSY = ("QUERY_LIMIT_EXCEEDED", "OPERATION_TIME_LIMIT", "OVERLOAD_LIMIT")
 FORBIDDEN = ("insufficient_scope", "ACCESS_DENIED", "allowed_only_intranet_user")

@@ -11,7 +11,7 @@ from dashboard.calendar.parser import EMPTY_CODE
 from dashboard.portals.installations import ProofRefused
 from dashboard.web.errors.notices import Notice
 from dashboard.web.errors.unreachable import unreachable_notice
-from dashboard.web.language import _
+from dashboard.web.i18n.translations import _
 
 SOON_SECONDS = 5
 LATER_SECONDS = 600

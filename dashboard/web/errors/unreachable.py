@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from dashboard.bitrix24 import errors
 from dashboard.bitrix24.errors import Unreachable
 from dashboard.web.errors.notices import Notice
-from dashboard.web.language import N_, _
+from dashboard.web.i18n.translations import N_, _
 
 
 @dataclass(frozen=True)

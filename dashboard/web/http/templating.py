@@ -9,7 +9,7 @@ from flask.sansio.app import App
 from flask.templating import Environment
 from markupsafe import Markup
 
-from dashboard.web import language
+from dashboard.web.i18n import translations
 
 
 class Templates(Environment):
@@ -30,7 +30,7 @@ class Templates(Environment):
 
     def _shared(self, name: str) -> Markup:
         """Return a part that says the same to all who speak a language: it is rendered once for each."""
-        wanted = (name, language.current().tag)
+        wanted = (name, translations.current().tag)
         if wanted not in self._said:
             self._said[wanted] = Markup(self.get_template(name).render())  # noqa: S704  # escaped in there
         return self._said[wanted]
