@@ -42,16 +42,13 @@ from dashboard.web import (
     behind,
     calllog,
     export,
-    format,
     holdings,
     hooks,
     insights,
     legal,
-    members,
     metrics,
     pages,
     public,
-    setting_display,
     styleguide,
     sync,
     team,
@@ -63,6 +60,7 @@ from dashboard.web.errors import error_labels, handlers
 from dashboard.web.http import request_hooks, security_headers, static_files
 from dashboard.web.http.templating import Templates
 from dashboard.web.i18n import translations
+from dashboard.web.presenters import filters, setting_display, team_row
 
 log = structlog.get_logger()
 
@@ -113,8 +111,8 @@ def create_app(
     app.url_map.merge_slashes = False
     static_files.install(app, static_files.Assets(watch=settings.trust_loopback))
     translations.install(app.jinja_env)
-    format.install(app.jinja_env)
-    members.install(app.jinja_env)
+    filters.install(app.jinja_env)
+    team_row.install(app.jinja_env)
     setting_display.install(app.jinja_env)
     error_labels.install(app.jinja_env)
     request_hooks.install(app)

@@ -10,7 +10,7 @@ import pytest
 from dashboard.calendar.holidays import EVERY_DAY
 from dashboard.calendar.working_hours import Span
 from dashboard.team.availability import Group
-from dashboard.web.dayband import Picture, draw
+from dashboard.web.presenters.day_chart import Picture, draw
 from tests.rosters import hire
 from tests.world import World
 

@@ -17,11 +17,11 @@ from dashboard.calendar.parser import Json, Reading, read
 from dashboard.calendar.reminders import Before, DayBefore, OddReminder, OnDate, Reminder
 from dashboard.calendar.working_hours import Span
 from dashboard.core.json_values import compact
-from dashboard.web import format, setting_display, words
 from dashboard.web.errors.notices import Notice
 from dashboard.web.http import static_files
 from dashboard.web.http.templating import Templates
 from dashboard.web.i18n import translations
+from dashboard.web.presenters import filters, labels, setting_display
 
 ROOT = Path(__file__).parents[1]
 PAYLOADS: dict[str, dict[str, Json]] = json.loads((ROOT / "tests" / "payloads.json").read_text())
@@ -47,7 +47,7 @@ BERLIN = ZoneInfo("Europe/Berlin")
     ],
 )
 def test_reminders(reminder: Reminder, text: str) -> None:
-    assert format.reminder(reminder) == text
+    assert filters.reminder(reminder) == text
 
 
 @pytest.mark.parametrize(
@@ -61,13 +61,13 @@ def test_reminders(reminder: Reminder, text: str) -> None:
     ],
 )
 def test_offsets(seconds: int, text: str) -> None:
-    assert format.offset(seconds) == text
+    assert filters.offset(seconds) == text
 
 
 def test_hours() -> None:
-    assert format.hours(Span(540, 1440)) == "09:00 – 24:00"
-    assert format.duration(600) == "10 h"
-    assert format.duration(510) == "8 h 30 min"
+    assert filters.hours(Span(540, 1440)) == "09:00 – 24:00"
+    assert filters.duration(600) == "10 h"
+    assert filters.duration(510) == "8 h 30 min"
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_hours() -> None:
     ],
 )
 def test_as_of(age: timedelta, text: str) -> None:
-    assert format.as_of(NOON - age, NOON, BERLIN) == text
+    assert filters.as_of(NOON - age, NOON, BERLIN) == text
 
 
 @pytest.mark.parametrize(
@@ -92,46 +92,46 @@ def test_as_of(age: timedelta, text: str) -> None:
     ],
 )
 def test_when_something_happened(age: timedelta, text: str) -> None:
-    assert format.at_moment(NOON - age, NOON, BERLIN) == text
+    assert filters.at_moment(NOON - age, NOON, BERLIN) == text
 
 
 def test_the_time_in_a_zone() -> None:
-    assert format.time_in(NOON, ZoneInfo("Asia/Kathmandu")) == "17:45"
-    assert format.minutes_in(NOON, ZoneInfo("Asia/Kathmandu")) == 17 * 60 + 45
-    assert format.offset_now(NOON, ZoneInfo("America/St_Johns")) == -12600
+    assert filters.time_in(NOON, ZoneInfo("Asia/Kathmandu")) == "17:45"
+    assert filters.minutes_in(NOON, ZoneInfo("Asia/Kathmandu")) == 17 * 60 + 45
+    assert filters.offset_now(NOON, ZoneInfo("America/St_Johns")) == -12600
 
 
 @pytest.mark.parametrize("name", ["Europe/Kyiv", "Europe/Kiev"])
 def test_a_zone_that_changed_its_name_keeps_its_words(app: Flask, name: str) -> None:
     translations.use("ru")
 
-    assert format.zone_city(name) == "Киев"
+    assert filters.zone_city(name) == "Киев"
 
 
 def test_lists_are_the_language_s(app: Flask) -> None:
     translations.use("ar")
 
-    assert format.listed(["1", "2", "3"]) == "1 و2 و3"
-    assert format.listed([Markup("<b>1</b>"), "<2>"]) == Markup("<b>1</b> و&lt;2&gt;")
+    assert filters.listed(["1", "2", "3"]) == "1 و2 و3"
+    assert filters.listed([Markup("<b>1</b>"), "<2>"]) == Markup("<b>1</b> و&lt;2&gt;")
 
 
 def test_zones_have_names() -> None:
-    assert format.zone_city("Europe/Berlin") == "Berlin"
-    assert format.zone_title("Europe/Berlin") == "Central European Time"
+    assert filters.zone_city("Europe/Berlin") == "Berlin"
+    assert filters.zone_title("Europe/Berlin") == "Central European Time"
 
 
 def test_no_zone_is_beyond_words() -> None:
-    assert all(format.zone_city(name) and format.zone_title(name) for name in available_timezones())
+    assert all(filters.zone_city(name) and filters.zone_title(name) for name in available_timezones())
 
 
 def test_weekdays() -> None:
-    assert format.weekday("SA") == "Saturday"
-    assert format.weekday("XX") == "XX"
+    assert filters.weekday("SA") == "Saturday"
+    assert filters.weekday("XX") == "XX"
 
 
 def test_a_long_odd_value_is_cut() -> None:
-    assert len(format.shown("x" * 5000)) == 200
-    assert format.shown("") == '""'
+    assert len(filters.shown("x" * 5000)) == 200
+    assert filters.shown("") == '""'
 
 
 @pytest.mark.parametrize("value", ["\ud800", {"\udfff": ["\ud800a"]}, "</script>\u0000", {"é": 1.5}])
@@ -150,7 +150,7 @@ def test_compact_json_always_encodes_and_reads_back(value: Json) -> None:
     ],
 )
 def test_places(place: str, text: str) -> None:
-    assert words.place(place, 7) == text
+    assert labels.place(place, 7) == text
 
 
 class Elements(HTMLParser):
@@ -174,7 +174,7 @@ def app() -> Iterator[Flask]:
     app.jinja_environment = Templates
     app.jinja_env.undefined = StrictUndefined
     translations.install(app.jinja_env)
-    format.install(app.jinja_env)
+    filters.install(app.jinja_env)
     setting_display.install(app.jinja_env)
     static_files.install(app, static_files.Assets())
     with app.test_request_context():

@@ -3,7 +3,7 @@
 import pytest
 
 from dashboard.calendar.reminders import Before, DayBefore, OddReminder, OnDate, Reminder
-from dashboard.web.timeline import WIDTH, Mark, all_day, timed
+from dashboard.web.presenters.reminder_timeline import WIDTH, Mark, all_day, timed
 
 
 @pytest.mark.parametrize(

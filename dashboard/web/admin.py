@@ -14,14 +14,14 @@ from dashboard.models import Portal
 from dashboard.portals import personal_data, requirements
 from dashboard.portals.portal_lock import lock_portal
 from dashboard.team import statistics
-from dashboard.web import checkup, history
 from dashboard.web.auth.permissions import Permissions
 from dashboard.web.auth.sessions import Reader, SessionRefused, Sessions
 from dashboard.web.errors.handlers import answer
 from dashboard.web.errors.notices import Notice
 from dashboard.web.errors.responses import Failure
-from dashboard.web.frame import around
 from dashboard.web.i18n.translations import _
+from dashboard.web.presenters import run_history, setup_checklist
+from dashboard.web.presenters.page_context import around
 from dashboard.web.team import clock_of
 
 
@@ -65,16 +65,16 @@ def blueprint(
             runs = requirements.last_runs(session, portal)
             numbers = statistics.numbers(session, portal, now=moment)
             held = personal_data.held(session, portal)
-        checks = checkup.checks(portal)
+        checks = setup_checklist.checks(portal)
         return render_template(
             "admin.html",
             **around(portal, reader.person, current="/admin"),
             checks=checks,
-            missing=checkup.missing(checks),
-            status=checkup.status(portal),
+            missing=setup_checklist.missing(checks),
+            status=setup_checklist.status(portal),
             installed_at=portal.installed_at,
             looked_at=portal.bindings_at,
-            runs=[history.told(run) for run in runs],
+            runs=[run_history.told(run) for run in runs],
             next_run_at=portal.next_run_at,
             directory_at=portal.directory_at,
             directory_error=portal.directory_error,

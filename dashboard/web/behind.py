@@ -14,11 +14,11 @@ from dashboard.team import insight_queries, insights
 from dashboard.team.insights import Who
 from dashboard.team.settings_counts import Habits
 from dashboard.team.small_groups import NO_LIMIT
-from dashboard.web import findings, words
 from dashboard.web.auth.permissions import Permissions
 from dashboard.web.auth.sessions import Reader, Sessions
-from dashboard.web.frame import around
 from dashboard.web.i18n.translations import N_, _, ngettext, number
+from dashboard.web.presenters import findings, labels
+from dashboard.web.presenters.page_context import around
 from dashboard.web.team import clock_of
 
 PAGE = 200
@@ -95,7 +95,7 @@ def said(counted: Habits, code: str, *, now: datetime, clock: tzinfo) -> Said | 
 
 def label(setting: str) -> str:
     """Return what a setting is called in which people differ."""
-    return _(LABELS[setting]) if setting in LABELS else words.label(setting)
+    return _(LABELS[setting]) if setting in LABELS else labels.label(setting)
 
 
 def _page(text: str) -> int:

@@ -20,8 +20,8 @@ from dashboard.portals.call_log_pages import ANY_ERROR, NO_CODE, Sought
 from dashboard.web.auth.permissions import Permissions
 from dashboard.web.auth.sessions import Reader, Sessions
 from dashboard.web.errors.error_labels import known
-from dashboard.web.frame import around
 from dashboard.web.i18n.translations import _, current
+from dashboard.web.presenters.page_context import around
 from dashboard.web.team import clock_of
 
 ADDRESS = "/admin/calls"

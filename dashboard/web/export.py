@@ -15,10 +15,10 @@ from dashboard.core.database import Database
 from dashboard.core.json_values import printable
 from dashboard.team import listing
 from dashboard.team.listing import Member
-from dashboard.web import asked, members
 from dashboard.web.auth.permissions import Permissions
 from dashboard.web.auth.sessions import Reader, Sessions
 from dashboard.web.i18n.translations import N_, _
+from dashboard.web.presenters import team_query, team_row
 from dashboard.web.team import clock_of
 
 COLUMNS = (
@@ -73,7 +73,7 @@ def blueprint(
 
     def _found(reader: Reader) -> list[Member]:
         moment = now()
-        view = asked.read(request.args, today=moment.date())
+        view = team_query.read(request.args, today=moment.date())
         with database.reading() as session:
             return listing.everyone(session, reader.portal, view.wanted, now=moment, sort=view.sort)
 
@@ -87,7 +87,7 @@ def _entry(member: Member) -> dict[str, object]:
         "position": printable(member.position),
         "state": member.state,
         "view": member.view,
-        "work_hours": members.hours(member),
+        "work_hours": team_row.hours(member),
         "timezone": member.zone,
         "reminders": member.reminders,
         "as_of": member.as_of.isoformat() if member.as_of else None,
@@ -100,11 +100,11 @@ def _row(member: Member, *, as_of: str) -> Sequence[str]:
         str(member.user_id),
         printable(member.name),
         printable(member.position),
-        members.state(member.state),
-        members.view(member.view) if member.view else "",
-        members.hours(member),
+        team_row.state(member.state),
+        team_row.view(member.view) if member.view else "",
+        team_row.hours(member),
         member.zone,
-        members.reminders(member),
+        team_row.reminders(member),
         as_of,
     )
 

@@ -19,8 +19,8 @@ from dashboard.portals import personal_data
 from dashboard.web.auth.permissions import Permissions
 from dashboard.web.auth.sessions import Reader, Sessions
 from dashboard.web.errors.notices import Notice
-from dashboard.web.frame import around
 from dashboard.web.i18n.translations import _
+from dashboard.web.presenters.page_context import around
 
 LONGEST = 255
 

@@ -20,13 +20,13 @@ from dashboard.models import Portal, PortalState
 from dashboard.portals import bindings
 from dashboard.portals.installations import Portals
 from dashboard.team.statistics import may_see
-from dashboard.web import asked
 from dashboard.web.auth.proof_throttle import Guard
 from dashboard.web.auth.sessions import Sessions
-from dashboard.web.frame import Whole
 from dashboard.web.i18n import translations
 from dashboard.web.i18n.translations import N_
 from dashboard.web.pages import me_page
+from dashboard.web.presenters import team_query
+from dashboard.web.presenters.page_context import Whole
 from dashboard.web.team import TeamPages
 
 PLACEMENT_TITLE = N_("Calendar settings")
@@ -64,7 +64,7 @@ def blueprint(
         g.person = result.person
         whole = Whole(sessions.issue(result.portal, result.person), config.bx24_js_url)
         if opening.placement == bindings.CALENDAR and may_see(result.portal, result.person):
-            view = asked.opened_at(opening.options, today=team_pages.today(result.person))
+            view = team_query.opened_at(opening.options, today=team_pages.today(result.person))
             return team_pages.page(result.portal, result.person, view, whole=whole)
         return me_page(result.portal, result.person, result.my, first_open=result.first, whole=whole)
 

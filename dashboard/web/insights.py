@@ -18,12 +18,13 @@ from dashboard.team import insight_queries, insights, settings_counts, small_gro
 from dashboard.team.insights import Difference, Who
 from dashboard.team.settings_counts import Habits
 from dashboard.team.small_groups import split
-from dashboard.web import behind, charts, findings, format, members, words
+from dashboard.web import behind
 from dashboard.web.auth.permissions import Permissions
 from dashboard.web.auth.sessions import Reader, Sessions
-from dashboard.web.findings import Finding
-from dashboard.web.frame import around
 from dashboard.web.i18n.translations import N_, _
+from dashboard.web.presenters import charts, filters, findings, labels, team_row
+from dashboard.web.presenters.findings import Finding
+from dashboard.web.presenters.page_context import around
 from dashboard.web.team import clock_of
 
 ZONES = 12  # as many as are listed by name
@@ -118,7 +119,7 @@ def _views(counted: Habits, *, fewest: int) -> list[charts.Bar]:
     names = {"other": _("Other"), "": _("Not set")}
 
     def title(key: str) -> str:
-        return names.get(key) or words.view(key)
+        return names.get(key) or labels.view(key)
 
     def href(key: str) -> str | None:
         return (
@@ -144,7 +145,7 @@ def _reminded(counted: Habits, *, fewest: int) -> list[charts.Bar]:
 def _usual_reminders(counted: Habits, *, fewest: int) -> list[tuple[str, int]]:
     """Return the most usual reminders in words; those of too few people are left out."""
     told = [one for one in settings_counts.usual_reminders(counted) if one[2] >= fewest]
-    return [(members.reminders_told(f"{half}:{entry}"), people) for half, entry, people in told[:USUAL]]
+    return [(team_row.reminders_told(f"{half}:{entry}"), people) for half, entry, people in told[:USUAL]]
 
 
 def _behind(session: Session, portal: Portal, shown: dict[str, Any]) -> dict[Who, Behind]:
@@ -165,5 +166,5 @@ def _usual(difference: Difference) -> str:
         case bool():
             return _("Yes") if difference.usual else _("No")
         case Span():
-            return format.hours(difference.usual)
-    return members.reminders_told(difference.usual)
+            return filters.hours(difference.usual)
+    return team_row.reminders_told(difference.usual)

@@ -16,7 +16,7 @@ from dashboard.web.auth.sessions import Reader, Sessions
 from dashboard.web.errors.handlers import answer
 from dashboard.web.errors.notices import Notice, chain_notice
 from dashboard.web.errors.responses import failure_of
-from dashboard.web.frame import Whole, around
+from dashboard.web.presenters.page_context import Whole, around
 
 
 def blueprint(*, readings: Readings, sessions: Sessions) -> Blueprint:

@@ -15,10 +15,10 @@ from dashboard.calendar.values import Absent, DefaultSection, DefaultSections, O
 from dashboard.calendar.working_hours import Span
 from dashboard.team.availability import BestHour, Group
 from dashboard.team.listing import Member
-from dashboard.web import dayband
-from dashboard.web.charts import Bar, Mark
-from dashboard.web.checkup import Check
 from dashboard.web.errors.notices import Notice
+from dashboard.web.presenters import day_chart
+from dashboard.web.presenters.charts import Bar, Mark
+from dashboard.web.presenters.setup_checklist import Check
 
 # A Wednesday at work, and the week it begins.
 MOMENT = datetime(2026, 4, 15, 12, 5, tzinfo=UTC)
@@ -95,8 +95,8 @@ def _of_a_team() -> dict[str, Any]:
     }
 
 
-def _picture(groups: list[Group], *, day: date) -> dayband.Picture:
-    return dayband.draw(groups, day=day, now=MOMENT, reader=UTC, workdays=WEEKEND)
+def _picture(groups: list[Group], *, day: date) -> day_chart.Picture:
+    return day_chart.draw(groups, day=day, now=MOMENT, reader=UTC, workdays=WEEKEND)
 
 
 def _of_an_office() -> dict[str, Any]:

@@ -17,14 +17,14 @@ from dashboard.sync.runs import Runs
 from dashboard.team import listing, statistics
 from dashboard.team.statistics import Numbers
 from dashboard.team.statistics_cache import Counted
-from dashboard.web import asked, dayband, members
-from dashboard.web.asked import Asked
 from dashboard.web.auth.permissions import Permissions
 from dashboard.web.auth.sessions import Reader, Sessions
-from dashboard.web.frame import Whole, around
 from dashboard.web.i18n.translations import _
-from dashboard.web.progress import described
-from dashboard.web.words import VIEWS
+from dashboard.web.presenters import day_chart, team_query, team_row
+from dashboard.web.presenters.labels import VIEWS
+from dashboard.web.presenters.page_context import Whole, around
+from dashboard.web.presenters.run_status import described
+from dashboard.web.presenters.team_query import Asked
 
 
 class TeamPages:
@@ -64,8 +64,8 @@ class TeamPages:
             asked=view,
             page=shown,
             numbers=numbers,
-            at_work=dayband.at_work(numbers.groups, now=now, workdays=workdays),
-            picture=dayband.draw(numbers.groups, day=day, now=now, reader=clock, workdays=workdays),
+            at_work=day_chart.at_work(numbers.groups, now=now, workdays=workdays),
+            picture=day_chart.draw(numbers.groups, day=day, now=now, reader=clock, workdays=workdays),
             workdays=workdays,
             incomplete=portal.directory_error == INCOMPLETE,
             beginning=person.is_admin and numbers.opened * 2 < numbers.total,
@@ -84,7 +84,7 @@ def blueprint(*, pages: TeamPages, sessions: Sessions, permissions: Permissions)
     @permissions.team
     def page(reader: Reader) -> ResponseReturnValue:
         """Show everyone's settings."""
-        view = asked.read(request.args, today=pages.today(reader.person))
+        view = team_query.read(request.args, today=pages.today(reader.person))
         return pages.page(reader.portal, reader.person, view)
 
     return routes
@@ -94,10 +94,10 @@ def _options(numbers: Numbers) -> dict[str, list[tuple[str, str]]]:
     """Return what the lists above the table offer: each value with its name."""
     views = [*VIEWS, *(name for name in numbers.views if name not in VIEWS)]
     return {
-        "view_options": [(name, members.view(name)) for name in views],
+        "view_options": [(name, team_row.view(name)) for name in views],
         "zone_options": [(name, name) for name in numbers.zones],
-        "reminder_options": [(name, _(words)) for name, words in members.REMINDERS.items()],
-        "state_options": [(name, _(words)) for name, words in members.STATES.items()],
+        "reminder_options": [(name, _(words)) for name, words in team_row.REMINDERS.items()],
+        "state_options": [(name, _(words)) for name, words in team_row.STATES.items()],
     }
 
 

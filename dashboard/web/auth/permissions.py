@@ -17,8 +17,8 @@ from dashboard.web.auth.sessions import Reader
 from dashboard.web.errors.handlers import answer
 from dashboard.web.errors.notices import Notice
 from dashboard.web.errors.responses import Failure
-from dashboard.web.format import bdi, listed
 from dashboard.web.i18n.translations import _
+from dashboard.web.presenters.filters import bdi, listed
 
 P = ParamSpec("P")
 View: TypeAlias = Callable[Concatenate[Reader, P], ResponseReturnValue]

@@ -15,9 +15,9 @@ from dashboard.calendar.working_hours import Span, clock_text
 from dashboard.core.json_values import printable, without_controls
 from dashboard.team.availability import Band
 from dashboard.team.listing import Member
-from dashboard.web import format, words
 from dashboard.web.errors import error_labels
 from dashboard.web.i18n.translations import N_, Language, _, current, pgettext
+from dashboard.web.presenters import filters, labels
 
 STATES = {
     "connected": N_("Confirmed"),
@@ -78,14 +78,14 @@ def row_text(member: Member, now: datetime, clock: tzinfo) -> RowText:
         photo=photo(member),
         initials=initials(member.name),
         view=view(member.view) if member.view else "",
-        hours=format.hours(member.span) if member.span else "",
-        city=format.zone_city(member.zone) if member.zone else "",
+        hours=filters.hours(member.span) if member.span else "",
+        city=filters.zone_city(member.zone) if member.zone else "",
         time=time_there(now, member.zone) if member.zone else "",
         reminders=halves(member.reminders),
         state=state(member.state),
         tone=TONES[member.state],
         problem=error_labels.reason(problem) if problem else "",
-        as_of=format.short_moment(member.as_of, now, clock) if member.as_of else "",
+        as_of=filters.short_moment(member.as_of, now, clock) if member.as_of else "",
     )
 
 
@@ -107,13 +107,13 @@ def _half(name: str, _colon: str, entries: str) -> Half:
     if entries == "none":
         # Translators: no reminders at all.
         return Half(title, lead, pgettext("reminders", "none"))
-    return Half(title, lead, format.listed(_words(entry) for entry in entries.split(",")))
+    return Half(title, lead, filters.listed(_words(entry) for entry in entries.split(",")))
 
 
 def _words(entry: str) -> str:
     reminder = _read(entry)
     if reminder is not None:
-        return format.reminder(reminder)
+        return filters.reminder(reminder)
     return _("On a fixed date") if entry == "date" else _("Unrecognized reminder")
 
 
@@ -151,7 +151,7 @@ def hours(member: Member) -> str:
 
 def view(name: str) -> str:
     """Return what a view is called; one nobody knows is called what the portal calls it."""
-    return words.view(name) if name in words.VIEWS else printable(name)
+    return labels.view(name) if name in labels.VIEWS else printable(name)
 
 
 def initials(name: str) -> str:
@@ -171,7 +171,7 @@ def time_there(now: datetime, zone: str) -> str:
 
 def band(band: Band) -> str:
     """Return a part of a day, "09:00 – 18:00"."""
-    return format.hours(Span(*band))
+    return filters.hours(Span(*band))
 
 
 def state(name: str) -> str:

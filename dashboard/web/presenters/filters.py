@@ -23,9 +23,9 @@ from markupsafe import Markup
 from dashboard.calendar.reminders import Before, DayBefore, OnDate, Reminder
 from dashboard.calendar.working_hours import DAY, Span, clock_text
 from dashboard.core.json_values import Json, compact, printable, without_controls
-from dashboard.web import timeline, words
 from dashboard.web.errors import notices
 from dashboard.web.i18n.translations import _, current, ngettext, number, pgettext
+from dashboard.web.presenters import labels, reminder_timeline
 
 WEEKDAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 
@@ -283,6 +283,6 @@ FILTERS = {
 def install(env: Environment) -> None:
     """Give the templates these filters, and what settings and failures are called."""
     env.filters.update(FILTERS)
-    words.install(env)
-    timeline.install(env)
+    labels.install(env)
+    reminder_timeline.install(env)
     notices.install(env)

@@ -25,8 +25,8 @@ from dashboard.calendar.values import (
 )
 from dashboard.calendar.working_hours import Clock, clock_text
 from dashboard.core.json_values import Json, compact, printable
-from dashboard.web import format, words
 from dashboard.web.i18n.translations import _, ngettext
+from dashboard.web.presenters import filters, labels
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class SettingDisplay:
         if self.kind == "empty":
             return f"— ({self.text})"
         if self.places:
-            return format.listed(
+            return filters.listed(
                 f"{place.title}: {place.calendar.name if place.calendar else place.raw.text}"
                 for place in self.places
             )
@@ -80,19 +80,19 @@ def display(entry: Entry, own_id: int = 0, listed: bool = True) -> SettingDispla
         case Absent():
             return _empty(_("Not available in this portal"))
         case Unset():
-            return _empty(words.unset(entry.key))
+            return _empty(labels.unset(entry.key))
         case Switch(on):
             return SettingDisplay("yes", _("Yes")) if on else SettingDisplay("no", _("No"))
         case Months(count):
             return _text(ngettext("%(count)s month", "%(count)s months", count) % {"count": count})
         case Text(text):
-            return SettingDisplay("quote", format.shown(text))
+            return SettingDisplay("quote", filters.shown(text))
         case View(name):
-            return _text(words.view(name))
+            return _text(labels.view(name))
         case ZoneName(name):
             return SettingDisplay("quote", name)
         case Offset(seconds):
-            return _text(format.offset(seconds))
+            return _text(filters.offset(seconds))
         case Clock(minutes):
             return _text(clock_text(minutes))
         case Section() as section:
@@ -125,7 +125,7 @@ def calendar_display(section: Section, listed: bool = True) -> CalendarDisplay:
 
 def raw(value: Json, *, known: bool = True) -> SettingDisplay:
     """Return a value as it came; with ``known`` its key is one of ours, and the value is what is odd."""
-    return SettingDisplay("raw", format.shown(value), _("Unrecognized value") if known else "")
+    return SettingDisplay("raw", filters.shown(value), _("Unrecognized value") if known else "")
 
 
 def reminder_displays(reminders: Half) -> Sequence[SettingDisplay]:
@@ -143,16 +143,16 @@ def _reminder_display(reminder: Reminder) -> SettingDisplay:
             return raw(value)
         case OnDate():
             # The date is text in the portal's own format.
-            return SettingDisplay("quote", format.reminder(reminder))
-    return _text(format.reminder(reminder))
+            return SettingDisplay("quote", filters.reminder(reminder))
+    return _text(filters.reminder(reminder))
 
 
 def _places(entry: Entry, places: Sequence[DefaultSection], own_id: int, listed: bool) -> SettingDisplay:
     if not places:
-        return _empty(words.unset(entry.key))
+        return _empty(labels.unset(entry.key))
     shown = (
         PlaceDisplay(
-            words.place(place.place, own_id),
+            labels.place(place.place, own_id),
             calendar_display(place.section, listed) if place.section else None,
             raw(place.raw),
         )

@@ -9,8 +9,8 @@ from dashboard.models import Portal, PortalState
 from dashboard.portals import requirements
 from dashboard.portals.bindings import CALENDAR, LINK
 from dashboard.portals.requirements import Need
-from dashboard.web.format import listed
 from dashboard.web.i18n.translations import N_, _
+from dashboard.web.presenters.filters import listed
 
 # Bitrix24's own name → what it is for.
 SCOPES = {

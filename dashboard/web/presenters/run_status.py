@@ -10,9 +10,9 @@ from flask.typing import ResponseReturnValue
 
 from dashboard.models import RunState
 from dashboard.sync.progress import Progress
-from dashboard.web import format
 from dashboard.web.errors.error_labels import reason
 from dashboard.web.i18n.translations import _, ngettext, number
+from dashboard.web.presenters import filters
 
 SOON = 60  # seconds
 
@@ -53,7 +53,7 @@ def described(run: Progress | None, *, now: datetime, clock: tzinfo) -> Describe
 
 
 def _words(run: Progress, now: datetime, clock: tzinfo) -> str:
-    ended = format.at_moment(run.finished_at or now, now, clock)
+    ended = filters.at_moment(run.finished_at or now, now, clock)
     match run.state:
         case RunState.WAITING:
             return _("The update is about to start.")
@@ -106,7 +106,7 @@ def _postponed(run: Progress, clock: tzinfo) -> str:
     if run.next_at is None:
         return _("Bitrix24 is busy. The update continues automatically.")
     return _("Bitrix24 is busy. The update continues automatically at %(time)s.") % {
-        "time": format.time_in(run.next_at, clock)
+        "time": filters.time_in(run.next_at, clock)
     }
 
 
