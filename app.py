@@ -37,22 +37,6 @@ from dashboard.sync.periodic_tasks import Chores
 from dashboard.sync.runs import Runs
 from dashboard.tokens.refresh import LiveTokens
 from dashboard.tokens.store import Chains
-from dashboard.web import (
-    admin,
-    behind,
-    calllog,
-    export,
-    holdings,
-    hooks,
-    insights,
-    legal,
-    metrics,
-    pages,
-    public,
-    styleguide,
-    sync,
-    team,
-)
 from dashboard.web.auth.permissions import Permissions
 from dashboard.web.auth.proof_throttle import Guard
 from dashboard.web.auth.sessions import Sessions
@@ -61,6 +45,22 @@ from dashboard.web.http import request_hooks, security_headers, static_files
 from dashboard.web.http.templating import Templates
 from dashboard.web.i18n import translations
 from dashboard.web.presenters import filters, setting_display, team_row
+from dashboard.web.views import (
+    admin,
+    admin_calls,
+    admin_data,
+    health,
+    hooks,
+    insight_people,
+    insights,
+    legal,
+    metrics,
+    my_settings,
+    styleguide,
+    team,
+    team_export,
+    team_sync,
+)
 
 log = structlog.get_logger()
 
@@ -134,23 +134,23 @@ def create_app(
             team_pages=team_pages,
         )
     )
-    app.register_blueprint(pages.blueprint(readings=parts.readings, sessions=sessions))
+    app.register_blueprint(my_settings.blueprint(readings=parts.readings, sessions=sessions))
     app.register_blueprint(team.blueprint(pages=team_pages, sessions=sessions, permissions=permissions))
     app.register_blueprint(
         insights.blueprint(database=parts.database, now=now, sessions=sessions, permissions=permissions)
     )
     app.register_blueprint(
-        sync.blueprint(runs=parts.runs, now=now, sessions=sessions, permissions=permissions)
+        team_sync.blueprint(runs=parts.runs, now=now, sessions=sessions, permissions=permissions)
     )
     app.register_blueprint(
-        export.blueprint(database=parts.database, now=now, sessions=sessions, permissions=permissions)
+        team_export.blueprint(database=parts.database, now=now, sessions=sessions, permissions=permissions)
     )
-    for part in (behind, admin, calllog, holdings):
+    for part in (insight_people, admin, admin_calls, admin_data):
         app.register_blueprint(
             part.blueprint(database=parts.database, now=now, sessions=sessions, permissions=permissions)
         )
     probe = Probe(database=parts.database, now=now)
-    app.register_blueprint(public.blueprint(probe, fingerprint=settings.fingerprint))
+    app.register_blueprint(health.blueprint(probe, fingerprint=settings.fingerprint))
     app.register_blueprint(legal.blueprint(settings))
     metrics.count_requests(app, parts.tallies)
     app.register_blueprint(

@@ -21,8 +21,8 @@ from dashboard.core import config
 from dashboard.launch import openings
 from dashboard.people import snapshots
 from dashboard.portals.installations import Portals
-from dashboard.web import hooks
 from dashboard.web.auth.sessions import Sessions
+from dashboard.web.views import hooks
 
 OPENS = 100
 # What is timed, and what it is called. A step's figure holds what it calls, less the steps named here too.

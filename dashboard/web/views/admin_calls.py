@@ -22,7 +22,7 @@ from dashboard.web.auth.sessions import Reader, Sessions
 from dashboard.web.errors.error_labels import known
 from dashboard.web.i18n.translations import _, current
 from dashboard.web.presenters.page_context import around
-from dashboard.web.team import clock_of
+from dashboard.web.views.team import clock_of
 
 ADDRESS = "/admin/calls"
 LONGEST = 3000  # characters of one answer on the page; a batch of fifty has many times that

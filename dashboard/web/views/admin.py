@@ -22,7 +22,7 @@ from dashboard.web.errors.responses import Failure
 from dashboard.web.i18n.translations import _
 from dashboard.web.presenters import run_history, setup_checklist
 from dashboard.web.presenters.page_context import around
-from dashboard.web.team import clock_of
+from dashboard.web.views.team import clock_of
 
 
 def blueprint(

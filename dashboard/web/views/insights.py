@@ -18,14 +18,14 @@ from dashboard.team import insight_queries, insights, settings_counts, small_gro
 from dashboard.team.insights import Difference, Who
 from dashboard.team.settings_counts import Habits
 from dashboard.team.small_groups import split
-from dashboard.web import behind
 from dashboard.web.auth.permissions import Permissions
 from dashboard.web.auth.sessions import Reader, Sessions
 from dashboard.web.i18n.translations import N_, _
 from dashboard.web.presenters import charts, filters, findings, labels, team_row
 from dashboard.web.presenters.findings import Finding
 from dashboard.web.presenters.page_context import around
-from dashboard.web.team import clock_of
+from dashboard.web.views import insight_people
+from dashboard.web.views.team import clock_of
 
 ZONES = 12  # as many as are listed by name
 USUAL = 5
@@ -98,7 +98,7 @@ def _pictures(counted: Habits, *, now: datetime, reader: Reader, fewest: int) ->
             if one.setting != findings.REFUSING or one.usual
         ],
         "usual": _usual,
-        "label": behind.label,
+        "label": insight_people.label,
     }
 
 
@@ -156,7 +156,7 @@ def _behind(session: Session, portal: Portal, shown: dict[str, Any]) -> dict[Who
         number, code = (one.people, one.code) if isinstance(one, Finding) else (one.others, one.setting)
         if one.who is not None and one.who not in found:
             names = insight_queries.names(session, portal, one.who)
-            found[one.who] = Behind(tuple(names), number - len(names), behind.address(code))
+            found[one.who] = Behind(tuple(names), number - len(names), insight_people.address(code))
     return found
 
 

@@ -19,7 +19,7 @@ from dashboard.web.auth.permissions import Permissions
 from dashboard.web.auth.sessions import Reader, Sessions
 from dashboard.web.i18n.translations import N_, _
 from dashboard.web.presenters import team_query, team_row
-from dashboard.web.team import clock_of
+from dashboard.web.views.team import clock_of
 
 COLUMNS = (
     N_("User ID"),

@@ -13,7 +13,7 @@ from dashboard.sync.runs import Runs
 from dashboard.web.auth.permissions import Permissions
 from dashboard.web.auth.sessions import Reader, SessionRefused, Sessions
 from dashboard.web.presenters.run_status import Described, described
-from dashboard.web.team import clock_of
+from dashboard.web.views.team import clock_of
 
 
 def blueprint(

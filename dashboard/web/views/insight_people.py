@@ -19,7 +19,7 @@ from dashboard.web.auth.sessions import Reader, Sessions
 from dashboard.web.i18n.translations import N_, _, ngettext, number
 from dashboard.web.presenters import findings, labels
 from dashboard.web.presenters.page_context import around
-from dashboard.web.team import clock_of
+from dashboard.web.views.team import clock_of
 
 PAGE = 200
 # What is no setting of Bitrix24's own, but several of them.

@@ -24,10 +24,10 @@ from dashboard.web.auth.proof_throttle import Guard
 from dashboard.web.auth.sessions import Sessions
 from dashboard.web.i18n import translations
 from dashboard.web.i18n.translations import N_
-from dashboard.web.pages import me_page
 from dashboard.web.presenters import team_query
 from dashboard.web.presenters.page_context import Whole
-from dashboard.web.team import TeamPages
+from dashboard.web.views.my_settings import me_page
+from dashboard.web.views.team import TeamPages
 
 PLACEMENT_TITLE = N_("Calendar settings")
 FORM = "application/x-www-form-urlencoded"
