@@ -20,7 +20,7 @@ check: .venv/development ## formatting, lint, types, translations, then the test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m dashboard.web.catalogues check
+	$(BIN)/python -m tests.tools.catalogs check
 	$(BIN)/python -m tests.audit
 	@$(MAKE) --no-print-directory test
 
@@ -32,7 +32,7 @@ format: .venv/development ## put the code in order
 	$(BIN)/ruff format --quiet .
 
 translations: .venv/development ## collect the strings to translate
-	$(BIN)/python -m dashboard.web.catalogues extract
+	$(BIN)/python -m tests.tools.catalogs extract
 
 pictures: .venv/development ## take the pictures in docs/pictures anew
 	@sh tests/find_tools.sh chromium

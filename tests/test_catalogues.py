@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from babel.messages import Catalog
 
-from dashboard.web import catalogues
-from dashboard.web.catalogues import complaints, merged, missing
 from dashboard.web.i18n.translations import CATALOGUES
-from dashboard.web.literals import literals
-from dashboard.web.unwrapped import unwrapped
+from tests.tools import catalogs
+from tests.tools.catalogs import complaints, merged, missing
+from tests.tools.untranslated_python import literals
+from tests.tools.untranslated_templates import unwrapped
 
 PROMISED = {"ar", "de", "es", "fr", "it", "pl", "pt_BR", "ru", "tr", "uk"}
 
@@ -27,7 +27,7 @@ def catalogue(*messages: tuple[str | tuple[str, ...], str | tuple[str, ...]], lo
 
 
 def test_the_catalogues_are_complete() -> None:
-    assert catalogues.main(["check"]) is None, "run make translations"
+    assert catalogs.main(["check"]) is None, "run make translations"
 
 
 def test_the_promised_languages_are_there() -> None:

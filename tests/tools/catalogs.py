@@ -16,12 +16,12 @@ from babel.messages.frontend import parse_mapping_cfg
 from babel.messages.pofile import read_po, write_po
 
 from dashboard.web.i18n.translations import CATALOGUES, catalogue_of
-from dashboard.web.literals import literals
-from dashboard.web.unwrapped import unwrapped
+from tests.tools.untranslated_python import literals
+from tests.tools.untranslated_templates import unwrapped
 
 ROOT = CATALOGUES.parent
 TEMPLATE = CATALOGUES / "messages.pot"
-USAGE = "usage: python -m dashboard.web.catalogues extract | check | missing LOCALE | merge LOCALE FILE"
+USAGE = "usage: python -m tests.tools.catalogs extract | check | missing LOCALE | merge LOCALE FILE"
 
 _PLACEHOLDER = re.compile(r"%\((\w+)\)[sd]")
 _TAG = re.compile(r"</?\w+")
