@@ -1,1 +1,1 @@
-"""PACKAGE."""
+"""Hold what knows nothing of the product: configuration, database, encryption, logging."""

@@ -18,7 +18,7 @@ from dashboard.core.database import Base, Database, allow_time
 if TYPE_CHECKING:
     from alembic.config import Config as AlembicConfig
 
-MIGRATIONS = Path(__file__).parent.parent / "migrations"
+MIGRATIONS = Path(__file__).parents[2] / "migrations"
 # Any number, the same in every process: two releases at once migrate one after the other.
 _ADVISORY_LOCK = 5_201_314
 MIGRATION_SECONDS = 900  # an index on a million people, or another release's turn

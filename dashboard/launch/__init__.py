@@ -1,1 +1,1 @@
-"""PACKAGE."""
+"""Handle what Bitrix24 posts: installations, openings and events."""

@@ -1,1 +1,1 @@
-"""PACKAGE."""
+"""Tell operators how the application is: counters, gauges, readiness."""

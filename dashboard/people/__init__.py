@@ -1,1 +1,1 @@
-"""PACKAGE."""
+"""Keep a portal's people: accounts, the list of employees, snapshots, permissions."""

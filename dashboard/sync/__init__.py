@@ -1,1 +1,1 @@
-"""PACKAGE."""
+"""Read everyone's settings in the background: runs, their slices, the worker."""

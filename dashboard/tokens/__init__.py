@@ -1,1 +1,1 @@
-"""PACKAGE."""
+"""Store OAuth token pairs encrypted and refresh them once among many."""

@@ -1,1 +1,1 @@
-"""PACKAGE."""
+"""Check translations and find strings that cannot be translated."""

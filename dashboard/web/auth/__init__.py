@@ -1,1 +1,1 @@
-"""PACKAGE."""
+"""Decide who is calling and what they may see: sessions, permissions, failed proofs."""

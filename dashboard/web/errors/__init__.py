@@ -1,1 +1,1 @@
-"""PACKAGE."""
+"""Turn errors into responses and words."""

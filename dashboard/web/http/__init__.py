@@ -1,1 +1,1 @@
-"""PACKAGE."""
+"""Wrap every request: hooks, headers, static files, templates."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from flask import Flask, Response, request
 from werkzeug.exceptions import NotFound
 
-ROOT = Path(__file__).parents[2] / "static"
+ROOT = Path(__file__).parents[3] / "static"
 # The order of the stylesheet's files is that of its layers; within a folder, the alphabet.
 STYLES = ("tokens.css", "base.css", "layout.css", "components/*.css", "pages/*.css")
 TYPES = {".css": "text/css", ".js": "text/javascript"}

@@ -1,1 +1,1 @@
-"""PACKAGE."""
+"""Translate the interface."""

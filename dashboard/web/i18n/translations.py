@@ -18,7 +18,7 @@ from jinja2 import Environment, pass_eval_context
 from jinja2.nodes import EvalContext
 from markupsafe import Markup
 
-CATALOGUES = Path(__file__).parents[2] / "translations"
+CATALOGUES = Path(__file__).parents[3] / "translations"
 
 # Bitrix24's codes are its own: "la" is Spanish, not Latin, and "in" is English as written in India.
 LOCALES = {

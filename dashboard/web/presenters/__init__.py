@@ -1,1 +1,1 @@
-"""PACKAGE."""
+"""Prepare what templates print."""

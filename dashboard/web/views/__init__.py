@@ -1,1 +1,1 @@
-"""PACKAGE."""
+"""Answer the application's addresses, one module a page."""
