@@ -191,7 +191,7 @@ def sqlite_url(sqlite_folder: Path) -> str:
     """Give an empty database in a file; the address is always the same, see IDLE of tests/world.py."""
     for file in sqlite_folder.iterdir():
         file.unlink()
-    return f"sqlite:///{sqlite_folder / 'dashboard.core.database'}"
+    return f"sqlite:///{sqlite_folder / 'dashboard.db'}"
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -226,7 +226,7 @@ def test_visitors_that_came_through_a_proxy_are_told_of(world: World) -> None:
 
 
 def test_a_sqlite_file_that_is_not_there_is_told_and_not_made(world: World, tmp_path: Path) -> None:
-    address = f"sqlite:///{tmp_path / 'mistyped' / 'dashboard.core.database'}"
+    address = f"sqlite:///{tmp_path / 'mistyped' / 'dashboard.db'}"
     app = create_app(config.load(world.environment | {"DATABASE_URL": address}))
 
     said = {

@@ -337,15 +337,13 @@ def test_a_process_that_lacks_a_variable_says_so_and_ends() -> None:
 
 
 def test_a_process_makes_no_database_where_none_is(tmp_path: Path) -> None:
-    ended = start(
-        PRODUCTION | {"DATABASE_URL": f"sqlite:///{tmp_path / 'mistyped' / 'dashboard.core.database'}"}
-    )
+    ended = start(PRODUCTION | {"DATABASE_URL": f"sqlite:///{tmp_path / 'mistyped' / 'dashboard.db'}"})
 
     assert ended.returncode == 0
     assert not list(tmp_path.iterdir())
 
 
 def test_a_process_that_lacks_none_starts(tmp_path: Path) -> None:
-    ended = start(PRODUCTION | {"DATABASE_URL": f"sqlite:///{tmp_path / 'dashboard.core.database'}"})
+    ended = start(PRODUCTION | {"DATABASE_URL": f"sqlite:///{tmp_path / 'dashboard.db'}"})
 
     assert (ended.returncode, ended.stderr) == (0, "")

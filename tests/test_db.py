@@ -147,7 +147,7 @@ def test_sqlite_waits_for_the_disk_unless_told_that_it_need_not(database: Databa
 
 
 def test_only_a_migration_makes_the_file_and_its_folder(tmp_path_factory: pytest.TempPathFactory) -> None:
-    file = tmp_path_factory.mktemp("new") / "var" / "deep" / "dashboard.core.database"
+    file = tmp_path_factory.mktemp("new") / "var" / "deep" / "dashboard.db"
     database = Database(f"sqlite:///{file}")
     with pytest.raises(OperationalError, match="it is not there"):
         database.engine.connect()
@@ -161,7 +161,7 @@ def test_only_a_migration_makes_the_file_and_its_folder(tmp_path_factory: pytest
 
 def test_the_files_are_their_owners_alone(tmp_path: Path) -> None:
     before = os.umask(0o022)
-    database = Database(f"sqlite:///{tmp_path / 'data' / 'dashboard.core.database'}")
+    database = Database(f"sqlite:///{tmp_path / 'data' / 'dashboard.db'}")
     database.make_file()
     with database.writing() as session:
         session.execute(text("CREATE TABLE made (id INTEGER)"))
@@ -169,9 +169,9 @@ def test_the_files_are_their_owners_alone(tmp_path: Path) -> None:
 
     modes = {file.name: file.stat().st_mode & 0o777 for file in (tmp_path / "data").iterdir()}
     assert modes == {
-        "dashboard.core.database": 0o600,
-        "dashboard.core.database-wal": 0o600,
-        "dashboard.core.database-shm": 0o600,
+        "dashboard.db": 0o600,
+        "dashboard.db-wal": 0o600,
+        "dashboard.db-shm": 0o600,
     }
     assert (tmp_path / "data").stat().st_mode & 0o777 == 0o750
     database.engine.dispose()

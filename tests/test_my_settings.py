@@ -117,7 +117,7 @@ def one_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     folder = tmp_path_factory.mktemp("shapes")
     with (
         Emulator(client_id="app.test.1", client_secret="emulated-secret", everyone_speaks="en") as bitrix24,
-        World(bitrix24, f"sqlite:///{folder / 'dashboard.core.database'}") as it,
+        World(bitrix24, f"sqlite:///{folder / 'dashboard.db'}") as it,
     ):
         it.portal().bucket = None
         it.install("alpha")

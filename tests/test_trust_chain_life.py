@@ -34,7 +34,7 @@ class ChainLife(RuleBasedStateMachine):
         super().__init__()
         self.folder = TemporaryDirectory()
         self.bitrix24 = Emulator(client_id="app.test.1", client_secret="emulated-secret").start()
-        url = f"sqlite:///{Path(self.folder.name) / 'dashboard.core.database'}"
+        url = f"sqlite:///{Path(self.folder.name) / 'dashboard.db'}"
         self.world = World(self.bitrix24, url).__enter__()
         for portal in self.bitrix24.portals.values():
             portal.bucket = None

@@ -99,7 +99,7 @@ def test_no_token_key_or_person_is_anywhere(
     assert not {name for name, held in files.items() for secret in secrets if secret in held}
     assert not [secret for secret in secrets if secret in remembered]
     assert not [person for person in people(world) if person in logged + remembered]
-    assert "dashboard.core.database" in files
+    assert "dashboard.db" in files
 
 
 def test_no_secret_is_in_the_arguments_of_a_process(world: World) -> None:

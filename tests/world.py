@@ -226,7 +226,7 @@ def _migrated() -> Path:
     migrations.upgrade(database)
     # The last connection takes the write-ahead log into the file.
     database.engine.dispose()
-    return Path(folder) / "dashboard.core.database"
+    return Path(folder) / "dashboard.db"
 
 
 def environment_for(bitrix24: Emulator, database_url: str) -> dict[str, str]:

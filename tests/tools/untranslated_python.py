@@ -19,7 +19,7 @@ _SEPARATOR = re.compile(r"[,;] ")
 
 def literals(folder: Path) -> Iterator[str]:
     """Yield where a module speaks in one language only, or lists words as only some languages do."""
-    for path in sorted(folder.glob("*.py")):
+    for path in sorted(folder.rglob("*.py")):
         if path.name not in NOT_FOR_READERS:
             tree = ast.parse(path.read_text(encoding="utf-8"))
             yield from (f"{path.name}: not translatable: {words!r}" for words in _bare(tree))
