@@ -23,11 +23,11 @@ ROOT = Path(__file__).parent.parent
 # Asks addresses one after another; prints the status of each, or the error's code.
 ASK = """
 import sys
-from dashboard import logs
+from dashboard.core import logging_setup
 from dashboard.bitrix24.errors import Unreachable
 from dashboard.bitrix24.address_policy import Reach
 from dashboard.bitrix24.transport import Transport
-logs.configure(level="error", style="json")
+logging_setup.configure(level="error", style="json")
 transport = Transport(Reach(loopback=True))
 for address in sys.argv[1:]:
     try:

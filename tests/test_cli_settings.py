@@ -144,7 +144,10 @@ def test_no_text_of_a_portal_reaches_the_terminal_raw(world: World, options: tup
 
 
 def test_no_text_reaches_a_terminal_by_the_log_either() -> None:
-    program = "import structlog; from dashboard import logs; logs.configure(level='info', style='console');"
+    program = (
+        "import structlog; from dashboard.core import logging_setup; "
+        "logging_setup.configure(level='info', style='console');"
+    )
     program += f"structlog.get_logger().info('x', code={HOSTILE!r})"
 
     printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -242,4 +242,4 @@ def test_requests_leave_through_one_door() -> None:
         if name.split(".")[0] in senders or ".".join(name.split(".")[:2]) in senders
     }
 
-    assert users <= {"bitrix24.transport", "bitrix24.connections", "bitrix24.names"}
+    assert users <= {"bitrix24.transport", "bitrix24.connections", "bitrix24.dns"}
