@@ -29,9 +29,10 @@ def free_port() -> int:
         return int(listening.getsockname()[1])
 
 
-def serve(environment: Mapping[str, str], port: int) -> subprocess.Popen[bytes]:
+def serve(environment: Mapping[str, str], port: int, *, threads: int = 20) -> subprocess.Popen[bytes]:
     """Start a web process."""
-    settings = os.environ | environment | {"PORT": str(port), "WEB_CONCURRENCY": "1", "WEB_THREADS": "20"}
+    sizes = {"PORT": str(port), "WEB_CONCURRENCY": "1", "WEB_THREADS": str(threads)}
+    settings = os.environ | environment | sizes
     return subprocess.Popen(clock.command("gunicorn", "app:create_app()"), env=settings, cwd=ROOT)
 
 

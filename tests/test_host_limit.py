@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from typing import Any
@@ -20,6 +20,8 @@ from dashboard.bitrix24.host_limit import (
     GIVE_UP_AFTER,
     MAX_HOSTS,
     MAX_WAIT,
+    MAX_WAITED,
+    SILENT_AFTER,
     SLOW_AFTER,
     SUSPECTED_FOR,
     HostLimit,
@@ -151,7 +153,7 @@ def test_a_call_to_a_slow_host_yields_to_one_that_waits(limit: HostLimit, clock:
     answer(limit, "silent")
     with ExitStack() as stack, ThreadPoolExecutor(1) as pool:
         slots = [stack.enter_context(limit.slot("silent")) for _ in range(15)]
-        clock.seconds += SLOW_AFTER
+        clock.seconds += SILENT_AFTER
         assert not any(slot.should_yield() for slot in slots)
         occupy(limit, "new", stack)
         waiting = threading.Event()
@@ -234,18 +236,131 @@ def test_whatever_is_asked_of_a_portal_can_be_given_up(
     assert time.monotonic() - began < 5
 
 
+# Waits for a slot: time goes by while somebody waits, and by that alone.
+
+
+def while_waiting(limit: HostLimit, patch: pytest.MonkeyPatch, happens: Callable[[float], None]) -> None:
+    """Call something with the seconds that a wait for a slot takes each time, instead of waiting."""
+
+    def wait(timeout: float | None = None) -> bool:
+        assert timeout is not None
+        happens(timeout)
+        return True
+
+    patch.setattr(limit._changed, "wait", wait)
+
+
+def ask_seconds(limit: HostLimit, clock: Clock, host: str) -> tuple[bool, float]:
+    """Ask for a slot; return whether there was one, and after how long."""
+    began = clock.seconds
+    try:
+        with limit.slot(host):
+            return True, clock.seconds - began
+    except TimeoutError:
+        return False, clock.seconds - began
+
+
+@pytest.mark.parametrize("has_answered", [True, False])
+def test_a_host_that_answers_in_a_second_refuses_nobody(
+    has_answered: bool, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever is more than the host's share waits for one of the others' answers."""
+    limit = HostLimit(8, clock=clock)
+    if has_answered:
+        answer(limit, "portal")
+    under_way = ExitStack()
+    answers_at = clock.seconds + 1
+
+    def happens(seconds: float) -> None:
+        clock.seconds += seconds
+        if clock.seconds >= answers_at:
+            under_way.close()
+
+    while_waiting(limit, monkeypatch, happens)
+    share = occupy(limit, "portal", under_way)
+    clock.seconds += 0.7
+    limit._host("portal").waiting = 8 - share - 1  # so do the others
+
+    served, seconds = ask_seconds(limit, clock, "portal")
+
+    assert served
+    assert seconds == pytest.approx(0.3, abs=0.15)
+
+
+def test_nobody_waits_for_a_slot_of_a_silent_host(
+    limit: HostLimit, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where several are silent, each takes half a second to be found out, not two."""
+    while_waiting(limit, monkeypatch, lambda seconds: setattr(clock, "seconds", clock.seconds + seconds))
+    for host in ("a", "b"):
+        answer(limit, host)
+    clock.seconds += SILENT_AFTER
+    with ExitStack() as stack:
+        occupy(limit, "a", stack)
+        served, seconds = ask_seconds(limit, clock, "a")
+        assert not served
+        assert seconds == pytest.approx(SILENT_AFTER, abs=0.15)
+        assert ask_seconds(limit, clock, "a") == (False, 0.0)
+
+        occupy(limit, "b", stack)
+        served, seconds = ask_seconds(limit, clock, "b")
+        assert not served
+        assert seconds == pytest.approx(SLOW_AFTER, abs=0.15)
+
+
+def test_a_slow_host_that_is_asked_without_end_leaves_threads_to_others(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit = HostLimit(4, clock=clock)
+    answer(limit, "portal")
+
+    def happens(seconds: float) -> None:
+        clock.seconds += seconds
+        limit.note("portal", answered=True)
+
+    while_waiting(limit, monkeypatch, happens)
+    with ExitStack() as stack:
+        occupy(limit, "portal", stack)
+        clock.seconds += SLOW_AFTER
+        began = clock.seconds
+        while ask_seconds(limit, clock, "portal")[1] > 0:
+            assert clock.seconds - began < 60
+
+        assert clock.seconds - began > MAX_WAITED
+        clock.seconds += MAX_WAITED
+        limit.note("portal", answered=True)
+        assert ask_seconds(limit, clock, "portal")[1] > 0
+
+
+def test_a_slow_host_that_answers_yields_to_nobody(limit: HostLimit, clock: Clock) -> None:
+    answer(limit, "portal")
+    with ExitStack() as stack:
+        slots = [stack.enter_context(limit.slot("portal")) for _ in range(15)]
+        clock.seconds += 1
+        limit._host("new").waiting = 1
+        limit._active.add(limit._host("new"))
+
+        assert not any(slot.should_yield() for slot in slots)
+
+
 # A whole process
 
 
 @pytest.fixture
-def process(bitrix24: Emulator, sqlite_url: str) -> Iterator[str]:
-    """Give the address of a web process with twenty threads."""
+def threads() -> int:
+    """Give how many threads the process has."""
+    return 20
+
+
+@pytest.fixture
+def process(bitrix24: Emulator, sqlite_url: str, threads: int) -> Iterator[str]:
+    """Give the address of a web process."""
     database = Database(sqlite_url)
     migrations.upgrade(database)
     database.engine.dispose()
     port = free_port()
     address = bitrix24.app_url = f"http://127.0.0.1:{port}"
-    running = serve(environment_for(bitrix24, sqlite_url), port)
+    running = serve(environment_for(bitrix24, sqlite_url), port, threads=threads)
     wait_for(address)
     yield address
     # Whoever waits for somebody silent sees the connection end.
@@ -280,8 +395,23 @@ def test_silent_hosts_hold_up_nobody_else(bitrix24: Emulator, process: str) -> N
     took = time.monotonic() - began
 
     assert answer.status_code == 200
-    # Two seconds on a machine of its own; without a limit it is half a minute.
+    # Three seconds on a machine of its own; without a limit it is half a minute.
     assert took < 6
+
+
+@pytest.mark.parametrize("threads", [4])
+def test_a_portal_that_answers_slowly_refuses_none_of_its_people(bitrix24: Emulator, process: str) -> None:
+    """Seven people open at once, and a process with four threads asks for three."""
+    alpha = bitrix24.portal("alpha")
+    assert post(f"{process}/install", alpha.open_installer_as("anna")).status_code == 200
+    alpha.finish_install()
+    bitrix24.faults.add(Fault("slow:0.8", method="batch", times=None))
+    openings = [alpha.open_as("boris") for _ in range(7)]
+
+    with ThreadPoolExecutor(len(openings)) as pool:
+        answers = list(pool.map(lambda opening: post(f"{process}/", opening).status_code, openings))
+
+    assert answers == [200] * len(openings)
 
 
 def post(url: str, opening: Opening) -> requests.Response:

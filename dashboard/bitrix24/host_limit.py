@@ -15,6 +15,12 @@ from dataclasses import dataclass, field
 
 MAX_WAIT = 2.0  # seconds for a slot; hosts that answer free one many times a second
 SLOW_AFTER = 0.5  # seconds without an answer, after which a host counts as slow
+SILENT_AFTER = 1.5  # seconds without any answer, after which nobody waits for a slot of a slow host
+LOOK_AGAIN = 0.1  # seconds between two looks of somebody who waits for a slot
+# Seconds of each reserved thread that may go by at once in waits for slots, and what part of them is free
+# for more a second later: a host that answers slowly and is asked without end leaves the rest to others.
+MAX_WAITED = 5.0
+WAITED_SHARE = 0.5
 GIVE_UP_AFTER = 4.0  # seconds without an answer, after which a call ends when no thread is left for others
 SUSPECTED_FOR = 60.0  # seconds after a time-out, unless the host answers before
 TRUSTED_FOR = 600.0  # seconds after an answer
@@ -36,6 +42,11 @@ class _Host:
 
     def is_slow(self, now: float) -> bool:
         return self.is_suspected(now) or any(now - began >= SLOW_AFTER for began in self.began)
+
+    def is_silent(self, now: float, *, after: float = SILENT_AFTER) -> bool:
+        """Tell whether it answers nobody: one that takes a second for each answer still does."""
+        began = min(self.began, default=now)
+        return self.is_suspected(now) or now - max(began, self.answered_at) >= after
 
     def is_trusted(self, now: float) -> bool:
         return now - self.answered_at < TRUSTED_FOR and not self.is_slow(now)
@@ -74,6 +85,8 @@ class HostLimit:
         self._hosts: dict[str, _Host] = {}
         self._active: set[_Host] = set()  # those somebody calls or waits for
         self._changed = threading.Condition()
+        self._waited = 0.0  # seconds that went by in waits for slots, less what has been allowed again
+        self._waited_at = clock()
 
     @contextmanager
     def slot(self, origin: str) -> Iterator[Slot]:
@@ -108,9 +121,9 @@ class HostLimit:
     def should_yield(self, slot: Slot) -> bool:
         """Tell whether a call that waits for its answer is to be given up in favor of another host.
 
-        That is so while a host that is not slow waits for a slot and slow ones hold more than half of the
-        threads; the host that holds the most gives up first. Where they hold nearly all, nobody else has a
-        thread to wait in: then a call gives up without being asked, after a longer time.
+        That is so for a silent host, while one that is not slow waits for a slot and slow ones hold more than
+        half of the threads; the host that holds the most gives up first. Where they hold nearly all, nobody
+        else has a thread to wait in: then a call gives up without being asked, after a longer time.
         """
         with self._changed:
             if not slot.given_up and self._must_yield(slot):
@@ -131,25 +144,45 @@ class HostLimit:
         if held > max(1, self._threads - self._reserve) and now - slot.began >= GIVE_UP_AFTER:
             return True
         wanted = any(one.waiting and not one.is_slow(now) for one in self._active)
-        return wanted and held > self._threads // 2
+        return wanted and held > self._threads // 2 and host.is_silent(now)
 
     def _wait(self, host: _Host) -> None:
-        until = self._clock() + MAX_WAIT
+        came = self._clock()
         host.waiting += 1
         self._active.add(host)
         # Those who wait for a slow host look again whether their threads are needed.
         self._changed.notify_all()
         try:
             while len(host.began) >= self._limit_of(host):
-                now = self._clock()
-                if now >= until or (host.is_slow(now) and self._is_crowded()):
+                left = came + MAX_WAIT - self._clock()
+                if left <= 0 or self._is_in_vain(host):
                     raise TimeoutError("too many threads wait for this host")
-                slow_in = min((began + SLOW_AFTER - now for began in host.began), default=MAX_WAIT)
-                left = min(until - now, slow_in) if slow_in > 0 else until - now
-                self._changed.wait(left)
+                self._changed.wait(min(left, LOOK_AGAIN))
         finally:
             host.waiting -= 1
+            now = self._clock()
+            self._waited = self._waited_lately(now) + now - came
+            self._waited_at = now
             self._leave(host)
+
+    def _is_in_vain(self, host: _Host) -> bool:
+        """Tell whether a wait for a slot of this host takes a thread that others need.
+
+        A host that answers slowly frees slots, so its people wait for each other, also in threads kept for
+        others. They do not where it is silent, nor, from half a second on, where silent hosts hold threads
+        already: each would hold up everybody once more. Nor where waits have taken too much time lately.
+        """
+        now = self._clock()
+        if not host.is_slow(now) or not self._is_crowded():
+            return False
+        silent = [one for one in self._active if one is not host and one.is_silent(now)]
+        are_several = sum(len(one.began) + one.waiting for one in silent) > self._reserve
+        if host.is_silent(now, after=SLOW_AFTER if are_several else SILENT_AFTER):
+            return True
+        return self._waited_lately(now) > MAX_WAITED * self._reserve
+
+    def _waited_lately(self, now: float) -> float:
+        return max(0.0, self._waited - (now - self._waited_at) * self._reserve * WAITED_SHARE)
 
     def _leave(self, host: _Host) -> None:
         if not host.began and not host.waiting:
