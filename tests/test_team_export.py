@@ -12,6 +12,9 @@ from tests.rosters import NEVER, hire, rows_on
 from tests.world import World
 
 CROWD = 15
+# Characters of several kinds that nobody sees in a cell, or that stand on the one before.
+UNSEEN = "\u00ad\u034f\u0301\u115f\u1160\u17b4\u180b\u200b\u2065\u2800\u3164\ufe0e\ufe0f\uffa0"
+UNSEEN += "\U000e0001\U000e0100\U000e0fff"
 
 
 def table(body: str) -> list[list[str]]:
@@ -102,6 +105,7 @@ def test_no_cell_is_a_formula_however_a_spreadsheet_separates(world: World, deli
     )
     more = ("Bob|{}", "Bob\x00\n\x1f{}", "Bob\u2028{}", 'Bob;""{}')
     hostile = [form.format(start) for form in (*inside, *more) for start in starts]
+    hostile += [f"{before}{mark}{start}1" for mark in UNSEEN for before in ("", "Bob; ") for start in "=+-@"]
     hostile += ['Bob;=HYPERLINK("http://evil.example/");', ";=1;=2\t=3"]
     hire(world, *({"name": name, "position": f"{name}()", "view": name} for name in hostile))
 
@@ -111,7 +115,7 @@ def test_no_cell_is_a_formula_however_a_spreadsheet_separates(world: World, deli
     lines = csv.reader(io.StringIO(body.removeprefix("\ufeff"), newline=""), delimiter=delimiter)
     cells = [cell for line in lines for cell in line]
     assert len(cells) > len(hostile)
-    ignored = "".join(map(chr, range(33))) + '"\u2028\u202e\x7f'
+    ignored = "".join((*map(chr, range(33)), *UNSEEN, '"\u2028\u202e\x7f'))
     assert not [cell for cell in cells if cell.lstrip(ignored).startswith(tuple("=+-@＝＋－＠﹦"))]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-import re
+import unicodedata
 from collections.abc import Callable, Sequence
 from datetime import datetime, tzinfo
 
@@ -33,13 +33,14 @@ COLUMNS = (
     N_("Updated"),
 )
 # What begins a formula in some spreadsheet; the wide and small forms count where those are typed.
-FORMULA_STARTS = "=＝﹦+＋﹢\\-－﹣−@＠﹫"
+FORMULA_STARTS = frozenset("=＝﹦+＋﹢-－﹣−@＠﹫")
 # Spreadsheets separate cells by comma, semicolon, tab or bar, depending on the country and on a dialog, and
 # only some honor quotes. So each of these may be where a cell begins, and every line end is.
 SEPARATORS = ",;|\t\r\n\v\f\x1c\x1d\x1e\x85\u2028\u2029"
-# Spreadsheets skip spaces, controls and invisible characters in front of a formula, and take quotes away.
-SKIPPED = r"[\s\x00-\x20\x7f-\xa0\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\"]*"
-_FORMULA = re.compile(rf"(^|[{SEPARATORS}])(?={SKIPPED}[{FORMULA_STARTS}])")
+# Spreadsheets skip what is not seen in front of a formula, and take quotes away: spaces, controls, formats,
+# marks that stand above others, what is not assigned, and the fillers that count as letters.
+SKIPPED_CATEGORIES = frozenset({"Cc", "Cf", "Cn", "Me", "Mn", "Zl", "Zp", "Zs"})
+SKIPPED = '"\u115f\u1160\u2800\u3164\uffa0'
 # Without it Excel reads UTF-8 as the machine's own code page.
 BYTE_ORDER_MARK = "\ufeff"
 
@@ -124,4 +125,21 @@ def _table(rows: Sequence[Sequence[str]]) -> str:
 
 def _harmless(cell: str) -> str:
     """Put an apostrophe, which means text, wherever a spreadsheet could begin to read a formula."""
-    return _FORMULA.sub(r"\1'", cell)
+    if FORMULA_STARTS.isdisjoint(cell):
+        return cell
+    marks: list[str] = []
+    begins: int | None = 0
+    for mark in cell:
+        if begins is not None and mark in FORMULA_STARTS:
+            marks.insert(begins, "'")
+            begins = None
+        marks.append(mark)
+        if mark in SEPARATORS:
+            begins = len(marks)
+        elif not _is_skipped(mark):
+            begins = None
+    return "".join(marks)
+
+
+def _is_skipped(mark: str) -> bool:
+    return mark in SKIPPED or unicodedata.category(mark) in SKIPPED_CATEGORIES
