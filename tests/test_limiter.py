@@ -85,6 +85,15 @@ def test_an_overflow_fills_the_bucket_and_halves_the_speed() -> None:
     assert 0.95 < after.wait(NOW) < 1.0
 
 
+def test_requests_above_the_brim_are_not_waited_for() -> None:
+    """Whoever answers people spends without asking; a portal may refuse thousands."""
+    spent = replace(EMPTY, level=5_000.0).taken(NOW, requests=100_000).overflowed(NOW)
+
+    assert spent.wait(NOW, requests=50) <= 50 / SLOWEST_RATE
+    assert EMPTY.taken(NOW, requests=1000).wait(NOW) == 0.5
+    assert replace(EMPTY, level=5_000.0).wait(NOW) == 0.5
+
+
 def test_overflows_in_a_row_slow_down_to_a_floor() -> None:
     bucket = EMPTY
     for _ in range(10):

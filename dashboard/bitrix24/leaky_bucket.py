@@ -29,11 +29,14 @@ class Bucket:
     full_rate: float = RATE
 
     def drained(self, now: float) -> Bucket:
-        """Return the bucket as it stands now; a clock that went back drains nothing."""
+        """Return the bucket as it stands now; a clock that went back drains nothing.
+
+        What was taken above the brim has been refused by the server, and nobody waits for it.
+        """
         elapsed = max(0.0, now - self.at)
         return replace(
             self,
-            level=max(0.0, self.level - self._drains_in(elapsed)),
+            level=max(0.0, min(self.depth, self.level) - self._drains_in(elapsed)),
             at=max(now, self.at),
             rate=min(self.full_rate, self.rate + self._climb * elapsed),
         )
