@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import errno
 import runpy
-from collections.abc import Iterator
-from datetime import timedelta
+import threading
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from pydantic import SecretStr
 from sqlalchemy import event
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from app import assemble
+from dashboard.bitrix24.errors import Unreachable
 from dashboard.bitrix24.inbound import Event
+from dashboard.core.encryption import Vault
 from dashboard.launch import event_spool
+from dashboard.launch.events import Events
 from tests.emulator import Emulator
 from tests.test_full_disk import fill_the_disk, only_read
 from tests.waiting import wait_until
-from tests.world import World
+from tests.world import FERNET_KEY, World
 
 FORGED = "f" * 32
 
@@ -170,6 +177,120 @@ def test_one_whose_key_is_gone_is_dropped(still: World, tmp_path: Path) -> None:
     restarted(still).retry()
 
     assert kept(tmp_path) == []
+
+
+class Handler:
+    """Events that fail for some portals, as they are told; ``asked`` and ``done`` are member ids."""
+
+    def __init__(self, failures: dict[str, Exception]) -> None:
+        self.failures = failures
+        self.asked: list[str] = []
+        self.done: set[str] = set()
+
+    def is_proven(self, event: Event) -> bool:
+        return True
+
+    def handle(self, event: Event) -> None:
+        self.asked.append(event.member_id)
+        if event.member_id in self.failures:
+            raise self.failures[event.member_id]
+        self.done.add(event.member_id)
+
+
+def spool_of(
+    handler: Handler, folder: Path, patch: pytest.MonkeyPatch, *, members: Iterable[str]
+) -> event_spool.EventSpool:
+    """Return a spool without a thread that keeps an event of each portal."""
+    patch.setattr(event_spool.EventSpool, "watch", lambda self: None)
+    spool = event_spool.EventSpool(
+        folder=folder,
+        vault=Vault([SecretStr(FERNET_KEY)]),
+        events=cast(Events, handler),
+        now=lambda: datetime(2026, 3, 2, tzinfo=UTC),
+    )
+    for member in members:
+        event = Event("ONAPPUNINSTALL", member, SecretStr(FORGED), None, None, None, {})
+        assert spool.keep(event, sender="stranger")
+    return spool
+
+
+@pytest.mark.parametrize(
+    "error",
+    [IntegrityError("", {}, Exception()), OperationalError("", {}, Exception()), Unreachable("timeout")],
+    ids=lambda error: type(error).__name__,
+)
+def test_one_that_fails_holds_up_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    handler = Handler({"1": error, "3": error})
+    spool = spool_of(handler, tmp_path, monkeypatch, members="12345")
+
+    spool.retry()
+
+    assert handler.done == {"2", "4", "5"}
+    assert len(kept(tmp_path)) == 2
+    handler.failures.clear()
+    spool.retry()
+    assert handler.done == set("12345")
+    assert kept(tmp_path) == []
+
+
+def test_while_the_database_is_away_few_are_tried_and_not_always_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away = OperationalError("", {}, Exception())
+    handler = Handler(dict.fromkeys("12345", away))
+    spool = spool_of(handler, tmp_path, monkeypatch, members="12345")
+
+    spool.retry()
+    assert len(handler.asked) == event_spool.MAX_DATABASE_FAILURES
+    spool.retry()
+
+    assert set(handler.asked) == set("12345")
+    assert len(kept(tmp_path)) == 5
+
+
+def test_one_that_cannot_be_read_now_is_not_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    handler = Handler({})
+    spool = spool_of(handler, tmp_path, monkeypatch, members="1")
+    with monkeypatch.context() as broken:
+        broken.setattr(Path, "read_text", raise_input_output_error)
+        spool.retry()
+    assert handler.done == set()
+
+    spool.retry()
+
+    assert handler.done == {"1"}
+
+
+def raise_input_output_error(*_: object, **__: object) -> str:
+    raise OSError(errno.EIO, "Input/output error")
+
+
+def test_a_thread_that_a_defect_has_ended_is_started_by_the_next_request(
+    bitrix24: Emulator, sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_spool, "RETRY_SECONDS", 0.02)
+    ended = threading.Event()
+    monkeypatch.setattr(threading, "excepthook", lambda raised: ended.set())
+
+    def fail(self: object, sealed: str) -> None:
+        raise RuntimeError
+
+    with World(bitrix24, sqlite_url, STATE_DIRECTORY=str(tmp_path)) as world:
+        world.install("alpha")
+        fill_the_disk(world)
+        with monkeypatch.context() as broken:
+            broken.setattr(event_spool.EventSpool, "_act", fail)
+            assert world.portal().send_event("ONAPPUNINSTALL")[0] == 200
+            assert ended.wait(20)
+            world.app.extensions["event_spool"]._watcher.join(20)
+        empty_the_disk(world)
+        assert world.one("SELECT state FROM portals") == "active"
+
+        assert world.portal().send_event("ONAPPUNINSTALL", application_token=FORGED)[0] == 403
+
+        wait_until(lambda: world.one("SELECT state FROM portals") == "uninstalled")
 
 
 def test_a_new_process_does_what_another_left(

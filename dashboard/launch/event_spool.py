@@ -19,6 +19,7 @@ import structlog
 from pydantic import SecretStr
 from sqlalchemy.exc import SQLAlchemyError
 
+from dashboard.bitrix24.errors import Bitrix24Error
 from dashboard.bitrix24.inbound import Event
 from dashboard.core.encryption import Unsealable, Vault
 from dashboard.launch.events import EventRefused, Events
@@ -30,6 +31,7 @@ OWNER = "uninstall event"
 FOLDER = "events"
 SUFFIX = ".event"
 RETRY_SECONDS = 10.0
+MAX_DATABASE_FAILURES = 3  # in a row, after which the database is away and the other events wait for it
 # An event that nothing proved yet may be forged: nothing can be proven while the database is away. One that
 # is proven has a file for its portal alone.
 MAX_UNPROVEN = 10_000
@@ -51,6 +53,7 @@ class EventSpool:
         self._events = events
         self._now = now
         self._memory: dict[str, str] = {}
+        self._failures: dict[str, int] = {}
         self._lock = threading.Lock()
         self._watcher: threading.Thread | None = None
 
@@ -77,19 +80,33 @@ class EventSpool:
     def watch(self) -> None:
         """Look for kept events now and then, in a thread that ends with the process."""
         with self._lock:
-            if self._watcher is None:
+            if self._watcher is None or not self._watcher.is_alive():
                 self._watcher = threading.Thread(target=self._retry_forever, name="events", daemon=True)
                 self._watcher.start()
 
+    def watch_again(self) -> None:
+        """Start the thread once more where a defect has ended it."""
+        if self._watcher is not None:
+            self.watch()
+
     def retry(self) -> None:
-        """Act on every kept event; stop where the database is still away."""
-        for name in self._names():
+        """Act on every kept event, those that failed least often first; stop where the database is away."""
+        in_a_row = 0
+        for name in sorted(self._names(), key=lambda name: self._failures.get(name, 0)):
+            # Before it is acted on: one that ends the thread comes last as well.
+            self._failures[name] = self._failures.get(name, 0) + 1
             try:
                 if (sealed := self._read(name)) is not None:
                     self._act(sealed)
-            except SQLAlchemyError:
-                return
-            self._forget(name)
+            except (SQLAlchemyError, Bitrix24Error, OSError) as error:
+                if self._failures[name] == 1:
+                    log.warning("kept_event_failed", reason=type(error).__name__)
+                in_a_row = in_a_row + 1 if isinstance(error, SQLAlchemyError) else 0
+                if in_a_row >= MAX_DATABASE_FAILURES:
+                    return
+            else:
+                in_a_row = 0
+                self._forget(name)
 
     def _retry_forever(self) -> None:
         while True:
@@ -149,14 +166,18 @@ class EventSpool:
             raise
 
     def _read(self, name: str) -> str | None:
-        """Return what is kept; None where another process has just done it."""
+        """Return what is kept; None where another process has just done it.
+
+        :raise OSError: the file is there and cannot be read now.
+        """
         try:
-            return (self._folder / name).read_text(encoding="ascii")
-        except (OSError, UnicodeDecodeError):
+            return (self._folder / name).read_text(encoding="ascii", errors="replace")
+        except FileNotFoundError:
             return self._memory.get(name)
 
     def _forget(self, name: str) -> None:
         self._memory.pop(name, None)
+        self._failures.pop(name, None)
         with suppress(OSError):
             (self._folder / name).unlink(missing_ok=True)
 
@@ -168,8 +189,11 @@ class EventSpool:
         return self._vault.seal(SecretStr(json.dumps(said)), owner=OWNER)
 
     def _unseal(self, sealed: str) -> Event:
-        said = json.loads(self._vault.unseal(sealed, owner=OWNER).get_secret_value())
-        member_id, token, sent_at, clean = said
+        said = self._vault.unseal(sealed, owner=OWNER).get_secret_value()
+        try:
+            member_id, token, sent_at, clean = json.loads(said)
+        except (ValueError, TypeError):
+            raise Unsealable("another version sealed it") from None
         return Event(
             name=EVENT,
             member_id=member_id,

@@ -85,6 +85,8 @@ def blueprint(
             bx24_js_url=config.bx24_js_url,
         )
 
+    hooks.before_request(spool.watch_again)
+
     @hooks.post("/events")
     def event() -> ResponseReturnValue:
         """Act on an event of the portal's queue. It is sent once, so what can be done is done now."""
