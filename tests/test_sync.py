@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import select, update
 
 from dashboard import models
-from dashboard.bitrix24 import users
+from dashboard.bitrix24 import transport, users
 from dashboard.models import Chain, Portal, RunState
 from dashboard.portals import rate_limits
 from dashboard.sync.runs import LostLease
@@ -310,6 +310,32 @@ def test_of_a_page_that_is_too_long_no_more_than_a_page_is_read(world: World) ->
 
     assert world.one("SELECT directory_error FROM portals") == "directory_incomplete"
     assert world.one("SELECT count(*) FROM people WHERE user_id >= 10000") == users.PAGE
+
+
+@pytest.mark.parametrize("asked", ["everyone", "the missing"])
+def test_an_answer_too_large_to_read_postpones_no_run(
+    world: World, monkeypatch: pytest.MonkeyPatch, asked: str
+) -> None:
+    """The list stays as it is, and the people who are known are read."""
+    open_as_crowd(world, 1, of=60)
+    world.synchronise()
+    world.portal().dismiss("person59")
+    monkeypatch.setattr(transport, "LARGEST_ANSWER", 200_000)
+
+    def oversized(body: dict[str, Any]) -> dict[str, Any]:
+        pages = body["result"]["result"]
+        if "page0" in pages and bool(pages["page0"]) == (asked == "everyone"):
+            pages["page0"] = [{"ID": "1", "NAME": "N" * 300_000}]
+        return body
+
+    world.bitrix24.faults.add(Fault("answer", "portal", method="batch", times=None, change=oversized))
+    run = world.synchronise()
+
+    assert (run["state"], run["done"]) == ("done", run["total"])
+    assert run["total"] > 0
+    error = world.one("SELECT directory_error FROM portals")
+    assert error == ("directory_incomplete" if asked == "everyone" else None)
+    assert sum(key.startswith("person") for key in people_by_key(world)) == 60
 
 
 def test_a_portal_that_ignores_whom_we_ask_about_deletes_nobody(world: World) -> None:

@@ -16,6 +16,7 @@ from dashboard.bitrix24.schemas import Answered, Flag, Id, Text, read_as
 from dashboard.core.json_values import Json, whole
 
 METHOD = "user.get"
+TOO_LARGE = "answer_too_large"
 PAGE = 50
 LARGEST_PORTAL = 200_000
 LONGEST_ADDRESS = 1000
@@ -84,16 +85,21 @@ def everyone(client: Client, token: str, *, expected: int) -> EmployeeList:
 
     The list is incomplete where a portal repeats pages, as one does that ignores ``start``, where it names a
     next page after one that is not full, where at the end it counts a page of people more than it listed, and
-    where a page or the whole is longer than any real one.
+    where a page, an answer or the whole is larger than any real one.
 
     :raise Bitrix24Error: a page could not be read; then nothing is known about anybody.
     """
     found: dict[int, Employee] = {}
     start, listed, size, complete = 0, 0, 0, True
+    totals: list[int] = []
     pages = min(LONGEST_BATCH, expected // PAGE + 1)
     while pages > 0 and complete:
         commands = {f"page{number}": _page(start + number * PAGE) for number in range(pages)}
-        batch = client.batch(commands, token=token, read_only=True)
+        batch = _batch(client, token, commands)
+        if batch is None:
+            complete = False
+            break
+        totals = _totals(batch)
         for key in commands:
             page = _listed(batch, key)
             rows = {row.ID: row for row in _rows(page)}
@@ -107,7 +113,7 @@ def everyone(client: Client, token: str, *, expected: int) -> EmployeeList:
         pages = _pages_left(batch, start, is_full=len(page) >= PAGE)
         complete = complete and size <= MAX_LIST_SIZE and (not pages or start < LARGEST_PORTAL)
     # Fewer than a page: people come and go while the list is read.
-    complete = complete and min(_totals(batch), default=0) - listed < PAGE
+    complete = complete and min(totals, default=0) - listed < PAGE
     return EmployeeList({number: row for number, row in found.items() if row.works_here}, complete)
 
 
@@ -121,12 +127,24 @@ def still_here(client: Client, token: str, user_ids: Iterable[int]) -> set[int]:
     while chunk := list(islice(numbers, PAGE * LONGEST_BATCH)):
         chosen = [chunk[at : at + PAGE] for at in range(0, len(chunk), PAGE)]
         commands = {f"page{number}": _page(0, user_ids=some) for number, some in enumerate(chosen)}
-        batch = client.batch(commands, token=token, read_only=True)
+        batch = _batch(client, token, commands)
+        if batch is None:
+            return set(asked)
         rows = [row for key in commands for row in _rows(_listed(batch, key))]
         if not {row.ID for row in rows} <= set(chunk):
             return set(asked)  # the portal ignored the numbers, so its answer says nothing about them
         here |= {row.ID for row in rows if row.works_here}
     return here
+
+
+def _batch(client: Client, token: str, commands: Mapping[str, Command]) -> Batch | None:
+    """Return the answer, None where it is larger than any real one: it will be no smaller later."""
+    try:
+        return client.batch(commands, token=token, read_only=True)
+    except Unreadable as error:
+        if error.code != TOO_LARGE:
+            raise
+        return None
 
 
 def _page(start: int, *, user_ids: Iterable[int] = ()) -> Command:
