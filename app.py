@@ -11,38 +11,38 @@ from datetime import UTC, datetime
 import structlog
 from flask import Flask
 
-from dashboard.bitrix24.address_policy import Reach
-from dashboard.bitrix24.http import Exchange
+from dashboard.bitrix24.address_policy import AddressPolicy
+from dashboard.bitrix24.http import RestHttp
 from dashboard.bitrix24.oauth import AuthorizationServers
 from dashboard.bitrix24.transport import Transport
 from dashboard.commands import register, worker
 from dashboard.core import config, logging_setup
 from dashboard.core.config import Config, ConfigError
 from dashboard.core.database import Database
-from dashboard.core.encryption import Vault
+from dashboard.core.encryption import TokenEncryption
 from dashboard.launch.event_spool import EventSpool
-from dashboard.launch.events import Events
-from dashboard.launch.openings import Openings
+from dashboard.launch.events import EventHandler
+from dashboard.launch.openings import OpeningService
 from dashboard.monitoring.metrics import Tallies
-from dashboard.monitoring.readiness import Probe
-from dashboard.people.accounts import People
+from dashboard.monitoring.readiness import ReadinessProbe
+from dashboard.people.accounts import Accounts
 from dashboard.people.directory import Directory
 from dashboard.people.permission_checks import PermissionChecks
-from dashboard.people.snapshots import Readings
+from dashboard.people.snapshots import Snapshots
 from dashboard.portals.call_log import CallLog
-from dashboard.portals.installations import Portals
-from dashboard.portals.throttle import Refusals
-from dashboard.sync.engine import Sync
-from dashboard.sync.periodic_tasks import Chores
+from dashboard.portals.installations import Installations
+from dashboard.portals.throttle import Throttle
+from dashboard.sync.engine import SyncEngine
+from dashboard.sync.periodic_tasks import PeriodicTasks
 from dashboard.sync.runs import Runs
-from dashboard.tokens.refresh import LiveTokens
-from dashboard.tokens.store import Chains
+from dashboard.tokens.refresh import TokenRefresher
+from dashboard.tokens.store import TokenStore
 from dashboard.web.auth.permissions import Permissions
-from dashboard.web.auth.proof_throttle import Guard
+from dashboard.web.auth.proof_throttle import ProofThrottle
 from dashboard.web.auth.sessions import Sessions
 from dashboard.web.errors import error_labels, handlers
 from dashboard.web.http import request_hooks, security_headers, static_files
-from dashboard.web.http.templating import Templates
+from dashboard.web.http.templating import TemplateEnvironment
 from dashboard.web.i18n import translations
 from dashboard.web.presenters import filters, setting_display, team_row
 from dashboard.web.views import (
@@ -70,20 +70,20 @@ class Parts:
     """What works behind the pages, the commands and the worker."""
 
     database: Database
-    vault: Vault
+    encryption: TokenEncryption
     tallies: Tallies
-    exchange: Exchange
+    rest: RestHttp
     servers: AuthorizationServers
-    portals: Portals
-    events: Events
+    installations: Installations
+    events: EventHandler
     spool: EventSpool
-    openings: Openings
-    readings: Readings
-    refusals: Refusals
+    openings: OpeningService
+    snapshots: Snapshots
+    throttle: Throttle
     permission_checks: PermissionChecks
     runs: Runs
-    sync: Sync
-    chores: Chores
+    sync: SyncEngine
+    periodic_tasks: PeriodicTasks
 
 
 def create_app(
@@ -106,19 +106,17 @@ def create_app(
     team_pages = team.TeamPages(database=parts.database, runs=parts.runs, now=now)
 
     app = request_hooks.Application(__name__, static_folder=None)
-    app.jinja_environment = Templates
+    app.jinja_environment = TemplateEnvironment
     # Else `/me//refresh` is answered with a redirect to whatever Host was named, by http behind a proxy.
     app.url_map.merge_slashes = False
-    static_files.install(app, static_files.Assets(watch=settings.trust_loopback))
+    static_files.install(app, static_files.StaticFiles(watch=settings.trust_loopback))
     translations.install(app.jinja_env)
     filters.install(app.jinja_env)
     team_row.install(app.jinja_env)
     setting_display.install(app.jinja_env)
     error_labels.install(app.jinja_env)
     request_hooks.install(app)
-    security_headers.install(
-        app, script_url=settings.bx24_js_url, https=settings.public_url.startswith("https:")
-    )
+    security_headers.install(app, script_url=settings.bx24_js_url, https=settings.public_url.startswith("https:"))
     handlers.install(app)
     if settings.trust_loopback:
         app.register_blueprint(styleguide.blueprint())
@@ -128,20 +126,18 @@ def create_app(
             openings=parts.openings,
             events=parts.events,
             spool=parts.spool,
-            portals=parts.portals,
+            portals=parts.installations,
             sessions=sessions,
-            guard=Guard(parts.refusals, proxies=settings.trusted_proxies, now=now),
+            proof_throttle=ProofThrottle(parts.throttle, proxies=settings.trusted_proxies, now=now),
             team_pages=team_pages,
         )
     )
-    app.register_blueprint(my_settings.blueprint(readings=parts.readings, sessions=sessions))
+    app.register_blueprint(my_settings.blueprint(snapshots=parts.snapshots, sessions=sessions))
     app.register_blueprint(team.blueprint(pages=team_pages, sessions=sessions, permissions=permissions))
     app.register_blueprint(
         insights.blueprint(database=parts.database, now=now, sessions=sessions, permissions=permissions)
     )
-    app.register_blueprint(
-        team_sync.blueprint(runs=parts.runs, now=now, sessions=sessions, permissions=permissions)
-    )
+    app.register_blueprint(team_sync.blueprint(runs=parts.runs, now=now, sessions=sessions, permissions=permissions))
     app.register_blueprint(
         team_export.blueprint(database=parts.database, now=now, sessions=sessions, permissions=permissions)
     )
@@ -149,7 +145,7 @@ def create_app(
         app.register_blueprint(
             part.blueprint(database=parts.database, now=now, sessions=sessions, permissions=permissions)
         )
-    probe = Probe(database=parts.database, now=now)
+    probe = ReadinessProbe(database=parts.database, now=now)
     app.register_blueprint(health.blueprint(probe, fingerprint=settings.fingerprint))
     app.register_blueprint(legal.blueprint(settings))
     metrics.count_requests(app, parts.tallies)
@@ -165,7 +161,7 @@ def create_app(
             spool=parts.spool,
             sync=parts.sync,
             runs=parts.runs,
-            chores=parts.chores,
+            periodic_tasks=parts.periodic_tasks,
             tallies=parts.tallies,
         )
     )
@@ -173,13 +169,13 @@ def create_app(
         app,
         settings,
         database=parts.database,
-        vault=parts.vault,
-        portals=parts.portals,
+        encryption=parts.encryption,
+        portals=parts.installations,
         synchronisations=parts.runs,
-        exchange=parts.exchange,
+        rest=parts.rest,
         servers=parts.servers,
         probe=probe,
-        refusals=parts.refusals,
+        throttle=parts.throttle,
         now=now,
     )
     return app
@@ -189,67 +185,84 @@ def assemble(settings: Config, *, database: Database | None, now: Callable[[], d
     """Return the parts, each given those below it."""
     threads = max(settings.web_threads, settings.worker_threads)
     database = database or open_database(settings, connections=threads)
-    vault = Vault(settings.token_keys)
-    refusals = Refusals(database=database, key=settings.secret_key[0], now=now)
-    call_log = CallLog(database=database, refusals=refusals)
+    encryption = TokenEncryption(settings.token_keys)
+    throttle = Throttle(database=database, key=settings.secret_key[0], now=now)
+    call_log = CallLog(database=database, throttle=throttle)
     transport = Transport(
-        Reach(loopback=settings.trust_loopback, private=settings.allow_private_portals),
+        AddressPolicy(loopback=settings.trust_loopback, private=settings.allow_private_portals),
         threads=settings.web_threads,
         connections_per_host=threads,
         authorization_servers=settings.bitrix24_auth_servers,
     )
     tallies = Tallies(database)
-    exchange = Exchange(transport, tallies.count_call)
+    rest = RestHttp(transport, tallies.count_call)
     servers = AuthorizationServers(
-        exchange,
+        rest,
         settings.bitrix24_auth_servers,
         settings.bitrix24_client_id,
         settings.bitrix24_client_secret,
     )
-    portals = Portals(database=database, vault=vault, exchange=exchange, servers=servers, now=now)
-    chains = Chains(vault)
-    live = LiveTokens(
-        database=database, chains=chains, portals=portals, servers=servers, refusals=refusals, now=now
+    installations = Installations(database=database, encryption=encryption, rest=rest, servers=servers, now=now)
+    token_store = TokenStore(encryption)
+    token_refresher = TokenRefresher(
+        database=database,
+        token_store=token_store,
+        installations=installations,
+        servers=servers,
+        throttle=throttle,
+        now=now,
     )
-    people = People(database=database, chains=chains, refusals=refusals, now=now)
+    accounts = Accounts(database=database, token_store=token_store, throttle=throttle, now=now)
     runs = Runs(database=database, now=now)
-    readings = Readings(
-        database=database, people=people, live=live, call_log=call_log, refusals=refusals, now=now
+    snapshots = Snapshots(
+        database=database,
+        accounts=accounts,
+        token_refresher=token_refresher,
+        call_log=call_log,
+        throttle=throttle,
+        now=now,
     )
-    directory = Directory(database=database, live=live, now=now)
-    events = Events(
-        database=database, portals=portals, servers=servers, live=live, call_log=call_log, now=now
+    directory = Directory(database=database, token_refresher=token_refresher, now=now)
+    events = EventHandler(
+        database=database,
+        installations=installations,
+        servers=servers,
+        token_refresher=token_refresher,
+        call_log=call_log,
+        now=now,
     )
     return Parts(
         database=database,
-        vault=vault,
+        encryption=encryption,
         tallies=tallies,
-        exchange=exchange,
+        rest=rest,
         servers=servers,
-        portals=portals,
+        installations=installations,
         events=events,
-        spool=EventSpool(folder=settings.state_directory, vault=vault, events=events, now=now),
-        openings=Openings(
+        spool=EventSpool(folder=settings.state_directory, encryption=encryption, events=events, now=now),
+        openings=OpeningService(
             database=database,
             runs=runs,
-            portals=portals,
-            people=people,
+            installations=installations,
+            accounts=accounts,
             servers=servers,
             call_log=call_log,
             public_url=settings.public_url,
-            titles=translations.Everywhere(hooks.PLACEMENT_TITLE),
+            titles=translations.InEveryLanguage(hooks.PLACEMENT_TITLE),
             now=now,
         ),
-        readings=readings,
-        refusals=refusals,
+        snapshots=snapshots,
+        throttle=throttle,
         permission_checks=PermissionChecks(
-            live=live, people=people, call_log=call_log, refusals=refusals, now=now
+            token_refresher=token_refresher, accounts=accounts, call_log=call_log, throttle=throttle, now=now
         ),
         runs=runs,
-        sync=Sync(
-            database=database, runs=runs, directory=directory, readings=readings, call_log=call_log, now=now
+        sync=SyncEngine(
+            database=database, runs=runs, directory=directory, snapshots=snapshots, call_log=call_log, now=now
         ),
-        chores=Chores(database=database, runs=runs, live=live, call_log=call_log, now=now),
+        periodic_tasks=PeriodicTasks(
+            database=database, runs=runs, token_refresher=token_refresher, call_log=call_log, now=now
+        ),
     )
 
 

@@ -4,7 +4,7 @@ import os
 from typing import Any
 
 from dashboard.core import config as configuration
-from dashboard.web.http.preload import warm
+from dashboard.web.http.preload import preload
 
 try:
     _config = configuration.load(os.environ)
@@ -31,7 +31,7 @@ control_socket_disable = True  # it would lie in the home of a user who may writ
 
 def on_starting(server: Any) -> None:
     """Warm the one copy of the application, before the port is open and the processes are forked from it."""
-    warm(server.app.wsgi())
+    preload(server.app.wsgi())
 
 
 def post_worker_init(worker: Any) -> None:

@@ -16,9 +16,7 @@ PINNED = re.compile(r"([A-Za-z0-9_.\-]+)==([0-9][^\s;]*)")
 def main() -> None:
     """Write the bill to standard output."""
     pins = PINNED.findall((ROOT / "requirements.txt").read_text(encoding="utf-8"))
-    version = re.search(
-        r'^version = "(.+)"', (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE
-    )
+    version = re.search(r'^version = "(.+)"', (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE)
     bill = {
         "bomFormat": "CycloneDX",
         "specVersion": "1.5",
@@ -56,9 +54,7 @@ def component(name: str, version: str) -> dict[str, Any]:
 def license_of(found: Distribution) -> str:
     """Return the licence as the package names it: newer ones by expression, older ones by classifier."""
     metadata = found.metadata
-    classifiers = [
-        one.rpartition(" :: ")[2] for one in metadata.get_all("Classifier") or [] if "License" in one
-    ]
+    classifiers = [one.rpartition(" :: ")[2] for one in metadata.get_all("Classifier") or [] if "License" in one]
     lines = (metadata.get("License") or "").strip().splitlines()
     return metadata.get("License-Expression") or ", ".join(classifiers) or (lines[0] if lines else "unknown")
 

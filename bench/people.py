@@ -9,9 +9,7 @@ from bench import forms
 from bench.processes import Application, Upstream
 
 
-def open_as(
-    application: Application, upstream: Upstream, portal: int, user: int, *, domain: str | None = None
-) -> str:
+def open_as(application: Application, upstream: Upstream, portal: int, user: int, *, domain: str | None = None) -> str:
     """Open the application and return the page."""
     address = f"{application.url}/?{forms.query(portal, port=upstream.port, domain=domain)}"
     body = forms.form(portal, user, port=upstream.port).encode()

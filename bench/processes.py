@@ -93,9 +93,7 @@ class Loaded:
 def upstream(certificate: Path, authority: Path) -> Iterator[Upstream]:
     """Run the upstream."""
     port = free_port()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "bench.upstream", str(port), str(certificate)], cwd=ROOT
-    )
+    process = subprocess.Popen([sys.executable, "-m", "bench.upstream", str(port), str(certificate)], cwd=ROOT)
     try:
         it = Upstream(port, authority)
         _wait(lambda: it.set())

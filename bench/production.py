@@ -17,10 +17,10 @@ from flask import Flask  # noqa: E402  # after the names above
 
 import app  # noqa: E402
 from dashboard.core.config import Config  # noqa: E402
-from dashboard.web.http.static_files import Assets  # noqa: E402
+from dashboard.web.http.static_files import StaticFiles  # noqa: E402
 
 
 def create_app(settings: Config | None = None) -> Flask:
     """Return the application, its files read once."""
-    Assets._look_again = lambda self: None  # type: ignore[method-assign]
+    StaticFiles._look_again = lambda self: None  # type: ignore[method-assign]
     return app.create_app(settings)

@@ -18,7 +18,7 @@ from bench.addresses import AUTHORIZATION, HOSTS, application_token, member_id, 
 from bench.processes import FERNET_KEY
 from dashboard.core import migrations
 from dashboard.core.database import Database
-from dashboard.core.encryption import Vault, chain_owner, portal_owner
+from dashboard.core.encryption import TokenEncryption, portal_context, token_context
 from dashboard.models import Portal
 from dashboard.people import indexed_columns
 from dashboard.sync.runs import Runs
@@ -66,10 +66,10 @@ def fill(url: str, *, portals: int, people: int, upstream_port: int) -> None:
     with engine.begin() as connection:
         if connection.dialect.name == "postgresql":
             _run(connection, "SET LOCAL synchronous_commit = off")
-        vault = Vault([SecretStr(FERNET_KEY)])
-        sealed = vault.seal(SecretStr("5" * 70), owner="nobody")
+        encryption = TokenEncryption([SecretStr(FERNET_KEY)])
+        sealed = encryption.encrypt(SecretStr("5" * 70), owner="nobody")
         _portals(connection, portals, upstream_port=upstream_port)
-        _application_tokens(connection, vault, portals)
+        _application_tokens(connection, encryption, portals)
         _people(connection, portals * people, a_portal=people)
         _chains_and_snapshots(connection, sealed)
         _count_on(connection)
@@ -98,13 +98,13 @@ def _portals(connection: Connection, number: int, *, upstream_port: int) -> None
     _insert(connection, "portals", values, NUMBERS[kind].format(last=number - 1))
 
 
-def _application_tokens(connection: Connection, vault: Vault, portals: int) -> None:
+def _application_tokens(connection: Connection, encryption: TokenEncryption, portals: int) -> None:
     """Store the token that the openings carry, as an administrator's opening has."""
     members = {portal: member_id(portal) for portal in range(portals)}
     rows = [
         {
             "member": member,
-            "token": vault.seal(SecretStr(application_token(portal)), owner=portal_owner(member)),
+            "token": encryption.encrypt(SecretStr(application_token(portal)), owner=portal_context(member)),
         }
         for portal, member in members.items()
     ]
@@ -135,7 +135,7 @@ def _people(connection: Connection, number: int, *, a_portal: int) -> None:
         "reminders": "'timed:15min,1hour;day:0d@08:00'",
         "reminder_count": "3",
         "settings_at": _moment(days=-1),
-        "facts_version": str(indexed_columns.VERSION),
+        "facts_version": str(indexed_columns.COLUMNS_VERSION),
     }
     _insert(connection, "people", values, NUMBERS[kind].format(last=number - 1))
 
@@ -199,13 +199,12 @@ def _count_on(connection: Connection) -> None:
 
 def connect(url: str) -> None:
     """Give everyone a chain that opens for them at the upstream, as their own opening would have."""
-    vault, engine = Vault([SecretStr(FERNET_KEY)]), create_engine(url)
+    encryption, engine = TokenEncryption([SecretStr(FERNET_KEY)]), create_engine(url)
     with engine.begin() as connection:
         people = connection.execute(text("SELECT id, portal_id - 1, user_id FROM people")).all()
         expires = datetime.now(UTC) + timedelta(hours=1)
         rows = [
-            {"id": person, "expires": expires, **_sealed(vault, portal, user)}
-            for person, portal, user in people
+            {"id": person, "expires": expires} | _sealed(encryption, portal, user) for person, portal, user in people
         ]
         change = "access_token = :access, refresh_token = :refresh, expires_at = :expires"
         connection.execute(text(f"UPDATE chains SET {change} WHERE person_id = :id"), rows)
@@ -216,15 +215,15 @@ def ask_for_runs(url: str) -> None:
     """Ask for a run in every portal, at once."""
     database = Database(url)
     runs = Runs(database=database, now=lambda: datetime.now(UTC))
-    with database.writing() as session:
+    with database.write_session() as session:
         for portal in session.scalars(select(Portal)):
-            runs.plan(session, portal, by=None)
+            runs.ensure(session, portal, by=None)
     database.engine.dispose()
 
 
-def _sealed(vault: Vault, portal: int, user: int) -> dict[str, str]:
+def _sealed(encryption: TokenEncryption, portal: int, user: int) -> dict[str, str]:
     def seal(token: str, part: str) -> str:
-        return vault.seal(SecretStr(token), owner=chain_owner(member_id(portal), user, part))
+        return encryption.encrypt(SecretStr(token), owner=token_context(member_id(portal), user, part))
 
     access, refresh = token_of(portal, user), token_of(portal, user, kind="b")
     return {"access": seal(access, "access"), "refresh": seal(refresh, "refresh")}

@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from dashboard.core.database import Base, Moment
+from dashboard.core.database import Base, UTCDateTime
 
 _Json = JSON(none_as_null=True)
 # SQLite counts rows up only in an INTEGER key.
@@ -34,7 +34,7 @@ class PortalState(StrEnum):
     UNINSTALLED = "uninstalled"  # a tombstone: no people, no chains
 
 
-class ChainState(StrEnum):
+class TokenState(StrEnum):
     LIVE = "live"
     RECONNECT = "reconnect"  # the refresh token is void; the person's next open brings a new pair
 
@@ -62,8 +62,8 @@ class Portal(Base):
     application_token: Mapped[str | None] = mapped_column(Text)  # sealed
     # The one before it, for events that were on their way when an update changed it; sealed.
     previous_token: Mapped[str | None] = mapped_column(Text)
-    previous_until: Mapped[datetime | None] = mapped_column(Moment)
-    bindings_at: Mapped[datetime | None] = mapped_column(Moment)  # found whole; None: to be looked at
+    previous_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    bindings_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # found whole; None: to be looked at
     # As the same daily look found them; None: not told yet.
     scopes: Mapped[list[str] | None] = mapped_column(_Json)  # the permissions the portal has granted
     unbound: Mapped[dict[str, str] | None] = mapped_column(_Json)  # what it would not bind → its code
@@ -71,21 +71,19 @@ class Portal(Base):
     # One more after a reinstallation, and after everything was deleted: what is still under way for the one
     # before, and its sessions, end there.
     generation: Mapped[int] = mapped_column(Integer, default=1)
-    installed_at: Mapped[datetime] = mapped_column(Moment)
-    proven_at: Mapped[datetime] = mapped_column(Moment)  # the last opening or installation that was proven
-    uninstalled_at: Mapped[datetime | None] = mapped_column(Moment)
+    installed_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    proven_at: Mapped[datetime] = mapped_column(UTCDateTime)  # the last opening or installation that was proven
+    uninstalled_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     # Who may see the team besides administrators, and who (a user id) decided it.
     team_open: Mapped[bool] = mapped_column(default=False, server_default=false())
     team_switched_by: Mapped[int | None] = mapped_column(BigInteger)
-    team_switched_at: Mapped[datetime | None] = mapped_column(Moment)
-    directory_at: Mapped[datetime | None] = mapped_column(Moment)  # the list of employees, as last read
-    directory_error: Mapped[str | None] = mapped_column(
-        String(64)
-    )  # why the last reading was none, or not whole
-    next_run_at: Mapped[datetime | None] = mapped_column(Moment)  # None: not planned yet
+    team_switched_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    directory_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # the list of employees, as last read
+    directory_error: Mapped[str | None] = mapped_column(String(64))  # why the last reading was none, or not whole
+    next_run_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # None: not planned yet
 
 
-class Bucket(Base):
+class RateLimit(Base):
     """What is known of the portal's request limit, shared by all processes (``bitrix24/limiter.py``)."""
 
     __tablename__ = "buckets"
@@ -139,9 +137,9 @@ class Person(Base):
     is_admin: Mapped[bool]
     time_zone: Mapped[str] = mapped_column(String(255))  # the profile's; the calendar has its own
     language: Mapped[str] = mapped_column(String(8))  # Bitrix24's LANG
-    opened_at: Mapped[datetime | None] = mapped_column(Moment)  # None: listed, never here
+    opened_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # None: listed, never here
     # When Bitrix24 last said who this is and whether they are an administrator. None: never, or it said no.
-    confirmed_at: Mapped[datetime | None] = mapped_column(Moment)
+    confirmed_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     # True: in the list of employees. False: was here and is none, a guest. None: the list is older.
     listed: Mapped[bool | None]
     position: Mapped[str] = mapped_column(String(255), default="", server_default="")
@@ -157,11 +155,11 @@ class Person(Base):
     reminders: Mapped[str] = mapped_column(Text, default="", server_default="")
     reminder_count: Mapped[int | None] = mapped_column(Integer)  # None: not told
     habits: Mapped[str] = mapped_column(String(320), default="", server_default="")  # see `habits_text`
-    settings_at: Mapped[datetime | None] = mapped_column(Moment)
+    settings_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     facts_version: Mapped[int] = mapped_column(Integer, default=0, server_default=text("0"))
 
 
-class Chain(Base):
+class OAuthToken(Base):
     """A person's newest token pair, and the lease of whoever is renewing it."""
 
     __tablename__ = "chains"
@@ -169,16 +167,14 @@ class Chain(Base):
     person_id: Mapped[int] = mapped_column(ForeignKey("people.id", ondelete="CASCADE"), primary_key=True)
     access_token: Mapped[str] = mapped_column(Text)  # sealed
     refresh_token: Mapped[str | None] = mapped_column(Text)  # sealed; some openings carry none
-    expires_at: Mapped[datetime] = mapped_column(Moment)
-    renewed_at: Mapped[datetime] = mapped_column(Moment)
-    state: Mapped[str] = mapped_column(String(16), default=ChainState.LIVE)
-    version: Mapped[int] = mapped_column(
-        Integer, default=1
-    )  # counts pairs; compared before a new one is stored
+    expires_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    renewed_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    state: Mapped[str] = mapped_column(String(16), default=TokenState.LIVE)
+    version: Mapped[int] = mapped_column(Integer, default=1)  # counts pairs; compared before a new one is stored
     lease_owner: Mapped[str | None] = mapped_column(String(32))
-    lease_until: Mapped[datetime | None] = mapped_column(Moment)
-    renewal_failed_at: Mapped[datetime | None] = mapped_column(Moment)
-    renewal_paused_until: Mapped[datetime | None] = mapped_column(Moment)  # the renewed pair was refused too
+    lease_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    renewal_failed_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    renewal_paused_until: Mapped[datetime | None] = mapped_column(UTCDateTime)  # the renewed pair was refused too
 
 
 class Snapshot(Base):
@@ -191,8 +187,8 @@ class Snapshot(Base):
     account: Mapped[Any] = mapped_column(_Json, nullable=True)
     sections: Mapped[Any] = mapped_column(_Json, nullable=True)
     errors: Mapped[dict[str, str]] = mapped_column(JSON)
-    taken_at: Mapped[datetime] = mapped_column(Moment)
-    settings_taken_at: Mapped[datetime | None] = mapped_column(Moment)  # None where never read
+    taken_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    settings_taken_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # None where never read
 
 
 class Run(Base):
@@ -227,23 +223,23 @@ class Run(Base):
     attempts: Mapped[int] = mapped_column(Integer, default=0)  # postponed so often in a row
     cancel: Mapped[bool] = mapped_column(default=False)
     lease_owner: Mapped[str | None] = mapped_column(String(32))
-    lease_until: Mapped[datetime | None] = mapped_column(Moment)
-    heartbeat_at: Mapped[datetime | None] = mapped_column(Moment)
-    next_slice_at: Mapped[datetime] = mapped_column(Moment)
+    lease_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    heartbeat_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    next_slice_at: Mapped[datetime] = mapped_column(UTCDateTime)
     # Not used any more; the version before still reads and writes it.
-    rung_until: Mapped[datetime | None] = mapped_column(Moment)
-    created_at: Mapped[datetime] = mapped_column(Moment)
-    started_at: Mapped[datetime | None] = mapped_column(Moment)
-    finished_at: Mapped[datetime | None] = mapped_column(Moment)
+    rung_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    started_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    finished_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
 
 
-class Chore(Base):
+class PeriodicTask(Base):
     """Something all workers do together now and then; whoever moves ``next_at`` on does it."""
 
     __tablename__ = "chores"
 
     name: Mapped[str] = mapped_column(String(32), primary_key=True)
-    next_at: Mapped[datetime] = mapped_column(Moment)
+    next_at: Mapped[datetime] = mapped_column(UTCDateTime)
 
 
 class ApiCall(Base):
@@ -254,7 +250,7 @@ class ApiCall(Base):
 
     id: Mapped[int] = mapped_column(_Key, primary_key=True)
     portal_id: Mapped[int | None] = mapped_column(ForeignKey("portals.id", ondelete="CASCADE"))
-    at: Mapped[datetime] = mapped_column(Moment)
+    at: Mapped[datetime] = mapped_column(UTCDateTime)
     origin: Mapped[str] = mapped_column(String(255))
     method: Mapped[str] = mapped_column(String(64))
     status: Mapped[int | None] = mapped_column(Integer)
@@ -266,7 +262,7 @@ class ApiCall(Base):
     answer: Mapped[Any] = mapped_column(_Json, nullable=True)
 
 
-class Refusal(Base):
+class ThrottleCount(Base):
     """How often something was refused of late: a leaky bucket, shared by all processes (``refusals.py``)."""
 
     __tablename__ = "refusals"
@@ -274,7 +270,7 @@ class Refusal(Base):
 
     key: Mapped[str] = mapped_column(String(64), primary_key=True)  # a keyed hash: no address is kept
     level: Mapped[float] = mapped_column(Float)
-    at: Mapped[datetime] = mapped_column(Moment)
+    at: Mapped[datetime] = mapped_column(UTCDateTime)
 
 
 class Tally(Base):

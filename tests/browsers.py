@@ -143,6 +143,5 @@ def violations(frame: Frame | Page) -> list[str]:
 
 def broken_rules(answer: dict[str, Any]) -> list[str]:
     return [
-        f"{rule['id']}: {json.dumps([node['target'] for node in rule['nodes']][:4])}"
-        for rule in answer["violations"]
+        f"{rule['id']}: {json.dumps([node['target'] for node in rule['nodes']][:4])}" for rule in answer["violations"]
     ]

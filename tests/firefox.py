@@ -54,9 +54,7 @@ class Firefox:
     def __enter__(self) -> Self:
         self._folder = TemporaryDirectory(prefix="firefox-", ignore_cleanup_errors=True)
         profile = Path(self._folder.name)
-        lines = [
-            f"user_pref({json.dumps(name)}, {json.dumps(value)});" for name, value in PREFERENCES.items()
-        ]
+        lines = [f"user_pref({json.dumps(name)}, {json.dumps(value)});" for name, value in PREFERENCES.items()]
         (profile / "user.js").write_text("\n".join(lines))
         command = [self._path, "--headless", "--no-remote", "--profile", str(profile)]
         self._process = subprocess.Popen(
@@ -99,9 +97,7 @@ class Firefox:
         """Return an empty tab of that size with cookies of its own."""
         container = self.ask("browser.createUserContext")["userContext"]
         tab = Tab(self, self.ask("browsingContext.create", type="tab", userContext=container)["context"])
-        self.ask(
-            "browsingContext.setViewport", context=tab.context, viewport={"width": width, "height": height}
-        )
+        self.ask("browsingContext.setViewport", context=tab.context, viewport={"width": width, "height": height})
         return tab
 
 

@@ -11,9 +11,7 @@ from tests.rosters import NEVER, hire
 from tests.world import World
 
 # A browser says of itself when an answer is a refusal or a failure; anything else in a console is ours.
-_EXPECTED = re.compile(
-    r"error: Failed to load resource: the server responded with a status of (401|402|403|5\d\d) "
-)
+_EXPECTED = re.compile(r"error: Failed to load resource: the server responded with a status of (401|402|403|5\d\d) ")
 
 
 def nothing(world: World) -> None:
@@ -27,7 +25,7 @@ def list_everyone(world: World) -> None:
 def lack(world: World) -> None:
     """Take a permission away, and let it be noticed."""
     world.portal().drop_scope("placement")
-    world.parts.portals.look_at_bindings(world.known())
+    world.parts.installations.require_bindings_check(world.known())
 
 
 def open_to_everyone(world: World) -> None:

@@ -9,16 +9,16 @@ import pytest
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from dashboard.bitrix24.address_policy import Reach
+from dashboard.bitrix24.address_policy import AddressPolicy
 from dashboard.bitrix24.client import Client
-from dashboard.bitrix24.connections import Patience
+from dashboard.bitrix24.connections import Timeouts
 from dashboard.bitrix24.errors import (
     Bitrix24Error,
 )
-from dashboard.bitrix24.http import Exchange
-from dashboard.bitrix24.masking import Call, no_record
+from dashboard.bitrix24.http import RestHttp
+from dashboard.bitrix24.masking import CallRecord, record_nothing
 from dashboard.bitrix24.oauth import AuthorizationServers
-from dashboard.bitrix24.schemas import Proof, TokenPair
+from dashboard.bitrix24.schemas import OAuthAppInfo, TokenResponse
 from dashboard.bitrix24.transport import Transport
 from dashboard.core.json_values import Json
 from tests.emulator import Emulator, Fault, Portal
@@ -34,16 +34,16 @@ EMPTY: list[Json] = []  # what PHP writes for a map that holds nothing
 
 
 @pytest.fixture
-def remembered() -> list[Call]:
+def remembered() -> list[CallRecord]:
     """Give the list that gets the record of every call."""
     return []
 
 
 @pytest.fixture
-def exchange(remembered: list[Call]) -> Exchange:
+def rest(remembered: list[CallRecord]) -> RestHttp:
     """Give the way to the pretend Bitrix24."""
-    patience = Patience(connect=5, read=10, whole=20)
-    return Exchange(Transport(Reach(loopback=True), patience=patience), remembered.append)
+    timeouts = Timeouts(connect=5, read=10, whole=20)
+    return RestHttp(Transport(AddressPolicy(loopback=True), timeouts=timeouts), remembered.append)
 
 
 @pytest.fixture
@@ -55,22 +55,22 @@ def alpha(bitrix24: Emulator) -> Portal:
 
 
 @pytest.fixture
-def client(exchange: Exchange, alpha: Portal) -> Client:
+def client(rest: RestHttp, alpha: Portal) -> Client:
     """Give the client for Alpha at its present address."""
-    return Client(exchange, alpha.origin, no_record)
+    return Client(rest, alpha.origin, record_nothing)
 
 
 @pytest.fixture
-def servers(exchange: Exchange, bitrix24: Emulator) -> AuthorizationServers:
+def servers(rest: RestHttp, bitrix24: Emulator) -> AuthorizationServers:
     """Give the authorization servers, of which the pretend one is the only."""
-    return servers_of(bitrix24, exchange)
+    return servers_of(bitrix24, rest)
 
 
 def servers_of(
-    bitrix24: Emulator, exchange: Exchange, *, client_id: str = "", client_secret: str = ""
+    bitrix24: Emulator, rest: RestHttp, *, client_id: str = "", client_secret: str = ""
 ) -> AuthorizationServers:
     return AuthorizationServers(
-        exchange,
+        rest,
         allowed=(bitrix24.authorization_server,),
         client_id=client_id or bitrix24.client_id,
         client_secret=SecretStr(client_secret or bitrix24.client_secret),
@@ -86,9 +86,9 @@ def answered(bitrix24: Emulator, change: Change, *, where: str = "portal") -> No
     bitrix24.faults.add(Fault("answer", where=where, change=change))
 
 
-def refresh(servers: AuthorizationServers, token: str) -> TokenPair:
-    return servers.refresh(servers.allowed[0], SecretStr(token), record=no_record)
+def refresh(servers: AuthorizationServers, token: str) -> TokenResponse:
+    return servers.refresh(servers.allowed[0], SecretStr(token), record=record_nothing)
 
 
-def prove(servers: AuthorizationServers, token: str) -> Proof:
-    return servers.app_info(servers.allowed[0], SecretStr(token), record=no_record)
+def prove(servers: AuthorizationServers, token: str) -> OAuthAppInfo:
+    return servers.app_info(servers.allowed[0], SecretStr(token), record=record_nothing)

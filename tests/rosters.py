@@ -24,9 +24,7 @@ class _Roster(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = {name: value or "" for name, value in attrs}
         if "data-user" in given:
-            self.rows.append(
-                {name.removeprefix("data-"): given[name] for name in given if name.startswith("data-")}
-            )
+            self.rows.append({name.removeprefix("data-"): given[name] for name in given if name.startswith("data-")})
 
 
 def rows_on(page: str) -> list[dict[str, str]]:
@@ -80,7 +78,7 @@ def hire(world: World, *people: dict[str, Any], portal: str = "alpha") -> None:
     ]
     for row in rows:
         row["search"] = folded(f"{row['name']}\n{row['position']}")
-    with world.database.writing() as session:
+    with world.database.write_session() as session:
         session.execute(insert(Person), rows)
 
 

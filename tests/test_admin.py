@@ -44,7 +44,7 @@ def test_the_switch_is_remembered_with_who_and_when(world: World, anna: Session)
 
 def test_who_has_left_is_not_named(world: World, anna: Session) -> None:
     switch(world, anna, everyone="yes")
-    with world.database.writing() as session:
+    with world.database.write_session() as session:
         session.execute(text("UPDATE portals SET team_switched_by = 999"))
 
     assert "Decided by someone who has left" in world.browser.get("/admin", headers=anna).text
@@ -87,7 +87,7 @@ def test_a_switch_that_an_uninstallation_overtakes_does_not_outlive_it(each_worl
     anna = each_world.session("anna")
     # The last transaction stores the choice; those before it confirm that Anna is an administrator.
     last = each_world.writes_of(lambda: switch(each_world, anna, everyone="no")) - 1
-    each_world.before_next_write(lambda: each_world.parts.portals.uninstall(each_world.known()), after=last)
+    each_world.before_next_write(lambda: each_world.parts.installations.uninstall(each_world.known()), after=last)
 
     assert switch(each_world, anna, everyone="yes") == 401
 

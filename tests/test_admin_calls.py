@@ -35,10 +35,9 @@ def called(world: World, *calls: dict[str, Any], portal: str = "alpha") -> None:
         "answer": {"b": 2},
     }
     rows = [
-        usual | {"at": world.now() + timedelta(hours=1, seconds=-number)} | call
-        for number, call in enumerate(calls)
+        usual | {"at": world.now() + timedelta(hours=1, seconds=-number)} | call for number, call in enumerate(calls)
     ]
-    with world.database.writing() as session:
+    with world.database.write_session() as session:
         session.execute(insert(ApiCall), rows)
 
 

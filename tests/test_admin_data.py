@@ -39,9 +39,7 @@ def counts(world: World, portal_id: int = 1) -> dict[str, int]:
     of_people = f"WHERE person_id IN (SELECT id FROM people WHERE portal_id = {portal_id})"
     conditions = {"chains": of_people, "snapshots": of_people}
     usual = f"WHERE portal_id = {portal_id}"
-    return {
-        table: world.one(f"SELECT count(*) FROM {table} {conditions.get(table, usual)}") for table in TABLES
-    }
+    return {table: world.one(f"SELECT count(*) FROM {table} {conditions.get(table, usual)}") for table in TABLES}
 
 
 # The export
@@ -66,9 +64,9 @@ def test_everything_about_everybody_is_in_it(each_world: World) -> None:
 
 
 def test_large_portals_are_whole_in_it(world: World, anna: Session) -> None:
-    hire(world, *({} for _ in range(2 * personal_data.BATCH + 1)))
+    hire(world, *({} for _ in range(2 * personal_data.BATCH_ROWS + 1)))
 
-    assert len(exported(world, anna)["people"]) == 2 * personal_data.BATCH + 3
+    assert len(exported(world, anna)["people"]) == 2 * personal_data.BATCH_ROWS + 3
 
 
 def test_no_token_and_no_key_is_in_it(world: World, anna: Session) -> None:
@@ -186,7 +184,7 @@ def test_of_two_administrators_at_once_one_deletes(each_world: World) -> None:
     portal = each_world.known()
     results: list[bool] = []
     both = [
-        threading.Thread(target=lambda: results.append(personal_data.forget(each_world.database, portal)))
+        threading.Thread(target=lambda: results.append(personal_data.delete_all(each_world.database, portal)))
         for _ in range(2)
     ]
 
@@ -207,7 +205,7 @@ def test_a_run_under_way_brings_nobody_back(each_world: World) -> None:
         return body
 
     each_world.bitrix24.faults.add(Fault(kind="answer", method="batch", change=forget_first))
-    each_world.parts.sync.slice(each_world.known().id)
+    each_world.parts.sync.run_slice(each_world.known().id)
 
     assert counts(each_world) == dict.fromkeys(TABLES, 0)
 
@@ -235,7 +233,7 @@ def test_a_deletion_that_the_next_installation_overtakes_leaves_it_alone(each_wo
     anna = each_world.session("anna")
 
     def install_again() -> None:
-        each_world.parts.portals.uninstall(each_world.known())
+        each_world.parts.installations.uninstall(each_world.known())
         each_world.install()
 
     each_world.before_next_write(install_again)

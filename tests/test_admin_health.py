@@ -60,7 +60,7 @@ def test_a_permission_that_is_gone_is_named_with_what_to_do(world: World) -> Non
 
 
 def test_a_wider_permission_is_enough(world: World, anna: Session) -> None:
-    with world.database.writing() as session:
+    with world.database.write_session() as session:
         session.execute(text("""UPDATE portals SET scopes = '["calendar", "placement", "user"]'"""))
 
     assert checks(page(world, anna))["user_brief"] == "fine"
@@ -79,14 +79,14 @@ def test_what_the_portal_would_not_bind_is_told_with_its_code(world: World) -> N
 
 
 def test_what_nobody_has_looked_at_yet_is_not_called_missing(world: World, anna: Session) -> None:
-    with world.database.writing() as session:
+    with world.database.write_session() as session:
         session.execute(text("UPDATE portals SET scopes = NULL, unbound = NULL, bindings_at = NULL"))
 
     assert checks(page(world, anna)) == dict.fromkeys(NEEDED, "unknown")
 
 
 def test_a_suspended_portal_says_so(world: World, anna: Session) -> None:
-    with world.database.writing() as session:
+    with world.database.write_session() as session:
         session.execute(text("UPDATE portals SET state = 'suspended'"))
 
     assert checks(page(world, anna))["paid"] == "missing"
@@ -97,10 +97,8 @@ def test_runs_are_told_in_words(world: World, anna: Session) -> None:
     world.synchronise()
     world.bitrix24.clock.advance(60)
     world.browser.post("/team/sync", headers=anna)
-    with world.database.writing() as session:
-        session.execute(
-            text("UPDATE runs SET state = 'failed', error = 'PAYMENT_REQUIRED' WHERE asked_by IS NOT NULL")
-        )
+    with world.database.write_session() as session:
+        session.execute(text("UPDATE runs SET state = 'failed', error = 'PAYMENT_REQUIRED' WHERE asked_by IS NOT NULL"))
 
     shown = page(world, anna)
 
@@ -146,7 +144,7 @@ def test_people_are_counted_by_state_each_number_a_link(world: World, anna: Sess
 def test_one_portals_health_is_not_anothers(world: World, anna: Session) -> None:
     world.install("beta")
     hire(world, {"chain_state": "reconnect"}, portal="beta")
-    with world.database.writing() as session:
+    with world.database.write_session() as session:
         session.execute(text("UPDATE portals SET scopes = '[]' WHERE id = 2"))
 
     shown = page(world, anna)

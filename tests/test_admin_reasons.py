@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dashboard.web.errors.error_labels import known, reason
+from dashboard.web.errors.error_labels import error_label, is_known_code
 from tests.rosters import hire, in_english, text_of
 from tests.world import World
 
@@ -28,11 +28,11 @@ from tests.world import World
     ],
 )
 def test_a_code_is_told_in_words(code: str, words: str) -> None:
-    assert reason(code) == words
+    assert error_label(code) == words
 
 
 def test_who_shows_the_code_itself_need_not_quote_it() -> None:
-    assert known("ERROR_UNHEARD_OF") == ""
+    assert is_known_code("ERROR_UNHEARD_OF") == ""
 
 
 def test_the_team_tells_why_somebody_could_not_be_read(world: World) -> None:

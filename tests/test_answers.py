@@ -13,7 +13,7 @@ from dashboard.bitrix24.errors import (
     Unreadable,
 )
 from dashboard.bitrix24.oauth import AuthorizationServers
-from dashboard.bitrix24.schemas import AppInfo, Profile, Proof, TokenPair, read_as, read_profile
+from dashboard.bitrix24.schemas import AppInfo, OAuthAppInfo, Profile, TokenResponse, parse_as, parse_profile
 from dashboard.core.json_values import Json
 from tests.emulator import Emulator, Portal
 from tests.rest_fixtures import (
@@ -22,13 +22,13 @@ from tests.rest_fixtures import (
     alpha,
     answered,
     client,
-    exchange,
     refresh,
     remembered,
+    rest,
     servers,
 )
 
-__all__ = ["alpha", "client", "exchange", "remembered", "servers"]
+__all__ = ["alpha", "client", "remembered", "rest", "servers"]
 
 
 # Strange answers: the old pair is void by then, so a new one is not thrown away for an oddity beside it
@@ -83,15 +83,13 @@ ODD_PAIRS: list[tuple[str, Json, str, object]] = [
 def test_an_odd_pair_is_a_pair(name: str, odd: Json, read: str, meant: object) -> None:
     answer: dict[str, Json] = {"access_token": "a" * 70, "refresh_token": "b" * 70, "expires_in": 3600}
 
-    pair = read_as(TokenPair, answer | {name: odd})
+    pair = parse_as(TokenResponse, answer | {name: odd})
 
     assert pair.access_token.get_secret_value() == "a" * 70
     assert getattr(pair, read) == meant
 
 
-def test_a_pair_needs_nothing_but_its_token(
-    servers: AuthorizationServers, alpha: Portal, bitrix24: Emulator
-) -> None:
+def test_a_pair_needs_nothing_but_its_token(servers: AuthorizationServers, alpha: Portal, bitrix24: Emulator) -> None:
     answered(bitrix24, lambda body: {"access_token": body["access_token"]}, where="authorization")
 
     pair = refresh(servers, alpha.open_as("boris").refresh_token)
@@ -135,7 +133,7 @@ def test_a_pair_without_a_token_is_none(
 )
 def test_nobody_is_taken_for_somebody(profile: Json, leaf: Leaf) -> None:
     with pytest.raises(leaf):
-        read_profile(profile)
+        parse_profile(profile)
 
 
 @pytest.mark.parametrize(
@@ -150,22 +148,22 @@ def test_nobody_is_taken_for_somebody(profile: Json, leaf: Leaf) -> None:
     ],
 )
 def test_an_odd_profile_is_a_profile(odd: Json, name: str) -> None:
-    profile = read_profile(odd)
+    profile = parse_profile(odd)
 
     assert (profile.ID, profile.full_name, profile.ADMIN) == (7, name, False)
 
 
 @pytest.mark.parametrize("odd", [True, 1, "Y", "y", "1", "true"])
 def test_an_administrator_is_one_in_every_spelling(odd: Json) -> None:
-    assert read_profile({"ID": "1", "ADMIN": odd}).ADMIN
+    assert parse_profile({"ID": "1", "ADMIN": odd}).ADMIN
 
 
 @pytest.mark.parametrize("odd", [False, 0, "N", "0", "", "false", None, [], {}, ["Y"], "yes please", 2])
 def test_nobody_becomes_an_administrator_by_an_oddity(odd: Json) -> None:
-    assert not read_profile({"ID": "7", "ADMIN": odd}).ADMIN
+    assert not parse_profile({"ID": "7", "ADMIN": odd}).ADMIN
 
 
-KINDS = (AppInfo, Profile, Proof, TokenPair)
+KINDS = (AppInfo, Profile, OAuthAppInfo, TokenResponse)
 
 
 @given(kind=st.sampled_from(KINDS), data=st.data())
@@ -174,7 +172,7 @@ def test_any_answer_is_read_or_unreadable(kind: Any, data: st.DataObject) -> Non
     value = data.draw(JSON | st.fixed_dictionaries({}, optional=fields))
 
     try:
-        read = read_as(kind, value)
+        read = parse_as(kind, value)
     except Unreadable:
         return
 
@@ -184,14 +182,14 @@ def test_any_answer_is_read_or_unreadable(kind: Any, data: st.DataObject) -> Non
 
 @given(pair=st.fixed_dictionaries({"access_token": st.just("a-token-nobody-sees"), "expires_in": JSON}))
 def test_a_pair_with_a_token_is_read_whatever_its_lifetime(pair: Json) -> None:
-    assert 0 < read_as(TokenPair, pair).expires_in <= 30 * 86400
+    assert 0 < parse_as(TokenResponse, pair).expires_in <= 30 * 86400
 
 
 def test_no_refused_answer_tells_its_token() -> None:
     answer: Json = {"access_token": ["a-token-nobody-sees"], "refresh_token": "another-token-nobody-sees"}
 
     with pytest.raises(Unreadable) as caught:
-        read_as(TokenPair, answer)
+        parse_as(TokenResponse, answer)
 
     error: BaseException | None = caught.value
     while error is not None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from werkzeug.test import TestResponse
 
-from dashboard.web.http.static_files import ROOT, Assets
+from dashboard.web.http.static_files import ROOT, StaticFiles
 from tests.world import World
 
 ADDRESS = re.compile(r'(?:href|src)="(/static/[^"]+)"')
@@ -96,27 +96,25 @@ def test_nothing_else_is_sent(world: World, name: str) -> None:
 
 
 def test_styles_are_joined_in_the_order_of_their_layers(folder: Path) -> None:
-    file = Assets(folder).find("app.css")
+    file = StaticFiles(folder).find("app.css")
 
     assert file
     assert file.plain == b"123456"
 
 
 def test_a_script_is_joined_with_the_modules_in_its_folder(folder: Path) -> None:
-    app, team = (Assets(folder).find(f"js/{name}.js") for name in ("app", "team"))
+    app, team = (StaticFiles(folder).find(f"js/{name}.js") for name in ("app", "team"))
 
     assert app
     assert team
     assert app.plain == b'export const a = () => import("./team.js");\nexport const b = 7;\na(b);\n'
-    assert team.plain == (
-        b'import * as page from "./app.js";\nexport const c = page.b;\nexport const d = page.a;\n'
-    )
-    assert Assets(folder).find("js/app/a.js") is None
+    assert team.plain == (b'import * as page from "./app.js";\nexport const c = page.b;\nexport const d = page.a;\n')
+    assert StaticFiles(folder).find("js/app/a.js") is None
 
 
 @pytest.mark.parametrize("name", ["app", "team"])
 def test_no_two_modules_of_a_script_define_one_name(name: str) -> None:
-    file = Assets().find(f"js/{name}.js")
+    file = StaticFiles().find(f"js/{name}.js")
 
     assert file
     names = re.findall(rb"(?m)^(?:export )?(?:async )?(?:function|const|let|class) (\w+)", file.plain)
@@ -132,14 +130,14 @@ def test_what_a_script_imports_is_exported_there() -> None:
 
 
 def test_a_change_of_any_file_changes_every_address(folder: Path) -> None:
-    before = Assets(folder).address("js/app.js")
+    before = StaticFiles(folder).address("js/app.js")
     (folder / "js/app/a.js").write_text("8")
 
-    assert Assets(folder).address("js/app.js") != before
+    assert StaticFiles(folder).address("js/app.js") != before
 
 
 def test_a_change_is_seen_at_once_only_where_files_are_watched(folder: Path) -> None:
-    kept, watched = Assets(folder), Assets(folder, watch=True)
+    kept, watched = StaticFiles(folder), StaticFiles(folder, watch=True)
     (folder / "css/pages/team.css").write_text("8")
 
     assert [one.find("app.css").plain for one in (kept, watched)] == [b"123456", b"1234568"]  # type: ignore[union-attr]
@@ -147,7 +145,7 @@ def test_a_change_is_seen_at_once_only_where_files_are_watched(folder: Path) -> 
 
 def test_a_template_that_names_no_file_fails(folder: Path) -> None:
     with pytest.raises(KeyError):
-        Assets(folder).address("js/gone.js")
+        StaticFiles(folder).address("js/gone.js")
 
 
 def test_only_the_tokens_name_colours() -> None:

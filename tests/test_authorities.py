@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from bench import authority
-from dashboard.bitrix24.address_policy import Reach
+from dashboard.bitrix24.address_policy import AddressPolicy
 from dashboard.bitrix24.errors import Unreachable
 from dashboard.bitrix24.transport import Transport
 
@@ -25,10 +25,10 @@ ASK = """
 import sys
 from dashboard.core import logging_setup
 from dashboard.bitrix24.errors import Unreachable
-from dashboard.bitrix24.address_policy import Reach
+from dashboard.bitrix24.address_policy import AddressPolicy
 from dashboard.bitrix24.transport import Transport
 logging_setup.configure(level="error", style="json")
-transport = Transport(Reach(loopback=True))
+transport = Transport(AddressPolicy(loopback=True))
 for address in sys.argv[1:]:
     try:
         print(transport.post(address, json={}).status)
@@ -73,7 +73,7 @@ def portal(tmp_path: Path) -> Iterator[Portal]:
 
 def test_a_strangers_certificate_is_refused(portal: Portal) -> None:
     with pytest.raises(Unreachable, match="certificate_untrusted"):
-        Transport(Reach(loopback=True)).post(f"https://127.0.0.1:{portal.port}/", json={})
+        Transport(AddressPolicy(loopback=True)).post(f"https://127.0.0.1:{portal.port}/", json={})
 
 
 def test_the_machines_own_authority_is_trusted_and_the_name_still_counts(portal: Portal) -> None:

@@ -7,22 +7,22 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from dashboard.calendar.holidays import EVERY_DAY, Workdays, read_workdays
+from dashboard.calendar.holidays import EVERY_DAY_WORKS, Workdays, parse_workdays
 from dashboard.calendar.working_hours import Span
-from dashboard.team.availability import Band, BestHour, Group, at_work, best_hour, covered, rows, shared
+from dashboard.team.availability import Band, BestHour, HoursGroup, at_work, best_hour, covered, rows, shared
 
 BERLIN, TOKYO, NEW_YORK = ZoneInfo("Europe/Berlin"), ZoneInfo("Asia/Tokyo"), ZoneInfo("America/New_York")
 WEDNESDAY = date(2026, 3, 4)
-WEEKEND = read_workdays({"week_holidays": ["SA", "SU"]})
+WEEKEND = parse_workdays({"week_holidays": ["SA", "SU"]})
 
 
-def group(zone: str, start: int, end: int, people: int = 1) -> Group:
+def group(zone: str, start: int, end: int, people: int = 1) -> HoursGroup:
     """Return a group that works from one hour to another."""
-    return Group(zone, Span(start * 60, end * 60), people)
+    return HoursGroup(zone, Span(start * 60, end * 60), people)
 
 
 def hours(
-    of: Group, *, on: date, reader: ZoneInfo = BERLIN, workdays: Workdays = EVERY_DAY
+    of: HoursGroup, *, on: date, reader: ZoneInfo = BERLIN, workdays: Workdays = EVERY_DAY_WORKS
 ) -> list[tuple[float, float]]:
     """Return a group's bands in hours of the reader's day."""
     (row,) = rows([of], day=on, reader=reader, workdays=workdays)
@@ -114,8 +114,8 @@ def test_at_work_by_night(moment: datetime, works: bool) -> None:
     assert at_work(group("Europe/Berlin", 22, 6), moment=moment, workdays=WEEKEND) is works
 
 
-def found(*groups: Group, reader: ZoneInfo = BERLIN) -> list[Band]:
-    return list(shared(rows(groups, day=WEDNESDAY, reader=reader, workdays=EVERY_DAY)))
+def found(*groups: HoursGroup, reader: ZoneInfo = BERLIN) -> list[Band]:
+    return list(shared(rows(groups, day=WEDNESDAY, reader=reader, workdays=EVERY_DAY_WORKS)))
 
 
 def test_shared_hours_are_everybodys() -> None:
@@ -124,8 +124,8 @@ def test_shared_hours_are_everybodys() -> None:
     assert found() == []
 
 
-def best(*groups: Group) -> BestHour | None:
-    return best_hour(rows(groups, day=WEDNESDAY, reader=BERLIN, workdays=EVERY_DAY))
+def best(*groups: HoursGroup) -> BestHour | None:
+    return best_hour(rows(groups, day=WEDNESDAY, reader=BERLIN, workdays=EVERY_DAY_WORKS))
 
 
 def test_the_best_hour_is_where_most_people_are() -> None:
@@ -140,7 +140,7 @@ def test_of_equal_hours_the_one_nearest_to_midday_is_best() -> None:
 
 
 def test_the_best_hour_is_a_whole_one() -> None:
-    short = Group("Europe/Berlin", Span(540, 590), 5)
+    short = HoursGroup("Europe/Berlin", Span(540, 590), 5)
 
     assert best(short) is None
     assert best(short, group("Europe/Berlin", 14, 15)) == BestHour(14 * 60, 1)
@@ -153,7 +153,7 @@ def test_covered_counts_heads_over_the_whole_day() -> None:
             [group("Europe/Berlin", 9, 12, people=2), group("Europe/Berlin", 10, 24, people=3)],
             day=WEDNESDAY,
             reader=BERLIN,
-            workdays=EVERY_DAY,
+            workdays=EVERY_DAY_WORKS,
         )
     )
 

@@ -52,7 +52,7 @@ class Page(HTMLParser):
 
 
 def everybody_is_called(world: World, name: str) -> None:
-    with world.database.writing() as session:
+    with world.database.write_session() as session:
         session.execute(text("UPDATE people SET name = :name, position = :name"), {"name": name})
 
 

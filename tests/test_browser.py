@@ -26,9 +26,7 @@ __all__ = ["page"]
 @pytest.fixture
 def bitrix24() -> Iterator[Emulator]:
     """Give an emulator whose event queue delivers by itself."""
-    with Emulator(
-        client_id="app.test.1", client_secret="emulated-secret", events="auto", everyone_speaks="en"
-    ) as it:
+    with Emulator(client_id="app.test.1", client_secret="emulated-secret", events="auto", everyone_speaks="en") as it:
         yield it
 
 

@@ -147,9 +147,7 @@ def test_who_wants_stillness_gets_it(company: World, page: Page) -> None:
 
 
 @pytest.mark.parametrize("language", ["en", "ar"])
-def test_each_hour_stands_under_its_place_whichever_way_one_reads(
-    company: World, page: Page, language: str
-) -> None:
+def test_each_hour_stands_under_its_place_whichever_way_one_reads(company: World, page: Page, language: str) -> None:
     company.portal().people["anna"].lang = language
     page.goto(company.portal().page_url("anna"))
     frame = application(page)
@@ -187,7 +185,7 @@ def test_a_finger_finds_every_control(company: World, chromium: Browser) -> None
 def test_lines_break_between_words_and_names_have_room(
     company: World, page: Page, width: int, person_column: int
 ) -> None:
-    with company.database.writing() as session:
+    with company.database.write_session() as session:
         session.execute(text("UPDATE people SET position = 'Consultant en automatisation'"))
     page.set_viewport_size({"width": width, "height": 900})
     company.portal().people["anna"].lang = "de"

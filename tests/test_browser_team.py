@@ -160,7 +160,7 @@ def test_a_run_is_begun_watched_across_a_reload_and_done(company: World, page: P
     frame = open_team(company, page)
     expect(frame.locator("[data-run-text]")).to_contain_text("30 of 70 updated")
 
-    with company.database.writing() as session:
+    with company.database.write_session() as session:
         session.execute(
             text("UPDATE runs SET state = 'done', done = 70, finished_at = :now WHERE finished_at IS NULL"),
             {"now": f"{company.now():%Y-%m-%d %H:%M:%S.%f}"},
@@ -182,7 +182,7 @@ def test_a_run_is_cancelled(company: World, page: Page) -> None:
 
 
 def _running(world: World, *, done: int) -> None:
-    with world.database.writing() as session:
+    with world.database.write_session() as session:
         session.execute(
             text(
                 "UPDATE runs SET state = 'running', directory_read = true, total = 70, done = :done"
@@ -198,9 +198,7 @@ def test_the_invitation_can_be_copied_even_where_the_clipboard_is_refused(compan
 
     expect(frame.locator("[data-copy-result]")).to_be_visible()
     marked = page.frames[1].evaluate("document.getSelection().toString() || document.activeElement.value")
-    assert "/marketplace/view/" in marked or frame.locator("[data-copy-result]").inner_text().startswith(
-        "Copied"
-    )
+    assert "/marketplace/view/" in marked or frame.locator("[data-copy-result]").inner_text().startswith("Copied")
 
 
 def test_an_administrator_opens_it_to_everyone(company: World, page: Page) -> None:

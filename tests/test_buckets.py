@@ -29,8 +29,8 @@ def test_background_work_takes_no_more_than_its_share_however_many_ask(each_worl
     processes = [Database(url) for _ in range(4)]
 
     def take(number: int) -> int:
-        with processes[number % 4].writing() as session:
-            return rate_limits.take(session, portal_id, now=now, costs=[1, 1])
+        with processes[number % 4].write_session() as session:
+            return rate_limits.reserve(session, portal_id, now=now, costs=[1, 1])
 
     with ThreadPoolExecutor(8) as pool:
         taken = sum(pool.map(take, range(40)))
@@ -42,11 +42,11 @@ def test_background_work_takes_no_more_than_its_share_however_many_ask(each_worl
 
 def test_an_errand_of_two_requests_is_not_begun_with_room_for_one(world: World) -> None:
     portal_id, now = world.known().id, world.now().timestamp() + 60
-    with world.database.writing() as session:
-        rate_limits.spend(session, portal_id, at=now, requests=34)
+    with world.database.write_session() as session:
+        rate_limits.record(session, portal_id, at=now, requests=34)
 
-        assert rate_limits.take(session, portal_id, now=now, costs=[2, 1]) == 0
-        assert rate_limits.take(session, portal_id, now=now, costs=[1]) == 1
+        assert rate_limits.reserve(session, portal_id, now=now, costs=[2, 1]) == 0
+        assert rate_limits.reserve(session, portal_id, now=now, costs=[1]) == 1
 
 
 def test_a_refused_click_slows_the_background_down(world: World) -> None:
@@ -61,10 +61,10 @@ def test_a_refused_click_slows_the_background_down(world: World) -> None:
 
 def test_the_pace_recovers_within_a_minute(world: World) -> None:
     portal_id, now = world.known().id, world.now().timestamp() + 60
-    with world.database.writing() as session:
-        rate_limits.spend(session, portal_id, at=now, requests=1, refused=True)
+    with world.database.write_session() as session:
+        rate_limits.record(session, portal_id, at=now, requests=1, refused=True)
 
-        assert rate_limits.of(session, portal_id, now=now).drained(now + 61).rate == 2.0
+        assert rate_limits.find(session, portal_id, now=now).drained(now + 61).rate == 2.0
 
 
 def test_the_authorization_servers_requests_are_not_the_portals(world: World) -> None:

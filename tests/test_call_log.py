@@ -15,21 +15,27 @@ import time_machine
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
 
-from dashboard.bitrix24.masking import HIDDEN, Call
+from dashboard.bitrix24.masking import MASK, CallRecord
 from dashboard.core.database import Database
 from dashboard.portals.call_log import ROW_BYTES, CallLog
-from dashboard.portals.call_log_space import KEPT_SECONDS, MAX_BYTES, MAX_DETAILED_BYTES, LogDetail, LogSpace
+from dashboard.portals.call_log_space import (
+    MAX_BYTES,
+    MAX_DETAILED_BYTES,
+    RETENTION_SECONDS,
+    LogDetail,
+    LogSpace,
+)
 from tests.emulator.faults import Fault
 from tests.world import World, errors_on
 
 
 @pytest.fixture
 def call_log(world: World) -> CallLog:
-    return CallLog(database=world.database, refusals=world.parts.refusals)
+    return CallLog(database=world.database, throttle=world.parts.throttle)
 
 
-def call_to(world: World, portal: str = "alpha", **changes: Any) -> Call:
-    call = Call(
+def call_to(world: World, portal: str = "alpha", **changes: Any) -> CallRecord:
+    call = CallRecord(
         at=world.now(),
         origin=world.portal(portal).origin,
         method="profile",
@@ -98,7 +104,7 @@ def test_calls_are_stored_though_the_result_was_rolled_back(world: World, call_l
 
     with pytest.raises(KeyError), call_log.unit(world.known()) as calls:
         calls.add(call_to(world))
-        with world.database.writing() as session:
+        with world.database.write_session() as session:
             calls.write(session)
             raise KeyError
 
@@ -120,7 +126,7 @@ def test_calls_are_stored_once(world: World, call_log: CallLog) -> None:
 
     with call_log.unit(world.known()) as calls:
         calls.add(call_to(world, method="first"))
-        with world.database.writing() as session:
+        with world.database.write_session() as session:
             calls.write(session)
         calls.add(call_to(world, method="second"))
 
@@ -131,7 +137,7 @@ def test_calls_are_stored_once(world: World, call_log: CallLog) -> None:
 def test_calls_belong_to_the_portal_the_unit_has_proven(world: World, call_log: CallLog) -> None:
     with call_log.unit(None, proven=False) as calls:
         calls.add(call_to(world, method="before.proof"))
-        with world.database.writing() as session:
+        with world.database.write_session() as session:
             calls.write(session, portal=world.known())
         calls.add(call_to(world, method="after.proof"))
 
@@ -167,20 +173,20 @@ NOW = 1_800_000_000.0
 def test_the_space_of_a_call_log_is_bounded_and_comes_back() -> None:
     space, kept = LogSpace(), dict.fromkeys(LogDetail, 0)
     while not kept[LogDetail.NONE]:
-        space, detail = space.take(NOW, full=75_000, summary=300)
+        space, detail = space.reserve(NOW, full=75_000, summary=300)
         kept[detail] += 1
 
     assert kept[LogDetail.FULL] * 75_000 <= MAX_DETAILED_BYTES
     assert kept[LogDetail.FULL] * 75_000 + kept[LogDetail.SUMMARY] * 300 <= MAX_BYTES
     assert kept[LogDetail.SUMMARY] > 10_000
-    assert space.used(NOW + KEPT_SECONDS / 2) == pytest.approx(MAX_BYTES / 2, rel=0.001)
-    assert space.take(NOW + KEPT_SECONDS, full=75_000, summary=300)[1] is LogDetail.FULL
+    assert space.used(NOW + RETENTION_SECONDS / 2) == pytest.approx(MAX_BYTES / 2, rel=0.001)
+    assert space.reserve(NOW + RETENTION_SECONDS, full=75_000, summary=300)[1] is LogDetail.FULL
 
 
 def test_a_clock_that_was_years_ahead_takes_no_more_space_than_there_is() -> None:
-    space, _ = LogSpace(NOW * 2).take(NOW, full=1000, summary=300)
+    space, _ = LogSpace(NOW * 2).reserve(NOW, full=1000, summary=300)
 
-    assert space.take(NOW + KEPT_SECONDS, full=1000, summary=300)[1] is LogDetail.FULL
+    assert space.reserve(NOW + RETENTION_SECONDS, full=1000, summary=300)[1] is LogDetail.FULL
 
 
 def test_a_portal_that_answers_too_much_is_kept_without_details_then_only_counted(
@@ -196,14 +202,12 @@ def test_a_portal_that_answers_too_much_is_kept_without_details_then_only_counte
             assert each_world.open("boris").status_code == 200
         each_world.open("clara", "beta")
 
-    rows = each_world.rows(
-        f"SELECT portal_id, parameters, answer FROM api_calls WHERE id > {before} ORDER BY id"
-    )
+    rows = each_world.rows(f"SELECT portal_id, parameters, answer FROM api_calls WHERE id > {before} ORDER BY id")
     alphas = [stored(row) for row in rows if row["portal_id"] == 1]
     full = [size for size in alphas if size > 100]
     assert sum(full) <= 20_000
     assert 2 < len(full) < len(alphas) < 20
-    assert alphas == [*full, *[stored({"parameters": HIDDEN, "answer": HIDDEN})] * (len(alphas) - len(full))]
+    assert alphas == [*full, *[stored({"parameters": MASK, "answer": MASK})] * (len(alphas) - len(full))]
     assert [stored(row) > 100 for row in rows if row["portal_id"] == 2] == [True]
 
 
@@ -225,4 +229,4 @@ def test_a_long_answer_to_what_was_not_proven_is_not_stored(world: World, call_l
         calls.add(call_to(world, method="long", answer="a" * 10_000))
 
     rows = world.rows("SELECT method, answer FROM api_calls WHERE method IN ('short', 'long') ORDER BY id")
-    assert [len(loaded(row["answer"])) for row in rows] == [100, len(HIDDEN)]
+    assert [len(loaded(row["answer"])) for row in rows] == [100, len(MASK)]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from babel.messages import Catalog
 
-from dashboard.web.i18n.translations import CATALOGUES
+from dashboard.web.i18n.translations import CATALOGS
 from tests.tools import catalogs
 from tests.tools.catalogs import complaints, merged, missing
 from tests.tools.untranslated_python import literals
@@ -31,7 +31,7 @@ def test_the_catalogues_are_complete() -> None:
 
 
 def test_the_promised_languages_are_there() -> None:
-    there = {path.parts[-3] for path in CATALOGUES.glob("*/LC_MESSAGES/messages.po")}
+    there = {path.parts[-3] for path in CATALOGS.glob("*/LC_MESSAGES/messages.po")}
 
     # While strings still change there may be none; one that is forgotten is a mistake.
     assert there in (set(), PROMISED)
@@ -70,9 +70,7 @@ def test_an_untranslated_or_broken_string_is_noticed(
     ("message", "string"),
     [(HELLO, "%(name)s, hallo"), (DAYS, ("ein Tag", "%(num)s Tage")), ("<b>A</b> B", "B <b>A</b>")],
 )
-def test_a_good_translation_is_no_complaint(
-    message: str | tuple[str, ...], string: str | tuple[str, ...]
-) -> None:
+def test_a_good_translation_is_no_complaint(message: str | tuple[str, ...], string: str | tuple[str, ...]) -> None:
     sources = catalogue((message, ""))
 
     assert list(complaints(sources, sources, [catalogue((message, string))])) == []

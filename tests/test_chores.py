@@ -11,22 +11,22 @@ from sqlalchemy import text, update
 
 from app import assemble
 from dashboard.core.database import Database
-from dashboard.models import Chain, Portal
+from dashboard.models import OAuthToken, Portal
 from dashboard.portals import vacuum
-from dashboard.sync.periodic_tasks import EVERY
-from dashboard.sync.schedule import next_quiet
+from dashboard.sync.periodic_tasks import INTERVALS
+from dashboard.sync.schedule import next_off_peak
 from tests.emulator import Emulator
 from tests.world import World
 
 
 def test_a_chore_is_done_by_one_worker_and_again_when_it_is_due(each_world: World) -> None:
-    chores = each_world.parts.chores
+    periodic_tasks = each_world.parts.periodic_tasks
 
-    first, second = chores.due(), chores.due()
+    first, second = periodic_tasks.due(), periodic_tasks.due()
     each_world.bitrix24.clock.advance(61)
-    later = chores.due()
+    later = periodic_tasks.due()
 
-    assert set(first) == set(EVERY)
+    assert set(first) == set(INTERVALS)
     assert second == []
     assert set(later) == {"heartbeat", "plan", "facts"}
 
@@ -35,12 +35,12 @@ def test_every_portal_is_read_once_a_night(world: World) -> None:
     world.synchronise()
     planned = world.known().next_run_at
     assert planned is not None
-    world.parts.chores.plan()
+    world.parts.periodic_tasks.plan()
     assert world.one("SELECT count(*) FROM runs") == 1
     world.bitrix24.clock.advance((planned - world.now()).total_seconds() + 1)
 
-    world.parts.chores.plan()
-    world.parts.chores.plan()
+    world.parts.periodic_tasks.plan()
+    world.parts.periodic_tasks.plan()
 
     assert world.rows("SELECT state, asked_by FROM runs WHERE finished_at IS NULL") == [
         {"state": "waiting", "asked_by": None}
@@ -51,9 +51,9 @@ def test_every_portal_is_read_once_a_night(world: World) -> None:
 
 
 def test_an_uninstalled_portal_is_left_alone(world: World) -> None:
-    world.parts.portals.uninstall(world.known())
+    world.parts.installations.uninstall(world.known())
 
-    world.parts.chores.plan()
+    world.parts.periodic_tasks.plan()
 
     assert world.one("SELECT count(*) FROM runs") == 0
 
@@ -62,7 +62,7 @@ def test_an_uninstalled_portal_is_left_alone(world: World) -> None:
 def test_the_quiet_hour_is_at_night_there(zone: str) -> None:
     now = datetime(2026, 3, 28, 22, 0, tzinfo=UTC)
     for member in ("a" * 32, "b" * 32, "c" * 32):
-        moment = next_quiet(now, zone, member_id=member)
+        moment = next_off_peak(now, zone, member_id=member)
         there = moment.astimezone(ZoneInfo(zone or "UTC"))
 
         assert now + timedelta(hours=4) <= moment <= now + timedelta(hours=30)
@@ -72,7 +72,7 @@ def test_the_quiet_hour_is_at_night_there(zone: str) -> None:
 def test_portals_of_one_zone_do_not_come_at_once() -> None:
     now = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
-    moments = {next_quiet(now, "Europe/Berlin", member_id=f"portal{number}") for number in range(200)}
+    moments = {next_off_peak(now, "Europe/Berlin", member_id=f"portal{number}") for number in range(200)}
 
     assert len(moments) > 100
 
@@ -80,12 +80,12 @@ def test_portals_of_one_zone_do_not_come_at_once() -> None:
 def test_an_idle_chain_is_renewed_once_before_it_dies(world: World) -> None:
     world.open("boris")
     world.bitrix24.clock.advance(149 * 86400)
-    world.parts.chores.renew_idle()
+    world.parts.periodic_tasks.refresh_idle_tokens()
     assert world.bitrix24.refreshes() == 0
     world.bitrix24.clock.advance(12 * 86400)
 
-    world.parts.chores.renew_idle()
-    world.parts.chores.renew_idle()
+    world.parts.periodic_tasks.refresh_idle_tokens()
+    world.parts.periodic_tasks.refresh_idle_tokens()
 
     assert world.bitrix24.refreshes() == 2
     assert world.bitrix24.count(method="oauth/token") == 2
@@ -97,8 +97,8 @@ def test_idle_chains_of_a_portal_that_does_not_pay_are_left_alone(world: World) 
     world.bitrix24.clock.advance(161 * 86400)
     world.portal().end_trial()
 
-    world.parts.chores.renew_idle()
-    world.parts.chores.renew_idle()
+    world.parts.periodic_tasks.refresh_idle_tokens()
+    world.parts.periodic_tasks.refresh_idle_tokens()
 
     assert world.bitrix24.count(method="oauth/token") == 1
     assert world.one("SELECT state FROM portals") == "suspended"
@@ -114,7 +114,7 @@ def test_settings_stored_by_an_older_version_are_read_anew(world: World) -> None
     with world.database.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE people SET facts_version = 0, view = '', work_start = NULL")
 
-    world.parts.chores.take_facts()
+    world.parts.periodic_tasks.update_indexed_columns()
 
     (boris,) = world.rows("SELECT view, work_start, reminders FROM people WHERE name LIKE 'Boris%'")
     assert boris == {"view": "month", "work_start": 540, "reminders": "timed:50min;day:15min"}
@@ -124,36 +124,36 @@ def test_old_runs_and_calls_are_purged(world: World) -> None:
     world.synchronise()
     world.bitrix24.clock.advance(31 * 86400)
 
-    world.parts.chores.purge()
+    world.parts.periodic_tasks.purge()
 
     assert world.one("SELECT count(*) FROM runs") == 0
     assert world.one("SELECT count(*) FROM api_calls") == 0
 
 
 def test_tasks_are_due_after_the_clock_was_set_back(each_world: World) -> None:
-    each_world.parts.chores.due()
+    each_world.parts.periodic_tasks.due()
     each_world.bitrix24.clock.advance(-3 * 3600)
 
-    assert set(each_world.parts.chores.due()) == set(EVERY)
+    assert set(each_world.parts.periodic_tasks.due()) == set(INTERVALS)
 
 
 def test_a_run_planned_by_a_clock_that_was_a_year_ahead_begins_now(world: World) -> None:
     world.synchronise()
-    with world.database.writing() as session:
+    with world.database.write_session() as session:
         session.execute(update(Portal).values(next_run_at=world.now() + timedelta(days=365)))
 
-    world.parts.chores.plan()
+    world.parts.periodic_tasks.plan()
 
     assert world.one("SELECT count(*) FROM runs WHERE finished_at IS NULL") == 1
     assert world.known().next_run_at < world.now() + timedelta(hours=30)  # type: ignore[operator]
 
 
 def test_a_token_dated_by_a_clock_that_was_a_year_ahead_is_renewed(world: World) -> None:
-    with world.database.writing() as session:
-        session.execute(update(Chain).values(renewed_at=world.now() + timedelta(days=365)))
+    with world.database.write_session() as session:
+        session.execute(update(OAuthToken).values(renewed_at=world.now() + timedelta(days=365)))
 
-    world.parts.chores.renew_idle()
-    world.parts.chores.renew_idle()
+    world.parts.periodic_tasks.refresh_idle_tokens()
+    world.parts.periodic_tasks.refresh_idle_tokens()
 
     assert world.bitrix24.refreshes() == 1
 
@@ -163,22 +163,22 @@ def test_a_token_dated_by_a_clock_that_was_a_year_ahead_is_renewed(world: World)
 
 def clear(world: World) -> None:
     """Do what the worker does about the files, if it is due."""
-    if vacuum.TASK in world.parts.chores.due():
-        world.parts.chores.do(vacuum.TASK)
+    if vacuum.TASK in world.parts.periodic_tasks.due():
+        world.parts.periodic_tasks.run(vacuum.TASK)
 
 
 def test_names_leave_sqlites_log_though_somebody_was_reading(world: World) -> None:
     path = str(world.database.engine.url.database)
     worker = assemble(world.config, database=Database(f"sqlite:///{path}"), now=world.now)
-    worker.chores.due()
+    worker.periodic_tasks.due()
     world.open("boris")
-    with world.database.reading() as session:
+    with world.database.read_session() as session:
         session.execute(text("SELECT * FROM people")).all()
         world.portal().send_event("ONAPPUNINSTALL")
 
     assert b"Keller" in Path(f"{path}-wal").read_bytes()
-    assert vacuum.TASK in worker.chores.due()
-    worker.chores.do(vacuum.TASK)
+    assert vacuum.TASK in worker.periodic_tasks.due()
+    worker.periodic_tasks.run(vacuum.TASK)
 
     assert b"Keller" not in Path(f"{path}-wal").read_bytes()
     worker.database.engine.dispose()
@@ -187,22 +187,20 @@ def test_names_leave_sqlites_log_though_somebody_was_reading(world: World) -> No
 def test_names_that_a_killed_process_left_leave_the_log_at_the_next_ones_first_write(world: World) -> None:
     world.open("boris")
     path = str(world.database.engine.url.database)
-    with world.database.reading() as session:
+    with world.database.read_session() as session:
         session.execute(text("SELECT * FROM people")).all()
         world.portal().send_event("ONAPPUNINSTALL")
     assert b"Keller" in Path(f"{path}-wal").read_bytes()
     another = Database(f"sqlite:///{path}")
 
-    with another.writing():
+    with another.write_session():
         pass
 
     assert b"Keller" not in Path(f"{path}-wal").read_bytes()
     another.engine.dispose()
 
 
-def test_postgres_gives_the_space_of_deleted_people_back(
-    bitrix24: Emulator, migrated_postgres_url: str
-) -> None:
+def test_postgres_gives_the_space_of_deleted_people_back(bitrix24: Emulator, migrated_postgres_url: str) -> None:
     with World(bitrix24, migrated_postgres_url) as world:
         world.install("alpha")
         clear(world)

@@ -45,7 +45,7 @@ def test_programs_get_json(world: World) -> None:
 @pytest.mark.parametrize("options", [(), ("--json",)])
 @pytest.mark.parametrize("words", ["portals list", "portals show {}", "people list", "runs list"])
 def test_no_stored_text_reaches_the_terminal_raw(world: World, words: str, options: tuple[str, ...]) -> None:
-    with world.database.writing() as session:
+    with world.database.write_session() as session:
         for table, column in (
             *(("portals", name) for name in ("origin", "authorization_server", "directory_error")),
             *(("people", "problem"), ("runs", "error")),
@@ -96,7 +96,7 @@ def people(world: World, *options: str) -> list[int]:
 def test_people_are_listed_by_state_and_portal(world: World) -> None:
     world.open("boris")
     world.open("olena")
-    with world.database.writing() as session:
+    with world.database.write_session() as session:
         execute = session.connection().exec_driver_sql
         execute("UPDATE people SET settings_at = '2026-01-01 00:00:00' WHERE user_id = 7")
         execute("UPDATE people SET chain_state = 'reconnect' WHERE user_id = 8")
@@ -125,7 +125,7 @@ def test_people_are_numbers_without_names(world: World) -> None:
 
 
 def test_a_run_is_asked_for_and_listed(world: World) -> None:
-    with world.database.writing() as session:
+    with world.database.write_session() as session:
         session.connection().exec_driver_sql("DELETE FROM runs")
 
     asked = run(world, "sync", "run", world.portal().member_id, "--json")
@@ -238,7 +238,7 @@ def test_an_unknown_revision_is_told_in_a_line(world: World, words: str) -> None
 
     assert result.exit_code == 1
     assert result.output.startswith("Error: Can't locate revision identified by 'from-the-future'; ")
-    assert world.one("SELECT version_num FROM alembic_version") == migrations.known()[0]
+    assert world.one("SELECT version_num FROM alembic_version") == migrations.known_revisions()[0]
 
 
 def test_a_file_that_is_no_database_is_told_in_a_line(world: World, tmp_path: Path) -> None:
@@ -270,7 +270,7 @@ def test_a_command_that_the_next_installation_overtakes_leaves_it_alone(
     world: World, command: list[str], code: int
 ) -> None:
     def install_again() -> None:
-        world.parts.portals.uninstall(world.known())
+        world.parts.installations.uninstall(world.known())
         world.install()
 
     world.before_next_write(install_again)

@@ -10,7 +10,7 @@ from sqlalchemy import select, text
 
 from app import create_app
 from dashboard.core import config, database_copy, migrations
-from dashboard.core.config_types import read_database_url
+from dashboard.core.config_types import parse_database_url
 from dashboard.core.database import Base, Database
 from dashboard.models import Person
 from tests.emulator import Emulator
@@ -18,7 +18,7 @@ from tests.world import World
 
 
 def opened(url: str) -> Database:
-    return Database(read_database_url(SecretStr(url)).get_secret_value())
+    return Database(parse_database_url(SecretStr(url)).get_secret_value())
 
 
 @pytest.fixture
@@ -60,9 +60,7 @@ def test_it_works_both_ways(each_world: World, target_url: str, target: Database
     assert "people" in result.output
 
 
-def test_the_copy_goes_on_where_the_original_stopped(
-    each_world: World, target_url: str, target: Database
-) -> None:
+def test_the_copy_goes_on_where_the_original_stopped(each_world: World, target_url: str, target: Database) -> None:
     session = each_world.session("boris")
     assert copy(each_world, target_url).exit_code == 0
 
@@ -80,12 +78,12 @@ def test_numbers_of_people_who_are_gone_are_not_given_again(
 ) -> None:
     each_world.open("boris")
     highest = each_world.one("SELECT max(id) FROM people")
-    with each_world.database.writing() as session:
+    with each_world.database.write_session() as session:
         session.execute(text("DELETE FROM people WHERE id = :id"), {"id": highest})
 
     assert copy(each_world, target_url).exit_code == 0
 
-    with target.writing() as session:
+    with target.write_session() as session:
         new = Person(portal_id=1, user_id=99, name="", is_admin=False, time_zone="", language="")
         session.add(new)
         session.flush()
@@ -106,9 +104,7 @@ def test_many_rows_come_over_in_batches(each_world: World, target: Database) -> 
     assert contents(target) == contents(each_world.database)
 
 
-def test_a_target_with_rows_is_refused_and_untouched(
-    world: World, bitrix24: Emulator, tmp_path: Path
-) -> None:
+def test_a_target_with_rows_is_refused_and_untouched(world: World, bitrix24: Emulator, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'used.db'}"
     with World(bitrix24, url) as used:
         used.install("beta")

@@ -15,8 +15,8 @@ from sqlalchemy import update
 
 from app import create_app
 from dashboard.core import config, migrations
-from dashboard.models import Chore, Portal
-from dashboard.portals.throttle import UNTRUSTED_PROXY, Allowance
+from dashboard.models import PeriodicTask, Portal
+from dashboard.portals.throttle import UNTRUSTED_PROXY, Limit
 from tests.emulator import Emulator, Fault
 from tests.emulator.wire import Answer, Server
 from tests.test_transport import self_signed, speak_plainly
@@ -32,8 +32,8 @@ def doctor(world: World, **environment: str) -> tuple[int, dict[str, dict[str, A
 
 def beat(world: World) -> None:
     """Be the worker that shows that it lives."""
-    with world.database.writing() as session:
-        session.add(Chore(name="heartbeat", next_at=world.now() + timedelta(seconds=30)))
+    with world.database.write_session() as session:
+        session.add(PeriodicTask(name="heartbeat", next_at=world.now() + timedelta(seconds=30)))
 
 
 def test_a_healthy_one_is_healthy(each_world: World) -> None:
@@ -59,8 +59,8 @@ def test_it_speaks_to_people(world: World) -> None:
 
 @pytest.mark.parametrize("due_in", [timedelta(minutes=-3), timedelta(hours=3)], ids=["late", "ahead"])
 def test_a_worker_that_fell_silent_is_a_warning(world: World, due_in: timedelta) -> None:
-    with world.database.writing() as session:
-        session.add(Chore(name="heartbeat", next_at=world.now() + due_in))
+    with world.database.write_session() as session:
+        session.add(PeriodicTask(name="heartbeat", next_at=world.now() + due_in))
 
     assert doctor(world)[1]["worker"]["state"] == "warning"
 
@@ -98,9 +98,7 @@ def test_a_database_that_is_away_is_wrong(world: World) -> None:
 
 
 @pytest.mark.parametrize(("place", "state"), [("first", "wrong"), ("last", "warning")])
-def test_an_authorization_server_that_is_away_is_told(
-    bitrix24: Emulator, world: World, place: str, state: str
-) -> None:
+def test_an_authorization_server_that_is_away_is_told(bitrix24: Emulator, world: World, place: str, state: str) -> None:
     away, here = "http://127.0.0.1:1", bitrix24.authorization_server
     both = f"{away},{here}" if place == "first" else f"{here},{away}"
 
@@ -134,9 +132,7 @@ def test_nothing_is_sent_that_opens_anything(world: World) -> None:
 
 @pytest.mark.parametrize("wrong", ["BITRIX24_CLIENT_SECRET", "BITRIX24_CLIENT_ID"])
 def test_wrong_keys_are_told_and_not_shown(world: World, wrong: str) -> None:
-    app = create_app(
-        config.load(world.environment | {wrong: "a-mistyped-key-nobody-sees"}), database=world.database
-    )
+    app = create_app(config.load(world.environment | {wrong: "a-mistyped-key-nobody-sees"}), database=world.database)
 
     result = app.test_cli_runner().invoke(args=["doctor"])
 
@@ -158,9 +154,7 @@ def test_a_server_that_refuses_every_secret_alike_proves_nothing(world: World) -
     ("ahead", "state", "says"),
     [(10, "good", "within"), (90, "warning", " s ahead of"), (-900, "wrong", "15 min behind")],
 )
-def test_our_clock_is_compared_with_the_authorization_servers(
-    world: World, ahead: int, state: str, says: str
-) -> None:
+def test_our_clock_is_compared_with_the_authorization_servers(world: World, ahead: int, state: str, says: str) -> None:
     settings, delay = config.load(world.environment), timedelta(seconds=ahead)
     app = create_app(settings, database=world.database, now=lambda: world.now() + delay)
 
@@ -218,7 +212,7 @@ def test_the_proxies_in_front_are_counted(world: World, monkeypatch: pytest.Monk
 
 
 def test_visitors_that_came_through_a_proxy_are_told_of(world: World) -> None:
-    world.parts.refusals.count(UNTRUSTED_PROXY, Allowance(depth=5, seconds=60))
+    world.parts.throttle.record_failure(UNTRUSTED_PROXY, Limit(depth=5, seconds=60))
 
     code, found = doctor(world, PUBLIC_URL="http://127.0.0.1:1")
 
@@ -262,7 +256,7 @@ def check(world: World, named: str, **environment: str) -> tuple[int, dict[str, 
 
 
 def move_to(world: World, origin: str) -> None:
-    with world.database.writing() as session:
+    with world.database.write_session() as session:
         session.execute(update(Portal).values(origin=origin))
 
 

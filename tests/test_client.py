@@ -25,7 +25,7 @@ from dashboard.bitrix24.errors import (
     Unreachable,
     Unreadable,
 )
-from dashboard.bitrix24.schemas import read_profile
+from dashboard.bitrix24.schemas import parse_profile
 from dashboard.core.json_values import Json
 from tests.emulator import Emulator, Fault, Portal
 from tests.rest_fixtures import (
@@ -34,13 +34,13 @@ from tests.rest_fixtures import (
     alpha,
     answered,
     client,
-    exchange,
     remembered,
+    rest,
     servers,
     token_of,
 )
 
-__all__ = ["alpha", "client", "exchange", "remembered", "servers"]
+__all__ = ["alpha", "client", "remembered", "rest", "servers"]
 
 
 # A call
@@ -60,15 +60,11 @@ def test_parameters_arrive_whole(client: Client, alpha: Portal) -> None:
     assert alpha.people["boris"].options["note"] == "Ы & 'b' <i>"
 
 
-def test_the_token_goes_in_the_body_and_nowhere_else(
-    client: Client, alpha: Portal, bitrix24: Emulator
-) -> None:
+def test_the_token_goes_in_the_body_and_nowhere_else(client: Client, alpha: Portal, bitrix24: Emulator) -> None:
     client.call("profile", {"auth": "somebody else's"}, token=token_of(alpha))
     client.batch({"me": Command("profile")}, token=token_of(alpha))
 
-    assert [(seen.verb, seen.status, seen.person) for seen in bitrix24.requests] == [
-        ("POST", 200, "boris")
-    ] * 2
+    assert [(seen.verb, seen.status, seen.person) for seen in bitrix24.requests] == [("POST", 200, "boris")] * 2
     assert not any(seen.token_in_url or seen.had_cookie for seen in bitrix24.requests)
 
 
@@ -163,7 +159,7 @@ def test_a_batch_answers_by_key_in_one_request(client: Client, alpha: Portal, bi
 
     batch = client.batch(commands, token=token_of(alpha))
 
-    assert read_profile(batch["me"]).ID == 7
+    assert parse_profile(batch["me"]).ID == 7
     assert batch["mine"] == alpha.people["boris"].settings
     assert (dict(batch.errors), len(bitrix24.requests)) == ({}, 1)
 
@@ -178,7 +174,7 @@ def test_a_failing_command_fails_alone(client: Client, alpha: Portal) -> None:
 
     batch = client.batch(commands, token=token_of(alpha))
 
-    assert read_profile(batch["me"]).NAME == "Boris"
+    assert parse_profile(batch["me"]).NAME == "Boris"
     assert {key: type(error) for key, error in batch.errors.items()} == {
         "mine": ScopeMissing,
         "no": MethodMissing,
@@ -239,8 +235,8 @@ def test_results_that_php_wrote_as_a_list_are_found(client: Client, alpha: Porta
     whole = client.batch({"0": profile, "1": Command("user.admin")}, token=token_of(alpha))
     gap = client.batch({"0": missing, "1": profile}, token=token_of(alpha))
 
-    assert (read_profile(whole["0"]).ID, whole["1"]) == (7, False)
-    assert read_profile(gap["1"]).ID == 7
+    assert (parse_profile(whole["0"]).ID, whole["1"]) == (7, False)
+    assert parse_profile(gap["1"]).ID == 7
     assert isinstance(gap.errors["0"], MethodMissing)
 
 
@@ -278,9 +274,7 @@ def test_parts_of_odd_shapes_are_errors_by_key(
 
 
 @pytest.mark.parametrize("result", [[], None, "text", 5, True])
-def test_a_batch_that_is_no_map_is_unreadable(
-    client: Client, alpha: Portal, bitrix24: Emulator, result: Json
-) -> None:
+def test_a_batch_that_is_no_map_is_unreadable(client: Client, alpha: Portal, bitrix24: Emulator, result: Json) -> None:
     answered(bitrix24, lambda body: body | {"result": result})
 
     with pytest.raises(Unreadable):

@@ -142,9 +142,7 @@ def test_a_default_port_is_no_other_server(spelled: str) -> None:
 def test_every_name_of_postgres_means_psycopg_3(scheme: str) -> None:
     url = load(DATABASE_URL=f"{scheme}://anna:p%40ss@db.example:5432/dashboard?sslmode=require").database_url
 
-    assert url.get_secret_value() == (
-        "postgresql+psycopg://anna:p%40ss@db.example:5432/dashboard?sslmode=require"
-    )
+    assert url.get_secret_value() == ("postgresql+psycopg://anna:p%40ss@db.example:5432/dashboard?sslmode=require")
 
 
 @pytest.mark.parametrize("name", ["QUEUE_URL", "QUEUE_URL_FILE"])

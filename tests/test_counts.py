@@ -63,9 +63,7 @@ def test_an_open_writes_once(settled: World) -> None:
     assert len(commits) == 1
 
 
-@pytest.mark.parametrize(
-    ("path", "most"), [("/me", 2), ("/team", 8), ("/team?q=bo&view=week&sort=name&page=1", 9)]
-)
+@pytest.mark.parametrize(("path", "most"), [("/me", 2), ("/team", 8), ("/team?q=bo&view=week&sort=name&page=1", 9)])
 def test_a_page_sends_few_statements(settled: World, path: str, most: int) -> None:
     session = settled.session("anna")
 

@@ -7,19 +7,19 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from dashboard.calendar.holidays import EVERY_DAY
+from dashboard.calendar.holidays import EVERY_DAY_WORKS
 from dashboard.calendar.working_hours import Span
-from dashboard.team.availability import Group
-from dashboard.web.presenters.day_chart import Picture, draw
+from dashboard.team.availability import HoursGroup
+from dashboard.web.presenters.day_chart import DayChart, draw
 from tests.rosters import hire
 from tests.world import World
 
 
-def picture(groups: int) -> Picture:
+def picture(groups: int) -> DayChart:
     spans = (Span(60 * number, 60 * number + 480) for number in range(groups))
-    drawn = [Group("UTC", span, 20 - number) for number, span in enumerate(spans)]
+    drawn = [HoursGroup("UTC", span, 20 - number) for number, span in enumerate(spans)]
     now = datetime(2026, 3, 4, 12, tzinfo=UTC)
-    return draw(drawn, day=date(2026, 3, 4), now=now, reader=UTC, workdays=EVERY_DAY)
+    return draw(drawn, day=date(2026, 3, 4), now=now, reader=UTC, workdays=EVERY_DAY_WORKS)
 
 
 @pytest.mark.parametrize(("groups", "rows", "summed_up"), [(8, 8, 0), (9, 9, 0), (10, 8, 2), (12, 8, 4)])
@@ -27,7 +27,7 @@ def test_what_has_a_row_and_what_is_summed_up(groups: int, rows: int, summed_up:
     drawn = picture(groups)
 
     assert len(drawn.rows) == rows
-    assert (drawn.rest.groups if drawn.rest else 0) == summed_up
+    assert (drawn.others.groups if drawn.others else 0) == summed_up
 
 
 def test_the_table_behind_it_tells_of_everybody_whom_it_shows(world: World) -> None:

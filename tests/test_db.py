@@ -54,34 +54,34 @@ def alpha(**changes: object) -> Portal:
 
 
 def test_it_works(each_database: Database) -> None:
-    with each_database.writing() as session:
+    with each_database.write_session() as session:
         session.add(alpha())
 
-    with each_database.reading() as session:
+    with each_database.read_session() as session:
         assert session.scalars(select(Portal.member_id)).all() == ["alpha"]
 
 
 def test_an_error_rolls_back(each_database: Database) -> None:
-    with pytest.raises(LookupError), each_database.writing() as session:
+    with pytest.raises(LookupError), each_database.write_session() as session:
         session.add(alpha())
         session.flush()
         raise LookupError
 
-    with each_database.reading() as session:
+    with each_database.read_session() as session:
         assert session.scalars(select(Portal)).all() == []
 
 
 def test_what_a_reader_changes_is_gone(each_database: Database) -> None:
-    with each_database.reading() as session:
+    with each_database.read_session() as session:
         session.add(alpha())
         session.flush()
 
-    with each_database.reading() as session:
+    with each_database.read_session() as session:
         assert session.scalars(select(Portal)).all() == []
 
 
 def test_errors_do_not_quote_what_was_stored(each_database: Database) -> None:
-    with pytest.raises(DBAPIError) as caught, each_database.writing() as session:
+    with pytest.raises(DBAPIError) as caught, each_database.write_session() as session:
         session.execute(text("SELECT no_such_column FROM portals WHERE origin = :it"), {"it": "nobody-sees"})
 
     assert "nobody-sees" not in str(caught.value)
@@ -92,23 +92,22 @@ def test_errors_do_not_quote_what_was_stored(each_database: Database) -> None:
 
 def test_moments_come_back_aware_and_in_utc(each_database: Database) -> None:
     zones = [UTC, timezone(timedelta(hours=5, minutes=45)), timezone(timedelta(hours=-11))]
-    with each_database.writing() as session:
+    with each_database.write_session() as session:
         session.add_all(
-            alpha(member_id=str(number), installed_at=NOON.astimezone(zone))
-            for number, zone in enumerate(zones)
+            alpha(member_id=str(number), installed_at=NOON.astimezone(zone)) for number, zone in enumerate(zones)
         )
 
-    with each_database.reading() as session:
+    with each_database.read_session() as session:
         for stored in session.scalars(select(Portal.installed_at)):
             assert (stored, stored.utcoffset()) == (NOON, timedelta(0))
 
 
 def test_moments_are_compared_as_moments(each_database: Database) -> None:
     tokyo = timezone(timedelta(hours=9))
-    with each_database.writing() as session:
+    with each_database.write_session() as session:
         session.add(alpha())
 
-    with each_database.reading() as session:
+    with each_database.read_session() as session:
         for asked in (NOON, NOON.astimezone(tokyo)):
             assert session.scalars(select(Portal.id).where(Portal.installed_at == asked)).all()
             later = asked + timedelta(microseconds=1)
@@ -117,10 +116,10 @@ def test_moments_are_compared_as_moments(each_database: Database) -> None:
 
 
 def test_a_moment_without_its_zone_is_refused(each_database: Database) -> None:
-    with pytest.raises(StatementError, match="needs its zone"), each_database.writing() as session:
+    with pytest.raises(StatementError, match="needs its zone"), each_database.write_session() as session:
         session.add(alpha(installed_at=NOON.replace(tzinfo=None)))
 
-    with each_database.reading() as session, pytest.raises(StatementError, match="needs its zone"):
+    with each_database.read_session() as session, pytest.raises(StatementError, match="needs its zone"):
         session.scalars(select(Portal).where(Portal.installed_at < NOON.replace(tzinfo=None))).all()
 
 
@@ -130,7 +129,7 @@ def test_a_moment_without_its_zone_is_refused(each_database: Database) -> None:
 def test_sqlite_is_set_up_on_every_connection(database: Database) -> None:
     wanted = {"journal_mode": "wal", "foreign_keys": 1, "secure_delete": 1}
 
-    with database.reading() as one, database.writing() as other:
+    with database.read_session() as one, database.write_session() as other:
         for session in (one, other):
             found = {name: session.execute(text(f"PRAGMA {name}")).scalar_one() for name in wanted}
             assert found == wanted
@@ -140,7 +139,7 @@ def test_sqlite_waits_for_the_disk_unless_told_that_it_need_not(database: Databa
     """By turns, because they share a connection: 2 is FULL, a commit is on the disk; 1 is NORMAL."""
     levels = []
     for lasting in (True, False, True):
-        with database.writing(lasting=lasting) as session:
+        with database.write_session(lasting=lasting) as session:
             levels.append(session.execute(text("PRAGMA synchronous")).scalar_one())
 
     assert levels == [2, 1, 2]
@@ -163,7 +162,7 @@ def test_the_files_are_their_owners_alone(tmp_path: Path) -> None:
     before = os.umask(0o022)
     database = Database(f"sqlite:///{tmp_path / 'data' / 'dashboard.db'}")
     database.make_file()
-    with database.writing() as session:
+    with database.write_session() as session:
         session.execute(text("CREATE TABLE made (id INTEGER)"))
     os.umask(before)
 
@@ -180,14 +179,14 @@ def test_the_files_are_their_owners_alone(tmp_path: Path) -> None:
 def test_a_file_that_was_removed_or_replaced_is_written_no_more(database: Database, tmp_path: Path) -> None:
     """The open connections still reach it, and what they stored would be gone with the process."""
     file = Path(database.engine.url.database or "")
-    with database.writing() as session:
+    with database.write_session() as session:
         session.add(alpha())
 
     file.rename(tmp_path / "elsewhere")
-    with pytest.raises(OperationalError, match="not there"), database.writing() as session:
+    with pytest.raises(OperationalError, match="not there"), database.write_session() as session:
         session.add(alpha(member_id="lost"))
     shutil.copyfile(tmp_path / "elsewhere", file)
-    with database.writing() as session:
+    with database.write_session() as session:
         session.add(alpha(member_id="kept"))
 
     with closing(sqlite3.connect(file)) as found:
@@ -195,18 +194,16 @@ def test_a_file_that_was_removed_or_replaced_is_written_no_more(database: Databa
 
 
 def test_sqlite_keeps_foreign_keys(database: Database) -> None:
-    nobodys = Person(
-        portal_id=404, user_id=1, name="Anna", is_admin=True, time_zone="", language="en", opened_at=NOON
-    )
+    nobodys = Person(portal_id=404, user_id=1, name="Anna", is_admin=True, time_zone="", language="en", opened_at=NOON)
 
-    with pytest.raises(IntegrityError), database.writing() as session:
+    with pytest.raises(IntegrityError), database.write_session() as session:
         session.add(nobodys)
 
 
 def test_a_write_takes_the_lock_at_its_start(database: Database, sqlite_url: str) -> None:
     stranger = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), timeout=0, isolation_level=None)
 
-    with database.writing() as session:
+    with database.write_session() as session:
         # Only read so far; whoever writes next must wait already.
         assert session.scalars(select(Portal)).all() == []
         with pytest.raises(sqlite3.OperationalError, match="locked"):
@@ -225,11 +222,11 @@ def test_whoever_waits_in_vain_for_the_lock_hears_it_as_any_other_failure(
     other = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
 
-    with pytest.raises(OperationalError, match="locked"), database.writing() as session:
+    with pytest.raises(OperationalError, match="locked"), database.write_session() as session:
         session.add(alpha())
 
     other.execute("ROLLBACK")
-    with database.writing() as session:
+    with database.write_session() as session:
         session.add(alpha())
     other.close()
     database.engine.dispose()
@@ -240,21 +237,21 @@ def test_whoever_waits_in_vain_for_the_turn_of_their_thread_hears_it_too(
 ) -> None:
     monkeypatch.setattr("dashboard.core.database.BUSY_SECONDS", 0.05)
 
-    with database.writing(), ThreadPoolExecutor(1) as other:
+    with database.write_session(), ThreadPoolExecutor(1) as other:
         assert isinstance(other.submit(_write_alpha, database).exception(timeout=5), OperationalError)
 
     _write_alpha(database)
 
 
 def _write_alpha(database: Database) -> None:
-    with database.writing() as session:
+    with database.write_session() as session:
         session.add(alpha())
 
 
 def test_a_read_takes_no_lock(database: Database, sqlite_url: str) -> None:
     stranger = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), timeout=0, isolation_level=None)
 
-    with database.reading() as session:
+    with database.read_session() as session:
         assert session.scalars(select(Portal)).all() == []
         stranger.execute("BEGIN IMMEDIATE")
 
@@ -262,15 +259,15 @@ def test_a_read_takes_no_lock(database: Database, sqlite_url: str) -> None:
 
 
 def test_readers_see_the_last_commit_while_somebody_writes(database: Database) -> None:
-    with database.writing() as writer:
+    with database.write_session() as writer:
         writer.add(alpha())
         writer.flush()
-        with database.reading() as reader:
+        with database.read_session() as reader:
             assert reader.scalars(select(Portal)).all() == []
 
 
 def test_writers_go_one_after_another_and_lose_nothing(database: Database) -> None:
-    with database.writing() as session:
+    with database.write_session() as session:
         session.add(alpha(generation=0))
     together = threading.Barrier(4)
 
@@ -278,7 +275,7 @@ def test_writers_go_one_after_another_and_lose_nothing(database: Database) -> No
         together.wait()
         for _ in range(10):
             # Read, then write what was read plus one: two at once would both write the same.
-            with database.writing() as session:
+            with database.write_session() as session:
                 session.scalars(select(Portal)).one().generation += 1
 
     threads = [threading.Thread(target=count) for _ in range(4)]
@@ -287,18 +284,18 @@ def test_writers_go_one_after_another_and_lose_nothing(database: Database) -> No
     for thread in threads:
         thread.join()
 
-    with database.reading() as session:
+    with database.read_session() as session:
         assert session.scalars(select(Portal.generation)).one() == 40
 
 
 def test_what_was_deleted_is_not_left_in_the_file(database: Database, sqlite_url: str) -> None:
     file = Path(sqlite_url.removeprefix("sqlite:///"))
-    with database.writing() as session:
+    with database.write_session() as session:
         session.add(alpha(origin="https://nobody-sees.example"))
-    with database.writing() as session:
+    with database.write_session() as session:
         session.delete(session.scalars(select(Portal)).one())
 
-    database.drop_traces()
+    database.checkpoint_wal()
 
     for path in file.parent.glob(f"{file.name}*"):
         assert b"nobody-sees" not in path.read_bytes()

@@ -28,7 +28,5 @@ def test_a_port_that_is_taken_is_told_at_once_and_with_the_way_out() -> None:
         )
 
     assert ended.returncode == 1
-    assert ended.stderr.startswith(
-        f"Taken: port {taken}. Choose others: PORT=8001 EMULATOR_PORTAL_PORT=9001 "
-    )
+    assert ended.stderr.startswith(f"Taken: port {taken}. Choose others: PORT=8001 EMULATOR_PORTAL_PORT=9001 ")
     assert ended.stdout == ""

@@ -57,9 +57,7 @@ def test_links_lead_somewhere(document: Path) -> None:
 
 @every_document
 def test_paths_in_code_exist(document: Path) -> None:
-    named = re.findall(
-        r"`((?:dashboard|templates|tests|docs|static|migrations)/[^`\s:<>]*)", text_of(document)
-    )
+    named = re.findall(r"`((?:dashboard|templates|tests|docs|static|migrations)/[^`\s:<>]*)", text_of(document))
 
     for path in named:
         assert (ROOT / path).exists(), path
@@ -100,9 +98,7 @@ def test_make_targets_exist(document: Path) -> None:
 def test_the_operators_table_lists_every_command(application: Flask) -> None:
     listed = set(re.findall(r"`([a-z][a-z-]*(?: [a-z][a-z-]*)?)", OPERATE.partition("## Commands")[2]))
 
-    ours = {
-        name: one for name, one in application.cli.commands.items() if name not in ("run", "shell", "routes")
-    }
+    ours = {name: one for name, one in application.cli.commands.items() if name not in ("run", "shell", "routes")}
     for name, command in ours.items():
         subcommands = command.commands if isinstance(command, click.Group) else {"": command}
         for subcommand in subcommands:
@@ -172,8 +168,7 @@ def test_units_are_what_systemd_reads(unit: Path, tmp_path: Path) -> None:
 
 def test_the_processes_are_those_of_the_procfile() -> None:
     started = [
-        re.findall(r"^ExecStart=\S+/bin/(.+)$", text_of(unit), re.MULTILINE)
-        for unit in DEPLOY.glob("*.service")
+        re.findall(r"^ExecStart=\S+/bin/(.+)$", text_of(unit), re.MULTILINE) for unit in DEPLOY.glob("*.service")
     ]
     named = dict(line.split(": ") for line in text_of(ROOT / "Procfile").splitlines())
 
@@ -181,9 +176,7 @@ def test_the_processes_are_those_of_the_procfile() -> None:
 
 
 def test_the_proxies_pass_on_to_where_the_socket_listens() -> None:
-    (address,) = re.findall(
-        r"^ListenStream=(.+)$", text_of(DEPLOY / "calendar-dashboard.socket"), re.MULTILINE
-    )
+    (address,) = re.findall(r"^ListenStream=(.+)$", text_of(DEPLOY / "calendar-dashboard.socket"), re.MULTILINE)
 
     assert f"proxy_pass http://{address};" in text_of(DEPLOY / "nginx.conf")
     assert f"reverse_proxy {address}" in text_of(DEPLOY / "Caddyfile")
@@ -208,14 +201,10 @@ def test_every_file_production_may_install_is_known_by_its_hash() -> None:
 
 
 def test_the_bill_of_materials_names_every_package() -> None:
-    printed = subprocess.run(
-        [sys.executable, ".ci/sbom.py"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
+    printed = subprocess.run([sys.executable, ".ci/sbom.py"], cwd=ROOT, capture_output=True, text=True, check=True)
 
     bill = json.loads(printed.stdout)
     pins = re.findall(r"^([\w.\-]+)==", text_of(ROOT / "requirements.txt"), re.MULTILINE)
     assert bill["bomFormat"] == "CycloneDX"
-    assert {one["name"] for one in bill["components"]} == {
-        re.sub(r"[-_.]+", "-", name).lower() for name in pins
-    }
+    assert {one["name"] for one in bill["components"]} == {re.sub(r"[-_.]+", "-", name).lower() for name in pins}
     assert all(one["purl"].endswith(one["version"]) for one in bill["components"])

@@ -111,9 +111,7 @@ def test_a_renamed_portal_points_to_its_new_address(bitrix24: Emulator, alpha: P
     assert bitrix24.requests[-1].followed
 
 
-def test_asking_the_authorization_server_makes_the_new_address_proven(
-    bitrix24: Emulator, alpha: Portal
-) -> None:
+def test_asking_the_authorization_server_makes_the_new_address_proven(bitrix24: Emulator, alpha: Portal) -> None:
     token, old = alpha.open_as("boris").access_token, alpha.origin
     alpha.rename()
     requests.post(f"{old}/rest/profile", json={"auth": token}, allow_redirects=False, timeout=30)

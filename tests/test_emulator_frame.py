@@ -41,9 +41,7 @@ def test_it_gives_the_frame_the_tokens_just_posted(bitrix24: Emulator, stand_in:
 
 
 @pytest.mark.parametrize(("key", "admin"), [("anna", True), ("boris", False)])
-def test_only_administrators_are_administrators(
-    bitrix24: Emulator, page: Page, key: str, admin: bool
-) -> None:
+def test_only_administrators_are_administrators(bitrix24: Emulator, page: Page, key: str, admin: bool) -> None:
     frame = open_as(page, bitrix24.portal("alpha"), key)
 
     assert frame.evaluate("b24.auth.isAdmin") is admin
@@ -52,9 +50,7 @@ def test_only_administrators_are_administrators(
 def test_it_calls_the_rest_of_the_portal(bitrix24: Emulator, page: Page) -> None:
     frame = open_as(page, bitrix24.portal("alpha"), "boris")
 
-    result = frame.evaluate(
-        "b24.actions.v2.call.make({method: 'profile'}).then(told => told.getData().result)"
-    )
+    result = frame.evaluate("b24.actions.v2.call.make({method: 'profile'}).then(told => told.getData().result)")
 
     assert result["ID"] == "7"
 
@@ -81,9 +77,7 @@ def test_refreshing_mints_a_pair_of_its_own(bitrix24: Emulator, page: Page) -> N
     assert alpha.ask("profile", before)["result"]["ID"] == "7"
 
 
-def test_finishing_the_installation_opens_the_application(
-    bitrix24: Emulator, stand_in: StandIn, page: Page
-) -> None:
+def test_finishing_the_installation_opens_the_application(bitrix24: Emulator, stand_in: StandIn, page: Page) -> None:
     alpha = bitrix24.portal("alpha")
     page.goto(alpha.page_url("anna"))
     page.click("[data-control=install-market]")

@@ -136,9 +136,7 @@ def test_lists_come_fifty_a_page(bitrix24: Emulator, alpha: Portal) -> None:
         ("APPLICATION_NOT_FOUND", errors.BitrixAPIApplicationNotFound),
     ],
 )
-def test_faults_are_what_they_are_called(
-    bitrix24: Emulator, alpha: Portal, code: str, kind: type[Exception]
-) -> None:
+def test_faults_are_what_they_are_called(bitrix24: Emulator, alpha: Portal, code: str, kind: type[Exception]) -> None:
     token = token_of(bitrix24, alpha, "boris")
     bitrix24.faults.add(Fault(f"error:{code}", method="profile"))
 
@@ -155,9 +153,7 @@ def test_a_missing_scope_is_refused(bitrix24: Emulator, alpha: Portal) -> None:
         token_of(bitrix24, alpha, "boris").call_method("calendar.user.settings.get")
 
 
-def test_an_unknown_method_is_refused_before_the_token_is_looked_at(
-    bitrix24: Emulator, alpha: Portal
-) -> None:
+def test_an_unknown_method_is_refused_before_the_token_is_looked_at(bitrix24: Emulator, alpha: Portal) -> None:
     assert alpha.ask("no.such.method", "garbage")["error"] == "ERROR_METHOD_NOT_FOUND"
     with pytest.raises(errors.BitrixAPINotFound):
         token_of(bitrix24, alpha, "boris").call_method("no.such.method")

@@ -39,7 +39,7 @@ from dashboard.bitrix24.errors import (
     TokenRejected,
     Unreadable,
 )
-from dashboard.bitrix24.transport import Answer
+from dashboard.bitrix24.transport import RawResponse
 from dashboard.core.json_values import Json
 
 Leaf = type[Bitrix24Error]
@@ -97,22 +97,22 @@ STATUSES = (200, 400, 401, 403, 404, 429, 500, 503)
 TABLES = [(*row, PORTAL_CODES) for row in PORTAL] + [(*row, AUTHORIZATION_CODES) for row in AUTHORIZATION]
 
 
-def answer(body: object, status: int = 200) -> Answer:
+def answer(body: object, status: int = 200) -> RawResponse:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return Answer(status, raw, None)
+    return RawResponse(status, raw, None)
 
 
 def error_of(body: object, status: int = 200, *, codes: Codes = PORTAL_CODES) -> Bitrix24Error:
     """Return the error an answer is judged to be."""
     with pytest.raises(Bitrix24Error) as caught:
-        envelope.read(answer(body, status), codes=codes)
+        envelope.parse_response(answer(body, status), codes=codes)
     return caught.value
 
 
 def test_it_works() -> None:
     body: Json = {"result": {"view": "week"}, "time": {"start": 1790000000, "operating": 0}}
 
-    assert envelope.read(answer(body)) == body
+    assert envelope.parse_response(answer(body)) == body
 
 
 @pytest.mark.parametrize(("code", "leaf", "documented", "codes"), TABLES)
@@ -189,7 +189,7 @@ def test_an_error_wins_over_a_result_beside_it() -> None:
 def test_no_error_beside_a_result_is_none() -> None:
     body: Json = {"result": True, "error": None}
 
-    assert envelope.read(answer(body)) == body
+    assert envelope.parse_response(answer(body)) == body
     assert error_of({"error": None}).code == ""
 
 
@@ -293,7 +293,7 @@ def test_what_json_does_not_know_is_refused(body: bytes) -> None:
 
 
 def test_a_byte_order_mark_is_no_obstacle() -> None:
-    assert envelope.read(answer(b'\xef\xbb\xbf{"result":true}')) == {"result": True}
+    assert envelope.parse_response(answer(b'\xef\xbb\xbf{"result":true}')) == {"result": True}
 
 
 def test_a_number_beyond_floats_stays_text() -> None:
@@ -324,7 +324,7 @@ def test_nesting_beyond_reason_is_unreadable(opens: bytes, closes: bytes, depth:
 
 
 def test_reasonable_nesting_is_read() -> None:
-    assert "result" in envelope.read(answer(b'{"result":' + b"[" * 30 + b"]" * 30 + b"}"))
+    assert "result" in envelope.parse_response(answer(b'{"result":' + b"[" * 30 + b"]" * 30 + b"}"))
 
 
 def test_numbers_of_any_length_do_no_harm() -> None:
@@ -344,7 +344,7 @@ JSON = st.recursive(
 @example(body=b"\xef\xbb\xbf", status=200)
 def test_any_answer_is_an_object_or_an_error(body: bytes, status: int) -> None:
     try:
-        envelope.read(Answer(status, body, None))
+        envelope.parse_response(RawResponse(status, body, None))
     except Bitrix24Error as error:
         assert isinstance(error, NotAnswered) or 300 <= status < 400 or b"error" in body
     else:
@@ -363,7 +363,7 @@ def test_what_is_read_can_be_stored_and_sent_on(value: Json) -> None:
 
 @given(value=JSON)
 def test_an_error_of_any_shape_is_an_error(value: Json) -> None:
-    error = envelope.error_in({"error": value, "time": value})
+    error = envelope.find_error({"error": value, "time": value})
 
     assert len(error.code) <= 64
     assert error.code.isprintable()

@@ -19,9 +19,9 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from app import assemble
 from dashboard.bitrix24.errors import Unreachable
 from dashboard.bitrix24.inbound import Event
-from dashboard.core.encryption import Vault
+from dashboard.core.encryption import TokenEncryption
 from dashboard.launch import event_spool
-from dashboard.launch.events import Events
+from dashboard.launch.events import EventHandler
 from tests.emulator import Emulator
 from tests.test_full_disk import fill_the_disk, only_read
 from tests.waiting import wait_until
@@ -180,7 +180,7 @@ def test_one_whose_key_is_gone_is_dropped(still: World, tmp_path: Path) -> None:
 
 
 class Handler:
-    """Events that fail for some portals, as they are told; ``asked`` and ``done`` are member ids."""
+    """EventHandler that fail for some portals, as they are told; ``asked`` and ``done`` are member ids."""
 
     def __init__(self, failures: dict[str, Exception]) -> None:
         self.failures = failures
@@ -204,8 +204,8 @@ def spool_of(
     patch.setattr(event_spool.EventSpool, "watch", lambda self: None)
     spool = event_spool.EventSpool(
         folder=folder,
-        vault=Vault([SecretStr(FERNET_KEY)]),
-        events=cast(Events, handler),
+        encryption=TokenEncryption([SecretStr(FERNET_KEY)]),
+        events=cast(EventHandler, handler),
         now=lambda: datetime(2026, 3, 2, tzinfo=UTC),
     )
     for member in members:
@@ -219,9 +219,7 @@ def spool_of(
     [IntegrityError("", {}, Exception()), OperationalError("", {}, Exception()), Unreachable("timeout")],
     ids=lambda error: type(error).__name__,
 )
-def test_one_that_fails_holds_up_no_other(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
-) -> None:
+def test_one_that_fails_holds_up_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     handler = Handler({"1": error, "3": error})
     spool = spool_of(handler, tmp_path, monkeypatch, members="12345")
 

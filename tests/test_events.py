@@ -156,9 +156,7 @@ def test_an_update_with_a_new_token_is_proven_and_learnt(world: World) -> None:
 def test_an_update_by_an_ordinary_person_is_not_believed(world: World) -> None:
     boris = world.portal().open_as("boris")
 
-    status, _ = world.portal().send_event(
-        "ONAPPUPDATE", application_token="f" * 32, access_token=boris.access_token
-    )
+    status, _ = world.portal().send_event("ONAPPUPDATE", application_token="f" * 32, access_token=boris.access_token)
 
     assert status == 403
     assert world.portal().send_event("ONAPPUNINSTALL", application_token="f" * 32)[0] == 403
@@ -219,7 +217,7 @@ def test_a_forged_installation_is_refused_in_the_contracts_words(world: World, e
 def test_a_reader_does_not_hold_up_an_uninstallation(world: World) -> None:
     world.open("boris")
     wal = Path(world.config.database_url.get_secret_value().removeprefix("sqlite:///") + "-wal")
-    with world.database.reading() as reader:
+    with world.database.read_session() as reader:
         reader.connection().exec_driver_sql("SELECT count(*) FROM people").all()
         began = time.monotonic()
 

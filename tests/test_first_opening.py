@@ -40,7 +40,7 @@ def test_somebody_the_directory_knows_has_a_first_opening_too(world: World) -> N
 
 def test_an_open_team_is_said_to_be_open(world: World) -> None:
     closed = world.open("boris").text
-    with world.database.writing() as session:
+    with world.database.write_session() as session:
         session.connection().exec_driver_sql("UPDATE portals SET team_open = 1")
 
     opened = world.open("amina").text
@@ -83,7 +83,7 @@ def test_what_could_not_be_read_has_not_changed(world: World) -> None:
 
 def test_an_ended_chain_says_how_to_mend_it(world: World) -> None:
     session = world.session("boris")
-    with world.database.writing() as store:
+    with world.database.write_session() as store:
         store.connection().exec_driver_sql("UPDATE people SET chain_state = 'reconnect'")
 
     page = world.browser.get("/me", headers=session).text

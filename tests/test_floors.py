@@ -191,9 +191,7 @@ def _under(folder: str, module: str) -> bool:
 
 def test_what_speaks_bitrix24_stores_nothing() -> None:
     for module in (name for name in SOURCES if name.startswith("bitrix24.")):
-        foreign = {
-            one for one in GRAPH[module] if one != "core.json_values" and not one.startswith("bitrix24.")
-        }
+        foreign = {one for one in GRAPH[module] if one != "core.json_values" and not one.startswith("bitrix24.")}
         assert not foreign, f"{module} imports {sorted(foreign)}"
         stores = {one for one in IMPORTED[module] if one.split(".")[0] in STORES}
         assert not stores, f"{module} imports {sorted(stores)}"

@@ -13,13 +13,13 @@ from flask import Flask, render_template
 from jinja2 import StrictUndefined
 from markupsafe import Markup
 
-from dashboard.calendar.parser import Json, Reading, read
-from dashboard.calendar.reminders import Before, DayBefore, OddReminder, OnDate, Reminder
+from dashboard.calendar.parser import Json, SettingsResponse, parse
+from dashboard.calendar.reminders import Before, DayBefore, OnDate, Reminder, UnrecognizedReminder
 from dashboard.calendar.working_hours import Span
 from dashboard.core.json_values import compact
 from dashboard.web.errors.notices import Notice
 from dashboard.web.http import static_files
-from dashboard.web.http.templating import Templates
+from dashboard.web.http.templating import TemplateEnvironment
 from dashboard.web.i18n import translations
 from dashboard.web.presenters import filters, labels, setting_display
 
@@ -43,7 +43,7 @@ BERLIN = ZoneInfo("Europe/Berlin")
         (DayBefore(1, 480), "08:00 the day before"),
         (DayBefore(3, 5), "00:05, 3 days before"),
         (OnDate("05.12.2025 10:00:00"), "Once, at 05.12.2025 10:00:00"),
-        (OddReminder({"type": "moon"}), '{"type":"moon"}'),
+        (UnrecognizedReminder({"type": "moon"}), '{"type":"moon"}'),
     ],
 )
 def test_reminders(reminder: Reminder, text: str) -> None:
@@ -111,8 +111,8 @@ def test_a_zone_that_changed_its_name_keeps_its_words(app: Flask, name: str) -> 
 def test_lists_are_the_language_s(app: Flask) -> None:
     translations.use("ar")
 
-    assert filters.listed(["1", "2", "3"]) == "1 و2 و3"
-    assert filters.listed([Markup("<b>1</b>"), "<2>"]) == Markup("<b>1</b> و&lt;2&gt;")
+    assert filters.join_words(["1", "2", "3"]) == "1 و2 و3"
+    assert filters.join_words([Markup("<b>1</b>"), "<2>"]) == Markup("<b>1</b> و&lt;2&gt;")
 
 
 def test_zones_have_names() -> None:
@@ -130,8 +130,8 @@ def test_weekdays() -> None:
 
 
 def test_a_long_odd_value_is_cut() -> None:
-    assert len(filters.shown("x" * 5000)) == 200
-    assert filters.shown("") == '""'
+    assert len(filters.format_zone("x" * 5000)) == 200
+    assert filters.format_zone("") == '""'
 
 
 @pytest.mark.parametrize("value", ["\ud800", {"\udfff": ["\ud800a"]}, "</script>\u0000", {"é": 1.5}])
@@ -171,24 +171,22 @@ class Elements(HTMLParser):
 @pytest.fixture
 def app() -> Iterator[Flask]:
     app = Flask("face", template_folder=str(ROOT / "templates"), static_folder=None)
-    app.jinja_environment = Templates
+    app.jinja_environment = TemplateEnvironment
     app.jinja_env.undefined = StrictUndefined
     translations.install(app.jinja_env)
     filters.install(app.jinja_env)
     setting_display.install(app.jinja_env)
-    static_files.install(app, static_files.Assets())
+    static_files.install(app, static_files.StaticFiles())
     with app.test_request_context():
         yield app
 
 
-def page_of(
-    settings: Json, *, errors: dict[str, str] | None = None, notice: Notice | None = None
-) -> Elements:
-    reading = Reading(settings, PAYLOADS["account"], [{"ID": "4", "NAME": "Anna"}], errors or {}, NOON)
+def page_of(settings: Json, *, errors: dict[str, str] | None = None, notice: Notice | None = None) -> Elements:
+    reading = SettingsResponse(settings, PAYLOADS["account"], [{"ID": "4", "NAME": "Anna"}], errors or {}, NOON)
     page = render_template(
         "me.html",
         layout="layout.html",
-        my=read(reading, profile_time_zone="Europe/Berlin"),
+        my=parse(reading, profile_time_zone="Europe/Berlin"),
         person=SimpleNamespace(name="Anna", user_id=7, is_admin=True),
         portal=SimpleNamespace(domain="alpha.example", origin="https://alpha.example", team_open=False),
         now=NOON,
@@ -233,9 +231,7 @@ def test_settings_that_cannot_be_read_say_so(app: Flask, code: str, shown: str) 
 
 
 def test_a_failure_upstream_is_shown_above_the_stored_settings(app: Flask) -> None:
-    page = page_of(
-        PAYLOADS["recorded"], notice=Notice("unreachable", "No response", "It did not answer.", "Theirs.")
-    )
+    page = page_of(PAYLOADS["recorded"], notice=Notice("unreachable", "No response", "It did not answer.", "Theirs."))
 
     assert "unreachable" in [each["data-error"] for each in page.having("data-error")]
     assert len(page.having("data-setting")) == len(PAYLOADS["recorded"])

@@ -6,33 +6,39 @@ from datetime import UTC, datetime
 
 import pytest
 
-from dashboard.calendar.parser import Json, Reading, read
-from dashboard.team.settings_counts import SWITCHES, answers, entries, habits_text, reminders
+from dashboard.calendar.parser import Json, SettingsResponse, parse
+from dashboard.team.settings_counts import (
+    TOGGLES,
+    encode_toggles,
+    reminder_entries,
+    reminders,
+    toggle_answers,
+)
 from tests.emulator.people import fresh_settings
 
 NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)
 
 
 def text_of(settings: Json) -> str:
-    reading = Reading(settings=settings, account=None, sections=None, errors={}, taken_at=NOW)
-    return habits_text(read(reading, profile_time_zone=None))
+    reading = SettingsResponse(settings=settings, account=None, sections=None, errors={}, taken_at=NOW)
+    return encode_toggles(parse(reading, profile_time_zone=None))
 
 
 def test_it_tells_the_switches_and_the_reminders() -> None:
     text = text_of(fresh_settings("Europe/Berlin") | {"denyBusyInvitation": "Y"})
 
-    assert answers(text) == {
+    assert toggle_answers(text) == {
         "showTasks": True, "showCompletedTasks": False, "showDeclined": False, "showWeekNumbers": False,
         "collapseOffHours": True, "denyBusyInvitation": True, "syncTasks": False,
     }  # fmt: skip
-    assert entries(reminders(text)) == [("timed", "15min"), ("day", "0d@08:00")]
+    assert reminder_entries(reminders(text)) == [("timed", "15min"), ("day", "0d@08:00")]
 
 
 @pytest.mark.parametrize("odd", [None, "maybe", [], {"on": True}])
 def test_what_is_no_yes_or_no_is_not_told(odd: Json) -> None:
-    told = answers(text_of(fresh_settings("Europe/Berlin") | {"showTasks": odd}))
+    told = toggle_answers(text_of(fresh_settings("Europe/Berlin") | {"showTasks": odd}))
 
-    assert list(told) == list(SWITCHES[1:])
+    assert list(told) == list(TOGGLES[1:])
 
 
 @pytest.mark.parametrize("settings", [None, "nonsense", 7])

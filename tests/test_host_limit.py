@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import requests
 
-from dashboard.bitrix24.address_policy import Reach
-from dashboard.bitrix24.connections import Patience
+from dashboard.bitrix24.address_policy import AddressPolicy
+from dashboard.bitrix24.connections import Timeouts
 from dashboard.bitrix24.errors import Unreachable
 from dashboard.bitrix24.host_limit import (
     GIVE_UP_AFTER,
@@ -197,8 +197,8 @@ def test_a_host_that_timed_out_gets_little_time_for_what_may_be_given_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A refresh gets all of its time: what is given up may have been executed."""
-    monkeypatch.setattr("dashboard.bitrix24.transport.BRIEF", Patience(connect=0.1, read=0.1, whole=0.1))
-    transport = Transport(Reach(loopback=True), patience=Patience(connect=0.5, read=0.6, whole=0.6))
+    monkeypatch.setattr("dashboard.bitrix24.transport.SHORT_TIMEOUTS", Timeouts(connect=0.1, read=0.1, whole=0.1))
+    transport = Transport(AddressPolicy(loopback=True), timeouts=Timeouts(connect=0.5, read=0.6, whole=0.6))
 
     def seconds(*, read_only: bool) -> float:
         began = time.monotonic()

@@ -10,7 +10,7 @@ import pytest
 import requests
 from werkzeug.test import TestResponse
 
-from dashboard.web.http.request_hooks import MOST_FIELDS
+from dashboard.web.http.request_hooks import MAX_FIELDS
 from tests.world import World, errors_on
 
 POLICY = ("default-src 'none'", "base-uri 'none'", "form-action 'none'", "style-src 'self'")
@@ -131,9 +131,7 @@ def chunks(size: int) -> Iterator[bytes]:
         (2_000, "application/x-www-form-urlencoded", 400),
     ],
 )
-def test_a_body_of_untold_length_is_measured_too(
-    world: World, size: int, content_type: str, status: int
-) -> None:
+def test_a_body_of_untold_length_is_measured_too(world: World, size: int, content_type: str, status: int) -> None:
     address = f"{world.bitrix24.app_url}/"
 
     response = requests.post(address, data=chunks(size), headers={"Content-Type": content_type}, timeout=60)
@@ -155,7 +153,7 @@ def test_it_says_that_it_is_alive_and_ready(each_world: World) -> None:
 
 
 def test_it_says_what_is_down(world: World) -> None:
-    with world.database.writing() as session:
+    with world.database.write_session() as session:
         session.connection().exec_driver_sql("DELETE FROM alembic_version")
 
     response = world.browser.get("/readyz")
@@ -166,7 +164,7 @@ def test_it_says_what_is_down(world: World) -> None:
 
 def test_a_database_that_is_gone_is_a_page_with_a_reason(world: World) -> None:
     opening = world.portal().open_as("boris")
-    with world.database.writing() as session:
+    with world.database.write_session() as session:
         session.connection().exec_driver_sql("ALTER TABLE portals RENAME TO elsewhere")
 
     response = world.post("/", opening)
@@ -187,7 +185,7 @@ def test_only_rules_of_ours_are_logged_of_a_path(
 ) -> None:
     """Whether routing has failed or matches a part that can be anything, and whoever writes the line."""
     caplog.set_level("INFO")
-    body = b"&" * MOST_FIELDS if refused == "early" else b""
+    body = b"&" * MAX_FIELDS if refused == "early" else b""
     if refused == "as a defect":
         world.app.before_request_funcs[None].append(raise_error)
 

@@ -13,21 +13,21 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 from werkzeug.datastructures import MultiDict
 
-from dashboard.bitrix24.address_policy import Reach
-from dashboard.bitrix24.http import Exchange
+from dashboard.bitrix24.address_policy import AddressPolicy
+from dashboard.bitrix24.http import RestHttp
 from dashboard.bitrix24.inbound import (
     IN_FORM,
     IN_QUERY,
     BadField,
     Event,
-    Opening,
+    OpeningRequest,
     is_ip_literal,
-    read_domain,
-    read_event,
-    read_opening,
+    parse_domain,
+    parse_event,
+    parse_opening,
 )
 from dashboard.bitrix24.oauth import AuthorizationServers
-from dashboard.bitrix24.schemas import TokenPair, read_as
+from dashboard.bitrix24.schemas import TokenResponse, parse_as
 from dashboard.bitrix24.transport import Transport
 from dashboard.core.json_values import Json
 from tests.emulator import Emulator, Portal
@@ -61,19 +61,22 @@ EVENT = {
     "auth[application_token]": APPLICATION,
 }
 SERVERS = AuthorizationServers(
-    Exchange(Transport(Reach()), lambda call: None), ("https://oauth.bitrix.info",), "app.1", SecretStr("s")
+    RestHttp(Transport(AddressPolicy()), lambda call: None),
+    ("https://oauth.bitrix.info",),
+    "app.1",
+    SecretStr("s"),
 )
 
 Posted = dict[str, str]
 
 
-def opening(query: Posted | None = None, form: Posted | None = None) -> Opening:
+def opening(query: Posted | None = None, form: Posted | None = None) -> OpeningRequest:
     """Read an opening, complete but for what is changed."""
-    return read_opening(MultiDict(QUERY | (query or {})), MultiDict(NEW_FORM | (form or {})))
+    return parse_opening(MultiDict(QUERY | (query or {})), MultiDict(NEW_FORM | (form or {})))
 
 
 def event(**changes: str) -> Event:
-    return read_event(MultiDict(EVENT | changes))
+    return parse_event(MultiDict(EVENT | changes))
 
 
 def refused(work: Any, *arguments: Any) -> BadField:
@@ -108,7 +111,7 @@ def test_it_works() -> None:
 
 
 def test_the_old_form_lacks_three_fields() -> None:
-    it = read_opening(MultiDict(QUERY), MultiDict(OLD_FORM))
+    it = parse_opening(MultiDict(QUERY), MultiDict(OLD_FORM))
 
     assert (it.server_endpoint, it.application_token) == (None, None)
     assert it.access_token.get_secret_value() == ACCESS
@@ -119,7 +122,7 @@ def test_what_the_pretend_portal_posts_is_read(alpha: Portal, form: Any) -> None
     alpha.people["boris"].lang = "de"
     posted = alpha.open_as("boris", form=form, options={"IFRAME": "Y", "URI": "/company/?a=1"})
 
-    it = read_opening(MultiDict(posted.query), MultiDict(posted.form))
+    it = parse_opening(MultiDict(posted.query), MultiDict(posted.form))
 
     assert (it.domain, it.secure, it.language) == (alpha.domain, False, "de")
     assert it.access_token.get_secret_value() == posted.access_token
@@ -136,8 +139,8 @@ def test_a_field_that_is_needed_is_named_when_it_is_missing(name: str) -> None:
     query = {key: QUERY[key] for key in QUERY if key != name}
     form = {key: NEW_FORM[key] for key in NEW_FORM if key != name}
 
-    error = refused(read_opening, MultiDict(query), MultiDict(form))
-    empty = refused(read_opening, MultiDict(QUERY | {name: ""}), MultiDict(NEW_FORM | {name: ""}))
+    error = refused(parse_opening, MultiDict(query), MultiDict(form))
+    empty = refused(parse_opening, MultiDict(QUERY | {name: ""}), MultiDict(NEW_FORM | {name: ""}))
 
     assert (error.field, error.reason) == (empty.field, empty.reason) == (name, "is missing")
 
@@ -147,9 +150,9 @@ def test_any_other_field_may_be_missing_or_empty(name: str) -> None:
     query = {key: QUERY[key] for key in QUERY if key != name}
     form = {key: NEW_FORM[key] for key in NEW_FORM if key != name}
 
-    missing = read_opening(MultiDict(query), MultiDict(form))
+    missing = parse_opening(MultiDict(query), MultiDict(form))
 
-    empty = read_opening(
+    empty = parse_opening(
         MultiDict(QUERY | {key: "" for key in QUERY if key == name}),
         MultiDict(NEW_FORM | {key: "" for key in NEW_FORM if key == name}),
     )
@@ -161,7 +164,7 @@ def test_a_repeated_field_is_refused(name: str) -> None:
     query, form = MultiDict(QUERY), MultiDict(NEW_FORM)
     (query if name in QUERY else form).add(name, "another")
 
-    error = refused(read_opening, query, form)
+    error = refused(parse_opening, query, form)
 
     assert (error.field, error.reason) == (name, "is repeated")
 
@@ -173,7 +176,7 @@ def test_a_field_in_the_wrong_place_is_not_there(name: str) -> None:
     here, there = (query, form) if name in IN_QUERY else (form, query)
     there[name] = here.pop(name)
 
-    assert refused(read_opening, query, form).reason == "is missing"
+    assert refused(parse_opening, query, form).reason == "is missing"
 
 
 def test_what_we_do_not_know_is_not_looked_at() -> None:
@@ -181,15 +184,15 @@ def test_what_we_do_not_know_is_not_looked_at() -> None:
     for name in ("", "FROM_THE_FUTURE", "FROM_THE_FUTURE[]"):
         form.setlist(name, ["a", "b"])
 
-    assert read_opening(MultiDict(QUERY), form) == opening()
+    assert parse_opening(MultiDict(QUERY), form) == opening()
 
 
 def test_a_field_in_both_places_is_read_in_its_own() -> None:
-    crossed = read_opening(MultiDict(NEW_FORM | QUERY), MultiDict(NEW_FORM | {"DOMAIN": "evil.example"}))
+    crossed = parse_opening(MultiDict(NEW_FORM | QUERY), MultiDict(NEW_FORM | {"DOMAIN": "evil.example"}))
 
     assert (crossed.domain, crossed.access_token) == ("acme.bitrix24.com", opening().access_token)
     query = MultiDict(QUERY | {"AUTH_ID": "x" * 70, "member_id": "beta"})
-    assert read_opening(query, MultiDict(NEW_FORM)) == opening()
+    assert parse_opening(query, MultiDict(NEW_FORM)) == opening()
 
 
 @pytest.mark.parametrize(
@@ -261,12 +264,12 @@ def test_any_language_is_let_in(posted: str, read: str) -> None:
     ],
 )
 def test_a_host_is_read_as_a_browser_would_say_it(posted: str, read: str) -> None:
-    assert read_domain(posted, secure=True) == read
+    assert parse_domain(posted, secure=True) == read
 
 
 def test_the_default_port_goes_by_the_protocol() -> None:
-    assert read_domain("acme.example:80", secure=False) == "acme.example"
-    assert read_domain("acme.example:443", secure=False) == "acme.example:443"
+    assert parse_domain("acme.example:80", secure=False) == "acme.example"
+    assert parse_domain("acme.example:443", secure=False) == "acme.example:443"
 
 
 HOSTILE = [
@@ -357,14 +360,14 @@ def test_a_hostile_domain_is_refused(posted: str) -> None:
     ],
 )
 def test_an_address_in_digits_is_known_in_every_spelling(spelled: str) -> None:
-    assert is_ip_literal(read_domain(spelled, secure=True))
+    assert is_ip_literal(parse_domain(spelled, secure=True))
 
 
 @pytest.mark.parametrize(
     "name", ["acme.bitrix24.com", "0x7f000001.example", "1.2.3.4.5", "1c.example", "face.b00c", "1.2.3.com"]
 )
 def test_a_name_is_no_address(name: str) -> None:
-    assert not is_ip_literal(read_domain(name, secure=True))
+    assert not is_ip_literal(parse_domain(name, secure=True))
 
 
 @given(st.text("0123456789abcdefx.", min_size=1, max_size=16))
@@ -373,7 +376,7 @@ def test_whatever_the_system_takes_for_an_address_is_one(text: str) -> None:
     """The resolver's own judge is `inet_aton`."""
     try:
         socket.inet_aton(text)
-        domain = read_domain(text, secure=True)
+        domain = parse_domain(text, secure=True)
     except (OSError, BadField):
         return
 
@@ -383,7 +386,7 @@ def test_whatever_the_system_takes_for_an_address_is_one(text: str) -> None:
 @given(st.text() | st.from_regex(r"[\w.:@/\[\]-]{1,40}", fullmatch=True), st.booleans())
 def test_any_domain_is_a_plain_host_or_refused(text: str, secure: bool) -> None:
     try:
-        domain = read_domain(text, secure=secure)
+        domain = parse_domain(text, secure=secure)
     except BadField:
         return
 
@@ -391,7 +394,7 @@ def test_any_domain_is_a_plain_host_or_refused(text: str, secure: bool) -> None:
     assert domain == domain.lower()
     assert not set(domain) - set("abcdefghijklmnopqrstuvwxyz0123456789_.-:")
     # Reading it again says the same: it is already as a browser would say it.
-    assert read_domain(domain, secure=secure) == domain
+    assert parse_domain(domain, secure=secure) == domain
 
 
 # PLACEMENT_OPTIONS
@@ -452,8 +455,8 @@ def test_an_event_with_tokens_is_read() -> None:
 def test_an_event_names_what_it_lacks(name: str) -> None:
     without = {key: EVENT[key] for key in EVENT if key != name}
 
-    assert refused(read_event, MultiDict(without)).field == name
-    assert refused(read_event, MultiDict(EVENT | {name: ""})).field == name
+    assert refused(parse_event, MultiDict(without)).field == name
+    assert refused(parse_event, MultiDict(EVENT | {name: ""})).field == name
 
 
 @pytest.mark.parametrize(
@@ -462,7 +465,7 @@ def test_an_event_names_what_it_lacks(name: str) -> None:
 def test_an_event_may_lack_the_rest(name: str) -> None:
     without = {key: EVENT[key] for key in EVENT if key != name}
 
-    assert read_event(MultiDict(without)).name == "ONAPPUNINSTALL"
+    assert parse_event(MultiDict(without)).name == "ONAPPUNINSTALL"
 
 
 @pytest.mark.parametrize("name", ["event", "ts", "auth[member_id]", "auth[application_token]"])
@@ -470,7 +473,7 @@ def test_a_repeated_part_of_an_event_is_refused(name: str) -> None:
     form = MultiDict(EVENT)
     form.add(name, "another")
 
-    error = refused(read_event, form)
+    error = refused(parse_event, form)
 
     assert (error.field, error.reason) == (name, "is repeated")
 
@@ -481,7 +484,7 @@ def test_a_name_nobody_reads_is_neither_refused_nor_repeated_to_anybody() -> Non
     for value in ("1", "2"):
         form.add(f"auth[{'x' * 9000}]", value)
 
-    assert read_event(form).name == "ONAPPUNINSTALL"
+    assert parse_event(form).name == "ONAPPUNINSTALL"
 
 
 @pytest.mark.parametrize(
@@ -494,7 +497,7 @@ def test_a_name_nobody_reads_is_neither_refused_nor_repeated_to_anybody() -> Non
     ],
 )
 def test_a_malformed_part_of_an_event_is_named(name: str, value: str) -> None:
-    error = refused(read_event, MultiDict(EVENT | {name: value}))
+    error = refused(parse_event, MultiDict(EVENT | {name: value}))
 
     assert error.field == name
     assert value not in str(error)
@@ -502,14 +505,14 @@ def test_a_malformed_part_of_an_event_is_named(name: str, value: str) -> None:
 
 @pytest.mark.parametrize("ts", ["soon", "1.5", "9" * 20, ""])
 def test_an_odd_moment_does_not_cost_an_event(ts: str) -> None:
-    assert read_event(MultiDict(EVENT | {"ts": ts})).sent_at is None
+    assert parse_event(MultiDict(EVENT | {"ts": ts})).sent_at is None
 
 
 @pytest.mark.parametrize("token", ["line\nbreak", "x" * 2049, "ключ"])
 def test_what_cannot_be_a_token_is_none(token: str) -> None:
     odd = {"auth[application_token]": token, "auth[access_token]": token}
 
-    event = read_event(MultiDict(EVENT | odd))
+    event = parse_event(MultiDict(EVENT | odd))
 
     assert (event.application_token, event.access_token) == (None, None)
 
@@ -530,7 +533,7 @@ def test_brackets_of_any_kind_do_no_harm() -> None:
         "[" * 1000: "x",
     }
 
-    it = read_event(MultiDict(odd | EVENT))
+    it = parse_event(MultiDict(odd | EVENT))
 
     assert it.member_id == MEMBER_ID
     assert it.data["CLEAN"] == "1"
@@ -546,16 +549,14 @@ FORMS = st.lists(st.tuples(st.sampled_from(NAMES) | st.text(max_size=20), VALUES
 
 
 @given(query=FORMS, form=FORMS)
-def test_any_form_is_an_opening_or_a_bad_field(
-    query: list[tuple[str, str]], form: list[tuple[str, str]]
-) -> None:
+def test_any_form_is_an_opening_or_a_bad_field(query: list[tuple[str, str]], form: list[tuple[str, str]]) -> None:
     """From nothing, and from a good one that something was done to."""
     for asked, posted in (
         (MultiDict(query), MultiDict(form)),
         (MultiDict(QUERY | dict(query)), MultiDict(NEW_FORM | dict(form))),
     ):
         try:
-            it = read_opening(asked, posted)
+            it = parse_opening(asked, posted)
         except BadField as error:
             assert error.field
             continue
@@ -567,7 +568,7 @@ def test_any_form_is_an_opening_or_a_bad_field(
 def test_any_form_is_an_event_or_a_bad_field(form: list[tuple[str, str]]) -> None:
     for posted in (MultiDict(form), MultiDict(EVENT | dict(form))):
         try:
-            it = read_event(posted)
+            it = parse_event(posted)
         except BadField as error:
             assert error.field
             continue
@@ -599,17 +600,15 @@ def test_nothing_long_takes_long(text: str) -> None:
     opening(None, {text: text})
     for name in EVENT:
         with suppress(BadField):
-            SERVERS.choose(read_event(MultiDict(EVENT | {name: text})).server_endpoint)
-    read_event(MultiDict(EVENT | {text: text, f"data[{text}]": text, f"auth{text}": text}))
+            SERVERS.choose(parse_event(MultiDict(EVENT | {name: text})).server_endpoint)
+    parse_event(MultiDict(EVENT | {text: text, f"data[{text}]": text, f"auth{text}": text}))
     for name in ("client_endpoint", "member_id"):
-        assert read_as(TokenPair, {"access_token": "a", name: text}).origin is None
+        assert parse_as(TokenResponse, {"access_token": "a", name: text}).origin is None
 
     assert time.process_time() - began < 1.0
 
 
-@pytest.mark.parametrize(
-    "endpoint", ["https://\u0430.example/", "https://a.example/ b", f"https://{'a' * 255}/"]
-)
+@pytest.mark.parametrize("endpoint", ["https://\u0430.example/", "https://a.example/ b", f"https://{'a' * 255}/"])
 def test_an_endpoint_is_short_and_ascii(endpoint: str) -> None:
     assert refused(opening, None, {"SERVER_ENDPOINT": endpoint}).field == "SERVER_ENDPOINT"
     # An event is sent once, and proven by other means.

@@ -25,10 +25,7 @@ def page(world: World, session: Session) -> str:
 
 def told(shown: str, attribute: str) -> dict[str, int]:
     """Return the numbers that stand behind an attribute: of findings, bars, differences."""
-    return {
-        name: int(people)
-        for name, people in re.findall(rf'data-{attribute}="([^"]+)" data-people="(\d+)"', shown)
-    }
+    return {name: int(people) for name, people in re.findall(rf'data-{attribute}="([^"]+)" data-people="(\d+)"', shown)}
 
 
 @pytest.fixture
@@ -71,8 +68,7 @@ def test_findings_name_who_is_behind_them(each_world: World, anna: Session) -> N
         each_world,
         *[HERE] * 8,
         HERE | {"name": "Zoe <b>", "calendar_zone": "America/Los_Angeles", "time_zone": "Europe/Berlin"},
-        HERE
-        | {"name": "Nils", "reminder_count": 0, "reminders": "timed:none", "habits": "YNNNYNN timed:none"},
+        HERE | {"name": "Nils", "reminder_count": 0, "reminders": "timed:none", "habits": "YNNNYNN timed:none"},
         HERE | {"name": "Refu", "habits": "YNNNYYN timed:15min;day:0d@08:00"},
         # Another name for the same clock is no other zone.
         HERE | {"name": "Olena", "calendar_zone": "Europe/Kyiv", "time_zone": "Europe/Kiev"},
@@ -95,15 +91,11 @@ def test_a_long_list_is_cut_and_says_so(each_world: World, anna: Session) -> Non
 
 
 def test_whoever_is_cut_off_stands_on_a_page_of_their_own(each_world: World, anna: Session) -> None:
-    refusing = [
-        HERE | {"name": f"Refusing {number:03}", "habits": f"YNNNYYN {number % 7}"} for number in range(203)
-    ]
+    refusing = [HERE | {"name": f"Refusing {number:03}", "habits": f"YNNNYYN {number % 7}"} for number in range(203)]
     hire(each_world, *refusing)
     assert 'href="/insights/refusing"' in page(each_world, anna)
 
-    pages = [
-        each_world.browser.get(f"/insights/refusing?page={number}", headers=anna).text for number in (1, 2, 9)
-    ]
+    pages = [each_world.browser.get(f"/insights/refusing?page={number}", headers=anna).text for number in (1, 2, 9)]
 
     named = [re.findall(r">(Refusing \d{3})</bdi></a>", text) for text in pages]
     assert sorted(named[0] + named[1]) == [one["name"] for one in refusing]
@@ -200,8 +192,7 @@ def crowd() -> Iterator[dict[str, Any]]:
             "view": ("month", "week", "day", "list")[(number > 20) + (number > 30) + (number > 35)],
             "work_start": 540 + 60 * (number % 9 == 0),
             "reminder_count": number % 4 if number < 20 else 2,
-            "habits": ("YNNNYNN " if number % 5 else "YNNYYYN ")
-            + ("timed:15min" if number < 33 else "day:1day"),
+            "habits": ("YNNNYNN " if number % 5 else "YNNYYYN ") + ("timed:15min" if number < 33 else "day:1day"),
         }
 
 
@@ -223,9 +214,7 @@ def test_others_see_numbers_of_five_and_more_and_nobody(open_to_all: World) -> N
     assert told(shown, "finding")
     assert told(shown, "difference")
     # What is left are numbers of people: times, the hours under a picture and the reminders are none.
-    words = re.sub(
-        r'<div class="scale".*?</div>|<ol class="insights-reminders">.*?</ol>', "", shown, flags=re.DOTALL
-    )
+    words = re.sub(r'<div class="scale".*?</div>|<ol class="insights-reminders">.*?</ol>', "", shown, flags=re.DOTALL)
     words = re.sub(r"<svg.*?</svg>|<header class=\"bar\".*?</header>", "", words, flags=re.DOTALL)
     words = re.sub(r"\d\d:\d\d|h\d>", "", re.sub(r"<[^>]+>", " ", words))
     numbers = {int(number) for number in re.findall(r"\d+", words)}

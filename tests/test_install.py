@@ -106,9 +106,7 @@ def test_a_foreign_token_installs_nothing(empty: World) -> None:
 
 def test_what_cannot_be_bound_does_not_stop_the_installation(empty: World) -> None:
     with empty as world:
-        world.bitrix24.faults.add(
-            Fault(kind="error:ERROR_PLACEMENT_NOT_FOUND:400", inner="placement.bind", times=None)
-        )
+        world.bitrix24.faults.add(Fault(kind="error:ERROR_PLACEMENT_NOT_FOUND:400", inner="placement.bind", times=None))
 
         response = world.install("alpha")
 

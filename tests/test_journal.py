@@ -17,7 +17,14 @@ from dashboard.bitrix24.errors import (
     CallRejected,
     TokenRejected,
 )
-from dashboard.bitrix24.masking import HIDDEN, LONGEST_KEPT, SPOKEN, Call, masked, no_record
+from dashboard.bitrix24.masking import (
+    MASK,
+    MAX_TEXT_LENGTH,
+    READABLE_FIELDS,
+    CallRecord,
+    mask,
+    record_nothing,
+)
 from dashboard.bitrix24.oauth import AuthorizationServers
 from dashboard.core.json_values import Json
 from tests.emulator import Emulator, Fault, Opening, Portal
@@ -26,14 +33,14 @@ from tests.rest_fixtures import (
     alpha,
     answered,
     client,
-    exchange,
     refresh,
     remembered,
+    rest,
     servers,
     token_of,
 )
 
-__all__ = ["alpha", "client", "exchange", "remembered", "servers"]
+__all__ = ["alpha", "client", "remembered", "rest", "servers"]
 
 
 # What is remembered
@@ -60,7 +67,7 @@ def everything(client: Client, servers: AuthorizationServers, opening: Opening, 
         client.call(method, token=anna)
     client.call("calendar.section.get", {"type": "user", "ownerId": 7}, token=token)
     client.call("user.get", {"filter": {"NAME_SEARCH": "Boris"}}, token=token)
-    servers.app_info(servers.allowed[0], SecretStr(token), record=no_record)
+    servers.app_info(servers.allowed[0], SecretStr(token), record=record_nothing)
     refresh(servers, opening.refresh_token)
     with pytest.raises(TokenRejected):
         client.call("profile", token=token)
@@ -71,7 +78,7 @@ def test_what_is_remembered_identifies_and_opens_nothing(
     servers: AuthorizationServers,
     alpha: Portal,
     bitrix24: Emulator,
-    remembered: list[Call],
+    remembered: list[CallRecord],
 ) -> None:
     alpha.application.scopes.append("user")
     opening = alpha.open_as("boris")
@@ -101,9 +108,7 @@ def tokens_of(portal: Portal) -> set[str]:
     return {pair.access for pair in pairs} | {pair.refresh for pair in pairs}
 
 
-def test_what_is_remembered_still_explains_a_call(
-    client: Client, alpha: Portal, remembered: list[Call]
-) -> None:
+def test_what_is_remembered_still_explains_a_call(client: Client, alpha: Portal, remembered: list[CallRecord]) -> None:
     client.call("calendar.user.settings.get", {"filter": {"ACTIVE": True}}, token=token_of(alpha))
 
     (call,) = remembered
@@ -113,7 +118,7 @@ def test_what_is_remembered_still_explains_a_call(
         200,
         None,
     )
-    assert call.parameters == {"filter": {"ACTIVE": True}, "auth": HIDDEN}
+    assert call.parameters == {"filter": {"ACTIVE": True}, "auth": MASK}
     assert isinstance(call.answer, dict)
     settings = call.answer["result"]
     assert isinstance(settings, dict)
@@ -128,7 +133,7 @@ def test_what_is_remembered_still_explains_a_call(
 
 
 def test_a_failed_call_is_remembered_too(
-    client: Client, alpha: Portal, bitrix24: Emulator, remembered: list[Call]
+    client: Client, alpha: Portal, bitrix24: Emulator, remembered: list[CallRecord]
 ) -> None:
     token = token_of(alpha)
     for kind in ("error:ACCESS_DENIED:403", "reset", "html:502"):
@@ -144,7 +149,7 @@ def test_a_failed_call_is_remembered_too(
 
 
 def test_a_portal_cannot_smuggle_a_secret_in_as_an_error(
-    client: Client, alpha: Portal, bitrix24: Emulator, remembered: list[Call]
+    client: Client, alpha: Portal, bitrix24: Emulator, remembered: list[CallRecord]
 ) -> None:
     token = token_of(alpha)
     answered(bitrix24, lambda _: {"error": token, "error_description": f"Boris Keller {token}"})
@@ -155,11 +160,11 @@ def test_a_portal_cannot_smuggle_a_secret_in_as_an_error(
     assert token not in f"{caught.value} {caught.value!r} {remembered}"
 
 
-@given(value=JSON, key=st.sampled_from(sorted(SPOKEN)) | st.text(max_size=8))
+@given(value=JSON, key=st.sampled_from(sorted(READABLE_FIELDS)) | st.text(max_size=8))
 def test_masking_keeps_the_shape_and_hides_the_text(value: Json, key: str) -> None:
     secret, address = "2b1d6966007e9c94001e30ba00000007f0f107aa", "anna@mail.example"
 
-    hidden = masked({key: [secret, f"Bearer {secret}", address, value], secret: value})
+    hidden = mask({key: [secret, f"Bearer {secret}", address, value], secret: value})
 
     told = json.dumps(hidden, ensure_ascii=False)
     assert secret not in told
@@ -170,17 +175,17 @@ def test_masking_takes_no_longer_than_the_text_is() -> None:
     """A portal on its owner's own server answers what it likes; this once took seconds for one answer."""
     began = time.process_time()
 
-    masked({"view": "!" * LONGEST_KEPT, "!" * LONGEST_KEPT: 1})
+    mask({"view": "!" * MAX_TEXT_LENGTH, "!" * MAX_TEXT_LENGTH: 1})
 
     assert time.process_time() - began < 0.5
 
 
 @pytest.mark.parametrize("value", [0, -1, 2.5, True, False, None, "", [], {}])
 def test_masking_leaves_what_is_no_text(value: Json) -> None:
-    assert masked({"NAME": [value]}) == {"NAME": [value]}
+    assert mask({"NAME": [value]}) == {"NAME": [value]}
 
 
 def test_only_words_that_were_chosen_are_spoken() -> None:
-    told = masked({"view": "week", "NAME": "Anna", "title": "Anna", "PERSONAL_PHOTO": "https://x/anna.jpg"})
+    told = mask({"view": "week", "NAME": "Anna", "title": "Anna", "PERSONAL_PHOTO": "https://x/anna.jpg"})
 
-    assert told == {"view": "week", "NAME": HIDDEN, "title": HIDDEN, "PERSONAL_PHOTO": HIDDEN}
+    assert told == {"view": "week", "NAME": MASK, "title": MASK, "PERSONAL_PHOTO": MASK}

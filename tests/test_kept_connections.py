@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from dashboard.bitrix24.address_policy import Reach
+from dashboard.bitrix24.address_policy import AddressPolicy
 from dashboard.bitrix24.client import Client, Command
-from dashboard.bitrix24.connections import MAX_IDLE_SECONDS, Attempt, Patience, attempting
+from dashboard.bitrix24.connections import MAX_IDLE_SECONDS, ConnectionAttempt, Timeouts, attempting
 from dashboard.bitrix24.errors import Bitrix24Error, Unreachable
-from dashboard.bitrix24.http import Exchange
-from dashboard.bitrix24.masking import no_record
+from dashboard.bitrix24.http import RestHttp
+from dashboard.bitrix24.masking import record_nothing
 from dashboard.bitrix24.oauth import AuthorizationServers
 from dashboard.bitrix24.transport import Transport
 from tests.emulator.wire import read_request
@@ -92,7 +92,7 @@ def clock() -> Clock:
 @pytest.fixture
 def transport(clock: Clock) -> Transport:
     """Give a transport whose connections rest by that clock."""
-    return Transport(Reach(loopback=True), patience=Patience(connect=5, read=10, whole=20), clock=clock)
+    return Transport(AddressPolicy(loopback=True), timeouts=Timeouts(connect=5, read=10, whole=20), clock=clock)
 
 
 def test_a_connection_that_rested_for_a_minute_is_not_used_again(
@@ -120,7 +120,7 @@ def test_the_second_try_takes_no_kept_connection(server: Forgetful, transport: T
     server.forgets = False
     transport.post(server.origin, json={})
 
-    with attempting(Attempt(Patience(), time.monotonic() + 20, fresh_only=True)):
+    with attempting(ConnectionAttempt(Timeouts(), time.monotonic() + 20, fresh_only=True)):
         transport._session.post(server.origin, json={})
 
     assert server.requests == [1, 2]
@@ -147,16 +147,16 @@ def test_an_answer_that_began_is_not_asked_for_again(server: Forgetful, transpor
 
 def calls(transport: Transport, origin: str) -> dict[str, Callable[[], Any]]:
     """Return the calls of this application that differ in whether they may be sent twice."""
-    exchange = Exchange(transport)
-    client = Client(exchange, origin, no_record)
-    servers = AuthorizationServers(exchange, (origin,), "app.1", SecretStr("s"))
+    rest = RestHttp(transport)
+    client = Client(rest, origin, record_nothing)
+    servers = AuthorizationServers(rest, (origin,), "app.1", SecretStr("s"))
     return {
         "call": lambda: client.call("event.bind", token="t"),
         "batch": lambda: client.batch({"a": Command("event.bind")}, token="t"),
-        "refresh": lambda: servers.refresh(origin, SecretStr("r"), record=no_record),
+        "refresh": lambda: servers.refresh(origin, SecretStr("r"), record=record_nothing),
         "read": lambda: client.call("profile", token="t", read_only=True),
         "batch of reads": lambda: client.batch({"a": Command("profile")}, token="t", read_only=True),
-        "proof": lambda: servers.app_info(origin, SecretStr("a"), record=no_record),
+        "proof": lambda: servers.app_info(origin, SecretStr("a"), record=record_nothing),
     }
 
 

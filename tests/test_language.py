@@ -7,7 +7,7 @@ import pytest
 from flask import Flask, render_template_string
 
 from dashboard.web.i18n import translations
-from dashboard.web.i18n.translations import ENGLISH, LOCALES, Everywhere, _, find, ngettext, pgettext
+from dashboard.web.i18n.translations import ENGLISH, LOCALES, InEveryLanguage, _, find, ngettext, pgettext
 
 UKRAINIAN = """
 msgid ""
@@ -128,7 +128,7 @@ def test_two_requests_do_not_share_a_language(catalogues: Path) -> None:
 
 
 def test_a_title_is_known_in_every_language_there_is() -> None:
-    everywhere = Everywhere("At the start")
+    everywhere = InEveryLanguage("At the start")
 
     assert everywhere["en"] == "At the start"
     assert {code for code in LOCALES if find(code) is not ENGLISH} | {"en"} == set(everywhere)

@@ -11,30 +11,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dashboard.bitrix24.leaky_bucket import (
-    KEPT_FOR_PEOPLE,
+    INTERACTIVE_RESERVE,
+    MIN_RATE,
     RATE,
     RECOVERY_SECONDS,
     ROUNDING,
-    SLOWEST_RATE,
-    Bucket,
+    LeakyBucket,
 )
 
 NOW = 1_790_000_000.0  # the size matters: so late, a float of seconds has steps of a quarter microsecond
 
-EMPTY = Bucket(at=NOW)
-FULL = Bucket(at=NOW, level=50.0)
-ENTERPRISE = Bucket(at=NOW, rate=5.0, depth=250.0, full_rate=5.0)
+EMPTY = LeakyBucket(at=NOW)
+FULL = LeakyBucket(at=NOW, level=50.0)
+ENTERPRISE = LeakyBucket(at=NOW, rate=5.0, depth=250.0, full_rate=5.0)
 
 buckets = st.builds(
     lambda kind, fullness, slowness: replace(
-        kind, level=kind.depth * fullness, rate=max(SLOWEST_RATE, kind.full_rate * slowness)
+        kind, level=kind.depth * fullness, rate=max(MIN_RATE, kind.full_rate * slowness)
     ),
     st.sampled_from([EMPTY, ENTERPRISE]),
     st.floats(0, 1),
     st.floats(0, 1),
 )
 pauses = st.floats(0, 120)
-keeps = st.sampled_from([0.0, 1.0, KEPT_FOR_PEOPLE])
+keeps = st.sampled_from([0.0, 1.0, INTERACTIVE_RESERVE])
 
 
 def test_it_works() -> None:
@@ -56,12 +56,12 @@ def test_enterprise_is_deeper_and_faster() -> None:
 
 
 def test_fifteen_are_kept_for_people() -> None:
-    background = EMPTY.room(NOW, keep=KEPT_FOR_PEOPLE)
+    background = EMPTY.room(NOW, keep=INTERACTIVE_RESERVE)
     after = EMPTY.taken(NOW, requests=background)
 
     assert background == 35
-    assert after.room(NOW, keep=KEPT_FOR_PEOPLE) == 0
-    assert after.wait(NOW, keep=KEPT_FOR_PEOPLE) == 0.5
+    assert after.room(NOW, keep=INTERACTIVE_RESERVE) == 0
+    assert after.wait(NOW, keep=INTERACTIVE_RESERVE) == 0.5
     assert (after.room(NOW), after.wait(NOW)) == (15, 0.0)
 
 
@@ -70,7 +70,7 @@ def test_what_never_fits_is_refused_and_not_waited_for() -> None:
     with pytest.raises(ValueError, match="51 requests never fit"):
         EMPTY.wait(NOW, requests=51)
     with pytest.raises(ValueError, match="36 requests never fit"):
-        EMPTY.wait(NOW, requests=36, keep=KEPT_FOR_PEOPLE)
+        EMPTY.wait(NOW, requests=36, keep=INTERACTIVE_RESERVE)
 
 
 # After a refusal
@@ -89,7 +89,7 @@ def test_requests_above_the_brim_are_not_waited_for() -> None:
     """Whoever answers people spends without asking; a portal may refuse thousands."""
     spent = replace(EMPTY, level=5_000.0).taken(NOW, requests=100_000).overflowed(NOW)
 
-    assert spent.wait(NOW, requests=50) <= 50 / SLOWEST_RATE
+    assert spent.wait(NOW, requests=50) <= 50 / MIN_RATE
     assert EMPTY.taken(NOW, requests=1000).wait(NOW) == 0.5
     assert replace(EMPTY, level=5_000.0).wait(NOW) == 0.5
 
@@ -99,7 +99,7 @@ def test_overflows_in_a_row_slow_down_to_a_floor() -> None:
     for _ in range(10):
         bucket = bucket.overflowed(NOW)
 
-    assert bucket.rate == SLOWEST_RATE
+    assert bucket.rate == MIN_RATE
 
 
 def test_the_speed_is_back_within_a_minute() -> None:
@@ -128,9 +128,7 @@ def test_a_clock_that_goes_back_drains_nothing() -> None:
 
 
 @given(bucket=buckets, back=st.floats(0, 600), pause=pauses)
-def test_a_clock_that_goes_back_and_forth_gives_nothing_away(
-    bucket: Bucket, back: float, pause: float
-) -> None:
+def test_a_clock_that_goes_back_and_forth_gives_nothing_away(bucket: LeakyBucket, back: float, pause: float) -> None:
     straight = bucket.taken(NOW).drained(NOW + pause)
     zigzag = bucket.drained(NOW - back).taken(NOW - back).drained(NOW - back).drained(NOW + pause)
 
@@ -138,7 +136,7 @@ def test_a_clock_that_goes_back_and_forth_gives_nothing_away(
 
 
 @given(bucket=buckets, back=st.floats(0, 600), keep=keeps)
-def test_a_wait_is_enough_after_the_clock_went_back(bucket: Bucket, back: float, keep: float) -> None:
+def test_a_wait_is_enough_after_the_clock_went_back(bucket: LeakyBucket, back: float, keep: float) -> None:
     present = NOW - back
 
     assert bucket.room(present + bucket.wait(present, keep=keep), keep=keep) >= 1
@@ -148,7 +146,7 @@ def test_a_wait_is_enough_after_the_clock_went_back(bucket: Bucket, back: float,
 
 
 @given(bucket=buckets, pause=pauses, requests=st.integers(1, 35), keep=keeps)
-def test_a_wait_is_enough(bucket: Bucket, pause: float, requests: int, keep: float) -> None:
+def test_a_wait_is_enough(bucket: LeakyBucket, pause: float, requests: int, keep: float) -> None:
     present = NOW + pause
 
     later = present + bucket.wait(present, requests=requests, keep=keep)
@@ -157,7 +155,7 @@ def test_a_wait_is_enough(bucket: Bucket, pause: float, requests: int, keep: flo
 
 
 @given(bucket=buckets, pause=pauses, requests=st.integers(1, 35), keep=keeps)
-def test_a_wait_is_not_longer_than_needed(bucket: Bucket, pause: float, requests: int, keep: float) -> None:
+def test_a_wait_is_not_longer_than_needed(bucket: LeakyBucket, pause: float, requests: int, keep: float) -> None:
     present = NOW + pause
     wait = bucket.wait(present, requests=requests, keep=keep)
 
@@ -166,7 +164,7 @@ def test_a_wait_is_not_longer_than_needed(bucket: Bucket, pause: float, requests
 
 
 @given(bucket=buckets, looks=st.lists(pauses, max_size=8))
-def test_looking_often_changes_nothing(bucket: Bucket, looks: list[float]) -> None:
+def test_looking_often_changes_nothing(bucket: LeakyBucket, looks: list[float]) -> None:
     often = bucket
     for moment in sorted(looks):
         often = often.drained(NOW + moment)
@@ -177,7 +175,7 @@ def test_looking_often_changes_nothing(bucket: Bucket, looks: list[float]) -> No
 
 
 @given(bucket=buckets, pause=pauses, keep=keeps)
-def test_room_and_wait_agree(bucket: Bucket, pause: float, keep: float) -> None:
+def test_room_and_wait_agree(bucket: LeakyBucket, pause: float, keep: float) -> None:
     present = NOW + pause
     room = bucket.room(present, keep=keep)
 
@@ -192,12 +190,10 @@ def test_room_and_wait_agree(bucket: Bucket, pause: float, keep: float) -> None:
 
 @given(
     kind=st.sampled_from([EMPTY, ENTERPRISE]),
-    steps=st.lists(
-        st.tuples(st.floats(-5, 30), st.integers(1, 60), st.booleans(), keeps), min_size=1, max_size=40
-    ),
+    steps=st.lists(st.tuples(st.floats(-5, 30), st.integers(1, 60), st.booleans(), keeps), min_size=1, max_size=40),
 )
 def test_no_window_ever_holds_more_than_the_server_takes(
-    kind: Bucket, steps: list[tuple[float, int, bool, float]]
+    kind: LeakyBucket, steps: list[tuple[float, int, bool, float]]
 ) -> None:
     """Requests of several processes, greedy or patient, whose clocks disagree by seconds."""
     bucket, clock = kind, NOW

@@ -10,10 +10,16 @@ from sqlalchemy import text, update
 
 from app import create_app
 from dashboard.bitrix24.host_limit import MAX_WAIT
-from dashboard.bitrix24.transport import PATIENCE
-from dashboard.core.encryption import Vault, chain_owner
-from dashboard.models import Chain
-from dashboard.tokens.refresh import LEASE, MAX_RENEWAL_PAUSE, RENEWALS, USELESS, USELESS_RENEWALS
+from dashboard.bitrix24.transport import DEFAULT_TIMEOUTS
+from dashboard.core.encryption import TokenEncryption, token_context
+from dashboard.models import OAuthToken
+from dashboard.tokens.refresh import (
+    LEASE,
+    MAX_REFRESH_PAUSE,
+    REFRESH_COOLDOWN,
+    REFRESH_LIMIT,
+    REJECTED_REFRESH_LIMIT,
+)
 from tests.emulator.faults import Fault
 from tests.world import FERNET_KEY, World, errors_on, session_token, settings_on
 
@@ -26,7 +32,7 @@ def chain(world: World, column: str) -> object:
 
 def set_chain(world: World, **values: object) -> None:
     columns = ", ".join(f"{name} = :{name}" for name in values)
-    with world.database.writing() as session:
+    with world.database.write_session() as session:
         session.execute(
             text(f"UPDATE chains SET {columns} WHERE person_id IN (SELECT id FROM people WHERE user_id = 7)"),
             values,
@@ -93,7 +99,7 @@ def test_a_pause_of_renewals_outlives_the_next_openings(world: World) -> None:
         world.bitrix24.faults.clear()
     assert world.bitrix24.refreshes() == 1
 
-    world.bitrix24.clock.advance(USELESS.total_seconds() + 1)
+    world.bitrix24.clock.advance(REFRESH_COOLDOWN.total_seconds() + 1)
     world.portal().expire("boris")
     assert world.browser.post("/me/refresh", headers=session).status_code == 200
 
@@ -109,8 +115,8 @@ def test_a_pause_that_a_clock_set_back_made_long_is_none(world: World) -> None:
 def test_useless_renewals_are_counted_for_the_portal(world: World) -> None:
     """It may have as many people as it likes: whoever it names gets an opening."""
     sessions = [world.session(person) for person in ("boris", "anna")]
-    for _ in range(USELESS_RENEWALS.depth - 1):
-        world.parts.refusals.count("useless renewals 1", USELESS_RENEWALS)
+    for _ in range(REJECTED_REFRESH_LIMIT.depth - 1):
+        world.parts.throttle.record_failure("useless renewals 1", REJECTED_REFRESH_LIMIT)
     world.bitrix24.faults.add(Fault(kind="error:expired_token:401", method="batch", times=None))
 
     answers = [world.browser.post("/me/refresh", headers=session).status_code for session in sessions]
@@ -122,8 +128,8 @@ def test_useless_renewals_are_counted_for_the_portal(world: World) -> None:
 def test_renewals_of_a_portal_are_bounded(world: World) -> None:
     session = world.session("boris")
     world.portal().expire("boris")
-    for _ in range(RENEWALS.depth):
-        world.parts.refusals.take("renewals 1", replace(RENEWALS, seconds=3600))
+    for _ in range(REFRESH_LIMIT.depth):
+        world.parts.throttle.record_or_raise("renewals 1", replace(REFRESH_LIMIT, seconds=3600))
 
     refused = world.browser.post("/me/refresh", headers=session)
 
@@ -207,9 +213,7 @@ def test_an_opening_during_a_renewal_that_fails_wins(world: World) -> None:
     world.portal().kill_refresh("boris")
     world.bitrix24.faults.add(Fault(kind="slow:0.5", where="authorization", method="oauth/token"))
     with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(
-            lambda: world.app.test_client().post("/me/refresh", headers=session).status_code
-        )
+        waiting = pool.submit(lambda: world.app.test_client().post("/me/refresh", headers=session).status_code)
         while not world.bitrix24.count(method="oauth/token"):
             pass
 
@@ -225,9 +229,7 @@ def test_an_opening_during_a_renewal_is_not_displaced_by_it(world: World) -> Non
     world.portal().expire("boris")
     world.bitrix24.faults.add(Fault(kind="slow:0.5", where="authorization", method="oauth/token"))
     with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(
-            lambda: world.app.test_client().post("/me/refresh", headers=session).status_code
-        )
+        waiting = pool.submit(lambda: world.app.test_client().post("/me/refresh", headers=session).status_code)
         while not world.bitrix24.refreshes("boris"):
             pass
         opening = world.portal().open_as("boris")
@@ -235,8 +237,8 @@ def test_an_opening_during_a_renewal_is_not_displaced_by_it(world: World) -> Non
         assert world.post("/", opening).status_code == 200
 
         assert waiting.result() == 200
-    owner = chain_owner(world.portal().member_id, 7, "refresh")
-    kept = Vault([SecretStr(FERNET_KEY)]).unseal(str(chain(world, "refresh_token")), owner=owner)
+    owner = token_context(world.portal().member_id, 7, "refresh")
+    kept = TokenEncryption([SecretStr(FERNET_KEY)]).decrypt(str(chain(world, "refresh_token")), owner=owner)
     assert kept.get_secret_value() == opening.refresh_token
 
 
@@ -331,9 +333,7 @@ def test_a_chain_of_an_earlier_installation_does_not_bury_the_present_one(world:
     session = world.session("boris")
     world.portal().uninstall()
     world.install()
-    world.bitrix24.faults.add(
-        Fault(kind="error:NOT_INSTALLED:401", where="authorization", method="oauth/token")
-    )
+    world.bitrix24.faults.add(Fault(kind="error:NOT_INSTALLED:401", where="authorization", method="oauth/token"))
 
     response = world.browser.post("/me/refresh", headers=session)
 
@@ -371,9 +371,7 @@ def test_a_refresh_token_from_elsewhere_does_not_speak_for_the_portal(
 
 
 @pytest.mark.parametrize("code", ["PAYMENT_REQUIRED", "PORTAL_DELETED", "invalid_client", "wrong_client"])
-def test_what_is_said_of_one_renewal_and_not_true_of_the_portal_keeps_the_pair(
-    world: World, code: str
-) -> None:
+def test_what_is_said_of_one_renewal_and_not_true_of_the_portal_keeps_the_pair(world: World, code: str) -> None:
     session = world.session("boris")
     world.portal().expire("boris")
     before = chain(world, "refresh_token")
@@ -385,11 +383,9 @@ def test_what_is_said_of_one_renewal_and_not_true_of_the_portal_keeps_the_pair(
         assert world.browser.post("/me/refresh", headers=session).status_code == 403
     assert (chain(world, "state"), chain(world, "refresh_token")) == ("live", before)
     assert world.one("SELECT state FROM portals") == "active"
-    assert (
-        world.bitrix24.count(method="oauth/token") == 2
-    )  # his and, once, the one that speaks for the portal
+    assert world.bitrix24.count(method="oauth/token") == 2  # his and, once, the one that speaks for the portal
 
-    world.bitrix24.clock.advance(MAX_RENEWAL_PAUSE.total_seconds() + 1)
+    world.bitrix24.clock.advance(MAX_REFRESH_PAUSE.total_seconds() + 1)
     assert world.browser.post("/me/refresh", headers=session).status_code == 200
 
 
@@ -402,9 +398,7 @@ def test_what_is_said_of_one_renewal_and_not_true_of_the_portal_keeps_the_pair(
         *((kind, "live") for kind in ("user_access_error:403", "INTERNAL_SERVER_ERROR:500")),
     ],
 )
-def test_only_the_refusal_of_this_very_refresh_token_voids_the_pair(
-    world: World, kind: str, state: str
-) -> None:
+def test_only_the_refusal_of_this_very_refresh_token_voids_the_pair(world: World, kind: str, state: str) -> None:
     session = world.session("boris")
     world.portal().expire("boris")
     before = chain(world, "refresh_token")
@@ -461,7 +455,7 @@ def test_an_idle_chain_notices_a_lost_uninstallation_too(world: World) -> None:
     world.portal().uninstall()
     world.bitrix24.clock.advance(165 * 86400)
 
-    world.parts.chores.renew_idle()
+    world.parts.periodic_tasks.refresh_idle_tokens()
 
     assert world.one("SELECT state FROM portals") == "uninstalled"
     assert world.one("SELECT count(*) FROM people") == 0
@@ -469,7 +463,7 @@ def test_an_idle_chain_notices_a_lost_uninstallation_too(world: World) -> None:
 
 def test_a_lease_lasts_longer_than_any_refresh() -> None:
     """Else a second process renews with a token that the first has just used up."""
-    assert LEASE.total_seconds() > MAX_WAIT + PATIENCE.whole
+    assert LEASE.total_seconds() > MAX_WAIT + DEFAULT_TIMEOUTS.whole
 
 
 def test_a_portal_that_denies_the_application_is_not_believed_alone(world: World) -> None:
@@ -503,9 +497,7 @@ def test_a_strange_answer_is_read_with_care(world: World, strange: dict[str, obj
         changed = {**answer, **strange}
         return {name: value for name, value in changed.items() if value is not None}
 
-    world.bitrix24.faults.add(
-        Fault(kind="answer", where="authorization", method="oauth/token", change=change)
-    )
+    world.bitrix24.faults.add(Fault(kind="answer", where="authorization", method="oauth/token", change=change))
 
     assert world.browser.post("/me/refresh", headers=session).status_code == 200
     assert world.one("SELECT origin FROM portals") == world.portal().origin
@@ -517,9 +509,7 @@ def test_a_foreign_pair_is_never_stored(world: World, foreign: dict[str, object]
     world.portal().expire("boris")
     before = chain(world, "access_token")
     world.bitrix24.faults.add(
-        Fault(
-            kind="answer", where="authorization", method="oauth/token", change=lambda answer: answer | foreign
-        )
+        Fault(kind="answer", where="authorization", method="oauth/token", change=lambda answer: answer | foreign)
     )
 
     assert world.browser.post("/me/refresh", headers=session).status_code == 403
@@ -575,8 +565,8 @@ def test_what_a_clock_that_was_ahead_wrote_delays_no_renewal(
     monkeypatch.setattr("dashboard.tokens.refresh.WAIT_SECONDS", 0.01)
     session = world.session("boris")
     world.portal().expire("boris")
-    with world.database.writing() as rows:
-        rows.execute(update(Chain).values({column: world.now() + timedelta(hours=3)}))
+    with world.database.write_session() as rows:
+        rows.execute(update(OAuthToken).values({column: world.now() + timedelta(hours=3)}))
 
     assert world.browser.post("/me/refresh", headers=session).status_code == 200
     assert world.bitrix24.refreshes("boris") == 1

@@ -120,7 +120,7 @@ def test_each_transaction_locks_the_portal_first(bitrix24: Emulator, migrated_po
         world.bitrix24.clock.advance(60)
         world.portal().expire("boris")
         world.synchronise()
-        world.parts.runs.ask(world.known(), by=None)
+        world.parts.runs.request(world.known(), by=None)
         world.browser.post("/team/sync/cancel", headers=anna)
         world.browser.post("/me/refresh", headers=anna)
         world.portal().expire("boris")
@@ -130,7 +130,7 @@ def test_each_transaction_locks_the_portal_first(bitrix24: Emulator, migrated_po
             connection.execute(text("UPDATE portals SET next_run_at = '2001-01-01'"))
             connection.execute(text("UPDATE people SET facts_version = 0"))
         for name in ("plan", "facts", "idle", "purge"):
-            world.parts.chores.do(name)
+            world.parts.periodic_tasks.run(name)
         world.browser.post("/admin/forget", data={"domain": world.portal().domain}, headers=anna)
         world.open("anna")
         world.portal().uninstall()
@@ -151,9 +151,7 @@ def recorded(world: World) -> Iterator[list[list[str]]]:
         transactions.append([])
         connection.info["locked"] = transactions[-1]
 
-    def sent(
-        connection: Connection, cursor: Any, statement: str, values: Any, context: Any, many: bool
-    ) -> None:
+    def sent(connection: Connection, cursor: Any, statement: str, values: Any, context: Any, many: bool) -> None:
         found = WRITES.search(statement)
         if found and (table := found[1] or found[2]) in TABLES:
             connection.info["locked"] += [table] * (len(values) if many else 1)

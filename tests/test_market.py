@@ -51,9 +51,7 @@ def test_a_clean_portal_installs_uses_uninstalls_and_reinstalls(each_world: Worl
 
     # Uninstalling deletes people and authorization data at once.
     pairs = [
-        pair
-        for key in beta.people
-        for pair in world.bitrix24.world.tokens.of(beta.member_id, beta.people[key].user_id)
+        pair for key in beta.people for pair in world.bitrix24.world.tokens.of(beta.member_id, beta.people[key].user_id)
     ]
     number = world.known("beta").id
     beta.uninstall(clean=True)
@@ -111,12 +109,7 @@ def test_each_of_them_is_needed(bitrix24: Emulator, sqlite_url: str, scope: str)
 
 
 def test_the_moderator_finds_what_the_notes_name(world: World) -> None:
-    notes = (
-        (ROOT / "docs" / "market.md")
-        .read_text()
-        .partition("**Notes for the moderator**")[2]
-        .partition("##")[0]
-    )
+    notes = (ROOT / "docs" / "market.md").read_text().partition("**Notes for the moderator**")[2].partition("##")[0]
     session = world.session("anna")
     world.synchronise()
     pages = "".join(world.browser.get(path, headers=session).text for path in ("/me", "/team", "/admin"))

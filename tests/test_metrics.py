@@ -36,9 +36,7 @@ def samples(world: World) -> Samples:
     response = ask(world)
     assert response.status_code == 200
     families = text_string_to_metric_families(response.text)
-    return {
-        (one.name, frozenset(one.labels.items())): one.value for family in families for one in family.samples
-    }
+    return {(one.name, frozenset(one.labels.items())): one.value for family in families for one in family.samples}
 
 
 def value(found: Samples, name: str, **labels: str) -> float:
@@ -76,7 +74,7 @@ def test_it_counts_calls_and_renewals_by_outcome(measured: World) -> None:
     measured.browser.post("/me/refresh", headers=session)
     measured.bitrix24.faults.add(Fault("error:A_NAME_LIKE_ANNA", where="portal"))
     measured.browser.post("/me/refresh", headers=session)
-    with measured.database.writing() as store:
+    with measured.database.write_session() as store:
         store.execute(text("UPDATE portals SET origin = 'https://127.0.0.1:1'"))
     measured.browser.post("/me/refresh", headers=session)
 
@@ -102,8 +100,8 @@ def test_what_alerts_watch_is_told_before_it_happens(measured: World) -> None:
 
 
 def test_a_dead_workers_lease_is_told_until_the_run_ends(measured: World) -> None:
-    measured.parts.runs.ask(measured.known(), by=1)
-    measured.parts.runs.take(measured.known().id)
+    measured.parts.runs.request(measured.known(), by=1)
+    measured.parts.runs.acquire(measured.known().id)
     measured.bitrix24.clock.advance(1000)
     late = value(samples(measured), "dashboard_lease_overdue_seconds", of="run")
 
@@ -157,7 +155,7 @@ def test_every_series_of_alerts_and_dashboard_is_told(measured: World) -> None:
     measured.session("boris")
     measured.portal().expire("boris")
     measured.open("boris")
-    with measured.database.writing() as session:
+    with measured.database.write_session() as session:
         chore = "INSERT INTO chores (name, next_at) VALUES ('heartbeat', '2026-01-01 00:00:00')"
         session.connection().exec_driver_sql(chore)
     told = {line.split()[2] for line in ask(measured).text.splitlines() if line.startswith("# TYPE")}
@@ -208,7 +206,7 @@ def test_counts_gather_until_it_is_time_and_while_the_store_is_away(world: World
 
 
 def rename(world: World, table: str, name: str) -> None:
-    with world.database.writing() as session:
+    with world.database.write_session() as session:
         session.connection().exec_driver_sql(f"ALTER TABLE {table} RENAME TO {name}")
 
 

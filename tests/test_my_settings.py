@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dashboard.people.snapshots import LATELY, REFRESHES
+from dashboard.people.snapshots import MIN_REFRESH_INTERVAL, REFRESH_LIMIT
 from tests.emulator import Emulator
 from tests.emulator.faults import Fault
 from tests.world import World, errors_on, settings_on
@@ -28,9 +28,7 @@ def words_on(page: str) -> str:
 def open_with(world: World, **settings: Any) -> str:
     """Open as Boris with the recorded answer, changed so, and return the page."""
     changed = RECORDED | settings
-    world.portal().people["boris"].settings = {
-        key: value for key, value in changed.items() if value is not ABSENT
-    }
+    world.portal().people["boris"].settings = {key: value for key, value in changed.items() if value is not ABSENT}
     response = world.open("boris")
     assert response.status_code == 200
     return response.text
@@ -184,8 +182,8 @@ def test_an_empty_map_comes_as_a_list(world: World) -> None:
 def test_clicks_faster_than_anybody_reads_ask_nothing_more(world: World) -> None:
     """What was read a moment ago is shown; when nothing was, the answer says when to come again."""
     session = world.session("boris")
-    for _ in range(REFRESHES.depth):
-        world.parts.refusals.count("refreshes 2", REFRESHES)
+    for _ in range(REFRESH_LIMIT.depth):
+        world.parts.throttle.record_failure("refreshes 2", REFRESH_LIMIT)
     world.bitrix24.clear()
 
     shown = world.browser.post("/me/refresh", headers=session)
@@ -193,13 +191,13 @@ def test_clicks_faster_than_anybody_reads_ask_nothing_more(world: World) -> None
     assert settings_on(shown.text) == world.portal().people["boris"].settings
     assert world.bitrix24.requests == []
 
-    world.bitrix24.clock.advance(LATELY.total_seconds() + 1)
-    for _ in range(REFRESHES.depth):
-        world.parts.refusals.count("refreshes 2", REFRESHES)
+    world.bitrix24.clock.advance(MIN_REFRESH_INTERVAL.total_seconds() + 1)
+    for _ in range(REFRESH_LIMIT.depth):
+        world.parts.throttle.record_failure("refreshes 2", REFRESH_LIMIT)
     refused = world.browser.post("/me/refresh", headers=session)
     assert (refused.status_code, errors_on(refused.text)) == (503, ["too_many_refreshes"])
     assert int(refused.headers["Retry-After"]) >= 1
 
-    world.bitrix24.clock.advance(REFRESHES.seconds)
+    world.bitrix24.clock.advance(REFRESH_LIMIT.seconds)
     assert world.browser.post("/me/refresh", headers=session).status_code == 200
     assert world.bitrix24.count(method="batch") == 1

@@ -23,10 +23,10 @@ from dashboard.bitrix24.errors import (
     Unreachable,
     Unreadable,
 )
-from dashboard.bitrix24.http import Exchange
-from dashboard.bitrix24.masking import no_record
+from dashboard.bitrix24.http import RestHttp
+from dashboard.bitrix24.masking import record_nothing
 from dashboard.bitrix24.oauth import AuthorizationServers
-from dashboard.bitrix24.schemas import Proof, read_as, read_profile
+from dashboard.bitrix24.schemas import OAuthAppInfo, parse_as, parse_profile
 from dashboard.core.json_values import Json
 from tests.emulator import OTHER_CLIENT_ID, Emulator, Fault, Portal
 from tests.rest_fixtures import (
@@ -34,16 +34,16 @@ from tests.rest_fixtures import (
     alpha,
     answered,
     client,
-    exchange,
     prove,
     refresh,
     remembered,
+    rest,
     servers,
     servers_of,
     token_of,
 )
 
-__all__ = ["alpha", "client", "exchange", "remembered", "servers"]
+__all__ = ["alpha", "client", "remembered", "rest", "servers"]
 
 
 # Refreshing
@@ -59,7 +59,7 @@ def test_a_refresh_gives_a_new_pair(servers: AuthorizationServers, alpha: Portal
     # The answer's `domain` is the authorization server's; the portal's address is its `client_endpoint`.
     assert pair.origin == alpha.origin
     profile = client.call("profile", token=pair.access_token.get_secret_value())
-    assert read_profile(profile).ID == 7
+    assert parse_profile(profile).ID == 7
 
 
 def test_a_refresh_token_works_once(servers: AuthorizationServers, alpha: Portal, bitrix24: Emulator) -> None:
@@ -74,12 +74,10 @@ def test_a_refresh_token_works_once(servers: AuthorizationServers, alpha: Portal
     assert bitrix24.refreshes("boris") == 2
 
 
-def test_no_secret_is_ever_in_an_address(
-    servers: AuthorizationServers, alpha: Portal, bitrix24: Emulator
-) -> None:
+def test_no_secret_is_ever_in_an_address(servers: AuthorizationServers, alpha: Portal, bitrix24: Emulator) -> None:
     opening = alpha.open_as("boris")
 
-    servers.app_info(servers.allowed[0], SecretStr(opening.access_token), record=no_record)
+    servers.app_info(servers.allowed[0], SecretStr(opening.access_token), record=record_nothing)
     refresh(servers, opening.refresh_token)
 
     assert [(seen.verb, seen.method) for seen in bitrix24.requests] == [
@@ -108,9 +106,9 @@ def test_a_foreign_server_is_refused_before_anything_is_sent(
     opening = alpha.open_as("boris")
 
     with pytest.raises(ValueError, match="not an allowed authorization server"):
-        servers.refresh(server, SecretStr(opening.refresh_token), record=no_record)
+        servers.refresh(server, SecretStr(opening.refresh_token), record=record_nothing)
     with pytest.raises(ValueError, match="not an allowed authorization server"):
-        servers.app_info(server, SecretStr(opening.access_token), record=no_record)
+        servers.app_info(server, SecretStr(opening.access_token), record=record_nothing)
 
     assert (bitrix24.requests, bitrix24.connections) == ([], 0)
 
@@ -135,15 +133,15 @@ def test_a_foreign_server_is_refused_before_anything_is_sent(
         (None, "https://oauth.bitrix.info"),
     ],
 )
-def test_only_an_allowed_server_is_chosen(exchange: Exchange, endpoint: str | None, chosen: str) -> None:
+def test_only_an_allowed_server_is_chosen(rest: RestHttp, endpoint: str | None, chosen: str) -> None:
     allowed = ("https://oauth.bitrix.info", "https://oauth.bitrix24.tech")
-    servers = AuthorizationServers(exchange, allowed, "app.test.1", SecretStr("x"))
+    servers = AuthorizationServers(rest, allowed, "app.test.1", SecretStr("x"))
 
     assert servers.choose(endpoint) == chosen
 
 
-def test_a_wrong_client_is_told_with_http_200(exchange: Exchange, alpha: Portal, bitrix24: Emulator) -> None:
-    strangers = servers_of(bitrix24, exchange, client_id="app.nobody")
+def test_a_wrong_client_is_told_with_http_200(rest: RestHttp, alpha: Portal, bitrix24: Emulator) -> None:
+    strangers = servers_of(bitrix24, rest, client_id="app.nobody")
 
     with pytest.raises(KeysRejected) as caught:
         refresh(strangers, alpha.open_as("boris").refresh_token)
@@ -151,9 +149,9 @@ def test_a_wrong_client_is_told_with_http_200(exchange: Exchange, alpha: Portal,
     assert (caught.value.code, caught.value.status) == ("wrong_client", 200)
 
 
-def test_a_wrong_secret_is_the_operators_fault(exchange: Exchange, alpha: Portal, bitrix24: Emulator) -> None:
+def test_a_wrong_secret_is_the_operators_fault(rest: RestHttp, alpha: Portal, bitrix24: Emulator) -> None:
     with pytest.raises(KeysRejected):
-        refresh(servers_of(bitrix24, exchange, client_secret="wrong"), alpha.open_as("boris").refresh_token)
+        refresh(servers_of(bitrix24, rest, client_secret="wrong"), alpha.open_as("boris").refresh_token)
 
 
 @pytest.mark.parametrize(
@@ -208,9 +206,7 @@ def test_a_failed_refresh_is_not_repeated(
 # Whose token it is
 
 
-def test_a_proof_says_whose_token_it_is(
-    servers: AuthorizationServers, alpha: Portal, bitrix24: Emulator
-) -> None:
+def test_a_proof_says_whose_token_it_is(servers: AuthorizationServers, alpha: Portal, bitrix24: Emulator) -> None:
     proof = prove(servers, token_of(alpha))
 
     assert (proof.client_id, proof.member_id) == (bitrix24.client_id, alpha.member_id)
@@ -282,4 +278,4 @@ def test_an_odd_proof_is_a_proof(
 )
 def test_a_proof_without_its_substance_proves_nothing(install: Json) -> None:
     with pytest.raises(Unreadable):
-        read_as(Proof, {"client_id": "app.test.1", "install": install})
+        parse_as(OAuthAppInfo, {"client_id": "app.test.1", "install": install})

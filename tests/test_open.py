@@ -7,7 +7,7 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import text
 
-from dashboard.people.accounts import NEW_PEOPLE
+from dashboard.people.accounts import NEW_PEOPLE_LIMIT
 from tests.emulator.faults import Fault
 from tests.waiting import wait_until
 from tests.world import World, errors_on, session_token, settings_on
@@ -95,13 +95,8 @@ def test_a_token_of_another_portal_is_refused(world: World) -> None:
     response = world.post("/", claras, member_id=world.portal().member_id)
 
     assert response.status_code == 403
-    assert (
-        world.one("SELECT count(*) FROM people p JOIN portals o ON o.id = p.portal_id WHERE o.generation > 1")
-        == 0
-    )
-    assert world.rows(
-        "SELECT DISTINCT member_id FROM portals p JOIN people ON portal_id = p.id WHERE user_id = 1"
-    )
+    assert world.one("SELECT count(*) FROM people p JOIN portals o ON o.id = p.portal_id WHERE o.generation > 1") == 0
+    assert world.rows("SELECT DISTINCT member_id FROM portals p JOIN people ON portal_id = p.id WHERE user_id = 1")
 
 
 @pytest.mark.parametrize("domain", ["evil.example", "localhost:1", "evil.example:8080"])
@@ -319,7 +314,7 @@ def test_a_portal_that_cannot_be_reached_says_why_and_who_must_act(
 ) -> None:
     session = world.session("boris")
     world.bitrix24.faults.add(Fault("reset", where="authorization", times=None))
-    with world.database.writing() as store:
+    with world.database.write_session() as store:
         store.execute(text("UPDATE portals SET origin = :origin"), {"origin": origin})
 
     answer = world.browser.post("/me/refresh", headers=session)
@@ -357,8 +352,8 @@ def test_a_portal_that_names_ever_new_people_is_bounded(world: World) -> None:
 
     world.bitrix24.faults.add(Fault(kind="answer", method="batch", change=invent, times=None))
     assert world.open("boris").status_code == 200
-    for _ in range(NEW_PEOPLE.depth):
-        world.parts.refusals.count("new people 1", NEW_PEOPLE)
+    for _ in range(NEW_PEOPLE_LIMIT.depth):
+        world.parts.throttle.record_failure("new people 1", NEW_PEOPLE_LIMIT)
     before = world.rows("SELECT count(*) FROM people")
 
     answer = world.open("boris")
@@ -369,7 +364,7 @@ def test_a_portal_that_names_ever_new_people_is_bounded(world: World) -> None:
     world.bitrix24.faults.clear()
     assert world.open("anna").status_code == 200  # whom we know already
     assert world.open("boris").status_code == 503
-    world.bitrix24.clock.advance(NEW_PEOPLE.seconds)
+    world.bitrix24.clock.advance(NEW_PEOPLE_LIMIT.seconds)
     assert world.open("boris").status_code == 200
 
 
@@ -377,8 +372,8 @@ def test_a_replaced_application_token_counts_no_longer_because_of_a_clock(world:
     old = SecretStr(world.portal().application_token)
     world.portal().update(new_application_token=True)
     world.open("anna")
-    assert world.parts.portals.has_token(world.known(), old)
+    assert world.parts.installations.has_token(world.known(), old)
 
     world.bitrix24.clock.advance(-3 * 3600)
 
-    assert not world.parts.portals.has_token(world.known(), old)
+    assert not world.parts.installations.has_token(world.known(), old)

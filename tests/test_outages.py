@@ -19,7 +19,7 @@ from app import create_app, open_database
 from dashboard.core import config, logging_setup, postgres
 from dashboard.core.database import Database, allow_time
 from dashboard.core.database_errors import MIN_SECONDS_BETWEEN, OutageLog, describe
-from dashboard.core.postgres import Attempts
+from dashboard.core.postgres import ConnectionAttempts
 from tests.emulator import Emulator
 from tests.wire import Wire
 from tests.world import World
@@ -49,9 +49,7 @@ def far_world(bitrix24: Emulator, wire: Wire) -> Iterator[World]:
         yield it
 
 
-def test_connections_a_firewall_forgot_are_replaced_while_somebody_waits(
-    far_world: World, wire: Wire
-) -> None:
+def test_connections_a_firewall_forgot_are_replaced_while_somebody_waits(far_world: World, wire: Wire) -> None:
     far_world.open("boris")
     wire.forget()
     began = time.monotonic()
@@ -90,7 +88,7 @@ def test_a_silent_server_holds_nobody_for_long_and_is_found_again(far_world: Wor
 def test_while_nobody_can_connect_one_thread_tries(monkeypatch: pytest.MonkeyPatch) -> None:
     """The others fail after a moment: else none is left to answer anything else."""
     monkeypatch.setattr(postgres, "ATTEMPT_SECONDS", 0.01)
-    attempts, trying, goes_on = Attempts(psycopg.Error), threading.Event(), threading.Event()
+    attempts, trying, goes_on = ConnectionAttempts(psycopg.Error), threading.Event(), threading.Event()
 
     def fail() -> None:
         trying.set()
@@ -119,14 +117,14 @@ def test_while_nobody_can_connect_one_thread_tries(monkeypatch: pytest.MonkeyPat
 def test_a_statement_that_hears_nothing_ends(wire: Wire) -> None:
     database = Database(wire.url)
     began = time.monotonic()
-    with pytest.raises(OperationalError, match="in time"), database.reading() as session:
+    with pytest.raises(OperationalError, match="in time"), database.read_session() as session:
         session.execute(text("SELECT 1"))
         wire.silent = True
         session.execute(text("SELECT 1"))
     assert time.monotonic() - began < 5
 
     wire.silent = False
-    with database.reading() as session:
+    with database.read_session() as session:
         assert session.execute(text("SELECT 1")).scalar_one() == 1
     database.engine.dispose()
 
@@ -139,10 +137,10 @@ def test_who_vanishes_in_a_transaction_keeps_no_lock(
     lock = text("LOCK TABLE portals")
     vanished, other = Database(wire.url), Database(migrated_postgres_url)
     is_locked = False
-    with suppress(DBAPIError), vanished.writing() as session:
+    with suppress(DBAPIError), vanished.write_session() as session:
         session.execute(lock)
         wire.silent = True
-        with other.writing() as theirs:
+        with other.write_session() as theirs:
             allow_time(theirs.connection(), seconds=5)
             theirs.execute(lock)
             is_locked = True
@@ -153,7 +151,7 @@ def test_who_vanishes_in_a_transaction_keeps_no_lock(
 
 def test_a_copy_may_rest_in_its_transaction(migrated_postgres_url: str) -> None:
     database = Database(migrated_postgres_url)
-    with database.reading() as session:
+    with database.read_session() as session:
         assert session.execute(text("SHOW idle_in_transaction_session_timeout")).scalar_one() == "20s"
         allow_time(session.connection(), seconds=3600)
         assert session.execute(text("SHOW idle_in_transaction_session_timeout")).scalar_one() == "1h"
@@ -180,7 +178,7 @@ def test_the_whole_pool_is_given_up(migrated_postgres_url: str, code: str) -> No
     with database.engine.connect() as one, database.engine.connect() as other:
         idle = {one.scalar(text("SELECT pg_backend_pid()")), other.scalar(text("SELECT pg_backend_pid()"))}
 
-    with pytest.raises(DBAPIError), database.reading() as session:
+    with pytest.raises(DBAPIError), database.read_session() as session:
         session.execute(text(f"DO $$ BEGIN RAISE EXCEPTION 'gone' USING ERRCODE = '{code}'; END $$"))
 
     with database.engine.connect() as one, database.engine.connect() as other:
@@ -201,7 +199,7 @@ def test_sessions_the_server_ended_are_replaced_unseen(migrated_postgres_url: st
         )
 
     for _ in range(3):
-        with database.writing() as session:
+        with database.write_session() as session:
             session.execute(text("SELECT 1"))
     database.engine.dispose()
 
@@ -209,7 +207,7 @@ def test_sessions_the_server_ended_are_replaced_unseen(migrated_postgres_url: st
 def test_a_statement_is_limited_without_start_up_options(migrated_postgres_url: str) -> None:
     """A pooler refuses those; and what one transaction sets must not outlive it there."""
     database = Database(migrated_postgres_url)
-    with database.reading() as session:
+    with database.read_session() as session:
         assert session.execute(text("SHOW statement_timeout")).scalar_one() == "15s"
         source = text("SELECT reset_val FROM pg_settings WHERE name = 'statement_timeout'")
         assert session.execute(source).scalar_one() == "0"
@@ -219,7 +217,7 @@ def test_a_statement_is_limited_without_start_up_options(migrated_postgres_url: 
 def test_options_of_the_address_are_kept(postgres_url: str) -> None:
     given = "options=-csearch_path%3Dcalendar%20-cstatement_timeout%3D61000"
     database = Database(f"{postgres_url}&{given}")
-    with database.reading() as session:
+    with database.read_session() as session:
         assert session.execute(text("SHOW search_path")).scalar_one() == "calendar"
         assert session.execute(text("SHOW statement_timeout")).scalar_one() == "61s"
     database.engine.dispose()

@@ -12,9 +12,9 @@ from werkzeug.test import TestResponse
 
 from app import create_app
 from dashboard.models import Person
-from dashboard.people.accounts import People
-from dashboard.people.permission_checks import CONFIRMATION_HOLDS, CONFIRMATIONS, MAX_UNCONFIRMED
-from dashboard.tokens.store import Chains
+from dashboard.people.accounts import Accounts
+from dashboard.people.permission_checks import CONFIRMATION_LIFETIME, CONFIRMATION_LIMIT, MAX_UNCONFIRMED
+from dashboard.tokens.store import TokenStore
 from tests.emulator.faults import Fault
 from tests.world import World, errors_on
 
@@ -29,7 +29,7 @@ CONFIRMED = [
     ("POST", "/admin/team"),
     ("POST", "/admin/forget"),
 ]
-LONG = CONFIRMATION_HOLDS + timedelta(seconds=1)
+LONG = CONFIRMATION_LIFETIME + timedelta(seconds=1)
 
 
 def ask(world: World, route: tuple[str, str], session: Session) -> TestResponse:
@@ -54,7 +54,7 @@ def anna(world: World) -> Session:
 @pytest.fixture
 def boris(world: World, anna: Session) -> Session:
     """Give the session of Boris, to whom the team is open."""
-    with world.database.writing() as session:
+    with world.database.write_session() as session:
         session.execute(text("UPDATE portals SET team_open = :yes"), {"yes": True})
     return world.session("boris")
 
@@ -102,8 +102,8 @@ def test_nothing_is_exported_or_deleted_while_bitrix24_cannot_be_asked(
 
 
 def test_whoever_asks_too_often_waits(world: World, anna: Session) -> None:
-    for _ in range(CONFIRMATIONS.depth):
-        world.parts.refusals.take("confirmations 1", CONFIRMATIONS)
+    for _ in range(CONFIRMATION_LIMIT.depth):
+        world.parts.throttle.record_or_raise("confirmations 1", CONFIRMATION_LIMIT)
 
     answer = world.browser.get("/team.csv", headers=anna)
 
@@ -128,9 +128,7 @@ def test_a_page_asks_once_in_some_minutes(world: World, anna: Session) -> None:
 def test_many_at_once_ask_once(each_world: World) -> None:
     anna = each_world.session("anna")
     later(each_world)
-    clients = [
-        create_app(each_world.config, database=each_world.database, now=each_world.now) for _ in range(6)
-    ]
+    clients = [create_app(each_world.config, database=each_world.database, now=each_world.now) for _ in range(6)]
     each_world.bitrix24.clear()
 
     with ThreadPoolExecutor(6) as pool:
@@ -164,9 +162,7 @@ def _revoke(world: World) -> None:
 
 
 @pytest.mark.parametrize("lose", [_dismiss, _restrict, _revoke])
-def test_whoever_is_not_let_in_any_more_loses_the_team_within_minutes(
-    world: World, boris: Session, lose: Lose
-) -> None:
+def test_whoever_is_not_let_in_any_more_loses_the_team_within_minutes(world: World, boris: Session, lose: Lose) -> None:
     assert world.browser.get("/team", headers=boris).status_code == 200
     lose(world)
     later(world)
@@ -193,16 +189,14 @@ def test_a_run_that_finds_somebody_dismissed_takes_the_pages_away(world: World, 
     """Before the list of employees says it: they are still on it."""
     assert world.browser.get("/admin", headers=anna).status_code == 200
     world.bitrix24.clock.advance(1)
-    world.bitrix24.faults.add(
-        Fault(kind="error:authorization_error:401", method="batch", person="anna", times=None)
-    )
+    world.bitrix24.faults.add(Fault(kind="error:authorization_error:401", method="batch", person="anna", times=None))
     there = world.known()
-    world.parts.runs.ask(there, by=None)
-    with world.database.writing() as session:
+    world.parts.runs.request(there, by=None)
+    with world.database.write_session() as session:
         session.execute(
             text("UPDATE runs SET directory_read = :yes, last = 9 WHERE finished_at IS NULL"), {"yes": True}
         )
-    world.parts.sync.slice(there.id)
+    world.parts.sync.run_slice(there.id)
 
     assert world.one("SELECT problem FROM people WHERE user_id = 1") == "authorization_error"
     assert world.browser.get("/admin", headers=anna).status_code == 403
@@ -226,10 +220,10 @@ def test_pages_are_shown_for_a_while_when_bitrix24_cannot_be_asked(world: World,
 def test_an_older_answer_does_not_displace_a_newer_one(world: World, anna: Session) -> None:
     """Two questions on their way at once; the first one's answer comes last."""
     parts = world.parts
-    chains = Chains(parts.vault)
-    people = People(database=world.database, chains=chains, refusals=parts.refusals, now=world.now)
+    token_store = TokenStore(parts.encryption)
+    people = Accounts(database=world.database, token_store=token_store, throttle=parts.throttle, now=world.now)
     asked_at = world.now()
-    with world.database.reading() as session:
+    with world.database.read_session() as session:
         person = session.scalars(select(Person).where(Person.user_id == 1)).one()
     people.confirm(person, admin=False, asked_at=asked_at + timedelta(seconds=2))
 

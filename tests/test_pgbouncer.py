@@ -71,14 +71,12 @@ def test_migrations_openings_runs_and_a_worker_work(bitrix24: Emulator, pooled_u
 
         def post(number: int) -> int:
             client = world.app.test_client()
-            return client.post(
-                "/", query_string=openings[number].query, data=openings[number].form
-            ).status_code
+            return client.post("/", query_string=openings[number].query, data=openings[number].form).status_code
 
         with ThreadPoolExecutor(8) as pool:
             assert list(pool.map(post, range(40))) == [200] * 40
         assert world.synchronise()["state"] == "done"
-        world.parts.runs.ask(world.known(), by=1)
+        world.parts.runs.request(world.known(), by=1)
         worker = work(world.environment)
         try:
             wait_until(lambda: world.one("SELECT count(*) FROM runs WHERE state = 'done'") == 2)
@@ -89,9 +87,7 @@ def test_migrations_openings_runs_and_a_worker_work(bitrix24: Emulator, pooled_u
         assert left_on_servers(pooled_url) == {("00", 0, 0)}
 
 
-def test_a_pooler_without_a_free_server_holds_up_one_thread(
-    pooled_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_pooler_without_a_free_server_holds_up_one_thread(pooled_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """It lets clients connect whatever its servers do, and their first statement waits.
 
     Were all threads of a process to wait, none would be left for what needs no database.
@@ -103,7 +99,7 @@ def test_a_pooler_without_a_free_server_holds_up_one_thread(
 
     def ask(_: int) -> str:
         try:
-            with database.reading() as session:
+            with database.read_session() as session:
                 return str(session.scalar(text("SELECT 'answered'")))
         except OperationalError:
             return "away"

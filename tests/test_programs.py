@@ -33,9 +33,7 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def find_tools(bare: Path) -> subprocess.CompletedProcess[str]:
     environment = {"PATH": str(bare / "bin"), "MORE_FOLDERS": ""}
-    return subprocess.run(
-        ["sh", "tests/find_tools.sh"], cwd=bare, env=environment, capture_output=True, text=True
-    )
+    return subprocess.run(["sh", "tests/find_tools.sh"], cwd=bare, env=environment, capture_output=True, text=True)
 
 
 def test_what_is_missing_is_named_in_one_line_and_the_rest_is_found(bare: Path) -> None:

@@ -109,11 +109,11 @@ def test_a_database_that_is_down_is_named(world: World) -> None:
 
 def test_a_schema_behind_is_not_ready_and_one_ahead_is(world: World) -> None:
     """A release migrates while the version before it serves."""
-    with world.database.writing() as session:
+    with world.database.write_session() as session:
         session.connection().exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
     assert world.browser.get("/readyz").status_code == 200
 
-    with world.database.writing() as session:
+    with world.database.write_session() as session:
         session.connection().exec_driver_sql("UPDATE alembic_version SET version_num = '0001'")
     assert world.browser.get("/readyz").json == {"status": "unready", "down": ["migrations"]}
     assert migrations.revision(world.database) == "0001"

@@ -92,10 +92,10 @@ def test_every_request_to_bitrix24_is_remembered(world: World) -> None:
 def test_calls_are_kept_for_three_days(world: World) -> None:
     world.open("boris")
     old = (datetime.now(UTC) - timedelta(days=3, minutes=1)).replace(tzinfo=None).isoformat(" ")
-    with world.database.writing() as session:
+    with world.database.write_session() as session:
         session.execute(text("UPDATE api_calls SET at = :old WHERE id = 1"), {"old": old})
 
-    with world.database.writing() as session:
+    with world.database.write_session() as session:
         deleted = call_log.purge(session, now=datetime.now(UTC))
 
     assert deleted == 1

@@ -8,7 +8,7 @@ import pytest
 
 from app import assemble
 from dashboard.bitrix24.errors import Unreachable
-from dashboard.bitrix24.masking import no_record
+from dashboard.bitrix24.masking import record_nothing
 from dashboard.core import config
 from tests.emulator import Emulator, Strictness
 from tests.world import World, errors_on, settings_on
@@ -141,7 +141,7 @@ def test_a_private_address_is_called_by_its_switch_alone(world: World) -> None:
         settings = config.load(world.environment | environment)
         parts = assemble(settings, database=world.database, now=world.now)
         with pytest.raises(Unreachable):
-            parts.portals.client(f"https://[{address}]", record=no_record).call("app.info", token="x")
+            parts.installations.client(f"https://[{address}]", record=record_nothing).call("app.info", token="x")
 
     call()
     assert attempts.count == 0

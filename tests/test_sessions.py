@@ -26,9 +26,7 @@ ADDRESSES = [("GET", "/me"), ("POST", "/me/refresh")]
         ("Bearer WzEsMiwzXQ.aXw.c2lnbmF0dXJl", "session_invalid"),
     ],
 )
-def test_nobody_gets_in_without(
-    world: World, method: str, path: str, authorization: str | None, code: str
-) -> None:
+def test_nobody_gets_in_without(world: World, method: str, path: str, authorization: str | None, code: str) -> None:
     headers = {"Authorization": authorization} if authorization is not None else {}
 
     response = world.browser.open(path, method=method, headers=headers)

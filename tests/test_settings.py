@@ -8,19 +8,33 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard.calendar.parser import Json, MySettings, Reading, read, reminders_text, work_hours_text
-from dashboard.calendar.reminders import Before, DayBefore, Half, OddReminder, OnDate, Reminders
+from dashboard.calendar.parser import (
+    CalendarSettings,
+    Json,
+    SettingsResponse,
+    parse,
+    reminders_text,
+    work_hours_text,
+)
+from dashboard.calendar.reminders import (
+    Before,
+    DayBefore,
+    OnDate,
+    ReminderList,
+    Reminders,
+    UnrecognizedReminder,
+)
 from dashboard.calendar.time_zones import Offset, OffsetDisagrees, ProfileDisagrees, ZoneName
 from dashboard.calendar.values import (
     Absent,
+    CalendarSection,
     DefaultSection,
     DefaultSections,
-    Meaning,
     Months,
-    Odd,
-    Section,
-    Switch,
+    SettingValue,
     Text,
+    Toggle,
+    Unrecognized,
     Unset,
     View,
 )
@@ -35,7 +49,7 @@ SECTIONS: Json = [
     {"ID": "4", "NAME": "Anna", "COLOR": "#86b100"},
     {"ID": 49, "NAME": "Sales", "COLOR": "#fff"},
 ]
-ANNA, SALES = Section(4, "Anna", "#86b100"), Section(49, "Sales", "#fff")
+ANNA, SALES = CalendarSection(4, "Anna", "#86b100"), CalendarSection(49, "Sales", "#fff")
 
 
 def read_settings(
@@ -46,11 +60,11 @@ def read_settings(
     errors: dict[str, str] | None = None,
     at: datetime = WINTER,
     profile: str | None = None,
-) -> MySettings:
-    return read(Reading(settings, account, sections, errors or {}, at), profile_time_zone=profile)
+) -> CalendarSettings:
+    return parse(SettingsResponse(settings, account, sections, errors or {}, at), profile_time_zone=profile)
 
 
-def meaning(key: str, raw: Json) -> Meaning:
+def meaning(key: str, raw: Json) -> SettingValue:
     return read_settings({key: raw}).entries[key].meaning
 
 
@@ -79,7 +93,7 @@ def test_it_reads_the_documented_answer() -> None:
 def test_a_real_answer_has_nothing_odd(payload: dict[str, Json]) -> None:
     my = read_settings(payload, account=ACCOUNT)
 
-    assert [entry.key for entry in my.entries.values() if isinstance(entry.meaning, Odd)] == []
+    assert [entry.key for entry in my.entries.values() if isinstance(entry.meaning, Unrecognized)] == []
 
 
 @pytest.mark.parametrize("name", ["day", "week", "month", "list"])
@@ -90,7 +104,7 @@ def test_known_views(name: str) -> None:
 
 @pytest.mark.parametrize("raw", ["custom_7", "year", 5, True, {"a": 1}])
 def test_an_unknown_view_is_odd(raw: Json) -> None:
-    assert meaning("view", raw) == Odd("value")
+    assert meaning("view", raw) == Unrecognized("value")
 
 
 @pytest.mark.parametrize("raw", ["", None])
@@ -105,19 +119,19 @@ def test_no_view_is_unset(raw: Json) -> None:
         ("4", ANNA),
         (4, ANNA),
         (49, SALES),
-        ("777", Section(777)),
+        ("777", CalendarSection(777)),
         (False, Unset()),
         ("false", Unset()),
         ("", Unset()),
         ("0", Unset()),
         (0, Unset()),
         (None, Unset()),
-        (True, Odd("value")),
-        ("main", Odd("value")),
-        (-4, Odd("value")),
+        (True, Unrecognized("value")),
+        ("main", Unrecognized("value")),
+        (-4, Unrecognized("value")),
     ],
 )
-def test_sections(key: str, raw: Json, expected: Meaning) -> None:
+def test_sections(key: str, raw: Json, expected: SettingValue) -> None:
     assert meaning(key, raw) == expected
 
 
@@ -125,7 +139,7 @@ def test_sections(key: str, raw: Json, expected: Meaning) -> None:
 def test_a_color_that_is_none_is_dropped(color: Json) -> None:
     my = read_settings({"meetSection": "4"}, sections=[{"ID": 4, "NAME": "Anna", "COLOR": color}])
 
-    assert my.sections == (Section(4, "Anna", None),)
+    assert my.sections == (CalendarSection(4, "Anna", None),)
 
 
 @pytest.mark.parametrize(
@@ -135,21 +149,21 @@ def test_a_color_that_is_none_is_dropped(color: Json) -> None:
 @pytest.mark.parametrize(
     ("raw", "expected"),
     [
-        (True, Switch(True)),
-        (False, Switch(False)),
-        ("Y", Switch(True)),
-        ("N", Switch(False)),
-        ("true", Switch(True)),
-        ("false", Switch(False)),
-        (1, Switch(True)),
-        ("0", Switch(False)),
+        (True, Toggle(True)),
+        (False, Toggle(False)),
+        ("Y", Toggle(True)),
+        ("N", Toggle(False)),
+        ("true", Toggle(True)),
+        ("false", Toggle(False)),
+        (1, Toggle(True)),
+        ("0", Toggle(False)),
         (None, Unset()),
-        ("maybe", Odd("value")),
-        (2, Odd("value")),
-        ([], Odd("value")),
+        ("maybe", Unrecognized("value")),
+        (2, Unrecognized("value")),
+        ([], Unrecognized("value")),
     ],
 )
-def test_switches(key: str, raw: Json, expected: Meaning) -> None:
+def test_switches(key: str, raw: Json, expected: SettingValue) -> None:
     assert meaning(key, raw) == expected
 
 
@@ -162,12 +176,12 @@ def test_switches(key: str, raw: Json, expected: Meaning) -> None:
         ("", Unset()),
         ("false", Unset()),
         (None, Unset()),
-        ("soon", Odd("value")),
-        (1.5, Odd("value")),
-        ("9" * 5000, Odd("value")),
+        ("soon", Unrecognized("value")),
+        (1.5, Unrecognized("value")),
+        ("9" * 5000, Unrecognized("value")),
     ],
 )
-def test_months(raw: Json, expected: Meaning) -> None:
+def test_months(raw: Json, expected: SettingValue) -> None:
     assert meaning("syncPeriodPast", raw) == expected
 
 
@@ -179,10 +193,10 @@ def test_months(raw: Json, expected: Meaning) -> None:
         ("false", Unset()),
         (None, Unset()),
         ("anna@alpha.example", Text("anna@alpha.example")),
-        ("anna", Odd("value")),
+        ("anna", Unrecognized("value")),
     ],
 )
-def test_sender(raw: Json, expected: Meaning) -> None:
+def test_sender(raw: Json, expected: SettingValue) -> None:
     assert meaning("sendFromEmail", raw) == expected
 
 
@@ -199,10 +213,10 @@ def test_sender(raw: Json, expected: Meaning) -> None:
         ({"user1": ""}, DefaultSections(())),
         ({"user1": {"a": 1}}, DefaultSections((DefaultSection("user1", None, {"a": 1}),))),
         (None, Unset()),
-        (1, Odd("value")),
+        (1, Unrecognized("value")),
     ],
 )
-def test_default_sections(raw: Json, expected: Meaning) -> None:
+def test_default_sections(raw: Json, expected: SettingValue) -> None:
     assert meaning("defaultSections", raw) == expected
 
 
@@ -239,12 +253,12 @@ def test_own_hours(start: Json, end: Json, expected: Span) -> None:
 def test_half_readable_hours_give_way_to_the_account(start: Json, end: Json) -> None:
     my = read_settings({"work_time_start": start, "work_time_end": end}, account=ACCOUNT)
 
-    assert my.hours == Hours(Span(540, 1140), "account", doubtful=True)
+    assert my.hours == Hours(Span(540, 1140), "account", is_doubtful=True)
 
 
 @pytest.mark.parametrize("start", ["9.60", 25, "nine", float("nan"), float("inf"), 10**400, [], True])
 def test_a_time_that_is_none_is_marked(start: Json) -> None:
-    assert meaning("work_time_start", start) == Odd("value")
+    assert meaning("work_time_start", start) == Unrecognized("value")
 
 
 @pytest.mark.parametrize(
@@ -311,7 +325,7 @@ def test_reminder_entries(entry: Json, expected: object) -> None:
 def test_a_garbage_entry_is_kept_beside_the_good_ones(entry: Json) -> None:
     my = read_settings({"defaultReminders": {"withTime": [{"type": "min", "count": 5}, entry]}})
 
-    assert my.reminders.timed == (Before("min", 5), OddReminder(entry))
+    assert my.reminders.timed == (Before("min", 5), UnrecognizedReminder(entry))
 
 
 @pytest.mark.parametrize(
@@ -329,7 +343,7 @@ def test_a_garbage_entry_is_kept_beside_the_good_ones(entry: Json) -> None:
         ),
     ],
 )
-def test_halves(half: Json, expected: Half) -> None:
+def test_halves(half: Json, expected: ReminderList) -> None:
     reminders = read_settings({"defaultReminders": {"fullDay": half, "withTime": []}}).reminders
 
     assert reminders == Reminders(timed=(), all_day=expected)
@@ -342,7 +356,7 @@ def test_reminders_nobody_tells(raw: Json) -> None:
 
 @pytest.mark.parametrize("raw", ["soon", 5, True, [{"type": "min", "count": 5}]])
 def test_reminders_nobody_can_read(raw: Json) -> None:
-    assert meaning("defaultReminders", raw) == Odd("value")
+    assert meaning("defaultReminders", raw) == Unrecognized("value")
 
 
 def test_an_unknown_kind_of_event_is_kept() -> None:
@@ -371,13 +385,13 @@ def test_offsets(seconds: int | str) -> None:
 
 @pytest.mark.parametrize("seconds", [86400, -86400, "east", True, 1.5, 10**30])
 def test_an_offset_that_is_none_is_odd(seconds: Json) -> None:
-    assert meaning("timezoneOffsetUTC", seconds) == Odd("value")
+    assert meaning("timezoneOffsetUTC", seconds) == Unrecognized("value")
 
 
 def test_an_offset_disagrees_with_its_zone() -> None:
     my = read_settings(DOCUMENTED, at=WINTER)
 
-    assert my.zone.disagreements == (OffsetDisagrees(told=7200, zone=3600),)
+    assert my.zone.disagreements == (OffsetDisagrees(reported=7200, zone=3600),)
 
 
 def test_the_same_offset_agrees_in_summer() -> None:
@@ -410,7 +424,7 @@ def test_an_unknown_key_is_kept_and_marked(raw: Json) -> None:
     my = read_settings({"view_resourcebooking": raw})
 
     assert [(e.key, e.raw, e.meaning) for e in my.groups[-1].entries] == [
-        ("view_resourcebooking", raw, Odd("key"))
+        ("view_resourcebooking", raw, Unrecognized("key"))
     ]
 
 
@@ -449,7 +463,10 @@ def test_an_error_leaves_the_rest_readable(code: str, error: str) -> None:
 
 def test_the_last_good_settings_keep_their_time() -> None:
     errors = {"calendar.user.settings.get": "QUERY_LIMIT_EXCEEDED"}
-    my = read(Reading(RECORDED, None, None, errors, WINTER, settings_taken_at=SUMMER), profile_time_zone=None)
+    my = parse(
+        SettingsResponse(RECORDED, None, None, errors, WINTER, settings_taken_at=SUMMER),
+        profile_time_zone=None,
+    )
 
     assert my.readable
     assert my.taken_at == SUMMER

@@ -59,9 +59,7 @@ def test_no_template_but_its_partial_makes_a_component(path: Path) -> None:
     makers = {page: written(page) & blocks(path) for page in PAGES if page != partial}
 
     assert {re.split("__|--", name)[0] for name in written(partial)} & blocks(path)
-    assert [
-        page for page, made in makers.items() if made - (GROUND if page.parent == partial.parent else set())
-    ] == []
+    assert [page for page, made in makers.items() if made - (GROUND if page.parent == partial.parent else set())] == []
 
 
 def test_it_shows_every_component(world: World) -> None:
@@ -92,9 +90,7 @@ def test_a_components_classes_begin_with_its_name(path: Path) -> None:
 def test_a_pages_classes_begin_with_its_name(path: Path) -> None:
     components = {name for component in COMPONENTS for name in styled(component)}
 
-    assert {
-        name for name in styled(path) - components if not re.match(rf"{path.stem}(?![a-z])", name)
-    } == set()
+    assert {name for name in styled(path) - components if not re.match(rf"{path.stem}(?![a-z])", name)} == set()
 
 
 def test_what_holds_for_every_page_names_no_component() -> None:

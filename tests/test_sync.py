@@ -14,7 +14,7 @@ from sqlalchemy import select, update
 
 from dashboard import models
 from dashboard.bitrix24 import transport, users
-from dashboard.models import Chain, Portal, RunState
+from dashboard.models import OAuthToken, Portal, RunState
 from dashboard.portals import rate_limits
 from dashboard.sync.runs import LostLease
 from tests import clock
@@ -68,9 +68,9 @@ def test_the_bucket_leaves_room_for_people_who_click(world: World) -> None:
     world.bitrix24.clear()
 
     with clock.frozen():
-        world.parts.runs.ask(world.known(), by=None)
+        world.parts.runs.request(world.known(), by=None)
         for _ in range(12):
-            world.parts.sync.slice(world.known().id)
+            world.parts.sync.run_slice(world.known().id)
         sent = world.bitrix24.count(where="portal")
         clicks = [world.open("boris").status_code for _ in range(14)]
 
@@ -216,7 +216,7 @@ def test_a_list_that_repeats_its_pages_is_said_to_be_incomplete(world: World) ->
     anna = world.session("anna")
     assert "data-incomplete" not in world.browser.get("/team", headers=anna).text
     world.open("person229")
-    with world.database.writing() as session:
+    with world.database.write_session() as session:
         # Whoever is behind the first page and in no list yet is no guest for that.
         session.connection().exec_driver_sql("UPDATE people SET listed = NULL WHERE name LIKE '%229%'")
     world.portal().dismiss("person228")
@@ -282,10 +282,7 @@ def test_a_list_longer_than_any_is_not_read_on(world: World, monkeypatch: pytest
     def endless(body: dict[str, Any]) -> dict[str, Any]:
         for key in body["result"]["result"]:
             if key.startswith("page"):
-                rows = [
-                    {"ID": next(numbers), "NAME": "N" * 200, "UF_DEPARTMENT": [*range(1, 1000)]}
-                    for _ in range(50)
-                ]
+                rows = [{"ID": next(numbers), "NAME": "N" * 200, "UF_DEPARTMENT": [*range(1, 1000)]} for _ in range(50)]
                 body["result"]["result"][key] = rows
         return body
 
@@ -309,7 +306,7 @@ def test_of_a_page_that_is_too_long_no_more_than_a_page_is_read(world: World) ->
     world.synchronise()
 
     assert world.one("SELECT directory_error FROM portals") == "directory_incomplete"
-    assert world.one("SELECT count(*) FROM people WHERE user_id >= 10000") == users.PAGE
+    assert world.one("SELECT count(*) FROM people WHERE user_id >= 10000") == users.PAGE_SIZE
 
 
 @pytest.mark.parametrize("asked", ["everyone", "the missing"])
@@ -320,7 +317,7 @@ def test_an_answer_too_large_to_read_postpones_no_run(
     open_as_crowd(world, 1, of=60)
     world.synchronise()
     world.portal().dismiss("person59")
-    monkeypatch.setattr(transport, "LARGEST_ANSWER", 200_000)
+    monkeypatch.setattr(transport, "MAX_RESPONSE_BYTES", 200_000)
 
     def oversized(body: dict[str, Any]) -> dict[str, Any]:
         pages = body["result"]["result"]
@@ -402,9 +399,7 @@ def test_without_the_scope_those_who_opened_are_read(world: World) -> None:
         ("html:502", "postponed", "http_502"),
     ],
 )
-def test_the_portals_failure_ends_or_postpones_the_run(
-    world: World, fault: str, state: str, code: str
-) -> None:
+def test_the_portals_failure_ends_or_postpones_the_run(world: World, fault: str, state: str, code: str) -> None:
     open_as_crowd(world, 3)
     world.bitrix24.clock.advance(60)
     world.bitrix24.faults.add(Fault(fault, "portal", method="batch", times=None))
@@ -446,15 +441,11 @@ def test_one_persons_silence_is_their_own(world: World) -> None:
 
 
 @pytest.mark.parametrize("first", [1, 2])  # somebody behind them, or nobody
-def test_neighbours_a_portal_stumbles_over_do_not_end_the_run_for_those_behind(
-    world: World, first: int
-) -> None:
+def test_neighbours_a_portal_stumbles_over_do_not_end_the_run_for_those_behind(world: World, first: int) -> None:
     open_as_crowd(world, 4)
     world.bitrix24.clock.advance(60)
     for number in (first, first + 1):
-        world.bitrix24.faults.add(
-            Fault("html:500", "portal", method="batch", person=f"person{number}", times=None)
-        )
+        world.bitrix24.faults.add(Fault("html:500", "portal", method="batch", person=f"person{number}", times=None))
     assert world.synchronise()["state"] == "postponed"
     world.bitrix24.clock.advance(61)
 
@@ -498,12 +489,10 @@ def test_a_full_bucket_slows_the_run_down_and_loses_nobody(world: World) -> None
 def test_a_run_rests_until_an_overflowed_bucket_has_room(world: World) -> None:
     open_as_crowd(world, 3)
     world.bitrix24.clock.advance(600)
-    world.bitrix24.faults.add(
-        Fault("error:QUERY_LIMIT_EXCEEDED:503", "portal", method="batch", person="person2")
-    )
-    world.parts.runs.ask(world.known(), by=None)
+    world.bitrix24.faults.add(Fault("error:QUERY_LIMIT_EXCEEDED:503", "portal", method="batch", person="person2"))
+    world.parts.runs.request(world.known(), by=None)
 
-    world.parts.sync.slice(world.known().id)
+    world.parts.sync.run_slice(world.known().id)
 
     assert world.bitrix24.count(error="QUERY_LIMIT_EXCEEDED") == 1
     assert 5 < world.parts.runs.seconds_to_next(at_most=60) < 60
@@ -528,10 +517,10 @@ def test_a_method_rests_until_its_time_is_over(world: World) -> None:
 def test_gone_is_believed_and_nothing_is_left(world: World) -> None:
     open_as_crowd(world, 2)
     world.bitrix24.clock.advance(60)
-    world.parts.runs.ask(world.known(), by=None)
+    world.parts.runs.request(world.known(), by=None)
     world.portal().uninstall()
 
-    world.parts.sync.slice(world.known().id)
+    world.parts.sync.run_slice(world.known().id)
 
     assert world.one("SELECT state FROM portals") == "uninstalled"
     assert world.one("SELECT count(*) FROM people") == 0
@@ -542,11 +531,11 @@ def test_gone_is_believed_and_nothing_is_left(world: World) -> None:
 def test_an_uninstallation_ends_a_run_under_way(world: World) -> None:
     open_as_crowd(world, 14)
     world.bitrix24.clock.advance(60)
-    world.parts.runs.ask(world.known(), by=None)
-    world.parts.sync.slice(world.known().id)
-    world.parts.portals.uninstall(world.known())
+    world.parts.runs.request(world.known(), by=None)
+    world.parts.sync.run_slice(world.known().id)
+    world.parts.installations.uninstall(world.known())
 
-    world.parts.sync.slice(world.known().id)
+    world.parts.sync.run_slice(world.known().id)
 
     assert world.one("SELECT count(*) FROM runs") == 0
     assert world.one("SELECT count(*) FROM snapshots") == 0
@@ -554,18 +543,18 @@ def test_an_uninstallation_ends_a_run_under_way(world: World) -> None:
 
 def test_two_ask_and_one_run_is_made(each_world: World) -> None:
     portal = each_world.known()
-    each_world.parts.runs.ask(portal, by=1)
-    each_world.parts.runs.ask(portal, by=7)
+    each_world.parts.runs.request(portal, by=1)
+    each_world.parts.runs.request(portal, by=7)
 
     assert each_world.one("SELECT count(*) FROM runs WHERE finished_at IS NULL") == 1
 
 
 def test_a_leased_run_is_nobody_elses(each_world: World) -> None:
     portal = each_world.known()
-    each_world.parts.runs.ask(portal, by=None)
-    first = each_world.parts.runs.take(portal.id)
+    each_world.parts.runs.request(portal, by=None)
+    first = each_world.parts.runs.acquire(portal.id)
 
-    second = each_world.parts.runs.take(portal.id)
+    second = each_world.parts.runs.acquire(portal.id)
 
     assert first is not None
     assert second is None
@@ -582,7 +571,7 @@ def test_portals_take_turns(world: World) -> None:
     world.bitrix24.clock.advance(120)
     world.bitrix24.clear()
     for name in names:
-        world.parts.runs.ask(world.known(name), by=None)
+        world.parts.runs.request(world.known(name), by=None)
 
     for _ in range(6):
         (lease,) = world.parts.runs.claim(limit=1)
@@ -596,11 +585,11 @@ def test_workers_that_claim_at_once_share_the_runs(each_world: World) -> None:
     runs, portal = each_world.parts.runs, each_world.known()
     columns = {column.name for column in Portal.__table__.columns} - {"id", "member_id"}
     same = {name: getattr(portal, name) for name in columns}
-    with each_world.database.writing() as session:
+    with each_world.database.write_session() as session:
         for number in range(40):
             session.add(there := Portal(member_id=f"{number:032}", **same))
             session.flush()
-            runs.plan(session, there, by=None)
+            runs.ensure(session, there, by=None)
 
     with ThreadPoolExecutor(8) as pool:
         claims = list(pool.map(lambda _: runs.claim(limit=5), range(24)))
@@ -613,25 +602,25 @@ def test_a_dead_workers_run_goes_on_when_its_lease_is_over(each_world: World) ->
     open_as_crowd(each_world, 3)
     each_world.bitrix24.clock.advance(60)
     portal = each_world.known()
-    each_world.parts.runs.ask(portal, by=None)
-    dead = each_world.parts.runs.take(portal.id)
+    each_world.parts.runs.request(portal, by=None)
+    dead = each_world.parts.runs.acquire(portal.id)
     assert dead is not None
     each_world.bitrix24.clock.advance(21)
 
     run = each_world.synchronise()
 
     assert (run["state"], run["done"]) == ("done", 4)
-    with pytest.raises(LostLease), each_world.database.writing() as session:
+    with pytest.raises(LostLease), each_world.database.write_session() as session:
         each_world.parts.runs.change(session, dead, done=99)
     assert each_world.one("SELECT max(done) FROM runs") == 4
 
 
 def test_a_run_of_an_earlier_installation_is_over(world: World) -> None:
-    world.parts.runs.ask(world.known(), by=None)
+    world.parts.runs.request(world.known(), by=None)
     with world.database.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE portals SET generation = 2")
 
-    world.parts.sync.slice(world.known().id)
+    world.parts.sync.run_slice(world.known().id)
 
     assert world.rows("SELECT state, error FROM runs") == [{"state": "failed", "error": "installation_ended"}]
 
@@ -640,8 +629,8 @@ def test_a_late_message_changes_nothing(world: World) -> None:
     world.synchronise()
     world.bitrix24.clear()
 
-    world.parts.sync.slice(world.known().id)
-    world.parts.sync.slice(10_000)
+    world.parts.sync.run_slice(world.known().id)
+    world.parts.sync.run_slice(10_000)
 
     assert world.bitrix24.requests == []
 
@@ -650,11 +639,11 @@ def test_a_run_is_cancelled_between_two_people(world: World) -> None:
     open_as_crowd(world, 14)
     world.bitrix24.clock.advance(60)
     portal = world.known()
-    world.parts.runs.ask(portal, by=1)
-    world.parts.sync.slice(portal.id)
+    world.parts.runs.request(portal, by=1)
+    world.parts.sync.run_slice(portal.id)
 
     world.parts.runs.cancel(portal)
-    world.parts.sync.slice(portal.id)
+    world.parts.sync.run_slice(portal.id)
 
     progress = world.parts.runs.progress(portal)
     assert progress is not None
@@ -664,13 +653,13 @@ def test_a_run_is_cancelled_between_two_people(world: World) -> None:
 def test_a_run_cancelled_while_somebody_works_on_it_is_not_handed_back(world: World) -> None:
     """Else one whose portal is silent would be said to be postponed, and go on in an hour."""
     portal = world.known()
-    world.parts.runs.ask(portal, by=1)
-    lease = world.parts.runs.take(portal.id)
+    world.parts.runs.request(portal, by=1)
+    lease = world.parts.runs.acquire(portal.id)
     assert lease is not None
     world.parts.runs.cancel(portal)
 
     with pytest.raises(LostLease):
-        world.parts.runs.hand_back(lease, at=world.now(), state=RunState.POSTPONED)
+        world.parts.runs.release(lease, at=world.now(), state=RunState.POSTPONED)
 
 
 def test_the_remaining_time_is_what_the_bucket_needs(world: World) -> None:
@@ -678,8 +667,8 @@ def test_the_remaining_time_is_what_the_bucket_needs(world: World) -> None:
     world.bitrix24.clock.advance(60)
     portal = world.known()
     with clock.frozen():
-        world.parts.runs.ask(portal, by=1)
-        world.parts.sync.slice(portal.id)
+        world.parts.runs.request(portal, by=1)
+        world.parts.sync.run_slice(portal.id)
 
         progress = world.parts.runs.progress(portal)
 
@@ -692,8 +681,8 @@ def test_a_slow_portals_remaining_time_is_what_its_answers_take(world: World) ->
     open_as_crowd(world, 30)
     world.bitrix24.clock.advance(60)
     portal = world.known()
-    world.parts.runs.ask(portal, by=1)
-    world.parts.sync.slice(portal.id)
+    world.parts.runs.request(portal, by=1)
+    world.parts.sync.run_slice(portal.id)
     with world.database.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE api_calls SET milliseconds = 5000")
 
@@ -717,8 +706,8 @@ def be_renewed_elsewhere(world: World, person: str) -> None:
     """Have another process hold the lease of somebody's token."""
     chain = select(models.Person.id).where(models.Person.user_id == world.portal().people[person].user_id)
     lease = {"lease_owner": "somebody", "lease_until": world.now() + timedelta(seconds=40)}
-    with world.database.writing() as session:
-        session.execute(update(Chain).where(Chain.person_id.in_(chain)).values(lease))
+    with world.database.write_session() as session:
+        session.execute(update(OAuthToken).where(OAuthToken.person_id.in_(chain)).values(lease))
 
 
 def test_the_run_comes_back_to_whose_token_a_killed_process_renews(
@@ -736,18 +725,16 @@ def test_the_run_comes_back_to_whose_token_a_killed_process_renews(
     assert each_world.bitrix24.refreshes("person1") == 1
 
 
-def test_whose_token_is_always_renewed_elsewhere_ends_no_run(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_whose_token_is_always_renewed_elsewhere_ends_no_run(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dashboard.tokens.refresh.WAIT_SECONDS", 0.01)
     open_as_crowd(world, 3)
     world.bitrix24.clock.advance(60)
     world.portal().expire("person1")
-    world.parts.runs.ask(world.known(), by=None)
+    world.parts.runs.request(world.known(), by=None)
 
     for _ in range(6):
         be_renewed_elsewhere(world, "person1")
-        world.parts.sync.slice(world.known().id)
+        world.parts.sync.run_slice(world.known().id)
         world.bitrix24.clock.advance(41)
 
     assert world.rows("SELECT state, done, failed FROM runs WHERE id > 1 OR done > 0") == [
@@ -764,13 +751,13 @@ def test_a_run_is_due_after_the_clock_was_set_back(each_world: World, state: str
     open_as_crowd(each_world, 14)
     each_world.bitrix24.clock.advance(60)
     runs, portal = each_world.parts.runs, each_world.known()
-    runs.ask(portal, by=None)
+    runs.request(portal, by=None)
     if state != "waiting":
         (lease,) = runs.claim(limit=1)
     if state == "between slices":
-        runs.hand_back(lease, at=each_world.now() + timedelta(seconds=2))
+        runs.release(lease, at=each_world.now() + timedelta(seconds=2))
     if state == "postponed":
-        runs.hand_back(lease, at=each_world.now() + timedelta(minutes=1), state=RunState.POSTPONED)
+        runs.release(lease, at=each_world.now() + timedelta(minutes=1), state=RunState.POSTPONED)
     each_world.bitrix24.clock.advance(-3 * 3600)
 
     assert runs.seconds_to_next(at_most=60) == 0
@@ -780,9 +767,9 @@ def test_a_run_is_due_after_the_clock_was_set_back(each_world: World, state: str
 def test_a_run_goes_on_at_its_pace_after_the_clock_was_set_back(each_world: World) -> None:
     open_as_crowd(each_world, 45)
     each_world.bitrix24.clock.advance(60)
-    each_world.parts.runs.ask(each_world.known(), by=None)
+    each_world.parts.runs.request(each_world.known(), by=None)
     for _ in range(4):
-        each_world.parts.sync.slice(each_world.known().id)
+        each_world.parts.sync.run_slice(each_world.known().id)
     each_world.bitrix24.clock.advance(-3 * 3600)
     each_world.portal().bucket = None  # its own clock is right: it has drained
     began = each_world.bitrix24.clock.now()
@@ -806,7 +793,7 @@ def test_who_was_read_by_a_clock_that_was_ahead_is_read_again(world: World) -> N
 
 def test_a_method_rests_no_longer_than_its_window(world: World) -> None:
     portal_id, until = world.known().id, world.now() + timedelta(hours=3)
-    with world.database.writing() as session:
+    with world.database.write_session() as session:
         rate_limits.pause(session, portal_id, SETTINGS, until=until.timestamp())
     open_as_crowd(world, 1)
     world.bitrix24.clock.advance(60)

@@ -44,9 +44,7 @@ def test_everyone_stands_there_as_the_portal_tells(each_world: World) -> None:
         }  # fmt: skip
 
     usual = "timed:15min;day:0d@08:00"
-    assert shown[1] == row(
-        "connected", "week", "09:00-18:00", "Europe/Moscow", "timed:15min,1hour;day:0d@08:00"
-    )
+    assert shown[1] == row("connected", "week", "09:00-18:00", "Europe/Moscow", "timed:15min,1hour;day:0d@08:00")
     assert shown[7] == row("connected", "month", "09:00-19:00", "Europe/Berlin", "timed:50min;day:15min")
     assert shown[10] == row("connected", "list", "22:00-06:00", "America/New_York", usual)
     assert shown[11] == row("connected", "day", "08:30-16:30", "America/St_Johns", "day:none")

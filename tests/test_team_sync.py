@@ -69,7 +69,7 @@ def test_cancelling_nothing_does_nothing(calm: World) -> None:
 
 def test_where_there_never_was_a_run(world: World) -> None:
     anna = world.session("anna")
-    with world.database.writing() as session:
+    with world.database.write_session() as session:
         session.execute(text("DELETE FROM runs"))
 
     _, told = ask(world, "GET", "/team/sync", anna)
@@ -81,7 +81,7 @@ def test_where_there_never_was_a_run(world: World) -> None:
 def test_the_page_shows_how_far_it_is(calm: World) -> None:
     anna = calm.session("anna")
     ask(calm, "POST", "/team/sync", anna)
-    with calm.database.writing() as session:
+    with calm.database.write_session() as session:
         session.execute(
             text(
                 "UPDATE runs SET state = 'running', directory_read = true, total = 200, done = 30, failed = 2"
@@ -113,7 +113,7 @@ def test_others_may_watch_where_the_team_is_open_and_no_more(calm: World) -> Non
 @pytest.mark.parametrize("path", ["/team/sync", "/team/sync/cancel"])
 def test_a_click_that_an_uninstallation_overtakes_changes_nothing(each_world: World, path: str) -> None:
     anna = each_world.session("anna")
-    each_world.before_next_write(lambda: each_world.parts.portals.uninstall(each_world.known()))
+    each_world.before_next_write(lambda: each_world.parts.installations.uninstall(each_world.known()))
 
     assert ask(each_world, "POST", path, anna) == (401, {"error": "session_invalid"})
 
@@ -126,7 +126,7 @@ def test_a_click_that_the_next_installation_overtakes_changes_nothing(each_world
     anna = each_world.session("anna")
 
     def install_again() -> None:
-        each_world.parts.portals.uninstall(each_world.known())
+        each_world.parts.installations.uninstall(each_world.known())
         each_world.install()
 
     each_world.before_next_write(install_again)

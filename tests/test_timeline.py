@@ -2,23 +2,23 @@
 
 import pytest
 
-from dashboard.calendar.reminders import Before, DayBefore, OddReminder, OnDate, Reminder
-from dashboard.web.presenters.reminder_timeline import WIDTH, Mark, all_day, timed
+from dashboard.calendar.reminders import Before, DayBefore, OnDate, Reminder, UnrecognizedReminder
+from dashboard.web.presenters.reminder_timeline import WIDTH, TimelineMark, all_day, timed
 
 
 @pytest.mark.parametrize(
     ("reminder", "mark"),
     [
-        (Before("min", 0), Mark(WIDTH)),
-        (Before("min", 30), Mark(750)),
-        (Before("hour", 1), Mark(600)),
-        (Before("day", 1), Mark(300)),
-        (Before("day", 4), Mark(150)),
-        (Before("day", 7), Mark(0)),
-        (Before("day", 8), Mark(0, beyond=True)),
+        (Before("min", 0), TimelineMark(WIDTH)),
+        (Before("min", 30), TimelineMark(750)),
+        (Before("hour", 1), TimelineMark(600)),
+        (Before("day", 1), TimelineMark(300)),
+        (Before("day", 4), TimelineMark(150)),
+        (Before("day", 7), TimelineMark(0)),
+        (Before("day", 8), TimelineMark(0, beyond=True)),
     ],
 )
-def test_a_timed_reminder_has_its_place(reminder: Reminder, mark: Mark) -> None:
+def test_a_timed_reminder_has_its_place(reminder: Reminder, mark: TimelineMark) -> None:
     line = timed((reminder,))
 
     assert line
@@ -28,15 +28,15 @@ def test_a_timed_reminder_has_its_place(reminder: Reminder, mark: Mark) -> None:
 @pytest.mark.parametrize(
     ("reminder", "mark"),
     [
-        (DayBefore(0, 720), Mark(750)),
-        (DayBefore(1, 0), Mark(300)),
-        (DayBefore(2, 0), Mark(0)),
-        (DayBefore(3, 720), Mark(0, beyond=True)),
-        (Before("hour", 12), Mark(450)),
-        (Before("min", 0), Mark(600)),
+        (DayBefore(0, 720), TimelineMark(750)),
+        (DayBefore(1, 0), TimelineMark(300)),
+        (DayBefore(2, 0), TimelineMark(0)),
+        (DayBefore(3, 720), TimelineMark(0, beyond=True)),
+        (Before("hour", 12), TimelineMark(450)),
+        (Before("min", 0), TimelineMark(600)),
     ],
 )
-def test_an_all_day_reminder_has_its_place(reminder: Reminder, mark: Mark) -> None:
+def test_an_all_day_reminder_has_its_place(reminder: Reminder, mark: TimelineMark) -> None:
     line = all_day((reminder,))
 
     assert line
@@ -44,13 +44,13 @@ def test_an_all_day_reminder_has_its_place(reminder: Reminder, mark: Mark) -> No
 
 
 def test_marks_go_from_left_to_right() -> None:
-    line = timed((Before("min", 5), Before("day", 1), OddReminder(7), Before("hour", 1)))
+    line = timed((Before("min", 5), Before("day", 1), UnrecognizedReminder(7), Before("hour", 1)))
 
     assert line
     assert [mark.x for mark in line.marks] == [300, 600, 875]
 
 
-@pytest.mark.parametrize("half", [None, (), (OnDate("5 May"),), (OddReminder(7),), (DayBefore(1, 480),)])
+@pytest.mark.parametrize("half", [None, (), (OnDate("5 May"),), (UnrecognizedReminder(7),), (DayBefore(1, 480),)])
 def test_without_a_place_there_is_no_line(half: tuple[Reminder, ...] | None) -> None:
     assert timed(half) is None
 

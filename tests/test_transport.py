@@ -22,15 +22,15 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from dashboard.bitrix24.address_policy import Reach
-from dashboard.bitrix24.connections import Patience
+from dashboard.bitrix24.address_policy import AddressPolicy
+from dashboard.bitrix24.connections import Timeouts
 from dashboard.bitrix24.errors import NotAnswered, Unreachable, Unreadable
-from dashboard.bitrix24.transport import LARGEST_ANSWER, Transport
+from dashboard.bitrix24.transport import MAX_RESPONSE_BYTES, Transport
 from tests.emulator import Emulator, Fault
 from tests.emulator.wire import Answer, Request, Server, read_request
 
-HURRY = Patience(connect=0.5, read=0.3, whole=0.6)
-PATIENCE = Patience(connect=5, read=10, whole=20)
+HURRY = Timeouts(connect=0.5, read=0.3, whole=0.6)
+PATIENCE = Timeouts(connect=5, read=10, whole=20)
 TOKEN = "2b1d6966007e9c94001e30ba00000007f0f107aa2b1d6966007e9c94001e30ba000000"
 
 Speak = Callable[[socket.socket], None]
@@ -40,13 +40,13 @@ Listen = Callable[[Speak], str]
 @pytest.fixture
 def transport() -> Transport:
     """Give a transport that may call this machine."""
-    return Transport(Reach(loopback=True), patience=PATIENCE)
+    return Transport(AddressPolicy(loopback=True), timeouts=PATIENCE)
 
 
 @pytest.fixture
 def hurried() -> Transport:
     """Give the same, in a hurry: for servers that will not come to an end."""
-    return Transport(Reach(loopback=True), patience=HURRY)
+    return Transport(AddressPolicy(loopback=True), timeouts=HURRY)
 
 
 class Echo:
@@ -256,14 +256,14 @@ def test_a_trickle_is_cut_by_the_clock(listen: Listen) -> None:
         ),
     }
 
-    patience = Patience(connect=10, read=10, whole=0.6)
-    transport = Transport(Reach(loopback=True), patience=patience)
+    timeouts = Timeouts(connect=10, read=10, whole=0.6)
+    transport = Transport(AddressPolicy(loopback=True), timeouts=timeouts)
 
     def outcome_of(speak: Speak) -> tuple[str, bool]:
         began = time.monotonic()
         with pytest.raises(Unreachable) as caught:
             transport.post(listen(speak), json={})
-        return caught.value.code, patience.whole <= time.monotonic() - began < patience.read
+        return caught.value.code, timeouts.whole <= time.monotonic() - began < timeouts.read
 
     with ThreadPoolExecutor(len(dawdlers)) as threads:
         outcomes = dict(zip(dawdlers, threads.map(outcome_of, dawdlers.values()), strict=True))
@@ -296,11 +296,11 @@ def test_an_endless_body_is_cut(transport: Transport, listen: Listen) -> None:
 
 
 def test_the_largest_answer_is_read(echo: Echo) -> None:
-    transport = Transport(Reach(loopback=True))
-    echo.answer = Answer(200, b"x" * LARGEST_ANSWER)
-    assert len(transport.post(echo.url, json={}).body) == LARGEST_ANSWER
+    transport = Transport(AddressPolicy(loopback=True))
+    echo.answer = Answer(200, b"x" * MAX_RESPONSE_BYTES)
+    assert len(transport.post(echo.url, json={}).body) == MAX_RESPONSE_BYTES
 
-    echo.answer = Answer(200, b"x" * (LARGEST_ANSWER + 1))
+    echo.answer = Answer(200, b"x" * (MAX_RESPONSE_BYTES + 1))
     with pytest.raises(Unreadable, match="answer_too_large"):
         transport.post(echo.url, json={})
 
@@ -317,7 +317,7 @@ def test_a_bomb_does_not_unfold_in_memory(echo: Echo, layers: int) -> None:
     for _ in range(layers - 1):
         packed = gzip.compress(packed)
     echo.answer = Answer(200, packed, {"Content-Encoding": ", ".join(["gzip"] * layers)})
-    transport = Transport(Reach(loopback=True))
+    transport = Transport(AddressPolicy(loopback=True))
     tracemalloc.start()
 
     with pytest.raises(Unreadable, match="answer_too_large"):
@@ -325,15 +325,13 @@ def test_a_bomb_does_not_unfold_in_memory(echo: Echo, layers: int) -> None:
 
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < 4 * LARGEST_ANSWER
+    assert peak < 4 * MAX_RESPONSE_BYTES
 
 
 # Shapes of a body
 
 
-@pytest.mark.parametrize(
-    "body", [b'{"result":true}', b"", b"x" * 200_000], ids=["short", "empty", "many pieces"]
-)
+@pytest.mark.parametrize("body", [b'{"result":true}', b"", b"x" * 200_000], ids=["short", "empty", "many pieces"])
 def test_a_packed_body_is_unpacked(transport: Transport, echo: Echo, body: bytes) -> None:
     echo.answer = Answer(200, gzip.compress(body), {"Content-Encoding": "gzip"})
 
@@ -472,19 +470,17 @@ def test_who_may_call_an_address(address: str, who: str) -> None:
         "nobody": (False, False, False),
     }
 
-    reaches = (Reach(), Reach(loopback=True), Reach(private=True))
+    reaches = (AddressPolicy(), AddressPolicy(loopback=True), AddressPolicy(private=True))
 
-    assert tuple(reach.allows(ip_address(address)) for reach in reaches) == told[who]
+    assert tuple(address_policy.allows(ip_address(address)) for address_policy in reaches) == told[who]
 
 
-@pytest.mark.parametrize(
-    "host", ["127.0.0.1", "localhost", "127.1", "2130706433", "[::1]", "0", "[::ffff:127.0.0.1]"]
-)
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.1", "2130706433", "[::1]", "0", "[::ffff:127.0.0.1]"])
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_this_machine_is_not_called_unless_told(echo: Echo, scheme: str, host: str) -> None:
-    for reach in (Reach(), Reach(private=True)):
+    for address_policy in (AddressPolicy(), AddressPolicy(private=True)):
         with pytest.raises(Unreachable, match="address_not_allowed"):
-            Transport(reach, patience=HURRY).post(f"{scheme}://{host}:{echo.server.port}/", json={})
+            Transport(address_policy, timeouts=HURRY).post(f"{scheme}://{host}:{echo.server.port}/", json={})
 
     assert (echo.asked, echo.server.connections) == ([], 0)
 
@@ -622,7 +618,7 @@ def test_a_connection_is_kept(transport: Transport, echo: Echo) -> None:
 
 
 def test_threads_share_connections(echo: Echo) -> None:
-    transport = Transport(Reach(loopback=True), threads=4)
+    transport = Transport(AddressPolicy(loopback=True), threads=4)
     echo.answer.pause = 0.002
 
     with ThreadPoolExecutor(4) as threads:
@@ -642,7 +638,7 @@ def test_a_connection_the_server_closed_is_replaced(transport: Transport, listen
 
 
 def test_a_cut_answer_does_not_reach_the_next_call(transport: Transport, echo: Echo) -> None:
-    echo.answer = Answer(200, b"x" * (LARGEST_ANSWER + 100))
+    echo.answer = Answer(200, b"x" * (MAX_RESPONSE_BYTES + 100))
     with pytest.raises(Unreadable):
         transport.post(echo.url, json={})
 

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from pydantic import SecretStr
 
-from dashboard.core.encryption import Vault, chain_owner
+from dashboard.core.encryption import TokenEncryption, token_context
 from tests.emulator import Emulator
 from tests.emulator.faults import Fault
 from tests.emulator.tokens import Pair
 from tests.world import FERNET_KEY, World, session_token
 
 PEOPLE = ("anna", "boris", "olena")
-VAULT = Vault([SecretStr(FERNET_KEY)])
+VAULT = TokenEncryption([SecretStr(FERNET_KEY)])
 CHAINS = (
     "SELECT p.user_id, o.member_id, o.state AS portal_state, c.state, c.access_token, c.refresh_token"
     " FROM chains c JOIN people p ON p.id = c.person_id JOIN portals o ON o.id = p.portal_id"
@@ -127,7 +127,7 @@ class ChainLife(RuleBasedStateMachine):
 
     @invariant()
     def a_chain_belongs_to_its_person(self) -> None:
-        for row, access, refresh in self.chains():
+        for row, access, refresh in self.token_store():
             for pair in (access, refresh):
                 assert pair is None or (pair.owner.user_id, pair.owner.member_id) == (
                     row["user_id"],
@@ -138,7 +138,7 @@ class ChainLife(RuleBasedStateMachine):
     def the_newest_pair_is_the_stored_one(self) -> None:
         """Where nothing was lost or revoked, what is stored can still be renewed."""
         alpha = self.world.portal()
-        for row, _, refresh in self.chains():
+        for row, _, refresh in self.token_store():
             ours = row["member_id"] == alpha.member_id
             if row["state"] != "live" or refresh is None or (ours and not self.may_be_good(row, refresh)):
                 continue
@@ -163,13 +163,13 @@ class ChainLife(RuleBasedStateMachine):
         of_this_installation = refresh.owner.installation == alpha.application.installation
         return row["user_id"] not in self.spoiled and alpha.installed and of_this_installation
 
-    def chains(self) -> list[tuple[dict[str, Any], Pair | None, Pair | None]]:
+    def token_store(self) -> list[tuple[dict[str, Any], Pair | None, Pair | None]]:
         """Return each stored chain with what the authorization server knows of its two tokens."""
         tokens, found = self.bitrix24.world.tokens, []
         for row in self.world.rows(CHAINS):
             unsealed = [
-                VAULT.unseal(
-                    row[f"{part}_token"], owner=chain_owner(row["member_id"], row["user_id"], part)
+                VAULT.decrypt(
+                    row[f"{part}_token"], owner=token_context(row["member_id"], row["user_id"], part)
                 ).get_secret_value()
                 if row[f"{part}_token"]
                 else ""

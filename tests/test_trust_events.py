@@ -12,7 +12,7 @@ import time_machine
 from sqlalchemy import text
 
 from app import assemble
-from dashboard.portals.installations import IN_FLIGHT
+from dashboard.portals.installations import PREVIOUS_TOKEN_LIFETIME
 from tests.emulator.faults import Fault
 from tests.waiting import wait_until
 from tests.world import World, errors_on
@@ -49,7 +49,7 @@ def test_the_token_before_an_update_does_not_count_for_long(world: World) -> Non
     world.portal().update(new_application_token=True)
     world.portal().deliver_events()
 
-    with time_machine.travel(datetime.now(UTC) + IN_FLIGHT + timedelta(minutes=1)):
+    with time_machine.travel(datetime.now(UTC) + PREVIOUS_TOKEN_LIFETIME + timedelta(minutes=1)):
         assert world.portal().send_event("ONAPPUNINSTALL", application_token=before)[0] == 403
         assert world.portal().send_event("ONAPPUNINSTALL")[0] == 200
 
@@ -63,7 +63,7 @@ def test_an_older_token_that_arrives_late_does_not_displace_the_newer(world: Wor
     slow = world.portal().open_as("anna")
     world.post("/", slow, APPLICATION_TOKEN=before)
 
-    with time_machine.travel(datetime.now(UTC) + IN_FLIGHT + timedelta(minutes=1)):
+    with time_machine.travel(datetime.now(UTC) + PREVIOUS_TOKEN_LIFETIME + timedelta(minutes=1)):
         assert world.portal().send_event("ONAPPUNINSTALL")[0] == 200
 
 
@@ -90,9 +90,7 @@ def test_a_repeated_token_is_malformed(world: World) -> None:
     assert state(world) == "active"
 
 
-@pytest.mark.parametrize(
-    "field", ["auth[application_token][]", "application_token", "AUTH[application_token]"]
-)
+@pytest.mark.parametrize("field", ["auth[application_token][]", "application_token", "AUTH[application_token]"])
 def test_a_token_in_another_place_proves_nothing(world: World, field: str) -> None:
     member, token = world.portal().member_id, world.portal().application_token
     raw = f"event=ONAPPUNINSTALL&auth[member_id]={member}&{field}={token}"
@@ -193,8 +191,8 @@ def test_an_opening_overtaken_by_the_uninstallation_brings_nothing_back(world: W
 def test_an_uninstallation_that_lost_against_a_reinstallation_deletes_nothing(each_world: World) -> None:
     """Whoever decided it saw the generation before."""
     world = each_world
-    portals = assemble(world.config, database=world.database, now=lambda: datetime.now(UTC)).portals
-    seen = portals.known(world.portal().member_id)
+    portals = assemble(world.config, database=world.database, now=lambda: datetime.now(UTC)).installations
+    seen = portals.find(world.portal().member_id)
     assert seen is not None
     world.portal().uninstall()
     world.portal().deliver_events()
@@ -210,7 +208,7 @@ def test_an_uninstallation_that_lost_against_a_reinstallation_deletes_nothing(ea
 
 @pytest.mark.parametrize(("clean", "left"), [("1", False), ("0", True), ("", True)])
 def test_an_uninstallation_leaves_choices_only_when_told_to(world: World, clean: str, left: bool) -> None:
-    with world.database.writing() as session:
+    with world.database.write_session() as session:
         session.execute(text("UPDATE portals SET team_open = :yes, team_switched_by = 1"), {"yes": True})
 
     world.portal().send_event("ONAPPUNINSTALL", data={"CLEAN": clean})
@@ -227,9 +225,7 @@ def test_an_uninstallation_leaves_nothing_personal_in_any_table(each_world: Worl
 
     world.portal().deliver_events()
 
-    assert {table: world.one(f"SELECT count(*) FROM {table}") for table in PERSONAL} == dict.fromkeys(
-        PERSONAL, 0
-    )
+    assert {table: world.one(f"SELECT count(*) FROM {table}") for table in PERSONAL} == dict.fromkeys(PERSONAL, 0)
     tombstone = world.rows("SELECT * FROM portals")[0]
     kept = {column for column, value in tombstone.items() if value not in (None, "", False, 0)}
     assert kept <= {
@@ -274,7 +270,7 @@ def test_an_authorization_server_that_does_not_say_so_deletes_nothing(world: Wor
 def test_an_uninstallation_is_confirmed_by_a_renewal_where_the_token_has_expired(world: World) -> None:
     """Days after the last opening; an expired token tells nothing of the application."""
     known_through_boris_alone(world)
-    with world.database.writing() as session:
+    with world.database.write_session() as session:
         session.execute(text("UPDATE portals SET team_open = :yes WHERE id = 2"), {"yes": True})
     world.portal("beta").uninstall()
     expired = Fault(kind="error:expired_token:401", where="authorization", method="rest/app.info")
@@ -384,9 +380,7 @@ def test_bindings_that_cannot_be_put_back_still_let_people_in(world: World, kind
 # The security log
 
 
-def test_refused_events_are_recorded_with_their_reason(
-    world: World, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_refused_events_are_recorded_with_their_reason(world: World, caplog: pytest.LogCaptureFixture) -> None:
     world.portal().send_event("ONAPPUNINSTALL", application_token="f" * 32)
     world.portal().send_event("ONAPPUNINSTALL", member_id="f" * 32)
     world.portal().send_event("ONAPPUPDATE", application_token="e" * 32, access_token="a" * 70)

@@ -145,9 +145,7 @@ def test_a_redirect_to_the_attacker_is_refused_and_recorded(
     """The victim's own address points away, with a token that is really its own person's."""
     for method in ("batch", "app.info", "profile"):
         scene.world.bitrix24.faults.add(
-            Fault(
-                kind=f"redirect:http://{scene.host}/rest/{method}", portal="alpha", method=method, times=None
-            )
+            Fault(kind=f"redirect:http://{scene.host}/rest/{method}", portal="alpha", method=method, times=None)
         )
 
     answer = scene.world.post(door, scene.world.portal().open_as("anna"))
@@ -310,9 +308,7 @@ def test_a_portal_that_lies_about_itself_gains_nothing_of_another(scene: Scene) 
         return answer
 
     scene.world.open("clara", "beta")
-    scene.world.bitrix24.faults.add(
-        Fault(kind="answer", portal="beta", method="batch", change=lie, times=None)
-    )
+    scene.world.bitrix24.faults.add(Fault(kind="answer", portal="beta", method="batch", change=lie, times=None))
 
     answer = scene.world.post("/", scene.world.portal("beta").open_as("dmitri"))
 

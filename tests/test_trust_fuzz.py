@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from dashboard.bitrix24.inbound import IN_AUTH, IN_FORM, IN_QUERY
 from dashboard.calendar.parser import ACCOUNT_METHOD, METHOD, SECTIONS_METHOD
-from dashboard.web.http.request_hooks import MOST_FIELDS
+from dashboard.web.http.request_hooks import MAX_FIELDS
 from tests.emulator.faults import Fault
 from tests.world import World, errors_on
 
@@ -66,12 +66,9 @@ def test_no_request_finds_a_defect(world: World, caplog: pytest.LogCaptureFixtur
     chance = random.Random(SEED)
     world.portal().bucket = None
     opening = world.portal().open_as("boris")
-    event = (
-        b"event=ONAPPUPDATE&ts=1790000000&auth[member_id]=%b&auth[application_token]=%b&auth[access_token]=x"
-        % (
-            world.portal().member_id.encode(),
-            b"f" * 32,
-        )
+    event = b"event=ONAPPUPDATE&ts=1790000000&auth[member_id]=%b&auth[application_token]=%b&auth[access_token]=x" % (
+        world.portal().member_id.encode(),
+        b"f" * 32,
     )
     slowest = 0.0
 
@@ -79,9 +76,7 @@ def test_no_request_finds_a_defect(world: World, caplog: pytest.LogCaptureFixtur
         path = chance.choice(PATHS)
         body = mutated(chance, event if path == "/events" else opening.body.encode())
         query = mutated(chance, opening.action.partition("?")[2].encode()).decode("latin-1")
-        kind = chance.choice(
-            (FORM, FORM, FORM, FORM, "application/json", "multipart/form-data; boundary=x", "")
-        )
+        kind = chance.choice((FORM, FORM, FORM, FORM, "application/json", "multipart/form-data; boundary=x", ""))
         bearer = chance.choice((None, "", "Bearer x", "Bearer " + "é" * 9, "Bearer " + "." * 300))
         began = time.thread_time()
 
@@ -187,7 +182,7 @@ def test_no_field_takes_long_whatever_fills_it(world: World, filling: bytes) -> 
 
 @pytest.mark.parametrize(("path", "status"), [("/", 400), ("/install", 400), ("/events", 400)])
 def test_the_limit_of_fields_is_the_same_at_every_door(world: World, path: str, status: int) -> None:
-    flood = b"&".join([b"a="] * (MOST_FIELDS + 1))
+    flood = b"&".join([b"a="] * (MAX_FIELDS + 1))
 
     assert world.browser.post(path, data=flood, content_type=FORM).status_code == status
 

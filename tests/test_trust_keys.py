@@ -10,13 +10,13 @@ from sqlalchemy import text
 
 from app import create_app
 from dashboard.core import config
-from dashboard.core.encryption import Vault
-from dashboard.models import Chain
+from dashboard.core.encryption import TokenEncryption
+from dashboard.models import OAuthToken
 from dashboard.tokens import key_rotation
 from tests.world import FERNET_KEY, World, errors_on
 
 NEW = Fernet.generate_key().decode()
-BOTH = Vault([SecretStr(NEW), SecretStr(FERNET_KEY)])
+BOTH = TokenEncryption([SecretStr(NEW), SecretStr(FERNET_KEY)])
 
 
 def app_with(world: World, keys: str) -> Flask:
@@ -27,8 +27,8 @@ def sealed(world: World) -> list[str]:
     """Return every sealed value there is."""
     columns = "application_token", "previous_token"
     found = [row[name] for row in world.rows("SELECT * FROM portals") for name in columns]
-    chains = world.rows("SELECT access_token, refresh_token FROM chains")
-    return [value for value in (*found, *(each for row in chains for each in row.values())) if value]
+    token_store = world.rows("SELECT access_token, refresh_token FROM chains")
+    return [value for value in (*found, *(each for row in token_store for each in row.values())) if value]
 
 
 def count_new(world: World) -> int:
@@ -83,16 +83,13 @@ def test_a_pair_renewed_meanwhile_stays_the_renewed_one(world: World) -> None:
     assert world.browser.post("/me/refresh", headers=session).status_code == 200
     renewed = world.rows("SELECT person_id, access_token FROM chains")
 
-    with world.database.writing() as rows:
+    with world.database.write_session() as rows:
         for row in stale:
-            key_rotation.seal_again(rows, BOTH, Chain.access_token, row["person_id"], row["access_token"])
+            key_rotation.reencrypt(rows, BOTH, OAuthToken.access_token, row["person_id"], row["access_token"])
 
     kept = [row for row in world.rows("SELECT person_id, access_token FROM chains") if row in renewed]
     assert len(kept) == 1
-    assert (
-        app_with(world, f"{NEW},{FERNET_KEY}").test_client().post("/me/refresh", headers=session).status_code
-        == 200
-    )
+    assert app_with(world, f"{NEW},{FERNET_KEY}").test_client().post("/me/refresh", headers=session).status_code == 200
 
 
 def test_a_swapped_pair_of_people_is_refused(world: World) -> None:
@@ -112,18 +109,16 @@ def test_a_swapped_pair_of_people_is_refused(world: World) -> None:
 
 def put(world: World, person: int, pair: dict[str, str]) -> None:
     values = {"person": person, "access": pair["access_token"], "refresh": pair["refresh_token"]}
-    with world.database.writing() as session:
+    with world.database.write_session() as session:
         session.execute(
-            text(
-                "UPDATE chains SET access_token = :access, refresh_token = :refresh WHERE person_id = :person"
-            ),
+            text("UPDATE chains SET access_token = :access, refresh_token = :refresh WHERE person_id = :person"),
             values,
         )
 
 
 def test_a_refresh_token_in_the_access_tokens_place_is_refused(world: World) -> None:
     session = world.session("boris")
-    with world.database.writing() as rows:
+    with world.database.write_session() as rows:
         rows.execute(text("UPDATE chains SET access_token = refresh_token"))
 
     assert world.browser.post("/me/refresh", headers=session).status_code == 403
@@ -147,11 +142,9 @@ def test_a_pair_of_another_portal_is_refused(world: World) -> None:
 
 def test_another_portals_application_token_proves_nothing(world: World) -> None:
     world.install("beta")
-    with world.database.writing() as session:
+    with world.database.write_session() as session:
         session.execute(
-            text(
-                "UPDATE portals SET application_token = (SELECT application_token FROM portals WHERE id = 2)"
-            )
+            text("UPDATE portals SET application_token = (SELECT application_token FROM portals WHERE id = 2)")
         )
     betas = world.portal("beta").application_token
 
@@ -160,9 +153,7 @@ def test_another_portals_application_token_proves_nothing(world: World) -> None:
 
 
 @pytest.mark.parametrize("variable", ["SECRET_KEY", "TOKEN_KEYS", "BITRIX24_CLIENT_SECRET"])
-def test_a_missing_key_is_one_line_and_no_start(
-    world: World, variable: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_key_is_one_line_and_no_start(world: World, variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (world.environment | {variable: ""}).items():
         monkeypatch.setenv(name, value)
 

@@ -33,7 +33,7 @@ def refresh(world: World, session: dict[str, str]) -> int:
 
 
 def let_the_lease_run_out(world: World) -> None:
-    with world.database.writing() as session:
+    with world.database.write_session() as session:
         session.execute(text("UPDATE chains SET lease_until = '2001-01-01 00:00:00.000000'"))
 
 
@@ -82,9 +82,7 @@ def test_a_store_that_is_locked_while_a_pair_arrives_gets_it_afterwards(world: W
             threading.Timer(1.2, other.execute, args=("ROLLBACK",)).start()
             return answer
 
-        world.bitrix24.faults.add(
-            Fault(kind="answer", where="authorization", method="oauth/token", change=lock)
-        )
+        world.bitrix24.faults.add(Fault(kind="answer", where="authorization", method="oauth/token", change=lock))
         assert refresh(world, session) == 200
 
     assert world.bitrix24.refreshes("boris") == 1
@@ -103,12 +101,10 @@ def test_a_store_that_is_away_while_a_pair_arrives_gets_it_afterwards(world: Wor
         return answer
 
     def rename(old: str, new: str) -> None:
-        with world.database.writing() as rows:
+        with world.database.write_session() as rows:
             rows.connection().exec_driver_sql(f"ALTER TABLE {old} RENAME TO {new}")
 
-    world.bitrix24.faults.add(
-        Fault(kind="answer", where="authorization", method="oauth/token", change=go_away)
-    )
+    world.bitrix24.faults.add(Fault(kind="answer", where="authorization", method="oauth/token", change=go_away))
 
     assert refresh(world, session) == 200
 
@@ -121,8 +117,8 @@ def test_a_store_that_is_away_for_long_gets_the_pair_when_it_is_back(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Longer than anybody waits; the process that holds the only good pair goes on offering it."""
-    monkeypatch.setattr("dashboard.tokens.store_retry.AGAIN_AFTER", (0.05,))
-    monkeypatch.setattr("dashboard.tokens.store_retry.LATER_AFTER", 0.1)
+    monkeypatch.setattr("dashboard.tokens.store_retry.RETRY_SECONDS", (0.05,))
+    monkeypatch.setattr("dashboard.tokens.store_retry.SLOW_RETRY_SECONDS", 0.1)
     session = world.session("boris")
     expire(world)
 
@@ -131,12 +127,10 @@ def test_a_store_that_is_away_for_long_gets_the_pair_when_it_is_back(
         return answer
 
     def rename(old: str, new: str) -> None:
-        with world.database.writing() as rows:
+        with world.database.write_session() as rows:
             rows.connection().exec_driver_sql(f"ALTER TABLE {old} RENAME TO {new}")
 
-    world.bitrix24.faults.add(
-        Fault(kind="answer", where="authorization", method="oauth/token", change=go_away)
-    )
+    world.bitrix24.faults.add(Fault(kind="answer", where="authorization", method="oauth/token", change=go_away))
     answer = world.browser.post("/me/refresh", headers=session)
     assert (answer.status_code, errors_on(answer.text)) == (503, ["database_unavailable"])
 
@@ -149,14 +143,14 @@ def test_a_store_that_is_away_for_long_gets_the_pair_when_it_is_back(
 
 def test_an_opening_that_cannot_be_stored_says_so_and_the_next_works(world: World) -> None:
     opening = world.portal().open_as("boris")
-    with world.database.writing() as rows:
+    with world.database.write_session() as rows:
         rows.connection().exec_driver_sql("ALTER TABLE people RENAME TO elsewhere")
 
     answer = world.post("/", opening)
     assert (answer.status_code, errors_on(answer.text)) == (503, ["database_unavailable"])
     assert "Retry-After" in answer.headers
 
-    with world.database.writing() as rows:
+    with world.database.write_session() as rows:
         rows.connection().exec_driver_sql("ALTER TABLE elsewhere RENAME TO people")
     assert world.open("boris").status_code == 200
 

@@ -15,11 +15,11 @@ import pytest
 from pydantic import SecretStr
 
 from app import create_app
-from dashboard.bitrix24.address_policy import Reach
-from dashboard.bitrix24.connections import ADDRESSES_TRIED, Patience, trusting
-from dashboard.bitrix24.dns import AT_ONCE, addresses_of
+from dashboard.bitrix24.address_policy import AddressPolicy
+from dashboard.bitrix24.connections import ADDRESSES_TRIED, Timeouts, trusted_tls_context
+from dashboard.bitrix24.dns import MAX_CONCURRENT_LOOKUPS, resolve
 from dashboard.bitrix24.errors import Unreachable
-from dashboard.bitrix24.http import Exchange
+from dashboard.bitrix24.http import RestHttp
 from dashboard.bitrix24.oauth import AuthorizationServers
 from dashboard.bitrix24.transport import Transport
 from dashboard.core import config
@@ -28,7 +28,7 @@ from tests.test_floors import IMPORTED
 from tests.test_transport import self_signed
 from tests.world import World
 
-HURRY = Patience(connect=0.3, read=0.3, whole=0.6)
+HURRY = Timeouts(connect=0.3, read=0.3, whole=0.6)
 PUBLIC = "93.184.216.34"
 
 
@@ -63,14 +63,12 @@ def names(monkeypatch: pytest.MonkeyPatch, *answers: list[str]) -> list[str]:
     return asked
 
 
-def test_a_name_that_changes_its_mind_is_looked_up_once(
-    inside: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_name_that_changes_its_mind_is_looked_up_once(inside: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was checked is what is connected to: a public address first, this machine's ever after."""
     asked = names(monkeypatch, [PUBLIC], ["127.0.0.1"])
 
     with pytest.raises(Unreachable):
-        Transport(Reach(private=True), patience=HURRY).post(f"https://a.example:{inside.port}/", json={})
+        Transport(AddressPolicy(private=True), timeouts=HURRY).post(f"https://a.example:{inside.port}/", json={})
 
     assert asked == ["a.example"]
     assert inside.connections == 0
@@ -83,7 +81,7 @@ def test_a_name_for_this_machine_is_refused_whatever_else_it_stands_for(
     names(monkeypatch, [*first, "127.0.0.1"])
 
     with pytest.raises(Unreachable) as caught:
-        Transport(Reach(), patience=HURRY).post(f"https://a.example:{inside.port}/", json={})
+        Transport(AddressPolicy(), timeouts=HURRY).post(f"https://a.example:{inside.port}/", json={})
 
     assert first or caught.value.code == "address_not_allowed"
     assert inside.connections == 0
@@ -100,7 +98,7 @@ def test_a_name_with_many_silent_addresses_is_given_up(monkeypatch: pytest.Monke
     monkeypatch.setattr("dashboard.bitrix24.connections.create_connection", refuse)
 
     with pytest.raises(Unreachable):
-        Transport(Reach(loopback=True), patience=HURRY).post("http://a.example:9/", json={})
+        Transport(AddressPolicy(loopback=True), timeouts=HURRY).post("http://a.example:9/", json={})
 
     assert len(tried) == ADDRESSES_TRIED
 
@@ -114,7 +112,7 @@ def test_a_name_server_that_does_not_answer_is_not_waited_for() -> None:
         return []
 
     with pytest.raises(TimeoutError):
-        addresses_of("a.example", 443, seconds=0.2, ask=hang)
+        resolve("a.example", 443, seconds=0.2, ask=hang)
 
     assert time.monotonic() - began < 5
     release.set()
@@ -128,11 +126,11 @@ def test_hanging_look_ups_do_not_pile_up() -> None:
         release.wait(20)
         return []
 
-    for _ in range(AT_ONCE + 3):
+    for _ in range(MAX_CONCURRENT_LOOKUPS + 3):
         with pytest.raises(TimeoutError):
-            addresses_of("a.example", 443, seconds=0.005, ask=hang)
+            resolve("a.example", 443, seconds=0.005, ask=hang)
 
-    assert len(hung) <= AT_ONCE
+    assert len(hung) <= MAX_CONCURRENT_LOOKUPS
     release.set()
 
 
@@ -145,18 +143,18 @@ def test_a_certificate_counts_for_its_own_name(
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(file)
     monkeypatch.setenv("SSL_CERT_FILE", str(file))
-    trusting.cache_clear()
+    trusted_tls_context.cache_clear()
 
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
         threading.Thread(target=answer_one, args=(listener, context), daemon=True).start()
         url = f"https://{name}:{listener.getsockname()[1]}/"
-        transport = Transport(Reach(loopback=True), patience=Patience(connect=5, read=5, whole=10))
+        transport = Transport(AddressPolicy(loopback=True), timeouts=Timeouts(connect=5, read=5, whole=10))
         if answered:
             assert transport.post(url, json={}).body == b"{}"
         else:
             with pytest.raises(Unreachable):
                 transport.post(url, json={})
-    trusting.cache_clear()
+    trusted_tls_context.cache_clear()
 
 
 def answer_one(listener: socket.socket, context: ssl.SSLContext) -> None:
@@ -175,30 +173,28 @@ def answer_one(listener: socket.socket, context: ssl.SSLContext) -> None:
         (socket.gaierror(socket.EAI_AGAIN, "ask again"), "name_lookup_failed"),
     ],
 )
-def test_a_name_that_is_none_is_unreachable(
-    error: Exception, code: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_name_that_is_none_is_unreachable(error: Exception, code: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*args: Any, **kwargs: Any) -> list[Any]:
         raise error
 
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
 
     with pytest.raises(Unreachable, match=code):
-        Transport(Reach(), patience=HURRY).post("https://a.example/", json={})
+        Transport(AddressPolicy(), timeouts=HURRY).post("https://a.example/", json={})
 
 
 def test_plain_http_leaves_only_in_development(inside: Server) -> None:
     """Whatever the address: here even this machine would be allowed, if it were not for the scheme."""
 
-    class Anywhere(Reach):
+    class Anywhere(AddressPolicy):
         def allows(self, address: object) -> bool:
             return True
 
     with pytest.raises(Unreachable):
-        Transport(Anywhere(), patience=HURRY).post(f"http://127.0.0.1:{inside.port}/", json={})
+        Transport(Anywhere(), timeouts=HURRY).post(f"http://127.0.0.1:{inside.port}/", json={})
 
     assert inside.connections == 0
-    Transport(Anywhere(loopback=True), patience=HURRY).post(f"http://127.0.0.1:{inside.port}/", json={})
+    Transport(Anywhere(loopback=True), timeouts=HURRY).post(f"http://127.0.0.1:{inside.port}/", json={})
     assert inside.connections == 1
 
 
@@ -221,8 +217,8 @@ def test_private_addresses_need_their_switch(world: World) -> None:
 
 def test_the_secret_goes_to_no_server_that_is_not_allowed() -> None:
     sent: list[Any] = []
-    exchange = Exchange(Transport(Reach(loopback=True), patience=HURRY))
-    servers = AuthorizationServers(exchange, ("https://oauth.example",), "app.1", SecretStr("s" * 20))
+    rest = RestHttp(Transport(AddressPolicy(loopback=True), timeouts=HURRY))
+    servers = AuthorizationServers(rest, ("https://oauth.example",), "app.1", SecretStr("s" * 20))
 
     for server in ("https://oauth.example.evil", "http://oauth.example", "https://oauth.example/", ""):
         with pytest.raises(ValueError, match="not an allowed authorization server"):

@@ -20,13 +20,18 @@ from dashboard.portals import throttle
 from dashboard.portals.call_log import UNPROVEN_CALLS
 from dashboard.portals.throttle import (
     UNTRUSTED_PROXY,
-    Allowance,
-    Refusals,
-    TooManyRefusals,
+    Limit,
+    Throttle,
+    TooManyFailures,
     address_in,
     network_of,
 )
-from dashboard.web.auth.proof_throttle import PROOFS, PROXY_WARNING_SECONDS, TOKEN_HOLDERS, UNKNOWN_PORTALS
+from dashboard.web.auth.proof_throttle import (
+    KNOWN_TOKEN_LIMIT,
+    PROOF_LIMIT,
+    PROXY_WARNING_SECONDS,
+    UNKNOWN_PORTAL_LIMIT,
+)
 from tests.emulator.faults import Fault
 from tests.world import SECRET_KEY, World, errors_on
 
@@ -64,14 +69,14 @@ def come(world: World, person: str, address: str, portal: str = "alpha", **heade
     )
 
 
-def counting(world: World) -> Refusals:
-    return Refusals(database=world.database, key=SecretStr(SECRET_KEY), now=lambda: datetime.now(UTC))
+def counting(world: World) -> Throttle:
+    return Throttle(database=world.database, key=SecretStr(SECRET_KEY), now=lambda: datetime.now(UTC))
 
 
 def exhaust(world: World, address: str) -> None:
     """Bring an address to its last failure, and have it fail once more."""
-    for _ in range(PROOFS.depth - 1):
-        counting(world).count(f"opening {address} 1", PROOFS)
+    for _ in range(PROOF_LIMIT.depth - 1):
+        counting(world).record_failure(f"opening {address} 1", PROOF_LIMIT)
     assert knock(world, address).status_code == 403
 
 
@@ -84,7 +89,7 @@ def still(world: World) -> Iterator[World]:
 
 
 def test_failed_proofs_are_slowed_down_in_the_contracts_words(still: World) -> None:
-    for _ in range(PROOFS.depth):
+    for _ in range(PROOF_LIMIT.depth):
         assert knock(still, ATTACKER).status_code == 403
     still.bitrix24.clear()
 
@@ -92,7 +97,7 @@ def test_failed_proofs_are_slowed_down_in_the_contracts_words(still: World) -> N
 
     assert refused.status_code == 429
     assert errors_on(refused.text) == ["too_many_failed_proofs"]
-    assert 1 <= int(refused.headers["Retry-After"]) <= PROOFS.seconds
+    assert 1 <= int(refused.headers["Retry-After"]) <= PROOF_LIMIT.seconds
     assert f"frame-ancestors {still.portal().origin}" in refused.headers["Content-Security-Policy"]
     assert still.bitrix24.requests == []
 
@@ -138,7 +143,7 @@ def test_failures_in_one_portal_refuse_nobody_of_another(still: World) -> None:
 def test_an_office_with_old_forms_is_forgiven_for_each_success(still: World) -> None:
     """More people than the allowance, some of whom fail, as in any office at nine; no form has a token."""
     exhaust(still, OFFICE)
-    with time_machine.travel(datetime.now(UTC) + timedelta(seconds=PROOFS.seconds), tick=False):
+    with time_machine.travel(datetime.now(UTC) + timedelta(seconds=PROOF_LIMIT.seconds), tick=False):
         for number in range(24):
             opening = still.portal().open_as("boris" if number % 2 else "anna", form="old")
             answer = still.browser.post(
@@ -152,8 +157,8 @@ def test_an_office_with_old_forms_is_forgiven_for_each_success(still: World) -> 
 def test_claims_of_unknown_portals_are_counted_together_and_generously(still: World) -> None:
     """Else a stranger invents a new portal for each try; and a new portal behind that address gets in."""
     name = f"opening {ATTACKER}"
-    for _ in range(UNKNOWN_PORTALS.depth - 2):
-        counting(still).count(name, UNKNOWN_PORTALS)
+    for _ in range(UNKNOWN_PORTAL_LIMIT.depth - 2):
+        counting(still).record_failure(name, UNKNOWN_PORTAL_LIMIT)
     still.portal("beta").install()
     assert come(still, "clara", ATTACKER, "beta").status_code == 200
 
@@ -161,7 +166,7 @@ def test_claims_of_unknown_portals_are_counted_together_and_generously(still: Wo
 
     # The first one is forgiven for Clara's success.
     assert answers == [403, 403, 403, 429]
-    assert UNKNOWN_PORTALS.depth > PROOFS.depth
+    assert UNKNOWN_PORTAL_LIMIT.depth > PROOF_LIMIT.depth
 
 
 def test_forged_openings_cost_the_portal_no_request(still: World) -> None:
@@ -176,8 +181,8 @@ def test_forged_openings_cost_the_portal_no_request(still: World) -> None:
 def test_whoever_knows_the_token_cannot_use_up_the_portals_requests(still: World) -> None:
     """A colleague's form holds it. Their forgeries are asked about elsewhere, and nobody is refused."""
     own = {"APPLICATION_TOKEN": still.portal().application_token}
-    for _ in range(TOKEN_HOLDERS.depth - 1):
-        counting(still).count("opening-by-token 1", TOKEN_HOLDERS)
+    for _ in range(KNOWN_TOKEN_LIMIT.depth - 1):
+        counting(still).record_failure("opening-by-token 1", KNOWN_TOKEN_LIMIT)
     assert knock(still, ATTACKER, form=own).status_code == 403
     still.bitrix24.clear()
 
@@ -207,7 +212,7 @@ def test_a_portal_that_fails_is_no_failed_proof(still: World) -> None:
     exhaust(still, OFFICE)
     still.bitrix24.faults.add(Fault(kind="html:503", where="authorization", method="rest/app.info", times=3))
 
-    with time_machine.travel(datetime.now(UTC) + timedelta(seconds=PROOFS.seconds), tick=False):
+    with time_machine.travel(datetime.now(UTC) + timedelta(seconds=PROOF_LIMIT.seconds), tick=False):
         for _ in range(3):
             assert knock(still, OFFICE).status_code == 502
 
@@ -233,12 +238,12 @@ def test_failures_at_once_are_all_counted(each_world: World) -> None:
 
 
 def test_what_is_allowed_is_taken_by_as_many_as_are_allowed(each_world: World) -> None:
-    few = Allowance(depth=3, seconds=3600)
+    few = Limit(depth=3, seconds=3600)
 
     def take(_number: int) -> bool:
         try:
-            each_world.parts.refusals.take("something", few)
-        except TooManyRefusals:
+            each_world.parts.throttle.record_or_raise("something", few)
+        except TooManyFailures:
             return False
         return True
 
@@ -263,9 +268,7 @@ def test_what_is_allowed_is_taken_by_as_many_as_are_allowed(each_world: World) -
         ("1", "", "proxy"),
     ],
 )
-def test_only_a_trusted_proxy_says_who_is_calling(
-    still: World, proxies: str, forwarded: str, counted: str
-) -> None:
+def test_only_a_trusted_proxy_says_who_is_calling(still: World, proxies: str, forwarded: str, counted: str) -> None:
     settings = config.load(still.environment | {"TRUSTED_PROXIES": proxies})
     app = create_app(settings, database=still.database)
     exhaust(still, ATTACKER if counted == "attacker" else "10.0.0.1")
@@ -318,10 +321,7 @@ def test_a_strangers_header_points_out_no_proxy_and_a_proven_one_does(
         ("[2001:db8::1]", "2001:db8::1"),
         ('"[2001:db8::1]:443"', "2001:db8::1"),
         ("fe80::1%eth0", "fe80::1%eth0"),
-        *(
-            (text, None)
-            for text in ("unknown", "_x", "_x:80", "", ":80", "[]", "[:", '"', "1.2.3", "[1]:2:3")
-        ),
+        *((text, None) for text in ("unknown", "_x", "_x:80", "", ":80", "[]", "[:", '"', "1.2.3", "[1]:2:3")),
     ],
 )
 def test_a_forwarded_address_is_read_without_its_port(entry: str, address: str | None) -> None:
@@ -356,12 +356,12 @@ def test_no_address_is_stored_or_logged(still: World, caplog: pytest.LogCaptureF
 
 def test_old_counts_are_deleted(still: World) -> None:
     knock(still, ATTACKER)
-    later = datetime.now(UTC) + throttle.KEPT + timedelta(minutes=1)
+    later = datetime.now(UTC) + throttle.RETENTION + timedelta(minutes=1)
 
-    with still.database.writing() as session:
+    with still.database.write_session() as session:
         assert throttle.purge(session, now=datetime.now(UTC)) == 0
     assembled = assemble(still.config, database=still.database, now=lambda: later)
-    assembled.chores.purge()
+    assembled.periodic_tasks.purge()
 
     assert still.one("SELECT count(*) FROM refusals") == 0
 
@@ -370,7 +370,7 @@ def test_failed_proofs_do_not_fill_the_remembered_calls(still: World) -> None:
     """From as many addresses as an attacker has."""
     knock(still, "198.51.100.1")
     for _ in range(UNPROVEN_CALLS.depth - 2):
-        counting(still).count("calls 1", UNPROVEN_CALLS)
+        counting(still).record_failure("calls 1", UNPROVEN_CALLS)
     before = still.one("SELECT count(*) FROM api_calls")
     knock(still, "198.51.100.2")
     last = still.one("SELECT count(*) FROM api_calls")
@@ -389,8 +389,8 @@ def test_forged_events_are_slowed_before_bitrix24_is_asked(still: World) -> None
             "ONAPPUPDATE", application_token="f" * 32, access_token="a" * 70, **more
         )[0]
 
-    for _ in range(UNKNOWN_PORTALS.depth - 1):
-        counting(still).count("event 127.0.0.1 ", UNKNOWN_PORTALS)
+    for _ in range(UNKNOWN_PORTAL_LIMIT.depth - 1):
+        counting(still).record_failure("event 127.0.0.1 ", UNKNOWN_PORTAL_LIMIT)
     assert forge("alpha", "e" * 32) == 403
     still.bitrix24.clear()
     assert forge("alpha", "e" * 32) == 429
@@ -404,12 +404,12 @@ def test_forged_events_are_slowed_before_bitrix24_is_asked(still: World) -> None
 
 def test_refusals_counted_by_a_clock_that_was_ahead_are_forgotten(world: World) -> None:
     moments = [datetime.now(UTC)]
-    refusals = Refusals(database=world.database, key=SecretStr(SECRET_KEY), now=lambda: moments[-1])
-    allowance = Allowance(depth=1, seconds=60)
-    refusals.count("somebody", allowance)
-    with pytest.raises(TooManyRefusals):
-        refusals.check("somebody", allowance)
+    throttle = Throttle(database=world.database, key=SecretStr(SECRET_KEY), now=lambda: moments[-1])
+    allowance = Limit(depth=1, seconds=60)
+    throttle.record_failure("somebody", allowance)
+    with pytest.raises(TooManyFailures):
+        throttle.check("somebody", allowance)
 
     moments.append(moments[0] - timedelta(hours=3))
 
-    assert refusals.check("somebody", allowance) is False
+    assert throttle.check("somebody", allowance) is False

@@ -55,7 +55,7 @@ def test_an_address_that_is_gone_is_followed_when_somebody_opens(world: World) -
 
 
 def test_a_name_that_no_longer_resolves_is_followed_too(world: World) -> None:
-    with world.database.writing() as session:
+    with world.database.write_session() as session:
         session.execute(text("UPDATE portals SET origin = 'http://alpha.invalid'"))
     began = time.monotonic()
 
@@ -107,15 +107,11 @@ def test_a_portal_that_is_down_is_not_moved_and_nothing_is_renewed(world: World)
 
 
 @pytest.mark.parametrize(("person", "state"), [("boris", "active"), ("anna", "uninstalled")])
-def test_a_portal_that_is_gone_with_the_application_is_found_out(
-    world: World, person: str, state: str
-) -> None:
+def test_a_portal_that_is_gone_with_the_application_is_found_out(world: World, person: str, state: str) -> None:
     """Its address is silent, and the server says more; of the portal as a whole from one chain alone."""
     session = world.session(person)
     world.bitrix24.faults.add(Fault(kind="reset", portal="alpha", method="batch", times=None))
-    world.bitrix24.faults.add(
-        Fault(kind="error:NOT_INSTALLED:401", where="authorization", method="rest/app.info")
-    )
+    world.bitrix24.faults.add(Fault(kind="error:NOT_INSTALLED:401", where="authorization", method="rest/app.info"))
 
     assert world.browser.post("/me/refresh", headers=session).status_code == 403
 
@@ -144,9 +140,7 @@ def test_silence_is_not_followed_to_somebody_elses_address(world: World) -> None
         result["install"] |= {"member_id": world.portal("beta").member_id}
         return answer
 
-    world.bitrix24.faults.add(
-        Fault(kind="answer", where="authorization", method="rest/app.info", change=of_another)
-    )
+    world.bitrix24.faults.add(Fault(kind="answer", where="authorization", method="rest/app.info", change=of_another))
 
     assert world.browser.post("/me/refresh", headers=session).status_code == 502
     assert origin(world) == before
@@ -161,9 +155,7 @@ def test_a_refresh_that_names_the_new_address_moves_the_portal(world: World) -> 
         new["origin"] = world.portal().rename(gone=True)
         return answer | {"client_endpoint": f"{new['origin']}/rest/"}
 
-    world.bitrix24.faults.add(
-        Fault(kind="answer", where="authorization", method="oauth/token", change=then_move)
-    )
+    world.bitrix24.faults.add(Fault(kind="answer", where="authorization", method="oauth/token", change=then_move))
 
     world.browser.post("/me/refresh", headers=session)
 
@@ -197,9 +189,7 @@ def test_a_proof_that_names_no_address_moves_nothing(world: World, named: object
         return answer
 
     before = origin(world)
-    world.bitrix24.faults.add(
-        Fault(kind="answer", where="authorization", method="rest/app.info", change=name)
-    )
+    world.bitrix24.faults.add(Fault(kind="answer", where="authorization", method="rest/app.info", change=name))
 
     assert world.open("boris").status_code == 502
     assert origin(world) == before

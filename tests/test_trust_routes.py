@@ -17,7 +17,7 @@ from werkzeug.test import TestResponse
 
 from app import create_app
 from dashboard.core import config
-from dashboard.web.auth.sessions import LONGEST_SECONDS
+from dashboard.web.auth.sessions import MAX_SECONDS
 from tests.world import SECRET_KEY, World
 
 # What anybody may ask for without a session. Whoever adds a public route names it here, and says why.
@@ -78,9 +78,7 @@ def forged(world: World, portal: str, person: int, generation: int, *, user: int
     return signed([alpha, owner, user or person, generation, int(time.time())])
 
 
-def signed(
-    claims: list[int], *, key: str = SECRET_KEY, salt: str = "session", digest: Digest = hashlib.sha256
-) -> str:
+def signed(claims: list[int], *, key: str = SECRET_KEY, salt: str = "session", digest: Digest = hashlib.sha256) -> str:
     """Return a token as the application signs it, or as it does not."""
     return str(URLSafeTimedSerializer(key, salt=salt, signer_kwargs={"digest_method": digest}).dumps(claims))
 
@@ -131,7 +129,7 @@ def test_no_route_answers_without_a_good_token(busy: World, kind: str) -> None:
 
 def test_no_route_answers_the_token_of_a_person_who_is_gone(busy: World) -> None:
     session = bearer(busy.session("anna"))
-    with busy.database.writing() as rows:
+    with busy.database.write_session() as rows:
         rows.execute(text("DELETE FROM people WHERE user_id = 1 AND portal_id = 1"))
 
     answers = {route: ask(busy, route, session).status_code for route in guarded(busy)}
@@ -155,20 +153,18 @@ def test_no_route_answers_the_token_of_an_earlier_generation(busy: World) -> Non
 def test_a_session_ends_however_busily_it_is_used(busy: World) -> None:
     """Half a day after the opening Bitrix24 is asked anew who this is."""
     session, began = bearer(busy.session("anna")), datetime.now(UTC)
-    for minutes in range(20, LONGEST_SECONDS // 60, 20):
+    for minutes in range(20, MAX_SECONDS // 60, 20):
         with time_machine.travel(began + timedelta(minutes=minutes)):
             answer = busy.browser.get("/me", headers={"Authorization": f"Bearer {session}"})
             assert answer.status_code == 200
             session = answer.headers["X-Session-Token"]
 
-    with time_machine.travel(began + timedelta(seconds=LONGEST_SECONDS + 5)):
+    with time_machine.travel(began + timedelta(seconds=MAX_SECONDS + 5)):
         assert ask(busy, ("GET", "/me"), session).json == {"error": "session_expired"}
 
 
 @pytest.mark.parametrize("generation", [0, 2])
-def test_no_route_answers_a_token_of_another_generation_of_somebody_who_is_there(
-    busy: World, generation: int
-) -> None:
+def test_no_route_answers_a_token_of_another_generation_of_somebody_who_is_there(busy: World, generation: int) -> None:
     other = forged(busy, "alpha", 7, generation)
 
     answers = {route: ask(busy, route, other).status_code for route in guarded(busy)}
@@ -189,7 +185,7 @@ def test_no_route_answers_the_token_of_somebody_whose_number_is_now_anothers(bus
 def test_no_route_answers_while_the_portal_is_a_tombstone(busy: World) -> None:
     """Its people are deleted with it; should one ever be left, they are still nobody."""
     session = bearer(busy.session("anna"))
-    with busy.database.writing() as rows:
+    with busy.database.write_session() as rows:
         rows.execute(text("UPDATE portals SET state = 'uninstalled' WHERE id = 1"))
 
     answers = {route: ask(busy, route, session).status_code for route in guarded(busy)}

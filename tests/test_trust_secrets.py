@@ -63,10 +63,10 @@ def misadventures(world: World) -> list[str]:
     for event in ("ONAPPUPDATE", "ONAPPINSTALL", "ONAPPUNINSTALL", "ONAPPPAYMENT"):
         pages.append(portal.send_event(event, application_token="e" * 32)[1])
         pages.append(portal.send_event(event, access_token=clara.access_token, application_token="e" * 32)[1])
-    with world.database.writing() as session:
+    with world.database.write_session() as session:
         session.connection().exec_driver_sql("ALTER TABLE chains RENAME TO elsewhere")
     pages.append(world.post("/", portal.open_as("boris")).text)
-    with world.database.writing() as session:
+    with world.database.write_session() as session:
         session.connection().exec_driver_sql("ALTER TABLE elsewhere RENAME TO chains")
     return pages
 
@@ -83,13 +83,9 @@ def test_no_token_key_or_person_is_anywhere(
     pages = misadventures(world)
 
     secrets = seen | tokens(world) | keys(world)
-    tracebacks = [
-        "".join(traceback.format_exception(*record.exc_info)) for record in caplog.records if record.exc_info
-    ]
+    tracebacks = ["".join(traceback.format_exception(*record.exc_info)) for record in caplog.records if record.exc_info]
     logged = "\n".join([caplog.text, *capsys.readouterr(), *tracebacks])
-    files = {
-        path.name: path.read_bytes().decode("latin-1") for path in sqlite_folder.rglob("*") if path.is_file()
-    }
+    files = {path.name: path.read_bytes().decode("latin-1") for path in sqlite_folder.rglob("*") if path.is_file()}
     remembered = str(world.rows("SELECT * FROM api_calls"))
     assert len(secrets) > 40
     assert "proof_refused" in logged

@@ -6,7 +6,7 @@ from datetime import date
 
 import pytest
 
-from dashboard.calendar.holidays import EVERY_DAY, read_workdays
+from dashboard.calendar.holidays import EVERY_DAY_WORKS, parse_workdays
 from dashboard.core.json_values import Json
 
 USUAL: dict[str, Json] = {
@@ -30,7 +30,7 @@ USUAL: dict[str, Json] = {
     ],
 )
 def test_days(day: date, off: bool) -> None:
-    assert read_workdays(USUAL).is_off(day) is off
+    assert parse_workdays(USUAL).is_off(day) is off
 
 
 @pytest.mark.parametrize(
@@ -45,8 +45,8 @@ def test_days(day: date, off: bool) -> None:
     ],
 )
 def test_what_cannot_be_read_is_no_day_off(account: Json) -> None:
-    assert read_workdays(account) == EVERY_DAY
+    assert parse_workdays(account) == EVERY_DAY_WORKS
 
 
 def test_a_list_with_gaps_comes_as_a_map() -> None:
-    assert read_workdays({"week_holidays": {"1": "SU"}}).is_off(date(2026, 3, 8))
+    assert parse_workdays({"week_holidays": {"1": "SU"}}).is_off(date(2026, 3, 8))

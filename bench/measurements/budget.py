@@ -20,7 +20,7 @@ from dashboard.bitrix24.transport import Transport
 from dashboard.core import config
 from dashboard.launch import openings
 from dashboard.people import snapshots
-from dashboard.portals.installations import Portals
+from dashboard.portals.installations import Installations
 from dashboard.web.auth.sessions import Sessions
 from dashboard.web.views import hooks
 
@@ -28,11 +28,11 @@ OPENS = 100
 # What is timed, and what it is called. A step's figure holds what it calls, less the steps named here too.
 STEPS: tuple[tuple[Any, str, str], ...] = (
     (inbound, "read_opening", "read the form"),
-    (Portals, "known", "look the portal up"),
+    (Installations, "known", "look the portal up"),
     (Transport, "post", "ask Bitrix24, processor time alone"),
     (envelope, "read", "read the answer"),
     (http, "masked", "mask it for the log of calls"),
-    (openings.Openings, "_store", "store: one transaction"),
+    (openings.OpeningService, "_store", "store: one transaction"),
     (snapshots, "keep", "store: the snapshot and its facts"),
     (hooks, "me_page", "render the page"),
     (Sessions, "issue", "sign the session"),

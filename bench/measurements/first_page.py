@@ -13,9 +13,7 @@ from bench.bench import Bench
 from bench.results import Row
 
 LINKED = re.compile(r'<(?:link[^>]+href|script[^>]+src)="([^"]+)"')
-IMPORTED = re.compile(
-    r"""(?:@import\s+(?:url\()?|^\s*import[^"';]*|\bfrom\s*)["']([^"']+)["']""", re.MULTILINE
-)
+IMPORTED = re.compile(r"""(?:@import\s+(?:url\()?|^\s*import[^"';]*|\bfrom\s*)["']([^"']+)["']""", re.MULTILINE)
 
 
 def measure(bench: Bench) -> Iterator[Row]:

@@ -12,7 +12,7 @@ from bench import people
 from bench.addresses import HOSTS, host, token_of
 from bench.bench import RUNS, Bench
 from bench.results import Row
-from dashboard.bitrix24.address_policy import Reach
+from dashboard.bitrix24.address_policy import AddressPolicy
 from dashboard.bitrix24.transport import Transport
 
 
@@ -32,7 +32,7 @@ def measure(bench: Bench) -> Iterator[Row]:
 
 def _connecting(bench: Bench) -> float:
     """Return what the first request to each of many hosts costs, less what the second does."""
-    transport = Transport(Reach(loopback=True))
+    transport = Transport(AddressPolicy(loopback=True))
     first, second = (_asked(transport, bench) for _ in range(2))
     return (first - second) * 1000 / HOSTS
 

@@ -27,7 +27,5 @@ def measure(bench: Bench) -> Iterator[Row]:
         yield Row("requests, known portal", "requests", each(lambda n: asked(n, 2, host(n))), goal=1, floor=1)
         bench.upstream.set(moved=True)
         yield Row("requests, after a rename", "requests", each(lambda n: asked(n, 3, moved_host(n))), goal=4)
-        yield Row(
-            "requests, renamed, next time", "requests", each(lambda n: asked(n, 4, moved_host(n))), goal=1
-        )
+        yield Row("requests, renamed, next time", "requests", each(lambda n: asked(n, 4, moved_host(n))), goal=1)
         bench.upstream.set(moved=False)

@@ -13,7 +13,7 @@ from app import assemble
 from bench import processes, stores
 from bench.bench import Bench
 from bench.results import Row
-from dashboard.bitrix24.leaky_bucket import DEPTH, KEPT_FOR_PEOPLE, RATE
+from dashboard.bitrix24.leaky_bucket import DEPTH, INTERACTIVE_RESERVE, RATE
 from dashboard.core import config
 from dashboard.models import Portal
 
@@ -21,7 +21,7 @@ PEOPLE = 500
 LONGEST = 400.0
 # The list of employees is a call as well: one page of fifty pages, and its count.
 CALLS = PEOPLE + 1
-LIMIT = (CALLS - (DEPTH - KEPT_FOR_PEOPLE)) / RATE
+LIMIT = (CALLS - (DEPTH - INTERACTIVE_RESERVE)) / RATE
 
 
 def measure(bench: Bench) -> Iterator[Row]:
@@ -54,12 +54,12 @@ def _by_arithmetic(bench: Bench) -> tuple[float, int]:
         parts = assemble(settings, database=None, now=clock)
         began = clock.at
         bench.upstream.set()
-        with parts.database.reading() as session:
+        with parts.database.read_session() as session:
             portal = session.get_one(Portal, 1)
-        parts.runs.ask(portal, by=None)
+        parts.runs.request(portal, by=None)
         while (next_at := _next_slice(url)) is not None:
             clock.at = max(clock.at, next_at)
-            parts.sync.slice(portal.id)
+            parts.sync.run_slice(portal.id)
         parts.database.engine.dispose()
         return (clock.at - began).total_seconds(), bench.upstream.set()["portal"]
 

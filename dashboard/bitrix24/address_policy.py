@@ -51,7 +51,7 @@ SPECIAL_IPV6 = tuple(
 
 
 @dataclass(frozen=True)
-class Reach:
+class AddressPolicy:
     """Which addresses besides public ones may be called."""
 
     loopback: bool = False

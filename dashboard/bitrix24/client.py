@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
-from dashboard.bitrix24.envelope import error_in
+from dashboard.bitrix24.envelope import find_error
 from dashboard.bitrix24.errors import Bitrix24Error, Unreadable
-from dashboard.bitrix24.http import Exchange
-from dashboard.bitrix24.masking import Record
+from dashboard.bitrix24.http import RestHttp
+from dashboard.bitrix24.masking import RecordCall
 from dashboard.core.json_values import Json
 
-LONGEST_BATCH = 50
+MAX_BATCH_COMMANDS = 50
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,7 @@ class Batch:
     results: Mapping[str, Json]
     errors: Mapping[str, Bitrix24Error]
     totals: Mapping[str, Json] = field(default_factory=dict)  # of commands that list: how many in all
-    nexts: Mapping[str, Json] = field(
-        default_factory=dict
-    )  # of commands that list: where the next page starts
+    nexts: Mapping[str, Json] = field(default_factory=dict)  # of commands that list: where the next page starts
 
     def __getitem__(self, key: str) -> Json:
         """Return the command's result.
@@ -53,9 +51,9 @@ class Batch:
 class Client:
     """The REST server of one portal. The token goes in the body: URLs are logged on the way."""
 
-    exchange: Exchange
+    rest: RestHttp
     origin: str
-    record: Record
+    record: RecordCall
 
     def call(
         self,
@@ -70,7 +68,7 @@ class Client:
         :raise Bitrix24Error: the leaf for what was answered.
         """
         body: dict[str, Json] = {**(parameters or {}), "auth": token}
-        answer = self.exchange.json(
+        answer = self.rest.json(
             f"{self.origin}/rest/{method}",
             body,
             method=method,
@@ -90,8 +88,8 @@ class Client:
         :raise Bitrix24Error: the batch as a whole was refused.
         :raise ValueError: more commands than a batch takes.
         """
-        if len(commands) > LONGEST_BATCH:
-            raise ValueError(f"a batch takes {LONGEST_BATCH} commands, not {len(commands)}")
+        if len(commands) > MAX_BATCH_COMMANDS:
+            raise ValueError(f"a batch takes {MAX_BATCH_COMMANDS} commands, not {len(commands)}")
         spelled: Json = {key: str(command) for key, command in commands.items()}
         answer = self.call("batch", {"halt": 0, "cmd": spelled}, token=token, read_only=read_only)
         if not isinstance(answer, dict):
@@ -99,7 +97,7 @@ class Client:
         errors = _by_key(answer.get("result_error"), commands)
         return Batch(
             results=_by_key(answer.get("result"), commands),
-            errors={key: error_in(error if isinstance(error, dict) else {}) for key, error in errors.items()},
+            errors={key: find_error(error if isinstance(error, dict) else {}) for key, error in errors.items()},
             totals=_by_key(answer.get("result_total"), commands),
             nexts=_by_key(answer.get("result_next"), commands),
         )

@@ -23,8 +23,8 @@ from urllib3.exceptions import NewConnectionError
 from urllib3.util.connection import create_connection
 
 from dashboard.bitrix24 import errors
-from dashboard.bitrix24.address_policy import Reach
-from dashboard.bitrix24.dns import addresses_of
+from dashboard.bitrix24.address_policy import AddressPolicy
+from dashboard.bitrix24.dns import resolve
 
 ADDRESSES_TRIED = 4
 # Routers that translate addresses forget idle connections, the quickest known after 350 seconds.
@@ -38,24 +38,22 @@ Clock = Callable[[], float]
 
 
 @dataclass(frozen=True)
-class Patience:
+class Timeouts:
     """Seconds for a connection, for the next piece of an answer, and for an answer as a whole."""
 
     connect: float = 3.05
     read: float = 20.0
     whole: float = 25.0
 
-    def at_most(self, other: Patience) -> Patience:
-        return Patience(
-            min(self.connect, other.connect), min(self.read, other.read), min(self.whole, other.whole)
-        )
+    def at_most(self, other: Timeouts) -> Timeouts:
+        return Timeouts(min(self.connect, other.connect), min(self.read, other.read), min(self.whole, other.whole))
 
 
 @dataclass
-class Attempt:
+class ConnectionAttempt:
     """One try at a request: how long it may take, and what its connection has come to."""
 
-    patience: Patience
+    timeouts: Timeouts
     until: float  # of time.monotonic()
     should_yield: Callable[[], bool] = lambda: False
     fresh_only: bool = False  # a kept connection will not do
@@ -66,14 +64,14 @@ class Attempt:
 
     @property
     def seconds_to_connect(self) -> float:
-        return max(0.001, min(self.patience.connect, self.until - time.monotonic()))
+        return max(0.001, min(self.timeouts.connect, self.until - time.monotonic()))
 
 
-_attempt: ContextVar[Attempt] = ContextVar("attempt")
+_attempt: ContextVar[ConnectionAttempt] = ContextVar("attempt")
 
 
 @contextmanager
-def attempting(attempt: Attempt) -> Iterator[None]:
+def attempting(attempt: ConnectionAttempt) -> Iterator[None]:
     """Tell the connections used inside about their request; the libraries between have no place for it."""
     token = _attempt.set(attempt)
     try:
@@ -85,14 +83,16 @@ def attempting(attempt: Attempt) -> Iterator[None]:
 class GuardedAdapter(HTTPAdapter):
     """An adapter whose connections look at the address they are about to be made to."""
 
-    def __init__(self, reach: Reach, *, clock: Clock, pool_connections: int, pool_maxsize: int) -> None:
-        self._reach = reach
+    def __init__(
+        self, address_policy: AddressPolicy, *, clock: Clock, pool_connections: int, pool_maxsize: int
+    ) -> None:
+        self._address_policy = address_policy
         self._clock = clock
         super().__init__(pool_connections=pool_connections, pool_maxsize=pool_maxsize, max_retries=0)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs, ssl_context=trusting(), socket_options=socket_options())
-        self.poolmanager.pool_classes_by_scheme = _guarded_pools(self._reach, self._clock)
+        super().init_poolmanager(*args, **kwargs, ssl_context=trusted_tls_context(), socket_options=socket_options())
+        self.poolmanager.pool_classes_by_scheme = _guarded_pools(self._address_policy, self._clock)
 
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
         """Verify every certificate, against the context that knows the authorities already.
@@ -103,7 +103,7 @@ class GuardedAdapter(HTTPAdapter):
 
 
 @cache
-def trusting() -> ssl.SSLContext:
+def trusted_tls_context() -> ssl.SSLContext:
     """Return the one context of this process: it trusts certifi's authorities and the machine's own.
 
     The machine's are found as OpenSSL finds them, with SSL_CERT_FILE for a company's portal on its own
@@ -128,14 +128,14 @@ def socket_options() -> list[tuple[int, int, int]]:
     return options
 
 
-def _guarded_pools(reach: Reach, clock: Clock) -> dict[str, type[HTTPConnectionPool]]:
+def _guarded_pools(address_policy: AddressPolicy, clock: Clock) -> dict[str, type[HTTPConnectionPool]]:
     class Kept:
         """What both kinds of connection have in common."""
 
         answered_at = -MAX_IDLE_SECONDS
 
         def _new_conn(self: Any) -> socket.socket:
-            return _connect(self, reach)
+            return _connect(self, address_policy)
 
         def getresponse(self) -> Any:
             response = super().getresponse()  # type: ignore[misc]  # the connection's own
@@ -150,14 +150,14 @@ def _guarded_pools(reach: Reach, clock: Clock) -> dict[str, type[HTTPConnectionP
             return usable and bool(super().is_connected)  # type: ignore[misc]
 
     class Plain(Kept, HTTPConnection):
-        response_class = _Timed
+        response_class = _TimedSocket
 
         def connect(self) -> None:
             super().connect()
             _attempt.get().connected = True
 
     class Secure(Kept, HTTPSConnection):
-        response_class = _Timed
+        response_class = _TimedSocket
 
         def connect(self) -> None:
             attempt = _attempt.get()
@@ -180,7 +180,7 @@ def _guarded_pools(reach: Reach, clock: Clock) -> dict[str, type[HTTPConnectionP
     return {"http": PlainPool, "https": SecurePool}
 
 
-class _Timed(HTTPResponse):
+class _TimedSocket(HTTPResponse):
     """A response that is read for as long as its request may take."""
 
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
@@ -201,7 +201,7 @@ class _TimedStream(io.RawIOBase):
     thread in there for ever.
     """
 
-    def __init__(self, stream: io.RawIOBase, connection: socket.socket, attempt: Attempt) -> None:
+    def __init__(self, stream: io.RawIOBase, connection: socket.socket, attempt: ConnectionAttempt) -> None:
         self._stream = stream
         self._connection = connection
         self._attempt = attempt
@@ -210,7 +210,7 @@ class _TimedStream(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int | None:
-        until = min(self._attempt.until, time.monotonic() + self._attempt.patience.read)
+        until = min(self._attempt.until, time.monotonic() + self._attempt.timeouts.read)
         while (left := until - time.monotonic()) > 0 and not self._attempt.should_yield():
             self._connection.settimeout(min(left, TICK_SECONDS))
             try:
@@ -227,7 +227,7 @@ class _TimedStream(io.RawIOBase):
         super().close()
 
 
-def _connect(connection: HTTPConnection, reach: Reach) -> socket.socket:
+def _connect(connection: HTTPConnection, address_policy: AddressPolicy) -> socket.socket:
     """Connect to an address that was checked after resolution, so that a second look-up cannot change it.
 
     A name with many addresses, none of which answers, is given up after a few; they share the time.
@@ -235,13 +235,11 @@ def _connect(connection: HTTPConnection, reach: Reach) -> socket.socket:
     attempt = _attempt.get()
     attempt.made = True
     until = time.monotonic() + attempt.seconds_to_connect
-    allowed = _allowed_addresses(connection, reach, attempt)
+    allowed = _allowed_addresses(connection, address_policy, attempt)
     for number, address in enumerate(allowed):
         seconds = max(0.001, (until - time.monotonic()) / (len(allowed) - number))
         try:
-            made = create_connection(
-                (address, connection.port), seconds, socket_options=connection.socket_options
-            )
+            made = create_connection((address, connection.port), seconds, socket_options=connection.socket_options)
         except OSError as error:
             attempt.cause = _cause_of(error)
             continue
@@ -251,9 +249,11 @@ def _connect(connection: HTTPConnection, reach: Reach) -> socket.socket:
     raise NewConnectionError(connection, f"no connection: {attempt.cause}")
 
 
-def _allowed_addresses(connection: HTTPConnection, reach: Reach, attempt: Attempt) -> list[str]:
+def _allowed_addresses(
+    connection: HTTPConnection, address_policy: AddressPolicy, attempt: ConnectionAttempt
+) -> list[str]:
     try:
-        addresses = addresses_of(connection.host, connection.port, seconds=attempt.seconds_to_connect)
+        addresses = resolve(connection.host, connection.port, seconds=attempt.seconds_to_connect)
     except socket.gaierror as error:
         temporary = error.errno == socket.EAI_AGAIN
         attempt.cause = errors.NAME_LOOKUP_FAILED if temporary else errors.UNKNOWN_HOST
@@ -265,7 +265,7 @@ def _allowed_addresses(connection: HTTPConnection, reach: Reach, attempt: Attemp
         attempt.cause = errors.UNKNOWN_HOST
         raise
     attempt.cause = errors.ADDRESS_NOT_ALLOWED
-    return [one for one in addresses if reach.allows(ip_address(one))][:ADDRESSES_TRIED]
+    return [one for one in addresses if address_policy.allows(ip_address(one))][:ADDRESSES_TRIED]
 
 
 def _cause_of(error: OSError) -> str:

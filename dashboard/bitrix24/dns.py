@@ -9,20 +9,20 @@ from concurrent.futures import Future
 from typing import Any
 
 # A name server that does not answer keeps a thread for as long as the system cares to wait.
-AT_ONCE = 64
+MAX_CONCURRENT_LOOKUPS = 64
 
-_under_way = threading.BoundedSemaphore(AT_ONCE)
+_lookup_slots = threading.BoundedSemaphore(MAX_CONCURRENT_LOOKUPS)
 
-Ask = Callable[..., list[Any]]
+Resolver = Callable[..., list[Any]]
 
 
-def addresses_of(host: str, port: int, *, seconds: float, ask: Ask | None = None) -> list[str]:
+def resolve(host: str, port: int, *, seconds: float, ask: Resolver | None = None) -> list[str]:
     """Return the host's addresses in the system's order.
 
     :raise TimeoutError: not known within the time, or too many look-ups hang already.
     :raise OSError: there is no such name. ValueError: this is no name.
     """
-    if not _under_way.acquire(timeout=seconds):
+    if not _lookup_slots.acquire(timeout=seconds):
         raise TimeoutError("too many names are being looked up")
     found: Future[list[str]] = Future()
     work = (host, port, found, ask or socket.getaddrinfo)
@@ -31,11 +31,11 @@ def addresses_of(host: str, port: int, *, seconds: float, ask: Ask | None = None
     return found.result(timeout=seconds)
 
 
-def _look_up(host: str, port: int, found: Future[list[str]], ask: Ask) -> None:
+def _look_up(host: str, port: int, found: Future[list[str]], ask: Resolver) -> None:
     try:
         entries = ask(host, port, type=socket.SOCK_STREAM)
         found.set_result([str(entry[4][0]) for entry in entries])
     except (OSError, ValueError) as error:
         found.set_exception(error)
     finally:
-        _under_way.release()
+        _lookup_slots.release()

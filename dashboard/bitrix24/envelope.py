@@ -15,18 +15,18 @@ from dashboard.bitrix24.errors import (
     Unreadable,
     from_code,
 )
-from dashboard.bitrix24.transport import Answer
+from dashboard.bitrix24.transport import RawResponse
 from dashboard.core.json_values import Json
 
-DEEPEST = 40
-STRANGE_CODE = "strange_code"
+MAX_DEPTH = 40
+UNRECOGNIZED_CODE = "strange_code"
 _WORD = re.compile(r"[0-9A-Za-z_.:\-]{0,64}")
 _TOKEN_LIKE = re.compile(r"(?=[A-Za-z]*[0-9])[0-9A-Za-z]{16,}")
 _YEAR_10000 = 253_402_300_800
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
-def read(answer: Answer, *, codes: Codes = PORTAL_CODES) -> dict[str, Json]:
+def parse_response(answer: RawResponse, *, codes: Codes = PORTAL_CODES) -> dict[str, Json]:
     """Return the answer's JSON object.
 
     :raise Bitrix24Error: the leaf for what the server said, or for an answer that says nothing.
@@ -40,7 +40,7 @@ def read(answer: Answer, *, codes: Codes = PORTAL_CODES) -> dict[str, Json]:
     if not isinstance(body, dict):
         raise _without_json(answer.status)
     if _is_error(body):
-        raise error_in(body, codes=codes, status=answer.status)
+        raise find_error(body, codes=codes, status=answer.status)
     if answer.status >= 400:
         raise _without_json(answer.status)
     return body
@@ -63,14 +63,12 @@ def decode(body: bytes) -> Json:
     return value
 
 
-def error_in(
-    body: dict[str, Json], *, codes: Codes = PORTAL_CODES, status: int | None = None
-) -> Bitrix24Error:
+def find_error(body: dict[str, Json], *, codes: Codes = PORTAL_CODES, status: int | None = None) -> Bitrix24Error:
     """Return the error an object with the key ``error`` stands for."""
-    return from_code(codes, _code_in(body), status=status, resets_at=_resets_at(body))
+    return from_code(codes, _find_code(body), status=status, resets_at=_resets_at(body))
 
 
-def _code_in(body: dict[str, Json]) -> str:
+def _find_code(body: dict[str, Json]) -> str:
     """Return the code; REST 3.0 nests it.
 
     What is no single word is not repeated: a code is logged, stored and shown, and a portal on its owner's
@@ -80,7 +78,7 @@ def _code_in(body: dict[str, Json]) -> str:
     if isinstance(code, dict):
         code = code.get("code")
     code = code.strip() if isinstance(code, str) else ""
-    return code if _WORD.fullmatch(code) and not _TOKEN_LIKE.search(code) else STRANGE_CODE
+    return code if _WORD.fullmatch(code) and not _TOKEN_LIKE.search(code) else UNRECOGNIZED_CODE
 
 
 def _is_error(body: dict[str, Json]) -> bool:
@@ -89,11 +87,7 @@ def _is_error(body: dict[str, Json]) -> bool:
 
 
 def _without_json(status: int) -> Bitrix24Error:
-    return (
-        ServerFailed(f"http_{status}", status=status)
-        if status >= 500
-        else Unreadable("bad_answer", status=status)
-    )
+    return ServerFailed(f"http_{status}", status=status) if status >= 500 else Unreadable("bad_answer", status=status)
 
 
 def _resets_at(body: dict[str, Json]) -> float | None:
@@ -108,7 +102,7 @@ def _resets_at(body: dict[str, Json]) -> float | None:
 def _refuse_depth(value: Json) -> None:
     """Refuse what a later walk over the value (to mask, to store, to show) could not climb out of."""
     level: list[Json] = [value]
-    for _ in range(DEEPEST):
+    for _ in range(MAX_DEPTH):
         containers = [part for part in level if isinstance(part, dict | list)]
         if not containers:
             return

@@ -251,9 +251,7 @@ AUTHORIZATION_CODES: Codes = {
 }
 
 
-def from_code(
-    codes: Codes, code: str, *, status: int | None, resets_at: float | None = None
-) -> Bitrix24Error:
+def from_code(codes: Codes, code: str, *, status: int | None, resets_at: float | None = None) -> Bitrix24Error:
     """Return the leaf for a code; an unknown one is the server's fault from 500 up, else the call's."""
     unknown: type[Bitrix24Error] = ServerFailed if status is not None and status >= 500 else CallRejected
     leaf = codes.get(code.strip().lower(), unknown)

@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 
 from dashboard.bitrix24 import envelope
 from dashboard.bitrix24.errors import PORTAL_CODES, Bitrix24Error, Codes
-from dashboard.bitrix24.masking import HIDDEN, LONGEST_KEPT, Call, Record, masked, no_record
-from dashboard.bitrix24.transport import Answer, Transport
+from dashboard.bitrix24.masking import MASK, MAX_TEXT_LENGTH, CallRecord, RecordCall, mask, record_nothing
+from dashboard.bitrix24.transport import RawResponse, Transport
 from dashboard.core.json_values import Json
 
 
 @dataclass(frozen=True)
-class Exchange:
+class RestHttp:
     """The way every call goes.
 
     The ``record`` of a request gets a masked record of it, also when it fails; ``observe`` sees the
@@ -23,7 +23,7 @@ class Exchange:
     """
 
     transport: Transport
-    observe: Record = no_record
+    observe: RecordCall = record_nothing
 
     def json(
         self,
@@ -31,7 +31,7 @@ class Exchange:
         body: dict[str, Json],
         *,
         method: str,
-        record: Record,
+        record: RecordCall,
         codes: Codes = PORTAL_CODES,
         read_only: bool = False,
     ) -> dict[str, Json]:
@@ -39,17 +39,13 @@ class Exchange:
 
         ``read_only``: the request changes nothing, so it may be sent twice.
         """
-        return self._send(
-            url, body, as_form=False, method=method, record=record, codes=codes, read_only=read_only
-        )
+        return self._send(url, body, as_form=False, method=method, record=record, codes=codes, read_only=read_only)
 
     def form(
-        self, url: str, fields: dict[str, str], *, method: str, record: Record, codes: Codes
+        self, url: str, fields: dict[str, str], *, method: str, record: RecordCall, codes: Codes
     ) -> dict[str, Json]:
         """POST a form, once; return the answer's object or raise its error."""
-        return self._send(
-            url, dict(fields), as_form=True, method=method, record=record, codes=codes, read_only=False
-        )
+        return self._send(url, dict(fields), as_form=True, method=method, record=record, codes=codes, read_only=False)
 
     def _send(
         self,
@@ -58,12 +54,12 @@ class Exchange:
         *,
         as_form: bool,
         method: str,
-        record: Record,
+        record: RecordCall,
         codes: Codes,
         read_only: bool,
     ) -> dict[str, Json]:
         at, started = datetime.now(UTC), time.perf_counter()
-        answer: Answer | None = None
+        answer: RawResponse | None = None
         read: dict[str, Json] = {}
         error: str | None = None
         try:
@@ -71,12 +67,12 @@ class Exchange:
                 answer = self.transport.post(url, form={name: str(value) for name, value in body.items()})
             else:
                 answer = self.transport.post(url, json=body, read_only=read_only)
-            read = envelope.read(answer, codes=codes)
+            read = envelope.parse_response(answer, codes=codes)
         except Bitrix24Error as failure:
             error = failure.code
             raise
         finally:
-            call = Call(
+            call = CallRecord(
                 at=at,
                 origin="/".join(url.split("/", 3)[:3]),
                 method=method,
@@ -85,8 +81,8 @@ class Exchange:
                 milliseconds=round((time.perf_counter() - started) * 1000),
                 sent=len(json.dumps(body)),
                 received=len(answer.body) if answer else 0,
-                parameters=masked(body),
-                answer=masked(read) if answer and len(answer.body) <= LONGEST_KEPT else HIDDEN,
+                parameters=mask(body),
+                answer=mask(read) if answer and len(answer.body) <= MAX_TEXT_LENGTH else MASK,
             )
             record(call)
             self.observe(call)

@@ -11,8 +11,8 @@ from typing import Protocol
 from pydantic import SecretStr
 
 from dashboard.bitrix24.envelope import decode
-from dashboard.bitrix24.schemas import LONGEST_TOKEN
-from dashboard.core.json_values import Json, whole
+from dashboard.bitrix24.schemas import MAX_TOKEN_LENGTH
+from dashboard.core.json_values import Json, parse_int
 
 # simple-way.md: these four stand in the query string, all others in the form body.
 IN_QUERY = ("DOMAIN", "PROTOCOL", "LANG", "APP_SID")
@@ -31,22 +31,22 @@ IN_FORM = (
 # Of the part `auth` of an event. What else stands there is anybody's to name, and is not read.
 IN_AUTH = ("member_id", "application_token", "access_token", "server_endpoint")
 # Nothing is parsed before its length is known: some parsers need time that grows with the square of it.
-MAX_OPTIONS = 16 * 1024
-MAX_ENDPOINT = 255
-MAX_FIELD = 255
+MAX_OPTIONS_LENGTH = 16 * 1024
+MAX_ENDPOINT_LENGTH = 255
+MAX_FIELD_LENGTH = 255
 MAX_LENGTHS = {
     "DOMAIN": 253 + len(":65535"),
-    "AUTH_ID": LONGEST_TOKEN,
-    "REFRESH_ID": LONGEST_TOKEN,
-    "APPLICATION_TOKEN": LONGEST_TOKEN,
-    "APPLICATION_SCOPE": LONGEST_TOKEN,
-    "SERVER_ENDPOINT": MAX_ENDPOINT,
-    "PLACEMENT_OPTIONS": MAX_OPTIONS,
+    "AUTH_ID": MAX_TOKEN_LENGTH,
+    "REFRESH_ID": MAX_TOKEN_LENGTH,
+    "APPLICATION_TOKEN": MAX_TOKEN_LENGTH,
+    "APPLICATION_SCOPE": MAX_TOKEN_LENGTH,
+    "SERVER_ENDPOINT": MAX_ENDPOINT_LENGTH,
+    "PLACEMENT_OPTIONS": MAX_OPTIONS_LENGTH,
 }
 
 # Both are opaque; their length and letters are Bitrix24's business.
-_TOKEN = re.compile(rf"[\x21-\x7e]{{1,{LONGEST_TOKEN}}}")
-_ENDPOINT = re.compile(rf"[\x21-\x7e]{{1,{MAX_ENDPOINT}}}")
+_TOKEN = re.compile(rf"[\x21-\x7e]{{1,{MAX_TOKEN_LENGTH}}}")
+_ENDPOINT = re.compile(rf"[\x21-\x7e]{{1,{MAX_ENDPOINT_LENGTH}}}")
 _MEMBER_ID = re.compile(r"[0-9A-Za-z_.\-]{1,64}")
 _WORD = re.compile(r"[0-9A-Za-z_:.*\-]{0,64}")
 _LABEL = r"[a-z0-9_](?:[a-z0-9_\-]{0,61}[a-z0-9_])?"
@@ -72,7 +72,7 @@ class Fields(Protocol):
 
 
 @dataclass(frozen=True)
-class Opening:
+class OpeningRequest:
     """One opening of the application in a frame (oauth/simple-way.md): claims, until a token proves them.
 
     ``domain`` is lower-case and without its default port. The fields newer than mid 2025 may be None.
@@ -106,7 +106,7 @@ class Event:
     data: Mapping[str, str]
 
 
-def read_opening(query: Fields, form: Fields) -> Opening:
+def parse_opening(query: Fields, form: Fields) -> OpeningRequest:
     """Return the opening.
 
     :raise BadField: the first field that is missing, repeated, in the wrong place or malformed.
@@ -114,16 +114,14 @@ def read_opening(query: Fields, form: Fields) -> Opening:
     asked = {name: _bounded(_once(query, name), name) for name in IN_QUERY}
     posted = {name: _bounded(_once(form, name), name) for name in IN_FORM}
     secure = _matching(asked["PROTOCOL"] or "1", re.compile("[01]"), "PROTOCOL") == "1"
-    return Opening(
-        domain=read_domain(_required(asked["DOMAIN"], "DOMAIN"), secure=secure),
+    return OpeningRequest(
+        domain=parse_domain(_required(asked["DOMAIN"], "DOMAIN"), secure=secure),
         secure=secure,
         language=_matching(asked["LANG"] or "en", _WORD, "LANG").lower(),
         app_sid=_matching(asked["APP_SID"] or "", _WORD, "APP_SID"),
         access_token=_token(_required(posted.get("AUTH_ID"), "AUTH_ID"), "AUTH_ID"),
         refresh_token=_optional_token(posted.get("REFRESH_ID"), "REFRESH_ID"),
-        expires_in=int(
-            _matching(posted.get("AUTH_EXPIRES") or "3600", re.compile(r"\d{1,9}"), "AUTH_EXPIRES")
-        ),
+        expires_in=int(_matching(posted.get("AUTH_EXPIRES") or "3600", re.compile(r"\d{1,9}"), "AUTH_EXPIRES")),
         member_id=_matching(_required(posted.get("member_id"), "member_id"), _MEMBER_ID, "member_id"),
         status=_matching(posted.get("status") or "", re.compile("[A-Za-z]?"), "status").upper(),
         placement=_matching(posted.get("PLACEMENT") or "DEFAULT", _WORD, "PLACEMENT"),
@@ -133,7 +131,7 @@ def read_opening(query: Fields, form: Fields) -> Opening:
     )
 
 
-def read_domain(value: str, *, secure: bool) -> str:
+def parse_domain(value: str, *, secure: bool) -> str:
     """Return ``host`` or ``host:port`` in lower case, as a browser's ``location.host`` would say it.
 
     :raise BadField: user, path, unicode, trailing dot, or no host at all.
@@ -160,7 +158,7 @@ def is_ip_literal(domain: str) -> bool:
     return True
 
 
-def read_event(form: Fields) -> Event:
+def parse_event(form: Fields) -> Event:
     """Return the event; its keys are nested with brackets, ``auth[member_id]`` (events/index.md).
 
     :raise BadField: the first field that is missing, repeated or malformed.
@@ -168,19 +166,17 @@ def read_event(form: Fields) -> Event:
     data: dict[str, str] = {}
     auth: dict[str, str | None] = {}
     for name in form.keys():  # noqa: SIM118  # not a dict
-        if len(name) > MAX_FIELD:
+        if len(name) > MAX_FIELD_LENGTH:
             continue
         found = _BRACKETED.fullmatch(name)
         inner = found[2][1:-1] if found else ""
         if found and found[1] == "auth" and inner in IN_AUTH:
             auth[inner] = _once(form, name)
         elif found and found[1] == "data" and inner:
-            data[inner] = form.getlist(name)[0][:MAX_FIELD]
+            data[inner] = form.getlist(name)[0][:MAX_FIELD_LENGTH]
     return Event(
         name=_matching(_required(_once(form, "event"), "event"), _WORD, "event").upper(),
-        member_id=_matching(
-            _required(auth.get("member_id"), "auth[member_id]"), _MEMBER_ID, "auth[member_id]"
-        ),
+        member_id=_matching(_required(auth.get("member_id"), "auth[member_id]"), _MEMBER_ID, "auth[member_id]"),
         application_token=_token_if_any(auth.get("application_token")),
         access_token=_token_if_any(auth.get("access_token")),
         server_endpoint=_endpoint_if_any(auth.get("server_endpoint")),
@@ -203,11 +199,11 @@ def _endpoint_if_any(value: str | None) -> str | None:
 
 
 def _moment_if_any(value: str | None) -> int | None:
-    return whole(value) if value and len(value) <= MAX_FIELD else None
+    return parse_int(value) if value and len(value) <= MAX_FIELD_LENGTH else None
 
 
 def _bounded(value: str | None, name: str) -> str | None:
-    if value is not None and len(value) > MAX_LENGTHS.get(name, MAX_FIELD):
+    if value is not None and len(value) > MAX_LENGTHS.get(name, MAX_FIELD_LENGTH):
         raise BadField(name, "is too long")
     return value
 

@@ -11,15 +11,15 @@ from dataclasses import dataclass, replace
 
 DEPTH = 50.0
 RATE = 2.0
-KEPT_FOR_PEOPLE = 15.0
-SLOWEST_RATE = 0.25
+INTERACTIVE_RESERVE = 15.0
+MIN_RATE = 0.25
 RECOVERY_SECONDS = 60.0
 # Of a request: what floats of Unix seconds may lose, so that a wait is enough to the last digit.
 ROUNDING = 1e-5
 
 
 @dataclass(frozen=True)
-class Bucket:
+class LeakyBucket:
     """How full the bucket was at a moment (Unix seconds), and how fast we believe it drains (a second)."""
 
     level: float = 0.0
@@ -28,7 +28,7 @@ class Bucket:
     depth: float = DEPTH
     full_rate: float = RATE
 
-    def drained(self, now: float) -> Bucket:
+    def drained(self, now: float) -> LeakyBucket:
         """Return the bucket as it stands now; a clock that went back drains nothing.
 
         What was taken above the brim has been refused by the server, and nobody waits for it.
@@ -45,7 +45,7 @@ class Bucket:
         """Return how many requests may go now so that ``keep`` more would still fit after them."""
         return max(0, int(self.depth - keep - self.drained(now).level + ROUNDING))
 
-    def taken(self, now: float, *, requests: int = 1) -> Bucket:
+    def taken(self, now: float, *, requests: int = 1) -> LeakyBucket:
         """Return the bucket after that many requests."""
         present = self.drained(now)
         return replace(present, level=present.level + requests)
@@ -67,14 +67,14 @@ class Bucket:
             return 0.0
         return (present.at - now) + present._seconds_to_drain(missing)
 
-    def overflowed(self, now: float) -> Bucket:
+    def overflowed(self, now: float) -> LeakyBucket:
         """Return the bucket after the server refused a request: full, and draining at half the speed.
 
         Somebody else shares it (another application behind our address) or its plan is slower than we
         thought; the rate climbs back within a minute.
         """
         present = self.drained(now)
-        return replace(present, level=self.depth, rate=max(SLOWEST_RATE, present.rate / 2))
+        return replace(present, level=self.depth, rate=max(MIN_RATE, present.rate / 2))
 
     # The rate climbs in a straight line. What drains is the area below it: the same in one look as in many.
 

@@ -13,12 +13,12 @@ from datetime import datetime
 
 from dashboard.core.json_values import Json
 
-HIDDEN = "…"
-LONGEST_NOTE = 64
-LONGEST_KEPT = 32 * 1024  # bytes of an answer; a longer one is not worth its room
+MASK = "…"
+MAX_NOTE_LENGTH = 64
+MAX_TEXT_LENGTH = 32 * 1024  # bytes of an answer; a longer one is not worth its room
 
 # The only keys whose text is kept; any other text could be a name, an address or a token.
-SPOKEN = frozenset(
+READABLE_FIELDS = frozenset(
     re.findall(
         r"\w+",
         """
@@ -36,7 +36,7 @@ _SECRET_LIKE = re.compile(r"[0-9A-Za-z_\-]{24,}|\S@\S")
 
 
 @dataclass(frozen=True)
-class Call:
+class CallRecord:
     """One request to Bitrix24. ``status`` is None where no answer came; sizes are bytes."""
 
     at: datetime
@@ -52,23 +52,23 @@ class Call:
 
 
 # Receives each call as soon as it ends. Whoever makes a request says who keeps the record of it.
-Record = Callable[[Call], None]
+RecordCall = Callable[[CallRecord], None]
 
 
-def no_record(call: Call) -> None:
+def record_nothing(call: CallRecord) -> None:
     """Keep nothing: the calls of an operator's command belong to no portal."""
 
 
-def masked(value: Json, *, key: str = "") -> Json:
+def mask(value: Json, *, key: str = "") -> Json:
     """Return the value with its shape, numbers and flags kept and every text hidden that is not in SPOKEN."""
     if isinstance(value, Mapping):
-        return {_masked_key(name): masked(item, key=name) for name, item in value.items()}
+        return {_mask_key(name): mask(item, key=name) for name, item in value.items()}
     if isinstance(value, list):
-        return [masked(item, key=key) for item in value]
+        return [mask(item, key=key) for item in value]
     if isinstance(value, str) and value:
-        return value[:LONGEST_NOTE] if key in SPOKEN and not _SECRET_LIKE.search(value) else HIDDEN
+        return value[:MAX_NOTE_LENGTH] if key in READABLE_FIELDS and not _SECRET_LIKE.search(value) else MASK
     return value
 
 
-def _masked_key(name: str) -> str:
-    return HIDDEN if _SECRET_LIKE.search(name) else name[:LONGEST_NOTE]
+def _mask_key(name: str) -> str:
+    return MASK if _SECRET_LIKE.search(name) else name[:MAX_NOTE_LENGTH]

@@ -18,18 +18,18 @@ from dashboard.bitrix24.errors import (
     KeysRejected,
     TokenRejected,
 )
-from dashboard.bitrix24.http import Exchange
-from dashboard.bitrix24.masking import Record, no_record
-from dashboard.bitrix24.schemas import Proof, TokenPair, origin_of, read_as
+from dashboard.bitrix24.http import RestHttp
+from dashboard.bitrix24.masking import RecordCall, record_nothing
+from dashboard.bitrix24.schemas import OAuthAppInfo, TokenResponse, origin_of, parse_as
 
-MADE_UP = "made-up"  # sent for a token to see how it is refused
+INVALID_TOKEN = "made-up"  # sent for a token to see how it is refused  # noqa: S105  # no secret
 
 
 @dataclass(frozen=True)
 class AuthorizationServers:
     """The allowed servers, as origins; the first is the default. Others get nothing, whatever was posted."""
 
-    exchange: Exchange
+    rest: RestHttp
     allowed: tuple[str, ...]
     client_id: str
     client_secret: SecretStr
@@ -42,7 +42,7 @@ class AuthorizationServers:
             return self.allowed[0]
         return origin if origin in self.allowed else self.allowed[0]
 
-    def refresh(self, server: str, refresh_token: SecretStr, *, record: Record) -> TokenPair:
+    def refresh(self, server: str, refresh_token: SecretStr, *, record: RecordCall) -> TokenResponse:
         """Return a new pair; the old one is void from then on. Never repeated by itself: it may have worked.
 
         A POST form, so that no secret stands in a URL; the documentation shows GET only, the official
@@ -58,7 +58,7 @@ class AuthorizationServers:
             "refresh_token": refresh_token.get_secret_value(),
         }
         try:
-            answer = self.exchange.form(
+            answer = self.rest.form(
                 f"{self._allowed(server)}/oauth/token/",
                 fields,
                 method="oauth/token",
@@ -67,9 +67,9 @@ class AuthorizationServers:
             )
         except TokenRejected as error:
             raise GrantRejected(error.code, status=error.status) from None
-        return read_as(TokenPair, answer)
+        return parse_as(TokenResponse, answer)
 
-    def app_info(self, server: str, access_token: SecretStr, *, record: Record) -> Proof:
+    def app_info(self, server: str, access_token: SecretStr, *, record: RecordCall) -> OAuthAppInfo:
         """Return who issued this token, to which application and for which portal; needs no secret.
 
         :raise TokenRejected: the token proves nothing, in whatever words; `invalid_client` is one of them
@@ -77,7 +77,7 @@ class AuthorizationServers:
         :raise Bitrix24Error: any other leaf.
         """
         try:
-            answer = self.exchange.json(
+            answer = self.rest.json(
                 f"{self._allowed(server)}/rest/app.info",
                 {"auth": access_token.get_secret_value()},
                 method="oauth/app.info",
@@ -87,7 +87,7 @@ class AuthorizationServers:
             )
         except (KeysRejected, GrantRejected, CredentialsRefused, CallRejected) as error:
             raise TokenRejected(error.code, status=error.status) from None
-        return read_as(Proof, answer.get("result"))
+        return parse_as(OAuthAppInfo, answer.get("result"))
 
     def accepts_keys(self, server: str) -> bool | None:
         """Tell whether a server accepts our client id and secret, None where its answers do not show it.
@@ -106,7 +106,7 @@ class AuthorizationServers:
 
     def _refusal(self, server: str) -> type[Bitrix24Error] | None:
         try:
-            self.refresh(server, SecretStr(MADE_UP), record=no_record)
+            self.refresh(server, SecretStr(INVALID_TOKEN), record=record_nothing)
         except (KeysRejected, GrantRejected) as error:
             return type(error)
         return None
@@ -116,8 +116,8 @@ class AuthorizationServers:
 
         :raise NotAnswered: it does not answer.
         """
-        answer = self.exchange.transport.post(
-            f"{self._allowed(server)}/rest/app.info", json={"auth": MADE_UP}, read_only=True
+        answer = self.rest.transport.post(
+            f"{self._allowed(server)}/rest/app.info", json={"auth": INVALID_TOKEN}, read_only=True
         )
         try:
             told = parsedate_to_datetime(answer.date or "")

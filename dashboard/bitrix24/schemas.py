@@ -19,22 +19,20 @@ from pydantic import (
 )
 
 from dashboard.bitrix24.errors import PersonDismissed, Unreadable
-from dashboard.core.json_values import Json, whole
+from dashboard.core.json_values import Json, parse_int
 
-LONGEST_TEXT = 255
-LONGEST_TOKEN = 2048
+MAX_TEXT_LENGTH = 255
+MAX_TOKEN_LENGTH = 2048
 _HOST = re.compile(r"[a-z0-9._\-]+|\[[0-9a-f:.]+\]")
 
 
-def clean(value: Any) -> Any:
+def sanitize(value: Any) -> Any:
     """Return text that any database stores and any page shows: no control characters, bounded."""
     if value is None or isinstance(value, bool | list | dict):
         return ""  # PHP's empties: an absent text may come as false or []
     # Marks that are left out are rare: four times the length is enough to find what is kept.
-    printable = (
-        mark for mark in str(value)[: 4 * LONGEST_TEXT] if unicodedata.category(mark) not in ("Cc", "Cs")
-    )
-    return "".join(printable).strip()[:LONGEST_TEXT]
+    printable = (mark for mark in str(value)[: 4 * MAX_TEXT_LENGTH] if unicodedata.category(mark) not in ("Cc", "Cs"))
+    return "".join(printable).strip()[:MAX_TEXT_LENGTH]
 
 
 def _flag(value: Any) -> Any:
@@ -43,13 +41,13 @@ def _flag(value: Any) -> Any:
 
 def _lifetime(value: Any) -> Any:
     """Return seconds; a missing or strange lifetime counts as the usual hour, the error decides anyway."""
-    seconds = whole(value)
+    seconds = parse_int(value)
     return seconds if seconds is not None and 0 < seconds <= 30 * 86400 else 3600
 
 
 def _known_id(value: Any) -> Any:
     """Return a person's number, None for anything else: what stands beside a token never costs the token."""
-    number = whole(value)
+    number = parse_int(value)
     return number if number is not None and number > 0 else None
 
 
@@ -62,7 +60,7 @@ def origin_of(endpoint: str) -> str:
 
     :raise ValueError: it is no http address, carries a user name, or is longer than we store.
     """
-    if len(endpoint) > LONGEST_TEXT:
+    if len(endpoint) > MAX_TEXT_LENGTH:
         # Before it is parsed: that normalizes Unicode, in a time that grows with the square of the length.
         raise ValueError("too long an address")
     parts = urlsplit(endpoint)
@@ -76,29 +74,27 @@ def origin_of(endpoint: str) -> str:
         # The address ends in a header that lists who may frame us; nothing may hide in it.
         raise ValueError("not a host")
     origin = f"{parts.scheme}://{host}{port}"
-    if len(origin) > LONGEST_TEXT:
+    if len(origin) > MAX_TEXT_LENGTH:
         raise ValueError("too long an address")
     return origin
 
 
-Text = Annotated[str, BeforeValidator(clean)]
+Text = Annotated[str, BeforeValidator(sanitize)]
 Flag = Annotated[bool, BeforeValidator(_flag)]
-Id = Annotated[int, BeforeValidator(whole), Field(ge=1)]
+Id = Annotated[int, BeforeValidator(parse_int), Field(ge=1)]
 KnownId = Annotated[int | None, BeforeValidator(_known_id)]
-Token = Annotated[SecretStr, Field(min_length=1, max_length=LONGEST_TOKEN)]
-Endpoint = Annotated[str, Field(max_length=LONGEST_TEXT)]
+Token = Annotated[SecretStr, Field(min_length=1, max_length=MAX_TOKEN_LENGTH)]
+Endpoint = Annotated[str, Field(max_length=MAX_TEXT_LENGTH)]
 
 
-class Answered(BaseModel):
-    model_config = ConfigDict(
-        frozen=True, extra="ignore", hide_input_in_errors=True, coerce_numbers_to_str=True
-    )
+class ResponseModel(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True, coerce_numbers_to_str=True)
 
 
-A = TypeVar("A", bound=Answered)
+A = TypeVar("A", bound=ResponseModel)
 
 
-def read_as(kind: type[A], value: Json) -> A:
+def parse_as(kind: type[A], value: Json) -> A:
     """Return the value as ``kind``.
 
     :raise Unreadable: it has another shape. Not chained: a validator's text may quote what it refused.
@@ -109,7 +105,7 @@ def read_as(kind: type[A], value: Json) -> A:
         raise Unreadable("bad_answer") from None
 
 
-class AppInfo(Answered):
+class AppInfo(ResponseModel):
     """``app.info`` at the portal (common/system/app-info.md): which application the token belongs to."""
 
     CODE: Text = ""
@@ -117,7 +113,7 @@ class AppInfo(Answered):
     INSTALLED: Flag = True
 
 
-class Profile(Answered):
+class Profile(ResponseModel):
     """``profile`` (common/users/profile.md): whose token this is. An inactive person's is ``[]``."""
 
     ID: Id
@@ -129,10 +125,10 @@ class Profile(Answered):
 
     @property
     def full_name(self) -> str:
-        return f"{self.NAME} {self.LAST_NAME}".strip()[:LONGEST_TEXT]
+        return f"{self.NAME} {self.LAST_NAME}".strip()[:MAX_TEXT_LENGTH]
 
 
-def read_profile(value: Json) -> Profile:
+def parse_profile(value: Json) -> Profile:
     """Return whose token it is.
 
     :raise PersonDismissed: nobody's any more; the portal answers an empty profile then.
@@ -140,10 +136,10 @@ def read_profile(value: Json) -> Profile:
     """
     if value in ([], {}, None):
         raise PersonDismissed("inactive_person")
-    return read_as(Profile, value)
+    return parse_as(Profile, value)
 
 
-class _Install(Answered):
+class _OAuthInstall(ResponseModel):
     member_id: Text
     client_endpoint: Endpoint
     status: Text = ""
@@ -166,7 +162,7 @@ class _Install(Answered):
         return origin_of(value)
 
 
-class Proof(Answered):
+class OAuthAppInfo(ResponseModel):
     """``app.info`` at an authorization server: who issued this token, to which application, for which portal.
 
     Undocumented; the shape is the official Python client's. It holds no ``application_token``.
@@ -174,7 +170,7 @@ class Proof(Answered):
     """
 
     client_id: Text
-    install: _Install
+    install: _OAuthInstall
     user_id: KnownId = None
 
     @property
@@ -186,7 +182,7 @@ class Proof(Answered):
         return self.install.client_endpoint
 
 
-class TokenPair(Answered):
+class TokenResponse(ResponseModel):
     """A token answer (oauth/auto-renewal.md). Its ``domain`` is the authorization server's: not read."""
 
     access_token: Token

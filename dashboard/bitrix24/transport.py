@@ -12,24 +12,24 @@ import structlog
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from dashboard.bitrix24 import errors
-from dashboard.bitrix24.address_policy import Reach
-from dashboard.bitrix24.connections import Attempt, Clock, GuardedAdapter, Patience, attempting
+from dashboard.bitrix24.address_policy import AddressPolicy
+from dashboard.bitrix24.connections import Clock, ConnectionAttempt, GuardedAdapter, Timeouts, attempting
 from dashboard.bitrix24.errors import Unreachable, Unreadable
 from dashboard.bitrix24.host_limit import HostLimit, Slot
 
-LARGEST_ANSWER = 4 * 1024 * 1024
-CHUNK = 64 * 1024
-HOSTS_KEPT = 256
+MAX_RESPONSE_BYTES = 4 * 1024 * 1024
+CHUNK_BYTES = 64 * 1024
+MAX_POOLED_HOSTS = 256
 
-PATIENCE = Patience()
+DEFAULT_TIMEOUTS = Timeouts()
 # With a host that timed out lately, for requests that may be given up without harm.
-BRIEF = Patience(connect=2.0, read=4.0, whole=5.0)
+SHORT_TIMEOUTS = Timeouts(connect=2.0, read=4.0, whole=5.0)
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
-class Answer:
+class RawResponse:
     """An answer as it came: HTTP status, body, and where it redirects to, if it does."""
 
     status: int
@@ -48,15 +48,15 @@ class Transport:
 
     def __init__(
         self,
-        reach: Reach,
+        address_policy: AddressPolicy,
         *,
         threads: int = 16,
         connections_per_host: int | None = None,
-        patience: Patience = PATIENCE,
+        timeouts: Timeouts = DEFAULT_TIMEOUTS,
         authorization_servers: Collection[str] = (),
         clock: Clock = time.monotonic,
     ) -> None:
-        self._patience = patience
+        self._timeouts = timeouts
         self._limit = HostLimit(threads)
         self._authorization_servers = frozenset(authorization_servers)
         self._session = _Session()
@@ -65,16 +65,19 @@ class Transport:
         self._session.headers["Accept"] = "application/json"
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         adapter = GuardedAdapter(
-            reach, clock=clock, pool_connections=HOSTS_KEPT, pool_maxsize=connections_per_host or threads
+            address_policy,
+            clock=clock,
+            pool_connections=MAX_POOLED_HOSTS,
+            pool_maxsize=connections_per_host or threads,
         )
         self._session.mount("https://", adapter)
         self._session.mount("http://", adapter)
-        if not reach.loopback:
+        if not address_policy.loopback:
             self._session.adapters.pop("http://")
 
     def post(
         self, url: str, *, json: object = None, form: dict[str, str] | None = None, read_only: bool = False
-    ) -> Answer:
+    ) -> RawResponse:
         """Return the answer, whatever its status.
 
         ``read_only`` says that the request changes nothing at its receiver. Then it may be sent once more
@@ -85,7 +88,7 @@ class Transport:
         """
         return self._request("POST", url, json=json, form=form, read_only=read_only)
 
-    def get(self, url: str) -> Answer:
+    def get(self, url: str) -> RawResponse:
         """Return the answer to a GET; it carries no body, so nothing may be said in it.
 
         :raise NotAnswered: as ``post`` does.
@@ -94,19 +97,19 @@ class Transport:
 
     def _request(
         self, verb: str, url: str, *, json: object, form: dict[str, str] | None, read_only: bool
-    ) -> Answer:
+    ) -> RawResponse:
         origin = "/".join(url.split("/", 3)[:3])
         try:
             with self._limit.slot(origin) as slot:
                 try:
                     answer = self._send(verb, url, json=json, form=form, read_only=read_only, slot=slot)
-                except _NoAnswer as failure:
+                except _NoResponse as failure:
                     if failure.code in errors.LATE_CODES:
                         slot.timed_out()
                     raise
                 slot.answered()
                 return answer
-        except _NoAnswer as failure:
+        except _NoResponse as failure:
             code = failure.code
         except TimeoutError:
             code = errors.TIMEOUT
@@ -116,9 +119,9 @@ class Transport:
 
     def _send(
         self, verb: str, url: str, *, json: object, form: dict[str, str] | None, read_only: bool, slot: Slot
-    ) -> Answer:
-        patience = self._patience.at_most(BRIEF) if slot.suspected and read_only else self._patience
-        attempt = Attempt(patience, time.monotonic() + patience.whole)
+    ) -> RawResponse:
+        timeouts = self._timeouts.at_most(SHORT_TIMEOUTS) if slot.suspected and read_only else self._timeouts
+        attempt = ConnectionAttempt(timeouts, time.monotonic() + timeouts.whole)
         if read_only:
             attempt.should_yield = slot.should_yield
         try:
@@ -132,11 +135,11 @@ class Transport:
             return self._try(verb, url, json=json, form=form, attempt=attempt)
         except (requests.RequestException, HTTPError, OSError, ValueError) as error:
             # Not chained: the texts hold the address asked for, and with it whatever was posted to us.
-            raise _NoAnswer(_code_of(error, attempt)) from None
+            raise _NoResponse(_code_of(error, attempt)) from None
 
     def _try(
-        self, verb: str, url: str, *, json: object, form: dict[str, str] | None, attempt: Attempt
-    ) -> Answer:
+        self, verb: str, url: str, *, json: object, form: dict[str, str] | None, attempt: ConnectionAttempt
+    ) -> RawResponse:
         with attempting(attempt):
             response = self._session.request(
                 verb,
@@ -145,15 +148,15 @@ class Transport:
                 data=form,
                 allow_redirects=False,
                 stream=True,
-                timeout=(attempt.patience.connect, attempt.patience.read),
+                timeout=(attempt.timeouts.connect, attempt.timeouts.read),
             )
             with response:
                 body = _read(response)
         headers = response.headers
-        return Answer(response.status_code, body, headers.get("Location"), headers.get("Date"))
+        return RawResponse(response.status_code, body, headers.get("Location"), headers.get("Date"))
 
 
-class _NoAnswer(Exception):
+class _NoResponse(Exception):
     """Nothing usable came back; ``code`` is one of ours."""
 
     def __init__(self, code: str) -> None:
@@ -172,7 +175,7 @@ class _Session(requests.Session):
         return None
 
 
-def _code_of(error: Exception, attempt: Attempt) -> str:
+def _code_of(error: Exception, attempt: ConnectionAttempt) -> str:
     if attempt.cause is not None:
         return attempt.cause
     if isinstance(error, requests.exceptions.InvalidSchema):
@@ -184,8 +187,8 @@ def _code_of(error: Exception, attempt: Attempt) -> str:
 
 def _read(response: requests.Response) -> bytes:
     body = bytearray()
-    while chunk := response.raw.read1(CHUNK, decode_content=True):
+    while chunk := response.raw.read1(CHUNK_BYTES, decode_content=True):
         body += chunk
-        if len(body) > LARGEST_ANSWER:
+        if len(body) > MAX_RESPONSE_BYTES:
             raise Unreadable("answer_too_large", status=response.status_code)
     return bytes(body)

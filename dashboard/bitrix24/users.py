@@ -10,16 +10,16 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
-from dashboard.bitrix24.client import LONGEST_BATCH, Batch, Client, Command
+from dashboard.bitrix24.client import MAX_BATCH_COMMANDS, Batch, Client, Command
 from dashboard.bitrix24.errors import Unreadable
-from dashboard.bitrix24.schemas import Answered, Flag, Id, Text, read_as
-from dashboard.core.json_values import Json, whole
+from dashboard.bitrix24.schemas import Flag, Id, ResponseModel, Text, parse_as
+from dashboard.core.json_values import Json, parse_int
 
 METHOD = "user.get"
 TOO_LARGE = "answer_too_large"
-PAGE = 50
-LARGEST_PORTAL = 200_000
-LONGEST_ADDRESS = 1000
+PAGE_SIZE = 50
+MAX_USERS = 200_000
+MAX_URL_LENGTH = 1000
 MAX_DEPARTMENTS = 50  # of one person
 # Of all that is listed, in characters: three hundred for each person of the largest portal. A portal on its
 # owner's server answers what it likes, and a worker that reads it must not run out of memory.
@@ -32,7 +32,7 @@ FIELDS = (
 
 
 def _photo(value: Any) -> Any:
-    fits = isinstance(value, str) and value.startswith("https://") and len(value) <= LONGEST_ADDRESS
+    fits = isinstance(value, str) and value.startswith("https://") and len(value) <= MAX_URL_LENGTH
     return value if fits and value.isprintable() else ""
 
 
@@ -41,10 +41,10 @@ def _departments(value: Any) -> Any:
     listed = list(value.values()) if isinstance(value, dict) else value
     if not isinstance(listed, list):
         return ()
-    return tuple(number for one in listed[:MAX_DEPARTMENTS] if (number := whole(one)))
+    return tuple(number for one in listed[:MAX_DEPARTMENTS] if (number := parse_int(one)))
 
 
-class Employee(Answered):
+class Employee(ResponseModel):
     """One row; who is dismissed, a guest or a machine is told apart by the filter, and once more here."""
 
     ID: Id
@@ -80,7 +80,7 @@ class EmployeeList:
     complete: bool
 
 
-def everyone(client: Client, token: str, *, expected: int) -> EmployeeList:
+def list_employees(client: Client, token: str, *, expected: int) -> EmployeeList:
     """Return the active employees; ``expected`` of them were there the last time.
 
     The list is incomplete where a portal repeats pages, as one does that ignores ``start``, where it names a
@@ -92,9 +92,9 @@ def everyone(client: Client, token: str, *, expected: int) -> EmployeeList:
     found: dict[int, Employee] = {}
     start, listed, size, complete = 0, 0, 0, True
     totals: list[int] = []
-    pages = min(LONGEST_BATCH, expected // PAGE + 1)
+    pages = min(MAX_BATCH_COMMANDS, expected // PAGE_SIZE + 1)
     while pages > 0 and complete:
-        commands = {f"page{number}": _page(start + number * PAGE) for number in range(pages)}
+        commands = {f"page{number}": _page(start + number * PAGE_SIZE) for number in range(pages)}
         batch = _batch(client, token, commands)
         if batch is None:
             complete = False
@@ -103,29 +103,27 @@ def everyone(client: Client, token: str, *, expected: int) -> EmployeeList:
         for key in commands:
             page = _listed(batch, key)
             rows = {row.ID: row for row in _rows(page)}
-            complete = complete and _is_in_order(
-                page, is_new=bool(rows.keys() - found.keys()), batch=batch, key=key
-            )
+            complete = complete and _is_in_order(page, is_new=bool(rows.keys() - found.keys()), batch=batch, key=key)
             found |= rows
             listed += len(page)
             size += sum(row.size for row in rows.values())
-        start += pages * PAGE
-        pages = _pages_left(batch, start, is_full=len(page) >= PAGE)
-        complete = complete and size <= MAX_LIST_SIZE and (not pages or start < LARGEST_PORTAL)
+        start += pages * PAGE_SIZE
+        pages = _pages_left(batch, start, is_full=len(page) >= PAGE_SIZE)
+        complete = complete and size <= MAX_LIST_SIZE and (not pages or start < MAX_USERS)
     # Fewer than a page: people come and go while the list is read.
-    complete = complete and min(totals, default=0) - listed < PAGE
+    complete = complete and min(totals, default=0) - listed < PAGE_SIZE
     return EmployeeList({number: row for number, row in found.items() if row.works_here}, complete)
 
 
-def still_here(client: Client, token: str, user_ids: Iterable[int]) -> set[int]:
+def find_still_employed(client: Client, token: str, user_ids: Iterable[int]) -> set[int]:
     """Return which of these people are active employees, asking for each by their number.
 
     A list read page by page misses somebody when another one leaves meanwhile; this does not.
     """
     asked, here = tuple(user_ids), set[int]()
     numbers = iter(asked)
-    while chunk := list(islice(numbers, PAGE * LONGEST_BATCH)):
-        chosen = [chunk[at : at + PAGE] for at in range(0, len(chunk), PAGE)]
+    while chunk := list(islice(numbers, PAGE_SIZE * MAX_BATCH_COMMANDS)):
+        chosen = [chunk[at : at + PAGE_SIZE] for at in range(0, len(chunk), PAGE_SIZE)]
         commands = {f"page{number}": _page(0, user_ids=some) for number, some in enumerate(chosen)}
         batch = _batch(client, token, commands)
         if batch is None:
@@ -167,32 +165,32 @@ def _listed(batch: Batch, key: str) -> list[Json]:
 
 def _is_in_order(page: list[Json], *, is_new: bool, batch: Batch, key: str) -> bool:
     """Tell whether a page is one of a list that goes on as documented, to the end."""
-    if len(page) > PAGE:
+    if len(page) > PAGE_SIZE:
         return False
-    return is_new if len(page) == PAGE else not whole(batch.nexts.get(key))
+    return is_new if len(page) == PAGE_SIZE else not parse_int(batch.nexts.get(key))
 
 
 def _rows(page: list[Json]) -> list[Employee]:
     """Return a page's people; a row that is none is left out, and so is what is more than a page."""
-    return [row for one in page[:PAGE] if (row := _employee(one))]
+    return [row for one in page[:PAGE_SIZE] if (row := _employee(one))]
 
 
 def _employee(row: Json) -> Employee | None:
     try:
-        return read_as(Employee, row)
+        return parse_as(Employee, row)
     except Unreadable:
         return None
 
 
 def _totals(batch: Batch) -> list[int]:
-    return [total for told in batch.totals.values() if (total := whole(told)) is not None]
+    return [total for told in batch.totals.values() if (total := parse_int(told)) is not None]
 
 
 def _pages_left(batch: Batch, start: int, *, is_full: bool) -> int:
     """Return how many pages to ask for next. After a full page there may be more, whatever is counted."""
     totals = _totals(batch)
-    told = math.ceil((max(totals, default=0) - start) / PAGE)
+    told = math.ceil((max(totals, default=0) - start) / PAGE_SIZE)
     if told > 0 or not is_full:
-        return min(LONGEST_BATCH, max(0, told))
+        return min(MAX_BATCH_COMMANDS, max(0, told))
     # Nothing is counted, or more was listed than counted: only a page that is not full is the last one.
-    return 1 if start - max(totals, default=0) < PAGE else LONGEST_BATCH
+    return 1 if start - max(totals, default=0) < PAGE_SIZE else MAX_BATCH_COMMANDS

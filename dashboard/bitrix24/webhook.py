@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from dashboard.bitrix24.errors import Unreadable
-from dashboard.bitrix24.http import Exchange
-from dashboard.bitrix24.masking import no_record
+from dashboard.bitrix24.http import RestHttp
+from dashboard.bitrix24.masking import record_nothing
 from dashboard.core.json_values import Json
 
 _PATH = re.compile(r"(/rest/[0-9]{1,15}/[0-9A-Za-z]{1,64})/?(?:[a-z.]+(?:\.json)?/?)?")
@@ -20,7 +20,7 @@ _PATH = re.compile(r"(/rest/[0-9]{1,15}/[0-9A-Za-z]{1,64})/?(?:[a-z.]+(?:\.json)
 class Webhook:
     """Calls with the rights of whoever made it. The address is the secret: it is shown and kept nowhere."""
 
-    exchange: Exchange
+    rest: RestHttp
     address: SecretStr
 
     def call(self, method: str) -> Json:
@@ -29,13 +29,13 @@ class Webhook:
         :raise Bitrix24Error: the leaf for what was answered.
         """
         url = f"{self.address.get_secret_value()}/{method}"
-        answer = self.exchange.json(url, {}, method=method, record=no_record, read_only=True)
+        answer = self.rest.json(url, {}, method=method, record=record_nothing, read_only=True)
         if "result" not in answer:
             raise Unreadable("bad_answer")
         return answer["result"]
 
 
-def read_address(typed: SecretStr, *, loopback: bool = False) -> SecretStr:
+def parse_webhook_url(typed: SecretStr, *, loopback: bool = False) -> SecretStr:
     """Return the address without what may follow it, a method's name for instance.
 
     :raise ValueError: this is no incoming webhook's address; the message does not repeat it.

@@ -9,7 +9,7 @@ from datetime import date
 
 from dashboard.core.json_values import Json
 
-CODES = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
+WEEKDAY_CODES = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 
 # "1.01" and "25.12": a day and a month; some portals write a year behind them.
 _DATE = re.compile(r"([0-9]{1,2})\.([0-9]{1,2})(?:\.([0-9]{4}))?")
@@ -34,14 +34,16 @@ class Workdays:
 
 
 # For pictures of a usual day.
-EVERY_DAY = Workdays()
+EVERY_DAY_WORKS = Workdays()
 
 
-def read_workdays(account: Json) -> Workdays:
+def parse_workdays(account: Json) -> Workdays:
     """Return the days off a `calendar.settings.get` answer tells. Never raises, whatever JSON came."""
     told: Mapping[str, Json] = account if isinstance(account, dict) else {}
     return Workdays(
-        week=frozenset(CODES.index(code) for code in _listed(told.get("week_holidays")) if code in CODES),
+        week=frozenset(
+            WEEKDAY_CODES.index(code) for code in _listed(told.get("week_holidays")) if code in WEEKDAY_CODES
+        ),
         holidays=frozenset(_days(told.get("year_holidays"))),
         worked=frozenset(_days(told.get("year_workdays"))),
     )

@@ -5,10 +5,17 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from dashboard.calendar import values
-from dashboard.calendar.reminders import Before, DayBefore, Half, OnDate, Reminder, Reminders
-from dashboard.calendar.time_zones import Zone, read_zone
-from dashboard.calendar.values import Absent, Meaning, Odd, Reader, Section, Sections
-from dashboard.calendar.working_hours import Hours, clock_text, read_hours
+from dashboard.calendar.reminders import Before, DayBefore, OnDate, Reminder, ReminderList, Reminders
+from dashboard.calendar.time_zones import Zone, parse_zone
+from dashboard.calendar.values import (
+    Absent,
+    CalendarSection,
+    ParseValue,
+    Sections,
+    SettingValue,
+    Unrecognized,
+)
+from dashboard.calendar.working_hours import Hours, minutes_to_clock, parse_hours
 from dashboard.core.json_values import Json as Json
 
 METHOD = "calendar.user.settings.get"
@@ -17,32 +24,32 @@ SECTIONS_METHOD = "calendar.section.get"
 
 # What stands in for a code Bitrix24 left empty, and for an answer that is no map at all.
 EMPTY_CODE = "empty_error_code"
-NOT_A_MAP = "settings_not_a_map"
+NOT_AN_OBJECT = "settings_not_a_map"
 
-KNOWN: dict[str, Reader] = {
-    "view": values.read_view,
-    "work_time_start": values.read_work_time,
-    "work_time_end": values.read_work_time,
-    "timezoneName": values.read_zone,
-    "timezoneOffsetUTC": values.read_zone_offset,
-    "timezoneDefaultName": values.read_zone,
-    "defaultReminders": values.read_default_reminders,
-    "showTasks": values.read_switch,
-    "showCompletedTasks": values.read_switch,
-    "showDeclined": values.read_switch,
-    "showWeekNumbers": values.read_switch,
-    "collapseOffHours": values.read_switch,
-    "meetSection": values.read_section,
-    "denyBusyInvitation": values.read_switch,
-    "sendFromEmail": values.read_address,
-    "defaultSections": values.read_default_sections,
-    "lastUsedSection": values.read_section,
-    "crmSection": values.read_section,
-    "syncTasks": values.read_switch,
-    "syncPeriodPast": values.read_months,
-    "syncPeriodFuture": values.read_months,
-    "CalendarSelCont": values.read_legacy,
-    "SPCalendarSelCont": values.read_legacy,
+READERS: dict[str, ParseValue] = {
+    "view": values.parse_view,
+    "work_time_start": values.parse_work_time,
+    "work_time_end": values.parse_work_time,
+    "timezoneName": values.parse_zone,
+    "timezoneOffsetUTC": values.parse_zone_offset,
+    "timezoneDefaultName": values.parse_zone,
+    "defaultReminders": values.parse_default_reminders,
+    "showTasks": values.parse_toggle,
+    "showCompletedTasks": values.parse_toggle,
+    "showDeclined": values.parse_toggle,
+    "showWeekNumbers": values.parse_toggle,
+    "collapseOffHours": values.parse_toggle,
+    "meetSection": values.parse_section,
+    "denyBusyInvitation": values.parse_toggle,
+    "sendFromEmail": values.parse_email,
+    "defaultSections": values.parse_default_sections,
+    "lastUsedSection": values.parse_section,
+    "crmSection": values.parse_section,
+    "syncTasks": values.parse_toggle,
+    "syncPeriodPast": values.parse_months,
+    "syncPeriodFuture": values.parse_months,
+    "CalendarSelCont": values.parse_legacy,
+    "SPCalendarSelCont": values.parse_legacy,
 }
 
 # What has no card of its own, by what it is about.
@@ -56,7 +63,7 @@ GROUPS = {
 
 
 @dataclass(frozen=True)
-class Reading:
+class SettingsResponse:
     """What one batch told about a person: each answer, or None with the code of the error in its place."""
 
     settings: Json  # calendar.user.settings.get
@@ -69,12 +76,12 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class Entry:
+class SettingEntry:
     """One setting: as it came, and what it means. An absent one has no raw value to show."""
 
     key: str
     raw: Json
-    meaning: Meaning
+    meaning: SettingValue
 
     @property
     def absent(self) -> bool:
@@ -82,15 +89,15 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Group:
+class SettingGroup:
     """Settings that belong together; the name is one of GROUPS, or "unknown"."""
 
     name: str
-    entries: tuple[Entry, ...]
+    entries: tuple[SettingEntry, ...]
 
 
 @dataclass(frozen=True)
-class Account:
+class AccountSettings:
     """What the portal decides for everyone: days off as "SA", "SU"; the week's first as "MO"."""
 
     days_off: tuple[str, ...] = ()
@@ -98,16 +105,16 @@ class Account:
 
 
 @dataclass(frozen=True)
-class MySettings:
+class CalendarSettings:
     """A person's settings, read. With `error` set and no entries, nothing readable is stored."""
 
-    entries: Mapping[str, Entry]
-    groups: tuple[Group, ...]
+    entries: Mapping[str, SettingEntry]
+    groups: tuple[SettingGroup, ...]
     hours: Hours
     zone: Zone
     reminders: Reminders
-    account: Account
-    sections: tuple[Section, ...] | None
+    account: AccountSettings
+    sections: tuple[CalendarSection, ...] | None
     taken_at: datetime
     errors: Mapping[str, str]
     raw: Json
@@ -117,7 +124,7 @@ class MySettings:
         """Return why the last read of the settings failed, None when it did not."""
         if METHOD in self.errors:
             return self.errors[METHOD] or EMPTY_CODE
-        return None if self.readable else NOT_A_MAP
+        return None if self.readable else NOT_AN_OBJECT
 
     @property
     def readable(self) -> bool:
@@ -131,21 +138,21 @@ class MySettings:
         return raw if isinstance(raw, str) else ""
 
 
-def read(reading: Reading, *, profile_time_zone: str | None) -> MySettings:
+def parse(reading: SettingsResponse, *, profile_time_zone: str | None) -> CalendarSettings:
     """Return the settings, typed. Never raises, whatever JSON came."""
     person = _as_map(reading.settings)
     account = _as_map(reading.account)
-    sections = values.read_sections(reading.sections)
-    entries = _read_entries(person, {section.id: section for section in sections or ()})
+    sections = values.parse_sections(reading.sections)
+    entries = _parse_entries(person, {section.id: section for section in sections or ()})
     reminders = entries["defaultReminders"].meaning
     taken_at = reading.settings_taken_at or reading.taken_at
-    return MySettings(
+    return CalendarSettings(
         entries=entries,
         groups=tuple(_groups(entries)),
-        hours=read_hours(person, account),
-        zone=read_zone(person, profile_time_zone, taken_at),
+        hours=parse_hours(person, account),
+        zone=parse_zone(person, profile_time_zone, taken_at),
         reminders=reminders if isinstance(reminders, Reminders) else Reminders(),
-        account=_read_account(account),
+        account=_parse_account(account),
         sections=sections,
         taken_at=taken_at,
         errors=reading.errors,
@@ -153,7 +160,7 @@ def read(reading: Reading, *, profile_time_zone: str | None) -> MySettings:
     )
 
 
-def changed(before: MySettings | None, after: MySettings) -> tuple[str, ...] | None:
+def changed(before: CalendarSettings | None, after: CalendarSettings) -> tuple[str, ...] | None:
     """Return which settings differ between two readings, None where either holds none."""
     if before is None or METHOD in after.errors:
         return None
@@ -169,42 +176,42 @@ def _as_map(value: Json) -> dict[str, Json]:
     return value if isinstance(value, dict) else {}
 
 
-def _read_entries(person: dict[str, Json], sections: Sections) -> dict[str, Entry]:
-    known = {key: _read_entry(key, person, sections) for key in KNOWN}
-    unknown = {key: Entry(key, raw, Odd("key")) for key, raw in person.items() if key not in KNOWN}
+def _parse_entries(person: dict[str, Json], sections: Sections) -> dict[str, SettingEntry]:
+    known = {key: _parse_entry(key, person, sections) for key in READERS}
+    unknown = {key: SettingEntry(key, raw, Unrecognized("key")) for key, raw in person.items() if key not in READERS}
     return known | unknown
 
 
-def _read_entry(key: str, person: dict[str, Json], sections: Sections) -> Entry:
+def _parse_entry(key: str, person: dict[str, Json], sections: Sections) -> SettingEntry:
     if key not in person:
-        return Entry(key, None, Absent())
+        return SettingEntry(key, None, Absent())
     raw = person[key]
-    return Entry(key, raw, KNOWN[key](raw, sections) or Odd("value"))
+    return SettingEntry(key, raw, READERS[key](raw, sections) or Unrecognized("value"))
 
 
-def _groups(entries: Mapping[str, Entry]) -> list[Group]:
-    known = [Group(name, tuple(entries[key] for key in keys)) for name, keys in GROUPS.items()]
-    unknown = tuple(entry for key, entry in entries.items() if key not in KNOWN)
-    return known + ([Group("unknown", unknown)] if unknown else [])
+def _groups(entries: Mapping[str, SettingEntry]) -> list[SettingGroup]:
+    known = [SettingGroup(name, tuple(entries[key] for key in keys)) for name, keys in GROUPS.items()]
+    unknown = tuple(entry for key, entry in entries.items() if key not in READERS)
+    return known + ([SettingGroup("unknown", unknown)] if unknown else [])
 
 
-def _read_account(account: dict[str, Json]) -> Account:
+def _parse_account(account: dict[str, Json]) -> AccountSettings:
     days, week_start = account.get("week_holidays"), account.get("week_start")
     # A filtered PHP array with gaps comes as a map.
     listed = list(days.values()) if isinstance(days, dict) else days
-    return Account(
+    return AccountSettings(
         days_off=tuple(day for day in listed if isinstance(day, str)) if isinstance(listed, list) else (),
         week_start=week_start if isinstance(week_start, str) else "",
     )
 
 
-def work_hours_text(my: MySettings) -> str:
+def work_hours_text(my: CalendarSettings) -> str:
     """Return the hours as "09:00-19:00", empty when unknown."""
     span = my.hours.span
-    return f"{clock_text(span.start)}-{clock_text(span.end)}" if span else ""
+    return f"{minutes_to_clock(span.start)}-{minutes_to_clock(span.end)}" if span else ""
 
 
-def reminders_text(my: MySettings) -> str:
+def reminders_text(my: CalendarSettings) -> str:
     """Return the reminders as "timed:50min;day:15min,0d@08:00", empty when unknown.
 
     text     = half *(";" half)            a half the portal does not tell is left out
@@ -217,7 +224,7 @@ def reminders_text(my: MySettings) -> str:
     return ";".join(f"{name}:{_half_text(half)}" for name, half in halves if half is not None)
 
 
-def _half_text(half: Half) -> str:
+def _half_text(half: ReminderList) -> str:
     return ",".join(_reminder_text(reminder) for reminder in half or ()) or "none"
 
 
@@ -226,7 +233,7 @@ def _reminder_text(reminder: Reminder) -> str:
         case Before():
             return f"{reminder.count}{reminder.unit}"
         case DayBefore():
-            return f"{reminder.days}d@{clock_text(reminder.minutes)}"
+            return f"{reminder.days}d@{minutes_to_clock(reminder.minutes)}"
         case OnDate():
             return "date"
     return "odd"

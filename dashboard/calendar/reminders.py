@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, TypeAlias
 
 from dashboard.calendar.working_hours import DAY
-from dashboard.core.json_values import Json, whole
+from dashboard.core.json_values import Json, parse_int
 
 Unit = Literal["min", "hour", "day"]
 
@@ -39,15 +39,15 @@ class OnDate:
 
 
 @dataclass(frozen=True)
-class OddReminder:
+class UnrecognizedReminder:
     """An entry nobody can read, kept as it came."""
 
     kind: ClassVar = "odd"
     raw: Json
 
 
-Reminder: TypeAlias = Before | DayBefore | OnDate | OddReminder
-Half: TypeAlias = tuple[Reminder, ...] | None
+Reminder: TypeAlias = Before | DayBefore | OnDate | UnrecognizedReminder
+ReminderList: TypeAlias = tuple[Reminder, ...] | None
 
 
 @dataclass(frozen=True)
@@ -55,28 +55,28 @@ class Reminders:
     """Both kinds of event. None: the portal does not say; empty: reminded of nothing."""
 
     kind: ClassVar = "reminders"
-    timed: Half = None
-    all_day: Half = None
+    timed: ReminderList = None
+    all_day: ReminderList = None
     rest: tuple[tuple[str, Json], ...] = ()
 
 
-def read_reminders(value: Json) -> Reminders | None:
+def parse_reminders(value: Json) -> Reminders | None:
     """Return the reminders, empty ones where the portal says nothing, or None when unreadable."""
     if value in _NOTHING or value in ([], [""]):
         return Reminders()
     if not isinstance(value, dict):
         return None
     return Reminders(
-        timed=_read_half(value.get("withTime")),
-        all_day=_read_half(value.get("fullDay")),
+        timed=_parse_list(value.get("withTime")),
+        all_day=_parse_list(value.get("fullDay")),
         rest=tuple((key, raw) for key, raw in value.items() if key not in ("withTime", "fullDay")),
     )
 
 
-def _read_half(value: Json) -> Half:
+def _parse_list(value: Json) -> ReminderList:
     if value in _NOTHING:
         return None
-    return tuple(_read_reminder(entry) for entry in _entries(value) if entry not in (None, "", []))
+    return tuple(_parse_reminder(entry) for entry in _entries(value) if entry not in (None, "", []))
 
 
 def _entries(value: Json) -> Iterable[Json]:
@@ -88,32 +88,32 @@ def _entries(value: Json) -> Iterable[Json]:
     return [value]
 
 
-def _read_reminder(raw: Json) -> Reminder:
+def _parse_reminder(raw: Json) -> Reminder:
     if not isinstance(raw, dict):
-        return OddReminder(raw)
+        return UnrecognizedReminder(raw)
     match raw.get("type"):
         case "min" | "hour" | "day" as unit:
-            reminder = _read_before(unit, raw.get("count"))
+            reminder = _parse_before(unit, raw.get("count"))
         case "daybefore":
-            reminder = _read_day_before(raw.get("before"), raw.get("time"))
+            reminder = _parse_day_before(raw.get("before"), raw.get("time"))
         case "date":
-            reminder = _read_date(raw.get("value"))
+            reminder = _parse_date(raw.get("value"))
         case _:
             reminder = None
-    return reminder or OddReminder(raw)
+    return reminder or UnrecognizedReminder(raw)
 
 
-def _read_before(unit: Unit, count: Json) -> Reminder | None:
-    number = whole(count)
+def _parse_before(unit: Unit, count: Json) -> Reminder | None:
+    number = parse_int(count)
     return Before(unit, number) if number is not None and number >= 0 else None
 
 
-def _read_day_before(before: Json, time: Json) -> Reminder | None:
-    days, minutes = whole(before), whole(time)
+def _parse_day_before(before: Json, time: Json) -> Reminder | None:
+    days, minutes = parse_int(before), parse_int(time)
     if days is None or days < 0 or minutes is None or not 0 <= minutes < DAY:
         return None
     return DayBefore(days, minutes)
 
 
-def _read_date(value: Json) -> Reminder | None:
+def _parse_date(value: Json) -> Reminder | None:
     return OnDate(value) if isinstance(value, str) and value.strip() else None

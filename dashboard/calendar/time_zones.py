@@ -6,7 +6,7 @@ from functools import cache
 from typing import ClassVar, TypeAlias
 from zoneinfo import ZoneInfo, available_timezones
 
-from dashboard.core.json_values import Json, whole
+from dashboard.core.json_values import Json, parse_int
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class OffsetDisagrees:
     """The offset Bitrix24 tells is not the one the zone has at that moment."""
 
     kind: ClassVar = "offset"
-    told: int
+    reported: int
     zone: int
 
 
@@ -64,7 +64,7 @@ class Zone:
         return ZoneInfo(self.profile) if self.profile else UTC
 
     @property
-    def told(self) -> bool:
+    def reported(self) -> bool:
         """Tell whether there is any clock to go by."""
         return bool(self.name or self.profile) or self.offset is not None
 
@@ -75,22 +75,22 @@ def _names() -> frozenset[str]:
     return frozenset(available_timezones())
 
 
-def read_zone_name(value: Json) -> ZoneName | None:
+def parse_zone_name(value: Json) -> ZoneName | None:
     """Return the zone, or None when no zone has this name."""
     return ZoneName(value) if isinstance(value, str) and value in _names() else None
 
 
-def read_offset(value: Json) -> Offset | None:
+def parse_offset(value: Json) -> Offset | None:
     """Return the offset, or None when it is no number or a day or more away."""
-    seconds = whole(value)
+    seconds = parse_int(value)
     return Offset(seconds) if seconds is not None and abs(seconds) < 86400 else None
 
 
-def read_zone(person: dict[str, Json], profile_time_zone: str | None, at: datetime) -> Zone:
+def parse_zone(person: dict[str, Json], profile_time_zone: str | None, at: datetime) -> Zone:
     """Gather the zone from settings and profile, and compare what they say."""
-    name = read_zone_name(person.get("timezoneName"))
-    offset = read_offset(person.get("timezoneOffsetUTC"))
-    profile = read_zone_name(profile_time_zone)
+    name = parse_zone_name(person.get("timezoneName"))
+    offset = parse_offset(person.get("timezoneOffsetUTC"))
+    profile = parse_zone_name(profile_time_zone)
     return Zone(
         name=name.name if name else "",
         offset=offset.seconds if offset else None,
@@ -106,7 +106,7 @@ def _disagreements(
     if name is None:
         return found
     if offset is not None and offset.seconds != offset_at(name.name, at):
-        found.append(OffsetDisagrees(told=offset.seconds, zone=offset_at(name.name, at)))
+        found.append(OffsetDisagrees(reported=offset.seconds, zone=offset_at(name.name, at)))
     if profile is not None and not same_clock(profile.name, name.name, at):
         found.append(ProfileDisagrees(profile=profile.name, calendar=name.name))
     return found

@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal, TypeAlias
 
-from dashboard.calendar.reminders import Reminders, read_reminders
-from dashboard.calendar.time_zones import Offset, ZoneName, read_offset, read_zone_name
-from dashboard.calendar.working_hours import Clock, read_clock
-from dashboard.core.json_values import Json, is_unset, whole
+from dashboard.calendar.reminders import Reminders, parse_reminders
+from dashboard.calendar.time_zones import Offset, ZoneName, parse_offset, parse_zone_name
+from dashboard.calendar.working_hours import ClockTime, parse_clock
+from dashboard.core.json_values import Json, is_unset, parse_int
 
 _COLOR = re.compile(r"#(?:[0-9a-fA-F]{3}|[0-9a-fA-F]{6})")
 
@@ -28,7 +28,7 @@ class Unset:
 
 
 @dataclass(frozen=True)
-class Odd:
+class Unrecognized:
     """A key nobody knows, or a value nobody can read: shown as it came."""
 
     kind: ClassVar = "odd"
@@ -44,7 +44,7 @@ class View:
 
 
 @dataclass(frozen=True)
-class Switch:
+class Toggle:
     """Yes or no."""
 
     kind: ClassVar = "switch"
@@ -68,7 +68,7 @@ class Text:
 
 
 @dataclass(frozen=True)
-class Section:
+class CalendarSection:
     """A calendar; the name is None where the person's list does not have it."""
 
     kind: ClassVar = "section"
@@ -82,7 +82,7 @@ class DefaultSection:
     """Which calendar new events go to in one place: "user7", "group6", "company_calendar"…"""
 
     place: str
-    section: Section | None
+    section: CalendarSection | None
     raw: Json
 
 
@@ -94,46 +94,46 @@ class DefaultSections:
     places: tuple[DefaultSection, ...]
 
 
-Meaning: TypeAlias = (
+SettingValue: TypeAlias = (
     Absent
     | Unset
-    | Odd
+    | Unrecognized
     | View
-    | Switch
+    | Toggle
     | Months
     | Text
-    | Section
+    | CalendarSection
     | DefaultSections
     | Reminders
     | ZoneName
     | Offset
-    | Clock
+    | ClockTime
 )
-Sections: TypeAlias = Mapping[int, Section]
-Reader: TypeAlias = Callable[[Json, Sections], Meaning | None]
+Sections: TypeAlias = Mapping[int, CalendarSection]
+ParseValue: TypeAlias = Callable[[Json, Sections], SettingValue | None]
 
-_SWITCHES: dict[Json, bool] = {"Y": True, "N": False, "true": True, "false": False, "1": True, "0": False}
+_TOGGLES: dict[Json, bool] = {"Y": True, "N": False, "true": True, "false": False, "1": True, "0": False}
 
 
-def read_sections(value: Json) -> tuple[Section, ...] | None:
+def parse_sections(value: Json) -> tuple[CalendarSection, ...] | None:
     """Return the calendars of a `calendar.section.get` answer, or None when it is not a list of them."""
     if not isinstance(value, list):
         return None
-    return tuple(section for entry in value if (section := _read_listed_section(entry)))
+    return tuple(section for entry in value if (section := _parse_listed_section(entry)))
 
 
-def _read_listed_section(entry: Json) -> Section | None:
-    if not isinstance(entry, dict) or (number := whole(entry.get("ID"))) is None:
+def _parse_listed_section(entry: Json) -> CalendarSection | None:
+    if not isinstance(entry, dict) or (number := parse_int(entry.get("ID"))) is None:
         return None
     name, color = entry.get("NAME"), entry.get("COLOR")
-    return Section(
+    return CalendarSection(
         id=number,
         name=name if isinstance(name, str) and name else None,
         color=color if isinstance(color, str) and _COLOR.fullmatch(color) else None,
     )
 
 
-def read_view(value: Json, _: Sections) -> Meaning | None:
+def parse_view(value: Json, _: Sections) -> SettingValue | None:
     if value in (None, ""):
         return Unset()
     match value:
@@ -142,33 +142,33 @@ def read_view(value: Json, _: Sections) -> Meaning | None:
     return None
 
 
-def read_switch(value: Json, _: Sections) -> Meaning | None:
+def parse_toggle(value: Json, _: Sections) -> SettingValue | None:
     """Read a boolean, a Y or N, or what a form made of either."""
     if value in (None, ""):
         return Unset()
     if isinstance(value, bool | int | float):
-        return Switch(bool(value)) if value in (0, 1) else None
-    on = _SWITCHES.get(value) if isinstance(value, str) else None
-    return None if on is None else Switch(on)
+        return Toggle(bool(value)) if value in (0, 1) else None
+    on = _TOGGLES.get(value) if isinstance(value, str) else None
+    return None if on is None else Toggle(on)
 
 
-def read_months(value: Json, _: Sections) -> Meaning | None:
-    count = whole(value)
+def parse_months(value: Json, _: Sections) -> SettingValue | None:
+    count = parse_int(value)
     if count is not None:
         return Months(count) if count >= 0 else None
     return Unset() if is_unset(value) else None
 
 
-def read_section(value: Json, sections: Sections) -> Meaning | None:
+def parse_section(value: Json, sections: Sections) -> SettingValue | None:
     if is_unset(value):
         return Unset()
-    number = whole(value)
+    number = parse_int(value)
     if number is None or number <= 0:
         return Unset() if number == 0 else None
-    return sections.get(number, Section(number))
+    return sections.get(number, CalendarSection(number))
 
 
-def read_default_sections(value: Json, sections: Sections) -> Meaning | None:
+def parse_default_sections(value: Json, sections: Sections) -> SettingValue | None:
     """Read the map of places; PHP writes an empty one, and one with keys from 0 up, as a list."""
     if value in (None, False, "", "false"):
         return Unset()
@@ -182,35 +182,35 @@ def read_default_sections(value: Json, sections: Sections) -> Meaning | None:
 
 
 def _default_section(place: str, raw: Json, sections: Sections) -> DefaultSection:
-    section = read_section(raw, sections)
-    return DefaultSection(place, section if isinstance(section, Section) else None, raw)
+    section = parse_section(raw, sections)
+    return DefaultSection(place, section if isinstance(section, CalendarSection) else None, raw)
 
 
-def read_address(value: Json, _: Sections) -> Meaning | None:
+def parse_email(value: Json, _: Sections) -> SettingValue | None:
     if is_unset(value):
         return Unset()
     return Text(value) if isinstance(value, str) and "@" in value else None
 
 
-def read_legacy(value: Json, _: Sections) -> Meaning | None:
+def parse_legacy(value: Json, _: Sections) -> SettingValue | None:
     """Read what Bitrix24 itself no longer reads: any scalar will do."""
     if is_unset(value):
         return Unset()
     return Text(str(value)) if isinstance(value, bool | int | float | str) else None
 
 
-def read_zone(value: Json, _: Sections) -> Meaning | None:
-    return Unset() if is_unset(value) else read_zone_name(value)
+def parse_zone(value: Json, _: Sections) -> SettingValue | None:
+    return Unset() if is_unset(value) else parse_zone_name(value)
 
 
-def read_zone_offset(value: Json, _: Sections) -> Meaning | None:
-    return Unset() if value in (None, "") else read_offset(value)
+def parse_zone_offset(value: Json, _: Sections) -> SettingValue | None:
+    return Unset() if value in (None, "") else parse_offset(value)
 
 
-def read_default_reminders(value: Json, _: Sections) -> Meaning | None:
-    return read_reminders(value)
+def parse_default_reminders(value: Json, _: Sections) -> SettingValue | None:
+    return parse_reminders(value)
 
 
-def read_work_time(value: Json, _: Sections) -> Meaning | None:
+def parse_work_time(value: Json, _: Sections) -> SettingValue | None:
     """Read one end of the working hours; ".00" is how the portal writes that it has none."""
-    return Unset() if value in (None, "", ".00") else read_clock(value)
+    return Unset() if value in (None, "", ".00") else parse_clock(value)

@@ -14,13 +14,13 @@ DAY = 24 * 60
 _CLOCK = re.compile(r"([0-9]{1,2})(?:[.:]([0-9]{1,2}))?")
 
 
-def clock_text(minutes: int) -> str:
+def minutes_to_clock(minutes: int) -> str:
     """Return minutes of the day as "08:05"."""
     return f"{minutes // 60:02}:{minutes % 60:02}"
 
 
 @dataclass(frozen=True)
-class Clock:
+class ClockTime:
     """A time of day in minutes; 1440 is the midnight that ends the day."""
 
     kind: ClassVar = "clock"
@@ -57,42 +57,42 @@ class Hours:
 
     span: Span | None
     source: Source
-    doubtful: bool = False  # the person's own came, but could not be read whole
+    is_doubtful: bool = False  # the person's own came, but could not be read whole
 
 
-def read_clock(value: Json) -> Clock | None:
+def parse_clock(value: Json) -> ClockTime | None:
     """Return the time of day, or None when the value is not one."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     # The account's hours are numbers after clamping, and 23.3 is 23:30.
-    text = f"{value:.2f}" if isinstance(value, float) else printed(value)
+    text = f"{value:.2f}" if isinstance(value, float) else format_clock(value)
     match = _CLOCK.fullmatch(text.strip())
     if match is None:
         return None
     hour, minute = int(match[1]), int((match[2] or "0").ljust(2, "0"))
     minutes = hour * 60 + minute
-    return Clock(minutes) if minute < 60 and minutes <= DAY else None
+    return ClockTime(minutes) if minute < 60 and minutes <= DAY else None
 
 
-def printed(value: int | str) -> str:
+def format_clock(value: int | str) -> str:
     """Return the value as text; a number too long to be a time is no text at all."""
     if isinstance(value, int):
         return str(value) if 0 <= value <= 24 else ""
     return value
 
 
-def read_hours(person: dict[str, Json], account: dict[str, Json]) -> Hours:
+def parse_hours(person: dict[str, Json], account: dict[str, Json]) -> Hours:
     """Choose between the two places hours live in; half a span is no span."""
-    own = _read_span(person)
+    own = _parse_span(person)
     if own is not None:
         return Hours(own, "person")
-    shared = _read_span(account)
-    return Hours(shared, "account" if shared else "unknown", doubtful=_has_hours(person))
+    shared = _parse_span(account)
+    return Hours(shared, "account" if shared else "unknown", is_doubtful=_has_hours(person))
 
 
-def _read_span(settings: dict[str, Json]) -> Span | None:
-    start = read_clock(settings.get("work_time_start"))
-    end = read_clock(settings.get("work_time_end"))
+def _parse_span(settings: dict[str, Json]) -> Span | None:
+    start = parse_clock(settings.get("work_time_start"))
+    end = parse_clock(settings.get("work_time_end"))
     return Span(start.minutes, end.minutes) if start and end else None
 
 

@@ -20,7 +20,7 @@ def group() -> AppGroup:
     @commands.command()
     def table() -> None:
         """Print the table of variables, as the documents show it."""
-        output.say(markdown())
+        output.print_text(markdown())
 
     return commands
 

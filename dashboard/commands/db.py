@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from dashboard.commands import output
 from dashboard.core import database_copy, migrations
-from dashboard.core.config_types import read_database_url
+from dashboard.core.config_types import parse_database_url
 from dashboard.core.database import Database
 from dashboard.core.database_copy import CannotCopy
 from dashboard.core.migrations import CannotMigrate
@@ -32,11 +32,9 @@ def group(database: Database) -> AppGroup:
         _migrate(migrations.upgrade, database, revision)
         if migrations.is_newer(database):
             present = migrations.revision(database)
-            output.say(f"The schema stands at {present}, a later version's; this one works with it.")
+            output.print_text(f"The schema stands at {present}, a later version's; this one works with it.")
         else:
-            output.say(
-                "The schema is up to date." if migrations.is_current(database) else f"Now at {revision}."
-            )
+            output.print_text("The schema is up to date." if migrations.is_current(database) else f"Now at {revision}.")
 
     @commands.command()
     @click.argument("revision")
@@ -44,13 +42,13 @@ def group(database: Database) -> AppGroup:
     def downgrade(revision: str) -> None:
         """Migrate back to a revision; `base` empties the schema."""
         _migrate(migrations.downgrade, database, revision)
-        output.say(f"Now at {revision}.")
+        output.print_text(f"Now at {revision}.")
 
     @commands.command()
     def current() -> None:
         """Say where the schema stands; exit with 1 where it is not what this version needs."""
-        output.say(migrations.revision(database) or "empty")
-        if not migrations.suffices(database):
+        output.print_text(migrations.revision(database) or "empty")
+        if not migrations.is_compatible(database):
             raise click.ClickException("The schema is not this version's; `db upgrade` migrates.")
 
     @commands.command()
@@ -59,9 +57,7 @@ def group(database: Database) -> AppGroup:
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
         help="Holds the address.",
     )
-    @click.confirmation_option(
-        prompt="Web and worker must be stopped: what they write meanwhile is lost. Are they?"
-    )
+    @click.confirmation_option(prompt="Web and worker must be stopped: what they write meanwhile is lost. Are they?")
     def copy(target_file: Path | None) -> None:
         """Copy everything into another, empty database, and compare both.
 
@@ -82,10 +78,8 @@ def group(database: Database) -> AppGroup:
         finally:
             target.engine.dispose()
         for table, count in counts.items():
-            output.say(f"{table:<12} {count:>9} rows, the same in both")
-        output.say(
-            "Copied. Set DATABASE_URL to the new address and start again; the old database is as it was."
-        )
+            output.print_text(f"{table:<12} {count:>9} rows, the same in both")
+        output.print_text("Copied. Set DATABASE_URL to the new address and start again; the old database is as it was.")
 
     return commands
 
@@ -105,6 +99,6 @@ def _target(file: Path | None) -> SecretStr:
     else:
         address = os.environ.get(TARGET) or click.prompt("Address of the empty database", hide_input=True)
     try:
-        return read_database_url(SecretStr(address))
+        return parse_database_url(SecretStr(address))
     except ValueError as error:
         raise click.ClickException(f"The address {error}.") from None

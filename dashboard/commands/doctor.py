@@ -14,37 +14,35 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from dashboard.bitrix24.oauth import AuthorizationServers
 from dashboard.commands import findings, network_checks, output, portal_check
-from dashboard.commands.findings import Finding
-from dashboard.commands.found import portal_named
+from dashboard.commands.findings import CheckResult
+from dashboard.commands.found import find_portal_by_name
 from dashboard.core import migrations
 from dashboard.core.config import Config
 from dashboard.core.database import Database
 from dashboard.core.database_errors import describe
-from dashboard.core.encryption import Unsealable, Vault
-from dashboard.monitoring.readiness import Probe
-from dashboard.portals.installations import Portals
-from dashboard.portals.throttle import Refusals
-from dashboard.tokens.key_rotation import SEALED
+from dashboard.core.encryption import DecryptionError, TokenEncryption
+from dashboard.monitoring.readiness import ReadinessProbe
+from dashboard.portals.installations import Installations
+from dashboard.portals.throttle import Throttle
+from dashboard.tokens.key_rotation import ENCRYPTED_COLUMNS
 
-SAMPLE = 100
+KEY_SAMPLE_SIZE = 100
 
 
 def command(
     config: Config,
     *,
     database: Database,
-    portals: Portals,
-    probe: Probe,
+    portals: Installations,
+    probe: ReadinessProbe,
     servers: AuthorizationServers,
-    refusals: Refusals,
+    throttle: Throttle,
     now: Callable[[], datetime],
 ) -> click.Command:
     """Return the command."""
 
     @click.command("doctor")
-    @click.option(
-        "--portal", "named", metavar="MEMBER_OR_ID", help="Check whether this portal can be reached."
-    )
+    @click.option("--portal", "named", metavar="MEMBER_OR_ID", help="Check whether this portal can be reached.")
     @output.as_json
     def doctor(named: str | None, as_json: bool) -> None:
         """Check configuration, database, keys, worker, PUBLIC_URL, clock and authorization servers.
@@ -55,46 +53,46 @@ def command(
         changed; the client secret is sent to the authorization servers alone, and no secret is shown.
         """
         if named is not None:
-            findings.report(
-                portal_check.check(portal_named(database, portals, named), portals), as_json=as_json
+            findings.print_report(
+                portal_check.check(find_portal_by_name(database, portals, named), portals), as_json=as_json
             )
             return
         found = [
             *_configuration(config),
             *_database(config, database=database, probe=probe),
-            *_network(config, servers=servers, refusals=refusals, now=now),
+            *_network(config, servers=servers, throttle=throttle, now=now),
         ]
-        findings.report(found, as_json=as_json)
+        findings.print_report(found, as_json=as_json)
 
     return doctor
 
 
-def _database(config: Config, *, database: Database, probe: Probe) -> Iterator[Finding]:
+def _database(config: Config, *, database: Database, probe: ReadinessProbe) -> Iterator[CheckResult]:
     try:
         revision = migrations.revision(database)
     except SQLAlchemyError as error:
-        yield Finding(
+        yield CheckResult(
             "database",
             "wrong",
             describe(error),
             "Check DATABASE_URL, that the server runs and lets this machine in.",
         )
     else:
-        yield Finding("database", "good", "answers")
+        yield CheckResult("database", "good", "answers")
         yield from _store(config, database, revision, probe)
 
 
 def _network(
-    config: Config, *, servers: AuthorizationServers, refusals: Refusals, now: Callable[[], datetime]
-) -> Iterator[Finding]:
-    yield from network_checks.own_address(config, refusals)
+    config: Config, *, servers: AuthorizationServers, throttle: Throttle, now: Callable[[], datetime]
+) -> Iterator[CheckResult]:
+    yield from network_checks.own_address(config, throttle)
     yield from network_checks.authorization_servers(servers, now=now)
 
 
-def _configuration(config: Config) -> Iterator[Finding]:
-    yield Finding("configuration", "good", f"complete, for {config.public_url}")
+def _configuration(config: Config) -> Iterator[CheckResult]:
+    yield CheckResult("configuration", "good", f"complete, for {config.public_url}")
     if not (config.vendor_name and config.vendor_email):
-        yield Finding(
+        yield CheckResult(
             "vendor",
             "warning",
             "/privacy and /terms name nobody to ask",
@@ -103,7 +101,7 @@ def _configuration(config: Config) -> Iterator[Finding]:
     url = make_url(config.database_url.get_secret_value())
     file = Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
     if file and file.exists() and stat.S_IMODE(file.stat().st_mode) & 0o007:
-        yield Finding(
+        yield CheckResult(
             "database file",
             "warning",
             "can be opened by everybody on this machine",
@@ -111,64 +109,64 @@ def _configuration(config: Config) -> Iterator[Finding]:
         )
 
 
-def _store(config: Config, database: Database, revision: str | None, probe: Probe) -> Iterator[Finding]:
-    stands, lacks = f"the schema stands at {revision or 'nothing'}", migrations.missing(database)
-    if not migrations.suffices(database):
+def _store(config: Config, database: Database, revision: str | None, probe: ReadinessProbe) -> Iterator[CheckResult]:
+    stands, lacks = f"the schema stands at {revision or 'nothing'}", migrations.missing_columns(database)
+    if not migrations.is_compatible(database):
         mend = "Run `flask --app app db upgrade`, or start the version that fits the database."
         says = f"the schema lacks {', '.join(lacks)}" if revision and lacks else stands
-        yield Finding("migrations", "wrong", says, mend)
+        yield CheckResult("migrations", "wrong", says, mend)
         return
-    yield Finding("migrations", "good", stands)
+    yield CheckResult("migrations", "good", stands)
     yield _keys(config, database)
-    readiness = probe.look()
+    readiness = probe.check()
     if "database" in readiness.down:
         mend = "Make room on its disk, or see why it is locked or read-only."
-        yield Finding("writing", "wrong", "the database stores nothing", mend)
+        yield CheckResult("writing", "wrong", "the database stores nothing", mend)
     else:
-        yield Finding("writing", "good", "the database stores what it is given")
+        yield CheckResult("writing", "good", "the database stores what it is given")
     if "worker" in readiness.warnings:
         mend = "Start the worker of the Procfile; without it nobody is read in the background."
-        yield Finding("worker", "warning", "has shown no sign of life for two minutes", mend)
+        yield CheckResult("worker", "warning", "has shown no sign of life for two minutes", mend)
     else:
-        yield Finding("worker", "good", "is alive")
+        yield CheckResult("worker", "good", "is alive")
 
 
-def _keys(config: Config, database: Database) -> Finding:
+def _keys(config: Config, database: Database) -> CheckResult:
     """Try the keys on a sample of what is stored: the oldest and the newest values of each kind."""
-    vault, sealed = Vault(config.token_keys), list(_sealed(database))
-    unreadable = [one for one in sealed if not _opens(one, vault)]
+    encryption, sealed = TokenEncryption(config.token_keys), list(_check_encryption(database))
+    unreadable = [one for one in sealed if not _can_decrypt(one, encryption)]
     if unreadable:
-        return Finding(
+        return CheckResult(
             "token keys",
             "wrong",
             f"{len(unreadable)} of {len(sealed)} sealed values open with none of them",
             "Put the key they were sealed with back into TOKEN_KEYS; without it people must reconnect.",
         )
-    older = [one for one in sealed if not vault.is_newest(one)]
+    older = [one for one in sealed if not encryption.is_newest(one)]
     if older:
-        return Finding(
+        return CheckResult(
             "token keys",
             "warning",
             f"{len(older)} of {len(sealed)} sealed values need an older key",
             "Run `flask --app app tokens rotate-keys` before taking that key away.",
         )
-    return Finding("token keys", "good", f"open what is stored ({len(sealed)} values tried)")
+    return CheckResult("token keys", "good", f"open what is stored ({len(sealed)} values tried)")
 
 
-def _sealed(database: Database) -> set[str]:
+def _check_encryption(database: Database) -> set[str]:
     found: set[str] = set()
-    with database.reading() as session:
-        for column in SEALED:
+    with database.read_session() as session:
+        for column in ENCRYPTED_COLUMNS:
             (key,) = column.class_.__mapper__.primary_key
             for order in (key.asc(), key.desc()):
-                chosen = select(column).where(column.is_not(None)).order_by(order).limit(SAMPLE)
+                chosen = select(column).where(column.is_not(None)).order_by(order).limit(KEY_SAMPLE_SIZE)
                 found |= {str(one) for one in session.scalars(chosen)}
     return found
 
 
-def _opens(ciphertext: str, vault: Vault) -> bool:
+def _can_decrypt(ciphertext: str, encryption: TokenEncryption) -> bool:
     try:
-        vault.rotated(ciphertext)
-    except Unsealable:
+        encryption.reencrypt(ciphertext)
+    except DecryptionError:
         return False
     return True

@@ -15,7 +15,7 @@ State = Literal["good", "warning", "wrong", "not checked"]
 
 
 @dataclass(frozen=True)
-class Finding:
+class CheckResult:
     """One thing that was looked at; ``mend`` is empty where it is good."""
 
     what: str
@@ -24,15 +24,15 @@ class Finding:
     mend: str = ""
 
 
-def report(findings: Iterable[Finding], *, as_json: bool) -> None:
+def print_report(findings: Iterable[CheckResult], *, as_json: bool) -> None:
     """Print the findings; end the command with exit code 1 where something is wrong."""
     found = list(findings)
     if as_json:
-        output.rows([asdict(one) for one in found], as_json=True, nothing="")
+        output.print_rows([asdict(one) for one in found], as_json=True, nothing="")
     else:
         for one in found:
-            output.say(f"{one.state:<11} {one.what:<28} {one.says}")
+            output.print_text(f"{one.state:<11} {one.what:<28} {one.says}")
             if one.mend:
-                output.say(f"{'':<40} {one.mend}")
+                output.print_text(f"{'':<40} {one.mend}")
     if any(one.state == "wrong" for one in found):
         raise click.exceptions.Exit(1)

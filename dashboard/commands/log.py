@@ -19,8 +19,8 @@ def group(database: Database, now: Callable[[], datetime]) -> AppGroup:
     @commands.command()
     def purge() -> None:
         """Delete the calls older than three days. The worker does it by itself every hour."""
-        with database.writing() as session:
+        with database.write_session() as session:
             count = call_log.purge(session, now=now())
-        output.say(f"Deleted {count} calls.")
+        output.print_text(f"Deleted {count} calls.")
 
     return commands

@@ -11,16 +11,16 @@ from flask.cli import AppGroup
 from sqlalchemy import ColumnElement, and_, or_, select
 
 from dashboard.commands import output
-from dashboard.commands.found import portal_of
+from dashboard.commands.found import find_portal
 from dashboard.core.database import Database
-from dashboard.models import ChainState, Person, Portal
-from dashboard.portals.installations import Portals
+from dashboard.models import Person, Portal, TokenState
+from dashboard.portals.installations import Installations
 
 STALE = timedelta(days=2)
 STATES = ("connected", "stale", "reconnect", "never")
 
 
-def group(database: Database, portals: Portals, now: Callable[[], datetime]) -> AppGroup:
+def group(database: Database, portals: Installations, now: Callable[[], datetime]) -> AppGroup:
     """Return the group."""
     commands = AppGroup("people", help="The people of the portals.")
 
@@ -35,24 +35,24 @@ def group(database: Database, portals: Portals, now: Callable[[], datetime]) -> 
         connected: read within two days. stale: not for longer. reconnect: the person has to open the
         application again. never: listed by the portal, has not opened it yet.
         """
-        conditions = [Portal.id == portal_of(portals, member_id).id] if member_id else []
+        conditions = [Portal.id == find_portal(portals, member_id).id] if member_id else []
         if state is not None:
             conditions.append(_in_state(now())[state])
         found = list(_listed(database, conditions, now=now(), limit=limit + 1))
-        output.rows(found[:limit], as_json=as_json, nothing="Nobody.")
+        output.print_rows(found[:limit], as_json=as_json, nothing="Nobody.")
         if len(found) > limit:
-            output.say(f"These are the first {limit}; --limit shows more.", err=True)
+            output.print_text(f"These are the first {limit}; --limit shows more.", err=True)
 
     return commands
 
 
 def _in_state(now: datetime) -> dict[str, ColumnElement[bool]]:
     fresh = and_(Person.settings_at.is_not(None), Person.settings_at >= now - STALE)
-    live = Person.chain_state == ChainState.LIVE
+    live = Person.chain_state == TokenState.LIVE
     return {
         "connected": and_(live, fresh),
         "stale": and_(live, or_(Person.settings_at.is_(None), Person.settings_at < now - STALE)),
-        "reconnect": Person.chain_state == ChainState.RECONNECT,
+        "reconnect": Person.chain_state == TokenState.RECONNECT,
         "never": Person.chain_state.is_(None),
     }
 
@@ -67,7 +67,7 @@ def _listed(
         .order_by(Portal.id, Person.user_id)
         .limit(limit)
     )
-    with database.reading() as session:
+    with database.read_session() as session:
         for person, member_id in session.execute(chosen):
             yield {
                 "portal": member_id,
@@ -82,6 +82,6 @@ def _listed(
 def _state(person: Person, now: datetime) -> str:
     if person.chain_state is None:
         return "never"
-    if person.chain_state == ChainState.RECONNECT:
+    if person.chain_state == TokenState.RECONNECT:
         return "reconnect"
     return "connected" if person.settings_at and person.settings_at >= now - STALE else "stale"

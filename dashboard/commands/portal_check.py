@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from dashboard.bitrix24 import errors
-from dashboard.bitrix24.dns import addresses_of
+from dashboard.bitrix24.dns import resolve
 from dashboard.bitrix24.errors import Bitrix24Error, Limited, NotAnswered, PortalMoved, PortalRefused
-from dashboard.bitrix24.masking import no_record
-from dashboard.commands.findings import Finding
+from dashboard.bitrix24.masking import record_nothing
+from dashboard.commands.findings import CheckResult
 from dashboard.models import Portal
-from dashboard.portals.installations import Portals
+from dashboard.portals.installations import Installations
 
 LOOKUP_SECONDS = 5.0
 NO_TOKEN = "doctor"  # noqa: S105  # whoever refuses it in Bitrix24's words is a portal
@@ -69,7 +69,7 @@ CAUSES = {
 }
 
 
-def check(portal: Portal, portals: Portals) -> Iterator[Finding]:
+def check(portal: Portal, portals: Installations) -> Iterator[CheckResult]:
     """Yield what works, in order, up to the first step that does not. No secret is sent."""
     parts = urlsplit(portal.origin)
     secure = parts.scheme == "https"
@@ -79,15 +79,15 @@ def check(portal: Portal, portals: Portals) -> Iterator[Finding]:
         if step == "certificate" and not secure:
             continue
         if step == failed:
-            yield Finding(step, "wrong", says, mend) if says else _answer(error)
+            yield CheckResult(step, "wrong", says, mend) if says else _answer(error)
             return
         addresses = f" ({_addresses(parts.hostname or '', parts.port or (443 if secure else 80))})"
-        yield Finding(step, "good", f"{parts.netloc} {good}{addresses}" if step == "name" else good)
+        yield CheckResult(step, "good", f"{parts.netloc} {good}{addresses}" if step == "name" else good)
 
 
-def _ask(portal: Portal, portals: Portals) -> Bitrix24Error | None:
+def _ask(portal: Portal, portals: Installations) -> Bitrix24Error | None:
     try:
-        portals.client(portal.origin, record=no_record).call("app.info", token=NO_TOKEN, read_only=True)
+        portals.client(portal.origin, record=record_nothing).call("app.info", token=NO_TOKEN, read_only=True)
     except Bitrix24Error as error:
         return error
     return None
@@ -95,24 +95,24 @@ def _ask(portal: Portal, portals: Portals) -> Bitrix24Error | None:
 
 def _addresses(host: str, port: int) -> str:
     try:
-        return ", ".join(dict.fromkeys(addresses_of(host, port, seconds=LOOKUP_SECONDS)))
+        return ", ".join(dict.fromkeys(resolve(host, port, seconds=LOOKUP_SECONDS)))
     except (OSError, ValueError):
         return "unknown"
 
 
-def _answer(error: Bitrix24Error | None) -> Finding:
+def _answer(error: Bitrix24Error | None) -> CheckResult:
     """Return what an answer says: a portal refuses a token that is none, in Bitrix24's words."""
     if error is None:
-        return Finding("answer", "wrong", "accepts any token", "This is no Bitrix24 portal.")
+        return CheckResult("answer", "wrong", "accepts any token", "This is no Bitrix24 portal.")
     if isinstance(error, NotAnswered):
         mend = "See what the address serves; a portal answers /rest/app.info with JSON."
-        return Finding("answer", "wrong", f"is none of a Bitrix24 portal ({error.code})", mend)
+        return CheckResult("answer", "wrong", f"is none of a Bitrix24 portal ({error.code})", mend)
     if isinstance(error, PortalMoved):
         mend = "The next opening, or the next run, asks the authorization server where the portal is."
-        return Finding("answer", "warning", "redirects to another address", mend)
+        return CheckResult("answer", "warning", "redirects to another address", mend)
     if isinstance(error, Limited):
-        return Finding("answer", "warning", f"is that it is busy ({error.code})", "Try again in a minute.")
+        return CheckResult("answer", "warning", f"is that it is busy ({error.code})", "Try again in a minute.")
     if isinstance(error, PortalRefused):
         mend = "The portal's owner opens it again, or renews the subscription."
-        return Finding("answer", "warning", f"is that it is closed or unpaid ({error.code})", mend)
-    return Finding("answer", "good", STEPS["answer"])
+        return CheckResult("answer", "warning", f"is that it is closed or unpaid ({error.code})", mend)
+    return CheckResult("answer", "good", STEPS["answer"])

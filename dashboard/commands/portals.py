@@ -10,13 +10,13 @@ from flask.cli import AppGroup
 from sqlalchemy import func, select
 
 from dashboard.commands import output
-from dashboard.commands.found import portal_of
+from dashboard.commands.found import find_portal
 from dashboard.core.database import Database
-from dashboard.models import Chain, ChainState, Person, Portal, PortalState
-from dashboard.portals.installations import Portals
+from dashboard.models import OAuthToken, Person, Portal, PortalState, TokenState
+from dashboard.portals.installations import Installations
 
 
-def group(database: Database, portals: Portals) -> AppGroup:
+def group(database: Database, portals: Installations) -> AppGroup:
     """Return the group."""
     commands = AppGroup("portals", help="The portals that installed the application.")
 
@@ -27,22 +27,22 @@ def group(database: Database, portals: Portals) -> AppGroup:
     @output.as_json
     def list_(state: str | None, as_json: bool) -> None:
         """List portals: member id, state, generation, people, address."""
-        output.rows(_listed(database, state), as_json=as_json, nothing="No portals.")
+        output.print_rows(_listed(database, state), as_json=as_json, nothing="No portals.")
 
     @commands.command()
     @click.argument("member_id")
     @output.as_json
     def show(member_id: str, as_json: bool) -> None:
         """Show one portal and its chains by state."""
-        output.row(_shown(database, portal_of(portals, member_id)), as_json=as_json)
+        output.print_row(_shown(database, find_portal(portals, member_id)), as_json=as_json)
 
     @commands.command()
     @click.argument("member_id")
     @click.confirmation_option(prompt="Everything about the people of this portal is deleted. Go on?")
     def forget(member_id: str) -> None:
         """Delete everything about a portal's people, as if it had uninstalled the application."""
-        portals.uninstall(portal_of(portals, member_id))
-        output.say("Forgotten.")
+        portals.uninstall(find_portal(portals, member_id))
+        output.print_text("Forgotten.")
 
     return commands
 
@@ -52,7 +52,7 @@ def _listed(database: Database, state: str | None) -> Iterator[dict[str, Any]]:
     chosen = select(Portal, people).order_by(Portal.id)
     if state is not None:
         chosen = chosen.where(Portal.state == state)
-    with database.reading() as session:
+    with database.read_session() as session:
         for portal, count in session.execute(chosen):
             yield {
                 "member_id": portal.member_id,
@@ -65,10 +65,12 @@ def _listed(database: Database, state: str | None) -> Iterator[dict[str, Any]]:
 
 def _shown(database: Database, portal: Portal) -> dict[str, Any]:
     of_portal = select(Person.id).where(Person.portal_id == portal.id)
-    by_state = select(Chain.state, func.count()).where(Chain.person_id.in_(of_portal)).group_by(Chain.state)
+    by_state = (
+        select(OAuthToken.state, func.count()).where(OAuthToken.person_id.in_(of_portal)).group_by(OAuthToken.state)
+    )
     opened = select(func.count()).where(Person.portal_id == portal.id, Person.opened_at.is_not(None))
-    with database.reading() as session:
-        chains = {ChainState(row[0]): row[1] for row in session.execute(by_state)}
+    with database.read_session() as session:
+        chains = {TokenState(row[0]): row[1] for row in session.execute(by_state)}
         people = session.scalar(select(func.count()).where(Person.portal_id == portal.id))
         ever_here = session.scalar(opened)
     return {
@@ -81,7 +83,7 @@ def _shown(database: Database, portal: Portal) -> dict[str, Any]:
         "uninstalled": portal.uninstalled_at,
         "people": people,
         "opened": ever_here,
-        "chains": ", ".join(f"{chains.get(state, 0)} {state}" for state in ChainState),
+        "chains": ", ".join(f"{chains.get(state, 0)} {state}" for state in TokenState),
         "team_open": portal.team_open,
         "directory_read": portal.directory_at,
         "directory_error": portal.directory_error,

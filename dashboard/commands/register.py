@@ -12,7 +12,7 @@ from flask import Flask
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from dashboard.bitrix24.http import Exchange
+from dashboard.bitrix24.http import RestHttp
 from dashboard.bitrix24.oauth import AuthorizationServers
 from dashboard.commands import config as variables
 from dashboard.commands import db, doctor, log, people, runs, settings, tokens
@@ -20,11 +20,11 @@ from dashboard.commands import portals as installations
 from dashboard.core.config import Config
 from dashboard.core.database import Database
 from dashboard.core.database_errors import describe
-from dashboard.core.encryption import Vault
-from dashboard.core.json_values import visible
-from dashboard.monitoring.readiness import Probe
-from dashboard.portals.installations import Portals
-from dashboard.portals.throttle import Refusals
+from dashboard.core.encryption import TokenEncryption
+from dashboard.core.json_values import escape_invisible
+from dashboard.monitoring.readiness import ReadinessProbe
+from dashboard.portals.installations import Installations
+from dashboard.portals.throttle import Throttle
 from dashboard.sync.runs import Runs
 
 
@@ -33,13 +33,13 @@ def install(
     config: Config,
     *,
     database: Database,
-    vault: Vault,
-    portals: Portals,
+    encryption: TokenEncryption,
+    portals: Installations,
     synchronisations: Runs,
-    exchange: Exchange,
+    rest: RestHttp,
     servers: AuthorizationServers,
-    probe: Probe,
-    refusals: Refusals,
+    probe: ReadinessProbe,
+    throttle: Throttle,
     now: Callable[[], datetime],
 ) -> None:
     """Add the commands to the application."""
@@ -49,9 +49,9 @@ def install(
         people.group(database, portals, now),
         runs.group(database, portals),
         runs.sync(database, portals, synchronisations),
-        tokens.group(database, vault),
+        tokens.group(database, encryption),
         log.group(database, now),
-        settings.group(config, exchange, now),
+        settings.group(config, rest, now),
         variables.group(),
         doctor.command(
             config,
@@ -59,25 +59,25 @@ def install(
             portals=portals,
             probe=probe,
             servers=servers,
-            refusals=refusals,
+            throttle=throttle,
             now=now,
         ),
     ]
     for command in commands:
-        _say_in_a_line(command)
+        _short_database_errors(command)
         app.cli.add_command(command)
 
 
-def _say_in_a_line(command: click.Command) -> None:
+def _short_database_errors(command: click.Command) -> None:
     """Let commands end with one line where the database is away or has another schema, not with a stack."""
     if isinstance(command, click.Group):
         for subcommand in command.commands.values():
-            _say_in_a_line(subcommand)
+            _short_database_errors(subcommand)
     elif command.callback is not None:
-        command.callback = _spoken(command.callback)
+        command.callback = _wrap(command.callback)
 
 
-def _spoken(callback: Callable[..., Any]) -> Callable[..., Any]:
+def _wrap(callback: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(callback)
     def told(*arguments: Any, **options: Any) -> Any:
         try:
@@ -86,7 +86,7 @@ def _spoken(callback: Callable[..., Any]) -> Callable[..., Any]:
             raise  # quotes the operator alone
         except click.ClickException as error:
             # It may quote a code that Bitrix24 or whoever answered in its place has sent.
-            raise click.ClickException(visible(error.message)) from None
+            raise click.ClickException(escape_invisible(error.message)) from None
         except (IntegrityError, DataError):
             raise  # what we asked for is wrong, not the database
         except (DBAPIError, PoolTimeout) as error:

@@ -13,21 +13,20 @@ from flask.cli import AppGroup
 from pydantic import SecretStr
 
 from dashboard.bitrix24.errors import Bitrix24Error, MethodMissing, NotAnswered
-from dashboard.bitrix24.http import Exchange
-from dashboard.bitrix24.webhook import Webhook, read_address
+from dashboard.bitrix24.http import RestHttp
+from dashboard.bitrix24.webhook import Webhook, parse_webhook_url
 from dashboard.calendar import parser
-from dashboard.calendar.parser import ACCOUNT_METHOD, EMPTY_CODE, METHOD, MySettings, Reading
+from dashboard.calendar.parser import ACCOUNT_METHOD, EMPTY_CODE, METHOD, CalendarSettings, SettingsResponse
 from dashboard.commands import output
 from dashboard.core.config import Config
-from dashboard.core.json_values import visible
+from dashboard.core.json_values import escape_invisible
 
 ADVICE = (
-    "In the portal: Developer resources, Other, Inbound webhook; give it the right `calendar` "
-    "and copy its address."
+    "In the portal: Developer resources, Other, Inbound webhook; give it the right `calendar` and copy its address."
 )
 
 
-def group(config: Config, exchange: Exchange, now: Callable[[], datetime]) -> AppGroup:
+def group(config: Config, rest: RestHttp, now: Callable[[], datetime]) -> AppGroup:
     """Return the group."""
     commands = AppGroup("settings", help="Look at a real portal without registering anything.")
 
@@ -40,13 +39,13 @@ def group(config: Config, exchange: Exchange, now: Callable[[], datetime]) -> Ap
         The webhook's address is asked for without showing it, or read from a file; it is a secret, so it is
         no argument. Nothing is stored.
         """
-        webhook = Webhook(exchange, _address(file, loopback=config.trust_loopback))
+        webhook = Webhook(rest, _address(file, loopback=config.trust_loopback))
         reading = _read(webhook, now())
         if as_json:
-            output.row({"settings": reading.settings, "account": reading.account}, as_json=True)
+            output.print_row({"settings": reading.settings, "account": reading.account}, as_json=True)
         else:
-            my = parser.read(reading, profile_time_zone=None)
-            output.say(_in_words(my, now()).strip())
+            my = parser.parse(reading, profile_time_zone=None)
+            output.print_text(_in_words(my, now()).strip())
 
     return commands
 
@@ -60,15 +59,15 @@ def _address(file: str | None, *, loopback: bool) -> SecretStr:
         except (OSError, UnicodeDecodeError) as error:
             raise click.ClickException(f"The file cannot be read ({type(error).__name__}).") from None
     else:
-        output.say(ADVICE)
+        output.print_text(ADVICE)
         typed = click.prompt("Address of the webhook", hide_input=True)
     try:
-        return read_address(SecretStr(typed), loopback=loopback)
+        return parse_webhook_url(SecretStr(typed), loopback=loopback)
     except ValueError as error:
         raise click.ClickException(f"The webhook's address {error}.") from None
 
 
-def _read(webhook: Webhook, now: datetime) -> Reading:
+def _read(webhook: Webhook, now: datetime) -> SettingsResponse:
     """Ask for both parts; the settings are what is printed, the portal's hours only complete them."""
     try:
         mine = webhook.call(METHOD)
@@ -82,14 +81,14 @@ def _read(webhook: Webhook, now: datetime) -> Reading:
         account, errors = webhook.call(ACCOUNT_METHOD), {}
     except Bitrix24Error as error:
         account, errors = None, {ACCOUNT_METHOD: error.code or EMPTY_CODE}
-    return Reading(settings=mine, account=account, sections=None, errors=errors, taken_at=now)
+    return SettingsResponse(settings=mine, account=account, sections=None, errors=errors, taken_at=now)
 
 
-def _in_words(my: MySettings, now: datetime) -> str:
+def _in_words(my: CalendarSettings, now: datetime) -> str:
     """Return the page as text; no value of the portal's begins a line of its own."""
     environment = current_app.jinja_env.overlay(finalize=_on_one_line)
     return environment.get_template("terminal/settings.txt").render(my=my, now=now)
 
 
 def _on_one_line(value: object) -> object:
-    return visible(value) if isinstance(value, str) else value
+    return escape_invisible(value) if isinstance(value, str) else value

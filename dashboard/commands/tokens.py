@@ -7,12 +7,12 @@ from flask.cli import AppGroup
 
 from dashboard.commands import output
 from dashboard.core.database import Database
-from dashboard.core.encryption import Vault
+from dashboard.core.encryption import TokenEncryption
 from dashboard.tokens import key_rotation
-from dashboard.tokens.key_rotation import Progress
+from dashboard.tokens.key_rotation import RotationProgress
 
 
-def group(database: Database, vault: Vault) -> AppGroup:
+def group(database: Database, encryption: TokenEncryption) -> AppGroup:
     """Return the group."""
     commands = AppGroup("tokens", help="The sealed tokens.")
 
@@ -22,13 +22,13 @@ def group(database: Database, vault: Vault) -> AppGroup:
 
         The application goes on meanwhile. Interrupted, it is simply run again and goes on where it was.
         """
-        progress = Progress(0, 0, 0)
-        for progress in key_rotation.rotate(database, vault):
-            output.say(f"{progress.done} of {progress.total}", err=True)
+        progress = RotationProgress(0, 0, 0)
+        for progress in key_rotation.rotate(database, encryption):
+            output.print_text(f"{progress.done} of {progress.total}", err=True)
         if progress.unreadable:
             raise click.ClickException(
                 f"{progress.unreadable} values open with none of TOKEN_KEYS and were left alone."
             )
-        output.say("Every sealed value opens with the first key.")
+        output.print_text("Every sealed value opens with the first key.")
 
     return commands

@@ -12,10 +12,10 @@ from dashboard.core.config import Config
 from dashboard.core.database import Database
 from dashboard.core.database_errors import describe
 from dashboard.launch.event_spool import EventSpool
-from dashboard.models import Chore
+from dashboard.models import PeriodicTask
 from dashboard.monitoring.metrics import Tallies
-from dashboard.sync.engine import Sync
-from dashboard.sync.periodic_tasks import Chores
+from dashboard.sync.engine import SyncEngine
+from dashboard.sync.periodic_tasks import PeriodicTasks
 from dashboard.sync.runs import Runs
 from dashboard.sync.worker import Worker
 
@@ -25,9 +25,9 @@ def command(
     *,
     database: Database,
     spool: EventSpool,
-    sync: Sync,
+    sync: SyncEngine,
     runs: Runs,
-    chores: Chores,
+    periodic_tasks: PeriodicTasks,
     tallies: Tallies,
 ) -> click.Command:
     """Return the command the Procfile names."""
@@ -35,13 +35,13 @@ def command(
     @click.command("worker")
     def worker() -> None:
         """Work on runs and periodic tasks until SIGTERM or SIGINT."""
-        process_memory.settle()
+        process_memory.limit_memory()
         _say_what_is_wrong(database)
         spool.watch()
         Worker(
             sync=sync,
             runs=runs,
-            chores=chores,
+            periodic_tasks=periodic_tasks,
             tallies=tallies,
             outages=database.outages,
             threads=config.worker_threads,
@@ -53,7 +53,7 @@ def command(
 def _say_what_is_wrong(database: Database) -> None:
     """Say in one line why the database cannot be used; the worker waits for it all the same."""
     try:
-        with database.reading() as session:
-            session.execute(select(Chore.name))
+        with database.read_session() as session:
+            session.execute(select(PeriodicTask.name))
     except DBAPIError as error:
-        output.say(describe(error), err=True)
+        output.print_text(describe(error), err=True)

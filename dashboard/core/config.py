@@ -26,14 +26,14 @@ from dashboard.core.config_types import (
     Email,
     FernetKeys,
     Folder,
-    Means,
     Origin,
     Origins,
     SigningKeys,
     Size,
+    VariableHelp,
 )
 
-MAY_BE_FILES = (
+FILE_VARIABLES = (
     "SECRET_KEY",
     "TOKEN_KEYS",
     "BITRIX24_CLIENT_SECRET",
@@ -41,9 +41,9 @@ MAY_BE_FILES = (
     "METRICS_TOKEN",
 )
 # Variables of the version before, which still stand in its environments.
-IGNORED = ("QUEUE_URL", "QUEUE_URL_FILE")
+IGNORED_VARIABLES = ("QUEUE_URL", "QUEUE_URL_FILE")
 AUTHORIZATION_SERVERS = "https://oauth.bitrix.info,https://oauth.bitrix24.tech,https://oauth.bitrix24.info"
-SWITCHED_ON = ("1", "true", "t", "on", "yes", "y")
+ENABLED_SWITCHES = ("1", "true", "t", "on", "yes", "y")
 
 
 class ConfigError(ValueError):
@@ -56,68 +56,70 @@ class Config(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True, validate_default=True)
 
     bitrix24_client_id: Annotated[
-        str, Field(min_length=1), Means("the application's identifier, from the vendor console")
+        str, Field(min_length=1), VariableHelp("the application's identifier, from the vendor console")
     ]
     bitrix24_client_secret: Annotated[
-        SecretStr, Field(min_length=1), Means("the application's key, from the vendor console")
+        SecretStr, Field(min_length=1), VariableHelp("the application's key, from the vendor console")
     ]
-    public_url: Annotated[Origin, Means("its own https address; the addresses in the console begin with it")]
+    public_url: Annotated[Origin, VariableHelp("its own https address; the addresses in the console begin with it")]
     secret_key: Annotated[
-        SigningKeys, Means("signs session tokens; a comma-separated list, the first signs, all verify")
+        SigningKeys, VariableHelp("signs session tokens; a comma-separated list, the first signs, all verify")
     ]
     token_keys: Annotated[
-        FernetKeys, Means("Fernet keys that seal tokens, comma-separated; the first seals, all open")
+        FernetKeys, VariableHelp("Fernet keys that seal tokens, comma-separated; the first seals, all open")
     ]
-    database_url: Annotated[DatabaseURL, Means("`sqlite:///…` on a local disk, or `postgresql://…`")] = (
+    database_url: Annotated[DatabaseURL, VariableHelp("`sqlite:///…` on a local disk, or `postgresql://…`")] = (
         SecretStr("sqlite:///var/dashboard.db")
     )
     state_directory: Annotated[
         Folder,
-        Means(
+        VariableHelp(
             "folder for what must outlive a restart while the database is away",
             default="the SQLite database's folder, else `var`",
         ),
     ]
     bitrix24_auth_servers: Annotated[
-        Origins, Means("the only addresses that ever see the client secret; the first is the default")
+        Origins, VariableHelp("the only addresses that ever see the client secret; the first is the default")
     ] = AUTHORIZATION_SERVERS  # type: ignore[assignment]  # split when validated
-    bx24_js_url: Annotated[Address, Means("Bitrix24's frame library")] = "https://api.bitrix24.com/api/v1/"
+    bx24_js_url: Annotated[Address, VariableHelp("Bitrix24's frame library")] = "https://api.bitrix24.com/api/v1/"
     allow_private_portals: Annotated[
-        bool, Means("allow self-hosted portals on private addresses; https is still required")
+        bool, VariableHelp("allow self-hosted portals on private addresses; https is still required")
     ] = False
     trusted_proxies: Annotated[
         int,
         Field(ge=0, le=10),
-        Means("how many proxies in front add to `X-Forwarded-For`; 0 believes the connection's own address"),
+        VariableHelp("how many proxies in front add to `X-Forwarded-For`; 0 believes the connection's own address"),
     ] = 0
-    port: Annotated[int, Field(ge=1, le=65535), Means("where the web process listens")] = 8000
+    port: Annotated[int, Field(ge=1, le=65535), VariableHelp("where the web process listens")] = 8000
     web_concurrency: Annotated[
         Size,
         Field(default_factory=lambda: min(4, os.cpu_count() or 1)),
-        Means("web processes", default="by cores, at most 4"),
+        VariableHelp("web processes", default="by cores, at most 4"),
     ]
-    web_threads: Annotated[Size, Means("threads in each web process")] = 8
-    worker_threads: Annotated[Size, Means("portals that one worker reads at the same time")] = 8
+    web_threads: Annotated[Size, VariableHelp("threads in each web process")] = 8
+    worker_threads: Annotated[Size, VariableHelp("portals that one worker reads at the same time")] = 8
     metrics_token: Annotated[
         BearerToken | None,
-        Means("bearer token for `/metrics`, at least 16 characters; without it `/metrics` is 404"),
+        VariableHelp("bearer token for `/metrics`, at least 16 characters; without it `/metrics` is 404"),
     ] = None
     vendor_name: Annotated[
-        str, Field(max_length=120), Means("who runs the application, as `/privacy` and `/terms` name them")
+        str,
+        Field(max_length=120),
+        VariableHelp("who runs the application, as `/privacy` and `/terms` name them"),
     ] = ""
-    vendor_email: Annotated[Email, Means("where people write to, on the same two pages")] = ""
+    vendor_email: Annotated[Email, VariableHelp("where people write to, on the same two pages")] = ""
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
         BeforeValidator(lambda value: str(value).lower()),
-        Means("how much is logged on stderr: `debug`, `info`, `warning` or `error`"),
+        VariableHelp("how much is logged on stderr: `debug`, `info`, `warning` or `error`"),
     ] = "info"
     log_format: Annotated[
         Literal["json", "console"],
-        Means("`json`, or `console` for reading by eye (the default in development)"),
+        VariableHelp("`json`, or `console` for reading by eye (the default in development)"),
     ] = "json"
     trust_loopback: Annotated[
         bool,
-        Means("development and tests only: accepts http and loopback; refused where `PUBLIC_URL` is https"),
+        VariableHelp("development and tests only: accepts http and loopback; refused where `PUBLIC_URL` is https"),
     ] = False
 
     @property
@@ -128,7 +130,7 @@ class Config(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _development_is_readable(cls, values: dict[str, Any]) -> dict[str, Any]:
-        if str(values.get("trust_loopback", "")).lower() in SWITCHED_ON:
+        if str(values.get("trust_loopback", "")).lower() in ENABLED_SWITCHES:
             return {"log_format": "console", **values}
         return values
 
@@ -147,7 +149,7 @@ class Config(BaseModel):
 def variables() -> Iterator[tuple[str, str, str]]:
     """Yield each variable's name, its default in words, and what it means."""
     for name, field in Config.model_fields.items():
-        (means,) = (one for one in field.metadata if isinstance(one, Means))
+        (means,) = (one for one in field.metadata if isinstance(one, VariableHelp))
         yield name.upper(), means.default or _default_of(field), means.words
 
 
@@ -172,10 +174,8 @@ def load(environment: Mapping[str, str]) -> Config:
 
     :raise ConfigError: a variable is missing or bad; the message is one line that names it.
     """
-    values = {
-        name: value for name in Config.model_fields if (value := environment.get(name.upper(), "").strip())
-    }
-    for variable in MAY_BE_FILES:
+    values = {name: value for name in Config.model_fields if (value := environment.get(name.upper(), "").strip())}
+    for variable in FILE_VARIABLES:
         if path := environment.get(f"{variable}_FILE"):
             values[variable.lower()] = _read_file(f"{variable}_FILE", path)
     try:
@@ -186,7 +186,7 @@ def load(environment: Mapping[str, str]) -> Config:
 
 def ignored(environment: Mapping[str, str]) -> tuple[str, ...]:
     """Return the variables that are set and no longer used."""
-    return tuple(name for name in IGNORED if environment.get(name))
+    return tuple(name for name in IGNORED_VARIABLES if environment.get(name))
 
 
 def _read_file(variable: str, path: str) -> str:

@@ -13,12 +13,12 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-SHORTEST_SECRET_KEY = 16
+MIN_SECRET_KEY_LENGTH = 16
 FERNET_KEY_LENGTH = 44
 
 
 @dataclass(frozen=True)
-class Means:
+class VariableHelp:
     """What a variable is for, in the words of the operator's table; ``default`` where no value says it."""
 
     words: str
@@ -26,9 +26,7 @@ class Means:
 
 
 def _split(value: Any) -> Any:
-    return (
-        tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
-    )
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
 def _parts(url: str) -> SplitResult:
@@ -58,7 +56,7 @@ def _origin(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.lower().removesuffix(default)}"
 
 
-def read_database_url(url: SecretStr) -> SecretStr:
+def parse_database_url(url: SecretStr) -> SecretStr:
     """Return the address as SQLAlchemy takes it: ``postgres://`` and ``postgresql://`` both mean psycopg 3.
 
     :raise ValueError: it is none; the message does not repeat it.
@@ -107,14 +105,14 @@ def _email(address: str) -> str:
 
 
 def _bearer(token: SecretStr) -> SecretStr:
-    if len(token.get_secret_value()) < SHORTEST_SECRET_KEY:
-        raise ValueError(f"must have at least {SHORTEST_SECRET_KEY} characters")
+    if len(token.get_secret_value()) < MIN_SECRET_KEY_LENGTH:
+        raise ValueError(f"must have at least {MIN_SECRET_KEY_LENGTH} characters")
     return token
 
 
 def _signing_key(key: SecretStr) -> SecretStr:
-    if len(key.get_secret_value()) < SHORTEST_SECRET_KEY:
-        raise ValueError(f"every key must have at least {SHORTEST_SECRET_KEY} characters")
+    if len(key.get_secret_value()) < MIN_SECRET_KEY_LENGTH:
+        raise ValueError(f"every key must have at least {MIN_SECRET_KEY_LENGTH} characters")
     return key
 
 
@@ -136,7 +134,7 @@ SigningKey = Annotated[SecretStr, AfterValidator(_signing_key)]
 SigningKeys = Annotated[tuple[SigningKey, ...], BeforeValidator(_split), Field(min_length=1)]
 FernetKey = Annotated[SecretStr, AfterValidator(_fernet_key)]
 FernetKeys = Annotated[tuple[FernetKey, ...], BeforeValidator(_split), Field(min_length=1)]
-DatabaseURL = Annotated[SecretStr, AfterValidator(read_database_url)]
+DatabaseURL = Annotated[SecretStr, AfterValidator(parse_database_url)]
 Folder = Annotated[Path, Field(default_factory=lambda known: folder_beside(known["database_url"]))]
 BearerToken = Annotated[SecretStr, AfterValidator(_bearer)]
 Email = Annotated[str, AfterValidator(_email)]

@@ -52,7 +52,7 @@ CONFLICT_PAUSES = (0.05, 0.2, 1.0)  # seconds at most before the transaction is 
 T = TypeVar("T")
 
 # Every constraint has a name by rule, so that a migration can take it away again.
-NAMES = {
+CONSTRAINT_NAMES = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
     "ck": "ck_%(table_name)s_%(constraint_name)s",
@@ -62,10 +62,10 @@ NAMES = {
 
 
 class Base(DeclarativeBase):
-    metadata = MetaData(naming_convention=NAMES)
+    metadata = MetaData(naming_convention=CONSTRAINT_NAMES)
 
 
-class Moment(TypeDecorator[datetime]):
+class UTCDateTime(TypeDecorator[datetime]):
     """An aware UTC moment; SQLite keeps no zone, so it is put back when read."""
 
     impl = DateTime(timezone=True)
@@ -92,7 +92,7 @@ class Database:
         # SQLite lets its waiting writers sleep and try again, in no order: among many threads the unlucky
         # one waits for seconds. In here they queue, and at SQLite's own lock stands one of each process.
         is_sqlite = self.engine.dialect.name == "sqlite"
-        self._turn = _Queue() if is_sqlite else nullcontext
+        self._turn = _WriteLock() if is_sqlite else nullcontext
         # A process that died may have left some.
         self._has_traces = is_sqlite
         self.outages = OutageLog()
@@ -112,13 +112,13 @@ class Database:
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, FILE_MODE))
 
     @contextmanager
-    def reading(self) -> Iterator[Session]:
+    def read_session(self) -> Iterator[Session]:
         """Yield a session; what it changed is rolled back."""
         with self._logging_outages(), Session(self.engine, expire_on_commit=False) as session:
             yield session
 
     @contextmanager
-    def writing(self, *, lasting: bool = True) -> Iterator[Session]:
+    def write_session(self, *, lasting: bool = True) -> Iterator[Session]:
         """Yield a session that commits at the end, or rolls back when an error passes through.
 
         On SQLite the write lock is taken at the start: a reader that becomes a writer half way could only
@@ -136,7 +136,7 @@ class Database:
             yield session
         self.outages.succeeded()
         if self._has_traces:
-            self.drop_traces()
+            self.checkpoint_wal()
 
     @contextmanager
     def _logging_outages(self) -> Iterator[None]:
@@ -155,16 +155,16 @@ class Database:
         """
         for pause in CONFLICT_PAUSES:
             try:
-                with self.writing(lasting=lasting) as session:
+                with self.write_session(lasting=lasting) as session:
                     return work(session)
             except DBAPIError as error:
                 if not is_conflict(error):
                     raise
             time.sleep(random.uniform(pause / 2, pause))  # noqa: S311  # jitter, not a secret
-        with self.writing(lasting=lasting) as session:
+        with self.write_session(lasting=lasting) as session:
             return work(session)
 
-    def drop_traces(self) -> None:
+    def checkpoint_wal(self) -> None:
         """Move what was deleted out of SQLite's write-ahead log too; Postgres keeps no such file for us.
 
         Whoever is reading is not waited for; the next write of this process tries again then, and the
@@ -188,7 +188,7 @@ class Database:
     def clear_files(self, tables: Sequence[str]) -> None:
         """Clear what was deleted out of the files: SQLite's log, or the named tables of Postgres."""
         if self.engine.dialect.name == "sqlite":
-            return self.drop_traces()
+            return self.checkpoint_wal()
         # Straight on the driver: VACUUM cannot run inside a transaction.
         with self.engine.connect() as connection:
             driver: Any = connection.connection.driver_connection
@@ -231,21 +231,21 @@ def dialect_of(session: Session) -> str:
     return session.get_bind().dialect.name
 
 
-def insert_missing(session: Session, table: type[Base], rows: Sequence[Mapping[str, Any]]) -> None:
+def insert_or_ignore(session: Session, table: type[Base], rows: Sequence[Mapping[str, Any]]) -> None:
     """Insert the rows that are not there yet; of two who insert the same one at once, one does nothing."""
     session.execute(insert_into(dialect_of(session), table).on_conflict_do_nothing(), rows)
 
 
-def put_row(session: Session, table: type[Base], row: Mapping[str, Any]) -> None:
+def upsert(session: Session, table: type[Base], row: Mapping[str, Any]) -> None:
     """Insert the row, or have the one with its key say the same: one statement, nothing is read before.
 
     Of two who put the same row the later one's stands. Objects of the session are not told.
     """
-    session.connection().execute(_putting(dialect_of(session), table, tuple(row)), row)
+    session.connection().execute(_upsert_statement(dialect_of(session), table, tuple(row)), row)
 
 
 @cache
-def _putting(dialect: str, table: type[Base], columns: tuple[str, ...]) -> sqlite.Insert | postgresql.Insert:
+def _upsert_statement(dialect: str, table: type[Base], columns: tuple[str, ...]) -> sqlite.Insert | postgresql.Insert:
     """Return the statement, made once for all rows of these columns: making one costs more than its run."""
     insert = insert_into(dialect, table)
     key = [column.name for column in inspect(table).primary_key]
@@ -259,7 +259,7 @@ def rows_changed(session: Session, statement: Update | Delete) -> int:
     return result.rowcount if isinstance(result, CursorResult) else 0
 
 
-class _Queue:
+class _WriteLock:
     """Lets the threads of a process write one after another."""
 
     def __init__(self) -> None:
@@ -287,7 +287,7 @@ def _engine(url: str, connections: int) -> Engine:
     from dashboard.core import postgres
 
     return create_engine(
-        postgres.bounded(url),
+        postgres.use_bounded_dialect(url),
         pool_size=connections,
         max_overflow=connections,
         pool_timeout=POOL_SECONDS,

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Table, func, insert, inspect, select, text, t
 from dashboard.core import migrations
 from dashboard.core.database import Base, Database, allow_time
 
-BATCH = 500
+BATCH_ROWS = 500
 # Either side waits for the other: for the batch that is written, for a whole table that is read back.
 MAX_SECONDS = 3600.0
 
@@ -22,7 +22,7 @@ class CannotCopy(Exception):
     """Nothing was copied; the message says why, in words for an operator."""
 
 
-def copy(source: Database, target: Database, *, batch: int = BATCH) -> dict[str, int]:
+def copy(source: Database, target: Database, *, batch: int = BATCH_ROWS) -> dict[str, int]:
     """Copy every row and return the number of rows by table.
 
     One transaction on each side: what is copied is one moment of the source, and a copy that fails, or
@@ -34,13 +34,11 @@ def copy(source: Database, target: Database, *, batch: int = BATCH) -> dict[str,
     if not migrations.is_current(source):
         raise CannotCopy("The source's schema is not this version's; migrate it first.")
     _prepare(target)
-    with _one_moment(source) as reading, _writing(target) as writing:
+    with _read_snapshot(source) as reading, _write_connection(target) as writing:
         for connection in (reading, writing):
             allow_time(connection, seconds=MAX_SECONDS)
         _refuse_rows(writing)
-        return {
-            table.name: _copy_table(table, reading, writing, batch) for table in Base.metadata.sorted_tables
-        }
+        return {table.name: _copy_table(table, reading, writing, batch) for table in Base.metadata.sorted_tables}
 
 
 def _prepare(target: Database) -> None:
@@ -52,13 +50,13 @@ def _prepare(target: Database) -> None:
     migrations.upgrade(target)
 
 
-def _one_moment(source: Database) -> Connection:
+def _read_snapshot(source: Database) -> Connection:
     if source.engine.dialect.name == "sqlite":
         return source.engine.connect()
     return source.engine.execution_options(isolation_level="REPEATABLE READ").connect()
 
 
-def _writing(target: Database) -> Any:
+def _write_connection(target: Database) -> Any:
     return target.engine.execution_options(sqlite_begin="IMMEDIATE").begin()
 
 
@@ -74,7 +72,7 @@ def _copy_table(table: Table, reading: Connection, writing: Connection, size: in
         writing.execute(insert(table), batch)
         count += len(batch)
         copied += _checksum(batch)
-    _go_on_counting(table, reading, writing)
+    _restart_sequences(table, reading, writing)
     for batch in _batches(table, writing, size):
         arrived += _checksum(batch)
     if copied != arrived:
@@ -95,15 +93,15 @@ def _batches(table: Table, connection: Connection, size: int) -> Iterator[list[d
 
 def _checksum(batch: list[dict[str, Any]]) -> int:
     """Return the sum of the rows' hashes: the two databases may sort text differently."""
-    lines = (json.dumps(row, default=_plain, sort_keys=True) for row in batch)
+    lines = (json.dumps(row, default=_comparable, sort_keys=True) for row in batch)
     return sum(int.from_bytes(sha256(line.encode()).digest()) for line in lines)
 
 
-def _plain(value: object) -> str:
+def _comparable(value: object) -> str:
     return value.isoformat() if isinstance(value, datetime) else repr(value)
 
 
-def _go_on_counting(table: Table, reading: Connection, writing: Connection) -> None:
+def _restart_sequences(table: Table, reading: Connection, writing: Connection) -> None:
     """Give the next row the number it would have had: rows came with theirs, which moves no counter.
 
     A number that belonged to somebody deleted is not given again, there no more than here.
@@ -128,9 +126,7 @@ def _counter(table: Table, column: str, reading: Connection) -> int:
     if reading.dialect.name == "sqlite":
         if not table.dialect_options["sqlite"]["autoincrement"]:
             return 0
-        found = reading.scalar(
-            text("SELECT seq FROM sqlite_sequence WHERE name = :table"), {"table": table.name}
-        )
+        found = reading.scalar(text("SELECT seq FROM sqlite_sequence WHERE name = :table"), {"table": table.name})
         return int(found or 0)
     name = reading.scalar(
         text("SELECT pg_get_serial_sequence(:table, :column)"), {"table": table.name, "column": column}

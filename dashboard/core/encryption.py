@@ -9,11 +9,11 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from pydantic import SecretStr
 
 
-class Unsealable(Exception):
+class DecryptionError(Exception):
     """The ciphertext is not ours, its key is gone, or it was sealed for another owner."""
 
 
-class Vault:
+class TokenEncryption:
     """Fernet keys; the first seals, all unseal.
 
     The owner stands inside the plaintext, so a row that was moved to another person or portal by hand,
@@ -25,23 +25,23 @@ class Vault:
         self._fernet = MultiFernet(each)
         self._newest = each[0]
 
-    def seal(self, secret: SecretStr, *, owner: str) -> str:
+    def encrypt(self, secret: SecretStr, *, owner: str) -> str:
         plaintext = json.dumps([owner, secret.get_secret_value()])
         return self._fernet.encrypt(plaintext.encode()).decode()
 
-    def unseal(self, ciphertext: str, *, owner: str) -> SecretStr:
+    def decrypt(self, ciphertext: str, *, owner: str) -> SecretStr:
         """Return the secret.
 
-        :raise Unsealable: see there.
+        :raise DecryptionError: see there.
         """
         try:
             sealed_for, secret = json.loads(self._fernet.decrypt(ciphertext.encode()))
             if not isinstance(secret, str):
                 raise TypeError
         except (InvalidToken, ValueError, TypeError):
-            raise Unsealable("the key is missing, or this is no ciphertext") from None
+            raise DecryptionError("the key is missing, or this is no ciphertext") from None
         if sealed_for != owner:
-            raise Unsealable("sealed for another owner")
+            raise DecryptionError("sealed for another owner")
         return SecretStr(secret)
 
     def is_newest(self, ciphertext: str) -> bool:
@@ -52,22 +52,22 @@ class Vault:
             return False
         return True
 
-    def rotated(self, ciphertext: str) -> str:
+    def reencrypt(self, ciphertext: str) -> str:
         """Return the same secret sealed with the first key.
 
-        :raise Unsealable: no key opens it.
+        :raise DecryptionError: no key opens it.
         """
         try:
             return self._fernet.rotate(ciphertext.encode()).decode()
         except (InvalidToken, ValueError):
-            raise Unsealable("the key is missing, or this is no ciphertext") from None
+            raise DecryptionError("the key is missing, or this is no ciphertext") from None
 
 
-def portal_owner(member_id: str) -> str:
+def portal_context(member_id: str) -> str:
     """Name the owner of a portal's own secrets."""
     return f"portal {member_id}"
 
 
-def chain_owner(member_id: str, user_id: int, part: str) -> str:
+def token_context(member_id: str, user_id: int, part: str) -> str:
     """Name the owner of one token of a person's chain; ``part`` is ``access`` or ``refresh``."""
     return f"chain {member_id} {user_id} {part}"

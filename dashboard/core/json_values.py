@@ -16,7 +16,7 @@ _CONTROLS = dict.fromkeys(
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def whole(value: Json) -> int | None:
+def parse_int(value: Json) -> int | None:
     """Return the integer a number or numeric text stands for, or None."""
     if isinstance(value, bool):
         return None
@@ -52,7 +52,7 @@ def without_controls(text: str) -> str:
     return printable(text).translate(_CONTROLS)
 
 
-def visible(text: str) -> str:
+def escape_invisible(text: str) -> str:
     """Escape what a terminal obeys or hides instead of showing it: control, format and bidi characters.
 
     What stays is on one line. In JSON, where these stand in strings alone, the escape is JSON's own.

@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 
-from dashboard.core.json_values import visible
+from dashboard.core.json_values import escape_invisible
 
 
 def configure(*, level: str, style: str) -> None:
@@ -48,7 +48,7 @@ def configure(*, level: str, style: str) -> None:
     # The server's own lines go the same way. Its handlers would write them as text.
     server = logging.getLogger("gunicorn.error")
     server.handlers, server.propagate = [], True
-    server.addFilter(_told_by_nobody)
+    server.addFilter(_strip_request_data)
     # It logs every new connection with its host; ours say more, and say it masked.
     logging.getLogger("urllib3").setLevel(logging.WARNING)
     # Seven lines on its own parts before the first migration.
@@ -59,10 +59,14 @@ def _on_one_line(key: str, value: Any) -> Any:
     """Escape what a terminal would obey; JSON does so by itself. A stack keeps its lines."""
     if not isinstance(value, str):
         return value
-    return "\n".join(map(visible, value.split("\n"))) if key in ("exception", "stack") else visible(value)
+    return (
+        "\n".join(map(escape_invisible, value.split("\n")))
+        if key in ("exception", "stack")
+        else escape_invisible(value)
+    )
 
 
-def _told_by_nobody(record: logging.LogRecord) -> bool:
+def _strip_request_data(record: logging.LogRecord) -> bool:
     """Take out of the server's line who sent a request and what stood in it; let the line through."""
     words = str(record.msg)
     for what in ("Invalid request", "Error handling request"):

@@ -41,7 +41,7 @@ def upgrade(database: Database, revision: str = "head") -> None:
     database.make_file()
     if revision == "head" and is_newer(database):
         # As after a roll-back. A later release adds to the schema, which does not disturb this code.
-        if lacks := missing(database):
+        if lacks := missing_columns(database):
             raise CannotMigrate(f"The schema is a later version's, and lacks {', '.join(lacks)}.")
         return
     _migrate(database, command.upgrade, revision)
@@ -62,32 +62,32 @@ def _migrate(database: Database, step: Callable[[AlembicConfig, str], None], rev
 
     try:
         with database.engine.execution_options(sqlite_begin="IMMEDIATE").begin() as connection:
-            step(_alembic(_locked(connection)), revision)
+            step(_alembic(_migration_lock(connection)), revision)
     except CommandError as error:
-        newest, oldest = known()[0], known()[-1]
+        newest, oldest = known_revisions()[0], known_revisions()[-1]
         raise CannotMigrate(f"{error}; this version knows {oldest} to {newest}.") from None
 
 
 def is_current(database: Database) -> bool:
     """Tell whether the schema is the one this code was written for."""
-    return revision(database) == known()[0]
+    return revision(database) == known_revisions()[0]
 
 
 def is_newer(database: Database) -> bool:
     """Tell whether a later release made the schema: it stands at a revision this code does not know."""
     present = revision(database)
-    return present is not None and present not in known()
+    return present is not None and present not in known_revisions()
 
 
-def suffices(database: Database) -> bool:
+def is_compatible(database: Database) -> bool:
     """Tell whether this code can work: the schema is its own, or a later release's, and nothing is missing.
 
     A release migrates while the version before it still serves; what it adds does not disturb that one.
     """
-    return (is_current(database) or is_newer(database)) and not missing(database)
+    return (is_current(database) or is_newer(database)) and not missing_columns(database)
 
 
-def missing(database: Database) -> tuple[str, ...]:
+def missing_columns(database: Database) -> tuple[str, ...]:
     """Return the tables and columns the models have and the database has not: ``table``, ``table.column``.
 
     The number alone does not tell: early migrations were changed after they had landed.
@@ -113,7 +113,7 @@ def revision(database: Database) -> str | None:
 
 
 @cache
-def known() -> tuple[str, ...]:
+def known_revisions() -> tuple[str, ...]:
     """Return the revisions this code knows, the newest first; they do not change while it runs.
 
     They are numbered one after another, and their files begin with the number.
@@ -122,7 +122,7 @@ def known() -> tuple[str, ...]:
     return tuple(file.name.partition("_")[0] for file in files)
 
 
-def _locked(connection: Connection) -> Connection:
+def _migration_lock(connection: Connection) -> Connection:
     if connection.dialect.name == "postgresql":
         allow_time(connection, seconds=MIGRATION_SECONDS)
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _ADVISORY_LOCK})

@@ -42,7 +42,7 @@ DEFAULTS: Mapping[str, object] = {
 }
 # A standby that was the primary, a server that shuts down or restarts, a session that it ended
 # (https://www.postgresql.org/docs/current/errcodes-appendix.html).
-GIVEN_UP = frozenset({"25006", "25P03", "57P01", "57P02", "57P03", "57P04", "57P05"})
+FAILOVER_CODES = frozenset({"25006", "25P03", "57P01", "57P02", "57P03", "57P04", "57P05"})
 CONNECTION_EXCEPTION = "08"
 
 _Result = TypeVar("_Result")
@@ -77,10 +77,10 @@ class BoundedDialect(PGDialect_psycopg):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)  # type: ignore[no-untyped-call]
-        self._to_connect = Attempts(psycopg.Error)
+        self._to_connect = ConnectionAttempts(psycopg.Error)
         # A pooler lets clients connect whose server is away. What is wrong with one connection alone is told
         # at once; silence is everybody's.
-        self._to_be_answered = Attempts(NoAnswer)
+        self._to_be_answered = ConnectionAttempts(NoAnswer)
 
     def create_connect_args(self, url: URL) -> tuple[Any, Any]:
         """Return what the driver connects with: ours, unless the address says otherwise."""
@@ -114,12 +114,12 @@ class BoundedDialect(PGDialect_psycopg):
     def is_disconnect(self, e: Any, connection: Any, cursor: Any) -> bool:
         """Tell whether the connection is of no more use, and with it the pool's others."""
         code = getattr(e, "sqlstate", None) or ""
-        gives_up = code in GIVEN_UP or code.startswith(CONNECTION_EXCEPTION)
+        gives_up = code in FAILOVER_CODES or code.startswith(CONNECTION_EXCEPTION)
         is_closed = connection is not None and (connection.closed or connection.broken)
         return gives_up or (isinstance(e, psycopg.Error) and is_closed)
 
 
-class Attempts:
+class ConnectionAttempts:
     """While the server is away, one thread tries it; the others fail after a moment.
 
     Without it every thread of the process waits for the server, and none is left to answer anything else.
@@ -155,7 +155,7 @@ class Attempts:
         return result
 
 
-def bounded(url: str) -> URL:
+def use_bounded_dialect(url: str) -> URL:
     """Return the address with this module's dialect for driver."""
     registry.register("postgresql.bounded", __name__, BoundedDialect.__name__)
     return make_url(url).set(drivername=DRIVER)

@@ -9,7 +9,7 @@ import sys
 ARENA_MAX = -8  # M_ARENA_MAX of glibc's malloc.h
 
 
-def settle() -> None:
+def limit_memory() -> None:
     """Leave what is loaded alone, and keep what comes and goes together.
 
     What is here by now stays: the garbage collector need not look at it, which would also write to pages that

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Flights(Generic[T]):
+class SingleFlight(Generic[T]):
     """Work under way in this process, by key.
 
     Who asks while it is under way waits for it and shares its result or its error. Other processes do
@@ -21,7 +21,7 @@ class Flights(Generic[T]):
         self._lock = threading.Lock()
         self._under_way: dict[Hashable, Future[T]] = {}
 
-    def shared(self, key: Hashable, work: Callable[[], T]) -> T:
+    def run(self, key: Hashable, work: Callable[[], T]) -> T:
         """Return what ``work`` returns, or what the same work under way does."""
         with self._lock:
             under_way = self._under_way.get(key)

@@ -21,13 +21,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from dashboard.bitrix24.errors import Bitrix24Error
 from dashboard.bitrix24.inbound import Event
-from dashboard.core.encryption import Unsealable, Vault
-from dashboard.launch.events import EventRefused, Events
+from dashboard.core.encryption import DecryptionError, TokenEncryption
+from dashboard.launch.events import EventHandler, EventRefused
 
 log = structlog.get_logger()
 
 EVENT = "ONAPPUNINSTALL"
-OWNER = "uninstall event"
+CONTEXT = "uninstall event"
 FOLDER = "events"
 SUFFIX = ".event"
 RETRY_SECONDS = 10.0
@@ -47,9 +47,11 @@ class EventSpool:
     uninstalled already. Each event is proven again, now with the database at hand.
     """
 
-    def __init__(self, *, folder: Path, vault: Vault, events: Events, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, *, folder: Path, encryption: TokenEncryption, events: EventHandler, now: Callable[[], datetime]
+    ) -> None:
         self._folder = folder / FOLDER
-        self._vault = vault
+        self._encryption = encryption
         self._events = events
         self._now = now
         self._memory: dict[str, str] = {}
@@ -64,7 +66,7 @@ class EventSpool:
         """
         if event.name != EVENT or event.application_token is None:
             return False
-        name, sealed = self._name(event, sender), self._seal(event)
+        name, sealed = self._name(event, sender), self._encrypt(event)
         if name.startswith(UNPROVEN) and not self._has_room(sender):
             return False
         try:
@@ -106,7 +108,7 @@ class EventSpool:
                     return
             else:
                 in_a_row = 0
-                self._forget(name)
+                self._delete(name)
 
     def _retry_forever(self) -> None:
         while True:
@@ -115,9 +117,9 @@ class EventSpool:
 
     def _act(self, sealed: str) -> None:
         try:
-            event = self._unseal(sealed)
+            event = self._decrypt(sealed)
             self._events.handle(event)
-        except Unsealable:
+        except DecryptionError:
             log.error("kept_event_unreadable")
         except EventRefused as refusal:
             portal = refusal.portal.id if refusal.portal else None
@@ -175,25 +177,25 @@ class EventSpool:
         except FileNotFoundError:
             return self._memory.get(name)
 
-    def _forget(self, name: str) -> None:
+    def _delete(self, name: str) -> None:
         self._memory.pop(name, None)
         self._failures.pop(name, None)
         with suppress(OSError):
             (self._folder / name).unlink(missing_ok=True)
 
-    def _seal(self, event: Event) -> str:
+    def _encrypt(self, event: Event) -> str:
         # One without its time must not undo an installation that comes after it.
         sent_at = event.sent_at if event.sent_at is not None else int(self._now().timestamp())
         token = event.application_token.get_secret_value() if event.application_token else ""
         said = [event.member_id, token, sent_at, event.data.get("CLEAN")]
-        return self._vault.seal(SecretStr(json.dumps(said)), owner=OWNER)
+        return self._encryption.encrypt(SecretStr(json.dumps(said)), owner=CONTEXT)
 
-    def _unseal(self, sealed: str) -> Event:
-        said = self._vault.unseal(sealed, owner=OWNER).get_secret_value()
+    def _decrypt(self, sealed: str) -> Event:
+        said = self._encryption.decrypt(sealed, owner=CONTEXT).get_secret_value()
         try:
             member_id, token, sent_at, clean = json.loads(said)
         except (ValueError, TypeError):
-            raise Unsealable("another version sealed it") from None
+            raise DecryptionError("another version sealed it") from None
         return Event(
             name=EVENT,
             member_id=member_id,

@@ -12,38 +12,38 @@ from sqlalchemy.orm import Session
 
 from dashboard.bitrix24.client import Batch
 from dashboard.bitrix24.errors import Bitrix24Error, NotAnswered, PortalMoved, TokenRejected
-from dashboard.bitrix24.inbound import Opening
+from dashboard.bitrix24.inbound import OpeningRequest
 from dashboard.bitrix24.oauth import AuthorizationServers
-from dashboard.bitrix24.schemas import AppInfo, Proof, read_as, read_profile
-from dashboard.calendar.parser import MySettings
+from dashboard.bitrix24.schemas import AppInfo, OAuthAppInfo, parse_as, parse_profile
+from dashboard.calendar.parser import CalendarSettings
 from dashboard.core.database import Database
 from dashboard.core.stored_times import is_ahead
 from dashboard.models import Person, Portal, PortalState
 from dashboard.people import snapshots
-from dashboard.people.accounts import People
+from dashboard.people.accounts import Accounts
 from dashboard.portals import bindings
 from dashboard.portals.call_log import CallLog, CallRecords
-from dashboard.portals.installations import Portals, ProofRefused, Standing
+from dashboard.portals.installations import Installations, VerificationFailed, VerifiedPortal
 from dashboard.sync.runs import Runs
 
 log = structlog.get_logger()
 
 # So often an open looks whether events and placements are still bound; an update takes them away.
-BINDINGS_HOLD = timedelta(days=1)
+BINDINGS_CHECK_INTERVAL = timedelta(days=1)
 
 
 @dataclass(frozen=True)
-class Opened:
+class OpeningResult:
     """A proven opening, stored: who it is, where, and what their calendar says."""
 
     portal: Portal
     person: Person
-    my: MySettings
+    my: CalendarSettings
     first: bool  # this person has never seen a page of ours
 
 
 @dataclass(frozen=True)
-class _Answered:
+class _PortalReply:
     """What a portal answered at a proven address, and the authorization server that stands for it."""
 
     address: tuple[str, str] | None  # None: the stored one
@@ -52,22 +52,22 @@ class _Answered:
 
 
 @dataclass(frozen=True)
-class Installed:
+class InstallationResult:
     """A proven installation, stored; ``unbound`` names what the portal refused to bind, with its code."""
 
     portal: Portal
     unbound: Mapping[str, str]
 
 
-class Openings:
+class OpeningService:
     """Both doors take the same form and trust nothing in it before its token is proven."""
 
     def __init__(
         self,
         *,
         database: Database,
-        portals: Portals,
-        people: People,
+        installations: Installations,
+        accounts: Accounts,
         runs: Runs,
         servers: AuthorizationServers,
         call_log: CallLog,
@@ -76,8 +76,8 @@ class Openings:
         now: Callable[[], datetime],
     ) -> None:
         self._database = database
-        self._portals = portals
-        self._people = people
+        self._installations = installations
+        self._accounts = accounts
         self._runs = runs
         self._servers = servers
         self._call_log = call_log
@@ -85,32 +85,32 @@ class Openings:
         self._titles = titles
         self._now = now
 
-    def install(self, opening: Opening, before: Portal | None) -> Installed:
+    def install(self, opening: OpeningRequest, before: Portal | None) -> InstallationResult:
         """Prove and store an installation by an administrator, and bind what is missing in the portal.
 
-        :raise ProofRefused: the token proves something else, or not an administrator.
+        :raise VerificationFailed: the token proves something else, or not an administrator.
         :raise Bitrix24Error: Bitrix24 refused or did not answer.
         """
         with self._call_log.unit(before, proven=False) as calls:
             proof, server = self._prove(opening, before, calls)
             token = opening.access_token.get_secret_value()
-            client = self._portals.client(proof.origin, record=calls.add)
-            present = snapshots.ask(client, token, also=bindings.LOOK)
-            if not read_profile(present["profile"]).ADMIN:
-                raise ProofRefused("not_an_administrator")
-            answered = _Answered((proof.origin, server), present, installs=True)
+            client = self._installations.client(proof.origin, record=calls.add)
+            present = snapshots.fetch_batch(client, token, also=bindings.CHECK_COMMANDS)
+            if not parse_profile(present["profile"]).ADMIN:
+                raise VerificationFailed("not_an_administrator")
+            answered = _PortalReply((proof.origin, server), present, installs=True)
             opened = self._store(opening, answered, before, calls)
             unbound = self._bind(opening, opened.portal, present, calls)
         log.info("portal_installed", portal=opened.portal.id, generation=opened.portal.generation)
-        return Installed(opened.portal, unbound)
+        return InstallationResult(opened.portal, unbound)
 
-    def open(self, opening: Opening, before: Portal | None, *, portal_first: bool) -> Opened:
+    def open(self, opening: OpeningRequest, before: Portal | None, *, portal_first: bool) -> OpeningResult:
         """Prove who opens the application and read their calendar: one request where the portal is known.
 
         ``before`` is the portal as it stood in the store when the opening came in. Without ``portal_first``
         the authorization server is asked before the portal, so that forged openings cost the portal nothing.
 
-        :raise ProofRefused: the token proves something else than what was posted.
+        :raise VerificationFailed: the token proves something else than what was posted.
         :raise Bitrix24Error: Bitrix24 refused or did not answer.
         """
         with self._call_log.unit(before, proven=False) as calls:
@@ -119,7 +119,7 @@ class Openings:
             else:
                 answered = self._ask_proven(opening, before, calls)
             opened = self._store(opening, answered, before, calls)
-            if opened.person.is_admin and bindings.PRESENT.keys() <= answered.batch.results.keys():
+            if opened.person.is_admin and bindings.CHECK_KEYS.keys() <= answered.batch.results.keys():
                 self._bind_again(opening, opened.portal, answered.batch, calls)
         return opened
 
@@ -128,21 +128,19 @@ class Openings:
         if portal is None:
             return False
         looked_at, now = portal.bindings_at, self._now()
-        return looked_at is None or looked_at < now - BINDINGS_HOLD or is_ahead(looked_at, now)
+        return looked_at is None or looked_at < now - BINDINGS_CHECK_INTERVAL or is_ahead(looked_at, now)
 
-    def _bind_again(self, opening: Opening, portal: Portal, present: Batch, calls: CallRecords) -> None:
+    def _bind_again(self, opening: OpeningRequest, portal: Portal, present: Batch, calls: CallRecords) -> None:
         """Put back what is missing; the page opens whether or not that works."""
         try:
             self._bind(opening, portal, present, calls)
         except Bitrix24Error as error:
             log.warning("not_bound", portal=portal.id, codes=error.code)
 
-    def _bind(
-        self, opening: Opening, portal: Portal, present: Batch, calls: CallRecords
-    ) -> Mapping[str, str]:
+    def _bind(self, opening: OpeningRequest, portal: Portal, present: Batch, calls: CallRecords) -> Mapping[str, str]:
         """Bind what is missing and note that it was looked at; return what the portal refused."""
         unbound = bindings.bind_missing(
-            self._portals.client(portal.origin, record=calls.add),
+            self._installations.client(portal.origin, record=calls.add),
             present,
             public_url=self._public_url,
             titles=self._titles,
@@ -150,10 +148,10 @@ class Openings:
         )
         if unbound:
             log.warning("not_bound", portal=portal.id, codes=unbound)
-        self._portals.bindings_hold(portal, unbound=unbound)
+        self._installations.save_bindings(portal, unbound=unbound)
         return unbound
 
-    def _ask_known(self, opening: Opening, portal: Portal, calls: CallRecords) -> _Answered:
+    def _ask_known(self, opening: OpeningRequest, portal: Portal, calls: CallRecords) -> _PortalReply:
         """Return what the stored address answered, or another one that was proven.
 
         The portal's own word is enough at its stored address: a token it accepts, of the application
@@ -163,7 +161,7 @@ class Openings:
         try:
             batch = self._ask(portal.origin, opening, portal, calls)
             if portal.app_code == _app_in(batch).CODE:
-                return _Answered(None, batch)
+                return _PortalReply(None, batch)
         except Bitrix24Error as error:
             if not _may_have_moved(error, opening, portal):
                 raise
@@ -172,12 +170,12 @@ class Openings:
 
     def _ask_proven(
         self,
-        opening: Opening,
+        opening: OpeningRequest,
         before: Portal | None,
         calls: CallRecords,
         *,
         refusal: Bitrix24Error | None = None,
-    ) -> _Answered:
+    ) -> _PortalReply:
         """Ask the authorization server where the token belongs, then that address.
 
         The stored address that has just refused is not asked again.
@@ -185,47 +183,45 @@ class Openings:
         proof, server = self._prove(opening, before, calls)
         if refusal is not None and before is not None and proof.origin == before.origin:
             raise refusal
-        return _Answered((proof.origin, server), self._ask(proof.origin, opening, before, calls))
+        return _PortalReply((proof.origin, server), self._ask(proof.origin, opening, before, calls))
 
-    def _prove(self, opening: Opening, before: Portal | None, calls: CallRecords) -> tuple[Proof, str]:
+    def _prove(self, opening: OpeningRequest, before: Portal | None, calls: CallRecords) -> tuple[OAuthAppInfo, str]:
         """Return the proof and the authorization server that gave it."""
-        server = self._servers.choose(
-            opening.server_endpoint or (before.authorization_server if before else None)
-        )
+        server = self._servers.choose(opening.server_endpoint or (before.authorization_server if before else None))
         token = opening.access_token
-        proof = self._portals.prove(opening.member_id, token, server=server, record=calls.add)
+        proof = self._installations.verify_token(opening.member_id, token, server=server, record=calls.add)
         return proof, server
 
-    def _ask(self, origin: str, opening: Opening, portal: Portal | None, calls: CallRecords) -> Batch:
-        also = bindings.LOOK if self._looks_at_bindings(portal) else snapshots.NOTHING
-        client = self._portals.client(origin, record=calls.add)
-        return snapshots.ask(client, opening.access_token.get_secret_value(), also=also)
+    def _ask(self, origin: str, opening: OpeningRequest, portal: Portal | None, calls: CallRecords) -> Batch:
+        also = bindings.CHECK_COMMANDS if self._looks_at_bindings(portal) else snapshots.NO_COMMANDS
+        client = self._installations.client(origin, record=calls.add)
+        return snapshots.fetch_batch(client, opening.access_token.get_secret_value(), also=also)
 
     def _store(
-        self, opening: Opening, answered: _Answered, before: Portal | None, calls: CallRecords
-    ) -> Opened:
+        self, opening: OpeningRequest, answered: _PortalReply, before: Portal | None, calls: CallRecords
+    ) -> OpeningResult:
         """Store everything an opening told in one short transaction.
 
         The ``application_token`` is stored only from an administrator's opening: it opens the door to
         uninstalling, and the form it came in is the visitor's own.
         """
-        profile = read_profile(answered.batch["profile"])
-        standing = Standing(
+        profile = parse_profile(answered.batch["profile"])
+        verified = VerifiedPortal(
             opening.member_id,
             address=answered.address,
             app=_app_in(answered.batch),
-            installs=answered.installs,
+            is_installation=answered.installs,
         )
-        reading = snapshots.reading_of(answered.batch, taken_at=self._now())
+        reading = snapshots.parse_batch(answered.batch, taken_at=self._now())
 
-        def store(session: Session) -> Opened:
-            portal = self._portals.settle(
+        def store(session: Session) -> OpeningResult:
+            portal = self._installations.save_verified(
                 session,
-                standing,
+                verified,
                 before=before,
                 application_token=opening.application_token if profile.ADMIN else None,
             )
-            person, here_before = self._people.admit(
+            person, here_before = self._accounts.upsert_from_opening(
                 session,
                 portal,
                 profile,
@@ -242,11 +238,11 @@ class Openings:
             calls.write(session, portal=portal)
             if portal.next_run_at is None:
                 # Nobody has read the list of employees yet; from its first run on a portal has its hour.
-                self._runs.plan(session, portal, by=None)
+                self._runs.ensure(session, portal, by=None)
             first = not answered.installs and here_before in (None, portal.installed_at)
-            return Opened(portal, person, snapshots.keep(session, person, reading), first=first)
+            return OpeningResult(portal, person, snapshots.save_snapshot(session, person, reading), first=first)
 
-        def store_once(session: Session) -> Opened:
+        def store_once(session: Session) -> OpeningResult:
             with session.no_autoflush:  # each row is written once, at the end
                 return store(session)
 
@@ -260,7 +256,7 @@ def _app_in(batch: Batch) -> AppInfo:
 
     Then its word alone proves no opening, and the authorization server is asked each time.
     """
-    return read_as(AppInfo, batch["app"]) if "app" in batch.results else AppInfo()
+    return parse_as(AppInfo, batch["app"]) if "app" in batch.results else AppInfo()
 
 
 def _is_settled(portal: Portal | None) -> TypeGuard[Portal]:
@@ -268,7 +264,7 @@ def _is_settled(portal: Portal | None) -> TypeGuard[Portal]:
     return portal is not None and portal.state != PortalState.UNINSTALLED and bool(portal.app_code)
 
 
-def _may_have_moved(error: Bitrix24Error, opening: Opening, portal: Portal) -> bool:
+def _may_have_moved(error: Bitrix24Error, opening: OpeningRequest, portal: Portal) -> bool:
     """Tell whether another address could explain the refusal: a redirect, silence, a stranger."""
     if isinstance(error, PortalMoved):
         return True

@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from dashboard.bitrix24.errors import AUTHORIZATION_CODES, UNREACHABLE_CODES
-from dashboard.bitrix24.masking import Call
+from dashboard.bitrix24.masking import CallRecord
 from dashboard.core.database import Database, dialect_of, insert_into
 from dashboard.models import Tally
 
@@ -27,9 +27,7 @@ log = structlog.get_logger()
 FLUSH_SECONDS = 15.0
 SLOWER_THAN = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)  # bounds of the histogram, in seconds
 # Our own codes; Bitrix24's are the table's. Anything else is a portal's own word and could be anything.
-_OURS = re.compile(
-    "|".join(UNREACHABLE_CODES) + r"|moved|bad_answer|answer_too_large|strange_code|http_5\d\d"
-)
+_OURS = re.compile("|".join(UNREACHABLE_CODES) + r"|moved|bad_answer|answer_too_large|strange_code|http_5\d\d")
 
 CALLS, CALL_SECONDS, REFRESHES = "upstream_calls", "upstream_seconds", "refreshes"
 REQUESTS, REQUEST_SECONDS, REQUEST_BUCKETS = "requests", "request_seconds", "request_seconds_bucket"
@@ -53,7 +51,7 @@ class Tallies:
         with self._lock:
             self._pending[series, labels] = self._pending.get((series, labels), 0) + by
 
-    def count_call(self, call: Call) -> None:
+    def count_call(self, call: CallRecord) -> None:
         """Count one request to Bitrix24."""
         outcome = _outcome(call.error)
         self.add(CALLS, call.method, outcome)
@@ -96,7 +94,7 @@ class Tallies:
     def sums(self) -> dict[str, dict[Labels, float]]:
         """Return everybody's counts by series and labels; up to FLUSH_SECONDS behind other processes."""
         found: dict[str, dict[Labels, float]] = {}
-        with self._database.reading() as session:
+        with self._database.read_session() as session:
             for tally in session.scalars(select(Tally).order_by(Tally.series, Tally.labels)):
                 found.setdefault(tally.series, {})[tuple(json.loads(tally.labels))] = tally.value
         return found

@@ -10,14 +10,14 @@ from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from dashboard.core import migrations
-from dashboard.core.database import Database, put_row
+from dashboard.core.database import Database, upsert
 from dashboard.core.stored_times import is_ahead
-from dashboard.models import Chore
+from dashboard.models import PeriodicTask
 
 HEARTBEAT = "heartbeat"
-LOOKED = "looked"  # the row that is written to learn whether anything can be
-WRITE_AGAIN = timedelta(seconds=15)  # anybody may ask; only so often is it worth a write
-MISSED = timedelta(minutes=2)  # after the moment at which a worker was to show that it lives
+WRITE_CHECK = "looked"  # the row that is written to learn whether anything can be
+WRITE_INTERVAL = timedelta(seconds=15)  # anybody may ask; only so often is it worth a write
+HEARTBEAT_TIMEOUT = timedelta(minutes=2)  # after the moment at which a worker was to show that it lives
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Readiness:
     warnings: tuple[str, ...]
 
 
-class Probe:
+class ReadinessProbe:
     """Looks at database, migrations and worker, each time anew."""
 
     def __init__(self, *, database: Database, now: Callable[[], datetime]) -> None:
@@ -37,7 +37,7 @@ class Probe:
         self._written_at: datetime | None = None
         self._good_revision: str | None = None
 
-    def look(self) -> Readiness:
+    def check(self) -> Readiness:
         """Return what is down at this moment.
 
         A worker that is gone is a warning: pages are answered without it, and a load balancer that took
@@ -48,7 +48,7 @@ class Probe:
             if not self._is_schema_good():
                 down.append("migrations")
             else:
-                self._write()
+                self._check_write()
                 if not self._is_worker_alive():
                     warnings.append("worker")
         except SQLAlchemyError as error:
@@ -60,25 +60,25 @@ class Probe:
         """Look at the revision each time, and at the columns once a revision: anybody may ask."""
         present = migrations.revision(self._database)
         if present is None or present != self._good_revision:
-            self._good_revision = present if migrations.suffices(self._database) else None
+            self._good_revision = present if migrations.is_compatible(self._database) else None
         return self._good_revision is not None
 
-    def _write(self) -> None:
+    def _check_write(self) -> None:
         """Store something: a full disk and a read-only server answer every question, and keep nothing.
 
         :raise SQLAlchemyError: nothing can be stored.
         """
         now = self._now()
-        if self._written_at is not None and timedelta() <= now - self._written_at < WRITE_AGAIN:
+        if self._written_at is not None and timedelta() <= now - self._written_at < WRITE_INTERVAL:
             return
-        with self._database.writing() as session:
-            put_row(session, Chore, {"name": LOOKED, "next_at": now})
+        with self._database.write_session() as session:
+            upsert(session, PeriodicTask, {"name": WRITE_CHECK, "next_at": now})
         self._written_at = now
 
     def _is_worker_alive(self) -> bool:
-        with self._database.reading() as session:
-            due = session.scalar(select(Chore.next_at).where(Chore.name == HEARTBEAT))
+        with self._database.read_session() as session:
+            due = session.scalar(select(PeriodicTask.next_at).where(PeriodicTask.name == HEARTBEAT))
         if due is None:
             return False
         now = self._now()
-        return now < due + MISSED and not is_ahead(due, now, max_wait=MISSED)
+        return now < due + HEARTBEAT_TIMEOUT and not is_ahead(due, now, max_wait=HEARTBEAT_TIMEOUT)

@@ -16,29 +16,29 @@ from dashboard.bitrix24.schemas import Profile
 from dashboard.core.database import Database
 from dashboard.models import Person, Portal
 from dashboard.people import indexed_columns
-from dashboard.portals.throttle import Allowance, Refusals, TooManyRefusals
-from dashboard.tokens.store import Chains
+from dashboard.portals.throttle import Limit, Throttle, TooManyFailures
+from dashboard.tokens.store import TokenStore
 
 log = structlog.get_logger()
 
 # Of one portal. Its list of employees is read within minutes of the first opening; who comes before that, or
 # is a guest, is new. A hundred people may come at once; of more, some wait for the list.
-NEW_PEOPLE = Allowance(depth=100, seconds=15)
+NEW_PEOPLE_LIMIT = Limit(depth=100, seconds=15)
 _FIND = select(Person).where(Person.portal_id == bindparam("portal"), Person.user_id == bindparam("user"))
 
 
-class People:
+class Accounts:
     """The people of all portals."""
 
     def __init__(
-        self, *, database: Database, chains: Chains, refusals: Refusals, now: Callable[[], datetime]
+        self, *, database: Database, token_store: TokenStore, throttle: Throttle, now: Callable[[], datetime]
     ) -> None:
         self._database = database
-        self._chains = chains
-        self._refusals = refusals
+        self._token_store = token_store
+        self._throttle = throttle
         self._now = now
 
-    def admit(
+    def upsert_from_opening(
         self,
         session: Session,
         portal: Portal,
@@ -69,7 +69,7 @@ class People:
         person.opened_at = self._now()
         if person.id is None:
             session.flush()  # the chain is stored under the number this gives
-        self._chains.put(
+        self._token_store.save(
             session, portal, person, access=access, refresh=refresh, expires_in=expires_in, now=self._now()
         )
         return person, here_before
@@ -80,12 +80,12 @@ class People:
         :raise OwnLimit: too many; the caller's transaction is rolled back.
         """
         try:
-            self._refusals.take(f"new people {portal.id}", NEW_PEOPLE, session=session)
-        except TooManyRefusals as full:
+            self._throttle.record_or_raise(f"new people {portal.id}", NEW_PEOPLE_LIMIT, session=session)
+        except TooManyFailures as full:
             until = self._now().timestamp() + full.seconds
             raise OwnLimit("too_many_new_people", resets_at=until) from None
 
-    def note_rights(self, person: Person, *, admin: bool) -> None:
+    def set_admin(self, person: Person, *, admin: bool) -> None:
         """Store whether Bitrix24 calls them an administrator now; an open page is worth no more than that."""
         log.info("rights_changed", person=person.id, is_admin=admin)
         self._change(person, is_admin=admin)
@@ -96,7 +96,7 @@ class People:
             log.info("rights_changed", person=person.id, is_admin=admin)
         self._change(person, _not_confirmed_since(asked_at), is_admin=admin, confirmed_at=asked_at)
 
-    def deny(self, person: Person, *, dismissed: bool, asked_at: datetime) -> None:
+    def revoke_access(self, person: Person, *, dismissed: bool, asked_at: datetime) -> None:
         """Show somebody nothing but their own until Bitrix24 confirms them again; an opening does.
 
         Whoever was dismissed is in no list of employees either, until that list says more.
@@ -106,7 +106,7 @@ class People:
         self._change(person, _not_confirmed_since(asked_at), confirmed_at=None, **gone)
 
     def _change(self, person: Person, *conditions: ColumnElement[bool], **values: Any) -> None:
-        with self._database.writing() as session:
+        with self._database.write_session() as session:
             session.execute(update(Person).where(Person.id == person.id, *conditions).values(**values))
         for name, value in values.items():
             setattr(person, name, value)

@@ -16,26 +16,26 @@ from sqlalchemy.orm import Session
 from dashboard.bitrix24 import users
 from dashboard.bitrix24.client import Client
 from dashboard.bitrix24.errors import Unreadable
-from dashboard.bitrix24.masking import Record
+from dashboard.bitrix24.masking import RecordCall
 from dashboard.bitrix24.users import Employee, EmployeeList
-from dashboard.core.database import Database, insert_missing
-from dashboard.models import ChainState, Person, Portal
+from dashboard.core.database import Database, insert_or_ignore
+from dashboard.models import Person, Portal, TokenState
 from dashboard.people import indexed_columns
 from dashboard.portals import vacuum
 from dashboard.portals.portal_lock import lock_portal
-from dashboard.tokens.refresh import LiveTokens
+from dashboard.tokens.refresh import TokenRefresher
 
 log = structlog.get_logger()
 
 # What `Portal.directory_error` says where the list named some people and certainly not all.
 INCOMPLETE = "directory_incomplete"
 
-CHUNK = 500
-READERS = 3
+CHUNK_ROWS = 500
+MAX_READERS = 3
 
 
 @dataclass(frozen=True)
-class _Change:
+class _DirectoryChange:
     """What a reading of the list means for those already stored."""
 
     changed: Mapping[int, Mapping[str, Any]]  # by our number: the columns
@@ -47,24 +47,24 @@ class _Change:
 class Directory:
     """Reads the employees with the chain of somebody who is one, and keeps the store in step."""
 
-    def __init__(self, *, database: Database, live: LiveTokens, now: Callable[[], datetime]) -> None:
+    def __init__(self, *, database: Database, token_refresher: TokenRefresher, now: Callable[[], datetime]) -> None:
         self._database = database
-        self._live = live
+        self._token_refresher = token_refresher
         self._now = now
 
     def readers(self, portal: Portal) -> Sequence[Person]:
         """Return whose chain may read the list, best first: administrators, then whoever came last."""
         found = (
             select(Person)
-            .where(Person.portal_id == portal.id, Person.chain_state == ChainState.LIVE)
+            .where(Person.portal_id == portal.id, Person.chain_state == TokenState.LIVE)
             .where(Person.listed.is_not(False))
             .order_by(Person.is_admin.desc(), Person.opened_at.desc())
-            .limit(READERS)
+            .limit(MAX_READERS)
         )
-        with self._database.reading() as session:
+        with self._database.read_session() as session:
             return session.scalars(found).all()
 
-    def read(self, portal: Portal, reader: Person, *, record: Record) -> bool:
+    def read(self, portal: Portal, reader: Person, *, record: RecordCall) -> bool:
         """Read the list and store it; return whether it was complete.
 
         People who left are deleted with their chains, and guests are marked, on the word of a complete list
@@ -73,17 +73,17 @@ class Directory:
         :raise Bitrix24Error: it could not be read; the list stands as it was.
         """
         began = self._now()
-        with self._database.reading() as session:
+        with self._database.read_session() as session:
             known = session.scalar(select(func.count()).where(Person.portal_id == portal.id)) or 0
 
         def listed(client: Client, token: str) -> EmployeeList:
-            return users.everyone(client, token, expected=known)
+            return users.list_employees(client, token, expected=known)
 
-        found = self._live.call(portal, reader, listed, record=record)
+        found = self._token_refresher.call_with_token(portal, reader, listed, record=record)
         if found.complete and reader.user_id not in found.people:
             # A guest is shown a part of the list alone; believing it would delete everybody else.
             raise Unreadable("directory_without_reader")
-        with self._database.reading() as session:
+        with self._database.read_session() as session:
             change = _compare(session, portal, found.people, began=began)
         if not found.complete:
             change = replace(change, guests=(), missing={})
@@ -93,17 +93,17 @@ class Directory:
         return found.complete
 
     def _still_here(
-        self, portal: Portal, reader: Person, missing: Mapping[int, int], *, record: Record
+        self, portal: Portal, reader: Person, missing: Mapping[int, int], *, record: RecordCall
     ) -> set[int]:
         if not missing:
             return set()
 
         def asked(client: Client, token: str) -> set[int]:
-            return users.still_here(client, token, missing)
+            return users.find_still_employed(client, token, missing)
 
-        return self._live.call(portal, reader, asked, record=record)
+        return self._token_refresher.call_with_token(portal, reader, asked, record=record)
 
-    def _store(self, portal: Portal, change: _Change, *, left: Sequence[int]) -> None:
+    def _store(self, portal: Portal, change: _DirectoryChange, *, left: Sequence[int]) -> None:
         """Store the change in short transactions; each looks whether the installation is still there."""
         for some in _chunks(change.joined):
             self._in_portal(portal, partial(_add, portal=portal, joined=some))
@@ -114,7 +114,7 @@ class Directory:
         for some in _chunks(left):
             self._in_portal(portal, partial(_delete, numbers=some))
         if left:
-            self._database.drop_traces()
+            self._database.checkpoint_wal()
         log.info(
             "directory_read",
             portal=portal.id,
@@ -133,7 +133,7 @@ class Directory:
         self._database.write(locked)
 
 
-def _compare(session: Session, portal: Portal, found: Mapping[int, Employee], *, began: datetime) -> _Change:
+def _compare(session: Session, portal: Portal, found: Mapping[int, Employee], *, began: datetime) -> _DirectoryChange:
     columns = (
         *(Person.id, Person.user_id, Person.listed, Person.opened_at, Person.name),
         *(Person.position, Person.photo, Person.departments, Person.time_zone),
@@ -144,7 +144,7 @@ def _compare(session: Session, portal: Portal, found: Mapping[int, Employee], *,
         employee = found.get(row.user_id)
         if employee is not None:
             told = _columns(employee, time_zone=row.time_zone)
-            if not row.listed or any(getattr(row, name) != told[name] for name in _COMPARED):
+            if not row.listed or any(getattr(row, name) != told[name] for name in _COMPARED_COLUMNS):
                 changed[row.id] = told
         elif row.listed:
             missing[row.user_id] = row.id
@@ -152,10 +152,10 @@ def _compare(session: Session, portal: Portal, found: Mapping[int, Employee], *,
             guests.append(row.id)
     known = {row.user_id for row in stored}
     joined = [employee for user_id, employee in found.items() if user_id not in known]
-    return _Change(changed, joined, guests, missing)
+    return _DirectoryChange(changed, joined, guests, missing)
 
 
-_COMPARED = ("name", "position", "photo", "departments", "time_zone")
+_COMPARED_COLUMNS = ("name", "position", "photo", "departments", "time_zone")
 
 
 def _columns(employee: Employee, *, time_zone: str = "") -> dict[str, Any]:
@@ -183,7 +183,7 @@ def _add(session: Session, *, portal: Portal, joined: Sequence[Employee]) -> Non
         }
         for employee in joined
     ]
-    insert_missing(session, Person, rows)
+    insert_or_ignore(session, Person, rows)
 
 
 def _change(session: Session, *, changed: Sequence[tuple[int, Mapping[str, Any]]]) -> None:
@@ -201,5 +201,5 @@ def _delete(session: Session, *, numbers: Sequence[int]) -> None:
 
 def _chunks(things: Iterable[Any]) -> Iterable[list[Any]]:
     left = iter(things)
-    while some := list(islice(left, CHUNK)):
+    while some := list(islice(left, CHUNK_ROWS)):
         yield some

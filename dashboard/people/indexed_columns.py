@@ -5,20 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from dashboard.calendar import parser
-from dashboard.calendar.parser import MySettings
+from dashboard.calendar.parser import CalendarSettings
 from dashboard.models import Person
 from dashboard.team import settings_counts
 
 # Counted up when the settings are read differently than before; the worker then takes everyone's anew.
-VERSION = 2
+COLUMNS_VERSION = 2
 
 
-def store(person: Person, my: MySettings) -> None:
+def update_indexed_columns(person: Person, my: CalendarSettings) -> None:
     """Set the person's columns to what their settings say; a reading without settings knows nothing."""
     for column, value in _of(my).items():
         setattr(person, column, value)
     person.settings_at = my.taken_at if my.readable else None
-    person.facts_version = VERSION
+    person.facts_version = COLUMNS_VERSION
 
 
 def searchable(name: str, position: str) -> str:
@@ -31,7 +31,7 @@ def folded(text: str) -> str:
     return text.casefold().replace("ё", "е")
 
 
-def _of(my: MySettings) -> dict[str, Any]:
+def _of(my: CalendarSettings) -> dict[str, Any]:
     span = my.hours.span if my.readable else None
     reminders = [half for half in (my.reminders.timed, my.reminders.all_day) if half is not None]
     return {
@@ -42,5 +42,5 @@ def _of(my: MySettings) -> dict[str, Any]:
         "calendar_zone": my.zone.name,
         "reminders": parser.reminders_text(my),
         "reminder_count": sum(map(len, reminders)) if reminders else None,
-        "habits": settings_counts.habits_text(my),
+        "habits": settings_counts.encode_toggles(my),
     }

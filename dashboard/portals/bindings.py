@@ -10,17 +10,17 @@ from dashboard.bitrix24.errors import Bitrix24Error, CallRejected
 from dashboard.core.json_values import Json
 
 EVENTS = ("ONAPPINSTALL", "ONAPPUPDATE", "ONAPPUNINSTALL", "ONAPPPAYMENT")
-CALENDAR = "CALENDAR_GRIDVIEW"
+CALENDAR_VIEW = "CALENDAR_GRIDVIEW"
 # Opens the application where somebody follows `/marketplace/view/<its code>/` in a message.
 LINK = "REST_APP_URI"
-PLACEMENTS = (CALENDAR, LINK)
+PLACEMENTS = (CALENDAR_VIEW, LINK)
 
 # Read in the same batch as who is asking, so that only what is missing is bound.
-PRESENT = {"events": Command("event.get"), "placements": Command("placement.get")}
+CHECK_KEYS = {"events": Command("event.get"), "placements": Command("placement.get")}
 # The same look, and what else it tells administrators of their installation.
-LOOK = {**PRESENT, "scope": Command("scope")}
+CHECK_COMMANDS = {**CHECK_KEYS, "scope": Command("scope")}
 LONGEST_SCOPE, MOST_SCOPES = 64, 100
-MOST_LEFT = 40  # unbound at once: a batch takes fifty commands
+MAX_LEFTOVERS = 40  # unbound at once: a batch takes fifty commands
 
 
 def scopes_in(look: Batch) -> list[str] | None:
@@ -50,9 +50,7 @@ def bind_missing(
     # Doing it twice changes nothing more, so it may be given up or sent again like a read.
     answered = client.batch({**left, **missing}, token=token, read_only=True)
     return {
-        name: error.code
-        for name, error in answered.errors.items()
-        if name in missing and not _bound_already(error)
+        name: error.code for name, error in answered.errors.items() if name in missing and not _bound_already(error)
     }
 
 
@@ -70,7 +68,7 @@ def _left_behind(present: Batch, public_url: str) -> dict[str, Command]:
         for number, handler in enumerate(_handlers(present, "placement", name))
         if not _same(handler, f"{public_url}/")
     )
-    return dict(islice(chain(events, placements), MOST_LEFT))
+    return dict(islice(chain(events, placements), MAX_LEFTOVERS))
 
 
 def _missing_events(present: Batch, handler: str) -> dict[str, Command]:

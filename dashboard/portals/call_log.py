@@ -13,26 +13,26 @@ from sqlalchemy import delete, event, insert, or_
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from dashboard.bitrix24.masking import HIDDEN, Call
+from dashboard.bitrix24.masking import MASK, CallRecord
 from dashboard.core.database import UNAVAILABLE, Database, rows_changed
 from dashboard.core.stored_times import ahead
 from dashboard.models import ApiCall, Portal, PortalState
 from dashboard.portals import rate_limits
-from dashboard.portals.call_log_space import KEPT_SECONDS, LogDetail
+from dashboard.portals.call_log_space import RETENTION_SECONDS, LogDetail
 from dashboard.portals.portal_lock import lock_portal
-from dashboard.portals.throttle import Allowance, Refusals, TooManyRefusals
+from dashboard.portals.throttle import Limit, Throttle, TooManyFailures
 
 log = structlog.get_logger()
 
-KEPT = timedelta(seconds=KEPT_SECONDS)
+RETENTION = timedelta(seconds=RETENTION_SECONDS)
 OVERFLOW = "QUERY_LIMIT_EXCEEDED"
 # Anyone can make us ask about what they posted; what becomes of that must not fill the store.
-UNPROVEN_CALLS = Allowance(depth=200, seconds=30)
+UNPROVEN_CALLS = Limit(depth=200, seconds=30)
 # A longer answer to an unproven request is not stored: whoever posts, makes their own portal answer.
 MAX_UNPROVEN_ANSWER = 4 * 1024
 ROW_BYTES = 300  # of a record besides its parameters and answer, with its part of the indexes
 _INSERT = insert(ApiCall)  # made once: each request comes by here
-_NO_DETAILS = {"parameters": HIDDEN, "answer": HIDDEN}
+_NO_DETAILS = {"parameters": MASK, "answer": MASK}
 
 Row = dict[str, Any]
 
@@ -46,12 +46,12 @@ class CallRecords:
     def __init__(self, portal: Portal | None, *, proven: bool) -> None:
         self.portal = portal  # as an id and a generation; None: no portal known yet
         self.proven = proven
-        self._calls: list[Call] = []
+        self._calls: list[CallRecord] = []
 
     def __len__(self) -> int:
         return len(self._calls)
 
-    def add(self, call: Call) -> None:
+    def add(self, call: CallRecord) -> None:
         """Take the record of a call that has just ended."""
         self._calls.append(call)
 
@@ -59,9 +59,7 @@ class CallRecords:
         """Forget what is not stored."""
         self._calls.clear()
 
-    def write(
-        self, session: Session, *, portal: Portal | None = None, taken: int = 0, store: bool = True
-    ) -> None:
+    def write(self, session: Session, *, portal: Portal | None = None, taken: int = 0, store: bool = True) -> None:
         """Store the calls in the session's transaction. They stay here until it commits.
 
         ``portal`` is the one the unit has proven meanwhile: from the commit on it owns these calls and the
@@ -82,7 +80,7 @@ class CallRecords:
             return
         rows = [_row(call, owner, proven=proven) for call in calls] if store else []
         if owner is not None:
-            rows = _spend(session, owner, calls, rows, taken=taken)
+            rows = _record_usage(session, owner, calls, rows, taken=taken)
         if rows:
             session.connection().execute(_INSERT, rows)
 
@@ -90,9 +88,9 @@ class CallRecords:
 class CallLog:
     """Stores the calls of units of work. Nothing is kept between units."""
 
-    def __init__(self, *, database: Database, refusals: Refusals) -> None:
+    def __init__(self, *, database: Database, throttle: Throttle) -> None:
         self._database = database
-        self._refusals = refusals
+        self._throttle = throttle
 
     @contextmanager
     def unit(self, portal: Portal | None, *, proven: bool = True) -> Iterator[CallRecords]:
@@ -125,10 +123,10 @@ class CallLog:
         """Tell whether the calls of one more unproven unit are stored, and count it if so."""
         name = f"calls {portal.id if portal else ''}"
         try:
-            self._refusals.check(name, UNPROVEN_CALLS)
-        except TooManyRefusals:
+            self._throttle.check(name, UNPROVEN_CALLS)
+        except TooManyFailures:
             return False
-        self._refusals.count(name, UNPROVEN_CALLS)
+        self._throttle.record_failure(name, UNPROVEN_CALLS)
         return True
 
 
@@ -139,7 +137,9 @@ def _drop(calls: CallRecords, error: SQLAlchemyError) -> None:
     calls.clear()
 
 
-def _spend(session: Session, portal: Portal, calls: list[Call], rows: list[Row], *, taken: int) -> list[Row]:
+def _record_usage(
+    session: Session, portal: Portal, calls: list[CallRecord], rows: list[Row], *, taken: int
+) -> list[Row]:
     """Note in the portal's bucket what was sent to it, and whether it overflowed.
 
     Return the rows as its call log has room for them.
@@ -149,7 +149,7 @@ def _spend(session: Session, portal: Portal, calls: list[Call], rows: list[Row],
     beyond = max(0, len(sent) - taken)
     if not (rows or beyond or refused):
         return rows
-    detail = rate_limits.spend(
+    detail = rate_limits.record(
         session,
         portal.id,
         at=max(call.at for call in sent or calls).timestamp(),
@@ -163,11 +163,11 @@ def _spend(session: Session, portal: Portal, calls: list[Call], rows: list[Row],
     return rows if detail is LogDetail.FULL else [{**row, **_NO_DETAILS} for row in rows]
 
 
-def _row(call: Call, portal: Portal | None, *, proven: bool) -> Row:
+def _row(call: CallRecord, portal: Portal | None, *, proven: bool) -> Row:
     error = call.error[:64] if call.error is not None else None
     row = {**vars(call), "error": error, "portal_id": portal.id if portal else None}
     if not proven and len(json.dumps(call.answer)) > MAX_UNPROVEN_ANSWER:
-        row["answer"] = HIDDEN
+        row["answer"] = MASK
     return row
 
 
@@ -177,5 +177,5 @@ def _size(row: Row) -> int:
 
 def purge(session: Session, *, now: datetime) -> int:
     """Delete the calls older than the three days the Market asks for; return how many."""
-    is_old = or_(ApiCall.at < now - KEPT, ahead(ApiCall.at, now, max_wait=KEPT))
+    is_old = or_(ApiCall.at < now - RETENTION, ahead(ApiCall.at, now, max_wait=RETENTION))
     return rows_changed(session, delete(ApiCall).where(is_old))

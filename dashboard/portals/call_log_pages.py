@@ -10,16 +10,16 @@ from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from dashboard.models import ApiCall, Portal
-from dashboard.portals.call_log import KEPT
+from dashboard.portals.call_log import RETENTION
 
-PAGE = 50
-RECENT = 1000  # of so many is told which methods and errors there are
+PAGE_SIZE = 50
+RECENT_CALLS = 1000  # of so many is told which methods and errors there are
 ANY_ERROR = "any"
 NO_CODE = "empty_error_code"  # what an error without a code is called in an address
 
 
 @dataclass(frozen=True)
-class Sought:
+class CallFilter:
     """Which calls; empty is all of them."""
 
     method: str = ""
@@ -27,7 +27,7 @@ class Sought:
 
 
 @dataclass(frozen=True)
-class Page:
+class CallPage:
     """Fifty of them, the newest first; ``more`` where older ones follow."""
 
     calls: Sequence[ApiCall]
@@ -35,32 +35,32 @@ class Page:
 
 
 @dataclass(frozen=True)
-class Kinds:
+class FilterOptions:
     """What can be sought among the last calls."""
 
     methods: tuple[str, ...]
     errors: tuple[str, ...]
 
 
-def page(session: Session, portal: Portal, sought: Sought, *, number: int, now: datetime) -> Page:
+def call_page(session: Session, portal: Portal, sought: CallFilter, *, number: int, now: datetime) -> CallPage:
     """Return one page. None is counted: a portal that reads thousands makes tens of thousands a day."""
     found = (
         select(ApiCall)
         .where(*_of(portal, now), *_conditions(sought))
         .order_by(ApiCall.at.desc(), ApiCall.id.desc())
-        .offset((number - 1) * PAGE)
-        .limit(PAGE + 1)
+        .offset((number - 1) * PAGE_SIZE)
+        .limit(PAGE_SIZE + 1)
     )
     calls = session.scalars(found).all()
-    return Page(calls[:PAGE], more=len(calls) > PAGE)
+    return CallPage(calls[:PAGE_SIZE], more=len(calls) > PAGE_SIZE)
 
 
-def kinds(session: Session, portal: Portal, *, now: datetime) -> Kinds:
+def filter_options(session: Session, portal: Portal, *, now: datetime) -> FilterOptions:
     """Return which methods and errors the last calls had."""
     newest = select(ApiCall.method, ApiCall.error).where(*_of(portal, now))
-    last = newest.order_by(ApiCall.at.desc()).limit(RECENT).subquery()
+    last = newest.order_by(ApiCall.at.desc()).limit(RECENT_CALLS).subquery()
     rows = session.execute(select(last.c.method, last.c.error).distinct()).all()
-    return Kinds(
+    return FilterOptions(
         methods=tuple(sorted({method for method, _error in rows})),
         errors=tuple(sorted({error or NO_CODE for _method, error in rows if error is not None})),
     )
@@ -68,10 +68,10 @@ def kinds(session: Session, portal: Portal, *, now: datetime) -> Kinds:
 
 def _of(portal: Portal, now: datetime) -> tuple[ColumnElement[bool], ...]:
     # Those that are older wait for the next hour's purge.
-    return (ApiCall.portal_id == portal.id, ApiCall.at >= now - KEPT)
+    return (ApiCall.portal_id == portal.id, ApiCall.at >= now - RETENTION)
 
 
-def _conditions(sought: Sought) -> list[ColumnElement[bool]]:
+def _conditions(sought: CallFilter) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
     if sought.method:
         conditions.append(ApiCall.method == sought.method)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum, auto
 
-KEPT_SECONDS = 3 * 24 * 60 * 60
+RETENTION_SECONDS = 3 * 24 * 60 * 60
 MAX_BYTES = 80 * 2**20  # at once, and as much again while calls are kept
 MAX_DETAILED_BYTES = 64 * 2**20  # the rest is for calls without details
 
@@ -26,9 +26,9 @@ class LogSpace:
 
     def used(self, now: float) -> float:
         """Return the bytes in use; a moment farther away than a full bucket's comes from a wrong clock."""
-        return min(max(0.0, self.empty_at - now) * MAX_BYTES / KEPT_SECONDS, MAX_BYTES)
+        return min(max(0.0, self.empty_at - now) * MAX_BYTES / RETENTION_SECONDS, MAX_BYTES)
 
-    def take(self, now: float, *, full: int, summary: int) -> tuple[LogSpace, LogDetail]:
+    def reserve(self, now: float, *, full: int, summary: int) -> tuple[LogSpace, LogDetail]:
         """Return the space after calls of these sizes in bytes, and how much of them has room."""
         used = self.used(now)
         if used + full <= MAX_DETAILED_BYTES:
@@ -39,4 +39,4 @@ class LogSpace:
 
 
 def _space(now: float, used: float) -> LogSpace:
-    return LogSpace(now + used * KEPT_SECONDS / MAX_BYTES)
+    return LogSpace(now + used * RETENTION_SECONDS / MAX_BYTES)

@@ -13,24 +13,24 @@ from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.orm import Session
 
 from dashboard.bitrix24.client import Client
-from dashboard.bitrix24.http import Exchange
-from dashboard.bitrix24.masking import Record
+from dashboard.bitrix24.http import RestHttp
+from dashboard.bitrix24.masking import RecordCall
 from dashboard.bitrix24.oauth import AuthorizationServers
-from dashboard.bitrix24.schemas import AppInfo, Proof
-from dashboard.core.database import Database, allow_time, insert_missing
-from dashboard.core.encryption import Unsealable, Vault, portal_owner
+from dashboard.bitrix24.schemas import AppInfo, OAuthAppInfo
+from dashboard.core.database import Database, allow_time, insert_or_ignore
+from dashboard.core.encryption import DecryptionError, TokenEncryption, portal_context
 from dashboard.core.stored_times import is_ahead, is_due
-from dashboard.models import ApiCall, Bucket, Person, Portal, PortalState, Run
+from dashboard.models import ApiCall, Person, Portal, PortalState, RateLimit, Run
 from dashboard.portals import vacuum
-from dashboard.portals.personal_data import DECIDED, LEARNED
+from dashboard.portals.personal_data import DECIDED_COLUMNS, LEARNED_COLUMNS
 
 log = structlog.get_logger()
 
 # So long an opening leaves the portal's row alone: everybody's openings would write to that one row.
-PROVEN_HOLDS = timedelta(minutes=1)
+VERIFICATION_UPDATE_INTERVAL = timedelta(minutes=1)
 # Events are delayed, not held back: what carries an older token than the last is on its way this long.
-IN_FLIGHT = timedelta(hours=1)
-LONGEST_CODE = 64
+PREVIOUS_TOKEN_LIFETIME = timedelta(hours=1)
+MAX_CODE_LENGTH = 64
 # Whoever is in the largest portal's tables is deleted in one statement, on a slow disk too.
 UNINSTALL_SECONDS = 300.0
 # Each opening needs both, so they are made once.
@@ -38,7 +38,7 @@ _FIND = select(Portal).where(Portal.member_id == bindparam("member"))
 _LOCK = _FIND.with_for_update()
 
 
-class ProofRefused(Exception):
+class VerificationFailed(Exception):
     """What was posted is not what the token proves; ``code`` is one of ours."""
 
     def __init__(self, code: str) -> None:
@@ -47,7 +47,7 @@ class ProofRefused(Exception):
 
 
 @dataclass(frozen=True)
-class Standing:
+class VerifiedPortal:
     """What a proof says of a portal, to be stored."""
 
     member_id: str
@@ -55,53 +55,53 @@ class Standing:
     address: tuple[str, str] | None
     app: AppInfo
     # The installer ran: a token that is another one belonged to an installation before, and counts no more.
-    installs: bool = False
+    is_installation: bool = False
 
 
-class Portals:
+class Installations:
     """The portals and what happens to each as a whole."""
 
     def __init__(
         self,
         *,
         database: Database,
-        vault: Vault,
-        exchange: Exchange,
+        encryption: TokenEncryption,
+        rest: RestHttp,
         servers: AuthorizationServers,
         now: Callable[[], datetime],
     ) -> None:
         self._database = database
-        self._vault = vault
-        self._exchange = exchange
+        self._encryption = encryption
+        self._rest = rest
         self._servers = servers
         self._now = now
 
-    def known(self, member_id: str) -> Portal | None:
+    def find(self, member_id: str) -> Portal | None:
         """Return the portal in whatever state it is, a tombstone too."""
-        with self._database.reading() as session:
+        with self._database.read_session() as session:
             return session.scalar(_FIND, {"member": member_id})
 
-    def prove(self, member_id: str, access_token: SecretStr, *, server: str, record: Record) -> Proof:
+    def verify_token(self, member_id: str, access_token: SecretStr, *, server: str, record: RecordCall) -> OAuthAppInfo:
         """Return what an allowed authorization server says of a posted token.
 
-        :raise ProofRefused: the token is another application's, or another portal's.
+        :raise VerificationFailed: the token is another application's, or another portal's.
         :raise Bitrix24Error: the server refused the token or did not answer.
         """
         proof = self._servers.app_info(server, access_token, record=record)
         if proof.client_id != self._servers.client_id:
-            raise ProofRefused("foreign_application")
+            raise VerificationFailed("foreign_application")
         if proof.member_id != member_id:
-            raise ProofRefused("foreign_portal")
+            raise VerificationFailed("foreign_portal")
         return proof
 
-    def client(self, origin: str, *, record: Record) -> Client:
+    def client(self, origin: str, *, record: RecordCall) -> Client:
         """Return the REST server of a portal at a proven address; ``record`` gets what is called there."""
-        return Client(self._exchange, origin, record)
+        return Client(self._rest, origin, record)
 
-    def settle(
+    def save_verified(
         self,
         session: Session,
-        standing: Standing,
+        verified: VerifiedPortal,
         *,
         before: Portal | None,
         application_token: SecretStr | None,
@@ -111,47 +111,52 @@ class Portals:
         ``before`` is the portal as it was when the proof began. Two at once make one portal: the later one
         finds the earlier one's row. A tombstone comes back as a new generation.
 
-        :raise ProofRefused: the portal was uninstalled while the proof was under way; nothing is stored.
+        :raise VerificationFailed: the portal was uninstalled while the proof was under way; nothing is stored.
         """
-        portal = self._locked(session, standing)
+        portal = self._lock_or_insert(session, verified)
         returns = portal.state == PortalState.UNINSTALLED
         if returns:
             if before is None or before.generation != portal.generation or before.state != portal.state:
-                raise ProofRefused("uninstalled_meanwhile")
+                raise VerificationFailed("uninstalled_meanwhile")
             portal.generation += 1
             portal.installed_at, portal.uninstalled_at = self._now(), None
             portal.previous_token = portal.previous_until = None
-        if standing.address is not None:
-            portal.origin, portal.authorization_server = standing.address
+        if verified.address is not None:
+            portal.origin, portal.authorization_server = verified.address
         now, proven_at = self._now(), portal.proven_at
-        if returns or standing.installs or proven_at < now - PROVEN_HOLDS or is_ahead(proven_at, now):
+        if (
+            returns
+            or verified.is_installation
+            or proven_at < now - VERIFICATION_UPDATE_INTERVAL
+            or is_ahead(proven_at, now)
+        ):
             portal.proven_at = now
-        portal.app_code = standing.app.CODE or None
-        portal.app_status = standing.app.STATUS[:1]
+        portal.app_code = verified.app.CODE or None
+        portal.app_status = verified.app.STATUS[:1]
         portal.state = PortalState.ACTIVE
         if application_token is not None and not self.has_token(portal, application_token):
-            self._keep_token(portal, application_token, installs=standing.installs)
+            self._keep_token(portal, application_token, installs=verified.is_installation)
         return portal
 
     def _keep_token(self, portal: Portal, token: SecretStr, *, installs: bool) -> None:
         """Store a proven token that is a new one; an update's predecessor counts until it has arrived."""
         before = None if installs else portal.application_token
         portal.previous_token = before
-        portal.previous_until = self._now() + IN_FLIGHT if before else None
-        portal.application_token = self._vault.seal(token, owner=portal_owner(portal.member_id))
+        portal.previous_until = self._now() + PREVIOUS_TOKEN_LIFETIME if before else None
+        portal.application_token = self._encryption.encrypt(token, owner=portal_context(portal.member_id))
         portal.bindings_at = None
 
-    def relocate(self, portal: Portal, access_token: SecretStr, *, record: Record) -> Portal:
+    def relocate(self, portal: Portal, access_token: SecretStr, *, record: RecordCall) -> Portal:
         """Ask the authorization server where the portal is now, store it, and return the portal.
 
-        :raise ProofRefused: the token is not this portal's, so nobody may say where it went.
+        :raise VerificationFailed: the token is not this portal's, so nobody may say where it went.
         """
-        proof = self.prove(portal.member_id, access_token, server=portal.authorization_server, record=record)
+        proof = self.verify_token(portal.member_id, access_token, server=portal.authorization_server, record=record)
         if proof.origin == portal.origin:
             log.warning("redirect_refused", portal=portal.id)
-        return self.moved(portal, proof.origin)
+        return self.set_address(portal, proof.origin)
 
-    def moved(self, portal: Portal, origin: str) -> Portal:
+    def set_address(self, portal: Portal, origin: str) -> Portal:
         """Store a proven address and return the portal; unchanged where it is the stored one."""
         if origin == portal.origin:
             return portal
@@ -160,19 +165,19 @@ class Portals:
         portal.origin = origin
         return portal
 
-    def mark(self, portal: Portal, state: PortalState) -> None:
+    def set_state(self, portal: Portal, state: PortalState) -> None:
         """Store that the portal is suspended, or active again. A tombstone stays one."""
         if portal.state != state:
             log.info("portal_state", portal=portal.id, state=str(state))
             self._change(portal, state=state)
             portal.state = state
 
-    def bindings_hold(self, portal: Portal, *, unbound: Mapping[str, str]) -> None:
+    def save_bindings(self, portal: Portal, *, unbound: Mapping[str, str]) -> None:
         """Store that the portal has everything bound that it lets us bind, and what it refused."""
-        refused = {name: code[:LONGEST_CODE] for name, code in unbound.items()}
+        refused = {name: code[:MAX_CODE_LENGTH] for name, code in unbound.items()}
         self._change(portal, bindings_at=self._now(), unbound=refused)
 
-    def look_at_bindings(self, portal: Portal) -> None:
+    def require_bindings_check(self, portal: Portal) -> None:
         """Have the next administrator's open put back what an update took away."""
         self._change(portal, bindings_at=None)
 
@@ -185,7 +190,7 @@ class Portals:
         """
         if not self._database.write(lambda session: self._uninstall(session, portal, clean=clean)):
             return
-        self._database.drop_traces()
+        self._database.checkpoint_wal()
         log.info("portal_uninstalled", portal=portal.id)
 
     def _uninstall(self, session: Session, portal: Portal, *, clean: bool) -> bool:
@@ -194,12 +199,12 @@ class Portals:
         if session.scalar(select(Portal.id).where(*same).with_for_update()) is None:
             return False
         allow_time(session.connection(), seconds=UNINSTALL_SECONDS)
-        for table in (Person, Run, Bucket, ApiCall):
+        for table in (Person, Run, RateLimit, ApiCall):
             session.execute(delete(table).where(table.portal_id == portal.id))
         session.execute(
             update(Portal)
             .where(*same, Portal.state != PortalState.UNINSTALLED)
-            .values(state=PortalState.UNINSTALLED, uninstalled_at=self._now(), **_left(clean=clean))
+            .values(state=PortalState.UNINSTALLED, uninstalled_at=self._now(), **_tombstone_values(clean=clean))
         )
         vacuum.request(session)
         return True
@@ -208,30 +213,30 @@ class Portals:
         """Tell, in constant time, whether this is the portal's ``application_token``, or just was."""
         sealed = [portal.application_token]
         until = portal.previous_until
-        if until is not None and not is_due(until, self._now(), max_wait=IN_FLIGHT):
+        if until is not None and not is_due(until, self._now(), max_wait=PREVIOUS_TOKEN_LIFETIME):
             sealed.append(portal.previous_token)
         # Each is compared, also after one fitted: how long it takes tells nothing.
-        fits = [self._fits(portal, one, posted) for one in sealed if one is not None]
+        fits = [self._matches(portal, one, posted) for one in sealed if one is not None]
         return any(fits)
 
-    def _fits(self, portal: Portal, sealed: str, posted: SecretStr) -> bool:
+    def _matches(self, portal: Portal, sealed: str, posted: SecretStr) -> bool:
         try:
-            stored = self._vault.unseal(sealed, owner=portal_owner(portal.member_id))
-        except Unsealable:
+            stored = self._encryption.decrypt(sealed, owner=portal_context(portal.member_id))
+        except DecryptionError:
             log.error("application_token_unsealable", portal=portal.id)
             return False
         return hmac.compare_digest(stored.get_secret_value().encode(), posted.get_secret_value().encode())
 
-    def _locked(self, session: Session, standing: Standing) -> Portal:
-        whose = {"member": standing.member_id}
+    def _lock_or_insert(self, session: Session, verified: VerifiedPortal) -> Portal:
+        whose = {"member": verified.member_id}
         portal = session.scalar(_LOCK, whose)
         if portal is not None:
             return portal
-        if standing.address is None:
-            raise ProofRefused("unknown_portal")
-        origin, authorization_server = standing.address
+        if verified.address is None:
+            raise VerificationFailed("unknown_portal")
+        origin, authorization_server = verified.address
         new = {
-            "member_id": standing.member_id,
+            "member_id": verified.member_id,
             "origin": origin,
             "authorization_server": authorization_server,
             "app_status": "",
@@ -240,7 +245,7 @@ class Portals:
             "installed_at": self._now(),
             "proven_at": self._now(),
         }
-        insert_missing(session, Portal, [new])
+        insert_or_ignore(session, Portal, [new])
         return session.scalars(_LOCK, whose).one()
 
     def _change(self, portal: Portal, **values: object) -> None:
@@ -249,7 +254,7 @@ class Portals:
         self._database.write(lambda session: session.execute(changed))
 
 
-def _left(*, clean: bool) -> dict[str, object]:
+def _tombstone_values(*, clean: bool) -> dict[str, object]:
     """Return what an uninstallation makes of the portal's own columns."""
     left: dict[str, object] = {
         "app_code": None,
@@ -258,8 +263,8 @@ def _left(*, clean: bool) -> dict[str, object]:
         "bindings_at": None,
         "scopes": None,
         "unbound": None,
-        **LEARNED,
+        **LEARNED_COLUMNS,
     }
     if clean:
-        left |= DECIDED
+        left |= DECIDED_COLUMNS
     return left

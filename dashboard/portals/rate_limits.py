@@ -14,30 +14,30 @@ from sqlalchemy import Row, bindparam, select, update
 from sqlalchemy.orm import Session
 
 from dashboard.bitrix24 import leaky_bucket
-from dashboard.bitrix24.leaky_bucket import KEPT_FOR_PEOPLE
-from dashboard.core.database import insert_missing
+from dashboard.bitrix24.leaky_bucket import INTERACTIVE_RESERVE
+from dashboard.core.database import insert_or_ignore
 from dashboard.core.stored_times import is_ahead_seconds
-from dashboard.models import Bucket
+from dashboard.models import RateLimit
 from dashboard.portals.call_log_space import LogDetail, LogSpace
 
 OPERATING_WINDOW = timedelta(minutes=10)  # what a method's time is counted over (performance/limits.md)
 
 # Each opening and each person read goes through these, so they are made once and map no objects.
-_SAME = Bucket.portal_id == bindparam("portal")
-_FIND = select(Bucket.level, Bucket.at, Bucket.rate, Bucket.pauses, Bucket.log_empty_at).where(_SAME)
+_SAME = RateLimit.portal_id == bindparam("portal")
+_FIND = select(RateLimit.level, RateLimit.at, RateLimit.rate, RateLimit.pauses, RateLimit.log_empty_at).where(_SAME)
 _LOCK = _FIND.with_for_update()
-_CHANGE = update(Bucket).where(_SAME)
+_CHANGE = update(RateLimit).where(_SAME)
 
 Found = Row[float, float, float, dict[str, float], float]  # level, at, rate, pauses, log_empty_at
 
 
-def of(session: Session, portal_id: int, *, now: float) -> leaky_bucket.Bucket:
+def find(session: Session, portal_id: int, *, now: float) -> leaky_bucket.LeakyBucket:
     """Return the bucket as it was last stored; a portal nobody has called yet has an empty one."""
     row = session.connection().execute(_FIND, {"portal": portal_id}).one_or_none()
-    return _believed(_read(row), now) if row else leaky_bucket.Bucket()
+    return _believed(_read(row), now) if row else leaky_bucket.LeakyBucket()
 
 
-def spend(
+def record(
     session: Session,
     portal_id: int,
     *,
@@ -54,16 +54,16 @@ def spend(
     """
     row = _locked(session, portal_id)
     bucket = _read(row).taken(at, requests=requests)
-    space, detail = LogSpace(row.log_empty_at).take(at, full=full, summary=summary)
+    space, detail = LogSpace(row.log_empty_at).reserve(at, full=full, summary=summary)
     _write(session, portal_id, bucket.overflowed(at) if refused else bucket, log_empty_at=space.empty_at)
     return detail
 
 
-def take(session: Session, portal_id: int, *, now: float, costs: list[int]) -> int:
+def reserve(session: Session, portal_id: int, *, now: float, costs: list[int]) -> int:
     """Take the requests of as many of these errands as fit now, in order; return how many errands."""
     stored = _read(_locked(session, portal_id))
     bucket = _believed(stored, now)
-    room = bucket.room(now, keep=KEPT_FOR_PEOPLE)
+    room = bucket.room(now, keep=INTERACTIVE_RESERVE)
     errands, taken = 0, 0
     for cost in costs:
         if taken + cost > room:
@@ -76,7 +76,7 @@ def take(session: Session, portal_id: int, *, now: float, costs: list[int]) -> i
 
 def seconds_until(session: Session, portal_id: int, *, now: float, requests: int) -> float:
     """Return when so many more background requests will have fitted."""
-    return of(session, portal_id, now=now).time_for(now, requests=requests, keep=KEPT_FOR_PEOPLE)
+    return find(session, portal_id, now=now).time_for(now, requests=requests, keep=INTERACTIVE_RESERVE)
 
 
 def pause(session: Session, portal_id: int, method: str, *, until: float) -> None:
@@ -100,24 +100,24 @@ def _locked(session: Session, portal_id: int) -> Found:
     connection = session.connection()
     row = connection.execute(_LOCK, {"portal": portal_id}).one_or_none()
     if row is None:
-        empty = leaky_bucket.Bucket()
+        empty = leaky_bucket.LeakyBucket()
         new = {"portal_id": portal_id, "level": empty.level, "at": empty.at, "rate": empty.rate, "pauses": {}}
-        insert_missing(session, Bucket, [new])
+        insert_or_ignore(session, RateLimit, [new])
         row = connection.execute(_LOCK, {"portal": portal_id}).one()
     return row
 
 
-def _read(row: Found) -> leaky_bucket.Bucket:
-    return leaky_bucket.Bucket(level=row.level, at=row.at, rate=row.rate)
+def _read(row: Found) -> leaky_bucket.LeakyBucket:
+    return leaky_bucket.LeakyBucket(level=row.level, at=row.at, rate=row.rate)
 
 
-def _believed(bucket: leaky_bucket.Bucket, now: float) -> leaky_bucket.Bucket:
+def _believed(bucket: leaky_bucket.LeakyBucket, now: float) -> leaky_bucket.LeakyBucket:
     """Return the bucket; one that was written by a clock that was ahead begins to drain now."""
     return replace(bucket, at=now) if is_ahead_seconds(bucket.at, now) else bucket
 
 
 def _write(
-    session: Session, portal_id: int, bucket: leaky_bucket.Bucket, *, log_empty_at: float | None = None
+    session: Session, portal_id: int, bucket: leaky_bucket.LeakyBucket, *, log_empty_at: float | None = None
 ) -> None:
     stored = {"level": bucket.level, "at": bucket.at, "rate": bucket.rate}
     if log_empty_at is not None:

@@ -26,7 +26,7 @@ SCOPES = {
 
 
 @dataclass(frozen=True)
-class Need:
+class Requirement:
     """One thing the application needs in the portal; ``code`` says why it is missing where that was told."""
 
     name: str
@@ -49,35 +49,35 @@ class PastRun:
     took: timedelta | None  # None: not over
 
 
-def scopes(portal: Portal) -> list[Need]:
+def scopes(portal: Portal) -> list[Requirement]:
     """Return the permissions that are needed, as the portal last told them."""
     granted = portal.scopes
     if granted is None:
-        return [Need(name, "unknown") for name in SCOPES]
+        return [Requirement(name, "unknown") for name in SCOPES]
     return [
-        Need(name, "fine" if any(one in granted for one in enough) else "missing")
+        Requirement(name, "fine" if any(one in granted for one in enough) else "missing")
         for name, enough in SCOPES.items()
     ]
 
 
-def events(portal: Portal) -> list[Need]:
+def events(portal: Portal) -> list[Requirement]:
     """Return the events the portal must send us, as last looked at."""
     return [_bound(portal, name) for name in EVENTS]
 
 
-def placements(portal: Portal) -> list[Need]:
+def placements(portal: Portal) -> list[Requirement]:
     """Return where the portal shows the application besides its menu, as last looked at."""
     if portal.scopes is not None and "placement" not in portal.scopes:
         # Then the portal does not even tell what is bound.
-        return [Need(name, "missing", NO_SCOPE) for name in PLACEMENTS]
+        return [Requirement(name, "missing", NO_SCOPE) for name in PLACEMENTS]
     return [_bound(portal, name) for name in PLACEMENTS]
 
 
-def _bound(portal: Portal, name: str) -> Need:
+def _bound(portal: Portal, name: str) -> Requirement:
     if portal.unbound is None or portal.bindings_at is None:
-        return Need(name, "unknown")
+        return Requirement(name, "unknown")
     code = portal.unbound.get(name)
-    return Need(name, "fine") if code is None else Need(name, "missing", code)
+    return Requirement(name, "fine") if code is None else Requirement(name, "missing", code)
 
 
 def last_runs(session: Session, portal: Portal) -> list[PastRun]:

@@ -6,20 +6,20 @@ from datetime import UTC, datetime
 
 from sqlalchemy.orm import Session
 
-from dashboard.core.database import Database, put_row
-from dashboard.models import ApiCall, Bucket, Chain, Chore, Person, Portal, Run, Snapshot
+from dashboard.core.database import Database, upsert
+from dashboard.models import ApiCall, OAuthToken, PeriodicTask, Person, Portal, RateLimit, Run, Snapshot
 
 TASK = "vacuum"
-TABLES = tuple(table.__tablename__ for table in (Person, Chain, Snapshot, Run, ApiCall, Bucket, Portal))
+TABLES = tuple(table.__tablename__ for table in (Person, OAuthToken, Snapshot, Run, ApiCall, RateLimit, Portal))
 # A deadline that has come on every clock.
-AT_ONCE = datetime(1970, 1, 1, tzinfo=UTC)
+MAX_TABLES = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def request(session: Session) -> None:
     """Have a worker clear the files once this transaction, which deletes people, has ended."""
-    put_row(session, Chore, {"name": TASK, "next_at": AT_ONCE})
+    upsert(session, PeriodicTask, {"name": TASK, "next_at": MAX_TABLES})
 
 
-def clear(database: Database) -> None:
+def vacuum_if_requested(database: Database) -> None:
     """Clear the files; what somebody still reads on SQLite follows at one of this process's next writes."""
     database.clear_files(TABLES)

@@ -8,15 +8,15 @@ from datetime import datetime
 from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
-from dashboard.models import ApiCall, Chain, ChainState, Person, Run, RunState
+from dashboard.models import ApiCall, OAuthToken, Person, Run, RunState, TokenState
 from dashboard.portals import rate_limits
 
-SLOWEST_PACE = 2.0  # seconds a person; slower was a rest, and says nothing about the rest of the way
-LATEST = 10  # calls, for how long an answer takes now
+MIN_PACE = 2.0  # seconds a person; slower was a rest, and says nothing about the rest of the way
+MAX_ETA = 10  # calls, for how long an answer takes now
 
 
 @dataclass(frozen=True)
-class Progress:
+class RunProgress:
     """How a run stands; ``eta_seconds`` is what the bucket still needs, None when nobody can tell."""
 
     state: str
@@ -30,10 +30,10 @@ class Progress:
     finished_at: datetime | None
 
 
-def progress_of(session: Session, run: Run, *, now: datetime) -> Progress:
+def progress_of(session: Session, run: Run, *, now: datetime) -> RunProgress:
     """Return how the run stands."""
     postponed = run.state == RunState.POSTPONED
-    return Progress(
+    return RunProgress(
         state=run.state,
         total=run.total,
         done=run.done,
@@ -55,17 +55,17 @@ def _eta(session: Session, run: Run, now: datetime) -> int | None:
     dealt = run.done + run.failed
     pace = (now - run.started_at).total_seconds() / dealt if dealt else 0.0
     waits = max(0.0, (run.next_slice_at - now).total_seconds()) if run.state == RunState.POSTPONED else 0.0
-    answers = _seconds_an_answer(session, run) * requests
-    return round(waits + max(by_bucket, min(pace, SLOWEST_PACE) * people, answers))
+    answers = _seconds_per_person(session, run) * requests
+    return round(waits + max(by_bucket, min(pace, MIN_PACE) * people, answers))
 
 
-def _seconds_an_answer(session: Session, run: Run) -> float:
+def _seconds_per_person(session: Session, run: Run) -> float:
     """Return how long the portal took of late: one person is asked for after another."""
     newest = (
         select(ApiCall.milliseconds)
         .where(ApiCall.portal_id == run.portal_id)
         .order_by(ApiCall.at.desc())
-        .limit(LATEST)
+        .limit(MAX_ETA)
         .subquery()
     )
     return float(session.scalar(select(func.avg(newest.c.milliseconds))) or 0) / 1000
@@ -73,13 +73,13 @@ def _seconds_an_answer(session: Session, run: Run) -> float:
 
 def _left(session: Session, run: Run, *, now: datetime) -> tuple[int, int]:
     """Return how many people are left, and about how many requests that is."""
-    requests = func.sum(case((Chain.expires_at <= now, 2), else_=1))
+    requests = func.sum(case((OAuthToken.expires_at <= now, 2), else_=1))
     left = (
         select(func.count(), requests)
         .select_from(Person)
-        .join(Chain, Chain.person_id == Person.id)
+        .join(OAuthToken, OAuthToken.person_id == Person.id)
         .where(Person.portal_id == run.portal_id, Person.id > run.cursor, Person.id <= run.last)
-        .where(Person.chain_state == ChainState.LIVE)
+        .where(Person.chain_state == TokenState.LIVE)
     )
     people, total = session.execute(left).one()
     return people, int(total or 0)

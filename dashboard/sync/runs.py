@@ -11,12 +11,12 @@ from uuid import uuid4
 from sqlalchemy import ColumnElement, case, func, literal, or_, select, update
 from sqlalchemy.orm import Session
 
-from dashboard.core.database import Database, Moment, insert_missing, rows_changed
+from dashboard.core.database import Database, UTCDateTime, insert_or_ignore, rows_changed
 from dashboard.core.stored_times import ahead, due
 from dashboard.models import Person, Portal, PortalState, Run, RunState
 from dashboard.portals.portal_lock import lock_portal
-from dashboard.sync.progress import Progress, progress_of
-from dashboard.sync.schedule import next_quiet
+from dashboard.sync.progress import RunProgress, progress_of
+from dashboard.sync.schedule import next_off_peak
 
 T = TypeVar("T")
 
@@ -46,7 +46,7 @@ class Runs:
 
     # What people ask for
 
-    def ask(self, portal: Portal, *, by: int | None) -> Progress | None:
+    def request(self, portal: Portal, *, by: int | None) -> RunProgress | None:
         """Begin a run and return how it stands; whoever asks second gets the one that is under way.
 
         A run that was postponed goes on at once when a person asks. None: the installation has just ended.
@@ -55,7 +55,7 @@ class Runs:
         def ask(session: Session) -> bool:
             if not lock_portal(session, portal):
                 return False
-            self.plan(session, portal, by=by)
+            self.ensure(session, portal, by=by)
             if by is not None:
                 session.execute(
                     update(Run)
@@ -66,7 +66,7 @@ class Runs:
 
         return self.progress(portal) if self._database.write(ask) else None
 
-    def plan(self, session: Session, portal: Portal, *, by: int | None) -> None:
+    def ensure(self, session: Session, portal: Portal, *, by: int | None) -> None:
         """Insert a run where none is under way; two at once make one. The caller has locked the portal."""
         now = self._now()
         new = {
@@ -80,7 +80,7 @@ class Runs:
             "cancel": False,
             **dict.fromkeys(("total", "done", "failed", "cursor", "last", "attempts"), 0),
         }
-        insert_missing(session, Run, [new])
+        insert_or_ignore(session, Run, [new])
 
     def cancel(self, portal: Portal) -> bool:
         """End the run under way: at once where nobody works on it, else after the person being read.
@@ -95,14 +95,14 @@ class Runs:
             session.execute(update(Run).where(*unfinished).values(cancel=True))
             session.execute(
                 update(Run)
-                .where(*unfinished, _free(self._now()))
+                .where(*unfinished, _is_unleased(self._now()))
                 .values(state=RunState.CANCELLED, finished_at=self._now())
             )
             return True
 
         return self._database.write(cancel)
 
-    def progress(self, portal: Portal) -> Progress | None:
+    def progress(self, portal: Portal) -> RunProgress | None:
         """Return how the newest run of this installation stands, None where there never was one."""
         newest = (
             select(Run)
@@ -110,7 +110,7 @@ class Runs:
             .order_by(Run.created_at.desc(), Run.id.desc())
             .limit(1)
         )
-        with self._database.reading() as session:
+        with self._database.read_session() as session:
             run = session.scalar(newest)
             return progress_of(session, run, now=self._now()) if run else None
 
@@ -119,9 +119,9 @@ class Runs:
     def seconds_to_next(self, *, at_most: float) -> float:
         """Return how long no run will be due."""
         now = self._now()
-        moments = case((_is_due(now), literal(now, Moment())), else_=Run.next_slice_at)
-        earliest = select(func.min(moments)).where(Run.finished_at.is_(None), _free(now))
-        with self._database.reading() as session:
+        moments = case((_is_due(now), literal(now, UTCDateTime())), else_=Run.next_slice_at)
+        earliest = select(func.min(moments)).where(Run.finished_at.is_(None), _is_unleased(now))
+        with self._database.read_session() as session:
             moment = session.scalar(earliest)
         return at_most if moment is None else min(at_most, max(0.0, (moment - now).total_seconds()))
 
@@ -132,7 +132,7 @@ class Runs:
         just locked, on SQLite the later one finds the leases of the earlier one.
         """
         now = self._now()
-        conditions = [Run.finished_at.is_(None), _is_due(now), _free(now)]
+        conditions = [Run.finished_at.is_(None), _is_due(now), _is_unleased(now)]
         if portal_id is not None:
             conditions.append(Run.portal_id == portal_id)
         found = (
@@ -145,7 +145,7 @@ class Runs:
         )
         # A power cut ends all workers, and their leases with them: nothing to wait for the disk for.
         leases = []
-        with self._database.writing(lasting=False) as session:
+        with self._database.write_session(lasting=False) as session:
             for run, portal in session.execute(found).all():
                 if portal.generation == run.generation and portal.state != PortalState.UNINSTALLED:
                     leases.append(_leased(run, portal, now=now))
@@ -154,18 +154,16 @@ class Runs:
                     run.state, run.error, run.finished_at = RunState.FAILED, "installation_ended", now
         return leases
 
-    def take(self, portal_id: int) -> Lease | None:
+    def acquire(self, portal_id: int) -> Lease | None:
         """Lease the portal's run; None where none is due or another worker has it."""
         return next(iter(self.claim(limit=1, portal_id=portal_id)), None)
 
-    def beat(self, owners: Iterable[str]) -> None:
+    def heartbeat(self, owners: Iterable[str]) -> None:
         """Renew these leases: their worker is alive, however long the portal takes to answer."""
         now = self._now()
-        with self._database.writing(lasting=False) as session:
+        with self._database.write_session(lasting=False) as session:
             session.execute(
-                update(Run)
-                .where(Run.lease_owner.in_(list(owners)))
-                .values(lease_until=now + LEASE, heartbeat_at=now)
+                update(Run).where(Run.lease_owner.in_(list(owners))).values(lease_until=now + LEASE, heartbeat_at=now)
             )
 
     def write(self, lease: Lease, work: Callable[[Session], T]) -> T:
@@ -192,7 +190,7 @@ class Runs:
         if not rows_changed(session, update(Run).where(*conditions).values(**values)):
             raise LostLease
 
-    def hand_back(self, lease: Lease, *, at: datetime, **values: Any) -> None:
+    def release(self, lease: Lease, *, at: datetime, **values: Any) -> None:
         """Give the lease back; the run is due again at that moment.
 
         :raise LostLease: it is somebody else's, or was cancelled while it was worked on.
@@ -209,12 +207,12 @@ class Runs:
             session.execute(
                 update(Portal)
                 .where(Portal.id == lease.portal.id)
-                .values(next_run_at=self.next_quiet(session, lease.portal))
+                .values(next_run_at=self.set_next_off_peak(session, lease.portal))
             )
 
         self.write(lease, finish)
 
-    def next_quiet(self, session: Session, portal: Portal) -> datetime:
+    def set_next_off_peak(self, session: Session, portal: Portal) -> datetime:
         """Return the portal's next quiet hour, where most of its people are."""
         commonest = (
             select(Person.calendar_zone)
@@ -223,7 +221,7 @@ class Runs:
             .order_by(func.count().desc(), Person.calendar_zone)
             .limit(1)
         )
-        return next_quiet(self._now(), session.scalar(commonest) or "", member_id=portal.member_id)
+        return next_off_peak(self._now(), session.scalar(commonest) or "", member_id=portal.member_id)
 
 
 def _leased(run: Run, portal: Portal, *, now: datetime) -> Lease:
@@ -243,5 +241,5 @@ def _is_due(now: datetime) -> ColumnElement[bool]:
     return or_(due(Run.next_slice_at, now, max_wait=MAX_WAIT), ahead(last_moved_on, now))
 
 
-def _free(now: datetime) -> ColumnElement[bool]:
+def _is_unleased(now: datetime) -> ColumnElement[bool]:
     return or_(Run.lease_until.is_(None), due(Run.lease_until, now, max_wait=LEASE))

@@ -18,8 +18,8 @@ from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
 from dashboard.core.database_errors import OutageLog
 from dashboard.monitoring.metrics import FLUSH_SECONDS, Tallies
-from dashboard.sync.engine import Sync
-from dashboard.sync.periodic_tasks import Chores
+from dashboard.sync.engine import SyncEngine
+from dashboard.sync.periodic_tasks import PeriodicTasks
 from dashboard.sync.runs import LEASE, Runs
 
 log = structlog.get_logger()
@@ -34,9 +34,16 @@ class Worker:
     """Claims what is due and works on it, at most ``threads`` runs at the same time."""
 
     def __init__(
-        self, *, sync: Sync, runs: Runs, chores: Chores, tallies: Tallies, outages: OutageLog, threads: int
+        self,
+        *,
+        sync: SyncEngine,
+        runs: Runs,
+        periodic_tasks: PeriodicTasks,
+        tallies: Tallies,
+        outages: OutageLog,
+        threads: int,
     ) -> None:
-        self._sync, self._runs, self._chores, self._tallies = sync, runs, chores, tallies
+        self._sync, self._runs, self._periodic_tasks, self._tallies = sync, runs, periodic_tasks, tallies
         self._outages = outages
         self._threads = threads
         self._lock = threading.Lock()
@@ -80,10 +87,10 @@ class Worker:
             return POLL_SECONDS
 
     def _start_tasks(self) -> None:
-        names = self._chores.due()
+        names = self._periodic_tasks.due()
         self._outages.succeeded()
         for name in names:
-            self._start(partial(self._chores.do, name))
+            self._start(partial(self._periodic_tasks.run, name))
 
     def _start_runs(self) -> float:
         with self._lock:
@@ -129,7 +136,7 @@ class Worker:
 
     def _renew_leases(self) -> None:
         if owners := set(self._sync.leases):
-            self._runs.beat(owners)
+            self._runs.heartbeat(owners)
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         # Not `_wake`: the main thread, in which this runs, may hold its lock.

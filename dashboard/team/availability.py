@@ -20,7 +20,7 @@ Band = tuple[int, int]  # minutes of the reader's day, from and to
 
 
 @dataclass(frozen=True)
-class Group:
+class HoursGroup:
     """People who keep the same hours by the same clock."""
 
     zone: str
@@ -29,10 +29,10 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Row:
+class DayRow:
     """A group, and where its hours lie in the reader's day."""
 
-    group: Group
+    group: HoursGroup
     bands: tuple[Band, ...]
 
 
@@ -44,12 +44,12 @@ class BestHour:
     people: int
 
 
-def rows(groups: Iterable[Group], *, day: date, reader: tzinfo, workdays: Workdays) -> list[Row]:
+def rows(groups: Iterable[HoursGroup], *, day: date, reader: tzinfo, workdays: Workdays) -> list[DayRow]:
     """Return each group with its bands on the reader's day."""
-    return [Row(group, _bands(group.zone, group.span, day, reader, workdays)) for group in groups]
+    return [DayRow(group, _bands(group.zone, group.span, day, reader, workdays)) for group in groups]
 
 
-def at_work(group: Group, *, moment: datetime, workdays: Workdays) -> bool:
+def at_work(group: HoursGroup, *, moment: datetime, workdays: Workdays) -> bool:
     """Tell whether the group is at work at that moment; a night's work belongs to the day it began."""
     local = moment.astimezone(ZoneInfo(group.zone))
     minute, span = local.hour * 60 + local.minute, group.span
@@ -61,7 +61,7 @@ def at_work(group: Group, *, moment: datetime, workdays: Workdays) -> bool:
     return minute < span.end and not workdays.is_off(local.date() - timedelta(days=1))
 
 
-def covered(found: Sequence[Row]) -> list[tuple[Band, int]]:
+def covered(found: Sequence[DayRow]) -> list[tuple[Band, int]]:
     """Return the day in pieces, from midnight to midnight, each with the number of people at work."""
     changes: dict[int, int] = {0: 0, DAY: 0}
     for row in found:
@@ -73,7 +73,7 @@ def covered(found: Sequence[Row]) -> list[tuple[Band, int]]:
     return list(zip(pairwise(minutes), counts, strict=False))
 
 
-def shared(found: Sequence[Row]) -> tuple[Band, ...]:
+def shared(found: Sequence[DayRow]) -> tuple[Band, ...]:
     """Return the parts of the day when every group is at work."""
     everyone = sum(row.group.people for row in found)
     if not everyone:
@@ -81,12 +81,12 @@ def shared(found: Sequence[Row]) -> tuple[Band, ...]:
     return _joined(band for band, people in covered(found) if people == everyone)
 
 
-def best_hour(found: Sequence[Row]) -> BestHour | None:
+def best_hour(found: Sequence[DayRow]) -> BestHour | None:
     """Return the best common hour, the one nearest to midday among equals; None when nobody works."""
     return next(iter(best_hours(found, count=1)), None)
 
 
-def best_hours(found: Sequence[Row], *, count: int) -> list[BestHour]:
+def best_hours(found: Sequence[DayRow], *, count: int) -> list[BestHour]:
     """Return so many of the best common hours, best first; none begins within another, none is empty."""
     counts = _hour_counts(found)
     ranked = sorted(range(len(counts)), key=lambda step: (-counts[step], abs(step * STEP + HOUR // 2 - NOON)))
@@ -99,7 +99,7 @@ def best_hours(found: Sequence[Row], *, count: int) -> list[BestHour]:
     return best
 
 
-def _hour_counts(found: Sequence[Row]) -> list[int]:
+def _hour_counts(found: Sequence[DayRow]) -> list[int]:
     """Return how many people are at work through the hour that begins at each step of the day."""
     changes = [0] * (DAY // STEP + 1)
     for row in found:

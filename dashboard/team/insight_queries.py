@@ -12,15 +12,15 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from dashboard.calendar.working_hours import DAY, Span
 from dashboard.models import Person, Portal
 from dashboard.people.indexed_columns import folded
-from dashboard.team.insights import AtPlaces, InZones, Who, WithTexts
-from dashboard.team.settings_counts import Habits, Place
+from dashboard.team.insights import ByEncoded, ByZoneAndHours, ByZonePair, PeopleFilter
+from dashboard.team.settings_counts import SettingsCounts, ZoneAndHours
 
 Key = TypeVar("Key", bound=Hashable)
 
 NAMES = 6  # as many as a line bears
 
 
-def habits(session: Session, portal: Portal) -> Habits:
+def settings_counts(session: Session, portal: Portal) -> SettingsCounts:
     """Return how many people have what; two indexes hold all that is read for it."""
     first = select(func.count(), func.count(Person.settings_at), func.max(Person.settings_at))
     total, people, read_at = session.execute(first.where(*_team(portal))).one()
@@ -31,11 +31,11 @@ def habits(session: Session, portal: Portal) -> Habits:
     texts = _counted(session, (Person.habits,), *_team(portal), Person.habits != "")
     differ = (Person.time_zone != "", Person.calendar_zone != "", Person.time_zone != Person.calendar_zone)
     zones = _counted(session, (Person.time_zone, Person.calendar_zone), *_team(portal), *differ)
-    return Habits(
+    return SettingsCounts(
         total=total,
         people=people,
         read_at=read_at,
-        places=_summed((_place(zone, start, end), number) for zone, start, end, number in places),
+        zones_and_hours=_summed((_place(zone, start, end), number) for zone, start, end, number in places),
         views=_summed((view, number) for view, _reminders, number in views),
         reminder_counts=_summed((reminders, number) for _view, reminders, number in views),
         texts=_summed((text, number) for text, number in texts),
@@ -43,7 +43,9 @@ def habits(session: Session, portal: Portal) -> Habits:
     )
 
 
-def names(session: Session, portal: Portal, who: Who, *, first: int = 0, most: int = NAMES) -> list[str]:
+def people_names(
+    session: Session, portal: Portal, who: PeopleFilter, *, first: int = 0, most: int = NAMES
+) -> list[str]:
     """Return so many of the people behind a number after the first, by the alphabet among themselves."""
     columns, values = _groups(who, first + most)
     known = (*_team(portal), Person.settings_at.is_not(None))
@@ -62,16 +64,16 @@ def _counted(
     return list(session.execute(select(*columns, func.count()).where(*conditions).group_by(*columns)))
 
 
-def _groups(who: Who, most: int) -> tuple[tuple[InstrumentedAttribute[Any], ...], list[tuple[Any, ...]]]:
+def _groups(who: PeopleFilter, most: int) -> tuple[tuple[InstrumentedAttribute[Any], ...], list[tuple[Any, ...]]]:
     """Return the columns that tell the groups, and as many groups as names are wanted: none is empty."""
     match who:
-        case AtPlaces(places):
+        case ByZoneAndHours(places):
             told = [(one.zone, one.span.start, one.span.end) for one in places if one.span]
             return (Person.calendar_zone, Person.work_start, Person.work_end), sorted(told)[:most]
-        case InZones(zones):
+        case ByZonePair(zones):
             turned = [(calendar, profile) for profile, calendar in zones]
             return (Person.calendar_zone, Person.time_zone), sorted(turned)[:most]
-        case WithTexts(texts):
+        case ByEncoded(texts):
             return (Person.habits,), [(text,) for text in sorted(texts)[:most]]
 
 
@@ -82,8 +84,8 @@ def _summed(counted: Iterable[tuple[Key, int]]) -> dict[Key, int]:
     return dict(counts)
 
 
-def _place(zone: str, start: int | None, end: int | None) -> Place:
+def _place(zone: str, start: int | None, end: int | None) -> ZoneAndHours:
     """Return the place; hours no clock shows are none."""
     if start is None or end is None or max(start, end) > DAY:
-        return Place(zone, None)
-    return Place(zone, Span(start, end))
+        return ZoneAndHours(zone, None)
+    return ZoneAndHours(zone, Span(start, end))

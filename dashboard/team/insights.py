@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from datetime import date, tzinfo
 from typing import TypeAlias, TypeVar
 
-from dashboard.calendar.holidays import EVERY_DAY
+from dashboard.calendar.holidays import EVERY_DAY_WORKS
 from dashboard.calendar.working_hours import DAY, Span
 from dashboard.team import availability, settings_counts
-from dashboard.team.availability import Band, BestHour, Group
-from dashboard.team.settings_counts import Habits, Place
-from dashboard.team.small_groups import NO_LIMIT, split
+from dashboard.team.availability import Band, BestHour, HoursGroup
+from dashboard.team.settings_counts import SettingsCounts, ZoneAndHours
+from dashboard.team.small_groups import NO_MINIMUM, suppress_small_groups
 
 SLOT = 30  # minutes of the day that are counted together
-BEST = 3
+MAX_BEST_HOURS = 3
 # A day as long as this was hardly meant so.
-LONG = 14 * 60
+LONG_DAY_MINUTES = 14 * 60
 # How many know their mind before "most" means something, and what part of them is most.
 TOLD_BY, MOST = 4, 0.75
 
@@ -26,31 +26,31 @@ Key = TypeVar("Key", bound=Hashable)
 
 
 @dataclass(frozen=True)
-class AtPlaces:
+class ByZoneAndHours:
     """The people of these places."""
 
-    places: tuple[Place, ...]
+    places: tuple[ZoneAndHours, ...]
 
 
 @dataclass(frozen=True)
-class WithTexts:
+class ByEncoded:
     """The people with these texts of habits."""
 
     texts: tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class InZones:
+class ByZonePair:
     """The people with these pairs of zones: the profile's, the calendar's."""
 
     zones: tuple[tuple[str, str], ...]
 
 
-Who: TypeAlias = AtPlaces | WithTexts | InZones
+PeopleFilter: TypeAlias = ByZoneAndHours | ByEncoded | ByZonePair
 
 
 @dataclass(frozen=True)
-class Day:
+class TeamDay:
     """How many people are at work over a usual day of the reader's, of those who can be placed on it."""
 
     people: int
@@ -66,37 +66,37 @@ class Difference:
     """A setting most people have alike: Bitrix24's key, or "hours", or "reminders"."""
 
     setting: str
-    usual: bool | Span | str
-    most: int
+    majority: bool | Span | str
+    majority_size: int
     others: int
-    who: Who
+    filter: PeopleFilter
 
 
-def groups(counted: Habits, *, fewest: int = NO_LIMIT) -> list[Group]:
+def groups(counted: SettingsCounts, *, fewest: int = NO_MINIMUM) -> list[HoursGroup]:
     """Return the groups of people who can be placed on a day.
 
     Zones are split first and each zone's hours then, so that neither the whole without its zones
     nor a zone without its hours leaves a small number over.
     """
     by_zone: dict[str, dict[Span | None, int]] = {}
-    for place, people in counted.places.items():
+    for place, people in counted.zones_and_hours.items():
         by_zone.setdefault(place.zone, {})[place.span] = people
-    told = split(settings_counts.zones(counted), fewest=fewest).shown
-    inside = [(zone, split(by_zone[zone], fewest=fewest).shown) for zone, _people in told if zone]
-    return [Group(zone, span, people) for zone, spans in inside for span, people in spans if span is not None]
+    told = suppress_small_groups(settings_counts.zones(counted), fewest=fewest).shown
+    inside = [(zone, suppress_small_groups(by_zone[zone], fewest=fewest).shown) for zone, _people in told if zone]
+    return [HoursGroup(zone, span, people) for zone, spans in inside for span, people in spans if span is not None]
 
 
-def day(found: list[Group], *, on: date, reader: tzinfo) -> Day:
+def day(found: list[HoursGroup], *, on: date, reader: tzinfo) -> TeamDay:
     """Return a usual day as the reader's clock shows it."""
-    rows = availability.rows(found, day=on, reader=reader, workdays=EVERY_DAY)
+    rows = availability.rows(found, day=on, reader=reader, workdays=EVERY_DAY_WORKS)
     pieces = availability.covered(rows)
-    return Day(
+    return TeamDay(
         people=sum(group.people for group in found),
         slots=tuple(_at(minute, pieces) for minute in range(0, DAY, SLOT)),
         pieces=tuple(pieces),
         nobody=_round_midnight([band for band, people in pieces if not people]),
         everyone=_round_midnight(list(availability.shared(rows))),
-        best=tuple(availability.best_hours(rows, count=BEST)),
+        best=tuple(availability.best_hours(rows, count=MAX_BEST_HOURS)),
     )
 
 
@@ -111,80 +111,82 @@ def _round_midnight(found: list[Band]) -> tuple[Band, ...]:
     return tuple(found)
 
 
-def apart(found: list[Group], best: tuple[BestHour, ...], *, on: date, reader: tzinfo) -> Mapping[Place, int]:
+def apart(
+    found: list[HoursGroup], best: tuple[BestHour, ...], *, on: date, reader: tzinfo
+) -> Mapping[ZoneAndHours, int]:
     """Return who is at work in none of the best hours; nobody where those are not for most people."""
     most = sum(group.people for group in found) / 2
     hours = [(one.start, one.start + availability.HOUR) for one in best if one.people > most]
     if not hours:
         return {}
-    rows = availability.rows(found, day=on, reader=reader, workdays=EVERY_DAY)
+    rows = availability.rows(found, day=on, reader=reader, workdays=EVERY_DAY_WORKS)
     return {
-        Place(row.group.zone, row.group.span): row.group.people
+        ZoneAndHours(row.group.zone, row.group.span): row.group.people
         for row in rows
         if not any(start < ends and begins < end for start, end in row.bands for begins, ends in hours)
     }
 
 
-def long_days(counted: Habits) -> Mapping[Place, int]:
+def long_days(counted: SettingsCounts) -> Mapping[ZoneAndHours, int]:
     """Return whose working day is so long that it was hardly meant."""
-    return {place: people for place, people in counted.places.items() if _minutes(place) >= LONG}
+    return {place: people for place, people in counted.zones_and_hours.items() if _minutes(place) >= LONG_DAY_MINUTES}
 
 
-def nights(counted: Habits) -> Mapping[Place, int]:
+def nights(counted: SettingsCounts) -> Mapping[ZoneAndHours, int]:
     """Return who works past midnight by their own clock, long days left out."""
     return {
         place: people
-        for place, people in counted.places.items()
-        if place.span and place.span.overnight and place.span.end > 0 and _minutes(place) < LONG
+        for place, people in counted.zones_and_hours.items()
+        if place.span and place.span.overnight and place.span.end > 0 and _minutes(place) < LONG_DAY_MINUTES
     }
 
 
-def _minutes(place: Place) -> int:
+def _minutes(place: ZoneAndHours) -> int:
     return place.span.minutes if place.span else 0
 
 
-def whoever_has(counted: Habits, key: str, *, on: bool) -> WithTexts:
+def people_with(counted: SettingsCounts, key: str, *, on: bool) -> ByEncoded:
     """Return the people who have that setting on, or off."""
-    return WithTexts(tuple(text for text in counted.texts if settings_counts.answers(text).get(key) is on))
+    return ByEncoded(tuple(text for text in counted.texts if settings_counts.toggle_answers(text).get(key) is on))
 
 
-def differences(counted: Habits, *, fewest: int = NO_LIMIT) -> list[Difference]:
+def differences(counted: SettingsCounts, *, fewest: int = NO_MINIMUM) -> list[Difference]:
     """Return the settings that most people have alike and some otherwise, the fewest otherwise first."""
     found = [*_different_switches(counted, fewest=fewest)]
-    if fewest == NO_LIMIT:
+    if fewest == NO_MINIMUM:
         # Others could hold these numbers against those of zones and reminders and work out a small one.
         found += [*_different_hours(counted), *_different_reminders(counted)]
     return sorted(found, key=lambda one: (one.others, one.setting))
 
 
-def _different_switches(counted: Habits, *, fewest: int) -> Iterator[Difference]:
-    for key, told in settings_counts.switched(counted).items():
-        if split(told, fewest=fewest).rest:
+def _different_switches(counted: SettingsCounts, *, fewest: int) -> Iterator[Difference]:
+    for key, told in settings_counts.toggle_counts(counted).items():
+        if suppress_small_groups(told, fewest=fewest).suppressed:
             continue
         answers = {on: people for on, people in told.items() if on is not None}
         if (usual := _usual(answers)) is not None:
-            who = whoever_has(counted, key, on=not usual)
+            who = people_with(counted, key, on=not usual)
             yield Difference(key, usual, answers[usual], answers[not usual], who)
 
 
-def _different_hours(counted: Habits) -> Iterator[Difference]:
+def _different_hours(counted: SettingsCounts) -> Iterator[Difference]:
     counts: Counter[Span] = Counter()
-    for place, people in counted.places.items():
+    for place, people in counted.zones_and_hours.items():
         if place.span:
             counts[place.span] += people
     if (usual := _usual(counts)) is not None:
-        others = tuple(place for place in counted.places if place.span not in (None, usual))
-        yield Difference("hours", usual, counts[usual], counts.total() - counts[usual], AtPlaces(others))
+        others = tuple(place for place in counted.zones_and_hours if place.span not in (None, usual))
+        yield Difference("hours", usual, counts[usual], counts.total() - counts[usual], ByZoneAndHours(others))
 
 
-def _different_reminders(counted: Habits) -> Iterator[Difference]:
+def _different_reminders(counted: SettingsCounts) -> Iterator[Difference]:
     counts: Counter[str] = Counter()
     for text, people in counted.texts.items():
         if told := settings_counts.reminders(text):
             counts[told] += people
     if (usual := _usual(counts)) is not None:
         others = tuple(text for text in counted.texts if settings_counts.reminders(text) not in ("", usual))
-        yield Difference("reminders", usual, counts[usual], counts.total() - counts[usual], WithTexts(others))
+        yield Difference("reminders", usual, counts[usual], counts.total() - counts[usual], ByEncoded(others))
 
 
 def _usual(counts: Mapping[Key, int]) -> Key | None:

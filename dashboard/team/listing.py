@@ -16,13 +16,13 @@ from dashboard.models import Person, Portal
 from dashboard.people.indexed_columns import folded
 from dashboard.team.statistics import STATES, colleagues, state_of
 
-PAGE = 50
+PAGE_SIZE = 50
 REMINDERS = ("none", "one", "many", "unknown")
 SORTS = ("name", "view", "hours", "timezone", "reminders", "state", "as_of")
 
 
 @dataclass(frozen=True)
-class Wanted:
+class TeamFilter:
     """Who is asked for. Empty: everybody; a value nobody has: nobody."""
 
     q: str = ""
@@ -32,11 +32,11 @@ class Wanted:
     state: str = ""
 
 
-EVERYBODY = Wanted()
+NO_FILTER = TeamFilter()
 
 
 @dataclass(frozen=True)
-class Member:
+class TeamRow:
     """One row of the team."""
 
     user_id: int
@@ -53,44 +53,44 @@ class Member:
 
 
 @dataclass(frozen=True)
-class Page:
+class TeamPage:
     """One page of those who were asked for; the number is never past the end."""
 
-    members: Sequence[Member]
+    rows: Sequence[TeamRow]
     total: int
     number: int
     pages: int
 
 
-def page(
+def team_page(
     session: Session,
     portal: Portal,
-    wanted: Wanted,
+    wanted: TeamFilter,
     *,
     now: datetime,
     sort: str = "name",
     number: int = 1,
     total: int | None = None,
-) -> Page:
+) -> TeamPage:
     """Return one page; a number past the end is the last page's. ``total`` spares counting where known."""
     conditions = _conditions(portal, wanted, now)
     if total is None:
         total = session.scalar(select(func.count()).select_from(Person).where(*conditions)) or 0
-    pages = max(1, -(-total // PAGE))
+    pages = max(1, -(-total // PAGE_SIZE))
     number = min(max(number, 1), pages)
-    ids = _found_at(session, conditions, sort, now, offset=(number - 1) * PAGE)
-    asked = _members([Person.id.in_(ids)], now, sort)
-    return Page([_member(row) for row in session.execute(asked)], total, number, pages)
+    ids = _found_at(session, conditions, sort, now, offset=(number - 1) * PAGE_SIZE)
+    asked = _rows([Person.id.in_(ids)], now, sort)
+    return TeamPage([_row(row) for row in session.execute(asked)], total, number, pages)
 
 
-def everyone(
-    session: Session, portal: Portal, wanted: Wanted, *, now: datetime, sort: str = "name"
-) -> list[Member]:
+def all_rows(
+    session: Session, portal: Portal, wanted: TeamFilter, *, now: datetime, sort: str = "name"
+) -> list[TeamRow]:
     """Return all who are asked for, on all pages."""
-    return [_member(row) for row in session.execute(_members(_conditions(portal, wanted, now), now, sort))]
+    return [_row(row) for row in session.execute(_rows(_conditions(portal, wanted, now), now, sort))]
 
 
-def _conditions(portal: Portal, wanted: Wanted, now: datetime) -> list[ColumnElement[bool]]:
+def _conditions(portal: Portal, wanted: TeamFilter, now: datetime) -> list[ColumnElement[bool]]:
     conditions = list(colleagues(portal))
     if needle := folded(wanted.q.strip()):
         conditions.append(Person.search.contains(needle, autoescape=True))
@@ -131,7 +131,7 @@ _COLUMNS = (
 )
 
 
-def _members(conditions: list[ColumnElement[bool]], now: datetime, sort: str) -> Select[*tuple[Any, ...]]:
+def _rows(conditions: list[ColumnElement[bool]], now: datetime, sort: str) -> Select[*tuple[Any, ...]]:
     return select(state_of(now), *_COLUMNS).where(*conditions).order_by(*_order(sort, now))
 
 
@@ -141,7 +141,7 @@ def _found_at(
     """Return the numbers of one page's people. Each part is in an index's own order: nothing is sorted."""
     ids: list[int] = []
     for belongs, columns in _parts(sort, now):
-        if len(ids) == PAGE:
+        if len(ids) == PAGE_SIZE:
             break
         if offset:
             before = session.scalar(select(func.count()).select_from(Person).where(*conditions, belongs)) or 0
@@ -149,7 +149,7 @@ def _found_at(
                 offset -= before
                 continue
         part = select(Person.id).where(*conditions, belongs).order_by(*columns)
-        ids += session.scalars(part.limit(PAGE - len(ids)).offset(offset))
+        ids += session.scalars(part.limit(PAGE_SIZE - len(ids)).offset(offset))
         offset = 0
     return ids
 
@@ -185,7 +185,7 @@ def _parts(sort: str, now: datetime) -> list[tuple[ColumnElement[bool], list[Col
     return [(told, sorted_by), untold] if name in by else [(told, sorted_by)]
 
 
-def _member(row: Row[*tuple[Any, ...]]) -> Member:
+def _row(row: Row[*tuple[Any, ...]]) -> TeamRow:
     state, user_id, name, position, photo, view, start, end, zone, reminders, as_of, problem = row
     span = Span(start, end) if start is not None and end is not None else None
-    return Member(user_id, name, position, photo, state, view, span, zone, reminders, as_of, problem)
+    return TeamRow(user_id, name, position, photo, state, view, span, zone, reminders, as_of, problem)

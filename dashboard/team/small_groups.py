@@ -6,25 +6,25 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-FEWEST = 5  # people in a group that may be told
-NO_LIMIT = 1
+MIN_GROUP_SIZE = 5  # people in a group that may be told
+NO_MINIMUM = 1
 
 K = TypeVar("K", bound=Hashable)
 
 
 @dataclass(frozen=True)
-class Split(Generic[K]):
+class SuppressedCounts(Generic[K]):
     """The groups that may be told, largest first, and how many people stand in none of them."""
 
     shown: tuple[tuple[K, int], ...]
-    rest: int
+    suppressed: int
 
     def of(self, key: K) -> int:
         """Return how many people the group has; 0 where it may not be told."""
         return dict(self.shown).get(key, 0)
 
 
-def split(counts: Mapping[K, int], *, fewest: int) -> Split[K]:
+def suppress_small_groups(counts: Mapping[K, int], *, fewest: int) -> SuppressedCounts[K]:
     """Return the groups of at least so many people. The rest is none, or as many itself.
 
     A rest of two would be told by the total and the groups shown, so the smallest of those joins it.
@@ -35,4 +35,4 @@ def split(counts: Mapping[K, int], *, fewest: int) -> Split[K]:
     rest = sum(counts.values()) - sum(people for _key, people in shown)
     while 0 < rest < fewest and shown:
         rest += shown.pop()[1]
-    return Split(tuple(shown), rest)
+    return SuppressedCounts(tuple(shown), rest)

@@ -10,15 +10,15 @@ from sqlalchemy.orm import Session
 
 from dashboard.models import Portal
 from dashboard.team import statistics
-from dashboard.team.statistics import Numbers
+from dashboard.team.statistics import TeamStats
 
 # Whoever sorts and filters asks again and again for what counts ten thousand people.
-LONGEST = timedelta(seconds=5)
-PORTALS = 256
+MAX_AGE_SECONDS = timedelta(seconds=5)
+MAX_PORTALS = 256
 
 
 @dataclass(frozen=True)
-class _Mark:
+class _CacheKey:
     """What tells that nothing was read in between: of the people, of the list of them."""
 
     generation: int
@@ -26,7 +26,7 @@ class _Mark:
     directory_at: datetime | None
 
 
-class Counted:
+class TeamStatsCache:
     """Remembers each portal's numbers until somebody's settings are read, at most for LONGEST.
 
     Only a chain that ends, or a person who leaves, is seen so much later. Two threads that count at once
@@ -34,16 +34,16 @@ class Counted:
     """
 
     def __init__(self) -> None:
-        self._known: OrderedDict[int, tuple[_Mark, datetime, Numbers]] = OrderedDict()
+        self._known: OrderedDict[int, tuple[_CacheKey, datetime, TeamStats]] = OrderedDict()
 
-    def numbers(self, session: Session, portal: Portal, *, now: datetime) -> Numbers:
+    def get(self, session: Session, portal: Portal, *, now: datetime) -> TeamStats:
         """Return the numbers of the portal's team."""
-        mark = _Mark(portal.generation, statistics.last_change(session, portal), portal.directory_at)
+        mark = _CacheKey(portal.generation, statistics.last_change(session, portal), portal.directory_at)
         known = self._known.get(portal.id)
-        if known is not None and known[0] == mark and timedelta() <= now - known[1] < LONGEST:
+        if known is not None and known[0] == mark and timedelta() <= now - known[1] < MAX_AGE_SECONDS:
             return known[2]
-        counted = statistics.numbers(session, portal, now=now)
+        counted = statistics.team_stats(session, portal, now=now)
         self._known[portal.id] = (mark, now, counted)
-        if len(self._known) > PORTALS:
+        if len(self._known) > MAX_PORTALS:
             self._known.popitem(last=False)
         return counted

@@ -10,22 +10,22 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from dashboard.core.database import Database
-from dashboard.core.encryption import Unsealable, Vault
-from dashboard.models import Chain, Portal
+from dashboard.core.encryption import DecryptionError, TokenEncryption
+from dashboard.models import OAuthToken, Portal
 
-BATCH = 200
+BATCH_ROWS = 200
 
 Column = InstrumentedAttribute[str | None]
-SEALED: tuple[Column, ...] = (
+ENCRYPTED_COLUMNS: tuple[Column, ...] = (
     Portal.application_token,
     Portal.previous_token,
-    Chain.access_token,
-    Chain.refresh_token,
+    OAuthToken.access_token,
+    OAuthToken.refresh_token,
 )
 
 
 @dataclass(frozen=True)
-class Progress:
+class RotationProgress:
     """How far a rotation has come, over all columns; ``unreadable`` values open with none of the keys."""
 
     done: int
@@ -33,43 +33,47 @@ class Progress:
     unreadable: int
 
 
-def rotate(database: Database, vault: Vault, *, batch: int = BATCH) -> Generator[Progress, None, None]:
+def rotate(
+    database: Database, encryption: TokenEncryption, *, batch: int = BATCH_ROWS
+) -> Generator[RotationProgress, None, None]:
     """Yield after each batch, which is committed by then.
 
     An interrupted rotation is run again: what opens with the first key already is passed over. A pair that
     is renewed meanwhile stays the renewed one, because each value is compared and set.
     """
-    with database.reading() as session:
-        total = sum(session.scalar(select(func.count(column))) or 0 for column in SEALED)
+    with database.read_session() as session:
+        total = sum(session.scalar(select(func.count(column))) or 0 for column in ENCRYPTED_COLUMNS)
     done = unreadable = 0
-    for column in SEALED:
+    for column in ENCRYPTED_COLUMNS:
         after = 0
-        while rows := _next(database, column, after=after, batch=batch):
-            unreadable += database.write(partial(_seal_rows, vault=vault, column=column, rows=rows))
+        while rows := _next_rows(database, column, after=after, batch=batch):
+            unreadable += database.write(partial(_reencrypt_rows, encryption=encryption, column=column, rows=rows))
             done, after = done + len(rows), rows[-1][0]
-            yield Progress(done, max(done, total), unreadable)
+            yield RotationProgress(done, max(done, total), unreadable)
 
 
-def _seal_rows(session: Session, *, vault: Vault, column: Column, rows: Sequence[tuple[int, str]]) -> int:
+def _reencrypt_rows(
+    session: Session, *, encryption: TokenEncryption, column: Column, rows: Sequence[tuple[int, str]]
+) -> int:
     """Seal a batch again; return how many values open with none of the keys."""
-    return sum(not seal_again(session, vault, column, *row) for row in rows)
+    return sum(not reencrypt(session, encryption, column, *row) for row in rows)
 
 
-def _next(database: Database, column: Column, *, after: int, batch: int) -> list[tuple[int, str]]:
+def _next_rows(database: Database, column: Column, *, after: int, batch: int) -> list[tuple[int, str]]:
     (key,) = column.class_.__mapper__.primary_key
     found = select(key, column).where(key > after, column.is_not(None)).order_by(key).limit(batch)
-    with database.reading() as session:
+    with database.read_session() as session:
         return [(number, str(sealed)) for number, sealed in session.execute(found)]
 
 
-def seal_again(session: Session, vault: Vault, column: Column, number: int, sealed: str) -> bool:
+def reencrypt(session: Session, encryption: TokenEncryption, column: Column, number: int, sealed: str) -> bool:
     """Seal one value again unless that is done already; False if no key opens it."""
     table = column.class_
     (key,) = table.__mapper__.primary_key
     try:
-        if not vault.is_newest(sealed):
-            changed = {column: vault.rotated(sealed)}
+        if not encryption.is_newest(sealed):
+            changed = {column: encryption.reencrypt(sealed)}
             session.execute(update(table).where(key == number, column == sealed).values(changed))
-    except Unsealable:
+    except DecryptionError:
         return False
     return True

@@ -12,13 +12,13 @@ from sqlalchemy import ColumnElement, Insert, and_, not_, or_, select, update
 from sqlalchemy.orm import Session
 
 from dashboard.core.database import dialect_of, insert_into, rows_changed
-from dashboard.core.encryption import Unsealable, Vault, chain_owner
+from dashboard.core.encryption import DecryptionError, TokenEncryption, token_context
 from dashboard.core.stored_times import due
-from dashboard.models import Chain, ChainState, Person, Portal
+from dashboard.models import OAuthToken, Person, Portal, TokenState
 
 
 @dataclass(frozen=True)
-class Tokens:
+class TokenPair:
     """A pair as it stands in the store; ``version`` tells whether somebody has replaced it since."""
 
     access: SecretStr
@@ -27,42 +27,42 @@ class Tokens:
 
 
 @dataclass(frozen=True)
-class Standing:
+class TokenStatus:
     """A chain as it stands: its tokens, None when it must be reconnected, and what its renewal is doing."""
 
-    tokens: Tokens | None
+    tokens: TokenPair | None
     leased_until: datetime | None
     renewal_failed_at: datetime | None
     paused_until: datetime | None
 
 
-PAIR = (
+PAIR_COLUMNS = (
     *("access_token", "refresh_token", "expires_at", "renewed_at", "state"),
     *("lease_owner", "lease_until", "renewal_failed_at"),
 )
 
 
 @cache
-def _put(dialect: str) -> Insert:
+def _UPSERT(dialect: str) -> Insert:
     """Return the statement that puts a pair in place of another, whatever its version.
 
     Made once: to make such a statement takes longer than to run it.
     """
-    new = insert_into(dialect, Chain)
+    new = insert_into(dialect, OAuthToken)
     # All that comes with a pair; the number that tells pairs apart counts on.
-    changes = {name: new.excluded[name] for name in PAIR} | {"version": Chain.version + 1}
-    renewable = and_(Chain.state == ChainState.LIVE, Chain.refresh_token.is_not(None))
+    changes = {name: new.excluded[name] for name in PAIR_COLUMNS} | {"version": OAuthToken.version + 1}
+    renewable = and_(OAuthToken.state == TokenState.LIVE, OAuthToken.refresh_token.is_not(None))
     keeps = and_(new.excluded.refresh_token.is_(None), renewable)
     return new.on_conflict_do_update(index_elements=["person_id"], set_=changes, where=not_(keeps))
 
 
-class Chains:
+class TokenStore:
     """The only code that seals and unseals people's tokens."""
 
-    def __init__(self, vault: Vault) -> None:
-        self._vault = vault
+    def __init__(self, encryption: TokenEncryption) -> None:
+        self._encryption = encryption
 
-    def put(
+    def save(
         self,
         session: Session,
         portal: Portal,
@@ -79,24 +79,22 @@ class Chains:
         without a refresh token does not displace a chain that can be renewed.
         """
         pair = self._pair(portal, person, access, refresh, expires_in, now)
-        session.connection().execute(
-            _put(dialect_of(session)), {"person_id": person.id, "version": 1, **pair}
-        )
-        person.chain_state = ChainState.LIVE
+        session.connection().execute(_UPSERT(dialect_of(session)), {"person_id": person.id, "version": 1, **pair})
+        person.chain_state = TokenState.LIVE
 
-    def standing(self, session: Session, portal: Portal, person: Person) -> Standing:
+    def get(self, session: Session, portal: Portal, person: Person) -> TokenStatus:
         """Return the chain as it stands. One that is missing or cannot be unsealed must be reconnected."""
-        chain = session.get(Chain, person.id, populate_existing=True)
+        chain = session.get(OAuthToken, person.id, populate_existing=True)
         if chain is None:
-            return Standing(None, None, None, None)
-        tokens = self._unsealed(chain, portal, person) if chain.state == ChainState.LIVE else None
-        return Standing(tokens, chain.lease_until, chain.renewal_failed_at, chain.renewal_paused_until)
+            return TokenStatus(None, None, None, None)
+        tokens = self._decrypted_pair(chain, portal, person) if chain.state == TokenState.LIVE else None
+        return TokenStatus(tokens, chain.lease_until, chain.renewal_failed_at, chain.renewal_paused_until)
 
-    def take_lease(
+    def acquire_lease(
         self, session: Session, person: Person, *, version: int, owner: str, now: datetime, lasts: timedelta
     ) -> bool:
         """Take the right to renew this version; the loser gets False, waits, and reads what was stored."""
-        free = or_(Chain.lease_until.is_(None), due(Chain.lease_until, now, max_wait=lasts))
+        free = or_(OAuthToken.lease_until.is_(None), due(OAuthToken.lease_until, now, max_wait=lasts))
         return self._change(
             session, person, version, free, lease_owner=owner, lease_until=now + lasts, renewal_failed_at=None
         )
@@ -124,8 +122,8 @@ class Chains:
     def release(self, session: Session, person: Person, *, owner: str, failed_at: datetime) -> None:
         """Give the lease back after a renewal that decided nothing; those who waited for it give up too."""
         session.execute(
-            update(Chain)
-            .where(Chain.person_id == person.id, Chain.lease_owner == owner)
+            update(OAuthToken)
+            .where(OAuthToken.person_id == person.id, OAuthToken.lease_owner == owner)
             .values(lease_owner=None, lease_until=None, renewal_failed_at=failed_at)
         )
 
@@ -134,9 +132,9 @@ class Chains:
 
         Each opening brings a new pair; a portal that refuses whatever it is shown refuses that one too.
         """
-        session.execute(update(Chain).where(Chain.person_id == person.id).values(renewal_paused_until=until))
+        session.execute(update(OAuthToken).where(OAuthToken.person_id == person.id).values(renewal_paused_until=until))
 
-    def speaker(self, session: Session, portal: Portal) -> Person | None:
+    def portal_token_owner(self, session: Session, portal: Portal) -> Person | None:
         """Return whose chain speaks for the portal as a whole; None where no chain is live.
 
         An administrator's newest, else the newest of all. A refresh token comes in a form, and only its
@@ -144,21 +142,21 @@ class Chains:
         """
         found = (
             select(Person)
-            .join(Chain, Chain.person_id == Person.id)
-            .where(Person.portal_id == portal.id, Chain.state == ChainState.LIVE)
-            .order_by(Person.is_admin.desc(), Chain.renewed_at.desc())
+            .join(OAuthToken, OAuthToken.person_id == Person.id)
+            .where(Person.portal_id == portal.id, OAuthToken.state == TokenState.LIVE)
+            .order_by(Person.is_admin.desc(), OAuthToken.renewed_at.desc())
             .limit(1)
         )
         return session.scalar(found)
 
-    def reconnect(self, session: Session, person: Person, *, version: int, owner: str) -> bool:
+    def revoke(self, session: Session, person: Person, *, version: int, owner: str) -> bool:
         """Mark the chain as void; False if somebody has stored another pair or leased it since.
 
         The caller has locked the portal: the chain's row is changed and the person's.
         """
-        mine = Chain.lease_owner == owner
+        mine = OAuthToken.lease_owner == owner
         return self._change(
-            session, person, version, mine, state=ChainState.RECONNECT, lease_owner=None, lease_until=None
+            session, person, version, mine, state=TokenState.RECONNECT, lease_owner=None, lease_until=None
         )
 
     def _change(
@@ -169,8 +167,8 @@ class Chains:
         *conditions: ColumnElement[bool],
         **values: Any,
     ) -> bool:
-        same = (Chain.person_id == person.id, Chain.version == of_version)
-        changed = rows_changed(session, update(Chain).where(*same, *conditions).values(**values)) == 1
+        same = (OAuthToken.person_id == person.id, OAuthToken.version == of_version)
+        changed = rows_changed(session, update(OAuthToken).where(*same, *conditions).values(**values)) == 1
         if changed and "state" in values:
             state = {"chain_state": values["state"]}
             rows_changed(session, update(Person).where(Person.id == person.id).values(state))
@@ -186,28 +184,26 @@ class Chains:
         now: datetime,
     ) -> dict[str, Any]:
         """Return the columns of a fresh pair; nobody is renewing it, and it is live."""
-        seal, member_id, user_id = self._vault.seal, portal.member_id, person.user_id
+        seal, member_id, user_id = self._encryption.encrypt, portal.member_id, person.user_id
         return {
-            "access_token": seal(access, owner=chain_owner(member_id, user_id, "access")),
-            "refresh_token": seal(refresh, owner=chain_owner(member_id, user_id, "refresh"))
-            if refresh
-            else None,
+            "access_token": seal(access, owner=token_context(member_id, user_id, "access")),
+            "refresh_token": seal(refresh, owner=token_context(member_id, user_id, "refresh")) if refresh else None,
             "expires_at": now + timedelta(seconds=expires_in),
             "renewed_at": now,
-            "state": ChainState.LIVE,
+            "state": TokenState.LIVE,
             "lease_owner": None,
             "lease_until": None,
             "renewal_failed_at": None,
         }
 
-    def _unsealed(self, chain: Chain, portal: Portal, person: Person) -> Tokens | None:
+    def _decrypted_pair(self, chain: OAuthToken, portal: Portal, person: Person) -> TokenPair | None:
         try:
-            access = self._vault.unseal(
-                chain.access_token, owner=chain_owner(portal.member_id, person.user_id, "access")
+            access = self._encryption.decrypt(
+                chain.access_token, owner=token_context(portal.member_id, person.user_id, "access")
             )
-            refresh = chain.refresh_token and self._vault.unseal(
-                chain.refresh_token, owner=chain_owner(portal.member_id, person.user_id, "refresh")
+            refresh = chain.refresh_token and self._encryption.decrypt(
+                chain.refresh_token, owner=token_context(portal.member_id, person.user_id, "refresh")
             )
-        except Unsealable:
+        except DecryptionError:
             return None
-        return Tokens(access, refresh or None, chain.version)
+        return TokenPair(access, refresh or None, chain.version)

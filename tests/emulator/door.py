@@ -14,9 +14,7 @@ from .world import World
 
 JSON = {"Content-Type": "application/json; charset=utf-8"}
 HTML = {"Content-Type": "text/html; charset=utf-8"}
-_PAGE = (
-    "<html><head><title>{0}</title></head><body><h1>{0} Service Temporarily Unavailable</h1></body></html>"
-)
+_PAGE = "<html><head><title>{0}</title></head><body><h1>{0} Service Temporarily Unavailable</h1></body></html>"
 
 
 @dataclass
@@ -45,9 +43,7 @@ def attend(world: World, request: Request, visit: Visit, work: Callable[[], None
     """Let the work fill the visit, unless a fault has it otherwise; record what the client got."""
     if world.latency:
         time.sleep(world.latency)
-    fault = world.faults.take(
-        where=visit.where, method=visit.method, portal=visit.portal, person=visit.person
-    )
+    fault = world.faults.take(where=visit.where, method=visit.method, portal=visit.portal, person=visit.person)
     if fault is None or fault.name in {"lost", "slow", "hold", "truncated", "trickle", "answer"}:
         work()
         answer = _told(visit, fault)

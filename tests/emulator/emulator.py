@@ -186,17 +186,14 @@ class Emulator:
         given = {name: value for name, value in wanted.items() if value is not None}
         return self.world.log.count(
             lambda record: (
-                all(getattr(record, name) == given[name] for name in given)
-                and (inner is None or inner in record.inner)
+                all(getattr(record, name) == given[name] for name in given) and (inner is None or inner in record.inner)
             )
         )
 
     def refreshes(self, person: str | None = None) -> int:
         """Return how many refreshes were granted, to everybody or to one person."""
         return self.world.log.count(
-            lambda record: (
-                record.granted and record.grant == "refresh_token" and person in {None, record.person}
-            )
+            lambda record: record.granted and record.grant == "refresh_token" and person in {None, record.person}
         )
 
     @property

@@ -50,8 +50,7 @@ class Portal(PortalLife):
     def _check_may_open(self, person: Person) -> None:
         if not self.installed:
             raise CannotOpen(
-                f"{self.name} has not finished installing: call open_installer_as() and"
-                " finish_install(), or install()."
+                f"{self.name} has not finished installing: call open_installer_as() and finish_install(), or install()."
             )
         if not person.active or person.restricted:
             raise CannotOpen(f"{person.full_name} may not open the application.")

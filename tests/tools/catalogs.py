@@ -15,12 +15,12 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.frontend import parse_mapping_cfg
 from babel.messages.pofile import read_po, write_po
 
-from dashboard.web.i18n.translations import CATALOGUES, catalogue_of
+from dashboard.web.i18n.translations import CATALOGS, catalog_of
 from tests.tools.untranslated_python import literals
 from tests.tools.untranslated_templates import unwrapped
 
-ROOT = CATALOGUES.parent
-TEMPLATE = CATALOGUES / "messages.pot"
+ROOT = CATALOGS.parent
+TEMPLATE = CATALOGS / "messages.pot"
 USAGE = "usage: python -m tests.tools.catalogs extract | check | missing LOCALE | merge LOCALE FILE"
 
 _PLACEHOLDER = re.compile(r"%\((\w+)\)[sd]")
@@ -35,9 +35,7 @@ def extract() -> Catalog:
     """Return every string to translate, as the sources have them now."""
     with (ROOT / "babel.cfg").open() as file:
         methods, options = parse_mapping_cfg(file)  # type: ignore[no-untyped-call]
-    catalogue = Catalog(
-        project="Calendar settings", header_comment="# Every string to translate.", fuzzy=False
-    )
+    catalogue = Catalog(project="Calendar settings", header_comment="# Every string to translate.", fuzzy=False)
     found = extract_from_dir(ROOT, methods, options, comment_tags=("Translators:",), strip_comment_tags=True)
     for filename, line, message, comments, context in found:
         catalogue.add(message, locations=[(filename, line)], auto_comments=comments, context=context)
@@ -116,7 +114,7 @@ def merged(extracted: Catalog, catalogue: Catalog, translations: Translations) -
 
 def read(locale: str) -> Catalog:
     """Return a locale's catalogue, an empty one where there is none yet."""
-    path = catalogue_of(locale)
+    path = catalog_of(locale)
     if not path.is_file():
         return Catalog(locale=Locale.parse(locale))
     with path.open("rb") as file:
@@ -154,7 +152,7 @@ def _forms(text: object) -> list[str]:
 
 
 def _check() -> Iterator[str]:
-    translated = [read(path.parts[-3]) for path in CATALOGUES.glob("*/LC_MESSAGES/messages.po")]
+    translated = [read(path.parts[-3]) for path in CATALOGS.glob("*/LC_MESSAGES/messages.po")]
     with TEMPLATE.open("rb") as file:
         written = read_po(file)
     yield from complaints(extract(), written, translated)
@@ -174,7 +172,7 @@ def main(arguments: list[str]) -> str | None:
             sys.stdout.write(json.dumps(lacking, ensure_ascii=False, indent=1) + "\n")
         case ["merge", locale, file]:
             translations = json.loads(Path(file).read_text(encoding="utf-8"))
-            write(merged(extract(), read(locale), translations), catalogue_of(locale))
+            write(merged(extract(), read(locale), translations), catalog_of(locale))
         case _:
             return USAGE
     return None

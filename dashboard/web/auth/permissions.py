@@ -13,15 +13,15 @@ from markupsafe import Markup
 from dashboard.core.database import Database
 from dashboard.people.permission_checks import PermissionChecks
 from dashboard.team import statistics
-from dashboard.web.auth.sessions import Reader
+from dashboard.web.auth.sessions import CurrentUser
 from dashboard.web.errors.handlers import answer
 from dashboard.web.errors.notices import Notice
-from dashboard.web.errors.responses import Failure
+from dashboard.web.errors.responses import ErrorResponse
 from dashboard.web.i18n.translations import _
-from dashboard.web.presenters.filters import bdi, listed
+from dashboard.web.presenters.filters import bdi, join_words
 
 P = ParamSpec("P")
-View: TypeAlias = Callable[Concatenate[Reader, P], ResponseReturnValue]
+View: TypeAlias = Callable[Concatenate[CurrentUser, P], ResponseReturnValue]
 
 # Addresses that are pages; the others answer programs.
 PAGES = ("/team", "/insights", "/admin", "/admin/team", "/admin/calls", "/admin/forget")
@@ -44,7 +44,7 @@ class Permissions:
         """
 
         @wraps(view)
-        def checked(reader: Reader, /, *args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
+        def checked(reader: CurrentUser, /, *args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
             self._checks.confirm(reader.portal, reader.person)
             return view(reader, *args, **kwargs)
 
@@ -54,10 +54,10 @@ class Permissions:
         """Let those in who may see the team."""
 
         @wraps(view)
-        def checked(reader: Reader, /, *args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
-            if self._holds(reader, lambda: statistics.may_see(reader.portal, reader.person)):
+        def checked(reader: CurrentUser, /, *args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
+            if self._has_permission(reader, lambda: statistics.can_see_team(reader.portal, reader.person)):
                 return view(reader, *args, **kwargs)
-            with self._database.reading() as session:
+            with self._database.read_session() as session:
                 # A guest of the portal learns nobody's name; who is in no list yet may be one.
                 names = statistics.administrators(session, reader.portal) if reader.person.listed else ()
             return _refuse(_team_not_allowed(names))
@@ -68,14 +68,14 @@ class Permissions:
         """Let administrators in, as Bitrix24 called them some minutes ago."""
 
         @wraps(view)
-        def checked(reader: Reader, /, *args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
-            if self._holds(reader, lambda: reader.person.is_admin):
+        def checked(reader: CurrentUser, /, *args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
+            if self._has_permission(reader, lambda: reader.person.is_admin):
                 return view(reader, *args, **kwargs)
             return _refuse(_admin_only())
 
         return checked
 
-    def _holds(self, reader: Reader, permitted: Callable[[], bool]) -> bool:
+    def _has_permission(self, reader: CurrentUser, permitted: Callable[[], bool]) -> bool:
         """Tell whether the reader is permitted by the stored row, and by a confirmation of it."""
         if not permitted():
             return False
@@ -83,16 +83,16 @@ class Permissions:
         return permitted()
 
 
-def _refuse(failure: Failure) -> ResponseReturnValue:
+def _refuse(failure: ErrorResponse) -> ResponseReturnValue:
     if request.path in PAGES:
         return answer(failure)
     return jsonify(error=failure.notice.code), failure.status
 
 
-def _team_not_allowed(names: Sequence[str]) -> Failure:
+def _team_not_allowed(names: Sequence[str]) -> ErrorResponse:
     if names:
         told = Markup(_("Ask an administrator (%(names)s) to make it visible to everyone on the Admin page."))  # noqa: S704  # a translation
-        action: str = told % {"names": listed(map(bdi, names))}
+        action: str = told % {"names": join_words(map(bdi, names))}
     else:
         action = _("Ask an administrator to make it visible to everyone on the Admin page.")
     notice = Notice(
@@ -102,10 +102,10 @@ def _team_not_allowed(names: Sequence[str]) -> Failure:
         _("What to do:"),
         action,
     )
-    return Failure(403, notice)
+    return ErrorResponse(403, notice)
 
 
-def _admin_only() -> Failure:
+def _admin_only() -> ErrorResponse:
     notice = Notice(
         "admin_only",
         _("This page is for administrators"),
@@ -113,4 +113,4 @@ def _admin_only() -> Failure:
         _("What to do:"),
         _("If you were just made an administrator, open the app again from your portal's menu."),
     )
-    return Failure(403, notice)
+    return ErrorResponse(403, notice)

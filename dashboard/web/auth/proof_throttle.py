@@ -20,12 +20,12 @@ from dashboard.bitrix24.errors import (
 )
 from dashboard.launch.events import EventRefused
 from dashboard.models import Portal
-from dashboard.portals.installations import ProofRefused
+from dashboard.portals.installations import VerificationFailed
 from dashboard.portals.throttle import (
     UNTRUSTED_PROXY,
-    Allowance,
-    Refusals,
-    TooManyRefusals,
+    Limit,
+    Throttle,
+    TooManyFailures,
     address_in,
     network_of,
 )
@@ -33,8 +33,8 @@ from dashboard.portals.throttle import (
 log = structlog.get_logger()
 
 # What tells that a posted token proves nothing. A portal that is closed, unpaid or busy is no refused proof.
-REFUSED = (
-    ProofRefused,
+FAILED_PROOFS = (
+    VerificationFailed,
     TokenRejected,
     CredentialsRefused,
     GrantRejected,
@@ -43,21 +43,21 @@ REFUSED = (
 )
 # Openings that claim a portal we know without its APPLICATION_TOKEN: a browser reloading old pages stays far
 # below; somebody who tries tokens is held to ten a minute.
-PROOFS = Allowance(depth=50, seconds=6)
+PROOF_LIMIT = Limit(depth=50, seconds=6)
 # Claims of portals we do not know, all together: a new portal behind the same address must still get in.
-UNKNOWN_PORTALS = Allowance(depth=300, seconds=1)
+UNKNOWN_PORTAL_LIMIT = Limit(depth=300, seconds=1)
 # Failures of whoever knows a portal's APPLICATION_TOKEN. Beyond these they are not refused; the authorization
 # server is asked before the portal, whose limit of requests they would use up.
-TOKEN_HOLDERS = Allowance(depth=20, seconds=6)
+KNOWN_TOKEN_LIMIT = Limit(depth=20, seconds=6)
 # Between two lines of the log that say that a proxy is not trusted.
 PROXY_WARNING_SECONDS = 600
 
 
-class Guard:
+class ProofThrottle:
     """The count of refused proofs at the doors that nobody's session opens."""
 
-    def __init__(self, refusals: Refusals, *, proxies: int, now: Callable[[], datetime]) -> None:
-        self._refusals = refusals
+    def __init__(self, throttle: Throttle, *, proxies: int, now: Callable[[], datetime]) -> None:
+        self._throttle = throttle
         self._proxies = proxies
         self._now = now
         self._warned_at: datetime | None = None
@@ -69,40 +69,40 @@ class Guard:
         ``has_token`` says that the opening carries the known portal's true ``APPLICATION_TOKEN``. Such an
         opening always gets to its proof: others behind the same address cannot lock its people out.
 
-        :raise TooManyRefusals: too many from its address failed; nothing was asked of Bitrix24.
+        :raise TooManyFailures: too many from its address failed; nothing was asked of Bitrix24.
         """
-        name, allowance = self._counted_as(portal, has_token=has_token)
+        name, allowance = self._key(portal, has_token=has_token)
         try:
             counted = self._check(name, allowance)
             portal_first = has_token
-        except TooManyRefusals:
+        except TooManyFailures:
             if not has_token:
                 raise
             counted, portal_first = True, False
         try:
             yield portal_first
-        except REFUSED as refusal:
-            self._refusals.count(name, allowance)
-            self._note("proof_refused", reason=refusal.code, portal=g.get("portal"))
+        except FAILED_PROOFS as refusal:
+            self._throttle.record_failure(name, allowance)
+            self._record("proof_refused", reason=refusal.code, portal=g.get("portal"))
             raise
         except PortalMoved as refusal:
             # Where it points is not proven to be the portal; nobody was asked there.
-            self._note("redirect_refused", reason=refusal.code, portal=g.get("portal"))
+            self._record("redirect_refused", reason=refusal.code, portal=g.get("portal"))
             raise
         if counted:
-            self._refusals.forgive(name, allowance)
+            self._throttle.credit(name, allowance)
         self._warn_of_a_proxy(proven=True)
 
-    def _counted_as(self, portal: Portal | None, *, has_token: bool) -> tuple[str, Allowance]:
+    def _key(self, portal: Portal | None, *, has_token: bool) -> tuple[str, Limit]:
         """Return the name under which a failure of this opening is counted.
 
         By address and claimed portal, so that failures in one portal refuse nobody of another.
         """
         if portal is None:
-            return f"opening {self._address()}", UNKNOWN_PORTALS
+            return f"opening {self._address()}", UNKNOWN_PORTAL_LIMIT
         if has_token:
-            return f"opening-by-token {portal.id}", TOKEN_HOLDERS
-        return f"opening {self._address()} {portal.id}", PROOFS
+            return f"opening-by-token {portal.id}", KNOWN_TOKEN_LIMIT
+        return f"opening {self._address()} {portal.id}", PROOF_LIMIT
 
     @contextmanager
     def event(self) -> Iterator[Callable[[Portal | None], None]]:
@@ -112,11 +112,11 @@ class Guard:
         nothing and is never slowed; those that must be asked about are counted for each known portal apart,
         so that a stranger who makes the same servers send forged ones holds up nobody else's.
         """
-        asked: list[tuple[str, Allowance]] = []
+        asked: list[tuple[str, Limit]] = []
 
         def before_asking(portal: Portal | None) -> None:
             name = f"event {self._address()} {portal.id if portal else ''}"
-            allowance = PROOFS if portal else UNKNOWN_PORTALS
+            allowance = PROOF_LIMIT if portal else UNKNOWN_PORTAL_LIMIT
             self._check(name, allowance)
             asked.append((name, allowance))
 
@@ -124,24 +124,24 @@ class Guard:
             yield before_asking
         except EventRefused as refusal:
             for name, allowance in asked:
-                self._refusals.count(name, allowance)
-            self._note("event_refused", reason=refusal.reason, portal=refusal.portal, name=refusal.event)
+                self._throttle.record_failure(name, allowance)
+            self._record("event_refused", reason=refusal.reason, portal=refusal.portal, name=refusal.event)
             raise
 
-    def _check(self, name: str, allowance: Allowance) -> bool:
+    def _check(self, name: str, allowance: Limit) -> bool:
         try:
-            return self._refusals.check(name, allowance)
-        except TooManyRefusals as refusal:
-            self._note("too_many_failed_proofs", reason=f"{refusal.seconds} s", portal=g.get("portal"))
+            return self._throttle.check(name, allowance)
+        except TooManyFailures as refusal:
+            self._record("too_many_failed_proofs", reason=f"{refusal.seconds} s", portal=g.get("portal"))
             raise
 
-    def _note(self, what: str, *, reason: str, portal: Portal | None, **more: str) -> None:
+    def _record(self, what: str, *, reason: str, portal: Portal | None, **more: str) -> None:
         """Write the line of the security log; the address stands in it as a keyed hash."""
         log.warning(what, reason=reason, portal=portal.id if portal else None, address=self.sender(), **more)
 
     def sender(self) -> str:
         """Return what stands for the address that the request came from: a keyed hash."""
-        return self._refusals.hashed(self._address())[:16]
+        return self._throttle.hash_key(self._address())[:16]
 
     def _address(self) -> str:
         """Return who is calling: the connection's other end, or what the nearest trusted proxy saw there.
@@ -171,7 +171,7 @@ class Guard:
         if self._warned_at is not None and (now - self._warned_at).total_seconds() < PROXY_WARNING_SECONDS:
             return
         self._warned_at = now
-        self._refusals.count(UNTRUSTED_PROXY, PROOFS)
+        self._throttle.record_failure(UNTRUSTED_PROXY, PROOF_LIMIT)
         log.warning("proxy_not_trusted", hint="TRUSTED_PROXIES is 0, so that every visitor counts as one")
 
 

@@ -21,22 +21,22 @@ from dashboard.web.i18n import translations
 
 SECONDS = 30 * 60
 # However long a page stays open: Bitrix24 is asked again who this is, and whether they administer the portal.
-LONGEST_SECONDS = 12 * 60 * 60
+MAX_SECONDS = 12 * 60 * 60
 # A token may come from another machine whose clock is ahead of ours by that much.
 MAX_CLOCK_SKEW_SECONDS = 60
 HEADER = "X-Session-Token"
-LONGEST = 512
+MAX_TOKEN_LENGTH = 512
 
 P = ParamSpec("P")
 
 
 @dataclass(frozen=True)
-class Reader:
+class CurrentUser:
     """The person a valid session token speaks for, and their portal."""
 
     portal: Portal
     person: Person
-    began: int  # Unix seconds; when Bitrix24 last said who this is
+    opened_at: int  # Unix seconds; when Bitrix24 last said who this is
 
 
 class SessionRefused(Exception):
@@ -71,25 +71,25 @@ class Sessions:
         return self._signer.dumps([portal.id, person.id, person.user_id, portal.generation, opened])
 
     def required(
-        self, view: Callable[Concatenate[Reader, P], ResponseReturnValue]
+        self, view: Callable[Concatenate[CurrentUser, P], ResponseReturnValue]
     ) -> Callable[P, ResponseReturnValue]:
         """Give the view its reader and the answer a fresh token, or answer 401, as a view may ask for too."""
 
         @wraps(view)
         def checked(*args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
             try:
-                reader = self._reader(request.headers.get("Authorization", ""))
+                reader = self._current_user(request.headers.get("Authorization", ""))
                 g.portal, g.person = reader.portal, reader.person
                 translations.use(reader.person.language)
                 response = make_response(view(reader, *args, **kwargs))
             except SessionRefused as refusal:
                 return jsonify(error=refusal.code), 401
-            response.headers[HEADER] = self.issue(reader.portal, reader.person, began=reader.began)
+            response.headers[HEADER] = self.issue(reader.portal, reader.person, began=reader.opened_at)
             return response
 
         return checked
 
-    def _reader(self, authorization: str) -> Reader:
+    def _current_user(self, authorization: str) -> CurrentUser:
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise SessionRefused("session_missing")
@@ -102,14 +102,14 @@ class Sessions:
             .where(Person.id == person_id, Person.user_id == user_id)
             .where(Portal.state != PortalState.UNINSTALLED)
         )
-        with self._database.reading() as session:
+        with self._database.read_session() as session:
             row = session.execute(found).one_or_none()
         if row is None:
             raise SessionRefused("session_invalid")
-        return Reader(*row, began=began)
+        return CurrentUser(*row, opened_at=began)
 
     def _claims(self, token: str) -> tuple[int, int, int, int, int]:
-        if len(token) > LONGEST:
+        if len(token) > MAX_TOKEN_LENGTH:
             raise SessionRefused("session_invalid")
         try:
             claims, signed_at = self._signer.loads(token, return_timestamp=True)
@@ -118,6 +118,6 @@ class Sessions:
             raise SessionRefused("session_invalid") from None
         age = time.time() - signed_at.timestamp()
         # The library's own `max_age` refuses a token that was signed a second ahead of this clock.
-        if not -MAX_CLOCK_SKEW_SECONDS <= age <= SECONDS or time.time() - began > LONGEST_SECONDS:
+        if not -MAX_CLOCK_SKEW_SECONDS <= age <= SECONDS or time.time() - began > MAX_SECONDS:
             raise SessionRefused("session_expired")
         return portal_id, person_id, user_id, generation, began

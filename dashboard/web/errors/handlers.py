@@ -11,14 +11,14 @@ from werkzeug.exceptions import HTTPException
 from dashboard.bitrix24.errors import Bitrix24Error
 from dashboard.bitrix24.inbound import BadField
 from dashboard.launch.events import EventRefused
-from dashboard.portals.installations import ProofRefused
-from dashboard.portals.throttle import TooManyRefusals
+from dashboard.portals.installations import VerificationFailed
+from dashboard.portals.throttle import TooManyFailures
 from dashboard.web.errors.responses import (
-    Failure,
-    database_failure,
-    failure_of,
-    http_failure,
-    too_many_failure,
+    ErrorResponse,
+    database_error,
+    error_response,
+    http_error,
+    too_many_requests,
 )
 from dashboard.web.http.request_hooks import logged_path
 
@@ -29,38 +29,38 @@ def install(app: Flask) -> None:
     """Answer every known error. What is not known here is a defect: it is logged and answered with 500."""
 
     @app.errorhandler(Bitrix24Error)
-    @app.errorhandler(ProofRefused)
+    @app.errorhandler(VerificationFailed)
     @app.errorhandler(BadField)
-    def known(error: Bitrix24Error | ProofRefused | BadField) -> Response:
+    def known(error: Bitrix24Error | VerificationFailed | BadField) -> Response:
         log.warning("refused", error=str(error), kind=type(error).__name__, path=logged_path())
-        return answer(failure_of(error))
+        return answer(error_response(error))
 
     @app.errorhandler(EventRefused)
     def event_refused(error: EventRefused) -> Response:
         return _json(403, "invalid_application_token")
 
-    @app.errorhandler(TooManyRefusals)
-    def too_many(error: TooManyRefusals) -> Response:
-        return answer(too_many_failure(error.seconds))
+    @app.errorhandler(TooManyFailures)
+    def too_many(error: TooManyFailures) -> Response:
+        return answer(too_many_requests(error.seconds))
 
     @app.errorhandler(OperationalError)
     @app.errorhandler(InternalError)  # so a read-only Postgres refuses
     @app.errorhandler(PoolTimeout)
     def database(error: DBAPIError | PoolTimeout) -> Response:
         # The database logs it itself, once in a while.
-        return answer(database_failure())
+        return answer(database_error())
 
     @app.errorhandler(HTTPException)
     def http(error: HTTPException) -> Response:
         if isinstance(error.code, int) and error.code < 400:
             return make_response(error.get_response())
-        response = answer(http_failure(error.code or 500))
+        response = answer(http_error(error.code or 500))
         if allowed := getattr(error, "valid_methods", None):
             response.headers["Allow"] = ", ".join(allowed)
         return response
 
 
-def answer(failure: Failure) -> Response:
+def answer(failure: ErrorResponse) -> Response:
     """Return the failure in the form the request wants."""
     if request.path == "/events":
         response = _json(failure.status, "invalid_request" if failure.status == 400 else failure.notice.code)

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from jinja2 import Environment
 
-from dashboard.calendar.parser import EMPTY_CODE, NOT_A_MAP, MySettings
-from dashboard.models import ChainState, Person
+from dashboard.calendar.parser import EMPTY_CODE, NOT_AN_OBJECT, CalendarSettings
+from dashboard.models import Person, TokenState
 from dashboard.web.i18n.translations import _
 
 BUSY = ("QUERY_LIMIT_EXCEEDED", "OPERATION_TIME_LIMIT", "OVERLOAD_LIMIT")
@@ -18,25 +18,23 @@ class Notice:
 
     code: str
     title: str
-    what: str
-    move: str
+    explanation: str
+    advice: str
     action: str | None = None
 
 
-def settings_notice(my: MySettings) -> Notice | None:
+def settings_notice(my: CalendarSettings) -> Notice | None:
     """Return why the last read of the settings failed, None when it did not."""
     if my.error is None:
         return None
     what, move, action = _reason(my.error)
-    title = (
-        _("Newer settings couldn't be read") if my.readable else _("Your calendar settings couldn't be read")
-    )
+    title = _("Newer settings couldn't be read") if my.readable else _("Your calendar settings couldn't be read")
     return Notice(my.error, title, what, move, action)
 
 
-def chain_notice(person: Person) -> Notice | None:
+def token_notice(person: Person) -> Notice | None:
     """Return what to say to somebody whose chain of tokens has ended, None while it lives."""
-    if person.chain_state != ChainState.RECONNECT:
+    if person.chain_state != TokenState.RECONNECT:
         return None
     return Notice(
         "reconnect",
@@ -82,7 +80,7 @@ def _rare_reason(code: str) -> tuple[str, str, str]:
             _("What to do:"),
             _("Ask an administrator whether you may use the calendar in this portal."),
         )
-    if code == NOT_A_MAP:
+    if code == NOT_AN_OBJECT:
         return (
             _("Bitrix24 returned something that isn't settings. It is shown below as received."),
             _("Bitrix24 has to fix this."),

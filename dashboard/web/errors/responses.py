@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from dashboard.bitrix24 import errors as bitrix24
 from dashboard.bitrix24.inbound import BadField
 from dashboard.calendar.parser import EMPTY_CODE
-from dashboard.portals.installations import ProofRefused
+from dashboard.portals.installations import VerificationFailed
 from dashboard.web.errors.notices import Notice
 from dashboard.web.errors.unreachable import unreachable_notice
 from dashboard.web.i18n.translations import _
@@ -18,7 +18,7 @@ LATER_SECONDS = 600
 
 
 @dataclass(frozen=True)
-class Failure:
+class ErrorResponse:
     """What to answer; ``retry_after`` in seconds where waiting helps."""
 
     status: int
@@ -26,13 +26,13 @@ class Failure:
     retry_after: int | None = None
 
 
-def failure_of(error: bitrix24.Bitrix24Error | ProofRefused | BadField) -> Failure:
+def error_response(error: bitrix24.Bitrix24Error | VerificationFailed | BadField) -> ErrorResponse:
     """Return what to answer to an error of Bitrix24, of a proof, or of a form."""
     match error:
         case BadField():
             return _bad_field(error)
-        case ProofRefused():
-            return _proof_refused(error)
+        case VerificationFailed():
+            return _verification_failed(error)
         case (
             bitrix24.TokenRejected()
             | bitrix24.CredentialsRefused()
@@ -47,8 +47,8 @@ def failure_of(error: bitrix24.Bitrix24Error | ProofRefused | BadField) -> Failu
     return _upstream(error)
 
 
-def database_failure() -> Failure:
-    return Failure(
+def database_error() -> ErrorResponse:
+    return ErrorResponse(
         503,
         Notice(
             "database_unavailable",
@@ -61,7 +61,7 @@ def database_failure() -> Failure:
     )
 
 
-def too_many_failure(seconds: int) -> Failure:
+def too_many_requests(seconds: int) -> ErrorResponse:
     """Return what to say to an address that has tried too often to be what it is not."""
     notice = Notice(
         "too_many_failed_proofs",
@@ -70,10 +70,10 @@ def too_many_failure(seconds: int) -> Failure:
         _("This resolves itself."),
         _("Wait a moment, then open the app from your portal's menu again."),
     )
-    return Failure(429, notice, retry_after=seconds)
+    return ErrorResponse(429, notice, retry_after=seconds)
 
 
-def http_failure(status: int) -> Failure:
+def http_error(status: int) -> ErrorResponse:
     """Return what to say about a request this address does not take."""
     what = {
         404: _("This page doesn't exist."),
@@ -88,22 +88,21 @@ def http_failure(status: int) -> Failure:
         _("What to do:"),
         _("Open the app from your portal's menu."),
     )
-    return Failure(status, notice)
+    return ErrorResponse(status, notice)
 
 
-def _bad_field(error: BadField) -> Failure:
+def _bad_field(error: BadField) -> ErrorResponse:
     notice = Notice(
         "invalid_request",
         _("The app wasn't opened from a portal"),
-        _("The request isn't what Bitrix24 sends. The problem is in the field %(field)s.")
-        % {"field": error.field},
+        _("The request isn't what Bitrix24 sends. The problem is in the field %(field)s.") % {"field": error.field},
         _("What to do:"),
         _("Open the app from your portal's menu."),
     )
-    return Failure(400, notice)
+    return ErrorResponse(400, notice)
 
 
-def _proof_refused(error: ProofRefused) -> Failure:
+def _verification_failed(error: VerificationFailed) -> ErrorResponse:
     if error.code == "not_an_administrator":
         what = _("Only a portal administrator can install the app.")
         move, action = (
@@ -116,10 +115,10 @@ def _proof_refused(error: ProofRefused) -> Failure:
     else:
         what = _("The access token used to open this page belongs to another portal or app.")
         move, action = _("What to do:"), _("Open the app from your portal's menu.")
-    return Failure(403, Notice(error.code, _("We couldn't verify who opened the app"), what, move, action))
+    return ErrorResponse(403, Notice(error.code, _("We couldn't verify who opened the app"), what, move, action))
 
 
-def _person(error: bitrix24.Bitrix24Error) -> Failure:
+def _person(error: bitrix24.Bitrix24Error) -> ErrorResponse:
     code = error.code or EMPTY_CODE
     if isinstance(error, bitrix24.ApplicationUnknown):
         return _not_installed(code)
@@ -151,10 +150,10 @@ def _person(error: bitrix24.Bitrix24Error) -> Failure:
             _("What to do:"),
             _("Ask an administrator to give you access to the app."),
         )
-    return Failure(403, Notice(code, title, what, move, action))
+    return ErrorResponse(403, Notice(code, title, what, move, action))
 
 
-def _not_installed(code: str) -> Failure:
+def _not_installed(code: str) -> ErrorResponse:
     notice = Notice(
         code,
         _("The app isn't installed in this portal"),
@@ -162,10 +161,10 @@ def _not_installed(code: str) -> Failure:
         _("What to do:"),
         _("Ask an administrator to install it again from the Market."),
     )
-    return Failure(403, notice)
+    return ErrorResponse(403, notice)
 
 
-def _portal(error: bitrix24.Bitrix24Error) -> Failure:
+def _portal(error: bitrix24.Bitrix24Error) -> ErrorResponse:
     code = error.code or EMPTY_CODE
     administrator = _("What to do:")
     if isinstance(error, bitrix24.ApplicationGone):
@@ -182,7 +181,7 @@ def _portal(error: bitrix24.Bitrix24Error) -> Failure:
             administrator,
             _("Try again when the portal is open."),
         )
-        return Failure(503, closed, retry_after=LATER_SECONDS)
+        return ErrorResponse(503, closed, retry_after=LATER_SECONDS)
     elif isinstance(error, bitrix24.ScopeMissing):
         title = _("The app is missing a permission")
         what = _("It wasn't granted the permission to read calendar settings.")
@@ -191,10 +190,10 @@ def _portal(error: bitrix24.Bitrix24Error) -> Failure:
         title = _("Bitrix24 doesn't allow this")
         what = _("The portal's plan or your account's rights don't allow the app.")
         action = _("Ask an administrator whether the plan includes Market apps.")
-    return Failure(403, Notice(code, title, what, administrator, action))
+    return ErrorResponse(403, Notice(code, title, what, administrator, action))
 
 
-def _limited(error: bitrix24.Limited) -> Failure:
+def _limited(error: bitrix24.Limited) -> ErrorResponse:
     blocked = isinstance(error, bitrix24.Overloaded)
     wait = LATER_SECONDS if blocked else SOON_SECONDS
     if error.resets_at is not None:
@@ -212,13 +211,13 @@ def _limited(error: bitrix24.Limited) -> Failure:
         _("This resolves itself."),
         _("Try again in a few minutes.") if wait > 60 else _("Try again in a few seconds."),
     )
-    return Failure(503, notice, retry_after=wait)
+    return ErrorResponse(503, notice, retry_after=wait)
 
 
-def _upstream(error: bitrix24.Bitrix24Error) -> Failure:
+def _upstream(error: bitrix24.Bitrix24Error) -> ErrorResponse:
     code = error.code or EMPTY_CODE
     if isinstance(error, bitrix24.Unreachable):
-        return Failure(502, unreachable_notice(error))
+        return ErrorResponse(502, unreachable_notice(error))
     if isinstance(error, bitrix24.KeysRejected):
         title = _("Bitrix24 rejected the app's credentials")
         what = _("Bitrix24 doesn't accept the keys this app is registered with.")
@@ -227,4 +226,4 @@ def _upstream(error: bitrix24.Bitrix24Error) -> Failure:
         title = _("Bitrix24 didn't return a usable response")
         what = _("Bitrix24 returned an internal error. Nothing was changed or lost.")
         move, action = _("Bitrix24 has to fix this."), _("Try again in a few minutes.")
-    return Failure(502, Notice(code, title, what, move, action))
+    return ErrorResponse(502, Notice(code, title, what, move, action))

@@ -8,9 +8,9 @@ from sqlalchemy.orm import configure_mappers
 from dashboard.core import process_memory
 
 
-def warm(app: Flask) -> None:
+def preload(app: Flask) -> None:
     """Compile the templates and join the tables, once for every process that is forked from this one."""
     configure_mappers()
     for name in app.jinja_env.list_templates():
         app.jinja_env.get_template(name)
-    process_memory.settle()
+    process_memory.limit_memory()

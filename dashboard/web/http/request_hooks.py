@@ -13,9 +13,9 @@ from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
 
 from dashboard.bitrix24.inbound import BadField
 
-LARGEST_BODY = 256 * 1024
+MAX_BODY_BYTES = 256 * 1024
 # A real opening has 14, an event some 30; each one more costs time before anything can be refused.
-MOST_FIELDS = 500
+MAX_FIELDS = 500
 
 log = structlog.get_logger()
 
@@ -41,7 +41,7 @@ def logged_path() -> str | None:
 def install(app: Flask) -> None:
     """Log each request with its URL rule alone: the query string is not ours to keep."""
     # One byte more, so that a body of untold length, which is cut there without a word, is seen as too large.
-    app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY + 1
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES + 1
 
     @app.before_request
     def begin() -> None:
@@ -52,13 +52,13 @@ def install(app: Flask) -> None:
     @app.before_request
     def refuse_large_bodies() -> None:
         """Measure the body whether or not the address reads it, and whether or not its length was told."""
-        if (request.content_length or 0) > LARGEST_BODY or len(_body()) > LARGEST_BODY:
+        if (request.content_length or 0) > MAX_BODY_BYTES or len(_body()) > MAX_BODY_BYTES:
             raise RequestEntityTooLarge
 
     @app.before_request
     def refuse_many_fields() -> None:
         """Count the fields before anybody takes them apart; the query is the server's to bound."""
-        if _body().count(b"&") >= MOST_FIELDS:
+        if _body().count(b"&") >= MAX_FIELDS:
             raise BadField("body: too many fields", "is refused")
 
     @app.after_request

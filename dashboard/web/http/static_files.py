@@ -18,11 +18,11 @@ STYLES = ("tokens.css", "base.css", "layout.css", "components/*.css", "pages/*.c
 TYPES = {".css": "text/css", ".js": "text/javascript"}
 # One line that imports from another module, or exports what that one exports already.
 _IMPORT = re.compile(r'^(?:import|export) .+ from "(\.[^"]+)";\n', re.MULTILINE)
-FOR_EVER = "public, max-age=31536000, immutable"
+CACHE_FOREVER = "public, max-age=31536000, immutable"
 
 
 @dataclass(frozen=True)
-class File:
+class StaticFile:
     """What is sent: as it is, and compressed once for all who take it so."""
 
     plain: bytes
@@ -30,7 +30,7 @@ class File:
     type: str
 
 
-class Assets:
+class StaticFiles:
     """The files of the pages as they were at the start, or with ``watch`` as they are at each request."""
 
     def __init__(self, root: Path = ROOT, *, watch: bool = False) -> None:
@@ -48,7 +48,7 @@ class Assets:
             raise KeyError(name)
         return f"/static/{self.digest}/{name}"
 
-    def find(self, name: str) -> File | None:
+    def find(self, name: str) -> StaticFile | None:
         self._look_again()
         return self._files.get(name)
 
@@ -100,12 +100,12 @@ def _joined(script: Path) -> bytes:
 
 # Whoever watches compresses only what has changed.
 @lru_cache(maxsize=256)
-def _file(name: str, content: bytes) -> File:
+def _file(name: str, content: bytes) -> StaticFile:
     # Without the time of day in it, the same content is the same file in every process.
-    return File(content, gzip.compress(content, mtime=0), TYPES[Path(name).suffix])
+    return StaticFile(content, gzip.compress(content, mtime=0), TYPES[Path(name).suffix])
 
 
-def install(app: Flask, assets: Assets) -> None:
+def install(app: Flask, assets: StaticFiles) -> None:
     """Serve the files, and tell the templates where they are."""
     app.jinja_env.globals["asset"] = assets.address
 
@@ -121,5 +121,5 @@ def install(app: Flask, assets: Assets) -> None:
         if compressed:
             response.content_encoding = "gzip"
         if digest == assets.digest:
-            response.headers["Cache-Control"] = FOR_EVER
+            response.headers["Cache-Control"] = CACHE_FOREVER
         return response

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from dashboard.web.i18n import translations
 
 
-class Templates(Environment):
+class TemplateEnvironment(Environment):
     """An environment made for pages of many small parts: one of ours imports some twenty.
 
     The library keeps the order in which templates were used last, so that it can forget some, and lays a

@@ -18,12 +18,10 @@ from jinja2 import Environment, pass_eval_context
 from jinja2.nodes import EvalContext
 from markupsafe import Markup
 
-CATALOGUES = Path(__file__).parents[3] / "translations"
+CATALOGS = Path(__file__).parents[3] / "translations"
 
 # Bitrix24's codes are its own: "la" is Spanish, not Latin, and "in" is English as written in India.
-LOCALES = {
-    code: code for code in ("ar", "de", "en", "fr", "hi", "id", "it", "ja", "ms", "pl", "ru", "th", "tr")
-}
+LOCALES = {code: code for code in ("ar", "de", "en", "fr", "hi", "id", "it", "ja", "ms", "pl", "ru", "th", "tr")}
 LOCALES |= {
     "br": "pt_BR",
     "in": "en",
@@ -56,21 +54,21 @@ class Language:
 ENGLISH = Language(Locale("en"), NullTranslations())
 
 
-def use(lang: str | None, *, catalogues: Path = CATALOGUES) -> Language:
+def use(lang: str | None, *, catalogues: Path = CATALOGS) -> Language:
     """Speak the language of a Bitrix24 code for the rest of the request; English where we have no other."""
     g.language = find(lang, catalogues=catalogues)
     return current()
 
 
-def catalogue_of(locale: str, catalogues: Path = CATALOGUES) -> Path:
+def catalog_of(locale: str, catalogues: Path = CATALOGS) -> Path:
     """Return where a locale's catalogue is kept, there or not."""
     return catalogues / locale / "LC_MESSAGES" / "messages.po"
 
 
-def find(lang: str | None, *, catalogues: Path = CATALOGUES) -> Language:
+def find(lang: str | None, *, catalogues: Path = CATALOGS) -> Language:
     """Return the language of a Bitrix24 code if it has a catalogue, else English."""
     locale = LOCALES.get((lang or "").lower(), "en")
-    path = catalogue_of(locale, catalogues)
+    path = catalog_of(locale, catalogues)
     return Language(Locale.parse(locale), _read(path)) if path.is_file() else ENGLISH
 
 
@@ -87,7 +85,7 @@ def _compiled(path: Path) -> NullTranslations:
 _read = cache(_compiled)
 
 
-class Everywhere(Mapping[str, str]):
+class InEveryLanguage(Mapping[str, str]):
     """A message in every language there is a catalogue for, by Bitrix24's codes.
 
     They are read when somebody looks: few processes ever need all languages, and none at its start.
@@ -98,7 +96,7 @@ class Everywhere(Mapping[str, str]):
 
     @property
     def _words(self) -> Mapping[str, str]:
-        return _in_every_language(self._message)
+        return _translate_everywhere(self._message)
 
     def __getitem__(self, code: str) -> str:
         return self._words[code]
@@ -111,9 +109,9 @@ class Everywhere(Mapping[str, str]):
 
 
 @cache
-def _in_every_language(message: str) -> Mapping[str, str]:
+def _translate_everywhere(message: str) -> Mapping[str, str]:
     # Read for this one message and not kept: all of them take more memory than any process needs.
-    paths = ((code, catalogue_of(locale)) for code, locale in LOCALES.items())
+    paths = ((code, catalog_of(locale)) for code, locale in LOCALES.items())
     spoken = {code: _compiled(path) for code, path in paths if path.is_file()}
     return {"en": message} | {code: spoken[code].gettext(message) for code in spoken}
 

@@ -9,12 +9,12 @@ from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from dashboard.calendar.working_hours import DAY
-from dashboard.team.insights import SLOT, Day
-from dashboard.team.small_groups import Split
+from dashboard.team.insights import SLOT, TeamDay
+from dashboard.team.small_groups import SuppressedCounts
 
 HEIGHT = 100  # of every picture here, in its own units
 # What is there at all is seen.
-_LEAST = 2
+_MIN_LENGTH = 2
 _CLOCK = 24  # minutes a clock's bar is wide
 
 
@@ -35,7 +35,7 @@ class Bar:
 
 
 @dataclass(frozen=True)
-class Mark:
+class ColumnMark:
     """A bar that stands on a day: from which minute, how wide, how high."""
 
     x: int
@@ -44,16 +44,16 @@ class Mark:
 
 
 def bars(
-    told: Split[str], *, title: Callable[[str], str], rest: str, href: Callable[[str], str | None]
+    told: SuppressedCounts[str], *, title: Callable[[str], str], rest: str, href: Callable[[str], str | None]
 ) -> list[Bar]:
     """Return the groups as bars, each as long as its part of all, the rest last under its own name."""
     found = [(key, title(key), people, href(key)) for key, people in told.shown]
-    found += [("rest", rest, told.rest, None)] if told.rest else []
+    found += [("rest", rest, told.suppressed, None)] if told.suppressed else []
     everyone = sum(people for _key, _title, people, _href in found)
     return [Bar(key, name, people, _share(people, everyone), link) for key, name, people, link in found]
 
 
-def clocks(told: Sequence[tuple[str, int]], *, now: datetime) -> list[Mark]:
+def clocks(told: Sequence[tuple[str, int]], *, now: datetime) -> list[ColumnMark]:
     """Return where on the day each zone's clock stands now; zones with one clock share a bar."""
     counts: dict[int, int] = {}
     for zone, people in told:
@@ -62,18 +62,16 @@ def clocks(told: Sequence[tuple[str, int]], *, now: datetime) -> list[Mark]:
         counts[minute] = counts.get(minute, 0) + people
     most = max(counts.values(), default=0)
     return [
-        Mark(_inside(minute - _CLOCK // 2), _CLOCK, _share(people, most))
+        ColumnMark(_inside(minute - _CLOCK // 2), _CLOCK, _share(people, most))
         for minute, people in sorted(counts.items())
     ]
 
 
-def slots(day: Day) -> list[Mark]:
+def slots(day: TeamDay) -> list[ColumnMark]:
     """Return a bar for each half hour of the day at which somebody is at work."""
     most = max(day.slots, default=0)
     return [
-        Mark(place * SLOT + 2, SLOT - 4, _share(people, most))
-        for place, people in enumerate(day.slots)
-        if people
+        ColumnMark(place * SLOT + 2, SLOT - 4, _share(people, most)) for place, people in enumerate(day.slots) if people
     ]
 
 
@@ -83,7 +81,7 @@ def team(**query: str) -> str:
 
 
 def _share(people: int, whole: int) -> int:
-    return max(_LEAST, round(HEIGHT * people / whole)) if whole else 0
+    return max(_MIN_LENGTH, round(HEIGHT * people / whole)) if whole else 0
 
 
 def _inside(minute: int) -> int:

@@ -21,7 +21,7 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from dashboard.calendar.reminders import Before, DayBefore, OnDate, Reminder
-from dashboard.calendar.working_hours import DAY, Span, clock_text
+from dashboard.calendar.working_hours import DAY, Span, minutes_to_clock
 from dashboard.core.json_values import Json, compact, printable, without_controls
 from dashboard.web.errors import notices
 from dashboard.web.i18n.translations import _, current, ngettext, number, pgettext
@@ -30,12 +30,15 @@ from dashboard.web.presenters import labels, reminder_timeline
 WEEKDAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 
 # Longer values are cut on the page; `data-value` keeps them whole.
-_SHOWN = 200
+_FORMATTED_ZONES = 200
 
 
 def hours(span: Span) -> str:
     """Return "09:00 – 19:00"."""
-    return _("%(start)s – %(end)s") % {"start": clock_text(span.start), "end": clock_text(span.end)}
+    return _("%(start)s – %(end)s") % {
+        "start": minutes_to_clock(span.start),
+        "end": minutes_to_clock(span.end),
+    }
 
 
 def duration(minutes: int) -> str:
@@ -55,7 +58,7 @@ def reminder(value: Reminder) -> str:
             return _day_before(value)
         case OnDate():
             return _("Once, at %(moment)s") % {"moment": printable(value.text)}
-    return shown(value.raw)
+    return format_zone(value.raw)
 
 
 def _before(value: Before) -> str:
@@ -72,7 +75,7 @@ def _before(value: Before) -> str:
 
 
 def _day_before(value: DayBefore) -> str:
-    time = clock_text(value.minutes)
+    time = minutes_to_clock(value.minutes)
     if value.days == 0:
         return _("%(time)s on the day") % {"time": time}
     if value.days == 1:
@@ -225,7 +228,7 @@ def weekday(code: str) -> str:
     return str(names[WEEKDAYS.index(code)])
 
 
-def listed(words: Iterable[str]) -> str:
+def join_words(words: Iterable[str]) -> str:
     """Return "one, two, and three" as the language writes it; of pieces of a page, a piece of a page."""
     found = list(words)
     if any(isinstance(word, Markup) for word in found):
@@ -234,10 +237,10 @@ def listed(words: Iterable[str]) -> str:
     return lists.format_list(found, locale=current().locale)
 
 
-def shown(value: Json) -> str:
+def format_zone(value: Json) -> str:
     """Return a value nobody can read as it came: text bare, the rest as JSON, cut when very long."""
     text = printable(value) if isinstance(value, str) and value.strip() else compact(value)
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+    return text if len(text) <= _FORMATTED_ZONES else text[: _FORMATTED_ZONES - 1] + "…"
 
 
 def bdi(text: str) -> Markup:
@@ -253,7 +256,7 @@ FILTERS = {
     "at_moment": at_moment,
     "at_time": at_time,
     "bdi": bdi,
-    "clock": clock_text,
+    "clock": minutes_to_clock,
     "clock_attributes": clock_attributes,
     "compact": compact,
     "day_in": day_in,
@@ -261,7 +264,7 @@ FILTERS = {
     "day_number": day_number,
     "duration": duration,
     "hours": hours,
-    "listed": listed,
+    "listed": join_words,
     "minutes_in": minutes_in,
     "month_day": month_day,
     "offset": offset,
@@ -270,7 +273,7 @@ FILTERS = {
     "reminder": reminder,
     "second_in": second_in,
     "short_moment": short_moment,
-    "shown": shown,
+    "shown": format_zone,
     "time_in": time_in,
     "week_day": week_day,
     "weekday": weekday,

@@ -11,14 +11,14 @@ from dashboard.web.i18n.translations import _
 
 
 @dataclass(frozen=True)
-class Whole:
+class FullPage:
     """What only the first page carries, the one the portal's form is answered with."""
 
     session_token: str
     bx24_js_url: str
 
 
-def around(portal: Portal, person: Person, *, current: str, whole: Whole | None = None) -> dict[str, Any]:
+def page_context(portal: Portal, person: Person, *, current: str, whole: FullPage | None = None) -> dict[str, Any]:
     """Return what a page's layout needs: a part's, or the whole page's when ``whole`` is given."""
     return {
         "layout": "layout.html" if whole else "part.html",

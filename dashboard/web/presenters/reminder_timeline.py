@@ -9,7 +9,7 @@ from datetime import timedelta
 from babel.dates import format_timedelta
 from jinja2 import Environment
 
-from dashboard.calendar.reminders import Before, DayBefore, Half, Reminder
+from dashboard.calendar.reminders import Before, DayBefore, Reminder, ReminderList
 from dashboard.calendar.working_hours import DAY
 from dashboard.web.i18n.translations import _, current
 
@@ -22,7 +22,7 @@ _MINUTES = {"min": 1, "hour": 60, "day": DAY}
 
 
 @dataclass(frozen=True)
-class Mark:
+class TimelineMark:
     """Where a reminder stands, from 0 to WIDTH; ``beyond`` when it is earlier than the line begins."""
 
     x: int
@@ -30,28 +30,28 @@ class Mark:
 
 
 @dataclass(frozen=True)
-class TimeLine:
+class Timeline:
     """The marks, where the event begins, and what stands below each third."""
 
-    marks: tuple[Mark, ...]
+    marks: tuple[TimelineMark, ...]
     event: int
     scale: tuple[str, str, str]
 
 
-def timed(reminders: Half) -> TimeLine | None:
+def timed(reminders: ReminderList) -> Timeline | None:
     """Return the line of an event with a time, None where no reminder has a place on it."""
     marks = _marks(reminders, _place_timed)
     if not marks:
         return None
     scale = (_ago(weeks=1), _ago(days=1), _ago(hours=1))
-    return TimeLine(marks, WIDTH, scale)
+    return Timeline(marks, WIDTH, scale)
 
 
-def all_day(reminders: Half) -> TimeLine | None:
+def all_day(reminders: ReminderList) -> Timeline | None:
     """Return the line of an all-day event, None where no reminder has a place on it."""
     marks = _marks(reminders, _place_all_day)
     scale = (_ago(days=2), _ago(days=1), _("Day of the event"))
-    return TimeLine(marks, WIDTH * 2 // _DAYS, scale) if marks else None
+    return Timeline(marks, WIDTH * 2 // _DAYS, scale) if marks else None
 
 
 def _ago(**span: int) -> str:
@@ -59,9 +59,9 @@ def _ago(**span: int) -> str:
     return format_timedelta(timedelta(**span), threshold=1, format="short", locale=current().locale)
 
 
-def _marks(reminders: Half, place: Callable[[Reminder], float | None]) -> tuple[Mark, ...]:
+def _marks(reminders: ReminderList, place: Callable[[Reminder], float | None]) -> tuple[TimelineMark, ...]:
     places: Iterable[float | None] = (place(reminder) for reminder in reminders or ())
-    return tuple(Mark(max(0, round(x)), beyond=x < 0) for x in sorted(x for x in places if x is not None))
+    return tuple(TimelineMark(max(0, round(x)), beyond=x < 0) for x in sorted(x for x in places if x is not None))
 
 
 def _place_timed(reminder: Reminder) -> float | None:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from dashboard.core.json_values import printable
 from dashboard.models import RunState
 from dashboard.portals.requirements import PastRun
-from dashboard.web.errors.error_labels import reason
+from dashboard.web.errors.error_labels import error_label
 from dashboard.web.i18n.translations import N_, _
 
 # The state, and what colour its pill has.
@@ -23,33 +23,33 @@ STATES = {
 
 
 @dataclass(frozen=True)
-class Told:
+class RunRow:
     """One line of the list."""
 
     at: datetime
-    who: str
+    requested_by: str
     state: str
     tone: str
     total: int
     done: int
     failed: int
     took: str
-    why: str
+    reason: str
 
 
-def told(run: PastRun) -> Told:
+def run_rows(run: PastRun) -> RunRow:
     """Return the run in words."""
     words, tone = STATES[RunState(run.state)]
-    return Told(
+    return RunRow(
         at=run.at,
-        who=_who(run),
+        requested_by=_who(run),
         state=_(words),
         tone=tone,
         total=run.total,
         done=run.done,
         failed=run.failed,
         took=took(run.took) if run.took is not None else "",
-        why=reason(run.error) if run.error is not None else "",
+        reason=error_label(run.error) if run.error is not None else "",
     )
 
 

@@ -9,16 +9,16 @@ from flask import jsonify
 from flask.typing import ResponseReturnValue
 
 from dashboard.models import RunState
-from dashboard.sync.progress import Progress
-from dashboard.web.errors.error_labels import reason
+from dashboard.sync.progress import RunProgress
+from dashboard.web.errors.error_labels import error_label
 from dashboard.web.i18n.translations import _, ngettext, number
 from dashboard.web.presenters import filters
 
-SOON = 60  # seconds
+ETA_SOON_SECONDS = 60  # seconds
 
 
 @dataclass(frozen=True)
-class Described:
+class RunStatus:
     """A run as a page shows it; ``state`` is none where there never was one."""
 
     state: str
@@ -27,32 +27,32 @@ class Described:
     failed: int
     eta_seconds: int | None
     error: str | None
-    words: str
+    text: str
 
     @property
     def is_under_way(self) -> bool:
         return self.state in (RunState.WAITING, RunState.RUNNING, RunState.POSTPONED)
 
     @property
-    def dealt(self) -> int:
+    def handled(self) -> int:
         """Return how many people are behind it, those it could not read among them."""
         return self.done + self.failed
 
     def answer(self, status: int = 200) -> ResponseReturnValue:
         """Return the run as JSON."""
         told = {name: getattr(self, name) for name in ("state", "total", "done", "failed", "eta_seconds")}
-        return jsonify(**told, error=self.error, under_way=self.is_under_way, words=self.words), status
+        return jsonify(**told, error=self.error, under_way=self.is_under_way, words=self.text), status
 
 
-def described(run: Progress | None, *, now: datetime, clock: tzinfo) -> Described:
+def run_status(run: RunProgress | None, *, now: datetime, clock: tzinfo) -> RunStatus:
     """Return the run in words of the reader's language and by their clock."""
     if run is None:
-        return Described("none", 0, 0, 0, None, None, _("Not everyone's settings have been read yet."))
+        return RunStatus("none", 0, 0, 0, None, None, _("Not everyone's settings have been read yet."))
     words = _words(run, now, clock)
-    return Described(run.state, run.total, run.done, run.failed, run.eta_seconds, run.error, words)
+    return RunStatus(run.state, run.total, run.done, run.failed, run.eta_seconds, run.error, words)
 
 
-def _words(run: Progress, now: datetime, clock: tzinfo) -> str:
+def _words(run: RunProgress, now: datetime, clock: tzinfo) -> str:
     ended = filters.at_moment(run.finished_at or now, now, clock)
     match run.state:
         case RunState.WAITING:
@@ -60,12 +60,12 @@ def _words(run: Progress, now: datetime, clock: tzinfo) -> str:
         case RunState.RUNNING:
             return _running(run)
         case RunState.POSTPONED:
-            return " · ".join(filter(None, (_postponed(run, clock), run.error and reason(run.error))))
+            return " · ".join(filter(None, (_postponed(run, clock), run.error and error_label(run.error))))
         case RunState.FAILED:
             # Translators: %(moment)s is "14:05" or "14:05, Mar 5".
             return _("The last update failed at %(moment)s. Reason: %(code)s.") % {
                 "moment": ended,
-                "code": reason(run.error) if run.error is not None else _("unknown"),
+                "code": error_label(run.error) if run.error is not None else _("unknown"),
             }
         case RunState.CANCELLED:
             # Translators: %(moment)s is "14:05" or "14:05, Mar 5".
@@ -73,7 +73,7 @@ def _words(run: Progress, now: datetime, clock: tzinfo) -> str:
     return _done(run, ended)
 
 
-def _running(run: Progress) -> str:
+def _running(run: RunProgress) -> str:
     if not run.total:
         return _("Reading the list of employees.")
     told = _("%(done)s of %(total)s updated") % {
@@ -86,12 +86,10 @@ def _running(run: Progress) -> str:
 def _left(seconds: int | None) -> str:
     if seconds is None:
         return ""
-    if seconds < SOON:
+    if seconds < ETA_SOON_SECONDS:
         return _("less than a minute left")
     minutes = -(-seconds // 60)
-    return ngettext("about %(num)s minute left", "about %(num)s minutes left", minutes) % {
-        "num": number(minutes)
-    }
+    return ngettext("about %(num)s minute left", "about %(num)s minutes left", minutes) % {"num": number(minutes)}
 
 
 def _failed(people: int) -> str:
@@ -102,7 +100,7 @@ def _failed(people: int) -> str:
     }
 
 
-def _postponed(run: Progress, clock: tzinfo) -> str:
+def _postponed(run: RunProgress, clock: tzinfo) -> str:
     if run.next_at is None:
         return _("Bitrix24 is busy. The update continues automatically.")
     return _("Bitrix24 is busy. The update continues automatically at %(time)s.") % {
@@ -110,12 +108,10 @@ def _postponed(run: Progress, clock: tzinfo) -> str:
     }
 
 
-def _done(run: Progress, ended: str) -> str:
+def _done(run: RunProgress, ended: str) -> str:
     # Translators: %(moment)s is "14:05" or "14:05, Mar 5".
     told = _("Updated at %(moment)s.") % {"moment": ended}
     if not run.failed:
         return told
-    failed = ngettext(
-        "%(num)s person could not be updated.", "%(num)s people could not be updated.", run.failed
-    )
+    failed = ngettext("%(num)s person could not be updated.", "%(num)s people could not be updated.", run.failed)
     return f"{told} {failed % {'num': number(run.failed)}}"

@@ -8,22 +8,22 @@ from typing import Literal, assert_never
 
 from jinja2 import Environment
 
-from dashboard.calendar.parser import Entry
-from dashboard.calendar.reminders import Half, OddReminder, OnDate, Reminder, Reminders
+from dashboard.calendar.parser import SettingEntry
+from dashboard.calendar.reminders import OnDate, Reminder, ReminderList, Reminders, UnrecognizedReminder
 from dashboard.calendar.time_zones import Offset, ZoneName
 from dashboard.calendar.values import (
     Absent,
+    CalendarSection,
     DefaultSection,
     DefaultSections,
     Months,
-    Odd,
-    Section,
-    Switch,
     Text,
+    Toggle,
+    Unrecognized,
     Unset,
     View,
 )
-from dashboard.calendar.working_hours import Clock, clock_text
+from dashboard.calendar.working_hours import ClockTime, minutes_to_clock
 from dashboard.core.json_values import Json, compact, printable
 from dashboard.web.i18n.translations import _, ngettext
 from dashboard.web.presenters import filters, labels
@@ -63,14 +63,13 @@ class SettingDisplay:
         if self.kind == "empty":
             return f"— ({self.text})"
         if self.places:
-            return filters.listed(
-                f"{place.title}: {place.calendar.name if place.calendar else place.raw.text}"
-                for place in self.places
+            return filters.join_words(
+                f"{place.title}: {place.calendar.name if place.calendar else place.raw.text}" for place in self.places
             )
         return f"{self.text} ({self.note})" if self.note else self.text
 
 
-def display(entry: Entry, own_id: int = 0, listed: bool = True) -> SettingDisplay:
+def display(entry: SettingEntry, own_id: int = 0, listed: bool = True) -> SettingDisplay:
     """Return what to print for a setting.
 
     :param own_id: the person's id, which says whose calendar a place is
@@ -81,26 +80,26 @@ def display(entry: Entry, own_id: int = 0, listed: bool = True) -> SettingDispla
             return _empty(_("Not available in this portal"))
         case Unset():
             return _empty(labels.unset(entry.key))
-        case Switch(on):
+        case Toggle(on):
             return SettingDisplay("yes", _("Yes")) if on else SettingDisplay("no", _("No"))
         case Months(count):
             return _text(ngettext("%(count)s month", "%(count)s months", count) % {"count": count})
         case Text(text):
-            return SettingDisplay("quote", filters.shown(text))
+            return SettingDisplay("quote", filters.format_zone(text))
         case View(name):
             return _text(labels.view(name))
         case ZoneName(name):
             return SettingDisplay("quote", name)
         case Offset(seconds):
             return _text(filters.offset(seconds))
-        case Clock(minutes):
-            return _text(clock_text(minutes))
-        case Section() as section:
+        case ClockTime(minutes):
+            return _text(minutes_to_clock(minutes))
+        case CalendarSection() as section:
             calendar = calendar_display(section, listed)
             return SettingDisplay("calendar", calendar.name, calendar=calendar)
         case DefaultSections(places):
             return _places(entry, places, own_id, listed)
-        case Odd(what):
+        case Unrecognized(what):
             return raw(entry.raw, known=what == "value")
         case Reminders():
             return raw(entry.raw)
@@ -108,14 +107,14 @@ def display(entry: Entry, own_id: int = 0, listed: bool = True) -> SettingDispla
             assert_never(meaning)
 
 
-def attributes(entry: Entry) -> dict[str, str]:
+def attributes(entry: SettingEntry) -> dict[str, str]:
     """Return what tells machines which setting an element shows, and its value as compact JSON."""
     if entry.absent:
         return {"data-absent": entry.key}
     return {"data-setting": printable(entry.key), "data-value": compact(entry.raw)}
 
 
-def calendar_display(section: Section, listed: bool = True) -> CalendarDisplay:
+def calendar_display(section: CalendarSection, listed: bool = True) -> CalendarDisplay:
     """Return a calendar's name, or its number and why no name is known."""
     if section.name:
         return CalendarDisplay(printable(section.name), section.color)
@@ -125,10 +124,10 @@ def calendar_display(section: Section, listed: bool = True) -> CalendarDisplay:
 
 def raw(value: Json, *, known: bool = True) -> SettingDisplay:
     """Return a value as it came; with ``known`` its key is one of ours, and the value is what is odd."""
-    return SettingDisplay("raw", filters.shown(value), _("Unrecognized value") if known else "")
+    return SettingDisplay("raw", filters.format_zone(value), _("Unrecognized value") if known else "")
 
 
-def reminder_displays(reminders: Half) -> Sequence[SettingDisplay]:
+def reminder_displays(reminders: ReminderList) -> Sequence[SettingDisplay]:
     """Return what to print for the reminders of one kind of event."""
     if reminders is None:
         return (_empty(_("Not set")),)
@@ -139,7 +138,7 @@ def reminder_displays(reminders: Half) -> Sequence[SettingDisplay]:
 
 def _reminder_display(reminder: Reminder) -> SettingDisplay:
     match reminder:
-        case OddReminder(value):
+        case UnrecognizedReminder(value):
             return raw(value)
         case OnDate():
             # The date is text in the portal's own format.
@@ -147,7 +146,7 @@ def _reminder_display(reminder: Reminder) -> SettingDisplay:
     return _text(filters.reminder(reminder))
 
 
-def _places(entry: Entry, places: Sequence[DefaultSection], own_id: int, listed: bool) -> SettingDisplay:
+def _places(entry: SettingEntry, places: Sequence[DefaultSection], own_id: int, listed: bool) -> SettingDisplay:
     if not places:
         return _empty(labels.unset(entry.key))
     shown = (

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from dashboard.models import Portal, PortalState
 from dashboard.portals import requirements
-from dashboard.portals.bindings import CALENDAR, LINK
-from dashboard.portals.requirements import Need
+from dashboard.portals.bindings import CALENDAR_VIEW, LINK
+from dashboard.portals.requirements import Requirement
 from dashboard.web.i18n.translations import N_, _
-from dashboard.web.presenters.filters import listed
+from dashboard.web.presenters.filters import join_words
 
 # Bitrix24's own name → what it is for.
 SCOPES = {
@@ -19,7 +19,7 @@ SCOPES = {
     "placement": N_("Shows the app inside the calendar."),
 }
 PLACEMENTS = {
-    CALENDAR: (N_("Tab in the calendar"), N_("Opens Team on the days shown in the calendar.")),
+    CALENDAR_VIEW: (N_("Tab in the calendar"), N_("Opens Team on the days shown in the calendar.")),
     LINK: (N_("Links in messages"), N_("Lets the link in the invitation open the app.")),
 }
 # What app.info calls the application's status.
@@ -34,18 +34,18 @@ STATUSES = {
 
 
 @dataclass(frozen=True)
-class Check:
+class ChecklistItem:
     """One line; ``action`` is there where something can be done, ``code`` where the portal told one."""
 
     name: str
     state: str
     title: str
-    what: str
+    explanation: str
     action: str | None = None
     code: str | None = None
 
 
-def checks(portal: Portal) -> list[Check]:
+def checklist(portal: Portal) -> list[ChecklistItem]:
     """Return everything the application needs in the portal."""
     return [
         *_paid(portal),
@@ -55,7 +55,7 @@ def checks(portal: Portal) -> list[Check]:
     ]
 
 
-def missing(found: Sequence[Check]) -> int:
+def missing(found: Sequence[ChecklistItem]) -> int:
     """Return how many things are missing."""
     return sum(check.state == "missing" for check in found)
 
@@ -65,11 +65,11 @@ def status(portal: Portal) -> str:
     return _(STATUSES[portal.app_status]) if portal.app_status in STATUSES else ""
 
 
-def _paid(portal: Portal) -> list[Check]:
+def _paid(portal: Portal) -> list[ChecklistItem]:
     if portal.state != PortalState.SUSPENDED:
         return []
     return [
-        Check(
+        ChecklistItem(
             "paid",
             "missing",
             _("The paid period has ended"),
@@ -79,9 +79,9 @@ def _paid(portal: Portal) -> list[Check]:
     ]
 
 
-def _scope(need: Need) -> Check:
+def _scope(need: Requirement) -> ChecklistItem:
     action = _("Open the app in the Market and confirm its permissions.")
-    return Check(
+    return ChecklistItem(
         need.name,
         need.state,
         _("Permission “%(name)s”") % {"name": need.name},
@@ -90,22 +90,22 @@ def _scope(need: Need) -> Check:
     )
 
 
-def _events(needs: Sequence[Need]) -> Check:
+def _events(needs: Sequence[Requirement]) -> ChecklistItem:
     """Return one line for all four: nobody but us cares which."""
     lacking = [need for need in needs if need.state != "fine"]
     state = lacking[0].state if lacking else "fine"
     what = _("Bitrix24 notifies the app about updates, payments and removal.")
-    names = listed(need.name for need in lacking) if state == "missing" else None
-    return Check("events", state, _("Notifications from the portal"), what, _action(state, _again()), names)
+    names = join_words(need.name for need in lacking) if state == "missing" else None
+    return ChecklistItem("events", state, _("Notifications from the portal"), what, _action(state, _again()), names)
 
 
-def _placement(need: Need) -> Check:
+def _placement(need: Requirement) -> ChecklistItem:
     title, what = PLACEMENTS[need.name]
     if need.code == requirements.NO_SCOPE:
-        return Check(
+        return ChecklistItem(
             need.name, need.state, _(title), _(what), _("It returns once the permission above is granted.")
         )
-    return Check(need.name, need.state, _(title), _(what), _action(need.state, _again()), need.code)
+    return ChecklistItem(need.name, need.state, _(title), _(what), _action(need.state, _again()), need.code)
 
 
 def _again() -> str:

@@ -9,15 +9,15 @@ from typing import Any
 from urllib.parse import urlencode
 
 from dashboard.core.json_values import Json
-from dashboard.team.listing import EVERYBODY, SORTS, Wanted
+from dashboard.team.listing import NO_FILTER, SORTS, TeamFilter
 
-LONGEST = 200  # of what somebody searches for
-LONGEST_RANGE = 62  # days: a month's grid reaches into both neighbours
-_FILTERS = tuple(field.name for field in fields(Wanted))
+MAX_QUERY_LENGTH = 200  # of what somebody searches for
+MAX_RANGE_DAYS = 62  # days: a month's grid reaches into both neighbours
+_FILTERS = tuple(field.name for field in fields(TeamFilter))
 
 
 @dataclass(frozen=True)
-class Range:
+class DateRange:
     """Days somebody looks at in a calendar, both ends included, and the one that is drawn."""
 
     first: date
@@ -30,19 +30,19 @@ class Range:
 
 
 @dataclass(frozen=True)
-class Asked:
+class TeamQuery:
     """One view of the team: who, in which order, which page, and the days when it came from a calendar."""
 
-    wanted: Wanted = EVERYBODY
+    filter: TeamFilter = NO_FILTER
     sort: str = "name"
     number: int = 1
-    range: Range | None = None
+    range: DateRange | None = None
 
     def address(self, path: str = "/team", **changes: Any) -> str:
         """Return the address of this view, changed so; another filter or order begins at page one."""
         filters = {key: value for key, value in changes.items() if key in _FILTERS}
         number = changes.get("number", self.number if not changes or changes.keys() == {"day"} else 1)
-        asked = {name: getattr(replace(self.wanted, **filters), name) for name in _FILTERS}
+        asked = {name: getattr(replace(self.filter, **filters), name) for name in _FILTERS}
         asked["sort"] = changes.get("sort", self.sort)
         if asked["sort"] == "name":
             asked["sort"] = ""
@@ -66,44 +66,44 @@ class Asked:
     @property
     def cleared(self) -> str:
         """Return the address without any filter."""
-        return Asked(sort=self.sort, range=self.range).address()
+        return TeamQuery(sort=self.sort, range=self.range).address()
 
     @property
     def filtered(self) -> bool:
-        return self.wanted != EVERYBODY
+        return self.filter != NO_FILTER
 
 
-def read(query: Mapping[str, str], *, today: date) -> Asked:
+def parse_team_query(query: Mapping[str, str], *, today: date) -> TeamQuery:
     """Return what a query asks for. What cannot be read is as if it were not there.
 
     A filter that nobody fits is no mistake: it finds nobody, and the page says so.
     """
     sort = query.get("sort", "")
     number = query.get("page", "")
-    return Asked(
-        wanted=Wanted(**{name: _text(query.get(name, "")) for name in _FILTERS}),
+    return TeamQuery(
+        filter=TeamFilter(**{name: _text(query.get(name, "")) for name in _FILTERS}),
         sort=sort if sort.removeprefix("-") in SORTS else "name",
         number=int(number) if number.isascii() and number.isdecimal() and len(number) < 9 else 1,
         range=_range(query.get("from"), query.get("to"), query.get("day"), today),
     )
 
 
-def opened_at(options: Mapping[str, Json], *, today: date) -> Asked:
+def opened_at(options: Mapping[str, Json], *, today: date) -> TeamQuery:
     """Return the team on the days a calendar shows, as it tells the view that stands in it."""
-    return Asked(range=_range(options.get("viewRangeFrom"), options.get("viewRangeTo"), None, today))
+    return TeamQuery(range=_range(options.get("viewRangeFrom"), options.get("viewRangeTo"), None, today))
 
 
 def _text(value: str) -> str:
     # No database takes a zero byte, and no name has one.
-    return value.replace("\0", "").strip()[:LONGEST]
+    return value.replace("\0", "").strip()[:MAX_QUERY_LENGTH]
 
 
-def _range(first: Json, last: Json, chosen: Json, today: date) -> Range | None:
+def _range(first: Json, last: Json, chosen: Json, today: date) -> DateRange | None:
     begins, ends = _date(first), _date(last)
-    if begins is None or ends is None or not 0 <= (ends - begins).days < LONGEST_RANGE:
+    if begins is None or ends is None or not 0 <= (ends - begins).days < MAX_RANGE_DAYS:
         return None
     day = _date(chosen) or today
-    return Range(begins, ends, day if begins <= day <= ends else begins)
+    return DateRange(begins, ends, day if begins <= day <= ends else begins)
 
 
 def _date(value: Json) -> date | None:

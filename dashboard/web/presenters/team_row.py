@@ -11,10 +11,10 @@ from zoneinfo import ZoneInfo
 from jinja2 import Environment
 
 from dashboard.calendar.reminders import Before, DayBefore, Reminder, Unit
-from dashboard.calendar.working_hours import Span, clock_text
+from dashboard.calendar.working_hours import Span, minutes_to_clock
 from dashboard.core.json_values import printable, without_controls
 from dashboard.team.availability import Band
-from dashboard.team.listing import Member
+from dashboard.team.listing import TeamRow
 from dashboard.web.errors import error_labels
 from dashboard.web.i18n.translations import N_, Language, _, current, pgettext
 from dashboard.web.presenters import filters, labels
@@ -26,8 +26,8 @@ STATES = {
     "never": N_("Not opened yet"),
 }
 # What colour a state's pill has.
-TONES = {"connected": "good", "stale": "warning", "reconnect": "alert", "never": "quiet"}
-HALVES = {"timed": N_("Timed events"), "day": N_("All-day events")}
+STATE_TONES = {"connected": "good", "stale": "warning", "reconnect": "alert", "never": "quiet"}
+REMINDER_COLUMNS = {"timed": N_("Timed events"), "day": N_("All-day events")}
 REMINDERS = {
     "none": N_("No reminders"),
     "one": N_("One reminder"),
@@ -41,7 +41,7 @@ _DAY_BEFORE = re.compile(r"([0-9]{1,9})d@([0-9]{2}):([0-9]{2})")
 
 
 @dataclass(frozen=True)
-class Half:
+class ReminderColumn:
     """The reminders of one kind of event in words: "15 minutes before and 1 hour before", or "none"."""
 
     title: str
@@ -50,7 +50,7 @@ class Half:
 
 
 @dataclass(frozen=True)
-class RowText:
+class TeamRowText:
     """What the team's table prints of a person; empty where it is not known."""
 
     name: str
@@ -61,18 +61,18 @@ class RowText:
     hours: str
     city: str
     time: str
-    reminders: tuple[Half, ...]
+    reminders: tuple[ReminderColumn, ...]
     state: str
     tone: str
     problem: str
     as_of: str
 
 
-def row_text(member: Member, now: datetime, clock: tzinfo) -> RowText:
+def team_row_text(member: TeamRow, now: datetime, clock: tzinfo) -> TeamRowText:
     """Return a person's row in words."""
     # Whoever never opened the application has no problem: the state says it all.
     problem = member.problem if member.state != "never" else None
-    return RowText(
+    return TeamRowText(
         name=member.name,
         position=member.position,
         photo=photo(member),
@@ -81,33 +81,33 @@ def row_text(member: Member, now: datetime, clock: tzinfo) -> RowText:
         hours=filters.hours(member.span) if member.span else "",
         city=filters.zone_city(member.zone) if member.zone else "",
         time=time_there(now, member.zone) if member.zone else "",
-        reminders=halves(member.reminders),
+        reminders=reminder_columns(member.reminders),
         state=state(member.state),
-        tone=TONES[member.state],
-        problem=error_labels.reason(problem) if problem else "",
+        tone=STATE_TONES[member.state],
+        problem=error_labels.error_label(problem) if problem else "",
         as_of=filters.short_moment(member.as_of, now, clock) if member.as_of else "",
     )
 
 
-def halves(text: str) -> tuple[Half, ...]:
+def reminder_columns(text: str) -> tuple[ReminderColumn, ...]:
     """Return a person's reminders in words, from the text they are stored as."""
-    return _halves(text, current())
+    return _reminder_columns(text, current())
 
 
 # Most people have the same few, and a page of the team asks fifty times.
 @lru_cache(maxsize=1024)
-def _halves(text: str, language: Language) -> tuple[Half, ...]:
-    return tuple(_half(*half.partition(":")) for half in filter(None, text.split(";")))
+def _reminder_columns(text: str, language: Language) -> tuple[ReminderColumn, ...]:
+    return tuple(_reminder_column(*half.partition(":")) for half in filter(None, text.split(";")))
 
 
-def _half(name: str, _colon: str, entries: str) -> Half:
-    title = _(HALVES[name]) if name in HALVES else printable(name)
+def _reminder_column(name: str, _colon: str, entries: str) -> ReminderColumn:
+    title = _(REMINDER_COLUMNS[name]) if name in REMINDER_COLUMNS else printable(name)
     # Translators: a name before its value, as your language puts a colon.
     lead = _("%(kind)s:") % {"kind": title}
     if entries == "none":
         # Translators: no reminders at all.
-        return Half(title, lead, pgettext("reminders", "none"))
-    return Half(title, lead, filters.listed(_words(entry) for entry in entries.split(",")))
+        return ReminderColumn(title, lead, pgettext("reminders", "none"))
+    return ReminderColumn(title, lead, filters.join_words(_words(entry) for entry in entries.split(",")))
 
 
 def _words(entry: str) -> str:
@@ -125,16 +125,16 @@ def _read(entry: str) -> Reminder | None:
     return DayBefore(int(match[1]), int(match[2]) * 60 + int(match[3])) if match else None
 
 
-def reminders(member: Member) -> str:
+def reminders(member: TeamRow) -> str:
     """Return all of a person's reminders in one line: "Timed events: 1 hour before; All-day events: none"."""
-    return reminders_told(member.reminders)
+    return reminder_text(member.reminders)
 
 
-def reminders_told(text: str) -> str:
+def reminder_text(text: str) -> str:
     """Return reminders in one line, from the text they are stored as."""
     told = [
         _("%(kind)s: %(reminders)s") % {"kind": half.title, "reminders": half.reminders}
-        for half in halves(text)
+        for half in reminder_columns(text)
     ]
     return reduce(_both, told) if told else ""
 
@@ -144,9 +144,9 @@ def _both(one: str, other: str) -> str:
     return _("%(one)s; %(other)s") % {"one": one, "other": other}
 
 
-def hours(member: Member) -> str:
+def hours(member: TeamRow) -> str:
     """Return "09:00-18:00", empty when unknown."""
-    return f"{clock_text(member.span.start)}-{clock_text(member.span.end)}" if member.span else ""
+    return f"{minutes_to_clock(member.span.start)}-{minutes_to_clock(member.span.end)}" if member.span else ""
 
 
 def view(name: str) -> str:
@@ -159,7 +159,7 @@ def initials(name: str) -> str:
     return "".join(word[0] for word in without_controls(name).split()[:2]).upper()
 
 
-def photo(member: Member) -> str:
+def photo(member: TeamRow) -> str:
     """Return the address of a photo that the page may load, empty where there is none."""
     return member.photo if member.photo.startswith("https://") else ""
 
@@ -184,7 +184,7 @@ def install(env: Environment) -> None:
         band=band,
         member_hours=hours,
         member_state=state,
-        row_text=row_text,
-        state_tone=TONES.__getitem__,
+        row_text=team_row_text,
+        state_tone=STATE_TONES.__getitem__,
         time_there=time_there,
     )

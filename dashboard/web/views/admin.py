@@ -15,13 +15,13 @@ from dashboard.portals import personal_data, requirements
 from dashboard.portals.portal_lock import lock_portal
 from dashboard.team import statistics
 from dashboard.web.auth.permissions import Permissions
-from dashboard.web.auth.sessions import Reader, SessionRefused, Sessions
+from dashboard.web.auth.sessions import CurrentUser, SessionRefused, Sessions
 from dashboard.web.errors.handlers import answer
 from dashboard.web.errors.notices import Notice
-from dashboard.web.errors.responses import Failure
+from dashboard.web.errors.responses import ErrorResponse
 from dashboard.web.i18n.translations import _
 from dashboard.web.presenters import run_history, setup_checklist
-from dashboard.web.presenters.page_context import around
+from dashboard.web.presenters.page_context import page_context
 from dashboard.web.views.team import clock_of
 
 
@@ -34,7 +34,7 @@ def blueprint(
     @routes.get("/admin")
     @sessions.required
     @permissions.administrators
-    def page(reader: Reader) -> ResponseReturnValue:
+    def page(reader: CurrentUser) -> ResponseReturnValue:
         """Show how it is doing, and what is decided for the portal."""
         return _page(reader, reader.portal)
 
@@ -42,7 +42,7 @@ def blueprint(
     @sessions.required
     @permissions.confirmed
     @permissions.administrators
-    def switch(reader: Reader) -> ResponseReturnValue:
+    def switch(reader: CurrentUser) -> ResponseReturnValue:
         """Decide who may see the team besides administrators, and remember who decided it."""
         everyone = request.form.get("everyone")
         if everyone not in ("yes", "no"):
@@ -58,23 +58,23 @@ def blueprint(
 
         return _page(reader, database.write(decide))
 
-    def _page(reader: Reader, portal: Portal) -> str:
+    def _page(reader: CurrentUser, portal: Portal) -> str:
         moment = now()
-        with database.reading() as session:
+        with database.read_session() as session:
             switched_by = statistics.name_of(session, portal, portal.team_switched_by)
             runs = requirements.last_runs(session, portal)
-            numbers = statistics.numbers(session, portal, now=moment)
-            held = personal_data.held(session, portal)
-        checks = setup_checklist.checks(portal)
+            numbers = statistics.team_stats(session, portal, now=moment)
+            held = personal_data.count_stored(session, portal)
+        checks = setup_checklist.checklist(portal)
         return render_template(
             "admin.html",
-            **around(portal, reader.person, current="/admin"),
+            **page_context(portal, reader.person, current="/admin"),
             checks=checks,
             missing=setup_checklist.missing(checks),
             status=setup_checklist.status(portal),
             installed_at=portal.installed_at,
             looked_at=portal.bindings_at,
-            runs=[run_history.told(run) for run in runs],
+            runs=[run_history.run_rows(run) for run in runs],
             next_run_at=portal.next_run_at,
             directory_at=portal.directory_at,
             directory_error=portal.directory_error,
@@ -90,7 +90,7 @@ def blueprint(
     return routes
 
 
-def _not_a_choice() -> Failure:
+def _not_a_choice() -> ErrorResponse:
     notice = Notice(
         "invalid_request",
         _("Something was wrong with that request"),
@@ -98,4 +98,4 @@ def _not_a_choice() -> Failure:
         _("What to do:"),
         _("Choose one of the options and try again."),
     )
-    return Failure(400, notice)
+    return ErrorResponse(400, notice)

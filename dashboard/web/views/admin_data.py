@@ -17,12 +17,12 @@ from dashboard.core.json_values import compact
 from dashboard.models import Portal
 from dashboard.portals import personal_data
 from dashboard.web.auth.permissions import Permissions
-from dashboard.web.auth.sessions import Reader, Sessions
+from dashboard.web.auth.sessions import CurrentUser, Sessions
 from dashboard.web.errors.notices import Notice
 from dashboard.web.i18n.translations import _
-from dashboard.web.presenters.page_context import around
+from dashboard.web.presenters.page_context import page_context
 
-LONGEST = 255
+MAX_INPUT_LENGTH = 255
 
 log = structlog.get_logger()
 
@@ -37,15 +37,15 @@ def blueprint(
     @sessions.required
     @permissions.confirmed
     @permissions.administrators
-    def export(reader: Reader) -> ResponseReturnValue:
+    def export(reader: CurrentUser) -> ResponseReturnValue:
         """Give everything stored about the portal's people as one file, as it is read."""
         portal = reader.portal
         log.info("data_exported", portal=portal.id, person=reader.person.id)
         parts = {
-            "runs": personal_data.runs(database, portal),
-            "people": personal_data.people(database, portal),
+            "runs": personal_data.export_runs(database, portal),
+            "people": personal_data.export_people(database, portal),
         }
-        head = {"exported_at": now().isoformat(), "portal": personal_data.told(portal)}
+        head = {"exported_at": now().isoformat(), "portal": personal_data.export_portal(portal)}
         response = Response(_document(head, parts), mimetype="application/json")
         response.headers["Content-Disposition"] = 'attachment; filename="calendar-settings.json"'
         return response
@@ -53,7 +53,7 @@ def blueprint(
     @routes.get("/admin/forget")
     @sessions.required
     @permissions.administrators
-    def ask(reader: Reader) -> ResponseReturnValue:
+    def ask(reader: CurrentUser) -> ResponseReturnValue:
         """Say what would be deleted, and ask for the portal's address."""
         return _question(reader)
 
@@ -61,25 +61,25 @@ def blueprint(
     @sessions.required
     @permissions.confirmed
     @permissions.administrators
-    def forget(reader: Reader) -> ResponseReturnValue:
+    def forget(reader: CurrentUser) -> ResponseReturnValue:
         """Delete it, if the administrator typed the portal's address."""
-        typed = request.form.get("domain", "")[:LONGEST].strip().casefold()
-        if typed != _domain(reader.portal).casefold():
+        typed = request.form.get("domain", "")[:MAX_INPUT_LENGTH].strip().casefold()
+        if typed != _portal_domain(reader.portal).casefold():
             return _question(reader, notice=_not_the_address()), 400
-        deleted = personal_data.forget(database, reader.portal)
-        layout = around(reader.portal, reader.person, current="/admin")
+        deleted = personal_data.delete_all(database, reader.portal)
+        layout = page_context(reader.portal, reader.person, current="/admin")
         return render_template("admin/forgotten.html", **layout, deleted=deleted)
 
-    def _question(reader: Reader, *, notice: Notice | None = None) -> str:
-        with database.reading() as session:
-            held = personal_data.held(session, reader.portal)
-        layout = around(reader.portal, reader.person, current="/admin")
+    def _question(reader: CurrentUser, *, notice: Notice | None = None) -> str:
+        with database.read_session() as session:
+            held = personal_data.count_stored(session, reader.portal)
+        layout = page_context(reader.portal, reader.person, current="/admin")
         return render_template("admin/forget.html", **layout, held=held, notice=notice)
 
     return routes
 
 
-def _domain(portal: Portal) -> str:
+def _portal_domain(portal: Portal) -> str:
     return urlsplit(portal.origin).netloc
 
 

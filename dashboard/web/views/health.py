@@ -5,10 +5,10 @@ from __future__ import annotations
 from flask import Blueprint, jsonify, request
 from flask.typing import ResponseReturnValue
 
-from dashboard.monitoring.readiness import Probe
+from dashboard.monitoring.readiness import ReadinessProbe
 
 
-def blueprint(probe: Probe, *, fingerprint: str) -> Blueprint:
+def blueprint(probe: ReadinessProbe, *, fingerprint: str) -> Blueprint:
     """Return the load balancer's two questions."""
     public = Blueprint("public", __name__)
 
@@ -25,7 +25,7 @@ def blueprint(probe: Probe, *, fingerprint: str) -> Blueprint:
     @public.get("/readyz")
     def readyz() -> ResponseReturnValue:
         """Tell whether requests can be answered, and what is down if not."""
-        down = probe.look().down
+        down = probe.check().down
         return jsonify(status="unready" if down else "ok", down=down), 503 if down else 200
 
     return public

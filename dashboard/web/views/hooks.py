@@ -10,22 +10,22 @@ from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import UnsupportedMediaType
 
 from dashboard.bitrix24 import inbound
-from dashboard.bitrix24.inbound import BadField, Opening
+from dashboard.bitrix24.inbound import BadField, OpeningRequest
 from dashboard.core.config import Config
 from dashboard.core.database import UNAVAILABLE
 from dashboard.launch.event_spool import EventSpool
-from dashboard.launch.events import Events
-from dashboard.launch.openings import Openings
+from dashboard.launch.events import EventHandler
+from dashboard.launch.openings import OpeningService
 from dashboard.models import Portal, PortalState
 from dashboard.portals import bindings
-from dashboard.portals.installations import Portals
-from dashboard.team.statistics import may_see
-from dashboard.web.auth.proof_throttle import Guard
+from dashboard.portals.installations import Installations
+from dashboard.team.statistics import can_see_team
+from dashboard.web.auth.proof_throttle import ProofThrottle
 from dashboard.web.auth.sessions import Sessions
 from dashboard.web.i18n import translations
 from dashboard.web.i18n.translations import N_
 from dashboard.web.presenters import team_query
-from dashboard.web.presenters.page_context import Whole
+from dashboard.web.presenters.page_context import FullPage
 from dashboard.web.views.my_settings import me_page
 from dashboard.web.views.team import TeamPages
 
@@ -36,12 +36,12 @@ FORM = "application/x-www-form-urlencoded"
 def blueprint(
     config: Config,
     *,
-    openings: Openings,
-    events: Events,
+    openings: OpeningService,
+    events: EventHandler,
     spool: EventSpool,
-    portals: Portals,
+    portals: Installations,
     sessions: Sessions,
-    guard: Guard,
+    proof_throttle: ProofThrottle,
     team_pages: TeamPages,
 ) -> Blueprint:
     """Return the routes Bitrix24 posts to; a GET on each shows what this is."""
@@ -58,12 +58,12 @@ def blueprint(
     def opened() -> ResponseReturnValue:
         """Show the dashboard to whoever opened it in the portal's frame."""
         opening, known, has_token = _opening()
-        with guard.opening(known, has_token=has_token) as portal_first:
+        with proof_throttle.opening(known, has_token=has_token) as portal_first:
             result = openings.open(opening, known, portal_first=portal_first)
         _frame(result.portal)
         g.person = result.person
-        whole = Whole(sessions.issue(result.portal, result.person), config.bx24_js_url)
-        if opening.placement == bindings.CALENDAR and may_see(result.portal, result.person):
+        whole = FullPage(sessions.issue(result.portal, result.person), config.bx24_js_url)
+        if opening.placement == bindings.CALENDAR_VIEW and can_see_team(result.portal, result.person):
             view = team_query.opened_at(opening.options, today=team_pages.today(result.person))
             return team_pages.page(result.portal, result.person, view, whole=whole)
         return me_page(result.portal, result.person, result.my, first_open=result.first, whole=whole)
@@ -72,7 +72,7 @@ def blueprint(
     def installed() -> ResponseReturnValue:
         """Install the application for a portal; the page finishes the installation and moves on."""
         opening, known, has_token = _opening()
-        with guard.opening(known, has_token=has_token):
+        with proof_throttle.opening(known, has_token=has_token):
             result = openings.install(opening, known)
         _frame(result.portal)
         bound = [name for name in bindings.EVENTS if name not in result.unbound]
@@ -90,25 +90,25 @@ def blueprint(
     @hooks.post("/events")
     def event() -> ResponseReturnValue:
         """Act on an event of the portal's queue. It is sent once, so what can be done is done now."""
-        posted = inbound.read_event(_form())
+        posted = inbound.parse_event(_form())
         try:
-            with guard.event() as before_asking:
+            with proof_throttle.event() as before_asking:
                 events.handle(posted, before_asking=before_asking)
         except UNAVAILABLE:
-            if not spool.keep(posted, sender=guard.sender()):
+            if not spool.keep(posted, sender=proof_throttle.sender()):
                 raise
         return jsonify(status="ok")
 
-    def _opening() -> tuple[Opening, Portal | None, bool]:
+    def _opening() -> tuple[OpeningRequest, Portal | None, bool]:
         """Return the opening, the portal it claims, and whether it carries that portal's token."""
         local = config.trust_loopback or config.allow_private_portals
-        opening = inbound.read_opening(request.args, _form())
+        opening = inbound.parse_opening(request.args, _form())
         if inbound.is_ip_literal(opening.domain) and not local:
             raise BadField("DOMAIN", "is an address in digits")
         if not opening.secure and not config.trust_loopback:
             raise BadField("PROTOCOL", "must be 1: a portal needs https")
         translations.use(opening.language)
-        known = portals.known(opening.member_id)
+        known = portals.find(opening.member_id)
         if known is None or known.state == PortalState.UNINSTALLED:
             return opening, known, False
         g.portal = known

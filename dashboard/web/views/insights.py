@@ -15,15 +15,15 @@ from dashboard.calendar.working_hours import Span
 from dashboard.core.database import Database
 from dashboard.models import Portal
 from dashboard.team import insight_queries, insights, settings_counts, small_groups
-from dashboard.team.insights import Difference, Who
-from dashboard.team.settings_counts import Habits
-from dashboard.team.small_groups import split
+from dashboard.team.insights import Difference, PeopleFilter
+from dashboard.team.settings_counts import SettingsCounts
+from dashboard.team.small_groups import suppress_small_groups
 from dashboard.web.auth.permissions import Permissions
-from dashboard.web.auth.sessions import Reader, Sessions
+from dashboard.web.auth.sessions import CurrentUser, Sessions
 from dashboard.web.i18n.translations import N_, _
 from dashboard.web.presenters import charts, filters, findings, labels, team_row
-from dashboard.web.presenters.findings import Finding
-from dashboard.web.presenters.page_context import around
+from dashboard.web.presenters.findings import InsightFinding
+from dashboard.web.presenters.page_context import page_context
 from dashboard.web.views import insight_people
 from dashboard.web.views.team import clock_of
 
@@ -38,7 +38,7 @@ REMINDED = {
 
 
 @dataclass(frozen=True)
-class Behind:
+class FigurePeople:
     """The people behind a number: the first of them by name, and how many more there are."""
 
     names: tuple[str, ...] = ()
@@ -55,19 +55,19 @@ def blueprint(
     @routes.get("/insights")
     @sessions.required
     @permissions.team
-    def page(reader: Reader) -> ResponseReturnValue:
+    def page(reader: CurrentUser) -> ResponseReturnValue:
         """Show the portal's habits: administrators with people, others numbers of larger groups."""
-        fewest = small_groups.NO_LIMIT if reader.person.is_admin else small_groups.FEWEST
-        with database.reading() as session:
-            counted = insight_queries.habits(session, reader.portal)
+        fewest = small_groups.NO_MINIMUM if reader.person.is_admin else small_groups.MIN_GROUP_SIZE
+        with database.read_session() as session:
+            counted = insight_queries.settings_counts(session, reader.portal)
             if counted.people < max(2, fewest):
                 shown: dict[str, Any] = {"few": True}
             else:
                 shown = _pictures(counted, now=now(), reader=reader, fewest=fewest)
-            shown |= {"behind": _behind(session, reader.portal, shown) if reader.person.is_admin else {}}
+            shown |= {"behind": _figure_people(session, reader.portal, shown) if reader.person.is_admin else {}}
         return render_template(
             "insights.html",
-            **around(reader.portal, reader.person, current="/insights"),
+            **page_context(reader.portal, reader.person, current="/insights"),
             counted=counted,
             discreet=not reader.person.is_admin,
             now=now(),
@@ -78,13 +78,13 @@ def blueprint(
     return routes
 
 
-def _pictures(counted: Habits, *, now: datetime, reader: Reader, fewest: int) -> dict[str, Any]:
+def _pictures(counted: SettingsCounts, *, now: datetime, reader: CurrentUser, fewest: int) -> dict[str, Any]:
     clock = clock_of(reader.person)
     groups = insights.groups(counted, fewest=fewest)
     day = insights.day(groups, on=now.astimezone(clock).date(), reader=clock)
     return {
         "few": False,
-        "findings": findings.find(counted, groups, day, now=now, reader=clock, fewest=fewest),
+        "findings": findings.list_findings(counted, groups, day, now=now, reader=clock, fewest=fewest),
         "day": day,
         "slots": charts.slots(day),
         **_zones(counted, now=now, fewest=fewest),
@@ -95,27 +95,27 @@ def _pictures(counted: Habits, *, now: datetime, reader: Reader, fewest: int) ->
             one
             for one in insights.differences(counted, fewest=fewest)
             # Who refuses while most do not is a finding already.
-            if one.setting != findings.REFUSING or one.usual
+            if one.setting != findings.REFUSING or one.majority
         ],
         "usual": _usual,
         "label": insight_people.label,
     }
 
 
-def _zones(counted: Habits, *, now: datetime, fewest: int) -> dict[str, Any]:
+def _zones(counted: SettingsCounts, *, now: datetime, fewest: int) -> dict[str, Any]:
     """Return the zones: those drawn, those listed, and how many people are in none of these."""
-    told = split(settings_counts.zones(counted), fewest=fewest)
+    told = suppress_small_groups(settings_counts.zones(counted), fewest=fewest)
     known = [(zone, people) for zone, people in told.shown if zone]
     return {
         "clocks": charts.clocks(known, now=now),
         "zones": known[:ZONES],
         "zones_more": known[ZONES:],
-        "zones_rest": told.rest,
+        "zones_rest": told.suppressed,
         "zones_unknown": told.of(""),
     }
 
 
-def _views(counted: Habits, *, fewest: int) -> list[charts.Bar]:
+def _views(counted: SettingsCounts, *, fewest: int) -> list[charts.Bar]:
     names = {"other": _("Other"), "": _("Not set")}
 
     def title(key: str) -> str:
@@ -123,48 +123,49 @@ def _views(counted: Habits, *, fewest: int) -> list[charts.Bar]:
 
     def href(key: str) -> str | None:
         return (
-            charts.team(view=key)
-            if key in settings_counts.USUAL_VIEWS and fewest == small_groups.NO_LIMIT
-            else None
+            charts.team(view=key) if key in settings_counts.USUAL_VIEWS and fewest == small_groups.NO_MINIMUM else None
         )
 
     return charts.bars(
-        split(settings_counts.views(counted), fewest=fewest), title=title, rest=_("Others"), href=href
+        suppress_small_groups(settings_counts.views(counted), fewest=fewest),
+        title=title,
+        rest=_("Others"),
+        href=href,
     )
 
 
-def _reminded(counted: Habits, *, fewest: int) -> list[charts.Bar]:
+def _reminded(counted: SettingsCounts, *, fewest: int) -> list[charts.Bar]:
     def href(key: str) -> str | None:
         # On the team's page those who never opened the application are not known either.
-        return charts.team(reminders=key) if key != "unknown" and fewest == small_groups.NO_LIMIT else None
+        return charts.team(reminders=key) if key != "unknown" and fewest == small_groups.NO_MINIMUM else None
 
-    told = split(settings_counts.reminded(counted), fewest=fewest)
+    told = suppress_small_groups(settings_counts.reminder_counts(counted), fewest=fewest)
     return charts.bars(told, title=lambda key: _(REMINDED[key]), rest=_("Others"), href=href)
 
 
-def _usual_reminders(counted: Habits, *, fewest: int) -> list[tuple[str, int]]:
+def _usual_reminders(counted: SettingsCounts, *, fewest: int) -> list[tuple[str, int]]:
     """Return the most usual reminders in words; those of too few people are left out."""
     told = [one for one in settings_counts.usual_reminders(counted) if one[2] >= fewest]
-    return [(team_row.reminders_told(f"{half}:{entry}"), people) for half, entry, people in told[:USUAL]]
+    return [(team_row.reminder_text(f"{half}:{entry}"), people) for half, entry, people in told[:USUAL]]
 
 
-def _behind(session: Session, portal: Portal, shown: dict[str, Any]) -> dict[Who, Behind]:
+def _figure_people(session: Session, portal: Portal, shown: dict[str, Any]) -> dict[PeopleFilter, FigurePeople]:
     """Return the people behind each finding and difference."""
-    told: list[Finding | Difference] = [*shown.get("findings", ()), *shown.get("differences", ())]
-    found: dict[Who, Behind] = {}
+    told: list[InsightFinding | Difference] = [*shown.get("findings", ()), *shown.get("differences", ())]
+    found: dict[PeopleFilter, FigurePeople] = {}
     for one in told:
-        number, code = (one.people, one.code) if isinstance(one, Finding) else (one.others, one.setting)
-        if one.who is not None and one.who not in found:
-            names = insight_queries.names(session, portal, one.who)
-            found[one.who] = Behind(tuple(names), number - len(names), insight_people.address(code))
+        number, code = (one.people, one.code) if isinstance(one, InsightFinding) else (one.others, one.setting)
+        if one.filter is not None and one.filter not in found:
+            names = insight_queries.people_names(session, portal, one.filter)
+            found[one.filter] = FigurePeople(tuple(names), number - len(names), insight_people.address(code))
     return found
 
 
 def _usual(difference: Difference) -> str:
     """Return in words what most people have."""
-    match difference.usual:
+    match difference.majority:
         case bool():
-            return _("Yes") if difference.usual else _("No")
+            return _("Yes") if difference.majority else _("No")
         case Span():
-            return filters.hours(difference.usual)
-    return team_row.reminders_told(difference.usual)
+            return filters.hours(difference.majority)
+    return team_row.reminder_text(difference.majority)

@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from dashboard.core.database import Database
 from dashboard.core.version import VERSION
 from dashboard.monitoring import gauges, metrics
-from dashboard.monitoring.gauges import Standing
+from dashboard.monitoring.gauges import GaugeValues
 from dashboard.monitoring.metrics import Labels, Tallies
 
 # Any word may come as a method; a series each would be somebody else's choice.
@@ -54,7 +54,7 @@ def blueprint(
     """Return the address; without a token it does not exist."""
     metrics = Blueprint("metrics", __name__)
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Everything(database, counts, now))
+    registry.register(_AllMetrics(database, counts, now))
 
     @metrics.get("/metrics")
     def show() -> ResponseReturnValue:
@@ -73,7 +73,7 @@ def _is_bearer(token: SecretStr) -> bool:
     return hmac.compare_digest(given, f"Bearer {token.get_secret_value()}".encode())
 
 
-class _Everything(Collector):
+class _AllMetrics(Collector):
     """All series. While the database is away it says that, and which version this is."""
 
     def __init__(self, database: Database, counts: Tallies, now: Callable[[], datetime]) -> None:
@@ -85,23 +85,21 @@ class _Everything(Collector):
         yield _gauge("build_info", "Which version answers.", {(VERSION,): 1}, "version")
         written = self._counts.flush()
         try:
-            standing, sums = gauges.standing(self._database, now=self._now), self._counts.sums()
+            standing, sums = gauges.read_gauges(self._database, now=self._now), self._counts.sums()
         except SQLAlchemyError:
             yield _gauge("database_up", UP, {(): 0})
             return
         yield _gauge("database_up", UP, {(): int(written)})
-        yield from _of_standing(standing)
-        yield from _of_sums(sums)
+        yield from _gauge_metrics(standing)
+        yield from _counter_metrics(sums)
 
 
-def _of_standing(now: Standing) -> Iterator[Metric]:
+def _gauge_metrics(now: GaugeValues) -> Iterator[Metric]:
     yield _gauge("portals", "Portals by state.", _by_one(now.portals), "state")
-    yield _gauge("chains", "People's token chains by state.", _by_one(now.chains), "state")
+    yield _gauge("chains", "People's token chains by state.", _by_one(now.tokens), "state")
     yield _gauge("runs", "Synchronisations of the last 30 days by state.", _by_one(now.runs), "state")
     yield _gauge("runs_due", "Synchronisations that wait for a worker.", {(): now.runs_due})
-    yield _gauge(
-        "runs_due_oldest_seconds", "For how long the first of them waits.", {(): now.oldest_due_seconds}
-    )
+    yield _gauge("runs_due_oldest_seconds", "For how long the first of them waits.", {(): now.oldest_due_seconds})
     yield _gauge(
         "runs_waiting_for_limit",
         "Synchronisations that wait for their portal's request limit.",
@@ -118,7 +116,7 @@ def _of_standing(now: Standing) -> Iterator[Metric]:
         yield _gauge("worker_late_seconds", "How long a worker's sign of life has been due.", late)
 
 
-def _of_sums(sums: Sums) -> Iterator[Metric]:
+def _counter_metrics(sums: Sums) -> Iterator[Metric]:
     counted = sums.get(metrics.REQUESTS, {})
     # A series that begins with its first defect has not increased since: the alert would miss that one.
     none_yet: dict[Labels, float] = {(endpoint, method, "500"): 0 for endpoint, method, _ in counted}
@@ -133,9 +131,7 @@ def _of_sums(sums: Sums) -> Iterator[Metric]:
 
 
 def _request_seconds(sums: Sums) -> Metric:
-    family = HistogramMetricFamily(
-        "dashboard_request_seconds", "How long our answers took.", labels=["endpoint"]
-    )
+    family = HistogramMetricFamily("dashboard_request_seconds", "How long our answers took.", labels=["endpoint"])
     totals: dict[str, float] = {}
     for (endpoint, _, _), count in sums.get(metrics.REQUESTS, {}).items():
         totals[endpoint] = totals.get(endpoint, 0) + count

@@ -9,38 +9,38 @@ from flask.typing import ResponseReturnValue
 
 from dashboard.bitrix24.errors import Bitrix24Error, Unreadable
 from dashboard.calendar import parser
-from dashboard.calendar.parser import MySettings
+from dashboard.calendar.parser import CalendarSettings
 from dashboard.models import Person, Portal
-from dashboard.people.snapshots import Readings
-from dashboard.web.auth.sessions import Reader, Sessions
+from dashboard.people.snapshots import Snapshots
+from dashboard.web.auth.sessions import CurrentUser, Sessions
 from dashboard.web.errors.handlers import answer
-from dashboard.web.errors.notices import Notice, chain_notice
-from dashboard.web.errors.responses import failure_of
-from dashboard.web.presenters.page_context import Whole, around
+from dashboard.web.errors.notices import Notice, token_notice
+from dashboard.web.errors.responses import error_response
+from dashboard.web.presenters.page_context import FullPage, page_context
 
 
-def blueprint(*, readings: Readings, sessions: Sessions) -> Blueprint:
+def blueprint(*, snapshots: Snapshots, sessions: Sessions) -> Blueprint:
     """Return the routes of the person's own page."""
     pages = Blueprint("pages", __name__)
 
     @pages.get("/me")
     @sessions.required
-    def me(reader: Reader) -> ResponseReturnValue:
+    def me(reader: CurrentUser) -> ResponseReturnValue:
         """Show the person's own settings as last read."""
-        my = readings.last(reader.person)
+        my = snapshots.get(reader.person)
         if my is None:
-            return answer(failure_of(Unreadable("never_read")))
-        return me_page(reader.portal, reader.person, my, notice=chain_notice(reader.person))
+            return answer(error_response(Unreadable("never_read")))
+        return me_page(reader.portal, reader.person, my, notice=token_notice(reader.person))
 
     @pages.post("/me/refresh")
     @sessions.required
-    def refresh(reader: Reader) -> ResponseReturnValue:
+    def refresh(reader: CurrentUser) -> ResponseReturnValue:
         """Read the settings from Bitrix24 now; when that fails, say why above what was read last."""
-        before = readings.last(reader.person)
+        before = snapshots.get(reader.person)
         try:
-            my = readings.again(reader.portal, reader.person)
+            my = snapshots.refresh(reader.portal, reader.person)
         except Bitrix24Error as error:
-            failure = failure_of(error)
+            failure = error_response(error)
             response = answer(failure)
             if before is not None:
                 response.set_data(me_page(reader.portal, reader.person, before, notice=failure.notice))
@@ -53,17 +53,17 @@ def blueprint(*, readings: Readings, sessions: Sessions) -> Blueprint:
 def me_page(
     portal: Portal,
     person: Person,
-    my: MySettings,
+    my: CalendarSettings,
     *,
     notice: Notice | None = None,
     changed: tuple[str, ...] | None = None,
     first_open: bool = False,
-    whole: Whole | None = None,
+    whole: FullPage | None = None,
 ) -> str:
     """Return the page *My settings*, whole or as a part; ``changed`` names what a refresh found new."""
     return render_template(
         "me.html",
-        **around(portal, person, current="/me", whole=whole),
+        **page_context(portal, person, current="/me", whole=whole),
         my=my,
         now=datetime.now(UTC),
         notice=notice,

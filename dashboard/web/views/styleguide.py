@@ -9,22 +9,30 @@ from flask import Blueprint, render_template
 from flask.typing import ResponseReturnValue
 
 from dashboard.calendar.holidays import Workdays
-from dashboard.calendar.parser import Entry
+from dashboard.calendar.parser import SettingEntry
 from dashboard.calendar.reminders import Before, DayBefore
-from dashboard.calendar.values import Absent, DefaultSection, DefaultSections, Odd, Section, Switch, Unset
+from dashboard.calendar.values import (
+    Absent,
+    CalendarSection,
+    DefaultSection,
+    DefaultSections,
+    Toggle,
+    Unrecognized,
+    Unset,
+)
 from dashboard.calendar.working_hours import Span
-from dashboard.team.availability import BestHour, Group
-from dashboard.team.listing import Member
+from dashboard.team.availability import BestHour, HoursGroup
+from dashboard.team.listing import TeamRow
 from dashboard.web.errors.notices import Notice
 from dashboard.web.presenters import day_chart
-from dashboard.web.presenters.charts import Bar, Mark
-from dashboard.web.presenters.setup_checklist import Check
+from dashboard.web.presenters.charts import Bar, ColumnMark
+from dashboard.web.presenters.setup_checklist import ChecklistItem
 
 # A Wednesday at work, and the week it begins.
 MOMENT = datetime(2026, 4, 15, 12, 5, tzinfo=UTC)
 WEEK = [MOMENT.date() + timedelta(days=number) for number in range(7)]
 WEEKEND = Workdays(week=frozenset((5, 6)))
-OWN, STRANGE = Section(4, "A calendar", "#e89b06"), Section(49)
+OWN, STRANGE = CalendarSection(4, "A calendar", "#e89b06"), CalendarSection(49)
 
 
 def blueprint() -> Blueprint:
@@ -48,14 +56,14 @@ def _settings() -> dict[str, Any]:
         "all_day": ((DayBefore(0, 480),), (DayBefore(2, 0), Before("day", 1), Before("day", 5))),
         "calendars": (OWN, STRANGE),
         "entries": (
-            Entry("showTasks", "Y", Switch(True)),
-            Entry("showDeclined", False, Switch(False)),
-            Entry("meetSection", "4", OWN),
-            Entry("crmSection", "49", STRANGE),
-            Entry("defaultSections", {"user7": "4"}, DefaultSections((DefaultSection("user7", OWN, "4"),))),
-            Entry("sendFromEmail", "", Unset()),
-            Entry("syncTasks", None, Absent()),
-            Entry("syncPeriodPast", {"a": [1]}, Odd("value")),
+            SettingEntry("showTasks", "Y", Toggle(True)),
+            SettingEntry("showDeclined", False, Toggle(False)),
+            SettingEntry("meetSection", "4", OWN),
+            SettingEntry("crmSection", "49", STRANGE),
+            SettingEntry("defaultSections", {"user7": "4"}, DefaultSections((DefaultSection("user7", OWN, "4"),))),
+            SettingEntry("sendFromEmail", "", Unset()),
+            SettingEntry("syncTasks", None, Absent()),
+            SettingEntry("syncPeriodPast", {"a": [1]}, Unrecognized("value")),
         ),
     }
 
@@ -63,13 +71,13 @@ def _settings() -> dict[str, Any]:
 def _of_a_team() -> dict[str, Any]:
     """Return what the components of *Team* show."""
     zones = ("Europe/Berlin", "Europe/Kyiv", "Europe/Lisbon", "Asia/Tokyo", "America/New_York")
-    many = [Group(zone, Span(480 + 30 * row, 1020), 3 + row) for zone in zones for row in range(2)]
-    few = [Group(zone, Span(540, 1080), 3) for zone in zones[:2]]
+    many = [HoursGroup(zone, Span(480 + 30 * row, 1020), 3 + row) for zone in zones for row in range(2)]
+    few = [HoursGroup(zone, Span(540, 1080), 3) for zone in zones[:2]]
 
-    def member(number: int, name: str, state: str, **settings: Any) -> Member:
+    def member(number: int, name: str, state: str, **settings: Any) -> TeamRow:
         empty: dict[str, Any] = {"photo": "", "view": "", "span": None, "zone": "", "reminders": ""}
         told = empty | {"as_of": None, "problem": None} | settings
-        return Member(user_id=number, name=name, position="Colleague", state=state, **told)
+        return TeamRow(user_id=number, name=name, position="Colleague", state=state, **told)
 
     everything = {
         "view": "week", "span": Span(540, 1080), "zone": "Europe/Berlin", "as_of": MOMENT,
@@ -95,7 +103,7 @@ def _of_a_team() -> dict[str, Any]:
     }
 
 
-def _picture(groups: list[Group], *, day: date) -> day_chart.Picture:
+def _picture(groups: list[HoursGroup], *, day: date) -> day_chart.DayChart:
     return day_chart.draw(groups, day=day, now=MOMENT, reader=UTC, workdays=WEEKEND)
 
 
@@ -103,12 +111,12 @@ def _of_an_office() -> dict[str, Any]:
     """Return what the components of *Insights* and *Admin* show, and a failure."""
     return {
         "bars": (Bar("week", "An answer", 12, 75, "#guide-bars"), Bar("", "Not told", 4, 25)),
-        "slots": [Mark(540 + 30 * place, 26, height) for place, height in enumerate((20, 60, 100, 80))],
+        "slots": [ColumnMark(540 + 30 * place, 26, height) for place, height in enumerate((20, 60, 100, 80))],
         "best": (BestHour(600, 19),),
         "needs": (
-            Check("fine", "fine", "A need", "What it is for."),
-            Check("missing", "missing", "A need", "What it is for.", "What to do.", "ERROR_CORE"),
-            Check("unknown", "unknown", "A need", "What it is for.", "What to do."),
+            ChecklistItem("fine", "fine", "A need", "What it is for."),
+            ChecklistItem("missing", "missing", "A need", "What it is for.", "What to do.", "ERROR_CORE"),
+            ChecklistItem("unknown", "unknown", "A need", "What it is for.", "What to do."),
         ),
         "notice": Notice(
             "QUERY_LIMIT_EXCEEDED", "Bitrix24 is busy", "What happened.", "Whose move it is.", "What to do."

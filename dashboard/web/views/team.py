@@ -9,22 +9,22 @@ from zoneinfo import ZoneInfo
 from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
-from dashboard.calendar.time_zones import read_zone_name
+from dashboard.calendar.time_zones import parse_zone_name
 from dashboard.core.database import Database
 from dashboard.models import Person, Portal
 from dashboard.people.directory import INCOMPLETE
 from dashboard.sync.runs import Runs
 from dashboard.team import listing, statistics
-from dashboard.team.statistics import Numbers
-from dashboard.team.statistics_cache import Counted
+from dashboard.team.statistics import TeamStats
+from dashboard.team.statistics_cache import TeamStatsCache
 from dashboard.web.auth.permissions import Permissions
-from dashboard.web.auth.sessions import Reader, Sessions
+from dashboard.web.auth.sessions import CurrentUser, Sessions
 from dashboard.web.i18n.translations import _
 from dashboard.web.presenters import day_chart, team_query, team_row
 from dashboard.web.presenters.labels import VIEWS
-from dashboard.web.presenters.page_context import Whole, around
-from dashboard.web.presenters.run_status import described
-from dashboard.web.presenters.team_query import Asked
+from dashboard.web.presenters.page_context import FullPage, page_context
+from dashboard.web.presenters.run_status import run_status
+from dashboard.web.presenters.team_query import TeamQuery
 
 
 class TeamPages:
@@ -33,23 +33,23 @@ class TeamPages:
     def __init__(self, *, database: Database, runs: Runs, now: Callable[[], datetime]) -> None:
         self._database = database
         self._runs = runs
-        self._counted = Counted()
+        self._counted = TeamStatsCache()
         self._now = now
 
     def today(self, person: Person) -> date:
         """Return today's date where the person's own calendar is."""
         return self._now().astimezone(clock_of(person)).date()
 
-    def page(self, portal: Portal, person: Person, view: Asked, *, whole: Whole | None = None) -> str:
+    def page(self, portal: Portal, person: Person, view: TeamQuery, *, whole: FullPage | None = None) -> str:
         """Return the page, whole or as a part; the caller has made sure that the person may see it."""
         now, clock = self._now(), clock_of(person)
-        with self._database.reading() as session:
-            numbers = self._counted.numbers(session, portal, now=now)
+        with self._database.read_session() as session:
+            numbers = self._counted.get(session, portal, now=now)
             workdays = statistics.workdays(session, person)
-            shown = listing.page(
+            shown = listing.team_page(
                 session,
                 portal,
-                view.wanted,
+                view.filter,
                 now=now,
                 sort=view.sort,
                 number=view.number,
@@ -58,7 +58,7 @@ class TeamPages:
         day = view.range.day if view.range else self.today(person)
         return render_template(
             "team.html",
-            **around(portal, person, current="/team", whole=whole),
+            **page_context(portal, person, current="/team", whole=whole),
             now=now,
             clock=clock,
             asked=view,
@@ -69,7 +69,7 @@ class TeamPages:
             workdays=workdays,
             incomplete=portal.directory_error == INCOMPLETE,
             beginning=person.is_admin and numbers.opened * 2 < numbers.total,
-            run=described(self._runs.progress(portal), now=now, clock=clock),
+            run=run_status(self._runs.progress(portal), now=now, clock=clock),
             **_options(numbers),
             link=f"{portal.origin}/marketplace/view/{portal.app_code}/" if portal.app_code else None,
         )
@@ -82,15 +82,15 @@ def blueprint(*, pages: TeamPages, sessions: Sessions, permissions: Permissions)
     @routes.get("/team")
     @sessions.required
     @permissions.team
-    def page(reader: Reader) -> ResponseReturnValue:
+    def page(reader: CurrentUser) -> ResponseReturnValue:
         """Show everyone's settings."""
-        view = team_query.read(request.args, today=pages.today(reader.person))
+        view = team_query.parse_team_query(request.args, today=pages.today(reader.person))
         return pages.page(reader.portal, reader.person, view)
 
     return routes
 
 
-def _options(numbers: Numbers) -> dict[str, list[tuple[str, str]]]:
+def _options(numbers: TeamStats) -> dict[str, list[tuple[str, str]]]:
     """Return what the lists above the table offer: each value with its name."""
     views = [*VIEWS, *(name for name in numbers.views if name not in VIEWS)]
     return {
@@ -104,6 +104,6 @@ def _options(numbers: Numbers) -> dict[str, list[tuple[str, str]]]:
 def clock_of(person: Person) -> tzinfo:
     """Return the zone of the person's calendar, else of their profile, else UTC."""
     for name in (person.calendar_zone, person.time_zone):
-        if zone := read_zone_name(name):
+        if zone := parse_zone_name(name):
             return ZoneInfo(zone.name)
     return UTC

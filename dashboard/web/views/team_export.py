@@ -14,9 +14,9 @@ from flask.typing import ResponseReturnValue
 from dashboard.core.database import Database
 from dashboard.core.json_values import printable
 from dashboard.team import listing
-from dashboard.team.listing import Member
+from dashboard.team.listing import TeamRow
 from dashboard.web.auth.permissions import Permissions
-from dashboard.web.auth.sessions import Reader, Sessions
+from dashboard.web.auth.sessions import CurrentUser, Sessions
 from dashboard.web.i18n.translations import N_, _
 from dashboard.web.presenters import team_query, team_row
 from dashboard.web.views.team import clock_of
@@ -55,7 +55,7 @@ def blueprint(
     @sessions.required
     @permissions.confirmed
     @permissions.team
-    def as_json(reader: Reader) -> ResponseReturnValue:
+    def as_json(reader: CurrentUser) -> ResponseReturnValue:
         """Tell everyone's settings to a program."""
         found = _found(reader)
         return jsonify(people=[_entry(member) for member in found], total=len(found))
@@ -64,7 +64,7 @@ def blueprint(
     @sessions.required
     @permissions.confirmed
     @permissions.team
-    def as_csv(reader: Reader) -> ResponseReturnValue:
+    def as_csv(reader: CurrentUser) -> ResponseReturnValue:
         """Give everyone's settings as a file for a spreadsheet."""
         clock = clock_of(reader.person)
         body = _table([_row(member, as_of=_local(member, clock)) for member in _found(reader)])
@@ -72,16 +72,16 @@ def blueprint(
         response.headers["Content-Disposition"] = 'attachment; filename="team.csv"'
         return response
 
-    def _found(reader: Reader) -> list[Member]:
+    def _found(reader: CurrentUser) -> list[TeamRow]:
         moment = now()
-        view = team_query.read(request.args, today=moment.date())
-        with database.reading() as session:
-            return listing.everyone(session, reader.portal, view.wanted, now=moment, sort=view.sort)
+        view = team_query.parse_team_query(request.args, today=moment.date())
+        with database.read_session() as session:
+            return listing.all_rows(session, reader.portal, view.filter, now=moment, sort=view.sort)
 
     return routes
 
 
-def _entry(member: Member) -> dict[str, object]:
+def _entry(member: TeamRow) -> dict[str, object]:
     return {
         "user": member.user_id,
         "name": printable(member.name),
@@ -96,7 +96,7 @@ def _entry(member: Member) -> dict[str, object]:
     }
 
 
-def _row(member: Member, *, as_of: str) -> Sequence[str]:
+def _row(member: TeamRow, *, as_of: str) -> Sequence[str]:
     return (
         str(member.user_id),
         printable(member.name),
@@ -110,7 +110,7 @@ def _row(member: Member, *, as_of: str) -> Sequence[str]:
     )
 
 
-def _local(member: Member, clock: tzinfo) -> str:
+def _local(member: TeamRow, clock: tzinfo) -> str:
     """Return when the person was read, as every spreadsheet understands it, by the reader's clock."""
     return f"{member.as_of.astimezone(clock):%Y-%m-%d %H:%M}" if member.as_of else ""
 

@@ -82,8 +82,7 @@ def event_unbind(call: Call) -> dict[str, int]:
     kept = [
         bound
         for bound in application.handlers
-        if (bound.event, bound.url) != (event, url)
-        or not (call.person.admin or bound.user_id == call.person.user_id)
+        if (bound.event, bound.url) != (event, url) or not (call.person.admin or bound.user_id == call.person.user_id)
     ]
     count = len(application.handlers) - len(kept)
     application.handlers = kept
