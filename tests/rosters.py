@@ -9,8 +9,8 @@ from typing import Any
 
 from sqlalchemy import insert
 
+from dashboard.core.search_text import folded
 from dashboard.models import Person
-from dashboard.people.indexed_columns import folded
 from tests.world import World
 
 Session = dict[str, str]

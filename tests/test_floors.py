@@ -19,6 +19,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "core.database_errors core.postgres < core.database",
         *(
             "team.small_groups",
+            "core.search_text",
             "core.single_flight",
             "core.process_memory",
             "core.stored_times",

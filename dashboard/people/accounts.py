@@ -14,8 +14,8 @@ from sqlalchemy.orm import Session
 from dashboard.bitrix24.errors import OwnLimit
 from dashboard.bitrix24.schemas import Profile
 from dashboard.core.database import Database
+from dashboard.core.search_text import searchable
 from dashboard.models import Person, Portal
-from dashboard.people import indexed_columns
 from dashboard.portals.throttle import Limit, Throttle, TooManyFailures
 from dashboard.tokens.store import TokenStore
 
@@ -61,7 +61,7 @@ class Accounts:
             session.add(person)
         person.problem = None
         person.name = profile.full_name
-        person.search = indexed_columns.searchable(profile.full_name, person.position or "")
+        person.search = searchable(profile.full_name, person.position or "")
         person.is_admin = profile.ADMIN
         person.time_zone = profile.TIME_ZONE
         person.language = language[:8]

@@ -19,8 +19,8 @@ from dashboard.bitrix24.errors import Unreadable
 from dashboard.bitrix24.masking import RecordCall
 from dashboard.bitrix24.users import Employee, EmployeeList
 from dashboard.core.database import Database, insert_or_ignore
+from dashboard.core.search_text import searchable
 from dashboard.models import Person, Portal, TokenState
-from dashboard.people import indexed_columns
 from dashboard.portals import vacuum
 from dashboard.portals.portal_lock import lock_portal
 from dashboard.tokens.refresh import TokenRefresher
@@ -163,7 +163,7 @@ def _columns(employee: Employee, *, time_zone: str = "") -> dict[str, Any]:
     return {
         "name": employee.full_name,
         "position": employee.WORK_POSITION,
-        "search": indexed_columns.searchable(employee.full_name, employee.WORK_POSITION),
+        "search": searchable(employee.full_name, employee.WORK_POSITION),
         "photo": employee.PERSONAL_PHOTO,
         "departments": list(employee.UF_DEPARTMENT),
         "time_zone": employee.TIME_ZONE or time_zone,

@@ -21,16 +21,6 @@ def update_indexed_columns(person: Person, my: CalendarSettings) -> None:
     person.facts_version = COLUMNS_VERSION
 
 
-def searchable(name: str, position: str) -> str:
-    """Return what a person is found by: folded here, because SQLite folds the case of ASCII alone."""
-    return folded(f"{name}\n{position}")
-
-
-def folded(text: str) -> str:
-    """Return text as it is compared."""
-    return text.casefold().replace("ё", "е")
-
-
 def _of(my: CalendarSettings) -> dict[str, Any]:
     span = my.hours.span if my.readable else None
     reminders = [half for half in (my.reminders.timed, my.reminders.all_day) if half is not None]

@@ -10,8 +10,8 @@ from sqlalchemy import ColumnElement, func, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from dashboard.calendar.working_hours import DAY, Span
+from dashboard.core.search_text import folded
 from dashboard.models import Person, Portal
-from dashboard.people.indexed_columns import folded
 from dashboard.team.insights import ByEncoded, ByZoneAndHours, ByZonePair, PeopleFilter
 from dashboard.team.settings_counts import SettingsCounts, ZoneAndHours
 

@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session
 from sqlalchemy.sql.expression import false
 
 from dashboard.calendar.working_hours import Span
+from dashboard.core.search_text import folded
 from dashboard.models import Person, Portal
-from dashboard.people.indexed_columns import folded
 from dashboard.team.statistics import STATES, colleagues, state_of
 
 PAGE_SIZE = 50
