@@ -47,6 +47,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
             "tokens.key_rotation",
             "portals.bindings",
             "people.indexed_columns",
+            "people.connection_state < people.access",
             "portals.vacuum",
         ),
     ),

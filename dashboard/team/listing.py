@@ -14,7 +14,7 @@ from sqlalchemy.sql.expression import false
 from dashboard.calendar.working_hours import Span
 from dashboard.core.search_text import folded
 from dashboard.models import Person, Portal
-from dashboard.team.statistics import STATES, colleagues, state_of
+from dashboard.people.connection_state import STATES, colleagues, state_of
 
 PAGE_SIZE = 50
 REMINDERS = ("none", "one", "many", "unknown")

@@ -11,8 +11,8 @@ from flask.typing import ResponseReturnValue
 from markupsafe import Markup
 
 from dashboard.core.database import Database
+from dashboard.people import access
 from dashboard.people.permission_checks import PermissionChecks
-from dashboard.team import statistics
 from dashboard.web.auth.sessions import CurrentUser
 from dashboard.web.errors.handlers import answer
 from dashboard.web.errors.notices import Notice
@@ -55,11 +55,11 @@ class Permissions:
 
         @wraps(view)
         def checked(reader: CurrentUser, /, *args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
-            if self._has_permission(reader, lambda: statistics.can_see_team(reader.portal, reader.person)):
+            if self._has_permission(reader, lambda: access.can_see_team(reader.portal, reader.person)):
                 return view(reader, *args, **kwargs)
             with self._database.read_session() as session:
                 # A guest of the portal learns nobody's name; who is in no list yet may be one.
-                names = statistics.administrators(session, reader.portal) if reader.person.listed else ()
+                names = access.administrators(session, reader.portal) if reader.person.listed else ()
             return _refuse(_team_not_allowed(names))
 
         return checked

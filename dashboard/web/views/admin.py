@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from dashboard.core.database import Database
 from dashboard.models import Portal
+from dashboard.people import access
 from dashboard.portals import personal_data, requirements
 from dashboard.portals.portal_lock import lock_portal
 from dashboard.team import statistics
@@ -61,7 +62,7 @@ def blueprint(
     def _page(reader: CurrentUser, portal: Portal) -> str:
         moment = now()
         with database.read_session() as session:
-            switched_by = statistics.name_of(session, portal, portal.team_switched_by)
+            switched_by = access.name_of(session, portal, portal.team_switched_by)
             runs = requirements.last_runs(session, portal)
             numbers = statistics.team_stats(session, portal, now=moment)
             held = personal_data.count_stored(session, portal)

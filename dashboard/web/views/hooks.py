@@ -17,9 +17,9 @@ from dashboard.launch.event_spool import EventSpool
 from dashboard.launch.events import EventHandler
 from dashboard.launch.openings import OpeningService
 from dashboard.models import Portal, PortalState
+from dashboard.people.access import can_see_team
 from dashboard.portals import bindings
 from dashboard.portals.installations import Installations
-from dashboard.team.statistics import can_see_team
 from dashboard.web.auth.proof_throttle import ProofThrottle
 from dashboard.web.auth.sessions import Sessions
 from dashboard.web.i18n import translations

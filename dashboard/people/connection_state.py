@@ -1,0 +1,35 @@
+"""Define the connection state of a person, and who belongs to a portal's team, as SQL conditions."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Literal
+
+from sqlalchemy import ColumnElement, and_, case, or_
+
+from dashboard.models import Person, Portal, TokenState
+
+STALE = timedelta(days=2)  # age of a person's settings from which their state is "stale"
+
+State = Literal["connected", "stale", "reconnect", "never"]
+STATES: tuple[State, ...] = ("connected", "stale", "reconnect", "never")
+
+
+def colleagues(portal: Portal) -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions for a member of the portal's team: everyone except its guests."""
+    return (Person.portal_id == portal.id, Person.listed.is_not(False))
+
+
+def state_conditions(now: datetime) -> dict[State, ColumnElement[bool]]:
+    """Return the condition of each state except "connected", which is everyone else. No two overlap."""
+    live = Person.chain_state == TokenState.LIVE
+    return {
+        "never": Person.chain_state.is_(None),
+        "reconnect": Person.chain_state == TokenState.RECONNECT,
+        "stale": and_(live, or_(Person.settings_at.is_(None), Person.settings_at < now - STALE)),
+    }
+
+
+def state_of(now: datetime) -> ColumnElement[str]:
+    """Return an SQL expression for a person's state."""
+    return case(*((condition, name) for name, condition in state_conditions(now).items()), else_="connected")
