@@ -15,7 +15,7 @@ from dashboard.portals.bindings import EVENTS, PLACEMENTS
 LAST_RUNS = 5
 NO_SCOPE = "insufficient_scope"
 
-State = Literal["fine", "missing", "unknown"]
+State = Literal["ok", "missing", "unknown"]
 
 # What we ask for → what gives it, the narrowest first.
 SCOPES = {
@@ -55,7 +55,7 @@ def scopes(portal: Portal) -> list[Requirement]:
     if granted is None:
         return [Requirement(name, "unknown") for name in SCOPES]
     return [
-        Requirement(name, "fine" if any(one in granted for one in enough) else "missing")
+        Requirement(name, "ok" if any(one in granted for one in enough) else "missing")
         for name, enough in SCOPES.items()
     ]
 
@@ -77,7 +77,7 @@ def _bound(portal: Portal, name: str) -> Requirement:
     if portal.unbound is None or portal.bindings_at is None:
         return Requirement(name, "unknown")
     code = portal.unbound.get(name)
-    return Requirement(name, "fine") if code is None else Requirement(name, "missing", code)
+    return Requirement(name, "ok") if code is None else Requirement(name, "missing", code)
 
 
 def last_runs(session: Session, portal: Portal) -> list[PastRun]:

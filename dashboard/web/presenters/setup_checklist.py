@@ -92,8 +92,8 @@ def _scope(need: Requirement) -> ChecklistItem:
 
 def _events(needs: Sequence[Requirement]) -> ChecklistItem:
     """Return one line for all four: nobody but us cares which."""
-    lacking = [need for need in needs if need.state != "fine"]
-    state = lacking[0].state if lacking else "fine"
+    lacking = [need for need in needs if need.state != "ok"]
+    state = lacking[0].state if lacking else "ok"
     what = _("Bitrix24 notifies the app about updates, payments and removal.")
     names = join_words(need.name for need in lacking) if state == "missing" else None
     return ChecklistItem("events", state, _("Notifications from the portal"), what, _action(state, _again()), names)

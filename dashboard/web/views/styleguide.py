@@ -114,7 +114,7 @@ def _of_an_office() -> dict[str, Any]:
         "slots": [ColumnMark(540 + 30 * place, 26, height) for place, height in enumerate((20, 60, 100, 80))],
         "best": (BestHour(600, 19),),
         "needs": (
-            ChecklistItem("fine", "fine", "A need", "What it is for."),
+            ChecklistItem("ok", "ok", "A need", "What it is for."),
             ChecklistItem("missing", "missing", "A need", "What it is for.", "What to do.", "ERROR_CORE"),
             ChecklistItem("unknown", "unknown", "A need", "What it is for.", "What to do."),
         ),
