@@ -35,8 +35,8 @@ class PortalState(StrEnum):
 
 
 class TokenState(StrEnum):
-    LIVE = "live"
-    RECONNECT = "reconnect"  # the refresh token is void; the person's next open brings a new pair
+    VALID = "live"
+    REVOKED = "reconnect"  # the refresh token is invalid; the next opening brings a new pair
 
 
 class RunState(StrEnum):
@@ -169,7 +169,7 @@ class OAuthToken(Base):
     refresh_token: Mapped[str | None] = mapped_column(Text)  # sealed; some openings carry none
     expires_at: Mapped[datetime] = mapped_column(UTCDateTime)
     renewed_at: Mapped[datetime] = mapped_column(UTCDateTime)
-    state: Mapped[str] = mapped_column(String(16), default=TokenState.LIVE)
+    state: Mapped[str] = mapped_column(String(16), default=TokenState.VALID)
     version: Mapped[int] = mapped_column(Integer, default=1)  # counts pairs; compared before a new one is stored
     lease_owner: Mapped[str | None] = mapped_column(String(32))
     lease_until: Mapped[datetime | None] = mapped_column(UTCDateTime)

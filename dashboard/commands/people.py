@@ -48,11 +48,11 @@ def group(database: Database, portals: Installations, now: Callable[[], datetime
 
 def _in_state(now: datetime) -> dict[str, ColumnElement[bool]]:
     fresh = and_(Person.settings_at.is_not(None), Person.settings_at >= now - STALE)
-    live = Person.chain_state == TokenState.LIVE
+    live = Person.chain_state == TokenState.VALID
     return {
         "connected": and_(live, fresh),
         "stale": and_(live, or_(Person.settings_at.is_(None), Person.settings_at < now - STALE)),
-        "reconnect": Person.chain_state == TokenState.RECONNECT,
+        "reconnect": Person.chain_state == TokenState.REVOKED,
         "never": Person.chain_state.is_(None),
     }
 
@@ -82,6 +82,6 @@ def _listed(
 def _state(person: Person, now: datetime) -> str:
     if person.chain_state is None:
         return "never"
-    if person.chain_state == TokenState.RECONNECT:
+    if person.chain_state == TokenState.REVOKED:
         return "reconnect"
     return "connected" if person.settings_at and person.settings_at >= now - STALE else "stale"

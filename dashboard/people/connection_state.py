@@ -22,10 +22,10 @@ def colleagues(portal: Portal) -> tuple[ColumnElement[bool], ...]:
 
 def state_conditions(now: datetime) -> dict[State, ColumnElement[bool]]:
     """Return the condition of each state except "connected", which is everyone else. No two overlap."""
-    live = Person.chain_state == TokenState.LIVE
+    live = Person.chain_state == TokenState.VALID
     return {
         "never": Person.chain_state.is_(None),
-        "reconnect": Person.chain_state == TokenState.RECONNECT,
+        "reconnect": Person.chain_state == TokenState.REVOKED,
         "stale": and_(live, or_(Person.settings_at.is_(None), Person.settings_at < now - STALE)),
     }
 

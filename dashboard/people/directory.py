@@ -56,7 +56,7 @@ class Directory:
         """Return whose chain may read the list, best first: administrators, then whoever came last."""
         found = (
             select(Person)
-            .where(Person.portal_id == portal.id, Person.chain_state == TokenState.LIVE)
+            .where(Person.portal_id == portal.id, Person.chain_state == TokenState.VALID)
             .where(Person.listed.is_not(False))
             .order_by(Person.is_admin.desc(), Person.opened_at.desc())
             .limit(MAX_READERS)

@@ -135,7 +135,7 @@ class PeriodicTasks:
             select(Portal, Person, OAuthToken.renewed_at)
             .join(Person, Person.portal_id == Portal.id)
             .join(OAuthToken, OAuthToken.person_id == Person.id)
-            .where(Portal.state == PortalState.ACTIVE, OAuthToken.state == TokenState.LIVE)
+            .where(Portal.state == PortalState.ACTIVE, OAuthToken.state == TokenState.VALID)
             .where(or_(OAuthToken.renewed_at < now - timedelta(days=IDLE_DAYS), _is_misdated(now)))
             .order_by(OAuthToken.renewed_at)
             .limit(MAX_TOKENS * SPREAD_DAYS)

@@ -68,7 +68,7 @@ def sync_person(
     :raise Bitrix24Error: the portal's failure.
     """
     if not task.cost:
-        live = task.person.chain_state == TokenState.LIVE
+        live = task.person.chain_state == TokenState.VALID
         return PersonResult(task, problem=None if live else "reconnect")
     try:
         reading = snapshots.fetch(portal, task.person, record=record)
@@ -137,7 +137,7 @@ def _cost(person: Person, expires_at: datetime, *, began: datetime | None, now: 
     """Return the requests; none for a void chain, or for who opened the application since it began."""
     read_at = person.settings_at
     fresh = began is not None and read_at is not None and read_at >= began and not is_ahead(read_at, now)
-    if fresh or person.chain_state != TokenState.LIVE:
+    if fresh or person.chain_state != TokenState.VALID:
         return 0
     # An expired token is refused once before it is renewed.
     return 2 if expires_at <= now else 1

@@ -79,7 +79,7 @@ def _left(session: Session, run: Run, *, now: datetime) -> tuple[int, int]:
         .select_from(Person)
         .join(OAuthToken, OAuthToken.person_id == Person.id)
         .where(Person.portal_id == run.portal_id, Person.id > run.cursor, Person.id <= run.last)
-        .where(Person.chain_state == TokenState.LIVE)
+        .where(Person.chain_state == TokenState.VALID)
     )
     people, total = session.execute(left).one()
     return people, int(total or 0)

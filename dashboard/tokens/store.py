@@ -51,7 +51,7 @@ def _UPSERT(dialect: str) -> Insert:
     new = insert_into(dialect, OAuthToken)
     # All that comes with a pair; the number that tells pairs apart counts on.
     changes = {name: new.excluded[name] for name in PAIR_COLUMNS} | {"version": OAuthToken.version + 1}
-    renewable = and_(OAuthToken.state == TokenState.LIVE, OAuthToken.refresh_token.is_not(None))
+    renewable = and_(OAuthToken.state == TokenState.VALID, OAuthToken.refresh_token.is_not(None))
     keeps = and_(new.excluded.refresh_token.is_(None), renewable)
     return new.on_conflict_do_update(index_elements=["person_id"], set_=changes, where=not_(keeps))
 
@@ -80,14 +80,14 @@ class TokenStore:
         """
         pair = self._pair(portal, person, access, refresh, expires_in, now)
         session.connection().execute(_UPSERT(dialect_of(session)), {"person_id": person.id, "version": 1, **pair})
-        person.chain_state = TokenState.LIVE
+        person.chain_state = TokenState.VALID
 
     def get(self, session: Session, portal: Portal, person: Person) -> TokenStatus:
         """Return the chain as it stands. One that is missing or cannot be unsealed must be reconnected."""
         chain = session.get(OAuthToken, person.id, populate_existing=True)
         if chain is None:
             return TokenStatus(None, None, None, None)
-        tokens = self._decrypted_pair(chain, portal, person) if chain.state == TokenState.LIVE else None
+        tokens = self._decrypted_pair(chain, portal, person) if chain.state == TokenState.VALID else None
         return TokenStatus(tokens, chain.lease_until, chain.renewal_failed_at, chain.renewal_paused_until)
 
     def acquire_lease(
@@ -143,7 +143,7 @@ class TokenStore:
         found = (
             select(Person)
             .join(OAuthToken, OAuthToken.person_id == Person.id)
-            .where(Person.portal_id == portal.id, OAuthToken.state == TokenState.LIVE)
+            .where(Person.portal_id == portal.id, OAuthToken.state == TokenState.VALID)
             .order_by(Person.is_admin.desc(), OAuthToken.renewed_at.desc())
             .limit(1)
         )
@@ -156,7 +156,7 @@ class TokenStore:
         """
         mine = OAuthToken.lease_owner == owner
         return self._change(
-            session, person, version, mine, state=TokenState.RECONNECT, lease_owner=None, lease_until=None
+            session, person, version, mine, state=TokenState.REVOKED, lease_owner=None, lease_until=None
         )
 
     def _change(
@@ -190,7 +190,7 @@ class TokenStore:
             "refresh_token": seal(refresh, owner=token_context(member_id, user_id, "refresh")) if refresh else None,
             "expires_at": now + timedelta(seconds=expires_in),
             "renewed_at": now,
-            "state": TokenState.LIVE,
+            "state": TokenState.VALID,
             "lease_owner": None,
             "lease_until": None,
             "renewal_failed_at": None,

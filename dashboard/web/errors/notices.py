@@ -34,7 +34,7 @@ def settings_notice(my: CalendarSettings) -> Notice | None:
 
 def token_notice(person: Person) -> Notice | None:
     """Return what to say to somebody whose chain of tokens has ended, None while it lives."""
-    if person.chain_state != TokenState.RECONNECT:
+    if person.chain_state != TokenState.REVOKED:
         return None
     return Notice(
         "reconnect",
