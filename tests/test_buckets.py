@@ -64,7 +64,7 @@ def test_the_pace_recovers_within_a_minute(world: World) -> None:
     with world.database.write_session() as session:
         rate_limits.record(session, portal_id, at=now, requests=1, refused=True)
 
-        assert rate_limits.find(session, portal_id, now=now).drained(now + 61).rate == 2.0
+        assert rate_limits.find(session, portal_id, now=now).at(now + 61).rate == 2.0
 
 
 def test_the_authorization_servers_requests_are_not_the_portals(world: World) -> None:

@@ -53,9 +53,9 @@ def record(
     has room there.
     """
     row = _locked(session, portal_id)
-    bucket = _read(row).taken(at, requests=requests)
+    bucket = _read(row).take(at, requests=requests)
     space, detail = LogSpace(row.log_empty_at).reserve(at, full=full, summary=summary)
-    _write(session, portal_id, bucket.overflowed(at) if refused else bucket, log_empty_at=space.empty_at)
+    _write(session, portal_id, bucket.slow_down(at) if refused else bucket, log_empty_at=space.empty_at)
     return detail
 
 
@@ -63,20 +63,20 @@ def reserve(session: Session, portal_id: int, *, now: float, costs: list[int]) -
     """Take the requests of as many of these errands as fit now, in order; return how many errands."""
     stored = _read(_locked(session, portal_id))
     bucket = _believed(stored, now)
-    room = bucket.room(now, keep=INTERACTIVE_RESERVE)
+    room = bucket.available(now, reserve=INTERACTIVE_RESERVE)
     errands, taken = 0, 0
     for cost in costs:
         if taken + cost > room:
             break
         errands, taken = errands + 1, taken + cost
     if taken or bucket is not stored:
-        _write(session, portal_id, bucket.taken(now, requests=taken))
+        _write(session, portal_id, bucket.take(now, requests=taken))
     return errands
 
 
 def seconds_until(session: Session, portal_id: int, *, now: float, requests: int) -> float:
     """Return when so many more background requests will have fitted."""
-    return find(session, portal_id, now=now).time_for(now, requests=requests, keep=INTERACTIVE_RESERVE)
+    return find(session, portal_id, now=now).seconds_until(now, requests=requests, reserve=INTERACTIVE_RESERVE)
 
 
 def pause(session: Session, portal_id: int, method: str, *, until: float) -> None:
@@ -101,25 +101,25 @@ def _locked(session: Session, portal_id: int) -> Found:
     row = connection.execute(_LOCK, {"portal": portal_id}).one_or_none()
     if row is None:
         empty = leaky_bucket.LeakyBucket()
-        new = {"portal_id": portal_id, "level": empty.level, "at": empty.at, "rate": empty.rate, "pauses": {}}
+        new = {"portal_id": portal_id, "level": empty.level, "at": empty.updated_at, "rate": empty.rate, "pauses": {}}
         insert_or_ignore(session, RateLimit, [new])
         row = connection.execute(_LOCK, {"portal": portal_id}).one()
     return row
 
 
 def _read(row: Found) -> leaky_bucket.LeakyBucket:
-    return leaky_bucket.LeakyBucket(level=row.level, at=row.at, rate=row.rate)
+    return leaky_bucket.LeakyBucket(level=row.level, updated_at=row.at, rate=row.rate)
 
 
 def _believed(bucket: leaky_bucket.LeakyBucket, now: float) -> leaky_bucket.LeakyBucket:
     """Return the bucket; one that was written by a clock that was ahead begins to drain now."""
-    return replace(bucket, at=now) if is_ahead_seconds(bucket.at, now) else bucket
+    return replace(bucket, updated_at=now) if is_ahead_seconds(bucket.updated_at, now) else bucket
 
 
 def _write(
     session: Session, portal_id: int, bucket: leaky_bucket.LeakyBucket, *, log_empty_at: float | None = None
 ) -> None:
-    stored = {"level": bucket.level, "at": bucket.at, "rate": bucket.rate}
+    stored = {"level": bucket.level, "at": bucket.updated_at, "rate": bucket.rate}
     if log_empty_at is not None:
         stored["log_empty_at"] = log_empty_at
     session.connection().execute(_CHANGE, {"portal": portal_id, **stored})
