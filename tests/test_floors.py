@@ -31,7 +31,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "models < portals.portal_lock",
         "core.encryption",
         "calendar.working_hours calendar.holidays calendar.time_zones < team.availability"
-        " calendar.reminders < calendar.values < calendar.parser < team.settings_counts <"
+        " calendar.reminders < calendar.values < calendar.parser < calendar.encoding < team.settings_counts <"
         " team.insights",
         "bitrix24.errors bitrix24.masking bitrix24.leaky_bucket bitrix24.dns bitrix24.address_policy"
         " bitrix24.host_limit < bitrix24.schemas bitrix24.connections < bitrix24.transport"

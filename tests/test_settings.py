@@ -8,13 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dashboard.calendar.encoding import TOGGLE_KEYS, decode_habits, encode_habits
 from dashboard.calendar.parser import (
     CalendarSettings,
     Json,
     SettingsResponse,
     parse,
-    reminders_text,
-    work_hours_text,
 )
 from dashboard.calendar.reminders import (
     Before,
@@ -448,7 +447,7 @@ def test_anything_else_is_unreadable(raw: Json) -> None:
 
     assert not my.readable
     assert my.error == "settings_not_a_map"
-    assert work_hours_text(my) == "09:00-19:00"
+    assert my.hours.span == Span(540, 1140)
     assert my.zone.profile == "Europe/Berlin"
 
 
@@ -472,24 +471,6 @@ def test_the_last_good_settings_keep_their_time() -> None:
     assert my.taken_at == SUMMER
 
 
-@pytest.mark.parametrize(
-    ("reminders", "text"),
-    [
-        (DOCUMENTED["defaultReminders"], "timed:50min;day:15min"),
-        (RECORDED["defaultReminders"], "timed:15min;day:0d@08:00"),
-        ({"withTime": [{"type": "min", "count": 0}, {"type": "hour", "count": 1}]}, "timed:0min,1hour"),
-        ({"withTime": [], "fullDay": [{"type": "date", "value": "5;6"}, 7]}, "timed:none;day:date,odd"),
-        (None, ""),
-    ],
-)
-def test_reminders_as_text(reminders: Json, text: str) -> None:
-    assert reminders_text(read_settings({"defaultReminders": reminders})) == text
-
-
-def test_unknown_hours_are_no_text() -> None:
-    assert work_hours_text(read_settings({})) == ""
-
-
 json_values: st.SearchStrategy[Json] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
@@ -506,7 +487,7 @@ def test_no_json_raises_and_no_key_is_lost(settings: Json, account: Json, sectio
     shown = {entry.key: entry.raw for entry in my.entries.values() if not entry.absent}
     assert shown.keys() == (settings.keys() if isinstance(settings, dict) else set())
     assert all(shown[key] is settings[key] for key in shown if isinstance(settings, dict))
-    assert isinstance(work_hours_text(my) + reminders_text(my), str)
+    assert len(decode_habits(encode_habits(my)).toggles) <= len(TOGGLE_KEYS)
 
 
 def test_every_entry_is_on_a_card_or_in_one_group() -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from dashboard.calendar import values
-from dashboard.calendar.reminders import Before, DayBefore, OnDate, Reminder, ReminderList, Reminders
+from dashboard.calendar.reminders import Reminders
 from dashboard.calendar.time_zones import Zone, parse_zone
 from dashboard.calendar.values import (
     Absent,
@@ -15,7 +15,7 @@ from dashboard.calendar.values import (
     SettingValue,
     Unrecognized,
 )
-from dashboard.calendar.working_hours import Hours, minutes_to_clock, parse_hours
+from dashboard.calendar.working_hours import Hours, parse_hours
 from dashboard.core.json_values import Json as Json
 
 METHOD = "calendar.user.settings.get"
@@ -203,37 +203,3 @@ def _parse_account(account: dict[str, Json]) -> AccountSettings:
         days_off=tuple(day for day in listed if isinstance(day, str)) if isinstance(listed, list) else (),
         week_start=week_start if isinstance(week_start, str) else "",
     )
-
-
-def work_hours_text(my: CalendarSettings) -> str:
-    """Return the hours as "09:00-19:00", empty when unknown."""
-    span = my.hours.span
-    return f"{minutes_to_clock(span.start)}-{minutes_to_clock(span.end)}" if span else ""
-
-
-def reminders_text(my: CalendarSettings) -> str:
-    """Return the reminders as "timed:50min;day:15min,0d@08:00", empty when unknown.
-
-    text     = half *(";" half)            a half the portal does not tell is left out
-    half     = ("timed" | "day") ":" ("none" | reminder *("," reminder))
-    reminder = count ("min" | "hour" | "day")  before the start
-             | days "d@" HH ":" MM             so many days before, at a time of day
-             | "date" | "odd"                  a fixed moment; an entry nobody can read
-    """
-    halves = (("timed", my.reminders.timed), ("day", my.reminders.all_day))
-    return ";".join(f"{name}:{_half_text(half)}" for name, half in halves if half is not None)
-
-
-def _half_text(half: ReminderList) -> str:
-    return ",".join(_reminder_text(reminder) for reminder in half or ()) or "none"
-
-
-def _reminder_text(reminder: Reminder) -> str:
-    match reminder:
-        case Before():
-            return f"{reminder.count}{reminder.unit}"
-        case DayBefore():
-            return f"{reminder.days}d@{minutes_to_clock(reminder.minutes)}"
-        case OnDate():
-            return "date"
-    return "odd"

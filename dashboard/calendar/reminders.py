@@ -32,15 +32,15 @@ class DayBefore:
 
 @dataclass(frozen=True)
 class OnDate:
-    """At a fixed moment, as text in the portal's own format: it names no zone, so it stays text."""
+    """At a fixed moment, as text in the portal's own format without a zone; None when the text is not stored."""
 
     kind: ClassVar = "date"
-    text: str
+    text: str | None
 
 
 @dataclass(frozen=True)
 class UnrecognizedReminder:
-    """An entry nobody can read, kept as it came."""
+    """An entry that cannot be read, as it came; None when the value is not stored."""
 
     kind: ClassVar = "odd"
     raw: Json

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from dashboard.calendar import parser
+from dashboard.calendar import encoding
 from dashboard.calendar.parser import CalendarSettings
 from dashboard.models import Person
-from dashboard.team import settings_counts
 
 # Counted up when the settings are read differently than before; the worker then takes everyone's anew.
 COLUMNS_VERSION = 2
@@ -30,7 +29,7 @@ def _of(my: CalendarSettings) -> dict[str, Any]:
         "work_start": span.start if span else None,
         "work_end": span.end if span else None,
         "calendar_zone": my.zone.name,
-        "reminders": parser.reminders_text(my),
+        "reminders": encoding.encode_reminders(my.reminders),
         "reminder_count": sum(map(len, reminders)) if reminders else None,
-        "habits": settings_counts.encode_toggles(my),
+        "habits": encoding.encode_habits(my),
     }

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from datetime import date, tzinfo
 from typing import TypeAlias, TypeVar
 
+from dashboard.calendar.encoding import decode_habits
 from dashboard.calendar.holidays import EVERY_DAY_WORKS
+from dashboard.calendar.reminders import Reminders
+from dashboard.calendar.values import Toggle
 from dashboard.calendar.working_hours import DAY, Span
 from dashboard.team import availability, settings_counts
 from dashboard.team.availability import Band, BestHour, HoursGroup
@@ -66,7 +69,7 @@ class Difference:
     """A setting most people have alike: Bitrix24's key, or "hours", or "reminders"."""
 
     setting: str
-    majority: bool | Span | str
+    majority: bool | Span | Reminders
     majority_size: int
     others: int
     filter: PeopleFilter
@@ -147,7 +150,7 @@ def _minutes(place: ZoneAndHours) -> int:
 
 def people_with(counted: SettingsCounts, key: str, *, on: bool) -> ByEncoded:
     """Return the people who have that setting on, or off."""
-    return ByEncoded(tuple(text for text in counted.texts if settings_counts.toggle_answers(text).get(key) is on))
+    return ByEncoded(tuple(text for text in counted.texts if decode_habits(text).toggles.get(key) == Toggle(on)))
 
 
 def differences(counted: SettingsCounts, *, fewest: int = NO_MINIMUM) -> list[Difference]:
@@ -180,12 +183,13 @@ def _different_hours(counted: SettingsCounts) -> Iterator[Difference]:
 
 
 def _different_reminders(counted: SettingsCounts) -> Iterator[Difference]:
-    counts: Counter[str] = Counter()
+    counts: Counter[Reminders] = Counter()
     for text, people in counted.texts.items():
-        if told := settings_counts.reminders(text):
-            counts[told] += people
+        counts[decode_habits(text).reminders] += people
+    # The reminders of these people are unknown.
+    del counts[Reminders()]
     if (usual := _usual(counts)) is not None:
-        others = tuple(text for text in counted.texts if settings_counts.reminders(text) not in ("", usual))
+        others = tuple(text for text in counted.texts if decode_habits(text).reminders not in (Reminders(), usual))
         yield Difference("reminders", usual, counts[usual], counts.total() - counts[usual], ByEncoded(others))
 
 

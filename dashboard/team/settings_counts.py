@@ -6,21 +6,12 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
 
-from dashboard.calendar import parser, values
-from dashboard.calendar.parser import CalendarSettings
-from dashboard.calendar.values import Toggle
+from dashboard.calendar.encoding import TOGGLE_KEYS, decode_habits, encode_reminders
+from dashboard.calendar.reminders import Reminders
 from dashboard.calendar.working_hours import Span
 
-# In this order they stand in people's texts; another order makes old texts wrong (`facts.VERSION`).
-TOGGLES = tuple(key for key, reader in parser.READERS.items() if reader is values.parse_toggle)
 USUAL_VIEWS = ("month", "week", "day", "list")
-
-_LETTERS = {True: "Y", False: "N", None: "-"}
-_ANSWERS: dict[str, bool] = {"Y": True, "N": False}
-# Longer ones are counted as many; nobody else has the same, and no index takes them.
-_MAX_REMINDERS_LENGTH = 300
 
 
 @dataclass(frozen=True)
@@ -41,47 +32,8 @@ class SettingsCounts:
     zones_and_hours: Mapping[ZoneAndHours, int]
     views: Mapping[str, int]
     reminder_counts: Mapping[int | None, int]
-    texts: Mapping[str, int]  # of `habits_text`; what is missing to all people is not told
+    texts: Mapping[str, int]  # text of `people.habits` → people; those without one are left out
     disagreeing: Mapping[tuple[str, str], int]  # the profile's zone and the calendar's, where they differ
-
-
-def encode_toggles(my: CalendarSettings) -> str:
-    """Return "YNNYNN- timed:15min": each of SWITCHES on, off or not told, then the reminders.
-
-    Nobody reads it: thousands of people have some hundreds of these texts, and a database counts
-    those in no time. Empty where nothing is known.
-    """
-    if not my.readable:
-        return ""
-    reminders = parser.reminders_text(my)
-    letters = "".join(_LETTERS[_toggle_answer(my, key)] for key in TOGGLES)
-    return f"{letters} {reminders if len(reminders) <= _MAX_REMINDERS_LENGTH else ''}"
-
-
-def _toggle_answer(my: CalendarSettings, key: str) -> bool | None:
-    meaning = my.entries[key].meaning
-    return meaning.on if isinstance(meaning, Toggle) else None
-
-
-# There are some hundreds of these texts, and each is asked about once for every setting.
-@lru_cache(maxsize=4096)
-def toggle_answers(text: str) -> Mapping[str, bool]:
-    """Return what a text tells about the settings that are on or off."""
-    return {key: _ANSWERS[letter] for key, letter in zip(TOGGLES, text, strict=False) if letter in _ANSWERS}
-
-
-def reminders(text: str) -> str:
-    """Return the reminders a text tells, in the words of `settings.reminders_text`."""
-    return text.partition(" ")[2]
-
-
-def reminder_entries(told: str) -> list[tuple[str, str]]:
-    """Return the reminders, each with the kind of event it is for: "timed" or "day"."""
-    found = []
-    for half in filter(None, told.split(";")):
-        name, _colon, those = half.partition(":")
-        found += [(name, entry) for entry in those.split(",") if entry != "none"]
-    return found
 
 
 def views(habits: SettingsCounts) -> dict[str, int]:
@@ -109,22 +61,23 @@ def reminder_counts(habits: SettingsCounts) -> dict[str, int]:
     return dict(counts)
 
 
-def usual_reminders(habits: SettingsCounts) -> list[tuple[str, str, int]]:
-    """Return each reminder with the kind of event and how many people have it, the most usual first."""
-    counts: Counter[tuple[str, str]] = Counter()
-    for text, people in habits.texts.items():
-        for entry in set(reminder_entries(reminders(text))):
-            counts[entry] += people
-    ranked = sorted(counts.items(), key=lambda one: (-one[1], one[0]))
-    return [(half, entry, people) for (half, entry), people in ranked]
+def usual_reminders(counts: SettingsCounts) -> list[tuple[Reminders, int]]:
+    """Return each single reminder with how many people have it, the most frequent first."""
+    people_by_reminder: Counter[Reminders] = Counter()
+    for text, people in counts.texts.items():
+        reminders = decode_habits(text).reminders
+        entries = {Reminders(timed=(reminder,)) for reminder in reminders.timed or ()}
+        entries |= {Reminders(all_day=(reminder,)) for reminder in reminders.all_day or ()}
+        people_by_reminder.update(dict.fromkeys(entries, people))
+    return sorted(people_by_reminder.items(), key=lambda row: (-row[1], encode_reminders(row[0])))
 
 
-def toggle_counts(habits: SettingsCounts) -> dict[str, dict[bool | None, int]]:
-    """Return for each setting how many have it on, how many off, and how many do not tell (None)."""
-    counts: dict[str, Counter[bool | None]] = {key: Counter() for key in TOGGLES}
-    for text, people in habits.texts.items():
-        for key, on in toggle_answers(text).items():
-            counts[key][on] += people
-    for told in counts.values():
-        told[None] = habits.people - told.total()
-    return {key: {answer: people for answer, people in told.items() if people} for key, told in counts.items()}
+def toggle_counts(counts: SettingsCounts) -> dict[str, dict[bool | None, int]]:
+    """Return for each toggle how many people have it on, off, or without an answer (None)."""
+    answers: dict[str, Counter[bool | None]] = {key: Counter() for key in TOGGLE_KEYS}
+    for text, people in counts.texts.items():
+        for key, toggle in decode_habits(text).toggles.items():
+            answers[key][toggle.on] += people
+    for people_by_answer in answers.values():
+        people_by_answer[None] = counts.people - people_by_answer.total()
+    return {key: {answer: people for answer, people in row.items() if people} for key, row in answers.items()}

@@ -57,8 +57,8 @@ def reminder(value: Reminder) -> str:
         case DayBefore():
             return _day_before(value)
         case OnDate():
-            return _("Once, at %(moment)s") % {"moment": printable(value.text)}
-    return format_zone(value.raw)
+            return _("Once, at %(moment)s") % {"moment": printable(value.text)} if value.text else _("On a fixed date")
+    return _("Unrecognized reminder") if value.raw is None else format_zone(value.raw)
 
 
 def _before(value: Before) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from functools import lru_cache, reduce
@@ -10,7 +9,8 @@ from zoneinfo import ZoneInfo
 
 from jinja2 import Environment
 
-from dashboard.calendar.reminders import Before, DayBefore, Reminder, Unit
+from dashboard.calendar.encoding import decode_reminders
+from dashboard.calendar.reminders import Reminder, Reminders
 from dashboard.calendar.working_hours import Span, minutes_to_clock
 from dashboard.core.json_values import printable, without_controls
 from dashboard.team.availability import Band
@@ -34,10 +34,6 @@ REMINDERS = {
     "many": N_("Several reminders"),
     "unknown": N_("Unknown"),
 }
-
-_UNITS: dict[str, Unit] = {"min": "min", "hour": "hour", "day": "day"}
-_BEFORE = re.compile(r"([0-9]{1,9})(min|hour|day)")
-_DAY_BEFORE = re.compile(r"([0-9]{1,9})d@([0-9]{2}):([0-9]{2})")
 
 
 @dataclass(frozen=True)
@@ -81,7 +77,7 @@ def team_row_text(member: TeamRow, now: datetime, clock: tzinfo) -> TeamRowText:
         hours=filters.hours(member.span) if member.span else "",
         city=filters.zone_city(member.zone) if member.zone else "",
         time=time_there(now, member.zone) if member.zone else "",
-        reminders=reminder_columns(member.reminders),
+        reminders=reminder_columns(decode_reminders(member.reminders)),
         state=state(member.state),
         tone=STATE_TONES[member.state],
         problem=error_labels.error_label(problem) if problem else "",
@@ -89,52 +85,37 @@ def team_row_text(member: TeamRow, now: datetime, clock: tzinfo) -> TeamRowText:
     )
 
 
-def reminder_columns(text: str) -> tuple[ReminderColumn, ...]:
-    """Return a person's reminders in words, from the text they are stored as."""
-    return _reminder_columns(text, current())
+def reminder_columns(reminders: Reminders) -> tuple[ReminderColumn, ...]:
+    """Return a person's reminders in words, one column for each kind of event."""
+    return _reminder_columns(reminders, current())
 
 
-# Most people have the same few, and a page of the team asks fifty times.
+# Most people have the same few, and a page of the team shows fifty of them.
 @lru_cache(maxsize=1024)
-def _reminder_columns(text: str, language: Language) -> tuple[ReminderColumn, ...]:
-    return tuple(_reminder_column(*half.partition(":")) for half in filter(None, text.split(";")))
+def _reminder_columns(reminders: Reminders, language: Language) -> tuple[ReminderColumn, ...]:
+    columns = (("timed", reminders.timed), ("day", reminders.all_day))
+    return tuple(_reminder_column(kind, entries) for kind, entries in columns if entries is not None)
 
 
-def _reminder_column(name: str, _colon: str, entries: str) -> ReminderColumn:
-    title = _(REMINDER_COLUMNS[name]) if name in REMINDER_COLUMNS else printable(name)
+def _reminder_column(kind: str, entries: tuple[Reminder, ...]) -> ReminderColumn:
+    title = _(REMINDER_COLUMNS[kind])
     # Translators: a name before its value, as your language puts a colon.
     lead = _("%(kind)s:") % {"kind": title}
-    if entries == "none":
-        # Translators: no reminders at all.
-        return ReminderColumn(title, lead, pgettext("reminders", "none"))
-    return ReminderColumn(title, lead, filters.join_words(_words(entry) for entry in entries.split(",")))
-
-
-def _words(entry: str) -> str:
-    reminder = _read(entry)
-    if reminder is not None:
-        return filters.reminder(reminder)
-    return _("On a fixed date") if entry == "date" else _("Unrecognized reminder")
-
-
-@lru_cache(maxsize=1024)
-def _read(entry: str) -> Reminder | None:
-    if match := _BEFORE.fullmatch(entry):
-        return Before(_UNITS[match[2]], int(match[1]))
-    match = _DAY_BEFORE.fullmatch(entry)
-    return DayBefore(int(match[1]), int(match[2]) * 60 + int(match[3])) if match else None
+    # Translators: no reminders at all.
+    words = filters.join_words(map(filters.reminder, entries)) or pgettext("reminders", "none")
+    return ReminderColumn(title, lead, words)
 
 
 def reminders(member: TeamRow) -> str:
     """Return all of a person's reminders in one line: "Timed events: 1 hour before; All-day events: none"."""
-    return reminder_text(member.reminders)
+    return reminder_text(decode_reminders(member.reminders))
 
 
-def reminder_text(text: str) -> str:
-    """Return reminders in one line, from the text they are stored as."""
+def reminder_text(reminders: Reminders) -> str:
+    """Return reminders in one line."""
     told = [
         _("%(kind)s: %(reminders)s") % {"kind": half.title, "reminders": half.reminders}
-        for half in reminder_columns(text)
+        for half in reminder_columns(reminders)
     ]
     return reduce(_both, told) if told else ""
 

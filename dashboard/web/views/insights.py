@@ -145,8 +145,8 @@ def _reminded(counted: SettingsCounts, *, fewest: int) -> list[charts.Bar]:
 
 def _usual_reminders(counted: SettingsCounts, *, fewest: int) -> list[tuple[str, int]]:
     """Return the most usual reminders in words; those of too few people are left out."""
-    told = [one for one in settings_counts.usual_reminders(counted) if one[2] >= fewest]
-    return [(team_row.reminder_text(f"{half}:{entry}"), people) for half, entry, people in told[:USUAL]]
+    rows = [row for row in settings_counts.usual_reminders(counted) if row[1] >= fewest]
+    return [(team_row.reminder_text(reminders), people) for reminders, people in rows[:USUAL]]
 
 
 def _figure_people(session: Session, portal: Portal, shown: dict[str, Any]) -> dict[PeopleFilter, FigurePeople]:

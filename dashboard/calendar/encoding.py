@@ -1,0 +1,126 @@
+"""Encode toggles and reminders as the short texts of `people.habits` and `people.reminders`, and decode them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TypeGuard, get_args
+
+from dashboard.calendar.parser import CalendarSettings
+from dashboard.calendar.reminders import (
+    Before,
+    DayBefore,
+    OnDate,
+    Reminder,
+    ReminderList,
+    Reminders,
+    Unit,
+    UnrecognizedReminder,
+)
+from dashboard.calendar.values import Toggle
+from dashboard.calendar.working_hours import minutes_to_clock
+
+# The order of the letters in stored texts. After a change here, raise `indexed_columns.COLUMNS_VERSION`.
+TOGGLE_KEYS = (
+    "showTasks",
+    "showCompletedTasks",
+    "showDeclined",
+    "showWeekNumbers",
+    "collapseOffHours",
+    "denyBusyInvitation",
+    "syncTasks",
+)
+# Postgres cannot index longer values, and hardly two people share reminders as long as this.
+MAX_REMINDERS_LENGTH = 300
+
+_TOGGLES = {"Y": Toggle(on=True), "N": Toggle(on=False)}
+_LETTERS = {toggle: letter for letter, toggle in _TOGGLES.items()}
+_NO_LETTER = "-"
+
+_BEFORE = re.compile(r"([0-9]{1,15})(min|hour|day)")
+_DAY_BEFORE = re.compile(r"([0-9]{1,15})d@([0-9]{2}):([0-9]{2})")
+
+
+@dataclass(frozen=True)
+class Habits:
+    """The settings that *Insights* counts; a setting without an answer has no toggle."""
+
+    toggles: Mapping[str, Toggle]
+    reminders: Reminders
+
+
+def encode_reminders(reminders: Reminders) -> str:
+    """Return the reminders as "timed:50min;day:15min,0d@08:00", empty when unknown.
+
+    text     = half *(";" half)            an unknown half is left out
+    half     = ("timed" | "day") ":" ("none" | reminder *("," reminder))
+    reminder = count ("min" | "hour" | "day")  before the start
+             | days "d@" HH ":" MM             so many days before, at a time of day
+             | "date" | "odd"                  on a fixed date; unrecognized
+    """
+    halves = (("timed", reminders.timed), ("day", reminders.all_day))
+    return ";".join(f"{name}:{_encode_list(half)}" for name, half in halves if half is not None)
+
+
+@lru_cache(maxsize=1024)
+def decode_reminders(text: str) -> Reminders:
+    """Return the reminders of a stored text; the text of a date and an unrecognized value are not stored."""
+    halves = dict(half.split(":", 1) for half in text.split(";") if ":" in half)
+    return Reminders(timed=_decode_list(halves.get("timed")), all_day=_decode_list(halves.get("day")))
+
+
+def encode_habits(settings: CalendarSettings) -> str:
+    """Return "YNNYNN- timed:15min": a letter for each toggle, then the reminders; empty without settings.
+
+    Thousands of people share a few hundred of these texts, so the database counts people by them.
+    """
+    if not settings.readable:
+        return ""
+    meanings = (settings.entries[key].meaning for key in TOGGLE_KEYS)
+    letters = "".join(_LETTERS[meaning] if isinstance(meaning, Toggle) else _NO_LETTER for meaning in meanings)
+    reminders = encode_reminders(settings.reminders)
+    return f"{letters} {reminders if len(reminders) <= MAX_REMINDERS_LENGTH else ''}"
+
+
+@lru_cache(maxsize=4096)
+def decode_habits(text: str) -> Habits:
+    """Return the toggles and the reminders of a stored text."""
+    letters, _space, reminders = text.partition(" ")
+    toggles = {key: _TOGGLES[letter] for key, letter in zip(TOGGLE_KEYS, letters, strict=False) if letter in _TOGGLES}
+    return Habits(toggles, decode_reminders(reminders))
+
+
+def _encode_list(reminders: ReminderList) -> str:
+    return ",".join(map(_encode_reminder, reminders or ())) or "none"
+
+
+def _encode_reminder(reminder: Reminder) -> str:
+    """Return one reminder, such as "15min"."""
+    match reminder:
+        case Before():
+            return f"{reminder.count}{reminder.unit}"
+        case DayBefore():
+            return f"{reminder.days}d@{minutes_to_clock(reminder.minutes)}"
+        case OnDate():
+            return "date"
+    return "odd"
+
+
+def _decode_list(text: str | None) -> ReminderList:
+    if text is None:
+        return None
+    return tuple(_decode_reminder(entry) for entry in text.split(",") if entry != "none")
+
+
+def _decode_reminder(text: str) -> Reminder:
+    if (match := _BEFORE.fullmatch(text)) and _is_unit(unit := match[2]):
+        return Before(unit, int(match[1]))
+    if match := _DAY_BEFORE.fullmatch(text):
+        return DayBefore(int(match[1]), int(match[2]) * 60 + int(match[3]))
+    return OnDate(None) if text == "date" else UnrecognizedReminder(None)
+
+
+def _is_unit(text: str) -> TypeGuard[Unit]:
+    return text in get_args(Unit)
