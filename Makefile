@@ -16,11 +16,13 @@ test: .venv/development tools ## run every test; what it lacks fails alone, and 
 tools: .venv/development ## find or install the programs the tests start
 	@sh tests/find_tools.sh
 
-check: .venv/development ## formatting, lint, types, translations, then the tests
+check: .venv/development ## formatting, lint, types, imports, translations, documents, then the tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/python -m tests.tools.catalogs check
+	$(BIN)/python -m tests.tools.module_table check
 	$(BIN)/python -m tests.audit
 	@$(MAKE) --no-print-directory test
 
@@ -44,8 +46,9 @@ trial: .venv/production ## what My settings would say of you, by an incoming web
 	SECRET_KEY=a-trial-signs-nothing BITRIX24_CLIENT_ID=none BITRIX24_CLIENT_SECRET=none \
 	PUBLIC_URL=https://localhost DATABASE_URL=sqlite:// $(BIN)/flask --app app settings show
 
-documents: .venv/production ## write the table of variables into the documents anew
+documents: .venv/production ## write the tables of variables and modules into the documents
 	@$(BIN)/python -m dashboard.commands.config docs/operate.md
+	@$(BIN)/python -m tests.tools.module_table
 
 sbom: .venv/production ## print what production installs, as a CycloneDX bill of materials
 	@$(BIN)/python .ci/sbom.py

@@ -24,7 +24,6 @@ from dashboard.bitrix24.oauth import AuthorizationServers
 from dashboard.bitrix24.transport import Transport
 from dashboard.core import config
 from tests.emulator.wire import Answer, Request, Server, read_request
-from tests.test_floors import IMPORTED
 from tests.test_transport import self_signed
 from tests.world import World
 
@@ -227,15 +226,3 @@ def test_the_secret_goes_to_no_server_that_is_not_allowed() -> None:
             servers.app_info(server, SecretStr("a" * 20), record=sent.append)
 
     assert sent == []
-
-
-def test_requests_leave_through_one_door() -> None:
-    senders = {"requests", "urllib3", "http", "socket", "urllib.request", "httpx", "aiohttp"}
-    users = {
-        module
-        for module, found in IMPORTED.items()
-        for name in found
-        if name.split(".")[0] in senders or ".".join(name.split(".")[:2]) in senders
-    }
-
-    assert users <= {"bitrix24.transport", "bitrix24.connections", "bitrix24.dns"}
