@@ -60,8 +60,8 @@ def tables() -> str:
 def table(title: str, folder: Path) -> str:
     """Return the table of the modules that stand directly in a package."""
     modules = sorted(path for path in folder.glob("*.py") if path.name != "__init__.py")
-    rows = [f"| `{path.name}` | {summary(path)} |" for path in modules]
-    return "\n".join([f"**`{title}/`** {summary(folder / '__init__.py')}\n", "| module | what it does |", "|---|---|", *rows, ""])
+    head = [f"**`{title}/`** {summary(folder / '__init__.py')}", "", "| module | what it does |", "|---|---|"]
+    return "\n".join([*head, *(f"| `{path.name}` | {summary(path)} |" for path in modules), ""])
 
 
 def rewritten(text: str) -> str:
