@@ -113,19 +113,24 @@ class AppInfo(ResponseModel):
     INSTALLED: Flag = True
 
 
-class Profile(ResponseModel):
-    """``profile`` (common/users/profile.md): whose token this is. An inactive person's is ``[]``."""
+class PersonName(ResponseModel):
+    """The two parts of a person's name."""
 
-    ID: Id
-    ADMIN: Flag = False
     NAME: Text = ""
     LAST_NAME: Text = ""
-    TIME_ZONE: Text = ""
-    PERSONAL_PHOTO: Text = ""
 
     @property
     def full_name(self) -> str:
         return f"{self.NAME} {self.LAST_NAME}".strip()[:MAX_TEXT_LENGTH]
+
+
+class Profile(PersonName):
+    """``profile`` (common/users/profile.md): whose token this is. An inactive person's is ``[]``."""
+
+    ID: Id
+    ADMIN: Flag = False
+    TIME_ZONE: Text = ""
+    PERSONAL_PHOTO: Text = ""
 
 
 def parse_profile(value: Json) -> Profile:

@@ -12,8 +12,8 @@ from pydantic import BeforeValidator
 
 from dashboard.bitrix24.client import MAX_BATCH_COMMANDS, Batch, Client, Command
 from dashboard.bitrix24.errors import Unreadable
-from dashboard.bitrix24.schemas import Flag, Id, ResponseModel, Text, parse_as
-from dashboard.core.json_values import Json, parse_int
+from dashboard.bitrix24.schemas import Flag, Id, PersonName, Text, parse_as
+from dashboard.core.json_values import Json, as_list, parse_int
 
 METHOD = "user.get"
 TOO_LARGE = "answer_too_large"
@@ -37,29 +37,21 @@ def _photo(value: Any) -> Any:
 
 
 def _departments(value: Any) -> Any:
-    """Return numbers; the list may be a map with gaps, hold text, or be missing."""
-    listed = list(value.values()) if isinstance(value, dict) else value
-    if not isinstance(listed, list):
-        return ()
-    return tuple(number for one in listed[:MAX_DEPARTMENTS] if (number := parse_int(one)))
+    """Return numbers; the list may hold text, or be missing."""
+    numbers = map(parse_int, (as_list(value) or [])[:MAX_DEPARTMENTS])
+    return tuple(number for number in numbers if number)
 
 
-class Employee(ResponseModel):
+class Employee(PersonName):
     """One row; who is dismissed, a guest or a machine is told apart by the filter, and once more here."""
 
     ID: Id
     ACTIVE: Flag = True
-    NAME: Text = ""
-    LAST_NAME: Text = ""
     WORK_POSITION: Text = ""
     TIME_ZONE: Text = ""
     USER_TYPE: Text = "employee"
     PERSONAL_PHOTO: Annotated[str, BeforeValidator(_photo)] = ""
     UF_DEPARTMENT: Annotated[tuple[int, ...], BeforeValidator(_departments)] = ()
-
-    @property
-    def full_name(self) -> str:
-        return f"{self.NAME} {self.LAST_NAME}".strip()[:255]
 
     @property
     def size(self) -> int:
@@ -155,10 +147,8 @@ def _page(start: int, *, user_ids: Iterable[int] = ()) -> Command:
 
 def _listed(batch: Batch, key: str) -> list[Json]:
     """Return a page as it came; one that is no list is an error."""
-    listed = batch[key]
-    if isinstance(listed, dict):
-        listed = list(listed.values())
-    if not isinstance(listed, list):
+    listed = as_list(batch[key])
+    if listed is None:
         raise Unreadable("bad_answer")
     return listed
 

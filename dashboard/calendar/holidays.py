@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 
-from dashboard.core.json_values import Json
+from dashboard.core.json_values import Json, as_list, as_object
 
 WEEKDAY_CODES = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 
@@ -38,22 +38,14 @@ EVERY_DAY_WORKS = Workdays()
 
 
 def parse_workdays(account: Json) -> Workdays:
-    """Return the days off a `calendar.settings.get` answer tells. Never raises, whatever JSON came."""
-    told: Mapping[str, Json] = account if isinstance(account, dict) else {}
+    """Return the days off of a `calendar.settings.get` response, whatever JSON it is."""
+    settings = as_object(account)
+    codes = as_list(settings.get("week_holidays")) or []
     return Workdays(
-        week=frozenset(
-            WEEKDAY_CODES.index(code) for code in _listed(told.get("week_holidays")) if code in WEEKDAY_CODES
-        ),
-        holidays=frozenset(_days(told.get("year_holidays"))),
-        worked=frozenset(_days(told.get("year_workdays"))),
+        week=frozenset(WEEKDAY_CODES.index(code) for code in codes if code in WEEKDAY_CODES),
+        holidays=frozenset(_days(settings.get("year_holidays"))),
+        worked=frozenset(_days(settings.get("year_workdays"))),
     )
-
-
-def _listed(value: Json) -> list[Json]:
-    """Return the list; a filtered PHP array with gaps comes as a map."""
-    if isinstance(value, dict):
-        return list(value.values())
-    return value if isinstance(value, list) else []
 
 
 def _days(value: Json) -> Iterable[_Day]:

@@ -17,6 +17,7 @@ from dashboard.calendar.values import (
 )
 from dashboard.calendar.working_hours import Hours, parse_hours
 from dashboard.core.json_values import Json as Json
+from dashboard.core.json_values import as_list, as_object
 
 METHOD = "calendar.user.settings.get"
 ACCOUNT_METHOD = "calendar.settings.get"
@@ -140,8 +141,8 @@ class CalendarSettings:
 
 def parse(reading: SettingsResponse, *, profile_time_zone: str | None) -> CalendarSettings:
     """Return the settings, typed. Never raises, whatever JSON came."""
-    person = _as_map(reading.settings)
-    account = _as_map(reading.account)
+    person = as_object(reading.settings)
+    account = as_object(reading.account)
     sections = values.parse_sections(reading.sections)
     entries = _parse_entries(person, {section.id: section for section in sections or ()})
     reminders = entries["defaultReminders"].meaning
@@ -171,11 +172,6 @@ def changed(before: CalendarSettings | None, after: CalendarSettings) -> tuple[s
     return tuple(key for key in keys if key not in then or key not in now or now[key] != then[key])
 
 
-def _as_map(value: Json) -> dict[str, Json]:
-    """Return the map; PHP's empty one is a list, and anything else holds nothing to read."""
-    return value if isinstance(value, dict) else {}
-
-
 def _parse_entries(person: dict[str, Json], sections: Sections) -> dict[str, SettingEntry]:
     known = {key: _parse_entry(key, person, sections) for key in READERS}
     unknown = {key: SettingEntry(key, raw, Unrecognized("key")) for key, raw in person.items() if key not in READERS}
@@ -196,10 +192,8 @@ def _groups(entries: Mapping[str, SettingEntry]) -> list[SettingGroup]:
 
 
 def _parse_account(account: dict[str, Json]) -> AccountSettings:
-    days, week_start = account.get("week_holidays"), account.get("week_start")
-    # A filtered PHP array with gaps comes as a map.
-    listed = list(days.values()) if isinstance(days, dict) else days
+    days, week_start = as_list(account.get("week_holidays")), account.get("week_start")
     return AccountSettings(
-        days_off=tuple(day for day in listed if isinstance(day, str)) if isinstance(listed, list) else (),
+        days_off=tuple(day for day in days or () if isinstance(day, str)),
         week_start=week_start if isinstance(week_start, str) else "",
     )

@@ -1,11 +1,10 @@
 """Default reminders of new events: one entry or many, of five kinds, for timed and all-day events."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar, Literal, TypeAlias
 
 from dashboard.calendar.working_hours import DAY
-from dashboard.core.json_values import Json, parse_int
+from dashboard.core.json_values import Json, as_list, parse_int
 
 Unit = Literal["min", "hour", "day"]
 
@@ -79,13 +78,12 @@ def _parse_list(value: Json) -> ReminderList:
     return tuple(_parse_reminder(entry) for entry in _entries(value) if entry not in (None, "", []))
 
 
-def _entries(value: Json) -> Iterable[Json]:
-    """Return a half's entries: a lone object is one; a PHP list with gaps comes as a map of them."""
-    if isinstance(value, list):
-        return value
-    if isinstance(value, dict) and all(isinstance(entry, dict) for entry in value.values()):
-        return value.values()
-    return [value]
+def _entries(value: Json) -> list[Json]:
+    """Return the entries of one kind of event; a single reminder comes without a list around it."""
+    if isinstance(value, dict) and not all(isinstance(entry, dict) for entry in value.values()):
+        return [value]
+    entries = as_list(value)
+    return [value] if entries is None else entries
 
 
 def _parse_reminder(raw: Json) -> Reminder:

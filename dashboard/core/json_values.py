@@ -29,6 +29,18 @@ def parse_int(value: Json) -> int | None:
     return None
 
 
+def as_list(value: Json) -> list[Json] | None:
+    """Return the list, None for any other value; PHP sends a list with gaps as an object."""
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else None
+
+
+def as_object(value: Json) -> dict[str, Json]:
+    """Return the object, empty for any other value; PHP sends an empty object as a list."""
+    return value if isinstance(value, dict) else {}
+
+
 def is_unset(value: Json) -> bool:
     """Tell whether PHP would call the value empty, or a form once turned its `false` into text."""
     return not value or value in ("false", "0")

@@ -24,7 +24,7 @@ from dashboard.calendar.parser import (
     SettingsResponse,
 )
 from dashboard.core.database import Database, upsert
-from dashboard.core.json_values import Json
+from dashboard.core.json_values import Json, as_list
 from dashboard.core.single_flight import SingleFlight
 from dashboard.core.stored_times import is_ahead
 from dashboard.models import Person, Portal, Snapshot
@@ -226,12 +226,11 @@ def stored_response(snapshot: Snapshot) -> SettingsResponse:
 
 def _sections(answer: Json) -> Json:
     """Keep of each calendar what names and colours it; the rest (sync tokens, rights) is not ours to keep."""
-    if isinstance(answer, dict):
-        answer = list(answer.values())  # PHP's list with gaps
-    if not isinstance(answer, list):
+    sections = as_list(answer)
+    if sections is None:
         return None
     return [
         {key: section[key] for key in ("ID", "NAME", "COLOR") if key in section}
-        for section in answer
+        for section in sections
         if isinstance(section, dict)
     ]

@@ -20,14 +20,13 @@ from babel.dates import (
 from jinja2 import Environment
 from markupsafe import Markup
 
+from dashboard.calendar.holidays import WEEKDAY_CODES
 from dashboard.calendar.reminders import Before, DayBefore, OnDate, Reminder
 from dashboard.calendar.working_hours import DAY, Span, minutes_to_clock
 from dashboard.core.json_values import Json, compact, printable, without_controls
 from dashboard.web.errors import notices
 from dashboard.web.i18n.translations import _, current, ngettext, number, pgettext
 from dashboard.web.presenters import labels, reminder_timeline
-
-WEEKDAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 
 # Longer values are cut on the page; `data-value` keeps them whole.
 _FORMATTED_ZONES = 200
@@ -222,10 +221,10 @@ def zone_title(name: str) -> str:
 
 def weekday(code: str) -> str:
     """Return "Saturday" for "SA", and a code nobody knows as it came."""
-    if code not in WEEKDAYS:
+    if code not in WEEKDAY_CODES:
         return printable(code)
     names = get_day_names("wide", context="stand-alone", locale=current().locale)
-    return str(names[WEEKDAYS.index(code)])
+    return str(names[WEEKDAY_CODES.index(code)])
 
 
 def join_words(words: Iterable[str]) -> str:
