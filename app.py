@@ -98,7 +98,7 @@ def create_app(
     """
     settings = settings or _configured()
     logging_setup.configure(level=settings.log_level, style=settings.log_format)
-    for variable in config.ignored(os.environ):
+    for variable in config.ignored_variables(os.environ):
         log.warning("variable_ignored", variable=variable, hint="It is no longer used; take it away.")
     parts = assemble(settings, database=database, now=now)
     sessions = Sessions(parts.database, settings.secret_key)

@@ -150,8 +150,8 @@ def test_a_variable_of_the_version_before_is_accepted_and_named(name: str) -> No
     value = "amqp://someone:a-password@queue.example"
 
     assert not hasattr(load(**{name: value}), "queue_url")
-    assert config.ignored({name: value}) == (name,)
-    assert config.ignored(PRODUCTION | {name: ""}) == ()
+    assert config.ignored_variables({name: value}) == (name,)
+    assert config.ignored_variables(PRODUCTION | {name: ""}) == ()
 
 
 # Files

@@ -13,7 +13,7 @@ import pytest
 from flask import Flask
 
 from app import create_app
-from dashboard.commands.config import documented
+from dashboard.commands.config import update_document
 from dashboard.core import config
 from dashboard.core.config import Config
 from dashboard.core.version import VERSION
@@ -106,7 +106,7 @@ def test_the_operators_table_lists_every_command(application: Flask) -> None:
 
 
 def test_the_table_of_variables_is_the_codes_own() -> None:
-    assert documented(OPERATE) == OPERATE, "`make documents` writes it anew"
+    assert update_document(OPERATE) == OPERATE, "`make documents` writes it anew"
 
 
 def test_the_template_names_every_variable() -> None:

@@ -1,44 +1,61 @@
-"""`config`: what can be configured, told by the code itself."""
+"""`config`: print the environment variables the application reads."""
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
 from flask.cli import AppGroup
+from pydantic import SecretStr
+from pydantic.fields import FieldInfo
 
 from dashboard.commands import output
-from dashboard.core import config
+from dashboard.core.config import Config
 
-BEGIN, END = "<!-- config table -->\n", "<!-- end of config table -->\n"
+TABLE_IN_DOCUMENT = re.compile("(<!-- config table -->\n).*(<!-- end of config table -->\n)", re.DOTALL)
 
 
 def group() -> AppGroup:
     """Return the group."""
-    commands = AppGroup("config", help="What the environment decides.")
+    commands = AppGroup("config", help="Show what can be configured.")
 
     @commands.command()
     def table() -> None:
-        """Print the table of variables, as the documents show it."""
-        output.print_text(markdown())
+        """Print the table of environment variables that the documentation contains."""
+        output.print_text(markdown_table())
 
     return commands
 
 
-def markdown() -> str:
-    """Return the table of variables; a value is never part of it."""
-    lines = ["| variable | default | meaning |", "|---|---|---|"]
-    lines += [f"| `{name}` | {default} | {means} |" for name, default, means in config.variables()]
-    return "\n".join(lines)
+def markdown_table() -> str:
+    """Return name, default and meaning of every variable, and none of the values set."""
+    rows = [
+        f"| `{name.upper()}` | {_default(field)} | {field.description} |" for name, field in Config.model_fields.items()
+    ]
+    return "\n".join(["| variable | default | meaning |", "|---|---|---|", *rows])
 
 
-def documented(text: str) -> str:
-    """Return a document with the table as it is now between its marks."""
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{markdown()}\n\n{END}{after}"
+def update_document(text: str) -> str:
+    """Return a document with the table between its marks replaced by the current one."""
+    return TABLE_IN_DOCUMENT.sub(lambda marks: f"{marks[1]}\n{markdown_table()}\n\n{marks[2]}", text)
+
+
+def _default(field: FieldInfo) -> str:
+    value = field.get_default()
+    if field.is_required():
+        return "required"
+    if field.default_factory:
+        return "computed"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, SecretStr):
+        value = value.get_secret_value()
+    if isinstance(value, tuple):
+        value = ",".join(value)
+    return f"`{value}`" if value not in (None, "") else "none"
 
 
 if __name__ == "__main__":
     for document in map(Path, sys.argv[1:]):
-        document.write_text(documented(document.read_text(encoding="utf-8")), encoding="utf-8")
+        document.write_text(update_document(document.read_text(encoding="utf-8")), encoding="utf-8")

@@ -1,11 +1,10 @@
-"""What a variable of the environment may hold: each kind reads itself and says in words what is wrong."""
+"""Types of environment variables; each validates its text and says what is wrong without quoting it."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import SplitResult, urlsplit
 
 from cryptography.fernet import Fernet
@@ -13,89 +12,83 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-MIN_SECRET_KEY_LENGTH = 16
+MIN_KEY_LENGTH = 16
 FERNET_KEY_LENGTH = 44
+DRIVERS = {
+    "sqlite": "sqlite",
+    "postgres": "postgresql+psycopg",
+    "postgresql": "postgresql+psycopg",
+    "postgresql+psycopg": "postgresql+psycopg",
+}
 
 
-@dataclass(frozen=True)
-class VariableHelp:
-    """What a variable is for, in the words of the operator's table; ``default`` where no value says it."""
+def parse_database_url(url: SecretStr) -> SecretStr:
+    """Return the address with SQLAlchemy's driver name: ``postgres://`` and ``postgresql://`` mean psycopg 3.
 
-    words: str
-    default: str | None = None
+    :raise ValueError: it is not a database address; the message does not repeat it.
+    """
+    scheme, separator, location = url.get_secret_value().partition("://")
+    if not separator or scheme not in DRIVERS:
+        raise ValueError("must begin with sqlite:/// or postgresql://")
+    address = f"{DRIVERS[scheme]}://{location}"
+    try:
+        parts = make_url(address)
+    except (ArgumentError, ValueError):
+        # The parser's message quotes the address and its password, so it is not chained.
+        raise ValueError("is no database address") from None
+    if scheme != "sqlite":
+        _check_postgres_url(parts, location)
+    return SecretStr(address)
 
 
-def _split(value: Any) -> Any:
-    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+def _check_postgres_url(url: URL, location: str) -> None:
+    """Refuse parameters that libpq does not know, and a password that contains a raw @."""
+    # SQLite needs no Postgres driver, which takes some megabytes.
+    from psycopg.pq import Conninfo
+
+    unknown = set(url.query) - {option.keyword.decode() for option in Conninfo.get_defaults()}
+    # After a raw @ or ? in the password, its remainder looks like a host, a name or a parameter: do not print it.
+    if "@" in f"{url.host}{url.database}" or (unknown and location.count("@") > 1):
+        raise ValueError("has a raw @ in user or password; write it as %40")
+    if unknown:
+        raise ValueError(f"has a parameter that Postgres does not know: {min(unknown)}")
 
 
-def _parts(url: str) -> SplitResult:
-    example = "must be an address such as https://example.com"
+def _default_folder(values: dict[str, SecretStr]) -> Path:
+    url = make_url(values["database_url"].get_secret_value())
+    is_file = url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:")
+    return Path(str(url.database)).parent if is_file else Path("var")
+
+
+def _split(text: object) -> object:
+    return tuple(part for item in text.split(",") if (part := item.strip())) if isinstance(text, str) else text
+
+
+def _parse_address(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
-        complete = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        is_valid = (
+            parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and not re.search(r"\s", url)
+        )
     except ValueError:
-        # Not chained: the parser's own text quotes the address, and an address may hold a password.
-        raise ValueError(example) from None
-    if not complete or any(mark.isspace() for mark in url):
-        raise ValueError(example)
+        is_valid = False
+    if not is_valid:
+        raise ValueError("must be an address such as https://example.com")
     return parts
 
 
 def _address(url: str) -> str:
-    _parts(url)
+    _parse_address(url)
     return url
 
 
 def _origin(url: str) -> str:
     """Return the origin as Bitrix24 would spell it: lower-case and without a default port."""
-    parts = _parts(url)
+    parts = _parse_address(url)
     if parts.path.rstrip("/") or parts.query or parts.fragment or parts.username or parts.password:
         raise ValueError("must be an address without path, query and user")
-    default = {"http": ":80", "https": ":443"}[parts.scheme]
-    return f"{parts.scheme}://{parts.netloc.lower().removesuffix(default)}"
-
-
-def parse_database_url(url: SecretStr) -> SecretStr:
-    """Return the address as SQLAlchemy takes it: ``postgres://`` and ``postgresql://`` both mean psycopg 3.
-
-    :raise ValueError: it is none; the message does not repeat it.
-    """
-    scheme, separator, rest = url.get_secret_value().partition("://")
-    known = {"sqlite": "sqlite", "postgres": "postgresql+psycopg", "postgresql": "postgresql+psycopg"}
-    known |= {"postgresql+psycopg": "postgresql+psycopg"}
-    if not separator or scheme not in known:
-        raise ValueError("must begin with sqlite:/// or postgresql://")
-    scheme = known[scheme]
-    try:
-        address = make_url(f"{scheme}://{rest}")
-    except (ArgumentError, ValueError):
-        # Not chained: the text would quote the address, and with it the password.
-        raise ValueError("is no database address") from None
-    if address.get_backend_name() == "postgresql":
-        _check_parameters(address, rest)
-    return SecretStr(f"{scheme}://{rest}")
-
-
-def folder_beside(database_url: SecretStr) -> Path:
-    """Return the folder for local files: the SQLite database's, else the one it has by default."""
-    url = make_url(database_url.get_secret_value())
-    is_file = url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:")
-    return Path(str(url.database)).parent if is_file else Path("var")
-
-
-def _check_parameters(address: URL, rest: str) -> None:
-    """Refuse what libpq would refuse at each connection, and a password that was cut in two."""
-    # The driver is heavy, and SQLite does without it.
-    from psycopg.pq import Conninfo
-
-    unknown = set(address.query) - {one.keyword.decode() for one in Conninfo.get_defaults()}
-    parts = (address.host or "", address.database or "")
-    # A name may be a part of the password too, so it is only told where there was one @ to cut at.
-    if any("@" in part for part in parts) or (unknown and rest.count("@") > 1):
-        raise ValueError("has a raw @ in user or password; write it as %40")
-    if unknown:
-        raise ValueError(f"has a parameter that Postgres does not know: {min(unknown)}")
+    default_port = {"http": ":80", "https": ":443"}[parts.scheme]
+    return f"{parts.scheme}://{parts.netloc.lower().removesuffix(default_port)}"
 
 
 def _email(address: str) -> str:
@@ -104,15 +97,9 @@ def _email(address: str) -> str:
     return address
 
 
-def _bearer(token: SecretStr) -> SecretStr:
-    if len(token.get_secret_value()) < MIN_SECRET_KEY_LENGTH:
-        raise ValueError(f"must have at least {MIN_SECRET_KEY_LENGTH} characters")
-    return token
-
-
-def _signing_key(key: SecretStr) -> SecretStr:
-    if len(key.get_secret_value()) < MIN_SECRET_KEY_LENGTH:
-        raise ValueError(f"every key must have at least {MIN_SECRET_KEY_LENGTH} characters")
+def _long_key(key: SecretStr) -> SecretStr:
+    if len(key.get_secret_value()) < MIN_KEY_LENGTH:
+        raise ValueError(f"every key must have at least {MIN_KEY_LENGTH} characters")
     return key
 
 
@@ -130,12 +117,12 @@ def _fernet_key(key: SecretStr) -> SecretStr:
 Address = Annotated[str, AfterValidator(_address)]
 Origin = Annotated[str, AfterValidator(_origin)]
 Origins = Annotated[tuple[Origin, ...], BeforeValidator(_split), Field(min_length=1)]
-SigningKey = Annotated[SecretStr, AfterValidator(_signing_key)]
-SigningKeys = Annotated[tuple[SigningKey, ...], BeforeValidator(_split), Field(min_length=1)]
-FernetKey = Annotated[SecretStr, AfterValidator(_fernet_key)]
-FernetKeys = Annotated[tuple[FernetKey, ...], BeforeValidator(_split), Field(min_length=1)]
+BearerToken = Annotated[SecretStr, AfterValidator(_long_key)]
+SigningKeys = Annotated[tuple[BearerToken, ...], BeforeValidator(_split), Field(min_length=1)]
+FernetKeys = Annotated[
+    tuple[Annotated[SecretStr, AfterValidator(_fernet_key)], ...], BeforeValidator(_split), Field(min_length=1)
+]
 DatabaseURL = Annotated[SecretStr, AfterValidator(parse_database_url)]
-Folder = Annotated[Path, Field(default_factory=lambda known: folder_beside(known["database_url"]))]
-BearerToken = Annotated[SecretStr, AfterValidator(_bearer)]
+Folder = Annotated[Path, Field(default_factory=_default_folder)]
 Email = Annotated[str, AfterValidator(_email)]
-Size = Annotated[int, Field(ge=1, le=1024)]
+Count = Annotated[int, Field(ge=1, le=1024)]
