@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, inspect, text
 
-from dashboard import models  # noqa: F401  # fills the metadata
 from dashboard.core.database import Base, Database, allow_time
 
 if TYPE_CHECKING:
@@ -88,9 +87,10 @@ def is_compatible(database: Database) -> bool:
 
 
 def missing_columns(database: Database) -> tuple[str, ...]:
-    """Return the tables and columns the models have and the database has not: ``table``, ``table.column``.
+    """Return what the models define and the database lacks, as ``table`` or ``table.column``.
 
-    The number alone does not tell: early migrations were changed after they had landed.
+    The caller has imported the models. The revision alone does not tell: early migrations were edited after
+    they had been released.
     """
     found = inspect(database.engine).get_multi_columns(filter_names=list(Base.metadata.tables))
     columns = {table: {column["name"] for column in rows} for (_, table), rows in found.items()}
