@@ -203,9 +203,8 @@ def assemble(settings: Config, *, database: Database | None, now: Callable[[], d
         settings.bitrix24_client_secret,
     )
     installations = Installations(database=database, encryption=encryption, rest=rest, servers=servers, now=now)
-    token_store = TokenStore(encryption)
+    token_store = TokenStore(database=database, encryption=encryption, now=now)
     token_refresher = TokenRefresher(
-        database=database,
         token_store=token_store,
         installations=installations,
         servers=servers,

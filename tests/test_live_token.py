@@ -14,12 +14,12 @@ from dashboard.bitrix24.transport import DEFAULT_TIMEOUTS
 from dashboard.core.encryption import TokenEncryption, token_context
 from dashboard.models import OAuthToken
 from dashboard.tokens.refresh import (
-    LEASE,
     MAX_REFRESH_PAUSE,
     REFRESH_COOLDOWN,
     REFRESH_LIMIT,
     REJECTED_REFRESH_LIMIT,
 )
+from dashboard.tokens.store import LEASE
 from tests.emulator.faults import Fault
 from tests.world import FERNET_KEY, World, errors_on, session_token, settings_on
 

@@ -220,7 +220,7 @@ def test_pages_are_shown_for_a_while_when_bitrix24_cannot_be_asked(world: World,
 def test_an_older_answer_does_not_displace_a_newer_one(world: World, anna: Session) -> None:
     """Two questions on their way at once; the first one's answer comes last."""
     parts = world.parts
-    token_store = TokenStore(parts.encryption)
+    token_store = TokenStore(database=world.database, encryption=parts.encryption, now=world.now)
     people = Accounts(database=world.database, token_store=token_store, throttle=parts.throttle, now=world.now)
     asked_at = world.now()
     with world.database.read_session() as session:

@@ -61,7 +61,7 @@ def test_the_log_holds_no_token_and_no_name(
     secrets = journey(world) | keys(world)
 
     said = caplog.text + "".join(capsys.readouterr())
-    assert "chain_renewed" in said
+    assert "token_refreshed" in said
     assert not [secret for secret in secrets if secret in said]
     assert "Keller" not in said
     assert "Thapa" not in said

@@ -69,9 +69,7 @@ class Accounts:
         person.opened_at = self._now()
         if person.id is None:
             session.flush()  # the chain is stored under the number this gives
-        self._token_store.save(
-            session, portal, person, access=access, refresh=refresh, expires_in=expires_in, now=self._now()
-        )
+        self._token_store.save(session, portal, person, access=access, refresh=refresh, expires_in=expires_in)
         return person, here_before
 
     def _limit_new_people(self, session: Session, portal: Portal) -> None:

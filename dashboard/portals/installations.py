@@ -6,6 +6,7 @@ import hmac
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 import structlog
 from pydantic import SecretStr
@@ -13,6 +14,15 @@ from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.orm import Session
 
 from dashboard.bitrix24.client import Client
+from dashboard.bitrix24.errors import (
+    Bitrix24Error,
+    NotAnswered,
+    PortalMoved,
+    PortalRefused,
+    TokenRejected,
+    Unreachable,
+    Unreadable,
+)
 from dashboard.bitrix24.http import RestHttp
 from dashboard.bitrix24.masking import RecordCall
 from dashboard.bitrix24.oauth import AuthorizationServers
@@ -25,6 +35,7 @@ from dashboard.portals import vacuum
 from dashboard.portals.personal_data import DECIDED_COLUMNS, LEARNED_COLUMNS
 
 log = structlog.get_logger()
+T = TypeVar("T")
 
 # So long an opening leaves the portal's row alone: everybody's openings would write to that one row.
 VERIFICATION_UPDATE_INTERVAL = timedelta(minutes=1)
@@ -146,24 +157,49 @@ class Installations:
         portal.application_token = self._encryption.encrypt(token, owner=portal_context(portal.member_id))
         portal.bindings_at = None
 
-    def relocate(self, portal: Portal, access_token: SecretStr, *, record: RecordCall) -> Portal:
-        """Ask the authorization server where the portal is now, store it, and return the portal.
+    def call(self, portal: Portal, access: SecretStr, use: Callable[[Client, str], T], *, record: RecordCall) -> T:
+        """Return ``use(client, token)`` at the portal's address; after a move, at its new address.
 
-        :raise VerificationFailed: the token is not this portal's, so nobody may say where it went.
+        :raise VerificationFailed: the portal redirects, and the token is not this portal's.
+        :raise Bitrix24Error: the leaf for what was answered.
         """
-        proof = self.verify_token(portal.member_id, access_token, server=portal.authorization_server, record=record)
-        if proof.origin == portal.origin:
-            log.warning("redirect_refused", portal=portal.id)
-        return self.set_address(portal, proof.origin)
+        token = access.get_secret_value()
+        try:
+            return use(self.client(portal.origin, record=record), token)
+        except PortalMoved:
+            proof = self.verify_token(portal.member_id, access, server=portal.authorization_server, record=record)
+            if proof.origin == portal.origin:
+                log.warning("redirect_refused", portal=portal.id)
+            self.set_address(portal, proof.origin)
+        except (Unreachable, Unreadable) as failure:
+            self._find_new_address(portal, access, failure, record=record)
+        return use(self.client(portal.origin, record=record), token)
 
-    def set_address(self, portal: Portal, origin: str) -> Portal:
-        """Store a proven address and return the portal; unchanged where it is the stored one."""
-        if origin == portal.origin:
-            return portal
-        log.info("portal_moved", portal=portal.id)
-        self._change(portal, origin=origin)
-        portal.origin = origin
-        return portal
+    def _find_new_address(self, portal: Portal, access: SecretStr, failure: NotAnswered, *, record: RecordCall) -> None:
+        """Store the portal's new address if the authorization server names one, else raise ``failure``.
+
+        :raise TokenRejected: the token has expired; the next token response names the address.
+        :raise PortalRefused: the authorization server refuses the portal as a whole.
+        """
+        if not failure.suggests_move:
+            raise failure
+        try:
+            proof = self.verify_token(portal.member_id, access, server=portal.authorization_server, record=record)
+        except PortalRefused:
+            raise
+        except (Bitrix24Error, VerificationFailed) as refusal:
+            expired = isinstance(refusal, TokenRejected) and refusal.code.lower() == "expired_token"
+            raise (refusal if expired else failure) from None
+        if proof.origin == portal.origin:
+            raise failure
+        self.set_address(portal, proof.origin)
+
+    def set_address(self, portal: Portal, origin: str) -> None:
+        """Store a proven address where it is a new one."""
+        if origin != portal.origin:
+            log.info("portal_moved", portal=portal.id)
+            self._change(portal, origin=origin)
+            portal.origin = origin
 
     def set_state(self, portal: Portal, state: PortalState) -> None:
         """Store that the portal is suspended, or active again. A tombstone stays one."""

@@ -1,66 +1,62 @@
-"""Token chains in the store: kept, leased by one process at a time, replaced by compare-and-set."""
+"""Store OAuth token pairs encrypted, and lease each pair's refresh to one process at a time."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
+from uuid import uuid4
 
 from pydantic import SecretStr
 from sqlalchemy import ColumnElement, Insert, and_, not_, or_, select, update
 from sqlalchemy.orm import Session
 
-from dashboard.core.database import dialect_of, insert_into, rows_changed
+from dashboard.bitrix24.errors import GrantRejected
+from dashboard.bitrix24.schemas import TokenResponse
+from dashboard.core.database import Database, dialect_of, insert_into, rows_changed
 from dashboard.core.encryption import DecryptionError, TokenEncryption, token_context
-from dashboard.core.stored_times import due
+from dashboard.core.stored_times import due, is_ahead, is_due
 from dashboard.models import OAuthToken, Person, Portal, TokenState
+from dashboard.portals.portal_lock import lock_portal
 
-
-@dataclass(frozen=True)
-class TokenPair:
-    """A pair as it stands in the store; ``version`` tells whether somebody has replaced it since."""
-
-    access: SecretStr
-    refresh: SecretStr | None
-    version: int
-
-
-@dataclass(frozen=True)
-class TokenStatus:
-    """A chain as it stands: its tokens, None when it must be reconnected, and what its renewal is doing."""
-
-    tokens: TokenPair | None
-    leased_until: datetime | None
-    renewal_failed_at: datetime | None
-    paused_until: datetime | None
-
-
-PAIR_COLUMNS = (
+# Longer than a refresh can take, so that only a killed process leaves its lease to expire.
+LEASE = timedelta(seconds=50)
+_PAIR_COLUMNS = (
     *("access_token", "refresh_token", "expires_at", "renewed_at", "state"),
     *("lease_owner", "lease_until", "renewal_failed_at"),
 )
 
 
-@cache
-def _UPSERT(dialect: str) -> Insert:
-    """Return the statement that puts a pair in place of another, whatever its version.
+@dataclass(frozen=True)
+class TokenPair:
+    """A person's valid token pair and the state of its refresh; each new pair has another ``version``."""
 
-    Made once: to make such a statement takes longer than to run it.
-    """
-    new = insert_into(dialect, OAuthToken)
-    # All that comes with a pair; the number that tells pairs apart counts on.
-    changes = {name: new.excluded[name] for name in PAIR_COLUMNS} | {"version": OAuthToken.version + 1}
-    renewable = and_(OAuthToken.state == TokenState.VALID, OAuthToken.refresh_token.is_not(None))
-    keeps = and_(new.excluded.refresh_token.is_(None), renewable)
-    return new.on_conflict_do_update(index_elements=["person_id"], set_=changes, where=not_(keeps))
+    portal: Portal
+    person: Person
+    access: SecretStr
+    refresh: SecretStr | None
+    version: int
+    leased_until: datetime | None
+    refresh_failed_at: datetime | None
+    paused_until: datetime | None
+
+    def is_leased(self, now: datetime) -> bool:
+        return self.leased_until is not None and not is_due(self.leased_until, now, max_wait=LEASE)
+
+    def has_failed_between(self, started: datetime, now: datetime) -> bool:
+        failed_at = self.refresh_failed_at
+        return failed_at is not None and failed_at >= started and not is_ahead(failed_at, now)
 
 
 class TokenStore:
-    """The only code that seals and unseals people's tokens."""
+    """The only code that encrypts and decrypts users' tokens."""
 
-    def __init__(self, encryption: TokenEncryption) -> None:
+    def __init__(self, *, database: Database, encryption: TokenEncryption, now: Callable[[], datetime]) -> None:
+        self._database = database
         self._encryption = encryption
+        self._now = now
 
     def save(
         self,
@@ -71,139 +67,146 @@ class TokenStore:
         access: SecretStr,
         refresh: SecretStr | None,
         expires_in: int,
-        now: datetime,
     ) -> None:
-        """Store the pair of an opening, whatever was there: it is the newest.
+        """Store the pair of an opening in place of any other: it is the newest.
 
-        A renewal under way loses: its compare-and-set fails, and it goes on with this pair. An opening
-        without a refresh token does not displace a chain that can be renewed.
+        A refresh under way then fails its compare-and-set and continues with this pair. A pair without a
+        refresh token does not replace one that can be refreshed.
         """
-        pair = self._pair(portal, person, access, refresh, expires_in, now)
-        session.connection().execute(_UPSERT(dialect_of(session)), {"person_id": person.id, "version": 1, **pair})
+        columns = self._columns(portal, person, access, refresh, expires_in)
+        session.connection().execute(_upsert(dialect_of(session)), {"person_id": person.id, "version": 1, **columns})
         person.chain_state = TokenState.VALID
 
-    def get(self, session: Session, portal: Portal, person: Person) -> TokenStatus:
-        """Return the chain as it stands. One that is missing or cannot be unsealed must be reconnected."""
-        chain = session.get(OAuthToken, person.id, populate_existing=True)
-        if chain is None:
-            return TokenStatus(None, None, None, None)
-        tokens = self._decrypted_pair(chain, portal, person) if chain.state == TokenState.VALID else None
-        return TokenStatus(tokens, chain.lease_until, chain.renewal_failed_at, chain.renewal_paused_until)
+    def get(self, portal: Portal, person: Person) -> TokenPair:
+        """Return the person's token pair.
 
-    def acquire_lease(
-        self, session: Session, person: Person, *, version: int, owner: str, now: datetime, lasts: timedelta
-    ) -> bool:
-        """Take the right to renew this version; the loser gets False, waits, and reads what was stored."""
-        free = or_(OAuthToken.lease_until.is_(None), due(OAuthToken.lease_until, now, max_wait=lasts))
-        return self._change(
-            session, person, version, free, lease_owner=owner, lease_until=now + lasts, renewal_failed_at=None
-        )
-
-    def replace(
-        self,
-        session: Session,
-        portal: Portal,
-        person: Person,
-        *,
-        version: int,
-        access: SecretStr,
-        refresh: SecretStr | None,
-        expires_in: int,
-        now: datetime,
-    ) -> bool:
-        """Store a renewed pair if the version is still the one it was renewed from.
-
-        The lease is not asked: whoever holds the answer of the authorization server holds the only valid
-        pair, even when the answer came so late that the lease had run out. The caller has locked the portal.
+        :raise GrantRejected: there is none, it was revoked, or no key decrypts it; the next opening brings one.
         """
-        pair = self._pair(portal, person, access, refresh, expires_in, now)
-        return self._change(session, person, version, version=version + 1, **pair)
-
-    def release(self, session: Session, person: Person, *, owner: str, failed_at: datetime) -> None:
-        """Give the lease back after a renewal that decided nothing; those who waited for it give up too."""
-        session.execute(
-            update(OAuthToken)
-            .where(OAuthToken.person_id == person.id, OAuthToken.lease_owner == owner)
-            .values(lease_owner=None, lease_until=None, renewal_failed_at=failed_at)
-        )
-
-    def pause(self, session: Session, person: Person, *, until: datetime) -> None:
-        """Renew no pair of the person until then, not one that comes meanwhile either.
-
-        Each opening brings a new pair; a portal that refuses whatever it is shown refuses that one too.
-        """
-        session.execute(update(OAuthToken).where(OAuthToken.person_id == person.id).values(renewal_paused_until=until))
-
-    def portal_token_owner(self, session: Session, portal: Portal) -> Person | None:
-        """Return whose chain speaks for the portal as a whole; None where no chain is live.
-
-        An administrator's newest, else the newest of all. A refresh token comes in a form, and only its
-        renewal tells whose it is; an administrator may end the installation anyway.
-        """
-        found = (
-            select(Person)
-            .join(OAuthToken, OAuthToken.person_id == Person.id)
-            .where(Person.portal_id == portal.id, OAuthToken.state == TokenState.VALID)
-            .order_by(Person.is_admin.desc(), OAuthToken.renewed_at.desc())
-            .limit(1)
-        )
-        return session.scalar(found)
-
-    def revoke(self, session: Session, person: Person, *, version: int, owner: str) -> bool:
-        """Mark the chain as void; False if somebody has stored another pair or leased it since.
-
-        The caller has locked the portal: the chain's row is changed and the person's.
-        """
-        mine = OAuthToken.lease_owner == owner
-        return self._change(
-            session, person, version, mine, state=TokenState.REVOKED, lease_owner=None, lease_until=None
-        )
-
-    def _change(
-        self,
-        session: Session,
-        person: Person,
-        of_version: int,
-        *conditions: ColumnElement[bool],
-        **values: Any,
-    ) -> bool:
-        same = (OAuthToken.person_id == person.id, OAuthToken.version == of_version)
-        changed = rows_changed(session, update(OAuthToken).where(*same, *conditions).values(**values)) == 1
-        if changed and "state" in values:
-            state = {"chain_state": values["state"]}
-            rows_changed(session, update(Person).where(Person.id == person.id).values(state))
-        return changed
-
-    def _pair(
-        self,
-        portal: Portal,
-        person: Person,
-        access: SecretStr,
-        refresh: SecretStr | None,
-        expires_in: int,
-        now: datetime,
-    ) -> dict[str, Any]:
-        """Return the columns of a fresh pair; nobody is renewing it, and it is live."""
-        seal, member_id, user_id = self._encryption.encrypt, portal.member_id, person.user_id
-        return {
-            "access_token": seal(access, owner=token_context(member_id, user_id, "access")),
-            "refresh_token": seal(refresh, owner=token_context(member_id, user_id, "refresh")) if refresh else None,
-            "expires_at": now + timedelta(seconds=expires_in),
-            "renewed_at": now,
-            "state": TokenState.VALID,
-            "lease_owner": None,
-            "lease_until": None,
-            "renewal_failed_at": None,
-        }
-
-    def _decrypted_pair(self, chain: OAuthToken, portal: Portal, person: Person) -> TokenPair | None:
+        with self._database.read_session() as session:
+            row = session.get(OAuthToken, person.id)
+        if row is None or row.state != TokenState.VALID:
+            raise GrantRejected("reconnect")
         try:
-            access = self._encryption.decrypt(
-                chain.access_token, owner=token_context(portal.member_id, person.user_id, "access")
-            )
-            refresh = chain.refresh_token and self._encryption.decrypt(
-                chain.refresh_token, owner=token_context(portal.member_id, person.user_id, "refresh")
-            )
+            access = self._decrypt(row.access_token, portal, person, "access")
+            refresh = self._decrypt(row.refresh_token, portal, person, "refresh") if row.refresh_token else None
         except DecryptionError:
-            return None
-        return TokenPair(access, refresh or None, chain.version)
+            raise GrantRejected("reconnect") from None
+        times = (row.lease_until, row.renewal_failed_at, row.renewal_paused_until)
+        return TokenPair(portal, person, access, refresh, row.version, *times)
+
+    def acquire_lease(self, tokens: TokenPair) -> str | None:
+        """Return a lease to refresh this pair, None where another process has one or stored a newer pair."""
+        lease, now = uuid4().hex, self._now()
+        free = or_(OAuthToken.lease_until.is_(None), due(OAuthToken.lease_until, now, max_wait=LEASE))
+        values = {"lease_owner": lease, "lease_until": now + LEASE, "renewal_failed_at": None}
+        with self._database.write_session() as session:
+            return lease if _change(session, tokens, free, **values) else None
+
+    def replace(self, tokens: TokenPair, response: TokenResponse) -> None:
+        """Store a refreshed pair unless another one was stored since.
+
+        The lease does not matter: even after it expired, the process with the response has the only valid
+        pair.
+        """
+        refresh = response.refresh_token or tokens.refresh
+        columns = self._columns(tokens.portal, tokens.person, response.access_token, refresh, response.expires_in)
+
+        def replace(session: Session) -> None:
+            if lock_portal(session, tokens.portal):
+                _change(session, tokens, version=tokens.version + 1, **columns)
+
+        self._database.write(replace)
+
+    def revoke(self, tokens: TokenPair, lease: str) -> bool:
+        """Mark a pair as invalid; False where another pair was stored or leased since."""
+        values = {"state": TokenState.REVOKED, "lease_owner": None, "lease_until": None}
+        return self._database.write(
+            lambda session: (
+                lock_portal(session, tokens.portal)
+                and _change(session, tokens, OAuthToken.lease_owner == lease, **values)
+            )
+        )
+
+    def release(self, tokens: TokenPair, lease: str) -> None:
+        """Give the lease back after a failed refresh; the processes that wait for it fail too."""
+        with self._database.write_session() as session:
+            session.execute(
+                update(OAuthToken)
+                .where(OAuthToken.person_id == tokens.person.id, OAuthToken.lease_owner == lease)
+                .values(lease_owner=None, lease_until=None, renewal_failed_at=self._now())
+            )
+
+    def pause(self, person: Person, duration: timedelta) -> None:
+        """Refresh no pair of this person for a while, including pairs that openings bring meanwhile.
+
+        A portal that rejects every token rejects those too.
+        """
+        values = {"renewal_paused_until": self._now() + duration}
+        with self._database.write_session() as session:
+            session.execute(update(OAuthToken).where(OAuthToken.person_id == person.id).values(values))
+
+    def portal_token_owner(self, portal: Portal) -> Person | None:
+        """Return the person whose token pair decides about the portal as a whole, None where no pair is valid.
+
+        This is the administrator with the newest pair, else the person with the newest. Anybody can post a
+        refresh token of another portal; an administrator may end the installation anyway.
+        """
+        with self._database.read_session() as session:
+            return _portal_token_owner(session, portal)
+
+    def is_portal_token_owner(self, portal: Portal, person: Person) -> bool:
+        """Tell the same of one person, with the portal locked."""
+
+        def check(session: Session) -> bool:
+            owner = _portal_token_owner(session, portal) if lock_portal(session, portal) else None
+            return owner is not None and owner.id == person.id
+
+        return self._database.write(check)
+
+    def _columns(
+        self, portal: Portal, person: Person, access: SecretStr, refresh: SecretStr | None, expires_in: int
+    ) -> dict[str, Any]:
+        """Return the columns of a new pair: valid, and leased by nobody."""
+        now = self._now()
+        encrypted = (
+            self._encrypt(access, portal, person, "access"),
+            self._encrypt(refresh, portal, person, "refresh") if refresh else None,
+        )
+        values = (*encrypted, now + timedelta(seconds=expires_in), now, TokenState.VALID, None, None, None)
+        return dict(zip(_PAIR_COLUMNS, values, strict=True))
+
+    def _encrypt(self, token: SecretStr, portal: Portal, person: Person, part: str) -> str:
+        return self._encryption.encrypt(token, owner=token_context(portal.member_id, person.user_id, part))
+
+    def _decrypt(self, ciphertext: str, portal: Portal, person: Person, part: str) -> SecretStr:
+        return self._encryption.decrypt(ciphertext, owner=token_context(portal.member_id, person.user_id, part))
+
+
+@cache
+def _upsert(dialect: str) -> Insert:
+    """Return the statement that stores a pair in place of any other; cached, as building it outlasts running it."""
+    new = insert_into(dialect, OAuthToken)
+    changes = {name: new.excluded[name] for name in _PAIR_COLUMNS} | {"version": OAuthToken.version + 1}
+    can_be_refreshed = and_(OAuthToken.state == TokenState.VALID, OAuthToken.refresh_token.is_not(None))
+    keep = and_(new.excluded.refresh_token.is_(None), can_be_refreshed)
+    return new.on_conflict_do_update(index_elements=["person_id"], set_=changes, where=not_(keep))
+
+
+def _portal_token_owner(session: Session, portal: Portal) -> Person | None:
+    return session.scalar(
+        select(Person)
+        .join(OAuthToken, OAuthToken.person_id == Person.id)
+        .where(Person.portal_id == portal.id, OAuthToken.state == TokenState.VALID)
+        .order_by(Person.is_admin.desc(), OAuthToken.renewed_at.desc())
+        .limit(1)
+    )
+
+
+def _change(session: Session, tokens: TokenPair, *conditions: ColumnElement[bool], **values: Any) -> bool:
+    """Change the row if it still holds this pair; the person's copy of the state follows."""
+    person_id = tokens.person.id
+    same = (OAuthToken.person_id == person_id, OAuthToken.version == tokens.version)
+    changed = rows_changed(session, update(OAuthToken).where(*same, *conditions).values(**values)) == 1
+    if changed and "state" in values:
+        session.execute(update(Person).where(Person.id == person_id).values(chain_state=values["state"]))
+    return changed
