@@ -16,9 +16,10 @@ from dashboard.calendar.encoding import (
     encode_habits,
     encode_reminders,
 )
-from dashboard.calendar.parser import READERS, CalendarSettings, Json, SettingsResponse, parse
+from dashboard.calendar.parser import READERS, CalendarSettings, SettingsResponse, parse
 from dashboard.calendar.reminders import Before, DayBefore, OnDate, Reminders, UnrecognizedReminder
 from dashboard.calendar.values import Toggle
+from dashboard.core.json_values import Json
 from tests.emulator.people import fresh_settings
 
 NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)

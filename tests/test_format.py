@@ -13,10 +13,10 @@ from flask import Flask, render_template
 from jinja2 import StrictUndefined
 from markupsafe import Markup
 
-from dashboard.calendar.parser import Json, SettingsResponse, parse
+from dashboard.calendar.parser import SettingsResponse, parse
 from dashboard.calendar.reminders import Before, DayBefore, OnDate, Reminder, UnrecognizedReminder
 from dashboard.calendar.working_hours import Span
-from dashboard.core.json_values import compact
+from dashboard.core.json_values import Json, compact
 from dashboard.web.errors.notices import Notice
 from dashboard.web.http import static_files
 from dashboard.web.http.templating import TemplateEnvironment

@@ -1,4 +1,4 @@
-"""Raw settings JSON to typed values: every key kept, every odd shape met here."""
+"""Parse a response with calendar settings into typed values, keeping every key and accepting any shape."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,24 +6,16 @@ from datetime import datetime
 
 from dashboard.calendar import values
 from dashboard.calendar.reminders import Reminders
-from dashboard.calendar.time_zones import Zone, parse_zone
-from dashboard.calendar.values import (
-    Absent,
-    CalendarSection,
-    ParseValue,
-    Sections,
-    SettingValue,
-    Unrecognized,
-)
+from dashboard.calendar.time_zones import Zone, find_zone
+from dashboard.calendar.values import Absent, CalendarSection, ParseValue, Sections, SettingValue, Unrecognized
 from dashboard.calendar.working_hours import Hours, parse_hours
-from dashboard.core.json_values import Json as Json
-from dashboard.core.json_values import as_list, as_object
+from dashboard.core.json_values import Json, as_list, as_object
 
 METHOD = "calendar.user.settings.get"
 ACCOUNT_METHOD = "calendar.settings.get"
 SECTIONS_METHOD = "calendar.section.get"
 
-# What stands in for a code Bitrix24 left empty, and for an answer that is no map at all.
+# Our codes for an error with an empty code, and for a response that is not an object.
 EMPTY_CODE = "empty_error_code"
 NOT_AN_OBJECT = "settings_not_a_map"
 
@@ -53,7 +45,7 @@ READERS: dict[str, ParseValue] = {
     "SPCalendarSelCont": values.parse_legacy,
 }
 
-# What has no card of its own, by what it is about.
+# The settings that have no card of their own on the page.
 GROUPS = {
     "grid": ("showTasks", "showCompletedTasks", "showDeclined", "showWeekNumbers", "collapseOffHours"),
     "invitations": ("meetSection", "denyBusyInvitation", "sendFromEmail"),
@@ -65,56 +57,52 @@ GROUPS = {
 
 @dataclass(frozen=True)
 class SettingsResponse:
-    """What one batch told about a person: each answer, or None with the code of the error in its place."""
+    """The results of one batch for a person; a missing one is None, with its error code in ``errors``."""
 
     settings: Json  # calendar.user.settings.get
     account: Json  # calendar.settings.get
     sections: Json  # calendar.section.get
-    errors: Mapping[str, str]  # method name → Bitrix24's error code ("" possible) or one of ours
+    errors: Mapping[str, str]  # method name → Bitrix24's error code (possibly "") or one of ours
     taken_at: datetime  # aware UTC
-    # None: the same. Earlier when the settings are the last good ones because this read failed.
+    # When the settings were read, if that was earlier: this batch brought none.
     settings_taken_at: datetime | None = None
 
 
 @dataclass(frozen=True)
 class SettingEntry:
-    """One setting: as it came, and what it means. An absent one has no raw value to show."""
+    """One setting: its raw value, None when absent, and the parsed one."""
 
     key: str
     raw: Json
     meaning: SettingValue
 
     @property
-    def absent(self) -> bool:
+    def is_absent(self) -> bool:
         return isinstance(self.meaning, Absent)
+
+    @property
+    def is_unrecognized(self) -> bool:
+        return isinstance(self.meaning, Unrecognized)
 
 
 @dataclass(frozen=True)
 class SettingGroup:
-    """Settings that belong together; the name is one of GROUPS, or "unknown"."""
+    """Related settings; the name is one of GROUPS, or "unknown"."""
 
     name: str
     entries: tuple[SettingEntry, ...]
 
 
 @dataclass(frozen=True)
-class AccountSettings:
-    """What the portal decides for everyone: days off as "SA", "SU"; the week's first as "MO"."""
-
-    days_off: tuple[str, ...] = ()
-    week_start: str = ""
-
-
-@dataclass(frozen=True)
 class CalendarSettings:
-    """A person's settings, read. With `error` set and no entries, nothing readable is stored."""
+    """A person's calendar settings."""
 
     entries: Mapping[str, SettingEntry]
     groups: tuple[SettingGroup, ...]
     hours: Hours
     zone: Zone
     reminders: Reminders
-    account: AccountSettings
+    days_off: tuple[str, ...]  # of the portal: "SA", "SU"
     sections: tuple[CalendarSection, ...] | None
     taken_at: datetime
     errors: Mapping[str, str]
@@ -122,54 +110,50 @@ class CalendarSettings:
 
     @property
     def error(self) -> str | None:
-        """Return why the last read of the settings failed, None when it did not."""
+        """Return why the last attempt to read the settings failed, None when it succeeded."""
         if METHOD in self.errors:
             return self.errors[METHOD] or EMPTY_CODE
         return None if self.readable else NOT_AN_OBJECT
 
     @property
     def readable(self) -> bool:
-        """Tell whether there are settings to show, this read's or the last good ones."""
+        """Tell whether there are settings to show, from this response or an earlier one."""
         return isinstance(self.raw, dict) or self.raw == []
 
     @property
     def view(self) -> str:
-        """Return the view's name as it came, even one nobody knows; empty when not told."""
+        """Return the raw name of the view, even an unknown one; empty when there is none."""
         raw = self.entries["view"].raw
         return raw if isinstance(raw, str) else ""
 
 
-def parse(reading: SettingsResponse, *, profile_time_zone: str | None) -> CalendarSettings:
-    """Return the settings, typed. Never raises, whatever JSON came."""
-    person = as_object(reading.settings)
-    account = as_object(reading.account)
-    sections = values.parse_sections(reading.sections)
+def parse(response: SettingsResponse, *, profile_time_zone: str | None) -> CalendarSettings:
+    """Return the typed settings. Accepts any JSON and keeps every key."""
+    person, account = as_object(response.settings), as_object(response.account)
+    sections = values.parse_sections(response.sections)
     entries = _parse_entries(person, {section.id: section for section in sections or ()})
     reminders = entries["defaultReminders"].meaning
-    taken_at = reading.settings_taken_at or reading.taken_at
+    taken_at = response.settings_taken_at or response.taken_at
     return CalendarSettings(
         entries=entries,
         groups=tuple(_groups(entries)),
         hours=parse_hours(person, account),
-        zone=parse_zone(person, profile_time_zone, taken_at),
+        zone=find_zone(person, profile_time_zone, taken_at),
         reminders=reminders if isinstance(reminders, Reminders) else Reminders(),
-        account=_parse_account(account),
+        days_off=tuple(day for day in as_list(account.get("week_holidays")) or () if isinstance(day, str)),
         sections=sections,
         taken_at=taken_at,
-        errors=reading.errors,
-        raw=reading.settings,
+        errors=response.errors,
+        raw=response.settings,
     )
 
 
-def changed(before: CalendarSettings | None, after: CalendarSettings) -> tuple[str, ...] | None:
-    """Return which settings differ between two readings, None where either holds none."""
-    if before is None or METHOD in after.errors:
+def changed_keys(before: CalendarSettings | None, after: CalendarSettings) -> tuple[str, ...] | None:
+    """Return the keys whose raw values differ, None where one side has no settings."""
+    if before is None or METHOD in after.errors or not isinstance(before.raw, dict) or not isinstance(after.raw, dict):
         return None
-    then, now = before.raw, after.raw
-    if not isinstance(then, dict) or not isinstance(now, dict):
-        return None
-    keys = [*now, *(key for key in then if key not in now)]
-    return tuple(key for key in keys if key not in then or key not in now or now[key] != then[key])
+    old, new = before.raw, after.raw
+    return tuple(key for key in new | old if key not in old or key not in new or new[key] != old[key])
 
 
 def _parse_entries(person: dict[str, Json], sections: Sections) -> dict[str, SettingEntry]:
@@ -189,11 +173,3 @@ def _groups(entries: Mapping[str, SettingEntry]) -> list[SettingGroup]:
     known = [SettingGroup(name, tuple(entries[key] for key in keys)) for name, keys in GROUPS.items()]
     unknown = tuple(entry for key, entry in entries.items() if key not in READERS)
     return known + ([SettingGroup("unknown", unknown)] if unknown else [])
-
-
-def _parse_account(account: dict[str, Json]) -> AccountSettings:
-    days, week_start = as_list(account.get("week_holidays")), account.get("week_start")
-    return AccountSettings(
-        days_off=tuple(day for day in days or () if isinstance(day, str)),
-        week_start=week_start if isinstance(week_start, str) else "",
-    )

@@ -1,4 +1,4 @@
-"""Time zones: a name, an offset told beside it, and where the two disagree."""
+"""Parse a person's time zone from calendar and profile, and find where the two disagree."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
@@ -11,9 +11,8 @@ from dashboard.core.json_values import Json, parse_int
 
 @dataclass(frozen=True)
 class ZoneName:
-    """The name of a zone that exists."""
+    """The name of an existing time zone."""
 
-    kind: ClassVar = "zone"
     name: str
 
 
@@ -21,13 +20,12 @@ class ZoneName:
 class Offset:
     """Seconds east of UTC."""
 
-    kind: ClassVar = "offset"
     seconds: int
 
 
 @dataclass(frozen=True)
 class OffsetDisagrees:
-    """The offset Bitrix24 tells is not the one the zone has at that moment."""
+    """The offset Bitrix24 reports differs from the zone's offset at that moment, both in seconds."""
 
     kind: ClassVar = "offset"
     reported: int
@@ -36,7 +34,7 @@ class OffsetDisagrees:
 
 @dataclass(frozen=True)
 class ProfileDisagrees:
-    """The zone in the person's profile keeps another time than the calendar's."""
+    """The clock of the zone in the person's profile differs from the calendar's."""
 
     kind: ClassVar = "profile"
     profile: str
@@ -48,15 +46,15 @@ Disagreement: TypeAlias = OffsetDisagrees | ProfileDisagrees
 
 @dataclass(frozen=True)
 class Zone:
-    """What is known of a person's zone; the name is empty where the portal tells no real one."""
+    """A person's time zone by each source; empty or None where the source has none."""
 
-    name: str
-    offset: int | None
+    name: str  # the calendar's
+    offset: int | None  # in seconds, reported beside the calendar's
     profile: str
     disagreements: tuple[Disagreement, ...] = ()
 
     def tz(self) -> tzinfo:
-        """Return the best clock there is: the named zone, else the told offset, the profile's, UTC."""
+        """Return the calendar's zone, else its offset, else the profile's zone, else UTC."""
         if self.name:
             return ZoneInfo(self.name)
         if self.offset is not None:
@@ -64,52 +62,43 @@ class Zone:
         return ZoneInfo(self.profile) if self.profile else UTC
 
     @property
-    def reported(self) -> bool:
-        """Tell whether there is any clock to go by."""
+    def is_known(self) -> bool:
         return bool(self.name or self.profile) or self.offset is not None
 
 
 @cache
 def _names() -> frozenset[str]:
-    # Looking a name up in this set, never on the disk, keeps "../../etc/passwd" a mere wrong name.
+    # ZoneInfo looks for a name on the disk; this set makes "../../etc/passwd" a wrong name and nothing more.
     return frozenset(available_timezones())
 
 
 def parse_zone_name(value: Json) -> ZoneName | None:
-    """Return the zone, or None when no zone has this name."""
+    """Return the zone, or None when there is no zone of this name."""
     return ZoneName(value) if isinstance(value, str) and value in _names() else None
 
 
 def parse_offset(value: Json) -> Offset | None:
-    """Return the offset, or None when it is no number or a day or more away."""
+    """Return the offset, or None when the value is not a number below one day."""
     seconds = parse_int(value)
     return Offset(seconds) if seconds is not None and abs(seconds) < 86400 else None
 
 
-def parse_zone(person: dict[str, Json], profile_time_zone: str | None, at: datetime) -> Zone:
-    """Gather the zone from settings and profile, and compare what they say."""
+def find_zone(person: dict[str, Json], profile_time_zone: str | None, at: datetime) -> Zone:
+    """Return the zone by calendar and profile, with their disagreements at a moment."""
     name = parse_zone_name(person.get("timezoneName"))
     offset = parse_offset(person.get("timezoneOffsetUTC"))
     profile = parse_zone_name(profile_time_zone)
+    disagreements: list[Disagreement] = []
+    if name and offset and offset.seconds != (expected := offset_at(name.name, at)):
+        disagreements.append(OffsetDisagrees(reported=offset.seconds, zone=expected))
+    if name and profile and not same_clock(profile.name, name.name, at):
+        disagreements.append(ProfileDisagrees(profile=profile.name, calendar=name.name))
     return Zone(
         name=name.name if name else "",
         offset=offset.seconds if offset else None,
         profile=profile.name if profile else "",
-        disagreements=tuple(_disagreements(name, offset, profile, at)),
+        disagreements=tuple(disagreements),
     )
-
-
-def _disagreements(
-    name: ZoneName | None, offset: Offset | None, profile: ZoneName | None, at: datetime
-) -> list[Disagreement]:
-    found: list[Disagreement] = []
-    if name is None:
-        return found
-    if offset is not None and offset.seconds != offset_at(name.name, at):
-        found.append(OffsetDisagrees(reported=offset.seconds, zone=offset_at(name.name, at)))
-    if profile is not None and not same_clock(profile.name, name.name, at):
-        found.append(ProfileDisagrees(profile=profile.name, calendar=name.name))
-    return found
 
 
 def offset_at(name: str, at: datetime) -> int:
@@ -118,13 +107,13 @@ def offset_at(name: str, at: datetime) -> int:
     return int(offset.total_seconds()) if offset else 0
 
 
-def same_clock(one: str, other: str, at: datetime) -> bool:
-    """Tell whether two zones show the same time today and each week of the coming year.
+def same_clock(first: str, second: str, at: datetime) -> bool:
+    """Tell whether two zones have the same time at a moment and in each week of the year after it.
 
-    Europe/Kiev is Europe/Kyiv, and Berlin and Paris may as well be one: what matters to
-    a person is a clock that differs, today or after the next change.
+    Europe/Kiev and Europe/Kyiv are the same zone, and Berlin and Paris have had the same time for decades:
+    only a clock that differs, now or after the next change, matters to a person.
     """
-    if one == other:
+    if first == second:
         return True
     weeks = (at + timedelta(weeks=week) for week in range(53))
-    return all(offset_at(one, week) == offset_at(other, week) for week in weeks)
+    return all(offset_at(first, week) == offset_at(second, week) for week in weeks)

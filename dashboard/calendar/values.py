@@ -1,9 +1,9 @@
-"""What one setting can mean, and how each kind of value is read."""
+"""Parse the value of one setting; each kind of setting has a function that returns None for an unreadable value."""
 
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from dashboard.calendar.reminders import Reminders, parse_reminders
 from dashboard.calendar.time_zones import Offset, ZoneName, parse_offset, parse_zone_name
@@ -15,63 +15,53 @@ _COLOR = re.compile(r"#(?:[0-9a-fA-F]{3}|[0-9a-fA-F]{6})")
 
 @dataclass(frozen=True)
 class Absent:
-    """The portal knows no such setting, or does not send it."""
-
-    kind: ClassVar = "absent"
+    """The portal does not send the setting."""
 
 
 @dataclass(frozen=True)
 class Unset:
-    """The setting is there and nothing was chosen."""
-
-    kind: ClassVar = "unset"
+    """The portal sends the setting without a choice."""
 
 
 @dataclass(frozen=True)
 class Unrecognized:
-    """A key nobody knows, or a value nobody can read: shown as it came."""
+    """An unknown key, or an unreadable value of a known one: shown as it came."""
 
-    kind: ClassVar = "odd"
-    what: Literal["key", "value"]
+    part: Literal["key", "value"]
 
 
 @dataclass(frozen=True)
 class View:
     """The view the calendar opens in."""
 
-    kind: ClassVar = "view"
     name: Literal["day", "week", "month", "list"]
 
 
 @dataclass(frozen=True)
 class Toggle:
-    """Yes or no."""
+    """A setting that is on or off."""
 
-    kind: ClassVar = "switch"
     on: bool
 
 
 @dataclass(frozen=True)
 class Months:
-    """How far calendars are synchronised."""
+    """How many months back or ahead calendars are synchronized."""
 
-    kind: ClassVar = "months"
     count: int
 
 
 @dataclass(frozen=True)
 class Text:
-    """Text that means what it says."""
+    """Text without further meaning."""
 
-    kind: ClassVar = "text"
     text: str
 
 
 @dataclass(frozen=True)
 class CalendarSection:
-    """A calendar; the name is None where the person's list does not have it."""
+    """A calendar; the name is None where the person's list of calendars lacks it."""
 
-    kind: ClassVar = "section"
     id: int
     name: str | None = None
     color: str | None = None
@@ -79,7 +69,7 @@ class CalendarSection:
 
 @dataclass(frozen=True)
 class DefaultSection:
-    """Which calendar new events go to in one place: "user7", "group6", "company_calendar"…"""
+    """The calendar for new events in one place: "user7", "group6", "company_calendar"…"""
 
     place: str
     section: CalendarSection | None
@@ -88,9 +78,8 @@ class DefaultSection:
 
 @dataclass(frozen=True)
 class DefaultSections:
-    """The calendars chosen for new events, place by place."""
+    """The calendars for new events in each place."""
 
-    kind: ClassVar = "sections"
     places: tuple[DefaultSection, ...]
 
 
@@ -116,16 +105,16 @@ _TOGGLES: dict[Json, bool] = {"Y": True, "N": False, "true": True, "false": Fals
 
 
 def parse_sections(value: Json) -> tuple[CalendarSection, ...] | None:
-    """Return the calendars of a `calendar.section.get` answer, or None when it is not a list of them."""
+    """Return the calendars of a `calendar.section.get` response, or None when it is not a list."""
     if not isinstance(value, list):
         return None
-    return tuple(section for entry in value if (section := _parse_listed_section(entry)))
+    return tuple(section for entry in value if (section := _parse_section_row(entry)))
 
 
-def _parse_listed_section(entry: Json) -> CalendarSection | None:
-    if not isinstance(entry, dict) or (number := parse_int(entry.get("ID"))) is None:
+def _parse_section_row(row: Json) -> CalendarSection | None:
+    if not isinstance(row, dict) or (number := parse_int(row.get("ID"))) is None:
         return None
-    name, color = entry.get("NAME"), entry.get("COLOR")
+    name, color = row.get("NAME"), row.get("COLOR")
     return CalendarSection(
         id=number,
         name=name if isinstance(name, str) and name else None,
@@ -134,16 +123,16 @@ def _parse_listed_section(entry: Json) -> CalendarSection | None:
 
 
 def parse_view(value: Json, _: Sections) -> SettingValue | None:
-    if value in (None, ""):
-        return Unset()
     match value:
+        case None | "":
+            return Unset()
         case "day" | "week" | "month" | "list":
             return View(value)
     return None
 
 
 def parse_toggle(value: Json, _: Sections) -> SettingValue | None:
-    """Read a boolean, a Y or N, or what a form made of either."""
+    """Parse a boolean, "Y" or "N", or the text or number a form made of it."""
     if value in (None, ""):
         return Unset()
     if isinstance(value, bool | int | float):
@@ -154,22 +143,20 @@ def parse_toggle(value: Json, _: Sections) -> SettingValue | None:
 
 def parse_months(value: Json, _: Sections) -> SettingValue | None:
     count = parse_int(value)
-    if count is not None:
-        return Months(count) if count >= 0 else None
-    return Unset() if is_unset(value) else None
+    if count is None:
+        return Unset() if is_unset(value) else None
+    return Months(count) if count >= 0 else None
 
 
 def parse_section(value: Json, sections: Sections) -> SettingValue | None:
-    if is_unset(value):
-        return Unset()
     number = parse_int(value)
-    if number is None or number <= 0:
-        return Unset() if number == 0 else None
-    return sections.get(number, CalendarSection(number))
+    if is_unset(value) or number == 0:
+        return Unset()
+    return sections.get(number, CalendarSection(number)) if number and number > 0 else None
 
 
 def parse_default_sections(value: Json, sections: Sections) -> SettingValue | None:
-    """Read the map of places; PHP writes an empty one, and one with keys from 0 up, as a list."""
+    """Parse the object of places; PHP sends an empty one, and one with keys from 0 up, as a list."""
     if value in (None, False, "", "false"):
         return Unset()
     if isinstance(value, list):
@@ -193,7 +180,7 @@ def parse_email(value: Json, _: Sections) -> SettingValue | None:
 
 
 def parse_legacy(value: Json, _: Sections) -> SettingValue | None:
-    """Read what Bitrix24 itself no longer reads: any scalar will do."""
+    """Parse a setting that Bitrix24 itself no longer reads: any scalar is fine."""
     if is_unset(value):
         return Unset()
     return Text(str(value)) if isinstance(value, bool | int | float | str) else None
@@ -212,5 +199,5 @@ def parse_default_reminders(value: Json, _: Sections) -> SettingValue | None:
 
 
 def parse_work_time(value: Json, _: Sections) -> SettingValue | None:
-    """Read one end of the working hours; ".00" is how the portal writes that it has none."""
+    """Parse one end of the working hours; the portal sends ".00" when it has none."""
     return Unset() if value in (None, "", ".00") else parse_clock(value)

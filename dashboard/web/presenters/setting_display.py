@@ -99,8 +99,8 @@ def display(entry: SettingEntry, own_id: int = 0, listed: bool = True) -> Settin
             return SettingDisplay("calendar", calendar.name, calendar=calendar)
         case DefaultSections(places):
             return _places(entry, places, own_id, listed)
-        case Unrecognized(what):
-            return raw(entry.raw, known=what == "value")
+        case Unrecognized(part):
+            return raw(entry.raw, known=part == "value")
         case Reminders():
             return raw(entry.raw)
         case meaning:
@@ -109,7 +109,7 @@ def display(entry: SettingEntry, own_id: int = 0, listed: bool = True) -> Settin
 
 def attributes(entry: SettingEntry) -> dict[str, str]:
     """Return what tells machines which setting an element shows, and its value as compact JSON."""
-    if entry.absent:
+    if entry.is_absent:
         return {"data-absent": entry.key}
     return {"data-setting": printable(entry.key), "data-value": compact(entry.raw)}
 

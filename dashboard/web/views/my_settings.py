@@ -45,7 +45,7 @@ def blueprint(*, snapshots: Snapshots, sessions: Sessions) -> Blueprint:
             if before is not None:
                 response.set_data(me_page(reader.portal, reader.person, before, notice=failure.notice))
             return response
-        return me_page(reader.portal, reader.person, my, changed=parser.changed(before, my))
+        return me_page(reader.portal, reader.person, my, changed=parser.changed_keys(before, my))
 
     return pages
 
