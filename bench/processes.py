@@ -1,10 +1,9 @@
-"""The processes of a measurement: the upstream, the application as production runs it, the load maker."""
+"""The processes of a measurement: the upstream, the application as in production, the load generator."""
 
 from __future__ import annotations
 
 import json
 import os
-import signal
 import socket
 import ssl
 import statistics
@@ -13,104 +12,99 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
+import trustme
 from cryptography.fernet import Fernet
 
-from bench.addresses import AUTHORIZATION
 from bench.methods import CLIENT_ID, CLIENT_SECRET
+from bench.portals import AUTHORIZATION, all_hosts
 
 ROOT = Path(__file__).parent.parent
 FERNET_KEY = Fernet.generate_key().decode()
-SECRET_KEY = "a signing key for the bench alone"
+# As docs/scaling.md advises for two cores.
+SIZES = {"WEB_CONCURRENCY": "2", "WEB_THREADS": "24"}
+START_SECONDS = 30.0
 
 
-def free_port() -> int:
-    with socket.socket() as it:
-        it.bind(("0.0.0.0", 0))
-        return int(it.getsockname()[1])
+@dataclass(frozen=True)
+class Loaded:
+    """The result of a load."""
+
+    a_second: float
+    milliseconds: list[float]
+    failures: int
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.milliseconds)
+
+    @property
+    def p99(self) -> float:
+        return sorted(self.milliseconds)[int(0.99 * (len(self.milliseconds) - 1))]
 
 
 @dataclass(frozen=True)
 class Upstream:
-    """The pretend Bitrix24 that is running."""
+    """The running upstream."""
 
     port: int
     authority: Path
 
-    def set(self, **conduct: Any) -> dict[str, int]:
-        """Change its conduct; return what it counted since the last time: requests, connections."""
+    def set(self, **behavior: Any) -> dict[str, int]:
+        """Change its behavior; return the requests it counted since the last time."""
         context = ssl.create_default_context(cafile=str(self.authority))
-        request = urllib.request.Request(
-            f"https://{AUTHORIZATION}:{self.port}/bench", data=json.dumps(conduct).encode()
-        )
-        with urllib.request.urlopen(request, context=context, timeout=10) as answer:
-            told: dict[str, int] = json.load(answer)
-        # The connection this question came by is not theirs.
-        told["connections"] = told.get("connections", 0) - 1
-        return told
+        url, data = f"https://{AUTHORIZATION}:{self.port}/bench", json.dumps(behavior).encode()
+        with urllib.request.urlopen(url, data, context=context, timeout=10) as response:
+            counts: dict[str, int] = json.load(response)
+        return {"portal": 0, "authorization": 0, "refused": 0} | counts
+
+    def load(self, **fields: Any) -> Loaded:
+        """Send it what an opening sends it, with nothing between."""
+        return self._load(port=self.port, bare=True, **fields)
+
+    def _load(self, **fields: Any) -> Loaded:
+        fields |= {"upstream_port": self.port, "authority": str(self.authority)}
+        command = [sys.executable, "-m", "bench.load", json.dumps(fields)]
+        return Loaded(**json.loads(subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout))
 
 
 @dataclass(frozen=True)
 class Application:
-    """The application that is running, under its server."""
+    """The running web process group."""
 
     port: int
     process: subprocess.Popen[bytes]
+    upstream: Upstream
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
     def workers(self) -> list[psutil.Process]:
-        """Return the processes that answer; their parent only watches them."""
+        """Return the processes that answer requests."""
         children: list[psutil.Process] = psutil.Process(self.process.pid).children()
         return children
 
-
-@dataclass(frozen=True)
-class Loaded:
-    """What a load brought: how many a second, and how long each took."""
-
-    a_second: float
-    milliseconds: list[float]
-    wrong: int
-
-    @property
-    def median(self) -> float:
-        return statistics.median(self.milliseconds)
-
-    def quantile(self, share: float) -> float:
-        return sorted(self.milliseconds)[int(share * (len(self.milliseconds) - 1))]
+    def load(self, **fields: Any) -> Loaded:
+        """Open it, or read a page, by a number of clients for a while."""
+        return self.upstream._load(port=self.port, **fields)
 
 
-@contextmanager
-def upstream(certificate: Path, authority: Path) -> Iterator[Upstream]:
-    """Run the upstream."""
-    port = free_port()
-    process = subprocess.Popen([sys.executable, "-m", "bench.upstream", str(port), str(certificate)], cwd=ROOT)
-    try:
-        it = Upstream(port, authority)
-        _wait(lambda: it.set())
-        yield it
-    finally:
-        _end(process)
+def environment(upstream: Upstream, database_url: str, *, port: int, **variables: str) -> dict[str, str]:
+    """Return a production-like environment.
 
-
-def environment(upstream: Upstream, database_url: str, *, port: int, **more: str) -> dict[str, str]:
-    """Return a production-like environment in front of the upstream.
-
-    Loopback must be trusted here, and with it goes plain http to the application itself, which in
-    production a proxy speaks as well. The upstream is https, its authority trusted as a company's would be.
+    Loopback must be allowed, so plain http to the application itself is, too, as behind a proxy in production. The
+    upstream speaks https, and its authority is trusted like a company's own.
     """
     ours = {
         "DATABASE_URL": database_url,
-        "SECRET_KEY": SECRET_KEY,
+        "SECRET_KEY": "a signing key for the bench alone",
         "TOKEN_KEYS": FERNET_KEY,
         "BITRIX24_CLIENT_ID": CLIENT_ID,
         "BITRIX24_CLIENT_SECRET": CLIENT_SECRET,
@@ -121,71 +115,70 @@ def environment(upstream: Upstream, database_url: str, *, port: int, **more: str
         "LOG_FORMAT": "json",
         "SSL_CERT_FILE": str(upstream.authority),
     }
-    return os.environ | ours | more
+    return os.environ | SIZES | ours | variables
 
 
 @contextmanager
-def application(upstream: Upstream, database_url: str, **more: str) -> Iterator[Application]:
-    """Run the application on a migrated database; ``more`` is environment."""
-    port = free_port()
-    settings = environment(upstream, database_url, port=port, **more)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "gunicorn", "bench.production:create_app()"],
-        env=settings,
-        cwd=ROOT,
-        stderr=subprocess.DEVNULL,  # the log is written, as in production, and nobody reads it here
-    )
-    it = Application(port, process)
-    try:
-        _wait(lambda: urllib.request.urlopen(f"{it.url}/healthz", timeout=2).close())
-        yield it
-    finally:
-        _end(process)
+def upstream(folder: Path) -> Iterator[Upstream]:
+    """Run the upstream under a certificate of an authority made for it."""
+    authority, certificate, port = folder / "authority.pem", folder / "upstream.pem", _free_port()
+    made = trustme.CA()
+    made.cert_pem.write_to_path(authority)
+    made.issue_cert(*all_hosts()).private_key_and_cert_chain_pem.write_to_path(certificate)
+    running = Upstream(port, authority)
+    with _process("-m", "bench.upstream", str(port), str(certificate)):
+        _wait(running.set)
+        yield running
 
 
 @contextmanager
-def worker(upstream: Upstream, database_url: str, **more: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Run the worker, as the Procfile does, until its first beat."""
-    settings = environment(upstream, database_url, port=free_port(), **more)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "flask", "--app", "bench.production", "worker"],
-        env=settings,
-        cwd=ROOT,
-        stderr=subprocess.DEVNULL,
-    )
+def application(upstream: Upstream, database_url: str, **variables: str) -> Iterator[Application]:
+    """Run the web processes on a migrated database."""
+    port = _free_port()
+    settings = environment(upstream, database_url, port=port, **variables)
+    with _process("-m", "gunicorn", "bench.production:create_app()", env=settings) as process:
+        running = Application(port, process, upstream)
+        _wait(lambda: urllib.request.urlopen(f"{running.url}/healthz", timeout=2).close())
+        yield running
+
+
+@contextmanager
+def worker(upstream: Upstream, database_url: str, **variables: str) -> Iterator[psutil.Process]:
+    """Run a worker."""
+    settings = environment(upstream, database_url, port=_free_port(), **variables)
+    with _process("-m", "flask", "--app", "bench.production", "worker", env=settings) as process:
+        yield psutil.Process(process.pid)
+
+
+@contextmanager
+def _process(*arguments: str, env: dict[str, str] | None = None) -> Iterator[subprocess.Popen[bytes]]:
+    # The application's log is written as in production, and nobody reads it here.
+    stderr = subprocess.DEVNULL if env else None
+    process = subprocess.Popen([sys.executable, *arguments], env=env, cwd=ROOT, stderr=stderr)
     try:
         yield process
     finally:
-        _end(process, seconds=30)
+        process.terminate()
+        try:
+            process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
-def load(application: Application | None, upstream: Upstream, **what: Any) -> Loaded:
-    """Run the load maker against the application, or without one against the upstream itself."""
-    asked = {"upstream_port": upstream.port, "authority": str(upstream.authority), **what}
-    asked |= {"port": application.port if application else upstream.port, "bare": application is None}
-    told = subprocess.run(
-        [sys.executable, "-m", "bench.load", json.dumps(asked)], cwd=ROOT, check=True, stdout=subprocess.PIPE
-    )
-    return Loaded(**json.loads(told.stdout))
+def _free_port() -> int:
+    with socket.create_server(("0.0.0.0", 0)) as listening:
+        return int(listening.getsockname()[1])
 
 
-def _wait(try_it: Any, *, seconds: float = 30.0) -> None:
-    until = time.monotonic() + seconds
+def _wait(attempt: Callable[[], object]) -> None:
+    until = time.monotonic() + START_SECONDS
     while True:
         try:
-            try_it()
+            attempt()
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             if time.monotonic() > until:
                 raise
             time.sleep(0.05)
         else:
             return
-
-
-def _end(process: subprocess.Popen[bytes], *, seconds: float = 10) -> None:
-    process.send_signal(signal.SIGTERM)
-    try:
-        process.wait(timeout=seconds)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()

@@ -1,4 +1,4 @@
-"""What was measured: rows with their goals, the table people read and the file machines read."""
+"""Measured figures: rows with goals, a table for people and a JSON file for programs."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Row:
-    """One figure: the median of its samples, beside what it should be and what it cannot be better than.
+    """One figure, the median of its samples.
 
-    ``goal`` is a limit: at least that much where ``more`` is better, at most otherwise. ``floor`` was
-    measured in the same run, by the barest thing that does the same work.
+    ``goal`` is a minimum where ``more`` is better, else a maximum. ``floor`` was measured in the same run by the
+    simplest code that does the same work.
     """
 
     name: str
@@ -32,49 +32,26 @@ class Row:
     def verdict(self) -> str:
         if self.goal is None:
             return ""
-        reached = self.value >= self.goal if self.more else self.value <= self.goal
-        return "reached" if reached else "MISSED"
+        return "reached" if (self.value >= self.goal if self.more else self.value <= self.goal) else "MISSED"
 
 
-def table(rows: Iterable[Row]) -> str:
-    """Return the rows as a table."""
-    lines: list[tuple[str, ...]] = [("what", "value", "unit", "goal", "floor", "", "samples")]
-    lines += [_cells(row) for row in rows]
-    widths = [max(len(line[column]) for line in lines) for column in range(6)]
-    text = ["  ".join(_aligned(line, widths)).rstrip() for line in lines]
-    return "\n".join([text[0], "-" * max(map(len, text)), *text[1:]])
-
-
-def _cells(row: Row) -> tuple[str, ...]:
-    limit = "" if row.goal is None else f"{'≥' if row.more else '≤'} {number(row.goal)}"
+def line(row: Row) -> str:
+    """Return a row as a line of the table."""
+    goal = "" if row.goal is None else f"{'≥' if row.more else '≤'} {number(row.goal)}"
     floor = "" if row.floor is None else number(row.floor)
     samples = " ".join(map(number, row.samples)) if len(row.samples) > 1 else ""
-    return row.name, number(row.value), row.unit, limit, floor, row.verdict, samples
-
-
-def _aligned(line: tuple[str, ...], widths: Sequence[int]) -> list[str]:
-    name, value, unit, goal, floor, verdict, samples = line
-    return [
-        name.ljust(widths[0]),
-        value.rjust(widths[1]),
-        unit.ljust(widths[2]),
-        goal.rjust(widths[3]),
-        floor.rjust(widths[4]),
-        verdict.ljust(widths[5]),
-        samples,
-    ]
+    figures = f"{row.name:<52} {number(row.value):>8} {row.unit:<14} {goal:>8} {floor:>8}"
+    return f"{figures} {row.verdict:<8} {samples}".rstrip()
 
 
 def number(value: float) -> str:
-    """Return a number with three digits that count."""
-    if value == int(value) or abs(value) >= 100:
-        return f"{value:.0f}"
-    return f"{value:.3g}"
+    """Return a number with three significant digits."""
+    return f"{value:.0f}" if value == int(value) or abs(value) >= 100 else f"{value:.3g}"
 
 
 def write(rows: Iterable[Row], file: Path) -> None:
-    """Write the rows where the next run, or a program, finds them; rows not measured now are kept."""
-    before = {row["name"]: row for row in json.loads(file.read_text())} if file.exists() else {}
-    now = {row.name: {**asdict(row), "value": row.value, "verdict": row.verdict} for row in rows}
+    """Write the rows into a file; rows that were not measured this time are kept."""
+    stored = {row["name"]: row for row in json.loads(file.read_text())} if file.exists() else {}
+    stored |= {row.name: {**asdict(row), "value": row.value, "verdict": row.verdict} for row in rows}
     file.parent.mkdir(exist_ok=True)
-    file.write_text(json.dumps(list((before | now).values()), indent=1, ensure_ascii=False) + "\n")
+    file.write_text(json.dumps(list(stored.values()), indent=1, ensure_ascii=False) + "\n")

@@ -13,8 +13,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import trustme
 
-from bench import authority
 from dashboard.bitrix24.address_policy import AddressPolicy
 from dashboard.bitrix24.errors import Unreachable
 from dashboard.bitrix24.transport import Transport
@@ -60,7 +60,9 @@ class Portal:
 @pytest.fixture
 def portal(tmp_path: Path) -> Iterator[Portal]:
     """Give a portal that answers."""
-    trusted, certificate = authority.make(tmp_path)
+    authority, trusted, certificate = trustme.CA(), tmp_path / "authority.pem", tmp_path / "portal.pem"
+    authority.cert_pem.write_to_path(trusted)
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(certificate)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Answers)

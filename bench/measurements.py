@@ -1,0 +1,302 @@
+"""What `make bench` measures. Each function yields the rows of one part of the table."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import statistics
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urljoin
+
+import psutil
+import requests
+from requests.adapters import HTTPAdapter
+from sqlalchemy import create_engine, text
+
+from bench import portals, processes, stores
+from bench.load import COMMANDS
+from bench.portals import HOSTS, host, renamed_host, token_of
+from bench.processes import Application, Upstream
+from bench.results import Row
+from dashboard.bitrix24.leaky_bucket import DEPTH, INTERACTIVE_RESERVE, RATE
+
+SAMPLES = 3
+PORTALS, PEOPLE = 8, 100
+MEBIBYTE = 2**20
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What every measurement needs."""
+
+    folder: Path
+    upstream: Upstream
+
+    @contextmanager
+    def store(self, *, portals: int = PORTALS, people: int = PEOPLE) -> Iterator[str]:
+        """Give the address of a SQLite store that was updated yesterday."""
+        with stores.sqlite(self.folder) as url:
+            stores.fill(url, portals=portals, people=people, upstream_port=self.upstream.port)
+            yield url
+
+    @contextmanager
+    def application(self) -> Iterator[Application]:
+        """Run the application on a small store."""
+        with self.store() as url, processes.application(self.upstream, url) as application:
+            yield application
+
+    @contextmanager
+    def behavior(self, **fields: float) -> Iterator[None]:
+        """Have the upstream behave differently for a while."""
+        self.upstream.set(**fields)
+        yield
+        self.upstream.set(latency=0.0, people=100, limited=False, renamed=False)
+
+
+def measure_requests(bench: Bench) -> Iterator[Row]:
+    """Count the requests to Bitrix24 of an opening: each waits for the one before."""
+    with stores.sqlite(bench.folder) as url, processes.application(bench.upstream, url) as application:
+
+        def count(user: int, address: Callable[[int], str]) -> list[float]:
+            counts = []
+            for portal in range(SAMPLES):
+                bench.upstream.set()
+                domain = address(portal)
+                portals.open_as(portal, user, url=application.url, port=bench.upstream.port, domain=domain)
+                counts.append(float(sum(bench.upstream.set().values())))
+            return counts
+
+        yield Row("requests, unknown portal", "requests", count(1, host), goal=3)
+        yield Row("requests, known portal", "requests", count(2, host), goal=1, floor=1)
+        with bench.behavior(renamed=True):
+            yield Row("requests, after a rename", "requests", count(3, renamed_host), goal=4)
+            yield Row("requests, renamed, next time", "requests", count(4, renamed_host), goal=1)
+
+
+def measure_open(bench: Bench) -> Iterator[Row]:
+    """Time an opening against one bare pooled request: one client, in turns, so that both see the same machine."""
+    with bench.behavior(latency=0.1), bench.application() as application, _bare_session(bench) as session:
+        application.load(clients=2, seconds=2.0)
+        ours, floors = [], []
+        for _ in range(SAMPLES):
+            floors.append(statistics.median(_timed(session, bench) for _ in range(20)))
+            ours.append(application.load(clients=1, seconds=5.0).median)
+    floor = statistics.median(floors)
+    yield Row("an open, one client, upstream 100 ms", "ms", ours, floor=floor)
+    ratios = [mine / bare for mine, bare in zip(ours, floors, strict=True)]
+    yield Row("an open against a bare request", "×", ratios, goal=1.10, floor=1.0)
+
+
+def measure_opens(bench: Bench) -> Iterator[Row]:
+    """Count openings a second by clients and latency, with a connection each, as the proxy in docs/deploy does.
+
+    Kept connections stay with the process that accepted them, and by chance one process may have most of them.
+    """
+    with bench.application() as application:
+        application.load(clients=32, seconds=3.0, portals=PORTALS, keep_alive=False)
+        for latency in (0, 100, 340):
+            with bench.behavior(latency=latency / 1000):
+                for clients in (1, 8, 32, 64):
+                    name = f"opens, {clients} clients, upstream {latency} ms"
+                    floor = bench.upstream.load(clients=clients, seconds=1.5, portals=PORTALS).a_second
+                    runs = [
+                        application.load(clients=clients, seconds=4.0, portals=PORTALS, keep_alive=False)
+                        for _ in range(SAMPLES)
+                    ]
+                    goal = 150.0 if (latency, clients) == (100, 32) else None
+                    yield Row(name, "a second", [run.a_second for run in runs], goal=goal, floor=floor, more=True)
+                    yield Row(f"{name}: 99 of 100 within", "ms", [run.p99 for run in runs])
+                    yield Row(f"{name}: failures", "requests", [sum(run.failures for run in runs)], goal=0)
+
+
+def measure_team(bench: Bench) -> Iterator[Row]:
+    """Read *Team* in portals of 100 and 10,000 people, by one client."""
+    # Each finds enough people in the small portal to fill a page, so that both sizes draw the same.
+    pages = {
+        "first page": "/team",
+        "second page": "/team?page=2",
+        "search": "/team?q=person",
+        "filter": "/team?state=connected&sort=hours",
+    }
+    times: dict[tuple[str, int], list[float]] = {}
+    for size in (100, 10_000):
+        with bench.store(portals=1, people=size) as url, processes.application(bench.upstream, url) as application:
+            page = portals.open_as(0, 1, url=application.url, port=bench.upstream.port)
+            token = portals.session_token(page)
+            for name, path in pages.items():
+                read = [application.load(clients=1, seconds=1.5, get=path, token=token) for _ in range(SAMPLES + 1)]
+                times[name, size] = [one.median for one in read[1:]]
+    for name in pages:
+        small = statistics.median(times[name, 100])
+        yield Row(f"Team, {name}, 10000 people", "ms", times[name, 10_000], goal=60.0, floor=small)
+        ratios = [time / small for time in times[name, 10_000]]
+        yield Row(f"Team, {name}, 10000 people against 100", "×", ratios, goal=1.5, floor=1.0)
+
+
+def measure_run(bench: Bench) -> Iterator[Row]:
+    """Update 500 people in real time under the request limit that the upstream enforces."""
+    people = 500
+    requests = people + 1  # the list of employees is one
+    limit = (requests - (DEPTH - INTERACTIVE_RESERVE)) / RATE
+    with bench.behavior(people=people, limited=True), bench.store(portals=1, people=people) as url:
+        stores.connect(url)
+        with processes.worker(bench.upstream, url):
+            stores.request_runs(url)
+            began = time.monotonic()
+            while _has_open_run(url) and time.monotonic() - began < 400:
+                time.sleep(0.25)
+            seconds = time.monotonic() - began
+        counts = bench.upstream.set()
+    yield Row("a run of 500", "s", [seconds], floor=limit)
+    yield Row("a run of 500 against the request limit", "×", [limit / seconds], goal=0.95, more=True)
+    yield Row("a run of 500: requests", "requests", [counts["portal"]], floor=requests)
+    yield Row("a run of 500: refused for the limit", "requests", [counts["refused"]], goal=0)
+
+
+def _has_open_run(url: str) -> bool:
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        row = connection.execute(text("SELECT id FROM runs WHERE finished_at IS NULL")).first()
+    engine.dispose()
+    return row is not None
+
+
+def measure_portals(bench: Bench) -> Iterator[Row]:
+    """Update 200 portals at once against a bare pooled loop with as many threads."""
+    threads, seconds = 8, 8.0
+    people = 34  # as many as the request limit allows at once, so that the worker is measured and not the limit
+
+    def worker() -> float:
+        with bench.store(portals=HOSTS, people=people) as url:
+            stores.connect(url)
+            stores.request_runs(url)
+            with processes.worker(bench.upstream, url, WORKER_THREADS=str(threads)):
+                time.sleep(6.0)  # until it is warm
+                bench.upstream.set()
+                began = time.monotonic()
+                time.sleep(seconds)
+                return bench.upstream.set()["portal"] / (time.monotonic() - began)
+
+    with bench.behavior(latency=0.1, people=people):
+        floors = [_bare_requests_a_second(bench, threads, seconds) for _ in range(SAMPLES)]
+        ours = [worker() for _ in range(SAMPLES)]
+    floor = statistics.median(floors)
+    yield Row(f"{HOSTS} portals at once, {threads} threads", "calls a second", ours, floor=floor, more=True)
+    yield Row(f"{HOSTS} portals at once, against a bare loop", "×", [one / floor for one in ours], goal=0.6, more=True)
+
+
+def measure_store(bench: Bench) -> Iterator[Row]:
+    """Open beside a full store and beside a small one, in turns."""
+    for kind, number in {"SQLite": 1_000, "Postgres": 10_000}.items():
+        with ExitStack() as stack:
+
+            def opener(size: int, kind: str = kind, stack: ExitStack = stack) -> Callable[[], float]:
+                url = stack.enter_context(stores.sqlite(bench.folder) if kind == "SQLite" else stores.postgres())
+                stores.fill(url, portals=size, people=PEOPLE, upstream_port=bench.upstream.port)
+                application = stack.enter_context(processes.application(bench.upstream, url))
+                application.load(clients=1, seconds=3.0, portals=size)
+                return lambda: application.load(clients=1, seconds=5.0, portals=size).median
+
+            small, full = opener(PORTALS), opener(number)
+            pairs = [(small(), full()) for _ in range(SAMPLES)]
+        name = f"an open, {kind}, {number * PEOPLE} people"
+        yield Row(name, "ms", [took for _, took in pairs], floor=statistics.median(floor for floor, _ in pairs))
+        yield Row(f"{name}, against a small store", "×", [took / floor for floor, took in pairs], goal=1.2)
+
+
+def measure_memory(bench: Bench) -> Iterator[Row]:
+    """Read resident memory of a web process and a worker, at rest and after work."""
+
+    def rows(name: str, running: list[psutil.Process]) -> Iterator[Row]:
+        memory = [process.memory_full_info() for process in running]
+        yield Row(f"memory of {name}", "MiB", [max(one.rss for one in memory) / MEBIBYTE], goal=100.0)
+        yield Row(f"memory of {name}, its own", "MiB", [max(one.uss for one in memory) / MEBIBYTE])
+
+    with bench.store(portals=50, people=40) as url:
+        stores.connect(url)
+        with processes.application(bench.upstream, url) as application:
+            yield from rows("a web process, at rest", application.workers())
+            application.load(clients=32, seconds=10.0, portals=50, people=40)
+            yield from rows("a web process, after load", application.workers())
+        with processes.worker(bench.upstream, url) as worker:
+            time.sleep(6.0)
+            yield from rows("the worker, at rest", [worker])
+            stores.request_runs(url)
+            time.sleep(10.0)
+            yield from rows("the worker, at work", [worker])
+
+
+def measure_page(bench: Bench) -> Iterator[Row]:
+    """Fetch the first page and its files, as a proxy that compresses sends them; Bitrix24's library is not ours."""
+    with bench.application() as application:
+        page = portals.open_as(0, 1, url=application.url, port=bench.upstream.port)
+        names = re.findall(r'<(?:link[^>]+href|script[^>]+src)="([^"]+)"', page)
+        addresses = {urljoin(application.url, name) for name in names}
+        files = [page.encode()]
+        for address in addresses:
+            if address.startswith(application.url):
+                with urllib.request.urlopen(address, timeout=10) as response:
+                    files.append(response.read())
+    compressed = sum(len(gzip.compress(content, 6)) for content in files)
+    yield Row("first page: our files", "files", [len(files)], goal=5)
+    yield Row("first page: bytes, compressed", "KB", [compressed / 1000], goal=60)
+
+
+@contextmanager
+def _bare_session(bench: Bench, threads: int = 1) -> Iterator[requests.Session]:
+    with requests.Session() as session:
+        session.trust_env = False
+        session.verify = str(bench.upstream.authority)
+        session.mount("https://", HTTPAdapter(pool_connections=HOSTS, pool_maxsize=threads))
+        yield session
+
+
+def _send(session: requests.Session, bench: Bench, portal: int) -> None:
+    url = f"https://{host(portal)}:{bench.upstream.port}/rest/batch"
+    body = {"halt": 0, "cmd": COMMANDS, "auth": token_of(portal, 7)}
+    session.post(url, json=body, timeout=10).raise_for_status()
+
+
+def _timed(session: requests.Session, bench: Bench) -> float:
+    began = time.perf_counter()
+    _send(session, bench, 0)
+    return (time.perf_counter() - began) * 1000
+
+
+def _bare_requests_a_second(bench: Bench, threads: int, seconds: float) -> float:
+    """Send to each portal in turn by so many threads over kept connections."""
+    sent = [0] * threads
+    until = time.monotonic() + seconds
+    with _bare_session(bench, threads) as session:
+
+        def send(thread: int) -> None:
+            while time.monotonic() < until:
+                _send(session, bench, (thread + threads * sent[thread]) % HOSTS)
+                sent[thread] += 1
+
+        began = time.monotonic()
+        running = [threading.Thread(target=send, args=(number,)) for number in range(threads)]
+        for thread in running:
+            thread.start()
+        for thread in running:
+            thread.join()
+        return sum(sent) / (time.monotonic() - began)
+
+
+MEASUREMENTS: dict[str, Callable[[Bench], Iterator[Row]]] = {
+    "requests": measure_requests,
+    "open": measure_open,
+    "opens": measure_opens,
+    "team": measure_team,
+    "run": measure_run,
+    "portals": measure_portals,
+    "store": measure_store,
+    "memory": measure_memory,
+    "page": measure_page,
+}

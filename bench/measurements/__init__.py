@@ -1,1 +1,0 @@
-"""Each module here measures one thing: ``measure(bench)`` yields rows."""
