@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-TRANSLATING = ("_", "N_", "ngettext", "pgettext", "npgettext", "Everywhere")
-# Who reads them is no person of a portal: translators and developers, Prometheus, the page for developers.
-NOT_FOR_READERS = ("catalogues.py", "literals.py", "unwrapped.py", "metrics.py", "styleguide.py")
+TRANSLATING = ("_", "N_", "ngettext", "pgettext", "npgettext", "InEveryLanguage")
+# Prometheus and developers read these, and no person of a portal.
+NOT_FOR_READERS = ("metrics.py", "styleguide.py")
 _LOGGING = ("debug", "info", "warning", "error", "exception")
 
 # Two words in a row, or one alone with a capital letter.
