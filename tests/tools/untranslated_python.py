@@ -12,8 +12,8 @@ TRANSLATING = ("_", "N_", "ngettext", "pgettext", "npgettext", "InEveryLanguage"
 NOT_FOR_READERS = ("metrics.py", "styleguide.py")
 _LOGGING = ("debug", "info", "warning", "error", "exception")
 
-# Two words in a row, or one alone with a capital letter.
-_SENTENCE = re.compile(r"(?<!\w)[^\W\d_]{2,} [^\W\d_]{2,}|^[A-Z][a-z]+[.!?…:]?$")
+# Two words in a row, or one alone with a capital letter and more than two: Unicode categories are no words.
+_SENTENCE = re.compile(r"(?<!\w)[^\W\d_]{2,} [^\W\d_]{2,}|^[A-Z][a-z]{2,}[.!?…:]?$")
 _SEPARATOR = re.compile(r"[,;] ")
 
 

@@ -39,7 +39,7 @@ FORMULA_STARTS = frozenset("=＝﹦+＋﹢-－﹣−@＠﹫")
 SEPARATORS = ",;|\t\r\n\v\f\x1c\x1d\x1e\x85\u2028\u2029"
 # Spreadsheets skip what is not seen in front of a formula, and take quotes away: spaces, controls, formats,
 # marks that stand above others, what is not assigned, and the fillers that count as letters.
-SKIPPED_CATEGORIES = frozenset("Cc,Cf,Cn,Me,Mn,Zl,Zp,Zs".split(","))
+SKIPPED_CATEGORIES = frozenset({"Cc", "Cf", "Cn", "Me", "Mn", "Zl", "Zp", "Zs"})
 SKIPPED = '"\u115f\u1160\u2800\u3164\uffa0'
 # Without it Excel reads UTF-8 as the machine's own code page.
 BYTE_ORDER_MARK = "\ufeff"
