@@ -26,6 +26,7 @@ class Workdays:
     exceptions: frozenset[DateOfYear] = frozenset()  # working days whatever the other fields say
 
     def is_off(self, day: date) -> bool:
+        """Tell whether the portal does not work on that day."""
         if _includes(self.exceptions, day):
             return False
         return day.weekday() in self.week or _includes(self.holidays, day)

@@ -1,13 +1,21 @@
 """Parse a response with calendar settings into typed values, keeping every key and accepting any shape."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import TypeAlias
 
 from dashboard.calendar import values
-from dashboard.calendar.reminders import Reminders
+from dashboard.calendar.reminders import Reminders, parse_reminders
 from dashboard.calendar.time_zones import Zone, find_zone
-from dashboard.calendar.values import Absent, CalendarSection, ParseValue, Sections, SettingValue, Unrecognized
+from dashboard.calendar.values import (
+    Absent,
+    CalendarSection,
+    DefaultSections,
+    ParseValue,
+    SettingValue,
+    Unrecognized,
+)
 from dashboard.calendar.working_hours import Hours, parse_hours
 from dashboard.core.json_values import Json, as_list, as_object
 
@@ -19,6 +27,8 @@ SECTIONS_METHOD = "calendar.section.get"
 EMPTY_CODE = "empty_error_code"
 NOT_AN_OBJECT = "settings_not_a_map"
 
+Sections: TypeAlias = Mapping[int, CalendarSection]
+
 READERS: dict[str, ParseValue] = {
     "view": values.parse_view,
     "work_time_start": values.parse_work_time,
@@ -26,7 +36,7 @@ READERS: dict[str, ParseValue] = {
     "timezoneName": values.parse_zone,
     "timezoneOffsetUTC": values.parse_zone_offset,
     "timezoneDefaultName": values.parse_zone,
-    "defaultReminders": values.parse_default_reminders,
+    "defaultReminders": parse_reminders,
     "showTasks": values.parse_toggle,
     "showCompletedTasks": values.parse_toggle,
     "showDeclined": values.parse_toggle,
@@ -78,10 +88,12 @@ class SettingEntry:
 
     @property
     def is_absent(self) -> bool:
+        """Tell whether the portal does not send the setting."""
         return isinstance(self.meaning, Absent)
 
     @property
     def is_unrecognized(self) -> bool:
+        """Tell whether the key or its value is unknown."""
         return isinstance(self.meaning, Unrecognized)
 
 
@@ -166,7 +178,22 @@ def _parse_entry(key: str, person: dict[str, Json], sections: Sections) -> Setti
     if key not in person:
         return SettingEntry(key, None, Absent())
     raw = person[key]
-    return SettingEntry(key, raw, READERS[key](raw, sections) or Unrecognized("value"))
+    return SettingEntry(key, raw, _named(READERS[key](raw), sections) or Unrecognized("value"))
+
+
+def _named(meaning: SettingValue | None, sections: Sections) -> SettingValue | None:
+    """Return the value with the names of its calendars, where these are known."""
+    match meaning:
+        case CalendarSection():
+            return sections.get(meaning.id, meaning)
+        case DefaultSections(places):
+            return DefaultSections(
+                tuple(
+                    replace(place, section=place.section and sections.get(place.section.id, place.section))
+                    for place in places
+                )
+            )
+    return meaning
 
 
 def _groups(entries: Mapping[str, SettingEntry]) -> list[SettingGroup]:

@@ -63,6 +63,7 @@ class Zone:
 
     @property
     def is_known(self) -> bool:
+        """Tell whether any source has a time zone."""
         return bool(self.name or self.profile) or self.offset is not None
 
 

@@ -1,11 +1,11 @@
 """Parse the value of one setting; each kind of setting has a function that returns None for an unreadable value."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from dashboard.calendar.reminders import Reminders, parse_reminders
+from dashboard.calendar.reminders import Reminders
 from dashboard.calendar.time_zones import Offset, ZoneName, parse_offset, parse_zone_name
 from dashboard.calendar.working_hours import ClockTime, parse_clock
 from dashboard.core.json_values import Json, is_unset, parse_int
@@ -69,7 +69,7 @@ class CalendarSection:
 
 @dataclass(frozen=True)
 class DefaultSection:
-    """The calendar for new events in one place: "user7", "group6", "company_calendar"…"""
+    """The calendar for new events in one place, such as "user7", "group6" or "company_calendar"."""
 
     place: str
     section: CalendarSection | None
@@ -98,8 +98,7 @@ SettingValue: TypeAlias = (
     | Offset
     | ClockTime
 )
-Sections: TypeAlias = Mapping[int, CalendarSection]
-ParseValue: TypeAlias = Callable[[Json, Sections], SettingValue | None]
+ParseValue: TypeAlias = Callable[[Json], SettingValue | None]
 
 _TOGGLES: dict[Json, bool] = {"Y": True, "N": False, "true": True, "false": False, "1": True, "0": False}
 
@@ -122,7 +121,8 @@ def _parse_section_row(row: Json) -> CalendarSection | None:
     )
 
 
-def parse_view(value: Json, _: Sections) -> SettingValue | None:
+def parse_view(value: Json) -> SettingValue | None:
+    """Parse the name of a view; portals may have custom ones, which are unreadable here."""
     match value:
         case None | "":
             return Unset()
@@ -131,7 +131,7 @@ def parse_view(value: Json, _: Sections) -> SettingValue | None:
     return None
 
 
-def parse_toggle(value: Json, _: Sections) -> SettingValue | None:
+def parse_toggle(value: Json) -> SettingValue | None:
     """Parse a boolean, "Y" or "N", or the text or number a form made of it."""
     if value in (None, ""):
         return Unset()
@@ -141,21 +141,23 @@ def parse_toggle(value: Json, _: Sections) -> SettingValue | None:
     return None if on is None else Toggle(on)
 
 
-def parse_months(value: Json, _: Sections) -> SettingValue | None:
+def parse_months(value: Json) -> SettingValue | None:
+    """Parse a number of months."""
     count = parse_int(value)
     if count is None:
         return Unset() if is_unset(value) else None
     return Months(count) if count >= 0 else None
 
 
-def parse_section(value: Json, sections: Sections) -> SettingValue | None:
+def parse_section(value: Json) -> SettingValue | None:
+    """Parse the number of a calendar."""
     number = parse_int(value)
     if is_unset(value) or number == 0:
         return Unset()
-    return sections.get(number, CalendarSection(number)) if number and number > 0 else None
+    return CalendarSection(number) if number and number > 0 else None
 
 
-def parse_default_sections(value: Json, sections: Sections) -> SettingValue | None:
+def parse_default_sections(value: Json) -> SettingValue | None:
     """Parse the object of places; PHP sends an empty one, and one with keys from 0 up, as a list."""
     if value in (None, False, "", "false"):
         return Unset()
@@ -163,41 +165,38 @@ def parse_default_sections(value: Json, sections: Sections) -> SettingValue | No
         value = {str(place): raw for place, raw in enumerate(value)}
     if not isinstance(value, dict):
         return None
-    return DefaultSections(
-        tuple(_default_section(place, raw, sections) for place, raw in value.items() if not is_unset(raw))
-    )
+    return DefaultSections(tuple(_default_section(place, raw) for place, raw in value.items() if not is_unset(raw)))
 
 
-def _default_section(place: str, raw: Json, sections: Sections) -> DefaultSection:
-    section = parse_section(raw, sections)
+def _default_section(place: str, raw: Json) -> DefaultSection:
+    section = parse_section(raw)
     return DefaultSection(place, section if isinstance(section, CalendarSection) else None, raw)
 
 
-def parse_email(value: Json, _: Sections) -> SettingValue | None:
+def parse_email(value: Json) -> SettingValue | None:
+    """Parse an email address."""
     if is_unset(value):
         return Unset()
     return Text(value) if isinstance(value, str) and "@" in value else None
 
 
-def parse_legacy(value: Json, _: Sections) -> SettingValue | None:
+def parse_legacy(value: Json) -> SettingValue | None:
     """Parse a setting that Bitrix24 itself no longer reads: any scalar is fine."""
     if is_unset(value):
         return Unset()
     return Text(str(value)) if isinstance(value, bool | int | float | str) else None
 
 
-def parse_zone(value: Json, _: Sections) -> SettingValue | None:
+def parse_zone(value: Json) -> SettingValue | None:
+    """Parse the name of a time zone."""
     return Unset() if is_unset(value) else parse_zone_name(value)
 
 
-def parse_zone_offset(value: Json, _: Sections) -> SettingValue | None:
+def parse_zone_offset(value: Json) -> SettingValue | None:
+    """Parse an offset from UTC; here 0 is a value."""
     return Unset() if value in (None, "") else parse_offset(value)
 
 
-def parse_default_reminders(value: Json, _: Sections) -> SettingValue | None:
-    return parse_reminders(value)
-
-
-def parse_work_time(value: Json, _: Sections) -> SettingValue | None:
+def parse_work_time(value: Json) -> SettingValue | None:
     """Parse one end of the working hours; the portal sends ".00" when it has none."""
     return Unset() if value in (None, "", ".00") else parse_clock(value)

@@ -35,6 +35,7 @@ class Span:
 
     @property
     def overnight(self) -> bool:
+        """Tell whether the span ends on the next day."""
         return self.end < self.start
 
     @property
