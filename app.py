@@ -23,7 +23,8 @@ from dashboard.core.encryption import TokenEncryption
 from dashboard.launch.event_spool import EventSpool
 from dashboard.launch.events import EventHandler
 from dashboard.launch.openings import OpeningService
-from dashboard.monitoring.metrics import Tallies
+from dashboard.monitoring.gauges import DatabaseGauges
+from dashboard.monitoring.metrics import Metrics
 from dashboard.monitoring.readiness import ReadinessProbe
 from dashboard.people.accounts import Accounts
 from dashboard.people.directory import Directory
@@ -71,7 +72,8 @@ class Parts:
 
     database: Database
     encryption: TokenEncryption
-    tallies: Tallies
+    metrics: Metrics
+    probe: ReadinessProbe
     rest: RestHttp
     servers: AuthorizationServers
     installations: Installations
@@ -145,13 +147,10 @@ def create_app(
         app.register_blueprint(
             part.blueprint(database=parts.database, now=now, sessions=sessions, permissions=permissions)
         )
-    probe = ReadinessProbe(database=parts.database, now=now)
-    app.register_blueprint(health.blueprint(probe, fingerprint=settings.fingerprint))
+    app.register_blueprint(health.blueprint(parts.probe, fingerprint=settings.fingerprint))
     app.register_blueprint(legal.blueprint(settings))
-    metrics.count_requests(app, parts.tallies)
-    app.register_blueprint(
-        metrics.blueprint(settings.metrics_token, database=parts.database, counts=parts.tallies, now=now)
-    )
+    metrics.count_requests(app, parts.metrics)
+    app.register_blueprint(metrics.blueprint(parts.metrics, settings.metrics_token))
     # For the server, which starts it in each of its processes.
     app.extensions["event_spool"] = parts.spool
     app.cli.add_command(
@@ -162,7 +161,7 @@ def create_app(
             sync=parts.sync,
             runs=parts.runs,
             periodic_tasks=parts.periodic_tasks,
-            tallies=parts.tallies,
+            metrics=parts.metrics,
         )
     )
     register.install(
@@ -174,7 +173,7 @@ def create_app(
         synchronisations=parts.runs,
         rest=parts.rest,
         servers=parts.servers,
-        probe=probe,
+        probe=parts.probe,
         throttle=parts.throttle,
         now=now,
     )
@@ -194,8 +193,9 @@ def assemble(settings: Config, *, database: Database | None, now: Callable[[], d
         connections_per_host=threads,
         authorization_servers=settings.bitrix24_auth_servers,
     )
-    tallies = Tallies(database)
-    rest = RestHttp(transport, tallies.count_call)
+    probe = ReadinessProbe(database=database, now=now)
+    counters = Metrics(DatabaseGauges(database, probe, now=now))
+    rest = RestHttp(transport, counters.count_call)
     servers = AuthorizationServers(
         rest,
         settings.bitrix24_auth_servers,
@@ -233,7 +233,8 @@ def assemble(settings: Config, *, database: Database | None, now: Callable[[], d
     return Parts(
         database=database,
         encryption=encryption,
-        tallies=tallies,
+        metrics=counters,
+        probe=probe,
         rest=rest,
         servers=servers,
         installations=installations,

@@ -1,6 +1,10 @@
 """How gunicorn serves the application; it reads this file by itself. The sizes come from the environment."""
 
+import atexit
 import os
+import shutil
+import tempfile
+from pathlib import Path
 from typing import Any
 
 from dashboard.core import config as configuration
@@ -27,6 +31,21 @@ loglevel = "warning"
 # No header moves a request to another address: a proxy that guards some by their path passes such ones on.
 forwarder_headers = ""
 control_socket_disable = True  # it would lie in the home of a user who may write nowhere there
+
+# Before anything imports prometheus_client, which reads the variable once. The folder is in memory where the
+# system has such a place: prometheus_client maps its files, and a full disk would kill a process that writes
+# to one. A reload with SIGHUP executes this file again and keeps the folder; an upgrade with SIGUSR2 does not.
+_metrics = "PROMETHEUS_MULTIPROC_DIR"
+_prefix = f"calendar-dashboard-metrics-{os.getpid()}-"
+if not Path(os.environ.get(_metrics, "")).name.startswith(_prefix):
+    _memory = "/dev/shm"  # noqa: S108  # mkdtemp chooses the name, for this user alone
+    os.environ[_metrics] = tempfile.mkdtemp(prefix=_prefix, dir=_memory if os.access(_memory, os.W_OK) else None)
+
+    @atexit.register
+    def _remove_metrics(folder: str = os.environ[_metrics], owner: int = os.getpid()) -> None:
+        """Remove the folder when the master process ends, not when one of its workers does."""
+        if os.getpid() == owner:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def on_starting(server: Any) -> None:

@@ -274,7 +274,7 @@ class ThrottleCount(Base):
 
 
 class Tally(Base):
-    """A count for the operator's metrics, summed over all processes since the beginning (``tallies.py``)."""
+    """A counter of the version before, which still reads and writes this table; this version does neither."""
 
     __tablename__ = "tallies"
 

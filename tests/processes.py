@@ -29,9 +29,11 @@ def free_port() -> int:
         return int(listening.getsockname()[1])
 
 
-def serve(environment: Mapping[str, str], port: int, *, threads: int = 20) -> subprocess.Popen[bytes]:
-    """Start a web process."""
-    sizes = {"PORT": str(port), "WEB_CONCURRENCY": "1", "WEB_THREADS": str(threads)}
+def serve(
+    environment: Mapping[str, str], port: int, *, threads: int = 20, processes: int = 1
+) -> subprocess.Popen[bytes]:
+    """Start gunicorn."""
+    sizes = {"PORT": str(port), "WEB_CONCURRENCY": str(processes), "WEB_THREADS": str(threads)}
     settings = os.environ | environment | sizes
     return subprocess.Popen(clock.command("gunicorn", "app:create_app()"), env=settings, cwd=ROOT)
 

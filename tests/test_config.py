@@ -76,6 +76,7 @@ def test_it_works() -> None:
         ("web_threads", 8),
         ("worker_threads", 8),
         ("metrics_token", None),
+        ("metrics_port", None),
         ("trusted_proxies", 0),
         ("log_level", "info"),
         ("log_format", "json"),
@@ -212,6 +213,8 @@ def test_a_missing_variable_is_named(name: str) -> None:
         ("DATABASE_URL", "postgresql+psycopg2://db.example/dashboard"),
         ("DATABASE_URL", "postgresql://anna:secret@db.example:port/dashboard"),
         ("METRICS_TOKEN", "too short"),
+        ("METRICS_PORT", "65536"),
+        ("METRICS_PORT", "9101"),  # without a token
         ("VENDOR_EMAIL", "nobody"),
         ("VENDOR_EMAIL", 'a@b.example" onclick="c'),
         ("VENDOR_NAME", "x" * 121),

@@ -305,6 +305,8 @@ def test_a_new_process_does_what_another_left(
         empty_the_disk(world)
         for name, value in world.environment.items():
             monkeypatch.setenv(name, value)
+        # The file sets it; so it is unset again when the test ends.
+        monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "")
 
         started = runpy.run_path("gunicorn.conf.py")["post_worker_init"]
         started(SimpleNamespace(app=SimpleNamespace(wsgi=lambda: world.app)))

@@ -1,49 +1,69 @@
-"""`/metrics`: who may read it, that its counts are true for all processes, and that it names nobody."""
+"""`/metrics`: who may read it, what it counts in web processes and in a worker, and that it names nobody."""
+
+from __future__ import annotations
 
 import json
 import re
+import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
 from prometheus_client.parser import text_string_to_metric_families
+from pydantic import SecretStr
 from sqlalchemy import text
+from structlog.testing import capture_logs
 from werkzeug.test import TestResponse
 
-from app import create_app
-from dashboard.monitoring.metrics import FLUSH_SECONDS, Tallies
+from dashboard.monitoring import metrics_server
+from dashboard.monitoring.readiness import HEARTBEAT
 from tests.emulator import Emulator, Fault
+from tests.processes import free_port, serve, wait_for, work
 from tests.world import World
 
 DOCS = Path(__file__).parent.parent / "docs"
 TOKEN = "a token for the metrics alone"
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
 @pytest.fixture
 def measured(bitrix24: Emulator, sqlite_url: str) -> Iterator[World]:
     """Give the application with a token for its metrics; Alpha has installed it."""
-    with World(bitrix24, sqlite_url, METRICS_TOKEN=TOKEN) as it:
-        it.install("alpha")
-        yield it
+    with World(bitrix24, sqlite_url, METRICS_TOKEN=TOKEN) as world:
+        world.install("alpha")
+        yield world
 
 
-def ask(world: World, token: str = TOKEN) -> TestResponse:
-    return world.browser.get("/metrics", headers={"Authorization": f"Bearer {token}"})
+def scrape(world: World) -> TestResponse:
+    return world.browser.get("/metrics", headers=BEARER)
+
+
+def parse(text: str) -> Samples:
+    families = text_string_to_metric_families(text)
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in families
+        for sample in family.samples
+    }
 
 
 def samples(world: World) -> Samples:
-    response = ask(world)
+    response = scrape(world)
     assert response.status_code == 200
-    families = text_string_to_metric_families(response.text)
-    return {(one.name, frozenset(one.labels.items())): one.value for family in families for one in family.samples}
+    return parse(response.text)
 
 
 def value(found: Samples, name: str, **labels: str) -> float:
     return found[name, frozenset(labels.items())]
 
 
-def test_it_counts_portals_and_chains(measured: World) -> None:
+HEALTHZ = {"endpoint": "public.healthz", "method": "GET", "status": "200"}
+
+
+def test_it_counts_portals_and_tokens(measured: World) -> None:
     measured.open("boris")
 
     found = samples(measured)
@@ -61,14 +81,13 @@ def test_it_counts_requests_and_their_time(measured: World) -> None:
 
     found = samples(measured)
 
-    health = {"endpoint": "public.healthz", "method": "GET", "status": "200"}
-    assert value(found, "dashboard_requests_total", **health) == 1
+    assert value(found, "dashboard_requests_total", **HEALTHZ) == 1
     assert value(found, "dashboard_requests_total", endpoint="none", method="GET", status="404") == 1
     assert value(found, "dashboard_requests_total", endpoint="none", method="other", status="405") == 1
     assert value(found, "dashboard_request_seconds_count", endpoint="public.healthz") == 1
 
 
-def test_it_counts_calls_and_renewals_by_outcome(measured: World) -> None:
+def test_it_counts_calls_and_token_refreshes_by_outcome(measured: World) -> None:
     session = measured.session("boris")
     measured.portal().expire("boris")
     measured.browser.post("/me/refresh", headers=session)
@@ -87,8 +106,8 @@ def test_it_counts_calls_and_renewals_by_outcome(measured: World) -> None:
     assert value(found, "dashboard_upstream_seconds_total", method="batch") > 0
 
 
-def test_what_alerts_watch_is_told_before_it_happens(measured: World) -> None:
-    """A counter that begins at one has never increased, as Prometheus sees it."""
+def test_counters_of_alerts_start_at_zero(measured: World) -> None:
+    """Prometheus sees no increase in a series that begins at one."""
     measured.open("boris")
 
     found = samples(measured)
@@ -99,7 +118,7 @@ def test_what_alerts_watch_is_told_before_it_happens(measured: World) -> None:
     assert value(found, "dashboard_refreshes_total", outcome="invalid_client") == 0
 
 
-def test_a_dead_workers_lease_is_told_until_the_run_ends(measured: World) -> None:
+def test_a_dead_workers_lease_is_overdue_until_the_run_ends(measured: World) -> None:
     measured.parts.runs.request(measured.known(), by=1)
     measured.parts.runs.acquire(measured.known().id)
     measured.bitrix24.clock.advance(1000)
@@ -111,22 +130,70 @@ def test_a_dead_workers_lease_is_told_until_the_run_ends(measured: World) -> Non
     assert value(samples(measured), "dashboard_lease_overdue_seconds", of="run") == 0
 
 
-def test_every_process_tells_what_all_of_them_counted(measured: World) -> None:
-    other = create_app(measured.config, database=measured.database).test_client()
-    other.get("/healthz")
-    other.get("/metrics", headers={"Authorization": f"Bearer {TOKEN}"})
-    measured.browser.get("/healthz")
+def test_each_web_process_returns_the_counts_of_all(measured: World) -> None:
+    port = free_port()
+    address = f"http://127.0.0.1:{port}"
+    server = serve(measured.environment, port, processes=2)
+    try:
+        wait_for(address)
+        for _ in range(20):
+            assert requests.get(f"{address}/healthz", timeout=30).ok
+        # Each scrape is a connection of its own, so both processes answer some.
+        scrapes = [parse(requests.get(f"{address}/metrics", headers=BEARER, timeout=30).text) for _ in range(8)]
+    finally:
+        server.terminate()
+        server.wait()
 
-    labels = {"endpoint": "public.healthz", "method": "GET", "status": "200"}
-    assert value(samples(measured), "dashboard_requests_total", **labels) == 2
+    assert [value(found, "dashboard_requests_total", **HEALTHZ) for found in scrapes] == [20] * 8
+    assert [value(found, "dashboard_request_seconds_count", endpoint="public.healthz") for found in scrapes] == [20] * 8
+    folders = (tempfile.gettempdir(), "/dev/shm")
+    assert not [
+        found for folder in folders for found in Path(folder).glob(f"calendar-dashboard-metrics-{server.pid}-*")
+    ]
 
 
-def test_without_a_token_it_does_not_exist(world: World) -> None:
-    assert ask(world).status_code == 404
+def test_a_worker_serves_its_own_counts(measured: World) -> None:
+    port = free_port()
+    address = f"http://127.0.0.1:{port}/metrics"
+    worker = work(measured.environment | {"METRICS_PORT": str(port)})
+    try:
+        until = time.monotonic() + 60
+        while not measured.one("SELECT count(*) FROM runs WHERE finished_at IS NOT NULL"):
+            assert time.monotonic() < until, "the run does not end"
+            time.sleep(0.05)
+        found = parse(requests.get(address, headers=BEARER, timeout=30).text)
+        refused = [requests.get(address, headers={"Authorization": text}, timeout=30) for text in ("", "Bearer no")]
+        elsewhere = requests.get(f"{address}/other", headers=BEARER, timeout=30)
+    finally:
+        worker.terminate()
+
+    assert worker.wait() == 0
+    assert value(found, "dashboard_upstream_calls_total", method="batch", outcome="ok") >= 1
+    assert value(found, "dashboard_runs", state="done") == 1
+    assert ([response.status_code for response in refused], elsewhere.status_code) == ([401, 401], 404)
+    assert "dashboard_" not in "".join(response.text for response in [*refused, elsewhere])
+
+
+def test_a_second_worker_at_the_same_port_logs_it_and_goes_on(world: World) -> None:
+    token, port = SecretStr(TOKEN), free_port()
+    first = metrics_server.start(world.parts.metrics, token, host="127.0.0.1", port=port)
+    assert first is not None
+
+    with capture_logs() as logs:
+        second = metrics_server.start(world.parts.metrics, token, host="127.0.0.1", port=port)
+
+    assert second is None
+    assert [(line["event"], line["port"]) for line in logs] == [("metrics_not_served", port)]
+    first.shutdown()
+    first.server_close()
+
+
+def test_without_a_token_it_is_404(world: World) -> None:
+    assert scrape(world).status_code == 404
 
 
 @pytest.mark.parametrize("header", ["", "Bearer ", "Bearer wrong", f"Basic {TOKEN}", TOKEN, "Bearer ключ"])
-def test_it_is_for_the_bearer_alone(measured: World, header: str) -> None:
+def test_it_needs_the_bearer_token(measured: World, header: str) -> None:
     response = measured.browser.get("/metrics", headers={"Authorization": header.encode().decode("latin-1")})
 
     assert response.status_code == 401
@@ -137,34 +204,35 @@ def test_it_names_no_portal_and_no_person(measured: World) -> None:
     measured.open("boris")
     portal, boris = measured.portal(), measured.portal().people["boris"]
 
-    text = ask(measured).text
+    page = scrape(measured).text
 
-    for told in (portal.member_id, portal.domain, boris.name, boris.last_name, boris.email):
-        assert told not in text
+    for name in (portal.member_id, portal.domain, boris.name, boris.last_name, boris.email):
+        assert name not in page
 
 
-def test_a_database_that_is_away_is_told(measured: World) -> None:
-    rename(measured, "portals", "elsewhere")
+def test_without_its_tables_the_database_is_down_and_counters_stay(measured: World) -> None:
+    measured.browser.get("/healthz")
+    with measured.database.write_session() as session:
+        session.connection().exec_driver_sql("ALTER TABLE portals RENAME TO elsewhere")
 
     found = samples(measured)
 
     assert value(found, "dashboard_database_up") == 0
+    assert value(found, "dashboard_requests_total", **HEALTHZ) == 1
 
 
-def test_every_series_of_alerts_and_dashboard_is_told(measured: World) -> None:
+def test_every_series_of_alerts_and_dashboard_exists(measured: World) -> None:
     measured.session("boris")
     measured.portal().expire("boris")
     measured.open("boris")
-    with measured.database.write_session() as session:
-        chore = "INSERT INTO chores (name, next_at) VALUES ('heartbeat', '2026-01-01 00:00:00')"
-        session.connection().exec_driver_sql(chore)
-    told = {line.split()[2] for line in ask(measured).text.splitlines() if line.startswith("# TYPE")}
-    told |= {name + suffix for name in told for suffix in ("_bucket", "_count", "_sum", "_total")}
+    assert HEARTBEAT in measured.parts.periodic_tasks.due()
+    series = {line.split()[2] for line in scrape(measured).text.splitlines() if line.startswith("# TYPE")}
+    series |= {name + suffix for name in series for suffix in ("_bucket", "_count", "_sum", "_total")}
 
     for name in ("alerts.yml", "dashboard.json"):
         named = set(re.findall(r"\bdashboard_[a-z0-9_]+", (DOCS / name).read_text()))
         assert named, name
-        assert named <= told, name
+        assert named <= series, name
 
 
 def test_the_endpoints_alerts_watch_exist(measured: World) -> None:
@@ -178,45 +246,3 @@ def test_the_dashboard_is_json_with_a_picture_for_every_series(measured: World) 
     panels = json.loads((DOCS / "dashboard.json").read_text())["panels"]
 
     assert all(target["expr"] for panel in panels for target in panel["targets"])
-
-
-class Clock:
-    seconds = 0.0
-
-    def __call__(self) -> float:
-        return self.seconds
-
-
-def test_counts_gather_until_it_is_time_and_while_the_store_is_away(world: World) -> None:
-    clock = Clock()
-    tallies = Tallies(world.database, clock=clock)
-    tallies.add("things", "a")
-
-    tallies.flush_if_due()
-    assert "things" not in tallies.sums()
-
-    rename(world, "tallies", "elsewhere")
-    clock.seconds = FLUSH_SECONDS
-    tallies.flush_if_due()
-    rename(world, "elsewhere", "tallies")
-    tallies.add("things", "a", by=2)
-    tallies.flush()
-
-    assert tallies.sums()["things"] == {("a",): 3}
-
-
-def rename(world: World, table: str, name: str) -> None:
-    with world.database.write_session() as session:
-        session.connection().exec_driver_sql(f"ALTER TABLE {table} RENAME TO {name}")
-
-
-def test_sums_hold_on_both_databases(each_world: World) -> None:
-    first, second = Tallies(each_world.database), Tallies(each_world.database)
-
-    for tallies in (first, second, first):
-        tallies.add("things", "a", "b", by=0.5)
-        tallies.add("others")
-        tallies.flush()
-
-    assert first.sums()["things"] == {("a", "b"): 1.5}
-    assert first.sums()["others"] == {(): 3}

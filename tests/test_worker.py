@@ -218,7 +218,6 @@ def test_no_run_is_claimed_while_all_threads_are_busy(world: World) -> None:
             sync=parts.sync,
             runs=parts.runs,
             periodic_tasks=parts.periodic_tasks,
-            tallies=parts.tallies,
             outages=world.database.outages,
             threads=threads,
         )

@@ -13,7 +13,8 @@ from dashboard.core.database import Database
 from dashboard.core.database_errors import describe
 from dashboard.launch.event_spool import EventSpool
 from dashboard.models import PeriodicTask
-from dashboard.monitoring.metrics import Tallies
+from dashboard.monitoring import metrics_server
+from dashboard.monitoring.metrics import Metrics
 from dashboard.sync.engine import SyncEngine
 from dashboard.sync.periodic_tasks import PeriodicTasks
 from dashboard.sync.runs import Runs
@@ -28,7 +29,7 @@ def command(
     sync: SyncEngine,
     runs: Runs,
     periodic_tasks: PeriodicTasks,
-    tallies: Tallies,
+    metrics: Metrics,
 ) -> click.Command:
     """Return the command the Procfile names."""
 
@@ -37,17 +38,25 @@ def command(
         """Work on runs and periodic tasks until SIGTERM or SIGINT."""
         process_memory.limit_memory()
         _say_what_is_wrong(database)
+        _serve_metrics(config, metrics)
         spool.watch()
         Worker(
             sync=sync,
             runs=runs,
             periodic_tasks=periodic_tasks,
-            tallies=tallies,
             outages=database.outages,
             threads=config.worker_threads,
         ).work()
 
     return worker
+
+
+def _serve_metrics(config: Config, metrics: Metrics) -> None:
+    """Serve this worker's metrics where the configuration names a port."""
+    if config.metrics_port is not None and config.metrics_token is not None:
+        # In development nothing outside this machine may reach it; in production Prometheus asks from outside.
+        host = "127.0.0.1" if config.trust_loopback else "0.0.0.0"  # noqa: S104
+        metrics_server.start(metrics, config.metrics_token, host=host, port=config.metrics_port)
 
 
 def _say_what_is_wrong(database: Database) -> None:

@@ -74,6 +74,9 @@ class Config(BaseSettings):
     metrics_token: BearerToken | None = Field(
         None, description="bearer token for `/metrics`, at least 16 characters; without it `/metrics` is 404"
     )
+    metrics_port: int | None = Field(
+        None, ge=1, le=65535, description="port at which a worker serves its own `/metrics`; needs `METRICS_TOKEN`"
+    )
     vendor_name: str = Field("", max_length=120, description="who runs the application, for `/privacy` and `/terms`")
     vendor_email: Email = Field("", description="where people write to, for the same two pages")
     log_level: LogLevel = Field("info", description="what is logged on stderr: `debug`, `info`, `warning` or `error`")
@@ -110,6 +113,12 @@ class Config(BaseSettings):
         for variable, address in addresses:
             if not address.lower().startswith("https:"):
                 raise ValueError(f"{variable}: must be https")
+        return self
+
+    @model_validator(mode="after")
+    def _require_metrics_token(self) -> Config:
+        if self.metrics_port is not None and self.metrics_token is None:
+            raise ValueError("METRICS_PORT: needs METRICS_TOKEN")
         return self
 
 

@@ -1,72 +1,99 @@
-"""How things stand at this moment, for the operator's metrics: a few counting queries, no personal data."""
+"""Read gauges from the database at each scrape."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 from sqlalchemy import ColumnElement, func, select
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from dashboard.core.database import Database
+from dashboard.core.version import VERSION
 from dashboard.models import OAuthToken, PeriodicTask, Portal, PortalState, Run, RunState, TokenState
-from dashboard.monitoring.readiness import HEARTBEAT
+from dashboard.monitoring.readiness import HEARTBEAT, ReadinessProbe
 
 
-@dataclass(frozen=True)
-class GaugeValues:
-    """Counts by state, and seconds; zero where there is nothing to be late with."""
+class DatabaseGauges(Collector):
+    """The state of all portals and runs. Every instance that shares the database returns the same."""
 
-    portals: dict[str, int]
-    tokens: dict[str, int]
-    runs: dict[str, int]
-    runs_due: int
-    oldest_due_seconds: float
-    runs_waiting_for_bucket: int
-    lease_overdue_seconds: dict[str, float]
-    heartbeat_late_seconds: float | None  # None: no worker ever ran
+    def __init__(self, database: Database, probe: ReadinessProbe, *, now: Callable[[], datetime]) -> None:
+        self._database = database
+        self._probe = probe
+        self._now = now
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the gauges; while the database is away, only that it is."""
+        yield _gauge("build_info", "The version of this instance.", {VERSION: 1}, label="version")
+        is_up = "database" not in self._probe.check().down
+        gauges: list[Metric] = []
+        try:
+            with self._database.read_session() as session:
+                gauges = list(_gauges(session, self._now()))
+        except SQLAlchemyError:
+            is_up = False
+        yield _gauge("database_up", "Whether the database answers and can be written to.", is_up)
+        yield from gauges
 
 
-def read_gauges(database: Database, *, now: Callable[[], datetime]) -> GaugeValues:
-    """Return how things stand, counted in one transaction."""
-    moment = now()
-    with database.read_session() as session:
-        due = (Run.finished_at.is_(None), Run.next_slice_at <= moment)
-        waits = (Run.state == RunState.RUNNING, Run.lease_owner.is_(None), Run.next_slice_at > moment)
-        return GaugeValues(
-            portals=_by_state(session, Portal.state, PortalState),
-            tokens=_by_state(session, OAuthToken.state, TokenState),
-            runs=_by_state(session, Run.state, RunState),
-            runs_due=session.scalar(select(func.count()).select_from(Run).where(*due)) or 0,
-            oldest_due_seconds=_since(session.scalar(select(func.min(Run.next_slice_at)).where(*due)), moment),
-            runs_waiting_for_bucket=session.scalar(select(func.count()).select_from(Run).where(*waits)) or 0,
-            lease_overdue_seconds={
-                "chain": _since(_oldest_lease(session, OAuthToken.lease_until), moment),
-                # One that ended with its lease on, being cancelled, waits for nobody.
-                "run": _since(_oldest_lease(session, Run.lease_until, Run.finished_at.is_(None)), moment),
-            },
-            heartbeat_late_seconds=_heartbeat_late(session, moment),
-        )
+def _gauges(session: Session, now: datetime) -> Iterator[Metric]:
+    due = (Run.finished_at.is_(None), Run.next_slice_at <= now)
+    waits = (Run.state == RunState.RUNNING, Run.lease_owner.is_(None), Run.next_slice_at > now)
+    # A run that was canceled while a worker had it keeps its lease, which nobody has to take over.
+    unfinished = Run.finished_at.is_(None)
+    overdue = {
+        "chain": _seconds_since(session, OAuthToken.lease_until, now),
+        "run": _seconds_since(session, Run.lease_until, now, unfinished),
+    }
+    yield _gauge("portals", "Portals by state.", _by_state(session, Portal.state, PortalState), label="state")
+    yield _gauge("chains", "OAuth tokens by state.", _by_state(session, OAuthToken.state, TokenState), label="state")
+    yield _gauge("runs", "Runs of the last 30 days by state.", _by_state(session, Run.state, RunState), label="state")
+    yield _gauge("runs_due", "Runs that wait for a worker.", _count(session, *due))
+    yield _gauge(
+        "runs_due_oldest_seconds",
+        "How long the first of them has waited.",
+        _seconds_since(session, Run.next_slice_at, now, *due) or 0,
+    )
+    yield _gauge("runs_waiting_for_limit", "Runs that wait for their portal's rate limit.", _count(session, *waits))
+    yield _gauge(
+        "lease_overdue_seconds",
+        "How long ago the oldest lease ended that was not released.",
+        {name: seconds or 0 for name, seconds in overdue.items()},
+        label="of",
+    )
+    late = _seconds_since(session, PeriodicTask.next_at, now, PeriodicTask.name == HEARTBEAT)
+    if late is not None:
+        yield _gauge("worker_late_seconds", "How long a worker's heartbeat has been due.", late)
+
+
+def _gauge(name: str, text: str, value: float | Mapping[str, float], *, label: str = "") -> Metric:
+    """Return a gauge of one value, or of one for each value of the label."""
+    family = GaugeMetricFamily(f"dashboard_{name}", text, labels=[label] if label else [])
+    for key, number in value.items() if isinstance(value, Mapping) else [("", value)]:
+        family.add_metric([key] if label else [], number)
+    return family
+
+
+def _count(session: Session, *conditions: ColumnElement[bool]) -> int:
+    return session.scalar(select(func.count()).select_from(Run).where(*conditions)) or 0
 
 
 def _by_state(
     session: Session, column: InstrumentedAttribute[str], states: type[PortalState | TokenState | RunState]
-) -> dict[str, int]:
+) -> dict[str, float]:
     counts = {row[0]: row[1] for row in session.execute(select(column, func.count()).group_by(column))}
     return {state: counts.get(state, 0) for state in states}
 
 
-def _oldest_lease(
-    session: Session, column: InstrumentedAttribute[datetime | None], *conditions: ColumnElement[bool]
-) -> datetime | None:
-    return session.scalar(select(func.min(column)).where(column.is_not(None), *conditions))
-
-
-def _since(then: datetime | None, now: datetime) -> float:
-    return max(0.0, (now - then).total_seconds()) if then is not None else 0.0
-
-
-def _heartbeat_late(session: Session, now: datetime) -> float | None:
-    due = session.scalar(select(PeriodicTask.next_at).where(PeriodicTask.name == HEARTBEAT))
-    return _since(due, now) if due is not None else None
+def _seconds_since(
+    session: Session,
+    column: InstrumentedAttribute[datetime] | InstrumentedAttribute[datetime | None],
+    now: datetime,
+    *conditions: ColumnElement[bool],
+) -> float | None:
+    """Return how long ago the column's earliest time was, 0 if it is still to come, None if there is none."""
+    earliest = session.scalar(select(func.min(column)).where(*conditions))
+    return max(0.0, (now - earliest).total_seconds()) if earliest is not None else None

@@ -1,123 +1,98 @@
-"""What happened so far, counted: gathered in each process, summed in the store every few seconds.
-
-In the store and not in files of one machine: web and worker may run on different ones, and an operator asks
-any web process for all of it. What a killed process had not written yet, a few seconds' worth, is lost.
-"""
+"""Count responses and API calls for Prometheus."""
 
 from __future__ import annotations
 
-import json
+import hmac
+import os
 import re
-import threading
-import time
-from collections.abc import Callable, Mapping
 
-import structlog
-from sqlalchemy import select
-from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import Session
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+from pydantic import SecretStr
 
 from dashboard.bitrix24.errors import AUTHORIZATION_CODES, UNREACHABLE_CODES
 from dashboard.bitrix24.masking import CallRecord
-from dashboard.core.database import Database, dialect_of, insert_into
-from dashboard.models import Tally
 
-log = structlog.get_logger()
+# gunicorn.conf.py names a folder in which each web process keeps its counters; prometheus_client looks once,
+# when it is imported. `flask run` and the worker are one process each and need none.
+IS_MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR" in os.environ
+REQUEST_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+# A client may send any method; each one would become a series of its own.
+METHODS = ("GET", "HEAD", "POST", "OPTIONS")
+# The alerts compare these with the past, so they start at zero: a series that begins at one has not increased.
+REFRESH_OUTCOMES = ("ok", "invalid_grant", "invalid_client", "wrong_client", "unauthorized_client")
+# A portal may send any error code; only our own and those of the authorization server become series.
+_OUR_CODES = re.compile("|".join(UNREACHABLE_CODES) + r"|moved|bad_answer|answer_too_large|strange_code|http_5\d\d")
 
-FLUSH_SECONDS = 15.0
-SLOWER_THAN = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)  # bounds of the histogram, in seconds
-# Our own codes; Bitrix24's are the table's. Anything else is a portal's own word and could be anything.
-_OURS = re.compile("|".join(UNREACHABLE_CODES) + r"|moved|bad_answer|answer_too_large|strange_code|http_5\d\d")
-
-CALLS, CALL_SECONDS, REFRESHES = "upstream_calls", "upstream_seconds", "refreshes"
-REQUESTS, REQUEST_SECONDS, REQUEST_BUCKETS = "requests", "request_seconds", "request_seconds_bucket"
-
-Labels = tuple[str, ...]
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
-class Tallies:
-    """Counts of this process, added to everybody's now and then. Safe to share between threads."""
+Response = tuple[bytes, int, dict[str, str]]  # body, status, headers
+TEXT = {"Content-Type": "text/plain; charset=utf-8"}
 
-    def __init__(self, database: Database, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._database = database
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._pending: dict[tuple[str, Labels], float] = {}
-        self._flushed_at = clock()
-        self._is_away = False  # logged once
 
-    def add(self, series: str, *labels: str, by: float = 1) -> None:
-        """Add to one count of a series; its labels always come in the same order."""
-        with self._lock:
-            self._pending[series, labels] = self._pending.get((series, labels), 0) + by
+class Metrics:
+    """The counters of this instance, and the gauges that are read at each scrape."""
+
+    def __init__(self, gauges: Collector) -> None:
+        self._gauges = gauges
+        self._counters = CollectorRegistry()
+        self._requests = self._counter("requests", "Responses.", "endpoint", "method", "status")
+        self._request_seconds = Histogram(
+            "dashboard_request_seconds",
+            "Seconds until the response.",
+            ["endpoint"],
+            buckets=REQUEST_SECONDS,
+            registry=self._counters,
+        )
+        self._calls = self._counter("upstream_calls", "Requests to Bitrix24.", "method", "outcome")
+        self._call_seconds = self._counter("upstream_seconds", "Seconds spent waiting for Bitrix24.", "method")
+        self._refreshes = self._counter("refreshes", "Token refreshes.", "outcome")
+        for outcome in REFRESH_OUTCOMES:
+            self._refreshes.labels(outcome)
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"dashboard_{name}", text, labels, registry=self._counters)
 
     def count_call(self, call: CallRecord) -> None:
         """Count one request to Bitrix24."""
         outcome = _outcome(call.error)
-        self.add(CALLS, call.method, outcome)
-        self.add(CALL_SECONDS, call.method, by=call.milliseconds / 1000)
+        self._calls.labels(call.method, outcome).inc()
+        self._call_seconds.labels(call.method).inc(call.milliseconds / 1000)
         if call.method == "oauth/token":
-            self.add(REFRESHES, outcome)
+            self._refreshes.labels(outcome).inc()
 
-    def request(self, endpoint: str, method: str, status: int, seconds: float) -> None:
-        """Count one answer of ours."""
-        self.add(REQUESTS, endpoint, method, str(status))
-        self.add(REQUEST_SECONDS, endpoint, by=seconds)
-        for bound in SLOWER_THAN:
-            if seconds <= bound:
-                self.add(REQUEST_BUCKETS, endpoint, str(bound))
+    def count_request(self, endpoint: str, method: str, status: int, seconds: float) -> None:
+        """Count one response."""
+        method = method if method in METHODS else "other"
+        self._requests.labels(endpoint, method, str(status)).inc()
+        # The alert for defects needs this series before the first one; see REFRESH_OUTCOMES.
+        self._requests.labels(endpoint, method, "500")
+        self._request_seconds.labels(endpoint).observe(seconds)
 
-    def flush_if_due(self) -> None:
-        """Write what has gathered, where the last time was long enough ago."""
-        if self._clock() - self._flushed_at >= FLUSH_SECONDS:
-            self.flush()
-
-    def flush(self) -> bool:
-        """Write what has gathered; False while the database takes nothing, and it gathers on."""
-        with self._lock:
-            pending, self._pending = self._pending, {}
-            self._flushed_at = self._clock()
-        if not pending:
-            return True
-        try:
-            self._write(pending)
-        except SQLAlchemyError as error:
-            if not self._is_away:
-                log.warning("tallies_not_written", reason=type(error).__name__)
-            self._is_away = True
-            for (series, labels), value in pending.items():
-                self.add(series, *labels, by=value)
-            return False
-        self._is_away = False
-        return True
-
-    def sums(self) -> dict[str, dict[Labels, float]]:
-        """Return everybody's counts by series and labels; up to FLUSH_SECONDS behind other processes."""
-        found: dict[str, dict[Labels, float]] = {}
-        with self._database.read_session() as session:
-            for tally in session.scalars(select(Tally).order_by(Tally.series, Tally.labels)):
-                found.setdefault(tally.series, {})[tuple(json.loads(tally.labels))] = tally.value
-        return found
-
-    def _write(self, pending: Mapping[tuple[str, Labels], float]) -> None:
-        """Add to the rows, always in the same order: two who write at once wait instead of locking up."""
-        rows = [
-            {"series": series, "labels": json.dumps(labels), "value": value}
-            for (series, labels), value in sorted(pending.items())
-        ]
-
-        def add(session: Session) -> None:
-            insert = insert_into(dialect_of(session), Tally)
-            added = insert.on_conflict_do_update(
-                index_elements=["series", "labels"], set_={"value": Tally.value + insert.excluded.value}
-            )
-            session.execute(added, rows)
-
-        self._database.write(add)
+    def respond(self, authorization: str, token: SecretStr) -> Response:
+        """Return all metrics to a client whose ``Authorization`` header carries the token."""
+        expected = f"Bearer {token.get_secret_value()}"
+        if not hmac.compare_digest(authorization.encode(), expected.encode()):
+            return b"A bearer token is needed.\n", 401, {**TEXT, "WWW-Authenticate": "Bearer"}
+        registry = CollectorRegistry(auto_describe=False)
+        registry.register(self._gauges)
+        if IS_MULTIPROCESS:
+            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        else:
+            registry.register(self._counters)
+        return generate_latest(registry), 200, {"Content-Type": CONTENT_TYPE_LATEST}
 
 
 def _outcome(error: str | None) -> str:
-    """Return "ok" or the error's code; what is no known code is one word, so that series stay few."""
     if error is None:
         return "ok"
-    return error if error.lower() in AUTHORIZATION_CODES or _OURS.fullmatch(error) else "other"
+    return error if error.lower() in AUTHORIZATION_CODES or _OUR_CODES.fullmatch(error) else "other"

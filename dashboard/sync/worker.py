@@ -17,7 +17,6 @@ import structlog
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
 from dashboard.core.database_errors import OutageLog
-from dashboard.monitoring.metrics import FLUSH_SECONDS, Tallies
 from dashboard.sync.engine import SyncEngine
 from dashboard.sync.periodic_tasks import PeriodicTasks
 from dashboard.sync.runs import LEASE, Runs
@@ -39,11 +38,10 @@ class Worker:
         sync: SyncEngine,
         runs: Runs,
         periodic_tasks: PeriodicTasks,
-        tallies: Tallies,
         outages: OutageLog,
         threads: int,
     ) -> None:
-        self._sync, self._runs, self._periodic_tasks, self._tallies = sync, runs, periodic_tasks, tallies
+        self._sync, self._runs, self._periodic_tasks = sync, runs, periodic_tasks
         self._outages = outages
         self._threads = threads
         self._lock = threading.Lock()
@@ -60,11 +58,7 @@ class Worker:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
         threading.excepthook = _log_defect
-        for name, seconds, repeat in (
-            ("heartbeat", HEARTBEAT_SECONDS, self._renew_leases),
-            ("tallies", FLUSH_SECONDS, self._tallies.flush),
-        ):
-            threading.Thread(target=self._repeat, args=(seconds, repeat), name=name, daemon=True).start()
+        threading.Thread(target=self._renew_leases, name="heartbeat", daemon=True).start()
         log.info("worker_started", threads=self._threads)
         while not self._stopping.is_set():
             self._wake.wait(self.poll())
@@ -72,7 +66,6 @@ class Worker:
         # Leases are renewed while the last people are being read.
         self._join()
         self._stopped.set()
-        self._tallies.flush()
         log.info("worker_stopped")
 
     def poll(self) -> float:
@@ -127,16 +120,13 @@ class Worker:
                 self._under_way.discard(threading.current_thread())
             self._wake.set()
 
-    def _repeat(self, seconds: float, work: Callable[[], object]) -> None:
-        while not self._stopped.wait(seconds):
+    def _renew_leases(self) -> None:
+        while not self._stopped.wait(HEARTBEAT_SECONDS):
             try:
-                work()
+                if owners := set(self._sync.leases):
+                    self._runs.heartbeat(owners)
             except SQLAlchemyError as error:
                 self._outages.failed(error)
-
-    def _renew_leases(self) -> None:
-        if owners := set(self._sync.leases):
-            self._runs.heartbeat(owners)
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         # Not `_wake`: the main thread, in which this runs, may hold its lock.
