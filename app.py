@@ -225,7 +225,6 @@ def assemble(settings: Config, *, database: Database | None, now: Callable[[], d
     events = EventHandler(
         database=database,
         installations=installations,
-        servers=servers,
         token_refresher=token_refresher,
         call_log=call_log,
         now=now,
@@ -245,7 +244,6 @@ def assemble(settings: Config, *, database: Database | None, now: Callable[[], d
             runs=runs,
             installations=installations,
             accounts=accounts,
-            servers=servers,
             call_log=call_log,
             public_url=settings.public_url,
             titles=translations.InEveryLanguage(hooks.PLACEMENT_TITLE),

@@ -35,7 +35,7 @@ def still(
     bitrix24: Emulator, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[World]:
     """Give the application without the thread that would act on kept events by itself."""
-    monkeypatch.setattr(event_spool.EventSpool, "watch", lambda self: None)
+    monkeypatch.setattr(event_spool.EventSpool, "start", lambda self: None)
     url = str(request.getfixturevalue(request.param))
     with World(bitrix24, url, STATE_DIRECTORY=str(tmp_path)) as world:
         world.install("alpha")
@@ -122,12 +122,12 @@ def test_it_does_not_undo_an_installation_that_came_after_it(still: World, tmp_p
 def test_forged_ones_fill_no_disk_keep_out_no_true_one_and_do_nothing(
     still: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(event_spool, "MAX_UNPROVEN_OF_SENDER", 3)
-    monkeypatch.setattr(event_spool, "MAX_UNPROVEN", 4)
+    monkeypatch.setattr(event_spool, "MAX_UNVERIFIED_OF_SENDER", 3)
+    monkeypatch.setattr(event_spool, "MAX_UNVERIFIED", 4)
     spool, portal = restarted(still), still.portal()
 
     def forged(number: int, sender: str = "stranger") -> bool:
-        return spool.keep(
+        return spool.add(
             Event(
                 name="ONAPPUNINSTALL",
                 member_id=portal.member_id,
@@ -157,7 +157,7 @@ def test_forged_ones_fill_no_disk_keep_out_no_true_one_and_do_nothing(
 
 
 def test_without_a_folder_it_is_kept_in_memory(still: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    def no_room(self: object, name: str, sealed: str) -> None:
+    def no_room(self: object, name: str, encrypted: str) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(event_spool.EventSpool, "_write", no_room)
@@ -187,7 +187,7 @@ class Handler:
         self.asked: list[str] = []
         self.done: set[str] = set()
 
-    def is_proven(self, event: Event) -> bool:
+    def is_verified(self, event: Event) -> bool:
         return True
 
     def handle(self, event: Event) -> None:
@@ -201,7 +201,7 @@ def spool_of(
     handler: Handler, folder: Path, patch: pytest.MonkeyPatch, *, members: Iterable[str]
 ) -> event_spool.EventSpool:
     """Return a spool without a thread that keeps an event of each portal."""
-    patch.setattr(event_spool.EventSpool, "watch", lambda self: None)
+    patch.setattr(event_spool.EventSpool, "start", lambda self: None)
     spool = event_spool.EventSpool(
         folder=folder,
         encryption=TokenEncryption([SecretStr(FERNET_KEY)]),
@@ -210,7 +210,7 @@ def spool_of(
     )
     for member in members:
         event = Event("ONAPPUNINSTALL", member, SecretStr(FORGED), None, None, None, {})
-        assert spool.keep(event, sender="stranger")
+        assert spool.add(event, sender="stranger")
     return spool
 
 
@@ -272,17 +272,17 @@ def test_a_thread_that_a_defect_has_ended_is_started_by_the_next_request(
     ended = threading.Event()
     monkeypatch.setattr(threading, "excepthook", lambda raised: ended.set())
 
-    def fail(self: object, sealed: str) -> None:
+    def fail(self: object, encrypted: str) -> None:
         raise RuntimeError
 
     with World(bitrix24, sqlite_url, STATE_DIRECTORY=str(tmp_path)) as world:
         world.install("alpha")
         fill_the_disk(world)
         with monkeypatch.context() as broken:
-            broken.setattr(event_spool.EventSpool, "_act", fail)
+            broken.setattr(event_spool.EventSpool, "_handle", fail)
             assert world.portal().send_event("ONAPPUNINSTALL")[0] == 200
             assert ended.wait(20)
-            world.app.extensions["event_spool"]._watcher.join(20)
+            world.app.extensions["event_spool"]._thread.join(20)
         empty_the_disk(world)
         assert world.one("SELECT state FROM portals") == "active"
 
@@ -299,7 +299,7 @@ def test_a_new_process_does_what_another_left(
     with World(bitrix24, sqlite_url, STATE_DIRECTORY=str(tmp_path)) as world:
         world.install("alpha")
         with monkeypatch.context() as still:
-            still.setattr(event_spool.EventSpool, "watch", lambda self: None)
+            still.setattr(event_spool.EventSpool, "start", lambda self: None)
             fill_the_disk(world)
             assert world.portal().send_event("ONAPPUNINSTALL")[0] == 200
         empty_the_disk(world)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dashboard.people.snapshots import MIN_REFRESH_INTERVAL, REFRESH_LIMIT
+from dashboard.people.snapshots import MAX_RECENT_AGE, REFRESH_LIMIT
 from tests.emulator import Emulator
 from tests.emulator.faults import Fault
 from tests.world import World, errors_on, settings_on
@@ -191,7 +191,7 @@ def test_clicks_faster_than_anybody_reads_ask_nothing_more(world: World) -> None
     assert settings_on(shown.text) == world.portal().people["boris"].settings
     assert world.bitrix24.requests == []
 
-    world.bitrix24.clock.advance(MIN_REFRESH_INTERVAL.total_seconds() + 1)
+    world.bitrix24.clock.advance(MAX_RECENT_AGE.total_seconds() + 1)
     for _ in range(REFRESH_LIMIT.depth):
         world.parts.throttle.record_failure("refreshes 2", REFRESH_LIMIT)
     refused = world.browser.post("/me/refresh", headers=session)

@@ -39,7 +39,7 @@ def command(
         process_memory.limit_memory()
         _say_what_is_wrong(database)
         _serve_metrics(config, metrics)
-        spool.watch()
+        spool.start()
         Worker(
             sync=sync,
             runs=runs,

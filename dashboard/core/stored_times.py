@@ -28,6 +28,11 @@ def is_ahead_seconds(at: float, now: float, *, max_wait: timedelta = timedelta()
     return at > now + (max_wait + MAX_CLOCK_SKEW).total_seconds()
 
 
+def is_recent(moment: datetime | None, now: datetime, *, age: timedelta) -> bool:
+    """Tell whether a stored moment is less than ``age`` old; None and a moment ahead of the clock are not."""
+    return moment is not None and moment > now - age and not is_ahead(moment, now)
+
+
 def is_due(moment: datetime, now: datetime, *, max_wait: timedelta) -> bool:
     """Tell whether a stored deadline has come, or lies too far ahead to be believed."""
     return moment <= now or is_ahead(moment, now, max_wait=max_wait)

@@ -1,6 +1,6 @@
-"""Keep uninstall events that the database cannot take, and act on them when it is back.
+"""Store uninstall events while the database is unavailable, and handle them when it is back.
 
-Bitrix24 sends an event once, so an answer of 503 would lose it.
+Bitrix24 sends an event once, so answering 503 would lose it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import json
 import os
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import datetime
@@ -22,29 +23,27 @@ from sqlalchemy.exc import SQLAlchemyError
 from dashboard.bitrix24.errors import Bitrix24Error
 from dashboard.bitrix24.inbound import Event
 from dashboard.core.encryption import DecryptionError, TokenEncryption
-from dashboard.launch.events import EventHandler, EventRefused
+from dashboard.launch.events import UNINSTALL, EventHandler, EventRefused
 
 log = structlog.get_logger()
 
-EVENT = "ONAPPUNINSTALL"
 CONTEXT = "uninstall event"
 FOLDER = "events"
 SUFFIX = ".event"
+UNVERIFIED = "unproven-"
 RETRY_SECONDS = 10.0
-MAX_DATABASE_FAILURES = 3  # in a row, after which the database is away and the other events wait for it
-# An event that nothing proved yet may be forged: nothing can be proven while the database is away. One that
-# is proven has a file for its portal alone.
-MAX_UNPROVEN = 10_000
-# Of one sender, so that others' forged ones leave room for those that Bitrix24's own servers send.
-MAX_UNPROVEN_OF_SENDER = 500
-UNPROVEN = "unproven-"
+MAX_DATABASE_FAILURES = 3  # in a row; then the database is unavailable, and the other events wait
+# While the database is unavailable most events cannot be verified, and any of those may be forged. The limit
+# for one sender leaves room for the events of Bitrix24's servers.
+MAX_UNVERIFIED = 10_000
+MAX_UNVERIFIED_OF_SENDER = 500
 
 
 class EventSpool:
-    """A folder of encrypted files, one an event; memory where the folder cannot be written.
+    """A folder of encrypted files, one per event; memory where the folder cannot be written.
 
-    Any process of the machine acts on any file; of two who act on one at once, the second finds the portal
-    uninstalled already. Each event is proven again, now with the database at hand.
+    Any process of the machine handles any file. If two handle one at once, the second finds the portal
+    uninstalled already. Every event is verified again at that time.
     """
 
     def __init__(
@@ -55,59 +54,61 @@ class EventSpool:
         self._events = events
         self._now = now
         self._memory: dict[str, str] = {}
-        self._failures: dict[str, int] = {}
+        self._attempts: Counter[str] = Counter()
         self._lock = threading.Lock()
-        self._watcher: threading.Thread | None = None
+        self._thread: threading.Thread | None = None
 
-    def keep(self, event: Event, *, sender: str) -> bool:
-        """Keep an event until the database is back; return False where it is none to keep, or has no room.
+    def add(self, event: Event, *, sender: str) -> bool:
+        """Store an event; return False if it is not an uninstallation with a token, or there is no room.
 
-        ``sender`` stands for the address that it came from, in letters and digits.
+        ``sender`` is a hash of the sender's address, in letters and digits.
         """
-        if event.name != EVENT or event.application_token is None:
+        if event.name != UNINSTALL or event.application_token is None:
             return False
-        name, sealed = self._name(event, sender), self._encrypt(event)
-        if name.startswith(UNPROVEN) and not self._has_room(sender):
+        token = event.application_token.get_secret_value()
+        name = self._file_name(event, token, sender)
+        if name.startswith(UNVERIFIED) and not self._has_room(sender):
             return False
+        encrypted = self._encrypt(event, token)
         try:
-            self._write(name, sealed)
+            self._write(name, encrypted)
         except OSError as error:
-            log.error("event_kept_in_memory", reason=type(error).__name__)
-            self._memory[name] = sealed
+            log.error("event_spooled_in_memory", reason=type(error).__name__)
+            self._memory[name] = encrypted
         else:
-            log.warning("event_kept")
-        self.watch()
+            log.warning("event_spooled")
+        self.start()
         return True
 
-    def watch(self) -> None:
-        """Look for kept events now and then, in a thread that ends with the process."""
+    def start(self) -> None:
+        """Retry the stored events regularly, in a thread that ends with the process."""
         with self._lock:
-            if self._watcher is None or not self._watcher.is_alive():
-                self._watcher = threading.Thread(target=self._retry_forever, name="events", daemon=True)
-                self._watcher.start()
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._retry_forever, name="events", daemon=True)
+                self._thread.start()
 
-    def watch_again(self) -> None:
-        """Start the thread once more where a defect has ended it."""
-        if self._watcher is not None:
-            self.watch()
+    def restart(self) -> None:
+        """Start the thread again if an unexpected error has ended it."""
+        if self._thread is not None:
+            self.start()
 
     def retry(self) -> None:
-        """Act on every kept event, those that failed least often first; stop where the database is away."""
-        in_a_row = 0
-        for name in sorted(self._names(), key=lambda name: self._failures.get(name, 0)):
-            # Before it is acted on: one that ends the thread comes last as well.
-            self._failures[name] = self._failures.get(name, 0) + 1
+        """Handle every stored event, those with the fewest attempts first; stop if the database is unavailable."""
+        failures_in_a_row = 0
+        for name in sorted(self._names(), key=self._attempts.__getitem__):
+            # Count before the attempt, so that an event that ends the thread comes last too.
+            self._attempts[name] += 1
             try:
-                if (sealed := self._read(name)) is not None:
-                    self._act(sealed)
+                if (encrypted := self._read(name)) is not None:
+                    self._handle(encrypted)
             except (SQLAlchemyError, Bitrix24Error, OSError) as error:
-                if self._failures[name] == 1:
-                    log.warning("kept_event_failed", reason=type(error).__name__)
-                in_a_row = in_a_row + 1 if isinstance(error, SQLAlchemyError) else 0
-                if in_a_row >= MAX_DATABASE_FAILURES:
+                if self._attempts[name] == 1:
+                    log.warning("spooled_event_failed", reason=type(error).__name__)
+                failures_in_a_row = failures_in_a_row + 1 if isinstance(error, SQLAlchemyError) else 0
+                if failures_in_a_row >= MAX_DATABASE_FAILURES:
                     return
             else:
-                in_a_row = 0
+                failures_in_a_row = 0
                 self._delete(name)
 
     def _retry_forever(self) -> None:
@@ -115,42 +116,40 @@ class EventSpool:
             self.retry()
             time.sleep(RETRY_SECONDS)
 
-    def _act(self, sealed: str) -> None:
+    def _handle(self, encrypted: str) -> None:
         try:
-            event = self._decrypt(sealed)
-            self._events.handle(event)
+            self._events.handle(self._decrypt(encrypted))
         except DecryptionError:
-            log.error("kept_event_unreadable")
+            log.error("spooled_event_undecryptable")
         except EventRefused as refusal:
             portal = refusal.portal.id if refusal.portal else None
-            log.warning("kept_event_refused", reason=refusal.reason, portal=portal)
+            log.warning("spooled_event_refused", reason=refusal.reason, portal=portal)
         else:
-            log.info("kept_event_done")
+            log.info("spooled_event_handled")
 
     def _has_room(self, sender: str) -> bool:
-        """Tell whether one more event of this sender that is not proven may be kept."""
-        unproven = [name for name in self._names() if name.startswith(UNPROVEN)]
-        of_sender = sum(name.startswith(f"{UNPROVEN}{sender}-") for name in unproven)
-        return len(unproven) < MAX_UNPROVEN and of_sender < MAX_UNPROVEN_OF_SENDER
+        """Tell whether one more unverified event of this sender may be stored."""
+        unverified = [name for name in self._names() if name.startswith(UNVERIFIED)]
+        of_sender = sum(name.startswith(f"{UNVERIFIED}{sender}-") for name in unverified)
+        return len(unverified) < MAX_UNVERIFIED and of_sender < MAX_UNVERIFIED_OF_SENDER
 
-    def _name(self, event: Event, sender: str) -> str:
-        """Return the file's name; a second event that says the same has the same."""
+    def _file_name(self, event: Event, token: str, sender: str) -> str:
+        """Return one name for all copies of an event."""
         try:
-            is_proven = self._events.is_proven(event)
+            is_verified = self._events.is_verified(event)
         except SQLAlchemyError:
-            is_proven = False
-        token = event.application_token.get_secret_value() if event.application_token else ""
-        said = event.member_id if is_proven else f"{event.member_id} {token}"
-        prefix = "" if is_proven else f"{UNPROVEN}{sender}-"
-        return f"{prefix}{hashlib.sha256(said.encode()).hexdigest()}{SUFFIX}"
+            is_verified = False
+        key = event.member_id if is_verified else f"{event.member_id} {token}"
+        prefix = "" if is_verified else f"{UNVERIFIED}{sender}-"
+        return f"{prefix}{hashlib.sha256(key.encode()).hexdigest()}{SUFFIX}"
 
     def _names(self) -> Iterator[str]:
         with suppress(OSError):
             yield from sorted(path.name for path in self._folder.glob(f"*{SUFFIX}"))
         yield from tuple(self._memory)
 
-    def _write(self, name: str, sealed: str) -> None:
-        """Write a file whole or not at all, readable to its owner alone, and wait for the disk.
+    def _write(self, name: str, encrypted: str) -> None:
+        """Write a whole file or none, readable by its owner only, and sync it to the disk.
 
         :raise OSError: it cannot be written.
         """
@@ -159,7 +158,7 @@ class EventSpool:
         try:
             descriptor = os.open(unfinished, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
             with os.fdopen(descriptor, "w", encoding="ascii") as file:
-                file.write(sealed)
+                file.write(encrypted)
                 file.flush()
                 os.fsync(file.fileno())
             unfinished.replace(self._folder / name)
@@ -168,9 +167,9 @@ class EventSpool:
             raise
 
     def _read(self, name: str) -> str | None:
-        """Return what is kept; None where another process has just done it.
+        """Return the encrypted event, or None if another process has just handled it.
 
-        :raise OSError: the file is there and cannot be read now.
+        :raise OSError: the file exists but cannot be read now.
         """
         try:
             return (self._folder / name).read_text(encoding="ascii", errors="replace")
@@ -179,25 +178,24 @@ class EventSpool:
 
     def _delete(self, name: str) -> None:
         self._memory.pop(name, None)
-        self._failures.pop(name, None)
+        self._attempts.pop(name, None)
         with suppress(OSError):
             (self._folder / name).unlink(missing_ok=True)
 
-    def _encrypt(self, event: Event) -> str:
-        # One without its time must not undo an installation that comes after it.
+    def _encrypt(self, event: Event, token: str) -> str:
+        # An event without a time must not undo an installation that comes after it.
         sent_at = event.sent_at if event.sent_at is not None else int(self._now().timestamp())
-        token = event.application_token.get_secret_value() if event.application_token else ""
-        said = [event.member_id, token, sent_at, event.data.get("CLEAN")]
-        return self._encryption.encrypt(SecretStr(json.dumps(said)), owner=CONTEXT)
+        fields = [event.member_id, token, sent_at, event.data.get("CLEAN")]
+        return self._encryption.encrypt(SecretStr(json.dumps(fields)), owner=CONTEXT)
 
-    def _decrypt(self, sealed: str) -> Event:
-        said = self._encryption.decrypt(sealed, owner=CONTEXT).get_secret_value()
+    def _decrypt(self, encrypted: str) -> Event:
+        text = self._encryption.decrypt(encrypted, owner=CONTEXT).get_secret_value()
         try:
-            member_id, token, sent_at, clean = json.loads(said)
+            member_id, token, sent_at, clean = json.loads(text)
         except (ValueError, TypeError):
-            raise DecryptionError("another version sealed it") from None
+            raise DecryptionError("written by another version") from None
         return Event(
-            name=EVENT,
+            name=UNINSTALL,
             member_id=member_id,
             application_token=SecretStr(token),
             access_token=None,

@@ -1,4 +1,4 @@
-"""A person's life: let in, remembered, and what they may do."""
+"""Store users of a portal, their administrator rights and their access."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from datetime import datetime
 from typing import Any
 
 import structlog
-from pydantic import SecretStr
 from sqlalchemy import ColumnElement, bindparam, or_, select, update
 from sqlalchemy.orm import Session
 
 from dashboard.bitrix24.errors import OwnLimit
+from dashboard.bitrix24.inbound import OpeningRequest
 from dashboard.bitrix24.schemas import Profile
 from dashboard.core.database import Database
 from dashboard.core.search_text import searchable
@@ -21,8 +21,8 @@ from dashboard.tokens.store import TokenStore
 
 log = structlog.get_logger()
 
-# Of one portal. Its list of employees is read within minutes of the first opening; who comes before that, or
-# is a guest, is new. A hundred people may come at once; of more, some wait for the list.
+# People of one portal who are not in its stored user list: guests, and whoever opens the application before
+# the list is first read, minutes after the first opening. Beyond the limit they wait for that.
 NEW_PEOPLE_LIMIT = Limit(depth=100, seconds=15)
 _FIND = select(Person).where(Person.portal_id == bindparam("portal"), Person.user_id == bindparam("user"))
 
@@ -39,71 +39,71 @@ class Accounts:
         self._now = now
 
     def upsert_from_opening(
-        self,
-        session: Session,
-        portal: Portal,
-        profile: Profile,
-        *,
-        language: str,
-        access: SecretStr,
-        refresh: SecretStr | None,
-        expires_in: int,
+        self, session: Session, portal: Portal, profile: Profile, opening: OpeningRequest
     ) -> tuple[Person, datetime | None]:
-        """Store who opened the application and their pair; the portal's row is locked by the caller.
+        """Store who opened the application and their token pair; the caller has locked the portal's row.
 
-        Return the person and when they were here before, None for never. That lock makes two openings
-        of one person go one after another; the later pair stays.
+        The lock orders simultaneous openings of one person; the later pair stays.
+
+        :return: the person, and when they opened the application before; None for never.
+        :raise OwnLimit: too many new people.
         """
         person = session.scalar(_FIND, {"portal": portal.id, "user": profile.ID})
         if person is None:
             self._limit_new_people(session, portal)
             person = Person(portal_id=portal.id, user_id=profile.ID)
             session.add(person)
+        opened_before, person.opened_at = person.opened_at, self._now()
         person.problem = None
         person.name = profile.full_name
         person.search = searchable(profile.full_name, person.position or "")
         person.is_admin = profile.ADMIN
         person.time_zone = profile.TIME_ZONE
-        person.language = language[:8]
-        here_before = person.opened_at
-        person.opened_at = self._now()
+        person.language = opening.language[:8]
         if person.id is None:
-            session.flush()  # the chain is stored under the number this gives
-        self._token_store.save(session, portal, person, access=access, refresh=refresh, expires_in=expires_in)
-        return person, here_before
+            session.flush()  # the token pair needs the id
+        self._token_store.save(
+            session,
+            portal,
+            person,
+            access=opening.access_token,
+            refresh=opening.refresh_token,
+            expires_in=opening.expires_in,
+        )
+        return person, opened_before
 
     def _limit_new_people(self, session: Session, portal: Portal) -> None:
-        """Bound how many people a portal may name that are in no list of employees we have read.
+        """Limit how many people a portal may add that are in no user list we have read.
 
         :raise OwnLimit: too many; the caller's transaction is rolled back.
         """
         try:
             self._throttle.record_or_raise(f"new people {portal.id}", NEW_PEOPLE_LIMIT, session=session)
-        except TooManyFailures as full:
-            until = self._now().timestamp() + full.seconds
-            raise OwnLimit("too_many_new_people", resets_at=until) from None
+        except TooManyFailures as error:
+            resets_at = self._now().timestamp() + error.seconds
+            raise OwnLimit("too_many_new_people", resets_at=resets_at) from None
 
     def set_admin(self, person: Person, *, admin: bool) -> None:
-        """Store whether Bitrix24 calls them an administrator now; an open page is worth no more than that."""
+        """Store whether the person is an administrator."""
         log.info("rights_changed", person=person.id, is_admin=admin)
-        self._change(person, is_admin=admin)
+        self._update(person, is_admin=admin)
 
     def confirm(self, person: Person, *, admin: bool, asked_at: datetime) -> None:
-        """Store what Bitrix24 answered when it was asked, unless a later answer is stored already."""
+        """Store what Bitrix24 answered about the person's rights, unless a later answer is stored."""
         if person.is_admin != admin:
             log.info("rights_changed", person=person.id, is_admin=admin)
-        self._change(person, _not_confirmed_since(asked_at), is_admin=admin, confirmed_at=asked_at)
+        self._update(person, _not_confirmed_since(asked_at), is_admin=admin, confirmed_at=asked_at)
 
     def revoke_access(self, person: Person, *, dismissed: bool, asked_at: datetime) -> None:
-        """Show somebody nothing but their own until Bitrix24 confirms them again; an opening does.
+        """Remove team access from a user until Bitrix24 confirms them again, as an opening does.
 
-        Whoever was dismissed is in no list of employees either, until that list says more.
+        A dismissed user also loses admin rights and their place in the team until the next sync of the user list.
         """
         log.info("rights_changed", person=person.id, confirmed=False, dismissed=dismissed)
-        gone = {"is_admin": False, "listed": None} if dismissed else {}
-        self._change(person, _not_confirmed_since(asked_at), confirmed_at=None, **gone)
+        values = {"is_admin": False, "listed": None} if dismissed else {}
+        self._update(person, _not_confirmed_since(asked_at), confirmed_at=None, **values)
 
-    def _change(self, person: Person, *conditions: ColumnElement[bool], **values: Any) -> None:
+    def _update(self, person: Person, *conditions: ColumnElement[bool], **values: Any) -> None:
         with self._database.write_session() as session:
             session.execute(update(Person).where(Person.id == person.id, *conditions).values(**values))
         for name, value in values.items():

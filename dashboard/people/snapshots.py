@@ -1,11 +1,12 @@
-"""What one batch tells about a person's calendar: asked, kept as a snapshot, and read back."""
+"""Fetch a user's calendar settings in one REST batch and store them as a snapshot."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -13,7 +14,7 @@ from sqlalchemy.orm import Session
 from dashboard.bitrix24.client import Batch, Client, Command
 from dashboard.bitrix24.errors import OwnLimit, PersonDismissed, PersonRefused, TokenRejected, Unreadable
 from dashboard.bitrix24.masking import RecordCall
-from dashboard.bitrix24.schemas import parse_profile
+from dashboard.bitrix24.schemas import AppInfo, Profile, parse_as, parse_profile
 from dashboard.calendar import parser
 from dashboard.calendar.parser import (
     ACCOUNT_METHOD,
@@ -26,16 +27,16 @@ from dashboard.calendar.parser import (
 from dashboard.core.database import Database, upsert
 from dashboard.core.json_values import Json, as_list
 from dashboard.core.single_flight import SingleFlight
-from dashboard.core.stored_times import is_ahead
+from dashboard.core.stored_times import is_recent
 from dashboard.models import Person, Portal, Snapshot
-from dashboard.people import indexed_columns
 from dashboard.people.accounts import Accounts
+from dashboard.people.indexed_columns import update_indexed_columns
 from dashboard.portals.call_log import CallLog
 from dashboard.portals.portal_lock import lock_portal
 from dashboard.portals.throttle import Limit, Throttle, TooManyFailures
 from dashboard.tokens.refresh import TokenRefresher
 
-# One request: which application the token is of, whose it is, and everything their page shows.
+# One request returns the token's application and user, and everything that *My settings* shows.
 SNAPSHOT_COMMANDS = {
     "app": Command("app.info"),
     "profile": Command("profile"),
@@ -44,88 +45,61 @@ SNAPSHOT_COMMANDS = {
     "sections": Command(SECTIONS_METHOD, {"type": "user"}),
 }
 
-NO_COMMANDS: Mapping[str, Command] = {}
+# Characters of one result as JSON. Real ones are many times smaller, but a portal on its owner's server may
+# return anything.
+MAX_RESULT_LENGTH = 64 * 1024
 
-# Characters of one answer as JSON, many times what any real one has: a page shows all there is, and a portal
-# on its owner's own server answers what it likes.
-MAX_ANSWER_LENGTH = 64 * 1024
-
-
-# Of one person: as often as anybody clicks by hand, and then as often as settings change.
+# Refreshes by one person: ten at once, then one in six seconds.
 REFRESH_LIMIT = Limit(depth=10, seconds=6)
-MIN_REFRESH_INTERVAL = timedelta(minutes=1)
+# Beyond the limit a person sees the stored snapshot instead of an error if it is not older than this.
+MAX_RECENT_AGE = timedelta(minutes=1)
 
 
-def fetch_batch(client: Client, token: str, *, also: Mapping[str, Command] = NO_COMMANDS) -> Batch:
-    """Return the answers, and those to what else is asked; a command that failed is an error in its place.
+@dataclass(frozen=True)
+class SnapshotReply:
+    """What a portal returned for ``SNAPSHOT_COMMANDS``."""
 
-    :raise Bitrix24Error: the batch as a whole failed, or a command says that the token is refused.
-    """
-    batch = client.batch({**SNAPSHOT_COMMANDS, **also}, token=token, read_only=True)
-    for error in batch.errors.values():
-        if isinstance(error, TokenRejected):
-            raise error
-    return batch
+    batch: Batch
+    taken_at: datetime
 
+    @property
+    def profile(self) -> Profile:
+        """Return the token's user.
 
-def parse_batch(batch: Batch, *, taken_at: datetime) -> SettingsResponse:
-    """Return what the batch told about the calendar."""
-    errors = {
-        SNAPSHOT_COMMANDS[key].method: error.code for key, error in batch.errors.items() if key in SNAPSHOT_COMMANDS
-    }
-    unanswered = SNAPSHOT_COMMANDS.keys() - batch.results.keys() - batch.errors.keys()
-    errors |= {SNAPSHOT_COMMANDS[key].method: "command_not_answered" for key in unanswered}
-    parts = {"settings": batch.results.get("settings"), "account": batch.results.get("account")}
-    parts["sections"] = _sections(batch.results.get("sections"))
-    for key, part in parts.items():
-        if part and len(json.dumps(part)) > MAX_ANSWER_LENGTH:
-            errors[SNAPSHOT_COMMANDS[key].method], parts[key] = "answer_too_large", None
-    return SettingsResponse(
-        settings=parts["settings"],
-        account=parts["account"],
-        sections=parts["sections"],
-        errors=errors,
-        taken_at=taken_at,
-    )
+        :raise Bitrix24Error: the command failed, or the user was dismissed.
+        """
+        return parse_profile(self.batch["profile"])
 
+    @property
+    def app(self) -> AppInfo:
+        """Return what the portal calls our application; empty if it did not return that."""
+        return parse_as(AppInfo, self.batch["app"]) if "app" in self.batch.results else AppInfo()
 
-def save_snapshot(session: Session, person: Person, reading: SettingsResponse) -> CalendarSettings:
-    """Store the reading as the person's snapshot and return the settings that the snapshot now holds.
+    @property
+    def response(self) -> SettingsResponse:
+        """Return the calendar settings, with an error code for each method that returned none."""
+        commands, results = SNAPSHOT_COMMANDS, self.batch.results
+        errors = {commands[key].method: error.code for key, error in self.batch.errors.items() if key in commands}
+        unanswered = commands.keys() - results.keys() - self.batch.errors.keys()
+        errors |= {commands[key].method: "command_not_answered" for key in unanswered}
 
-    A part that could not be read this time keeps its last good value; the errors say which.
-    """
-    kept = replace(reading, settings_taken_at=reading.taken_at)
-    if reading.errors or not isinstance(reading.settings, dict | list):
-        # Only what is missing is worth asking for what was there.
-        kept = _fill_from_last(reading, session.get(Snapshot, person.id, with_for_update=True) or Snapshot())
-    upsert(session, Snapshot, {"person_id": person.id, **vars(kept)})
-    my = parse_settings(person, kept)
-    indexed_columns.update_indexed_columns(person, my)
-    person.confirmed_at = reading.taken_at  # the same batch told whose token it is
-    return my
+        def part(key: str, value: Json) -> Json:
+            if not value or len(json.dumps(value)) <= MAX_RESULT_LENGTH:
+                return value
+            errors[commands[key].method] = "answer_too_large"
+            return None
 
-
-def parse_settings(person: Person, reading: SettingsResponse) -> CalendarSettings:
-    """Return the person's settings, typed."""
-    return parser.parse(reading, profile_time_zone=person.time_zone or None)
-
-
-def _fill_from_last(reading: SettingsResponse, last: Snapshot) -> SettingsResponse:
-    errors = dict(reading.errors)
-    if METHOD not in errors and not isinstance(reading.settings, dict | list) and last.settings:
-        errors[METHOD] = NOT_AN_OBJECT
-    return SettingsResponse(
-        settings=last.settings if METHOD in errors else reading.settings,
-        account=last.account if ACCOUNT_METHOD in errors else reading.account,
-        sections=last.sections if SECTIONS_METHOD in errors else reading.sections,
-        errors=errors,
-        taken_at=reading.taken_at,
-        settings_taken_at=last.settings_taken_at if METHOD in errors else reading.taken_at,
-    )
+        return SettingsResponse(
+            settings=part("settings", results.get("settings")),
+            account=part("account", results.get("account")),
+            sections=part("sections", _sections(results.get("sections"))),
+            errors=errors,
+            taken_at=self.taken_at,
+        )
 
 
 class Snapshots:
-    """People's snapshots."""
+    """The snapshots of all people."""
 
     def __init__(
         self,
@@ -143,78 +117,116 @@ class Snapshots:
         self._call_log = call_log
         self._throttle = throttle
         self._now = now
-        self._flights: SingleFlight[CalendarSettings] = SingleFlight()
+        self._refreshes: SingleFlight[CalendarSettings] = SingleFlight()
 
     def get(self, person: Person) -> CalendarSettings | None:
-        """Return the settings of the last snapshot, None where there is none."""
+        """Return the stored settings, or None if there is no snapshot."""
         with self._database.read_session() as session:
             snapshot = session.get(Snapshot, person.id)
-            return parse_settings(person, stored_response(snapshot)) if snapshot else None
+            return parse_snapshot(person, snapshot) if snapshot else None
 
     def refresh(self, portal: Portal, person: Person) -> CalendarSettings:
-        """Read the person's calendar from Bitrix24 now, store and return it. Clicks at once read once.
+        """Fetch the settings, store and return them. Simultaneous requests share one fetch.
 
-        Who clicks faster than anybody reads is shown what was read a moment ago.
-
-        :raise OwnLimit: so fast, and nothing was read a moment ago.
-        :raise Bitrix24Error: it could not be read; the last snapshot stands.
+        :raise OwnLimit: the person refreshes too often and has no recent snapshot.
+        :raise Bitrix24Error: the settings could not be fetched; the stored snapshot stays.
         """
-        whose = (portal.id, portal.generation, person.id)
-        return self._flights.run(whose, lambda: self._refresh(portal, person))
-
-    def _refresh(self, portal: Portal, person: Person) -> CalendarSettings:
-        try:
-            self._throttle.record_or_raise(f"refreshes {person.id}", REFRESH_LIMIT)
-        except TooManyFailures as full:
-            return self._has_recent(person, full)
-        asked_at = self._now()
-        with self._call_log.unit(portal) as calls:
-            try:
-                reading = self.fetch(portal, person, record=calls.add)
-            except PersonRefused as refusal:
-                dismissed = isinstance(refusal, PersonDismissed)
-                self._accounts.revoke_access(person, dismissed=dismissed, asked_at=asked_at)
-                raise
-
-            def store(session: Session) -> CalendarSettings:
-                there = lock_portal(session, portal)
-                calls.write(session)
-                present = find_current(session, portal, person) if there else None
-                return save_snapshot(session, present, reading) if present else parse_settings(person, reading)
-
-            return self._database.write(store)
-
-    def _has_recent(self, person: Person, full: TooManyFailures) -> CalendarSettings:
-        now = self._now()
-        with self._database.read_session() as session:
-            snapshot = session.get(Snapshot, person.id)
-            if snapshot and snapshot.taken_at > now - MIN_REFRESH_INTERVAL and not is_ahead(snapshot.taken_at, now):
-                return parse_settings(person, stored_response(snapshot))
-        raise OwnLimit("too_many_refreshes", resets_at=now.timestamp() + full.seconds)
+        key = (portal.id, portal.generation, person.id)
+        return self._refreshes.run(key, lambda: self._refresh(portal, person))
 
     def fetch(self, portal: Portal, person: Person, *, record: RecordCall) -> SettingsResponse:
-        """Read the person's calendar from Bitrix24 now; nothing of it is stored but what they may do.
+        """Fetch the settings and return them; store only whether the person is an administrator.
 
-        :raise Bitrix24Error: it could not be read.
+        :raise Bitrix24Error: the settings could not be fetched.
         """
-        batch = self._token_refresher.call_with_token(portal, person, fetch_batch, record=record)
-        profile = parse_profile(batch["profile"])
+        use = partial(fetch_snapshot, now=self._now)
+        reply = self._token_refresher.call_with_token(portal, person, use, record=record)
+        profile = reply.profile
         if person.user_id != profile.ID:
             raise Unreadable("foreign_profile")
         if person.is_admin != profile.ADMIN:
             self._accounts.set_admin(person, admin=profile.ADMIN)
-        return parse_batch(batch, taken_at=self._now())
+        return reply.response
+
+    def _refresh(self, portal: Portal, person: Person) -> CalendarSettings:
+        try:
+            self._throttle.record_or_raise(f"refreshes {person.id}", REFRESH_LIMIT)
+        except TooManyFailures as error:
+            return self._get_recent(person, error)
+        started_at = self._now()
+        with self._call_log.unit(portal) as calls:
+            try:
+                response = self.fetch(portal, person, record=calls.add)
+            except PersonRefused as refusal:
+                dismissed = isinstance(refusal, PersonDismissed)
+                self._accounts.revoke_access(person, dismissed=dismissed, asked_at=started_at)
+                raise
+
+            def save(session: Session) -> CalendarSettings:
+                is_installed = lock_portal(session, portal)
+                calls.write(session)
+                current = find_current(session, portal, person) if is_installed else None
+                return save_snapshot(session, current, response) if current else parse_settings(person, response)
+
+            return self._database.write(save)
+
+    def _get_recent(self, person: Person, error: TooManyFailures) -> CalendarSettings:
+        now = self._now()
+        with self._database.read_session() as session:
+            snapshot = session.get(Snapshot, person.id)
+            if snapshot and is_recent(snapshot.taken_at, now, age=MAX_RECENT_AGE):
+                return parse_snapshot(person, snapshot)
+        raise OwnLimit("too_many_refreshes", resets_at=now.timestamp() + error.seconds)
 
 
-def find_current(session: Session, portal: Portal, person: Person) -> Person | None:
-    """Return the person, locked, unless they or the installation they were read in are gone."""
-    same = (Person.id == person.id, Portal.generation == portal.generation)
-    return session.scalar(select(Person).join(Portal).where(*same).with_for_update(of=Person))
+def fetch_snapshot(
+    client: Client, token: str, *, now: Callable[[], datetime], also: Mapping[str, Command] | None = None
+) -> SnapshotReply:
+    """Run ``SNAPSHOT_COMMANDS``, and those in ``also``, in one batch.
+
+    :raise Bitrix24Error: the batch failed as a whole, or one of its commands refused the token.
+    """
+    batch = client.batch({**SNAPSHOT_COMMANDS, **(also or {})}, token=token, read_only=True)
+    for error in batch.errors.values():
+        if isinstance(error, TokenRejected):
+            raise error
+    return SnapshotReply(batch, taken_at=now())
 
 
-def stored_response(snapshot: Snapshot) -> SettingsResponse:
-    """Return the reading a snapshot keeps."""
-    return SettingsResponse(
+def save_snapshot(session: Session, person: Person, response: SettingsResponse) -> CalendarSettings:
+    """Store the response as the person's snapshot and return the settings that are stored now.
+
+    A part that could not be read keeps its previous value; ``errors`` says which.
+    """
+    merged = replace(response, settings_taken_at=response.taken_at)
+    if response.errors or not _is_object(response.settings):
+        previous = session.get(Snapshot, person.id, with_for_update=True) or Snapshot()
+        merged = _keep_previous(response, previous)
+    upsert(session, Snapshot, {"person_id": person.id, **vars(merged)})
+    settings = parse_settings(person, merged)
+    update_indexed_columns(person, settings)
+    person.confirmed_at = response.taken_at  # the same batch returned whose token it is
+    return settings
+
+
+def _keep_previous(response: SettingsResponse, previous: Snapshot) -> SettingsResponse:
+    """Replace the parts that failed by the previous snapshot's."""
+    errors = dict(response.errors)
+    if METHOD not in errors and not _is_object(response.settings) and previous.settings:
+        errors[METHOD] = NOT_AN_OBJECT
+    return replace(
+        response,
+        settings=previous.settings if METHOD in errors else response.settings,
+        account=previous.account if ACCOUNT_METHOD in errors else response.account,
+        sections=previous.sections if SECTIONS_METHOD in errors else response.sections,
+        errors=errors,
+        settings_taken_at=previous.settings_taken_at if METHOD in errors else response.taken_at,
+    )
+
+
+def parse_snapshot(person: Person, snapshot: Snapshot) -> CalendarSettings:
+    """Return the settings in a stored snapshot."""
+    response = SettingsResponse(
         settings=snapshot.settings,
         account=snapshot.account,
         sections=snapshot.sections,
@@ -222,11 +234,27 @@ def stored_response(snapshot: Snapshot) -> SettingsResponse:
         taken_at=snapshot.taken_at,
         settings_taken_at=snapshot.settings_taken_at,
     )
+    return parse_settings(person, response)
 
 
-def _sections(answer: Json) -> Json:
-    """Keep of each calendar what names and colours it; the rest (sync tokens, rights) is not ours to keep."""
-    sections = as_list(answer)
+def parse_settings(person: Person, response: SettingsResponse) -> CalendarSettings:
+    """Return the settings in a response."""
+    return parser.parse(response, profile_time_zone=person.time_zone or None)
+
+
+def find_current(session: Session, portal: Portal, person: Person) -> Person | None:
+    """Return the person, locked, or None if they or this installation are gone."""
+    query = select(Person).join(Portal).where(Person.id == person.id, Portal.generation == portal.generation)
+    return session.scalar(query.with_for_update(of=Person))
+
+
+def _is_object(settings: Json) -> bool:
+    return isinstance(settings, dict | list)  # PHP writes an empty object as []
+
+
+def _sections(result: Json) -> Json:
+    """Return the id, name and color of each calendar; sync tokens and rights are not stored."""
+    sections = as_list(result)
     if sections is None:
         return None
     return [

@@ -1,4 +1,4 @@
-"""An installation's life: proven, kept, moved, suspended, uninstalled."""
+"""Store portals: verified, relocated, suspended, uninstalled."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hmac
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import structlog
 from pydantic import SecretStr
@@ -26,10 +26,10 @@ from dashboard.bitrix24.errors import (
 from dashboard.bitrix24.http import RestHttp
 from dashboard.bitrix24.masking import RecordCall
 from dashboard.bitrix24.oauth import AuthorizationServers
-from dashboard.bitrix24.schemas import AppInfo, OAuthAppInfo
+from dashboard.bitrix24.schemas import AppInfo
 from dashboard.core.database import Database, allow_time, insert_or_ignore
 from dashboard.core.encryption import DecryptionError, TokenEncryption, portal_context
-from dashboard.core.stored_times import is_ahead, is_due
+from dashboard.core.stored_times import is_due, is_recent
 from dashboard.models import ApiCall, Person, Portal, PortalState, RateLimit, Run
 from dashboard.portals import vacuum
 from dashboard.portals.personal_data import DECIDED_COLUMNS, LEARNED_COLUMNS
@@ -37,40 +37,45 @@ from dashboard.portals.personal_data import DECIDED_COLUMNS, LEARNED_COLUMNS
 log = structlog.get_logger()
 T = TypeVar("T")
 
-# So long an opening leaves the portal's row alone: everybody's openings would write to that one row.
+# Every opening would write to the portal's one row, so `proven_at` is updated only this often.
 VERIFICATION_UPDATE_INTERVAL = timedelta(minutes=1)
-# Events are delayed, not held back: what carries an older token than the last is on its way this long.
+# Events may be delayed by this long, so one that was sent before an update carries the token before.
 PREVIOUS_TOKEN_LIFETIME = timedelta(hours=1)
 MAX_CODE_LENGTH = 64
-# Whoever is in the largest portal's tables is deleted in one statement, on a slow disk too.
+# The people of the largest portal are deleted in one statement, on a slow disk too.
 UNINSTALL_SECONDS = 300.0
-# Each opening needs both, so they are made once.
+# Each opening uses both, so they are built once.
 _FIND = select(Portal).where(Portal.member_id == bindparam("member"))
 _LOCK = _FIND.with_for_update()
 
 
 class VerificationFailed(Exception):
-    """What was posted is not what the token proves; ``code`` is one of ours."""
+    """The posted data is not what the token proves; ``code`` is one of our own error codes."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
         self.code = code
 
 
+class PortalAddress(NamedTuple):
+    """Where a portal is, and the authorization server that confirmed it; both are origins."""
+
+    origin: str
+    authorization_server: str
+
+
 @dataclass(frozen=True)
 class VerifiedPortal:
-    """What a proof says of a portal, to be stored."""
+    """What a verified token says about its portal."""
 
     member_id: str
-    # The portal's origin and the authorization server that vouched for it; None: the stored ones hold.
-    address: tuple[str, str] | None
+    address: PortalAddress | None  # None: the stored one
     app: AppInfo
-    # The installer ran: a token that is another one belonged to an installation before, and counts no more.
     is_installation: bool = False
 
 
 class Installations:
-    """The portals and what happens to each as a whole."""
+    """The portals of all customers."""
 
     def __init__(
         self,
@@ -88,89 +93,135 @@ class Installations:
         self._now = now
 
     def find(self, member_id: str) -> Portal | None:
-        """Return the portal in whatever state it is, a tombstone too."""
+        """Return the portal in any state, a tombstone too."""
         with self._database.read_session() as session:
             return session.scalar(_FIND, {"member": member_id})
 
-    def verify_token(self, member_id: str, access_token: SecretStr, *, server: str, record: RecordCall) -> OAuthAppInfo:
-        """Return what an allowed authorization server says of a posted token.
+    def client(self, origin: str, *, record: RecordCall) -> Client:
+        """Return a REST client for a portal at a verified address; ``record`` receives every call."""
+        return Client(self._rest, origin, record)
 
-        :raise VerificationFailed: the token is another application's, or another portal's.
+    def verify_token(
+        self, member_id: str, access_token: SecretStr, *, server: str | None, record: RecordCall
+    ) -> PortalAddress:
+        """Ask an authorization server which portal a token belongs to, and return where that portal is.
+
+        ``server`` is used if it is an allowed one.
+
+        :raise VerificationFailed: the token belongs to another application or another portal.
         :raise Bitrix24Error: the server refused the token or did not answer.
         """
-        proof = self._servers.app_info(server, access_token, record=record)
-        if proof.client_id != self._servers.client_id:
+        server = self._servers.choose(server)
+        info = self._servers.app_info(server, access_token, record=record)
+        if info.client_id != self._servers.client_id:
             raise VerificationFailed("foreign_application")
-        if proof.member_id != member_id:
+        if info.member_id != member_id:
             raise VerificationFailed("foreign_portal")
-        return proof
-
-    def client(self, origin: str, *, record: RecordCall) -> Client:
-        """Return the REST server of a portal at a proven address; ``record`` gets what is called there."""
-        return Client(self._rest, origin, record)
+        return PortalAddress(info.origin, server)
 
     def save_verified(
         self,
         session: Session,
         verified: VerifiedPortal,
         *,
-        before: Portal | None,
+        stored_portal: Portal | None,
         application_token: SecretStr | None,
     ) -> Portal:
-        """Store what was proven and return the portal, locked until the transaction ends.
+        """Store a verified portal and return it, locked until the transaction ends.
 
-        ``before`` is the portal as it was when the proof began. Two at once make one portal: the later one
-        finds the earlier one's row. A tombstone comes back as a new generation.
+        ``stored_portal`` is the portal as it was before the verification. Two simultaneous first openings
+        create one portal. A tombstone becomes active as a new generation.
 
-        :raise VerificationFailed: the portal was uninstalled while the proof was under way; nothing is stored.
+        :raise VerificationFailed: the portal was uninstalled during the verification; nothing is stored.
         """
         portal = self._lock_or_insert(session, verified)
-        returns = portal.state == PortalState.UNINSTALLED
-        if returns:
-            if before is None or before.generation != portal.generation or before.state != portal.state:
+        now = self._now()
+        is_reinstalled = portal.state == PortalState.UNINSTALLED
+        if is_reinstalled:
+            if (
+                stored_portal is None
+                or stored_portal.generation != portal.generation
+                or (stored_portal.state != portal.state)
+            ):
                 raise VerificationFailed("uninstalled_meanwhile")
             portal.generation += 1
-            portal.installed_at, portal.uninstalled_at = self._now(), None
+            portal.installed_at, portal.uninstalled_at = now, None
             portal.previous_token = portal.previous_until = None
         if verified.address is not None:
             portal.origin, portal.authorization_server = verified.address
-        now, proven_at = self._now(), portal.proven_at
-        if (
-            returns
-            or verified.is_installation
-            or proven_at < now - VERIFICATION_UPDATE_INTERVAL
-            or is_ahead(proven_at, now)
-        ):
+        is_new = is_reinstalled or verified.is_installation
+        if is_new or not is_recent(portal.proven_at, now, age=VERIFICATION_UPDATE_INTERVAL):
             portal.proven_at = now
         portal.app_code = verified.app.CODE or None
         portal.app_status = verified.app.STATUS[:1]
         portal.state = PortalState.ACTIVE
         if application_token is not None and not self.has_token(portal, application_token):
-            self._keep_token(portal, application_token, installs=verified.is_installation)
+            self._set_token(portal, application_token, keep_previous=not verified.is_installation)
         return portal
 
-    def _keep_token(self, portal: Portal, token: SecretStr, *, installs: bool) -> None:
-        """Store a proven token that is a new one; an update's predecessor counts until it has arrived."""
-        before = None if installs else portal.application_token
-        portal.previous_token = before
-        portal.previous_until = self._now() + PREVIOUS_TOKEN_LIFETIME if before else None
+    def _lock_or_insert(self, session: Session, verified: VerifiedPortal) -> Portal:
+        key = {"member": verified.member_id}
+        portal = session.scalar(_LOCK, key)
+        if portal is not None:
+            return portal
+        if verified.address is None:
+            raise VerificationFailed("unknown_portal")
+        new = {
+            "member_id": verified.member_id,
+            **verified.address._asdict(),
+            "app_status": "",
+            "state": PortalState.ACTIVE,
+            "generation": 1,
+            "installed_at": self._now(),
+            "proven_at": self._now(),
+        }
+        insert_or_ignore(session, Portal, [new])
+        return session.scalars(_LOCK, key).one()
+
+    def _set_token(self, portal: Portal, token: SecretStr, *, keep_previous: bool) -> None:
+        """Store a new ``application_token``.
+
+        The previous one stays valid for a while after an update. After a new installation it does not: it
+        belonged to the installation before.
+        """
+        previous = portal.application_token if keep_previous else None
+        portal.previous_token = previous
+        portal.previous_until = self._now() + PREVIOUS_TOKEN_LIFETIME if previous else None
         portal.application_token = self._encryption.encrypt(token, owner=portal_context(portal.member_id))
         portal.bindings_at = None
 
+    def has_token(self, portal: Portal, posted: SecretStr) -> bool:
+        """Tell, in constant time, whether this is the portal's ``application_token``, or was until just now."""
+        encrypted = [portal.application_token]
+        until = portal.previous_until
+        if until is not None and not is_due(until, self._now(), max_wait=PREVIOUS_TOKEN_LIFETIME):
+            encrypted.append(portal.previous_token)
+        # Compare all of them even after a match, so that the time shows nothing.
+        matches = [self._is_same(portal, value, posted) for value in encrypted if value is not None]
+        return any(matches)
+
+    def _is_same(self, portal: Portal, encrypted: str, posted: SecretStr) -> bool:
+        try:
+            stored = self._encryption.decrypt(encrypted, owner=portal_context(portal.member_id))
+        except DecryptionError:
+            log.error("application_token_undecryptable", portal=portal.id)
+            return False
+        return hmac.compare_digest(stored.get_secret_value().encode(), posted.get_secret_value().encode())
+
     def call(self, portal: Portal, access: SecretStr, use: Callable[[Client, str], T], *, record: RecordCall) -> T:
-        """Return ``use(client, token)`` at the portal's address; after a move, at its new address.
+        """Return ``use(client, token)`` at the portal's address; if it has moved, at its new address.
 
         :raise VerificationFailed: the portal redirects, and the token is not this portal's.
-        :raise Bitrix24Error: the leaf for what was answered.
+        :raise Bitrix24Error: Bitrix24 refused or did not answer.
         """
         token = access.get_secret_value()
         try:
             return use(self.client(portal.origin, record=record), token)
         except PortalMoved:
-            proof = self.verify_token(portal.member_id, access, server=portal.authorization_server, record=record)
-            if proof.origin == portal.origin:
+            address = self._ask_address(portal, access, record=record)
+            if address.origin == portal.origin:
                 log.warning("redirect_refused", portal=portal.id)
-            self.set_address(portal, proof.origin)
+            self.set_address(portal, address.origin)
         except (Unreachable, Unreadable) as failure:
             self._find_new_address(portal, access, failure, record=record)
         return use(self.client(portal.origin, record=record), token)
@@ -184,123 +235,73 @@ class Installations:
         if not failure.suggests_move:
             raise failure
         try:
-            proof = self.verify_token(portal.member_id, access, server=portal.authorization_server, record=record)
+            address = self._ask_address(portal, access, record=record)
         except PortalRefused:
             raise
         except (Bitrix24Error, VerificationFailed) as refusal:
-            expired = isinstance(refusal, TokenRejected) and refusal.code.lower() == "expired_token"
-            raise (refusal if expired else failure) from None
-        if proof.origin == portal.origin:
+            is_expired = isinstance(refusal, TokenRejected) and refusal.code.lower() == "expired_token"
+            raise (refusal if is_expired else failure) from None
+        if address.origin == portal.origin:
             raise failure
-        self.set_address(portal, proof.origin)
+        self.set_address(portal, address.origin)
+
+    def _ask_address(self, portal: Portal, access: SecretStr, *, record: RecordCall) -> PortalAddress:
+        return self.verify_token(portal.member_id, access, server=portal.authorization_server, record=record)
 
     def set_address(self, portal: Portal, origin: str) -> None:
-        """Store a proven address where it is a new one."""
+        """Store a verified address if it is a new one."""
         if origin != portal.origin:
             log.info("portal_moved", portal=portal.id)
-            self._change(portal, origin=origin)
+            self._update(portal, origin=origin)
             portal.origin = origin
 
     def set_state(self, portal: Portal, state: PortalState) -> None:
         """Store that the portal is suspended, or active again. A tombstone stays one."""
         if portal.state != state:
             log.info("portal_state", portal=portal.id, state=str(state))
-            self._change(portal, state=state)
+            self._update(portal, state=state)
             portal.state = state
 
     def save_bindings(self, portal: Portal, *, unbound: Mapping[str, str]) -> None:
-        """Store that the portal has everything bound that it lets us bind, and what it refused."""
-        refused = {name: code[:MAX_CODE_LENGTH] for name, code in unbound.items()}
-        self._change(portal, bindings_at=self._now(), unbound=refused)
+        """Store that the bindings were checked now, and the error code of each that the portal refused."""
+        codes = {name: code[:MAX_CODE_LENGTH] for name, code in unbound.items()}
+        self._update(portal, bindings_at=self._now(), unbound=codes)
 
     def require_bindings_check(self, portal: Portal) -> None:
-        """Have the next administrator's open put back what an update took away."""
-        self._change(portal, bindings_at=None)
+        """Have the next opening by an administrator restore the bindings that an update removed."""
+        self._update(portal, bindings_at=None)
+
+    def _update(self, portal: Portal, **values: object) -> None:
+        same = (Portal.id == portal.id, Portal.generation == portal.generation)
+        statement = update(Portal).where(*same, Portal.state != PortalState.UNINSTALLED).values(**values)
+        self._database.write(lambda session: session.execute(statement))
 
     def uninstall(self, portal: Portal, *, clean: bool = True) -> None:
-        """Delete everything about the portal's people at once; a tombstone remains.
+        """Delete everything about the portal's people; a tombstone remains.
 
-        ``clean`` resets what the portal's administrators chose, too; who chose it is deleted either way.
-        A second event, or one that lost the race against another, finds nothing left to delete. One that
-        lost against a reinstallation finds another generation and leaves it alone.
+        ``clean`` also resets what administrators decided. A second event finds nothing to delete. An event
+        that comes after a reinstallation finds another generation and deletes nothing.
         """
-        if not self._database.write(lambda session: self._uninstall(session, portal, clean=clean)):
-            return
-        self._database.checkpoint_wal()
-        log.info("portal_uninstalled", portal=portal.id)
+        if self._database.write(lambda session: self._uninstall(session, portal, clean=clean)):
+            self._database.checkpoint_wal()
+            log.info("portal_uninstalled", portal=portal.id)
 
     def _uninstall(self, session: Session, portal: Portal, *, clean: bool) -> bool:
         same = (Portal.id == portal.id, Portal.generation == portal.generation)
-        # The lock that everybody begins with, on a tombstone too (see locks.py).
+        # The lock that every transaction takes first (see portal_lock.py), here on a tombstone too.
         if session.scalar(select(Portal.id).where(*same).with_for_update()) is None:
             return False
         allow_time(session.connection(), seconds=UNINSTALL_SECONDS)
         for table in (Person, Run, RateLimit, ApiCall):
             session.execute(delete(table).where(table.portal_id == portal.id))
-        session.execute(
-            update(Portal)
-            .where(*same, Portal.state != PortalState.UNINSTALLED)
-            .values(state=PortalState.UNINSTALLED, uninstalled_at=self._now(), **_tombstone_values(clean=clean))
-        )
+        cleared = ("app_code", "previous_token", "previous_until", "bindings_at", "scopes", "unbound")
+        tombstone = {
+            **dict.fromkeys(cleared),
+            **LEARNED_COLUMNS,
+            **(DECIDED_COLUMNS if clean else {}),
+            "state": PortalState.UNINSTALLED,
+            "uninstalled_at": self._now(),
+        }
+        session.execute(update(Portal).where(*same, Portal.state != PortalState.UNINSTALLED).values(tombstone))
         vacuum.request(session)
         return True
-
-    def has_token(self, portal: Portal, posted: SecretStr) -> bool:
-        """Tell, in constant time, whether this is the portal's ``application_token``, or just was."""
-        sealed = [portal.application_token]
-        until = portal.previous_until
-        if until is not None and not is_due(until, self._now(), max_wait=PREVIOUS_TOKEN_LIFETIME):
-            sealed.append(portal.previous_token)
-        # Each is compared, also after one fitted: how long it takes tells nothing.
-        fits = [self._matches(portal, one, posted) for one in sealed if one is not None]
-        return any(fits)
-
-    def _matches(self, portal: Portal, sealed: str, posted: SecretStr) -> bool:
-        try:
-            stored = self._encryption.decrypt(sealed, owner=portal_context(portal.member_id))
-        except DecryptionError:
-            log.error("application_token_unsealable", portal=portal.id)
-            return False
-        return hmac.compare_digest(stored.get_secret_value().encode(), posted.get_secret_value().encode())
-
-    def _lock_or_insert(self, session: Session, verified: VerifiedPortal) -> Portal:
-        whose = {"member": verified.member_id}
-        portal = session.scalar(_LOCK, whose)
-        if portal is not None:
-            return portal
-        if verified.address is None:
-            raise VerificationFailed("unknown_portal")
-        origin, authorization_server = verified.address
-        new = {
-            "member_id": verified.member_id,
-            "origin": origin,
-            "authorization_server": authorization_server,
-            "app_status": "",
-            "state": PortalState.ACTIVE,
-            "generation": 1,
-            "installed_at": self._now(),
-            "proven_at": self._now(),
-        }
-        insert_or_ignore(session, Portal, [new])
-        return session.scalars(_LOCK, whose).one()
-
-    def _change(self, portal: Portal, **values: object) -> None:
-        same = (Portal.id == portal.id, Portal.generation == portal.generation)
-        changed = update(Portal).where(*same, Portal.state != PortalState.UNINSTALLED).values(**values)
-        self._database.write(lambda session: session.execute(changed))
-
-
-def _tombstone_values(*, clean: bool) -> dict[str, object]:
-    """Return what an uninstallation makes of the portal's own columns."""
-    left: dict[str, object] = {
-        "app_code": None,
-        "previous_token": None,
-        "previous_until": None,
-        "bindings_at": None,
-        "scopes": None,
-        "unbound": None,
-        **LEARNED_COLUMNS,
-    }
-    if clean:
-        left |= DECIDED_COLUMNS
-    return left

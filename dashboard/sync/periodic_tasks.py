@@ -191,9 +191,7 @@ def _update_indexed_columns(session: Session, *, portal: Portal, people: Sequenc
         .where(Person.id.in_(people), Person.portal_id == portal.id)
     )
     for person, snapshot in session.execute(found).all():
-        indexed_columns.update_indexed_columns(
-            person, snapshots.parse_settings(person, snapshots.stored_response(snapshot))
-        )
+        indexed_columns.update_indexed_columns(person, snapshots.parse_snapshot(person, snapshot))
 
 
 def _refresh_age(person: Person) -> timedelta:

@@ -66,7 +66,7 @@ def blueprint(
         if opening.placement == bindings.CALENDAR_VIEW and can_see_team(result.portal, result.person):
             view = team_query.opened_at(opening.options, today=team_pages.today(result.person))
             return team_pages.page(result.portal, result.person, view, whole=whole)
-        return me_page(result.portal, result.person, result.my, first_open=result.first, whole=whole)
+        return me_page(result.portal, result.person, result.settings, first_open=result.is_first, whole=whole)
 
     @hooks.post("/install")
     def installed() -> ResponseReturnValue:
@@ -85,7 +85,7 @@ def blueprint(
             bx24_js_url=config.bx24_js_url,
         )
 
-    hooks.before_request(spool.watch_again)
+    hooks.before_request(spool.restart)
 
     @hooks.post("/events")
     def event() -> ResponseReturnValue:
@@ -95,7 +95,7 @@ def blueprint(
             with proof_throttle.event() as before_asking:
                 events.handle(posted, before_asking=before_asking)
         except UNAVAILABLE:
-            if not spool.keep(posted, sender=proof_throttle.sender()):
+            if not spool.add(posted, sender=proof_throttle.sender()):
                 raise
         return jsonify(status="ok")
 
