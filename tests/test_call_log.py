@@ -75,7 +75,7 @@ def away(database: Database) -> Iterator[None]:
 def test_calls_of_a_person_who_opened_while_the_store_was_away_are_nobody_elses(
     each_world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("dashboard.core.database.BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("dashboard.core.sqlite.BUSY_SECONDS", 0.05)
     each_world.install("beta")
     before = each_world.one("SELECT max(id) FROM api_calls")
     with ExitStack() as outage:

@@ -119,7 +119,7 @@ def test_a_target_with_rows_is_refused_and_untouched(world: World, bitrix24: Emu
 def test_a_target_of_something_else_is_refused(world: World, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'other.db'}"
     other = opened(url)
-    other.make_file()
+    other.create_file()
     with other.engine.begin() as connection:
         connection.execute(text("CREATE TABLE invoices (id INTEGER)"))
     other.engine.dispose()

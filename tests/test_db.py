@@ -138,8 +138,8 @@ def test_sqlite_is_set_up_on_every_connection(database: Database) -> None:
 def test_sqlite_waits_for_the_disk_unless_told_that_it_need_not(database: Database) -> None:
     """By turns, because they share a connection: 2 is FULL, a commit is on the disk; 1 is NORMAL."""
     levels = []
-    for lasting in (True, False, True):
-        with database.write_session(lasting=lasting) as session:
+    for durable in (True, False, True):
+        with database.write_session(durable=durable) as session:
             levels.append(session.execute(text("PRAGMA synchronous")).scalar_one())
 
     assert levels == [2, 1, 2]
@@ -161,7 +161,7 @@ def test_only_a_migration_makes_the_file_and_its_folder(tmp_path_factory: pytest
 def test_the_files_are_their_owners_alone(tmp_path: Path) -> None:
     before = os.umask(0o022)
     database = Database(f"sqlite:///{tmp_path / 'data' / 'dashboard.db'}")
-    database.make_file()
+    database.create_file()
     with database.write_session() as session:
         session.execute(text("CREATE TABLE made (id INTEGER)"))
     os.umask(before)
@@ -217,7 +217,7 @@ def test_whoever_waits_in_vain_for_the_lock_hears_it_as_any_other_failure(
     sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Ten seconds are what people and tokens are worth, not this test.
-    monkeypatch.setattr("dashboard.core.database.BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("dashboard.core.sqlite.BUSY_SECONDS", 0.05)
     database = next(_migrated(sqlite_url))
     other = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
@@ -235,7 +235,7 @@ def test_whoever_waits_in_vain_for_the_lock_hears_it_as_any_other_failure(
 def test_whoever_waits_in_vain_for_the_turn_of_their_thread_hears_it_too(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dashboard.core.database.BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("dashboard.core.sqlite.BUSY_SECONDS", 0.05)
 
     with database.write_session(), ThreadPoolExecutor(1) as other:
         assert isinstance(other.submit(_write_alpha, database).exception(timeout=5), OperationalError)

@@ -203,7 +203,7 @@ def test_twice_changes_nothing(each_world: World) -> None:
 
 def test_an_empty_database_is_not_current(database_url: str) -> None:
     database = Database(database_url.replace("postgresql:", "postgresql+psycopg:"))
-    database.make_file()
+    database.create_file()
 
     assert not migrations.is_current(database)
     database.engine.dispose()
@@ -217,6 +217,6 @@ def test_the_files_are_named_as_the_steps_follow_each_other() -> None:
 
 def test_where_no_schema_is_there_is_no_revision(sqlite_url: str) -> None:
     database = Database(sqlite_url)
-    database.make_file()
+    database.create_file()
 
     assert migrations.revision(database) is None

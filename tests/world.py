@@ -143,11 +143,11 @@ class World:
         database, writing = self.database, self.database.write_session
         passed = count()
 
-        def overtaken(*, lasting: bool = True) -> AbstractContextManager[Session]:
+        def overtaken(*, durable: bool = True) -> AbstractContextManager[Session]:
             if next(passed) == after:
                 del database.write_session
                 action()
-            return writing(lasting=lasting)
+            return writing(durable=durable)
 
         database.write_session = overtaken  # type: ignore[assignment,method-assign]
 
@@ -156,9 +156,9 @@ class World:
         database, writing = self.database, self.database.write_session
         opened: list[bool] = []
 
-        def counted(*, lasting: bool = True) -> AbstractContextManager[Session]:
-            opened.append(lasting)
-            return writing(lasting=lasting)
+        def counted(*, durable: bool = True) -> AbstractContextManager[Session]:
+            opened.append(durable)
+            return writing(durable=durable)
 
         database.write_session = counted  # type: ignore[assignment,method-assign]
         request()

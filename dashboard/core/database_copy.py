@@ -43,7 +43,7 @@ def copy(source: Database, target: Database, *, batch: int = BATCH_ROWS) -> dict
 
 def _prepare(target: Database) -> None:
     """Make the schema where there is nothing at all."""
-    target.make_file()
+    target.create_file()
     tables = set(inspect(target.engine).get_table_names())
     if tables - {"alembic_version", *Base.metadata.tables}:
         raise CannotCopy("The target holds tables of something else; give it a database of its own.")

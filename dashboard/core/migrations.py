@@ -37,7 +37,7 @@ def upgrade(database: Database, revision: str = "head") -> None:
     """
     from alembic import command
 
-    database.make_file()
+    database.create_file()
     if revision == "head" and is_newer(database):
         # As after a roll-back. A later release adds to the schema, which does not disturb this code.
         if lacks := missing_columns(database):

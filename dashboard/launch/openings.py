@@ -192,7 +192,7 @@ class OpeningService:
             with session.no_autoflush:  # write each row once, at the end
                 return self._save(session, verified, calls)
 
-        return self._database.write(save, lasting=verified.is_installation)
+        return self._database.write(save, durable=verified.is_installation)
 
     def _save(self, session: Session, verified: _VerifiedOpening, calls: CallRecords) -> OpeningResult:
         request, reply, installs = verified.request, verified.reply, verified.is_installation

@@ -96,7 +96,7 @@ class PeriodicTasks:
         with self._database.read_session() as session:
             portals = session.scalars(found.order_by(Portal.next_run_at).limit(MAX_PORTALS)).all()
         for portal in portals:
-            self._database.write(partial(self._plan, portal=portal, now=now), lasting=False)
+            self._database.write(partial(self._plan, portal=portal, now=now), durable=False)
 
     def _plan(self, session: Session, *, portal: Portal, now: datetime) -> None:
         """Plan one portal's run, unless another worker or the end of a run has just done it."""

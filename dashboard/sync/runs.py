@@ -145,7 +145,7 @@ class Runs:
         )
         # A power cut ends all workers, and their leases with them: nothing to wait for the disk for.
         leases = []
-        with self._database.write_session(lasting=False) as session:
+        with self._database.write_session(durable=False) as session:
             for run, portal in session.execute(found).all():
                 if portal.generation == run.generation and portal.state != PortalState.UNINSTALLED:
                     leases.append(_leased(run, portal, now=now))
@@ -161,7 +161,7 @@ class Runs:
     def heartbeat(self, owners: Iterable[str]) -> None:
         """Renew these leases: their worker is alive, however long the portal takes to answer."""
         now = self._now()
-        with self._database.write_session(lasting=False) as session:
+        with self._database.write_session(durable=False) as session:
             session.execute(
                 update(Run).where(Run.lease_owner.in_(list(owners))).values(lease_until=now + LEASE, heartbeat_at=now)
             )
