@@ -36,7 +36,7 @@ expect.set_options(timeout=20_000)
 WAITING = (
     "tests/test_worker.py",
     "tests/test_pgbouncer.py",
-    "tests/test_trust_lost.py",
+    "tests/test_refresh_failures.py",
     "tests/test_two_processes.py",
     "tests/test_host_limit.py",
 )

@@ -208,3 +208,12 @@ def test_the_bill_of_materials_names_every_package() -> None:
     assert bill["bomFormat"] == "CycloneDX"
     assert {one["name"] for one in bill["components"]} == {re.sub(r"[-_.]+", "-", name).lower() for name in pins}
     assert all(one["purl"].endswith(one["version"]) for one in bill["components"])
+
+
+def test_every_test_named_exists() -> None:
+    promised = set(re.findall(r"`((?:test_|Test)\w+)`", (ROOT / "docs/security.md").read_text(encoding="utf-8")))
+    sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").glob("test_*.py"))
+    present = set(re.findall(r"^(?:def |class )?((?:test_|Test)\w+)\b", sources, re.MULTILINE))
+
+    assert len(promised) > 60
+    assert promised - present == set()

@@ -2,16 +2,21 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import time_machine
+from sqlalchemy import text
 
+from app import assemble
 from dashboard.core import postgres
+from dashboard.portals.installations import PREVIOUS_TOKEN_LIFETIME
 from tests.emulator import Emulator
 from tests.emulator.faults import Fault
 from tests.waiting import wait_until
-from tests.world import World
+from tests.world import World, errors_on
 
 
 def everything(world: World) -> list[object]:
@@ -171,15 +176,6 @@ def test_a_payment_event_is_a_hint_and_changes_nothing(world: World) -> None:
     assert everything(world) == before
 
 
-def test_known_events_are_answered_without_asking_bitrix24(world: World) -> None:
-    world.bitrix24.clear()
-    world.portal().finish_install()
-    world.portal().send_event("ONAPPINSTALL")
-    world.portal().send_event("ONAPPUNINSTALL")
-
-    assert not [request for request in world.bitrix24.requests if request.where == "authorization"]
-
-
 def test_an_uninstallation_told_after_the_next_installation_is_ignored(world: World) -> None:
     before = int(time.time()) - 2
     world.install()
@@ -249,3 +245,369 @@ def test_what_is_under_way_meets_nobody_else(world: World) -> None:
         assert "boris@alpha.example" not in world.browser.get("/me", headers=clara).text
     assert world.one("SELECT count(*) FROM snapshots") == 3
     assert world.one("SELECT count(*) FROM api_calls WHERE portal_id = 1") == 0
+
+
+PERSONAL = ("people", "chains", "snapshots", "runs", "buckets", "api_calls")
+
+
+def state(world: World, portal: int = 1) -> str:
+    return str(world.one(f"SELECT state FROM portals WHERE id = {portal}"))
+
+
+def known_through_boris_alone(world: World) -> None:
+    """Have Beta opened by somebody ordinary, without the installer: no application_token is known."""
+    world.portal("beta").install()
+    assert world.open("dmitri", "beta").status_code == 200
+    assert world.one("SELECT count(*) FROM portals WHERE id = 2 AND application_token IS NULL") == 1
+
+
+# Which token
+
+
+def test_the_token_before_an_update_counts_until_its_events_have_arrived(world: World) -> None:
+    before = world.portal().application_token
+    world.portal().update(new_application_token=True)
+    world.portal().deliver_events()
+
+    # It carries no access token: nothing but the former token can prove it.
+    assert world.portal().send_event("ONAPPUNINSTALL", application_token=before)[0] == 200
+    assert state(world) == "uninstalled"
+
+
+def test_the_token_before_an_update_does_not_count_for_long(world: World) -> None:
+    before = world.portal().application_token
+    world.portal().update(new_application_token=True)
+    world.portal().deliver_events()
+
+    with time_machine.travel(datetime.now(UTC) + PREVIOUS_TOKEN_LIFETIME + timedelta(minutes=1)):
+        assert world.portal().send_event("ONAPPUNINSTALL", application_token=before)[0] == 403
+        assert world.portal().send_event("ONAPPUNINSTALL")[0] == 200
+
+
+def test_an_older_token_that_arrives_late_does_not_displace_the_newer(world: World) -> None:
+    """The installation's event is overtaken by the update's; both carry an administrator's token."""
+    before = world.portal().application_token
+    world.portal().update(new_application_token=True)
+    world.portal().deliver_events()
+    world.portal().send_event("ONAPPINSTALL", application_token=before)
+    slow = world.portal().open_as("anna")
+    world.post("/", slow, APPLICATION_TOKEN=before)
+
+    with time_machine.travel(datetime.now(UTC) + PREVIOUS_TOKEN_LIFETIME + timedelta(minutes=1)):
+        assert world.portal().send_event("ONAPPUNINSTALL")[0] == 200
+
+
+def test_a_token_of_the_installation_before_counts_no_more(world: World) -> None:
+    """Its uninstallation was lost; the installer ran again and brought another token."""
+    before = world.portal().application_token
+    world.portal().uninstall()
+    world.install()
+    assert world.portal().application_token != before
+
+    status, _ = world.portal().send_event("ONAPPUNINSTALL", application_token=before)
+
+    assert status == 403
+    assert state(world) == "active"
+
+
+@pytest.mark.parametrize("field", ["auth[application_token][]", "application_token", "AUTH[application_token]"])
+def test_a_token_in_another_place_proves_nothing(world: World, field: str) -> None:
+    member, token = world.portal().member_id, world.portal().application_token
+    raw = f"event=ONAPPUNINSTALL&auth[member_id]={member}&{field}={token}"
+
+    assert world.portal().send_event("ONAPPUNINSTALL", raw=raw.encode())[0] == 403
+    assert state(world) == "active"
+
+
+def test_a_portals_token_proves_nothing_of_another(world: World) -> None:
+    world.install("beta")
+    betas = world.portal("beta").application_token
+
+    assert world.portal().send_event("ONAPPUNINSTALL", application_token=betas)[0] == 403
+    assert (state(world), state(world, 2)) == ("active", "active")
+
+
+# When
+
+
+def test_any_order_and_any_number_end_the_same(world: World) -> None:
+    portal = world.portal()
+    for event in (
+        "ONAPPUPDATE",
+        "ONAPPINSTALL",
+        "ONAPPPAYMENT",
+        "ONAPPINSTALL",
+        "ONAPPUPDATE",
+        "ONSOMETHING",
+    ):
+        assert portal.send_event(event)[0] == 200
+    assert (state(world), world.one("SELECT count(*) FROM people")) == ("active", 1)
+    portal.uninstall()
+    portal.deliver_events()
+
+    for event in ("ONAPPUNINSTALL", "ONAPPUPDATE", "ONAPPINSTALL", "ONAPPUNINSTALL", "ONAPPPAYMENT"):
+        portal.send_event(event)
+
+    assert (state(world), world.one("SELECT count(*) FROM people")) == ("uninstalled", 0)
+
+
+MINUTES = [-15, -2, 15, 600]
+
+
+@pytest.mark.parametrize("minutes", MINUTES)
+def test_a_wrong_clock_does_not_lose_an_uninstallation(world: World, minutes: int) -> None:
+    """Somebody opened a moment before; by our clock that was after the event left Bitrix24."""
+    world.open("boris")
+    world.portal().uninstall()
+
+    status, _ = world.portal().send_event("ONAPPUNINSTALL", ts=int(time.time()) + minutes * 60)
+
+    assert (status, state(world)) == (200, "uninstalled")
+
+
+@pytest.mark.parametrize("minutes", MINUTES)
+@pytest.mark.parametrize("silent", [False, True])
+def test_a_wrong_clock_ends_no_installation_that_is_there(world: World, minutes: int, silent: bool) -> None:
+    """The event is of an installation before; only the authorization server's word ends this one."""
+    world.open("boris")
+    if silent:
+        world.bitrix24.faults.add(Fault(kind="html:502", where="authorization", times=None))
+
+    status, _ = world.portal().send_event("ONAPPUNINSTALL", ts=int(time.time()) + minutes * 60)
+
+    assert (status, state(world)) == (200, "active")
+
+
+def test_events_need_no_working_access_token_and_ask_nobody(world: World) -> None:
+    world.open("boris")
+    world.bitrix24.faults.add(Fault(kind="status:500", times=None))
+    world.bitrix24.clear()
+
+    for event in ("ONAPPINSTALL", "ONAPPUPDATE", "ONAPPPAYMENT", "ONAPPUNINSTALL"):
+        assert world.portal().send_event(event, access_token="f" * 70)[0] == 200
+
+    assert world.bitrix24.requests == []
+    assert state(world) == "uninstalled"
+
+
+@pytest.mark.parametrize("door", ["/", "/install"])
+def test_an_opening_overtaken_by_the_uninstallation_brings_nothing_back(world: World, door: str) -> None:
+    """Its proof began while the application was installed, and ends when it no longer is."""
+    opening = world.portal().open_as("anna")
+    world.bitrix24.clear()
+    held = world.bitrix24.faults.add(Fault(kind="hold", method="batch", person="anna"))
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(world.app.test_client().post, door, query_string=opening.query, data=opening.form)
+        wait_until(lambda: world.bitrix24.count(method="batch", person="anna") == 1)
+        assert world.portal().send_event("ONAPPUNINSTALL")[0] == 200
+        held.released.set()
+
+        answer = slow.result()
+
+    assert (answer.status_code, errors_on(answer.text)) == (403, ["uninstalled_meanwhile"])
+    assert (state(world), world.one("SELECT count(*) FROM people")) == ("uninstalled", 0)
+
+
+def test_an_uninstallation_that_lost_against_a_reinstallation_deletes_nothing(each_world: World) -> None:
+    """Whoever decided it saw the generation before."""
+    world = each_world
+    portals = assemble(world.config, database=world.database, now=lambda: datetime.now(UTC)).installations
+    seen = portals.find(world.portal().member_id)
+    assert seen is not None
+    world.portal().uninstall()
+    world.portal().deliver_events()
+    world.install()
+
+    portals.uninstall(seen)
+
+    assert (state(world), world.one("SELECT count(*) FROM people")) == ("active", 1)
+
+
+# What is left
+
+
+@pytest.mark.parametrize(("clean", "left"), [("1", False), ("0", True), ("", True)])
+def test_an_uninstallation_leaves_choices_only_when_told_to(world: World, clean: str, left: bool) -> None:
+    with world.database.write_session() as session:
+        session.execute(text("UPDATE portals SET team_open = :yes, team_switched_by = 1"), {"yes": True})
+
+    world.portal().send_event("ONAPPUNINSTALL", data={"CLEAN": clean})
+
+    assert bool(world.one("SELECT team_open FROM portals")) is left
+    assert world.one("SELECT team_switched_by FROM portals") is None
+
+
+def test_an_uninstallation_leaves_nothing_personal_in_any_table(each_world: World) -> None:
+    world = each_world
+    world.open("boris")
+    world.browser.post("/team/sync", headers=world.session("anna"))
+    world.portal().uninstall(clean=False)
+
+    world.portal().deliver_events()
+
+    assert {table: world.one(f"SELECT count(*) FROM {table}") for table in PERSONAL} == dict.fromkeys(PERSONAL, 0)
+    tombstone = world.rows("SELECT * FROM portals")[0]
+    kept = {column for column, value in tombstone.items() if value not in (None, "", False, 0)}
+    assert kept <= {
+        *("id", "member_id", "origin", "authorization_server", "application_token", "app_status", "state"),
+        *("generation", "installed_at", "proven_at", "uninstalled_at", "team_open", "team_switched_at"),
+    }
+
+
+# A portal that only ordinary people have opened
+
+
+def test_an_uninstallation_nothing_could_prove_is_confirmed_at_the_authorization_server(world: World) -> None:
+    known_through_boris_alone(world)
+    world.portal("beta").uninstall()
+    world.bitrix24.clear()
+
+    status, _ = world.portal("beta").send_event("ONAPPUNINSTALL")
+
+    assert (status, state(world, 2)) == (200, "uninstalled")
+    assert [request.method for request in world.bitrix24.requests] == ["rest/app.info"]
+    assert world.one("SELECT count(*) FROM people WHERE portal_id = 2") == 0
+
+
+def test_an_uninstallation_that_is_not_true_deletes_nothing(world: World) -> None:
+    known_through_boris_alone(world)
+
+    status, _ = world.portal("beta").send_event("ONAPPUNINSTALL")
+
+    assert (status, state(world, 2)) == (403, "active")
+
+
+@pytest.mark.parametrize("kind", ["status:500", "html:502", "reset", "error:expired_token:401", "body:{}"])
+def test_an_authorization_server_that_does_not_say_so_deletes_nothing(world: World, kind: str) -> None:
+    known_through_boris_alone(world)
+    world.portal("beta").uninstall()
+    world.bitrix24.faults.add(Fault(kind=kind, where="authorization", times=None))
+
+    assert world.portal("beta").send_event("ONAPPUNINSTALL")[0] == 403
+    assert state(world, 2) == "active"
+
+
+def test_an_uninstallation_is_confirmed_by_a_renewal_where_the_token_has_expired(world: World) -> None:
+    """Days after the last opening; an expired token tells nothing of the application."""
+    known_through_boris_alone(world)
+    with world.database.write_session() as session:
+        session.execute(text("UPDATE portals SET team_open = :yes WHERE id = 2"), {"yes": True})
+    world.portal("beta").uninstall()
+    expired = Fault(kind="error:expired_token:401", where="authorization", method="rest/app.info")
+    world.bitrix24.faults.add(expired)
+
+    status, _ = world.portal("beta").send_event("ONAPPUNINSTALL", data={"CLEAN": "0"})
+
+    assert (status, state(world, 2)) == (200, "uninstalled")
+    assert world.one("SELECT count(*) FROM portals WHERE id = 2 AND team_open") == 1
+
+
+def test_only_the_authorization_server_can_say_that_the_application_is_gone(world: World) -> None:
+    """A portal may say what it likes; it is on somebody's own server."""
+    session = world.session("boris")
+    for code in ("NOT_INSTALLED", "APPLICATION_NOT_FOUND", "ERROR_OAUTH"):
+        world.bitrix24.faults.add(Fault(kind=f"error:{code}:401", portal="alpha", method="batch", times=2))
+        world.browser.post("/me/refresh", headers=session)
+        world.open("boris")
+
+    assert state(world) == "active"
+    assert world.one("SELECT count(*) FROM people") == 2
+
+
+# Bindings
+
+
+def bound(world: World) -> set[str]:
+    application = world.portal().application
+    return {handler.event for handler in application.handlers} | {one.code for one in application.placements}
+
+
+def test_what_an_update_took_away_is_put_back_when_an_administrator_opens(world: World) -> None:
+    whole = bound(world)
+    world.portal().update()
+    world.portal().deliver_events()
+    world.portal().application.placements = []
+    assert bound(world) == set()
+
+    world.open("boris")
+    assert bound(world) == set()
+    world.open("anna")
+
+    assert bound(world) == whole
+
+
+def test_an_ordinary_person_binds_nothing_even_where_the_portal_lists_all(world: World) -> None:
+    """Handlers bound by them would be theirs alone."""
+    world.portal().update()
+    world.portal().deliver_events()
+
+    def list_all(answer: dict[str, Any]) -> dict[str, Any]:
+        inside = answer["result"]
+        inside["result"] |= {"events": [], "placements": []}
+        inside["result_error"] = []
+        return answer
+
+    world.bitrix24.faults.add(Fault(kind="answer", method="batch", change=list_all))
+    world.bitrix24.clear()
+
+    assert world.open("boris").status_code == 200
+
+    assert [request.method for request in world.bitrix24.requests] == ["batch"]
+
+
+def test_a_whole_portal_still_opens_with_one_request(world: World) -> None:
+    world.portal().update()
+    world.portal().deliver_events()
+    world.open("anna")
+    world.portal().send_event("ONAPPUPDATE")
+    world.bitrix24.clear()
+
+    for person in ("boris", "anna", "anna"):
+        world.open(person)
+
+    assert [request.method for request in world.bitrix24.requests] == ["batch"] * 3
+    assert ["event.get" in request.inner for request in world.bitrix24.requests] == [True, True, False]
+
+
+def test_bindings_are_looked_at_once_a_day_without_a_hint(world: World) -> None:
+    world.portal().application.drop_handlers()
+    world.open("anna")
+    assert "ONAPPUNINSTALL" not in bound(world)
+
+    with time_machine.travel(datetime.now(UTC) + timedelta(days=1, minutes=1)):
+        world.open("anna")
+
+    assert "ONAPPUNINSTALL" in bound(world)
+
+
+@pytest.mark.parametrize("kind", ["html:502", "reset", "error:ACCESS_DENIED:403"])
+def test_bindings_that_cannot_be_put_back_still_let_people_in(world: World, kind: str) -> None:
+    world.portal().update()
+    world.portal().deliver_events()
+    opening = world.portal().open_as("anna")
+
+    def then_fail(answer: dict[str, object]) -> dict[str, object]:
+        world.bitrix24.faults.add(Fault(kind=kind, method="batch"))
+        return answer
+
+    world.bitrix24.faults.add(Fault(kind="answer", method="batch", change=then_fail))
+
+    assert world.post("/", opening).status_code == 200
+    assert world.open("anna").status_code == 200
+    assert "ONAPPUNINSTALL" in bound(world)
+
+
+# The security log
+
+
+def test_refused_events_are_recorded_with_their_reason(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    world.portal().send_event("ONAPPUNINSTALL", application_token="f" * 32)
+    world.portal().send_event("ONAPPUNINSTALL", member_id="f" * 32)
+    world.portal().send_event("ONAPPUPDATE", application_token="e" * 32, access_token="a" * 70)
+
+    lines = [record.getMessage() for record in caplog.records if "event_refused" in record.getMessage()]
+    assert len(lines) == 3
+    for line, reason in zip(lines, ("wrong_token", "unknown_portal", "invalid_client"), strict=True):
+        assert reason in line
+        assert "'address': '" in line
+    assert not [line for line in lines if "f" * 32 in line or "e" * 32 in line or "a" * 70 in line]

@@ -79,26 +79,6 @@ def test_a_missing_field_is_named(world: World, field: str) -> None:
     assert errors_on(response.text) == ["invalid_request"]
 
 
-def test_a_token_of_another_application_is_refused(world: World) -> None:
-    foreign = world.portal().open_as("boris", client_id="app.stranger.1")
-
-    response = world.post("/", foreign)
-
-    assert response.status_code == 403
-    assert world.one("SELECT count(*) FROM people WHERE user_id = 7") == 0
-
-
-def test_a_token_of_another_portal_is_refused(world: World) -> None:
-    world.install("beta")
-    claras = world.portal("beta").open_as("clara")
-
-    response = world.post("/", claras, member_id=world.portal().member_id)
-
-    assert response.status_code == 403
-    assert world.one("SELECT count(*) FROM people p JOIN portals o ON o.id = p.portal_id WHERE o.generation > 1") == 0
-    assert world.rows("SELECT DISTINCT member_id FROM portals p JOIN people ON portal_id = p.id WHERE user_id = 1")
-
-
 @pytest.mark.parametrize("domain", ["evil.example", "localhost:1", "evil.example:8080"])
 def test_a_forged_domain_changes_nothing(world: World, domain: str) -> None:
     opening = world.portal().open_as("boris")
@@ -142,16 +122,6 @@ def test_a_renamed_portal_is_followed_once_it_is_proven(each_world: World) -> No
     assert response.status_code == 200
     assert each_world.one("SELECT origin FROM portals") == new_origin
     assert f"frame-ancestors {new_origin}" in response.headers["Content-Security-Policy"]
-
-
-def test_a_redirect_to_a_stranger_is_not_followed(world: World) -> None:
-    world.bitrix24.faults.add(Fault(kind="redirect:http://127.0.0.1:1/rest/batch", method="batch"))
-
-    response = world.open("boris")
-
-    assert response.status_code == 502
-    assert errors_on(response.text) == ["moved"]
-    assert world.one("SELECT origin FROM portals") == world.portal().origin
 
 
 def test_damaged_settings_still_open_the_page(world: World) -> None:

@@ -9,7 +9,6 @@ import pytest
 from werkzeug.test import TestResponse
 
 from app import create_app
-from dashboard.bitrix24.inbound import IN_FORM, IN_QUERY
 from dashboard.core import config
 from tests.emulator.faults import Fault
 from tests.emulator.opening import Opening
@@ -189,36 +188,6 @@ def test_a_token_of_another_application_of_the_same_portal_is_refused(scene: Sce
 
     assert answer.status_code == 403
     scene.assert_unharmed(answer)
-
-
-@pytest.mark.parametrize("door", DOORS)
-def test_a_repeated_field_is_refused(scene: Scene, door: str) -> None:
-    """Which of the two would count depends on who reads; so none does."""
-    for name in (*IN_QUERY, *IN_FORM):
-        opening = scene.world.portal().open_as("boris")
-        fields = opening.query if name in IN_QUERY else opening.form
-        twice = {name: [fields.get(name, "x"), "another"]}
-        query = opening.query | (twice if name in IN_QUERY else {})
-        form = opening.form | ({} if name in IN_QUERY else twice)
-
-        answer = scene.world.browser.post(door, query_string=query, data=form)
-
-        assert (name, answer.status_code) == (name, 400)
-        assert name in answer.text
-        scene.assert_unharmed(answer)
-
-
-def test_a_field_that_moved_is_missing(scene: Scene) -> None:
-    """A token in an address ends in somebody's log; a DOMAIN in the form was not put there by Bitrix24."""
-    for name in ("AUTH_ID", "member_id", "DOMAIN"):
-        opening = scene.world.portal().open_as("boris")
-        source, target = (opening.query, opening.form) if name in IN_QUERY else (opening.form, opening.query)
-        target[name] = source.pop(name)
-
-        answer = scene.world.post("/", opening)
-
-        assert (name, answer.status_code) == (name, 400)
-        scene.assert_unharmed(answer)
 
 
 @pytest.mark.parametrize("name", ["REFRESH_ID", "APPLICATION_TOKEN", "SERVER_ENDPOINT"])

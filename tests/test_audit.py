@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.audit import judge
+from tests.tools.audit import judge
 
 SAFE: dict[str, Any] = {"name": "flask", "version": "3.1.3", "vulns": []}
 UNKNOWN: dict[str, Any] = {"name": "ours", "skip_reason": "Dependency not found"}
@@ -54,4 +54,4 @@ def test_it_is_part_of_the_check() -> None:
     makefile = (Path(__file__).parent.parent / "Makefile").read_text(encoding="utf-8")
     check = makefile.partition("\ncheck:")[2].partition("\n\n")[0]
 
-    assert "tests.audit" in check
+    assert "tests.tools.audit" in check
