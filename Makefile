@@ -23,6 +23,7 @@ check: .venv/development ## formatting, lint, types, imports, translations, docu
 	$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/python -m tests.tools.catalogs check
 	$(BIN)/python -m tests.tools.module_table check
+	$(BIN)/pytest -n0 tests/tools
 	$(BIN)/python -m tests.tools.audit
 	@$(MAKE) --no-print-directory test
 

@@ -19,7 +19,7 @@ from dashboard.core.config import Config
 from dashboard.core.version import VERSION
 from tests.test_config import PRODUCTION
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
 DEPLOY = ROOT / "docs" / "deploy"
 OPERATE = (ROOT / "docs" / "operate.md").read_text(encoding="utf-8")

@@ -51,7 +51,7 @@ def test_a_finding_in_one_of_the_files_is_enough() -> None:
 
 
 def test_it_is_part_of_the_check() -> None:
-    makefile = (Path(__file__).parent.parent / "Makefile").read_text(encoding="utf-8")
+    makefile = (Path(__file__).parents[2] / "Makefile").read_text(encoding="utf-8")
     check = makefile.partition("\ncheck:")[2].partition("\n\n")[0]
 
     assert "tests.tools.audit" in check
