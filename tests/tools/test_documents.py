@@ -212,7 +212,7 @@ def test_the_bill_of_materials_names_every_package() -> None:
 
 def test_every_test_named_exists() -> None:
     promised = set(re.findall(r"`((?:test_|Test)\w+)`", (ROOT / "docs/security.md").read_text(encoding="utf-8")))
-    sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").glob("test_*.py"))
+    sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
     present = set(re.findall(r"^(?:def |class )?((?:test_|Test)\w+)\b", sources, re.MULTILINE))
 
     assert len(promised) > 60
