@@ -91,7 +91,7 @@ def _insert_portals(connection: Connection, number: int, *, upstream_port: int) 
     # What openings carry, as an administrator's opening has stored it.
     encryption = TokenEncryption([SecretStr(FERNET_KEY)])
     tokens = [
-        {"id": member, "token": encryption.encrypt(SecretStr(member), owner=portal_context(member))}
+        {"id": member, "token": encryption.encrypt(SecretStr(member), context=portal_context(member))}
         for member in map(member_id, range(number))
     ]
     connection.execute(text("UPDATE portals SET application_token = :token WHERE member_id = :id"), tokens)
@@ -122,7 +122,7 @@ def _insert_people(connection: Connection, number: int, *, a_portal: int) -> Non
         "facts_version": str(indexed_columns.COLUMNS_VERSION),
     }
     _run(connection, f"INSERT INTO people ({', '.join(person)}) SELECT {', '.join(person.values())} FROM {numbers}")
-    token = TokenEncryption([SecretStr(FERNET_KEY)]).encrypt(SecretStr("5" * 70), owner="nobody")
+    token = TokenEncryption([SecretStr(FERNET_KEY)]).encrypt(SecretStr("5" * 70), context="nobody")
     _run(
         connection,
         "INSERT INTO chains (person_id, access_token, refresh_token, expires_at, renewed_at, state, version)"
@@ -165,7 +165,7 @@ def connect(url: str) -> None:
 
     def encrypt(portal: int, user: int, kind: str, part: str) -> str:
         context = token_context(member_id(portal), user, part)
-        return encryption.encrypt(SecretStr(token_of(portal, user, kind=kind)), owner=context)
+        return encryption.encrypt(SecretStr(token_of(portal, user, kind=kind)), context=context)
 
     with engine.begin() as connection:
         rows = [

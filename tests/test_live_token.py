@@ -238,7 +238,7 @@ def test_an_opening_during_a_renewal_is_not_displaced_by_it(world: World) -> Non
 
         assert waiting.result() == 200
     owner = token_context(world.portal().member_id, 7, "refresh")
-    kept = TokenEncryption([SecretStr(FERNET_KEY)]).decrypt(str(chain(world, "refresh_token")), owner=owner)
+    kept = TokenEncryption([SecretStr(FERNET_KEY)]).decrypt(str(chain(world, "refresh_token")), context=owner)
     assert kept.get_secret_value() == opening.refresh_token
 
 

@@ -169,7 +169,7 @@ class ChainLife(RuleBasedStateMachine):
         for row in self.world.rows(CHAINS):
             unsealed = [
                 VAULT.decrypt(
-                    row[f"{part}_token"], owner=token_context(row["member_id"], row["user_id"], part)
+                    row[f"{part}_token"], context=token_context(row["member_id"], row["user_id"], part)
                 ).get_secret_value()
                 if row[f"{part}_token"]
                 else ""

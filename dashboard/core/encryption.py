@@ -1,4 +1,4 @@
-"""Text to ciphertext and back: every secret is sealed for its owner, and opens for no other."""
+"""Encrypt and decrypt secrets with Fernet keys, each bound to the row it belongs to."""
 
 from __future__ import annotations
 
@@ -10,64 +10,61 @@ from pydantic import SecretStr
 
 
 class DecryptionError(Exception):
-    """The ciphertext is not ours, its key is gone, or it was sealed for another owner."""
+    """The text is not a ciphertext of ours, its key is missing, or it belongs to another context."""
 
 
 class TokenEncryption:
-    """Fernet keys; the first seals, all unseal.
+    """Encrypts with the first key and decrypts with any.
 
-    The owner stands inside the plaintext, so a row that was moved to another person or portal by hand,
-    by a faulty migration or by an attacker with write access to the database is refused.
+    The context, which names a portal or a person, is part of the plaintext: a ciphertext that was moved to
+    another row, by a faulty migration or by an attacker, is refused.
     """
 
     def __init__(self, keys: Sequence[SecretStr]) -> None:
-        each = [Fernet(key.get_secret_value()) for key in keys]
-        self._fernet = MultiFernet(each)
-        self._newest = each[0]
+        ciphers = [Fernet(key.get_secret_value()) for key in keys]
+        self._all_keys, self._first_key = MultiFernet(ciphers), ciphers[0]
 
-    def encrypt(self, secret: SecretStr, *, owner: str) -> str:
-        plaintext = json.dumps([owner, secret.get_secret_value()])
-        return self._fernet.encrypt(plaintext.encode()).decode()
+    def encrypt(self, secret: SecretStr, *, context: str) -> str:
+        plaintext = json.dumps([context, secret.get_secret_value()])
+        return self._all_keys.encrypt(plaintext.encode()).decode()
 
-    def decrypt(self, ciphertext: str, *, owner: str) -> SecretStr:
+    def decrypt(self, ciphertext: str, *, context: str) -> SecretStr:
         """Return the secret.
 
-        :raise DecryptionError: see there.
+        :raise DecryptionError: it cannot be decrypted, or was encrypted in another context.
         """
         try:
-            sealed_for, secret = json.loads(self._fernet.decrypt(ciphertext.encode()))
-            if not isinstance(secret, str):
-                raise TypeError
+            stored_context, secret = json.loads(self._all_keys.decrypt(ciphertext.encode()))
         except (InvalidToken, ValueError, TypeError):
             raise DecryptionError("the key is missing, or this is no ciphertext") from None
-        if sealed_for != owner:
-            raise DecryptionError("sealed for another owner")
+        if stored_context != context or not isinstance(secret, str):
+            raise DecryptionError("encrypted in another context")
         return SecretStr(secret)
 
     def is_newest(self, ciphertext: str) -> bool:
-        """Tell whether the first key sealed it."""
+        """Tell whether the first key encrypted the secret."""
         try:
-            self._newest.decrypt(ciphertext.encode())
+            self._first_key.decrypt(ciphertext.encode())
         except (InvalidToken, ValueError):
             return False
         return True
 
     def reencrypt(self, ciphertext: str) -> str:
-        """Return the same secret sealed with the first key.
+        """Return the same secret encrypted with the first key.
 
-        :raise DecryptionError: no key opens it.
+        :raise DecryptionError: no key decrypts it.
         """
         try:
-            return self._fernet.rotate(ciphertext.encode()).decode()
+            return self._all_keys.rotate(ciphertext.encode()).decode()
         except (InvalidToken, ValueError):
             raise DecryptionError("the key is missing, or this is no ciphertext") from None
 
 
 def portal_context(member_id: str) -> str:
-    """Name the owner of a portal's own secrets."""
+    """Return the context of a portal's own secrets."""
     return f"portal {member_id}"
 
 
 def token_context(member_id: str, user_id: int, part: str) -> str:
-    """Name the owner of one token of a person's chain; ``part`` is ``access`` or ``refresh``."""
+    """Return the context of a person's OAuth token; ``part`` is ``access`` or ``refresh``."""
     return f"chain {member_id} {user_id} {part}"

@@ -1,4 +1,4 @@
-"""The same work asked for twice at once is done once."""
+"""Share one execution among the threads of a process that ask for the same work at the same time."""
 
 from __future__ import annotations
 
@@ -11,30 +11,28 @@ T = TypeVar("T")
 
 
 class SingleFlight(Generic[T]):
-    """Work under way in this process, by key.
+    """Runs work by key; whoever calls while it runs gets its result or its exception.
 
-    Who asks while it is under way waits for it and shares its result or its error. Other processes do
-    their own: what must happen once among them all is leased in the database instead.
+    Other processes run their own: work that must run once among all processes takes a lease in the database.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._under_way: dict[Hashable, Future[T]] = {}
+        self._running: dict[Hashable, Future[T]] = {}
 
     def run(self, key: Hashable, work: Callable[[], T]) -> T:
-        """Return what ``work`` returns, or what the same work under way does."""
+        """Return the result of ``work``, or of the same work that another thread is running."""
         with self._lock:
-            under_way = self._under_way.get(key)
-            if under_way is None:
-                mine = self._under_way[key] = Future()
-        if under_way is not None:
-            return under_way.result()
+            if (running := self._running.get(key)) is None:
+                future = self._running[key] = Future[T]()
+        if running is not None:
+            return running.result()
         try:
-            mine.set_result(work())
+            future.set_result(work())
         except BaseException as error:
-            mine.set_exception(error)
+            future.set_exception(error)
             raise
         finally:
             with self._lock:
-                del self._under_way[key]
-        return mine.result()
+                del self._running[key]
+        return future.result()

@@ -1,7 +1,7 @@
-"""Compare stored moments with the clock, which may have been set back since they were written.
+"""Compare stored times with a clock that may have been wrong when they were written.
 
-A deadline that lies farther away than any we ever write was written by a clock that was ahead. It counts as
-come: nothing waits for hours or years because a machine's clock was wrong once.
+A deadline farther ahead than the longest wait we ever write comes from a clock that was ahead. It counts as due, so
+that nothing waits for hours or years because of one wrong clock.
 """
 
 from __future__ import annotations
@@ -12,29 +12,29 @@ from typing import Any
 from sqlalchemy import ColumnElement, or_
 from sqlalchemy.orm import InstrumentedAttribute
 
-# The clocks of two machines that share a database may differ by this much.
+# How far the clocks of two machines that share a database may differ.
 MAX_CLOCK_SKEW = timedelta(minutes=1)
 
 Column = InstrumentedAttribute[Any] | ColumnElement[Any]
 
 
 def is_ahead(moment: datetime, now: datetime, *, max_wait: timedelta = timedelta()) -> bool:
-    """Tell whether a moment lies farther ahead than ``max_wait``, the longest that is ever written."""
+    """Tell whether a time lies farther ahead than ``max_wait``, the longest wait that is ever written."""
     return moment > now + max_wait + MAX_CLOCK_SKEW
 
 
 def is_ahead_seconds(at: float, now: float, *, max_wait: timedelta = timedelta()) -> bool:
-    """Return ``is_ahead`` of moments in Unix seconds."""
+    """Return ``is_ahead`` for Unix seconds."""
     return at > now + (max_wait + MAX_CLOCK_SKEW).total_seconds()
 
 
 def is_recent(moment: datetime | None, now: datetime, *, age: timedelta) -> bool:
-    """Tell whether a stored moment is less than ``age`` old; None and a moment ahead of the clock are not."""
+    """Tell whether a stored time is less than ``age`` old; None and a time ahead of the clock are not."""
     return moment is not None and moment > now - age and not is_ahead(moment, now)
 
 
 def is_due(moment: datetime, now: datetime, *, max_wait: timedelta) -> bool:
-    """Tell whether a stored deadline has come, or lies too far ahead to be believed."""
+    """Tell whether a stored deadline has passed, or lies too far ahead to be right."""
     return moment <= now or is_ahead(moment, now, max_wait=max_wait)
 
 

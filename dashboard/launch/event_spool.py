@@ -186,10 +186,10 @@ class EventSpool:
         # An event without a time must not undo an installation that comes after it.
         sent_at = event.sent_at if event.sent_at is not None else int(self._now().timestamp())
         fields = [event.member_id, token, sent_at, event.data.get("CLEAN")]
-        return self._encryption.encrypt(SecretStr(json.dumps(fields)), owner=CONTEXT)
+        return self._encryption.encrypt(SecretStr(json.dumps(fields)), context=CONTEXT)
 
     def _decrypt(self, encrypted: str) -> Event:
-        text = self._encryption.decrypt(encrypted, owner=CONTEXT).get_secret_value()
+        text = self._encryption.decrypt(encrypted, context=CONTEXT).get_secret_value()
         try:
             member_id, token, sent_at, clean = json.loads(text)
         except (ValueError, TypeError):

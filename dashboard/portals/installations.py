@@ -187,7 +187,7 @@ class Installations:
         previous = portal.application_token if keep_previous else None
         portal.previous_token = previous
         portal.previous_until = self._now() + PREVIOUS_TOKEN_LIFETIME if previous else None
-        portal.application_token = self._encryption.encrypt(token, owner=portal_context(portal.member_id))
+        portal.application_token = self._encryption.encrypt(token, context=portal_context(portal.member_id))
         portal.bindings_at = None
 
     def has_token(self, portal: Portal, posted: SecretStr) -> bool:
@@ -202,7 +202,7 @@ class Installations:
 
     def _is_same(self, portal: Portal, encrypted: str, posted: SecretStr) -> bool:
         try:
-            stored = self._encryption.decrypt(encrypted, owner=portal_context(portal.member_id))
+            stored = self._encryption.decrypt(encrypted, context=portal_context(portal.member_id))
         except DecryptionError:
             log.error("application_token_undecryptable", portal=portal.id)
             return False

@@ -176,10 +176,10 @@ class TokenStore:
         return dict(zip(_PAIR_COLUMNS, values, strict=True))
 
     def _encrypt(self, token: SecretStr, portal: Portal, person: Person, part: str) -> str:
-        return self._encryption.encrypt(token, owner=token_context(portal.member_id, person.user_id, part))
+        return self._encryption.encrypt(token, context=token_context(portal.member_id, person.user_id, part))
 
     def _decrypt(self, ciphertext: str, portal: Portal, person: Person, part: str) -> SecretStr:
-        return self._encryption.decrypt(ciphertext, owner=token_context(portal.member_id, person.user_id, part))
+        return self._encryption.decrypt(ciphertext, context=token_context(portal.member_id, person.user_id, part))
 
 
 @cache
