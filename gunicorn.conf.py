@@ -55,4 +55,4 @@ def on_starting(server: Any) -> None:
 
 def post_worker_init(worker: Any) -> None:
     """Look for uninstall events that an earlier process could not store; threads do not survive the fork."""
-    worker.app.wsgi().extensions["event_spool"].start()
+    worker.app.wsgi().extensions["services"].spool.start()

@@ -25,7 +25,7 @@ def list_everyone(world: World) -> None:
 def lack(world: World) -> None:
     """Take a permission away, and let it be noticed."""
     world.portal().drop_scope("placement")
-    world.parts.installations.require_bindings_check(world.known())
+    world.services.installations.require_bindings_check(world.known())
 
 
 def open_to_everyone(world: World) -> None:

@@ -87,7 +87,7 @@ def test_a_switch_that_an_uninstallation_overtakes_does_not_outlive_it(each_worl
     anna = each_world.session("anna")
     # The last transaction stores the choice; those before it confirm that Anna is an administrator.
     last = each_world.writes_of(lambda: switch(each_world, anna, everyone="no")) - 1
-    each_world.before_next_write(lambda: each_world.parts.installations.uninstall(each_world.known()), after=last)
+    each_world.before_next_write(lambda: each_world.services.installations.uninstall(each_world.known()), after=last)
 
     assert switch(each_world, anna, everyone="yes") == 401
 

@@ -205,7 +205,7 @@ def test_a_run_under_way_brings_nobody_back(each_world: World) -> None:
         return body
 
     each_world.bitrix24.faults.add(Fault(kind="answer", method="batch", change=forget_first))
-    each_world.parts.sync.run_slice(each_world.known().id)
+    each_world.services.sync.run_slice(each_world.known().id)
 
     assert counts(each_world) == dict.fromkeys(TABLES, 0)
 
@@ -233,7 +233,7 @@ def test_a_deletion_that_the_next_installation_overtakes_leaves_it_alone(each_wo
     anna = each_world.session("anna")
 
     def install_again() -> None:
-        each_world.parts.installations.uninstall(each_world.known())
+        each_world.services.installations.uninstall(each_world.known())
         each_world.install()
 
     each_world.before_next_write(install_again)

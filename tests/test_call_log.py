@@ -31,7 +31,7 @@ from tests.world import World, errors_on
 
 @pytest.fixture
 def call_log(world: World) -> CallLog:
-    return CallLog(database=world.database, throttle=world.parts.throttle)
+    return CallLog(database=world.database, throttle=world.services.throttle)
 
 
 def call_to(world: World, portal: str = "alpha", **changes: Any) -> CallRecord:

@@ -9,10 +9,10 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import text, update
 
-from app import assemble
 from dashboard.core.database import Database
 from dashboard.models import OAuthToken, Portal
 from dashboard.portals import vacuum
+from dashboard.services import build_services
 from dashboard.sync.periodic_tasks import INTERVALS
 from dashboard.sync.schedule import next_off_peak
 from tests.emulator import Emulator
@@ -20,7 +20,7 @@ from tests.world import World
 
 
 def test_a_chore_is_done_by_one_worker_and_again_when_it_is_due(each_world: World) -> None:
-    periodic_tasks = each_world.parts.periodic_tasks
+    periodic_tasks = each_world.services.periodic_tasks
 
     first, second = periodic_tasks.due(), periodic_tasks.due()
     each_world.bitrix24.clock.advance(61)
@@ -35,12 +35,12 @@ def test_every_portal_is_read_once_a_night(world: World) -> None:
     world.synchronise()
     planned = world.known().next_run_at
     assert planned is not None
-    world.parts.periodic_tasks.plan()
+    world.services.periodic_tasks.plan()
     assert world.one("SELECT count(*) FROM runs") == 1
     world.bitrix24.clock.advance((planned - world.now()).total_seconds() + 1)
 
-    world.parts.periodic_tasks.plan()
-    world.parts.periodic_tasks.plan()
+    world.services.periodic_tasks.plan()
+    world.services.periodic_tasks.plan()
 
     assert world.rows("SELECT state, asked_by FROM runs WHERE finished_at IS NULL") == [
         {"state": "waiting", "asked_by": None}
@@ -51,9 +51,9 @@ def test_every_portal_is_read_once_a_night(world: World) -> None:
 
 
 def test_an_uninstalled_portal_is_left_alone(world: World) -> None:
-    world.parts.installations.uninstall(world.known())
+    world.services.installations.uninstall(world.known())
 
-    world.parts.periodic_tasks.plan()
+    world.services.periodic_tasks.plan()
 
     assert world.one("SELECT count(*) FROM runs") == 0
 
@@ -80,12 +80,12 @@ def test_portals_of_one_zone_do_not_come_at_once() -> None:
 def test_an_idle_chain_is_renewed_once_before_it_dies(world: World) -> None:
     world.open("boris")
     world.bitrix24.clock.advance(149 * 86400)
-    world.parts.periodic_tasks.refresh_idle_tokens()
+    world.services.periodic_tasks.refresh_idle_tokens()
     assert world.bitrix24.refreshes() == 0
     world.bitrix24.clock.advance(12 * 86400)
 
-    world.parts.periodic_tasks.refresh_idle_tokens()
-    world.parts.periodic_tasks.refresh_idle_tokens()
+    world.services.periodic_tasks.refresh_idle_tokens()
+    world.services.periodic_tasks.refresh_idle_tokens()
 
     assert world.bitrix24.refreshes() == 2
     assert world.bitrix24.count(method="oauth/token") == 2
@@ -97,8 +97,8 @@ def test_idle_chains_of_a_portal_that_does_not_pay_are_left_alone(world: World) 
     world.bitrix24.clock.advance(161 * 86400)
     world.portal().end_trial()
 
-    world.parts.periodic_tasks.refresh_idle_tokens()
-    world.parts.periodic_tasks.refresh_idle_tokens()
+    world.services.periodic_tasks.refresh_idle_tokens()
+    world.services.periodic_tasks.refresh_idle_tokens()
 
     assert world.bitrix24.count(method="oauth/token") == 1
     assert world.one("SELECT state FROM portals") == "suspended"
@@ -114,7 +114,7 @@ def test_settings_stored_by_an_older_version_are_read_anew(world: World) -> None
     with world.database.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE people SET facts_version = 0, view = '', work_start = NULL")
 
-    world.parts.periodic_tasks.update_indexed_columns()
+    world.services.periodic_tasks.update_indexed_columns()
 
     (boris,) = world.rows("SELECT view, work_start, reminders FROM people WHERE name LIKE 'Boris%'")
     assert boris == {"view": "month", "work_start": 540, "reminders": "timed:50min;day:15min"}
@@ -124,17 +124,17 @@ def test_old_runs_and_calls_are_purged(world: World) -> None:
     world.synchronise()
     world.bitrix24.clock.advance(31 * 86400)
 
-    world.parts.periodic_tasks.purge()
+    world.services.periodic_tasks.purge()
 
     assert world.one("SELECT count(*) FROM runs") == 0
     assert world.one("SELECT count(*) FROM api_calls") == 0
 
 
 def test_tasks_are_due_after_the_clock_was_set_back(each_world: World) -> None:
-    each_world.parts.periodic_tasks.due()
+    each_world.services.periodic_tasks.due()
     each_world.bitrix24.clock.advance(-3 * 3600)
 
-    assert set(each_world.parts.periodic_tasks.due()) == set(INTERVALS)
+    assert set(each_world.services.periodic_tasks.due()) == set(INTERVALS)
 
 
 def test_a_run_planned_by_a_clock_that_was_a_year_ahead_begins_now(world: World) -> None:
@@ -142,7 +142,7 @@ def test_a_run_planned_by_a_clock_that_was_a_year_ahead_begins_now(world: World)
     with world.database.write_session() as session:
         session.execute(update(Portal).values(next_run_at=world.now() + timedelta(days=365)))
 
-    world.parts.periodic_tasks.plan()
+    world.services.periodic_tasks.plan()
 
     assert world.one("SELECT count(*) FROM runs WHERE finished_at IS NULL") == 1
     assert world.known().next_run_at < world.now() + timedelta(hours=30)  # type: ignore[operator]
@@ -152,8 +152,8 @@ def test_a_token_dated_by_a_clock_that_was_a_year_ahead_is_renewed(world: World)
     with world.database.write_session() as session:
         session.execute(update(OAuthToken).values(renewed_at=world.now() + timedelta(days=365)))
 
-    world.parts.periodic_tasks.refresh_idle_tokens()
-    world.parts.periodic_tasks.refresh_idle_tokens()
+    world.services.periodic_tasks.refresh_idle_tokens()
+    world.services.periodic_tasks.refresh_idle_tokens()
 
     assert world.bitrix24.refreshes() == 1
 
@@ -163,13 +163,13 @@ def test_a_token_dated_by_a_clock_that_was_a_year_ahead_is_renewed(world: World)
 
 def clear(world: World) -> None:
     """Do what the worker does about the files, if it is due."""
-    if vacuum.TASK in world.parts.periodic_tasks.due():
-        world.parts.periodic_tasks.run(vacuum.TASK)
+    if vacuum.TASK in world.services.periodic_tasks.due():
+        world.services.periodic_tasks.run(vacuum.TASK)
 
 
 def test_names_leave_sqlites_log_though_somebody_was_reading(world: World) -> None:
     path = str(world.database.engine.url.database)
-    worker = assemble(world.config, database=Database(f"sqlite:///{path}"), now=world.now)
+    worker = build_services(world.config, database=Database(f"sqlite:///{path}"), now=world.now)
     worker.periodic_tasks.due()
     world.open("boris")
     with world.database.read_session() as session:

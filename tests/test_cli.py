@@ -270,7 +270,7 @@ def test_a_command_that_the_next_installation_overtakes_leaves_it_alone(
     world: World, command: list[str], code: int
 ) -> None:
     def install_again() -> None:
-        world.parts.installations.uninstall(world.known())
+        world.services.installations.uninstall(world.known())
         world.install()
 
     world.before_next_write(install_again)

@@ -212,7 +212,7 @@ def test_the_proxies_in_front_are_counted(world: World, monkeypatch: pytest.Monk
 
 
 def test_visitors_that_came_through_a_proxy_are_told_of(world: World) -> None:
-    world.parts.throttle.record_failure(UNTRUSTED_PROXY, Limit(depth=5, seconds=60))
+    world.services.throttle.record_failure(UNTRUSTED_PROXY, Limit(depth=5, seconds=60))
 
     code, found = doctor(world, PUBLIC_URL="http://127.0.0.1:1")
 

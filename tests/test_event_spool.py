@@ -16,12 +16,12 @@ from pydantic import SecretStr
 from sqlalchemy import event
 from sqlalchemy.exc import IntegrityError, OperationalError
 
-from app import assemble
 from dashboard.bitrix24.errors import Unreachable
 from dashboard.bitrix24.inbound import Event
 from dashboard.core.encryption import TokenEncryption
 from dashboard.launch import event_spool
 from dashboard.launch.events import EventHandler
+from dashboard.services import build_services
 from tests.emulator import Emulator
 from tests.test_full_disk import fill_the_disk, only_read
 from tests.waiting import wait_until
@@ -61,7 +61,7 @@ def kept(folder: Path) -> list[Path]:
 
 def restarted(world: World) -> event_spool.EventSpool:
     """Return what another process has, or this one after a restart."""
-    return assemble(world.config, database=world.database, now=world.now).spool
+    return build_services(world.config, database=world.database, now=world.now).spool
 
 
 def test_it_is_kept_and_done_when_the_database_is_back(still: World, tmp_path: Path) -> None:
@@ -165,7 +165,7 @@ def test_without_a_folder_it_is_kept_in_memory(still: World, monkeypatch: pytest
 
     assert still.portal().send_event("ONAPPUNINSTALL")[0] == 200
     empty_the_disk(still)
-    still.app.extensions["event_spool"].retry()
+    still.app.extensions["services"].spool.retry()
 
     assert still.one("SELECT state FROM portals") == "uninstalled"
 
@@ -282,7 +282,7 @@ def test_a_thread_that_a_defect_has_ended_is_started_by_the_next_request(
             broken.setattr(event_spool.EventSpool, "_handle", fail)
             assert world.portal().send_event("ONAPPUNINSTALL")[0] == 200
             assert ended.wait(20)
-            world.app.extensions["event_spool"]._thread.join(20)
+            world.app.extensions["services"].spool._thread.join(20)
         empty_the_disk(world)
         assert world.one("SELECT state FROM portals") == "active"
 

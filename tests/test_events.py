@@ -10,9 +10,9 @@ import pytest
 import time_machine
 from sqlalchemy import text
 
-from app import assemble
 from dashboard.core import postgres
 from dashboard.portals.installations import PREVIOUS_TOKEN_LIFETIME
+from dashboard.services import build_services
 from tests.emulator import Emulator
 from tests.emulator.faults import Fault
 from tests.waiting import wait_until
@@ -411,7 +411,7 @@ def test_an_opening_overtaken_by_the_uninstallation_brings_nothing_back(world: W
 def test_an_uninstallation_that_lost_against_a_reinstallation_deletes_nothing(each_world: World) -> None:
     """Whoever decided it saw the generation before."""
     world = each_world
-    portals = assemble(world.config, database=world.database, now=lambda: datetime.now(UTC)).installations
+    portals = build_services(world.config, database=world.database, now=lambda: datetime.now(UTC)).installations
     seen = portals.find(world.portal().member_id)
     assert seen is not None
     world.portal().uninstall()

@@ -116,7 +116,7 @@ def test_useless_renewals_are_counted_for_the_portal(world: World) -> None:
     """It may have as many people as it likes: whoever it names gets an opening."""
     sessions = [world.session(person) for person in ("boris", "anna")]
     for _ in range(REJECTED_REFRESH_LIMIT.depth - 1):
-        world.parts.throttle.record_failure("useless renewals 1", REJECTED_REFRESH_LIMIT)
+        world.services.throttle.record_failure("useless renewals 1", REJECTED_REFRESH_LIMIT)
     world.bitrix24.faults.add(Fault(kind="error:expired_token:401", method="batch", times=None))
 
     answers = [world.browser.post("/me/refresh", headers=session).status_code for session in sessions]
@@ -129,7 +129,7 @@ def test_renewals_of_a_portal_are_bounded(world: World) -> None:
     session = world.session("boris")
     world.portal().expire("boris")
     for _ in range(REFRESH_LIMIT.depth):
-        world.parts.throttle.record_or_raise("renewals 1", replace(REFRESH_LIMIT, seconds=3600))
+        world.services.throttle.record_or_raise("renewals 1", replace(REFRESH_LIMIT, seconds=3600))
 
     refused = world.browser.post("/me/refresh", headers=session)
 
@@ -455,7 +455,7 @@ def test_an_idle_chain_notices_a_lost_uninstallation_too(world: World) -> None:
     world.portal().uninstall()
     world.bitrix24.clock.advance(165 * 86400)
 
-    world.parts.periodic_tasks.refresh_idle_tokens()
+    world.services.periodic_tasks.refresh_idle_tokens()
 
     assert world.one("SELECT state FROM portals") == "uninstalled"
     assert world.one("SELECT count(*) FROM people") == 0

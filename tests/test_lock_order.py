@@ -61,8 +61,8 @@ def repeated(*actions: Callable[[], object]) -> Iterator[None]:
 
 def work(world: World) -> None:
     """Do what a thread of a worker does."""
-    for lease in world.parts.runs.claim(limit=1):
-        world.parts.sync.work_on(lease)
+    for lease in world.services.runs.claim(limit=1):
+        world.services.sync.work_on(lease)
 
 
 def test_uninstallations_lose_nothing_to_clicks_and_runs(portals: World) -> None:
@@ -122,7 +122,7 @@ def test_each_transaction_locks_the_portal_first(bitrix24: Emulator, migrated_po
         world.bitrix24.clock.advance(60)
         world.portal().expire("boris")
         world.synchronise()
-        world.parts.runs.request(world.known(), by=None)
+        world.services.runs.request(world.known(), by=None)
         world.browser.post("/team/sync/cancel", headers=anna)
         world.browser.post("/me/refresh", headers=anna)
         world.portal().expire("boris")
@@ -132,7 +132,7 @@ def test_each_transaction_locks_the_portal_first(bitrix24: Emulator, migrated_po
             connection.execute(text("UPDATE portals SET next_run_at = '2001-01-01'"))
             connection.execute(text("UPDATE people SET facts_version = 0"))
         for name in ("plan", "facts", "idle", "purge"):
-            world.parts.periodic_tasks.run(name)
+            world.services.periodic_tasks.run(name)
         world.browser.post("/admin/forget", data={"domain": world.portal().domain}, headers=anna)
         world.open("anna")
         world.portal().uninstall()

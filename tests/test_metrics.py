@@ -112,19 +112,19 @@ def test_counters_of_alerts_start_at_zero(measured: World) -> None:
 
     found = samples(measured)
 
-    opened = {"endpoint": "hooks.opened", "method": "POST"}
+    opened = {"endpoint": "hooks.open_app", "method": "POST"}
     assert value(found, "dashboard_requests_total", **opened, status="200") == 1
     assert value(found, "dashboard_requests_total", **opened, status="500") == 0
     assert value(found, "dashboard_refreshes_total", outcome="invalid_client") == 0
 
 
 def test_a_dead_workers_lease_is_overdue_until_the_run_ends(measured: World) -> None:
-    measured.parts.runs.request(measured.known(), by=1)
-    measured.parts.runs.acquire(measured.known().id)
+    measured.services.runs.request(measured.known(), by=1)
+    measured.services.runs.acquire(measured.known().id)
     measured.bitrix24.clock.advance(1000)
     late = value(samples(measured), "dashboard_lease_overdue_seconds", of="run")
 
-    measured.parts.runs.cancel(measured.known())
+    measured.services.runs.cancel(measured.known())
 
     assert 970 < late < 990
     assert value(samples(measured), "dashboard_lease_overdue_seconds", of="run") == 0
@@ -176,11 +176,11 @@ def test_a_worker_serves_its_own_counts(measured: World) -> None:
 
 def test_a_second_worker_at_the_same_port_logs_it_and_goes_on(world: World) -> None:
     token, port = SecretStr(TOKEN), free_port()
-    first = metrics_server.start(world.parts.metrics, token, host="127.0.0.1", port=port)
+    first = metrics_server.start(world.services.metrics, token, host="127.0.0.1", port=port)
     assert first is not None
 
     with capture_logs() as logs:
-        second = metrics_server.start(world.parts.metrics, token, host="127.0.0.1", port=port)
+        second = metrics_server.start(world.services.metrics, token, host="127.0.0.1", port=port)
 
     assert second is None
     assert [(line["event"], line["port"]) for line in logs] == [("metrics_not_served", port)]
@@ -225,7 +225,7 @@ def test_every_series_of_alerts_and_dashboard_exists(measured: World) -> None:
     measured.session("boris")
     measured.portal().expire("boris")
     measured.open("boris")
-    assert HEARTBEAT in measured.parts.periodic_tasks.due()
+    assert HEARTBEAT in measured.services.periodic_tasks.due()
     series = {line.split()[2] for line in scrape(measured).text.splitlines() if line.startswith("# TYPE")}
     series |= {name + suffix for name in series for suffix in ("_bucket", "_count", "_sum", "_total")}
 

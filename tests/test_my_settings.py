@@ -183,7 +183,7 @@ def test_clicks_faster_than_anybody_reads_ask_nothing_more(world: World) -> None
     """What was read a moment ago is shown; when nothing was, the answer says when to come again."""
     session = world.session("boris")
     for _ in range(REFRESH_LIMIT.depth):
-        world.parts.throttle.record_failure("refreshes 2", REFRESH_LIMIT)
+        world.services.throttle.record_failure("refreshes 2", REFRESH_LIMIT)
     world.bitrix24.clear()
 
     shown = world.browser.post("/me/refresh", headers=session)
@@ -193,7 +193,7 @@ def test_clicks_faster_than_anybody_reads_ask_nothing_more(world: World) -> None
 
     world.bitrix24.clock.advance(MAX_RECENT_AGE.total_seconds() + 1)
     for _ in range(REFRESH_LIMIT.depth):
-        world.parts.throttle.record_failure("refreshes 2", REFRESH_LIMIT)
+        world.services.throttle.record_failure("refreshes 2", REFRESH_LIMIT)
     refused = world.browser.post("/me/refresh", headers=session)
     assert (refused.status_code, errors_on(refused.text)) == (503, ["too_many_refreshes"])
     assert int(refused.headers["Retry-After"]) >= 1

@@ -323,7 +323,7 @@ def test_a_portal_that_names_ever_new_people_is_bounded(world: World) -> None:
     world.bitrix24.faults.add(Fault(kind="answer", method="batch", change=invent, times=None))
     assert world.open("boris").status_code == 200
     for _ in range(NEW_PEOPLE_LIMIT.depth):
-        world.parts.throttle.record_failure("new people 1", NEW_PEOPLE_LIMIT)
+        world.services.throttle.record_failure("new people 1", NEW_PEOPLE_LIMIT)
     before = world.rows("SELECT count(*) FROM people")
 
     answer = world.open("boris")
@@ -342,8 +342,8 @@ def test_a_replaced_application_token_counts_no_longer_because_of_a_clock(world:
     old = SecretStr(world.portal().application_token)
     world.portal().update(new_application_token=True)
     world.open("anna")
-    assert world.parts.installations.has_token(world.known(), old)
+    assert world.services.installations.has_token(world.known(), old)
 
     world.bitrix24.clock.advance(-3 * 3600)
 
-    assert not world.parts.installations.has_token(world.known(), old)
+    assert not world.services.installations.has_token(world.known(), old)

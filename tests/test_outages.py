@@ -15,7 +15,7 @@ from flask import Flask
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from app import create_app, open_database
+from app import create_app
 from dashboard.core import config, logging_setup, postgres
 from dashboard.core.database import Database, allow_time
 from dashboard.core.database_errors import MIN_SECONDS_BETWEEN, OutageLog, describe
@@ -364,6 +364,6 @@ def _first_line(address: str, *words: str) -> str:
 def _application(address: str) -> Iterator[Flask]:
     """Give an application; it makes its database itself, and leaves no connection behind."""
     made = config.load(ENVIRONMENT | {"DATABASE_URL": address})
-    database = open_database(made, connections=1)
+    database = Database(address, connections=1)
     yield create_app(made, database=database)
     database.engine.dispose()

@@ -103,7 +103,7 @@ def test_nothing_is_exported_or_deleted_while_bitrix24_cannot_be_asked(
 
 def test_whoever_asks_too_often_waits(world: World, anna: Session) -> None:
     for _ in range(CONFIRMATION_LIMIT.depth):
-        world.parts.throttle.record_or_raise("confirmations 1", CONFIRMATION_LIMIT)
+        world.services.throttle.record_or_raise("confirmations 1", CONFIRMATION_LIMIT)
 
     answer = world.browser.get("/team.csv", headers=anna)
 
@@ -191,12 +191,12 @@ def test_a_run_that_finds_somebody_dismissed_takes_the_pages_away(world: World, 
     world.bitrix24.clock.advance(1)
     world.bitrix24.faults.add(Fault(kind="error:authorization_error:401", method="batch", person="anna", times=None))
     there = world.known()
-    world.parts.runs.request(there, by=None)
+    world.services.runs.request(there, by=None)
     with world.database.write_session() as session:
         session.execute(
             text("UPDATE runs SET directory_read = :yes, last = 9 WHERE finished_at IS NULL"), {"yes": True}
         )
-    world.parts.sync.run_slice(there.id)
+    world.services.sync.run_slice(there.id)
 
     assert world.one("SELECT problem FROM people WHERE user_id = 1") == "authorization_error"
     assert world.browser.get("/admin", headers=anna).status_code == 403
@@ -219,9 +219,9 @@ def test_pages_are_shown_for_a_while_when_bitrix24_cannot_be_asked(world: World,
 
 def test_an_older_answer_does_not_displace_a_newer_one(world: World, anna: Session) -> None:
     """Two questions on their way at once; the first one's answer comes last."""
-    parts = world.parts
-    token_store = TokenStore(database=world.database, encryption=parts.encryption, now=world.now)
-    people = Accounts(database=world.database, token_store=token_store, throttle=parts.throttle, now=world.now)
+    services = world.services
+    token_store = TokenStore(database=world.database, encryption=services.encryption, now=world.now)
+    people = Accounts(database=world.database, token_store=token_store, throttle=services.throttle, now=world.now)
     asked_at = world.now()
     with world.database.read_session() as session:
         person = session.scalars(select(Person).where(Person.user_id == 1)).one()

@@ -17,7 +17,7 @@ from werkzeug.test import TestResponse
 
 from app import create_app
 from dashboard.core import config
-from dashboard.web.auth.sessions import MAX_SECONDS
+from dashboard.web.auth.sessions import MAX_SESSION_SECONDS
 from tests.world import SECRET_KEY, World
 
 # What anybody may ask for without a session. Whoever adds a public route names it here, and says why.
@@ -153,13 +153,13 @@ def test_no_route_answers_the_token_of_an_earlier_generation(busy: World) -> Non
 def test_a_session_ends_however_busily_it_is_used(busy: World) -> None:
     """Half a day after the opening Bitrix24 is asked anew who this is."""
     session, began = bearer(busy.session("anna")), datetime.now(UTC)
-    for minutes in range(20, MAX_SECONDS // 60, 20):
+    for minutes in range(20, MAX_SESSION_SECONDS // 60, 20):
         with time_machine.travel(began + timedelta(minutes=minutes)):
             answer = busy.browser.get("/me", headers={"Authorization": f"Bearer {session}"})
             assert answer.status_code == 200
             session = answer.headers["X-Session-Token"]
 
-    with time_machine.travel(began + timedelta(seconds=MAX_SECONDS + 5)):
+    with time_machine.travel(began + timedelta(seconds=MAX_SESSION_SECONDS + 5)):
         assert ask(busy, ("GET", "/me"), session).json == {"error": "session_expired"}
 
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from app import assemble
 from dashboard.bitrix24.errors import Unreachable
 from dashboard.bitrix24.masking import record_nothing
 from dashboard.core import config
+from dashboard.services import build_services
 from tests.emulator import Emulator, Strictness
 from tests.world import World, errors_on, settings_on
 
@@ -139,9 +139,10 @@ def test_a_private_address_is_called_by_its_switch_alone(world: World) -> None:
 
     def call(**environment: str) -> None:
         settings = config.load(world.environment | environment)
-        parts = assemble(settings, database=world.database, now=world.now)
+        services = build_services(settings, database=world.database, now=world.now)
         with pytest.raises(Unreachable):
-            parts.installations.client(f"https://[{address}]", record=record_nothing).call("app.info", token="x")
+            client = services.installations.client(f"https://[{address}]", record=record_nothing)
+            client.call("app.info", token="x")
 
     call()
     assert attempts.count == 0

@@ -68,9 +68,9 @@ def test_the_bucket_leaves_room_for_people_who_click(world: World) -> None:
     world.bitrix24.clear()
 
     with clock.frozen():
-        world.parts.runs.request(world.known(), by=None)
+        world.services.runs.request(world.known(), by=None)
         for _ in range(12):
-            world.parts.sync.run_slice(world.known().id)
+            world.services.sync.run_slice(world.known().id)
         sent = world.bitrix24.count(where="portal")
         clicks = [world.open("boris").status_code for _ in range(14)]
 
@@ -490,12 +490,12 @@ def test_a_run_rests_until_an_overflowed_bucket_has_room(world: World) -> None:
     open_as_crowd(world, 3)
     world.bitrix24.clock.advance(600)
     world.bitrix24.faults.add(Fault("error:QUERY_LIMIT_EXCEEDED:503", "portal", method="batch", person="person2"))
-    world.parts.runs.request(world.known(), by=None)
+    world.services.runs.request(world.known(), by=None)
 
-    world.parts.sync.run_slice(world.known().id)
+    world.services.sync.run_slice(world.known().id)
 
     assert world.bitrix24.count(error="QUERY_LIMIT_EXCEEDED") == 1
-    assert 5 < world.parts.runs.seconds_to_next(at_most=60) < 60
+    assert 5 < world.services.runs.seconds_to_next(at_most=60) < 60
 
 
 def test_a_method_rests_until_its_time_is_over(world: World) -> None:
@@ -517,10 +517,10 @@ def test_a_method_rests_until_its_time_is_over(world: World) -> None:
 def test_gone_is_believed_and_nothing_is_left(world: World) -> None:
     open_as_crowd(world, 2)
     world.bitrix24.clock.advance(60)
-    world.parts.runs.request(world.known(), by=None)
+    world.services.runs.request(world.known(), by=None)
     world.portal().uninstall()
 
-    world.parts.sync.run_slice(world.known().id)
+    world.services.sync.run_slice(world.known().id)
 
     assert world.one("SELECT state FROM portals") == "uninstalled"
     assert world.one("SELECT count(*) FROM people") == 0
@@ -531,11 +531,11 @@ def test_gone_is_believed_and_nothing_is_left(world: World) -> None:
 def test_an_uninstallation_ends_a_run_under_way(world: World) -> None:
     open_as_crowd(world, 14)
     world.bitrix24.clock.advance(60)
-    world.parts.runs.request(world.known(), by=None)
-    world.parts.sync.run_slice(world.known().id)
-    world.parts.installations.uninstall(world.known())
+    world.services.runs.request(world.known(), by=None)
+    world.services.sync.run_slice(world.known().id)
+    world.services.installations.uninstall(world.known())
 
-    world.parts.sync.run_slice(world.known().id)
+    world.services.sync.run_slice(world.known().id)
 
     assert world.one("SELECT count(*) FROM runs") == 0
     assert world.one("SELECT count(*) FROM snapshots") == 0
@@ -543,18 +543,18 @@ def test_an_uninstallation_ends_a_run_under_way(world: World) -> None:
 
 def test_two_ask_and_one_run_is_made(each_world: World) -> None:
     portal = each_world.known()
-    each_world.parts.runs.request(portal, by=1)
-    each_world.parts.runs.request(portal, by=7)
+    each_world.services.runs.request(portal, by=1)
+    each_world.services.runs.request(portal, by=7)
 
     assert each_world.one("SELECT count(*) FROM runs WHERE finished_at IS NULL") == 1
 
 
 def test_a_leased_run_is_nobody_elses(each_world: World) -> None:
     portal = each_world.known()
-    each_world.parts.runs.request(portal, by=None)
-    first = each_world.parts.runs.acquire(portal.id)
+    each_world.services.runs.request(portal, by=None)
+    first = each_world.services.runs.acquire(portal.id)
 
-    second = each_world.parts.runs.acquire(portal.id)
+    second = each_world.services.runs.acquire(portal.id)
 
     assert first is not None
     assert second is None
@@ -571,18 +571,18 @@ def test_portals_take_turns(world: World) -> None:
     world.bitrix24.clock.advance(120)
     world.bitrix24.clear()
     for name in names:
-        world.parts.runs.request(world.known(name), by=None)
+        world.services.runs.request(world.known(name), by=None)
 
     for _ in range(6):
-        (lease,) = world.parts.runs.claim(limit=1)
-        world.parts.sync.work_on(lease)
+        (lease,) = world.services.runs.claim(limit=1)
+        world.services.sync.work_on(lease)
 
     done = world.rows("SELECT done FROM runs WHERE finished_at IS NULL")
     assert [row["done"] for row in done] == [20, 20, 20]
 
 
 def test_workers_that_claim_at_once_share_the_runs(each_world: World) -> None:
-    runs, portal = each_world.parts.runs, each_world.known()
+    runs, portal = each_world.services.runs, each_world.known()
     columns = {column.name for column in Portal.__table__.columns} - {"id", "member_id"}
     same = {name: getattr(portal, name) for name in columns}
     with each_world.database.write_session() as session:
@@ -602,8 +602,8 @@ def test_a_dead_workers_run_goes_on_when_its_lease_is_over(each_world: World) ->
     open_as_crowd(each_world, 3)
     each_world.bitrix24.clock.advance(60)
     portal = each_world.known()
-    each_world.parts.runs.request(portal, by=None)
-    dead = each_world.parts.runs.acquire(portal.id)
+    each_world.services.runs.request(portal, by=None)
+    dead = each_world.services.runs.acquire(portal.id)
     assert dead is not None
     each_world.bitrix24.clock.advance(21)
 
@@ -611,16 +611,16 @@ def test_a_dead_workers_run_goes_on_when_its_lease_is_over(each_world: World) ->
 
     assert (run["state"], run["done"]) == ("done", 4)
     with pytest.raises(LostLease), each_world.database.write_session() as session:
-        each_world.parts.runs.change(session, dead, done=99)
+        each_world.services.runs.change(session, dead, done=99)
     assert each_world.one("SELECT max(done) FROM runs") == 4
 
 
 def test_a_run_of_an_earlier_installation_is_over(world: World) -> None:
-    world.parts.runs.request(world.known(), by=None)
+    world.services.runs.request(world.known(), by=None)
     with world.database.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE portals SET generation = 2")
 
-    world.parts.sync.run_slice(world.known().id)
+    world.services.sync.run_slice(world.known().id)
 
     assert world.rows("SELECT state, error FROM runs") == [{"state": "failed", "error": "installation_ended"}]
 
@@ -629,8 +629,8 @@ def test_a_late_message_changes_nothing(world: World) -> None:
     world.synchronise()
     world.bitrix24.clear()
 
-    world.parts.sync.run_slice(world.known().id)
-    world.parts.sync.run_slice(10_000)
+    world.services.sync.run_slice(world.known().id)
+    world.services.sync.run_slice(10_000)
 
     assert world.bitrix24.requests == []
 
@@ -639,13 +639,13 @@ def test_a_run_is_cancelled_between_two_people(world: World) -> None:
     open_as_crowd(world, 14)
     world.bitrix24.clock.advance(60)
     portal = world.known()
-    world.parts.runs.request(portal, by=1)
-    world.parts.sync.run_slice(portal.id)
+    world.services.runs.request(portal, by=1)
+    world.services.sync.run_slice(portal.id)
 
-    world.parts.runs.cancel(portal)
-    world.parts.sync.run_slice(portal.id)
+    world.services.runs.cancel(portal)
+    world.services.sync.run_slice(portal.id)
 
-    progress = world.parts.runs.progress(portal)
+    progress = world.services.runs.progress(portal)
     assert progress is not None
     assert (progress.state, progress.done) == (RunState.CANCELLED, 10)
 
@@ -653,13 +653,13 @@ def test_a_run_is_cancelled_between_two_people(world: World) -> None:
 def test_a_run_cancelled_while_somebody_works_on_it_is_not_handed_back(world: World) -> None:
     """Else one whose portal is silent would be said to be postponed, and go on in an hour."""
     portal = world.known()
-    world.parts.runs.request(portal, by=1)
-    lease = world.parts.runs.acquire(portal.id)
+    world.services.runs.request(portal, by=1)
+    lease = world.services.runs.acquire(portal.id)
     assert lease is not None
-    world.parts.runs.cancel(portal)
+    world.services.runs.cancel(portal)
 
     with pytest.raises(LostLease):
-        world.parts.runs.release(lease, at=world.now(), state=RunState.POSTPONED)
+        world.services.runs.release(lease, at=world.now(), state=RunState.POSTPONED)
 
 
 def test_the_remaining_time_is_what_the_bucket_needs(world: World) -> None:
@@ -667,10 +667,10 @@ def test_the_remaining_time_is_what_the_bucket_needs(world: World) -> None:
     world.bitrix24.clock.advance(60)
     portal = world.known()
     with clock.frozen():
-        world.parts.runs.request(portal, by=1)
-        world.parts.sync.run_slice(portal.id)
+        world.services.runs.request(portal, by=1)
+        world.services.sync.run_slice(portal.id)
 
-        progress = world.parts.runs.progress(portal)
+        progress = world.services.runs.progress(portal)
 
     assert progress is not None
     assert progress.eta_seconds is not None
@@ -681,12 +681,12 @@ def test_a_slow_portals_remaining_time_is_what_its_answers_take(world: World) ->
     open_as_crowd(world, 30)
     world.bitrix24.clock.advance(60)
     portal = world.known()
-    world.parts.runs.request(portal, by=1)
-    world.parts.sync.run_slice(portal.id)
+    world.services.runs.request(portal, by=1)
+    world.services.sync.run_slice(portal.id)
     with world.database.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE api_calls SET milliseconds = 5000")
 
-    progress = world.parts.runs.progress(portal)
+    progress = world.services.runs.progress(portal)
 
     assert progress is not None
     assert progress.eta_seconds == 5 * (31 - progress.done)
@@ -730,11 +730,11 @@ def test_whose_token_is_always_renewed_elsewhere_ends_no_run(world: World, monke
     open_as_crowd(world, 3)
     world.bitrix24.clock.advance(60)
     world.portal().expire("person1")
-    world.parts.runs.request(world.known(), by=None)
+    world.services.runs.request(world.known(), by=None)
 
     for _ in range(6):
         be_renewed_elsewhere(world, "person1")
-        world.parts.sync.run_slice(world.known().id)
+        world.services.sync.run_slice(world.known().id)
         world.bitrix24.clock.advance(41)
 
     assert world.rows("SELECT state, done, failed FROM runs WHERE id > 1 OR done > 0") == [
@@ -750,7 +750,7 @@ def test_whose_token_is_always_renewed_elsewhere_ends_no_run(world: World, monke
 def test_a_run_is_due_after_the_clock_was_set_back(each_world: World, state: str) -> None:
     open_as_crowd(each_world, 14)
     each_world.bitrix24.clock.advance(60)
-    runs, portal = each_world.parts.runs, each_world.known()
+    runs, portal = each_world.services.runs, each_world.known()
     runs.request(portal, by=None)
     if state != "waiting":
         (lease,) = runs.claim(limit=1)
@@ -767,9 +767,9 @@ def test_a_run_is_due_after_the_clock_was_set_back(each_world: World, state: str
 def test_a_run_goes_on_at_its_pace_after_the_clock_was_set_back(each_world: World) -> None:
     open_as_crowd(each_world, 45)
     each_world.bitrix24.clock.advance(60)
-    each_world.parts.runs.request(each_world.known(), by=None)
+    each_world.services.runs.request(each_world.known(), by=None)
     for _ in range(4):
-        each_world.parts.sync.run_slice(each_world.known().id)
+        each_world.services.sync.run_slice(each_world.known().id)
     each_world.bitrix24.clock.advance(-3 * 3600)
     each_world.portal().bucket = None  # its own clock is right: it has drained
     began = each_world.bitrix24.clock.now()

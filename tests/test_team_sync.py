@@ -113,7 +113,7 @@ def test_others_may_watch_where_the_team_is_open_and_no_more(calm: World) -> Non
 @pytest.mark.parametrize("path", ["/team/sync", "/team/sync/cancel"])
 def test_a_click_that_an_uninstallation_overtakes_changes_nothing(each_world: World, path: str) -> None:
     anna = each_world.session("anna")
-    each_world.before_next_write(lambda: each_world.parts.installations.uninstall(each_world.known()))
+    each_world.before_next_write(lambda: each_world.services.installations.uninstall(each_world.known()))
 
     assert ask(each_world, "POST", path, anna) == (401, {"error": "session_invalid"})
 
@@ -126,7 +126,7 @@ def test_a_click_that_the_next_installation_overtakes_changes_nothing(each_world
     anna = each_world.session("anna")
 
     def install_again() -> None:
-        each_world.parts.installations.uninstall(each_world.known())
+        each_world.services.installations.uninstall(each_world.known())
         each_world.install()
 
     each_world.before_next_write(install_again)

@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 from pydantic import SecretStr
 from werkzeug.test import TestResponse
 
-from app import assemble, create_app
+from app import create_app
 from dashboard.core import config
 from dashboard.core.database import Database
 from dashboard.portals import throttle
@@ -26,6 +26,7 @@ from dashboard.portals.throttle import (
     address_in,
     network_of,
 )
+from dashboard.services import build_services
 from dashboard.web.auth.proof_throttle import (
     KNOWN_TOKEN_LIMIT,
     PROOF_LIMIT,
@@ -242,7 +243,7 @@ def test_what_is_allowed_is_taken_by_as_many_as_are_allowed(each_world: World) -
 
     def take(_number: int) -> bool:
         try:
-            each_world.parts.throttle.record_or_raise("something", few)
+            each_world.services.throttle.record_or_raise("something", few)
         except TooManyFailures:
             return False
         return True
@@ -360,8 +361,8 @@ def test_old_counts_are_deleted(still: World) -> None:
 
     with still.database.write_session() as session:
         assert throttle.purge(session, now=datetime.now(UTC)) == 0
-    assembled = assemble(still.config, database=still.database, now=lambda: later)
-    assembled.periodic_tasks.purge()
+    services = build_services(still.config, database=still.database, now=lambda: later)
+    services.periodic_tasks.purge()
 
     assert still.one("SELECT count(*) FROM refusals") == 0
 

@@ -160,7 +160,7 @@ def test_a_run_that_is_asked_for_begins_within_a_second(world: World, start: Sta
     start(world)
     wait_until(lambda: ended(world))
 
-    world.parts.runs.request(world.known(), by=1)
+    world.services.runs.request(world.known(), by=1)
     wait_until(lambda: ended(world, runs=2))
 
     (run,) = world.rows("SELECT created_at, started_at FROM runs WHERE asked_by = 1")
@@ -184,7 +184,7 @@ def test_a_database_that_is_away_is_logged_once_and_waited_for(
             wait_until(lambda: lines("database_away") > 0)
             fragile.ensure_postgres_running()
             wait_until(lambda: lines("database_back") > 0)
-            world.parts.runs.request(world.known(), by=1)
+            world.services.runs.request(world.known(), by=1)
             wait_until(lambda: ended(world, runs=2))
 
         assert (lines("database_away"), lines("database_back")) == (1, 1)
@@ -210,7 +210,7 @@ def test_a_worker_that_is_asked_to_stop_hands_its_run_back(world: World, start: 
 
 
 def test_no_run_is_claimed_while_all_threads_are_busy(world: World) -> None:
-    parts = world.parts
+    parts = world.services
     parts.runs.request(world.known(), by=None)
 
     def worker(threads: int) -> Worker:

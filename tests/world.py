@@ -28,10 +28,11 @@ from werkzeug.serving import make_server
 from werkzeug.test import TestResponse
 from werkzeug.wrappers import Response
 
-from app import Parts, assemble, create_app
+from app import create_app
 from dashboard import models
 from dashboard.core import config, migrations
 from dashboard.core.database import Database
+from dashboard.services import Services, build_services
 from tests.emulator import Emulator, Portal
 from tests.emulator.opening import Opening
 
@@ -115,9 +116,9 @@ class World:
             assert self._changed.wait_for(lambda: not self._under_way, timeout=60), "a request does not end"
 
     @cached_property
-    def parts(self) -> Parts:
-        """Return the same parts once more, for what a worker does; they share only the store."""
-        return assemble(self.config, database=self.database, now=self.now)
+    def services(self) -> Services:
+        """Return services of another process, such as a worker; they share only the database."""
+        return build_services(self.config, database=self.database, now=self.now)
 
     def now(self) -> datetime:
         """Return the emulator's time: tests move both at once."""
@@ -126,13 +127,13 @@ class World:
     def synchronise(self, portal: str = "alpha", *, limit: int = 400) -> dict[str, Any]:
         """Ask for a run and work on it to its end, as a worker that need not wait; return its row."""
         there = self.known(portal)
-        self.parts.runs.request(there, by=None)
+        self.services.runs.request(there, by=None)
         for _ in range(limit):
-            self.parts.sync.run_slice(there.id)
+            self.services.sync.run_slice(there.id)
             (run,) = self.rows(f"SELECT * FROM runs WHERE portal_id = {there.id} ORDER BY id DESC LIMIT 1")
             if run["finished_at"] is not None or run["state"] == "postponed":
                 return run
-            self.bitrix24.clock.advance(self.parts.runs.seconds_to_next(at_most=60) + 0.001)
+            self.bitrix24.clock.advance(self.services.runs.seconds_to_next(at_most=60) + 0.001)
         raise TimeoutError("the run does not end")
 
     def before_next_write(self, action: Callable[[], None], *, after: int = 0) -> None:
@@ -167,7 +168,7 @@ class World:
 
     def known(self, portal: str = "alpha") -> models.Portal:
         """Return what the application stored of a portal."""
-        found = self.parts.installations.find(self.portal(portal).member_id)
+        found = self.services.installations.find(self.portal(portal).member_id)
         assert found is not None
         return found
 

@@ -1,86 +1,74 @@
-"""Who is let in to what, and what the others are told: who can change that."""
+"""Decorators for views that not everyone may use, and the pages that refuse the others."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import wraps
-from typing import Concatenate, ParamSpec, TypeAlias
+from typing import ParamSpec
 
 from flask import jsonify, request
 from flask.typing import ResponseReturnValue
 from markupsafe import Markup
 
-from dashboard.core.database import Database
 from dashboard.people import access
-from dashboard.people.permission_checks import PermissionChecks
-from dashboard.web.auth.sessions import CurrentUser
+from dashboard.web.auth.sessions import CurrentUser, UserView
 from dashboard.web.errors.handlers import answer
 from dashboard.web.errors.notices import Notice
 from dashboard.web.errors.responses import ErrorResponse
+from dashboard.web.http.context import services
 from dashboard.web.i18n.translations import _
 from dashboard.web.presenters.filters import bdi, join_words
 
 P = ParamSpec("P")
-View: TypeAlias = Callable[Concatenate[CurrentUser, P], ResponseReturnValue]
 
 # Addresses that are pages; the others answer programs.
 PAGES = ("/team", "/insights", "/admin", "/admin/team", "/admin/calls", "/admin/forget")
 
 
-class Permissions:
-    """Decorators for views that are not for everyone. They read the reader's row as it is at each request.
+def confirmed(view: UserView[P]) -> UserView[P]:
+    """Ask Bitrix24 for the user's rights before the view runs; for views that export, delete or decide.
 
-    What they let in by that row, Bitrix24 has confirmed within some minutes; ``confirmed`` asks it each time.
+    It stands above the decorator that requires a right, which then goes by the answer.
     """
 
-    def __init__(self, database: Database, checks: PermissionChecks) -> None:
-        self._database = database
-        self._checks = checks
+    @wraps(view)
+    def checked(user: CurrentUser, /, *args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
+        services().permissions.confirm(user.portal, user.person)
+        return view(user, *args, **kwargs)
 
-    def confirmed(self, view: View[P]) -> View[P]:
-        """Have Bitrix24 confirm the reader at this moment; for what exports, deletes or decides.
+    return checked
 
-        It stands before the permission that is asked for, which then goes by what Bitrix24 has said.
-        """
 
-        @wraps(view)
-        def checked(reader: CurrentUser, /, *args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
-            self._checks.confirm(reader.portal, reader.person)
-            return view(reader, *args, **kwargs)
+def team_viewer(view: UserView[P]) -> UserView[P]:
+    """Require a user who may see the team."""
 
-        return checked
+    @wraps(view)
+    def checked(user: CurrentUser, /, *args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
+        if _is_allowed(user, lambda: access.can_see_team(user.portal, user.person)):
+            return view(user, *args, **kwargs)
+        return _refuse(_team_not_allowed(user))
 
-    def team(self, view: View[P]) -> View[P]:
-        """Let those in who may see the team."""
+    return checked
 
-        @wraps(view)
-        def checked(reader: CurrentUser, /, *args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
-            if self._has_permission(reader, lambda: access.can_see_team(reader.portal, reader.person)):
-                return view(reader, *args, **kwargs)
-            with self._database.read_session() as session:
-                # A guest of the portal learns nobody's name; who is in no list yet may be one.
-                names = access.administrators(session, reader.portal) if reader.person.listed else ()
-            return _refuse(_team_not_allowed(names))
 
-        return checked
+def administrator(view: UserView[P]) -> UserView[P]:
+    """Require a portal administrator."""
 
-    def administrators(self, view: View[P]) -> View[P]:
-        """Let administrators in, as Bitrix24 called them some minutes ago."""
+    @wraps(view)
+    def checked(user: CurrentUser, /, *args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
+        if _is_allowed(user, lambda: user.person.is_admin):
+            return view(user, *args, **kwargs)
+        return _refuse(_admin_only())
 
-        @wraps(view)
-        def checked(reader: CurrentUser, /, *args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
-            if self._has_permission(reader, lambda: reader.person.is_admin):
-                return view(reader, *args, **kwargs)
-            return _refuse(_admin_only())
+    return checked
 
-        return checked
 
-    def _has_permission(self, reader: CurrentUser, permitted: Callable[[], bool]) -> bool:
-        """Tell whether the reader is permitted by the stored row, and by a confirmation of it."""
-        if not permitted():
-            return False
-        self._checks.confirm_lately(reader.portal, reader.person)
-        return permitted()
+def _is_allowed(user: CurrentUser, has_right: Callable[[], bool]) -> bool:
+    """Tell whether the stored rights suffice, and still do after Bitrix24 confirmed them in the last minutes."""
+    if not has_right():
+        return False
+    services().permissions.confirm_lately(user.portal, user.person)
+    return has_right()
 
 
 def _refuse(failure: ErrorResponse) -> ResponseReturnValue:
@@ -89,10 +77,15 @@ def _refuse(failure: ErrorResponse) -> ResponseReturnValue:
     return jsonify(error=failure.notice.code), failure.status
 
 
-def _team_not_allowed(names: Sequence[str]) -> ErrorResponse:
+def _team_not_allowed(user: CurrentUser) -> ErrorResponse:
+    names = []
+    # A guest of the portal learns nobody's name; whoever is in no list yet may be one.
+    if user.person.listed:
+        with services().database.read_session() as session:
+            names = access.administrators(session, user.portal)
     if names:
-        told = Markup(_("Ask an administrator (%(names)s) to make it visible to everyone on the Admin page."))  # noqa: S704  # a translation
-        action: str = told % {"names": join_words(map(bdi, names))}
+        text = Markup(_("Ask an administrator (%(names)s) to make it visible to everyone on the Admin page."))  # noqa: S704  # a translation
+        action: str = text % {"names": join_words(map(bdi, names))}
     else:
         action = _("Ask an administrator to make it visible to everyone on the Admin page.")
     notice = Notice(

@@ -1,14 +1,13 @@
-"""Who fails to prove what they claim is counted, written down, and slowed when it happens too often."""
+"""Throttle addresses from which too many openings or events fail verification, and log each failure."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from ipaddress import ip_address
 
 import structlog
-from flask import g, request
+from flask import current_app, g, request
 
 from dashboard.bitrix24.errors import (
     ApplicationGone,
@@ -21,18 +20,12 @@ from dashboard.bitrix24.errors import (
 from dashboard.launch.events import EventRefused
 from dashboard.models import Portal
 from dashboard.portals.installations import VerificationFailed
-from dashboard.portals.throttle import (
-    UNTRUSTED_PROXY,
-    Limit,
-    Throttle,
-    TooManyFailures,
-    address_in,
-    network_of,
-)
+from dashboard.portals.throttle import UNTRUSTED_PROXY, Limit, TooManyFailures, address_in, network_of
+from dashboard.web.http.context import services
 
 log = structlog.get_logger()
 
-# What tells that a posted token proves nothing. A portal that is closed, unpaid or busy is no refused proof.
+# Errors that mean that a posted token proves nothing. A portal that is closed, unpaid or busy is none of them.
 FAILED_PROOFS = (
     VerificationFailed,
     TokenRejected,
@@ -41,142 +34,134 @@ FAILED_PROOFS = (
     PersonRefused,
     ApplicationGone,
 )
-# Openings that claim a portal we know without its APPLICATION_TOKEN: a browser reloading old pages stays far
-# below; somebody who tries tokens is held to ten a minute.
+# Failed openings of a known portal without its APPLICATION_TOKEN, for each address and portal. A browser that
+# reloads old pages stays far below; somebody who tries tokens gets ten a minute.
 PROOF_LIMIT = Limit(depth=50, seconds=6)
-# Claims of portals we do not know, all together: a new portal behind the same address must still get in.
+# Failures for portals we do not know, for each address; a new portal behind the same address must still get in.
 UNKNOWN_PORTAL_LIMIT = Limit(depth=300, seconds=1)
-# Failures of whoever knows a portal's APPLICATION_TOKEN. Beyond these they are not refused; the authorization
-# server is asked before the portal, whose limit of requests they would use up.
+# Failed openings that carry the portal's APPLICATION_TOKEN. Above this limit they are not refused, but verified
+# at the authorization server before the portal, so that they do not use up the portal's request limit.
 KNOWN_TOKEN_LIMIT = Limit(depth=20, seconds=6)
-# Between two lines of the log that say that a proxy is not trusted.
 PROXY_WARNING_SECONDS = 600
 
 
-class ProofThrottle:
-    """The count of refused proofs at the doors that nobody's session opens."""
+@contextmanager
+def opening(portal: Portal | None, *, has_token: bool) -> Iterator[bool]:
+    """Verify an opening inside this block; yield whether the portal may be asked before the authorization server.
 
-    def __init__(self, throttle: Throttle, *, proxies: int, now: Callable[[], datetime]) -> None:
-        self._throttle = throttle
-        self._proxies = proxies
-        self._now = now
-        self._warned_at: datetime | None = None
+    ``has_token`` says that the opening carries the known portal's ``APPLICATION_TOKEN``. Such an opening is
+    always verified, so that others behind the same address cannot lock the portal's people out.
 
-    @contextmanager
-    def opening(self, portal: Portal | None, *, has_token: bool) -> Iterator[bool]:
-        """Let an opening be proven inside; yield whether the portal may be asked before its token is proven.
-
-        ``has_token`` says that the opening carries the known portal's true ``APPLICATION_TOKEN``. Such an
-        opening always gets to its proof: others behind the same address cannot lock its people out.
-
-        :raise TooManyFailures: too many from its address failed; nothing was asked of Bitrix24.
-        """
-        name, allowance = self._key(portal, has_token=has_token)
-        try:
-            counted = self._check(name, allowance)
-            portal_first = has_token
-        except TooManyFailures:
-            if not has_token:
-                raise
-            counted, portal_first = True, False
-        try:
-            yield portal_first
-        except FAILED_PROOFS as refusal:
-            self._throttle.record_failure(name, allowance)
-            self._record("proof_refused", reason=refusal.code, portal=g.get("portal"))
+    :raise TooManyFailures: too many openings from this address failed; Bitrix24 is not asked.
+    """
+    throttle = services().throttle
+    # By address and claimed portal, so that failures for one portal do not block another.
+    if portal is None:
+        name, limit = f"opening {_address()}", UNKNOWN_PORTAL_LIMIT
+    elif has_token:
+        name, limit = f"opening-by-token {portal.id}", KNOWN_TOKEN_LIMIT
+    else:
+        name, limit = f"opening {_address()} {portal.id}", PROOF_LIMIT
+    try:
+        has_failures, portal_first = _check(name, limit), has_token
+    except TooManyFailures:
+        if not has_token:
             raise
-        except PortalMoved as refusal:
-            # Where it points is not proven to be the portal; nobody was asked there.
-            self._record("redirect_refused", reason=refusal.code, portal=g.get("portal"))
-            raise
-        if counted:
-            self._throttle.credit(name, allowance)
-        self._warn_of_a_proxy(proven=True)
+        has_failures, portal_first = True, False
+    try:
+        yield portal_first
+    except FAILED_PROOFS as error:
+        throttle.record_failure(name, limit)
+        _log_failure("proof_refused", reason=error.code, portal=g.get("portal"))
+        raise
+    except PortalMoved as error:
+        # Not counted: nobody was asked at the new address, so nothing was disproved.
+        _log_failure("redirect_refused", reason=error.code, portal=g.get("portal"))
+        raise
+    if has_failures:
+        throttle.credit(name, limit)
+    _warn_of_proxy(verified=True)
 
-    def _key(self, portal: Portal | None, *, has_token: bool) -> tuple[str, Limit]:
-        """Return the name under which a failure of this opening is counted.
 
-        By address and claimed portal, so that failures in one portal refuse nobody of another.
-        """
-        if portal is None:
-            return f"opening {self._address()}", UNKNOWN_PORTAL_LIMIT
-        if has_token:
-            return f"opening-by-token {portal.id}", KNOWN_TOKEN_LIMIT
-        return f"opening {self._address()} {portal.id}", PROOF_LIMIT
+@contextmanager
+def event() -> Iterator[Callable[[Portal | None], None]]:
+    """Handle an event inside this block; yield a function to call before Bitrix24 is asked about the event.
 
-    @contextmanager
-    def event(self) -> Iterator[Callable[[Portal | None], None]]:
-        """Let an event be handled inside; what it yields is to be called before Bitrix24 is asked about it.
+    All portals share the servers that send events. An event with the portal's token is never throttled. The
+    others are counted by address and portal, so that forged events do not delay those of another portal.
+    """
+    attempts: list[tuple[str, Limit]] = []
 
-        Events come from servers that all portals share. One that proves itself by the portal's token costs
-        nothing and is never slowed; those that must be asked about are counted for each known portal apart,
-        so that a stranger who makes the same servers send forged ones holds up nobody else's.
-        """
-        asked: list[tuple[str, Limit]] = []
+    def before_asking(portal: Portal | None) -> None:
+        name = f"event {_address()} {portal.id if portal else ''}"
+        limit = PROOF_LIMIT if portal else UNKNOWN_PORTAL_LIMIT
+        _check(name, limit)
+        attempts.append((name, limit))
 
-        def before_asking(portal: Portal | None) -> None:
-            name = f"event {self._address()} {portal.id if portal else ''}"
-            allowance = PROOF_LIMIT if portal else UNKNOWN_PORTAL_LIMIT
-            self._check(name, allowance)
-            asked.append((name, allowance))
+    try:
+        yield before_asking
+    except EventRefused as error:
+        for name, limit in attempts:
+            services().throttle.record_failure(name, limit)
+        _log_failure("event_refused", reason=error.reason, portal=error.portal, name=error.event)
+        raise
 
-        try:
-            yield before_asking
-        except EventRefused as refusal:
-            for name, allowance in asked:
-                self._throttle.record_failure(name, allowance)
-            self._record("event_refused", reason=refusal.reason, portal=refusal.portal, name=refusal.event)
-            raise
 
-    def _check(self, name: str, allowance: Limit) -> bool:
-        try:
-            return self._throttle.check(name, allowance)
-        except TooManyFailures as refusal:
-            self._record("too_many_failed_proofs", reason=f"{refusal.seconds} s", portal=g.get("portal"))
-            raise
+def hashed_address() -> str:
+    """Return a keyed hash of the address that the request came from."""
+    return services().throttle.hash_key(_address())[:16]
 
-    def _record(self, what: str, *, reason: str, portal: Portal | None, **more: str) -> None:
-        """Write the line of the security log; the address stands in it as a keyed hash."""
-        log.warning(what, reason=reason, portal=portal.id if portal else None, address=self.sender(), **more)
 
-    def sender(self) -> str:
-        """Return what stands for the address that the request came from: a keyed hash."""
-        return self._throttle.hash_key(self._address())[:16]
+def _check(name: str, limit: Limit) -> bool:
+    """Tell whether failures are counted under the name.
 
-    def _address(self) -> str:
-        """Return who is calling: the connection's other end, or what the nearest trusted proxy saw there.
+    :raise TooManyFailures: as many as the limit allows.
+    """
+    try:
+        return services().throttle.check(name, limit)
+    except TooManyFailures as error:
+        _log_failure("too_many_failed_proofs", reason=f"{error.seconds} s", portal=g.get("portal"))
+        raise
 
-        Only so many entries of X-Forwarded-For as there are proxies of ours were written by them; the
-        rest is whatever the visitor likes.
-        """
-        remote = request.remote_addr or ""
-        if not self._proxies:
-            self._warn_of_a_proxy(proven=False)
-            return network_of(remote)
-        hops = ",".join(request.headers.getlist("X-Forwarded-For")).split(",")
-        forwarded = address_in(hops[-self._proxies]) if len(hops) >= self._proxies else None
-        return network_of(forwarded or remote)
 
-    def _warn_of_a_proxy(self, *, proven: bool) -> None:
-        """Say once in a while that a proxy is not trusted, so that all visitors count as one; `doctor` asks.
+def _log_failure(log_event: str, *, reason: str, portal: Portal | None, **fields: str) -> None:
+    log.warning(log_event, reason=reason, portal=portal.id if portal else None, address=hashed_address(), **fields)
 
-        A stranger may write the header too. It is believed from an address that is nobody's on the internet,
-        and in an opening that was proven: no browser adds it.
-        """
-        if self._proxies or "X-Forwarded-For" not in request.headers:
-            return
-        if not proven and _is_public(request.remote_addr or ""):
-            return
-        now = self._now()
-        if self._warned_at is not None and (now - self._warned_at).total_seconds() < PROXY_WARNING_SECONDS:
-            return
-        self._warned_at = now
-        self._throttle.record_failure(UNTRUSTED_PROXY, PROOF_LIMIT)
-        log.warning("proxy_not_trusted", hint="TRUSTED_PROXIES is 0, so that every visitor counts as one")
+
+def _address() -> str:
+    """Return the address of the visitor: the connection's other end, or what our outermost proxy saw there.
+
+    Our proxies wrote the last ``TRUSTED_PROXIES`` entries of X-Forwarded-For; anything before them may be forged.
+    """
+    remote, proxies = request.remote_addr or "", services().config.trusted_proxies
+    if not proxies:
+        _warn_of_proxy(verified=False)
+        return network_of(remote)
+    entries = ",".join(request.headers.getlist("X-Forwarded-For")).split(",")
+    forwarded = address_in(entries[-proxies]) if len(entries) >= proxies else None
+    return network_of(forwarded or remote)
+
+
+def _warn_of_proxy(*, verified: bool) -> None:
+    """Warn that a proxy is in front but not trusted, so that all visitors count as one; `doctor` reports it too.
+
+    A visitor can forge the header. It is believed from a private address, or with a verified opening, because
+    no browser sends it.
+    """
+    if services().config.trusted_proxies or "X-Forwarded-For" not in request.headers:
+        return
+    if not verified and _is_public(request.remote_addr or ""):
+        return
+    now, warned_at = services().now(), current_app.extensions.get("proxy_warned_at")
+    if warned_at is not None and (now - warned_at).total_seconds() < PROXY_WARNING_SECONDS:
+        return
+    current_app.extensions["proxy_warned_at"] = now
+    services().throttle.record_failure(UNTRUSTED_PROXY, PROOF_LIMIT)
+    log.warning("proxy_not_trusted", hint="TRUSTED_PROXIES is 0, so that every visitor counts as one")
 
 
 def _is_public(address: str) -> bool:
-    """Tell whether it is an address on the internet; a server behind a socket's path has none at all."""
+    """Tell whether this is a public IP address; a Unix socket has none."""
     try:
         return ip_address(address).is_global
     except ValueError:

@@ -1,28 +1,30 @@
-"""The session token: who is asking, signed, in a header; no cookie, nothing in a URL."""
+"""Issue and check session tokens: signed, sent in a header, never in a cookie or a URL."""
 
 from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, tzinfo
 from functools import wraps
-from typing import Concatenate, ParamSpec
+from typing import Concatenate, ParamSpec, TypeAlias
+from zoneinfo import ZoneInfo
 
 from flask import g, jsonify, make_response, request
 from flask.typing import ResponseReturnValue
 from itsdangerous import BadData, URLSafeTimedSerializer
-from pydantic import SecretStr
 from sqlalchemy import select
 
-from dashboard.core.database import Database
+from dashboard.calendar.time_zones import parse_zone_name
 from dashboard.models import Person, Portal, PortalState
+from dashboard.web.http.context import services
 from dashboard.web.i18n import translations
 
-SECONDS = 30 * 60
-# However long a page stays open: Bitrix24 is asked again who this is, and whether they administer the portal.
-MAX_SECONDS = 12 * 60 * 60
-# A token may come from another machine whose clock is ahead of ours by that much.
+MAX_TOKEN_SECONDS = 30 * 60
+# After this a page must be opened again, so that Bitrix24 says anew who the user is.
+MAX_SESSION_SECONDS = 12 * 60 * 60
+# A token may come from another machine whose clock is ahead of ours by this much.
 MAX_CLOCK_SKEW_SECONDS = 60
 HEADER = "X-Session-Token"
 MAX_TOKEN_LENGTH = 512
@@ -32,18 +34,28 @@ P = ParamSpec("P")
 
 @dataclass(frozen=True)
 class CurrentUser:
-    """The person a valid session token speaks for, and their portal."""
+    """The person whose session token came with the request, and their portal."""
 
     portal: Portal
     person: Person
     opened_at: int  # Unix seconds; when Bitrix24 last said who this is
 
+    @property
+    def time_zone(self) -> tzinfo:
+        """Return the time zone of the user's calendar, else of their profile, else UTC."""
+        for name in (self.person.calendar_zone, self.person.time_zone):
+            if zone := parse_zone_name(name):
+                return ZoneInfo(zone.name)
+        return UTC
+
+
+UserView: TypeAlias = Callable[Concatenate[CurrentUser, P], ResponseReturnValue]
+
 
 class SessionRefused(Exception):
-    """No valid session token; ``code`` is the contract's.
+    """The request has no valid session; ``code`` is sent to the page's script.
 
-    A view raises it where the installation ended after the token was checked: what it was to store would
-    be the next installation's.
+    Views raise it too, when the portal was uninstalled after the token was checked.
     """
 
     def __init__(self, code: str) -> None:
@@ -51,73 +63,71 @@ class SessionRefused(Exception):
         self.code = code
 
 
-class Sessions:
-    """Issues and checks session tokens. Each names portal, person, generation and the moment of the opening.
+def new_user(portal: Portal, person: Person) -> CurrentUser:
+    """Return the user whom Bitrix24 has just identified; their session begins now."""
+    return CurrentUser(portal, person, opened_at=int(time.time()))
 
-    It lives 30 minutes; each answer carries a fresher one, up to half a day after the opening.
-    """
 
-    def __init__(self, database: Database, keys: Sequence[SecretStr]) -> None:
-        # The library signs with the last key; ours is the first.
-        newest_last = [key.get_secret_value() for key in reversed(keys)]
-        self._signer = URLSafeTimedSerializer(
-            newest_last, salt="session", signer_kwargs={"digest_method": hashlib.sha256}
-        )
-        self._database = database
+def issue_token(user: CurrentUser) -> str:
+    """Return a token for the user's session, valid for 30 minutes."""
+    portal, person = user.portal, user.person
+    return _signer().dumps([portal.id, person.id, person.user_id, portal.generation, user.opened_at])
 
-    def issue(self, portal: Portal, person: Person, *, began: int | None = None) -> str:
-        """Return a token; one without ``began`` begins a session, and only a proven opening may do that."""
-        opened = int(time.time()) if began is None else began
-        return self._signer.dumps([portal.id, person.id, person.user_id, portal.generation, opened])
 
-    def required(
-        self, view: Callable[Concatenate[CurrentUser, P], ResponseReturnValue]
-    ) -> Callable[P, ResponseReturnValue]:
-        """Give the view its reader and the answer a fresh token, or answer 401, as a view may ask for too."""
+def signed_in(view: UserView[P]) -> Callable[P, ResponseReturnValue]:
+    """Pass the current user to the view and send a fresh token with the response; without a session answer 401."""
 
-        @wraps(view)
-        def checked(*args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
-            try:
-                reader = self._current_user(request.headers.get("Authorization", ""))
-                g.portal, g.person = reader.portal, reader.person
-                translations.use(reader.person.language)
-                response = make_response(view(reader, *args, **kwargs))
-            except SessionRefused as refusal:
-                return jsonify(error=refusal.code), 401
-            response.headers[HEADER] = self.issue(reader.portal, reader.person, began=reader.opened_at)
-            return response
-
-        return checked
-
-    def _current_user(self, authorization: str) -> CurrentUser:
-        scheme, _, token = authorization.partition(" ")
-        if scheme.lower() != "bearer" or not token:
-            raise SessionRefused("session_missing")
-        portal_id, person_id, user_id, generation, began = self._claims(token)
-        found = (
-            select(Portal, Person)
-            .join(Person, Person.portal_id == Portal.id)
-            .where(Portal.id == portal_id, Portal.generation == generation)
-            # Both numbers: after a power cut ours may be given anew, to somebody who opened since.
-            .where(Person.id == person_id, Person.user_id == user_id)
-            .where(Portal.state != PortalState.UNINSTALLED)
-        )
-        with self._database.read_session() as session:
-            row = session.execute(found).one_or_none()
-        if row is None:
-            raise SessionRefused("session_invalid")
-        return CurrentUser(*row, opened_at=began)
-
-    def _claims(self, token: str) -> tuple[int, int, int, int, int]:
-        if len(token) > MAX_TOKEN_LENGTH:
-            raise SessionRefused("session_invalid")
+    @wraps(view)
+    def checked(*args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
         try:
-            claims, signed_at = self._signer.loads(token, return_timestamp=True)
-            portal_id, person_id, user_id, generation, began = claims
-        except (BadData, ValueError, TypeError):
-            raise SessionRefused("session_invalid") from None
-        age = time.time() - signed_at.timestamp()
-        # The library's own `max_age` refuses a token that was signed a second ahead of this clock.
-        if not -MAX_CLOCK_SKEW_SECONDS <= age <= SECONDS or time.time() - began > MAX_SECONDS:
-            raise SessionRefused("session_expired")
-        return portal_id, person_id, user_id, generation, began
+            user = _current_user(request.headers.get("Authorization", ""))
+            g.portal, g.person = user.portal, user.person
+            translations.use(user.person.language)
+            response = make_response(view(user, *args, **kwargs))
+        except SessionRefused as refusal:
+            return jsonify(error=refusal.code), 401
+        response.headers[HEADER] = issue_token(user)
+        return response
+
+    return checked
+
+
+def _signer() -> URLSafeTimedSerializer:
+    # The library signs with the last key; ours is the first.
+    keys = [key.get_secret_value() for key in reversed(services().config.secret_key)]
+    return URLSafeTimedSerializer(keys, salt="session", signer_kwargs={"digest_method": hashlib.sha256})
+
+
+def _current_user(authorization: str) -> CurrentUser:
+    scheme, _, token = authorization.partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        raise SessionRefused("session_missing")
+    portal_id, person_id, user_id, generation, opened_at = _claims(token)
+    query = (
+        select(Portal, Person)
+        .join(Person, Person.portal_id == Portal.id)
+        .where(Portal.id == portal_id, Portal.generation == generation)
+        # Both ids: after a power cut ours may be given again, to somebody who opened the application since.
+        .where(Person.id == person_id, Person.user_id == user_id)
+        .where(Portal.state != PortalState.UNINSTALLED)
+    )
+    with services().database.read_session() as session:
+        row = session.execute(query).one_or_none()
+    if row is None:
+        raise SessionRefused("session_invalid")
+    return CurrentUser(*row, opened_at=opened_at)
+
+
+def _claims(token: str) -> tuple[int, int, int, int, int]:
+    if len(token) > MAX_TOKEN_LENGTH:
+        raise SessionRefused("session_invalid")
+    try:
+        claims, signed_at = _signer().loads(token, return_timestamp=True)
+        portal_id, person_id, user_id, generation, opened_at = claims
+    except (BadData, ValueError, TypeError):
+        raise SessionRefused("session_invalid") from None
+    age = time.time() - signed_at.timestamp()
+    # The library's own `max_age` refuses a token that was signed a second ahead of this clock.
+    if not -MAX_CLOCK_SKEW_SECONDS <= age <= MAX_TOKEN_SECONDS or time.time() - opened_at > MAX_SESSION_SECONDS:
+        raise SessionRefused("session_expired")
+    return portal_id, person_id, user_id, generation, opened_at

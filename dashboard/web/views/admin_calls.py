@@ -1,9 +1,9 @@
-"""The calls of the last three days, for the portal's administrators: what was asked and answered, masked."""
+"""Show administrators their portal's REST calls of the last three days, with personal data masked."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import urlencode
@@ -12,21 +12,22 @@ from babel.numbers import format_decimal
 from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
-from dashboard.core.database import Database
 from dashboard.core.json_values import Json, printable
 from dashboard.models import ApiCall
 from dashboard.portals import call_log_pages
 from dashboard.portals.call_log_pages import ANY_ERROR, NO_CODE, CallFilter
-from dashboard.web.auth.permissions import Permissions
-from dashboard.web.auth.sessions import CurrentUser, Sessions
+from dashboard.web.auth.permissions import administrator
+from dashboard.web.auth.sessions import CurrentUser, signed_in
 from dashboard.web.errors.error_labels import is_known_code
+from dashboard.web.http.context import services
 from dashboard.web.i18n.translations import _, current
 from dashboard.web.presenters.page_context import page_context
-from dashboard.web.views.team import clock_of
 
 ADDRESS = "/admin/calls"
 MAX_QUERY_LENGTH = 3000  # characters of one answer on the page; a batch of fifty has many times that
 MAX_WORD_LENGTH = 64
+
+blueprint = Blueprint("admin_calls", __name__)
 
 
 @dataclass(frozen=True)
@@ -60,37 +61,26 @@ class CallQuery:
         return f"{ADDRESS}?{query}" if query else ADDRESS
 
 
-def blueprint(
-    *, database: Database, sessions: Sessions, permissions: Permissions, now: Callable[[], datetime]
-) -> Blueprint:
-    """Return the route of the calls."""
-    routes = Blueprint("calllog", __name__)
-
-    @routes.get(ADDRESS)
-    @sessions.required
-    @permissions.administrators
-    def page(reader: CurrentUser) -> ResponseReturnValue:
-        """Show the calls, the newest first."""
-        asked = parse_call_query(request.args)
-        moment = now()
-        with database.read_session() as session:
-            found = call_log_pages.call_page(session, reader.portal, asked.filter, number=asked.number, now=moment)
-            kinds = call_log_pages.filter_options(session, reader.portal, now=moment)
-        return render_template(
-            "admin/calls.html",
-            **page_context(reader.portal, reader.person, current="/admin"),
-            asked=asked,
-            calls=[call_row(call) for call in found.calls],
-            more=found.more,
-            method_options=_options(kinds.methods, asked.filter.method),
-            error_options=[
-                (ANY_ERROR, _("Failed")),
-                *_options(kinds.errors, asked.filter.error, but=ANY_ERROR),
-            ],
-            clock=clock_of(reader.person),
-        )
-
-    return routes
+@blueprint.get(ADDRESS)
+@signed_in
+@administrator
+def show_calls(user: CurrentUser) -> ResponseReturnValue:
+    """Show the calls, newest first."""
+    query = parse_call_query(request.args)
+    now = services().now()
+    with services().database.read_session() as session:
+        page = call_log_pages.call_page(session, user.portal, query.filter, number=query.number, now=now)
+        options = call_log_pages.filter_options(session, user.portal, now=now)
+    return render_template(
+        "admin/calls.html",
+        **page_context(user.portal, user.person, current="/admin"),
+        query=query,
+        calls=[call_row(call) for call in page.calls],
+        more=page.more,
+        method_options=_options(options.methods, query.filter.method),
+        error_options=[(ANY_ERROR, _("Failed")), *_options(options.errors, query.filter.error, but=ANY_ERROR)],
+        clock=user.time_zone,
+    )
 
 
 def parse_call_query(query: Mapping[str, str]) -> CallQuery:

@@ -1,25 +1,25 @@
-"""The people behind a number of *Insights*, all of them, page by page; for administrators."""
+"""List for administrators all people behind a figure of *Insights*, page by page."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
 from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
-from dashboard.core.database import Database
 from dashboard.team import insight_queries, insights
 from dashboard.team.insights import PeopleFilter
 from dashboard.team.settings_counts import SettingsCounts
 from dashboard.team.small_groups import NO_MINIMUM
-from dashboard.web.auth.permissions import Permissions
-from dashboard.web.auth.sessions import CurrentUser, Sessions
+from dashboard.web.auth.permissions import administrator
+from dashboard.web.auth.sessions import CurrentUser, signed_in
+from dashboard.web.http.context import services
 from dashboard.web.i18n.translations import N_, _, ngettext, number
 from dashboard.web.presenters import findings, labels
 from dashboard.web.presenters.page_context import page_context
-from dashboard.web.views.team import clock_of
+
+blueprint = Blueprint("insight_people", __name__)
 
 PAGE_SIZE = 200
 # What is no setting of Bitrix24's own, but several of them.
@@ -41,44 +41,36 @@ def address(code: str) -> str:
     return f"/insights/{code}"
 
 
-def blueprint(
-    *, database: Database, sessions: Sessions, permissions: Permissions, now: Callable[[], datetime]
-) -> Blueprint:
-    """Return the route of the list."""
-    routes = Blueprint("behind", __name__)
-
-    @routes.get(address("<code>"))
-    @sessions.required
-    @permissions.administrators
-    def page(reader: CurrentUser, code: str) -> ResponseReturnValue:
-        """List whom a finding or a difference means; nobody where it does not hold any more."""
-        asked = _page(request.args.get("page", ""))
-        with database.read_session() as session:
-            found = people_list(
-                insight_queries.settings_counts(session, reader.portal),
-                code,
-                now=now(),
-                clock=clock_of(reader.person),
-            )
-            pages = -(-found.people // PAGE_SIZE) if found else 1
-            here = min(asked, pages)
-            first = (here - 1) * PAGE_SIZE
-            names = (
-                insight_queries.people_names(session, reader.portal, found.filter, first=first, most=PAGE_SIZE)
-                if found
-                else []
-            )
-        return render_template(
-            "insights/behind.html",
-            **page_context(reader.portal, reader.person, current="/insights"),
-            said=found,
-            names=names,
-            address=address(code),
-            here=here,
-            pages=pages,
+@blueprint.get(address("<code>"))
+@signed_in
+@administrator
+def show_people(user: CurrentUser, code: str) -> ResponseReturnValue:
+    """List the people behind a finding or an exception; nobody if it no longer holds."""
+    number = _page(request.args.get("page", ""))
+    with services().database.read_session() as session:
+        people = people_list(
+            insight_queries.settings_counts(session, user.portal),
+            code,
+            now=services().now(),
+            clock=user.time_zone,
         )
-
-    return routes
+        pages = -(-people.people // PAGE_SIZE) if people else 1
+        number = min(number, pages)
+        first = (number - 1) * PAGE_SIZE
+        names = (
+            insight_queries.people_names(session, user.portal, people.filter, first=first, most=PAGE_SIZE)
+            if people
+            else []
+        )
+    return render_template(
+        "insights/behind.html",
+        **page_context(user.portal, user.person, current="/insights"),
+        said=people,
+        names=names,
+        address=address(code),
+        here=number,
+        pages=pages,
+    )
 
 
 def people_list(counted: SettingsCounts, code: str, *, now: datetime, clock: tzinfo) -> PeopleList | None:

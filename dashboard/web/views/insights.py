@@ -1,8 +1,7 @@
-"""The page *Insights*: how people set up their calendars, in pictures and sentences."""
+"""Show how people set up their calendars, in charts and sentences."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,20 +11,21 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
 from dashboard.calendar.working_hours import Span
-from dashboard.core.database import Database
 from dashboard.models import Portal
 from dashboard.team import insight_queries, insights, settings_counts, small_groups
 from dashboard.team.insights import Difference, PeopleFilter
 from dashboard.team.settings_counts import SettingsCounts
 from dashboard.team.small_groups import suppress_small_groups
-from dashboard.web.auth.permissions import Permissions
-from dashboard.web.auth.sessions import CurrentUser, Sessions
+from dashboard.web.auth.permissions import team_viewer
+from dashboard.web.auth.sessions import CurrentUser, signed_in
+from dashboard.web.http.context import services
 from dashboard.web.i18n.translations import N_, _
 from dashboard.web.presenters import charts, filters, findings, labels, team_row
 from dashboard.web.presenters.findings import InsightFinding
 from dashboard.web.presenters.page_context import page_context
 from dashboard.web.views import insight_people
-from dashboard.web.views.team import clock_of
+
+blueprint = Blueprint("insights", __name__)
 
 ZONES = 12  # as many as are listed by name
 USUAL = 5
@@ -46,40 +46,33 @@ class FigurePeople:
     href: str = ""  # where all of them are
 
 
-def blueprint(
-    *, database: Database, sessions: Sessions, permissions: Permissions, now: Callable[[], datetime]
-) -> Blueprint:
-    """Return the route of the page."""
-    routes = Blueprint("insights", __name__)
-
-    @routes.get("/insights")
-    @sessions.required
-    @permissions.team
-    def page(reader: CurrentUser) -> ResponseReturnValue:
-        """Show the portal's habits: administrators with people, others numbers of larger groups."""
-        fewest = small_groups.NO_MINIMUM if reader.person.is_admin else small_groups.MIN_GROUP_SIZE
-        with database.read_session() as session:
-            counted = insight_queries.settings_counts(session, reader.portal)
-            if counted.people < max(2, fewest):
-                shown: dict[str, Any] = {"few": True}
-            else:
-                shown = _pictures(counted, now=now(), reader=reader, fewest=fewest)
-            shown |= {"behind": _figure_people(session, reader.portal, shown) if reader.person.is_admin else {}}
-        return render_template(
-            "insights.html",
-            **page_context(reader.portal, reader.person, current="/insights"),
-            counted=counted,
-            discreet=not reader.person.is_admin,
-            now=now(),
-            clock=clock_of(reader.person),
-            **shown,
-        )
-
-    return routes
+@blueprint.get("/insights")
+@signed_in
+@team_viewer
+def show_insights(user: CurrentUser) -> ResponseReturnValue:
+    """Show the portal's habits: to administrators with names, to others only numbers of larger groups."""
+    is_admin, now = user.person.is_admin, services().now()
+    fewest = small_groups.NO_MINIMUM if is_admin else small_groups.MIN_GROUP_SIZE
+    with services().database.read_session() as session:
+        counts = insight_queries.settings_counts(session, user.portal)
+        if counts.people < max(2, fewest):
+            context: dict[str, Any] = {"few": True}
+        else:
+            context = _pictures(counts, now=now, user=user, fewest=fewest)
+        context |= {"behind": _figure_people(session, user.portal, context) if is_admin else {}}
+    return render_template(
+        "insights.html",
+        **page_context(user.portal, user.person, current="/insights"),
+        counted=counts,
+        discreet=not is_admin,
+        now=now,
+        clock=user.time_zone,
+        **context,
+    )
 
 
-def _pictures(counted: SettingsCounts, *, now: datetime, reader: CurrentUser, fewest: int) -> dict[str, Any]:
-    clock = clock_of(reader.person)
+def _pictures(counted: SettingsCounts, *, now: datetime, user: CurrentUser, fewest: int) -> dict[str, Any]:
+    clock = user.time_zone
     groups = insights.groups(counted, fewest=fewest)
     day = insights.day(groups, on=now.astimezone(clock).date(), reader=clock)
     return {

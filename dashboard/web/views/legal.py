@@ -1,32 +1,31 @@
-"""The two pages a Market card links to: what happens with people's data, and on which terms it is used."""
+"""Show the privacy policy and the terms of use, which the Market listing links to."""
 
 from __future__ import annotations
 
 from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
-from dashboard.core.config import Config
+from dashboard.web.http.context import services
 from dashboard.web.i18n import translations
 
+blueprint = Blueprint("legal", __name__)
 
-def blueprint(settings: Config) -> Blueprint:
-    """Return the public pages; who answers for them comes from the configuration."""
-    legal = Blueprint("legal", __name__)
-    vendor = {"name": settings.vendor_name, "email": settings.vendor_email}
 
-    @legal.get("/privacy")
-    def privacy() -> ResponseReturnValue:
-        """Tell what is stored about whom, why, how long, who sees it and how it is deleted."""
-        return _page("privacy.html")
+@blueprint.get("/privacy")
+def show_privacy() -> ResponseReturnValue:
+    """Say what is stored about whom, why, for how long, who sees it and how it is deleted."""
+    return _page("privacy.html")
 
-    @legal.get("/terms")
-    def terms() -> ResponseReturnValue:
-        """Tell on which terms the application is used."""
-        return _page("terms.html")
 
-    def _page(template: str) -> str:
-        # A card in another language may link to its own: /privacy?lang=de.
-        translations.use(request.args.get("lang"))
-        return render_template(template, vendor=vendor, service=settings.public_url)
+@blueprint.get("/terms")
+def show_terms() -> ResponseReturnValue:
+    """Show the terms of use."""
+    return _page("terms.html")
 
-    return legal
+
+def _page(template: str) -> str:
+    # A listing in another language may link to its own: /privacy?lang=de.
+    translations.use(request.args.get("lang"))
+    config = services().config
+    vendor = {"name": config.vendor_name, "email": config.vendor_email}
+    return render_template(template, vendor=vendor, service=config.public_url)

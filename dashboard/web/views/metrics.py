@@ -6,9 +6,11 @@ import time
 
 from flask import Blueprint, Flask, Response, abort, g, request
 from flask.typing import ResponseReturnValue
-from pydantic import SecretStr
 
 from dashboard.monitoring.metrics import Metrics
+from dashboard.web.http.context import services
+
+blueprint = Blueprint("metrics", __name__)
 
 
 def count_requests(app: Flask, metrics: Metrics) -> None:
@@ -21,15 +23,10 @@ def count_requests(app: Flask, metrics: Metrics) -> None:
         return response
 
 
-def blueprint(metrics: Metrics, token: SecretStr | None) -> Blueprint:
-    """Return the endpoint; without a token it is 404."""
-    view = Blueprint("metrics", __name__)
-
-    @view.get("/metrics")
-    def show() -> ResponseReturnValue:
-        """Return the metrics of this instance."""
-        if token is None:
-            abort(404)
-        return metrics.respond(request.headers.get("Authorization", ""), token)
-
-    return view
+@blueprint.get("/metrics")
+def show_metrics() -> ResponseReturnValue:
+    """Return the metrics of this instance; without a configured token 404."""
+    token = services().config.metrics_token
+    if token is None:
+        abort(404)
+    return services().metrics.respond(request.headers.get("Authorization", ""), token)

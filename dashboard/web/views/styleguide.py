@@ -1,4 +1,4 @@
-"""Every component in every state on one page, for those who develop."""
+"""Show every component in every state on one page; in development only."""
 
 from __future__ import annotations
 
@@ -28,6 +28,8 @@ from dashboard.web.presenters import day_chart
 from dashboard.web.presenters.charts import Bar, ColumnMark
 from dashboard.web.presenters.setup_checklist import ChecklistItem
 
+blueprint = Blueprint("styleguide", __name__)
+
 # A Wednesday at work, and the week it begins.
 MOMENT = datetime(2026, 4, 15, 12, 5, tzinfo=UTC)
 WEEK = [MOMENT.date() + timedelta(days=number) for number in range(7)]
@@ -35,16 +37,10 @@ WEEKEND = Workdays(week=frozenset((5, 6)))
 OWN, STRANGE = CalendarSection(4, "A calendar", "#e89b06"), CalendarSection(49)
 
 
-def blueprint() -> Blueprint:
-    """Return the page; it belongs into development alone and needs no portal."""
-    styleguide = Blueprint("styleguide", __name__)
-
-    @styleguide.get("/styleguide")
-    def show() -> ResponseReturnValue:
-        """Show every component in every state."""
-        return render_template("styleguide.html", **_settings(), **_of_a_team(), **_of_an_office())
-
-    return styleguide
+@blueprint.get("/styleguide")
+def show_styleguide() -> ResponseReturnValue:
+    """Show every component in every state."""
+    return render_template("styleguide.html", **_settings(), **_of_a_team(), **_of_an_office())
 
 
 def _settings() -> dict[str, Any]:

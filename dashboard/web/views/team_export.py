@@ -1,25 +1,24 @@
-"""The team as a table for other programs: the same rows as the page, on all its pages."""
+"""Export the team as JSON or CSV: the rows of the *Team* page with its filters, all pages of them."""
 
 from __future__ import annotations
 
 import csv
 import io
 import unicodedata
-from collections.abc import Callable, Sequence
-from datetime import datetime, tzinfo
+from collections.abc import Sequence
+from datetime import tzinfo
 
 from flask import Blueprint, Response, jsonify, request
 from flask.typing import ResponseReturnValue
 
-from dashboard.core.database import Database
 from dashboard.core.json_values import printable
 from dashboard.team import listing
 from dashboard.team.listing import TeamRow
-from dashboard.web.auth.permissions import Permissions
-from dashboard.web.auth.sessions import CurrentUser, Sessions
+from dashboard.web.auth.permissions import confirmed, team_viewer
+from dashboard.web.auth.sessions import CurrentUser, signed_in
+from dashboard.web.http.context import services
 from dashboard.web.i18n.translations import N_, _
 from dashboard.web.presenters import team_query, team_row
-from dashboard.web.views.team import clock_of
 
 COLUMNS = (
     N_("User ID"),
@@ -39,80 +38,72 @@ FORMULA_STARTS = frozenset("=＝﹦+＋﹢-－﹣−@＠﹫")
 SEPARATORS = ",;|\t\r\n\v\f\x1c\x1d\x1e\x85\u2028\u2029"
 # Spreadsheets skip what is not seen in front of a formula, and take quotes away: spaces, controls, formats,
 # marks that stand above others, what is not assigned, and the fillers that count as letters.
-SKIPPED_CATEGORIES = frozenset({"Cc", "Cf", "Cn", "Me", "Mn", "Zl", "Zp", "Zs"})
+SKIPPED_CATEGORIES = frozenset(["Cc", "Cf", "Cn", "Me", "Mn", "Zl", "Zp", "Zs"])
 SKIPPED = '"\u115f\u1160\u2800\u3164\uffa0'
 # Without it Excel reads UTF-8 as the machine's own code page.
 BYTE_ORDER_MARK = "\ufeff"
 
 
-def blueprint(
-    *, database: Database, sessions: Sessions, permissions: Permissions, now: Callable[[], datetime]
-) -> Blueprint:
-    """Return the routes of both exports."""
-    routes = Blueprint("export", __name__)
-
-    @routes.get("/team.json")
-    @sessions.required
-    @permissions.confirmed
-    @permissions.team
-    def as_json(reader: CurrentUser) -> ResponseReturnValue:
-        """Tell everyone's settings to a program."""
-        found = _found(reader)
-        return jsonify(people=[_entry(member) for member in found], total=len(found))
-
-    @routes.get("/team.csv")
-    @sessions.required
-    @permissions.confirmed
-    @permissions.team
-    def as_csv(reader: CurrentUser) -> ResponseReturnValue:
-        """Give everyone's settings as a file for a spreadsheet."""
-        clock = clock_of(reader.person)
-        body = _table([_row(member, as_of=_local(member, clock)) for member in _found(reader)])
-        response = Response(body, mimetype="text/csv")
-        response.headers["Content-Disposition"] = 'attachment; filename="team.csv"'
-        return response
-
-    def _found(reader: CurrentUser) -> list[TeamRow]:
-        moment = now()
-        view = team_query.parse_team_query(request.args, today=moment.date())
-        with database.read_session() as session:
-            return listing.all_rows(session, reader.portal, view.filter, now=moment, sort=view.sort)
-
-    return routes
+blueprint = Blueprint("team_export", __name__)
 
 
-def _entry(member: TeamRow) -> dict[str, object]:
+@blueprint.get("/team.json")
+@signed_in
+@confirmed
+@team_viewer
+def export_team_json(user: CurrentUser) -> ResponseReturnValue:
+    """Send everyone's settings as JSON."""
+    rows = _rows(user)
+    return jsonify(people=[_entry(row) for row in rows], total=len(rows))
+
+
+@blueprint.get("/team.csv")
+@signed_in
+@confirmed
+@team_viewer
+def export_team_csv(user: CurrentUser) -> ResponseReturnValue:
+    """Send everyone's settings as a spreadsheet file."""
+    body = _table([_cells(row, user.time_zone) for row in _rows(user)])
+    response = Response(body, mimetype="text/csv")
+    response.headers["Content-Disposition"] = 'attachment; filename="team.csv"'
+    return response
+
+
+def _rows(user: CurrentUser) -> list[TeamRow]:
+    now = services().now()
+    query = team_query.parse_team_query(request.args, today=now.date())
+    with services().database.read_session() as session:
+        return listing.all_rows(session, user.portal, query.filter, now=now, sort=query.sort)
+
+
+def _entry(row: TeamRow) -> dict[str, object]:
     return {
-        "user": member.user_id,
-        "name": printable(member.name),
-        "position": printable(member.position),
-        "state": member.state,
-        "view": member.view,
-        "work_hours": team_row.hours(member),
-        "timezone": member.zone,
-        "reminders": member.reminders,
-        "as_of": member.as_of.isoformat() if member.as_of else None,
-        "problem": member.problem,
+        "user": row.user_id,
+        "name": printable(row.name),
+        "position": printable(row.position),
+        "state": row.state,
+        "view": row.view,
+        "work_hours": team_row.hours(row),
+        "timezone": row.zone,
+        "reminders": row.reminders,
+        "as_of": row.as_of.isoformat() if row.as_of else None,
+        "problem": row.problem,
     }
 
 
-def _row(member: TeamRow, *, as_of: str) -> Sequence[str]:
+def _cells(row: TeamRow, time_zone: tzinfo) -> Sequence[str]:
     return (
-        str(member.user_id),
-        printable(member.name),
-        printable(member.position),
-        team_row.state(member.state),
-        team_row.view(member.view) if member.view else "",
-        team_row.hours(member),
-        member.zone,
-        team_row.reminders(member),
-        as_of,
+        str(row.user_id),
+        printable(row.name),
+        printable(row.position),
+        team_row.state(row.state),
+        team_row.view(row.view) if row.view else "",
+        team_row.hours(row),
+        row.zone,
+        team_row.reminders(row),
+        # The one form of a time that every spreadsheet understands.
+        f"{row.as_of.astimezone(time_zone):%Y-%m-%d %H:%M}" if row.as_of else "",
     )
-
-
-def _local(member: TeamRow, clock: tzinfo) -> str:
-    """Return when the person was read, as every spreadsheet understands it, by the reader's clock."""
-    return f"{member.as_of.astimezone(clock):%Y-%m-%d %H:%M}" if member.as_of else ""
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:

@@ -1,0 +1,162 @@
+"""Build the objects that the pages, the commands and the worker share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import MappingProxyType
+
+from dashboard.bitrix24.address_policy import AddressPolicy
+from dashboard.bitrix24.http import RestHttp
+from dashboard.bitrix24.oauth import AuthorizationServers
+from dashboard.bitrix24.transport import Transport
+from dashboard.core.config import Config
+from dashboard.core.database import Database
+from dashboard.core.encryption import TokenEncryption
+from dashboard.launch.event_spool import EventSpool
+from dashboard.launch.events import EventHandler
+from dashboard.launch.openings import OpeningService
+from dashboard.monitoring.gauges import DatabaseGauges
+from dashboard.monitoring.metrics import Metrics
+from dashboard.monitoring.readiness import ReadinessProbe
+from dashboard.people.accounts import Accounts
+from dashboard.people.directory import Directory
+from dashboard.people.permission_checks import PermissionChecks
+from dashboard.people.snapshots import Snapshots
+from dashboard.portals.call_log import CallLog
+from dashboard.portals.installations import Installations
+from dashboard.portals.throttle import Throttle
+from dashboard.sync.engine import SyncEngine
+from dashboard.sync.periodic_tasks import PeriodicTasks
+from dashboard.sync.runs import Runs
+from dashboard.team.statistics_cache import TeamStatsCache
+from dashboard.tokens.refresh import TokenRefresher
+from dashboard.tokens.store import TokenStore
+
+
+@dataclass(frozen=True)
+class Services:
+    """The services of one process; each is safe to share between threads."""
+
+    config: Config
+    now: Callable[[], datetime]
+    database: Database
+    encryption: TokenEncryption
+    throttle: Throttle
+    rest: RestHttp
+    authorization_servers: AuthorizationServers
+    metrics: Metrics
+    readiness: ReadinessProbe
+    installations: Installations
+    openings: OpeningService
+    events: EventHandler
+    spool: EventSpool
+    snapshots: Snapshots
+    permissions: PermissionChecks
+    team_stats: TeamStatsCache
+    runs: Runs
+    sync: SyncEngine
+    periodic_tasks: PeriodicTasks
+
+
+def utc_now() -> datetime:
+    """Return the current time; tests pass their own clock instead."""
+    return datetime.now(UTC)
+
+
+def build_services(
+    config: Config,
+    *,
+    database: Database | None = None,
+    now: Callable[[], datetime] = utc_now,
+    placement_titles: Mapping[str, str] = MappingProxyType({}),
+) -> Services:
+    """Return the services of one process. Nothing connects to the database or the network yet.
+
+    ``placement_titles`` maps Bitrix24's language codes to the title of the calendar's tab; only a process that
+    serves openings needs it.
+    """
+    threads = max(config.web_threads, config.worker_threads)
+    database = database or Database(config.database_url.get_secret_value(), connections=threads)
+    encryption = TokenEncryption(config.token_keys)
+    throttle = Throttle(database=database, key=config.secret_key[0], now=now)
+    call_log = CallLog(database=database, throttle=throttle)
+    transport = Transport(
+        AddressPolicy(loopback=config.trust_loopback, private=config.allow_private_portals),
+        threads=config.web_threads,
+        connections_per_host=threads,
+        authorization_servers=config.bitrix24_auth_servers,
+    )
+    readiness = ReadinessProbe(database=database, now=now)
+    metrics = Metrics(DatabaseGauges(database, readiness, now=now))
+    rest = RestHttp(transport, metrics.count_call)
+    servers = AuthorizationServers(
+        rest,
+        config.bitrix24_auth_servers,
+        config.bitrix24_client_id,
+        config.bitrix24_client_secret,
+    )
+    installations = Installations(database=database, encryption=encryption, rest=rest, servers=servers, now=now)
+    token_store = TokenStore(database=database, encryption=encryption, now=now)
+    token_refresher = TokenRefresher(
+        token_store=token_store,
+        installations=installations,
+        servers=servers,
+        throttle=throttle,
+        now=now,
+    )
+    accounts = Accounts(database=database, token_store=token_store, throttle=throttle, now=now)
+    runs = Runs(database=database, now=now)
+    snapshots = Snapshots(
+        database=database,
+        accounts=accounts,
+        token_refresher=token_refresher,
+        call_log=call_log,
+        throttle=throttle,
+        now=now,
+    )
+    directory = Directory(database=database, token_refresher=token_refresher, now=now)
+    events = EventHandler(
+        database=database,
+        installations=installations,
+        token_refresher=token_refresher,
+        call_log=call_log,
+        now=now,
+    )
+    return Services(
+        config=config,
+        now=now,
+        database=database,
+        encryption=encryption,
+        throttle=throttle,
+        rest=rest,
+        authorization_servers=servers,
+        metrics=metrics,
+        readiness=readiness,
+        installations=installations,
+        openings=OpeningService(
+            database=database,
+            runs=runs,
+            installations=installations,
+            accounts=accounts,
+            call_log=call_log,
+            public_url=config.public_url,
+            titles=placement_titles,
+            now=now,
+        ),
+        events=events,
+        spool=EventSpool(folder=config.state_directory, encryption=encryption, events=events, now=now),
+        snapshots=snapshots,
+        permissions=PermissionChecks(
+            token_refresher=token_refresher, accounts=accounts, call_log=call_log, throttle=throttle, now=now
+        ),
+        team_stats=TeamStatsCache(),
+        runs=runs,
+        sync=SyncEngine(
+            database=database, runs=runs, directory=directory, snapshots=snapshots, call_log=call_log, now=now
+        ),
+        periodic_tasks=PeriodicTasks(
+            database=database, runs=runs, token_refresher=token_refresher, call_log=call_log, now=now
+        ),
+    )
