@@ -135,7 +135,7 @@ def test_forged_ones_fill_no_disk_keep_out_no_true_one_and_do_nothing(
                 access_token=None,
                 server_endpoint=None,
                 sent_at=None,
-                data={},
+                clean=False,
             ),
             sender=sender,
         )
@@ -209,7 +209,7 @@ def spool_of(
         now=lambda: datetime(2026, 3, 2, tzinfo=UTC),
     )
     for member in members:
-        event = Event("ONAPPUNINSTALL", member, SecretStr(FORGED), None, None, None, {})
+        event = Event("ONAPPUNINSTALL", member, SecretStr(FORGED), None, None, None, clean=False)
         assert spool.add(event, sender="stranger")
     return spool
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dashboard.bitrix24.inbound import IN_AUTH, IN_FORM, IN_QUERY
+from dashboard.bitrix24 import inbound
 from dashboard.calendar.parser import ACCOUNT_METHOD, METHOD, SECTIONS_METHOD
 from dashboard.web.http.request_hooks import MAX_FIELDS
 from tests.emulator.faults import Fault
@@ -121,7 +121,6 @@ FILLINGS = {
     "digits": b"9" * QUARTER_MEGABYTE,
     "brackets": b"[" * QUARTER_MEGABYTE,
 }
-EVENT_FIELDS = ("event", "ts", "data[CLEAN]", *(f"auth[{name}]" for name in IN_AUTH))
 QUERY_FIELDS = {
     "/team": (*("q", "zone", "hours", "sort", "page", "from", "to", "day"), "viewRangeFrom"),
     "/team.json": ("q", "sort"),
@@ -161,13 +160,17 @@ def test_no_field_takes_long_whatever_fills_it(world: World, filling: bytes) -> 
 
     floor = max(took("/", query=query, form=filled(b"", "UNKNOWN")) for _ in range(3))
     slowest = [
-        *(took(path, query=query, form=filled(form, name)) for path in ("/", "/install") for name in IN_FORM),
+        *(
+            took(path, query=query, form=filled(form, name))
+            for path in ("/", "/install")
+            for name in inbound.FORM_FIELDS
+        ),
         *(
             took(path, query=filled(query, name, filling[:LARGEST_QUERY]), form=form)
             for path in ("/", "/install")
-            for name in IN_QUERY
+            for name in inbound.QUERY_FIELDS
         ),
-        *(took("/events", form=filled(event, name)) for name in EVENT_FIELDS),
+        *(took("/events", form=filled(event, name)) for name in inbound.EVENT_FIELDS),
         *(
             took(path, query=filled(b"", name, filling[:LARGEST_QUERY]))
             for path, names in QUERY_FIELDS.items()

@@ -20,7 +20,7 @@ from dashboard.bitrix24.errors import (
 )
 from dashboard.bitrix24.http import RestHttp
 from dashboard.bitrix24.masking import RecordCall, record_nothing
-from dashboard.bitrix24.schemas import OAuthAppInfo, TokenResponse, origin_of, parse_as
+from dashboard.bitrix24.schemas import OAuthAppInfo, TokenResponse, parse_as, parse_origin
 
 INVALID_TOKEN = "made-up"  # sent for a token to see how it is refused  # noqa: S105  # no secret
 
@@ -37,7 +37,7 @@ class AuthorizationServers:
     def choose(self, endpoint: str | None) -> str:
         """Return the server a posted or stored endpoint names if it is allowed, else the default."""
         try:
-            origin = origin_of(endpoint or "")
+            origin = parse_origin(endpoint or "")
         except ValueError:
             return self.allowed[0]
         return origin if origin in self.allowed else self.allowed[0]

@@ -190,5 +190,5 @@ def _read(response: requests.Response) -> bytes:
     while chunk := response.raw.read1(CHUNK_BYTES, decode_content=True):
         body += chunk
         if len(body) > MAX_RESPONSE_BYTES:
-            raise Unreadable("answer_too_large", status=response.status_code)
+            raise Unreadable(errors.RESPONSE_TOO_LARGE, status=response.status_code)
     return bytes(body)

@@ -185,7 +185,7 @@ class EventSpool:
     def _encrypt(self, event: Event, token: str) -> str:
         # An event without a time must not undo an installation that comes after it.
         sent_at = event.sent_at if event.sent_at is not None else int(self._now().timestamp())
-        fields = [event.member_id, token, sent_at, event.data.get("CLEAN")]
+        fields = [event.member_id, token, sent_at, "1" if event.clean else None]
         return self._encryption.encrypt(SecretStr(json.dumps(fields)), context=CONTEXT)
 
     def _decrypt(self, encrypted: str) -> Event:
@@ -201,5 +201,5 @@ class EventSpool:
             access_token=None,
             server_endpoint=None,
             sent_at=sent_at,
-            data={"CLEAN": clean} if clean is not None else {},
+            clean=clean == "1",
         )

@@ -111,7 +111,7 @@ class EventHandler:
         self._uninstall(event, portal)
 
     def _uninstall(self, event: Event, portal: Portal) -> None:
-        self._installations.uninstall(portal, clean=event.data.get("CLEAN") == "1")
+        self._installations.uninstall(portal, clean=event.clean)
 
     def _is_current(self, event: Event, portal: Portal, calls: CallRecords) -> bool:
         """Tell whether a verified uninstall event is about the present installation.

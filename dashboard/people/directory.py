@@ -80,11 +80,11 @@ class Directory:
             return users.list_employees(client, token, expected=known)
 
         found = self._token_refresher.call_with_token(portal, reader, listed, record=record)
-        if found.complete and reader.user_id not in found.people:
+        if found.complete and reader.user_id not in found.employees:
             # A guest is shown a part of the list alone; believing it would delete everybody else.
             raise Unreadable("directory_without_reader")
         with self._database.read_session() as session:
-            change = _compare(session, portal, found.people, began=began)
+            change = _compare(session, portal, found.employees, began=began)
         if not found.complete:
             change = replace(change, guests=(), missing={})
         here = self._still_here(portal, reader, change.missing, record=record)

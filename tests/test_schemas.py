@@ -1,4 +1,4 @@
-"""Strange but valid answers are read with care, and senseless ones refused."""
+"""Response models accept odd but valid values and refuse senseless ones."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from dashboard.bitrix24.errors import (
 )
 from dashboard.bitrix24.oauth import AuthorizationServers
 from dashboard.bitrix24.schemas import AppInfo, OAuthAppInfo, Profile, TokenResponse, parse_as, parse_profile
+from dashboard.bitrix24.users import Employee
 from dashboard.core.json_values import Json
 from tests.emulator import Emulator, Portal
 from tests.rest_fixtures import (
@@ -31,7 +32,7 @@ from tests.rest_fixtures import (
 __all__ = ["alpha", "client", "remembered", "rest", "servers"]
 
 
-# Strange answers: the old pair is void by then, so a new one is not thrown away for an oddity beside it
+# Token responses. The old pair is already invalid, so no odd value beside it costs the new one.
 
 
 ODD_PAIRS: list[tuple[str, Json, str, object]] = [
@@ -79,17 +80,19 @@ ODD_PAIRS: list[tuple[str, Json, str, object]] = [
 ]
 
 
-@pytest.mark.parametrize(("name", "odd", "read", "meant"), ODD_PAIRS)
-def test_an_odd_pair_is_a_pair(name: str, odd: Json, read: str, meant: object) -> None:
+@pytest.mark.parametrize(("name", "odd", "attribute", "expected"), ODD_PAIRS)
+def test_an_odd_token_response_is_accepted(name: str, odd: Json, attribute: str, expected: object) -> None:
     answer: dict[str, Json] = {"access_token": "a" * 70, "refresh_token": "b" * 70, "expires_in": 3600}
 
     pair = parse_as(TokenResponse, answer | {name: odd})
 
     assert pair.access_token.get_secret_value() == "a" * 70
-    assert getattr(pair, read) == meant
+    assert getattr(pair, attribute) == expected
 
 
-def test_a_pair_needs_nothing_but_its_token(servers: AuthorizationServers, alpha: Portal, bitrix24: Emulator) -> None:
+def test_a_token_response_needs_only_its_access_token(
+    servers: AuthorizationServers, alpha: Portal, bitrix24: Emulator
+) -> None:
     answered(bitrix24, lambda body: {"access_token": body["access_token"]}, where="authorization")
 
     pair = refresh(servers, alpha.open_as("boris").refresh_token)
@@ -105,7 +108,7 @@ def test_a_pair_needs_nothing_but_its_token(servers: AuthorizationServers, alpha
 
 
 @pytest.mark.parametrize("token", ["", None, False, [], {}, "x" * 3000])
-def test_a_pair_without_a_token_is_none(
+def test_a_token_response_without_access_token_is_unreadable(
     servers: AuthorizationServers, alpha: Portal, bitrix24: Emulator, token: Json
 ) -> None:
     answered(bitrix24, lambda body: body | {"access_token": token}, where="authorization")
@@ -131,7 +134,7 @@ def test_a_pair_without_a_token_is_none(
         ("Boris", Unreadable),
     ],
 )
-def test_nobody_is_taken_for_somebody(profile: Json, leaf: Leaf) -> None:
+def test_a_profile_without_user_is_refused(profile: Json, leaf: Leaf) -> None:
     with pytest.raises(leaf):
         parse_profile(profile)
 
@@ -147,45 +150,45 @@ def test_nobody_is_taken_for_somebody(profile: Json, leaf: Leaf) -> None:
         ({"ID": "7"}, ""),
     ],
 )
-def test_an_odd_profile_is_a_profile(odd: Json, name: str) -> None:
+def test_an_odd_profile_is_accepted(odd: Json, name: str) -> None:
     profile = parse_profile(odd)
 
     assert (profile.ID, profile.full_name, profile.ADMIN) == (7, name, False)
 
 
 @pytest.mark.parametrize("odd", [True, 1, "Y", "y", "1", "true"])
-def test_an_administrator_is_one_in_every_spelling(odd: Json) -> None:
+def test_an_administrator_is_recognized_in_every_format(odd: Json) -> None:
     assert parse_profile({"ID": "1", "ADMIN": odd}).ADMIN
 
 
 @pytest.mark.parametrize("odd", [False, 0, "N", "0", "", "false", None, [], {}, ["Y"], "yes please", 2])
-def test_nobody_becomes_an_administrator_by_an_oddity(odd: Json) -> None:
+def test_an_odd_value_makes_nobody_an_administrator(odd: Json) -> None:
     assert not parse_profile({"ID": "7", "ADMIN": odd}).ADMIN
 
 
-KINDS = (AppInfo, Profile, OAuthAppInfo, TokenResponse)
+MODELS = (AppInfo, Profile, OAuthAppInfo, TokenResponse, Employee)
 
 
-@given(kind=st.sampled_from(KINDS), data=st.data())
-def test_any_answer_is_read_or_unreadable(kind: Any, data: st.DataObject) -> None:
-    fields = dict.fromkeys(kind.model_fields, JSON)
+@given(model=st.sampled_from(MODELS), data=st.data())
+def test_any_response_is_parsed_or_unreadable(model: Any, data: st.DataObject) -> None:
+    fields = {field.validation_alias or name: JSON for name, field in model.model_fields.items()}
     value = data.draw(JSON | st.fixed_dictionaries({}, optional=fields))
 
     try:
-        read = parse_as(kind, value)
+        response = parse_as(model, value)
     except Unreadable:
         return
 
-    for field in read.model_dump().values():
-        assert not isinstance(field, str) or (len(field) <= 2048 and "\0" not in field)
+    for text in response.model_dump().values():
+        assert not isinstance(text, str) or (len(text) <= 2048 and "\0" not in text)
 
 
 @given(pair=st.fixed_dictionaries({"access_token": st.just("a-token-nobody-sees"), "expires_in": JSON}))
-def test_a_pair_with_a_token_is_read_whatever_its_lifetime(pair: Json) -> None:
+def test_any_lifetime_of_a_token_is_bounded(pair: Json) -> None:
     assert 0 < parse_as(TokenResponse, pair).expires_in <= 30 * 86400
 
 
-def test_no_refused_answer_tells_its_token() -> None:
+def test_an_unreadable_response_does_not_leak_its_token() -> None:
     answer: Json = {"access_token": ["a-token-nobody-sees"], "refresh_token": "another-token-nobody-sees"}
 
     with pytest.raises(Unreadable) as caught:
