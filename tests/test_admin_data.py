@@ -205,7 +205,7 @@ def test_a_run_under_way_brings_nobody_back(each_world: World) -> None:
         return body
 
     each_world.bitrix24.faults.add(Fault(kind="answer", method="batch", change=forget_first))
-    each_world.services.sync.run_slice(each_world.known().id)
+    each_world.run_slice()
 
     assert counts(each_world) == dict.fromkeys(TABLES, 0)
 

@@ -22,9 +22,9 @@ from tests.world import World
 def test_a_chore_is_done_by_one_worker_and_again_when_it_is_due(each_world: World) -> None:
     periodic_tasks = each_world.services.periodic_tasks
 
-    first, second = periodic_tasks.due(), periodic_tasks.due()
+    first, second = periodic_tasks.claim_due(), periodic_tasks.claim_due()
     each_world.bitrix24.clock.advance(61)
-    later = periodic_tasks.due()
+    later = periodic_tasks.claim_due()
 
     assert set(first) == set(INTERVALS)
     assert second == []
@@ -35,12 +35,12 @@ def test_every_portal_is_read_once_a_night(world: World) -> None:
     world.synchronise()
     planned = world.known().next_run_at
     assert planned is not None
-    world.services.periodic_tasks.plan()
+    world.services.periodic_tasks.plan_runs()
     assert world.one("SELECT count(*) FROM runs") == 1
     world.bitrix24.clock.advance((planned - world.now()).total_seconds() + 1)
 
-    world.services.periodic_tasks.plan()
-    world.services.periodic_tasks.plan()
+    world.services.periodic_tasks.plan_runs()
+    world.services.periodic_tasks.plan_runs()
 
     assert world.rows("SELECT state, asked_by FROM runs WHERE finished_at IS NULL") == [
         {"state": "waiting", "asked_by": None}
@@ -53,7 +53,7 @@ def test_every_portal_is_read_once_a_night(world: World) -> None:
 def test_an_uninstalled_portal_is_left_alone(world: World) -> None:
     world.services.installations.uninstall(world.known())
 
-    world.services.periodic_tasks.plan()
+    world.services.periodic_tasks.plan_runs()
 
     assert world.one("SELECT count(*) FROM runs") == 0
 
@@ -131,10 +131,10 @@ def test_old_runs_and_calls_are_purged(world: World) -> None:
 
 
 def test_tasks_are_due_after_the_clock_was_set_back(each_world: World) -> None:
-    each_world.services.periodic_tasks.due()
+    each_world.services.periodic_tasks.claim_due()
     each_world.bitrix24.clock.advance(-3 * 3600)
 
-    assert set(each_world.services.periodic_tasks.due()) == set(INTERVALS)
+    assert set(each_world.services.periodic_tasks.claim_due()) == set(INTERVALS)
 
 
 def test_a_run_planned_by_a_clock_that_was_a_year_ahead_begins_now(world: World) -> None:
@@ -142,7 +142,7 @@ def test_a_run_planned_by_a_clock_that_was_a_year_ahead_begins_now(world: World)
     with world.database.write_session() as session:
         session.execute(update(Portal).values(next_run_at=world.now() + timedelta(days=365)))
 
-    world.services.periodic_tasks.plan()
+    world.services.periodic_tasks.plan_runs()
 
     assert world.one("SELECT count(*) FROM runs WHERE finished_at IS NULL") == 1
     assert world.known().next_run_at < world.now() + timedelta(hours=30)  # type: ignore[operator]
@@ -163,21 +163,21 @@ def test_a_token_dated_by_a_clock_that_was_a_year_ahead_is_renewed(world: World)
 
 def clear(world: World) -> None:
     """Do what the worker does about the files, if it is due."""
-    if vacuum.TASK in world.services.periodic_tasks.due():
+    if vacuum.TASK in world.services.periodic_tasks.claim_due():
         world.services.periodic_tasks.run(vacuum.TASK)
 
 
 def test_names_leave_sqlites_log_though_somebody_was_reading(world: World) -> None:
     path = str(world.database.engine.url.database)
     worker = build_services(world.config, database=Database(f"sqlite:///{path}"), now=world.now)
-    worker.periodic_tasks.due()
+    worker.periodic_tasks.claim_due()
     world.open("boris")
     with world.database.read_session() as session:
         session.execute(text("SELECT * FROM people")).all()
         world.portal().send_event("ONAPPUNINSTALL")
 
     assert b"Keller" in Path(f"{path}-wal").read_bytes()
-    assert vacuum.TASK in worker.periodic_tasks.due()
+    assert vacuum.TASK in worker.periodic_tasks.claim_due()
     worker.periodic_tasks.run(vacuum.TASK)
 
     assert b"Keller" not in Path(f"{path}-wal").read_bytes()

@@ -61,8 +61,8 @@ def repeated(*actions: Callable[[], object]) -> Iterator[None]:
 
 def work(world: World) -> None:
     """Do what a thread of a worker does."""
-    for lease in world.services.runs.claim(limit=1):
-        world.services.sync.work_on(lease)
+    for lease in world.services.runs.acquire():
+        world.services.sync.run_slice(lease)
 
 
 def test_uninstallations_lose_nothing_to_clicks_and_runs(portals: World) -> None:

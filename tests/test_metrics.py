@@ -120,7 +120,7 @@ def test_counters_of_alerts_start_at_zero(measured: World) -> None:
 
 def test_a_dead_workers_lease_is_overdue_until_the_run_ends(measured: World) -> None:
     measured.services.runs.request(measured.known(), by=1)
-    measured.services.runs.acquire(measured.known().id)
+    measured.services.runs.acquire()
     measured.bitrix24.clock.advance(1000)
     late = value(samples(measured), "dashboard_lease_overdue_seconds", of="run")
 
@@ -225,7 +225,7 @@ def test_every_series_of_alerts_and_dashboard_exists(measured: World) -> None:
     measured.session("boris")
     measured.portal().expire("boris")
     measured.open("boris")
-    assert HEARTBEAT in measured.services.periodic_tasks.due()
+    assert HEARTBEAT in measured.services.periodic_tasks.claim_due()
     series = {line.split()[2] for line in scrape(measured).text.splitlines() if line.startswith("# TYPE")}
     series |= {name + suffix for name in series for suffix in ("_bucket", "_count", "_sum", "_total")}
 

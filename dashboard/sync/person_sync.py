@@ -1,20 +1,20 @@
-"""Whom a run reads, in which order, and what came of it."""
+"""One person's step of a run: reserve the requests, fetch the settings, save the result."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from dashboard.bitrix24.errors import (
     PORTAL_CODES,
-    ApplicationGone,
     Bitrix24Error,
     KeysRejected,
     Limited,
+    MethodPaused,
     NotAnswered,
     PaymentRequired,
     PersonDismissed,
@@ -27,18 +27,24 @@ from dashboard.calendar.parser import EMPTY_CODE, METHOD, SettingsResponse
 from dashboard.core.stored_times import is_ahead
 from dashboard.models import OAuthToken, Person, Portal, Run, TokenState
 from dashboard.people.snapshots import Snapshots, find_current, save_snapshot
+from dashboard.portals import rate_limits
+from dashboard.portals.call_log import CallRecords
 from dashboard.portals.installations import VerificationFailed
-from dashboard.sync.runs import Lease
+from dashboard.sync.runs import Lease, change_run
 from dashboard.tokens.refresh import RefreshBusy
 
-# The portal as a whole, or we: the next person would fare no better.
+MAX_SLICE_PEOPLE = 10  # so that a portal with thousands of people does not keep the others waiting
+MIN_SLICE_PEOPLE = 4  # when the rate limit sets the pace, the next slice starts once it allows so many
+MAX_REFRESH_WAITS = 3  # in a row, for a token that another process refreshes
+
+# These concern the portal or the application; the next person would fail the same way.
 RUN_ENDING_ERRORS = (PaymentRequired, KeysRejected)
 RUN_POSTPONING_ERRORS = (Limited, PortalClosed, PortalMoved)
 
 
 @dataclass(frozen=True)
 class PersonTask:
-    """A person of the run and the requests reading them takes; none where there is nothing to read."""
+    """A person of the run and the number of requests needed; 0 if there is nothing to fetch."""
 
     person: Person
     cost: int
@@ -46,98 +52,118 @@ class PersonTask:
 
 @dataclass(frozen=True)
 class PersonResult:
-    """What reading a person came to."""
+    """The response for a person, or the error code that stands in its place."""
 
     task: PersonTask
     response: SettingsResponse | None = None
     problem: str | None = None
     dismissed: bool = False
+    answered: bool = True
 
 
-def sync_person(
-    snapshots: Snapshots,
-    portal: Portal,
-    task: PersonTask,
-    *,
-    is_gone: Callable[[], bool],
-    record: RecordCall,
-) -> PersonResult | NotAnswered:
-    """Return what is known of the person now; their own failure is a part of it.
+def reserve_tasks(session: Session, lease: Lease, *, now: datetime) -> tuple[Sequence[PersonTask], int]:
+    """Return the people whose requests the rate limit allows now, and how many of the next ones it does not.
 
-    :raise RefreshBusy: another process holds the lease of their token; it may have been killed.
-    :raise Bitrix24Error: the portal's failure.
+    :raise MethodPaused: the portal allows the method again later.
+    """
+    portal_id = lease.portal.id
+    paused_until = rate_limits.paused_until(session, portal_id, METHOD, now=now.timestamp())
+    if paused_until > now.timestamp():
+        raise MethodPaused("OPERATION_TIME_LIMIT", resets_at=paused_until)
+    tasks = _next_tasks(session, lease, now=now)
+    costs = [task.cost for task in tasks[:MAX_SLICE_PEOPLE]]
+    allowed = rate_limits.reserve(session, portal_id, now=now.timestamp(), costs=costs)
+    return tasks[:allowed], len(tasks) - allowed
+
+
+def sync_person(snapshots: Snapshots, lease: Lease, task: PersonTask, *, record: RecordCall) -> PersonResult:
+    """Fetch a person's settings; an error that concerns only this person is part of the result.
+
+    :raise RefreshBusy: another process refreshes their token; the run returns to them up to MAX_REFRESH_WAITS times.
+    :raise Bitrix24Error: the error concerns the whole portal.
     """
     if not task.cost:
-        live = task.person.chain_state == TokenState.VALID
-        return PersonResult(task, problem=None if live else "reconnect")
+        is_connected = task.person.chain_state == TokenState.VALID
+        return PersonResult(task, problem=None if is_connected else "reconnect")
     try:
-        reading = snapshots.fetch(portal, task.person, record=record)
-    except RefreshBusy:
-        raise
-    except NotAnswered as error:
-        return error
+        response = snapshots.fetch(lease.portal, task.person, record=record)
     except (*RUN_POSTPONING_ERRORS, *RUN_ENDING_ERRORS):
         raise
-    except ApplicationGone as error:
-        if is_gone():
+    except RefreshBusy as error:
+        if lease.run.attempts < MAX_REFRESH_WAITS:
             raise
         return PersonResult(task, problem=error.code)
     except (Bitrix24Error, VerificationFailed) as error:
-        return PersonResult(task, problem=error.code, dismissed=isinstance(error, PersonDismissed))
-    if METHOD not in reading.errors:
-        return PersonResult(task, reading)
-    refusal = from_code(PORTAL_CODES, reading.errors[METHOD], status=None)
-    if isinstance(refusal, Limited):
-        raise refusal
-    return PersonResult(task, reading, problem=reading.errors[METHOD])
+        return PersonResult(
+            task,
+            problem=error.code,
+            dismissed=isinstance(error, PersonDismissed),
+            answered=not isinstance(error, NotAnswered),
+        )
+    problem = response.errors.get(METHOD)
+    if problem is not None:
+        settings_error = from_code(PORTAL_CODES, problem, status=None)
+        if isinstance(settings_error, Limited):
+            raise settings_error
+    return PersonResult(task, response, problem)
 
 
-def save_result(session: Session, portal: Portal, told: PersonResult) -> None:
-    """Store what came of the errand, in the transaction that moves the run past it."""
-    person = find_current(session, portal, told.task.person)
+def save_results(session: Session, lease: Lease, results: Sequence[PersonResult], calls: CallRecords) -> None:
+    """Save the results, the calls and the run's cursor in one transaction, so that a killed worker loses none."""
+    failed = sum(result.problem is not None for result in results)
+    change_run(
+        session,
+        lease,
+        unless_canceled=True,
+        cursor=results[-1].task.person.id,
+        done=Run.done + len(results) - failed,
+        failed=Run.failed + failed,
+        attempts=0,
+    )
+    calls.write(session, taken=sum(result.task.cost for result in results))
+    for result in results:
+        _save_result(session, lease.portal, result)
+
+
+def _save_result(session: Session, portal: Portal, result: PersonResult) -> None:
+    person = find_current(session, portal, result.task.person)
     if person is None:
         return
-    if told.dismissed and person.listed is not True:
-        # The portal says so, and its list of employees too: nothing of theirs is ours to keep.
+    if result.dismissed and person.listed is not True:
+        # The directory does not list them either, so their data has no reason to stay.
         session.delete(person)
         return
-    if told.dismissed:
+    if result.dismissed:
         person.is_admin, person.confirmed_at = False, None
-    person.problem = (told.problem or EMPTY_CODE)[:64] if told.problem is not None else None
-    if told.response is not None:
-        save_snapshot(session, person, told.response)
+    person.problem = (result.problem or EMPTY_CODE)[:64] if result.problem is not None else None
+    if result.response is not None:
+        save_snapshot(session, person, result.response)
 
 
-def count_people(session: Session, lease: Lease) -> tuple[int, int]:
-    """Return how many people have a chain, and the last one's number: those the run is about."""
-    connected = (Person.portal_id == lease.portal.id, Person.chain_state.is_not(None))
-    count, last = session.execute(select(func.count(), func.max(Person.id)).where(*connected)).one()
-    return count, last or 0
-
-
-def next_tasks(session: Session, lease: Lease, *, now: datetime, limit: int) -> list[PersonTask]:
-    """Return whom the run comes to next."""
-    portal_id, run_id = lease.portal.id, lease.run.id
-    cursor = select(Run.cursor).where(Run.id == run_id).scalar_subquery()
-    last = select(Run.last).where(Run.id == run_id).scalar_subquery()
-    found = (
+def _next_tasks(session: Session, lease: Lease, *, now: datetime) -> list[PersonTask]:
+    run = Run.id == lease.run.id
+    next_people = (
         select(Person, OAuthToken.expires_at)
         .join(OAuthToken, OAuthToken.person_id == Person.id)
-        .where(Person.portal_id == portal_id, Person.id > cursor, Person.id <= last)
+        .where(
+            Person.portal_id == lease.portal.id,
+            Person.id > select(Run.cursor).where(run).scalar_subquery(),
+            Person.id <= select(Run.last).where(run).scalar_subquery(),
+        )
         .order_by(Person.id)
-        .limit(limit)
+        .limit(MAX_SLICE_PEOPLE + MIN_SLICE_PEOPLE)
     )
     return [
-        PersonTask(person, _cost(person, expires_at, began=lease.run.started_at, now=now))
-        for person, expires_at in session.execute(found)
+        PersonTask(person, _cost(person, expires_at, started_at=lease.run.started_at, now=now))
+        for person, expires_at in session.execute(next_people)
     ]
 
 
-def _cost(person: Person, expires_at: datetime, *, began: datetime | None, now: datetime) -> int:
-    """Return the requests; none for a void chain, or for who opened the application since it began."""
-    read_at = person.settings_at
-    fresh = began is not None and read_at is not None and read_at >= began and not is_ahead(read_at, now)
-    if fresh or person.chain_state != TokenState.VALID:
+def _cost(person: Person, expires_at: datetime, *, started_at: datetime | None, now: datetime) -> int:
+    """Return 0 for a revoked token, and for a person whose settings have been fetched since the run started."""
+    fetched_at = person.settings_at
+    is_fresh = started_at and fetched_at and fetched_at >= started_at and not is_ahead(fetched_at, now)
+    if is_fresh or person.chain_state != TokenState.VALID:
         return 0
-    # An expired token is refused once before it is renewed.
+    # An expired token is rejected once before it is refreshed.
     return 2 if expires_at <= now else 1

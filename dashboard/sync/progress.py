@@ -1,4 +1,4 @@
-"""How a run stands, and what it still needs."""
+"""Report the progress of a run and estimate the time it still needs."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from sqlalchemy.orm import Session
 from dashboard.models import ApiCall, OAuthToken, Person, Run, RunState, TokenState
 from dashboard.portals import rate_limits
 
-MIN_PACE = 2.0  # seconds a person; slower was a rest, and says nothing about the rest of the way
-MAX_ETA = 10  # calls, for how long an answer takes now
+MAX_PACE = 2.0  # seconds per person; a slower pace includes pauses, which will not repeat
+RECENT_CALLS = 10
 
 
 @dataclass(frozen=True)
 class RunProgress:
-    """How a run stands; ``eta_seconds`` is what the bucket still needs, None when nobody can tell."""
+    """The progress of a run; ``eta_seconds`` is None while the number of people is unknown."""
 
     state: str
     total: int
@@ -26,60 +26,56 @@ class RunProgress:
     eta_seconds: int | None
     error: str | None
     next_at: datetime | None
-    created_at: datetime
     finished_at: datetime | None
 
 
 def progress_of(session: Session, run: Run, *, now: datetime) -> RunProgress:
-    """Return how the run stands."""
-    postponed = run.state == RunState.POSTPONED
+    """Return the progress of the run."""
     return RunProgress(
         state=run.state,
         total=run.total,
         done=run.done,
         failed=run.failed,
-        eta_seconds=_eta(session, run, now) if run.finished_at is None else 0,
+        eta_seconds=_eta_seconds(session, run, now) if run.finished_at is None else 0,
         error=run.error,
-        next_at=run.next_slice_at if postponed else None,
-        created_at=run.created_at,
+        next_at=run.next_slice_at if run.state == RunState.POSTPONED else None,
         finished_at=run.finished_at,
     )
 
 
-def _eta(session: Session, run: Run, now: datetime) -> int | None:
-    """Return the seconds the rest will take: by the bucket, the pace so far, or the portal's answers."""
+def _eta_seconds(session: Session, run: Run, now: datetime) -> int | None:
+    """Return the longest of three estimates: the rate limit, the pace so far, the portal's response times."""
     if not run.directory_read or run.started_at is None:
         return None
-    people, requests = _left(session, run, now=now)
-    by_bucket = rate_limits.seconds_until(session, run.portal_id, now=now.timestamp(), requests=requests)
-    dealt = run.done + run.failed
-    pace = (now - run.started_at).total_seconds() / dealt if dealt else 0.0
-    waits = max(0.0, (run.next_slice_at - now).total_seconds()) if run.state == RunState.POSTPONED else 0.0
-    answers = _seconds_per_person(session, run) * requests
-    return round(waits + max(by_bucket, min(pace, MIN_PACE) * people, answers))
+    people, requests = _remaining(session, run, now=now)
+    by_limit = rate_limits.seconds_until(session, run.portal_id, now=now.timestamp(), requests=requests)
+    pace = (now - run.started_at).total_seconds() / max(1, run.done + run.failed)
+    by_pace = min(pace, MAX_PACE) * people if run.done + run.failed else 0.0
+    delay = max(0.0, (run.next_slice_at - now).total_seconds()) if run.state == RunState.POSTPONED else 0.0
+    return round(delay + max(by_limit, by_pace, _response_seconds(session, run) * requests))
 
 
-def _seconds_per_person(session: Session, run: Run) -> float:
-    """Return how long the portal took of late: one person is asked for after another."""
-    newest = (
+def _response_seconds(session: Session, run: Run) -> float:
+    """Return the average response time of the portal's recent calls."""
+    recent = (
         select(ApiCall.milliseconds)
         .where(ApiCall.portal_id == run.portal_id)
         .order_by(ApiCall.at.desc())
-        .limit(MAX_ETA)
+        .limit(RECENT_CALLS)
         .subquery()
     )
-    return float(session.scalar(select(func.avg(newest.c.milliseconds))) or 0) / 1000
+    return float(session.scalar(select(func.avg(recent.c.milliseconds))) or 0) / 1000
 
 
-def _left(session: Session, run: Run, *, now: datetime) -> tuple[int, int]:
-    """Return how many people are left, and about how many requests that is."""
+def _remaining(session: Session, run: Run, *, now: datetime) -> tuple[int, int]:
+    """Return how many people remain, and about how many requests they need."""
     requests = func.sum(case((OAuthToken.expires_at <= now, 2), else_=1))
-    left = (
+    remaining = (
         select(func.count(), requests)
         .select_from(Person)
         .join(OAuthToken, OAuthToken.person_id == Person.id)
         .where(Person.portal_id == run.portal_id, Person.id > run.cursor, Person.id <= run.last)
         .where(Person.chain_state == TokenState.VALID)
     )
-    people, total = session.execute(left).one()
+    people, total = session.execute(remaining).one()
     return people, int(total or 0)

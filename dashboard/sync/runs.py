@@ -1,4 +1,4 @@
-"""Runs in the store: asked for, leased to one worker at a time, moved on person by person, ended."""
+"""The table of runs: request, acquire, change, release and finish them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from uuid import uuid4
 
-from sqlalchemy import ColumnElement, case, func, literal, or_, select, update
+from sqlalchemy import ColumnElement, case, func, literal, or_, select, true, update
 from sqlalchemy.orm import Session
 
 from dashboard.core.database import Database, UTCDateTime, insert_or_ignore, rows_changed
@@ -20,17 +20,17 @@ from dashboard.sync.schedule import next_off_peak
 
 T = TypeVar("T")
 
-LEASE = timedelta(seconds=20)  # renewed by the worker's heartbeat; so long a killed worker's run rests
+LEASE = timedelta(seconds=20)  # the worker's heartbeat extends it; after a kill, another worker continues then
 MAX_WAIT = timedelta(hours=4)  # the longest that a run is ever postponed
 
 
 class LostLease(Exception):
-    """The run is somebody else's now, or ended, or its installation did: whoever had it stops there."""
+    """The run belongs to another worker, was canceled, or ended with its installation."""
 
 
 @dataclass(frozen=True)
 class Lease:
-    """The right to work on one run, until the owner hands it back or stops beating."""
+    """The right to work on a run, until it is released or no heartbeat extends it."""
 
     run: Run
     portal: Portal
@@ -44,32 +44,27 @@ class Runs:
         self._database = database
         self._now = now
 
-    # What people ask for
-
     def request(self, portal: Portal, *, by: int | None) -> RunProgress | None:
-        """Begin a run and return how it stands; whoever asks second gets the one that is under way.
+        """Start a run, or return the unfinished one; a postponed run continues now if a person asks.
 
-        A run that was postponed goes on at once when a person asks. None: the installation has just ended.
+        Return None if the installation has just ended.
         """
 
-        def ask(session: Session) -> bool:
+        def ensure(session: Session) -> bool:
             if not lock_portal(session, portal):
                 return False
             self.ensure(session, portal, by=by)
             if by is not None:
-                session.execute(
-                    update(Run)
-                    .where(Run.portal_id == portal.id, Run.state == RunState.POSTPONED)
-                    .values(next_slice_at=self._now(), attempts=0)
-                )
+                is_postponed = (Run.portal_id == portal.id, Run.state == RunState.POSTPONED)
+                session.execute(update(Run).where(*is_postponed).values(next_slice_at=self._now(), attempts=0))
             return True
 
-        return self.progress(portal) if self._database.write(ask) else None
+        return self.progress(portal) if self._database.write(ensure) else None
 
     def ensure(self, session: Session, portal: Portal, *, by: int | None) -> None:
-        """Insert a run where none is under way; two at once make one. The caller has locked the portal."""
+        """Insert a run unless the portal has an unfinished one. The caller has locked the portal."""
         now = self._now()
-        new = {
+        run = {
             "portal_id": portal.id,
             "generation": portal.generation,
             "asked_by": by,
@@ -80,12 +75,12 @@ class Runs:
             "cancel": False,
             **dict.fromkeys(("total", "done", "failed", "cursor", "last", "attempts"), 0),
         }
-        insert_or_ignore(session, Run, [new])
+        insert_or_ignore(session, Run, [run])
 
     def cancel(self, portal: Portal) -> bool:
-        """End the run under way: at once where nobody works on it, else after the person being read.
+        """End the unfinished run: now, or after the current person if a worker has it.
 
-        False: the installation has just ended, and its runs with it.
+        Return False if the installation has just ended, and its runs with it.
         """
 
         def cancel(session: Session) -> bool:
@@ -93,17 +88,14 @@ class Runs:
                 return False
             unfinished = (Run.portal_id == portal.id, Run.finished_at.is_(None))
             session.execute(update(Run).where(*unfinished).values(cancel=True))
-            session.execute(
-                update(Run)
-                .where(*unfinished, _is_unleased(self._now()))
-                .values(state=RunState.CANCELLED, finished_at=self._now())
-            )
+            ended = {"state": RunState.CANCELLED, "finished_at": self._now()}
+            session.execute(update(Run).where(*unfinished, _is_unleased(self._now())).values(ended))
             return True
 
         return self._database.write(cancel)
 
     def progress(self, portal: Portal) -> RunProgress | None:
-        """Return how the newest run of this installation stands, None where there never was one."""
+        """Return the progress of this installation's newest run, None if there is none."""
         newest = (
             select(Run)
             .where(Run.portal_id == portal.id, Run.generation == portal.generation)
@@ -114,60 +106,50 @@ class Runs:
             run = session.scalar(newest)
             return progress_of(session, run, now=self._now()) if run else None
 
-    # What workers do
-
     def seconds_to_next(self, *, at_most: float) -> float:
-        """Return how long no run will be due."""
+        """Return the seconds until the next run is due."""
         now = self._now()
-        moments = case((_is_due(now), literal(now, UTCDateTime())), else_=Run.next_slice_at)
-        earliest = select(func.min(moments)).where(Run.finished_at.is_(None), _is_unleased(now))
+        due_at = case((_is_due(now), literal(now, UTCDateTime())), else_=Run.next_slice_at)
+        earliest = select(func.min(due_at)).where(Run.finished_at.is_(None), _is_unleased(now))
         with self._database.read_session() as session:
-            moment = session.scalar(earliest)
-        return at_most if moment is None else min(at_most, max(0.0, (moment - now).total_seconds()))
+            next_due = session.scalar(earliest)
+        return at_most if next_due is None else min(at_most, max(0.0, (next_due - now).total_seconds()))
 
-    def claim(self, *, limit: int, portal_id: int | None = None) -> list[Lease]:
-        """Lease up to ``limit`` due runs, the longest due first, or the one of a portal.
+    def acquire(self, *, limit: int = 1, portal_id: int | None = None) -> list[Lease]:
+        """Lease due runs, of all portals or of one, those first that have been due longest.
 
-        Two workers that claim at once share the runs: on Postgres each skips the rows that the other has
-        just locked, on SQLite the later one finds the leases of the earlier one.
+        Workers that do this at the same time get different runs: on Postgres each skips the rows that another
+        has locked, on SQLite the later one finds the leases of the earlier one.
         """
         now = self._now()
-        conditions = [Run.finished_at.is_(None), _is_due(now), _is_unleased(now)]
-        if portal_id is not None:
-            conditions.append(Run.portal_id == portal_id)
-        found = (
+        of_portal = true() if portal_id is None else Run.portal_id == portal_id
+        due_runs = (
             select(Run, Portal)
             .join(Portal, Portal.id == Run.portal_id)
-            .where(*conditions)
+            .where(Run.finished_at.is_(None), _is_due(now), _is_unleased(now), of_portal)
             .order_by(Run.next_slice_at)
             .limit(limit)
             .with_for_update(of=Run, skip_locked=True)
         )
-        # A power cut ends all workers, and their leases with them: nothing to wait for the disk for.
         leases = []
+        # A power cut ends every worker and with it every lease, so a lease may be lost with it.
         with self._database.write_session(durable=False) as session:
-            for run, portal in session.execute(found).all():
+            for run, portal in session.execute(due_runs).all():
                 if portal.generation == run.generation and portal.state != PortalState.UNINSTALLED:
-                    leases.append(_leased(run, portal, now=now))
+                    leases.append(_lease(run, portal, now=now))
                 else:
-                    # Left over from an installation before this one: nobody waits for it any more.
                     run.state, run.error, run.finished_at = RunState.FAILED, "installation_ended", now
         return leases
 
-    def acquire(self, portal_id: int) -> Lease | None:
-        """Lease the portal's run; None where none is due or another worker has it."""
-        return next(iter(self.claim(limit=1, portal_id=portal_id)), None)
-
     def heartbeat(self, owners: Iterable[str]) -> None:
-        """Renew these leases: their worker is alive, however long the portal takes to answer."""
+        """Extend these leases, however long a portal takes to answer."""
         now = self._now()
+        extended = {"lease_until": now + LEASE, "heartbeat_at": now}
         with self._database.write_session(durable=False) as session:
-            session.execute(
-                update(Run).where(Run.lease_owner.in_(list(owners))).values(lease_until=now + LEASE, heartbeat_at=now)
-            )
+            session.execute(update(Run).where(Run.lease_owner.in_(list(owners))).values(extended))
 
     def write(self, lease: Lease, work: Callable[[Session], T]) -> T:
-        """Run ``work`` in a transaction that holds the portal's lock (see locks.py).
+        """Run ``work`` in a transaction that holds the portal's lock (see portal_lock.py).
 
         :raise LostLease: the installation has ended.
         """
@@ -179,66 +161,66 @@ class Runs:
 
         return self._database.write(locked)
 
-    def change(self, session: Session, lease: Lease, *, uncancelled: bool = False, **values: Any) -> None:
-        """Change the leased run in the caller's transaction.
-
-        :raise LostLease: it is no longer this owner's, or cancelled; nothing of the transaction may stay.
-        """
-        conditions = [Run.id == lease.run.id, Run.lease_owner == lease.owner, Run.finished_at.is_(None)]
-        if uncancelled:
-            conditions.append(Run.cancel.is_(False))
-        if not rows_changed(session, update(Run).where(*conditions).values(**values)):
-            raise LostLease
-
     def release(self, lease: Lease, *, at: datetime, **values: Any) -> None:
-        """Give the lease back; the run is due again at that moment.
+        """Release the lease; the run is due again at ``at``.
 
-        :raise LostLease: it is somebody else's, or was cancelled while it was worked on.
+        :raise LostLease: another worker has the run, or it was canceled.
         """
-        free = {"lease_owner": None, "lease_until": None, "next_slice_at": at}
-        self.write(lease, lambda session: self.change(session, lease, uncancelled=True, **{**free, **values}))
+        released = {"lease_owner": None, "lease_until": None, "next_slice_at": at, **values}
+        self.write(lease, lambda session: change_run(session, lease, unless_canceled=True, **released))
 
     def finish(self, lease: Lease, *, state: RunState, error: str | None = None) -> None:
-        """End the run, and plan the portal's next one for a quiet hour of its own."""
-        end: dict[str, Any] = {"state": state, "error": error, "finished_at": self._now()}
+        """End the run, and plan the portal's next one.
+
+        :raise LostLease: another worker has the run.
+        """
+        finished: dict[str, Any] = {"state": state, "error": error, "finished_at": self._now()}
 
         def finish(session: Session) -> None:
-            self.change(session, lease, lease_owner=None, lease_until=None, **end)
-            session.execute(
-                update(Portal)
-                .where(Portal.id == lease.portal.id)
-                .values(next_run_at=self.set_next_off_peak(session, lease.portal))
-            )
+            change_run(session, lease, lease_owner=None, lease_until=None, **finished)
+            planned = {"next_run_at": self.next_run_at(session, lease.portal)}
+            session.execute(update(Portal).where(Portal.id == lease.portal.id).values(planned))
 
         self.write(lease, finish)
 
-    def set_next_off_peak(self, session: Session, portal: Portal) -> datetime:
-        """Return the portal's next quiet hour, where most of its people are."""
-        commonest = (
+    def next_run_at(self, session: Session, portal: Portal) -> datetime:
+        """Return the portal's next off-peak time, in the time zone that most of its people have."""
+        most_common = (
             select(Person.calendar_zone)
             .where(Person.portal_id == portal.id, Person.calendar_zone != "")
             .group_by(Person.calendar_zone)
             .order_by(func.count().desc(), Person.calendar_zone)
             .limit(1)
         )
-        return next_off_peak(self._now(), session.scalar(commonest) or "", member_id=portal.member_id)
+        return next_off_peak(self._now(), session.scalar(most_common) or "", member_id=portal.member_id)
 
 
-def _leased(run: Run, portal: Portal, *, now: datetime) -> Lease:
-    owner = uuid4().hex
+def change_run(session: Session, lease: Lease, *, unless_canceled: bool = False, **values: Any) -> None:
+    """Change the leased run in the caller's transaction.
+
+    :raise LostLease: the run is no longer leased to this owner, or canceled; roll the transaction back.
+    """
+    conditions = [Run.id == lease.run.id, Run.lease_owner == lease.owner, Run.finished_at.is_(None)]
+    if unless_canceled:
+        conditions.append(Run.cancel.is_(False))
+    if not rows_changed(session, update(Run).where(*conditions).values(**values)):
+        raise LostLease
+
+
+def _lease(run: Run, portal: Portal, *, now: datetime) -> Lease:
     run.state, run.error = RunState.RUNNING, None
-    run.lease_owner, run.lease_until, run.heartbeat_at = owner, now + LEASE, now
+    run.lease_owner, run.lease_until, run.heartbeat_at = uuid4().hex, now + LEASE, now
     run.started_at = run.started_at or now
-    return Lease(run, portal, owner)
+    return Lease(run, portal, run.lease_owner)
 
 
 def _is_due(now: datetime) -> ColumnElement[bool]:
-    """Return whether a run's moment has come; one that was last moved on later than now does not wait.
+    """Return whether a run is due; also if its last change lies in the future.
 
-    The clock was set back since: what it wrote may lie hours ahead and yet no farther than MAX_WAIT.
+    Then the clock has been set back, and the stored time may lie hours ahead and still within MAX_WAIT.
     """
-    last_moved_on = func.coalesce(Run.heartbeat_at, Run.created_at)
-    return or_(due(Run.next_slice_at, now, max_wait=MAX_WAIT), ahead(last_moved_on, now))
+    changed_at = func.coalesce(Run.heartbeat_at, Run.created_at)
+    return or_(due(Run.next_slice_at, now, max_wait=MAX_WAIT), ahead(changed_at, now))
 
 
 def _is_unleased(now: datetime) -> ColumnElement[bool]:

@@ -1,7 +1,7 @@
-"""The worker process: claim due runs, read people in threads, renew leases, do periodic tasks.
+"""The worker process: run slices of due runs and periodic tasks in threads.
 
-What is to be done stands in the database alone. Any number of workers on any number of machines share one
-database: each row of ``runs`` and ``chores`` is claimed by one of them.
+Any number of workers on any number of machines share one database; each row of ``runs`` and ``chores`` is
+leased or claimed by one of them.
 """
 
 from __future__ import annotations
@@ -23,104 +23,95 @@ from dashboard.sync.runs import LEASE, Runs
 
 log = structlog.get_logger()
 
-POLL_SECONDS = 0.5  # a run that a web process asks for begins within a second
+POLL_SECONDS = 0.5  # a requested run starts within a second
 MIN_PAUSE_SECONDS = 0.02
 HEARTBEAT_SECONDS = LEASE.total_seconds() / 4
 MAX_SHUTDOWN_SECONDS = 24.0  # platforms kill thirty seconds after SIGTERM
 
 
 class Worker:
-    """Claims what is due and works on it, at most ``threads`` runs at the same time."""
+    """Polls for due work and starts it, at most ``threads`` slices at a time."""
 
     def __init__(
-        self,
-        *,
-        sync: SyncEngine,
-        runs: Runs,
-        periodic_tasks: PeriodicTasks,
-        outages: OutageLog,
-        threads: int,
+        self, *, sync: SyncEngine, runs: Runs, periodic_tasks: PeriodicTasks, outages: OutageLog, threads: int
     ) -> None:
         self._sync, self._runs, self._periodic_tasks = sync, runs, periodic_tasks
         self._outages = outages
-        self._threads = threads
+        self._free_slots = threads
         self._lock = threading.Lock()
-        self._runs_under_way = 0
-        self._under_way: set[threading.Thread] = set()
-        self._tasks_at = 0.0
+        self._threads: set[threading.Thread] = set()
+        self._tasks_due_at = 0.0
         self._wake = threading.Event()
-        self._stopping = threading.Event()
         self._stopped = threading.Event()
-        sync.stopping = self._stopping.is_set
 
     def work(self) -> None:
-        """Work until SIGTERM or SIGINT; then finish the person each thread reads, hand back, and return."""
+        """Work until SIGTERM or SIGINT; then let each thread finish its current person, and return."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
         threading.excepthook = _log_defect
-        threading.Thread(target=self._renew_leases, name="heartbeat", daemon=True).start()
-        log.info("worker_started", threads=self._threads)
-        while not self._stopping.is_set():
+        threading.Thread(target=self._send_heartbeats, name="heartbeat", daemon=True).start()
+        log.info("worker_started", threads=self._free_slots)
+        while not self._sync.stopping.is_set():
             self._wake.wait(self.poll())
             self._wake.clear()
-        # Leases are renewed while the last people are being read.
         self._join()
+        # Only now: the heartbeat extends the leases of the last threads.
         self._stopped.set()
         log.info("worker_stopped")
 
     def poll(self) -> float:
-        """Start what is due; return the seconds until the next look."""
+        """Start what is due; return the seconds until the next poll."""
         try:
-            if time.monotonic() >= self._tasks_at:
-                self._tasks_at = time.monotonic() + POLL_SECONDS
+            if time.monotonic() >= self._tasks_due_at:
+                self._tasks_due_at = time.monotonic() + POLL_SECONDS
                 self._start_tasks()
-            return self._start_runs()
+            return self._start_slices()
         except SQLAlchemyError as error:
             self._outages.failed(error)
             return POLL_SECONDS
 
     def _start_tasks(self) -> None:
-        names = self._periodic_tasks.due()
+        names = self._periodic_tasks.claim_due()
         self._outages.succeeded()
         for name in names:
             self._start(partial(self._periodic_tasks.run, name))
 
-    def _start_runs(self) -> float:
+    def _start_slices(self) -> float:
         with self._lock:
-            room = self._threads - self._runs_under_way
-        if room <= 0:
-            # Whoever ends a slice wakes the loop; to look before that would take the processor from them.
+            free_slots = self._free_slots
+        if free_slots <= 0:
+            # A slice that ends wakes the loop; polling before that would only take processor time from it.
             return POLL_SECONDS
         if (seconds := self._runs.seconds_to_next(at_most=POLL_SECONDS)) > 0:
             return seconds
-        for lease in self._runs.claim(limit=room):
-            self._start(partial(self._sync.work_on, lease), is_run=True)
-        # Another worker may hold what was due for the moment that claiming it takes.
+        for lease in self._runs.acquire(limit=free_slots):
+            self._start(partial(self._sync.run_slice, lease), slots=1)
+        # If another worker is acquiring the due runs at this moment, they are still due.
         return MIN_PAUSE_SECONDS
 
-    def _start(self, work: Callable[[], None], *, is_run: bool = False) -> None:
-        """Begin work in a thread of its own, which does not keep the process alive when it hangs."""
-        thread = threading.Thread(target=self._work_in_thread, args=(work, is_run), daemon=True)
+    def _start(self, work: Callable[[], None], *, slots: int = 0) -> None:
+        """Start a thread for the work. It is a daemon: one that hangs does not keep the process alive."""
+        thread = threading.Thread(target=self._run_in_thread, args=(work, slots), daemon=True)
         with self._lock:
-            self._runs_under_way += is_run
-            self._under_way.add(thread)
+            self._free_slots -= slots
+            self._threads.add(thread)
         thread.start()
 
-    def _work_in_thread(self, work: Callable[[], None], is_run: bool) -> None:
+    def _run_in_thread(self, work: Callable[[], None], slots: int) -> None:
         try:
             work()
         except (IntegrityError, DataError):
-            raise  # a defect of ours, which the log shall show
+            raise  # a defect, which belongs in the log
         except SQLAlchemyError as error:
-            # A lease runs out by itself, and its run goes on from its cursor; a task comes again.
+            # The lease expires and the run continues from its cursor; a periodic task is due again later.
             self._outages.failed(error)
         finally:
             with self._lock:
-                self._runs_under_way -= is_run
-                self._under_way.discard(threading.current_thread())
+                self._free_slots += slots
+                self._threads.discard(threading.current_thread())
             self._wake.set()
 
-    def _renew_leases(self) -> None:
+    def _send_heartbeats(self) -> None:
         while not self._stopped.wait(HEARTBEAT_SECONDS):
             try:
                 if owners := set(self._sync.leases):
@@ -129,23 +120,20 @@ class Worker:
                 self._outages.failed(error)
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
-        # Not `_wake`: the main thread, in which this runs, may hold its lock.
-        self._stopping.set()
+        # Not `_wake`: this runs in the main thread, which may hold the lock of that event.
+        self._sync.stopping.set()
 
     def _join(self) -> None:
         until = time.monotonic() + MAX_SHUTDOWN_SECONDS
         with self._lock:
-            under_way = list(self._under_way)
-        for thread in under_way:
+            threads = list(self._threads)
+        for thread in threads:
             thread.join(max(0.0, until - time.monotonic()))
-        if left := sum(thread.is_alive() for thread in under_way):
-            log.warning("worker_did_not_finish", threads=left)
+        if unfinished := sum(thread.is_alive() for thread in threads):
+            log.warning("worker_did_not_finish", threads=unfinished)
 
 
 def _log_defect(raised: threading.ExceptHookArgs) -> None:
-    """Log what ended a thread: a defect in one portal's run ends neither the worker nor other runs.
-
-    The lease runs out, so the run is tried again after some seconds, not at once.
-    """
+    """Log the exception that ended a thread; other runs continue, and this one after its lease expires."""
     error = raised.exc_value or raised.exc_type()
     log.error("thread_failed", exc_info=(raised.exc_type, error, raised.exc_traceback))
