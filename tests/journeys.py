@@ -19,7 +19,7 @@ def nothing(world: World) -> None:
 
 
 def list_everyone(world: World) -> None:
-    world.synchronise()
+    world.sync()
 
 
 def lack(world: World) -> None:

@@ -80,7 +80,7 @@ def _bring_in_the_company(world: World) -> None:
     for key in portal.people.keys() - absent():
         assert world.open(key, PORTAL).status_code == 200
         world.bitrix24.clock.advance(1)
-    world.synchronise(PORTAL)
+    world.sync(PORTAL)
 
 
 def _with_a_browser(folder: Path, use: Callable[[Browser], None]) -> None:

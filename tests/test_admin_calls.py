@@ -137,7 +137,7 @@ def test_no_token_name_or_address_is_on_the_page(world: World, anna: Session) ->
     petra = world.session("petra")
     world.bitrix24.faults.add(Fault(kind="error:ERROR_CORE:400:token " + "a" * 40, method="batch"))
     world.browser.post("/me/refresh", headers=petra)
-    world.synchronise()
+    world.sync()
 
     pages = [world.browser.get(f"/admin/calls?page={number}", headers=anna).text for number in (1, 2)]
 

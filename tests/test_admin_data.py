@@ -70,7 +70,7 @@ def test_large_portals_are_whole_in_it(world: World, anna: Session) -> None:
 
 
 def test_no_token_and_no_key_is_in_it(world: World, anna: Session) -> None:
-    world.synchronise()
+    world.sync()
     told = world.browser.get("/admin/export.json", headers=anna).text
 
     secrets = {world.bitrix24.client_secret, SECRET_KEY, FERNET_KEY, world.portal().application_token}
@@ -145,7 +145,7 @@ def test_the_next_opening_works_and_reads_everybody_anew(world: World, anna: Ses
     requests = len(world.bitrix24.requests)
     assert world.open("boris").status_code == 200
     assert len(world.bitrix24.requests) == requests + 1
-    world.synchronise()
+    world.sync()
 
     assert world.one("SELECT count(*) FROM people") > 10
     assert world.one("SELECT count(*) FROM chains") == 1

@@ -94,7 +94,7 @@ def test_a_suspended_portal_says_so(world: World, anna: Session) -> None:
 
 def test_runs_are_told_in_words(world: World, anna: Session) -> None:
     world.bitrix24.clock.advance(60)
-    world.synchronise()
+    world.sync()
     world.bitrix24.clock.advance(60)
     world.browser.post("/team/sync", headers=anna)
     with world.database.write_session() as session:
@@ -114,16 +114,16 @@ def test_runs_are_told_in_words(world: World, anna: Session) -> None:
 def test_only_the_last_five_runs_are_shown(world: World, anna: Session) -> None:
     for _ in range(7):
         world.bitrix24.clock.advance(60)
-        world.synchronise()
+        world.sync()
 
     assert page(world, anna).count("data-run-row") == 5
 
 
 def test_a_list_that_could_not_be_read_says_why(world: World, anna: Session) -> None:
-    world.synchronise()
+    world.sync()
     world.bitrix24.clock.advance(3600)
     world.portal().drop_scope("user_brief")
-    world.synchronise()
+    world.sync()
 
     told = text_of(page(world, anna), "data-directory")
 

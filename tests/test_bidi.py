@@ -77,7 +77,7 @@ def hostile(world: World) -> World:
             },
         }
         world.open(name)
-    world.synchronise()
+    world.sync()
     session = world.session("anna")
     world.browser.post("/admin/team", data={"everyone": "no"}, headers=session)
     world.browser.post("/team/sync", headers=session)

@@ -24,7 +24,7 @@ def company(world: World) -> World:
     world.bitrix24.faults.add(Fault(kind="html:500", method="batch"))
     world.browser.post("/me/refresh", headers=session)
     world.bitrix24.clock.advance(60)
-    world.synchronise()
+    world.sync()
     lucy = {"name": "Lost Lucy", "chain_state": "reconnect", "problem": "user_access_error"}
     hire(world, {"name": "Late Larry"} | days_ago(world, 4), lucy, {"name": "New Nina"} | NEVER)
     return world

@@ -30,7 +30,7 @@ __all__ = ["page"]
 @pytest.fixture
 def company(world: World) -> World:
     """Give a portal whose employees are listed."""
-    world.synchronise()
+    world.sync()
     return world
 
 

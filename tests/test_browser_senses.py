@@ -82,7 +82,7 @@ MOVING = "() => document.getAnimations().filter((each) => each.effect.getTiming(
 
 @pytest.fixture
 def company(world: World) -> World:
-    world.synchronise()
+    world.sync()
     bring_people(world)
     return world
 

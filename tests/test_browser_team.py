@@ -23,7 +23,7 @@ ZONES = ("Europe/Berlin", "Asia/Tokyo", "America/New_York", "Asia/Kolkata", "UTC
 def company(world: World) -> World:
     """Give a portal of eighty, nobody of whom is being read at the moment."""
     world.bitrix24.clock.advance(60)
-    world.synchronise()
+    world.sync()
     hire(
         world,
         *(

@@ -32,7 +32,7 @@ def test_a_chore_is_done_by_one_worker_and_again_when_it_is_due(each_world: Worl
 
 
 def test_every_portal_is_read_once_a_night(world: World) -> None:
-    world.synchronise()
+    world.sync()
     planned = world.known().next_run_at
     assert planned is not None
     world.services.periodic_tasks.plan_runs()
@@ -105,7 +105,7 @@ def test_idle_chains_of_a_portal_that_does_not_pay_are_left_alone(world: World) 
     assert world.one("SELECT count(*) FROM chains WHERE state = 'live'") == 2
 
     world.portal().restore_trial()
-    assert world.synchronise()["done"] == 2
+    assert world.sync()["done"] == 2
     assert world.one("SELECT state FROM portals") == "active"
 
 
@@ -121,7 +121,7 @@ def test_settings_stored_by_an_older_version_are_read_anew(world: World) -> None
 
 
 def test_old_runs_and_calls_are_purged(world: World) -> None:
-    world.synchronise()
+    world.sync()
     world.bitrix24.clock.advance(31 * 86400)
 
     world.services.periodic_tasks.purge()
@@ -138,7 +138,7 @@ def test_tasks_are_due_after_the_clock_was_set_back(each_world: World) -> None:
 
 
 def test_a_run_planned_by_a_clock_that_was_a_year_ahead_begins_now(world: World) -> None:
-    world.synchronise()
+    world.sync()
     with world.database.write_session() as session:
         session.execute(update(Portal).values(next_run_at=world.now() + timedelta(days=365)))
 

@@ -39,7 +39,7 @@ def settled(world: World) -> World:
     """Give Alpha on an ordinary day: Boris has been here before, and the list of employees is read."""
     world.open("anna")
     world.open("boris")
-    world.synchronise()
+    world.sync()
     return world
 
 
@@ -78,7 +78,7 @@ def test_the_team_costs_as_many_statements_for_many_as_for_few(settled: World) -
     with statements(settled.database.engine) as few:
         settled.browser.get("/team", headers=session)
     settled.portal().add_people(*crowd(120))
-    settled.synchronise()
+    settled.sync()
 
     with statements(settled.database.engine) as many:
         page = settled.browser.get("/team", headers=session)
@@ -106,7 +106,7 @@ def test_connections_are_kept_from_one_request_to_the_next(settled: World) -> No
 
 def test_pages_are_small(settled: World) -> None:
     settled.portal().add_people(*crowd(120))
-    settled.synchronise()
+    settled.sync()
     first = settled.open("boris").data
     team = settled.browser.get("/team", headers=settled.session("anna")).data
 
@@ -121,7 +121,7 @@ def test_no_statement_reads_a_large_table_from_end_to_end(each_world: World) -> 
         session = each_world.session("boris")
         each_world.portal().expire("boris")
         each_world.browser.post("/me/refresh", headers=session)
-        each_world.synchronise()
+        each_world.sync()
         for path in ("/team", "/team?q=bo", "/team?state=connected&sort=hours", "/team?view=week&page=2"):
             each_world.browser.get(path, headers=each_world.session("anna"))
 

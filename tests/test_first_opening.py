@@ -33,7 +33,7 @@ def test_installing_is_not_opening(each_world: World) -> None:
 
 def test_somebody_the_directory_knows_has_a_first_opening_too(world: World) -> None:
     world.open("anna")
-    world.synchronise()
+    world.sync()
 
     assert FIRST in world.open("boris").text
 

@@ -431,7 +431,7 @@ def test_a_refresh_token_from_elsewhere_does_not_end_a_run(world: World) -> None
     for person in ("anna", "boris", "olena"):
         world.portal().expire(person)
 
-    run = world.synchronise()
+    run = world.sync()
 
     assert (run["state"], run["done"], run["failed"]) == ("done", 2, 1)
 

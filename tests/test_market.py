@@ -47,7 +47,7 @@ def test_a_clean_portal_installs_uses_uninstalls_and_reinstalls(each_world: Worl
     # The team is the administrator's until she says otherwise.
     assert world.browser.get("/team", headers=world.session("clara", "beta")).status_code == 200
     assert world.browser.get("/team", headers=world.session("dmitri", "beta")).status_code == 403
-    assert world.synchronise("beta")["state"] == "done"
+    assert world.sync("beta")["state"] == "done"
 
     # Uninstalling deletes people and authorization data at once.
     pairs = [
@@ -88,7 +88,7 @@ def test_the_addresses_on_the_card_answer_the_console(world: World, path: str, m
 def test_only_the_rights_that_are_used_are_asked_for(world: World) -> None:
     assert world.portal().application.scopes == list(SCOPES)
     world.open("boris")
-    world.synchronise()
+    world.sync()
 
     assert world.bitrix24.count(error="insufficient_scope") == 0
     readme, card = (ROOT / "README.md").read_text(), (ROOT / "docs" / "market.md").read_text()
@@ -103,7 +103,7 @@ def test_each_of_them_is_needed(bitrix24: Emulator, sqlite_url: str, scope: str)
     with World(bitrix24, sqlite_url) as world:
         world.install()
         world.open("boris")
-        world.synchronise()
+        world.sync()
 
         assert REFUSED in whole_store(world)
 
@@ -111,7 +111,7 @@ def test_each_of_them_is_needed(bitrix24: Emulator, sqlite_url: str, scope: str)
 def test_the_moderator_finds_what_the_notes_name(world: World) -> None:
     notes = (ROOT / "docs" / "market.md").read_text().partition("**Notes for the moderator**")[2].partition("##")[0]
     session = world.session("anna")
-    world.synchronise()
+    world.sync()
     pages = "".join(world.browser.get(path, headers=session).text for path in ("/me", "/team", "/admin"))
 
     named = re.findall(r'"([^"]+)"', notes)

@@ -86,7 +86,7 @@ def test_a_run_follows_an_address_that_is_gone(world: World) -> None:
     for person in ("anna", "boris"):
         world.portal().expire(person)
 
-    assert world.synchronise()["state"] == "done"
+    assert world.sync()["state"] == "done"
 
     assert origin(world) == new
 

@@ -46,7 +46,7 @@ def later(world: World, passed: timedelta = LONG) -> None:
 def anna(world: World) -> Session:
     """Give the session of Anna, who administers Alpha, with its list of employees read."""
     session = world.session("anna")
-    world.synchronise()
+    world.sync()
     world.bitrix24.clear()
     return session
 

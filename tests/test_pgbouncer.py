@@ -75,7 +75,7 @@ def test_migrations_openings_runs_and_a_worker_work(bitrix24: Emulator, pooled_u
 
         with ThreadPoolExecutor(8) as pool:
             assert list(pool.map(post, range(40))) == [200] * 40
-        assert world.synchronise()["state"] == "done"
+        assert world.sync()["state"] == "done"
         world.services.runs.request(world.known(), by=1)
         worker = work(world.environment)
         try:

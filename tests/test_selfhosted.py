@@ -64,7 +64,7 @@ def test_an_old_portal_without_limits_is_synchronised(old_world: World) -> None:
     old_world.install()
     old_world.open("boris")
 
-    run = old_world.synchronise()
+    run = old_world.sync()
 
     assert (run["state"], run["failed"]) == ("done", 0)
 

@@ -50,7 +50,7 @@ def test_everyone_is_read_once_and_listed(each_world: World) -> None:
     each_world.bitrix24.clock.advance(60)
     each_world.bitrix24.clear()
 
-    run = each_world.synchronise()
+    run = each_world.sync()
 
     assert (run["state"], run["total"], run["done"], run["failed"]) == ("done", 46, 46, 0)
     assert each_world.bitrix24.count(method="batch", inner=SETTINGS) == 46
@@ -84,7 +84,7 @@ def test_an_expired_token_is_renewed_once(world: World) -> None:
     world.bitrix24.clock.advance(4000)
     world.bitrix24.clear()
 
-    run = world.synchronise()
+    run = world.sync()
 
     assert (run["done"], run["failed"]) == (6, 0)
     assert world.bitrix24.refreshes() == 6
@@ -99,7 +99,7 @@ def test_one_persons_failure_is_noted_and_the_run_goes_on(world: World) -> None:
     alpha.kill_refresh("person2")
     world.bitrix24.clock.advance(60)
 
-    run = world.synchronise()
+    run = world.sync()
 
     stored = people_by_key(world)
     assert (run["state"], run["total"], run["done"], run["failed"]) == ("done", 7, 4, 3)
@@ -113,22 +113,22 @@ def test_a_failure_is_forgotten_when_the_person_can_be_read_again(world: World) 
     open_as_crowd(world, 1)
     world.portal().people["person0"].broken = True
     world.bitrix24.clock.advance(60)
-    world.synchronise()
+    world.sync()
     world.portal().people["person0"].broken = False
     world.bitrix24.clock.advance(60)
 
-    world.synchronise()
+    world.sync()
 
     assert people_by_key(world)["person0"]["problem"] is None
 
 
 def test_who_left_disappears_with_their_chain(world: World) -> None:
     open_as_crowd(world, 3)
-    world.synchronise()
+    world.sync()
     world.portal().dismiss("person1")
     world.bitrix24.clock.advance(60)
 
-    world.synchronise()
+    world.sync()
 
     assert "person1" not in people_by_key(world)
     assert world.one("SELECT count(*) FROM chains") == 3
@@ -137,7 +137,7 @@ def test_who_left_disappears_with_their_chain(world: World) -> None:
 
 def test_who_moves_up_a_page_while_the_list_is_read_has_not_left(world: World) -> None:
     open_as_crowd(world, 2, of=80)
-    world.synchronise()
+    world.sync()
     gone = world.portal().people["person60"].user_id
 
     def without_one(body: dict[str, Any]) -> dict[str, Any]:
@@ -147,7 +147,7 @@ def test_who_moves_up_a_page_while_the_list_is_read_has_not_left(world: World) -
         return body
 
     world.bitrix24.faults.add(Fault("answer", "portal", method="batch", person="anna", change=without_one))
-    world.synchronise()
+    world.sync()
 
     assert people_by_key(world)["person60"]["listed"]
 
@@ -189,7 +189,7 @@ def test_the_list_is_read_in_every_shape(world: World, shape: Callable[[dict[str
         return body
 
     world.bitrix24.faults.add(Fault("answer", "portal", method="batch", times=None, change=shaped))
-    run = world.synchronise()
+    run = world.sync()
 
     assert (run["state"], world.one("SELECT directory_error FROM portals")) == ("done", None)
     stored = people_by_key(world)
@@ -203,7 +203,7 @@ def test_a_full_page_means_going_on_whatever_is_counted(world: World) -> None:
     world.portal().add_people(*crowd(230))
     world.bitrix24.world.strictness.counts_page_only = True
 
-    run = world.synchronise()
+    run = world.sync()
 
     assert (run["state"], world.one("SELECT directory_error FROM portals")) == ("done", None)
     assert sum(key.startswith("person") for key in people_by_key(world)) == 230
@@ -212,7 +212,7 @@ def test_a_full_page_means_going_on_whatever_is_counted(world: World) -> None:
 def test_a_list_that_repeats_its_pages_is_said_to_be_incomplete(world: World) -> None:
     open_as_crowd(world, 2, of=230)
     world.open("otto")
-    world.synchronise()
+    world.sync()
     anna = world.session("anna")
     assert "data-incomplete" not in world.browser.get("/team", headers=anna).text
     world.open("person229")
@@ -224,7 +224,7 @@ def test_a_list_that_repeats_its_pages_is_said_to_be_incomplete(world: World) ->
     world.bitrix24.clock.advance(60)
     world.bitrix24.clear()
 
-    run = world.synchronise()
+    run = world.sync()
 
     assert run["state"] == "done"
     assert world.one("SELECT directory_error FROM portals") == "directory_incomplete"
@@ -235,7 +235,7 @@ def test_a_list_that_repeats_its_pages_is_said_to_be_incomplete(world: World) ->
     for path in ("/team", "/admin"):
         assert "The list of employees is incomplete" in world.browser.get(path, headers=anna).text
     world.bitrix24.world.strictness.ignores_start = False
-    world.synchronise()
+    world.sync()
     assert world.one("SELECT directory_error FROM portals") is None
     assert "person228" not in people_by_key(world)
     assert people_by_key(world)["person229"]["listed"]
@@ -260,7 +260,7 @@ def test_a_list_that_is_cut_short_is_incomplete_and_deletes_nobody(
     world: World, shape: Callable[[dict[str, Any]], None]
 ) -> None:
     open_as_crowd(world, 1, of=120)
-    world.synchronise()
+    world.sync()
 
     def cut(body: dict[str, Any]) -> dict[str, Any]:
         if "page0" in body["result"]["result"]:
@@ -268,7 +268,7 @@ def test_a_list_that_is_cut_short_is_incomplete_and_deletes_nobody(
         return body
 
     world.bitrix24.faults.add(Fault("answer", "portal", method="batch", times=None, change=cut))
-    world.synchronise()
+    world.sync()
 
     assert world.one("SELECT directory_error FROM portals") == "directory_incomplete"
     assert sum(key.startswith("person") for key in people_by_key(world)) == 120
@@ -287,7 +287,7 @@ def test_a_list_longer_than_any_is_not_read_on(world: World, monkeypatch: pytest
         return body
 
     world.bitrix24.faults.add(Fault("answer", "portal", method="batch", times=None, change=endless))
-    world.synchronise()
+    world.sync()
 
     assert world.one("SELECT directory_error FROM portals") == "directory_incomplete"
     assert world.one("SELECT count(*) FROM people WHERE user_id >= 10000") == 50
@@ -303,7 +303,7 @@ def test_of_a_page_that_is_too_long_no_more_than_a_page_is_read(world: World) ->
         return body
 
     world.bitrix24.faults.add(Fault("answer", "portal", method="batch", times=None, change=too_long))
-    world.synchronise()
+    world.sync()
 
     assert world.one("SELECT directory_error FROM portals") == "directory_incomplete"
     assert world.one("SELECT count(*) FROM people WHERE user_id >= 10000") == users.PAGE_SIZE
@@ -315,7 +315,7 @@ def test_an_answer_too_large_to_read_postpones_no_run(
 ) -> None:
     """The list stays as it is, and the people who are known are read."""
     open_as_crowd(world, 1, of=60)
-    world.synchronise()
+    world.sync()
     world.portal().dismiss("person59")
     monkeypatch.setattr(transport, "MAX_RESPONSE_BYTES", 200_000)
 
@@ -326,7 +326,7 @@ def test_an_answer_too_large_to_read_postpones_no_run(
         return body
 
     world.bitrix24.faults.add(Fault("answer", "portal", method="batch", times=None, change=oversized))
-    run = world.synchronise()
+    run = world.sync()
 
     assert (run["state"], run["done"]) == ("done", run["total"])
     assert run["total"] > 0
@@ -338,7 +338,7 @@ def test_an_answer_too_large_to_read_postpones_no_run(
 def test_a_portal_that_ignores_whom_we_ask_about_deletes_nobody(world: World) -> None:
     """Whoever is missing from the list is asked for by number; an answer about others is none."""
     open_as_crowd(world, 1, of=60)
-    world.synchronise()
+    world.sync()
 
     def others(body: dict[str, Any]) -> dict[str, Any]:
         pages = body["result"]["result"]
@@ -349,7 +349,7 @@ def test_a_portal_that_ignores_whom_we_ask_about_deletes_nobody(world: World) ->
 
     first_page = [{"ID": "1", "ACTIVE": True, "NAME": "Anna"}]
     world.bitrix24.faults.add(Fault("answer", "portal", method="batch", times=None, change=others))
-    world.synchronise()
+    world.sync()
 
     assert sum(key.startswith("person") for key in people_by_key(world)) == 60
 
@@ -359,7 +359,7 @@ def test_a_guest_opens_the_application_and_is_no_employee(world: World) -> None:
     world.portal().add_people(guest)
     assert world.open("guest").status_code == 200
 
-    world.synchronise()
+    world.sync()
 
     assert people_by_key(world)["guest"]["listed"] in (False, 0)
     assert world.one("SELECT count(*) FROM chains") == 2
@@ -368,11 +368,11 @@ def test_a_guest_opens_the_application_and_is_no_employee(world: World) -> None:
 def test_the_list_is_not_believed_from_a_guest(world: World) -> None:
     """A guest sees themselves alone: believing that would delete everybody else."""
     open_as_crowd(world, 2)
-    world.synchronise()
+    world.sync()
     for person in world.portal().people.values():
         person.extranet = True
 
-    world.synchronise()
+    world.sync()
 
     assert people_by_key(world)["person0"]["listed"]
     assert world.one("SELECT directory_error FROM portals") == "directory_without_reader"
@@ -383,7 +383,7 @@ def test_without_the_scope_those_who_opened_are_read(world: World) -> None:
     world.portal().drop_scope("user_brief")
     world.bitrix24.clock.advance(60)
 
-    run = world.synchronise()
+    run = world.sync()
 
     assert (run["state"], run["done"]) == ("done", 3)
     assert world.one("SELECT directory_error FROM portals") == "insufficient_scope"
@@ -404,7 +404,7 @@ def test_the_portals_failure_ends_or_postpones_the_run(world: World, fault: str,
     world.bitrix24.clock.advance(60)
     world.bitrix24.faults.add(Fault(fault, "portal", method="batch", times=None))
 
-    run = world.synchronise()
+    run = world.sync()
 
     assert (run["state"], run["error"]) == (state, code)
     assert (run["done"], run["failed"]) == (0, 0)
@@ -416,14 +416,14 @@ def test_a_postponed_run_goes_on_where_it_stopped(world: World) -> None:
     world.bitrix24.clock.advance(60)
     fault = world.bitrix24.faults.add(Fault("reset", "portal", method="batch", person="person2", times=None))
     world.bitrix24.faults.add(Fault("reset", "portal", method="batch", person="person3", times=None))
-    run = world.synchronise()
+    run = world.sync()
     assert (run["state"], run["done"]) == ("postponed", 3)
     world.bitrix24.faults.clear()
     assert fault.times is None
     world.bitrix24.clock.advance(61)
     world.bitrix24.clear()
 
-    run = world.synchronise()
+    run = world.sync()
 
     assert (run["state"], run["done"], run["failed"]) == ("done", 6, 0)
     assert world.bitrix24.count(inner=SETTINGS) == 3
@@ -434,7 +434,7 @@ def test_one_persons_silence_is_their_own(world: World) -> None:
     world.bitrix24.clock.advance(60)
     world.bitrix24.faults.add(Fault("reset", "portal", method="batch", person="person1", times=None))
 
-    run = world.synchronise()
+    run = world.sync()
 
     assert (run["state"], run["done"], run["failed"]) == ("done", 4, 1)
     assert people_by_key(world)["person1"]["problem"] == "unreachable"
@@ -446,10 +446,10 @@ def test_neighbours_a_portal_stumbles_over_do_not_end_the_run_for_those_behind(w
     world.bitrix24.clock.advance(60)
     for number in (first, first + 1):
         world.bitrix24.faults.add(Fault("html:500", "portal", method="batch", person=f"person{number}", times=None))
-    assert world.synchronise()["state"] == "postponed"
+    assert world.sync()["state"] == "postponed"
     world.bitrix24.clock.advance(61)
 
-    run = world.synchronise()
+    run = world.sync()
 
     assert (run["state"], run["done"], run["failed"]) == ("done", 3, 2)
     assert people_by_key(world)[f"person{first}"]["problem"] == "http_500"
@@ -468,7 +468,7 @@ def test_a_failure_without_a_code_is_noted_all_the_same(world: World, fault: Fau
     world.bitrix24.clock.advance(60)
     world.bitrix24.faults.add(fault)
 
-    assert world.synchronise()["failed"] == 1
+    assert world.sync()["failed"] == 1
 
     assert people_by_key(world)["person1"]["problem"] == "empty_error_code"
 
@@ -480,7 +480,7 @@ def test_a_full_bucket_slows_the_run_down_and_loses_nobody(world: World) -> None
         Fault("error:QUERY_LIMIT_EXCEEDED:503", "portal", method="batch", person="person2", times=2)
     )
 
-    run = world.synchronise()
+    run = world.sync()
 
     assert (run["state"], run["done"], run["failed"]) == ("done", 6, 0)
     assert world.one("SELECT rate FROM buckets") < 2
@@ -505,13 +505,13 @@ def test_a_method_rests_until_its_time_is_over(world: World) -> None:
         Fault("error:OPERATION_TIME_LIMIT:429", "portal", inner=SETTINGS, person="person1", times=1)
     )
 
-    run = world.synchronise()
+    run = world.sync()
 
     assert (run["state"], run["error"]) == ("postponed", "OPERATION_TIME_LIMIT")
     pauses = json.loads(world.one("SELECT pauses FROM buckets"))
     assert 590 < pauses[SETTINGS] - world.bitrix24.clock.now() <= 600
     world.bitrix24.clock.advance(601)
-    assert world.synchronise()["done"] == 4
+    assert world.sync()["done"] == 4
 
 
 def test_gone_is_believed_and_nothing_is_left(world: World) -> None:
@@ -604,7 +604,7 @@ def test_a_dead_workers_run_goes_on_when_its_lease_is_over(each_world: World) ->
     (dead,) = each_world.services.runs.acquire()
     each_world.bitrix24.clock.advance(21)
 
-    run = each_world.synchronise()
+    run = each_world.sync()
 
     assert (run["state"], run["done"]) == ("done", 4)
     with pytest.raises(LostLease), each_world.database.write_session() as session:
@@ -679,7 +679,7 @@ def test_a_slow_portals_remaining_time_is_what_its_answers_take(world: World) ->
 
 
 def test_the_next_run_is_planned_for_the_night_where_people_are(world: World) -> None:
-    world.synchronise()
+    world.sync()
 
     planned = world.known().next_run_at
 
@@ -705,7 +705,7 @@ def test_the_run_comes_back_to_whose_token_a_killed_process_renews(
     each_world.portal().expire("person1")
     be_renewed_elsewhere(each_world, "person1")
 
-    run = each_world.synchronise()
+    run = each_world.sync()
 
     assert (run["state"], run["done"], run["failed"]) == ("done", 4, 0)
     assert each_world.bitrix24.refreshes("person1") == 1
@@ -760,7 +760,7 @@ def test_a_run_goes_on_at_its_pace_after_the_clock_was_set_back(each_world: Worl
     each_world.portal().bucket = None  # its own clock is right: it has drained
     began = each_world.bitrix24.clock.now()
 
-    run = each_world.synchronise()
+    run = each_world.sync()
 
     assert (run["state"], run["done"], run["failed"]) == ("done", 46, 0)
     assert each_world.bitrix24.clock.now() - began < 60
@@ -772,7 +772,7 @@ def test_who_was_read_by_a_clock_that_was_ahead_is_read_again(world: World) -> N
     world.portal().bucket = None
     world.bitrix24.clear()
 
-    assert world.synchronise()["done"] == 4
+    assert world.sync()["done"] == 4
 
     assert world.bitrix24.count(inner=SETTINGS) == 4
 
@@ -784,4 +784,4 @@ def test_a_method_rests_no_longer_than_its_window(world: World) -> None:
     open_as_crowd(world, 1)
     world.bitrix24.clock.advance(60)
 
-    assert world.synchronise()["state"] == "done"
+    assert world.sync()["state"] == "done"

@@ -34,7 +34,7 @@ def test_everyone_stands_there_as_the_portal_tells(each_world: World) -> None:
     for key in ("boris", "kenji", "marcus", "ruth", "mere", "amina", "person0"):
         each_world.open(key)
     each_world.bitrix24.clock.advance(60)
-    each_world.synchronise()
+    each_world.sync()
 
     shown = {int(row.pop("user")): row for row in rows_on(page(each_world, each_world.session("anna")))}
 
@@ -245,7 +245,7 @@ ADDRESSES = ("/team", "/team.csv", "/team.json", "/team/sync")
 
 def test_others_see_nothing_and_learn_who_can_change_that(world: World) -> None:
     boris = world.session("boris")
-    world.synchronise()
+    world.sync()
 
     for path in ADDRESSES:
         response = world.browser.get(path, headers=boris)
@@ -273,7 +273,7 @@ def test_a_guest_never_sees_it(world: World) -> None:
     world.browser.post("/admin/team", data={"everyone": "yes"}, headers=world.session("anna"))
     otto = world.session("otto")
     world.bitrix24.clock.advance(60)
-    world.synchronise()
+    world.sync()
 
     assert world.one("SELECT listed FROM people WHERE user_id = 18") in (False, 0)
     assert world.browser.get("/team", headers=otto).status_code == 403
@@ -284,7 +284,7 @@ def test_a_guest_learns_nobodys_name(world: World, listed: bool) -> None:
     otto = world.session("otto")
     if listed:
         world.bitrix24.clock.advance(60)
-        world.synchronise()
+        world.sync()
     everybody_else = [one for key, one in world.portal().people.items() if key != "otto"]
 
     for path in (
@@ -303,7 +303,7 @@ def test_a_guest_learns_nobodys_name(world: World, listed: bool) -> None:
 
 def test_a_guest_does_not_see_it_before_the_next_list_either(world: World) -> None:
     world.browser.post("/admin/team", data={"everyone": "yes"}, headers=world.session("anna"))
-    world.synchronise()
+    world.sync()
 
     otto = world.session("otto")
 
@@ -318,7 +318,7 @@ def test_whoever_is_no_administrator_any_more_is_out_when_they_are_read(world: W
     world.portal().people["anna"].admin = False
     if read == "by a run":
         world.bitrix24.clock.advance(1)
-        world.synchronise()
+        world.sync()
     else:
         assert world.browser.post("/me/refresh", headers=anna).status_code == 200
 
@@ -328,7 +328,7 @@ def test_whoever_is_no_administrator_any_more_is_out_when_they_are_read(world: W
 def test_whoever_was_dismissed_is_out_when_they_are_read(world: World) -> None:
     anna = world.session("anna")
     world.browser.post("/admin/team", data={"everyone": "yes"}, headers=anna)
-    world.synchronise()
+    world.sync()
     world.portal().dismiss("anna")
 
     assert world.browser.post("/me/refresh", headers=anna).status_code == 403
@@ -336,19 +336,19 @@ def test_whoever_was_dismissed_is_out_when_they_are_read(world: World) -> None:
     assert {world.browser.get(path, headers=anna).status_code for path in ("/team", "/admin")} == {403}
     assert world.browser.get("/me", headers=anna).status_code == 200
     world.open("boris")
-    world.synchronise()
+    world.sync()
     assert world.browser.get("/me", headers=anna).status_code == 401
 
 
 def test_whoever_was_called_dismissed_by_mistake_is_back_with_the_next_list(world: World) -> None:
     anna = world.session("anna")
-    world.synchronise()
+    world.sync()
     world.bitrix24.faults.add(Fault(kind="error:authorization_error:401", method="batch"))
     assert world.browser.post("/me/refresh", headers=anna).status_code == 403
     assert world.browser.get("/team", headers=anna).status_code == 403
 
     world.bitrix24.clock.advance(1)
-    world.synchronise()
+    world.sync()
 
     assert world.browser.get("/team", headers=anna).status_code == 200
 

@@ -15,7 +15,7 @@ from tests.world import World
 def calm(world: World) -> World:
     """Give a world in which the first run is over."""
     world.bitrix24.clock.advance(60)
-    world.synchronise()
+    world.sync()
     return world
 
 
@@ -31,7 +31,7 @@ def test_it_is_begun_watched_and_done(calm: World) -> None:
     assert (status, begun["state"], begun["under_way"]) == (202, "waiting", True)
     assert ask(calm, "GET", "/team/sync", anna) == (200, begun)
 
-    calm.synchronise()
+    calm.sync()
     _, told = ask(calm, "GET", "/team/sync", anna)
 
     assert {name: told[name] for name in ("state", "total", "done", "failed", "eta_seconds")} == {
@@ -119,7 +119,7 @@ def test_a_click_that_an_uninstallation_overtakes_changes_nothing(each_world: Wo
 
     assert each_world.one("SELECT count(*) FROM runs") == 0
     each_world.install()
-    assert each_world.synchronise()["state"] == "done"
+    assert each_world.sync()["state"] == "done"
 
 
 def test_a_click_that_the_next_installation_overtakes_changes_nothing(each_world: World) -> None:

@@ -124,7 +124,7 @@ class World:
         """Return the emulator's time: tests move both at once."""
         return datetime.fromtimestamp(self.bitrix24.clock.now(), UTC)
 
-    def synchronise(self, portal: str = "alpha", *, limit: int = 400) -> dict[str, Any]:
+    def sync(self, portal: str = "alpha", *, limit: int = 400) -> dict[str, Any]:
         """Ask for a run and work on it to its end, as a worker that need not wait; return its row."""
         there = self.known(portal)
         self.services.runs.request(there, by=None)
