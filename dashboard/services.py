@@ -24,6 +24,7 @@ from dashboard.people.accounts import Accounts
 from dashboard.people.directory import Directory
 from dashboard.people.permission_checks import PermissionChecks
 from dashboard.people.snapshots import Snapshots
+from dashboard.portals.bindings import Bindings
 from dashboard.portals.call_log import CallLog
 from dashboard.portals.installations import Installations
 from dashboard.portals.throttle import Throttle
@@ -140,9 +141,10 @@ def build_services(
             runs=runs,
             installations=installations,
             accounts=accounts,
+            bindings=Bindings(
+                installations=installations, public_url=config.public_url, titles=placement_titles, now=now
+            ),
             call_log=call_log,
-            public_url=config.public_url,
-            titles=placement_titles,
             now=now,
         ),
         events=events,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TypeGuard
 
 import structlog
@@ -15,19 +15,15 @@ from dashboard.bitrix24.errors import Bitrix24Error, NotAnswered, PortalMoved, T
 from dashboard.bitrix24.inbound import OpeningRequest
 from dashboard.calendar.parser import CalendarSettings
 from dashboard.core.database import Database
-from dashboard.core.stored_times import is_recent
 from dashboard.models import Person, Portal, PortalState
 from dashboard.people.accounts import Accounts
 from dashboard.people.snapshots import SnapshotReply, fetch_snapshot, save_snapshot
-from dashboard.portals import bindings
+from dashboard.portals.bindings import CHECK_COMMANDS, Bindings, scopes_in
 from dashboard.portals.call_log import CallLog, CallRecords
 from dashboard.portals.installations import Installations, PortalAddress, VerificationFailed, VerifiedPortal
 from dashboard.sync.runs import Runs
 
 log = structlog.get_logger()
-
-# An update of the application removes its bindings, so openings check them this often.
-BINDINGS_CHECK_INTERVAL = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -68,10 +64,9 @@ class OpeningService:
         database: Database,
         installations: Installations,
         accounts: Accounts,
+        bindings: Bindings,
         runs: Runs,
         call_log: CallLog,
-        public_url: str,
-        titles: Mapping[str, str],
         now: Callable[[], datetime],
     ) -> None:
         self._database = database
@@ -79,8 +74,7 @@ class OpeningService:
         self._accounts = accounts
         self._runs = runs
         self._call_log = call_log
-        self._public_url = public_url
-        self._titles = titles
+        self._bindings = bindings
         self._now = now
 
     def install(self, request: OpeningRequest, stored_portal: Portal | None) -> InstallationResult:
@@ -92,7 +86,8 @@ class OpeningService:
         with self._call_log.unit(stored_portal, proven=False) as calls:
             verified = self._verify_installation(request, stored_portal, calls)
             result = self._save_opening(verified, calls)
-            unbound = self._bind_missing(verified, result.portal, calls)
+            reply = verified.reply
+            unbound = self._bindings.bind_missing(result.portal, reply.client, reply.batch, token=request.access_token)
         log.info("portal_installed", portal=result.portal.id, generation=result.portal.generation)
         return InstallationResult(result.portal, unbound)
 
@@ -111,15 +106,16 @@ class OpeningService:
             else:
                 verified = self._verify_with_authorization_server(opening, stored_portal, calls)
             result = self._save_opening(verified, calls)
-            if result.person.is_admin and bindings.CHECK_KEYS.keys() <= verified.reply.batch.results.keys():
-                self._restore_bindings(verified, result.portal, calls)
+            if result.person.is_admin:
+                reply = verified.reply
+                self._bindings.restore(result.portal, reply.client, reply.batch, token=opening.access_token)
         return result
 
     def _verify_installation(
         self, request: OpeningRequest, stored_portal: Portal | None, calls: CallRecords
     ) -> _VerifiedOpening:
         address = self._verify_token(request, stored_portal, calls)
-        reply = self._fetch_snapshot(request, address.origin, bindings.CHECK_COMMANDS, calls)
+        reply = self._fetch_snapshot(request, address.origin, CHECK_COMMANDS, calls)
         if not reply.profile.ADMIN:
             raise VerificationFailed("not_an_administrator")
         return _VerifiedOpening(request, stored_portal, address, reply, is_installation=True)
@@ -132,7 +128,7 @@ class OpeningService:
         """
         refusal: Bitrix24Error | None = None
         try:
-            reply = self._fetch_snapshot(request, portal.origin, self._commands(portal), calls)
+            reply = self._fetch_snapshot(request, portal.origin, self._bindings.commands_for(portal), calls)
             if portal.app_code == reply.app.CODE:
                 return _VerifiedOpening(request, portal, None, reply)
         except Bitrix24Error as error:
@@ -156,7 +152,7 @@ class OpeningService:
         address = self._verify_token(request, stored_portal, calls)
         if refusal is not None and stored_portal is not None and address.origin == stored_portal.origin:
             raise refusal
-        reply = self._fetch_snapshot(request, address.origin, self._commands(stored_portal), calls)
+        reply = self._fetch_snapshot(request, address.origin, self._bindings.commands_for(stored_portal), calls)
         return _VerifiedOpening(request, stored_portal, address, reply)
 
     def _verify_token(self, request: OpeningRequest, stored_portal: Portal | None, calls: CallRecords) -> PortalAddress:
@@ -173,13 +169,6 @@ class OpeningService:
     ) -> SnapshotReply:
         client = self._installations.client(origin, record=calls.add)
         return fetch_snapshot(client, request.access_token.get_secret_value(), now=self._now, also=commands)
-
-    def _commands(self, portal: Portal | None) -> Mapping[str, Command]:
-        """Return the commands that check the bindings if that is due; only administrators get full answers."""
-        if portal is None:
-            return {}
-        is_checked = is_recent(portal.bindings_at, self._now(), age=BINDINGS_CHECK_INTERVAL)
-        return {} if is_checked else bindings.CHECK_COMMANDS
 
     def _save_opening(self, verified: _VerifiedOpening, calls: CallRecords) -> OpeningResult:
         """Save the portal, the person, their tokens and their snapshot in one short transaction.
@@ -207,7 +196,7 @@ class OpeningService:
         if installs and opened_before is None:
             # The installer shows no settings: the next opening is this person's first.
             person.opened_at = portal.installed_at
-        if (scopes := bindings.scopes_in(reply.batch)) is not None:
+        if (scopes := scopes_in(reply.batch)) is not None:
             portal.scopes = scopes
         calls.write(session, portal=portal)
         if portal.next_run_at is None:
@@ -216,27 +205,6 @@ class OpeningService:
         settings = save_snapshot(session, person, reply.response)
         is_first = not installs and opened_before in (None, portal.installed_at)
         return OpeningResult(portal, person, settings, is_first=is_first)
-
-    def _restore_bindings(self, verified: _VerifiedOpening, portal: Portal, calls: CallRecords) -> None:
-        """Bind what an update removed; the page opens whether or not that works."""
-        try:
-            self._bind_missing(verified, portal, calls)
-        except Bitrix24Error as error:
-            log.warning("not_bound", portal=portal.id, codes=error.code)
-
-    def _bind_missing(self, verified: _VerifiedOpening, portal: Portal, calls: CallRecords) -> Mapping[str, str]:
-        """Bind what is missing and save that it was checked; return what the portal refused."""
-        unbound = bindings.bind_missing(
-            self._installations.client(portal.origin, record=calls.add),
-            verified.reply.batch,
-            public_url=self._public_url,
-            titles=self._titles,
-            token=verified.request.access_token.get_secret_value(),
-        )
-        if unbound:
-            log.warning("not_bound", portal=portal.id, codes=unbound)
-        self._installations.save_bindings(portal, unbound=unbound)
-        return unbound
 
 
 def _can_verify(portal: Portal | None) -> TypeGuard[Portal]:

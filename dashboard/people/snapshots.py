@@ -59,6 +59,7 @@ MAX_RECENT_AGE = timedelta(minutes=1)
 class SnapshotReply:
     """What a portal returned for ``SNAPSHOT_COMMANDS``."""
 
+    client: Client  # the portal's
     batch: Batch
     taken_at: datetime
 
@@ -190,7 +191,7 @@ def fetch_snapshot(
     for error in batch.errors.values():
         if isinstance(error, TokenRejected):
             raise error
-    return SnapshotReply(batch, taken_at=now())
+    return SnapshotReply(client, batch, taken_at=now())
 
 
 def save_snapshot(session: Session, person: Person, response: SettingsResponse) -> CalendarSettings:

@@ -1,123 +1,137 @@
-"""What the application binds in a portal: lifecycle events, its view in the calendar, its own address."""
+"""Bind the application's events and placements in a portal, and unbind those that lead to a former address."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from itertools import chain, islice
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+from pydantic import SecretStr
 
 from dashboard.bitrix24.client import Batch, Client, Command
 from dashboard.bitrix24.errors import Bitrix24Error, CallRejected
-from dashboard.core.json_values import Json
+from dashboard.core.stored_times import is_recent
+from dashboard.models import Portal
+from dashboard.portals.installations import Installations
+
+log = structlog.get_logger()
 
 EVENTS = ("ONAPPINSTALL", "ONAPPUPDATE", "ONAPPUNINSTALL", "ONAPPPAYMENT")
 CALENDAR_VIEW = "CALENDAR_GRIDVIEW"
-# Opens the application where somebody follows `/marketplace/view/<its code>/` in a message.
+# Opens the application from a link `/marketplace/view/<its code>/` in a message.
 LINK = "REST_APP_URI"
 PLACEMENTS = (CALENDAR_VIEW, LINK)
 
-# Read in the same batch as who is asking, so that only what is missing is bound.
+# An update of the application removes its bindings, so openings check them this often.
+CHECK_INTERVAL = timedelta(days=1)
 CHECK_KEYS = {"events": Command("event.get"), "placements": Command("placement.get")}
-# The same look, and what else it tells administrators of their installation.
 CHECK_COMMANDS = {**CHECK_KEYS, "scope": Command("scope")}
-LONGEST_SCOPE, MOST_SCOPES = 64, 100
+MAX_SCOPE_LENGTH, MAX_SCOPES = 64, 100
 MAX_LEFTOVERS = 40  # unbound at once: a batch takes fifty commands
+# `ERROR_CORE`: this handler is bound already (`Handler already binded`). The other one: so is a different
+# handler of this application, and the placement takes only one.
+ALREADY_BOUND = ("ERROR_CORE", "ERROR_PLACEMENT_MAX_COUNT")
 
 
-def scopes_in(look: Batch) -> list[str] | None:
-    """Return the permissions the portal has granted, None where it did not tell."""
-    told = look.results.get("scope")
-    if not isinstance(told, list):
+def scopes_in(batch: Batch) -> list[str] | None:
+    """Return the scopes that the portal has granted, or None if it did not return them."""
+    scopes = batch.results.get("scope")
+    if not isinstance(scopes, list):
         return None
-    return [scope[:LONGEST_SCOPE] for scope in told if isinstance(scope, str)][:MOST_SCOPES]
+    return [scope[:MAX_SCOPE_LENGTH] for scope in scopes if isinstance(scope, str)][:MAX_SCOPES]
 
 
-def bind_missing(
-    client: Client, present: Batch, *, public_url: str, titles: Mapping[str, str], token: str
-) -> dict[str, str]:
-    """Bind what ``present`` lacks, in one batch; return the codes of what could not be bound, by name.
+class Bindings:
+    """What the application binds in portals."""
 
-    A thing bound meanwhile by somebody else's installation at the same moment counts as bound. What leads
-    to an address the application had before goes first: a portal takes one link alone, and would show
-    the calendar's entry twice, one of them dead.
+    def __init__(
+        self,
+        *,
+        installations: Installations,
+        public_url: str,
+        titles: Mapping[str, str],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._installations = installations
+        self._public_url = public_url
+        self._titles = titles  # by language
+        self._now = now
 
-    :raise Bitrix24Error: the batch as a whole was refused.
+    def commands_for(self, portal: Portal | None) -> Mapping[str, Command]:
+        """Return the commands that check the bindings if that is due; only administrators get full results."""
+        if portal is None or is_recent(portal.bindings_at, self._now(), age=CHECK_INTERVAL):
+            return {}
+        return CHECK_COMMANDS
+
+    def restore(self, portal: Portal, client: Client, present: Batch, *, token: SecretStr) -> None:
+        """Bind what an update removed, if ``present`` says what is bound; log an error instead of raising it."""
+        if not CHECK_KEYS.keys() <= present.results.keys():
+            return
+        try:
+            self.bind_missing(portal, client, present, token=token)
+        except Bitrix24Error as error:
+            log.warning("not_bound", portal=portal.id, codes=error.code)
+
+    def bind_missing(self, portal: Portal, client: Client, present: Batch, *, token: SecretStr) -> Mapping[str, str]:
+        """Bind what ``present`` lacks, and return and store the error code of each name the portal refused.
+
+        ``present`` holds the results of ``CHECK_COMMANDS``.
+
+        :raise Bitrix24Error: the batch as a whole was refused.
+        """
+        unbound = self._send(client, present, token=token.get_secret_value())
+        if unbound:
+            log.warning("not_bound", portal=portal.id, codes=unbound)
+        self._installations.save_bindings(portal, unbound=unbound)
+        return unbound
+
+    def _send(self, client: Client, present: Batch, *, token: str) -> dict[str, str]:
+        """Unbind what leads to a former address, then bind what is missing, in one batch.
+
+        In this order, because a portal takes one link only, and would show the calendar's tab twice.
+        """
+        events = _compare(present, "event", EVENTS, f"{self._public_url}/events")
+        places = _compare(present, "placement", PLACEMENTS, f"{self._public_url}/")
+        unbind = [Command("event.unbind", {"event": name, "handler": handler}) for name, handler in events.elsewhere]
+        unbind += [Command("placement.unbind", {"PLACEMENT": name, "HANDLER": url}) for name, url in places.elsewhere]
+        shown = {"HANDLER": places.url, "TITLE": self._titles["en"]}
+        shown |= {f"LANG_ALL[{language}][TITLE]": title for language, title in self._titles.items()}
+        bind = {name: Command("event.bind", {"event": name, "handler": events.url}) for name in events.missing}
+        bind |= {name: Command("placement.bind", {"PLACEMENT": name, **shown}) for name in places.missing}
+        commands = {f"unbind{number}": command for number, command in enumerate(unbind[:MAX_LEFTOVERS])} | bind
+        if not commands:
+            return {}
+        # Running it twice changes nothing more, so it may be sent again like a read.
+        errors = client.batch(commands, token=token, read_only=True).errors
+        return {
+            name: error.code
+            for name, error in errors.items()
+            if name in bind and not (isinstance(error, CallRejected) and error.code.upper() in ALREADY_BOUND)
+        }
+
+
+@dataclass(frozen=True)
+class _Comparison:
+    """Which events or placements do not lead to ``url``, and which lead elsewhere, with their handlers."""
+
+    url: str
+    missing: list[str]
+    elsewhere: list[tuple[str, str]]
+
+
+def _compare(present: Batch, kind: str, names: tuple[str, ...], url: str) -> _Comparison:
+    """Compare what is bound with what should be. A portal lists the application's own bindings only.
+
+    A list that could not be read counts as empty: binding twice does no harm. A row without its handler is
+    left out, because unbinding it would unbind all handlers.
     """
-    missing = _missing_events(present, f"{public_url}/events")
-    missing |= _missing_placements(present, f"{public_url}/", titles)
-    left = _left_behind(present, public_url)
-    if not missing and not left:
-        return {}
-    # Doing it twice changes nothing more, so it may be given up or sent again like a read.
-    answered = client.batch({**left, **missing}, token=token, read_only=True)
-    return {
-        name: error.code for name, error in answered.errors.items() if name in missing and not _bound_already(error)
-    }
-
-
-def _left_behind(present: Batch, public_url: str) -> dict[str, Command]:
-    """Return how to unbind what leads elsewhere; a portal lists the application's own alone."""
-    events = (
-        (f"{name}{number}", Command("event.unbind", {"event": name, "handler": handler}))
-        for name in EVENTS
-        for number, handler in enumerate(_handlers(present, "event", name))
-        if not _same(handler, f"{public_url}/events")
-    )
-    placements = (
-        (f"{name}{number}", Command("placement.unbind", {"PLACEMENT": name, "HANDLER": handler}))
-        for name in PLACEMENTS
-        for number, handler in enumerate(_handlers(present, "placement", name))
-        if not _same(handler, f"{public_url}/")
-    )
-    return dict(islice(chain(events, placements), MAX_LEFTOVERS))
-
-
-def _missing_events(present: Batch, handler: str) -> dict[str, Command]:
-    return {
-        event: Command("event.bind", {"event": event, "handler": handler})
-        for event in EVENTS
-        if not any(_same(one, handler) for one in _handlers(present, "event", event))
-    }
-
-
-def _missing_placements(present: Batch, handler: str, titles: Mapping[str, str]) -> dict[str, Command]:
-    shared = {"HANDLER": handler, "TITLE": titles["en"]}
-    shared |= {f"LANG_ALL[{language}][TITLE]": title for language, title in titles.items()}
-    return {
-        placement: Command("placement.bind", {"PLACEMENT": placement, **shared})
-        for placement in PLACEMENTS
-        if not any(_same(one, handler) for one in _handlers(present, "placement", placement))
-    }
-
-
-def _handlers(present: Batch, kind: str, name: str) -> list[str]:
-    rows = _rows(present, f"{kind}s")
-    told = (_text(row, "handler") for row in rows if _text(row, kind).upper() == name)
-    # Without its handler, unbinding would take away all of them.
-    return [handler for handler in told if handler]
-
-
-def _same(handler: str, ours: str) -> bool:
-    return handler.rstrip("/") == ours.rstrip("/")
-
-
-def _rows(present: Batch, key: str) -> list[Mapping[str, Json]]:
-    """Return the bound things; a list that could not be read is an empty one: binding twice does no harm."""
-    rows = present.results.get(key)
-    return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
-
-
-def _text(row: Mapping[str, Json], key: str) -> str:
-    value = row.get(key)
-    return value if isinstance(value, str) else ""
-
-
-def _bound_already(error: Bitrix24Error) -> bool:
-    """Tell whether the portal refused because there is a handler.
-
-    `ERROR_CORE` is its answer to one that is bound (`Handler already binded`), the other code its answer
-    to a second one where it takes only one for an application.
-    """
-    return isinstance(error, CallRejected) and error.code.upper() in (
-        "ERROR_CORE",
-        "ERROR_PLACEMENT_MAX_COUNT",
-    )
+    rows = present.results.get(f"{kind}s")
+    bound = [
+        (str(row.get(kind)).upper(), handler)
+        for row in (rows if isinstance(rows, list) else ())
+        if isinstance(row, dict) and isinstance(handler := row.get("handler"), str) and handler
+    ]
+    here = {name for name, handler in bound if handler.rstrip("/") == url.rstrip("/")}
+    elsewhere = [(name, handler) for name, handler in bound if name in names and handler.rstrip("/") != url.rstrip("/")]
+    return _Comparison(url, [name for name in names if name not in here], elsewhere)
