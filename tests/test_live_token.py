@@ -1,7 +1,6 @@
 """A live token: renewed once, by one process, stored before it is used, and lost only when it is void."""
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -129,7 +128,7 @@ def test_renewals_of_a_portal_are_bounded(world: World) -> None:
     session = world.session("boris")
     world.portal().expire("boris")
     for _ in range(REFRESH_LIMIT.depth):
-        world.services.throttle.record_or_raise("renewals 1", replace(REFRESH_LIMIT, seconds=3600))
+        world.services.throttle.take("renewals 1", REFRESH_LIMIT._replace(seconds=3600), code="too_many")
 
     refused = world.browser.post("/me/refresh", headers=session)
 

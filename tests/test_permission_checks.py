@@ -103,7 +103,7 @@ def test_nothing_is_exported_or_deleted_while_bitrix24_cannot_be_asked(
 
 def test_whoever_asks_too_often_waits(world: World, anna: Session) -> None:
     for _ in range(CONFIRMATION_LIMIT.depth):
-        world.services.throttle.record_or_raise("confirmations 1", CONFIRMATION_LIMIT)
+        world.services.throttle.take("confirmations 1", CONFIRMATION_LIMIT, code="too_many")
 
     answer = world.browser.get("/team.csv", headers=anna)
 

@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from werkzeug.test import TestResponse
 
 from app import create_app
+from dashboard.bitrix24.errors import OwnLimit
 from dashboard.core import config
 from dashboard.core.database import Database
 from dashboard.portals import throttle
@@ -23,8 +24,6 @@ from dashboard.portals.throttle import (
     Limit,
     Throttle,
     TooManyFailures,
-    address_in,
-    network_of,
 )
 from dashboard.services import build_services
 from dashboard.web.auth.proof_throttle import (
@@ -33,6 +32,7 @@ from dashboard.web.auth.proof_throttle import (
     PROXY_WARNING_SECONDS,
     UNKNOWN_PORTAL_LIMIT,
 )
+from dashboard.web.http.client_address import network_of, parse_forwarded
 from tests.emulator.faults import Fault
 from tests.world import SECRET_KEY, World, errors_on
 
@@ -243,8 +243,8 @@ def test_what_is_allowed_is_taken_by_as_many_as_are_allowed(each_world: World) -
 
     def take(_number: int) -> bool:
         try:
-            each_world.services.throttle.record_or_raise("something", few)
-        except TooManyFailures:
+            each_world.services.throttle.take("something", few, code="too_many")
+        except OwnLimit:
             return False
         return True
 
@@ -326,7 +326,7 @@ def test_a_strangers_header_points_out_no_proxy_and_a_proven_one_does(
     ],
 )
 def test_a_forwarded_address_is_read_without_its_port(entry: str, address: str | None) -> None:
-    assert address_in(entry) == address
+    assert parse_forwarded(entry) == address
 
 
 @pytest.mark.parametrize(

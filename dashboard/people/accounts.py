@@ -10,13 +10,12 @@ import structlog
 from sqlalchemy import ColumnElement, bindparam, or_, select, update
 from sqlalchemy.orm import Session
 
-from dashboard.bitrix24.errors import OwnLimit
 from dashboard.bitrix24.inbound import OpeningRequest
 from dashboard.bitrix24.schemas import Profile
 from dashboard.core.database import Database
 from dashboard.core.search_text import searchable
 from dashboard.models import Person, Portal
-from dashboard.portals.throttle import Limit, Throttle, TooManyFailures
+from dashboard.portals.throttle import Limit, Throttle
 from dashboard.tokens.store import TokenStore
 
 log = structlog.get_logger()
@@ -50,7 +49,9 @@ class Accounts:
         """
         person = session.scalar(_FIND, {"portal": portal.id, "user": profile.ID})
         if person is None:
-            self._limit_new_people(session, portal)
+            self._throttle.take(
+                f"new people {portal.id}", NEW_PEOPLE_LIMIT, code="too_many_new_people", session=session
+            )
             person = Person(portal_id=portal.id, user_id=profile.ID)
             session.add(person)
         opened_before, person.opened_at = person.opened_at, self._now()
@@ -71,17 +72,6 @@ class Accounts:
             expires_in=opening.expires_in,
         )
         return person, opened_before
-
-    def _limit_new_people(self, session: Session, portal: Portal) -> None:
-        """Limit how many people a portal may add that are in no user list we have read.
-
-        :raise OwnLimit: too many; the caller's transaction is rolled back.
-        """
-        try:
-            self._throttle.record_or_raise(f"new people {portal.id}", NEW_PEOPLE_LIMIT, session=session)
-        except TooManyFailures as error:
-            resets_at = self._now().timestamp() + error.seconds
-            raise OwnLimit("too_many_new_people", resets_at=resets_at) from None
 
     def set_admin(self, person: Person, *, admin: bool) -> None:
         """Store whether the person is an administrator."""

@@ -20,37 +20,30 @@ from dashboard.bitrix24.errors import (
     Unreachable,
 )
 from dashboard.bitrix24.schemas import Profile, parse_profile
-from dashboard.core.stored_times import is_ahead
+from dashboard.core.stored_times import is_recent
 from dashboard.models import Person, Portal
 from dashboard.people.accounts import Accounts
 from dashboard.portals.call_log import CallLog
 from dashboard.portals.installations import VerificationFailed
-from dashboard.portals.throttle import Limit, Throttle, TooManyFailures
+from dashboard.portals.throttle import Limit, Throttle
 from dashboard.tokens.refresh import TokenRefresher
 
 log = structlog.get_logger()
 
-# So long a confirmation is enough to look at the team's and the administrators' pages.
+# How old a confirmation may be for the team's and the administrators' pages.
 CONFIRMATION_LIFETIME = timedelta(minutes=3)
-# So long they are still shown while Bitrix24 cannot be asked.
+# The same while Bitrix24 cannot be asked.
 MAX_UNCONFIRMED = timedelta(minutes=15)
-# One attempt a minute among all processes, however often a page is asked for and however slow the portal is.
-ATTEMPTS = Limit(depth=1, seconds=60)
-# What exports or deletes asks each time. Nobody does either so often by hand.
+# One confirmation a minute in all processes, however many pages are requested and however slow the portal is.
+RECENT_CONFIRMATION_LIMIT = Limit(depth=1, seconds=60)
+# Exporting and deleting ask each time. Nobody does either this often by hand.
 CONFIRMATION_LIMIT = Limit(depth=20, seconds=3)
-# What says that the user is not let in, or that their token proves nothing any more.
-DENIAL_LIMIT = (
-    PersonRefused,
-    TokenRejected,
-    CredentialsRefused,
-    GrantRejected,
-    ApplicationGone,
-    VerificationFailed,
-)
+# The user has no access, or their token proves nothing any more.
+DENIALS = (PersonRefused, TokenRejected, CredentialsRefused, GrantRejected, ApplicationGone, VerificationFailed)
 
 
 class PermissionChecks:
-    """Confirms users' permissions: at this moment, or a few minutes ago."""
+    """Confirm users' permissions: now, or within the last minutes."""
 
     def __init__(
         self,
@@ -68,50 +61,44 @@ class PermissionChecks:
         self._now = now
 
     def confirm(self, portal: Portal, person: Person) -> None:
-        """Ask Bitrix24 now; store the answer and set it on ``person``.
+        """Ask Bitrix24 now, store the answer and set it on ``person``.
 
-        :raise OwnLimit: the user has asked for it too often.
-        :raise VerificationFailed: the user is not let in any more; so says a denial of ``Bitrix24Error`` too.
+        :raise OwnLimit: the user has asked for this too often.
+        :raise VerificationFailed: the user has no access any more; so do the ``Bitrix24Error`` in ``DENIALS``.
         :raise Bitrix24Error: Bitrix24 could not be asked.
         """
-        try:
-            self._throttle.record_or_raise(f"confirmations {person.id}", CONFIRMATION_LIMIT)
-        except TooManyFailures as full:
-            until = self._now().timestamp() + full.seconds
-            raise OwnLimit("too_many_confirmations", resets_at=until) from None
+        self._throttle.take(f"confirmations {person.id}", CONFIRMATION_LIMIT, code="too_many_confirmations")
         self._ask_portal(portal, person)
 
     def confirm_lately(self, portal: Portal, person: Person) -> None:
-        """Ask Bitrix24 if it was not asked for some minutes; while it cannot be asked, an older answer holds.
+        """Ask Bitrix24 unless it was asked within the last minutes; if it cannot be asked, accept an older answer.
 
-        Of several requests at once one asks. The others go on with the older answer while it holds, and are
-        refused as unconfirmed when it does not.
+        Of several requests at once one asks. The others accept an older answer too, or are refused.
 
-        :raise VerificationFailed: the user is not let in any more; so says a denial of ``Bitrix24Error`` too.
+        :raise VerificationFailed: the user has no access any more; so do the ``Bitrix24Error`` in ``DENIALS``.
         :raise Bitrix24Error: Bitrix24 could not be asked for too long.
         """
-        if self._was_confirmed(person, within=CONFIRMATION_LIFETIME):
+        if self._was_confirmed(person, age=CONFIRMATION_LIFETIME):
             return
+        can_wait = self._was_confirmed(person, age=MAX_UNCONFIRMED)
         try:
-            self._throttle.record_or_raise(f"confirmation of {person.id}", ATTEMPTS)
-            self._ask_portal(portal, person)
-        except DENIAL_LIMIT:
-            raise
-        except (Bitrix24Error, TooManyFailures) as failure:
-            if self._was_confirmed(person, within=MAX_UNCONFIRMED):
+            self._throttle.take(f"confirmation of {person.id}", RECENT_CONFIRMATION_LIMIT, code="not_confirmed")
+        except OwnLimit:
+            if can_wait:
                 return
-            if isinstance(failure, Bitrix24Error):
-                raise
-            # Asked a moment ago: what came of it stands in the row.
+            # Another request asked a moment ago, and the person's row holds the result.
             kind = TokenRejected if person.confirmed_at is None else Unreachable
             raise kind("not_confirmed") from None
+        try:
+            self._ask_portal(portal, person)
+        except DENIALS:
+            raise
+        except Bitrix24Error:
+            if not can_wait:
+                raise
 
-    def _was_confirmed(self, person: Person, *, within: timedelta) -> bool:
-        moment, now = person.confirmed_at, self._now()
-        if moment is None or is_ahead(moment, now):
-            return False
-        age = now - moment
-        return age < within
+    def _was_confirmed(self, person: Person, *, age: timedelta) -> bool:
+        return is_recent(person.confirmed_at, self._now(), age=age)
 
     def _ask_portal(self, portal: Portal, person: Person) -> None:
         asked_at = self._now()
@@ -120,7 +107,7 @@ class PermissionChecks:
                 profile = self._token_refresher.call_with_token(portal, person, _profile, record=calls.add)
                 if person.user_id != profile.ID:
                     raise CredentialsRefused("foreign_profile")
-            except DENIAL_LIMIT as denial:
+            except DENIALS as denial:
                 log.info("permission_denied", portal=portal.id, person=person.id, code=denial.code)
                 dismissed = isinstance(denial, PersonDismissed)
                 self._accounts.revoke_access(person, dismissed=dismissed, asked_at=asked_at)

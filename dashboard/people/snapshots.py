@@ -33,7 +33,7 @@ from dashboard.people.accounts import Accounts
 from dashboard.people.indexed_columns import update_indexed_columns
 from dashboard.portals.call_log import CallLog
 from dashboard.portals.portal_lock import lock_portal
-from dashboard.portals.throttle import Limit, Throttle, TooManyFailures
+from dashboard.portals.throttle import Limit, Throttle
 from dashboard.tokens.refresh import TokenRefresher
 
 # One request returns the token's application and user, and everything that *My settings* shows.
@@ -151,9 +151,11 @@ class Snapshots:
 
     def _refresh(self, portal: Portal, person: Person) -> CalendarSettings:
         try:
-            self._throttle.record_or_raise(f"refreshes {person.id}", REFRESH_LIMIT)
-        except TooManyFailures as error:
-            return self._get_recent(person, error)
+            self._throttle.take(f"refreshes {person.id}", REFRESH_LIMIT, code="too_many_refreshes")
+        except OwnLimit:
+            if (recent := self._get_recent(person)) is None:
+                raise
+            return recent
         started_at = self._now()
         with self._call_log.unit(portal) as calls:
             try:
@@ -171,13 +173,11 @@ class Snapshots:
 
             return self._database.write(save)
 
-    def _get_recent(self, person: Person, error: TooManyFailures) -> CalendarSettings:
-        now = self._now()
+    def _get_recent(self, person: Person) -> CalendarSettings | None:
         with self._database.read_session() as session:
             snapshot = session.get(Snapshot, person.id)
-            if snapshot and is_recent(snapshot.taken_at, now, age=MAX_RECENT_AGE):
-                return parse_snapshot(person, snapshot)
-        raise OwnLimit("too_many_refreshes", resets_at=now.timestamp() + error.seconds)
+        is_usable = snapshot is not None and is_recent(snapshot.taken_at, self._now(), age=MAX_RECENT_AGE)
+        return parse_snapshot(person, snapshot) if snapshot and is_usable else None
 
 
 def fetch_snapshot(

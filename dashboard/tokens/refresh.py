@@ -18,7 +18,6 @@ from dashboard.bitrix24.errors import (
     Bitrix24Error,
     GrantRejected,
     KeysRejected,
-    OwnLimit,
     PaymentRequired,
     PortalRefused,
     TokenRejected,
@@ -226,7 +225,7 @@ class TokenRefresher:
         portal, person = tokens.portal, tokens.person
         if tokens.refresh is None:
             raise GrantRejected("reconnect")
-        self._limit_refreshes(portal)
+        self._throttle.take(f"renewals {portal.id}", REFRESH_LIMIT, code="too_many_renewals")
         try:
             response = self._servers.refresh(portal.authorization_server, tokens.refresh, record=record)
         except (PortalRefused, KeysRejected) as refusal:
@@ -242,13 +241,6 @@ class TokenRefresher:
             # After a dismissal, a technical user may take over the pair.
             raise GrantRejected("foreign_token")
         return response
-
-    def _limit_refreshes(self, portal: Portal) -> None:
-        try:
-            self._throttle.record_or_raise(f"renewals {portal.id}", REFRESH_LIMIT)
-        except TooManyFailures as full:
-            until = self._now().timestamp() + full.seconds
-            raise OwnLimit("too_many_renewals", resets_at=until) from None
 
     def _applies_to_portal(self, tokens: TokenPair, refusal: Bitrix24Error, record: RecordCall) -> bool:
         """Tell whether a refusal is true of the portal: refresh the portal token owner's pair and compare.

@@ -20,7 +20,8 @@ from dashboard.bitrix24.errors import (
 from dashboard.launch.events import EventRefused
 from dashboard.models import Portal
 from dashboard.portals.installations import VerificationFailed
-from dashboard.portals.throttle import UNTRUSTED_PROXY, Limit, TooManyFailures, address_in, network_of
+from dashboard.portals.throttle import UNTRUSTED_PROXY, Limit, TooManyFailures
+from dashboard.web.http.client_address import network_of, parse_forwarded
 from dashboard.web.http.context import services
 
 log = structlog.get_logger()
@@ -138,7 +139,7 @@ def _address() -> str:
         _warn_of_proxy(verified=False)
         return network_of(remote)
     entries = ",".join(request.headers.getlist("X-Forwarded-For")).split(",")
-    forwarded = address_in(entries[-proxies]) if len(entries) >= proxies else None
+    forwarded = parse_forwarded(entries[-proxies]) if len(entries) >= proxies else None
     return network_of(forwarded or remote)
 
 
