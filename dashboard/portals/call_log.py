@@ -1,4 +1,4 @@
-"""Collect the API calls of one unit of work and store them as the portal's call log."""
+"""Collect the API calls of one unit of work and store them in the portal's call log."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ from dashboard.portals.throttle import Limit, Throttle, TooManyFailures
 log = structlog.get_logger()
 
 RETENTION = timedelta(seconds=RETENTION_SECONDS)
-OVERFLOW = "QUERY_LIMIT_EXCEEDED"
-# Anyone can make us ask about what they posted; what becomes of that must not fill the store.
+QUERY_LIMIT_EXCEEDED = "QUERY_LIMIT_EXCEEDED"
+# Anyone can make us call Bitrix24 with what they posted; those calls must not fill the database.
 UNPROVEN_CALLS = Limit(depth=200, seconds=30)
-# A longer answer to an unproven request is not stored: whoever posts, makes their own portal answer.
+# Whoever posts may control the portal that answers, so longer answers to unverified requests are not stored.
 MAX_UNPROVEN_ANSWER = 4 * 1024
-ROW_BYTES = 300  # of a record besides its parameters and answer, with its part of the indexes
-_INSERT = insert(ApiCall)  # made once: each request comes by here
+ROW_BYTES = 300  # of a record without its parameters and answer, with its part of the indexes
+_INSERT = insert(ApiCall)  # built once, because every request uses it
 _NO_DETAILS = {"parameters": MASK, "answer": MASK}
 
-Row = dict[str, Any]
+_Row = dict[str, Any]
 
 
 class CallRecords:
-    """The calls of one unit of work and the portal they belong to, until a transaction has stored them.
+    """The calls of one unit of work and their portal, until a transaction has stored them.
 
     A unit is one opening, event, refresh, slice of a run, or periodic task's work on one portal.
     """
 
     def __init__(self, portal: Portal | None, *, proven: bool) -> None:
-        self.portal = portal  # as an id and a generation; None: no portal known yet
+        self.portal = portal  # only its id and generation are used; None: no portal yet
         self.proven = proven
         self._calls: list[CallRecord] = []
 
@@ -52,20 +52,21 @@ class CallRecords:
         return len(self._calls)
 
     def add(self, call: CallRecord) -> None:
-        """Take the record of a call that has just ended."""
+        """Add the record of a call that has just ended."""
         self._calls.append(call)
 
     def clear(self) -> None:
-        """Forget what is not stored."""
+        """Drop the records that are not stored."""
         self._calls.clear()
 
     def write(self, session: Session, *, portal: Portal | None = None, taken: int = 0, store: bool = True) -> None:
-        """Store the calls in the session's transaction. They stay here until it commits.
+        """Store the calls in the session's transaction; they stay here until it commits.
 
-        ``portal`` is the one the unit has proven meanwhile: from the commit on it owns these calls and the
-        unit's later ones. What the calls took of the portal's rate limit is noted with them, but for the
-        requests that were ``taken`` beforehand. Calls of an installation that has ended are dropped:
-        nothing of it may come back. Without ``store`` they are only counted.
+        Nothing of an installation that has ended is stored.
+
+        :param portal: the portal that the unit has verified meanwhile, which owns its calls from then on.
+        :param taken: how many of the requests the rate limit has counted already.
+        :param store: without it, the calls count for the rate limit only.
         """
         calls, owner, proven = list(self._calls), portal or self.portal, self.proven or portal is not None
         if not calls:
@@ -86,7 +87,7 @@ class CallRecords:
 
 
 class CallLog:
-    """Stores the calls of units of work. Nothing is kept between units."""
+    """Store the calls of units of work."""
 
     def __init__(self, *, database: Database, throttle: Throttle) -> None:
         self._database = database
@@ -96,23 +97,22 @@ class CallLog:
     def unit(self, portal: Portal | None, *, proven: bool = True) -> Iterator[CallRecords]:
         """Yield the records of one unit of work, and store at its end what was not stored with its result.
 
-        ``portal`` is the one the calls belong to, None where no installation is known. What is not
-        ``proven`` is a visitor's claim: only so much of it is stored. While the store is away the records
-        are dropped, with one line in the log.
+        Without ``proven``, ``portal`` is what a visitor claims, and only a limited number of calls is stored.
+        If the database is unavailable the records are dropped.
         """
-        installed = portal is not None and portal.state != PortalState.UNINSTALLED
-        calls = CallRecords(portal if installed else None, proven=proven)
+        is_installed = portal is not None and portal.state != PortalState.UNINSTALLED
+        calls = CallRecords(portal if is_installed else None, proven=proven)
         try:
             yield calls
         except UNAVAILABLE as error:
-            # It was waited for already; whoever asks has been told, and the next one wants the thread.
+            # The request has waited for the database already; do not wait again.
             _drop(calls, error)
             raise
         finally:
             if calls:
-                self._write_rest(calls)
+                self._write_unstored(calls)
 
-    def _write_rest(self, calls: CallRecords) -> None:
+    def _write_unstored(self, calls: CallRecords) -> None:
         try:
             store = calls.proven or self._has_room(calls.portal)
             self._database.write(lambda session: calls.write(session, store=store))
@@ -120,13 +120,13 @@ class CallLog:
             _drop(calls, error)
 
     def _has_room(self, portal: Portal | None) -> bool:
-        """Tell whether the calls of one more unproven unit are stored, and count it if so."""
-        name = f"calls {portal.id if portal else ''}"
+        """Tell whether the calls of one more unverified unit may be stored, and count it if so."""
+        key = f"calls {portal.id if portal else ''}"
         try:
-            self._throttle.check(name, UNPROVEN_CALLS)
+            self._throttle.check(key, UNPROVEN_CALLS)  # only reads, so a flood takes no write lock
         except TooManyFailures:
             return False
-        self._throttle.record_failure(name, UNPROVEN_CALLS)
+        self._throttle.record_failure(key, UNPROVEN_CALLS)
         return True
 
 
@@ -138,24 +138,21 @@ def _drop(calls: CallRecords, error: SQLAlchemyError) -> None:
 
 
 def _record_usage(
-    session: Session, portal: Portal, calls: list[CallRecord], rows: list[Row], *, taken: int
-) -> list[Row]:
-    """Note in the portal's bucket what was sent to it, and whether it overflowed.
-
-    Return the rows as its call log has room for them.
-    """
+    session: Session, portal: Portal, calls: list[CallRecord], rows: list[_Row], *, taken: int
+) -> list[_Row]:
+    """Count the requests to the portal against its rate limit; return the rows that have room in its call log."""
     sent = [call for call in calls if call.origin == portal.origin]
-    refused = any((call.error or "").upper() == OVERFLOW for call in sent)
-    beyond = max(0, len(sent) - taken)
-    if not (rows or beyond or refused):
+    refused = any((call.error or "").upper() == QUERY_LIMIT_EXCEEDED for call in sent)
+    uncounted = max(0, len(sent) - taken)
+    if not (rows or uncounted or refused):
         return rows
     detail = rate_limits.record(
         session,
         portal.id,
         at=max(call.at for call in sent or calls).timestamp(),
-        requests=beyond,
+        requests=uncounted,
         refused=refused,
-        full=sum(_size(row) for row in rows),
+        full=sum(ROW_BYTES + len(json.dumps([row["parameters"], row["answer"]])) for row in rows),
         summary=ROW_BYTES * len(rows),
     )
     if detail is LogDetail.NONE:
@@ -163,7 +160,7 @@ def _record_usage(
     return rows if detail is LogDetail.FULL else [{**row, **_NO_DETAILS} for row in rows]
 
 
-def _row(call: CallRecord, portal: Portal | None, *, proven: bool) -> Row:
+def _row(call: CallRecord, portal: Portal | None, *, proven: bool) -> _Row:
     error = call.error[:64] if call.error is not None else None
     row = {**vars(call), "error": error, "portal_id": portal.id if portal else None}
     if not proven and len(json.dumps(call.answer)) > MAX_UNPROVEN_ANSWER:
@@ -171,11 +168,7 @@ def _row(call: CallRecord, portal: Portal | None, *, proven: bool) -> Row:
     return row
 
 
-def _size(row: Row) -> int:
-    return ROW_BYTES + len(json.dumps([row["parameters"], row["answer"]]))
-
-
 def purge(session: Session, *, now: datetime) -> int:
-    """Delete the calls older than the three days the Market asks for; return how many."""
+    """Delete the calls older than the three days that the Market requires; return how many."""
     is_old = or_(ApiCall.at < now - RETENTION, ahead(ApiCall.at, now, max_wait=RETENTION))
     return rows_changed(session, delete(ApiCall).where(is_old))

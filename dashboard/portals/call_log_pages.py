@@ -1,4 +1,4 @@
-"""The remembered calls of one portal, as its administrators may look through them."""
+"""Filter and paginate a portal's call log."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from dashboard.models import ApiCall, Portal
 from dashboard.portals.call_log import RETENTION
 
 PAGE_SIZE = 50
-RECENT_CALLS = 1000  # of so many is told which methods and errors there are
+RECENT_CALLS = 1000  # from which the options of the filters are taken
 ANY_ERROR = "any"
-NO_CODE = "empty_error_code"  # what an error without a code is called in an address
+NO_CODE = "empty_error_code"  # stands for an empty error code in a page's address
 
 
 @dataclass(frozen=True)
 class CallFilter:
-    """Which calls; empty is all of them."""
+    """Which calls; an empty field matches all."""
 
     method: str = ""
     error: str = ""
@@ -28,7 +28,7 @@ class CallFilter:
 
 @dataclass(frozen=True)
 class CallPage:
-    """Fifty of them, the newest first; ``more`` where older ones follow."""
+    """One page of calls, the newest first; ``more`` if older ones follow."""
 
     calls: Sequence[ApiCall]
     more: bool
@@ -36,47 +36,47 @@ class CallPage:
 
 @dataclass(frozen=True)
 class FilterOptions:
-    """What can be sought among the last calls."""
+    """The methods and errors of recent calls."""
 
     methods: tuple[str, ...]
     errors: tuple[str, ...]
 
 
-def call_page(session: Session, portal: Portal, sought: CallFilter, *, number: int, now: datetime) -> CallPage:
-    """Return one page. None is counted: a portal that reads thousands makes tens of thousands a day."""
-    found = (
+def call_page(session: Session, portal: Portal, filter_: CallFilter, *, number: int, now: datetime) -> CallPage:
+    """Return one page. There is no total: a large portal makes tens of thousands of calls a day."""
+    query = (
         select(ApiCall)
-        .where(*_of(portal, now), *_conditions(sought))
+        .where(*_kept(portal, now), *_conditions(filter_))
         .order_by(ApiCall.at.desc(), ApiCall.id.desc())
         .offset((number - 1) * PAGE_SIZE)
         .limit(PAGE_SIZE + 1)
     )
-    calls = session.scalars(found).all()
+    calls = session.scalars(query).all()
     return CallPage(calls[:PAGE_SIZE], more=len(calls) > PAGE_SIZE)
 
 
 def filter_options(session: Session, portal: Portal, *, now: datetime) -> FilterOptions:
-    """Return which methods and errors the last calls had."""
-    newest = select(ApiCall.method, ApiCall.error).where(*_of(portal, now))
-    last = newest.order_by(ApiCall.at.desc()).limit(RECENT_CALLS).subquery()
-    rows = session.execute(select(last.c.method, last.c.error).distinct()).all()
+    """Return the methods and errors of recent calls."""
+    calls = select(ApiCall.method, ApiCall.error).where(*_kept(portal, now))
+    recent = calls.order_by(ApiCall.at.desc()).limit(RECENT_CALLS).subquery()
+    rows = session.execute(select(recent.c.method, recent.c.error).distinct()).all()
     return FilterOptions(
         methods=tuple(sorted({method for method, _error in rows})),
         errors=tuple(sorted({error or NO_CODE for _method, error in rows if error is not None})),
     )
 
 
-def _of(portal: Portal, now: datetime) -> tuple[ColumnElement[bool], ...]:
-    # Those that are older wait for the next hour's purge.
+def _kept(portal: Portal, now: datetime) -> tuple[ColumnElement[bool], ...]:
+    # Older calls are deleted within an hour.
     return (ApiCall.portal_id == portal.id, ApiCall.at >= now - RETENTION)
 
 
-def _conditions(sought: CallFilter) -> list[ColumnElement[bool]]:
+def _conditions(filter_: CallFilter) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
-    if sought.method:
-        conditions.append(ApiCall.method == sought.method)
-    if sought.error == ANY_ERROR:
+    if filter_.method:
+        conditions.append(ApiCall.method == filter_.method)
+    if filter_.error == ANY_ERROR:
         conditions.append(ApiCall.error.is_not(None))
-    elif sought.error:
-        conditions.append(ApiCall.error == ("" if sought.error == NO_CODE else sought.error))
+    elif filter_.error:
+        conditions.append(ApiCall.error == ("" if filter_.error == NO_CODE else filter_.error))
     return conditions

@@ -1,11 +1,10 @@
 """Lock a portal's row before anything else of the portal is changed.
 
-Two transactions that lock the same rows in different orders wait for each other, and Postgres ends one of
-them. So a transaction that changes more than one row of a portal (people, chains, snapshots, runs, bucket,
-calls) begins with ``lock_portal``, or with another statement that locks the portal's row. Then one
-transaction at a time changes what belongs to a portal, in whatever order it likes. What changes one row
-alone needs no other lock: it waits for nobody while it holds something. Claiming runs locks rows of many
-portals and waits for none of them (``SKIP LOCKED``).
+Two transactions that lock the same rows in different orders wait for each other until Postgres ends one of
+them. So a transaction that changes more than one row of a portal (people, tokens, snapshots, runs, rate limit,
+calls) begins with ``lock_portal``, or with another statement that locks the portal's row. A transaction that
+changes one row needs no other lock. Claiming runs locks rows of many portals and waits for none of them
+(``SKIP LOCKED``).
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from dashboard.models import Portal, PortalState
 
-# Each person that a run reads goes through it, so it is made once.
+# Built once, because every person of a run uses it.
 _LOCK = (
     select(Portal.id)
     .where(Portal.id == bindparam("portal"), Portal.generation == bindparam("generation"))
@@ -25,16 +24,15 @@ _LOCK = (
 
 
 def lock_portal(session: Session, portal: Portal) -> bool:
-    """Lock the portal's row until the transaction ends; False when this installation of it has ended.
+    """Lock the portal's row until the transaction ends; return False if this installation has ended.
 
-    An uninstallation that began earlier is waited for, a later one waits. Nothing of an installation that
-    has ended may be stored: it would be left behind, or taken for the next installation's.
+    Then nothing may be stored: it would stay for ever, or be taken for the next installation's.
     """
     locked = session.info.setdefault("locked_portals", set())
     if portal in session or portal.id in locked:
         return True
-    same = {"portal": portal.id, "generation": portal.generation}
-    if session.connection().execute(_LOCK, same).one_or_none() is None:
+    key = {"portal": portal.id, "generation": portal.generation}
+    if session.connection().execute(_LOCK, key).one_or_none() is None:
         return False
     locked.add(portal.id)
     return True

@@ -1,10 +1,9 @@
-"""What an administrator is told of their installation: what is granted and bound, and what was read."""
+"""Check what the application needs in a portal: scopes, events and placements; and list its last runs."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from sqlalchemy import and_, select
 from sqlalchemy.orm import Session
@@ -17,7 +16,7 @@ NO_SCOPE = "insufficient_scope"
 
 State = Literal["ok", "missing", "unknown"]
 
-# What we ask for → what gives it, the narrowest first.
+# The scopes we request, and those that satisfy each of them, the narrowest first.
 SCOPES = {
     "calendar": ("calendar",),
     "user_brief": ("user_brief", "user_basic", "user"),
@@ -27,82 +26,59 @@ SCOPES = {
 
 @dataclass(frozen=True)
 class Requirement:
-    """One thing the application needs in the portal; ``code`` says why it is missing where that was told."""
+    """One thing the application needs in the portal; ``code`` is the error that explains why it is missing."""
 
     name: str
     state: State
     code: str | None = None
 
 
-@dataclass(frozen=True)
-class PastRun:
-    """A run as the list of the last ones tells it. ``asked_by`` is a name, None where nobody is known."""
+class LastRun(NamedTuple):
+    """A run and the name of who requested it, None for a daily run or somebody who has left."""
 
-    daily: bool
-    asked_by: str | None
-    state: str
-    total: int
-    done: int
-    failed: int
-    error: str | None
-    at: datetime
-    took: timedelta | None  # None: not over
+    run: Run
+    requested_by: str | None
 
 
 def scopes(portal: Portal) -> list[Requirement]:
-    """Return the permissions that are needed, as the portal last told them."""
+    """Return the scopes the application needs, as the portal last returned them."""
     granted = portal.scopes
     if granted is None:
         return [Requirement(name, "unknown") for name in SCOPES]
     return [
-        Requirement(name, "ok" if any(one in granted for one in enough) else "missing")
-        for name, enough in SCOPES.items()
+        Requirement(name, "missing" if set(granted).isdisjoint(sufficient) else "ok")
+        for name, sufficient in SCOPES.items()
     ]
 
 
 def events(portal: Portal) -> list[Requirement]:
-    """Return the events the portal must send us, as last looked at."""
-    return [_bound(portal, name) for name in EVENTS]
+    """Return the events the portal must send, as last checked."""
+    return [_binding(portal, name) for name in EVENTS]
 
 
 def placements(portal: Portal) -> list[Requirement]:
-    """Return where the portal shows the application besides its menu, as last looked at."""
+    """Return where the portal shows the application besides its menu, as last checked."""
     if portal.scopes is not None and "placement" not in portal.scopes:
-        # Then the portal does not even tell what is bound.
+        # Without this scope the portal does not return what is bound.
         return [Requirement(name, "missing", NO_SCOPE) for name in PLACEMENTS]
-    return [_bound(portal, name) for name in PLACEMENTS]
+    return [_binding(portal, name) for name in PLACEMENTS]
 
 
-def _bound(portal: Portal, name: str) -> Requirement:
+def _binding(portal: Portal, name: str) -> Requirement:
     if portal.unbound is None or portal.bindings_at is None:
         return Requirement(name, "unknown")
     code = portal.unbound.get(name)
-    return Requirement(name, "ok") if code is None else Requirement(name, "missing", code)
+    return Requirement(name, "ok" if code is None else "missing", code)
 
 
-def last_runs(session: Session, portal: Portal) -> list[PastRun]:
-    """Return the newest runs of this installation, the last one first."""
-    asker = and_(Person.portal_id == Run.portal_id, Person.user_id == Run.asked_by)
-    newest = (
+def last_runs(session: Session, portal: Portal) -> list[LastRun]:
+    """Return this installation's last runs, the newest first."""
+    requester = and_(Person.portal_id == Run.portal_id, Person.user_id == Run.asked_by)
+    query = (
         select(Run, Person.name)
-        .outerjoin(Person, asker)
+        .outerjoin(Person, requester)
         .where(Run.portal_id == portal.id, Run.generation == portal.generation)
         .order_by(Run.created_at.desc(), Run.id.desc())
         .limit(LAST_RUNS)
     )
-    return [_past(run, name) for run, name in session.execute(newest)]
-
-
-def _past(run: Run, name: str | None) -> PastRun:
-    began = run.started_at or run.created_at
-    return PastRun(
-        daily=run.asked_by is None,
-        asked_by=name,
-        state=run.state,
-        total=run.total,
-        done=run.done,
-        failed=run.failed,
-        error=run.error,
-        at=run.created_at,
-        took=run.finished_at - began if run.finished_at else None,
-    )
+    return [LastRun(run, name) for run, name in session.execute(query)]

@@ -1,4 +1,4 @@
-"""Clear deleted rows out of the database's files: SQLite's write-ahead log, and the tables of Postgres."""
+"""Remove deleted rows from the database's files: SQLite's write-ahead log, or the tables of Postgres."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ from dashboard.models import ApiCall, OAuthToken, PeriodicTask, Person, Portal, 
 
 TASK = "vacuum"
 TABLES = tuple(table.__tablename__ for table in (Person, OAuthToken, Snapshot, Run, ApiCall, RateLimit, Portal))
-# A deadline that has come on every clock.
-MAX_TABLES = datetime(1970, 1, 1, tzinfo=UTC)
+DUE_NOW = datetime(1970, 1, 1, tzinfo=UTC)  # on any clock
 
 
 def request(session: Session) -> None:
-    """Have a worker clear the files once this transaction, which deletes people, has ended."""
-    upsert(session, PeriodicTask, {"name": TASK, "next_at": MAX_TABLES})
+    """Have a worker clear the files when this transaction, which deletes people, has ended."""
+    upsert(session, PeriodicTask, {"name": TASK, "next_at": DUE_NOW})
 
 
 def vacuum_if_requested(database: Database) -> None:
-    """Clear the files; what somebody still reads on SQLite follows at one of this process's next writes."""
+    """Clear the files; on SQLite, what others are still reading is cleared at a later write of this process."""
     database.clear_files(TABLES)

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from dashboard.core.json_values import printable
 from dashboard.models import RunState
-from dashboard.portals.requirements import PastRun
+from dashboard.portals.requirements import LastRun
 from dashboard.web.errors.error_labels import error_label
 from dashboard.web.i18n.translations import N_, _
 
@@ -37,26 +37,28 @@ class RunRow:
     reason: str
 
 
-def run_rows(run: PastRun) -> RunRow:
+def run_rows(last_run: LastRun) -> RunRow:
     """Return the run in words."""
+    run = last_run.run
+    started_at = run.started_at or run.created_at
     words, tone = STATES[RunState(run.state)]
     return RunRow(
-        at=run.at,
-        requested_by=_who(run),
+        at=run.created_at,
+        requested_by=_requester(last_run),
         state=_(words),
         tone=tone,
         total=run.total,
         done=run.done,
         failed=run.failed,
-        took=took(run.took) if run.took is not None else "",
+        took=took(run.finished_at - started_at) if run.finished_at else "",
         reason=error_label(run.error) if run.error is not None else "",
     )
 
 
-def _who(run: PastRun) -> str:
-    if run.daily:
+def _requester(last_run: LastRun) -> str:
+    if last_run.run.asked_by is None:
         return _("automatically")
-    return printable(run.asked_by) if run.asked_by else _("someone who has left")
+    return printable(last_run.requested_by) if last_run.requested_by else _("someone who has left")
 
 
 def took(time: timedelta) -> str:
