@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
@@ -40,23 +41,15 @@ class EventRefused(Exception):
         self.portal = portal
 
 
+@dataclass(frozen=True, kw_only=True)
 class EventHandler:
     """Act on the events of all portals."""
 
-    def __init__(
-        self,
-        *,
-        database: Database,
-        installations: Installations,
-        token_refresher: TokenRefresher,
-        call_log: CallLog,
-        now: Callable[[], datetime],
-    ) -> None:
-        self._database = database
-        self._installations = installations
-        self._token_refresher = token_refresher
-        self._call_log = call_log
-        self._now = now
+    database: Database
+    installations: Installations
+    token_refresher: TokenRefresher
+    call_log: CallLog
+    now: Callable[[], datetime]
 
     def handle(self, event: Event, *, before_asking: BeforeVerification = lambda portal: None) -> None:
         """Act on an event; a repeated or delayed one changes nothing more.
@@ -64,9 +57,9 @@ class EventHandler:
         :raise EventRefused: it could not be verified.
         :raise Bitrix24Error: Bitrix24 could not be asked about a new ``application_token`` now.
         """
-        portal = self._installations.find(event.member_id)
+        portal = self.installations.find(event.member_id)
         is_verified = self._has_token(event, portal)
-        with self._call_log.unit(portal, proven=is_verified) as calls:
+        with self.call_log.unit(portal, proven=is_verified) as calls:
             if event.name in TOKEN_EVENTS and not is_verified:
                 before_asking(portal)
                 self._save_application_token(event, portal, calls)
@@ -79,17 +72,17 @@ class EventHandler:
 
     def is_verified(self, event: Event) -> bool:
         """Tell whether the event carries the token of the portal it names."""
-        return self._has_token(event, self._installations.find(event.member_id))
+        return self._has_token(event, self.installations.find(event.member_id))
 
     def _has_token(self, event: Event, portal: Portal | None) -> bool:
         token = event.application_token
-        return portal is not None and token is not None and self._installations.has_token(portal, token)
+        return portal is not None and token is not None and self.installations.has_token(portal, token)
 
     def _handle_verified(self, event: Event, portal: Portal, calls: CallRecords) -> None:
         if event.name == UNINSTALL and self._is_current(event, portal, calls):
             self._uninstall(event, portal)
         elif event.name == "ONAPPUPDATE":
-            self._installations.require_bindings_check(portal)
+            self.installations.require_bindings_check(portal)
 
     def _handle_unverified(
         self, event: Event, portal: Portal, calls: CallRecords, before_asking: BeforeVerification
@@ -106,12 +99,12 @@ class EventHandler:
         if event.name != UNINSTALL or is_verifiable:
             raise EventRefused("wrong_token", event, portal)
         before_asking(portal)
-        if not self._token_refresher.application_is_gone(portal, record=calls.add):
+        if not self.token_refresher.application_is_gone(portal, record=calls.add):
             raise EventRefused("no_token_known", event, portal)
         self._uninstall(event, portal)
 
     def _uninstall(self, event: Event, portal: Portal) -> None:
-        self._installations.uninstall(portal, clean=event.clean)
+        self.installations.uninstall(portal, clean=event.clean)
 
     def _is_current(self, event: Event, portal: Portal, calls: CallRecords) -> bool:
         """Tell whether a verified uninstall event is about the present installation.
@@ -121,10 +114,10 @@ class EventHandler:
         """
         if event.sent_at is None:
             return True
-        verified_at, now = int(portal.proven_at.timestamp()), self._now().timestamp()
+        verified_at, now = int(portal.proven_at.timestamp()), self.now().timestamp()
         if verified_at <= event.sent_at <= now + MAX_CLOCK_DIFFERENCE:
             return True
-        return self._token_refresher.application_is_gone(portal, record=calls.add)
+        return self.token_refresher.application_is_gone(portal, record=calls.add)
 
     def _save_application_token(self, event: Event, portal: Portal | None, calls: CallRecords) -> None:
         """Store the ``application_token`` of an event whose access token belongs to an administrator.
@@ -137,12 +130,12 @@ class EventHandler:
             verified = self._verify_administrator(event, event.access_token, portal, calls)
 
             def save(session: Session) -> None:
-                saved = self._installations.save_verified(
+                saved = self.installations.save_verified(
                     session, verified, stored_portal=portal, application_token=event.application_token
                 )
                 calls.write(session, portal=saved)
 
-            self._database.write(save)
+            self.database.write(save)
         except (VerificationFailed, TokenRejected, CredentialsRefused, PersonRefused, PortalRefused) as refusal:
             raise EventRefused(refusal.code, event, portal) from None
 
@@ -150,8 +143,8 @@ class EventHandler:
         self, event: Event, token: SecretStr, portal: Portal | None, calls: CallRecords
     ) -> VerifiedPortal:
         server = event.server_endpoint or (portal.authorization_server if portal else None)
-        address = self._installations.verify_token(event.member_id, token, server=server, record=calls.add)
-        client = self._installations.client(address.origin, record=calls.add)
+        address = self.installations.verify_token(event.member_id, token, server=server, record=calls.add)
+        client = self.installations.client(address.origin, record=calls.add)
         batch = client.batch(_COMMANDS, token=token.get_secret_value(), read_only=True)
         if not parse_profile(batch["profile"]).ADMIN:
             raise VerificationFailed("not_an_administrator")

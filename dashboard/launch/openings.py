@@ -55,27 +55,17 @@ class _VerifiedOpening:
     is_installation: bool = False
 
 
+@dataclass(frozen=True, kw_only=True)
 class OpeningService:
     """Handle installations and openings. Nothing in the form is trusted before its token is verified."""
 
-    def __init__(
-        self,
-        *,
-        database: Database,
-        installations: Installations,
-        accounts: Accounts,
-        bindings: Bindings,
-        runs: Runs,
-        call_log: CallLog,
-        now: Callable[[], datetime],
-    ) -> None:
-        self._database = database
-        self._installations = installations
-        self._accounts = accounts
-        self._runs = runs
-        self._call_log = call_log
-        self._bindings = bindings
-        self._now = now
+    database: Database
+    installations: Installations
+    accounts: Accounts
+    bindings: Bindings
+    runs: Runs
+    call_log: CallLog
+    now: Callable[[], datetime]
 
     def install(self, request: OpeningRequest, stored_portal: Portal | None) -> InstallationResult:
         """Verify and save an installation by an administrator, and bind what is missing in the portal.
@@ -83,11 +73,11 @@ class OpeningService:
         :raise VerificationFailed: the token belongs elsewhere, or its user is not an administrator.
         :raise Bitrix24Error: Bitrix24 refused or did not answer.
         """
-        with self._call_log.unit(stored_portal, proven=False) as calls:
+        with self.call_log.unit(stored_portal, proven=False) as calls:
             verified = self._verify_installation(request, stored_portal, calls)
             result = self._save_opening(verified, calls)
             reply = verified.reply
-            unbound = self._bindings.bind_missing(result.portal, reply.client, reply.batch, token=request.access_token)
+            unbound = self.bindings.bind_missing(result.portal, reply.client, reply.batch, token=request.access_token)
         log.info("portal_installed", portal=result.portal.id, generation=result.portal.generation)
         return InstallationResult(result.portal, unbound)
 
@@ -100,7 +90,7 @@ class OpeningService:
         :raise VerificationFailed: the token belongs to another portal or application than the form says.
         :raise Bitrix24Error: Bitrix24 refused or did not answer.
         """
-        with self._call_log.unit(stored_portal, proven=False) as calls:
+        with self.call_log.unit(stored_portal, proven=False) as calls:
             if portal_first and _can_verify(stored_portal):
                 verified = self._verify_with_portal(opening, stored_portal, calls)
             else:
@@ -108,7 +98,7 @@ class OpeningService:
             result = self._save_opening(verified, calls)
             if result.person.is_admin:
                 reply = verified.reply
-                self._bindings.restore(result.portal, reply.client, reply.batch, token=opening.access_token)
+                self.bindings.restore(result.portal, reply.client, reply.batch, token=opening.access_token)
         return result
 
     def _verify_installation(
@@ -128,7 +118,7 @@ class OpeningService:
         """
         refusal: Bitrix24Error | None = None
         try:
-            reply = self._fetch_snapshot(request, portal.origin, self._bindings.commands_for(portal), calls)
+            reply = self._fetch_snapshot(request, portal.origin, self.bindings.commands_for(portal), calls)
             if portal.app_code == reply.app.CODE:
                 return _VerifiedOpening(request, portal, None, reply)
         except Bitrix24Error as error:
@@ -152,12 +142,12 @@ class OpeningService:
         address = self._verify_token(request, stored_portal, calls)
         if refusal is not None and stored_portal is not None and address.origin == stored_portal.origin:
             raise refusal
-        reply = self._fetch_snapshot(request, address.origin, self._bindings.commands_for(stored_portal), calls)
+        reply = self._fetch_snapshot(request, address.origin, self.bindings.commands_for(stored_portal), calls)
         return _VerifiedOpening(request, stored_portal, address, reply)
 
     def _verify_token(self, request: OpeningRequest, stored_portal: Portal | None, calls: CallRecords) -> PortalAddress:
         stored_server = stored_portal.authorization_server if stored_portal else None
-        return self._installations.verify_token(
+        return self.installations.verify_token(
             request.member_id,
             request.access_token,
             server=request.server_endpoint or stored_server,
@@ -167,8 +157,8 @@ class OpeningService:
     def _fetch_snapshot(
         self, request: OpeningRequest, origin: str, commands: Mapping[str, Command], calls: CallRecords
     ) -> SnapshotReply:
-        client = self._installations.client(origin, record=calls.add)
-        return fetch_snapshot(client, request.access_token.get_secret_value(), now=self._now, also=commands)
+        client = self.installations.client(origin, record=calls.add)
+        return fetch_snapshot(client, request.access_token.get_secret_value(), now=self.now, also=commands)
 
     def _save_opening(self, verified: _VerifiedOpening, calls: CallRecords) -> OpeningResult:
         """Save the portal, the person, their tokens and their snapshot in one short transaction.
@@ -181,18 +171,18 @@ class OpeningService:
             with session.no_autoflush:  # write each row once, at the end
                 return self._save(session, verified, calls)
 
-        return self._database.write(save, durable=verified.is_installation)
+        return self.database.write(save, durable=verified.is_installation)
 
     def _save(self, session: Session, verified: _VerifiedOpening, calls: CallRecords) -> OpeningResult:
         request, reply, installs = verified.request, verified.reply, verified.is_installation
-        portal = self._installations.save_verified(
+        portal = self.installations.save_verified(
             session,
             VerifiedPortal(request.member_id, verified.address, reply.app, is_installation=installs),
             stored_portal=verified.stored_portal,
             # It allows uninstalling, and the form is the visitor's own: take it from administrators only.
             application_token=request.application_token if reply.profile.ADMIN else None,
         )
-        person, opened_before = self._accounts.upsert_from_opening(session, portal, reply.profile, request)
+        person, opened_before = self.accounts.upsert_from_opening(session, portal, reply.profile, request)
         if installs and opened_before is None:
             # The installer shows no settings: the next opening is this person's first.
             person.opened_at = portal.installed_at
@@ -201,7 +191,7 @@ class OpeningService:
         calls.write(session, portal=portal)
         if portal.next_run_at is None:
             # The first run reads the list of users and plans the portal's daily runs.
-            self._runs.ensure(session, portal, by=None)
+            self.runs.ensure(session, portal, by=None)
         settings = save_snapshot(session, person, reply.response)
         is_first = not installs and opened_before in (None, portal.installed_at)
         return OpeningResult(portal, person, settings, is_first=is_first)

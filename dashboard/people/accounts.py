@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -26,16 +27,14 @@ NEW_PEOPLE_LIMIT = Limit(depth=100, seconds=15)
 _FIND = select(Person).where(Person.portal_id == bindparam("portal"), Person.user_id == bindparam("user"))
 
 
+@dataclass(frozen=True, kw_only=True)
 class Accounts:
     """The people of all portals."""
 
-    def __init__(
-        self, *, database: Database, token_store: TokenStore, throttle: Throttle, now: Callable[[], datetime]
-    ) -> None:
-        self._database = database
-        self._token_store = token_store
-        self._throttle = throttle
-        self._now = now
+    database: Database
+    token_store: TokenStore
+    throttle: Throttle
+    now: Callable[[], datetime]
 
     def upsert_from_opening(
         self, session: Session, portal: Portal, profile: Profile, opening: OpeningRequest
@@ -49,12 +48,10 @@ class Accounts:
         """
         person = session.scalar(_FIND, {"portal": portal.id, "user": profile.ID})
         if person is None:
-            self._throttle.take(
-                f"new people {portal.id}", NEW_PEOPLE_LIMIT, code="too_many_new_people", session=session
-            )
+            self.throttle.take(f"new people {portal.id}", NEW_PEOPLE_LIMIT, code="too_many_new_people", session=session)
             person = Person(portal_id=portal.id, user_id=profile.ID)
             session.add(person)
-        opened_before, person.opened_at = person.opened_at, self._now()
+        opened_before, person.opened_at = person.opened_at, self.now()
         person.problem = None
         person.name = profile.full_name
         person.search = searchable(profile.full_name, person.position or "")
@@ -63,7 +60,7 @@ class Accounts:
         person.language = opening.language[:8]
         if person.id is None:
             session.flush()  # the token pair needs the id
-        self._token_store.save(
+        self.token_store.save(
             session,
             portal,
             person,
@@ -94,7 +91,7 @@ class Accounts:
         self._update(person, _not_confirmed_since(asked_at), confirmed_at=None, **values)
 
     def _update(self, person: Person, *conditions: ColumnElement[bool], **values: Any) -> None:
-        with self._database.write_session() as session:
+        with self.database.write_session() as session:
             session.execute(update(Person).where(Person.id == person.id, *conditions).values(**values))
         for name, value in values.items():
             setattr(person, name, value)

@@ -44,13 +44,13 @@ class _DirectoryChange:
     missing: Mapping[int, int]  # Bitrix24's user id → Person.id; has left, unless the portal still returns them
 
 
+@dataclass(frozen=True, kw_only=True)
 class Directory:
     """Read the list of users with an employee's token and store it."""
 
-    def __init__(self, *, database: Database, token_refresher: TokenRefresher, now: Callable[[], datetime]) -> None:
-        self._database = database
-        self._token_refresher = token_refresher
-        self._now = now
+    database: Database
+    token_refresher: TokenRefresher
+    now: Callable[[], datetime]
 
     def readers(self, portal: Portal) -> Sequence[Person]:
         """Return whose token may read the list: administrators first, then the most recent visitors."""
@@ -61,7 +61,7 @@ class Directory:
             .order_by(Person.is_admin.desc(), Person.opened_at.desc())
             .limit(MAX_READERS)
         )
-        with self._database.read_session() as session:
+        with self.database.read_session() as session:
             return session.scalars(query).all()
 
     def read(self, portal: Portal, reader: Person, *, record: RecordCall) -> bool:
@@ -71,22 +71,22 @@ class Directory:
 
         :raise Bitrix24Error: the list could not be read; nothing is changed.
         """
-        started_at = self._now()
-        with self._database.read_session() as session:
+        started_at = self.now()
+        with self.database.read_session() as session:
             expected = session.scalar(select(func.count()).where(Person.portal_id == portal.id)) or 0
         list_employees = partial(users.list_employees, expected=expected)
-        listed = self._token_refresher.call_with_token(portal, reader, list_employees, record=record)
+        listed = self.token_refresher.call_with_token(portal, reader, list_employees, record=record)
         if listed.complete and reader.user_id not in listed.employees:
             # A guest gets a part of the list only; everybody else would be deleted.
             raise Unreadable("directory_without_reader")
-        with self._database.read_session() as session:
+        with self.database.read_session() as session:
             change = _compare(session, portal, listed.employees, started_at=started_at)
         if not listed.complete:
             change = replace(change, guests=(), missing={})
         employed: set[int] = set()
         if change.missing:
             find_employed = partial(users.find_still_employed, user_ids=change.missing)
-            employed = self._token_refresher.call_with_token(portal, reader, find_employed, record=record)
+            employed = self.token_refresher.call_with_token(portal, reader, find_employed, record=record)
         left = [person_id for user_id, person_id in change.missing.items() if user_id not in employed]
         self._store(portal, change, left=left)
         return listed.complete
@@ -101,9 +101,9 @@ class Directory:
         )
         for step, rows in steps:
             for chunk in _chunks(rows):
-                self._database.write(partial(_run_locked, portal=portal, step=step, rows=chunk))
+                self.database.write(partial(_run_locked, portal=portal, step=step, rows=chunk))
         if left:
-            self._database.checkpoint_wal()
+            self.database.checkpoint_wal()
         counts = {"joined": len(change.joined), "changed": len(change.changed), "left": len(left)}
         log.info("directory_read", portal=portal.id, **counts)
 

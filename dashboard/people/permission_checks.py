@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
@@ -42,23 +43,15 @@ CONFIRMATION_LIMIT = Limit(depth=20, seconds=3)
 DENIALS = (PersonRefused, TokenRejected, CredentialsRefused, GrantRejected, ApplicationGone, VerificationFailed)
 
 
+@dataclass(frozen=True, kw_only=True)
 class PermissionChecks:
     """Confirm users' permissions: now, or within the last minutes."""
 
-    def __init__(
-        self,
-        *,
-        token_refresher: TokenRefresher,
-        accounts: Accounts,
-        call_log: CallLog,
-        throttle: Throttle,
-        now: Callable[[], datetime],
-    ) -> None:
-        self._token_refresher = token_refresher
-        self._accounts = accounts
-        self._call_log = call_log
-        self._throttle = throttle
-        self._now = now
+    token_refresher: TokenRefresher
+    accounts: Accounts
+    call_log: CallLog
+    throttle: Throttle
+    now: Callable[[], datetime]
 
     def confirm(self, portal: Portal, person: Person) -> None:
         """Ask Bitrix24 now, store the answer and set it on ``person``.
@@ -67,7 +60,7 @@ class PermissionChecks:
         :raise VerificationFailed: the user has no access any more; so do the ``Bitrix24Error`` in ``DENIALS``.
         :raise Bitrix24Error: Bitrix24 could not be asked.
         """
-        self._throttle.take(f"confirmations {person.id}", CONFIRMATION_LIMIT, code="too_many_confirmations")
+        self.throttle.take(f"confirmations {person.id}", CONFIRMATION_LIMIT, code="too_many_confirmations")
         self._ask_portal(portal, person)
 
     def confirm_lately(self, portal: Portal, person: Person) -> None:
@@ -82,7 +75,7 @@ class PermissionChecks:
             return
         can_wait = self._was_confirmed(person, age=MAX_UNCONFIRMED)
         try:
-            self._throttle.take(f"confirmation of {person.id}", RECENT_CONFIRMATION_LIMIT, code="not_confirmed")
+            self.throttle.take(f"confirmation of {person.id}", RECENT_CONFIRMATION_LIMIT, code="not_confirmed")
         except OwnLimit:
             if can_wait:
                 return
@@ -98,21 +91,21 @@ class PermissionChecks:
                 raise
 
     def _was_confirmed(self, person: Person, *, age: timedelta) -> bool:
-        return is_recent(person.confirmed_at, self._now(), age=age)
+        return is_recent(person.confirmed_at, self.now(), age=age)
 
     def _ask_portal(self, portal: Portal, person: Person) -> None:
-        asked_at = self._now()
-        with self._call_log.unit(portal) as calls:
+        asked_at = self.now()
+        with self.call_log.unit(portal) as calls:
             try:
-                profile = self._token_refresher.call_with_token(portal, person, _profile, record=calls.add)
+                profile = self.token_refresher.call_with_token(portal, person, _profile, record=calls.add)
                 if person.user_id != profile.ID:
                     raise CredentialsRefused("foreign_profile")
             except DENIALS as denial:
                 log.info("permission_denied", portal=portal.id, person=person.id, code=denial.code)
                 dismissed = isinstance(denial, PersonDismissed)
-                self._accounts.revoke_access(person, dismissed=dismissed, asked_at=asked_at)
+                self.accounts.revoke_access(person, dismissed=dismissed, asked_at=asked_at)
                 raise
-        self._accounts.confirm(person, admin=profile.ADMIN, asked_at=asked_at)
+        self.accounts.confirm(person, admin=profile.ADMIN, asked_at=asked_at)
 
 
 def _profile(client: Client, token: str) -> Profile:

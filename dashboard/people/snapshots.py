@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -99,30 +99,21 @@ class SnapshotReply:
         )
 
 
+@dataclass(frozen=True, kw_only=True)
 class Snapshots:
     """The snapshots of all people."""
 
-    def __init__(
-        self,
-        *,
-        database: Database,
-        accounts: Accounts,
-        token_refresher: TokenRefresher,
-        call_log: CallLog,
-        throttle: Throttle,
-        now: Callable[[], datetime],
-    ) -> None:
-        self._database = database
-        self._accounts = accounts
-        self._token_refresher = token_refresher
-        self._call_log = call_log
-        self._throttle = throttle
-        self._now = now
-        self._refreshes: SingleFlight[CalendarSettings] = SingleFlight()
+    database: Database
+    accounts: Accounts
+    token_refresher: TokenRefresher
+    call_log: CallLog
+    throttle: Throttle
+    now: Callable[[], datetime]
+    refreshes: SingleFlight[CalendarSettings] = field(default_factory=SingleFlight, init=False)
 
     def get(self, person: Person) -> CalendarSettings | None:
         """Return the stored settings, or None if there is no snapshot."""
-        with self._database.read_session() as session:
+        with self.database.read_session() as session:
             snapshot = session.get(Snapshot, person.id)
             return parse_snapshot(person, snapshot) if snapshot else None
 
@@ -133,36 +124,36 @@ class Snapshots:
         :raise Bitrix24Error: the settings could not be fetched; the stored snapshot stays.
         """
         key = (portal.id, portal.generation, person.id)
-        return self._refreshes.run(key, lambda: self._refresh(portal, person))
+        return self.refreshes.run(key, lambda: self._refresh(portal, person))
 
     def fetch(self, portal: Portal, person: Person, *, record: RecordCall) -> SettingsResponse:
         """Fetch the settings and return them; store only whether the person is an administrator.
 
         :raise Bitrix24Error: the settings could not be fetched.
         """
-        use = partial(fetch_snapshot, now=self._now)
-        reply = self._token_refresher.call_with_token(portal, person, use, record=record)
+        use = partial(fetch_snapshot, now=self.now)
+        reply = self.token_refresher.call_with_token(portal, person, use, record=record)
         profile = reply.profile
         if person.user_id != profile.ID:
             raise Unreadable("foreign_profile")
         if person.is_admin != profile.ADMIN:
-            self._accounts.set_admin(person, admin=profile.ADMIN)
+            self.accounts.set_admin(person, admin=profile.ADMIN)
         return reply.response
 
     def _refresh(self, portal: Portal, person: Person) -> CalendarSettings:
         try:
-            self._throttle.take(f"refreshes {person.id}", REFRESH_LIMIT, code="too_many_refreshes")
+            self.throttle.take(f"refreshes {person.id}", REFRESH_LIMIT, code="too_many_refreshes")
         except OwnLimit:
             if (recent := self._get_recent(person)) is None:
                 raise
             return recent
-        started_at = self._now()
-        with self._call_log.unit(portal) as calls:
+        started_at = self.now()
+        with self.call_log.unit(portal) as calls:
             try:
                 response = self.fetch(portal, person, record=calls.add)
             except PersonRefused as refusal:
                 dismissed = isinstance(refusal, PersonDismissed)
-                self._accounts.revoke_access(person, dismissed=dismissed, asked_at=started_at)
+                self.accounts.revoke_access(person, dismissed=dismissed, asked_at=started_at)
                 raise
 
             def save(session: Session) -> CalendarSettings:
@@ -171,12 +162,12 @@ class Snapshots:
                 current = find_current(session, portal, person) if is_installed else None
                 return save_snapshot(session, current, response) if current else parse_settings(person, response)
 
-            return self._database.write(save)
+            return self.database.write(save)
 
     def _get_recent(self, person: Person) -> CalendarSettings | None:
-        with self._database.read_session() as session:
+        with self.database.read_session() as session:
             snapshot = session.get(Snapshot, person.id)
-        is_usable = snapshot is not None and is_recent(snapshot.taken_at, self._now(), age=MAX_RECENT_AGE)
+        is_usable = snapshot is not None and is_recent(snapshot.taken_at, self.now(), age=MAX_RECENT_AGE)
         return parse_snapshot(person, snapshot) if snapshot and is_usable else None
 
 

@@ -42,25 +42,18 @@ def scopes_in(batch: Batch) -> list[str] | None:
     return [scope[:MAX_SCOPE_LENGTH] for scope in scopes if isinstance(scope, str)][:MAX_SCOPES]
 
 
+@dataclass(frozen=True, kw_only=True)
 class Bindings:
     """What the application binds in portals."""
 
-    def __init__(
-        self,
-        *,
-        installations: Installations,
-        public_url: str,
-        titles: Mapping[str, str],
-        now: Callable[[], datetime],
-    ) -> None:
-        self._installations = installations
-        self._public_url = public_url
-        self._titles = titles  # by language
-        self._now = now
+    installations: Installations
+    public_url: str
+    titles: Mapping[str, str]  # by language
+    now: Callable[[], datetime]
 
     def commands_for(self, portal: Portal | None) -> Mapping[str, Command]:
         """Return the commands that check the bindings if that is due; only administrators get full results."""
-        if portal is None or is_recent(portal.bindings_at, self._now(), age=CHECK_INTERVAL):
+        if portal is None or is_recent(portal.bindings_at, self.now(), age=CHECK_INTERVAL):
             return {}
         return CHECK_COMMANDS
 
@@ -83,7 +76,7 @@ class Bindings:
         unbound = self._send(client, present, token=token.get_secret_value())
         if unbound:
             log.warning("not_bound", portal=portal.id, codes=unbound)
-        self._installations.save_bindings(portal, unbound=unbound)
+        self.installations.save_bindings(portal, unbound=unbound)
         return unbound
 
     def _send(self, client: Client, present: Batch, *, token: str) -> dict[str, str]:
@@ -91,12 +84,12 @@ class Bindings:
 
         In this order, because a portal takes one link only, and would show the calendar's tab twice.
         """
-        events = _compare(present, "event", EVENTS, f"{self._public_url}/events")
-        places = _compare(present, "placement", PLACEMENTS, f"{self._public_url}/")
+        events = _compare(present, "event", EVENTS, f"{self.public_url}/events")
+        places = _compare(present, "placement", PLACEMENTS, f"{self.public_url}/")
         unbind = [Command("event.unbind", {"event": name, "handler": handler}) for name, handler in events.elsewhere]
         unbind += [Command("placement.unbind", {"PLACEMENT": name, "HANDLER": url}) for name, url in places.elsewhere]
-        shown = {"HANDLER": places.url, "TITLE": self._titles["en"]}
-        shown |= {f"LANG_ALL[{language}][TITLE]": title for language, title in self._titles.items()}
+        shown = {"HANDLER": places.url, "TITLE": self.titles["en"]}
+        shown |= {f"LANG_ALL[{language}][TITLE]": title for language, title in self.titles.items()}
         bind = {name: Command("event.bind", {"event": name, "handler": events.url}) for name in events.missing}
         bind |= {name: Command("placement.bind", {"PLACEMENT": name, **shown}) for name in places.missing}
         commands = {f"unbind{number}": command for number, command in enumerate(unbind[:MAX_LEFTOVERS])} | bind

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -86,12 +87,12 @@ class CallRecords:
             session.connection().execute(_INSERT, rows)
 
 
+@dataclass(frozen=True, kw_only=True)
 class CallLog:
     """Store the calls of units of work."""
 
-    def __init__(self, *, database: Database, throttle: Throttle) -> None:
-        self._database = database
-        self._throttle = throttle
+    database: Database
+    throttle: Throttle
 
     @contextmanager
     def unit(self, portal: Portal | None, *, proven: bool = True) -> Iterator[CallRecords]:
@@ -115,7 +116,7 @@ class CallLog:
     def _write_unstored(self, calls: CallRecords) -> None:
         try:
             store = calls.proven or self._has_room(calls.portal)
-            self._database.write(lambda session: calls.write(session, store=store))
+            self.database.write(lambda session: calls.write(session, store=store))
         except SQLAlchemyError as error:
             _drop(calls, error)
 
@@ -123,10 +124,10 @@ class CallLog:
         """Tell whether the calls of one more unverified unit may be stored, and count it if so."""
         key = f"calls {portal.id if portal else ''}"
         try:
-            self._throttle.check(key, UNPROVEN_CALLS)  # only reads, so a flood takes no write lock
+            self.throttle.check(key, UNPROVEN_CALLS)  # only reads, so a flood takes no write lock
         except TooManyFailures:
             return False
-        self._throttle.record_failure(key, UNPROVEN_CALLS)
+        self.throttle.record_failure(key, UNPROVEN_CALLS)
         return True
 
 

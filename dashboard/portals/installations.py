@@ -74,32 +74,24 @@ class VerifiedPortal:
     is_installation: bool = False
 
 
+@dataclass(frozen=True, kw_only=True)
 class Installations:
     """The portals of all customers."""
 
-    def __init__(
-        self,
-        *,
-        database: Database,
-        encryption: TokenEncryption,
-        rest: RestHttp,
-        servers: AuthorizationServers,
-        now: Callable[[], datetime],
-    ) -> None:
-        self._database = database
-        self._encryption = encryption
-        self._rest = rest
-        self._servers = servers
-        self._now = now
+    database: Database
+    encryption: TokenEncryption
+    rest: RestHttp
+    servers: AuthorizationServers
+    now: Callable[[], datetime]
 
     def find(self, member_id: str) -> Portal | None:
         """Return the portal in any state, a tombstone too."""
-        with self._database.read_session() as session:
+        with self.database.read_session() as session:
             return session.scalar(_FIND, {"member": member_id})
 
     def client(self, origin: str, *, record: RecordCall) -> Client:
         """Return a REST client for a portal at a verified address; ``record`` receives every call."""
-        return Client(self._rest, origin, record)
+        return Client(self.rest, origin, record)
 
     def verify_token(
         self, member_id: str, access_token: SecretStr, *, server: str | None, record: RecordCall
@@ -111,9 +103,9 @@ class Installations:
         :raise VerificationFailed: the token belongs to another application or another portal.
         :raise Bitrix24Error: the server refused the token or did not answer.
         """
-        server = self._servers.choose(server)
-        info = self._servers.app_info(server, access_token, record=record)
-        if info.client_id != self._servers.client_id:
+        server = self.servers.choose(server)
+        info = self.servers.app_info(server, access_token, record=record)
+        if info.client_id != self.servers.client_id:
             raise VerificationFailed("foreign_application")
         if info.member_id != member_id:
             raise VerificationFailed("foreign_portal")
@@ -135,7 +127,7 @@ class Installations:
         :raise VerificationFailed: the portal was uninstalled during the verification; nothing is stored.
         """
         portal = self._lock_or_insert(session, verified)
-        now = self._now()
+        now = self.now()
         is_reinstalled = portal.state == PortalState.UNINSTALLED
         if is_reinstalled:
             if (
@@ -172,8 +164,8 @@ class Installations:
             "app_status": "",
             "state": PortalState.ACTIVE,
             "generation": 1,
-            "installed_at": self._now(),
-            "proven_at": self._now(),
+            "installed_at": self.now(),
+            "proven_at": self.now(),
         }
         insert_or_ignore(session, Portal, [new])
         return session.scalars(_LOCK, key).one()
@@ -186,15 +178,15 @@ class Installations:
         """
         previous = portal.application_token if keep_previous else None
         portal.previous_token = previous
-        portal.previous_until = self._now() + PREVIOUS_TOKEN_LIFETIME if previous else None
-        portal.application_token = self._encryption.encrypt(token, context=portal_context(portal.member_id))
+        portal.previous_until = self.now() + PREVIOUS_TOKEN_LIFETIME if previous else None
+        portal.application_token = self.encryption.encrypt(token, context=portal_context(portal.member_id))
         portal.bindings_at = None
 
     def has_token(self, portal: Portal, posted: SecretStr) -> bool:
         """Tell, in constant time, whether this is the portal's ``application_token``, or was until just now."""
         encrypted = [portal.application_token]
         until = portal.previous_until
-        if until is not None and not is_due(until, self._now(), max_wait=PREVIOUS_TOKEN_LIFETIME):
+        if until is not None and not is_due(until, self.now(), max_wait=PREVIOUS_TOKEN_LIFETIME):
             encrypted.append(portal.previous_token)
         # Compare all of them even after a match, so that the time shows nothing.
         matches = [self._is_same(portal, value, posted) for value in encrypted if value is not None]
@@ -202,7 +194,7 @@ class Installations:
 
     def _is_same(self, portal: Portal, encrypted: str, posted: SecretStr) -> bool:
         try:
-            stored = self._encryption.decrypt(encrypted, context=portal_context(portal.member_id))
+            stored = self.encryption.decrypt(encrypted, context=portal_context(portal.member_id))
         except DecryptionError:
             log.error("application_token_undecryptable", portal=portal.id)
             return False
@@ -265,7 +257,7 @@ class Installations:
     def save_bindings(self, portal: Portal, *, unbound: Mapping[str, str]) -> None:
         """Store that the bindings were checked now, and the error code of each that the portal refused."""
         codes = {name: code[:MAX_CODE_LENGTH] for name, code in unbound.items()}
-        self._update(portal, bindings_at=self._now(), unbound=codes)
+        self._update(portal, bindings_at=self.now(), unbound=codes)
 
     def require_bindings_check(self, portal: Portal) -> None:
         """Have the next opening by an administrator restore the bindings that an update removed."""
@@ -274,7 +266,7 @@ class Installations:
     def _update(self, portal: Portal, **values: object) -> None:
         same = (Portal.id == portal.id, Portal.generation == portal.generation)
         statement = update(Portal).where(*same, Portal.state != PortalState.UNINSTALLED).values(**values)
-        self._database.write(lambda session: session.execute(statement))
+        self.database.write(lambda session: session.execute(statement))
 
     def uninstall(self, portal: Portal, *, clean: bool = True) -> None:
         """Delete everything about the portal's people; a tombstone remains.
@@ -282,8 +274,8 @@ class Installations:
         ``clean`` also resets what administrators decided. A second event finds nothing to delete. An event
         that comes after a reinstallation finds another generation and deletes nothing.
         """
-        if self._database.write(lambda session: self._uninstall(session, portal, clean=clean)):
-            self._database.checkpoint_wal()
+        if self.database.write(lambda session: self._uninstall(session, portal, clean=clean)):
+            self.database.checkpoint_wal()
             log.info("portal_uninstalled", portal=portal.id)
 
     def _uninstall(self, session: Session, portal: Portal, *, clean: bool) -> bool:
@@ -300,7 +292,7 @@ class Installations:
             **LEARNED_COLUMNS,
             **(DECIDED_COLUMNS if clean else {}),
             "state": PortalState.UNINSTALLED,
-            "uninstalled_at": self._now(),
+            "uninstalled_at": self.now(),
         }
         session.execute(update(Portal).where(*same, Portal.state != PortalState.UNINSTALLED).values(tombstone))
         vacuum.request(session)
