@@ -31,7 +31,7 @@ from dashboard.portals.throttle import Throttle
 from dashboard.sync.engine import SyncEngine
 from dashboard.sync.periodic_tasks import PeriodicTasks
 from dashboard.sync.runs import Runs
-from dashboard.team.statistics_cache import TeamStatsCache
+from dashboard.team.statistics import TeamStatsCache
 from dashboard.tokens.refresh import TokenRefresher
 from dashboard.tokens.store import TokenStore
 

@@ -9,7 +9,16 @@ import pytest
 
 from dashboard.calendar.holidays import EVERY_DAY_WORKS, Workdays, parse_workdays
 from dashboard.calendar.working_hours import Span
-from dashboard.team.availability import Band, BestHour, HoursGroup, at_work, best_hour, covered, rows, shared
+from dashboard.team.availability import (
+    Band,
+    BestHour,
+    HoursGroup,
+    best_hours,
+    common_bands,
+    count_at_work,
+    day_rows,
+    people_at_work,
+)
 
 BERLIN, TOKYO, NEW_YORK = ZoneInfo("Europe/Berlin"), ZoneInfo("Asia/Tokyo"), ZoneInfo("America/New_York")
 WEDNESDAY = date(2026, 3, 4)
@@ -25,7 +34,7 @@ def hours(
     of: HoursGroup, *, on: date, reader: ZoneInfo = BERLIN, workdays: Workdays = EVERY_DAY_WORKS
 ) -> list[tuple[float, float]]:
     """Return a group's bands in hours of the reader's day."""
-    (row,) = rows([of], day=on, reader=reader, workdays=workdays)
+    (row,) = day_rows([of], day=on, user_zone=reader, workdays=workdays)
     return [(start / 60, end / 60) for start, end in row.bands]
 
 
@@ -97,7 +106,7 @@ def test_a_night_belongs_to_the_day_it_began() -> None:
     ],
 )
 def test_at_work_now(moment: datetime, works: bool) -> None:
-    assert at_work(group("Europe/Berlin", 9, 18), moment=moment, workdays=WEEKEND) is works
+    assert people_at_work([group("Europe/Berlin", 9, 18)], moment=moment, workdays=WEEKEND) == works
 
 
 @pytest.mark.parametrize(
@@ -111,11 +120,11 @@ def test_at_work_now(moment: datetime, works: bool) -> None:
     ],
 )
 def test_at_work_by_night(moment: datetime, works: bool) -> None:
-    assert at_work(group("Europe/Berlin", 22, 6), moment=moment, workdays=WEEKEND) is works
+    assert people_at_work([group("Europe/Berlin", 22, 6)], moment=moment, workdays=WEEKEND) == works
 
 
 def found(*groups: HoursGroup, reader: ZoneInfo = BERLIN) -> list[Band]:
-    return list(shared(rows(groups, day=WEDNESDAY, reader=reader, workdays=EVERY_DAY_WORKS)))
+    return list(common_bands(day_rows(groups, day=WEDNESDAY, user_zone=reader, workdays=EVERY_DAY_WORKS)))
 
 
 def test_shared_hours_are_everybodys() -> None:
@@ -125,7 +134,8 @@ def test_shared_hours_are_everybodys() -> None:
 
 
 def best(*groups: HoursGroup) -> BestHour | None:
-    return best_hour(rows(groups, day=WEDNESDAY, reader=BERLIN, workdays=EVERY_DAY_WORKS))
+    rows = day_rows(groups, day=WEDNESDAY, user_zone=BERLIN, workdays=EVERY_DAY_WORKS)
+    return next(iter(best_hours(rows, count=1)), None)
 
 
 def test_the_best_hour_is_where_most_people_are() -> None:
@@ -148,11 +158,11 @@ def test_the_best_hour_is_a_whole_one() -> None:
 
 
 def test_covered_counts_heads_over_the_whole_day() -> None:
-    pieces = covered(
-        rows(
+    pieces = count_at_work(
+        day_rows(
             [group("Europe/Berlin", 9, 12, people=2), group("Europe/Berlin", 10, 24, people=3)],
             day=WEDNESDAY,
-            reader=BERLIN,
+            user_zone=BERLIN,
             workdays=EVERY_DAY_WORKS,
         )
     )

@@ -10,7 +10,7 @@ import pytest
 from dashboard.calendar.holidays import EVERY_DAY_WORKS
 from dashboard.calendar.working_hours import Span
 from dashboard.team.availability import HoursGroup
-from dashboard.web.presenters.day_chart import DayChart, draw
+from dashboard.web.presenters.day_chart import DayChart, build
 from tests.rosters import hire
 from tests.world import World
 
@@ -19,7 +19,7 @@ def picture(groups: int) -> DayChart:
     spans = (Span(60 * number, 60 * number + 480) for number in range(groups))
     drawn = [HoursGroup("UTC", span, 20 - number) for number, span in enumerate(spans)]
     now = datetime(2026, 3, 4, 12, tzinfo=UTC)
-    return draw(drawn, day=date(2026, 3, 4), now=now, reader=UTC, workdays=EVERY_DAY_WORKS)
+    return build(drawn, day=date(2026, 3, 4), now=now, user_zone=UTC, workdays=EVERY_DAY_WORKS)
 
 
 @pytest.mark.parametrize(("groups", "rows", "summed_up"), [(8, 8, 0), (9, 9, 0), (10, 8, 2), (12, 8, 4)])

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dashboard.calendar.working_hours import Span
-from dashboard.team.insights import differences, groups
+from dashboard.team.insights import differences, hours_groups
 from dashboard.team.settings_counts import SettingsCounts, ZoneAndHours, zones
 from dashboard.team.small_groups import MIN_GROUP_SIZE, NO_MINIMUM, SuppressedCounts, suppress_small_groups
 
@@ -26,11 +26,11 @@ NINE, TEN = Span(540, 1080), Span(600, 1140)
     ],
 )
 def test_small_groups_are_merged(counts: dict[str, int], told: SuppressedCounts[str]) -> None:
-    assert suppress_small_groups(counts, fewest=MIN_GROUP_SIZE) == told
+    assert suppress_small_groups(counts, min_group_size=MIN_GROUP_SIZE) == told
 
 
 def test_without_a_limit_everybody_is_told() -> None:
-    assert suppress_small_groups({"b": 1, "a": 1, "c": 2}, fewest=NO_MINIMUM) == SuppressedCounts(
+    assert suppress_small_groups({"b": 1, "a": 1, "c": 2}, min_group_size=NO_MINIMUM) == SuppressedCounts(
         (("c", 2), ("a", 1), ("b", 1)), 0
     )
 
@@ -50,8 +50,8 @@ PLACES = st.builds(
 @given(st.dictionaries(PLACES, st.integers(1, 12)))
 def test_no_difference_of_two_numbers_is_small(places: dict[ZoneAndHours, int]) -> None:
     counted = of(places)
-    by_zone = suppress_small_groups(zones(counted), fewest=MIN_GROUP_SIZE)
-    drawn = groups(counted, fewest=MIN_GROUP_SIZE)
+    by_zone = suppress_small_groups(zones(counted), min_group_size=MIN_GROUP_SIZE)
+    drawn = hours_groups(counted, min_group_size=MIN_GROUP_SIZE)
 
     assert counted.people == sum(people for _zone, people in by_zone.shown) + by_zone.suppressed
     if counted.people >= MIN_GROUP_SIZE:
@@ -67,7 +67,7 @@ def test_differences_tell_of_no_small_group(letters: dict[str, int]) -> None:
     people = sum(letters.values())
     counted = SettingsCounts(people, people, None, {}, {}, {}, {f"{text} ": letters[text] for text in letters}, {})
 
-    for told in differences(counted, fewest=MIN_GROUP_SIZE):
+    for told in differences(counted, min_group_size=MIN_GROUP_SIZE):
         silent = people - told.majority_size - told.others
         assert told.majority_size >= MIN_GROUP_SIZE
         assert told.others >= MIN_GROUP_SIZE

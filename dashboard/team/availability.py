@@ -1,4 +1,4 @@
-"""Who works when: groups of people with one zone and one span of hours, laid over a reader's day."""
+"""Place groups of people with the same time zone and hours on one user's day, and find their common hours."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from dashboard.calendar.holidays import Workdays
 from dashboard.calendar.working_hours import DAY, Span
 
 HOUR = 60
-STEP = 15  # a meeting begins on a quarter of an hour
+STEP = 15  # meetings start at a quarter of an hour
 NOON = DAY // 2
 
-Band = tuple[int, int]  # minutes of the reader's day, from and to
+Band = tuple[int, int]  # minutes of the user's day, from and to
 
 
 @dataclass(frozen=True)
 class HoursGroup:
-    """People who keep the same hours by the same clock."""
+    """A number of people with the same time zone and hours."""
 
     zone: str
     span: Span
@@ -30,7 +30,7 @@ class HoursGroup:
 
 @dataclass(frozen=True)
 class DayRow:
-    """A group, and where its hours lie in the reader's day."""
+    """A group with its hours on the user's day."""
 
     group: HoursGroup
     bands: tuple[Band, ...]
@@ -38,33 +38,34 @@ class DayRow:
 
 @dataclass(frozen=True)
 class BestHour:
-    """The hour of the reader's day at which most people are at work from its beginning to its end."""
+    """An hour of the user's day, with the number of people who are at work for all of it."""
 
     start: int
     people: int
 
 
-def rows(groups: Iterable[HoursGroup], *, day: date, reader: tzinfo, workdays: Workdays) -> list[DayRow]:
-    """Return each group with its bands on the reader's day."""
-    return [DayRow(group, _bands(group.zone, group.span, day, reader, workdays)) for group in groups]
+def day_rows(groups: Iterable[HoursGroup], *, day: date, user_zone: tzinfo, workdays: Workdays) -> list[DayRow]:
+    """Return each group with its hours on the user's day."""
+    return [DayRow(group, _bands(group.zone, group.span, day, user_zone, workdays)) for group in groups]
 
 
-def at_work(group: HoursGroup, *, moment: datetime, workdays: Workdays) -> bool:
-    """Tell whether the group is at work at that moment; a night's work belongs to the day it began."""
+def people_at_work(groups: Iterable[HoursGroup], *, moment: datetime, workdays: Workdays) -> int:
+    """Return how many people are at work at a moment."""
+    return sum(group.people for group in groups if _is_at_work(group, moment, workdays))
+
+
+def _is_at_work(group: HoursGroup, moment: datetime, workdays: Workdays) -> bool:
     local = moment.astimezone(ZoneInfo(group.zone))
-    minute, span = local.hour * 60 + local.minute, group.span
-    today_off = workdays.is_off(local.date())
-    if span.start < span.end:
-        return span.start <= minute < span.end and not today_off
-    if minute >= span.start:
-        return not today_off
-    return minute < span.end and not workdays.is_off(local.date() - timedelta(days=1))
+    since_start = local.hour * 60 + local.minute - group.span.start
+    # A night shift belongs to the day it starts on.
+    started_on = local.date() if since_start >= 0 else local.date() - timedelta(days=1)
+    return since_start % DAY < group.span.minutes and not workdays.is_off(started_on)
 
 
-def covered(found: Sequence[DayRow]) -> list[tuple[Band, int]]:
-    """Return the day in pieces, from midnight to midnight, each with the number of people at work."""
+def count_at_work(rows: Sequence[DayRow]) -> list[tuple[Band, int]]:
+    """Return the parts of the day, from midnight to midnight, each with the number of people at work."""
     changes: dict[int, int] = {0: 0, DAY: 0}
-    for row in found:
+    for row in rows:
         for start, end in row.bands:
             changes[start] = changes.get(start, 0) + row.group.people
             changes[end] = changes.get(end, 0) - row.group.people
@@ -73,22 +74,15 @@ def covered(found: Sequence[DayRow]) -> list[tuple[Band, int]]:
     return list(zip(pairwise(minutes), counts, strict=False))
 
 
-def shared(found: Sequence[DayRow]) -> tuple[Band, ...]:
-    """Return the parts of the day when every group is at work."""
-    everyone = sum(row.group.people for row in found)
-    if not everyone:
-        return ()
-    return _joined(band for band, people in covered(found) if people == everyone)
+def common_bands(rows: Sequence[DayRow]) -> tuple[Band, ...]:
+    """Return the parts of the day when everyone is at work."""
+    everyone = sum(row.group.people for row in rows)
+    return _merge(band for band, people in count_at_work(rows) if people == everyone) if everyone else ()
 
 
-def best_hour(found: Sequence[DayRow]) -> BestHour | None:
-    """Return the best common hour, the one nearest to midday among equals; None when nobody works."""
-    return next(iter(best_hours(found, count=1)), None)
-
-
-def best_hours(found: Sequence[DayRow], *, count: int) -> list[BestHour]:
-    """Return so many of the best common hours, best first; none begins within another, none is empty."""
-    counts = _hour_counts(found)
+def best_hours(rows: Sequence[DayRow], *, count: int) -> list[BestHour]:
+    """Return up to ``count`` hours with the most people, best first and then nearest to midday; none overlap."""
+    counts = _count_by_start(rows)
     ranked = sorted(range(len(counts)), key=lambda step: (-counts[step], abs(step * STEP + HOUR // 2 - NOON)))
     best: list[BestHour] = []
     for step in ranked:
@@ -99,10 +93,10 @@ def best_hours(found: Sequence[DayRow], *, count: int) -> list[BestHour]:
     return best
 
 
-def _hour_counts(found: Sequence[DayRow]) -> list[int]:
-    """Return how many people are at work through the hour that begins at each step of the day."""
+def _count_by_start(rows: Sequence[DayRow]) -> list[int]:
+    """Return for each step of the day how many people are at work for the hour that starts there."""
     changes = [0] * (DAY // STEP + 1)
-    for row in found:
+    for row in rows:
         for start, end in row.bands:
             first, last = -(-start // STEP), (end - HOUR) // STEP
             if first <= last:
@@ -111,45 +105,45 @@ def _hour_counts(found: Sequence[DayRow]) -> list[int]:
     return list(accumulate(changes))[: (DAY - HOUR) // STEP + 1]
 
 
-# The same few hundred groups are drawn for everybody who looks, all day long.
+# Every page view of every user needs the same few hundred groups.
 @lru_cache(maxsize=8192)
-def _bands(zone: str, span: Span, day: date, reader: tzinfo, workdays: Workdays) -> tuple[Band, ...]:
-    opens, closes = _moment(day, 0, reader), _moment(day, DAY, reader)
-    there = ZoneInfo(zone)
-    # A night's work that reaches into the reader's day began the day before.
-    began = opens.astimezone(there).date() - timedelta(days=1)
-    ended = closes.astimezone(there).date()
-    found = []
-    while began <= ended:
-        if not workdays.is_off(began):
-            start = max(_moment(began, span.start, there), opens)
-            end = min(_moment(began, span.start + span.minutes, there), closes)
+def _bands(zone: str, span: Span, day: date, user_zone: tzinfo, workdays: Workdays) -> tuple[Band, ...]:
+    day_start, day_end = _to_utc(day, 0, user_zone), _to_utc(day, DAY, user_zone)
+    group_zone = ZoneInfo(zone)
+    # A night shift that reaches into the user's day started the day before.
+    started_on = day_start.astimezone(group_zone).date() - timedelta(days=1)
+    last = day_end.astimezone(group_zone).date()
+    bands = []
+    while started_on <= last:
+        if not workdays.is_off(started_on):
+            start = max(_to_utc(started_on, span.start, group_zone), day_start)
+            end = min(_to_utc(started_on, span.start + span.minutes, group_zone), day_end)
             if start < end:
-                found.append((_minute(start, reader), DAY if end == closes else _minute(end, reader)))
-        began += timedelta(days=1)
-    return _joined(found)
+                bands.append((_to_minute(start, user_zone), DAY if end == day_end else _to_minute(end, user_zone)))
+        started_on += timedelta(days=1)
+    return _merge(bands)
 
 
 @lru_cache(maxsize=8192)
-def _moment(day: date, minute: int, zone: tzinfo) -> datetime:
-    """Return when a clock shows that minute of that day; minutes past midnight are the next day's."""
-    days, rest = divmod(minute, DAY)
-    clock = time(rest // 60, rest % 60)
+def _to_utc(day: date, minute: int, zone: tzinfo) -> datetime:
+    """Return the moment of a minute of a day; minutes past midnight belong to the next day."""
+    days, minute_of_day = divmod(minute, DAY)
+    clock = time(minute_of_day // 60, minute_of_day % 60)
     return datetime.combine(day + timedelta(days=days), clock, zone).astimezone(UTC)
 
 
 @lru_cache(maxsize=8192)
-def _minute(moment: datetime, zone: tzinfo) -> int:
+def _to_minute(moment: datetime, zone: tzinfo) -> int:
     local = moment.astimezone(zone)
     return local.hour * 60 + local.minute
 
 
-def _joined(bands: Iterable[Band]) -> tuple[Band, ...]:
-    """Return the bands in order, those that touch made one; an hour the clock repeats is shown once."""
-    found: list[Band] = []
+def _merge(bands: Iterable[Band]) -> tuple[Band, ...]:
+    """Return the bands in order, with those that touch joined; an hour that the clock repeats appears once."""
+    merged: list[Band] = []
     for start, end in sorted(bands):
-        if found and start <= found[-1][1]:
-            found[-1] = (found[-1][0], max(found[-1][1], end))
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], end))
         elif start < end:
-            found.append((start, end))
-    return tuple(found)
+            merged.append((start, end))
+    return tuple(merged)

@@ -1,9 +1,9 @@
-"""What is worth telling about people's habits: the day they share, and who does otherwise. Pure."""
+"""Find patterns in a team's settings: the day people share, and the settings in which some of them differ."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, tzinfo
 from typing import TypeAlias, TypeVar
@@ -18,46 +18,30 @@ from dashboard.team.availability import Band, BestHour, HoursGroup
 from dashboard.team.settings_counts import SettingsCounts, ZoneAndHours
 from dashboard.team.small_groups import NO_MINIMUM, suppress_small_groups
 
-SLOT = 30  # minutes of the day that are counted together
+SLOT = 30  # minutes of one bar of the chart
 MAX_BEST_HOURS = 3
-# A day as long as this was hardly meant so.
-LONG_DAY_MINUTES = 14 * 60
-# How many know their mind before "most" means something, and what part of them is most.
-TOLD_BY, MOST = 4, 0.75
+MIN_LONG_DAY = 14 * 60  # minutes of working hours that are probably a mistake
+# The number of answers, and the share of them, that make a majority.
+MIN_ANSWERS, MAJORITY = 4, 0.75
 
-Key = TypeVar("Key", bound=Hashable)
-
-
-@dataclass(frozen=True)
-class ByZoneAndHours:
-    """The people of these places."""
-
-    places: tuple[ZoneAndHours, ...]
+Answer: TypeAlias = bool | Span | Reminders
+A = TypeVar("A", bool, Span, Reminders)
 
 
 @dataclass(frozen=True)
-class ByEncoded:
-    """The people with these texts of habits."""
+class PeopleFilter:
+    """People by some of their columns: everyone whose values are one of the rows."""
 
-    texts: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class ByZonePair:
-    """The people with these pairs of zones: the profile's, the calendar's."""
-
-    zones: tuple[tuple[str, str], ...]
-
-
-PeopleFilter: TypeAlias = ByZoneAndHours | ByEncoded | ByZonePair
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str | int, ...], ...]
 
 
 @dataclass(frozen=True)
 class TeamDay:
-    """How many people are at work over a usual day of the reader's, of those who can be placed on it."""
+    """How many people are at work over a regular day of the user, of those whose zone and hours are known."""
 
     people: int
-    slots: tuple[int, ...]  # at the beginning of each half hour
+    slots: tuple[int, ...]  # at the start of each half hour
     pieces: tuple[tuple[Band, int], ...]  # the same to the minute
     nobody: tuple[Band, ...]
     everyone: tuple[Band, ...]
@@ -66,137 +50,154 @@ class TeamDay:
 
 @dataclass(frozen=True)
 class Difference:
-    """A setting most people have alike: Bitrix24's key, or "hours", or "reminders"."""
+    """A setting that most people have alike: Bitrix24's key, "hours" or "reminders"."""
 
     setting: str
-    majority: bool | Span | Reminders
+    majority: Answer
     majority_size: int
     others: int
-    filter: PeopleFilter
+    filter: PeopleFilter  # the others
 
 
-def groups(counted: SettingsCounts, *, fewest: int = NO_MINIMUM) -> list[HoursGroup]:
-    """Return the groups of people who can be placed on a day.
+def by_zone_and_hours(places: Iterable[ZoneAndHours]) -> PeopleFilter:
+    """Return a filter for the people with one of these zones and hours."""
+    rows = ((place.zone, place.span.start, place.span.end) for place in places if place.span)
+    return PeopleFilter(("calendar_zone", "work_start", "work_end"), tuple(rows))
 
-    Zones are split first and each zone's hours then, so that neither the whole without its zones
-    nor a zone without its hours leaves a small number over.
+
+def by_zone_pair(pairs: Iterable[tuple[str, str]]) -> PeopleFilter:
+    """Return a filter for the people with one of these pairs of zones: the profile's, the calendar's."""
+    return PeopleFilter(("calendar_zone", "time_zone"), tuple((calendar, profile) for profile, calendar in pairs))
+
+
+def by_toggle(counts: SettingsCounts, key: str, *, on: bool) -> PeopleFilter:
+    """Return a filter for the people who have a toggle on, or off."""
+    return _by_habits(text for text in counts.habits if decode_habits(text).toggles.get(key) == Toggle(on))
+
+
+def _by_habits(texts: Iterable[str]) -> PeopleFilter:
+    return PeopleFilter(("habits",), tuple((text,) for text in texts))
+
+
+def hours_groups(counts: SettingsCounts, *, min_group_size: int = NO_MINIMUM) -> list[HoursGroup]:
+    """Return the groups of people whose zone and hours are known.
+
+    Small zones are suppressed first, then small groups within each zone, so that neither the total minus the
+    zones nor a zone minus its groups gives a small number.
     """
-    by_zone: dict[str, dict[Span | None, int]] = {}
-    for place, people in counted.zones_and_hours.items():
-        by_zone.setdefault(place.zone, {})[place.span] = people
-    told = suppress_small_groups(settings_counts.zones(counted), fewest=fewest).shown
-    inside = [(zone, suppress_small_groups(by_zone[zone], fewest=fewest).shown) for zone, _people in told if zone]
-    return [HoursGroup(zone, span, people) for zone, spans in inside for span, people in spans if span is not None]
+    spans_by_zone: dict[str, dict[Span | None, int]] = {}
+    for place, people in counts.zones_and_hours.items():
+        spans_by_zone.setdefault(place.zone, {})[place.span] = people
+    zones = suppress_small_groups(settings_counts.zones(counts), min_group_size=min_group_size).shown
+    return [
+        HoursGroup(zone, span, people)
+        for zone, _people in zones
+        for span, people in suppress_small_groups(spans_by_zone[zone], min_group_size=min_group_size).shown
+        if zone and span is not None
+    ]
 
 
-def day(found: list[HoursGroup], *, on: date, reader: tzinfo) -> TeamDay:
-    """Return a usual day as the reader's clock shows it."""
-    rows = availability.rows(found, day=on, reader=reader, workdays=EVERY_DAY_WORKS)
-    pieces = availability.covered(rows)
+def team_day(groups: list[HoursGroup], *, day: date, user_zone: tzinfo) -> TeamDay:
+    """Return a regular day of the team in the user's time zone."""
+    rows = availability.day_rows(groups, day=day, user_zone=user_zone, workdays=EVERY_DAY_WORKS)
+    pieces = availability.count_at_work(rows)
+    slots = range(0, DAY, SLOT)
     return TeamDay(
-        people=sum(group.people for group in found),
-        slots=tuple(_at(minute, pieces) for minute in range(0, DAY, SLOT)),
+        people=sum(group.people for group in groups),
+        slots=tuple(next(people for (start, end), people in pieces if start <= slot < end) for slot in slots),
         pieces=tuple(pieces),
-        nobody=_round_midnight([band for band, people in pieces if not people]),
-        everyone=_round_midnight(list(availability.shared(rows))),
+        nobody=_join_at_midnight([band for band, people in pieces if not people]),
+        everyone=_join_at_midnight(list(availability.common_bands(rows))),
         best=tuple(availability.best_hours(rows, count=MAX_BEST_HOURS)),
     )
 
 
-def _at(minute: int, pieces: list[tuple[Band, int]]) -> int:
-    return next(people for (start, end), people in pieces if start <= minute < end)
+def _join_at_midnight(bands: list[Band]) -> tuple[Band, ...]:
+    """Return the bands with those at both ends of the day as one that goes through the night."""
+    if len(bands) > 1 and bands[0][0] == 0 and bands[-1][1] == DAY:
+        return (*bands[1:-1], (bands[-1][0], bands[0][1]))
+    return tuple(bands)
 
 
-def _round_midnight(found: list[Band]) -> tuple[Band, ...]:
-    """Return the bands, those at both ends of the day as one that goes through the night."""
-    if len(found) > 1 and found[0][0] == 0 and found[-1][1] == DAY:
-        return (*found[1:-1], (found[-1][0], found[0][1]))
-    return tuple(found)
-
-
-def apart(
-    found: list[HoursGroup], best: tuple[BestHour, ...], *, on: date, reader: tzinfo
+def outside_best_hours(
+    groups: list[HoursGroup], best: tuple[BestHour, ...], *, day: date, user_zone: tzinfo
 ) -> Mapping[ZoneAndHours, int]:
-    """Return who is at work in none of the best hours; nobody where those are not for most people."""
-    most = sum(group.people for group in found) / 2
-    hours = [(one.start, one.start + availability.HOUR) for one in best if one.people > most]
-    if not hours:
-        return {}
-    rows = availability.rows(found, day=on, reader=reader, workdays=EVERY_DAY_WORKS)
+    """Return who is at work in none of the best hours, if at least one of these suits most people."""
+    half = sum(group.people for group in groups) / 2
+    hours = [(hour.start, hour.start + availability.HOUR) for hour in best if hour.people > half]
+    rows = availability.day_rows(groups, day=day, user_zone=user_zone, workdays=EVERY_DAY_WORKS) if hours else ()
     return {
         ZoneAndHours(row.group.zone, row.group.span): row.group.people
         for row in rows
-        if not any(start < ends and begins < end for start, end in row.bands for begins, ends in hours)
+        if not any(start < hour_end and hour_start < end for start, end in row.bands for hour_start, hour_end in hours)
     }
 
 
-def long_days(counted: SettingsCounts) -> Mapping[ZoneAndHours, int]:
-    """Return whose working day is so long that it was hardly meant."""
-    return {place: people for place, people in counted.zones_and_hours.items() if _minutes(place) >= LONG_DAY_MINUTES}
+def long_days(counts: SettingsCounts) -> Mapping[ZoneAndHours, int]:
+    """Return who has working hours so long that they are probably a mistake."""
+    return {place: people for place, people in counts.zones_and_hours.items() if place.span and _is_long(place.span)}
 
 
-def nights(counted: SettingsCounts) -> Mapping[ZoneAndHours, int]:
-    """Return who works past midnight by their own clock, long days left out."""
+def night_shifts(counts: SettingsCounts) -> Mapping[ZoneAndHours, int]:
+    """Return who works past midnight in their own time zone, except those with long days."""
     return {
         place: people
-        for place, people in counted.zones_and_hours.items()
-        if place.span and place.span.overnight and place.span.end > 0 and _minutes(place) < LONG_DAY_MINUTES
+        for place, people in counts.zones_and_hours.items()
+        if place.span and place.span.overnight and place.span.end > 0 and not _is_long(place.span)
     }
 
 
-def _minutes(place: ZoneAndHours) -> int:
-    return place.span.minutes if place.span else 0
+def _is_long(span: Span) -> bool:
+    return span.minutes >= MIN_LONG_DAY
 
 
-def people_with(counted: SettingsCounts, key: str, *, on: bool) -> ByEncoded:
-    """Return the people who have that setting on, or off."""
-    return ByEncoded(tuple(text for text in counted.texts if decode_habits(text).toggles.get(key) == Toggle(on)))
+def differences(counts: SettingsCounts, *, min_group_size: int = NO_MINIMUM) -> list[Difference]:
+    """Return the settings in which a minority differs, the smallest minority first."""
+    candidates = [*_toggle_differences(counts, min_group_size)]
+    if min_group_size == NO_MINIMUM:
+        # With a limit, these numbers minus those of zones and reminders could give a small one.
+        candidates += [_hours_difference(counts), _reminders_difference(counts)]
+    return sorted((row for row in candidates if row), key=lambda row: (row.others, row.setting))
 
 
-def differences(counted: SettingsCounts, *, fewest: int = NO_MINIMUM) -> list[Difference]:
-    """Return the settings that most people have alike and some otherwise, the fewest otherwise first."""
-    found = [*_different_switches(counted, fewest=fewest)]
-    if fewest == NO_MINIMUM:
-        # Others could hold these numbers against those of zones and reminders and work out a small one.
-        found += [*_different_hours(counted), *_different_reminders(counted)]
-    return sorted(found, key=lambda one: (one.others, one.setting))
+def _toggle_differences(counts: SettingsCounts, min_group_size: int) -> Iterator[Difference | None]:
+    for key, answers in settings_counts.toggle_counts(counts).items():
+        if not suppress_small_groups(answers, min_group_size=min_group_size).suppressed:
+            toggles = {on: people for on, people in answers.items() if on is not None}
+            others = {on: by_toggle(counts, key, on=not on) for on in toggles}
+            yield _difference(key, toggles, others.__getitem__)
 
 
-def _different_switches(counted: SettingsCounts, *, fewest: int) -> Iterator[Difference]:
-    for key, told in settings_counts.toggle_counts(counted).items():
-        if suppress_small_groups(told, fewest=fewest).suppressed:
-            continue
-        answers = {on: people for on, people in told.items() if on is not None}
-        if (usual := _usual(answers)) is not None:
-            who = people_with(counted, key, on=not usual)
-            yield Difference(key, usual, answers[usual], answers[not usual], who)
-
-
-def _different_hours(counted: SettingsCounts) -> Iterator[Difference]:
-    counts: Counter[Span] = Counter()
-    for place, people in counted.zones_and_hours.items():
+def _hours_difference(counts: SettingsCounts) -> Difference | None:
+    spans: Counter[Span] = Counter()
+    for place, people in counts.zones_and_hours.items():
         if place.span:
-            counts[place.span] += people
-    if (usual := _usual(counts)) is not None:
-        others = tuple(place for place in counted.zones_and_hours if place.span not in (None, usual))
-        yield Difference("hours", usual, counts[usual], counts.total() - counts[usual], ByZoneAndHours(others))
+            spans[place.span] += people
+    return _difference(
+        "hours",
+        spans,
+        lambda usual: by_zone_and_hours(place for place in counts.zones_and_hours if place.span != usual),
+    )
 
 
-def _different_reminders(counted: SettingsCounts) -> Iterator[Difference]:
-    counts: Counter[Reminders] = Counter()
-    for text, people in counted.texts.items():
-        counts[decode_habits(text).reminders] += people
-    # The reminders of these people are unknown.
-    del counts[Reminders()]
-    if (usual := _usual(counts)) is not None:
-        others = tuple(text for text in counted.texts if decode_habits(text).reminders not in (Reminders(), usual))
-        yield Difference("reminders", usual, counts[usual], counts.total() - counts[usual], ByEncoded(others))
+def _reminders_difference(counts: SettingsCounts) -> Difference | None:
+    reminders: Counter[Reminders] = Counter()
+    for text, people in counts.habits.items():
+        reminders[decode_habits(text).reminders] += people
+    del reminders[Reminders()]  # unknown
+    return _difference(
+        "reminders",
+        reminders,
+        lambda usual: _by_habits(
+            text for text in counts.habits if decode_habits(text).reminders not in (Reminders(), usual)
+        ),
+    )
 
 
-def _usual(counts: Mapping[Key, int]) -> Key | None:
-    """Return what most have; None where there is no clear most, or all are alike."""
-    told = sum(counts.values())
-    if told < TOLD_BY:
+def _difference(setting: str, answers: Mapping[A, int], others: Callable[[A], PeopleFilter]) -> Difference | None:
+    """Return the difference, None where there is no clear majority or no minority."""
+    total = sum(answers.values())
+    usual = max(answers, key=lambda answer: answers[answer], default=None)
+    if usual is None or total < MIN_ANSWERS or not MAJORITY * total <= answers[usual] < total:
         return None
-    usual = max(counts, key=lambda key: counts[key])
-    return usual if MOST * told <= counts[usual] < told else None
+    return Difference(setting, usual, answers[usual], total - answers[usual], others(usual))

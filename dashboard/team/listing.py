@@ -1,13 +1,13 @@
-"""The table of the team: who is asked for, in which order, page by page."""
+"""Filter, sort and paginate the people of a portal."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, case, func, not_, select, true
+from sqlalchemy import ColumnElement, case, func, not_, select, true
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.expression import false
 
@@ -17,13 +17,12 @@ from dashboard.models import Person, Portal
 from dashboard.people.connection_state import STATES, colleagues, state_of
 
 PAGE_SIZE = 50
-REMINDERS = ("none", "one", "many", "unknown")
 SORTS = ("name", "view", "hours", "timezone", "reminders", "state", "as_of")
 
 
 @dataclass(frozen=True)
 class TeamFilter:
-    """Who is asked for. Empty: everybody; a value nobody has: nobody."""
+    """Conditions on people. An empty field is no condition; a value that nobody has matches nobody."""
 
     q: str = ""
     view: str = ""
@@ -37,7 +36,7 @@ NO_FILTER = TeamFilter()
 
 @dataclass(frozen=True)
 class TeamRow:
-    """One row of the team."""
+    """One person in the table; empty or None where unknown."""
 
     user_id: int
     name: str
@@ -45,16 +44,16 @@ class TeamRow:
     photo: str
     state: str
     view: str
-    span: Span | None
     zone: str
-    reminders: str
+    reminders: str  # as `calendar/encoding.py` encodes them
     as_of: datetime | None
     problem: str | None
+    span: Span | None
 
 
 @dataclass(frozen=True)
 class TeamPage:
-    """One page of those who were asked for; the number is never past the end."""
+    """One page of the table; the number is never past the last page."""
 
     rows: Sequence[TeamRow]
     total: int
@@ -65,127 +64,107 @@ class TeamPage:
 def team_page(
     session: Session,
     portal: Portal,
-    wanted: TeamFilter,
+    team_filter: TeamFilter,
     *,
     now: datetime,
     sort: str = "name",
     number: int = 1,
     total: int | None = None,
 ) -> TeamPage:
-    """Return one page; a number past the end is the last page's. ``total`` spares counting where known."""
-    conditions = _conditions(portal, wanted, now)
+    """Return one page, the last one for a number past the end; ``total`` saves a query where it is known."""
+    conditions = _conditions(portal, team_filter, now)
     if total is None:
-        total = session.scalar(select(func.count()).select_from(Person).where(*conditions)) or 0
+        total = _count(session, conditions)
     pages = max(1, -(-total // PAGE_SIZE))
     number = min(max(number, 1), pages)
-    ids = _found_at(session, conditions, sort, now, offset=(number - 1) * PAGE_SIZE)
-    asked = _rows([Person.id.in_(ids)], now, sort)
-    return TeamPage([_row(row) for row in session.execute(asked)], total, number, pages)
+    ids = _page_ids(session, conditions, sort, now, offset=(number - 1) * PAGE_SIZE)
+    return TeamPage(_rows(session, [Person.id.in_(ids)], now, sort), total, number, pages)
 
 
 def all_rows(
-    session: Session, portal: Portal, wanted: TeamFilter, *, now: datetime, sort: str = "name"
+    session: Session, portal: Portal, team_filter: TeamFilter, *, now: datetime, sort: str = "name"
 ) -> list[TeamRow]:
-    """Return all who are asked for, on all pages."""
-    return [_row(row) for row in session.execute(_rows(_conditions(portal, wanted, now), now, sort))]
+    """Return the rows of all pages."""
+    return _rows(session, _conditions(portal, team_filter, now), now, sort)
 
 
-def _conditions(portal: Portal, wanted: TeamFilter, now: datetime) -> list[ColumnElement[bool]]:
-    conditions = list(colleagues(portal))
-    if needle := folded(wanted.q.strip()):
-        conditions.append(Person.search.contains(needle, autoescape=True))
-    if wanted.view:
-        conditions.append(Person.view == wanted.view)
-    if wanted.timezone:
-        conditions.append(Person.calendar_zone == wanted.timezone)
-    if wanted.reminders:
-        conditions.append(_reminded(wanted.reminders))
-    if wanted.state:
-        conditions.append(state_of(now) == wanted.state if wanted.state in STATES else false())
-    return conditions
-
-
-def _reminded(how: str) -> ColumnElement[bool]:
+def _conditions(portal: Portal, team_filter: TeamFilter, now: datetime) -> list[ColumnElement[bool]]:
     count = Person.reminder_count
-    known: dict[str, ColumnElement[bool]] = {
-        "none": count == 0,
-        "one": count == 1,
-        "many": count > 1,
-        "unknown": count.is_(None),
-    }
-    return known.get(how, false())
+    reminders = {"none": count == 0, "one": count == 1, "many": count > 1, "unknown": count.is_(None)}
+    state = state_of(now) == team_filter.state if team_filter.state in STATES else false()
+    needle = folded(team_filter.q.strip())
+    conditions = (
+        (needle, Person.search.contains(needle, autoescape=True)),
+        (team_filter.view, Person.view == team_filter.view),
+        (team_filter.timezone, Person.calendar_zone == team_filter.timezone),
+        (team_filter.reminders, reminders.get(team_filter.reminders, false())),
+        (team_filter.state, state),
+    )
+    return [*colleagues(portal), *(condition for value, condition in conditions if value)]
 
 
-_COLUMNS = (
-    Person.user_id,
-    Person.name,
-    Person.position,
-    Person.photo,
-    Person.view,
-    Person.work_start,
-    Person.work_end,
-    Person.calendar_zone,
-    Person.reminders,
-    Person.settings_at,
-    Person.problem,
-)
+def _count(session: Session, conditions: Iterable[ColumnElement[bool]]) -> int:
+    return session.scalar(select(func.count()).select_from(Person).where(*conditions)) or 0
 
 
-def _rows(conditions: list[ColumnElement[bool]], now: datetime, sort: str) -> Select[*tuple[Any, ...]]:
-    return select(state_of(now), *_COLUMNS).where(*conditions).order_by(*_order(sort, now))
+def _rows(session: Session, conditions: list[ColumnElement[bool]], now: datetime, sort: str) -> list[TeamRow]:
+    columns = (Person.user_id, Person.name, Person.position, Person.photo, state_of(now), Person.view)
+    more_columns = (Person.calendar_zone, Person.reminders, Person.settings_at, Person.problem)
+    query = select(*columns, *more_columns, Person.work_start, Person.work_end).where(*conditions)
+    return [_row(*row) for row in session.execute(query.order_by(*_order(sort, now)))]
 
 
-def _found_at(
+def _row(*values: Any) -> TeamRow:
+    *fields, start, end = values
+    fields.append(Span(start, end) if start is not None and end is not None else None)
+    return TeamRow(*fields)
+
+
+def _page_ids(
     session: Session, conditions: list[ColumnElement[bool]], sort: str, now: datetime, *, offset: int
 ) -> list[int]:
-    """Return the numbers of one page's people. Each part is in an index's own order: nothing is sorted."""
+    """Return the ids on one page. Each part is in the order of an index, so the database sorts nothing."""
     ids: list[int] = []
     for belongs, columns in _parts(sort, now):
         if len(ids) == PAGE_SIZE:
             break
         if offset:
-            before = session.scalar(select(func.count()).select_from(Person).where(*conditions, belongs)) or 0
-            if offset >= before:
-                offset -= before
+            size = _count(session, [*conditions, belongs])
+            if offset >= size:
+                offset -= size
                 continue
-        part = select(Person.id).where(*conditions, belongs).order_by(*columns)
-        ids += session.scalars(part.limit(PAGE_SIZE - len(ids)).offset(offset))
+        query = select(Person.id).where(*conditions, belongs).order_by(*columns)
+        ids += session.scalars(query.limit(PAGE_SIZE - len(ids)).offset(offset))
         offset = 0
     return ids
 
 
 def _order(sort: str, now: datetime) -> Iterator[ColumnElement[Any]]:
-    """Yield what the parts and everybody in them are sorted by, for all pages at once."""
+    """Yield the columns by which a query over all parts is sorted."""
     parts = _parts(sort, now)
     yield case(*((belongs, place) for place, (belongs, _) in enumerate(parts)), else_=len(parts))
-    told, columns = parts[0]
+    has_value, columns = parts[0]
     yield from columns[:-1]
-    # The last is the number; what nobody told goes by it forwards, either way.
-    backwards = sort.startswith("-") and len(parts) < len(STATES)
-    yield case((told, -Person.id), else_=Person.id) if backwards else Person.id.asc()
+    # The last column is the id (tie-breaker). Rows without a value are always sorted by ascending id.
+    is_descending = sort.startswith("-") and len(parts) < len(STATES)
+    yield case((has_value, -Person.id), else_=Person.id) if is_descending else Person.id.asc()
 
 
 def _parts(sort: str, now: datetime) -> list[tuple[ColumnElement[bool], list[ColumnElement[Any]]]]:
-    """Return the parts of the list and what each is sorted by: what nobody told comes last either way."""
-    name, backwards = sort.removeprefix("-"), sort.startswith("-")
-    by: dict[str, tuple[ColumnElement[bool], list[Any]]] = {
+    """Return the parts of the list, each with its condition and order; people without a value come last."""
+    name, is_descending = sort.removeprefix("-"), sort.startswith("-")
+    if name == "state":
+        states = reversed(STATES) if is_descending else STATES
+        return [(state_of(now) == state, [Person.id.asc()]) for state in states]
+    by_name: dict[str, tuple[ColumnElement[bool], list[Any]]] = {
         "view": (Person.view != "", [Person.view]),
         "hours": (Person.work_start.is_not(None), [Person.work_start, Person.work_end]),
         "timezone": (Person.calendar_zone != "", [Person.calendar_zone]),
         "reminders": (Person.reminder_count.is_not(None), [Person.reminder_count]),
         "as_of": (Person.settings_at.is_not(None), [Person.settings_at]),
     }
-    if name == "state":
-        states = reversed(STATES) if backwards else STATES
-        return [(state_of(now) == state, [Person.id.asc()]) for state in states]
-    told, columns = by.get(name, (true(), [Person.search]))
-    # One direction for all of them: an index is read forwards or backwards as a whole.
-    sorted_by = [column.desc() if backwards else column.asc() for column in (*columns, Person.id)]
-    untold = (not_(told), [column.asc() for column in (*columns, Person.id)])
-    return [(told, sorted_by), untold] if name in by else [(told, sorted_by)]
-
-
-def _row(row: Row[*tuple[Any, ...]]) -> TeamRow:
-    state, user_id, name, position, photo, view, start, end, zone, reminders, as_of, problem = row
-    span = Span(start, end) if start is not None and end is not None else None
-    return TeamRow(user_id, name, position, photo, state, view, span, zone, reminders, as_of, problem)
+    has_value, columns = by_name.get(name, (true(), [Person.search]))
+    # One direction for all columns: the database reads an index forwards or backwards.
+    order = [column.desc() if is_descending else column.asc() for column in (*columns, Person.id)]
+    without_value = (not_(has_value), [column.asc() for column in (*columns, Person.id)])
+    return [(has_value, order), without_value] if name in by_name else [(has_value, order)]

@@ -1,4 +1,4 @@
-"""What people have set, counted: how many have which view, zone, reminders, and each setting on or off."""
+"""Count people by their settings: view, time zone and hours, reminders, and each toggle."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ USUAL_VIEWS = ("month", "week", "day", "list")
 
 @dataclass(frozen=True)
 class ZoneAndHours:
-    """Where and when people work; an empty zone and no span are those nobody knows."""
+    """A time zone and hours that people share; the zone is empty and the span None where unknown."""
 
     zone: str
     span: Span | None
@@ -24,47 +24,46 @@ class ZoneAndHours:
 
 @dataclass(frozen=True)
 class SettingsCounts:
-    """How many people have what. Each of the maps counts the same people, all whose settings are known."""
+    """Numbers of people by their settings. Each mapping counts everyone whose settings are known."""
 
-    total: int  # with those whose settings are not known
+    total: int  # including those whose settings are unknown
     people: int
-    read_at: datetime | None  # the last time anybody's settings were read
+    read_at: datetime | None  # when any settings were last read
     zones_and_hours: Mapping[ZoneAndHours, int]
     views: Mapping[str, int]
     reminder_counts: Mapping[int | None, int]
-    texts: Mapping[str, int]  # text of `people.habits` → people; those without one are left out
-    disagreeing: Mapping[tuple[str, str], int]  # the profile's zone and the calendar's, where they differ
+    habits: Mapping[str, int]  # by the text of `people.habits`; those without one are left out
+    zone_pairs: Mapping[tuple[str, str], int]  # by the profile's zone and the calendar's, where these differ
 
 
-def views(habits: SettingsCounts) -> dict[str, int]:
-    """Return how many people open which view; "other" sums up those of applications, "" chose none."""
-    counts: Counter[str] = Counter()
-    for name, people in habits.views.items():
-        counts[name if name in ("", *USUAL_VIEWS) else "other"] += people
-    return dict(counts)
+def views(counts: SettingsCounts) -> dict[str, int]:
+    """Return how many people have each default view; "other" is an application's, "" is not set."""
+    people_by_view: Counter[str] = Counter()
+    for name, people in counts.views.items():
+        people_by_view[name if name in ("", *USUAL_VIEWS) else "other"] += people
+    return dict(people_by_view)
 
 
-def zones(habits: SettingsCounts) -> dict[str, int]:
-    """Return how many people's calendars are in which zone; "" is not known."""
-    counts: Counter[str] = Counter()
-    for place, people in habits.zones_and_hours.items():
-        counts[place.zone] += people
-    return dict(counts)
+def zones(counts: SettingsCounts) -> dict[str, int]:
+    """Return how many people have their calendar in each time zone; "" is unknown."""
+    people_by_zone: Counter[str] = Counter()
+    for place, people in counts.zones_and_hours.items():
+        people_by_zone[place.zone] += people
+    return dict(people_by_zone)
 
 
-def reminder_counts(habits: SettingsCounts) -> dict[str, int]:
-    """Return how many people have "none", "one" or "many" reminders, or "unknown" many."""
-    counts: Counter[str] = Counter()
-    for number, people in habits.reminder_counts.items():
-        some = "unknown" if number is None else ("none", "one", "many")[min(number, 2)]
-        counts[some] += people
-    return dict(counts)
+def reminder_counts(counts: SettingsCounts) -> dict[str, int]:
+    """Return how many people have "none", "one" or "many" reminders, or an "unknown" number."""
+    people_by_count: Counter[str] = Counter()
+    for number, people in counts.reminder_counts.items():
+        people_by_count["unknown" if number is None else ("none", "one", "many")[min(number, 2)]] += people
+    return dict(people_by_count)
 
 
 def usual_reminders(counts: SettingsCounts) -> list[tuple[Reminders, int]]:
     """Return each single reminder with how many people have it, the most frequent first."""
     people_by_reminder: Counter[Reminders] = Counter()
-    for text, people in counts.texts.items():
+    for text, people in counts.habits.items():
         reminders = decode_habits(text).reminders
         entries = {Reminders(timed=(reminder,)) for reminder in reminders.timed or ()}
         entries |= {Reminders(all_day=(reminder,)) for reminder in reminders.all_day or ()}
@@ -75,7 +74,7 @@ def usual_reminders(counts: SettingsCounts) -> list[tuple[Reminders, int]]:
 def toggle_counts(counts: SettingsCounts) -> dict[str, dict[bool | None, int]]:
     """Return for each toggle how many people have it on, off, or without an answer (None)."""
     answers: dict[str, Counter[bool | None]] = {key: Counter() for key in TOGGLE_KEYS}
-    for text, people in counts.texts.items():
+    for text, people in counts.habits.items():
         for key, toggle in decode_habits(text).toggles.items():
             answers[key][toggle.on] += people
     for people_by_answer in answers.values():

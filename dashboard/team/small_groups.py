@@ -1,4 +1,4 @@
-"""Numbers for people who may not see who is behind them: no small group can be read off, nor worked out."""
+"""Suppress counts of small groups, so that nobody can be identified by a number or by the difference of two."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-MIN_GROUP_SIZE = 5  # people in a group that may be told
+MIN_GROUP_SIZE = 5
 NO_MINIMUM = 1
 
 K = TypeVar("K", bound=Hashable)
@@ -14,25 +14,25 @@ K = TypeVar("K", bound=Hashable)
 
 @dataclass(frozen=True)
 class SuppressedCounts(Generic[K]):
-    """The groups that may be told, largest first, and how many people stand in none of them."""
+    """The groups that may be shown, largest first, and the number of people in all the others."""
 
     shown: tuple[tuple[K, int], ...]
     suppressed: int
 
     def of(self, key: K) -> int:
-        """Return how many people the group has; 0 where it may not be told."""
+        """Return the size of a group, 0 where it is suppressed."""
         return dict(self.shown).get(key, 0)
 
 
-def suppress_small_groups(counts: Mapping[K, int], *, fewest: int) -> SuppressedCounts[K]:
-    """Return the groups of at least so many people. The rest is none, or as many itself.
+def suppress_small_groups(counts: Mapping[K, int], *, min_group_size: int) -> SuppressedCounts[K]:
+    """Return the groups of at least ``min_group_size`` people, and the number of people in the others.
 
-    A rest of two would be told by the total and the groups shown, so the smallest of those joins it.
-    Fewer people than that in all are a rest that must not be told: who calls this looks first.
+    If that number were smaller than ``min_group_size``, it could be computed from the total, so the smallest
+    shown group is suppressed too. The caller must check that ``sum(counts)`` is not smaller.
     """
-    ranked = sorted(counts.items(), key=lambda entry: (-entry[1], str(entry[0])))
-    shown = [entry for entry in ranked if entry[1] >= fewest]
-    rest = sum(counts.values()) - sum(people for _key, people in shown)
-    while 0 < rest < fewest and shown:
-        rest += shown.pop()[1]
-    return SuppressedCounts(tuple(shown), rest)
+    ranked = sorted(counts.items(), key=lambda group: (-group[1], str(group[0])))
+    shown = [group for group in ranked if group[1] >= min_group_size]
+    suppressed = sum(counts.values()) - sum(people for _key, people in shown)
+    while 0 < suppressed < min_group_size and shown:
+        suppressed += shown.pop()[1]
+    return SuppressedCounts(tuple(shown), suppressed)

@@ -1,7 +1,8 @@
-"""Numbers made ready to be drawn: bars of people, clocks on a day, half hours of a day."""
+"""Prepare the charts of *Insights*: horizontal bars of people, and columns over one day."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,15 +13,14 @@ from dashboard.calendar.working_hours import DAY
 from dashboard.team.insights import SLOT, TeamDay
 from dashboard.team.small_groups import SuppressedCounts
 
-HEIGHT = 100  # of every picture here, in its own units
-# What is there at all is seen.
-_MIN_LENGTH = 2
-_CLOCK = 24  # minutes a clock's bar is wide
+MAX_LENGTH = 100  # of a bar or a column
+_MIN_LENGTH = 2  # a single person among thousands is still visible
+_CLOCK_WIDTH = 24  # minutes
 
 
 @dataclass(frozen=True)
 class Bar:
-    """A name with its number of people; ``length`` is out of HEIGHT, ``href`` leads to those people."""
+    """A group with its number of people, and a link to them."""
 
     key: str
     title: str
@@ -30,13 +30,13 @@ class Bar:
 
     @property
     def is_quiet(self) -> bool:
-        """Tell whether it stands for those who are in no group of their own."""
+        """Tell whether the bar stands for people without a group of their own."""
         return self.key in ("", "unknown", "rest")
 
 
 @dataclass(frozen=True)
 class ColumnMark:
-    """A bar that stands on a day: from which minute, how wide, how high."""
+    """A column over a day; ``x`` and ``width`` are minutes."""
 
     x: int
     width: int
@@ -44,45 +44,40 @@ class ColumnMark:
 
 
 def bars(
-    told: SuppressedCounts[str], *, title: Callable[[str], str], rest: str, href: Callable[[str], str | None]
+    counts: SuppressedCounts[str], *, title: Callable[[str], str], others: str, href: Callable[[str], str | None]
 ) -> list[Bar]:
-    """Return the groups as bars, each as long as its part of all, the rest last under its own name."""
-    found = [(key, title(key), people, href(key)) for key, people in told.shown]
-    found += [("rest", rest, told.suppressed, None)] if told.suppressed else []
-    everyone = sum(people for _key, _title, people, _href in found)
-    return [Bar(key, name, people, _share(people, everyone), link) for key, name, people, link in found]
+    """Return a bar for each group, as long as its share of all people, and a last one for the others."""
+    rows = [(key, title(key), people, href(key)) for key, people in counts.shown]
+    rows += [("rest", others, counts.suppressed, None)] if counts.suppressed else []
+    total = sum(people for _key, _title, people, _href in rows)
+    return [Bar(key, name, people, _length(people, total), link) for key, name, people, link in rows]
 
 
-def clocks(told: Sequence[tuple[str, int]], *, now: datetime) -> list[ColumnMark]:
-    """Return where on the day each zone's clock stands now; zones with one clock share a bar."""
-    counts: dict[int, int] = {}
-    for zone, people in told:
-        there = now.astimezone(ZoneInfo(zone))
-        minute = there.hour * 60 + there.minute
-        counts[minute] = counts.get(minute, 0) + people
-    most = max(counts.values(), default=0)
+def clock_columns(zones: Sequence[tuple[str, int]], *, now: datetime) -> list[ColumnMark]:
+    """Return a column at the local time of each zone; zones with the same time share one."""
+    people_by_minute: Counter[int] = Counter()
+    for zone, people in zones:
+        local = now.astimezone(ZoneInfo(zone))
+        people_by_minute[local.hour * 60 + local.minute] += people
+    most = max(people_by_minute.values(), default=0)
     return [
-        ColumnMark(_inside(minute - _CLOCK // 2), _CLOCK, _share(people, most))
-        for minute, people in sorted(counts.items())
+        ColumnMark(min(max(minute - _CLOCK_WIDTH // 2, 0), DAY - _CLOCK_WIDTH), _CLOCK_WIDTH, _length(people, most))
+        for minute, people in sorted(people_by_minute.items())
     ]
 
 
-def slots(day: TeamDay) -> list[ColumnMark]:
-    """Return a bar for each half hour of the day at which somebody is at work."""
+def slot_columns(day: TeamDay) -> list[ColumnMark]:
+    """Return a column for each half hour of the day when somebody is at work."""
     most = max(day.slots, default=0)
     return [
-        ColumnMark(place * SLOT + 2, SLOT - 4, _share(people, most)) for place, people in enumerate(day.slots) if people
+        ColumnMark(slot * SLOT + 2, SLOT - 4, _length(people, most)) for slot, people in enumerate(day.slots) if people
     ]
 
 
-def team(**query: str) -> str:
-    """Return the address of the team's page, narrowed down to those."""
-    return f"/team?{urlencode(query)}"
+def team_address(**filters: str) -> str:
+    """Return the address of *Team* with filters."""
+    return f"/team?{urlencode(filters)}"
 
 
-def _share(people: int, whole: int) -> int:
-    return max(_MIN_LENGTH, round(HEIGHT * people / whole)) if whole else 0
-
-
-def _inside(minute: int) -> int:
-    return min(max(minute, 0), DAY - _CLOCK)
+def _length(people: int, whole: int) -> int:
+    return max(_MIN_LENGTH, round(MAX_LENGTH * people / whole)) if whole else 0

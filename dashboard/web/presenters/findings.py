@@ -1,4 +1,4 @@
-"""What stands out in a portal's habits, in sentences; the most useful first."""
+"""Describe in sentences what stands out in a team's settings, the most useful first."""
 
 from __future__ import annotations
 
@@ -7,21 +7,20 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from functools import lru_cache
 
-from dashboard.calendar import time_zones
+from dashboard.calendar.time_zones import parse_zone_name, same_clock
 from dashboard.team import insights, settings_counts
 from dashboard.team.availability import HoursGroup
-from dashboard.team.insights import ByZoneAndHours, ByZonePair, PeopleFilter, TeamDay
+from dashboard.team.insights import PeopleFilter, TeamDay, by_zone_and_hours
 from dashboard.team.settings_counts import SettingsCounts, ZoneAndHours
 from dashboard.team.small_groups import NO_MINIMUM, suppress_small_groups
-from dashboard.web.i18n.translations import ngettext
-from dashboard.web.i18n.translations import number as written
+from dashboard.web.i18n.translations import ngettext, number
 
-REFUSING = "denyBusyInvitation"
+DECLINES_WHEN_BUSY = "denyBusyInvitation"
 
 
 @dataclass(frozen=True)
 class InsightFinding:
-    """A sentence, and who is behind it: the team's page where that can show them, else whom to look up."""
+    """A sentence about a number of people, with a link to them on *Team*, or the filter that finds their names."""
 
     code: str
     text: str
@@ -31,97 +30,100 @@ class InsightFinding:
 
 
 def list_findings(
-    counted: SettingsCounts,
-    found: list[HoursGroup],
+    counts: SettingsCounts,
+    groups: list[HoursGroup],
     day: TeamDay,
     *,
     now: datetime,
-    reader: tzinfo,
-    fewest: int,
+    user_zone: tzinfo,
+    min_group_size: int,
 ) -> list[InsightFinding]:
-    """Return what is worth saying. With a limit, only what is told of so many people and of so many not."""
-    said = [_disagreeing(counted, now, fewest), _unreminded(counted, fewest), _refusing(counted, fewest)]
-    if fewest == NO_MINIMUM:
-        on = now.astimezone(reader).date()
-        said[1:1] = [_apart(insights.apart(found, day.best, on=on, reader=reader)), _long(counted)]
-        said.append(_nights(counted))
-    return [finding for finding in said if finding is not None]
+    """Return what stands out. With a minimum, only if so many people are concerned and so many are not."""
+    findings = [
+        _zones_disagree(counts, now, min_group_size),
+        _without_reminders(counts, min_group_size),
+        _declining_when_busy(counts, min_group_size),
+    ]
+    if min_group_size == NO_MINIMUM:
+        today = now.astimezone(user_zone).date()
+        outside = insights.outside_best_hours(groups, day.best, day=today, user_zone=user_zone)
+        findings[1:1] = [_outside_best_hours(outside), _long_days(insights.long_days(counts))]
+        findings.append(_night_shifts(insights.night_shifts(counts)))
+    return [finding for finding in findings if finding.people]
 
 
-def _disagreeing(counted: SettingsCounts, now: datetime, fewest: int) -> InsightFinding | None:
-    pairs = {pair: people for pair, people in counted.disagreeing.items() if _differ(*pair, _hour(now))}
-    number = sum(pairs.values())
-    number = suppress_small_groups({True: number, False: counted.people - number}, fewest=fewest).of(True)
-    if not number:
-        return None
-    words = ngettext(
+def _finding(
+    code: str,
+    people: int,
+    text: str,
+    people_filter: PeopleFilter | None = None,
+    *,
+    href: str | None = None,
+    **values: object,
+) -> InsightFinding:
+    return InsightFinding(code, text % (values | {"num": number(people)}), people, href, people_filter)
+
+
+def _zones_disagree(counts: SettingsCounts, now: datetime, min_group_size: int) -> InsightFinding:
+    hour = now.replace(minute=0, second=0, microsecond=0)
+    pairs = [pair for pair in counts.zone_pairs if _has_two_clocks(*pair, hour)]
+    people = sum(counts.zone_pairs[pair] for pair in pairs)
+    by_answer = {True: people, False: counts.people - people}
+    people = suppress_small_groups(by_answer, min_group_size=min_group_size).of(True)
+    text = ngettext(
         "%(num)s person has different time zones in their calendar and profile.",
         "%(num)s people have different time zones in their calendar and profile.",
-        number,
+        people,
     )
-    return InsightFinding("zones_disagree", words % {"num": written(number)}, number, filter=ByZonePair(tuple(pairs)))
+    return _finding("zones_disagree", people, text, insights.by_zone_pair(pairs))
 
 
-def _hour(now: datetime) -> datetime:
-    return now.replace(minute=0, second=0, microsecond=0)
-
-
-# A year of clocks is compared for each pair, and the pairs are the same at each look.
+# The comparison takes a year of offsets, and every page view needs the same pairs.
 @lru_cache(maxsize=1024)
-def _differ(profile: str, calendar: str, at: datetime) -> bool:
-    known = time_zones.parse_zone_name(profile) and time_zones.parse_zone_name(calendar)
-    return bool(known) and not time_zones.same_clock(profile, calendar, at)
+def _has_two_clocks(profile: str, calendar: str, at: datetime) -> bool:
+    exist = parse_zone_name(profile) and parse_zone_name(calendar)
+    return bool(exist) and not same_clock(profile, calendar, at)
 
 
-def _apart(places: Mapping[ZoneAndHours, int]) -> InsightFinding | None:
-    if not (number := sum(places.values())):
-        return None
-    words = ngettext(
+def _outside_best_hours(places: Mapping[ZoneAndHours, int]) -> InsightFinding:
+    people = sum(places.values())
+    text = ngettext(
         "%(num)s person is not at work during any of the best common hours.",
         "%(num)s people are not at work during any of the best common hours.",
-        number,
+        people,
     )
-    return InsightFinding("apart", words % {"num": written(number)}, number, filter=ByZoneAndHours(tuple(places)))
+    return _finding("apart", people, text, by_zone_and_hours(places))
 
 
-def _long(counted: SettingsCounts) -> InsightFinding | None:
-    places = insights.long_days(counted)
-    if not (number := sum(places.values())):
-        return None
-    words = ngettext(
+def _long_days(places: Mapping[ZoneAndHours, int]) -> InsightFinding:
+    people = sum(places.values())
+    text = ngettext(
         "%(num)s person has a working day of %(hours)s hours or more. Probably a mistake.",
         "%(num)s people have a working day of %(hours)s hours or more. Probably a mistake.",
-        number,
+        people,
     )
-    told = words % {"num": written(number), "hours": insights.LONG_DAY_MINUTES // 60}
-    return InsightFinding("long_days", told, number, filter=ByZoneAndHours(tuple(places)))
+    return _finding("long_days", people, text, by_zone_and_hours(places), hours=insights.MIN_LONG_DAY // 60)
 
 
-def _unreminded(counted: SettingsCounts, fewest: int) -> InsightFinding | None:
-    number = suppress_small_groups(settings_counts.reminder_counts(counted), fewest=fewest).of("none")
-    if not number:
-        return None
-    words = ngettext("%(num)s person has no default reminder.", "%(num)s people have no default reminder.", number)
-    return InsightFinding("unreminded", words % {"num": written(number)}, number, href="/team?reminders=none")
+def _without_reminders(counts: SettingsCounts, min_group_size: int) -> InsightFinding:
+    by_count = settings_counts.reminder_counts(counts)
+    people = suppress_small_groups(by_count, min_group_size=min_group_size).of("none")
+    text = ngettext("%(num)s person has no default reminder.", "%(num)s people have no default reminder.", people)
+    return _finding("unreminded", people, text, href="/team?reminders=none")
 
 
-def _refusing(counted: SettingsCounts, fewest: int) -> InsightFinding | None:
-    told = settings_counts.toggle_counts(counted)[REFUSING]
-    number = suppress_small_groups(told, fewest=fewest).of(True)
-    if not number:
-        return None
-    words = ngettext(
-        ("%(num)s person declines invitations when busy, so a meeting may be declined without being seen."),
-        ("%(num)s people decline invitations when busy, so a meeting may be declined without being seen."),
-        number,
+def _declining_when_busy(counts: SettingsCounts, min_group_size: int) -> InsightFinding:
+    by_answer = settings_counts.toggle_counts(counts)[DECLINES_WHEN_BUSY]
+    people = suppress_small_groups(by_answer, min_group_size=min_group_size).of(True)
+    text = ngettext(
+        "%(num)s person declines invitations when busy, so a meeting may be declined without being seen.",
+        "%(num)s people decline invitations when busy, so a meeting may be declined without being seen.",
+        people,
     )
-    who = insights.people_with(counted, REFUSING, on=True)
-    return InsightFinding("refusing", words % {"num": written(number)}, number, filter=who)
+    return _finding("refusing", people, text, insights.by_toggle(counts, DECLINES_WHEN_BUSY, on=True))
 
 
-def _nights(counted: SettingsCounts) -> InsightFinding | None:
-    places = insights.nights(counted)
-    if not (number := sum(places.values())):
-        return None
-    words = ngettext("%(num)s person works past midnight.", "%(num)s people work past midnight.", number)
-    return InsightFinding("nights", words % {"num": written(number)}, number, filter=ByZoneAndHours(tuple(places)))
+def _night_shifts(places: Mapping[ZoneAndHours, int]) -> InsightFinding:
+    people = sum(places.values())
+    text = ngettext("%(num)s person works past midnight.", "%(num)s people work past midnight.", people)
+    return _finding("nights", people, text, by_zone_and_hours(places))

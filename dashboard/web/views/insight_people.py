@@ -56,31 +56,32 @@ def show_people(user: CurrentUser, code: str) -> ResponseReturnValue:
         )
         pages = -(-people.people // PAGE_SIZE) if people else 1
         number = min(number, pages)
-        first = (number - 1) * PAGE_SIZE
         names = (
-            insight_queries.people_names(session, user.portal, people.filter, first=first, most=PAGE_SIZE)
+            insight_queries.people_names(
+                session, user.portal, people.filter, offset=(number - 1) * PAGE_SIZE, limit=PAGE_SIZE
+            )
             if people
             else []
         )
     return render_template(
         "insights/behind.html",
         **page_context(user.portal, user.person, current="/insights"),
-        said=people,
+        people_list=people,
         names=names,
         address=address(code),
-        here=number,
+        number=number,
         pages=pages,
     )
 
 
-def people_list(counted: SettingsCounts, code: str, *, now: datetime, clock: tzinfo) -> PeopleList | None:
+def people_list(counts: SettingsCounts, code: str, *, now: datetime, clock: tzinfo) -> PeopleList | None:
     """Return what *Insights* says under that code at this moment, None where it says nothing."""
-    groups = insights.groups(counted)
-    day = insights.day(groups, on=now.astimezone(clock).date(), reader=clock)
-    for finding in findings.list_findings(counted, groups, day, now=now, reader=clock, fewest=NO_MINIMUM):
+    groups = insights.hours_groups(counts)
+    day = insights.team_day(groups, day=now.astimezone(clock).date(), user_zone=clock)
+    for finding in findings.list_findings(counts, groups, day, now=now, user_zone=clock, min_group_size=NO_MINIMUM):
         if finding.code == code and finding.filter is not None:
             return PeopleList(_("What stands out"), finding.text, finding.people, finding.filter)
-    for unlike in insights.differences(counted, fewest=NO_MINIMUM):
+    for unlike in insights.differences(counts, min_group_size=NO_MINIMUM):
         if unlike.setting == code:
             told = ngettext("%(count)s differs", "%(count)s differ", unlike.others)
             others = told % {"count": number(unlike.others)}

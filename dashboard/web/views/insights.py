@@ -52,63 +52,65 @@ class FigurePeople:
 def show_insights(user: CurrentUser) -> ResponseReturnValue:
     """Show the portal's habits: to administrators with names, to others only numbers of larger groups."""
     is_admin, now = user.person.is_admin, services().now()
-    fewest = small_groups.NO_MINIMUM if is_admin else small_groups.MIN_GROUP_SIZE
+    min_group_size = small_groups.NO_MINIMUM if is_admin else small_groups.MIN_GROUP_SIZE
     with services().database.read_session() as session:
         counts = insight_queries.settings_counts(session, user.portal)
-        if counts.people < max(2, fewest):
-            context: dict[str, Any] = {"few": True}
+        if counts.people < max(2, min_group_size):
+            context: dict[str, Any] = {"too_few": True}
         else:
-            context = _pictures(counts, now=now, user=user, fewest=fewest)
-        context |= {"behind": _figure_people(session, user.portal, context) if is_admin else {}}
+            context = _pictures(counts, now=now, user=user, min_group_size=min_group_size)
+        context |= {"people_by_filter": _figure_people(session, user.portal, context) if is_admin else {}}
     return render_template(
         "insights.html",
         **page_context(user.portal, user.person, current="/insights"),
-        counted=counts,
-        discreet=not is_admin,
+        counts=counts,
+        anonymous=not is_admin,
         now=now,
         clock=user.time_zone,
         **context,
     )
 
 
-def _pictures(counted: SettingsCounts, *, now: datetime, user: CurrentUser, fewest: int) -> dict[str, Any]:
+def _pictures(counts: SettingsCounts, *, now: datetime, user: CurrentUser, min_group_size: int) -> dict[str, Any]:
     clock = user.time_zone
-    groups = insights.groups(counted, fewest=fewest)
-    day = insights.day(groups, on=now.astimezone(clock).date(), reader=clock)
+    groups = insights.hours_groups(counts, min_group_size=min_group_size)
+    day = insights.team_day(groups, day=now.astimezone(clock).date(), user_zone=clock)
     return {
-        "few": False,
-        "findings": findings.list_findings(counted, groups, day, now=now, reader=clock, fewest=fewest),
+        "too_few": False,
+        "findings": findings.list_findings(
+            counts, groups, day, now=now, user_zone=clock, min_group_size=min_group_size
+        ),
         "day": day,
-        "slots": charts.slots(day),
-        **_zones(counted, now=now, fewest=fewest),
-        "views": _views(counted, fewest=fewest),
-        "reminded": _reminded(counted, fewest=fewest),
-        "usual_reminders": _usual_reminders(counted, fewest=fewest),
+        "slots": charts.slot_columns(day),
+        **_zones(counts, now=now, min_group_size=min_group_size),
+        "views": _views(counts, min_group_size=min_group_size),
+        "reminded": _reminded(counts, min_group_size=min_group_size),
+        "usual_reminders": _usual_reminders(counts, min_group_size=min_group_size),
         "differences": [
             one
-            for one in insights.differences(counted, fewest=fewest)
+            for one in insights.differences(counts, min_group_size=min_group_size)
             # Who refuses while most do not is a finding already.
-            if one.setting != findings.REFUSING or one.majority
+            if one.setting != findings.DECLINES_WHEN_BUSY or one.majority
         ],
         "usual": _usual,
         "label": insight_people.label,
     }
 
 
-def _zones(counted: SettingsCounts, *, now: datetime, fewest: int) -> dict[str, Any]:
+def _zones(counts: SettingsCounts, *, now: datetime, min_group_size: int) -> dict[str, Any]:
     """Return the zones: those drawn, those listed, and how many people are in none of these."""
-    told = suppress_small_groups(settings_counts.zones(counted), fewest=fewest)
+    told = suppress_small_groups(settings_counts.zones(counts), min_group_size=min_group_size)
     known = [(zone, people) for zone, people in told.shown if zone]
     return {
-        "clocks": charts.clocks(known, now=now),
+        "clocks": charts.clock_columns(known, now=now),
         "zones": known[:ZONES],
         "zones_more": known[ZONES:],
-        "zones_rest": told.suppressed,
+        "zones_suppressed": told.suppressed,
         "zones_unknown": told.of(""),
     }
 
 
-def _views(counted: SettingsCounts, *, fewest: int) -> list[charts.Bar]:
+def _views(counts: SettingsCounts, *, min_group_size: int) -> list[charts.Bar]:
     names = {"other": _("Other"), "": _("Not set")}
 
     def title(key: str) -> str:
@@ -116,29 +118,35 @@ def _views(counted: SettingsCounts, *, fewest: int) -> list[charts.Bar]:
 
     def href(key: str) -> str | None:
         return (
-            charts.team(view=key) if key in settings_counts.USUAL_VIEWS and fewest == small_groups.NO_MINIMUM else None
+            charts.team_address(view=key)
+            if key in settings_counts.USUAL_VIEWS and min_group_size == small_groups.NO_MINIMUM
+            else None
         )
 
     return charts.bars(
-        suppress_small_groups(settings_counts.views(counted), fewest=fewest),
+        suppress_small_groups(settings_counts.views(counts), min_group_size=min_group_size),
         title=title,
-        rest=_("Others"),
+        others=_("Others"),
         href=href,
     )
 
 
-def _reminded(counted: SettingsCounts, *, fewest: int) -> list[charts.Bar]:
+def _reminded(counts: SettingsCounts, *, min_group_size: int) -> list[charts.Bar]:
     def href(key: str) -> str | None:
         # On the team's page those who never opened the application are not known either.
-        return charts.team(reminders=key) if key != "unknown" and fewest == small_groups.NO_MINIMUM else None
+        return (
+            charts.team_address(reminders=key)
+            if key != "unknown" and min_group_size == small_groups.NO_MINIMUM
+            else None
+        )
 
-    told = suppress_small_groups(settings_counts.reminder_counts(counted), fewest=fewest)
-    return charts.bars(told, title=lambda key: _(REMINDED[key]), rest=_("Others"), href=href)
+    told = suppress_small_groups(settings_counts.reminder_counts(counts), min_group_size=min_group_size)
+    return charts.bars(told, title=lambda key: _(REMINDED[key]), others=_("Others"), href=href)
 
 
-def _usual_reminders(counted: SettingsCounts, *, fewest: int) -> list[tuple[str, int]]:
+def _usual_reminders(counts: SettingsCounts, *, min_group_size: int) -> list[tuple[str, int]]:
     """Return the most usual reminders in words; those of too few people are left out."""
-    rows = [row for row in settings_counts.usual_reminders(counted) if row[1] >= fewest]
+    rows = [row for row in settings_counts.usual_reminders(counts) if row[1] >= min_group_size]
     return [(team_row.reminder_text(reminders), people) for reminders, people in rows[:USUAL]]
 
 

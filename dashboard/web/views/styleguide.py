@@ -91,16 +91,16 @@ def _of_a_team() -> dict[str, Any]:
             member(2, "Lost Lucy", "reconnect", **everything, problem="user_access_error"),
             member(3, "New Nina", "never"),
         ),
-        "pictures": {
-            "working": _picture(few, day=WEEK[0]),
-            "off": _picture(many, day=WEEK[3]),
-            "empty": _picture([], day=WEEK[1]),
+        "charts": {
+            "working": _chart(few, day=WEEK[0]),
+            "off": _chart(many, day=WEEK[3]),
+            "empty": _chart([], day=WEEK[1]),
         },
     }
 
 
-def _picture(groups: list[HoursGroup], *, day: date) -> day_chart.DayChart:
-    return day_chart.draw(groups, day=day, now=MOMENT, reader=UTC, workdays=WEEKEND)
+def _chart(groups: list[HoursGroup], *, day: date) -> day_chart.DayChart:
+    return day_chart.build(groups, day=day, now=MOMENT, user_zone=UTC, workdays=WEEKEND)
 
 
 def _of_an_office() -> dict[str, Any]:

@@ -8,7 +8,7 @@ from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
 from dashboard.people.directory import INCOMPLETE
-from dashboard.team import listing, statistics
+from dashboard.team import availability, listing, statistics
 from dashboard.team.statistics import TeamStats
 from dashboard.web.auth.permissions import team_viewer
 from dashboard.web.auth.sessions import CurrentUser, signed_in
@@ -41,7 +41,7 @@ def team_page(user: CurrentUser, query: TeamQuery, *, full_page: FullPage | None
     portal, person, clock = user.portal, user.person, user.time_zone
     now = services().now()
     with services().database.read_session() as session:
-        numbers = services().team_stats.get(session, portal, now=now)
+        stats = services().team_stats.get(session, portal, now=now)
         workdays = statistics.workdays(session, person)
         page = listing.team_page(
             session,
@@ -50,7 +50,7 @@ def team_page(user: CurrentUser, query: TeamQuery, *, full_page: FullPage | None
             now=now,
             sort=query.sort,
             number=query.number,
-            total=None if query.filtered else numbers.total,
+            total=None if query.filtered else stats.total,
         )
     day = query.range.day if query.range else today(user)
     return render_template(
@@ -58,26 +58,26 @@ def team_page(user: CurrentUser, query: TeamQuery, *, full_page: FullPage | None
         **page_context(portal, person, current="/team", whole=full_page),
         now=now,
         clock=clock,
-        asked=query,
+        query=query,
         page=page,
-        numbers=numbers,
-        at_work=day_chart.at_work(numbers.groups, now=now, workdays=workdays),
-        picture=day_chart.draw(numbers.groups, day=day, now=now, reader=clock, workdays=workdays),
+        stats=stats,
+        at_work=availability.people_at_work(stats.groups, moment=now, workdays=workdays),
+        chart=day_chart.build(stats.groups, day=day, now=now, user_zone=clock, workdays=workdays),
         workdays=workdays,
         incomplete=portal.directory_error == INCOMPLETE,
-        beginning=person.is_admin and numbers.opened * 2 < numbers.total,
+        beginning=person.is_admin and stats.opened * 2 < stats.total,
         run=run_status(services().runs.progress(portal), now=now, clock=clock),
-        **_options(numbers),
+        **_options(stats),
         link=f"{portal.origin}/marketplace/view/{portal.app_code}/" if portal.app_code else None,
     )
 
 
-def _options(numbers: TeamStats) -> dict[str, list[tuple[str, str]]]:
+def _options(stats: TeamStats) -> dict[str, list[tuple[str, str]]]:
     """Return the options of each filter: values with their names."""
-    views = [*VIEWS, *(name for name in numbers.views if name not in VIEWS)]
+    views = [*VIEWS, *(name for name in stats.views if name not in VIEWS)]
     return {
         "view_options": [(name, team_row.view(name)) for name in views],
-        "zone_options": [(name, name) for name in numbers.zones],
+        "zone_options": [(name, name) for name in stats.zones],
         "reminder_options": [(name, _(words)) for name, words in team_row.REMINDERS.items()],
         "state_options": [(name, _(words)) for name, words in team_row.STATES.items()],
     }
