@@ -1,4 +1,4 @@
-"""Admin: everything stored about a portal, exported and deleted."""
+"""Export and delete everything stored about a portal."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def forget(world: World, session: Session, domain: str | None = None) -> int:
 
 
 def counts(world: World, portal_id: int = 1) -> dict[str, int]:
-    """Return how many rows there are of a portal, of each kind."""
+    """Count the rows of each table that belong to a portal."""
     of_people = f"WHERE person_id IN (SELECT id FROM people WHERE portal_id = {portal_id})"
     conditions = {"chains": of_people, "snapshots": of_people}
     usual = f"WHERE portal_id = {portal_id}"
@@ -45,7 +45,7 @@ def counts(world: World, portal_id: int = 1) -> dict[str, int]:
 # The export
 
 
-def test_everything_about_everybody_is_in_it(each_world: World) -> None:
+def test_the_export_contains_everything_about_everybody(each_world: World) -> None:
     each_world.open("boris")
     anna = in_english(each_world)
     hire(each_world, NEVER)
@@ -63,13 +63,13 @@ def test_everything_about_everybody_is_in_it(each_world: World) -> None:
     assert told["runs"]
 
 
-def test_large_portals_are_whole_in_it(world: World, anna: Session) -> None:
+def test_the_export_of_a_large_portal_is_complete(world: World, anna: Session) -> None:
     hire(world, *({} for _ in range(2 * personal_data.BATCH_ROWS + 1)))
 
     assert len(exported(world, anna)["people"]) == 2 * personal_data.BATCH_ROWS + 3
 
 
-def test_no_token_and_no_key_is_in_it(world: World, anna: Session) -> None:
+def test_the_export_contains_no_token_and_no_key(world: World, anna: Session) -> None:
     world.sync()
     told = world.browser.get("/admin/export.json", headers=anna).text
 
@@ -85,7 +85,7 @@ def test_no_token_and_no_key_is_in_it(world: World, anna: Session) -> None:
     assert not [secret for secret in secrets if secret in told]
 
 
-def test_an_export_is_a_file_and_leaves_a_line_in_the_log(
+def test_the_export_is_a_file_and_is_logged(
     world: World, anna: Session, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     logging.getLogger().setLevel(logging.INFO)
@@ -100,7 +100,7 @@ def test_an_export_is_a_file_and_leaves_a_line_in_the_log(
     assert "Keller" not in said
 
 
-def test_one_portals_export_holds_nothing_of_another(world: World, anna: Session) -> None:
+def test_the_export_contains_nothing_of_another_portal(world: World, anna: Session) -> None:
     world.install("beta")
     clara = world.session("clara", "beta")
 
@@ -111,7 +111,7 @@ def test_one_portals_export_holds_nothing_of_another(world: World, anna: Session
 # The deletion
 
 
-def test_it_says_what_it_deletes_before(world: World, anna: Session) -> None:
+def test_the_page_says_what_will_be_deleted(world: World, anna: Session) -> None:
     page = world.browser.get("/admin/forget", headers=anna).text
 
     assert "2 people: names, positions, picture addresses, departments." in page
@@ -119,7 +119,7 @@ def test_it_says_what_it_deletes_before(world: World, anna: Session) -> None:
     assert counts(world)["people"] == 2
 
 
-def test_everything_is_gone_and_the_session_with_it(each_world: World) -> None:
+def test_everything_is_deleted_and_the_session_ends(each_world: World) -> None:
     each_world.open("boris")
     anna = in_english(each_world)
     each_world.browser.post("/admin/team", data={"everyone": "yes"}, headers=anna)
@@ -139,7 +139,7 @@ def test_everything_is_gone_and_the_session_with_it(each_world: World) -> None:
     assert (again.status_code, again.json) == (401, {"error": "session_invalid"})
 
 
-def test_the_next_opening_works_and_reads_everybody_anew(world: World, anna: Session) -> None:
+def test_the_next_opening_reads_everybody_again(world: World, anna: Session) -> None:
     assert forget(world, anna) == 200
 
     requests = len(world.bitrix24.requests)
@@ -151,7 +151,7 @@ def test_the_next_opening_works_and_reads_everybody_anew(world: World, anna: Ses
     assert world.one("SELECT count(*) FROM chains") == 1
 
 
-def test_what_bitrix24_says_is_still_recognised(world: World, anna: Session) -> None:
+def test_events_are_still_verified_after_a_deletion(world: World, anna: Session) -> None:
     forget(world, anna)
 
     world.portal().uninstall()
@@ -161,14 +161,14 @@ def test_what_bitrix24_says_is_still_recognised(world: World, anna: Session) -> 
 
 
 @pytest.mark.parametrize("typed", ["", "yes", "another.bitrix24.com", "localhost"])
-def test_another_address_deletes_nothing(world: World, anna: Session, typed: str) -> None:
+def test_a_wrong_confirmation_deletes_nothing(world: World, anna: Session, typed: str) -> None:
     before = counts(world)
 
     assert forget(world, anna, typed) == 400
     assert counts(world) == before | {"api_calls": before["api_calls"] + 1}
 
 
-def test_another_portal_keeps_everything(world: World, anna: Session) -> None:
+def test_a_deletion_leaves_other_portals(world: World, anna: Session) -> None:
     world.install("beta")
     clara = world.session("clara", "beta")
     before = counts(world, 2)
@@ -179,7 +179,7 @@ def test_another_portal_keeps_everything(world: World, anna: Session) -> None:
     assert world.browser.get("/admin", headers=clara).status_code == 200
 
 
-def test_of_two_administrators_at_once_one_deletes(each_world: World) -> None:
+def test_two_simultaneous_deletions_delete_once(each_world: World) -> None:
     each_world.session("anna")
     portal = each_world.known()
     results: list[bool] = []
@@ -196,8 +196,8 @@ def test_of_two_administrators_at_once_one_deletes(each_world: World) -> None:
     assert sorted(results) == [False, True]
 
 
-def test_a_run_under_way_brings_nobody_back(each_world: World) -> None:
-    """Deleted at the worst moment: the portal has told its employees, and they are about to be stored."""
+def test_a_run_during_a_deletion_stores_nobody(each_world: World) -> None:
+    """Delete between the portal's answer with its users and their storage."""
     anna = in_english(each_world)
 
     def forget_first(body: dict[str, Any]) -> dict[str, Any]:
@@ -214,7 +214,7 @@ def test_a_run_under_way_brings_nobody_back(each_world: World) -> None:
     ("method", "address"),
     [("GET", "/admin/export.json"), ("GET", "/admin/forget"), ("POST", "/admin/forget")],
 )
-def test_it_is_for_administrators(world: World, anna: Session, method: str, address: str) -> None:
+def test_only_administrators_may_export_and_delete(world: World, anna: Session, method: str, address: str) -> None:
     boris = world.session("boris")
 
     response = world.browser.open(
@@ -229,7 +229,7 @@ def test_it_is_for_administrators(world: World, anna: Session, method: str, addr
     assert counts(world)["people"] == 2
 
 
-def test_a_deletion_that_the_next_installation_overtakes_leaves_it_alone(each_world: World) -> None:
+def test_a_deletion_overtaken_by_an_installation_deletes_nothing(each_world: World) -> None:
     anna = each_world.session("anna")
 
     def install_again() -> None:

@@ -1,4 +1,4 @@
-"""The calls of a unit of work are stored with its result, at its end, or nowhere; never with another's."""
+"""Store the calls of a unit of work once: with its result, at its end, or not at all."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def call_to(world: World, portal: str = "alpha", **changes: Any) -> CallRecord:
 
 @contextmanager
 def away(database: Database) -> Iterator[None]:
-    """Lock SQLite against writing, or have Postgres refuse connections and end those there are."""
+    """Lock SQLite against writing, or have Postgres refuse and close connections."""
     address = database.engine.url
     if address.get_backend_name() == "sqlite":
         other = sqlite3.connect(address.database or "", isolation_level=None, check_same_thread=False)
@@ -72,7 +72,7 @@ def away(database: Database) -> Iterator[None]:
     server.dispose()
 
 
-def test_calls_of_a_person_who_opened_while_the_store_was_away_are_nobody_elses(
+def test_calls_during_an_outage_are_not_stored_for_another_portal(
     each_world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("dashboard.core.sqlite.BUSY_SECONDS", 0.05)
@@ -99,7 +99,7 @@ def test_calls_of_a_person_who_opened_while_the_store_was_away_are_nobody_elses(
     assert "batch" not in line
 
 
-def test_calls_are_stored_though_the_result_was_rolled_back(world: World, call_log: CallLog) -> None:
+def test_calls_are_stored_if_the_result_is_rolled_back(world: World, call_log: CallLog) -> None:
     before = world.one("SELECT count(*) FROM api_calls")
 
     with pytest.raises(KeyError), call_log.unit(world.known()) as calls:
@@ -111,7 +111,7 @@ def test_calls_are_stored_though_the_result_was_rolled_back(world: World, call_l
     assert world.one("SELECT count(*) FROM api_calls") == before + 1
 
 
-def test_a_store_that_was_waited_for_is_not_waited_for_again(world: World, call_log: CallLog) -> None:
+def test_calls_do_not_wait_for_the_database_again(world: World, call_log: CallLog) -> None:
     before = world.one("SELECT count(*) FROM api_calls")
 
     with pytest.raises(OperationalError), call_log.unit(world.known()) as calls:
@@ -134,7 +134,7 @@ def test_calls_are_stored_once(world: World, call_log: CallLog) -> None:
     assert [row["method"] for row in rows] == ["first", "second"]
 
 
-def test_calls_belong_to_the_portal_the_unit_has_proven(world: World, call_log: CallLog) -> None:
+def test_calls_belong_to_the_verified_portal(world: World, call_log: CallLog) -> None:
     with call_log.unit(None, proven=False) as calls:
         calls.add(call_to(world, method="before.proof"))
         with world.database.write_session() as session:
@@ -145,7 +145,7 @@ def test_calls_belong_to_the_portal_the_unit_has_proven(world: World, call_log: 
     assert [row["portal_id"] for row in rows] == [world.known().id] * 2
 
 
-def test_calls_of_an_installation_that_ended_meanwhile_are_dropped(world: World, call_log: CallLog) -> None:
+def test_calls_of_an_uninstalled_portal_are_dropped(world: World, call_log: CallLog) -> None:
     with call_log.unit(world.known()) as calls:
         calls.add(call_to(world))
         world.portal().uninstall()
@@ -156,7 +156,7 @@ def test_calls_of_an_installation_that_ended_meanwhile_are_dropped(world: World,
     assert world.one("SELECT max(id) FROM api_calls") == after
 
 
-def test_a_full_bucket_is_noted_though_the_call_failed(world: World, call_log: CallLog) -> None:
+def test_a_refusal_by_the_rate_limit_is_counted_if_the_unit_fails(world: World, call_log: CallLog) -> None:
     rate = "SELECT rate FROM buckets"
     before = world.one("SELECT level FROM buckets"), world.one(rate)
 
@@ -170,7 +170,7 @@ def test_a_full_bucket_is_noted_though_the_call_failed(world: World, call_log: C
 NOW = 1_800_000_000.0
 
 
-def test_the_space_of_a_call_log_is_bounded_and_comes_back() -> None:
+def test_the_size_of_a_call_log_is_limited() -> None:
     space, kept = LogSpace(), dict.fromkeys(LogDetail, 0)
     while not kept[LogDetail.NONE]:
         space, detail = space.reserve(NOW, full=75_000, summary=300)
@@ -183,13 +183,13 @@ def test_the_space_of_a_call_log_is_bounded_and_comes_back() -> None:
     assert space.reserve(NOW + RETENTION_SECONDS, full=75_000, summary=300)[1] is LogDetail.FULL
 
 
-def test_a_clock_that_was_years_ahead_takes_no_more_space_than_there_is() -> None:
+def test_a_wrong_clock_does_not_fill_the_call_log() -> None:
     space, _ = LogSpace(NOW * 2).reserve(NOW, full=1000, summary=300)
 
     assert space.reserve(NOW + RETENTION_SECONDS, full=1000, summary=300)[1] is LogDetail.FULL
 
 
-def test_a_portal_that_answers_too_much_is_kept_without_details_then_only_counted(
+def test_beyond_its_limit_a_call_log_drops_details_then_calls(
     each_world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     each_world.install("beta")
@@ -216,14 +216,14 @@ def stored(row: dict[str, Any]) -> int:
 
 
 def loaded(value: Any) -> Any:
-    """Return the JSON; Postgres's driver reads it already."""
+    """Return the JSON, which Postgres's driver has parsed already."""
     try:
         return json.loads(value)
     except (TypeError, ValueError):
         return value
 
 
-def test_a_long_answer_to_what_was_not_proven_is_not_stored(world: World, call_log: CallLog) -> None:
+def test_a_long_answer_to_an_unverified_request_is_not_stored(world: World, call_log: CallLog) -> None:
     with call_log.unit(None, proven=False) as calls:
         calls.add(call_to(world, method="short", answer="a" * 100))
         calls.add(call_to(world, method="long", answer="a" * 10_000))

@@ -1,4 +1,4 @@
-"""An uninstallation that the database cannot take is kept, and done when it can: Bitrix24 sends it once."""
+"""Store uninstall events while the database is unavailable, and handle them when it is back."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ FORGED = "f" * 32
 def still(
     bitrix24: Emulator, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[World]:
-    """Give the application without the thread that would act on kept events by itself."""
+    """Return the application without the thread that handles stored events."""
     monkeypatch.setattr(event_spool.EventSpool, "start", lambda self: None)
     url = str(request.getfixturevalue(request.param))
     with World(bitrix24, url, STATE_DIRECTORY=str(tmp_path)) as world:
@@ -43,7 +43,7 @@ def still(
 
 
 def empty_the_disk(world: World) -> None:
-    """Let the database store again."""
+    """Let the database write again."""
     engine = world.database.engine
     if engine.dialect.name == "sqlite":
         event.remove(engine, "connect", only_read)
@@ -55,58 +55,58 @@ def empty_the_disk(world: World) -> None:
     engine.dispose()
 
 
-def kept(folder: Path) -> list[Path]:
+def spooled(folder: Path) -> list[Path]:
     return sorted((folder / "events").glob("*.event"))
 
 
 def restarted(world: World) -> event_spool.EventSpool:
-    """Return what another process has, or this one after a restart."""
+    """Return the spool of another process, or of this one after a restart."""
     return build_services(world.config, database=world.database, now=world.now).spool
 
 
-def test_it_is_kept_and_done_when_the_database_is_back(still: World, tmp_path: Path) -> None:
+def test_an_event_is_handled_when_the_database_is_back(still: World, tmp_path: Path) -> None:
     still.open("boris")
     fill_the_disk(still)
 
     assert still.portal().send_event("ONAPPUNINSTALL")[0] == 200
     restarted(still).retry()
-    assert len(kept(tmp_path)) == 1
+    assert len(spooled(tmp_path)) == 1
     empty_the_disk(still)
     restarted(still).retry()
 
-    assert kept(tmp_path) == []
+    assert spooled(tmp_path) == []
     assert still.one("SELECT state FROM portals") == "uninstalled"
     assert still.one("SELECT count(*) FROM people") == 0
 
 
-def test_the_file_is_private_and_says_nothing(still: World, tmp_path: Path) -> None:
+def test_the_file_is_private_and_encrypted(still: World, tmp_path: Path) -> None:
     fill_the_disk(still)
     portal = still.portal()
 
     portal.send_event("ONAPPUNINSTALL")
 
-    (file,) = kept(tmp_path)
+    (file,) = spooled(tmp_path)
     assert (file.stat().st_mode & 0o777, file.parent.stat().st_mode & 0o777) == (0o600, 0o700)
     for secret in (portal.application_token, portal.member_id):
         assert secret not in file.name + file.read_text()
 
 
-def test_several_processes_may_do_it_at_once(still: World, tmp_path: Path) -> None:
+def test_several_processes_may_handle_an_event(still: World, tmp_path: Path) -> None:
     fill_the_disk(still)
     still.portal().send_event("ONAPPUNINSTALL")
-    content = kept(tmp_path)[0].read_text()
-    file = kept(tmp_path)[0]
+    content = spooled(tmp_path)[0].read_text()
+    file = spooled(tmp_path)[0]
     empty_the_disk(still)
 
     restarted(still).retry()
     file.write_text(content)
     restarted(still).retry()
 
-    assert kept(tmp_path) == []
+    assert spooled(tmp_path) == []
     assert still.one("SELECT count(*) FROM portals WHERE state = 'uninstalled' AND generation = 1") == 1
 
 
-def test_it_does_not_undo_an_installation_that_came_after_it(still: World, tmp_path: Path) -> None:
+def test_an_event_does_not_undo_a_later_installation(still: World, tmp_path: Path) -> None:
     fill_the_disk(still)
     still.portal().send_event("ONAPPUNINSTALL")
     empty_the_disk(still)
@@ -115,11 +115,11 @@ def test_it_does_not_undo_an_installation_that_came_after_it(still: World, tmp_p
 
     restarted(still).retry()
 
-    assert kept(tmp_path) == []
+    assert spooled(tmp_path) == []
     assert still.one("SELECT state FROM portals") == "active"
 
 
-def test_forged_ones_fill_no_disk_keep_out_no_true_one_and_do_nothing(
+def test_forged_events_are_limited_and_do_nothing(
     still: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(event_spool, "MAX_UNVERIFIED_OF_SENDER", 3)
@@ -145,18 +145,18 @@ def test_forged_ones_fill_no_disk_keep_out_no_true_one_and_do_nothing(
     fill_the_disk(still)
     assert portal.send_event("ONAPPUNINSTALL", application_token=FORGED)[0] == 403
     assert portal.send_event("ONAPPUNINSTALL")[0] == 200
-    assert len(kept(tmp_path)) == 5
-    (true,) = [file for file in kept(tmp_path) if not file.name.startswith("unproven")]
+    assert len(spooled(tmp_path)) == 5
+    (true,) = [file for file in spooled(tmp_path) if not file.name.startswith("unproven")]
     true.unlink()
     empty_the_disk(still)
 
     restarted(still).retry()
 
-    assert kept(tmp_path) == []
+    assert spooled(tmp_path) == []
     assert still.one("SELECT state FROM portals") == "active"
 
 
-def test_without_a_folder_it_is_kept_in_memory(still: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_folder_an_event_is_stored_in_memory(still: World, monkeypatch: pytest.MonkeyPatch) -> None:
     def no_room(self: object, name: str, encrypted: str) -> None:
         raise OSError(28, "No space left on device")
 
@@ -170,17 +170,17 @@ def test_without_a_folder_it_is_kept_in_memory(still: World, monkeypatch: pytest
     assert still.one("SELECT state FROM portals") == "uninstalled"
 
 
-def test_one_whose_key_is_gone_is_dropped(still: World, tmp_path: Path) -> None:
+def test_an_undecryptable_event_is_deleted(still: World, tmp_path: Path) -> None:
     (tmp_path / "events").mkdir()
     (tmp_path / "events" / "x.event").write_text("gAAAA-not-ours")
 
     restarted(still).retry()
 
-    assert kept(tmp_path) == []
+    assert spooled(tmp_path) == []
 
 
 class Handler:
-    """EventHandler that fail for some portals, as they are told; ``asked`` and ``done`` are member ids."""
+    """An event handler that fails for some portals; ``asked`` and ``done`` are member ids."""
 
     def __init__(self, failures: dict[str, Exception]) -> None:
         self.failures = failures
@@ -200,7 +200,7 @@ class Handler:
 def spool_of(
     handler: Handler, folder: Path, patch: pytest.MonkeyPatch, *, members: Iterable[str]
 ) -> event_spool.EventSpool:
-    """Return a spool without a thread that keeps an event of each portal."""
+    """Return a spool without a thread, with an event of each portal."""
     patch.setattr(event_spool.EventSpool, "start", lambda self: None)
     spool = event_spool.EventSpool(
         folder=folder,
@@ -219,21 +219,23 @@ def spool_of(
     [IntegrityError("", {}, Exception()), OperationalError("", {}, Exception()), Unreachable("timeout")],
     ids=lambda error: type(error).__name__,
 )
-def test_one_that_fails_holds_up_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+def test_a_failing_event_does_not_block_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
     handler = Handler({"1": error, "3": error})
     spool = spool_of(handler, tmp_path, monkeypatch, members="12345")
 
     spool.retry()
 
     assert handler.done == {"2", "4", "5"}
-    assert len(kept(tmp_path)) == 2
+    assert len(spooled(tmp_path)) == 2
     handler.failures.clear()
     spool.retry()
     assert handler.done == set("12345")
-    assert kept(tmp_path) == []
+    assert spooled(tmp_path) == []
 
 
-def test_while_the_database_is_away_few_are_tried_and_not_always_the_same(
+def test_while_the_database_is_unavailable_few_events_are_tried_in_turn(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     away = OperationalError("", {}, Exception())
@@ -245,10 +247,10 @@ def test_while_the_database_is_away_few_are_tried_and_not_always_the_same(
     spool.retry()
 
     assert set(handler.asked) == set("12345")
-    assert len(kept(tmp_path)) == 5
+    assert len(spooled(tmp_path)) == 5
 
 
-def test_one_that_cannot_be_read_now_is_not_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreadable_file_is_retried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     handler = Handler({})
     spool = spool_of(handler, tmp_path, monkeypatch, members="1")
     with monkeypatch.context() as broken:
@@ -265,7 +267,7 @@ def raise_input_output_error(*_: object, **__: object) -> str:
     raise OSError(errno.EIO, "Input/output error")
 
 
-def test_a_thread_that_a_defect_has_ended_is_started_by_the_next_request(
+def test_the_next_request_restarts_a_thread_that_has_ended(
     bitrix24: Emulator, sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(event_spool, "RETRY_SECONDS", 0.02)
@@ -291,10 +293,10 @@ def test_a_thread_that_a_defect_has_ended_is_started_by_the_next_request(
         wait_until(lambda: world.one("SELECT state FROM portals") == "uninstalled")
 
 
-def test_a_new_process_does_what_another_left(
+def test_a_new_process_handles_the_events_of_another(
     bitrix24: Emulator, sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As each process of the server does: gunicorn.conf.py starts it after the fork."""
+    """As gunicorn.conf.py does after the fork."""
     monkeypatch.setattr(event_spool, "RETRY_SECONDS", 0.02)
     with World(bitrix24, sqlite_url, STATE_DIRECTORY=str(tmp_path)) as world:
         world.install("alpha")
@@ -314,7 +316,7 @@ def test_a_new_process_does_what_another_left(
         wait_until(lambda: world.one("SELECT state FROM portals") == "uninstalled")
 
 
-def test_a_process_does_what_it_kept_itself(
+def test_a_process_handles_its_own_events(
     bitrix24: Emulator, sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(event_spool, "RETRY_SECONDS", 0.02)

@@ -1,4 +1,4 @@
-"""Events: proven by the application token alone, and harmless when late, doubled or forged."""
+"""Handle events: verified by the application token, harmless when delayed, repeated or forged."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -20,12 +20,12 @@ from tests.world import World, errors_on
 
 
 def everything(world: World) -> list[object]:
-    """Return all that is stored, to see that nothing changed."""
+    """Return all stored rows."""
     tables = ("portals", "people", "chains", "snapshots")
     return [world.rows(f"SELECT * FROM {table} ORDER BY 1") for table in tables]
 
 
-def test_an_uninstallation_leaves_a_tombstone_and_nobody(each_world: World) -> None:
+def test_an_uninstallation_deletes_everybody_and_leaves_a_tombstone(each_world: World) -> None:
     world = each_world
     session = world.session("boris")
     world.portal().uninstall(clean=True)
@@ -39,10 +39,10 @@ def test_an_uninstallation_leaves_a_tombstone_and_nobody(each_world: World) -> N
     assert world.browser.get("/me", headers=session).json == {"error": "session_invalid"}
 
 
-def test_an_uninstallation_may_take_longer_than_a_page(
+def test_an_uninstallation_may_take_longer_than_a_request(
     bitrix24: Emulator, migrated_postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In a large portal it does; were it given up each time, nobody would ever be deleted."""
+    """In a large portal it does. If it were given up each time, nobody would ever be deleted."""
     with World(bitrix24, migrated_postgres_url) as world:
         world.install()
         with world.database.engine.begin() as connection:
@@ -60,7 +60,7 @@ def test_an_uninstallation_may_take_longer_than_a_page(
         assert world.one("SELECT count(*) FROM people") == 0
 
 
-def test_an_uninstallation_leaves_no_name_in_the_file(world: World) -> None:
+def test_an_uninstallation_clears_the_database_files(world: World) -> None:
     world.open("boris")
     path = world.config.database_url.get_secret_value().removeprefix("sqlite:///")
     world.portal().uninstall()
@@ -82,7 +82,7 @@ def test_an_uninstallation_leaves_no_name_in_the_file(world: World) -> None:
         {"member_id": "f" * 32},
     ],
 )
-def test_an_unproven_uninstallation_changes_nothing(world: World, forged: dict[str, Any]) -> None:
+def test_an_uninstallation_with_a_wrong_token_changes_nothing(world: World, forged: dict[str, Any]) -> None:
     before = everything(world)
 
     status, body = world.portal().send_event("ONAPPUNINSTALL", **forged)
@@ -108,13 +108,13 @@ def test_a_malformed_event_is_refused(world: World, raw: bytes) -> None:
     assert body.split() == ['{"error":"invalid_request","status":"error"}']
 
 
-def test_json_is_no_event(world: World) -> None:
+def test_json_is_refused(world: World) -> None:
     status, _ = world.portal().send_event("ONAPPUNINSTALL", raw=b"{}", content_type="application/json")
 
     assert status == 415
 
 
-def test_a_late_uninstallation_of_an_earlier_installation_is_ignored(world: World) -> None:
+def test_a_delayed_uninstallation_of_an_earlier_installation_is_ignored(world: World) -> None:
     world.portal().uninstall()
     world.portal().deliver_events()
     world.install()
@@ -128,7 +128,7 @@ def test_a_late_uninstallation_of_an_earlier_installation_is_ignored(world: Worl
     assert everything(world) == before
 
 
-def test_a_doubled_uninstallation_is_answered_the_same(world: World) -> None:
+def test_a_repeated_uninstallation_gets_the_same_answer(world: World) -> None:
     token = world.portal().application_token
     world.portal().uninstall()
     world.portal().deliver_events()
@@ -138,7 +138,7 @@ def test_a_doubled_uninstallation_is_answered_the_same(world: World) -> None:
     assert status == 200
 
 
-def test_a_session_of_an_earlier_generation_is_void(world: World) -> None:
+def test_a_session_of_an_earlier_generation_is_invalid(world: World) -> None:
     session = world.session("boris")
     world.portal().uninstall()
     world.portal().deliver_events()
@@ -148,7 +148,7 @@ def test_a_session_of_an_earlier_generation_is_void(world: World) -> None:
     assert world.browser.get("/me", headers=session).json == {"error": "session_invalid"}
 
 
-def test_an_update_with_a_new_token_is_proven_and_learnt(world: World) -> None:
+def test_an_update_stores_a_verified_new_token(world: World) -> None:
     world.portal().update(new_application_token=True)
 
     deliveries = world.portal().deliver_events()
@@ -158,7 +158,7 @@ def test_an_update_with_a_new_token_is_proven_and_learnt(world: World) -> None:
     assert world.one("SELECT state FROM portals") == "uninstalled"
 
 
-def test_an_update_by_an_ordinary_person_is_not_believed(world: World) -> None:
+def test_an_update_by_an_ordinary_person_is_refused(world: World) -> None:
     boris = world.portal().open_as("boris")
 
     status, _ = world.portal().send_event("ONAPPUPDATE", application_token="f" * 32, access_token=boris.access_token)
@@ -167,7 +167,7 @@ def test_an_update_by_an_ordinary_person_is_not_believed(world: World) -> None:
     assert world.portal().send_event("ONAPPUNINSTALL", application_token="f" * 32)[0] == 403
 
 
-def test_a_payment_event_is_a_hint_and_changes_nothing(world: World) -> None:
+def test_a_payment_event_without_a_token_changes_nothing(world: World) -> None:
     before = everything(world)
 
     status, body = world.portal().send_event("ONAPPPAYMENT")
@@ -176,7 +176,7 @@ def test_a_payment_event_is_a_hint_and_changes_nothing(world: World) -> None:
     assert everything(world) == before
 
 
-def test_an_uninstallation_told_after_the_next_installation_is_ignored(world: World) -> None:
+def test_an_uninstallation_that_arrives_after_the_next_installation_is_ignored(world: World) -> None:
     before = int(time.time()) - 2
     world.install()
     world.open("boris")
@@ -187,12 +187,12 @@ def test_an_uninstallation_told_after_the_next_installation_is_ignored(world: Wo
     assert world.one("SELECT count(*) FROM people") == 2
 
 
-def test_an_odd_moment_does_not_lose_an_uninstallation(world: World) -> None:
+def test_an_uninstallation_with_a_malformed_time_is_not_lost(world: World) -> None:
     assert world.portal().send_event("ONAPPUNINSTALL", ts="soon")[0] == 200
     assert world.one("SELECT state FROM portals") == "uninstalled"
 
 
-def test_the_token_outlives_a_revival_by_an_ordinary_person(world: World) -> None:
+def test_the_application_token_stays_when_an_ordinary_person_reactivates_the_portal(world: World) -> None:
     token = world.portal().application_token
     world.portal().uninstall()
     world.portal().deliver_events()
@@ -204,13 +204,13 @@ def test_the_token_outlives_a_revival_by_an_ordinary_person(world: World) -> Non
 
 
 @pytest.mark.parametrize("event", ["ONAPPINSTALL", "ONAPPUPDATE"])
-def test_a_forged_installation_is_refused_in_the_contracts_words(world: World, event: str) -> None:
+def test_a_forged_installation_event_is_refused(world: World, event: str) -> None:
     status, body = world.portal().send_event(event, application_token="f" * 32, access_token="a" * 70)
 
     assert (status, body.strip()) == (403, '{"error":"invalid_application_token","status":"error"}')
 
 
-def test_a_reader_does_not_hold_up_an_uninstallation(world: World) -> None:
+def test_an_uninstallation_does_not_wait_for_readers(world: World) -> None:
     world.open("boris")
     wal = Path(world.config.database_url.get_secret_value().removeprefix("sqlite:///") + "-wal")
     with world.database.read_session() as reader:
@@ -225,8 +225,8 @@ def test_a_reader_does_not_hold_up_an_uninstallation(world: World) -> None:
     assert b"Keller" not in wal.read_bytes()
 
 
-def test_what_is_under_way_meets_nobody_else(world: World) -> None:
-    """A reading that began before its portal was uninstalled must not become somebody else's."""
+def test_requests_during_an_uninstallation_store_nothing(world: World) -> None:
+    """A request that began before the uninstallation must not store anything for the next installation."""
     world.portal().people["boris"].settings["sendFromEmail"] = "boris@alpha.example"
     session = world.session("boris")
     world.portal("beta").install()
@@ -255,7 +255,7 @@ def state(world: World, portal: int = 1) -> str:
 
 
 def known_through_boris_alone(world: World) -> None:
-    """Have Beta opened by somebody ordinary, without the installer: no application_token is known."""
+    """Have an ordinary person open Beta without the installer, so that no application_token is stored."""
     world.portal("beta").install()
     assert world.open("dmitri", "beta").status_code == 200
     assert world.one("SELECT count(*) FROM portals WHERE id = 2 AND application_token IS NULL") == 1
@@ -264,7 +264,7 @@ def known_through_boris_alone(world: World) -> None:
 # Which token
 
 
-def test_the_token_before_an_update_counts_until_its_events_have_arrived(world: World) -> None:
+def test_the_previous_token_is_valid_for_delayed_events(world: World) -> None:
     before = world.portal().application_token
     world.portal().update(new_application_token=True)
     world.portal().deliver_events()
@@ -274,7 +274,7 @@ def test_the_token_before_an_update_counts_until_its_events_have_arrived(world: 
     assert state(world) == "uninstalled"
 
 
-def test_the_token_before_an_update_does_not_count_for_long(world: World) -> None:
+def test_the_previous_token_expires(world: World) -> None:
     before = world.portal().application_token
     world.portal().update(new_application_token=True)
     world.portal().deliver_events()
@@ -284,8 +284,8 @@ def test_the_token_before_an_update_does_not_count_for_long(world: World) -> Non
         assert world.portal().send_event("ONAPPUNINSTALL")[0] == 200
 
 
-def test_an_older_token_that_arrives_late_does_not_displace_the_newer(world: World) -> None:
-    """The installation's event is overtaken by the update's; both carry an administrator's token."""
+def test_a_delayed_older_token_does_not_replace_the_newer_one(world: World) -> None:
+    """The event of the installation arrives after that of the update; both carry an administrator's token."""
     before = world.portal().application_token
     world.portal().update(new_application_token=True)
     world.portal().deliver_events()
@@ -297,8 +297,8 @@ def test_an_older_token_that_arrives_late_does_not_displace_the_newer(world: Wor
         assert world.portal().send_event("ONAPPUNINSTALL")[0] == 200
 
 
-def test_a_token_of_the_installation_before_counts_no_more(world: World) -> None:
-    """Its uninstallation was lost; the installer ran again and brought another token."""
+def test_the_token_of_the_previous_installation_is_invalid(world: World) -> None:
+    """The uninstall event was lost, and the installer ran again with another token."""
     before = world.portal().application_token
     world.portal().uninstall()
     world.install()
@@ -311,7 +311,7 @@ def test_a_token_of_the_installation_before_counts_no_more(world: World) -> None
 
 
 @pytest.mark.parametrize("field", ["auth[application_token][]", "application_token", "AUTH[application_token]"])
-def test_a_token_in_another_place_proves_nothing(world: World, field: str) -> None:
+def test_a_token_in_another_field_is_ignored(world: World, field: str) -> None:
     member, token = world.portal().member_id, world.portal().application_token
     raw = f"event=ONAPPUNINSTALL&auth[member_id]={member}&{field}={token}"
 
@@ -319,7 +319,7 @@ def test_a_token_in_another_place_proves_nothing(world: World, field: str) -> No
     assert state(world) == "active"
 
 
-def test_a_portals_token_proves_nothing_of_another(world: World) -> None:
+def test_the_token_of_another_portal_is_refused(world: World) -> None:
     world.install("beta")
     betas = world.portal("beta").application_token
 
@@ -330,7 +330,7 @@ def test_a_portals_token_proves_nothing_of_another(world: World) -> None:
 # When
 
 
-def test_any_order_and_any_number_end_the_same(world: World) -> None:
+def test_events_in_any_order_and_number_lead_to_one_state(world: World) -> None:
     portal = world.portal()
     for event in (
         "ONAPPUPDATE",
@@ -356,7 +356,7 @@ MINUTES = [-15, -2, 15, 600]
 
 @pytest.mark.parametrize("minutes", MINUTES)
 def test_a_wrong_clock_does_not_lose_an_uninstallation(world: World, minutes: int) -> None:
-    """Somebody opened a moment before; by our clock that was after the event left Bitrix24."""
+    """Somebody opened the application a moment before; by our clock that was after the event was sent."""
     world.open("boris")
     world.portal().uninstall()
 
@@ -367,8 +367,8 @@ def test_a_wrong_clock_does_not_lose_an_uninstallation(world: World, minutes: in
 
 @pytest.mark.parametrize("minutes", MINUTES)
 @pytest.mark.parametrize("silent", [False, True])
-def test_a_wrong_clock_ends_no_installation_that_is_there(world: World, minutes: int, silent: bool) -> None:
-    """The event is of an installation before; only the authorization server's word ends this one."""
+def test_a_wrong_clock_does_not_uninstall_a_present_installation(world: World, minutes: int, silent: bool) -> None:
+    """The event is of an earlier installation; only the authorization server can confirm the end of this one."""
     world.open("boris")
     if silent:
         world.bitrix24.faults.add(Fault(kind="html:502", where="authorization", times=None))
@@ -378,7 +378,7 @@ def test_a_wrong_clock_ends_no_installation_that_is_there(world: World, minutes:
     assert (status, state(world)) == (200, "active")
 
 
-def test_events_need_no_working_access_token_and_ask_nobody(world: World) -> None:
+def test_a_verified_event_sends_no_request(world: World) -> None:
     world.open("boris")
     world.bitrix24.faults.add(Fault(kind="status:500", times=None))
     world.bitrix24.clear()
@@ -391,8 +391,8 @@ def test_events_need_no_working_access_token_and_ask_nobody(world: World) -> Non
 
 
 @pytest.mark.parametrize("door", ["/", "/install"])
-def test_an_opening_overtaken_by_the_uninstallation_brings_nothing_back(world: World, door: str) -> None:
-    """Its proof began while the application was installed, and ends when it no longer is."""
+def test_an_opening_during_an_uninstallation_stores_nothing(world: World, door: str) -> None:
+    """Its verification starts while the application is installed and ends when it no longer is."""
     opening = world.portal().open_as("anna")
     world.bitrix24.clear()
     held = world.bitrix24.faults.add(Fault(kind="hold", method="batch", person="anna"))
@@ -408,8 +408,8 @@ def test_an_opening_overtaken_by_the_uninstallation_brings_nothing_back(world: W
     assert (state(world), world.one("SELECT count(*) FROM people")) == ("uninstalled", 0)
 
 
-def test_an_uninstallation_that_lost_against_a_reinstallation_deletes_nothing(each_world: World) -> None:
-    """Whoever decided it saw the generation before."""
+def test_an_uninstallation_overtaken_by_a_reinstallation_deletes_nothing(each_world: World) -> None:
+    """The decision was made for the previous generation."""
     world = each_world
     portals = build_services(world.config, database=world.database, now=lambda: datetime.now(UTC)).installations
     seen = portals.find(world.portal().member_id)
@@ -427,7 +427,7 @@ def test_an_uninstallation_that_lost_against_a_reinstallation_deletes_nothing(ea
 
 
 @pytest.mark.parametrize(("clean", "left"), [("1", False), ("0", True), ("", True)])
-def test_an_uninstallation_leaves_choices_only_when_told_to(world: World, clean: str, left: bool) -> None:
+def test_an_uninstallation_keeps_decisions_only_without_clean(world: World, clean: str, left: bool) -> None:
     with world.database.write_session() as session:
         session.execute(text("UPDATE portals SET team_open = :yes, team_switched_by = 1"), {"yes": True})
 
@@ -437,7 +437,7 @@ def test_an_uninstallation_leaves_choices_only_when_told_to(world: World, clean:
     assert world.one("SELECT team_switched_by FROM portals") is None
 
 
-def test_an_uninstallation_leaves_nothing_personal_in_any_table(each_world: World) -> None:
+def test_an_uninstallation_deletes_personal_data_from_every_table(each_world: World) -> None:
     world = each_world
     world.open("boris")
     world.browser.post("/team/sync", headers=world.session("anna"))
@@ -457,7 +457,7 @@ def test_an_uninstallation_leaves_nothing_personal_in_any_table(each_world: Worl
 # A portal that only ordinary people have opened
 
 
-def test_an_uninstallation_nothing_could_prove_is_confirmed_at_the_authorization_server(world: World) -> None:
+def test_without_a_stored_token_the_authorization_server_confirms_an_uninstallation(world: World) -> None:
     known_through_boris_alone(world)
     world.portal("beta").uninstall()
     world.bitrix24.clear()
@@ -469,7 +469,7 @@ def test_an_uninstallation_nothing_could_prove_is_confirmed_at_the_authorization
     assert world.one("SELECT count(*) FROM people WHERE portal_id = 2") == 0
 
 
-def test_an_uninstallation_that_is_not_true_deletes_nothing(world: World) -> None:
+def test_an_unconfirmed_uninstallation_deletes_nothing(world: World) -> None:
     known_through_boris_alone(world)
 
     status, _ = world.portal("beta").send_event("ONAPPUNINSTALL")
@@ -478,7 +478,7 @@ def test_an_uninstallation_that_is_not_true_deletes_nothing(world: World) -> Non
 
 
 @pytest.mark.parametrize("kind", ["status:500", "html:502", "reset", "error:expired_token:401", "body:{}"])
-def test_an_authorization_server_that_does_not_say_so_deletes_nothing(world: World, kind: str) -> None:
+def test_an_error_of_the_authorization_server_deletes_nothing(world: World, kind: str) -> None:
     known_through_boris_alone(world)
     world.portal("beta").uninstall()
     world.bitrix24.faults.add(Fault(kind=kind, where="authorization", times=None))
@@ -487,8 +487,8 @@ def test_an_authorization_server_that_does_not_say_so_deletes_nothing(world: Wor
     assert state(world, 2) == "active"
 
 
-def test_an_uninstallation_is_confirmed_by_a_renewal_where_the_token_has_expired(world: World) -> None:
-    """Days after the last opening; an expired token tells nothing of the application."""
+def test_an_uninstallation_is_confirmed_by_a_refresh_if_the_token_has_expired(world: World) -> None:
+    """Days after the last opening the token has expired, which says nothing about the application."""
     known_through_boris_alone(world)
     with world.database.write_session() as session:
         session.execute(text("UPDATE portals SET team_open = :yes WHERE id = 2"), {"yes": True})
@@ -502,8 +502,8 @@ def test_an_uninstallation_is_confirmed_by_a_renewal_where_the_token_has_expired
     assert world.one("SELECT count(*) FROM portals WHERE id = 2 AND team_open") == 1
 
 
-def test_only_the_authorization_server_can_say_that_the_application_is_gone(world: World) -> None:
-    """A portal may say what it likes; it is on somebody's own server."""
+def test_only_the_authorization_server_can_confirm_an_uninstallation(world: World) -> None:
+    """A portal on its owner's server may return anything."""
     session = world.session("boris")
     for code in ("NOT_INSTALLED", "APPLICATION_NOT_FOUND", "ERROR_OAUTH"):
         world.bitrix24.faults.add(Fault(kind=f"error:{code}:401", portal="alpha", method="batch", times=2))
@@ -522,7 +522,7 @@ def bound(world: World) -> set[str]:
     return {handler.event for handler in application.handlers} | {one.code for one in application.placements}
 
 
-def test_what_an_update_took_away_is_put_back_when_an_administrator_opens(world: World) -> None:
+def test_an_opening_by_an_administrator_restores_the_bindings(world: World) -> None:
     whole = bound(world)
     world.portal().update()
     world.portal().deliver_events()
@@ -536,8 +536,8 @@ def test_what_an_update_took_away_is_put_back_when_an_administrator_opens(world:
     assert bound(world) == whole
 
 
-def test_an_ordinary_person_binds_nothing_even_where_the_portal_lists_all(world: World) -> None:
-    """Handlers bound by them would be theirs alone."""
+def test_an_opening_by_an_ordinary_person_binds_nothing(world: World) -> None:
+    """Handlers bound by an ordinary person would be theirs alone."""
     world.portal().update()
     world.portal().deliver_events()
 
@@ -555,7 +555,7 @@ def test_an_ordinary_person_binds_nothing_even_where_the_portal_lists_all(world:
     assert [request.method for request in world.bitrix24.requests] == ["batch"]
 
 
-def test_a_whole_portal_still_opens_with_one_request(world: World) -> None:
+def test_complete_bindings_take_no_request(world: World) -> None:
     world.portal().update()
     world.portal().deliver_events()
     world.open("anna")
@@ -569,7 +569,7 @@ def test_a_whole_portal_still_opens_with_one_request(world: World) -> None:
     assert ["event.get" in request.inner for request in world.bitrix24.requests] == [True, True, False]
 
 
-def test_bindings_are_looked_at_once_a_day_without_a_hint(world: World) -> None:
+def test_bindings_are_checked_once_a_day(world: World) -> None:
     world.portal().application.drop_handlers()
     world.open("anna")
     assert "ONAPPUNINSTALL" not in bound(world)
@@ -581,7 +581,7 @@ def test_bindings_are_looked_at_once_a_day_without_a_hint(world: World) -> None:
 
 
 @pytest.mark.parametrize("kind", ["html:502", "reset", "error:ACCESS_DENIED:403"])
-def test_bindings_that_cannot_be_put_back_still_let_people_in(world: World, kind: str) -> None:
+def test_the_page_opens_if_the_bindings_cannot_be_restored(world: World, kind: str) -> None:
     world.portal().update()
     world.portal().deliver_events()
     opening = world.portal().open_as("anna")
@@ -600,7 +600,7 @@ def test_bindings_that_cannot_be_put_back_still_let_people_in(world: World, kind
 # The security log
 
 
-def test_refused_events_are_recorded_with_their_reason(world: World, caplog: pytest.LogCaptureFixture) -> None:
+def test_refused_events_are_logged_with_their_reason(world: World, caplog: pytest.LogCaptureFixture) -> None:
     world.portal().send_event("ONAPPUNINSTALL", application_token="f" * 32)
     world.portal().send_event("ONAPPUNINSTALL", member_id="f" * 32)
     world.portal().send_event("ONAPPUPDATE", application_token="e" * 32, access_token="a" * 70)

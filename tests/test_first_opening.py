@@ -1,4 +1,4 @@
-"""What a person is told once, and what a refresh and an ended chain say."""
+"""What *My settings* says at a first opening, after a refresh and when a token is revoked."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ def _plain(page: str) -> str:
     return re.sub(r"</?bdi>", "", page)
 
 
-def test_a_first_opening_says_who_sees_what(each_world: World) -> None:
+def test_the_first_opening_explains_who_sees_what(each_world: World) -> None:
     first, second = each_world.open("boris"), each_world.open("boris")
 
     assert FIRST in first.text
     assert FIRST not in second.text
 
 
-def test_installing_is_not_opening(each_world: World) -> None:
+def test_an_installation_is_not_the_first_opening(each_world: World) -> None:
     first, second = each_world.open("anna"), each_world.open("anna")
 
     assert FIRST in first.text
@@ -31,14 +31,14 @@ def test_installing_is_not_opening(each_world: World) -> None:
     assert FIRST not in second.text
 
 
-def test_somebody_the_directory_knows_has_a_first_opening_too(world: World) -> None:
+def test_a_listed_person_has_a_first_opening_too(world: World) -> None:
     world.open("anna")
     world.sync()
 
     assert FIRST in world.open("boris").text
 
 
-def test_an_open_team_is_said_to_be_open(world: World) -> None:
+def test_the_first_opening_says_that_the_team_is_visible(world: World) -> None:
     closed = world.open("boris").text
     with world.database.write_session() as session:
         session.connection().exec_driver_sql("UPDATE portals SET team_open = 1")
@@ -57,21 +57,21 @@ def test_an_open_team_is_said_to_be_open(world: World) -> None:
         ({"view": "list", "blink": "Y"}, "Updated just now. 2 settings changed (View and blink)."),
     ],
 )
-def test_a_refresh_says_what_it_found(world: World, change: dict[str, str], words: str) -> None:
+def test_a_refresh_says_what_has_changed(world: World, change: dict[str, str], words: str) -> None:
     session = world.session("boris")
     world.portal().people["boris"].settings |= change
 
     assert words in _plain(world.browser.post("/me/refresh", headers=session).text)
 
 
-def test_settings_that_went_away_have_changed_too(world: World) -> None:
+def test_removed_settings_count_as_changed(world: World) -> None:
     session = world.session("boris")
     del world.portal().people["boris"].settings["view"]
 
     assert "1 setting changed (View)" in _plain(world.browser.post("/me/refresh", headers=session).text)
 
 
-def test_what_could_not_be_read_has_not_changed(world: World) -> None:
+def test_unreadable_settings_do_not_count_as_changed(world: World) -> None:
     session = world.session("boris")
     world.portal().people["boris"].broken = True
 
@@ -81,7 +81,7 @@ def test_what_could_not_be_read_has_not_changed(world: World) -> None:
     assert errors_on(page) == ["ERROR_ARGUMENT"]
 
 
-def test_an_ended_chain_says_how_to_mend_it(world: World) -> None:
+def test_a_revoked_token_says_how_to_reconnect(world: World) -> None:
     session = world.session("boris")
     with world.database.write_session() as store:
         store.connection().exec_driver_sql("UPDATE people SET chain_state = 'reconnect'")

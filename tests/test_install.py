@@ -1,4 +1,4 @@
-"""Installing: proven, stored, bound once, and by an administrator."""
+"""Install the application in a portal."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -17,7 +17,7 @@ def empty(bitrix24: Emulator, database_url: str) -> World:
     return World(bitrix24, database_url)
 
 
-def test_it_works(empty: World) -> None:
+def test_an_administrator_installs_the_application(empty: World) -> None:
     with empty as world:
         response = world.install("alpha")
 
@@ -29,7 +29,7 @@ def test_it_works(empty: World) -> None:
         assert portal["generation"] == 1
 
 
-def test_it_binds_events_and_its_places_in_one_batch(world: World) -> None:
+def test_events_and_placements_are_bound_in_one_batch(world: World) -> None:
     application = world.portal().application
 
     assert {handler.event for handler in application.handlers} == EVENTS
@@ -39,7 +39,7 @@ def test_it_binds_events_and_its_places_in_one_batch(world: World) -> None:
     assert len(binding) == 1
 
 
-def test_twice_changes_nothing(world: World) -> None:
+def test_a_repeated_installation_changes_nothing(world: World) -> None:
     before = world.rows("SELECT member_id, origin, generation, installed_at FROM portals")
     world.bitrix24.clear()
 
@@ -50,7 +50,7 @@ def test_twice_changes_nothing(world: World) -> None:
     assert len(world.portal().application.handlers) == len(EVENTS)
 
 
-def test_two_at_once_make_one_portal(empty: World) -> None:
+def test_two_simultaneous_installations_create_one_portal(empty: World) -> None:
     with empty as world:
         openings = [world.portal().open_installer_as("anna") for _ in range(6)]
 
@@ -63,7 +63,7 @@ def test_two_at_once_make_one_portal(empty: World) -> None:
         assert len(world.portal().application.handlers) == len(EVENTS)
 
 
-def test_the_old_form_is_enough_and_the_event_brings_the_token(empty: World) -> None:
+def test_a_form_without_newer_fields_installs_and_the_event_brings_the_token(empty: World) -> None:
     with empty as world:
         world.post("/install", world.portal().open_installer_as("anna", form="old"))
         assert world.one("SELECT application_token FROM portals") is None
@@ -75,7 +75,7 @@ def test_the_old_form_is_enough_and_the_event_brings_the_token(empty: World) -> 
         assert world.one("SELECT application_token FROM portals") is not None
 
 
-def test_an_ordinary_person_cannot_install(world: World) -> None:
+def test_only_an_administrator_can_install(world: World) -> None:
     boris = world.portal().open_as("boris")
 
     response = world.post("/install", boris, APPLICATION_TOKEN="f" * 32)
@@ -84,7 +84,7 @@ def test_an_ordinary_person_cannot_install(world: World) -> None:
     assert errors_on(response.text) == ["not_an_administrator"]
 
 
-def test_an_ordinary_person_cannot_plant_an_application_token(world: World) -> None:
+def test_only_an_administrator_can_set_the_application_token(world: World) -> None:
     world.open("boris", APPLICATION_TOKEN="f" * 32)
 
     status, _ = world.portal().send_event("ONAPPUNINSTALL", application_token="f" * 32)
@@ -93,7 +93,7 @@ def test_an_ordinary_person_cannot_plant_an_application_token(world: World) -> N
     assert world.one("SELECT state FROM portals") == "active"
 
 
-def test_a_foreign_token_installs_nothing(empty: World) -> None:
+def test_a_token_of_another_application_installs_nothing(empty: World) -> None:
     with empty as world:
         opening = world.portal().open_installer_as("anna")
 
@@ -104,7 +104,7 @@ def test_a_foreign_token_installs_nothing(empty: World) -> None:
         assert response.headers["Content-Security-Policy"].endswith("frame-ancestors 'none'")
 
 
-def test_what_cannot_be_bound_does_not_stop_the_installation(empty: World) -> None:
+def test_a_failed_binding_does_not_stop_the_installation(empty: World) -> None:
     with empty as world:
         world.bitrix24.faults.add(Fault(kind="error:ERROR_PLACEMENT_NOT_FOUND:400", inner="placement.bind", times=None))
 
@@ -114,7 +114,7 @@ def test_what_cannot_be_bound_does_not_stop_the_installation(empty: World) -> No
         assert world.one("SELECT state FROM portals") == "active"
 
 
-def test_what_leads_to_an_earlier_address_is_moved(world: World) -> None:
+def test_bindings_to_a_former_address_are_replaced(world: World) -> None:
     application = world.portal().application
     before = [(one.code, one.url) for one in application.placements]
     earlier = "https://earlier.example.com"
@@ -131,7 +131,7 @@ def test_what_leads_to_an_earlier_address_is_moved(world: World) -> None:
     assert world.one("SELECT unbound FROM portals") == "{}"
 
 
-def test_a_portal_that_lists_what_is_not_ours_without_end_is_borne(world: World) -> None:
+def test_a_long_list_of_foreign_bindings_does_not_stop_the_installation(world: World) -> None:
     application = world.portal().application
     (link,) = (one for one in application.placements if one.code == "REST_APP_URI")
     application.placements += [replace(link, url=f"https://{number}.example.com/") for number in range(200)]
@@ -141,7 +141,7 @@ def test_a_portal_that_lists_what_is_not_ours_without_end_is_borne(world: World)
     assert len(application.placements) == 162
 
 
-def test_the_authorization_server_being_away_installs_nothing(empty: World) -> None:
+def test_nothing_is_installed_while_the_authorization_server_is_unreachable(empty: World) -> None:
     with empty as world:
         world.bitrix24.faults.add(Fault(kind="html:500", where="authorization", method="rest/app.info"))
         opening = world.portal().open_installer_as("anna")

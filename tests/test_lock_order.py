@@ -1,4 +1,4 @@
-"""Locks on Postgres: the portal's row first, and a transaction that lost to another one is run again."""
+"""Lock the portal's row first on Postgres, and retry a transaction that lost a conflict."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ WRITES = re.compile(r"(?s)^(?:INSERT INTO|UPDATE|DELETE FROM) (\w+)|FROM (\w+)\b
 
 @pytest.fixture
 def portals(bitrix24: Emulator, migrated_postgres_url: str) -> Iterator[World]:
-    """Give eight portals on Postgres; Clara runs each, and a first run waits everywhere."""
+    """Return eight portals on Postgres with Clara as administrator and a due first run."""
     with World(bitrix24, migrated_postgres_url) as world:
         for number in range(8):
             bitrix24.add_portal(f"portal{number}")
@@ -42,7 +42,7 @@ def names() -> list[str]:
 
 @contextmanager
 def repeated(*actions: Callable[[], object]) -> Iterator[None]:
-    """Do each again and again in a thread of its own; what one raises is raised here."""
+    """Repeat each action in its own thread; raise here what one raises."""
     stopping = threading.Event()
 
     def repeat(action: Callable[[], object]) -> None:
@@ -60,12 +60,12 @@ def repeated(*actions: Callable[[], object]) -> Iterator[None]:
 
 
 def work(world: World) -> None:
-    """Do what a thread of a worker does."""
+    """Run the due slices, as a worker's thread does."""
     for lease in world.services.runs.acquire():
         world.services.sync.run_slice(lease)
 
 
-def test_uninstallations_lose_nothing_to_clicks_and_runs(portals: World) -> None:
+def test_uninstallations_succeed_beside_clicks_and_runs(portals: World) -> None:
     headers = {name: portals.session("clara", name) for name in names()}
     statuses: set[int] = set()
 
@@ -90,7 +90,7 @@ def test_uninstallations_lose_nothing_to_clicks_and_runs(portals: World) -> None
         assert portals.one(f"SELECT count(*) FROM {table}{kept}") == 0, table
 
 
-def test_openings_lose_nothing_to_first_runs(portals: World) -> None:
+def test_openings_succeed_beside_first_runs(portals: World) -> None:
     for name in names():
         portals.portal(name).add_people(*crowd(25))
         portals.portal(name).bucket = None
@@ -100,7 +100,7 @@ def test_openings_lose_nothing_to_first_runs(portals: World) -> None:
         return portals.app.test_client().post("/", query_string=opening.query, data=opening.form).status_code
 
     def work_and_forget_the_plan() -> None:
-        """Have the next opening plan a run, as a portal's first does, while one is just ending."""
+        """Have the next opening plan a run, as a portal's first does, while another one ends."""
         work(portals)
         # One row a transaction: all of them together, in an order of their own, could deadlock with two openings.
         for portal_id in range(1, 9):
@@ -145,7 +145,7 @@ def test_each_transaction_locks_the_portal_first(bitrix24: Emulator, migrated_po
 
 @contextmanager
 def recorded(world: World) -> Iterator[list[list[str]]]:
-    """Give, at the end, which tables' rows each transaction locked, in order."""
+    """Yield a list that is filled at the end: the tables each transaction locked, in order."""
     transactions: list[list[str]] = []
     engine = world.database.engine
 
@@ -177,13 +177,13 @@ def lose(world: World) -> None:
 
 @pytest.fixture
 def alpha(bitrix24: Emulator, migrated_postgres_url: str) -> Iterator[World]:
-    """Give Alpha on Postgres."""
+    """Return Alpha on Postgres."""
     with World(bitrix24, migrated_postgres_url) as world:
         world.install()
         yield world
 
 
-def test_an_opening_that_lost_asks_bitrix24_once(alpha: World) -> None:
+def test_a_retried_opening_asks_bitrix24_once(alpha: World) -> None:
     alpha.bitrix24.clear()
     alpha.before_next_write(lambda: lose(alpha))
 
@@ -192,7 +192,7 @@ def test_an_opening_that_lost_asks_bitrix24_once(alpha: World) -> None:
     assert alpha.one("SELECT count(*) FROM chains") == 2
 
 
-def test_an_uninstallation_that_lost_deletes_everything(alpha: World) -> None:
+def test_a_retried_uninstallation_deletes_everything(alpha: World) -> None:
     alpha.portal().uninstall()
     alpha.before_next_write(lambda: lose(alpha))
 
@@ -200,7 +200,7 @@ def test_an_uninstallation_that_lost_deletes_everything(alpha: World) -> None:
     assert alpha.one("SELECT count(*) FROM people") == 0
 
 
-def test_a_transaction_that_always_loses_ends(alpha: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_retries_of_a_transaction_end(alpha: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dashboard.core.database.CONFLICT_PAUSES", (0.0, 0.0))
     tries: list[Session] = []
 

@@ -1,4 +1,4 @@
-"""Opening the application: who is let in, at which cost, and what is stored."""
+"""Open the application: who gets in, how many requests it takes, and what is stored."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -13,14 +13,14 @@ from tests.waiting import wait_until
 from tests.world import World, errors_on, session_token, settings_on
 
 
-def test_it_works(each_world: World) -> None:
+def test_the_page_shows_the_settings(each_world: World) -> None:
     response = each_world.open("boris")
 
     assert response.status_code == 200
     assert settings_on(response.text) == each_world.portal().people["boris"].settings
 
 
-def test_it_costs_one_request_where_the_portal_is_known(world: World) -> None:
+def test_a_known_portal_gets_one_request(world: World) -> None:
     opening = world.portal().open_as("boris")
     world.bitrix24.clear()
 
@@ -30,13 +30,13 @@ def test_it_costs_one_request_where_the_portal_is_known(world: World) -> None:
     assert request.method == "batch"
 
 
-def test_the_old_form_is_enough(world: World) -> None:
+def test_a_form_without_newer_fields_opens(world: World) -> None:
     response = world.post("/", world.portal().open_as("boris", form="old"))
 
     assert response.status_code == 200
 
 
-def test_an_unknown_portal_is_proven_first(world: World) -> None:
+def test_an_unknown_portal_is_verified_first(world: World) -> None:
     world.portal("beta").install()
     world.bitrix24.clear()
 
@@ -47,7 +47,7 @@ def test_an_unknown_portal_is_proven_first(world: World) -> None:
     assert world.one("SELECT count(*) FROM portals") == 2
 
 
-def test_twice_is_one_person_with_the_newest_pair(each_world: World) -> None:
+def test_two_openings_store_one_person_with_the_newest_token_pair(each_world: World) -> None:
     each_world.open("boris")
     before = each_world.one("SELECT access_token FROM chains JOIN people ON id = person_id WHERE user_id = 7")
 
@@ -58,7 +58,7 @@ def test_twice_is_one_person_with_the_newest_pair(each_world: World) -> None:
     assert each_world.one("SELECT count(*) FROM people WHERE user_id = 7") == 1
 
 
-def test_an_opening_without_refresh_token_keeps_the_chain_that_can_be_renewed(world: World) -> None:
+def test_an_opening_without_a_refresh_token_keeps_the_stored_one(world: World) -> None:
     session = world.session("boris")
 
     assert world.open("boris", REFRESH_ID="").status_code == 200
@@ -114,7 +114,7 @@ def test_an_expired_posted_token_is_refused_without_a_refresh(world: World) -> N
     assert world.bitrix24.refreshes() == 0
 
 
-def test_a_renamed_portal_is_followed_once_it_is_proven(each_world: World) -> None:
+def test_a_moved_portal_is_found_through_the_authorization_server(each_world: World) -> None:
     new_origin = each_world.portal().rename()
 
     response = each_world.open("boris")
@@ -124,7 +124,7 @@ def test_a_renamed_portal_is_followed_once_it_is_proven(each_world: World) -> No
     assert f"frame-ancestors {new_origin}" in response.headers["Content-Security-Policy"]
 
 
-def test_damaged_settings_still_open_the_page(world: World) -> None:
+def test_the_page_opens_with_corrupted_settings(world: World) -> None:
     response = world.open("petra")
 
     assert response.status_code == 200
@@ -133,7 +133,7 @@ def test_damaged_settings_still_open_the_page(world: World) -> None:
     assert session_token(response)
 
 
-def test_a_missing_scope_still_opens_the_page(world: World) -> None:
+def test_the_page_opens_without_a_scope(world: World) -> None:
     world.portal().drop_scope("calendar")
 
     response = world.open("boris")
@@ -142,7 +142,7 @@ def test_a_missing_scope_still_opens_the_page(world: World) -> None:
     assert errors_on(response.text) == ["insufficient_scope"]
 
 
-def test_settings_that_fail_this_time_show_the_last_good_ones(world: World) -> None:
+def test_the_stored_settings_are_shown_if_they_cannot_be_read(world: World) -> None:
     world.open("boris")
     world.bitrix24.faults.add(Fault(kind="error:ERROR_CORE:400", inner="calendar.user.settings.get"))
 
@@ -174,7 +174,7 @@ def test_settings_that_fail_this_time_show_the_last_good_ones(world: World) -> N
         ("error:INTERNAL_SERVER_ERROR:500", 502, "INTERNAL_SERVER_ERROR"),
     ],
 )
-def test_a_failing_portal_gets_a_page_of_its_own(world: World, kind: str, status: int, code: str) -> None:
+def test_an_error_of_the_portal_has_its_own_page(world: World, kind: str, status: int, code: str) -> None:
     # Again and again: a read over a kept connection that is reset is sent once more.
     world.bitrix24.faults.add(Fault(kind=kind, method="batch", times=None))
 
@@ -186,21 +186,21 @@ def test_a_failing_portal_gets_a_page_of_its_own(world: World, kind: str, status
     assert f"frame-ancestors {world.portal().origin}" in response.headers["Content-Security-Policy"]
 
 
-def test_names_cannot_write_html(world: World) -> None:
+def test_names_are_escaped(world: World) -> None:
     response = world.open("sanjay")
 
     assert "<b> Thapa" not in response.text
     assert "&lt;b&gt; Thapa" in response.text
 
 
-def test_a_name_of_any_length_fits(each_world: World) -> None:
+def test_a_long_name_is_stored(each_world: World) -> None:
     boris = each_world.portal().people["boris"]
     boris.name = boris.last_name = "Б" * 300
 
     assert each_world.open("boris").status_code == 200
 
 
-def test_a_slow_opening_does_not_bring_an_old_address_back(world: World) -> None:
+def test_a_slow_opening_does_not_restore_an_old_address(world: World) -> None:
     held = world.bitrix24.faults.add(Fault(kind="hold", method="batch", person="anna"))
     opening = world.portal().open_as("anna")
     world.bitrix24.clear()
@@ -216,7 +216,7 @@ def test_a_slow_opening_does_not_bring_an_old_address_back(world: World) -> None
     assert world.one("SELECT origin FROM portals") == new_origin
 
 
-def test_an_answer_that_lacks_the_settings_keeps_the_last_good_ones(world: World) -> None:
+def test_a_response_without_settings_keeps_the_stored_ones(world: World) -> None:
     def without_settings(body: dict[str, Any]) -> dict[str, Any]:
         del body["result"]["result"]["settings"]
         return body
@@ -230,7 +230,7 @@ def test_an_answer_that_lacks_the_settings_keeps_the_last_good_ones(world: World
     assert settings_on(response.text) == world.portal().people["boris"].settings
 
 
-def test_calendars_in_a_list_with_gaps_are_read(world: World) -> None:
+def test_calendars_in_a_list_with_gaps_are_parsed(world: World) -> None:
     def with_gaps(body: dict[str, Any]) -> dict[str, Any]:
         sections = body["result"]["result"]["sections"]
         body["result"]["result"]["sections"] = {"0": {**sections[0], "SYNC_TOKEN": "secret-of-a-sync"}}
@@ -243,7 +243,7 @@ def test_calendars_in_a_list_with_gaps_are_read(world: World) -> None:
     assert "COLOR" in str(world.rows("SELECT sections FROM snapshots"))
 
 
-def test_a_portal_that_cannot_tell_the_application_asks_for_a_proof_each_time(world: World) -> None:
+def test_a_portal_without_app_info_is_verified_at_every_opening(world: World) -> None:
     world.bitrix24.faults.add(Fault(kind="error:ERROR_METHOD_NOT_FOUND:404", inner="app.info", times=None))
 
     assert world.open("boris").status_code == 200
@@ -253,13 +253,13 @@ def test_a_portal_that_cannot_tell_the_application_asks_for_a_proof_each_time(wo
 
 
 @pytest.mark.parametrize("code", ["NO_AUTH_FOUND", "INVALID_CREDENTIALS"])
-def test_a_token_the_portal_does_not_take_is_a_refused_proof(world: World, code: str) -> None:
+def test_a_rejected_token_counts_as_a_failed_verification(world: World, code: str) -> None:
     world.bitrix24.faults.add(Fault(kind=f"error:{code}:401", method="batch"))
 
     assert world.open("boris").status_code == 403
 
 
-def test_what_a_clock_that_was_ahead_proved_is_proved_anew(world: World) -> None:
+def test_a_verification_dated_in_the_future_is_repeated(world: World) -> None:
     world.bitrix24.clock.advance(-3 * 3600)
     world.portal().bucket = None
 
@@ -279,7 +279,7 @@ def test_what_a_clock_that_was_ahead_proved_is_proved_anew(world: World) -> None
         ("https://a..invalid", "unknown_host", "was not found on the internet", "DNS records"),
     ],
 )
-def test_a_portal_that_cannot_be_reached_says_why_and_who_must_act(
+def test_the_page_says_why_the_portal_is_unreachable_and_who_must_act(
     world: World, origin: str, code: str, says: str, does: str
 ) -> None:
     session = world.session("boris")
@@ -299,7 +299,7 @@ def test_a_portal_that_cannot_be_reached_says_why_and_who_must_act(
     assert world.known().origin == world.portal().origin
 
 
-def test_an_authorization_server_that_cannot_be_reached_is_the_operators_move(world: World) -> None:
+def test_the_operator_must_act_if_the_authorization_server_is_unreachable(world: World) -> None:
     opening = world.portal("beta")
     opening.install()
     posted = opening.open_as("clara")
@@ -312,8 +312,8 @@ def test_an_authorization_server_that_cannot_be_reached_is_the_operators_move(wo
     assert "operator" in answer.text
 
 
-def test_a_portal_that_names_ever_new_people_is_bounded(world: World) -> None:
-    """It stands on somebody's own server, and nobody has read its list of employees."""
+def test_new_people_of_a_portal_are_limited(world: World) -> None:
+    """A portal on its owner's server may return any user, and its user list is not read yet."""
     numbers = iter(range(1000, 2000))
 
     def invent(answer: dict[str, Any]) -> dict[str, Any]:
@@ -338,7 +338,7 @@ def test_a_portal_that_names_ever_new_people_is_bounded(world: World) -> None:
     assert world.open("boris").status_code == 200
 
 
-def test_a_replaced_application_token_counts_no_longer_because_of_a_clock(world: World) -> None:
+def test_a_wrong_clock_does_not_prolong_the_previous_application_token(world: World) -> None:
     old = SecretStr(world.portal().application_token)
     world.portal().update(new_application_token=True)
     world.open("anna")

@@ -1,4 +1,4 @@
-"""A page stays open all day; what it may show and do goes by what Bitrix24 says of its reader meanwhile."""
+"""Confirm permissions with Bitrix24 while a page stays open."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def later(world: World, passed: timedelta = LONG) -> None:
 
 @pytest.fixture
 def anna(world: World) -> Session:
-    """Give the session of Anna, who administers Alpha, with its list of employees read."""
+    """Return the session of Anna, Alpha's administrator; its user list has been read."""
     session = world.session("anna")
     world.sync()
     world.bitrix24.clear()
@@ -53,14 +53,14 @@ def anna(world: World) -> Session:
 
 @pytest.fixture
 def boris(world: World, anna: Session) -> Session:
-    """Give the session of Boris, to whom the team is open."""
+    """Return the session of Boris, who may see the team."""
     with world.database.write_session() as session:
         session.execute(text("UPDATE portals SET team_open = :yes"), {"yes": True})
     return world.session("boris")
 
 
 @pytest.mark.parametrize("route", CONFIRMED)
-def test_it_works_and_asks_each_time(world: World, anna: Session, route: tuple[str, str]) -> None:
+def test_each_export_and_deletion_asks_bitrix24(world: World, anna: Session, route: tuple[str, str]) -> None:
     assert ask(world, route, anna).status_code == 200
 
     assert [request.method for request in world.bitrix24.requests] == ["profile"]
@@ -70,7 +70,7 @@ def test_it_works_and_asks_each_time(world: World, anna: Session, route: tuple[s
 def test_a_demoted_administrator_exports_and_deletes_nothing(
     world: World, anna: Session, route: tuple[str, str]
 ) -> None:
-    """At the next moment, with a page that is open and a session that is good."""
+    """Immediately, on an open page with a valid session."""
     world.portal().people["anna"].admin = False
 
     answer = ask(world, route, anna)
@@ -86,7 +86,7 @@ def test_a_demoted_administrator_exports_and_deletes_nothing(
 @pytest.mark.parametrize(
     ("kind", "status"), [("reset", 502), ("html:500", 502), ("error:QUERY_LIMIT_EXCEEDED:503", 503)]
 )
-def test_nothing_is_exported_or_deleted_while_bitrix24_cannot_be_asked(
+def test_nothing_is_exported_or_deleted_while_bitrix24_is_unreachable(
     world: World, anna: Session, route: tuple[str, str], kind: str, status: int
 ) -> None:
     world.bitrix24.faults.add(Fault(kind=kind, times=None))
@@ -101,7 +101,7 @@ def test_nothing_is_exported_or_deleted_while_bitrix24_cannot_be_asked(
     assert ask(world, route, anna).status_code == 200
 
 
-def test_whoever_asks_too_often_waits(world: World, anna: Session) -> None:
+def test_confirmations_are_limited(world: World, anna: Session) -> None:
     for _ in range(CONFIRMATION_LIMIT.depth):
         world.services.throttle.take("confirmations 1", CONFIRMATION_LIMIT, code="too_many")
 
@@ -111,8 +111,8 @@ def test_whoever_asks_too_often_waits(world: World, anna: Session) -> None:
     assert world.bitrix24.requests == []
 
 
-def test_a_page_asks_once_in_some_minutes(world: World, anna: Session) -> None:
-    """Not at all after an opening, which has asked."""
+def test_pages_ask_once_within_some_minutes(world: World, anna: Session) -> None:
+    """After an opening, which has just asked, they do not ask."""
     world.session("anna")
     world.bitrix24.clear()
     paths = ("/team", "/admin", "/insights", "/team/sync", "/admin/calls") * 2
@@ -125,7 +125,7 @@ def test_a_page_asks_once_in_some_minutes(world: World, anna: Session) -> None:
     assert [request.method for request in world.bitrix24.requests] == ["profile"]
 
 
-def test_many_at_once_ask_once(each_world: World) -> None:
+def test_simultaneous_requests_ask_once(each_world: World) -> None:
     anna = each_world.session("anna")
     later(each_world)
     clients = [create_app(each_world.config, database=each_world.database, now=each_world.now) for _ in range(6)]
@@ -162,7 +162,7 @@ def _revoke(world: World) -> None:
 
 
 @pytest.mark.parametrize("lose", [_dismiss, _restrict, _revoke])
-def test_whoever_is_not_let_in_any_more_loses_the_team_within_minutes(world: World, boris: Session, lose: Lose) -> None:
+def test_a_person_without_access_loses_the_team_within_minutes(world: World, boris: Session, lose: Lose) -> None:
     assert world.browser.get("/team", headers=boris).status_code == 200
     lose(world)
     later(world)
@@ -176,7 +176,7 @@ def test_whoever_is_not_let_in_any_more_loses_the_team_within_minutes(world: Wor
 
 
 @pytest.mark.parametrize("lose", [_restrict, _revoke])
-def test_an_opening_lets_them_in_again(world: World, boris: Session, lose: Lose) -> None:
+def test_an_opening_restores_the_access(world: World, boris: Session, lose: Lose) -> None:
     lose(world)
     later(world)
     assert world.browser.get("/team", headers=boris).status_code == 403
@@ -185,8 +185,8 @@ def test_an_opening_lets_them_in_again(world: World, boris: Session, lose: Lose)
     assert world.browser.get("/team", headers=world.session("boris")).status_code == 200
 
 
-def test_a_run_that_finds_somebody_dismissed_takes_the_pages_away(world: World, anna: Session) -> None:
-    """Before the list of employees says it: they are still on it."""
+def test_a_run_revokes_the_access_of_a_dismissed_person(world: World, anna: Session) -> None:
+    """Before the next sync of the user list, in which they still are."""
     assert world.browser.get("/admin", headers=anna).status_code == 200
     world.bitrix24.clock.advance(1)
     world.bitrix24.faults.add(Fault(kind="error:authorization_error:401", method="batch", person="anna", times=None))
@@ -202,7 +202,7 @@ def test_a_run_that_finds_somebody_dismissed_takes_the_pages_away(world: World, 
     assert world.browser.get("/admin", headers=anna).status_code == 403
 
 
-def test_pages_are_shown_for_a_while_when_bitrix24_cannot_be_asked(world: World, anna: Session) -> None:
+def test_pages_are_shown_for_a_while_when_bitrix24_is_unreachable(world: World, anna: Session) -> None:
     world.bitrix24.faults.add(Fault(kind="html:500", times=None))
     later(world)
 
@@ -217,8 +217,8 @@ def test_pages_are_shown_for_a_while_when_bitrix24_cannot_be_asked(world: World,
     assert world.browser.get("/team", headers=anna).status_code == 200
 
 
-def test_an_older_answer_does_not_displace_a_newer_one(world: World, anna: Session) -> None:
-    """Two questions on their way at once; the first one's answer comes last."""
+def test_an_older_answer_does_not_replace_a_newer_one(world: World, anna: Session) -> None:
+    """Of two simultaneous requests, the first gets its answer last."""
     services = world.services
     token_store = TokenStore(database=world.database, encryption=services.encryption, now=world.now)
     people = Accounts(database=world.database, token_store=token_store, throttle=services.throttle, now=world.now)

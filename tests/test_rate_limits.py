@@ -1,4 +1,4 @@
-"""The bucket of a portal, shared: what clicks take, what background work may take, what a refusal teaches."""
+"""Share a portal's leaky bucket between openings and background work."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.emulator import Fault
 from tests.world import World
 
 
-def test_openings_are_counted_and_wait_for_nothing(each_world: World) -> None:
+def test_openings_are_counted_and_do_not_wait(each_world: World) -> None:
     with clock.frozen():
         # As if it had leaked until this very moment.
         now = each_world.now().timestamp()
@@ -22,7 +22,7 @@ def test_openings_are_counted_and_wait_for_nothing(each_world: World) -> None:
     assert 49.5 <= each_world.one("SELECT level FROM buckets") <= 50.5
 
 
-def test_background_work_takes_no_more_than_its_share_however_many_ask(each_world: World) -> None:
+def test_simultaneous_background_work_leaves_the_reserve(each_world: World) -> None:
     portal_id = each_world.known().id
     now = each_world.now().timestamp() + 60
     url = each_world.config.database_url.get_secret_value()
@@ -40,7 +40,7 @@ def test_background_work_takes_no_more_than_its_share_however_many_ask(each_worl
     assert taken == 35
 
 
-def test_an_errand_of_two_requests_is_not_begun_with_room_for_one(world: World) -> None:
+def test_a_task_of_two_requests_needs_room_for_two(world: World) -> None:
     portal_id, now = world.known().id, world.now().timestamp() + 60
     with world.database.write_session() as session:
         rate_limits.record(session, portal_id, at=now, requests=34)
@@ -49,7 +49,7 @@ def test_an_errand_of_two_requests_is_not_begun_with_room_for_one(world: World) 
         assert rate_limits.reserve(session, portal_id, now=now, costs=[1]) == 1
 
 
-def test_a_refused_click_slows_the_background_down(world: World) -> None:
+def test_a_refusal_by_the_portal_halves_the_rate(world: World) -> None:
     world.bitrix24.faults.add(Fault("error:QUERY_LIMIT_EXCEEDED:503", "portal", method="batch"))
 
     answer = world.open("boris")
@@ -59,7 +59,7 @@ def test_a_refused_click_slows_the_background_down(world: World) -> None:
     assert bucket == {"level": 50.0, "rate": 1.0}
 
 
-def test_the_pace_recovers_within_a_minute(world: World) -> None:
+def test_the_rate_recovers_within_a_minute(world: World) -> None:
     portal_id, now = world.known().id, world.now().timestamp() + 60
     with world.database.write_session() as session:
         rate_limits.record(session, portal_id, at=now, requests=1, refused=True)
@@ -67,7 +67,7 @@ def test_the_pace_recovers_within_a_minute(world: World) -> None:
         assert rate_limits.find(session, portal_id, now=now).at(now + 61).rate == 2.0
 
 
-def test_the_authorization_servers_requests_are_not_the_portals(world: World) -> None:
+def test_requests_to_the_authorization_server_are_not_counted(world: World) -> None:
     world.bitrix24.clock.advance(60)
     world.open("boris")
     before = world.one("SELECT level FROM buckets")
