@@ -1,1 +1,1 @@
-"""Tell operators how the application is: counters, gauges, readiness."""
+"""Monitor the application: counters, gauges, readiness."""

@@ -1,4 +1,4 @@
-"""Whether requests can be answered and background work is done, and what is in the way if not."""
+"""Check whether requests can be answered and a worker is alive."""
 
 from __future__ import annotations
 
@@ -15,58 +15,54 @@ from dashboard.core.stored_times import is_ahead
 from dashboard.models import PeriodicTask
 
 HEARTBEAT = "heartbeat"
-WRITE_CHECK = "looked"  # the row that is written to learn whether anything can be
-WRITE_INTERVAL = timedelta(seconds=15)  # anybody may ask; only so often is it worth a write
-HEARTBEAT_TIMEOUT = timedelta(minutes=2)  # after the moment at which a worker was to show that it lives
+WRITE_CHECK = "looked"  # the row that is written to find out whether the database can be written to
+WRITE_INTERVAL = timedelta(seconds=15)  # `/readyz` is public, so not every request causes a write
+HEARTBEAT_TIMEOUT = timedelta(minutes=2)
 
 
 @dataclass(frozen=True)
 class Readiness:
-    """What is down, by name; ``warnings`` name what people who open a page do not need."""
+    """What is down, by name; a warning is about something that pages do not need."""
 
-    down: tuple[str, ...]
-    warnings: tuple[str, ...]
+    down: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 class ReadinessProbe:
-    """Looks at database, migrations and worker, each time anew."""
+    """Checks the database, its migrations and the worker."""
 
     def __init__(self, *, database: Database, now: Callable[[], datetime]) -> None:
         self._database = database
         self._now = now
         self._written_at: datetime | None = None
-        self._good_revision: str | None = None
+        self._compatible_revision: str | None = None
 
     def check(self) -> Readiness:
-        """Return what is down at this moment.
+        """Return what is down now.
 
-        A worker that is gone is a warning: pages are answered without it, and a load balancer that took
-        every web process away for it would turn late readings into no pages at all.
+        A missing worker is only a warning: pages work without it, and a load balancer that removed every web
+        process for it would leave no pages at all.
         """
-        down, warnings = [], []
         try:
-            if not self._is_schema_good():
-                down.append("migrations")
-            else:
-                self._check_write()
-                if not self._is_worker_alive():
-                    warnings.append("worker")
+            if not self._is_schema_compatible():
+                return Readiness(down=("migrations",))
+            self._write_if_due()
+            return Readiness() if self._is_worker_alive() else Readiness(warnings=("worker",))
         except SQLAlchemyError as error:
             self._database.outages.failed(error)
-            down.append("database")
-        return Readiness(tuple(down), tuple(warnings))
+            return Readiness(down=("database",))
 
-    def _is_schema_good(self) -> bool:
-        """Look at the revision each time, and at the columns once a revision: anybody may ask."""
-        present = migrations.revision(self._database)
-        if present is None or present != self._good_revision:
-            self._good_revision = present if migrations.is_compatible(self._database) else None
-        return self._good_revision is not None
+    def _is_schema_compatible(self) -> bool:
+        """Read the revision each time, but compare the columns only once per revision."""
+        revision = migrations.revision(self._database)
+        if revision is None or revision != self._compatible_revision:
+            self._compatible_revision = revision if migrations.is_compatible(self._database) else None
+        return self._compatible_revision is not None
 
-    def _check_write(self) -> None:
-        """Store something: a full disk and a read-only server answer every question, and keep nothing.
+    def _write_if_due(self) -> None:
+        """Write a row: a database with a full disk, or a read-only one, still answers every query.
 
-        :raise SQLAlchemyError: nothing can be stored.
+        :raise SQLAlchemyError: nothing can be written.
         """
         now = self._now()
         if self._written_at is not None and timedelta() <= now - self._written_at < WRITE_INTERVAL:
@@ -77,8 +73,8 @@ class ReadinessProbe:
 
     def _is_worker_alive(self) -> bool:
         with self._database.read_session() as session:
-            due = session.scalar(select(PeriodicTask.next_at).where(PeriodicTask.name == HEARTBEAT))
-        if due is None:
+            due_at = session.scalar(select(PeriodicTask.next_at).where(PeriodicTask.name == HEARTBEAT))
+        if due_at is None:
             return False
         now = self._now()
-        return now < due + HEARTBEAT_TIMEOUT and not is_ahead(due, now, max_wait=HEARTBEAT_TIMEOUT)
+        return now < due_at + HEARTBEAT_TIMEOUT and not is_ahead(due_at, now, max_wait=HEARTBEAT_TIMEOUT)

@@ -1,4 +1,4 @@
-"""Answer the load balancer: is the process alive, is it ready."""
+"""Serve the health checks: `/healthz` (alive) and `/readyz` (ready)."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ blueprint = Blueprint("public", __name__)
 
 @blueprint.get("/healthz")
 def healthz() -> ResponseReturnValue:
-    """Say that the process serves, which installation it is, and how many proxies stand in front.
+    """Answer while the process serves, with the installation's fingerprint and the number of proxies in front.
 
-    `doctor` asks for the last two, over the way people come.
+    `doctor` requests them through PUBLIC_URL, to find out whether it leads here and how TRUSTED_PROXIES must be set.
     """
     hops = ",".join(request.headers.getlist("X-Forwarded-For")).split(",")
     proxies = sum(bool(hop.strip()) for hop in hops)
@@ -23,6 +23,6 @@ def healthz() -> ResponseReturnValue:
 
 @blueprint.get("/readyz")
 def readyz() -> ResponseReturnValue:
-    """Say whether requests can be answered, and what is down if not."""
+    """Answer 200 if requests can be answered, else 503 and what is down."""
     down = services().readiness.check().down
     return jsonify(status="unready" if down else "ok", down=down), 503 if down else 200
