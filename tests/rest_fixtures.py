@@ -42,7 +42,7 @@ def remembered() -> list[CallRecord]:
 @pytest.fixture
 def rest(remembered: list[CallRecord]) -> RestHttp:
     """Give the way to the pretend Bitrix24."""
-    timeouts = Timeouts(connect=5, read=10, whole=20)
+    timeouts = Timeouts(connect=5, read=10, total=20)
     return RestHttp(Transport(AddressPolicy(loopback=True), timeouts=timeouts), remembered.append)
 
 

@@ -24,7 +24,7 @@ from dashboard.bitrix24.host_limit import (
     SILENT_AFTER,
     SLOW_AFTER,
     SUSPECTED_FOR,
-    HostLimit,
+    PerHostLimit,
 )
 from dashboard.bitrix24.transport import Transport
 from dashboard.core import migrations
@@ -55,12 +55,12 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def limit(clock: Clock) -> HostLimit:
+def limit(clock: Clock) -> PerHostLimit:
     """Give the limit of a process with twenty threads."""
-    return HostLimit(THREADS, clock=clock)
+    return PerHostLimit(THREADS, clock=clock)
 
 
-def occupy(limit: HostLimit, host: str, stack: ExitStack, *, at_most: int = THREADS) -> int:
+def occupy(limit: PerHostLimit, host: str, stack: ExitStack, *, at_most: int = THREADS) -> int:
     """Take slots of a host until there are none, and keep them; return how many there were."""
     for taken in range(at_most):
         if not has_room(limit, host):
@@ -69,24 +69,24 @@ def occupy(limit: HostLimit, host: str, stack: ExitStack, *, at_most: int = THRE
     return at_most
 
 
-def has_room(limit: HostLimit, host: str) -> bool:
+def has_room(limit: PerHostLimit, host: str) -> bool:
     """Tell whether a host has a slot left, without waiting for one."""
     with limit._changed:
-        it = limit._host(host)
-        return len(it.began) < limit._limit_of(it)
+        found = limit._find(host)
+        return len(found.started) < limit._max_requests(found)
 
 
-def answer(limit: HostLimit, host: str) -> None:
+def answer(limit: PerHostLimit, host: str) -> None:
     with limit.slot(host) as slot:
-        slot.answered()
+        slot.record_answer()
 
 
-def time_out(limit: HostLimit, host: str) -> None:
+def time_out(limit: PerHostLimit, host: str) -> None:
     with limit.slot(host) as slot:
-        slot.timed_out()
+        slot.record_timeout()
 
 
-def test_any_number_of_silent_hosts_leaves_a_quarter(limit: HostLimit, clock: Clock) -> None:
+def test_any_number_of_silent_hosts_leaves_a_quarter(limit: PerHostLimit, clock: Clock) -> None:
     answer(limit, "good")
     with ExitStack() as stack:
         taken = 0
@@ -98,7 +98,7 @@ def test_any_number_of_silent_hosts_leaves_a_quarter(limit: HostLimit, clock: Cl
         assert occupy(limit, "good", stack) >= 3
 
 
-def test_hosts_that_answered_and_fall_silent_leave_some(limit: HostLimit, clock: Clock) -> None:
+def test_hosts_that_answered_and_fall_silent_leave_some(limit: PerHostLimit, clock: Clock) -> None:
     for host in ("a", "b", "c", "good"):
         answer(limit, host)
     with ExitStack() as stack:
@@ -109,20 +109,20 @@ def test_hosts_that_answered_and_fall_silent_leave_some(limit: HostLimit, clock:
         assert has_room(limit, "good")
 
 
-def test_a_host_that_timed_out_gets_one_until_it_answers(limit: HostLimit, clock: Clock) -> None:
+def test_a_host_that_timed_out_gets_one_until_it_answers(limit: PerHostLimit, clock: Clock) -> None:
     time_out(limit, "portal")
     with ExitStack() as stack:
         assert occupy(limit, "portal", stack) == 1
     with limit.slot("portal") as slot:
         assert slot.suspected
-        slot.answered()
+        slot.record_answer()
     with limit.slot("portal") as slot:
         assert not slot.suspected
     with ExitStack() as stack:
         assert occupy(limit, "portal", stack) == THREADS * 3 // 4
 
 
-def test_a_suspicion_ends_by_itself(limit: HostLimit, clock: Clock) -> None:
+def test_a_suspicion_ends_by_itself(limit: PerHostLimit, clock: Clock) -> None:
     time_out(limit, "portal")
     clock.seconds += SUSPECTED_FOR + 1
 
@@ -132,14 +132,14 @@ def test_a_suspicion_ends_by_itself(limit: HostLimit, clock: Clock) -> None:
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_a_process_with_few_threads_calls_everybody(threads: int, clock: Clock) -> None:
-    limit = HostLimit(threads, clock=clock)
+    limit = PerHostLimit(threads, clock=clock)
     for host in ("a", "b"):
         answer(limit, host)
         time_out(limit, host)
         answer(limit, host)
 
 
-def test_what_is_known_of_hosts_is_bounded(limit: HostLimit) -> None:
+def test_what_is_known_of_hosts_is_bounded(limit: PerHostLimit) -> None:
     with limit.slot("busy"):
         for number in range(MAX_HOSTS + 10):
             answer(limit, f"portal{number}")
@@ -149,7 +149,7 @@ def test_what_is_known_of_hosts_is_bounded(limit: HostLimit) -> None:
     assert limit._active == set()
 
 
-def test_a_call_to_a_slow_host_yields_to_one_that_waits(limit: HostLimit, clock: Clock) -> None:
+def test_a_call_to_a_slow_host_yields_to_one_that_waits(limit: PerHostLimit, clock: Clock) -> None:
     answer(limit, "silent")
     with ExitStack() as stack, ThreadPoolExecutor(1) as pool:
         slots = [stack.enter_context(limit.slot("silent")) for _ in range(15)]
@@ -164,7 +164,7 @@ def test_a_call_to_a_slow_host_yields_to_one_that_waits(limit: HostLimit, clock:
                 pass
 
         asked = pool.submit(ask)
-        wait_until(lambda: waiting.is_set() and limit._host("new").waiting == 1)
+        wait_until(lambda: waiting.is_set() and limit._find("new").waiting == 1)
 
         assert slots[0].should_yield()
         clock.seconds += MAX_WAIT
@@ -173,7 +173,7 @@ def test_a_call_to_a_slow_host_yields_to_one_that_waits(limit: HostLimit, clock:
         asked.result(timeout=20)
 
 
-def test_hosts_that_fall_silent_at_once_give_a_quarter_back(limit: HostLimit, clock: Clock) -> None:
+def test_hosts_that_fall_silent_at_once_give_a_quarter_back(limit: PerHostLimit, clock: Clock) -> None:
     """They hold every thread, so that nobody else gets as far as to wait for a slot."""
     hosts = ("a", "b", "c", "d")
     for host in (*hosts, "good"):
@@ -197,8 +197,8 @@ def test_a_host_that_timed_out_gets_little_time_for_what_may_be_given_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A refresh gets all of its time: what is given up may have been executed."""
-    monkeypatch.setattr("dashboard.bitrix24.transport.SHORT_TIMEOUTS", Timeouts(connect=0.1, read=0.1, whole=0.1))
-    transport = Transport(AddressPolicy(loopback=True), timeouts=Timeouts(connect=0.5, read=0.6, whole=0.6))
+    monkeypatch.setattr("dashboard.bitrix24.transport.SHORT_TIMEOUTS", Timeouts(connect=0.1, read=0.1, total=0.1))
+    transport = Transport(AddressPolicy(loopback=True), timeouts=Timeouts(connect=0.5, read=0.6, total=0.6))
 
     def seconds(*, read_only: bool) -> float:
         began = time.monotonic()
@@ -218,7 +218,7 @@ def test_whatever_is_asked_of_a_portal_can_be_given_up(
     world: World, monkeypatch: pytest.MonkeyPatch, asked: str
 ) -> None:
     """A portal that answers until it is asked for this holds no thread that others need."""
-    monkeypatch.setattr(HostLimit, "should_yield", lambda _, slot: time.monotonic() - slot.began > 0.2)
+    monkeypatch.setattr(PerHostLimit, "should_yield", lambda _, slot: time.monotonic() - slot.started > 0.2)
 
     def then_hang(answer: dict[str, Any]) -> dict[str, Any]:
         world.bitrix24.faults.add(Fault("hang"))
@@ -239,7 +239,7 @@ def test_whatever_is_asked_of_a_portal_can_be_given_up(
 # Waits for a slot: time goes by while somebody waits, and by that alone.
 
 
-def while_waiting(limit: HostLimit, patch: pytest.MonkeyPatch, happens: Callable[[float], None]) -> None:
+def while_waiting(limit: PerHostLimit, patch: pytest.MonkeyPatch, happens: Callable[[float], None]) -> None:
     """Call something with the seconds that a wait for a slot takes each time, instead of waiting."""
 
     def wait(timeout: float | None = None) -> bool:
@@ -250,7 +250,7 @@ def while_waiting(limit: HostLimit, patch: pytest.MonkeyPatch, happens: Callable
     patch.setattr(limit._changed, "wait", wait)
 
 
-def ask_seconds(limit: HostLimit, clock: Clock, host: str) -> tuple[bool, float]:
+def ask_seconds(limit: PerHostLimit, clock: Clock, host: str) -> tuple[bool, float]:
     """Ask for a slot; return whether there was one, and after how long."""
     began = clock.seconds
     try:
@@ -265,7 +265,7 @@ def test_a_host_that_answers_in_a_second_refuses_nobody(
     has_answered: bool, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever is more than the host's share waits for one of the others' answers."""
-    limit = HostLimit(8, clock=clock)
+    limit = PerHostLimit(8, clock=clock)
     if has_answered:
         answer(limit, "portal")
     under_way = ExitStack()
@@ -279,7 +279,7 @@ def test_a_host_that_answers_in_a_second_refuses_nobody(
     while_waiting(limit, monkeypatch, happens)
     share = occupy(limit, "portal", under_way)
     clock.seconds += 0.7
-    limit._host("portal").waiting = 8 - share - 1  # so do the others
+    limit._find("portal").waiting = 8 - share - 1  # so do the others
 
     served, seconds = ask_seconds(limit, clock, "portal")
 
@@ -288,7 +288,7 @@ def test_a_host_that_answers_in_a_second_refuses_nobody(
 
 
 def test_nobody_waits_for_a_slot_of_a_silent_host(
-    limit: HostLimit, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    limit: PerHostLimit, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where several are silent, each takes half a second to be found out, not two."""
     while_waiting(limit, monkeypatch, lambda seconds: setattr(clock, "seconds", clock.seconds + seconds))
@@ -311,12 +311,12 @@ def test_nobody_waits_for_a_slot_of_a_silent_host(
 def test_a_slow_host_that_is_asked_without_end_leaves_threads_to_others(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    limit = HostLimit(4, clock=clock)
+    limit = PerHostLimit(4, clock=clock)
     answer(limit, "portal")
 
     def happens(seconds: float) -> None:
         clock.seconds += seconds
-        limit.note("portal", answered=True)
+        limit.record("portal", answered=True)
 
     while_waiting(limit, monkeypatch, happens)
     with ExitStack() as stack:
@@ -328,17 +328,17 @@ def test_a_slow_host_that_is_asked_without_end_leaves_threads_to_others(
 
         assert clock.seconds - began > MAX_WAITED
         clock.seconds += MAX_WAITED
-        limit.note("portal", answered=True)
+        limit.record("portal", answered=True)
         assert ask_seconds(limit, clock, "portal")[1] > 0
 
 
-def test_a_slow_host_that_answers_yields_to_nobody(limit: HostLimit, clock: Clock) -> None:
+def test_a_slow_host_that_answers_yields_to_nobody(limit: PerHostLimit, clock: Clock) -> None:
     answer(limit, "portal")
     with ExitStack() as stack:
         slots = [stack.enter_context(limit.slot("portal")) for _ in range(15)]
         clock.seconds += 1
-        limit._host("new").waiting = 1
-        limit._active.add(limit._host("new"))
+        limit._find("new").waiting = 1
+        limit._active.add(limit._find("new"))
 
         assert not any(slot.should_yield() for slot in slots)
 

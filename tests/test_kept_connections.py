@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import struct
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
@@ -92,7 +91,7 @@ def clock() -> Clock:
 @pytest.fixture
 def transport(clock: Clock) -> Transport:
     """Give a transport whose connections rest by that clock."""
-    return Transport(AddressPolicy(loopback=True), timeouts=Timeouts(connect=5, read=10, whole=20), clock=clock)
+    return Transport(AddressPolicy(loopback=True), timeouts=Timeouts(connect=5, read=10, total=20), clock=clock)
 
 
 def test_a_connection_that_rested_for_a_minute_is_not_used_again(
@@ -120,7 +119,7 @@ def test_the_second_try_takes_no_kept_connection(server: Forgetful, transport: T
     server.forgets = False
     transport.post(server.origin, json={})
 
-    with attempting(ConnectionAttempt(Timeouts(), time.monotonic() + 20, fresh_only=True)):
+    with attempting(ConnectionAttempt(AddressPolicy(loopback=True), Timeouts(), fresh_only=True)):
         transport._session.post(server.origin, json={})
 
     assert server.requests == [1, 2]

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 
 from app import create_app
 from dashboard.bitrix24.address_policy import AddressPolicy
-from dashboard.bitrix24.connections import ADDRESSES_TRIED, Timeouts, trusted_tls_context
+from dashboard.bitrix24.connections import MAX_ADDRESSES, Timeouts, trusted_tls_context
 from dashboard.bitrix24.dns import MAX_CONCURRENT_LOOKUPS, resolve
 from dashboard.bitrix24.errors import Unreachable
 from dashboard.bitrix24.http import RestHttp
@@ -27,7 +27,7 @@ from tests.emulator.wire import Answer, Request, Server, read_request
 from tests.test_transport import self_signed
 from tests.world import World
 
-HURRY = Timeouts(connect=0.3, read=0.3, whole=0.6)
+HURRY = Timeouts(connect=0.3, read=0.3, total=0.6)
 PUBLIC = "93.184.216.34"
 
 
@@ -99,7 +99,7 @@ def test_a_name_with_many_silent_addresses_is_given_up(monkeypatch: pytest.Monke
     with pytest.raises(Unreachable):
         Transport(AddressPolicy(loopback=True), timeouts=HURRY).post("http://a.example:9/", json={})
 
-    assert len(tried) == ADDRESSES_TRIED
+    assert len(tried) == MAX_ADDRESSES
 
 
 def test_a_name_server_that_does_not_answer_is_not_waited_for() -> None:
@@ -111,7 +111,7 @@ def test_a_name_server_that_does_not_answer_is_not_waited_for() -> None:
         return []
 
     with pytest.raises(TimeoutError):
-        resolve("a.example", 443, seconds=0.2, ask=hang)
+        resolve("a.example", 443, seconds=0.2, resolver=hang)
 
     assert time.monotonic() - began < 5
     release.set()
@@ -127,7 +127,7 @@ def test_hanging_look_ups_do_not_pile_up() -> None:
 
     for _ in range(MAX_CONCURRENT_LOOKUPS + 3):
         with pytest.raises(TimeoutError):
-            resolve("a.example", 443, seconds=0.005, ask=hang)
+            resolve("a.example", 443, seconds=0.005, resolver=hang)
 
     assert len(hung) <= MAX_CONCURRENT_LOOKUPS
     release.set()
@@ -147,7 +147,7 @@ def test_a_certificate_counts_for_its_own_name(
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
         threading.Thread(target=answer_one, args=(listener, context), daemon=True).start()
         url = f"https://{name}:{listener.getsockname()[1]}/"
-        transport = Transport(AddressPolicy(loopback=True), timeouts=Timeouts(connect=5, read=5, whole=10))
+        transport = Transport(AddressPolicy(loopback=True), timeouts=Timeouts(connect=5, read=5, total=10))
         if answered:
             assert transport.post(url, json={}).body == b"{}"
         else:

@@ -29,8 +29,8 @@ from dashboard.bitrix24.transport import MAX_RESPONSE_BYTES, Transport
 from tests.emulator import Emulator, Fault
 from tests.emulator.wire import Answer, Request, Server, read_request
 
-HURRY = Timeouts(connect=0.5, read=0.3, whole=0.6)
-PATIENCE = Timeouts(connect=5, read=10, whole=20)
+HURRY = Timeouts(connect=0.5, read=0.3, total=0.6)
+PATIENCE = Timeouts(connect=5, read=10, total=20)
 TOKEN = "2b1d6966007e9c94001e30ba00000007f0f107aa2b1d6966007e9c94001e30ba000000"
 
 Speak = Callable[[socket.socket], None]
@@ -121,7 +121,7 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 def test_it_works(transport: Transport, echo: Echo) -> None:
     answer = transport.post(echo.url, json={"auth": TOKEN})
 
-    assert (answer.status, answer.body, answer.location) == (200, b'{"result":true}', None)
+    assert (answer.status, answer.body) == (200, b'{"result":true}')
     (asked,) = echo.asked
     assert (asked.verb, asked.path, asked.query) == ("POST", "/rest/profile", "")
     assert asked.body == f'{{"auth": "{TOKEN}"}}'.encode()
@@ -143,7 +143,7 @@ def test_a_redirect_is_told_and_not_followed(transport: Transport, echo: Echo, s
 
     answer = transport.post(echo.url, json={"auth": TOKEN})
 
-    assert (answer.status, answer.location) == (status, echo.url)
+    assert answer.status == status
     assert len(echo.asked) == 1
 
 
@@ -256,14 +256,14 @@ def test_a_trickle_is_cut_by_the_clock(listen: Listen) -> None:
         ),
     }
 
-    timeouts = Timeouts(connect=10, read=10, whole=0.6)
+    timeouts = Timeouts(connect=10, read=10, total=0.6)
     transport = Transport(AddressPolicy(loopback=True), timeouts=timeouts)
 
     def outcome_of(speak: Speak) -> tuple[str, bool]:
         began = time.monotonic()
         with pytest.raises(Unreachable) as caught:
             transport.post(listen(speak), json={})
-        return caught.value.code, timeouts.whole <= time.monotonic() - began < timeouts.read
+        return caught.value.code, timeouts.total <= time.monotonic() - began < timeouts.read
 
     with ThreadPoolExecutor(len(dawdlers)) as threads:
         outcomes = dict(zip(dawdlers, threads.map(outcome_of, dawdlers.values()), strict=True))

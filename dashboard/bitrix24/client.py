@@ -1,4 +1,4 @@
-"""Call and batch for one portal."""
+"""Call the REST methods of one portal, one by one or in batches."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
-from dashboard.bitrix24.envelope import find_error
-from dashboard.bitrix24.errors import Bitrix24Error, Unreadable
+from dashboard.bitrix24.envelope import find_error, result_of
+from dashboard.bitrix24.errors import BAD_RESPONSE, Bitrix24Error, Unreadable
 from dashboard.bitrix24.http import RestHttp
 from dashboard.bitrix24.masking import RecordCall
-from dashboard.core.json_values import Json
+from dashboard.core.json_values import Json, as_object
 
 MAX_BATCH_COMMANDS = 50
 
 
 @dataclass(frozen=True)
 class Command:
-    """A method and its parameters; nested ones as Bitrix24 spells them, ``LANG_ALL[en][TITLE]``."""
+    """A method and its parameters; nested names as Bitrix24 writes them, ``LANG_ALL[en][TITLE]``."""
 
     method: str
     parameters: Mapping[str, str] = field(default_factory=dict)
@@ -28,17 +28,17 @@ class Command:
 
 @dataclass(frozen=True)
 class Batch:
-    """What the commands of a batch answered, by their keys: a result or an error each."""
+    """The results and errors of a batch, by the commands' keys."""
 
     results: Mapping[str, Json]
     errors: Mapping[str, Bitrix24Error]
-    totals: Mapping[str, Json] = field(default_factory=dict)  # of commands that list: how many in all
-    nexts: Mapping[str, Json] = field(default_factory=dict)  # of commands that list: where the next page starts
+    totals: Mapping[str, Json] = field(default_factory=dict)  # of methods that list: the number of all rows
+    nexts: Mapping[str, Json] = field(default_factory=dict)  # of methods that list: the start of the next page
 
     def __getitem__(self, key: str) -> Json:
         """Return the command's result.
 
-        :raise Bitrix24Error: what the command answered instead, or that it was not answered at all.
+        :raise Bitrix24Error: the command failed, or the response has no result for it.
         """
         if key in self.errors:
             raise self.errors[key]
@@ -49,62 +49,46 @@ class Batch:
 
 @dataclass(frozen=True)
 class Client:
-    """The REST server of one portal. The token goes in the body: URLs are logged on the way."""
+    """The REST server of one portal. Tokens are sent in the body, because URLs are logged by proxies."""
 
     rest: RestHttp
     origin: str
     record: RecordCall
 
     def call(
-        self,
-        method: str,
-        parameters: Mapping[str, Json] | None = None,
-        *,
-        token: str,
-        read_only: bool = False,
+        self, method: str, parameters: Mapping[str, Json] | None = None, *, token: str, read_only: bool = False
     ) -> Json:
-        """Return the method's result. ``read_only``: it changes nothing, so it may be sent twice.
+        """Return the method's result. A ``read_only`` call changes nothing, so it may be sent twice.
 
-        :raise Bitrix24Error: the leaf for what was answered.
+        :raise Bitrix24Error: the call failed.
         """
         body: dict[str, Json] = {**(parameters or {}), "auth": token}
-        answer = self.rest.json(
-            f"{self.origin}/rest/{method}",
-            body,
-            method=method,
-            record=self.record,
-            read_only=read_only,
-        )
-        if "result" not in answer:
-            raise Unreadable("bad_answer")
-        return answer["result"]
+        url = f"{self.origin}/rest/{method}"
+        return result_of(self.rest.post(url, body, method=method, record=self.record, read_only=read_only))
 
     def batch(self, commands: Mapping[str, Command], *, token: str, read_only: bool = False) -> Batch:
-        """Return what each of up to 50 commands answered; one request, executed in order.
+        """Execute up to 50 commands in order, in one request.
 
-        ``read_only``: none of them changes anything, or doing it twice changes nothing more, so the request
-        may be sent twice.
+        A ``read_only`` batch may be sent twice: its commands change nothing, or nothing more the second time.
 
         :raise Bitrix24Error: the batch as a whole was refused.
-        :raise ValueError: more commands than a batch takes.
+        :raise ValueError: there are too many commands.
         """
         if len(commands) > MAX_BATCH_COMMANDS:
             raise ValueError(f"a batch takes {MAX_BATCH_COMMANDS} commands, not {len(commands)}")
-        spelled: Json = {key: str(command) for key, command in commands.items()}
-        answer = self.call("batch", {"halt": 0, "cmd": spelled}, token=token, read_only=read_only)
-        if not isinstance(answer, dict):
-            raise Unreadable("bad_answer")
-        errors = _by_key(answer.get("result_error"), commands)
+        encoded: Json = {key: str(command) for key, command in commands.items()}
+        result = self.call("batch", {"halt": 0, "cmd": encoded}, token=token, read_only=read_only)
+        if not isinstance(result, dict):
+            raise Unreadable(BAD_RESPONSE)
+        errors = _by_key(result.get("result_error"), commands)
         return Batch(
-            results=_by_key(answer.get("result"), commands),
-            errors={key: find_error(error if isinstance(error, dict) else {}) for key, error in errors.items()},
-            totals=_by_key(answer.get("result_total"), commands),
-            nexts=_by_key(answer.get("result_next"), commands),
+            results=_by_key(result.get("result"), commands),
+            errors={key: find_error(as_object(error)) for key, error in errors.items()},
+            totals=_by_key(result.get("result_total"), commands),
+            nexts=_by_key(result.get("result_next"), commands),
         )
 
 
-def _by_key(part: Json, commands: Mapping[str, Command]) -> dict[str, Json]:
-    """Return a part of the answer by command; PHP writes an empty map as ``[]`` and keys 0..n as a list."""
-    if isinstance(part, list):
-        return dict(zip(commands, part, strict=False))
-    return dict(part) if isinstance(part, dict) else {}
+def _by_key(values: Json, commands: Mapping[str, Command]) -> dict[str, Json]:
+    """Return values by command; PHP sends an empty map as ``[]``, and one with the keys 0, 1, … as a list."""
+    return dict(zip(commands, values, strict=False)) if isinstance(values, list) else as_object(values)

@@ -1,4 +1,4 @@
-"""Make connections: to allowed addresses only, bounded in time, and not kept for too long."""
+"""Make connections to allowed addresses only, with time limits, and drop those that were idle for too long."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from http.client import HTTPResponse
 from ipaddress import ip_address
@@ -26,12 +26,12 @@ from dashboard.bitrix24 import errors
 from dashboard.bitrix24.address_policy import AddressPolicy
 from dashboard.bitrix24.dns import resolve
 
-ADDRESSES_TRIED = 4
-# Routers that translate addresses forget idle connections, the quickest known after 350 seconds.
+MAX_ADDRESSES = 4  # of one host that are tried
+# NAT gateways forget idle connections, the quickest known after 350 seconds.
 MAX_IDLE_SECONDS = 60.0
-KEEPALIVE_SECONDS = 30
-UNACKNOWLEDGED_MILLISECONDS = 5000
-# So often whoever waits for an answer looks whether the thread is needed elsewhere.
+# Options of new sockets, so that the system notices when the other end is gone; not every system has all.
+_KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 5000}
+# How often a thread that waits for a response checks whether it should yield.
 TICK_SECONDS = 0.25
 
 Clock = Callable[[], float]
@@ -39,32 +39,37 @@ Clock = Callable[[], float]
 
 @dataclass(frozen=True)
 class Timeouts:
-    """Seconds for a connection, for the next piece of an answer, and for an answer as a whole."""
+    """Seconds for a connection, for the next bytes of a response, and for a whole response."""
 
     connect: float = 3.05
     read: float = 20.0
-    whole: float = 25.0
+    total: float = 25.0
 
     def at_most(self, other: Timeouts) -> Timeouts:
-        return Timeouts(min(self.connect, other.connect), min(self.read, other.read), min(self.whole, other.whole))
+        return Timeouts(min(self.connect, other.connect), min(self.read, other.read), min(self.total, other.total))
 
 
 @dataclass
 class ConnectionAttempt:
-    """One try at a request: how long it may take, and what its connection has come to."""
+    """The limits of one request, and what has become of its connection."""
 
+    address_policy: AddressPolicy
     timeouts: Timeouts
-    until: float  # of time.monotonic()
+    clock: Clock = time.monotonic
     should_yield: Callable[[], bool] = lambda: False
-    fresh_only: bool = False  # a kept connection will not do
-    made: bool = False  # a connection was made for it
+    fresh_only: bool = False  # use no kept connection
+    is_new: bool = False  # a new connection was needed
     connected: bool = False
-    answering: bool = False  # the first byte of an answer has come
+    answering: bool = False  # the response has begun
     cause: str | None = None  # why there is no connection
+    deadline: float = field(init=False)  # of time.monotonic()
+
+    def __post_init__(self) -> None:
+        self.deadline = time.monotonic() + self.timeouts.total
 
     @property
     def seconds_to_connect(self) -> float:
-        return max(0.001, min(self.timeouts.connect, self.until - time.monotonic()))
+        return max(0.001, min(self.timeouts.connect, self.deadline - time.monotonic()))
 
 
 _attempt: ContextVar[ConnectionAttempt] = ContextVar("attempt")
@@ -72,7 +77,7 @@ _attempt: ContextVar[ConnectionAttempt] = ContextVar("attempt")
 
 @contextmanager
 def attempting(attempt: ConnectionAttempt) -> Iterator[None]:
-    """Tell the connections used inside about their request; the libraries between have no place for it."""
+    """Pass the attempt to the connections used inside; the libraries in between have no parameter for it."""
     token = _attempt.set(attempt)
     try:
         yield
@@ -81,33 +86,26 @@ def attempting(attempt: ConnectionAttempt) -> Iterator[None]:
 
 
 class GuardedAdapter(HTTPAdapter):
-    """An adapter whose connections look at the address they are about to be made to."""
-
-    def __init__(
-        self, address_policy: AddressPolicy, *, clock: Clock, pool_connections: int, pool_maxsize: int
-    ) -> None:
-        self._address_policy = address_policy
-        self._clock = clock
-        super().__init__(pool_connections=pool_connections, pool_maxsize=pool_maxsize, max_retries=0)
+    """An adapter whose connections obey the present ``ConnectionAttempt``."""
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs, ssl_context=trusted_tls_context(), socket_options=socket_options())
-        self.poolmanager.pool_classes_by_scheme = _guarded_pools(self._address_policy, self._clock)
+        self.poolmanager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
 
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
-        """Verify every certificate, against the context that knows the authorities already.
+        """Verify every certificate, with the authorities of the context.
 
-        The library's own way names their file instead, and each new connection reads all of it again.
+        The library's own way reads the file of authorities again for each new connection.
         """
         conn.cert_reqs = "CERT_REQUIRED"
 
 
 @cache
 def trusted_tls_context() -> ssl.SSLContext:
-    """Return the one context of this process: it trusts certifi's authorities and the machine's own.
+    """Return the only context of this process: it trusts certifi's authorities and the system's.
 
-    The machine's are found as OpenSSL finds them, with SSL_CERT_FILE for a company's portal on its own
-    server. Reading the authorities takes ten times as long as the handshake they are read for.
+    OpenSSL finds the system's; SSL_CERT_FILE adds those of a company with a self-hosted portal. Reading the
+    authorities takes ten times as long as a handshake.
     """
     context = ssl.create_default_context(cafile=certifi.where())
     context.load_default_certs()
@@ -115,90 +113,20 @@ def trusted_tls_context() -> ssl.SSLContext:
 
 
 def socket_options() -> list[tuple[int, int, int]]:
-    """Return what lets a connection notice that its other end is gone, as far as the platform can."""
-    options = [*HTTPConnection.default_socket_options, (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
-    wanted = {
-        "TCP_KEEPIDLE": KEEPALIVE_SECONDS,
-        "TCP_KEEPINTVL": KEEPALIVE_SECONDS // 3,
-        "TCP_KEEPCNT": 3,
-        "TCP_USER_TIMEOUT": UNACKNOWLEDGED_MILLISECONDS,
-    }
-    known = ((getattr(socket, name, None), value) for name, value in wanted.items())
-    options += [(socket.IPPROTO_TCP, option, value) for option, value in known if option is not None]
-    return options
-
-
-def _guarded_pools(address_policy: AddressPolicy, clock: Clock) -> dict[str, type[HTTPConnectionPool]]:
-    class Kept:
-        """What both kinds of connection have in common."""
-
-        answered_at = -MAX_IDLE_SECONDS
-
-        def _new_conn(self: Any) -> socket.socket:
-            return _connect(self, address_policy)
-
-        def getresponse(self) -> Any:
-            response = super().getresponse()  # type: ignore[misc]  # the connection's own
-            self.answered_at = clock()
-            return response
-
-        @property
-        def is_connected(self) -> bool:
-            """Tell the pool whether the connection may be used again."""
-            rested = clock() - self.answered_at
-            usable = rested < MAX_IDLE_SECONDS and not _attempt.get().fresh_only
-            return usable and bool(super().is_connected)  # type: ignore[misc]
-
-    class Plain(Kept, HTTPConnection):
-        response_class = _TimedSocket
-
-        def connect(self) -> None:
-            super().connect()
-            _attempt.get().connected = True
-
-    class Secure(Kept, HTTPSConnection):
-        response_class = _TimedSocket
-
-        def connect(self) -> None:
-            attempt = _attempt.get()
-            try:
-                super().connect()
-            except ssl.SSLCertVerificationError:
-                attempt.cause = errors.CERTIFICATE_UNTRUSTED
-                raise
-            except ssl.SSLError:
-                attempt.cause = errors.TLS_FAILED
-                raise
-            attempt.connected = True
-
-    class PlainPool(HTTPConnectionPool):
-        ConnectionCls = Plain
-
-    class SecurePool(HTTPSConnectionPool):
-        ConnectionCls = Secure
-
-    return {"http": PlainPool, "https": SecurePool}
-
-
-class _TimedSocket(HTTPResponse):
-    """A response that is read for as long as its request may take."""
-
-    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
-        super().__init__(sock, *args, **kwargs)
-        self.fp = io.BufferedReader(_TimedStream(self.fp.detach(), sock, _attempt.get()))
-
-    def begin(self) -> None:
-        """Read the head, and drop its cookies: to parse many long ones takes seconds, and none is kept."""
-        super().begin()
-        del self.headers["Set-Cookie"]
+    """Return urllib3's socket options and TCP keepalive."""
+    available = [(getattr(socket, name), value) for name, value in _KEEPALIVE.items() if hasattr(socket, name)]
+    return [
+        *HTTPConnection.default_socket_options,
+        (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+        *((socket.IPPROTO_TCP, option, value) for option, value in available),
+    ]
 
 
 class _TimedStream(io.RawIOBase):
-    """What comes from a socket, until the time for the answer as a whole is over.
+    """The bytes from a socket, until the deadline of the attempt.
 
-    Here and not in a loop around it: status line, headers, chunk sizes and what unpacks to nothing are read
-    by the libraries in loops of their own, and a server that is never late with the next byte keeps a
-    thread in there for ever.
+    A loop around the response would be too late: the libraries read the status line, headers, chunk sizes and
+    compressed data in loops of their own, which a slow but steady server keeps running forever.
     """
 
     def __init__(self, stream: io.RawIOBase, connection: socket.socket, attempt: ConnectionAttempt) -> None:
@@ -210,65 +138,109 @@ class _TimedStream(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int | None:
-        until = min(self._attempt.until, time.monotonic() + self._attempt.timeouts.read)
+        until = min(self._attempt.deadline, time.monotonic() + self._attempt.timeouts.read)
         while (left := until - time.monotonic()) > 0 and not self._attempt.should_yield():
             self._connection.settimeout(min(left, TICK_SECONDS))
             try:
-                # Not by the stream: that refuses to be read again after a time-out.
+                # Not from the stream, which refuses to be read again after a timeout.
                 count = self._connection.recv_into(buffer)
             except TimeoutError:
                 continue
             self._attempt.answering = self._attempt.answering or count > 0
             return count
-        raise TimeoutError("the answer takes too long")
+        raise TimeoutError("the response takes too long")
 
     def close(self) -> None:
         self._stream.close()
         super().close()
 
 
-def _connect(connection: HTTPConnection, address_policy: AddressPolicy) -> socket.socket:
-    """Connect to an address that was checked after resolution, so that a second look-up cannot change it.
+class _TimedResponse(HTTPResponse):
+    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        self.fp = io.BufferedReader(_TimedStream(self.fp.detach(), sock, _attempt.get()))
 
-    A name with many addresses, none of which answers, is given up after a few; they share the time.
+    def begin(self) -> None:
+        """Read the head and drop its cookies: none is kept, and parsing many long ones takes seconds."""
+        super().begin()
+        del self.headers["Set-Cookie"]
+
+
+class _GuardedConnection(HTTPConnection):
+    response_class = _TimedResponse
+    answered_at = -MAX_IDLE_SECONDS
+
+    def _new_conn(self) -> socket.socket:
+        return _connect(self, _attempt.get())
+
+    def connect(self) -> None:
+        attempt = _attempt.get()
+        try:
+            super().connect()
+        except ssl.SSLError as error:
+            is_untrusted = isinstance(error, ssl.SSLCertVerificationError)
+            attempt.cause = errors.CERTIFICATE_UNTRUSTED if is_untrusted else errors.TLS_FAILED
+            raise
+        attempt.connected = True
+
+    def getresponse(self) -> Any:
+        response = super().getresponse()
+        self.answered_at = _attempt.get().clock()
+        return response
+
+    @property
+    def is_connected(self) -> bool:
+        """Tell the pool whether the connection may be used again."""
+        attempt = _attempt.get()
+        is_recent = attempt.clock() - self.answered_at < MAX_IDLE_SECONDS
+        return is_recent and not attempt.fresh_only and bool(super().is_connected)
+
+
+class _GuardedTLSConnection(_GuardedConnection, HTTPSConnection):
+    pass
+
+
+class _HTTPPool(HTTPConnectionPool):
+    ConnectionCls = _GuardedConnection
+
+
+class _HTTPSPool(HTTPSConnectionPool):
+    ConnectionCls = _GuardedTLSConnection
+
+
+def _connect(connection: HTTPConnection, attempt: ConnectionAttempt) -> socket.socket:
+    """Connect to one of the addresses that were checked, so that a second lookup cannot change it.
+
+    A few addresses are tried; they share the time.
     """
-    attempt = _attempt.get()
-    attempt.made = True
+    attempt.is_new = True
     until = time.monotonic() + attempt.seconds_to_connect
-    allowed = _allowed_addresses(connection, address_policy, attempt)
-    for number, address in enumerate(allowed):
-        seconds = max(0.001, (until - time.monotonic()) / (len(allowed) - number))
+    addresses = _allowed_addresses(connection, attempt)
+    for number, address in enumerate(addresses):
+        seconds = max(0.001, (until - time.monotonic()) / (len(addresses) - number))
         try:
             made = create_connection((address, connection.port), seconds, socket_options=connection.socket_options)
-        except OSError as error:
-            attempt.cause = _cause_of(error)
-            continue
-        attempt.cause = None
-        made.settimeout(attempt.seconds_to_connect)  # for the handshake
-        return made
+        except ConnectionRefusedError:
+            attempt.cause = errors.CONNECTION_REFUSED
+        except TimeoutError:
+            attempt.cause = errors.CONNECT_TIMEOUT
+        except OSError:
+            attempt.cause = errors.UNREACHABLE
+        else:
+            attempt.cause = None
+            made.settimeout(attempt.seconds_to_connect)  # for the handshake
+            return made
     raise NewConnectionError(connection, f"no connection: {attempt.cause}")
 
 
-def _allowed_addresses(
-    connection: HTTPConnection, address_policy: AddressPolicy, attempt: ConnectionAttempt
-) -> list[str]:
+def _allowed_addresses(connection: HTTPConnection, attempt: ConnectionAttempt) -> list[str]:
+    attempt.cause = errors.UNKNOWN_HOST
     try:
         addresses = resolve(connection.host, connection.port, seconds=attempt.seconds_to_connect)
-    except socket.gaierror as error:
-        temporary = error.errno == socket.EAI_AGAIN
-        attempt.cause = errors.NAME_LOOKUP_FAILED if temporary else errors.UNKNOWN_HOST
-        raise
-    except TimeoutError:
-        attempt.cause = errors.NAME_LOOKUP_FAILED
-        raise
-    except ValueError:
-        attempt.cause = errors.UNKNOWN_HOST
+    except (TimeoutError, socket.gaierror) as error:
+        if isinstance(error, TimeoutError) or error.errno == socket.EAI_AGAIN:
+            attempt.cause = errors.NAME_LOOKUP_FAILED
         raise
     attempt.cause = errors.ADDRESS_NOT_ALLOWED
-    return [one for one in addresses if address_policy.allows(ip_address(one))][:ADDRESSES_TRIED]
-
-
-def _cause_of(error: OSError) -> str:
-    if isinstance(error, ConnectionRefusedError):
-        return errors.CONNECTION_REFUSED
-    return errors.CONNECT_TIMEOUT if isinstance(error, TimeoutError) else errors.UNREACHABLE
+    allows = attempt.address_policy.allows
+    return [address for address in addresses if allows(ip_address(address))][:MAX_ADDRESSES]

@@ -1,63 +1,40 @@
-"""The error tree of Bitrix24: one leaf per thing a caller decides on.
+"""Errors of Bitrix24, one class per decision of the caller.
 
 Bitrix24Error
-├── NotAnswered             nothing is known: try later, change nothing
-│   ├── Unreachable         no connection, a time-out, a reset, an address we may not call: a code for each
-│   ├── Unreadable          HTML, cut-off JSON, a shape that is no answer
-│   └── ServerFailed        the server's own fault, said in its words
+├── NotAnswered             no usable response: try later, change nothing
+│   ├── Unreachable         no connection, a timeout, a reset, a forbidden address; `code` is the cause
+│   ├── Unreadable          HTML, truncated JSON, an unexpected shape
+│   └── ServerFailed        an internal error of the server
 ├── Limited                 wait; the call was not executed
-│   ├── QueryLimit          the portal's bucket is full: seconds
-│   │   └── OwnLimit        a limit of ours: nothing was asked
-│   ├── MethodPaused        one method has used up its time: until ``operating_reset_at``
-│   └── Overloaded          the portal is blocked by hand: hours
-├── PortalMoved             a redirect; the address must be proven before a token goes there
-├── TokenRejected           renew once, then call again
-│   └── ApplicationUnknown  the portal does not know the application; believed only if the renewal says so too
-├── CredentialsRefused      no token at all, or one that renewing does not help
-├── GrantRejected           the refresh token is void: the person's next open heals it
-├── PersonRefused           this person, not the portal
+│   ├── QueryLimit          the portal's bucket is full: wait seconds
+│   │   └── OwnLimit        one of our limits: no request was sent
+│   ├── MethodPaused        the method's operating time is used up: wait until ``resets_at``
+│   └── Overloaded          Bitrix24 blocked the portal: wait hours
+├── PortalMoved             a redirect; verify the new address before sending a token there
+├── TokenRejected           refresh once, then call again
+│   └── ApplicationUnknown  the portal does not know the application; the refresh must confirm it
+├── CredentialsRefused      a missing token, or one that a refresh does not help
+├── GrantRejected           the refresh token is invalid until the user opens the application again
+├── PersonRefused           this user, not the portal
 │   ├── PersonDismissed
-│   └── PersonNotAllowed    the administrator did not give the application to them
+│   └── PersonNotAllowed    an administrator did not give this user access
 ├── PortalRefused           the portal as a whole
-│   ├── PaymentRequired     suspended: keep everything
-│   ├── PortalClosed        closed for a while: keep everything
-│   └── ApplicationGone     the authorization server says it is not installed
-├── KeysRejected            our client_id or client_secret: the operator's move
-├── ScopeMissing            a right the application was not granted
-├── AccessDenied            the method wants an administrator or another plan
-└── CallRejected            the request itself, or the data behind it; repeating changes nothing
-    └── MethodMissing       this portal has no such method
+│   ├── PaymentRequired     suspended: keep all data
+│   ├── PortalClosed        closed for some time: keep all data
+│   └── ApplicationGone     the authorization server says that the application is not installed
+├── KeysRejected            our client_id or client_secret; the operator must act
+├── ScopeMissing            the application was not granted this scope
+├── AccessDenied            the method needs an administrator or another plan
+└── CallRejected            the request or its data; do not repeat it
+    └── MethodMissing       the portal has no such method
 
-Codes are compared without regard to case and never judged by the HTTP status: the server, its
-documentation and the official clients disagree about statuses, seldom about codes.
+Codes are compared without case. The HTTP status does not matter: the server, its documentation and the
+official clients disagree about statuses, but seldom about codes.
 """
 
 from __future__ import annotations
 
-
-class Bitrix24Error(Exception):
-    """An answer that is no success.
-
-    ``code`` is Bitrix24's own where it sent one (it may be the empty string), else one of ours.
-    The text carries the code alone: descriptions may hold names and tokens.
-    """
-
-    def __init__(self, code: str, *, status: int | None = None) -> None:
-        super().__init__(f"{type(self).__name__}({code!r})")
-        self.code = code
-        self.status = status
-
-
-class NotAnswered(Bitrix24Error):
-    """Nothing is known about the request: it may have been executed."""
-
-    @property
-    def suggests_move(self) -> bool:
-        """Tell whether the portal may have another address by now, because at this one is none."""
-        return False
-
-
-# Why a host could not be reached, a code for each cause. One that is not among them is `unreachable`.
+# Why a host could not be reached; any other cause is `unreachable`.
 UNKNOWN_HOST = "unknown_host"
 NAME_LOOKUP_FAILED = "name_lookup_failed"
 ADDRESS_NOT_ALLOWED = "address_not_allowed"
@@ -67,38 +44,57 @@ CERTIFICATE_UNTRUSTED = "certificate_untrusted"
 TLS_FAILED = "tls_failed"
 TIMEOUT = "timeout"
 UNREACHABLE = "unreachable"
-RESPONSE_TOO_LARGE = "answer_too_large"
 UNREACHABLE_CODES = (
     *(UNKNOWN_HOST, NAME_LOOKUP_FAILED, ADDRESS_NOT_ALLOWED, CONNECTION_REFUSED, CONNECT_TIMEOUT),
     *(CERTIFICATE_UNTRUSTED, TLS_FAILED, TIMEOUT, UNREACHABLE),
 )
-# The host, or a name server, kept us waiting.
-LATE_CODES = frozenset({NAME_LOOKUP_FAILED, CONNECT_TIMEOUT, TIMEOUT})
-_STILL_THERE = frozenset({NAME_LOOKUP_FAILED, TIMEOUT})
+TIMEOUT_CODES = frozenset({NAME_LOOKUP_FAILED, CONNECT_TIMEOUT, TIMEOUT})
+BAD_RESPONSE = "bad_answer"
+RESPONSE_TOO_LARGE = "answer_too_large"
+
+
+class Bitrix24Error(Exception):
+    """A call did not succeed.
+
+    ``code`` is Bitrix24's where it sent one (it may be empty), else one of ours. The message contains
+    nothing else, because descriptions may contain names and tokens.
+    """
+
+    def __init__(self, code: str) -> None:
+        super().__init__(f"{type(self).__name__}({code!r})")
+        self.code = code
+
+
+class NotAnswered(Bitrix24Error):
+    """No usable response came; the request may have been executed."""
+
+    @property
+    def suggests_move(self) -> bool:
+        """Tell whether the portal may have moved, because nothing answers at this address."""
+        return False
 
 
 class Unreachable(NotAnswered):
-    """No connection, or no answer in time.
+    """No connection or no response in time.
 
-    ``host`` is for the log. ``at_portal`` is false where it was an authorization server that did not answer.
+    ``host`` is for the log. ``at_portal`` is False if an authorization server did not respond.
     """
 
-    def __init__(
-        self, code: str, *, status: int | None = None, host: str | None = None, at_portal: bool = True
-    ) -> None:
-        super().__init__(code, status=status)
+    def __init__(self, code: str, *, host: str | None = None, at_portal: bool = True) -> None:
+        super().__init__(code)
         self.host = host
         self.at_portal = at_portal
 
     @property
     def suggests_move(self) -> bool:
-        return self.at_portal and self.code in UNREACHABLE_CODES and self.code not in _STILL_THERE
+        is_cause = self.code in UNREACHABLE_CODES and self.code not in (NAME_LOOKUP_FAILED, TIMEOUT)
+        return self.at_portal and is_cause
 
 
 class Unreadable(NotAnswered):
     @property
     def suggests_move(self) -> bool:
-        return self.code == "bad_answer"
+        return self.code == BAD_RESPONSE
 
 
 class ServerFailed(NotAnswered):
@@ -106,10 +102,10 @@ class ServerFailed(NotAnswered):
 
 
 class Limited(Bitrix24Error):
-    """The request was refused before it was executed; ``resets_at`` is Unix time where it is known."""
+    """The request was refused before it was executed; ``resets_at`` is Unix seconds or None."""
 
-    def __init__(self, code: str, *, status: int | None = None, resets_at: float | None = None) -> None:
-        super().__init__(code, status=status)
+    def __init__(self, code: str, *, resets_at: float | None = None) -> None:
+        super().__init__(code)
         self.resets_at = resets_at
 
 
@@ -199,8 +195,8 @@ class MethodMissing(CallRejected):
 
 Codes = dict[str, type[Bitrix24Error]]
 
-# What a portal's REST server says: docs/_includes/system-errors.md, widgets, scopes/confirmation,
-# and what the portal's source adds to them.
+# Codes of a portal's REST server: docs/_includes/system-errors.md, widgets, scopes/confirmation, and the
+# portal's source code.
 PORTAL_CODES: Codes = {
     "expired_token": TokenRejected,
     "invalid_token": TokenRejected,
@@ -236,8 +232,8 @@ PORTAL_CODES: Codes = {
     "error_not_found": CallRejected,
 }
 
-# What an authorization server says: oauth/error-codes.md and the official clients. The same word can
-# mean another thing here: `expired_token` is a dead code or refresh token, not one to renew.
+# Codes of an authorization server: oauth/error-codes.md and the official clients. Some mean something else
+# here: `expired_token` is an invalid refresh token.
 AUTHORIZATION_CODES: Codes = {
     **PORTAL_CODES,
     "invalid_grant": GrantRejected,
@@ -252,10 +248,8 @@ AUTHORIZATION_CODES: Codes = {
 }
 
 
-def from_code(codes: Codes, code: str, *, status: int | None, resets_at: float | None = None) -> Bitrix24Error:
-    """Return the leaf for a code; an unknown one is the server's fault from 500 up, else the call's."""
+def from_code(codes: Codes, code: str, *, status: int | None = None, resets_at: float | None = None) -> Bitrix24Error:
+    """Return the error of a code; an unknown one is the server's from HTTP 500, else the call's."""
     unknown: type[Bitrix24Error] = ServerFailed if status is not None and status >= 500 else CallRejected
-    leaf = codes.get(code.strip().lower(), unknown)
-    if issubclass(leaf, Limited):
-        return leaf(code, status=status, resets_at=resets_at)
-    return leaf(code, status=status)
+    kind = codes.get(code.strip().lower(), unknown)
+    return kind(code, resets_at=resets_at) if issubclass(kind, Limited) else kind(code)

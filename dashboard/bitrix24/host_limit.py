@@ -1,7 +1,7 @@
-"""Keep hosts that are slow to answer from holding all threads of the process.
+"""Limit how many threads wait for each host, so that slow hosts leave threads to the others (a bulkhead).
 
-Each call takes a slot. How many slots a host gets depends on how it has answered lately, and on how many
-threads wait for other slow hosts: whatever they do, some threads remain for hosts that answer.
+Each request takes a slot. The number of slots of a host depends on how it responded recently, and on how many
+threads wait for other slow hosts.
 """
 
 from __future__ import annotations
@@ -9,210 +9,210 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-MAX_WAIT = 2.0  # seconds for a slot; hosts that answer free one many times a second
-SLOW_AFTER = 0.5  # seconds without an answer, after which a host counts as slow
-SILENT_AFTER = 1.5  # seconds without any answer, after which nobody waits for a slot of a slow host
-LOOK_AGAIN = 0.1  # seconds between two looks of somebody who waits for a slot
-# Seconds of each reserved thread that may go by at once in waits for slots, and what part of them is free
-# for more a second later: a host that answers slowly and is asked without end leaves the rest to others.
+MAX_WAIT = 2.0  # seconds for a slot
+SLOW_AFTER = 0.5  # seconds of a request without a response, after which its host is slow
+SILENT_AFTER = 1.5  # seconds without any response, after which nobody waits for a slot of a slow host
+POLL_SECONDS = 0.1  # between two checks while waiting for a slot
+# Seconds that may be spent waiting for slots at once, and the share of time that may be spent so in the long
+# run; both for each reserved thread.
 MAX_WAITED = 5.0
 WAITED_SHARE = 0.5
-GIVE_UP_AFTER = 4.0  # seconds without an answer, after which a call ends when no thread is left for others
-SUSPECTED_FOR = 60.0  # seconds after a time-out, unless the host answers before
-TRUSTED_FOR = 600.0  # seconds after an answer
+GIVE_UP_AFTER = 4.0  # seconds of a request, after which it is given up if no thread is left for others
+SUSPECTED_FOR = 60.0  # seconds after a timeout, unless the host responds earlier
+TRUSTED_FOR = 600.0  # seconds after a response
 MAX_HOSTS = 1024
 
 
 @dataclass(eq=False)
 class _Host:
-    """What is known of one origin: when its calls under way began, how many threads wait, how it answered."""
+    """The requests to one origin and its last responses."""
 
-    began: list[float] = field(default_factory=list)
-    waiting: int = 0
+    started: list[float] = field(default_factory=list)  # when each request under way began
+    waiting: int = 0  # threads that wait for a slot
     answered_at: float = -math.inf
     timed_out_at: float = -math.inf
 
+    @property
+    def threads(self) -> int:
+        return len(self.started) + self.waiting
+
     def is_suspected(self, now: float) -> bool:
-        """Tell whether it timed out lately and has not answered since."""
+        """Tell whether it timed out recently and has not responded since."""
         return self.timed_out_at > max(self.answered_at, now - SUSPECTED_FOR)
 
     def is_slow(self, now: float) -> bool:
-        return self.is_suspected(now) or any(now - began >= SLOW_AFTER for began in self.began)
+        return self.is_suspected(now) or any(now - started >= SLOW_AFTER for started in self.started)
 
     def is_silent(self, now: float, *, after: float = SILENT_AFTER) -> bool:
-        """Tell whether it answers nobody: one that takes a second for each answer still does."""
-        began = min(self.began, default=now)
-        return self.is_suspected(now) or now - max(began, self.answered_at) >= after
+        """Tell whether no request gets a response; a host with slow responses is not silent."""
+        started = min(self.started, default=now)
+        return self.is_suspected(now) or now - max(started, self.answered_at) >= after
 
     def is_trusted(self, now: float) -> bool:
         return now - self.answered_at < TRUSTED_FOR and not self.is_slow(now)
 
 
 class Slot:
-    """The right to wait for one answer. ``suspected``: the host timed out lately, so do not wait for long."""
+    """The right to wait for one response; only briefly if the host is ``suspected`` to time out again."""
 
-    def __init__(self, limit: HostLimit, origin: str, began: float, *, suspected: bool) -> None:
+    def __init__(self, limit: PerHostLimit, origin: str, started: float, *, suspected: bool) -> None:
         self._limit = limit
         self.origin = origin
-        self.began = began
+        self.started = started
         self.suspected = suspected
         self.given_up = False
 
-    def answered(self) -> None:
-        """Note that the host has answered, whatever it said."""
-        self._limit.note(self.origin, answered=True)
+    def record_answer(self) -> None:
+        """Record that the host responded, whatever the response was."""
+        self._limit.record(self.origin, answered=True)
 
-    def timed_out(self) -> None:
-        """Note that the host did not answer in time."""
-        self._limit.note(self.origin, answered=False)
+    def record_timeout(self) -> None:
+        """Record that the host did not respond in time."""
+        self._limit.record(self.origin, answered=False)
 
     def should_yield(self) -> bool:
-        """Tell whether to give up now, because this thread is needed for hosts that answer."""
+        """Tell whether to give up the request now, because another host needs this thread."""
         return self._limit.should_yield(self)
 
 
-class HostLimit:
-    """Shares the threads of this process between hosts. Safe to share between threads."""
+class PerHostLimit:
+    """Shares the threads of this process between hosts; safe to share between threads."""
 
     def __init__(self, threads: int, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._threads = threads
         self._reserve = max(1, threads // 4)
         self._clock = clock
         self._hosts: dict[str, _Host] = {}
-        self._active: set[_Host] = set()  # those somebody calls or waits for
+        self._active: set[_Host] = set()  # with requests or waiting threads
         self._changed = threading.Condition()
-        self._waited = 0.0  # seconds that went by in waits for slots, less what has been allowed again
+        self._waited = 0.0  # seconds spent waiting for slots, as a leaky bucket
         self._waited_at = clock()
 
     @contextmanager
     def slot(self, origin: str) -> Iterator[Slot]:
-        """Let an origin be called inside.
+        """Allow one request to an origin.
 
-        :raise TimeoutError: too many threads wait for its answers already, or for other hosts'.
+        :raise TimeoutError: too many threads wait for this host or for others.
         """
         with self._changed:
-            host = self._host(origin)
+            host = self._find(origin)
             self._wait(host)
             now = self._clock()
             slot = Slot(self, origin, now, suspected=host.is_suspected(now))
-            host.began.append(now)
+            host.started.append(now)
             self._active.add(host)
         try:
             yield slot
         finally:
             with self._changed:
                 if not slot.given_up:
-                    host.began.remove(slot.began)
+                    host.started.remove(slot.started)
                 self._leave(host)
 
-    def note(self, origin: str, *, answered: bool) -> None:
-        """Note how a call to the origin has ended."""
+    def record(self, origin: str, *, answered: bool) -> None:
+        """Record how a request to the origin ended."""
         with self._changed:
-            host, now = self._host(origin), self._clock()
+            host, now = self._find(origin), self._clock()
             if answered:
                 host.answered_at = now
             else:
                 host.timed_out_at = now
 
     def should_yield(self, slot: Slot) -> bool:
-        """Tell whether a call that waits for its answer is to be given up in favor of another host.
+        """Tell whether a request must be given up in favor of another host.
 
-        That is so for a silent host, while one that is not slow waits for a slot and slow ones hold more than
-        half of the threads; the host that holds the most gives up first. Where they hold nearly all, nobody
-        else has a thread to wait in: then a call gives up without being asked, after a longer time.
+        It must if its host is silent, another host that is not slow waits for a slot, and slow hosts use more
+        than half of the threads. The host with the most requests gives up first. If slow hosts use nearly all
+        threads, no other host can even wait, so requests are given up after a longer time.
         """
         with self._changed:
             if not slot.given_up and self._must_yield(slot):
                 slot.given_up = True
-                # At once, so that no more calls give up than have to.
-                self._hosts[slot.origin].began.remove(slot.began)
+                # Freed at once, so that no more requests give up than necessary.
+                self._hosts[slot.origin].started.remove(slot.started)
             return slot.given_up
 
     def _must_yield(self, slot: Slot) -> bool:
-        now = self._clock()
-        slow = [one for one in self._active if one.is_slow(now)]
-        host = self._hosts[slot.origin]
-        if host not in slow or now - slot.began < SLOW_AFTER:
+        now, host = self._clock(), self._hosts[slot.origin]
+        age = now - slot.started
+        slow = [other for other in self._active if other.is_slow(now)]
+        most = max((len(other.started) for other in slow), default=0)
+        if host not in slow or age < SLOW_AFTER or len(host.started) < most:
             return False
-        held = sum(len(one.began) for one in slow)
-        if len(host.began) < max(len(one.began) for one in slow):
-            return False
-        if held > max(1, self._threads - self._reserve) and now - slot.began >= GIVE_UP_AFTER:
+        used = _requests(slow)
+        if used > max(1, self._threads - self._reserve) and age >= GIVE_UP_AFTER:
             return True
-        wanted = any(one.waiting and not one.is_slow(now) for one in self._active)
-        return wanted and held > self._threads // 2 and host.is_silent(now)
+        is_needed = any(other.waiting and other not in slow for other in self._active)
+        return is_needed and used > self._threads // 2 and host.is_silent(now)
 
     def _wait(self, host: _Host) -> None:
-        came = self._clock()
+        started = self._clock()
         host.waiting += 1
         self._active.add(host)
-        # Those who wait for a slow host look again whether their threads are needed.
+        # Threads that wait for a slow host check whether they are needed.
         self._changed.notify_all()
         try:
-            while len(host.began) >= self._limit_of(host):
-                left = came + MAX_WAIT - self._clock()
-                if left <= 0 or self._is_in_vain(host):
+            while len(host.started) >= self._max_requests(host):
+                left = started + MAX_WAIT - self._clock()
+                if left <= 0 or self._blocks_others(host):
                     raise TimeoutError("too many threads wait for this host")
-                self._changed.wait(min(left, LOOK_AGAIN))
+                self._changed.wait(min(left, POLL_SECONDS))
         finally:
             host.waiting -= 1
             now = self._clock()
-            self._waited = self._waited_lately(now) + now - came
-            self._waited_at = now
+            self._waited, self._waited_at = self._waited_recently(now) + now - started, now
             self._leave(host)
 
-    def _is_in_vain(self, host: _Host) -> bool:
-        """Tell whether a wait for a slot of this host takes a thread that others need.
+    def _blocks_others(self, host: _Host) -> bool:
+        """Tell whether waiting for a slot of this host takes a thread that other hosts need.
 
-        A host that answers slowly frees slots, so its people wait for each other, also in threads kept for
-        others. They do not where it is silent, nor, from half a second on, where silent hosts hold threads
-        already: each would hold up everybody once more. Nor where waits have taken too much time lately.
+        Slow responses free slots, so waiting for them is fine, even in reserved threads, as long as not too
+        much time was spent so recently. Waiting for a silent host is not; if other silent hosts use threads
+        already, a host counts as silent sooner, because each one would delay everybody once more.
         """
         now = self._clock()
         if not host.is_slow(now) or not self._is_crowded():
             return False
-        silent = [one for one in self._active if one is not host and one.is_silent(now)]
-        are_several = sum(len(one.began) + one.waiting for one in silent) > self._reserve
-        if host.is_silent(now, after=SLOW_AFTER if are_several else SILENT_AFTER):
+        silent = [other for other in self._active if other is not host and other.is_silent(now)]
+        has_silent_hosts = sum(other.threads for other in silent) > self._reserve
+        if host.is_silent(now, after=SLOW_AFTER if has_silent_hosts else SILENT_AFTER):
             return True
-        return self._waited_lately(now) > MAX_WAITED * self._reserve
+        return self._waited_recently(now) > MAX_WAITED * self._reserve
 
-    def _waited_lately(self, now: float) -> float:
+    def _waited_recently(self, now: float) -> float:
         return max(0.0, self._waited - (now - self._waited_at) * self._reserve * WAITED_SHARE)
 
-    def _leave(self, host: _Host) -> None:
-        if not host.began and not host.waiting:
-            self._active.discard(host)
-        self._changed.notify_all()
-
-    def _limit_of(self, host: _Host) -> int:
-        """Return how many threads may wait for the host's answers at once."""
+    def _max_requests(self, host: _Host) -> int:
         now = self._clock()
-        held = sum(len(one.began) for one in self._active if one is not host and one.is_slow(now))
-        free = self._threads - held
+        used = _requests(other for other in self._active if other is not host and other.is_slow(now))
+        free = self._threads - used
         if host.is_trusted(now):
             return max(1, free * 3 // 4)
-        # Nobody knows whether it answers: it never gets the threads kept for those that do.
-        if held and free <= self._reserve:
+        # It may not respond, so it gets none of the threads that are reserved for hosts that do.
+        if used and free <= self._reserve:
             return 0
         return 1 if host.is_suspected(now) else max(1, free // 2)
 
     def _is_crowded(self) -> bool:
-        """Tell whether so many threads call or wait that others may have none left."""
-        busy = sum(len(host.began) + host.waiting for host in self._active)
-        return busy > self._threads - self._reserve
+        """Tell whether requests and waiting threads use the reserved threads too."""
+        return sum(host.threads for host in self._active) > self._threads - self._reserve
 
-    def _host(self, origin: str) -> _Host:
+    def _leave(self, host: _Host) -> None:
+        if not host.threads:
+            self._active.discard(host)
+        self._changed.notify_all()
+
+    def _find(self, origin: str) -> _Host:
         if origin not in self._hosts and len(self._hosts) >= MAX_HOSTS:
-            self._forget()
+            idle = {name: host for name, host in self._hosts.items() if host not in self._active}
+            if idle:
+                del self._hosts[min(idle, key=lambda name: max(idle[name].answered_at, idle[name].timed_out_at))]
         return self._hosts.setdefault(origin, _Host())
 
-    def _forget(self) -> None:
-        """Drop the idle host that was heard of least recently."""
-        idle = {name: host for name, host in self._hosts.items() if host not in self._active}
-        if idle:
-            del self._hosts[min(idle, key=lambda name: max(idle[name].answered_at, idle[name].timed_out_at))]
+
+def _requests(hosts: Iterable[_Host]) -> int:
+    return sum(len(host.started) for host in hosts)

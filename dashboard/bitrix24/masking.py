@@ -1,7 +1,7 @@
-"""What is remembered of a call: enough to explain it to Bitrix24's support, nothing that identifies or opens.
+"""Mask the records of calls: they explain a call to Bitrix24's support without tokens or personal data.
 
-The Market asks server applications for three days of requests and answers (preparing-to-publish,
-common requirements); the security checklist forbids tokens and personal data in them.
+The Market requires three days of requests and responses from server applications (preparing-to-publish,
+common requirements); its security checklist forbids tokens and personal data in them.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from dashboard.core.json_values import Json
 
 MASK = "…"
 MAX_NOTE_LENGTH = 64
-MAX_TEXT_LENGTH = 32 * 1024  # bytes of an answer; a longer one is not worth its room
+MAX_TEXT_LENGTH = 32 * 1024  # bytes of a response; a longer one is not recorded
 
-# The only keys whose text is kept; any other text could be a name, an address or a token.
+# The only keys whose text is kept. Any other text could be a name, an address or a token.
 READABLE_FIELDS = frozenset(
     re.findall(
         r"\w+",
@@ -31,13 +31,13 @@ READABLE_FIELDS = frozenset(
         """,
     )
 )
-# One mark on either side of the @ is enough, and to look for more takes a time that grows with the square.
+# One character on either side of the @ is enough; looking for more takes quadratic time.
 _SECRET_LIKE = re.compile(r"[0-9A-Za-z_\-]{24,}|\S@\S")
 
 
 @dataclass(frozen=True)
 class CallRecord:
-    """One request to Bitrix24. ``status`` is None where no answer came; sizes are bytes."""
+    """One request to Bitrix24. ``status`` is None without a response; sizes are bytes."""
 
     at: datetime
     origin: str
@@ -51,16 +51,16 @@ class CallRecord:
     answer: Json
 
 
-# Receives each call as soon as it ends. Whoever makes a request says who keeps the record of it.
+# Receives the record of each call as soon as it ends.
 RecordCall = Callable[[CallRecord], None]
 
 
 def record_nothing(call: CallRecord) -> None:
-    """Keep nothing: the calls of an operator's command belong to no portal."""
+    """Ignore a record: the calls of an operator's command belong to no portal."""
 
 
 def mask(value: Json, *, key: str = "") -> Json:
-    """Return the value with its shape, numbers and flags kept and every text hidden that is not in SPOKEN."""
+    """Return the value with its shape, numbers and flags; only texts of READABLE_FIELDS are kept."""
     if isinstance(value, Mapping):
         return {_mask_key(name): mask(item, key=name) for name, item in value.items()}
     if isinstance(value, list):

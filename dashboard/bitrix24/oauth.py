@@ -1,4 +1,4 @@
-"""The authorization servers: the only places that ever see the client secret."""
+"""Refresh and verify tokens at the authorization servers, the only ones that receive the client secret."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ from dashboard.bitrix24.errors import (
 from dashboard.bitrix24.http import RestHttp
 from dashboard.bitrix24.masking import RecordCall, record_nothing
 from dashboard.bitrix24.schemas import OAuthAppInfo, TokenResponse, parse_as, parse_origin
+from dashboard.core.json_values import Json
 
-INVALID_TOKEN = "made-up"  # sent for a token to see how it is refused  # noqa: S105  # no secret
+INVALID_TOKEN = "made-up"  # noqa: S105  # sent to see how it is refused; no secret
 
 
 @dataclass(frozen=True)
 class AuthorizationServers:
-    """The allowed servers, as origins; the first is the default. Others get nothing, whatever was posted."""
+    """The allowed servers, as origins; the first is the default. No other server receives anything."""
 
     rest: RestHttp
     allowed: tuple[str, ...]
@@ -35,7 +36,7 @@ class AuthorizationServers:
     client_secret: SecretStr
 
     def choose(self, endpoint: str | None) -> str:
-        """Return the server a posted or stored endpoint names if it is allowed, else the default."""
+        """Return the server of a posted or stored endpoint if it is allowed, else the default one."""
         try:
             origin = parse_origin(endpoint or "")
         except ValueError:
@@ -43,42 +44,42 @@ class AuthorizationServers:
         return origin if origin in self.allowed else self.allowed[0]
 
     def refresh(self, server: str, refresh_token: SecretStr, *, record: RecordCall) -> TokenResponse:
-        """Return a new pair; the old one is void from then on. Never repeated by itself: it may have worked.
+        """Return a new pair; it invalidates the old one, so the request is never sent twice.
 
-        A POST form, so that no secret stands in a URL; the documentation shows GET only, the official
-        JavaScript client posts.
+        The documentation shows GET, but the official JavaScript client posts a form, which keeps the secret
+        out of the URL.
 
-        :raise GrantRejected: the refresh token is void.
-        :raise Bitrix24Error: any other leaf.
+        :raise GrantRejected: the refresh token is invalid.
+        :raise Bitrix24Error: the call failed otherwise.
         """
-        fields = {
+        fields: dict[str, Json] = {
             "grant_type": "refresh_token",
             "client_id": self.client_id,
             "client_secret": self.client_secret.get_secret_value(),
             "refresh_token": refresh_token.get_secret_value(),
         }
         try:
-            answer = self.rest.form(
-                f"{self._allowed(server)}/oauth/token/",
+            response = self.rest.post(
+                f"{self._checked(server)}/oauth/token/",
                 fields,
                 method="oauth/token",
                 record=record,
                 codes=AUTHORIZATION_CODES,
+                as_form=True,
             )
         except TokenRejected as error:
-            raise GrantRejected(error.code, status=error.status) from None
-        return parse_as(TokenResponse, answer)
+            raise GrantRejected(error.code) from None
+        return parse_as(TokenResponse, response)
 
     def app_info(self, server: str, access_token: SecretStr, *, record: RecordCall) -> OAuthAppInfo:
-        """Return who issued this token, to which application and for which portal; needs no secret.
+        """Return the application, portal and user that a token belongs to; no secret is sent.
 
-        :raise TokenRejected: the token proves nothing, in whatever words; `invalid_client` is one of them
-            here, where no secret is sent.
-        :raise Bitrix24Error: any other leaf.
+        :raise TokenRejected: the token proves nothing. Several codes say so, such as `invalid_client`.
+        :raise Bitrix24Error: the call failed otherwise.
         """
         try:
-            answer = self.rest.json(
-                f"{self._allowed(server)}/rest/app.info",
+            response = self.rest.post(
+                f"{self._checked(server)}/rest/app.info",
                 {"auth": access_token.get_secret_value()},
                 method="oauth/app.info",
                 record=record,
@@ -86,23 +87,22 @@ class AuthorizationServers:
                 read_only=True,
             )
         except (KeysRejected, GrantRejected, CredentialsRefused, CallRejected) as error:
-            raise TokenRejected(error.code, status=error.status) from None
-        return parse_as(OAuthAppInfo, answer.get("result"))
+            raise TokenRejected(error.code) from None
+        return parse_as(OAuthAppInfo, response.get("result"))
 
     def accepts_keys(self, server: str) -> bool | None:
-        """Tell whether a server accepts our client id and secret, None where its answers do not show it.
+        """Tell whether a server accepts our client id and secret, None where its responses do not show it.
 
-        Nothing is issued or spent: a refresh with a token that is none is refused for the token where the
-        keys are good, and for the keys where they are not. That the server looks at them in this order is
-        seen by asking once more with a secret that is certainly wrong.
+        A refresh with an invalid token is refused for the token if the keys are right, and for the keys if
+        they are wrong. A second one with a wrong secret shows that the server checks the keys first.
 
-        :raise Bitrix24Error: it does not answer, or something else.
+        :raise Bitrix24Error: the call failed otherwise.
         """
-        refused_for = self._refusal(server)
-        if refused_for is KeysRejected:
+        refusal = self._refusal(server)
+        if refusal is KeysRejected:
             return False
         wrong = replace(self, client_secret=SecretStr(token_urlsafe()))
-        return True if wrong._refusal(server) is KeysRejected and refused_for is GrantRejected else None
+        return True if wrong._refusal(server) is KeysRejected and refusal is GrantRejected else None
 
     def _refusal(self, server: str) -> type[Bitrix24Error] | None:
         try:
@@ -111,21 +111,20 @@ class AuthorizationServers:
             return type(error)
         return None
 
-    def time_of(self, server: str) -> datetime | None:
-        """Return what time it is by a server's clock, to the second; None where it does not tell.
+    def server_time(self, server: str) -> datetime | None:
+        """Return the time of a server's clock in whole seconds, None where its response has none.
 
-        :raise NotAnswered: it does not answer.
+        :raise NotAnswered: the server does not respond.
         """
-        answer = self.rest.transport.post(
-            f"{self._allowed(server)}/rest/app.info", json={"auth": INVALID_TOKEN}, read_only=True
-        )
+        url = f"{self._checked(server)}/rest/app.info"
+        response = self.rest.transport.post(url, json={"auth": INVALID_TOKEN}, read_only=True)
         try:
-            told = parsedate_to_datetime(answer.date or "")
+            time = parsedate_to_datetime(response.date or "")
         except ValueError:
             return None
-        return told if told.tzinfo else None
+        return time if time.tzinfo else None
 
-    def _allowed(self, server: str) -> str:
+    def _checked(self, server: str) -> str:
         if server not in self.allowed:
             raise ValueError("not an allowed authorization server")
         return server

@@ -1,4 +1,4 @@
-"""Send every request that leaves this application, bounded in size and time, to addresses we may call."""
+"""Send every request of this application, bounded in size and time, to allowed addresses only."""
 
 from __future__ import annotations
 
@@ -15,35 +15,34 @@ from dashboard.bitrix24 import errors
 from dashboard.bitrix24.address_policy import AddressPolicy
 from dashboard.bitrix24.connections import Clock, ConnectionAttempt, GuardedAdapter, Timeouts, attempting
 from dashboard.bitrix24.errors import Unreachable, Unreadable
-from dashboard.bitrix24.host_limit import HostLimit, Slot
+from dashboard.bitrix24.host_limit import PerHostLimit, Slot
 
 MAX_RESPONSE_BYTES = 4 * 1024 * 1024
 CHUNK_BYTES = 64 * 1024
 MAX_POOLED_HOSTS = 256
 
 DEFAULT_TIMEOUTS = Timeouts()
-# With a host that timed out lately, for requests that may be given up without harm.
-SHORT_TIMEOUTS = Timeouts(connect=2.0, read=4.0, whole=5.0)
+# For read-only requests to a host that timed out recently.
+SHORT_TIMEOUTS = Timeouts(connect=2.0, read=4.0, total=5.0)
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
 class RawResponse:
-    """An answer as it came: HTTP status, body, and where it redirects to, if it does."""
+    """A response before it is parsed. ``date`` is the header with the time of the server's clock."""
 
     status: int
     body: bytes
-    location: str | None
-    date: str | None = None  # the other end's clock
+    date: str | None = None
 
 
 class Transport:
-    """POST requests over connections that are kept; safe to share between threads.
+    """Sends requests over kept connections; safe to share between threads.
 
-    Redirects are never followed, cookies never kept and proxies never taken from the environment: each
-    would carry a token to a place nobody has proven. ``threads`` is how many the process has; no host, and
-    no number of slow ones, gets all of them.
+    It follows no redirects, keeps no cookies and takes no proxy from the environment: each could carry a token
+    to an unverified place. ``threads`` is the number of threads in the process, which slow hosts never hold
+    all at once.
     """
 
     def __init__(
@@ -56,59 +55,49 @@ class Transport:
         authorization_servers: Collection[str] = (),
         clock: Clock = time.monotonic,
     ) -> None:
+        self._address_policy = address_policy
         self._timeouts = timeouts
-        self._limit = HostLimit(threads)
+        self._limit = PerHostLimit(threads)
         self._authorization_servers = frozenset(authorization_servers)
+        self._clock = clock
         self._session = _Session()
         self._session.trust_env = False
         self._session.headers["User-Agent"] = "calendar-dashboard/0.1"
         self._session.headers["Accept"] = "application/json"
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         adapter = GuardedAdapter(
-            address_policy,
-            clock=clock,
-            pool_connections=MAX_POOLED_HOSTS,
-            pool_maxsize=connections_per_host or threads,
+            pool_connections=MAX_POOLED_HOSTS, pool_maxsize=connections_per_host or threads, max_retries=0
         )
         self._session.mount("https://", adapter)
         self._session.mount("http://", adapter)
         if not address_policy.loopback:
-            self._session.adapters.pop("http://")
+            # Portals and authorization servers use https; only the emulator on this machine does not.
+            del self._session.adapters["http://"]
 
     def post(
         self, url: str, *, json: object = None, form: dict[str, str] | None = None, read_only: bool = False
     ) -> RawResponse:
-        """Return the answer, whatever its status.
+        """POST JSON or a form.
 
-        ``read_only`` says that the request changes nothing at its receiver. Then it may be sent once more
-        where a kept connection breaks before an answer begins, and given up early for others' sake.
+        A ``read_only`` request changes nothing at its receiver. It is sent once more if a kept connection
+        breaks before a response begins, and it is given up early when other hosts need its thread.
 
-        :raise Unreachable: no connection, a time-out, a reset, or an address that may not be called.
-        :raise Unreadable: the answer is larger than any real one.
+        :raise Unreachable: no connection, a timeout, a reset, or a forbidden address.
+        :raise Unreadable: the response is too large.
         """
-        return self._request("POST", url, json=json, form=form, read_only=read_only)
+        return self._send(requests.Request("POST", url, json=json, data=form), read_only=read_only)
 
     def get(self, url: str) -> RawResponse:
-        """Return the answer to a GET; it carries no body, so nothing may be said in it.
+        """GET a URL, as ``post`` does with a read-only request."""
+        return self._send(requests.Request("GET", url), read_only=True)
 
-        :raise NotAnswered: as ``post`` does.
-        """
-        return self._request("GET", url, json=None, form=None, read_only=True)
-
-    def _request(
-        self, verb: str, url: str, *, json: object, form: dict[str, str] | None, read_only: bool
-    ) -> RawResponse:
-        origin = "/".join(url.split("/", 3)[:3])
+    def _send(self, request: requests.Request, *, read_only: bool) -> RawResponse:
+        origin = "/".join(request.url.split("/", 3)[:3])
         try:
             with self._limit.slot(origin) as slot:
-                try:
-                    answer = self._send(verb, url, json=json, form=form, read_only=read_only, slot=slot)
-                except _NoResponse as failure:
-                    if failure.code in errors.LATE_CODES:
-                        slot.timed_out()
-                    raise
-                slot.answered()
-                return answer
+                response = self._send_in_slot(request, slot, read_only=read_only)
+                slot.record_answer()
+                return response
         except _NoResponse as failure:
             code = failure.code
         except TimeoutError:
@@ -117,58 +106,51 @@ class Transport:
         log.warning("host_unreachable", host=host, code=code)
         raise Unreachable(code, host=host, at_portal=origin not in self._authorization_servers)
 
-    def _send(
-        self, verb: str, url: str, *, json: object, form: dict[str, str] | None, read_only: bool, slot: Slot
-    ) -> RawResponse:
+    def _send_in_slot(self, request: requests.Request, slot: Slot, *, read_only: bool) -> RawResponse:
         timeouts = self._timeouts.at_most(SHORT_TIMEOUTS) if slot.suspected and read_only else self._timeouts
-        attempt = ConnectionAttempt(timeouts, time.monotonic() + timeouts.whole)
+        attempt = ConnectionAttempt(self._address_policy, timeouts, self._clock)
         if read_only:
             attempt.should_yield = slot.should_yield
         try:
             try:
-                return self._try(verb, url, json=json, form=form, attempt=attempt)
+                return self._try(request, attempt)
             except requests.ConnectionError:
-                if not read_only or attempt.made or attempt.answering:
+                if not read_only or attempt.is_new or attempt.answering:
                     raise
-            # A kept connection that the other end had forgotten; the others may be the same.
+            # The other end dropped this kept connection, and maybe the other ones too.
             attempt.fresh_only = True
-            return self._try(verb, url, json=json, form=form, attempt=attempt)
+            return self._try(request, attempt)
         except (requests.RequestException, HTTPError, OSError, ValueError) as error:
-            # Not chained: the texts hold the address asked for, and with it whatever was posted to us.
-            raise _NoResponse(_code_of(error, attempt)) from None
+            code = _code_of(error, attempt)
+            if code in errors.TIMEOUT_CODES:
+                slot.record_timeout()
+            # Not chained: the messages contain the URL, which may be a stranger's input.
+            raise _NoResponse(code) from None
 
-    def _try(
-        self, verb: str, url: str, *, json: object, form: dict[str, str] | None, attempt: ConnectionAttempt
-    ) -> RawResponse:
-        with attempting(attempt):
-            response = self._session.request(
-                verb,
-                url,
-                json=json,
-                data=form,
+    def _try(self, request: requests.Request, attempt: ConnectionAttempt) -> RawResponse:
+        timeouts = attempt.timeouts
+        with (
+            attempting(attempt),
+            self._session.send(
+                self._session.prepare_request(request),
                 allow_redirects=False,
                 stream=True,
-                timeout=(attempt.timeouts.connect, attempt.timeouts.read),
-            )
-            with response:
-                body = _read(response)
-        headers = response.headers
-        return RawResponse(response.status_code, body, headers.get("Location"), headers.get("Date"))
+                timeout=(timeouts.connect, timeouts.read),
+            ) as response,
+        ):
+            return RawResponse(response.status_code, _read_body(response), response.headers.get("Date"))
 
 
 class _NoResponse(Exception):
-    """Nothing usable came back; ``code`` is one of ours."""
-
     def __init__(self, code: str) -> None:
         super().__init__(code)
         self.code = code
 
 
 class _Session(requests.Session):
-    """A session that leaves redirects alone.
+    """A session that ignores redirects.
 
-    The library parses where one leads although it is told not to follow, and reads its whole body, whatever
-    its size.
+    The library parses the target of one even if it is told not to follow it, and reads its body of any size.
     """
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
@@ -182,13 +164,13 @@ def _code_of(error: Exception, attempt: ConnectionAttempt) -> str:
         return errors.ADDRESS_NOT_ALLOWED
     if not isinstance(error, requests.Timeout | TimeoutError | ReadTimeoutError):
         return errors.UNREACHABLE
-    return errors.TIMEOUT if attempt.connected or not attempt.made else errors.CONNECT_TIMEOUT
+    return errors.TIMEOUT if attempt.connected or not attempt.is_new else errors.CONNECT_TIMEOUT
 
 
-def _read(response: requests.Response) -> bytes:
+def _read_body(response: requests.Response) -> bytes:
     body = bytearray()
     while chunk := response.raw.read1(CHUNK_BYTES, decode_content=True):
         body += chunk
         if len(body) > MAX_RESPONSE_BYTES:
-            raise Unreadable(errors.RESPONSE_TOO_LARGE, status=response.status_code)
+            raise Unreadable(errors.RESPONSE_TOO_LARGE)
     return bytes(body)

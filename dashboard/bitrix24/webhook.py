@@ -1,4 +1,4 @@
-"""An incoming webhook of a portal: one person's own key to it, in an address."""
+"""Call a portal through an incoming webhook: a URL that contains its creator's key."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from dashboard.bitrix24.errors import Unreadable
+from dashboard.bitrix24.envelope import result_of
 from dashboard.bitrix24.http import RestHttp
 from dashboard.bitrix24.masking import record_nothing
 from dashboard.core.json_values import Json
@@ -18,35 +18,32 @@ _PATH = re.compile(r"(/rest/[0-9]{1,15}/[0-9A-Za-z]{1,64})/?(?:[a-z.]+(?:\.json)
 
 @dataclass(frozen=True)
 class Webhook:
-    """Calls with the rights of whoever made it. The address is the secret: it is shown and kept nowhere."""
+    """Calls with the rights of its creator. The URL is the secret, so it is never shown or stored."""
 
     rest: RestHttp
-    address: SecretStr
+    url: SecretStr
 
     def call(self, method: str) -> Json:
         """Return the result of a method that only reads.
 
-        :raise Bitrix24Error: the leaf for what was answered.
+        :raise Bitrix24Error: the call failed.
         """
-        url = f"{self.address.get_secret_value()}/{method}"
-        answer = self.rest.json(url, {}, method=method, record=record_nothing, read_only=True)
-        if "result" not in answer:
-            raise Unreadable("bad_answer")
-        return answer["result"]
+        url = f"{self.url.get_secret_value()}/{method}"
+        return result_of(self.rest.post(url, {}, method=method, record=record_nothing, read_only=True))
 
 
-def parse_webhook_url(typed: SecretStr, *, loopback: bool = False) -> SecretStr:
-    """Return the address without what may follow it, a method's name for instance.
+def parse_webhook_url(text: SecretStr, *, loopback: bool = False) -> SecretStr:
+    """Return the URL without a method's name.
 
-    :raise ValueError: this is no incoming webhook's address; the message does not repeat it.
+    :raise ValueError: this is not the URL of an incoming webhook; the message does not repeat it.
     """
     try:
-        parts = urlsplit(typed.get_secret_value().strip())
+        parts = urlsplit(text.get_secret_value().strip())
         match = _PATH.fullmatch(parts.path)
         usable = match and parts.hostname and parts.port != 0 and not parts.username and not parts.password
     except ValueError:
         match, usable = None, None
     if not match or not usable or parts.scheme not in (("https", "http") if loopback else ("https",)):
-        # Not chained: the parser's text quotes the address.
+        # Not chained: the parser's message quotes the URL.
         raise ValueError("must look like https://company.bitrix24.com/rest/1/secret/") from None
     return SecretStr(f"{parts.scheme}://{parts.netloc}{match[1]}")

@@ -21,7 +21,7 @@ from dashboard.core.config import Config
 from dashboard.core.json_values import Json, parse_int
 from dashboard.portals.throttle import UNTRUSTED_PROXY, Throttle
 
-TIMEOUTS = Timeouts(connect=3.05, read=5.0, whole=8.0)
+TIMEOUTS = Timeouts(connect=3.05, read=5.0, total=8.0)
 # The `Date` header is whole seconds, and an answer is a while on its way.
 MAX_CLOCK_SECONDS = 30
 MAX_TOLERATED_CLOCK_SECONDS = 300
@@ -158,7 +158,7 @@ def _clock(server: str, servers: AuthorizationServers, *, now: Now) -> CheckResu
     """Compare our clock with a server's; None where it does not tell the time."""
     before = now()
     try:
-        theirs = servers.time_of(server)
+        theirs = servers.server_time(server)
     except NotAnswered:
         return None
     if theirs is None:
