@@ -249,7 +249,7 @@ def test_a_file_that_is_no_database_is_told_in_a_line(world: World, tmp_path: Pa
     result = app.test_cli_runner().invoke(args=["portals", "list"])
 
     assert result.exit_code == 1
-    assert result.output == "DATABASE_URL: the file is no SQLite database\n"
+    assert result.output == "DATABASE_URL: the file is not an SQLite database\n"
 
 
 def test_every_command_explains_itself(world: World) -> None:

@@ -254,10 +254,10 @@ ENVIRONMENT = {
 def test_each_fault_of_an_address_is_told_apart(wire: Wire, postgres_url: str) -> None:
     faults = {
         postgres_url.replace("/test_", "/missing_"): "the server has no database of that name",
-        postgres_url.replace("postgres:@", f"nobody:{PASSWORD}@"): "lets this user or machine not in",
-        f"postgresql://me:{PASSWORD}@127.0.0.1:1/x": "nobody listens",
-        f"postgresql://me:{PASSWORD}@no-such-host.invalid/x": "nobody knows the host's name",
-        f"{wire.url}?sslmode=require": "the server speaks no TLS",
+        postgres_url.replace("postgres:@", f"nobody:{PASSWORD}@"): "refused this user or machine",
+        f"postgresql://me:{PASSWORD}@127.0.0.1:1/x": "no server listens",
+        f"postgresql://me:{PASSWORD}@no-such-host.invalid/x": "name cannot be resolved",
+        f"{wire.url}?sslmode=require": "the server does not support TLS",
         "sqlite:////proc/none/dashboard.db": "folder cannot be made",
     }
 
@@ -297,7 +297,7 @@ def test_an_address_that_cannot_be_meant_stops_the_start(address: str, words: st
         ('root certificate file "/x" does not exist', "certificate was refused"),
         ("FATAL:  unsupported startup parameter: options", "the pooler refuses"),
         ("FATAL:  sorry, too many clients already", "no more connections"),
-        ("FATAL:  the database system is starting up", "starts or stops"),
+        ("FATAL:  the database system is starting up", "is starting or stopping"),
         ("server login has been failing, try again later (server_login_retry)", "reaches no server"),
         ("connection timeout expired", "does not answer"),
         (f"quite another thing with {PASSWORD}", "refused (OperationalError)"),

@@ -1,142 +1,107 @@
-"""The whole store copied from one database into another, and both compared: SQLite to Postgres or back."""
+"""Copy all rows from one database into another, from SQLite to Postgres or back, and compare the two."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from datetime import datetime
-from hashlib import sha256
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from sqlalchemy import Connection, Table, func, insert, inspect, select, text, tuple_
+from sqlalchemy import Column, Connection, Table, func, insert, inspect, select, text, tuple_
 
 from dashboard.core import migrations
 from dashboard.core.database import Base, Database, allow_time
 
 BATCH_ROWS = 500
-# Either side waits for the other: for the batch that is written, for a whole table that is read back.
+# One side waits while the other writes a batch or reads a whole table.
 MAX_SECONDS = 3600.0
 
 
 class CannotCopy(Exception):
-    """Nothing was copied; the message says why, in words for an operator."""
+    """Nothing was copied; the message tells the operator why."""
 
 
 def copy(source: Database, target: Database, *, batch: int = BATCH_ROWS) -> dict[str, int]:
     """Copy every row and return the number of rows by table.
 
-    One transaction on each side: what is copied is one moment of the source, and a copy that fails, or
-    that does not read back the same, leaves the target empty.
+    Each side is one transaction: the copy shows the source at one moment, and a copy that fails or differs leaves
+    the target empty.
 
-    :raise CannotCopy: the source's schema is not this version's, the target holds something, or what was
-        written reads back differently.
+    :raise CannotCopy: the source's schema is not this version's, the target is not empty, or the copy differs.
     """
     if not migrations.is_current(source):
         raise CannotCopy("The source's schema is not this version's; migrate it first.")
-    _prepare(target)
-    with _read_snapshot(source) as reading, _write_connection(target) as writing:
-        for connection in (reading, writing):
+    _migrate_target(target)
+    options = {} if source.engine.dialect.name == "sqlite" else {"isolation_level": "REPEATABLE READ"}
+    with (
+        source.engine.execution_options(**options).connect() as reader,
+        target.engine.execution_options(sqlite_begin="IMMEDIATE").begin() as writer,
+    ):
+        for connection in (reader, writer):
             allow_time(connection, seconds=MAX_SECONDS)
-        _refuse_rows(writing)
-        return {table.name: _copy_table(table, reading, writing, batch) for table in Base.metadata.sorted_tables}
+        for table in Base.metadata.sorted_tables:
+            if writer.execute(select(table).limit(1)).first() is not None:
+                raise CannotCopy(f"The target is not empty: {table.name} has rows. Nothing was changed.")
+        return {table.name: _copy_table(table, reader, writer, batch) for table in Base.metadata.sorted_tables}
 
 
-def _prepare(target: Database) -> None:
-    """Make the schema where there is nothing at all."""
+def _migrate_target(target: Database) -> None:
     target.create_file()
-    tables = set(inspect(target.engine).get_table_names())
-    if tables - {"alembic_version", *Base.metadata.tables}:
+    if set(inspect(target.engine).get_table_names()) - {"alembic_version", *Base.metadata.tables}:
         raise CannotCopy("The target holds tables of something else; give it a database of its own.")
     migrations.upgrade(target)
 
 
-def _read_snapshot(source: Database) -> Connection:
-    if source.engine.dialect.name == "sqlite":
-        return source.engine.connect()
-    return source.engine.execution_options(isolation_level="REPEATABLE READ").connect()
-
-
-def _write_connection(target: Database) -> Any:
-    return target.engine.execution_options(sqlite_begin="IMMEDIATE").begin()
-
-
-def _refuse_rows(writing: Connection) -> None:
-    for table in Base.metadata.sorted_tables:
-        if writing.execute(select(table).limit(1)).first() is not None:
-            raise CannotCopy(f"The target is not empty: {table.name} has rows. Nothing was changed.")
-
-
-def _copy_table(table: Table, reading: Connection, writing: Connection, size: int) -> int:
-    copied, arrived, count = 0, 0, 0
-    for batch in _batches(table, reading, size):
-        writing.execute(insert(table), batch)
-        count += len(batch)
-        copied += _checksum(batch)
-    _restart_sequences(table, reading, writing)
-    for batch in _batches(table, writing, size):
-        arrived += _checksum(batch)
-    if copied != arrived:
-        raise CannotCopy(f"{table.name} does not read back as it was written. Nothing was kept.")
+def _copy_table(table: Table, reader: Connection, writer: Connection, size: int) -> int:
+    for rows in _batches(table, reader, size):
+        writer.execute(insert(table), rows)
+    _continue_ids(table, reader, writer)
+    count = 0
+    for rows in _batches(table, reader, size):
+        originals = _by_key(table, rows)
+        copies = writer.execute(select(table).where(tuple_(*table.primary_key).in_(originals))).mappings()
+        if _by_key(table, copies) != originals:
+            raise CannotCopy(f"{table.name} does not read back as it was written. Nothing was kept.")
+        count += len(rows)
+    if writer.scalar(select(func.count()).select_from(table)) != count:
+        raise CannotCopy(f"{table.name} has more rows than were written. Nothing was kept.")
     return count
 
 
+def _by_key(table: Table, rows: Iterable[Any]) -> dict[tuple[Any, ...], dict[str, Any]]:
+    return {tuple(row[column.name] for column in table.primary_key): dict(row) for row in rows}
+
+
 def _batches(table: Table, connection: Connection, size: int) -> Iterator[list[dict[str, Any]]]:
-    """Yield the rows in the order of their key; by key, not by offset, so that each batch costs the same."""
+    """Yield the rows in the order of their key, starting each batch after the last key instead of at an offset."""
     key = list(table.primary_key)
-    ordered = select(table).order_by(*key).limit(size)
-    after = ordered
-    while rows := [dict(row) for row in connection.execute(after).mappings()]:
+    first = batch = select(table).order_by(*key).limit(size)
+    while rows := [dict(row) for row in connection.execute(batch).mappings()]:
         yield rows
-        last = tuple_(*(rows[-1][column.name] for column in key))
-        after = ordered.where(tuple_(*key) > last)
+        batch = first.where(tuple_(*key) > tuple_(*(rows[-1][column.name] for column in key)))
 
 
-def _checksum(batch: list[dict[str, Any]]) -> int:
-    """Return the sum of the rows' hashes: the two databases may sort text differently."""
-    lines = (json.dumps(row, default=_comparable, sort_keys=True) for row in batch)
-    return sum(int.from_bytes(sha256(line.encode()).digest()) for line in lines)
+def _continue_ids(table: Table, reader: Connection, writer: Connection) -> None:
+    """Let the target's ids continue where the source's stopped: copied rows bring theirs and move no counter.
 
-
-def _comparable(value: object) -> str:
-    return value.isoformat() if isinstance(value, datetime) else repr(value)
-
-
-def _restart_sequences(table: Table, reading: Connection, writing: Connection) -> None:
-    """Give the next row the number it would have had: rows came with theirs, which moves no counter.
-
-    A number that belonged to somebody deleted is not given again, there no more than here.
+    The id of a deleted row is not used again, as in the source.
     """
     column = table.autoincrement_column
-    if column is None:
+    if column is None or not (last := _last_id(column, reader)):
         return
-    highest = writing.scalar(select(func.max(column))) or 0
-    last = max(highest, _counter(table, column.name, reading))
-    if last == 0:
-        return
-    if writing.dialect.name == "sqlite":
-        if table.dialect_options["sqlite"]["autoincrement"]:
-            _set_sqlite_counter(table, writing, last)
+    values = {"table": table.name, "column": column.name, "last": last}
+    if writer.dialect.name == "postgresql":
+        writer.execute(text("SELECT setval(pg_get_serial_sequence(:table, :column), :last)"), values)
+    elif table.dialect_options["sqlite"]["autoincrement"]:
+        writer.execute(text("DELETE FROM sqlite_sequence WHERE name = :table"), values)
+        writer.execute(text("INSERT INTO sqlite_sequence (name, seq) VALUES (:table, :last)"), values)
+
+
+def _last_id(column: Column[Any], reader: Connection) -> int:
+    """Return the last id that the source has used, 0 for none."""
+    values = {"table": column.table.name, "column": column.name}
+    if reader.dialect.name == "sqlite":
+        used = reader.scalar(text("SELECT seq FROM sqlite_sequence WHERE name = :table"), values)
     else:
-        sequence = "SELECT setval(pg_get_serial_sequence(:table, :column), :last)"
-        writing.execute(text(sequence), {"table": table.name, "column": column.name, "last": last})
-
-
-def _counter(table: Table, column: str, reading: Connection) -> int:
-    """Return the last number the source has given."""
-    if reading.dialect.name == "sqlite":
-        if not table.dialect_options["sqlite"]["autoincrement"]:
-            return 0
-        found = reading.scalar(text("SELECT seq FROM sqlite_sequence WHERE name = :table"), {"table": table.name})
-        return int(found or 0)
-    name = reading.scalar(
-        text("SELECT pg_get_serial_sequence(:table, :column)"), {"table": table.name, "column": column}
-    )
-    # The name comes from the catalogue, quoted as it has to be.
-    given = reading.execute(text(f"SELECT last_value, is_called FROM {name}")).one()  # noqa: S608
-    return int(given.last_value) if given.is_called else 0
-
-
-def _set_sqlite_counter(table: Table, writing: Connection, last: int) -> None:
-    writing.execute(text("DELETE FROM sqlite_sequence WHERE name = :table"), {"table": table.name})
-    row = {"table": table.name, "last": last}
-    writing.execute(text("INSERT INTO sqlite_sequence (name, seq) VALUES (:table, :last)"), row)
+        sequence = reader.scalar(text("SELECT pg_get_serial_sequence(:table, :column)"), values)
+        # Postgres returns the name quoted.
+        used = reader.scalar(text(f"SELECT last_value FROM {sequence} WHERE is_called"))  # noqa: S608
+    return max(used or 0, reader.scalar(select(func.max(column))) or 0)

@@ -1,4 +1,4 @@
-"""Say in one line why the database cannot be used, and log it once in a while instead of once a request."""
+"""Explain in one line why the database cannot be used, and log an outage once a minute, not once a request."""
 
 from __future__ import annotations
 
@@ -12,57 +12,52 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 log = structlog.get_logger()
 
-VARIABLE = "DATABASE_URL"
 MIN_SECONDS_BETWEEN = 60.0
 
-# What the server, libpq, psycopg, PgBouncer and SQLite say → what it means. None of the driver's text is
-# passed on: it quotes hosts and users, and where an address was mistyped, parts of the password.
-# psycopg gives no SQLSTATE for a failed connection, so its English text has to do.
-MEANINGS: tuple[tuple[str, str], ...] = (
-    (r"^25006|read-only transaction|readonly database", "the database lets nobody write"),
+# Patterns for the errors of Postgres, libpq, psycopg, PgBouncer and SQLite, and what each means. The driver's own text
+# is never shown: it quotes hosts and users and, for a mistyped address, parts of the password. psycopg gives no
+# SQLSTATE for a failed connection, so its English text is matched.
+MEANINGS = (
+    (r"^25006|read-only transaction|readonly database", "the database is read-only"),
     (r"^28P01|password authentication failed|no password supplied", "the server refused the password"),
-    (
-        r"^28000|pg_hba\.conf|role .* does not exist|no such user",
-        "the server lets this user or machine not in",
-    ),
+    (r"^28000|pg_hba\.conf|role .* does not exist|no such user", "the server refused this user or machine"),
     (r"^3D000|database .* does not exist|no such database", "the server has no database of that name"),
     (r"certificate|hostname mismatch", "the server's certificate was refused"),
-    (r"does not support SSL|refused SSL|SSL required", "the server speaks no TLS, and `sslmode` asks for it"),
+    (r"does not support SSL|refused SSL|SSL required", "the server does not support TLS, which `sslmode` requires"),
     (r"resolve host '[^']*@|host name \"[^\"]*@", "has a raw @ in the password; write it as %40"),
-    (r"failed to resolve host|could not translate host name", "nobody knows the host's name"),
+    (r"failed to resolve host|could not translate host name", "the host's name cannot be resolved"),
     (r"unsupported startup parameter", "the pooler refuses a parameter; docs/scaling.md says what to do"),
     (r"invalid connection option|invalid .* value", "has a parameter that Postgres does not know"),
     (r"^53300|too many clients|connection slots|no more connections", "the server takes no more connections"),
     (r"server_login_retry|cannot connect to server|query_wait_timeout", "the pooler reaches no server"),
-    (r"^57P0[123]|starting up|shutting down|recovery mode", "the server starts or stops"),
-    (r"^57014|statement timeout", "a statement took longer than it may"),
+    (r"^57P0[123]|starting up|shutting down|recovery mode", "the server is starting or stopping"),
+    (r"^57014|statement timeout", "a statement took too long"),
     (r"did not answer|timeout expired|Connection timed out", "the server does not answer"),
-    (r"connection refused|no route|unreachable|No such file", "nobody listens at that address"),
+    (r"connection refused|no route|unreachable|No such file", "no server listens at that address"),
     (r"disk is full|^53100|No space left", "the disk is full"),
     (r"database is locked", "another process holds the lock"),
-    (r"it is not there", "the file does not exist; `flask --app app db upgrade` makes it"),
-    (r"unable to open database file", "the file cannot be opened or made"),
-    (r"not a database|malformed", "the file is no SQLite database"),
+    (r"it is not there", "the file does not exist; `flask --app app db upgrade` creates it"),
+    (r"unable to open database file", "the file cannot be opened or created"),
+    (r"not a database|malformed", "the file is not an SQLite database"),
     (r"no such table|no such column|^42P01|^42703", "the schema is not this version's; run `db upgrade`"),
     (r"disk I/O error", "the disk fails"),
-    (r"closed|terminat|lost|broken|crash", "the server ended the connection"),
+    (r"closed|terminat|lost|broken|crash", "the server closed the connection"),
 )
 
 
 def describe(error: BaseException) -> str:
-    """Say what is wrong in one line that begins with the variable and holds no host, user or password."""
+    """Return one line that begins with the variable and contains no host, user or password."""
     if isinstance(error, PoolTimeout):
-        return f"{VARIABLE}: every connection of this process is in use"
+        return "DATABASE_URL: every connection of this process is in use"
     original = getattr(error, "orig", None) or error
     text = f"{getattr(original, 'sqlstate', None) or ''} {original}".strip()
-    for pattern, meaning in MEANINGS:
-        if re.search(pattern, text, re.IGNORECASE):
-            return f"{VARIABLE}: {meaning}"
-    return f"{VARIABLE}: the database refused ({type(original).__name__})"
+    unknown = f"the database refused ({type(original).__name__})"
+    meanings = (meaning for pattern, meaning in MEANINGS if re.search(pattern, text, re.IGNORECASE))
+    return f"DATABASE_URL: {next(meanings, unknown)}"
 
 
 class OutageLog:
-    """Logs that the database is away, at most every MIN_SECONDS_BETWEEN, and once that it is back."""
+    """Logs that the database is away, at most once in MIN_SECONDS_BETWEEN, and once that it is back."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -72,7 +67,7 @@ class OutageLog:
         self._is_logged = False  # since the last success
 
     def failed(self, error: BaseException) -> None:
-        """Count a failure, and log it if none was logged of late."""
+        """Count a failure, and log it if no other was logged lately."""
         with self._lock:
             self._failures += 1
             now = self._clock()
@@ -82,13 +77,11 @@ class OutageLog:
         log.error("database_away", reason=describe(error), failures=failures)
 
     def succeeded(self) -> None:
-        """Log that something could be stored again, if it was logged that nothing could."""
+        """End the outage, and log its end if its beginning was logged."""
         if not self._failures:
             return
         with self._lock:
-            (failures, self._failures), (is_logged, self._is_logged) = (
-                (self._failures, 0),
-                (self._is_logged, False),
-            )
+            failures, is_logged = self._failures, self._is_logged
+            self._failures, self._is_logged = 0, False
         if is_logged:
             log.info("database_back", failures=failures)
