@@ -135,7 +135,7 @@ def test_calls_are_stored_once(world: World, call_log: CallLog) -> None:
 
 
 def test_calls_belong_to_the_verified_portal(world: World, call_log: CallLog) -> None:
-    with call_log.unit(None, proven=False) as calls:
+    with call_log.unit(None, verified=False) as calls:
         calls.add(call_to(world, method="before.proof"))
         with world.database.write_session() as session:
             calls.write(session, portal=world.known())
@@ -224,7 +224,7 @@ def loaded(value: Any) -> Any:
 
 
 def test_a_long_answer_to_an_unverified_request_is_not_stored(world: World, call_log: CallLog) -> None:
-    with call_log.unit(None, proven=False) as calls:
+    with call_log.unit(None, verified=False) as calls:
         calls.add(call_to(world, method="short", answer="a" * 100))
         calls.add(call_to(world, method="long", answer="a" * 10_000))
 

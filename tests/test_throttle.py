@@ -18,7 +18,7 @@ from dashboard.bitrix24.errors import OwnLimit
 from dashboard.core import config
 from dashboard.core.database import Database
 from dashboard.portals import throttle
-from dashboard.portals.call_log import UNPROVEN_CALLS
+from dashboard.portals.call_log import UNVERIFIED_CALLS
 from dashboard.portals.throttle import (
     UNTRUSTED_PROXY,
     Limit,
@@ -370,8 +370,8 @@ def test_old_counts_are_deleted(still: World) -> None:
 def test_failed_proofs_do_not_fill_the_remembered_calls(still: World) -> None:
     """From as many addresses as an attacker has."""
     knock(still, "198.51.100.1")
-    for _ in range(UNPROVEN_CALLS.depth - 2):
-        counting(still).record_failure("calls 1", UNPROVEN_CALLS)
+    for _ in range(UNVERIFIED_CALLS.depth - 2):
+        counting(still).record_failure("calls 1", UNVERIFIED_CALLS)
     before = still.one("SELECT count(*) FROM api_calls")
     knock(still, "198.51.100.2")
     last = still.one("SELECT count(*) FROM api_calls")

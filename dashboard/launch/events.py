@@ -59,7 +59,7 @@ class EventHandler:
         """
         portal = self.installations.find(event.member_id)
         is_verified = self._has_token(event, portal)
-        with self.call_log.unit(portal, proven=is_verified) as calls:
+        with self.call_log.unit(portal, verified=is_verified) as calls:
             if event.name in TOKEN_EVENTS and not is_verified:
                 before_asking(portal)
                 self._save_application_token(event, portal, calls)

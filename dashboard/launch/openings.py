@@ -73,7 +73,7 @@ class OpeningService:
         :raise VerificationFailed: the token belongs elsewhere, or its user is not an administrator.
         :raise Bitrix24Error: Bitrix24 refused or did not answer.
         """
-        with self.call_log.unit(stored_portal, proven=False) as calls:
+        with self.call_log.unit(stored_portal, verified=False) as calls:
             verified = self._verify_installation(request, stored_portal, calls)
             result = self._save_opening(verified, calls)
             reply = verified.reply
@@ -90,7 +90,7 @@ class OpeningService:
         :raise VerificationFailed: the token belongs to another portal or application than the form says.
         :raise Bitrix24Error: Bitrix24 refused or did not answer.
         """
-        with self.call_log.unit(stored_portal, proven=False) as calls:
+        with self.call_log.unit(stored_portal, verified=False) as calls:
             if portal_first and _can_verify(stored_portal):
                 verified = self._verify_with_portal(opening, stored_portal, calls)
             else:
@@ -166,35 +166,38 @@ class OpeningService:
         An installation is written durably. An opening need not be: after a power cut the previous token pair
         is still valid, and the next opening brings another one.
         """
+        request, reply, installs = verified.request, verified.reply, verified.is_installation
+        # Parse before the transaction, which holds SQLite's write lock.
+        profile, response = reply.profile, reply.response
+        verified_portal = VerifiedPortal(request.member_id, verified.address, reply.app, is_installation=installs)
 
         def save(session: Session) -> OpeningResult:
+            portal = self.installations.save_verified(
+                session,
+                verified_portal,
+                stored_portal=verified.stored_portal,
+                # It allows uninstalling, and the form is the visitor's own: take it from administrators only.
+                application_token=request.application_token if profile.ADMIN else None,
+            )
+            person, opened_before = self.accounts.upsert_from_opening(session, portal, profile, request)
+            if installs and opened_before is None:
+                # The installer shows no settings: the next opening is this person's first.
+                person.opened_at = portal.installed_at
+            if (scopes := scopes_in(reply.batch)) is not None:
+                portal.scopes = scopes
+            calls.write(session, portal=portal)
+            if portal.next_run_at is None:
+                # The first run reads the list of users and plans the portal's daily runs.
+                self.runs.ensure(session, portal, by=None)
+            settings = save_snapshot(session, person, response)
+            is_first = not installs and opened_before in (None, portal.installed_at)
+            return OpeningResult(portal, person, settings, is_first=is_first)
+
+        def save_once(session: Session) -> OpeningResult:
             with session.no_autoflush:  # write each row once, at the end
-                return self._save(session, verified, calls)
+                return save(session)
 
-        return self.database.write(save, durable=verified.is_installation)
-
-    def _save(self, session: Session, verified: _VerifiedOpening, calls: CallRecords) -> OpeningResult:
-        request, reply, installs = verified.request, verified.reply, verified.is_installation
-        portal = self.installations.save_verified(
-            session,
-            VerifiedPortal(request.member_id, verified.address, reply.app, is_installation=installs),
-            stored_portal=verified.stored_portal,
-            # It allows uninstalling, and the form is the visitor's own: take it from administrators only.
-            application_token=request.application_token if reply.profile.ADMIN else None,
-        )
-        person, opened_before = self.accounts.upsert_from_opening(session, portal, reply.profile, request)
-        if installs and opened_before is None:
-            # The installer shows no settings: the next opening is this person's first.
-            person.opened_at = portal.installed_at
-        if (scopes := scopes_in(reply.batch)) is not None:
-            portal.scopes = scopes
-        calls.write(session, portal=portal)
-        if portal.next_run_at is None:
-            # The first run reads the list of users and plans the portal's daily runs.
-            self.runs.ensure(session, portal, by=None)
-        settings = save_snapshot(session, person, reply.response)
-        is_first = not installs and opened_before in (None, portal.installed_at)
-        return OpeningResult(portal, person, settings, is_first=is_first)
+        return self.database.write(save_once, durable=installs)
 
 
 def _can_verify(portal: Portal | None) -> TypeGuard[Portal]:

@@ -11,8 +11,8 @@ from dashboard.models import Person, Portal, TokenState
 
 STALE = timedelta(days=2)  # age of a person's settings from which their state is "stale"
 
-State = Literal["connected", "stale", "reconnect", "never"]
-STATES: tuple[State, ...] = ("connected", "stale", "reconnect", "never")
+ConnectionState = Literal["connected", "stale", "reconnect", "never"]
+STATES: tuple[ConnectionState, ...] = ("connected", "stale", "reconnect", "never")
 
 
 def colleagues(portal: Portal) -> tuple[ColumnElement[bool], ...]:
@@ -20,7 +20,7 @@ def colleagues(portal: Portal) -> tuple[ColumnElement[bool], ...]:
     return (Person.portal_id == portal.id, Person.listed.is_not(False))
 
 
-def state_conditions(now: datetime) -> dict[State, ColumnElement[bool]]:
+def state_conditions(now: datetime) -> dict[ConnectionState, ColumnElement[bool]]:
     """Return the condition of each state except "connected", which is everyone else. No two overlap."""
     live = Person.chain_state == TokenState.VALID
     return {

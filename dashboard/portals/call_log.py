@@ -28,9 +28,9 @@ log = structlog.get_logger()
 RETENTION = timedelta(seconds=RETENTION_SECONDS)
 QUERY_LIMIT_EXCEEDED = "QUERY_LIMIT_EXCEEDED"
 # Anyone can make us call Bitrix24 with what they posted; those calls must not fill the database.
-UNPROVEN_CALLS = Limit(depth=200, seconds=30)
+UNVERIFIED_CALLS = Limit(depth=200, seconds=30)
 # Whoever posts may control the portal that answers, so longer answers to unverified requests are not stored.
-MAX_UNPROVEN_ANSWER = 4 * 1024
+MAX_UNVERIFIED_ANSWER = 4 * 1024
 ROW_BYTES = 300  # of a record without its parameters and answer, with its part of the indexes
 _INSERT = insert(ApiCall)  # built once, because every request uses it
 _NO_DETAILS = {"parameters": MASK, "answer": MASK}
@@ -44,9 +44,9 @@ class CallRecords:
     A unit is one opening, event, refresh, slice of a run, or periodic task's work on one portal.
     """
 
-    def __init__(self, portal: Portal | None, *, proven: bool) -> None:
+    def __init__(self, portal: Portal | None, *, verified: bool) -> None:
         self.portal = portal  # only its id and generation are used; None: no portal yet
-        self.proven = proven
+        self.verified = verified
         self._calls: list[CallRecord] = []
 
     def __len__(self) -> int:
@@ -69,18 +69,18 @@ class CallRecords:
         :param taken: how many of the requests the rate limit has counted already.
         :param store: without it, the calls count for the rate limit only.
         """
-        calls, owner, proven = list(self._calls), portal or self.portal, self.proven or portal is not None
+        calls, owner, verified = list(self._calls), portal or self.portal, self.verified or portal is not None
         if not calls:
             return
 
         def committed(_session: Session) -> None:
             del self._calls[: len(calls)]
-            self.portal, self.proven = owner, proven
+            self.portal, self.verified = owner, verified
 
         event.listen(session, "after_commit", committed, once=True)
         if owner is not None and not lock_portal(session, owner):
             return
-        rows = [_row(call, owner, proven=proven) for call in calls] if store else []
+        rows = [_row(call, owner, verified=verified) for call in calls] if store else []
         if owner is not None:
             rows = _record_usage(session, owner, calls, rows, taken=taken)
         if rows:
@@ -95,14 +95,14 @@ class CallLog:
     throttle: Throttle
 
     @contextmanager
-    def unit(self, portal: Portal | None, *, proven: bool = True) -> Iterator[CallRecords]:
+    def unit(self, portal: Portal | None, *, verified: bool = True) -> Iterator[CallRecords]:
         """Yield the records of one unit of work, and store at its end what was not stored with its result.
 
-        Without ``proven``, ``portal`` is what a visitor claims, and only a limited number of calls is stored.
+        Without ``verified``, ``portal`` is what a visitor claims, and only a limited number of calls is stored.
         If the database is unavailable the records are dropped.
         """
         is_installed = portal is not None and portal.state != PortalState.UNINSTALLED
-        calls = CallRecords(portal if is_installed else None, proven=proven)
+        calls = CallRecords(portal if is_installed else None, verified=verified)
         try:
             yield calls
         except UNAVAILABLE as error:
@@ -115,7 +115,7 @@ class CallLog:
 
     def _write_unstored(self, calls: CallRecords) -> None:
         try:
-            store = calls.proven or self._has_room(calls.portal)
+            store = calls.verified or self._has_room(calls.portal)
             self.database.write(lambda session: calls.write(session, store=store))
         except SQLAlchemyError as error:
             _drop(calls, error)
@@ -124,10 +124,10 @@ class CallLog:
         """Tell whether the calls of one more unverified unit may be stored, and count it if so."""
         key = f"calls {portal.id if portal else ''}"
         try:
-            self.throttle.check(key, UNPROVEN_CALLS)  # only reads, so a flood takes no write lock
+            self.throttle.check(key, UNVERIFIED_CALLS)  # only reads, so a flood takes no write lock
         except TooManyFailures:
             return False
-        self.throttle.record_failure(key, UNPROVEN_CALLS)
+        self.throttle.record_failure(key, UNVERIFIED_CALLS)
         return True
 
 
@@ -161,10 +161,10 @@ def _record_usage(
     return rows if detail is LogDetail.FULL else [{**row, **_NO_DETAILS} for row in rows]
 
 
-def _row(call: CallRecord, portal: Portal | None, *, proven: bool) -> _Row:
+def _row(call: CallRecord, portal: Portal | None, *, verified: bool) -> _Row:
     error = call.error[:64] if call.error is not None else None
     row = {**vars(call), "error": error, "portal_id": portal.id if portal else None}
-    if not proven and len(json.dumps(call.answer)) > MAX_UNPROVEN_ANSWER:
+    if not verified and len(json.dumps(call.answer)) > MAX_UNVERIFIED_ANSWER:
         row["answer"] = MASK
     return row
 

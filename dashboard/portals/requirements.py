@@ -14,7 +14,7 @@ from dashboard.portals.bindings import EVENTS, PLACEMENTS
 LAST_RUNS = 5
 NO_SCOPE = "insufficient_scope"
 
-State = Literal["ok", "missing", "unknown"]
+RequirementState = Literal["ok", "missing", "unknown"]
 
 # The scopes we request, and those that satisfy each of them, the narrowest first.
 SCOPES = {
@@ -29,7 +29,7 @@ class Requirement:
     """One thing the application needs in the portal; ``code`` is the error that explains why it is missing."""
 
     name: str
-    state: State
+    state: RequirementState
     code: str | None = None
 
 
