@@ -1,4 +1,4 @@
-"""A portal may move; its tokens follow only where the authorization server says that it went."""
+"""Follow a moved portal only to the address that the authorization server returns."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def origin(world: World) -> str:
     return str(world.one("SELECT origin FROM portals WHERE id = 1"))
 
 
-def test_a_moved_portal_gets_the_whole_call_at_its_new_address(world: World) -> None:
+def test_an_opening_is_repeated_at_the_new_address(world: World) -> None:
     opening = world.portal().open_as("boris")
     new = world.portal().rename()
     world.bitrix24.clear()
@@ -31,7 +31,7 @@ def test_a_moved_portal_gets_the_whole_call_at_its_new_address(world: World) -> 
     assert not second.followed
 
 
-def test_a_move_while_somebody_works_keeps_the_call_whole(world: World) -> None:
+def test_a_refresh_is_repeated_at_the_new_address(world: World) -> None:
     session = world.session("boris")
     new = world.portal().rename()
     world.bitrix24.clear()
@@ -44,7 +44,7 @@ def test_a_move_while_somebody_works_keeps_the_call_whole(world: World) -> None:
     assert world.bitrix24.refreshes() == 0
 
 
-def test_an_address_that_is_gone_is_followed_when_somebody_opens(world: World) -> None:
+def test_an_opening_finds_the_new_address_of_an_unreachable_portal(world: World) -> None:
     new = world.portal().rename(gone=True)
 
     answer = world.open("boris")
@@ -54,7 +54,7 @@ def test_an_address_that_is_gone_is_followed_when_somebody_opens(world: World) -
     assert f"frame-ancestors {new}" in answer.headers["Content-Security-Policy"]
 
 
-def test_a_name_that_no_longer_resolves_is_followed_too(world: World) -> None:
+def test_an_opening_finds_the_new_address_of_an_unresolvable_portal(world: World) -> None:
     with world.database.write_session() as session:
         session.execute(text("UPDATE portals SET origin = 'http://alpha.invalid'"))
     began = time.monotonic()
@@ -66,7 +66,7 @@ def test_a_name_that_no_longer_resolves_is_followed_too(world: World) -> None:
 
 
 @pytest.mark.parametrize("expired", [False, True])
-def test_an_address_that_is_gone_is_followed_while_somebody_works(world: World, expired: bool) -> None:
+def test_a_refresh_finds_the_new_address_of_an_unreachable_portal(world: World, expired: bool) -> None:
     """Nobody opens the application: the authorization server is asked, with a new pair where it wants one."""
     session = world.session("boris")
     new = world.portal().rename(gone=True)
@@ -80,7 +80,7 @@ def test_an_address_that_is_gone_is_followed_while_somebody_works(world: World, 
     assert world.bitrix24.refreshes() == int(expired)
 
 
-def test_a_run_follows_an_address_that_is_gone(world: World) -> None:
+def test_a_run_finds_the_new_address_of_an_unreachable_portal(world: World) -> None:
     world.open("boris")
     new = world.portal().rename(gone=True)
     for person in ("anna", "boris"):
@@ -91,7 +91,7 @@ def test_a_run_follows_an_address_that_is_gone(world: World) -> None:
     assert origin(world) == new
 
 
-def test_a_portal_that_is_down_is_not_moved_and_nothing_is_renewed(world: World) -> None:
+def test_an_unreachable_portal_keeps_its_address_and_no_token_is_refreshed(world: World) -> None:
     session = world.session("boris")
     world.bitrix24.faults.add(Fault(kind="reset", portal="alpha", method="batch", times=None))
     world.bitrix24.clear()
@@ -107,7 +107,7 @@ def test_a_portal_that_is_down_is_not_moved_and_nothing_is_renewed(world: World)
 
 
 @pytest.mark.parametrize(("person", "state"), [("boris", "active"), ("anna", "uninstalled")])
-def test_a_portal_that_is_gone_with_the_application_is_found_out(world: World, person: str, state: str) -> None:
+def test_a_removed_application_is_noticed_when_the_portal_is_unreachable(world: World, person: str, state: str) -> None:
     """Its address is silent, and the server says more; of the portal as a whole from one chain alone."""
     session = world.session(person)
     world.bitrix24.faults.add(Fault(kind="reset", portal="alpha", method="batch", times=None))
@@ -118,7 +118,7 @@ def test_a_portal_that_is_gone_with_the_application_is_found_out(world: World, p
     assert world.one("SELECT state FROM portals") == state
 
 
-def test_a_portal_that_is_late_is_still_there(world: World) -> None:
+def test_a_portal_that_answers_503_keeps_its_address(world: World) -> None:
     session = world.session("boris")
     world.bitrix24.faults.add(Fault(kind="status:503", portal="alpha", method="batch"))
     world.bitrix24.clear()
@@ -128,7 +128,7 @@ def test_a_portal_that_is_late_is_still_there(world: World) -> None:
     assert world.bitrix24.count(method="rest/app.info") == 0
 
 
-def test_silence_is_not_followed_to_somebody_elses_address(world: World) -> None:
+def test_an_unreachable_portal_does_not_get_the_address_of_another(world: World) -> None:
     """The token is of another portal by then, or the server says so: its own address is no way out."""
     session = world.session("boris")
     world.portal().rename(gone=True)
@@ -146,7 +146,7 @@ def test_silence_is_not_followed_to_somebody_elses_address(world: World) -> None
     assert origin(world) == before
 
 
-def test_a_refresh_that_names_the_new_address_moves_the_portal(world: World) -> None:
+def test_a_token_response_with_a_new_address_moves_the_portal(world: World) -> None:
     session = world.session("boris")
     world.portal().expire("boris")
     new = {}
@@ -163,7 +163,7 @@ def test_a_refresh_that_names_the_new_address_moves_the_portal(world: World) -> 
     assert world.browser.post("/me/refresh", headers=session).status_code == 200
 
 
-def test_silence_at_the_stored_address_is_no_reason_to_go_where_the_form_says(world: World) -> None:
+def test_an_unreachable_portal_is_not_asked_at_the_posted_address(world: World) -> None:
     """The portal is down, and somebody posts another DOMAIN: the proof names the stored address again."""
     opening = world.portal().open_as("boris")
     opening.query["DOMAIN"] = "localhost:9"
@@ -179,7 +179,7 @@ def test_silence_at_the_stored_address_is_no_reason_to_go_where_the_form_says(wo
     "named",
     ["http://user@localhost:1/rest/", "ftp://localhost/rest/", "//localhost/rest/", "localhost", "", 5, None],
 )
-def test_a_proof_that_names_no_address_moves_nothing(world: World, named: object) -> None:
+def test_a_verification_without_an_address_moves_nothing(world: World, named: object) -> None:
     world.portal().rename()
 
     def name(answer: dict[str, object]) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""Too many failed proofs from one address are slowed down; a whole office that proves itself is not."""
+"""Throttle failed verifications by address and portal, and do not slow an office with valid ones."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def still(world: World) -> Iterator[World]:
         yield world
 
 
-def test_failed_proofs_are_slowed_down_in_the_contracts_words(still: World) -> None:
+def test_failed_verifications_are_throttled(still: World) -> None:
     for _ in range(PROOF_LIMIT.depth):
         assert knock(still, ATTACKER).status_code == 403
     still.bitrix24.clear()
@@ -103,7 +103,7 @@ def test_failed_proofs_are_slowed_down_in_the_contracts_words(still: World) -> N
     assert still.bitrix24.requests == []
 
 
-def test_waiting_as_told_helps(still: World) -> None:
+def test_an_attempt_after_retry_after_is_verified(still: World) -> None:
     exhaust(still, ATTACKER)
     wait = int(knock(still, ATTACKER).headers["Retry-After"])
 
@@ -112,7 +112,7 @@ def test_waiting_as_told_helps(still: World) -> None:
         assert knock(still, ATTACKER).status_code == 429
 
 
-def test_the_portals_own_people_are_not_locked_out(still: World) -> None:
+def test_openings_with_the_application_token_are_not_blocked(still: World) -> None:
     exhaust(still, ATTACKER)
     assert knock(still, ATTACKER).status_code == 429
 
@@ -131,7 +131,7 @@ def test_an_office_behind_one_address_is_not_slowed(still: World) -> None:
     assert knock(still, ATTACKER).status_code == 429
 
 
-def test_failures_in_one_portal_refuse_nobody_of_another(still: World) -> None:
+def test_failures_in_one_portal_do_not_block_another(still: World) -> None:
     """Beta's token is not known yet, so that nothing tells its people from strangers."""
     still.portal("beta").install()
     exhaust(still, ATTACKER)
@@ -141,7 +141,7 @@ def test_failures_in_one_portal_refuse_nobody_of_another(still: World) -> None:
     assert answers == [200, 200]
 
 
-def test_an_office_with_old_forms_is_forgiven_for_each_success(still: World) -> None:
+def test_each_success_takes_back_a_failure(still: World) -> None:
     """More people than the allowance, some of whom fail, as in any office at nine; no form has a token."""
     exhaust(still, OFFICE)
     with time_machine.travel(datetime.now(UTC) + timedelta(seconds=PROOF_LIMIT.seconds), tick=False):
@@ -155,7 +155,7 @@ def test_an_office_with_old_forms_is_forgiven_for_each_success(still: World) -> 
                 assert knock(still, OFFICE).status_code == 403
 
 
-def test_claims_of_unknown_portals_are_counted_together_and_generously(still: World) -> None:
+def test_unknown_portals_share_a_higher_limit(still: World) -> None:
     """Else a stranger invents a new portal for each try; and a new portal behind that address gets in."""
     name = f"opening {ATTACKER}"
     for _ in range(UNKNOWN_PORTAL_LIMIT.depth - 2):
@@ -170,7 +170,7 @@ def test_claims_of_unknown_portals_are_counted_together_and_generously(still: Wo
     assert UNKNOWN_PORTAL_LIMIT.depth > PROOF_LIMIT.depth
 
 
-def test_forged_openings_cost_the_portal_no_request(still: World) -> None:
+def test_forged_openings_send_the_portal_no_request(still: World) -> None:
     still.bitrix24.clear()
 
     for token in ({}, {"APPLICATION_TOKEN": ""}):
@@ -179,7 +179,7 @@ def test_forged_openings_cost_the_portal_no_request(still: World) -> None:
     assert [request.where for request in still.bitrix24.requests] == ["authorization"] * 2
 
 
-def test_whoever_knows_the_token_cannot_use_up_the_portals_requests(still: World) -> None:
+def test_failures_with_the_application_token_send_the_portal_no_more_requests(still: World) -> None:
     """A colleague's form holds it. Their forgeries are asked about elsewhere, and nobody is refused."""
     own = {"APPLICATION_TOKEN": still.portal().application_token}
     for _ in range(KNOWN_TOKEN_LIMIT.depth - 1):
@@ -193,7 +193,7 @@ def test_whoever_knows_the_token_cannot_use_up_the_portals_requests(still: World
     assert come(still, "boris", OFFICE).status_code == 200
 
 
-def test_a_portal_whose_token_is_not_known_proves_each_opening(world: World) -> None:
+def test_a_portal_without_a_stored_token_is_verified_at_every_opening(world: World) -> None:
     """Only ordinary people have opened it. From the first administrator on it is one request each."""
     world.portal("beta").install()
     world.open("dmitri", "beta")
@@ -209,7 +209,7 @@ def test_a_portal_whose_token_is_not_known_proves_each_opening(world: World) -> 
     assert [request.method for request in world.bitrix24.requests] == ["batch"]
 
 
-def test_a_portal_that_fails_is_no_failed_proof(still: World) -> None:
+def test_an_error_of_the_portal_is_not_counted(still: World) -> None:
     exhaust(still, OFFICE)
     still.bitrix24.faults.add(Fault(kind="html:503", where="authorization", method="rest/app.info", times=3))
 
@@ -220,14 +220,14 @@ def test_a_portal_that_fails_is_no_failed_proof(still: World) -> None:
         assert knock(still, OFFICE).status_code == 403
 
 
-def test_processes_share_the_count(still: World) -> None:
+def test_processes_share_the_counts(still: World) -> None:
     other = create_app(still.config, database=Database(still.config.database_url.get_secret_value()))
     exhaust(still, ATTACKER)
 
     assert knock(still, ATTACKER, client=other.test_client()).status_code == 429
 
 
-def test_failures_at_once_are_all_counted(each_world: World) -> None:
+def test_simultaneous_failures_are_all_counted(each_world: World) -> None:
     each_world.portal().bucket = None
     clients = [each_world.app.test_client() for _ in range(8)]
 
@@ -238,7 +238,7 @@ def test_failures_at_once_are_all_counted(each_world: World) -> None:
     assert 15 < each_world.one("SELECT max(level) FROM refusals WHERE level < 400") <= 16
 
 
-def test_what_is_allowed_is_taken_by_as_many_as_are_allowed(each_world: World) -> None:
+def test_simultaneous_attempts_do_not_exceed_the_limit(each_world: World) -> None:
     few = Limit(depth=3, seconds=3600)
 
     def take(_number: int) -> bool:
@@ -269,7 +269,7 @@ def test_what_is_allowed_is_taken_by_as_many_as_are_allowed(each_world: World) -
         ("1", "", "proxy"),
     ],
 )
-def test_only_a_trusted_proxy_says_who_is_calling(still: World, proxies: str, forwarded: str, counted: str) -> None:
+def test_only_trusted_proxies_determine_the_address(still: World, proxies: str, forwarded: str, counted: str) -> None:
     settings = config.load(still.environment | {"TRUSTED_PROXIES": proxies})
     app = create_app(settings, database=still.database)
     exhaust(still, ATTACKER if counted == "attacker" else "10.0.0.1")
@@ -285,9 +285,7 @@ def test_only_a_trusted_proxy_says_who_is_calling(still: World, proxies: str, fo
 
 
 @pytest.mark.parametrize("remote", ["10.0.0.1", ""])
-def test_a_proxy_nobody_told_of_is_pointed_out_once_in_a_while(
-    still: World, caplog: pytest.LogCaptureFixture, remote: str
-) -> None:
+def test_an_untrusted_proxy_is_logged_now_and_then(still: World, caplog: pytest.LogCaptureFixture, remote: str) -> None:
     """A server behind a socket's path knows no address at all."""
     for _ in range(3):
         knock(still, remote, X_Forwarded_For=OFFICE)
@@ -300,9 +298,7 @@ def test_a_proxy_nobody_told_of_is_pointed_out_once_in_a_while(
     assert counting(still).last(UNTRUSTED_PROXY)
 
 
-def test_a_strangers_header_points_out_no_proxy_and_a_proven_one_does(
-    still: World, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_forged_header_does_not_report_a_proxy(still: World, caplog: pytest.LogCaptureFixture) -> None:
     knock(still, "8.8.8.8", X_Forwarded_For=OFFICE)
     assert "proxy_not_trusted" not in caplog.text
     assert counting(still).last(UNTRUSTED_PROXY) is None
@@ -325,7 +321,7 @@ def test_a_strangers_header_points_out_no_proxy_and_a_proven_one_does(
         *((text, None) for text in ("unknown", "_x", "_x:80", "", ":80", "[]", "[:", '"', "1.2.3", "[1]:2:3")),
     ],
 )
-def test_a_forwarded_address_is_read_without_its_port(entry: str, address: str | None) -> None:
+def test_a_forwarded_address_is_parsed_without_its_port(entry: str, address: str | None) -> None:
     assert parse_forwarded(entry) == address
 
 
@@ -341,7 +337,7 @@ def test_a_forwarded_address_is_read_without_its_port(entry: str, address: str |
         ("", ""),
     ],
 )
-def test_an_address_stands_for_its_network(address: str, network: str) -> None:
+def test_an_ipv6_address_counts_as_its_network(address: str, network: str) -> None:
     assert network_of(address) == network
 
 
@@ -367,7 +363,7 @@ def test_old_counts_are_deleted(still: World) -> None:
     assert still.one("SELECT count(*) FROM refusals") == 0
 
 
-def test_failed_proofs_do_not_fill_the_remembered_calls(still: World) -> None:
+def test_failed_verifications_do_not_fill_the_call_log(still: World) -> None:
     """From as many addresses as an attacker has."""
     knock(still, "198.51.100.1")
     for _ in range(UNVERIFIED_CALLS.depth - 2):
@@ -383,7 +379,7 @@ def test_failed_proofs_do_not_fill_the_remembered_calls(still: World) -> None:
     assert still.one("SELECT count(*) FROM api_calls") == last
 
 
-def test_forged_events_are_slowed_before_bitrix24_is_asked(still: World) -> None:
+def test_forged_events_are_throttled_before_bitrix24_is_asked(still: World) -> None:
     def forge(portal: str, member_id: str | None = None) -> int:
         more: dict[str, Any] = {"member_id": member_id} if member_id else {}
         return still.portal(portal).send_event(
@@ -403,7 +399,7 @@ def test_forged_events_are_slowed_before_bitrix24_is_asked(still: World) -> None
     assert still.portal().send_event("ONAPPUNINSTALL")[0] == 200
 
 
-def test_refusals_counted_by_a_clock_that_was_ahead_are_forgotten(world: World) -> None:
+def test_failures_dated_in_the_future_are_dropped(world: World) -> None:
     moments = [datetime.now(UTC)]
     throttle = Throttle(database=world.database, key=SecretStr(SECRET_KEY), now=lambda: moments[-1])
     allowance = Limit(depth=1, seconds=60)
