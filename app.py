@@ -15,7 +15,7 @@ from dashboard.core import config, logging_setup
 from dashboard.core.config import Config, ConfigError
 from dashboard.core.database import Database
 from dashboard.services import build_services, utc_now
-from dashboard.web.errors import error_labels, handlers
+from dashboard.web.errors import handlers, responses
 from dashboard.web.http import request_hooks, security_headers, static_files
 from dashboard.web.http.templating import TemplateEnvironment
 from dashboard.web.i18n import translations
@@ -79,7 +79,7 @@ def create_app(
     # Otherwise `/me//refresh` is redirected to whatever Host the request named, by http behind a proxy.
     app.url_map.merge_slashes = False
     static_files.install(app, static_files.StaticFiles(watch=settings.trust_loopback))
-    for module in (translations, filters, team_row, setting_display, error_labels):
+    for module in (translations, filters, team_row, setting_display, responses):
         module.install(app.jinja_env)
     request_hooks.install(app)
     security_headers.install(app, script_url=settings.bx24_js_url, https=settings.public_url.startswith("https:"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dashboard.web.errors.error_labels import error_label, is_known_code
+from dashboard.web.errors.responses import error_label, known_label
 from tests.rosters import hire, in_english, text_of
 from tests.world import World
 
@@ -32,7 +32,7 @@ def test_a_code_is_told_in_words(code: str, words: str) -> None:
 
 
 def test_who_shows_the_code_itself_need_not_quote_it() -> None:
-    assert is_known_code("ERROR_UNHEARD_OF") == ""
+    assert known_label("ERROR_UNHEARD_OF") == ""
 
 
 def test_the_team_tells_why_somebody_could_not_be_read(world: World) -> None:

@@ -17,7 +17,8 @@ from dashboard.calendar.parser import SettingsResponse, parse
 from dashboard.calendar.reminders import Before, DayBefore, OnDate, Reminder, UnrecognizedReminder
 from dashboard.calendar.working_hours import Span
 from dashboard.core.json_values import Json, compact
-from dashboard.web.errors.notices import Notice
+from dashboard.web.errors import responses
+from dashboard.web.errors.responses import Notice
 from dashboard.web.http import static_files
 from dashboard.web.http.templating import TemplateEnvironment
 from dashboard.web.i18n import translations
@@ -175,6 +176,7 @@ def app() -> Iterator[Flask]:
     app.jinja_env.undefined = StrictUndefined
     translations.install(app.jinja_env)
     filters.install(app.jinja_env)
+    responses.install(app.jinja_env)
     setting_display.install(app.jinja_env)
     static_files.install(app, static_files.StaticFiles())
     with app.test_request_context():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import wraps
 from typing import ParamSpec
 
@@ -13,8 +14,7 @@ from markupsafe import Markup
 from dashboard.people import access
 from dashboard.web.auth.sessions import CurrentUser, UserView
 from dashboard.web.errors.handlers import answer
-from dashboard.web.errors.notices import Notice
-from dashboard.web.errors.responses import ErrorResponse
+from dashboard.web.errors.responses import ErrorResponse, response_to
 from dashboard.web.http.context import services
 from dashboard.web.i18n.translations import _
 from dashboard.web.presenters.filters import bdi, join_words
@@ -58,7 +58,7 @@ def administrator(view: UserView[P]) -> UserView[P]:
     def checked(user: CurrentUser, /, *args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
         if _is_allowed(user, lambda: user.person.is_admin):
             return view(user, *args, **kwargs)
-        return _refuse(_admin_only())
+        return _refuse(response_to("admin_only"))
 
     return checked
 
@@ -71,39 +71,21 @@ def _is_allowed(user: CurrentUser, has_right: Callable[[], bool]) -> bool:
     return has_right()
 
 
-def _refuse(failure: ErrorResponse) -> ResponseReturnValue:
+def _refuse(response: ErrorResponse) -> ResponseReturnValue:
     if request.path in PAGES:
-        return answer(failure)
-    return jsonify(error=failure.notice.code), failure.status
+        return answer(response)
+    return jsonify(error=response.notice.code), response.status
 
 
 def _team_not_allowed(user: CurrentUser) -> ErrorResponse:
-    names = []
+    response = response_to("team_not_allowed")
     # A guest of the portal learns nobody's name; whoever is in no list yet may be one.
-    if user.person.listed:
-        with services().database.read_session() as session:
-            names = access.administrators(session, user.portal)
-    if names:
-        text = Markup(_("Ask an administrator (%(names)s) to make it visible to everyone on the Admin page."))  # noqa: S704  # a translation
-        action: str = text % {"names": join_words(map(bdi, names))}
-    else:
-        action = _("Ask an administrator to make it visible to everyone on the Admin page.")
-    notice = Notice(
-        "team_not_allowed",
-        _("You can't see the team"),
-        _("In this portal, only administrators can see everyone's settings. You can see your own."),
-        _("What to do:"),
-        action,
-    )
-    return ErrorResponse(403, notice)
-
-
-def _admin_only() -> ErrorResponse:
-    notice = Notice(
-        "admin_only",
-        _("This page is for administrators"),
-        _("Decisions made here apply to everyone in the portal."),
-        _("What to do:"),
-        _("If you were just made an administrator, open the app again from your portal's menu."),
-    )
-    return ErrorResponse(403, notice)
+    if not user.person.listed:
+        return response
+    with services().database.read_session() as session:
+        names = access.administrators(session, user.portal)
+    if not names:
+        return response
+    text = Markup(_("Ask an administrator (%(names)s) to make it visible to everyone on the Admin page."))  # noqa: S704  # a translation
+    action = text % {"names": join_words(map(bdi, names))}
+    return replace(response, notice=replace(response.notice, action=action))

@@ -1,4 +1,4 @@
-"""Errors at the door: each becomes a page, a part of one, or JSON, whichever was asked for."""
+"""Answer errors with a page, a part of a page, or JSON, whichever the request accepts."""
 
 from __future__ import annotations
 
@@ -13,20 +13,14 @@ from dashboard.bitrix24.inbound import BadField
 from dashboard.launch.events import EventRefused
 from dashboard.portals.installations import VerificationFailed
 from dashboard.portals.throttle import TooManyFailures
-from dashboard.web.errors.responses import (
-    ErrorResponse,
-    database_error,
-    error_response,
-    http_error,
-    too_many_requests,
-)
+from dashboard.web.errors.responses import ErrorResponse, error_response, http_response, response_to
 from dashboard.web.http.request_hooks import logged_path
 
 log = structlog.get_logger()
 
 
 def install(app: Flask) -> None:
-    """Answer every known error. What is not known here is a defect: it is logged and answered with 500."""
+    """Register handlers for every known error; Flask logs any other one and answers 500."""
 
     @app.errorhandler(Bitrix24Error)
     @app.errorhandler(VerificationFailed)
@@ -41,27 +35,27 @@ def install(app: Flask) -> None:
 
     @app.errorhandler(TooManyFailures)
     def too_many(error: TooManyFailures) -> Response:
-        return answer(too_many_requests(error.seconds))
+        return answer(response_to("too_many_failed_proofs", retry_after=error.seconds))
 
     @app.errorhandler(OperationalError)
-    @app.errorhandler(InternalError)  # so a read-only Postgres refuses
+    @app.errorhandler(InternalError)  # raised by a read-only Postgres
     @app.errorhandler(PoolTimeout)
     def database(error: DBAPIError | PoolTimeout) -> Response:
-        # The database logs it itself, once in a while.
-        return answer(database_error())
+        # The database module logs outages, not each failed request.
+        return answer(response_to("database_unavailable"))
 
     @app.errorhandler(HTTPException)
     def http(error: HTTPException) -> Response:
         if isinstance(error.code, int) and error.code < 400:
             return make_response(error.get_response())
-        response = answer(http_error(error.code or 500))
+        response = answer(http_response(error.code or 500))
         if allowed := getattr(error, "valid_methods", None):
             response.headers["Allow"] = ", ".join(allowed)
         return response
 
 
 def answer(failure: ErrorResponse) -> Response:
-    """Return the failure in the form the request wants."""
+    """Return the error in the form that the request accepts."""
     if request.path == "/events":
         response = _json(failure.status, "invalid_request" if failure.status == 400 else failure.notice.code)
     elif request.accept_mimetypes.best == "application/json":

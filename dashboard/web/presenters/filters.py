@@ -24,7 +24,6 @@ from dashboard.calendar.holidays import WEEKDAY_CODES
 from dashboard.calendar.reminders import Before, DayBefore, OnDate, Reminder
 from dashboard.calendar.working_hours import DAY, Span, minutes_to_clock
 from dashboard.core.json_values import Json, compact, printable, without_controls
-from dashboard.web.errors import notices
 from dashboard.web.i18n.translations import _, current, ngettext, number, pgettext
 from dashboard.web.presenters import labels, reminder_timeline
 
@@ -287,4 +286,3 @@ def install(env: Environment) -> None:
     env.filters.update(FILTERS)
     labels.install(env)
     reminder_timeline.install(env)
-    notices.install(env)

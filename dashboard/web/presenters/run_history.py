@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from dashboard.core.json_values import printable
 from dashboard.models import RunState
 from dashboard.portals.requirements import LastRun
-from dashboard.web.errors.error_labels import error_label
+from dashboard.web.errors.responses import error_label
 from dashboard.web.i18n.translations import N_, _
 
 # The state, and what colour its pill has.

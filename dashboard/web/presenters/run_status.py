@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 
 from dashboard.models import RunState
 from dashboard.sync.progress import RunProgress
-from dashboard.web.errors.error_labels import error_label
+from dashboard.web.errors.responses import error_label
 from dashboard.web.i18n.translations import _, ngettext, number
 from dashboard.web.presenters import filters
 

@@ -15,7 +15,7 @@ from dashboard.calendar.working_hours import Span, minutes_to_clock
 from dashboard.core.json_values import printable, without_controls
 from dashboard.team.availability import Band
 from dashboard.team.listing import TeamRow
-from dashboard.web.errors import error_labels
+from dashboard.web.errors.responses import error_label
 from dashboard.web.i18n.translations import N_, Language, _, current, pgettext
 from dashboard.web.presenters import filters, labels
 
@@ -80,7 +80,7 @@ def team_row_text(member: TeamRow, now: datetime, clock: tzinfo) -> TeamRowText:
         reminders=reminder_columns(decode_reminders(member.reminders)),
         state=state(member.state),
         tone=STATE_TONES[member.state],
-        problem=error_labels.error_label(problem) if problem else "",
+        problem=error_label(problem) if problem else "",
         as_of=filters.short_moment(member.as_of, now, clock) if member.as_of else "",
     )
 

@@ -14,10 +14,8 @@ from dashboard.team import statistics
 from dashboard.web.auth.permissions import administrator, confirmed
 from dashboard.web.auth.sessions import CurrentUser, SessionRefused, signed_in
 from dashboard.web.errors.handlers import answer
-from dashboard.web.errors.notices import Notice
-from dashboard.web.errors.responses import ErrorResponse
+from dashboard.web.errors.responses import response_to
 from dashboard.web.http.context import services
-from dashboard.web.i18n.translations import _
 from dashboard.web.presenters import run_history, setup_checklist
 from dashboard.web.presenters.page_context import page_context
 
@@ -40,7 +38,7 @@ def set_team_access(user: CurrentUser) -> ResponseReturnValue:
     """Store who may see the team besides administrators, and who decided it."""
     everyone = request.form.get("everyone")
     if everyone not in ("yes", "no"):
-        return answer(_not_a_choice())
+        return answer(response_to("invalid_choice"))
 
     def store(session: Session) -> Portal:
         if not lock_portal(session, user.portal):
@@ -81,14 +79,3 @@ def _admin_page(user: CurrentUser, portal: Portal) -> str:
         now=now,
         clock=user.time_zone,
     )
-
-
-def _not_a_choice() -> ErrorResponse:
-    notice = Notice(
-        "invalid_request",
-        _("Something was wrong with that request"),
-        _("The choice of who may see the team was not valid. Nothing was changed."),
-        _("What to do:"),
-        _("Choose one of the options and try again."),
-    )
-    return ErrorResponse(400, notice)

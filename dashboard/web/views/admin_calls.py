@@ -18,7 +18,7 @@ from dashboard.portals import call_log_pages
 from dashboard.portals.call_log_pages import ANY_ERROR, NO_CODE, CallFilter
 from dashboard.web.auth.permissions import administrator
 from dashboard.web.auth.sessions import CurrentUser, signed_in
-from dashboard.web.errors.error_labels import is_known_code
+from dashboard.web.errors.responses import known_label
 from dashboard.web.http.context import services
 from dashboard.web.i18n.translations import _, current
 from dashboard.web.presenters.page_context import page_context
@@ -101,7 +101,7 @@ def call_row(call: ApiCall) -> CallRow:
         method=call.method,
         status=call.status,
         error=None if call.error is None else call.error or NO_CODE,
-        reason=is_known_code(call.error) if call.error is not None else "",
+        reason=known_label(call.error) if call.error is not None else "",
         milliseconds=_("%(number)s ms") % {"number": format_decimal(call.milliseconds, locale=locale)},
         sent=_size(call.sent),
         received=_size(call.received),

@@ -15,9 +15,8 @@ from dashboard.core.json_values import compact
 from dashboard.portals import personal_data
 from dashboard.web.auth.permissions import administrator, confirmed
 from dashboard.web.auth.sessions import CurrentUser, signed_in
-from dashboard.web.errors.notices import Notice
+from dashboard.web.errors.responses import Notice, response_to
 from dashboard.web.http.context import services
-from dashboard.web.i18n.translations import _
 from dashboard.web.presenters.page_context import page_context
 
 MAX_INPUT_LENGTH = 255
@@ -60,7 +59,7 @@ def delete_data(user: CurrentUser) -> ResponseReturnValue:
     """Delete the portal's data if the administrator typed the portal's address."""
     domain = request.form.get("domain", "")[:MAX_INPUT_LENGTH].strip()
     if domain.casefold() != urlsplit(user.portal.origin).netloc.casefold():
-        return _deletion_page(user, notice=_not_the_address()), 400
+        return _deletion_page(user, notice=response_to("wrong_address").notice), 400
     deleted = personal_data.delete_all(services().database, user.portal)
     layout = page_context(user.portal, user.person, current="/admin")
     return render_template("admin/forgotten.html", **layout, deleted=deleted)
@@ -82,13 +81,3 @@ def _document(head: dict[str, Any], lists: Mapping[str, Iterable[dict[str, Any]]
             yield f"{',' if number else ''}\n{compact(row)}"
         yield "\n]"
     yield "}\n"
-
-
-def _not_the_address() -> Notice:
-    return Notice(
-        "invalid_request",
-        _("That is not this portal's address"),
-        _("Nothing was deleted."),
-        _("What to do:"),
-        _("Type the address exactly as shown above the field."),
-    )

@@ -10,8 +10,7 @@ from dashboard.calendar import parser
 from dashboard.calendar.parser import CalendarSettings
 from dashboard.web.auth.sessions import CurrentUser, signed_in
 from dashboard.web.errors.handlers import answer
-from dashboard.web.errors.notices import Notice, token_notice
-from dashboard.web.errors.responses import error_response
+from dashboard.web.errors.responses import Notice, error_response, token_notice
 from dashboard.web.http.context import services
 from dashboard.web.presenters.page_context import FullPage, page_context
 

@@ -23,7 +23,7 @@ from dashboard.calendar.values import (
 from dashboard.calendar.working_hours import Span
 from dashboard.team.availability import BestHour, HoursGroup
 from dashboard.team.listing import TeamRow
-from dashboard.web.errors.notices import Notice
+from dashboard.web.errors.responses import Notice
 from dashboard.web.presenters import day_chart
 from dashboard.web.presenters.charts import Bar, ColumnMark
 from dashboard.web.presenters.setup_checklist import ChecklistItem

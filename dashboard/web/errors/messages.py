@@ -1,0 +1,364 @@
+"""Map each error to what we say about it. A new error code is one entry here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dashboard.bitrix24 import errors
+from dashboard.bitrix24.inbound import BadField
+from dashboard.calendar.parser import EMPTY_CODE, NOT_AN_OBJECT
+from dashboard.people.directory import INCOMPLETE
+from dashboard.portals.installations import VerificationFailed
+from dashboard.web.i18n.translations import N_
+
+SOON_SECONDS = 5
+LATER_SECONDS = 600
+
+# Who has to act.
+YOU = N_("What to do:")
+NOBODY = N_("This resolves itself.")
+NOBODY_SOON = N_("This usually resolves itself soon.")
+BITRIX24 = N_("Bitrix24 has to fix this.")
+OPERATOR = N_("The operator of the app has to fix this.")
+
+OPEN_FROM_MENU = N_("Open the app from your portal's menu.")
+TRY_IN_A_MINUTE = N_("Try again in a minute.")
+TRY_IN_SECONDS = N_("Try again in a few seconds.")
+TRY_IN_MINUTES = N_("Try again in a few minutes.")
+CONFIRM_PERMISSIONS = N_("Ask an administrator to open the app in the Market and confirm its permissions.")
+SEND_CODE = N_("Send them the code below.")
+
+
+@dataclass(frozen=True)
+class ErrorText:
+    """What to say about an error; the strings are translated when they are shown."""
+
+    title: str = ""
+    explanation: str = ""
+    action: str = ""
+    who: str = YOU  # has to act
+    status: int = 403
+    retry_after: int | None = None  # seconds
+    label: str = ""  # where there is room for a few words only
+    settings: ErrorText | None = None  # above settings that could not be read
+    code: str = ""  # shown instead of the error's own
+
+
+NO_USABLE_RESPONSE = N_("Bitrix24 didn't return a usable response")
+NOT_REACHED = N_("We couldn't reach Bitrix24")
+NOT_VERIFIED = N_("We couldn't verify who opened the app")
+ACCESS_ENDED = N_("The access has ended. It is renewed when the person opens the app")
+RECONNECT = N_("You need to reconnect to Bitrix24")
+RECONNECT_FROM_MENU = N_("Open the app from your portal's menu to reconnect.")
+TOKEN_NOT_ACCEPTED = ErrorText(
+    N_("Your access has expired"),
+    N_("Access lasts one hour each time you open the app, and Bitrix24 no longer accepts it."),
+    N_("Reload the portal page, or open the app from the portal's menu again."),
+    label=N_("Bitrix24 no longer accepts the access token"),
+)
+NOT_INSTALLED = ErrorText(
+    N_("The app isn't installed in this portal"),
+    N_("Bitrix24 says that it was removed."),
+    N_("Ask an administrator to install it again from the Market."),
+    label=N_("Bitrix24 says that the app isn't installed"),
+)
+BUSY_SETTINGS = ErrorText(
+    "", N_("This portal is sending Bitrix24 too many requests at the moment."), N_("Update in a few minutes."), NOBODY
+)
+FORBIDDEN_SETTINGS = ErrorText(
+    settings=ErrorText("", N_("Bitrix24 doesn't let this app read your calendar settings."), CONFIRM_PERMISSIONS)
+)
+UNKNOWN_SETTINGS = ErrorText(
+    "",
+    N_("Bitrix24 returned an error instead of your calendar settings."),
+    N_("Update in a few minutes. If the problem persists, show this page to your administrator."),
+    BITRIX24,
+)
+LIST_INCOMPLETE = ErrorText(label=N_("Bitrix24 didn't return the whole list"))
+
+
+def _unreachable(explanation: str, action: str, who: str, label: str = NO_USABLE_RESPONSE) -> ErrorText:
+    return ErrorText(NOT_REACHED, explanation, action, who, status=502, label=label)
+
+
+NO_CONNECTION = _unreachable(
+    N_("Your portal's server doesn't accept connections from this app."),
+    N_(
+        "Try again in a minute. If the problem persists, ask an administrator to check that "
+        "the server is running and that its firewall allows this app."
+    ),
+    NOBODY_SOON,
+    N_("The server does not accept connections"),
+)
+NOT_TRUSTED = _unreachable(
+    N_(
+        "Your portal's server could not prove its identity: its certificate has expired, "
+        "names another server, or its issuer is not trusted."
+    ),
+    N_(
+        "An administrator renews the certificate of the portal's server "
+        "and installs it with its intermediate certificates."
+    ),
+    YOU,
+    N_("The server's certificate is not trusted"),
+)
+
+
+def _http(explanation: str) -> ErrorText:
+    return ErrorText(N_("This page can't be shown"), explanation, OPEN_FROM_MENU)
+
+
+# By Bitrix24's code in lower case, by a code of ours, or by an error's class, which counts for its subclasses too.
+ERRORS: dict[str | type[Exception], ErrorText] = {
+    # What was posted, and who opened the application.
+    BadField: ErrorText(
+        N_("The app wasn't opened from a portal"),
+        N_("The request isn't what Bitrix24 sends. The problem is in the field %(field)s."),
+        OPEN_FROM_MENU,
+        status=400,
+        code="invalid_request",
+    ),
+    VerificationFailed: ErrorText(
+        NOT_VERIFIED, N_("The access token used to open this page belongs to another portal or app."), OPEN_FROM_MENU
+    ),
+    "not_an_administrator": ErrorText(
+        NOT_VERIFIED,
+        N_("Only a portal administrator can install the app."),
+        N_("Ask a portal administrator to open the app once."),
+    ),
+    "uninstalled_meanwhile": ErrorText(
+        NOT_VERIFIED,
+        N_("The app was just removed from this portal."),
+        N_("Ask an administrator to install it again from the Market."),
+    ),
+    "too_many_failed_proofs": ErrorText(
+        N_("Too many failed attempts"),
+        N_("Several attempts to open the app from your network were just refused, so new ones have to wait."),
+        N_("Wait a moment, then open the app from your portal's menu again."),
+        NOBODY,
+        status=429,
+    ),
+    # Access of the person.
+    errors.TokenRejected: TOKEN_NOT_ACCEPTED,
+    errors.CredentialsRefused: TOKEN_NOT_ACCEPTED,
+    errors.GrantRejected: ErrorText(
+        RECONNECT,
+        N_("Bitrix24 no longer renews your access. What you see was read before that."),
+        RECONNECT_FROM_MENU,
+        label=ACCESS_ENDED,
+    ),
+    "reconnect": ErrorText(
+        RECONNECT,
+        N_("Bitrix24 no longer renews your access, so nothing newer can be read. Nothing is lost."),
+        RECONNECT_FROM_MENU,
+        label=ACCESS_ENDED,
+    ),
+    errors.PersonDismissed: ErrorText(
+        N_("Bitrix24 denied access"),
+        N_("Bitrix24 says that your account is not active in this portal."),
+        N_("Ask an administrator whether your account should be active."),
+        label=N_("Bitrix24 says that the account is not active"),
+    ),
+    errors.PersonRefused: ErrorText(
+        N_("You don't have access to the app"),
+        N_("Your administrator has made it available only to some people."),
+        N_("Ask an administrator to give you access to the app."),
+        label=N_("This person doesn't have access to the app"),
+    ),
+    "allowed_only_intranet_user": FORBIDDEN_SETTINGS,
+    "foreign_profile": ErrorText(label=N_("Bitrix24 returned another person's data")),
+    # Rights inside the application.
+    "team_not_allowed": ErrorText(
+        N_("You can't see the team"),
+        N_("In this portal, only administrators can see everyone's settings. You can see your own."),
+        N_("Ask an administrator to make it visible to everyone on the Admin page."),
+    ),
+    "admin_only": ErrorText(
+        N_("This page is for administrators"),
+        N_("Decisions made here apply to everyone in the portal."),
+        N_("If you were just made an administrator, open the app again from your portal's menu."),
+    ),
+    # State of the portal.
+    errors.ApplicationUnknown: NOT_INSTALLED,
+    errors.ApplicationGone: NOT_INSTALLED,
+    "installation_ended": ErrorText(label=N_("The app was reinstalled in the meantime")),
+    errors.PaymentRequired: ErrorText(
+        N_("The paid period has ended"),
+        N_("Bitrix24 will respond again once the app or the portal is paid for. Your data is kept."),
+        N_("Ask an administrator to renew the subscription, then open the app again."),
+        label=N_("The paid period has ended"),
+    ),
+    errors.PortalClosed: ErrorText(
+        N_("The portal is temporarily closed"),
+        N_("Bitrix24 will respond again once the portal is open. Your data is kept."),
+        N_("Try again when the portal is open."),
+        status=503,
+        retry_after=LATER_SECONDS,
+        label=N_("The portal is temporarily closed"),
+    ),
+    errors.ScopeMissing: ErrorText(
+        N_("The app is missing a permission"),
+        N_("It wasn't granted the permission to read calendar settings."),
+        CONFIRM_PERMISSIONS,
+        label=N_("A permission is missing"),
+    ),
+    "insufficient_scope": FORBIDDEN_SETTINGS,
+    errors.AccessDenied: ErrorText(
+        N_("Bitrix24 doesn't allow this"),
+        N_("The portal's plan or your account's rights don't allow the app."),
+        N_("Ask an administrator whether the plan includes Market apps."),
+        label=N_("Bitrix24 doesn't allow it"),
+    ),
+    "access_denied": FORBIDDEN_SETTINGS,
+    errors.KeysRejected: ErrorText(
+        N_("Bitrix24 rejected the app's credentials"),
+        N_("Bitrix24 doesn't accept the keys this app is registered with."),
+        SEND_CODE,
+        OPERATOR,
+        status=502,
+        label=N_("Bitrix24 rejected the app's credentials. The operator of the app has to fix this"),
+    ),
+    # Limits.
+    errors.Limited: ErrorText(
+        N_("Bitrix24 is busy"),
+        N_("This portal's request limit is used up. All its apps share it."),
+        TRY_IN_MINUTES,
+        NOBODY,
+        status=503,
+        retry_after=SOON_SECONDS,
+        label=N_("The portal sent Bitrix24 too many requests"),
+        settings=BUSY_SETTINGS,
+    ),
+    errors.Overloaded: ErrorText(
+        N_("Bitrix24 is busy"),
+        N_("This portal's request limit is used up. All its apps share it."),
+        TRY_IN_MINUTES,
+        NOBODY,
+        status=503,
+        retry_after=LATER_SECONDS,
+    ),
+    errors.OwnLimit: ErrorText(
+        N_("Too many requests at once"),
+        N_("The app limits how often it sends requests to your portal. Nothing was changed."),
+        TRY_IN_MINUTES,
+        NOBODY,
+        status=503,
+        retry_after=SOON_SECONDS,
+    ),
+    # Connections.
+    errors.UNKNOWN_HOST: _unreachable(
+        N_("Your portal's server name was not found on the internet."),
+        N_("An administrator checks the portal's domain name and its DNS records."),
+        YOU,
+        N_("The server's name was not found"),
+    ),
+    errors.NAME_LOOKUP_FAILED: _unreachable(
+        N_("This app couldn't look up the address of your portal's server."),
+        TRY_IN_A_MINUTE,
+        NOBODY_SOON,
+        N_("The server's name could not be looked up"),
+    ),
+    errors.ADDRESS_NOT_ALLOWED: _unreachable(
+        N_("Your portal's server has a private address, and this app only connects to public ones."),
+        N_(
+            "Ask an administrator to give the portal a public address, or ask the operator of the"
+            " app to allow private ones."
+        ),
+        YOU,
+        N_("The server has a private address"),
+    ),
+    errors.CONNECTION_REFUSED: NO_CONNECTION,
+    errors.CONNECT_TIMEOUT: NO_CONNECTION,
+    errors.CERTIFICATE_UNTRUSTED: NOT_TRUSTED,
+    errors.TLS_FAILED: NOT_TRUSTED,
+    errors.TIMEOUT: _unreachable(
+        N_("Your portal's server took too long to answer. Nothing was changed or lost."),
+        N_("Try again in a minute. If it stays, an administrator checks how busy the portal's server is."),
+        NOBODY_SOON,
+        N_("The server took too long to answer"),
+    ),
+    errors.Unreachable: _unreachable(
+        N_("The connection failed or took too long. Nothing was changed or lost."), TRY_IN_A_MINUTE, NOBODY_SOON
+    ),
+    "authorization_server_unreachable": _unreachable(
+        N_("This app can't connect to Bitrix24's authorization server."), SEND_CODE, OPERATOR
+    ),
+    # Responses that cannot be used.
+    errors.Bitrix24Error: ErrorText(
+        NO_USABLE_RESPONSE,
+        N_("Bitrix24 returned an internal error. Nothing was changed or lost."),
+        TRY_IN_MINUTES,
+        BITRIX24,
+        status=502,
+    ),
+    errors.ServerFailed: ErrorText(label=N_("Bitrix24 had an internal error")),
+    errors.MethodMissing: ErrorText(label=N_("This portal's version is too old")),
+    **dict.fromkeys(
+        ("unreachable", "renewal_failed", "renewal_busy", "bad_answer", "answer_too_large", "command_not_answered"),
+        ErrorText(label=NO_USABLE_RESPONSE),
+    ),
+    "error_argument": ErrorText(
+        label=N_("A stored setting is corrupted, so Bitrix24 returns none of them"),
+        settings=ErrorText(
+            "",
+            N_("Bitrix24 can't return your settings because one of them is corrupted."),
+            N_(
+                "Open your calendar's settings in Bitrix24 and save them again. If that doesn't help,"
+                " your administrator can ask Bitrix24 support to reset them."
+            ),
+        ),
+    ),
+    EMPTY_CODE: ErrorText(
+        label=N_("Bitrix24 refused without giving a reason"),
+        settings=ErrorText(
+            "",
+            N_(
+                "Bitrix24 refused to return your calendar settings and gave no reason. This often "
+                "happens to guests of a portal."
+            ),
+            N_("Ask an administrator whether you may use the calendar in this portal."),
+        ),
+    ),
+    NOT_AN_OBJECT: ErrorText(
+        label=N_("Bitrix24 returned something that isn't settings"),
+        settings=ErrorText(
+            "",
+            N_("Bitrix24 returned something that isn't settings. It is shown below as received."),
+            N_("Update later. If the problem persists, show this page to your administrator."),
+            BITRIX24,
+        ),
+    ),
+    # The list of employees.
+    "nobody_connected": ErrorText(label=N_("Nobody who may read the list is connected")),
+    "directory_without_reader": LIST_INCOMPLETE,
+    INCOMPLETE: LIST_INCOMPLETE,
+    # Our own database and addresses.
+    "database_unavailable": ErrorText(
+        N_("The database is unavailable"),
+        N_("The app's database isn't responding. Nothing was changed or lost."),
+        TRY_IN_A_MINUTE,
+        N_("We're working on it."),
+        status=503,
+        retry_after=SOON_SECONDS,
+    ),
+    "http_404": _http(N_("This page doesn't exist.")),
+    "http_405": _http(N_("This address doesn't accept this kind of request.")),
+    "http_413": _http(N_("The request is too large.")),
+    "http_415": _http(N_("This address only accepts forms, as Bitrix24 sends them.")),
+    "http_error": _http(N_("The request couldn't be understood.")),
+    # Forms of ours.
+    "invalid_choice": ErrorText(
+        N_("Something was wrong with that request"),
+        N_("The choice of who may see the team was not valid. Nothing was changed."),
+        N_("Choose one of the options and try again."),
+        status=400,
+        code="invalid_request",
+    ),
+    "wrong_address": ErrorText(
+        N_("That is not this portal's address"),
+        N_("Nothing was deleted."),
+        N_("Type the address exactly as shown above the field."),
+        status=400,
+        code="invalid_request",
+    ),
+}
