@@ -1,4 +1,4 @@
-"""How gunicorn serves the application; it reads this file by itself. The sizes come from the environment."""
+"""Configure gunicorn, which reads this file by itself."""
 
 import atexit
 import os
@@ -13,24 +13,24 @@ from dashboard.web.http.preload import preload
 try:
     _config = configuration.load(os.environ)
 except configuration.ConfigError as error:
-    # One line on stderr and no start, instead of a worker that dies again and again.
+    # One line on stderr, instead of workers that die again and again.
     raise SystemExit(str(error)) from None
 
-# In development nothing outside this machine may reach an application that trusts loopback.
-_everywhere = "0.0.0.0"  # noqa: S104  # a platform's router comes from outside
+# In development the application trusts loopback, so nothing outside this machine may reach it.
+_everywhere = "0.0.0.0"  # noqa: S104  # a platform's router connects from outside
 bind = f"{'127.0.0.1' if _config.trust_loopback else _everywhere}:{_config.port}"
 workers = _config.web_concurrency
 worker_class = "gthread"
 threads = _config.web_threads
-preload_app = True  # one copy of the code in memory; nothing is connected before the first request
+preload_app = True  # one copy of the code in memory; no connection is made before the first request
 timeout = 60
-graceful_timeout = 25  # requests under way at SIGTERM; platforms kill after thirty
+graceful_timeout = 25  # seconds for requests in progress at SIGTERM; platforms kill after thirty
 keepalive = 15
-accesslog = None  # the application writes a line a request itself, without the query
+accesslog = None  # the application logs requests itself, without the query string
 loglevel = "warning"
-# No header moves a request to another address: a proxy that guards some by their path passes such ones on.
+# No header may change a request's path: a proxy that blocks paths would let such requests through.
 forwarder_headers = ""
-control_socket_disable = True  # it would lie in the home of a user who may write nowhere there
+control_socket_disable = True  # it would be in the home directory, where the service's user cannot write
 
 # Before anything imports prometheus_client, which reads the variable once. The folder is in memory where the
 # system has such a place: prometheus_client maps its files, and a full disk would kill a process that writes
@@ -49,10 +49,10 @@ if not Path(os.environ.get(_metrics, "")).name.startswith(_prefix):
 
 
 def on_starting(server: Any) -> None:
-    """Warm the one copy of the application, before the port is open and the processes are forked from it."""
+    """Preload the application, before the port is open and the worker processes are forked."""
     preload(server.app.wsgi())
 
 
 def post_worker_init(worker: Any) -> None:
-    """Look for uninstall events that an earlier process could not store; threads do not survive the fork."""
+    """Start the retries of stored uninstall events in each process, because threads do not survive a fork."""
     worker.app.wsgi().extensions["services"].spool.start()

@@ -1,4 +1,4 @@
-"""A database that answers and stores nothing (a full disk, a read-only server): everybody is told."""
+"""A database that answers but cannot be written to (a full disk, a read-only server)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TOKEN = "a token for the metrics alone"
 
 
 def fill_the_disk(world: World) -> None:
-    """Let the database refuse every write from now on."""
+    """Make the database refuse every write from now on."""
     world.spoilt = True
     engine = world.database.engine
     if engine.dialect.name == "sqlite":
@@ -29,16 +29,16 @@ def fill_the_disk(world: World) -> None:
 
 
 def only_read(connection: Connection, _record: object) -> None:
-    """Have a new connection to SQLite refuse every write."""
+    """Make a new SQLite connection read-only."""
     connection.execute("PRAGMA query_only = ON")
 
 
 def started_anew(world: World) -> Flask:
-    """Return the application as another process has it."""
+    """Return the application as a new process would create it."""
     return create_app(config.load(world.environment | {"METRICS_TOKEN": TOKEN}), database=world.database)
 
 
-def test_an_opening_says_so(each_world: World) -> None:
+def test_an_opening_is_503(each_world: World) -> None:
     opening = each_world.portal().open_as("boris")
     fill_the_disk(each_world)
 
@@ -47,13 +47,13 @@ def test_an_opening_says_so(each_world: World) -> None:
     assert (answer.status_code, errors_on(answer.text)) == (503, ["database_unavailable"])
 
 
-def test_the_balancer_hears_it(each_world: World) -> None:
+def test_readyz_is_503(each_world: World) -> None:
     asked = started_anew(each_world).test_client()
     assert asked.get("/readyz").status_code == 200
     fill_the_disk(each_world)
 
     answer = started_anew(each_world).test_client().get("/readyz")
-    # Who has just written does not try again at once: anybody may ask.
+    # A process that has just written does not try again at once: the address is public.
     again = asked.get("/readyz")
 
     assert (answer.status_code, answer.json) == (
@@ -63,7 +63,7 @@ def test_the_balancer_hears_it(each_world: World) -> None:
     assert again.status_code == 200
 
 
-def test_the_alert_hears_it(each_world: World) -> None:
+def test_the_metric_of_the_alert_is_0(each_world: World) -> None:
     asked, token = started_anew(each_world).test_client(), {"Authorization": f"Bearer {TOKEN}"}
     assert "dashboard_database_up 1.0" in asked.get("/metrics", headers=token).text
     fill_the_disk(each_world)
@@ -74,7 +74,7 @@ def test_the_alert_hears_it(each_world: World) -> None:
     assert 'dashboard_portals{state="active"} 1.0' in text
 
 
-def test_the_doctor_finds_it(each_world: World) -> None:
+def test_the_doctor_reports_it(each_world: World) -> None:
     fill_the_disk(each_world)
 
     result = started_anew(each_world).test_cli_runner().invoke(args=["doctor", "--json"])

@@ -56,8 +56,8 @@ def samples(world: World) -> Samples:
     return parse(response.text)
 
 
-def value(found: Samples, name: str, **labels: str) -> float:
-    return found[name, frozenset(labels.items())]
+def value(metrics: Samples, name: str, **labels: str) -> float:
+    return metrics[name, frozenset(labels.items())]
 
 
 HEALTHZ = {"endpoint": "public.healthz", "method": "GET", "status": "200"}
@@ -66,12 +66,12 @@ HEALTHZ = {"endpoint": "public.healthz", "method": "GET", "status": "200"}
 def test_it_counts_portals_and_tokens(measured: World) -> None:
     measured.open("boris")
 
-    found = samples(measured)
+    metrics = samples(measured)
 
-    assert value(found, "dashboard_portals", state="active") == 1
-    assert value(found, "dashboard_chains", state="live") == 2
-    assert value(found, "dashboard_chains", state="reconnect") == 0
-    assert value(found, "dashboard_database_up") == 1
+    assert value(metrics, "dashboard_portals", state="active") == 1
+    assert value(metrics, "dashboard_chains", state="live") == 2
+    assert value(metrics, "dashboard_chains", state="reconnect") == 0
+    assert value(metrics, "dashboard_database_up") == 1
 
 
 def test_it_counts_requests_and_their_time(measured: World) -> None:
@@ -79,12 +79,12 @@ def test_it_counts_requests_and_their_time(measured: World) -> None:
     measured.browser.get("/nowhere")
     measured.browser.open("/", method="SOMETHING")
 
-    found = samples(measured)
+    metrics = samples(measured)
 
-    assert value(found, "dashboard_requests_total", **HEALTHZ) == 1
-    assert value(found, "dashboard_requests_total", endpoint="none", method="GET", status="404") == 1
-    assert value(found, "dashboard_requests_total", endpoint="none", method="other", status="405") == 1
-    assert value(found, "dashboard_request_seconds_count", endpoint="public.healthz") == 1
+    assert value(metrics, "dashboard_requests_total", **HEALTHZ) == 1
+    assert value(metrics, "dashboard_requests_total", endpoint="none", method="GET", status="404") == 1
+    assert value(metrics, "dashboard_requests_total", endpoint="none", method="other", status="405") == 1
+    assert value(metrics, "dashboard_request_seconds_count", endpoint="public.healthz") == 1
 
 
 def test_it_counts_calls_and_token_refreshes_by_outcome(measured: World) -> None:
@@ -97,25 +97,25 @@ def test_it_counts_calls_and_token_refreshes_by_outcome(measured: World) -> None
         store.execute(text("UPDATE portals SET origin = 'https://127.0.0.1:1'"))
     measured.browser.post("/me/refresh", headers=session)
 
-    found = samples(measured)
+    metrics = samples(measured)
 
-    assert value(found, "dashboard_refreshes_total", outcome="ok") == 1
-    assert value(found, "dashboard_upstream_calls_total", method="batch", outcome="expired_token") == 1
-    assert value(found, "dashboard_upstream_calls_total", method="batch", outcome="other") == 1
-    assert value(found, "dashboard_upstream_calls_total", method="batch", outcome="connection_refused") == 1
-    assert value(found, "dashboard_upstream_seconds_total", method="batch") > 0
+    assert value(metrics, "dashboard_refreshes_total", outcome="ok") == 1
+    assert value(metrics, "dashboard_upstream_calls_total", method="batch", outcome="expired_token") == 1
+    assert value(metrics, "dashboard_upstream_calls_total", method="batch", outcome="other") == 1
+    assert value(metrics, "dashboard_upstream_calls_total", method="batch", outcome="connection_refused") == 1
+    assert value(metrics, "dashboard_upstream_seconds_total", method="batch") > 0
 
 
 def test_counters_of_alerts_start_at_zero(measured: World) -> None:
     """Prometheus sees no increase in a series that begins at one."""
     measured.open("boris")
 
-    found = samples(measured)
+    metrics = samples(measured)
 
     opened = {"endpoint": "hooks.open_app", "method": "POST"}
-    assert value(found, "dashboard_requests_total", **opened, status="200") == 1
-    assert value(found, "dashboard_requests_total", **opened, status="500") == 0
-    assert value(found, "dashboard_refreshes_total", outcome="invalid_client") == 0
+    assert value(metrics, "dashboard_requests_total", **opened, status="200") == 1
+    assert value(metrics, "dashboard_requests_total", **opened, status="500") == 0
+    assert value(metrics, "dashboard_refreshes_total", outcome="invalid_client") == 0
 
 
 def test_a_dead_workers_lease_is_overdue_until_the_run_ends(measured: World) -> None:
@@ -138,18 +138,18 @@ def test_each_web_process_returns_the_counts_of_all(measured: World) -> None:
         wait_for(address)
         for _ in range(20):
             assert requests.get(f"{address}/healthz", timeout=30).ok
-        # Each scrape is a connection of its own, so both processes answer some.
+        # Each scrape has its own connection, so both processes answer some.
         scrapes = [parse(requests.get(f"{address}/metrics", headers=BEARER, timeout=30).text) for _ in range(8)]
     finally:
         server.terminate()
         server.wait()
 
-    assert [value(found, "dashboard_requests_total", **HEALTHZ) for found in scrapes] == [20] * 8
-    assert [value(found, "dashboard_request_seconds_count", endpoint="public.healthz") for found in scrapes] == [20] * 8
+    assert [value(metrics, "dashboard_requests_total", **HEALTHZ) for metrics in scrapes] == [20] * 8
+    assert [value(metrics, "dashboard_request_seconds_count", endpoint="public.healthz") for metrics in scrapes] == [
+        20
+    ] * 8
     folders = (tempfile.gettempdir(), "/dev/shm")
-    assert not [
-        found for folder in folders for found in Path(folder).glob(f"calendar-dashboard-metrics-{server.pid}-*")
-    ]
+    assert not [path for folder in folders for path in Path(folder).glob(f"calendar-dashboard-metrics-{server.pid}-*")]
 
 
 def test_a_worker_serves_its_own_counts(measured: World) -> None:
@@ -161,15 +161,15 @@ def test_a_worker_serves_its_own_counts(measured: World) -> None:
         while not measured.one("SELECT count(*) FROM runs WHERE finished_at IS NOT NULL"):
             assert time.monotonic() < until, "the run does not end"
             time.sleep(0.05)
-        found = parse(requests.get(address, headers=BEARER, timeout=30).text)
+        metrics = parse(requests.get(address, headers=BEARER, timeout=30).text)
         refused = [requests.get(address, headers={"Authorization": text}, timeout=30) for text in ("", "Bearer no")]
         elsewhere = requests.get(f"{address}/other", headers=BEARER, timeout=30)
     finally:
         worker.terminate()
 
     assert worker.wait() == 0
-    assert value(found, "dashboard_upstream_calls_total", method="batch", outcome="ok") >= 1
-    assert value(found, "dashboard_runs", state="done") == 1
+    assert value(metrics, "dashboard_upstream_calls_total", method="batch", outcome="ok") >= 1
+    assert value(metrics, "dashboard_runs", state="done") == 1
     assert ([response.status_code for response in refused], elsewhere.status_code) == ([401, 401], 404)
     assert "dashboard_" not in "".join(response.text for response in [*refused, elsewhere])
 
@@ -215,10 +215,10 @@ def test_without_its_tables_the_database_is_down_and_counters_stay(measured: Wor
     with measured.database.write_session() as session:
         session.connection().exec_driver_sql("ALTER TABLE portals RENAME TO elsewhere")
 
-    found = samples(measured)
+    metrics = samples(measured)
 
-    assert value(found, "dashboard_database_up") == 0
-    assert value(found, "dashboard_requests_total", **HEALTHZ) == 1
+    assert value(metrics, "dashboard_database_up") == 0
+    assert value(metrics, "dashboard_requests_total", **HEALTHZ) == 1
 
 
 def test_every_series_of_alerts_and_dashboard_exists(measured: World) -> None:

