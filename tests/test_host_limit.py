@@ -78,12 +78,12 @@ def has_room(limit: PerHostLimit, host: str) -> bool:
 
 def answer(limit: PerHostLimit, host: str) -> None:
     with limit.slot(host) as slot:
-        slot.record_answer()
+        limit.record_answer(slot)
 
 
 def time_out(limit: PerHostLimit, host: str) -> None:
     with limit.slot(host) as slot:
-        slot.record_timeout()
+        limit.record_timeout(slot)
 
 
 def test_any_number_of_silent_hosts_leaves_a_quarter(limit: PerHostLimit, clock: Clock) -> None:
@@ -115,7 +115,7 @@ def test_a_host_that_timed_out_gets_one_until_it_answers(limit: PerHostLimit, cl
         assert occupy(limit, "portal", stack) == 1
     with limit.slot("portal") as slot:
         assert slot.suspected
-        slot.record_answer()
+        limit.record_answer(slot)
     with limit.slot("portal") as slot:
         assert not slot.suspected
     with ExitStack() as stack:
@@ -154,7 +154,7 @@ def test_a_call_to_a_slow_host_yields_to_one_that_waits(limit: PerHostLimit, clo
     with ExitStack() as stack, ThreadPoolExecutor(1) as pool:
         slots = [stack.enter_context(limit.slot("silent")) for _ in range(15)]
         clock.seconds += SILENT_AFTER
-        assert not any(slot.should_yield() for slot in slots)
+        assert not any(limit.should_yield(slot) for slot in slots)
         occupy(limit, "new", stack)
         waiting = threading.Event()
 
@@ -166,7 +166,7 @@ def test_a_call_to_a_slow_host_yields_to_one_that_waits(limit: PerHostLimit, clo
         asked = pool.submit(ask)
         wait_until(lambda: waiting.is_set() and limit._find("new").waiting == 1)
 
-        assert slots[0].should_yield()
+        assert limit.should_yield(slots[0])
         clock.seconds += MAX_WAIT
         with limit._changed:
             limit._changed.notify_all()
@@ -181,13 +181,13 @@ def test_hosts_that_fall_silent_at_once_give_a_quarter_back(limit: PerHostLimit,
     with ExitStack() as stack:
         slots = [stack.enter_context(limit.slot(host)) for host in hosts for _ in range(THREADS // 4)]
         clock.seconds += SLOW_AFTER
-        assert not any(slot.should_yield() for slot in slots)
+        assert not any(limit.should_yield(slot) for slot in slots)
         clock.seconds += GIVE_UP_AFTER
 
-        given_up = [slot for slot in slots if slot.should_yield()]
+        given_up = [slot for slot in slots if limit.should_yield(slot)]
 
         assert len(given_up) == THREADS // 4
-        assert all(slot.should_yield() for slot in given_up)
+        assert all(limit.should_yield(slot) for slot in given_up)
         assert not has_room(limit, "a")
         assert has_room(limit, "good")
     assert limit._active == set()
@@ -316,7 +316,7 @@ def test_a_slow_host_that_is_asked_without_end_leaves_threads_to_others(
 
     def happens(seconds: float) -> None:
         clock.seconds += seconds
-        limit.record("portal", answered=True)
+        limit._find("portal").answered_at = clock.seconds
 
     while_waiting(limit, monkeypatch, happens)
     with ExitStack() as stack:
@@ -328,7 +328,7 @@ def test_a_slow_host_that_is_asked_without_end_leaves_threads_to_others(
 
         assert clock.seconds - began > MAX_WAITED
         clock.seconds += MAX_WAITED
-        limit.record("portal", answered=True)
+        limit._find("portal").answered_at = clock.seconds
         assert ask_seconds(limit, clock, "portal")[1] > 0
 
 
@@ -340,7 +340,7 @@ def test_a_slow_host_that_answers_yields_to_nobody(limit: PerHostLimit, clock: C
         limit._find("new").waiting = 1
         limit._active.add(limit._find("new"))
 
-        assert not any(slot.should_yield() for slot in slots)
+        assert not any(limit.should_yield(slot) for slot in slots)
 
 
 # A whole process

@@ -34,6 +34,8 @@ official clients disagree about statuses, but seldom about codes.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 # Why a host could not be reached; any other cause is `unreachable`.
 UNKNOWN_HOST = "unknown_host"
 NAME_LOOKUP_FAILED = "name_lookup_failed"
@@ -195,57 +197,43 @@ class MethodMissing(CallRejected):
 
 Codes = dict[str, type[Bitrix24Error]]
 
+
+def _by_code(codes: Mapping[type[Bitrix24Error], str]) -> Codes:
+    return {code: kind for kind, text in codes.items() for code in text.split()}
+
+
 # Codes of a portal's REST server: docs/_includes/system-errors.md, widgets, scopes/confirmation, and the
 # portal's source code.
-PORTAL_CODES: Codes = {
-    "expired_token": TokenRejected,
-    "invalid_token": TokenRejected,
-    "application_not_found": ApplicationUnknown,
-    "error_oauth": ApplicationUnknown,
-    "not_installed": ApplicationUnknown,
-    "no_auth_found": CredentialsRefused,
-    "invalid_credentials": CredentialsRefused,
-    "authorization_error": PersonDismissed,
-    "user_access_error": PersonNotAllowed,
-    "allowed_only_intranet_user": PersonNotAllowed,
-    "payment_required": PaymentRequired,
-    "portal_deleted": PortalClosed,
-    "insufficient_scope": ScopeMissing,
-    "invalid_scope": ScopeMissing,
-    "access_denied": AccessDenied,
-    "method_confirm_waiting": AccessDenied,
-    "method_confirm_denied": AccessDenied,
-    "query_limit_exceeded": QueryLimit,
-    "operation_time_limit": MethodPaused,
-    "overload_limit": Overloaded,
-    "internal_server_error": ServerFailed,
-    "error_unexpected_answer": ServerFailed,
-    "connection_error": ServerFailed,
-    "error_method_not_found": MethodMissing,
-    "error_manifest_is_not_available": MethodMissing,
-    "invalid_request": CallRejected,
-    "wrong_auth_type": CallRejected,
-    "error_batch_method_not_allowed": CallRejected,
-    "error_batch_length_exceeded": CallRejected,
-    "error_argument": CallRejected,
-    "error_core": CallRejected,
-    "error_not_found": CallRejected,
-}
-
+PORTAL_CODES = _by_code(
+    {
+        TokenRejected: "expired_token invalid_token",
+        ApplicationUnknown: "application_not_found error_oauth not_installed",
+        CredentialsRefused: "no_auth_found invalid_credentials",
+        PersonDismissed: "authorization_error",
+        PersonNotAllowed: "user_access_error allowed_only_intranet_user",
+        PaymentRequired: "payment_required",
+        PortalClosed: "portal_deleted",
+        ScopeMissing: "insufficient_scope invalid_scope",
+        AccessDenied: "access_denied method_confirm_waiting method_confirm_denied",
+        QueryLimit: "query_limit_exceeded",
+        MethodPaused: "operation_time_limit",
+        Overloaded: "overload_limit",
+        ServerFailed: "internal_server_error error_unexpected_answer connection_error",
+        MethodMissing: "error_method_not_found error_manifest_is_not_available",
+        CallRejected: "invalid_request wrong_auth_type error_batch_method_not_allowed error_batch_length_exceeded"
+        " error_argument error_core error_not_found",
+    }
+)
 # Codes of an authorization server: oauth/error-codes.md and the official clients. Some mean something else
 # here: `expired_token` is an invalid refresh token.
-AUTHORIZATION_CODES: Codes = {
-    **PORTAL_CODES,
-    "invalid_grant": GrantRejected,
-    "bad_verification_code": GrantRejected,
-    "invalid_client": KeysRejected,
-    "wrong_client": KeysRejected,
-    "unauthorized_client": KeysRejected,
-    "not_installed": ApplicationGone,
-    "error_oauth": ApplicationGone,
-    "application_not_found": ApplicationGone,
-    "unsupported_grant_type": CallRejected,
-}
+AUTHORIZATION_CODES = PORTAL_CODES | _by_code(
+    {
+        GrantRejected: "invalid_grant bad_verification_code",
+        KeysRejected: "invalid_client wrong_client unauthorized_client",
+        ApplicationGone: "not_installed error_oauth application_not_found",
+        CallRejected: "unsupported_grant_type",
+    }
+)
 
 
 def from_code(codes: Codes, code: str, *, status: int | None = None, resets_at: float | None = None) -> Bitrix24Error:

@@ -56,27 +56,14 @@ class _Host:
         return now - self.answered_at < TRUSTED_FOR and not self.is_slow(now)
 
 
+@dataclass(eq=False)
 class Slot:
     """The right to wait for one response; only briefly if the host is ``suspected`` to time out again."""
 
-    def __init__(self, limit: PerHostLimit, origin: str, started: float, *, suspected: bool) -> None:
-        self._limit = limit
-        self.origin = origin
-        self.started = started
-        self.suspected = suspected
-        self.given_up = False
-
-    def record_answer(self) -> None:
-        """Record that the host responded, whatever the response was."""
-        self._limit.record(self.origin, answered=True)
-
-    def record_timeout(self) -> None:
-        """Record that the host did not respond in time."""
-        self._limit.record(self.origin, answered=False)
-
-    def should_yield(self) -> bool:
-        """Tell whether to give up the request now, because another host needs this thread."""
-        return self._limit.should_yield(self)
+    host: _Host
+    started: float
+    suspected: bool
+    given_up: bool = False
 
 
 class PerHostLimit:
@@ -102,7 +89,7 @@ class PerHostLimit:
             host = self._find(origin)
             self._wait(host)
             now = self._clock()
-            slot = Slot(self, origin, now, suspected=host.is_suspected(now))
+            slot = Slot(host, now, suspected=host.is_suspected(now))
             host.started.append(now)
             self._active.add(host)
         try:
@@ -113,17 +100,16 @@ class PerHostLimit:
                     host.started.remove(slot.started)
                 self._leave(host)
 
-    def record(self, origin: str, *, answered: bool) -> None:
-        """Record how a request to the origin ended."""
-        with self._changed:
-            host, now = self._find(origin), self._clock()
-            if answered:
-                host.answered_at = now
-            else:
-                host.timed_out_at = now
+    def record_answer(self, slot: Slot) -> None:
+        """Record that the host responded, whatever the response was."""
+        slot.host.answered_at = self._clock()
+
+    def record_timeout(self, slot: Slot) -> None:
+        """Record that the host did not respond in time."""
+        slot.host.timed_out_at = self._clock()
 
     def should_yield(self, slot: Slot) -> bool:
-        """Tell whether a request must be given up in favor of another host.
+        """Tell whether to give up a request now, because another host needs its thread.
 
         It must if its host is silent, another host that is not slow waits for a slot, and slow hosts use more
         than half of the threads. The host with the most requests gives up first. If slow hosts use nearly all
@@ -133,11 +119,11 @@ class PerHostLimit:
             if not slot.given_up and self._must_yield(slot):
                 slot.given_up = True
                 # Freed at once, so that no more requests give up than necessary.
-                self._hosts[slot.origin].started.remove(slot.started)
+                slot.host.started.remove(slot.started)
             return slot.given_up
 
     def _must_yield(self, slot: Slot) -> bool:
-        now, host = self._clock(), self._hosts[slot.origin]
+        now, host = self._clock(), slot.host
         age = now - slot.started
         slow = [other for other in self._active if other.is_slow(now)]
         most = max((len(other.started) for other in slow), default=0)

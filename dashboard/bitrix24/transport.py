@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import partial
 from http.cookiejar import DefaultCookiePolicy
 
 import requests
@@ -96,7 +97,7 @@ class Transport:
         try:
             with self._limit.slot(origin) as slot:
                 response = self._send_in_slot(request, slot, read_only=read_only)
-                slot.record_answer()
+                self._limit.record_answer(slot)
                 return response
         except _NoResponse as failure:
             code = failure.code
@@ -110,7 +111,7 @@ class Transport:
         timeouts = self._timeouts.at_most(SHORT_TIMEOUTS) if slot.suspected and read_only else self._timeouts
         attempt = ConnectionAttempt(self._address_policy, timeouts, self._clock)
         if read_only:
-            attempt.should_yield = slot.should_yield
+            attempt.should_yield = partial(self._limit.should_yield, slot)
         try:
             try:
                 return self._try(request, attempt)
@@ -123,7 +124,7 @@ class Transport:
         except (requests.RequestException, HTTPError, OSError, ValueError) as error:
             code = _code_of(error, attempt)
             if code in errors.TIMEOUT_CODES:
-                slot.record_timeout()
+                self._limit.record_timeout(slot)
             # Not chained: the messages contain the URL, which may be a stranger's input.
             raise _NoResponse(code) from None
 

@@ -1,4 +1,4 @@
-"""Every sealed value sealed again with the first key, batch by batch, while the application works."""
+"""Re-encrypt every stored secret with the newest key, in batches, while the application works."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ENCRYPTED_COLUMNS: tuple[Column, ...] = (
 
 @dataclass(frozen=True)
 class RotationProgress:
-    """How far a rotation has come, over all columns; ``unreadable`` values open with none of the keys."""
+    """The values done so far and in total, over all columns; no key decrypts the ``unreadable`` ones."""
 
     done: int
     total: int
@@ -36,44 +36,43 @@ class RotationProgress:
 def rotate(
     database: Database, encryption: TokenEncryption, *, batch: int = BATCH_ROWS
 ) -> Generator[RotationProgress, None, None]:
-    """Yield after each batch, which is committed by then.
+    """Yield after each committed batch.
 
-    An interrupted rotation is run again: what opens with the first key already is passed over. A pair that
-    is renewed meanwhile stays the renewed one, because each value is compared and set.
+    An interrupted rotation is started again; it skips values of the newest key. A token that is refreshed
+    meanwhile stays, because each value is compared and set.
     """
     with database.read_session() as session:
         total = sum(session.scalar(select(func.count(column))) or 0 for column in ENCRYPTED_COLUMNS)
     done = unreadable = 0
     for column in ENCRYPTED_COLUMNS:
-        after = 0
-        while rows := _next_rows(database, column, after=after, batch=batch):
+        (key,) = column.class_.__mapper__.primary_key
+        query = select(key, column).where(column.is_not(None)).order_by(key).limit(batch)
+        last_id = 0
+        while True:
+            with database.read_session() as session:
+                rows = [(row_id, str(value)) for row_id, value in session.execute(query.where(key > last_id))]
+            if not rows:
+                break
             unreadable += database.write(partial(_reencrypt_rows, encryption=encryption, column=column, rows=rows))
-            done, after = done + len(rows), rows[-1][0]
+            done, last_id = done + len(rows), rows[-1][0]
             yield RotationProgress(done, max(done, total), unreadable)
 
 
 def _reencrypt_rows(
     session: Session, *, encryption: TokenEncryption, column: Column, rows: Sequence[tuple[int, str]]
 ) -> int:
-    """Seal a batch again; return how many values open with none of the keys."""
+    """Return how many values no key decrypts."""
     return sum(not reencrypt(session, encryption, column, *row) for row in rows)
 
 
-def _next_rows(database: Database, column: Column, *, after: int, batch: int) -> list[tuple[int, str]]:
-    (key,) = column.class_.__mapper__.primary_key
-    found = select(key, column).where(key > after, column.is_not(None)).order_by(key).limit(batch)
-    with database.read_session() as session:
-        return [(number, str(sealed)) for number, sealed in session.execute(found)]
-
-
-def reencrypt(session: Session, encryption: TokenEncryption, column: Column, number: int, sealed: str) -> bool:
-    """Seal one value again unless that is done already; False if no key opens it."""
+def reencrypt(session: Session, encryption: TokenEncryption, column: Column, row_id: int, value: str) -> bool:
+    """Encrypt a value with the newest key unless it is so already; False if no key decrypts it."""
     table = column.class_
     (key,) = table.__mapper__.primary_key
     try:
-        if not encryption.is_newest(sealed):
-            changed = {column: encryption.reencrypt(sealed)}
-            session.execute(update(table).where(key == number, column == sealed).values(changed))
+        if not encryption.is_newest(value):
+            changed = {column: encryption.reencrypt(value)}
+            session.execute(update(table).where(key == row_id, column == value).values(changed))
     except DecryptionError:
         return False
     return True

@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TypeVar
@@ -55,25 +56,16 @@ class RefreshBusy(Unreachable):
         self.until = until
 
 
+@dataclass(frozen=True)
 class TokenRefresher:
     """Calls portals with stored tokens. No transaction is open during a request."""
 
-    def __init__(
-        self,
-        *,
-        token_store: TokenStore,
-        installations: Installations,
-        servers: AuthorizationServers,
-        throttle: Throttle,
-        now: Callable[[], datetime],
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
-        self._token_store = token_store
-        self._installations = installations
-        self._servers = servers
-        self._throttle = throttle
-        self._now = now
-        self._sleep = sleep
+    token_store: TokenStore
+    installations: Installations
+    servers: AuthorizationServers
+    throttle: Throttle
+    now: Callable[[], datetime]
+    sleep: Callable[[float], None] = time.sleep
 
     def call_with_token(
         self, portal: Portal, person: Person, use: Callable[[Client, str], T], *, record: RecordCall
@@ -88,14 +80,14 @@ class TokenRefresher:
             says so of the portal token owner's pair, the portal is now uninstalled.
         :raise Bitrix24Error: any other leaf; nothing was changed.
         """
-        tokens = self._token_store.get(portal, person)
+        tokens = self.token_store.get(portal, person)
         with self._storing_portal_state(tokens):
             try:
-                result = self._installations.call(portal, tokens.access, use, record=record)
+                result = self.installations.call(portal, tokens.access, use, record=record)
             except TokenRejected as rejection:
                 tokens = self._wait_or_refresh(tokens, record, rejection=rejection)
                 result = self._call_with_refreshed(tokens, use, record)
-        self._installations.set_state(portal, PortalState.ACTIVE)
+        self.installations.set_state(portal, PortalState.ACTIVE)
         return result
 
     def refresh(self, portal: Portal, person: Person, *, record: RecordCall) -> None:
@@ -103,7 +95,7 @@ class TokenRefresher:
 
         :raise Bitrix24Error: as ``call_with_token`` does.
         """
-        tokens = self._token_store.get(portal, person)
+        tokens = self.token_store.get(portal, person)
         with self._storing_portal_state(tokens):
             self._wait_or_refresh(tokens, record)
 
@@ -112,13 +104,13 @@ class TokenRefresher:
 
         The answer counts for the portal token owner's pair only. False also where the answer is unclear.
         """
-        owner = self._token_store.portal_token_owner(portal)
+        owner = self.token_store.portal_token_owner(portal)
         if owner is None:
             return False
         try:
-            tokens = self._token_store.get(portal, owner)
+            tokens = self.token_store.get(portal, owner)
             try:
-                self._servers.app_info(portal.authorization_server, tokens.access, record=record)
+                self.servers.app_info(portal.authorization_server, tokens.access, record=record)
             except TokenRejected as rejection:
                 # An expired access token says nothing about the application; its refresh does.
                 self._wait_or_refresh(tokens, record, rejection=rejection)
@@ -138,20 +130,20 @@ class TokenRefresher:
         try:
             yield
         except PaymentRequired:
-            self._installations.set_state(tokens.portal, PortalState.SUSPENDED)
+            self.installations.set_state(tokens.portal, PortalState.SUSPENDED)
             raise
         except ApplicationGone:
-            if self._token_store.is_portal_token_owner(tokens.portal, tokens.person):
-                self._installations.uninstall(tokens.portal)
+            if self.token_store.is_portal_token_owner(tokens.portal, tokens.person):
+                self.installations.uninstall(tokens.portal)
             raise
 
     def _call_with_refreshed(self, tokens: TokenPair, use: Callable[[Client, str], T], record: RecordCall) -> T:
         """Call with a new pair; if it is rejected too, refreshing again soon would not help."""
         try:
-            return self._installations.call(tokens.portal, tokens.access, use, record=record)
+            return self.installations.call(tokens.portal, tokens.access, use, record=record)
         except TokenRejected:
-            self._token_store.pause(tokens.person, REFRESH_COOLDOWN)
-            self._throttle.record_failure(_rejected_refreshes_key(tokens.portal), REJECTED_REFRESH_LIMIT)
+            self.token_store.pause(tokens.person, REFRESH_COOLDOWN)
+            self.throttle.record_failure(f"useless renewals {tokens.portal.id}", REJECTED_REFRESH_LIMIT)
             raise
 
     def _wait_or_refresh(
@@ -163,9 +155,9 @@ class TokenRefresher:
         :raise Unreachable: its refresh failed while we waited.
         :raise TokenRejected: refreshing is paused; ``rejection`` where it is given.
         """
-        started, waited = self._now(), 0.0
+        started, waited = self.now(), 0.0
         while True:
-            tokens, now = self._token_store.get(old.portal, old.person), self._now()
+            tokens, now = self.token_store.get(old.portal, old.person), self.now()
             if tokens.version != old.version:
                 return tokens
             if tokens.has_failed_between(started, now):
@@ -173,12 +165,12 @@ class TokenRefresher:
             if not tokens.is_leased(now):
                 if self._is_paused(tokens, now):
                     raise rejection or TokenRejected("refresh_paused")
-                if lease := self._token_store.acquire_lease(tokens):
+                if lease := self.token_store.acquire_lease(tokens):
                     return self._refresh_and_store(tokens, lease, record)
             if waited >= WAIT_SECONDS:
                 raise RefreshBusy(until=tokens.leased_until or now)
             pause = random.uniform(MIN_POLL_SECONDS, MAX_POLL_SECONDS)  # noqa: S311  # jitter, not a secret
-            self._sleep(pause)
+            self.sleep(pause)
             waited += pause
 
     def _is_paused(self, tokens: TokenPair, now: datetime) -> bool:
@@ -186,7 +178,7 @@ class TokenRefresher:
         if tokens.paused_until is not None and not is_due(tokens.paused_until, now, max_wait=MAX_REFRESH_PAUSE):
             return True
         try:
-            self._throttle.check(_rejected_refreshes_key(tokens.portal), REJECTED_REFRESH_LIMIT)
+            self.throttle.check(f"useless renewals {tokens.portal.id}", REJECTED_REFRESH_LIMIT)
         except TooManyFailures:
             return True
         return False
@@ -197,19 +189,19 @@ class TokenRefresher:
         try:
             response = self._request_refresh(tokens, record)
         except GrantRejected:
-            revoked = self._token_store.revoke(tokens, lease)
+            revoked = self.token_store.revoke(tokens, lease)
             log.info("refresh_token_rejected", **ids, revoked=revoked)
             # An opening may have stored a new pair meanwhile; that one is valid.
             return self._reload_newer(tokens)
         except Bitrix24Error as error:
-            self._token_store.release(tokens, lease)
+            self.token_store.release(tokens, lease)
             log.warning("token_refresh_failed", **ids, code=error.code)
             raise
-        store = partial(self._token_store.replace, tokens, response)
-        retry_until_stored(store, sleep=self._sleep, person=tokens.person.id)
+        store = partial(self.token_store.replace, tokens, response)
+        retry_until_stored(store, sleep=self.sleep, person=tokens.person.id)
         log.info("token_refreshed", **ids)
         if response.origin:
-            self._installations.set_address(tokens.portal, response.origin)
+            self.installations.set_address(tokens.portal, response.origin)
         return self._reload_newer(tokens)
 
     def _request_refresh(self, tokens: TokenPair, record: RecordCall) -> TokenResponse:
@@ -225,16 +217,16 @@ class TokenRefresher:
         portal, person = tokens.portal, tokens.person
         if tokens.refresh is None:
             raise GrantRejected("reconnect")
-        self._throttle.take(f"renewals {portal.id}", REFRESH_LIMIT, code="too_many_renewals")
+        self.throttle.take(f"renewals {portal.id}", REFRESH_LIMIT, code="too_many_renewals")
         try:
-            response = self._servers.refresh(portal.authorization_server, tokens.refresh, record=record)
+            response = self.servers.refresh(portal.authorization_server, tokens.refresh, record=record)
         except (PortalRefused, KeysRejected) as refusal:
             if self._applies_to_portal(tokens, refusal, record):
                 raise
             if isinstance(refusal, ApplicationGone):
                 raise GrantRejected("foreign_token") from None
             log.warning("token_refresh_paused", portal=portal.id, person=person.id, code=refusal.code)
-            self._token_store.pause(person, MAX_REFRESH_PAUSE)
+            self.token_store.pause(person, MAX_REFRESH_PAUSE)
             # Only this is certain: the access token has expired, and there is no other for now.
             raise TokenRejected("expired_token") from None
         if response.member_id not in ("", portal.member_id) or response.user_id not in (None, person.user_id):
@@ -249,7 +241,7 @@ class TokenRefresher:
 
         :raise Unreachable: that refresh failed for another reason.
         """
-        owner = self._token_store.portal_token_owner(tokens.portal)
+        owner = self.token_store.portal_token_owner(tokens.portal)
         if owner is None or owner.id == tokens.person.id:
             return True
         try:
@@ -261,11 +253,7 @@ class TokenRefresher:
         return False
 
     def _reload_newer(self, old: TokenPair) -> TokenPair:
-        tokens = self._token_store.get(old.portal, old.person)
+        tokens = self.token_store.get(old.portal, old.person)
         if tokens.version == old.version:
             raise GrantRejected("reconnect")
         return tokens
-
-
-def _rejected_refreshes_key(portal: Portal) -> str:
-    return f"useless renewals {portal.id}"

@@ -50,13 +50,13 @@ class TokenPair:
         return failed_at is not None and failed_at >= started and not is_ahead(failed_at, now)
 
 
+@dataclass(frozen=True)
 class TokenStore:
     """The only code that encrypts and decrypts users' tokens."""
 
-    def __init__(self, *, database: Database, encryption: TokenEncryption, now: Callable[[], datetime]) -> None:
-        self._database = database
-        self._encryption = encryption
-        self._now = now
+    database: Database
+    encryption: TokenEncryption
+    now: Callable[[], datetime]
 
     def save(
         self,
@@ -82,7 +82,7 @@ class TokenStore:
 
         :raise GrantRejected: there is none, it was revoked, or no key decrypts it; the next opening brings one.
         """
-        with self._database.read_session() as session:
+        with self.database.read_session() as session:
             row = session.get(OAuthToken, person.id)
         if row is None or row.state != TokenState.VALID:
             raise GrantRejected("reconnect")
@@ -96,10 +96,10 @@ class TokenStore:
 
     def acquire_lease(self, tokens: TokenPair) -> str | None:
         """Return a lease to refresh this pair, None where another process has one or stored a newer pair."""
-        lease, now = uuid4().hex, self._now()
+        lease, now = uuid4().hex, self.now()
         free = or_(OAuthToken.lease_until.is_(None), due(OAuthToken.lease_until, now, max_wait=LEASE))
         values = {"lease_owner": lease, "lease_until": now + LEASE, "renewal_failed_at": None}
-        with self._database.write_session() as session:
+        with self.database.write_session() as session:
             return lease if _change(session, tokens, free, **values) else None
 
     def replace(self, tokens: TokenPair, response: TokenResponse) -> None:
@@ -115,12 +115,12 @@ class TokenStore:
             if lock_portal(session, tokens.portal):
                 _change(session, tokens, version=tokens.version + 1, **columns)
 
-        self._database.write(replace)
+        self.database.write(replace)
 
     def revoke(self, tokens: TokenPair, lease: str) -> bool:
         """Mark a pair as invalid; False where another pair was stored or leased since."""
         values = {"state": TokenState.REVOKED, "lease_owner": None, "lease_until": None}
-        return self._database.write(
+        return self.database.write(
             lambda session: (
                 lock_portal(session, tokens.portal)
                 and _change(session, tokens, OAuthToken.lease_owner == lease, **values)
@@ -129,11 +129,11 @@ class TokenStore:
 
     def release(self, tokens: TokenPair, lease: str) -> None:
         """Give the lease back after a failed refresh; the processes that wait for it fail too."""
-        with self._database.write_session() as session:
+        with self.database.write_session() as session:
             session.execute(
                 update(OAuthToken)
                 .where(OAuthToken.person_id == tokens.person.id, OAuthToken.lease_owner == lease)
-                .values(lease_owner=None, lease_until=None, renewal_failed_at=self._now())
+                .values(lease_owner=None, lease_until=None, renewal_failed_at=self.now())
             )
 
     def pause(self, person: Person, duration: timedelta) -> None:
@@ -141,8 +141,8 @@ class TokenStore:
 
         A portal that rejects every token rejects those too.
         """
-        values = {"renewal_paused_until": self._now() + duration}
-        with self._database.write_session() as session:
+        values = {"renewal_paused_until": self.now() + duration}
+        with self.database.write_session() as session:
             session.execute(update(OAuthToken).where(OAuthToken.person_id == person.id).values(values))
 
     def portal_token_owner(self, portal: Portal) -> Person | None:
@@ -151,7 +151,7 @@ class TokenStore:
         This is the administrator with the newest pair, else the person with the newest. Anybody can post a
         refresh token of another portal; an administrator may end the installation anyway.
         """
-        with self._database.read_session() as session:
+        with self.database.read_session() as session:
             return _portal_token_owner(session, portal)
 
     def is_portal_token_owner(self, portal: Portal, person: Person) -> bool:
@@ -161,13 +161,13 @@ class TokenStore:
             owner = _portal_token_owner(session, portal) if lock_portal(session, portal) else None
             return owner is not None and owner.id == person.id
 
-        return self._database.write(check)
+        return self.database.write(check)
 
     def _columns(
         self, portal: Portal, person: Person, access: SecretStr, refresh: SecretStr | None, expires_in: int
     ) -> dict[str, Any]:
         """Return the columns of a new pair: valid, and leased by nobody."""
-        now = self._now()
+        now = self.now()
         encrypted = (
             self._encrypt(access, portal, person, "access"),
             self._encrypt(refresh, portal, person, "refresh") if refresh else None,
@@ -176,10 +176,10 @@ class TokenStore:
         return dict(zip(_PAIR_COLUMNS, values, strict=True))
 
     def _encrypt(self, token: SecretStr, portal: Portal, person: Person, part: str) -> str:
-        return self._encryption.encrypt(token, context=token_context(portal.member_id, person.user_id, part))
+        return self.encryption.encrypt(token, context=token_context(portal.member_id, person.user_id, part))
 
     def _decrypt(self, ciphertext: str, portal: Portal, person: Person, part: str) -> SecretStr:
-        return self._encryption.decrypt(ciphertext, context=token_context(portal.member_id, person.user_id, part))
+        return self.encryption.decrypt(ciphertext, context=token_context(portal.member_id, person.user_id, part))
 
 
 @cache
