@@ -19,7 +19,7 @@ from dashboard.web.errors import handlers, responses
 from dashboard.web.http import request_hooks, security_headers, static_files
 from dashboard.web.http.templating import TemplateEnvironment
 from dashboard.web.i18n import translations
-from dashboard.web.presenters import filters, setting_display, team_row
+from dashboard.web.presenters import template_filters
 from dashboard.web.views import (
     admin,
     admin_calls,
@@ -79,7 +79,7 @@ def create_app(
     # Otherwise `/me//refresh` is redirected to whatever Host the request named, by http behind a proxy.
     app.url_map.merge_slashes = False
     static_files.install(app, static_files.StaticFiles(watch=settings.trust_loopback))
-    for module in (translations, filters, team_row, setting_display, responses):
+    for module in (translations, template_filters, responses):
         module.install(app.jinja_env)
     request_hooks.install(app)
     security_headers.install(app, script_url=settings.bx24_js_url, https=settings.public_url.startswith("https:"))

@@ -22,7 +22,7 @@ from dashboard.web.errors.responses import Notice
 from dashboard.web.http import static_files
 from dashboard.web.http.templating import TemplateEnvironment
 from dashboard.web.i18n import translations
-from dashboard.web.presenters import filters, labels, setting_display
+from dashboard.web.presenters import filters, labels, template_filters
 
 ROOT = Path(__file__).parents[1]
 PAYLOADS: dict[str, dict[str, Json]] = json.loads((ROOT / "tests" / "payloads.json").read_text())
@@ -81,7 +81,7 @@ def test_hours() -> None:
     ],
 )
 def test_as_of(age: timedelta, text: str) -> None:
-    assert filters.as_of(NOON - age, NOON, BERLIN) == text
+    assert filters.updated_at(NOON - age, NOON, BERLIN) == text
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_as_of(age: timedelta, text: str) -> None:
     ],
 )
 def test_when_something_happened(age: timedelta, text: str) -> None:
-    assert filters.at_moment(NOON - age, NOON, BERLIN) == text
+    assert filters.time_and_date(NOON - age, NOON, BERLIN) == text
 
 
 def test_the_time_in_a_zone() -> None:
@@ -131,8 +131,8 @@ def test_weekdays() -> None:
 
 
 def test_a_long_odd_value_is_cut() -> None:
-    assert len(filters.format_zone("x" * 5000)) == 200
-    assert filters.format_zone("") == '""'
+    assert len(filters.raw_text("x" * 5000)) == 200
+    assert filters.raw_text("") == '""'
 
 
 @pytest.mark.parametrize("value", ["\ud800", {"\udfff": ["\ud800a"]}, "</script>\u0000", {"é": 1.5}])
@@ -175,9 +175,8 @@ def app() -> Iterator[Flask]:
     app.jinja_environment = TemplateEnvironment
     app.jinja_env.undefined = StrictUndefined
     translations.install(app.jinja_env)
-    filters.install(app.jinja_env)
+    template_filters.install(app.jinja_env)
     responses.install(app.jinja_env)
-    setting_display.install(app.jinja_env)
     static_files.install(app, static_files.StaticFiles())
     with app.test_request_context():
         yield app

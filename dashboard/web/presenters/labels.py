@@ -1,6 +1,4 @@
-"""What settings, their groups and their values are called."""
-
-from jinja2 import Environment
+"""Name settings, their groups, and some of their values."""
 
 from dashboard.core.json_values import printable
 from dashboard.web.i18n.translations import N_, _
@@ -43,7 +41,7 @@ GROUPS = {
 VIEWS = {"day": N_("Day"), "week": N_("Week"), "month": N_("Month"), "list": N_("Schedule")}
 
 NOT_SET = N_("Not set")
-# Why a setting may be empty, where "nothing was chosen" says too little.
+# Why a setting may be empty, where "Not set" would say too little.
 UNSET = {
     "view": N_("Chosen by Bitrix24"),
     "work_time_start": N_("The portal's hours apply"),
@@ -62,15 +60,17 @@ UNSET = {
 
 
 def label(key: str) -> str:
-    """Return a setting's name; one nobody knows is called what the portal calls it."""
+    """Return the title of a setting, and an unknown key as it is."""
     return _(LABELS[key]) if key in LABELS else printable(key)
 
 
 def group(name: str) -> str:
+    """Return the title of a group of settings."""
     return _(GROUPS[name])
 
 
 def view(name: str) -> str:
+    """Return the title of a view."""
     return _(VIEWS[name])
 
 
@@ -80,7 +80,7 @@ def unset(key: str) -> str:
 
 
 def place(name: str, own_id: int) -> str:
-    """Return where events are made: "user7" is a person's calendar, "group6" a workgroup's."""
+    """Return where events are created: "user7" is a person's calendar, "group6" a workgroup's."""
     if name == f"user{own_id}":
         return _("In my calendar")
     for prefix, words in _PLACES.items():
@@ -90,8 +90,3 @@ def place(name: str, own_id: int) -> str:
 
 
 _PLACES = {"user": N_("In the calendar of user %(id)s"), "group": N_("In workgroup %(id)s")}
-
-
-def install(env: Environment) -> None:
-    """Give the templates these names."""
-    env.filters.update(label=label, group_title=group, view_name=view, unset_reason=unset, place=place)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from babel.dates import format_timedelta
-from jinja2 import Environment
 
 from dashboard.calendar.reminders import Before, DayBefore, Reminder, ReminderList
 from dashboard.calendar.working_hours import DAY
@@ -85,8 +84,3 @@ def _place_all_day(reminder: Reminder) -> float | None:
         case _:
             return None
     return WIDTH * (minutes + (_DAYS - 1) * DAY) / (_DAYS * DAY)
-
-
-def install(env: Environment) -> None:
-    """Let templates draw reminders."""
-    env.filters.update(timed_line=timed, all_day_line=all_day)

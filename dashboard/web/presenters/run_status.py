@@ -53,7 +53,7 @@ def run_status(run: RunProgress | None, *, now: datetime, clock: tzinfo) -> RunS
 
 
 def _words(run: RunProgress, now: datetime, clock: tzinfo) -> str:
-    ended = filters.at_moment(run.finished_at or now, now, clock)
+    ended = filters.time_and_date(run.finished_at or now, now, clock)
     match run.state:
         case RunState.WAITING:
             return _("The update is about to start.")

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, assert_never
 
-from jinja2 import Environment
-
 from dashboard.calendar.parser import SettingEntry
 from dashboard.calendar.reminders import OnDate, Reminder, ReminderList, Reminders, UnrecognizedReminder
 from dashboard.calendar.time_zones import Offset, ZoneName
@@ -85,7 +83,7 @@ def display(entry: SettingEntry, own_id: int = 0, listed: bool = True) -> Settin
         case Months(count):
             return _text(ngettext("%(count)s month", "%(count)s months", count) % {"count": count})
         case Text(text):
-            return SettingDisplay("quote", filters.format_zone(text))
+            return SettingDisplay("quote", filters.raw_text(text))
         case View(name):
             return _text(labels.view(name))
         case ZoneName(name):
@@ -124,7 +122,7 @@ def calendar_display(section: CalendarSection, listed: bool = True) -> CalendarD
 
 def raw(value: Json, *, known: bool = True) -> SettingDisplay:
     """Return a value as it came; with ``known`` its key is one of ours, and the value is what is odd."""
-    return SettingDisplay("raw", filters.format_zone(value), _("Unrecognized value") if known else "")
+    return SettingDisplay("raw", filters.raw_text(value), _("Unrecognized value") if known else "")
 
 
 def reminder_displays(reminders: ReminderList) -> Sequence[SettingDisplay]:
@@ -166,14 +164,3 @@ def _text(text: str) -> SettingDisplay:
 
 def _empty(reason: str) -> SettingDisplay:
     return SettingDisplay("empty", reason)
-
-
-def install(env: Environment) -> None:
-    """Give the templates these filters."""
-    env.filters.update(
-        display=display,
-        setting_attributes=attributes,
-        calendar_display=calendar_display,
-        raw_display=raw,
-        reminder_displays=reminder_displays,
-    )

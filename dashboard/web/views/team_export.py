@@ -11,6 +11,7 @@ from datetime import tzinfo
 from flask import Blueprint, Response, jsonify, request
 from flask.typing import ResponseReturnValue
 
+from dashboard.calendar.encoding import decode_reminders
 from dashboard.core.json_values import printable
 from dashboard.team import listing
 from dashboard.team.listing import TeamRow
@@ -83,7 +84,7 @@ def _entry(row: TeamRow) -> dict[str, object]:
         "position": printable(row.position),
         "state": row.state,
         "view": row.view,
-        "work_hours": team_row.hours(row),
+        "work_hours": str(row.span or ""),
         "timezone": row.zone,
         "reminders": row.reminders,
         "as_of": row.as_of.isoformat() if row.as_of else None,
@@ -98,9 +99,9 @@ def _cells(row: TeamRow, time_zone: tzinfo) -> Sequence[str]:
         printable(row.position),
         team_row.state(row.state),
         team_row.view(row.view) if row.view else "",
-        team_row.hours(row),
+        str(row.span or ""),
         row.zone,
-        team_row.reminders(row),
+        team_row.reminder_text(decode_reminders(row.reminders)),
         # The one form of a time that every spreadsheet understands.
         f"{row.as_of.astimezone(time_zone):%Y-%m-%d %H:%M}" if row.as_of else "",
     )
