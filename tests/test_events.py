@@ -176,17 +176,6 @@ def test_a_payment_event_without_a_token_changes_nothing(world: World) -> None:
     assert everything(world) == before
 
 
-def test_an_uninstallation_that_arrives_after_the_next_installation_is_ignored(world: World) -> None:
-    before = int(time.time()) - 2
-    world.install()
-    world.open("boris")
-
-    status, _ = world.portal().send_event("ONAPPUNINSTALL", ts=before)
-
-    assert status == 200
-    assert world.one("SELECT count(*) FROM people") == 2
-
-
 def test_an_uninstallation_with_a_malformed_time_is_not_lost(world: World) -> None:
     assert world.portal().send_event("ONAPPUNINSTALL", ts="soon")[0] == 200
     assert world.one("SELECT state FROM portals") == "uninstalled"
