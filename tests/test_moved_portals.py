@@ -163,16 +163,20 @@ def test_a_token_response_with_a_new_address_moves_the_portal(world: World) -> N
     assert world.browser.post("/me/refresh", headers=session).status_code == 200
 
 
-def test_an_unreachable_portal_is_not_asked_at_the_posted_address(world: World) -> None:
-    """The portal is down, and somebody posts another DOMAIN: the proof names the stored address again."""
+def test_an_unreachable_portal_is_asked_once_and_not_at_the_posted_address(world: World) -> None:
+    """Somebody posts another DOMAIN, and the authorization server returns the stored address."""
     opening = world.portal().open_as("boris")
     opening.query["DOMAIN"] = "localhost:9"
     world.bitrix24.faults.add(Fault(kind="reset", portal="alpha", method="batch", times=None))
+    world.bitrix24.clear()
 
     answer = world.post("/", opening)
 
     assert (answer.status_code, errors_on(answer.text)) == (502, ["unreachable"])
     assert origin(world) == world.portal().origin
+    # Over the kept connection, and once more over a new one; not again after the verification.
+    assert world.bitrix24.count(method="batch") == 2
+    assert world.bitrix24.count(method="rest/app.info") == 1
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import structlog
 from sqlalchemy import ColumnElement, bindparam, or_, select, update
 from sqlalchemy.orm import Session
 
+from dashboard.bitrix24.errors import PersonDismissed
 from dashboard.bitrix24.inbound import OpeningRequest
 from dashboard.bitrix24.schemas import Profile
 from dashboard.core.database import Database
@@ -81,11 +82,12 @@ class Accounts:
             log.info("rights_changed", person=person.id, is_admin=admin)
         self._update(person, _not_confirmed_since(asked_at), is_admin=admin, confirmed_at=asked_at)
 
-    def revoke_access(self, person: Person, *, dismissed: bool, asked_at: datetime) -> None:
+    def revoke_access(self, person: Person, denial: Exception, *, asked_at: datetime) -> None:
         """Remove team access from a user until Bitrix24 confirms them again, as an opening does.
 
         A dismissed user also loses admin rights and their place in the team until the next sync of the user list.
         """
+        dismissed = isinstance(denial, PersonDismissed)
         log.info("rights_changed", person=person.id, confirmed=False, dismissed=dismissed)
         values = {"is_admin": False, "listed": None} if dismissed else {}
         self._update(person, _not_confirmed_since(asked_at), confirmed_at=None, **values)

@@ -15,7 +15,6 @@ from dashboard.bitrix24.errors import (
     CredentialsRefused,
     GrantRejected,
     OwnLimit,
-    PersonDismissed,
     PersonRefused,
     TokenRejected,
     Unreachable,
@@ -102,8 +101,7 @@ class PermissionChecks:
                     raise CredentialsRefused("foreign_profile")
             except DENIALS as denial:
                 log.info("permission_denied", portal=portal.id, person=person.id, code=denial.code)
-                dismissed = isinstance(denial, PersonDismissed)
-                self.accounts.revoke_access(person, dismissed=dismissed, asked_at=asked_at)
+                self.accounts.revoke_access(person, denial, asked_at=asked_at)
                 raise
         self.accounts.confirm(person, admin=profile.ADMIN, asked_at=asked_at)
 

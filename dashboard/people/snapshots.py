@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from dashboard.bitrix24.client import Batch, Client, Command
-from dashboard.bitrix24.errors import OwnLimit, PersonDismissed, PersonRefused, TokenRejected, Unreadable
+from dashboard.bitrix24.errors import OwnLimit, PersonRefused, TokenRejected, Unreadable
 from dashboard.bitrix24.masking import RecordCall
 from dashboard.bitrix24.schemas import AppInfo, Profile, parse_as, parse_profile
 from dashboard.calendar import parser
@@ -151,9 +151,8 @@ class Snapshots:
         with self.call_log.unit(portal) as calls:
             try:
                 response = self.fetch(portal, person, record=calls.add)
-            except PersonRefused as refusal:
-                dismissed = isinstance(refusal, PersonDismissed)
-                self.accounts.revoke_access(person, dismissed=dismissed, asked_at=started_at)
+            except PersonRefused as denial:
+                self.accounts.revoke_access(person, denial, asked_at=started_at)
                 raise
 
             def save(session: Session) -> CalendarSettings:

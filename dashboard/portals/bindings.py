@@ -44,7 +44,7 @@ def scopes_in(batch: Batch) -> list[str] | None:
 
 @dataclass(frozen=True, kw_only=True)
 class Bindings:
-    """What the application binds in portals."""
+    """Bind the application's events and placements in portals."""
 
     installations: Installations
     public_url: str
@@ -106,7 +106,7 @@ class Bindings:
 
 @dataclass(frozen=True)
 class _Comparison:
-    """Which events or placements do not lead to ``url``, and which lead elsewhere, with their handlers."""
+    """Which events or placements are not bound to ``url``, and which are bound to other handlers."""
 
     url: str
     missing: list[str]

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from pydantic import SecretStr
-from sqlalchemy import bindparam, delete, select
+from sqlalchemy import Row, bindparam, delete, select
 from sqlalchemy.orm import Session
 
 from dashboard.bitrix24.errors import OwnLimit
@@ -55,8 +55,7 @@ class Throttle:
 
     def last(self, key: str) -> datetime | None:
         """Return when the key was last counted, or None if that is more than a day ago."""
-        with self.database.read_session() as session:
-            row = session.connection().execute(_FIND, {"hashed": self.hash_key(key)}).one_or_none()
+        row = self._find(key)
         return row.at if row else None
 
     def check(self, key: str, limit: Limit) -> bool:
@@ -64,8 +63,7 @@ class Throttle:
 
         :raise TooManyFailures: the limit is reached.
         """
-        with self.database.read_session() as session:
-            row = session.connection().execute(_FIND, {"hashed": self.hash_key(key)}).one_or_none()
+        row = self._find(key)
         level = self._level(row.level, row.at, limit) if row else 0.0
         if seconds := _seconds_until_allowed(level, limit):
             raise TooManyFailures(seconds)
@@ -99,6 +97,10 @@ class Throttle:
         if seconds := _seconds_until_allowed(level, limit):
             raise OwnLimit(code, resets_at=now.timestamp() + seconds)
         row.level, row.at = level + 1, now
+
+    def _find(self, key: str) -> Row[float, datetime] | None:
+        with self.database.read_session() as session:
+            return session.connection().execute(_FIND, {"hashed": self.hash_key(key)}).one_or_none()
 
     def _level(self, level: float, at: datetime, limit: Limit) -> float:
         """Return the level now. One that was stored by a clock that was ahead would last too long: drop it."""
