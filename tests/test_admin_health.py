@@ -37,6 +37,7 @@ def test_everything_is_in_order_after_the_installation(each_world: World) -> Non
     assert checks(shown) == dict.fromkeys(NEEDED, "ok")
     assert "Everything checked is OK." in shown
     assert "· Free" in shown
+    assert re.search(r"checked at \d\d:\d\d", shown)
 
 
 def test_it_costs_no_request_of_its_own(world: World, anna: Session) -> None:

@@ -179,6 +179,13 @@ def test_an_empty_map_comes_as_a_list(world: World) -> None:
     assert settings_on(response.text) == {}
 
 
+def test_the_age_of_the_settings_goes_by_the_applications_clock(world: World) -> None:
+    session = world.session("boris")
+    world.bitrix24.clock.advance(86400)
+
+    assert "updated at" not in world.browser.get("/me", headers=session).text
+
+
 def test_clicks_faster_than_anybody_reads_ask_nothing_more(world: World) -> None:
     """What was read a moment ago is shown; when nothing was, the answer says when to come again."""
     session = world.session("boris")

@@ -102,12 +102,14 @@ def test_nothing_is_exported_or_deleted_while_bitrix24_is_unreachable(
 
 
 def test_confirmations_are_limited(world: World, anna: Session) -> None:
+    world.bitrix24.clock.advance(-3600)  # the wait goes by the application's clock, not by the machine's
     for _ in range(CONFIRMATION_LIMIT.depth):
         world.services.throttle.take("confirmations 1", CONFIRMATION_LIMIT, code="too_many")
 
     answer = world.browser.get("/team.csv", headers=anna)
 
     assert (answer.status_code, errors_on(answer.text)) == (503, ["too_many_confirmations"])
+    assert 1 < int(answer.headers["Retry-After"]) <= CONFIRMATION_LIMIT.depth * CONFIRMATION_LIMIT.seconds
     assert world.bitrix24.requests == []
 
 

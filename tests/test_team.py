@@ -276,7 +276,9 @@ def test_a_guest_never_sees_it(world: World) -> None:
     world.sync()
 
     assert world.one("SELECT listed FROM people WHERE user_id = 18") in (False, 0)
-    assert world.browser.get("/team", headers=otto).status_code == 403
+    refused = world.browser.get("/team", headers=otto)
+    assert refused.status_code == 403
+    assert "Only employees can see" in refused.text
 
 
 @pytest.mark.parametrize("listed", [False, True])
@@ -308,7 +310,9 @@ def test_a_guest_does_not_see_it_before_the_next_list_either(world: World) -> No
     otto = world.session("otto")
 
     assert world.one("SELECT listed FROM people WHERE user_id = 18") is None
-    assert world.browser.get("/team", headers=otto).status_code == 403
+    refused = world.browser.get("/team", headers=otto)
+    assert refused.status_code == 403
+    assert "Only employees can see" in refused.text
 
 
 @pytest.mark.parametrize("read", ["by themselves", "by a run"])

@@ -54,6 +54,7 @@ def test_asking_twice_begins_one(calm: World) -> None:
 def test_it_can_be_cancelled(calm: World) -> None:
     anna = calm.session("anna")
     ask(calm, "POST", "/team/sync", anna)
+    assert "data-as-of" not in calm.browser.get("/team", headers=anna).text  # the page is not up to date yet
 
     status, told = ask(calm, "POST", "/team/sync/cancel", anna)
 

@@ -78,8 +78,11 @@ def _refuse(response: ErrorResponse) -> ResponseReturnValue:
 
 
 def _team_not_allowed(user: CurrentUser) -> ErrorResponse:
+    # An administrator can open the team to employees only. Until the directory is read, nobody is known to be one.
+    if user.person.listed is False or user.portal.team_open:
+        return response_to("employees_only")
     response = response_to("team_not_allowed")
-    # A guest of the portal learns nobody's name; whoever is in no list yet may be one.
+    # A guest learns nobody's name, and whoever is in no list yet may be a guest.
     if not user.person.listed:
         return response
     with services().database.read_session() as session:

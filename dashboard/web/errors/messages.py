@@ -173,6 +173,15 @@ ERRORS: dict[str | type[Exception], ErrorText] = {
         N_("In this portal, only administrators can see everyone's settings. You can see your own."),
         N_("Ask an administrator to make it visible to everyone on the Admin page."),
     ),
+    "employees_only": ErrorText(
+        N_("You can't see the team"),
+        N_(
+            "Only employees can see everyone's settings, and you aren't in this portal's list of employees."
+            " You can see your own."
+        ),
+        N_("If you have just joined, try again tomorrow. The list is updated every night."),
+        code="team_not_allowed",
+    ),
     "admin_only": ErrorText(
         N_("This page is for administrators"),
         N_("Decisions made here apply to everyone in the portal."),
