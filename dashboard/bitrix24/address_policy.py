@@ -47,6 +47,7 @@ class AddressPolicy:
     private: bool = False
 
     def allows(self, address: IPv4Address | IPv6Address) -> bool:
+        """Tell whether an address may be called."""
         address = _embedded_ipv4(address) or address
         if address.is_loopback:
             return self.loopback

@@ -46,6 +46,7 @@ class Timeouts:
     total: float = 25.0
 
     def at_most(self, other: Timeouts) -> Timeouts:
+        """Return the shorter of both for each."""
         return Timeouts(min(self.connect, other.connect), min(self.read, other.read), min(self.total, other.total))
 
 
@@ -69,6 +70,7 @@ class ConnectionAttempt:
 
     @property
     def seconds_to_connect(self) -> float:
+        """Return how long a new connection may take."""
         return max(0.001, min(self.timeouts.connect, self.deadline - time.monotonic()))
 
 
@@ -89,6 +91,7 @@ class GuardedAdapter(HTTPAdapter):
     """An adapter whose connections obey the present ``ConnectionAttempt``."""
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """Use guarded connections, one TLS context and TCP keepalive."""
         super().init_poolmanager(*args, **kwargs, ssl_context=trusted_tls_context(), socket_options=socket_options())
         self.poolmanager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
 

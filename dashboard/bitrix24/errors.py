@@ -1,32 +1,18 @@
 """Errors of Bitrix24, one class per decision of the caller.
 
 Bitrix24Error
-├── NotAnswered             no usable response: try later, change nothing
-│   ├── Unreachable         no connection, a timeout, a reset, a forbidden address; `code` is the cause
-│   ├── Unreadable          HTML, truncated JSON, an unexpected shape
-│   └── ServerFailed        an internal error of the server
-├── Limited                 wait; the call was not executed
-│   ├── QueryLimit          the portal's bucket is full: wait seconds
-│   │   └── OwnLimit        one of our limits: no request was sent
-│   ├── MethodPaused        the method's operating time is used up: wait until ``resets_at``
-│   └── Overloaded          Bitrix24 blocked the portal: wait hours
-├── PortalMoved             a redirect; verify the new address before sending a token there
-├── TokenRejected           refresh once, then call again
-│   └── ApplicationUnknown  the portal does not know the application; the refresh must confirm it
-├── CredentialsRefused      a missing token, or one that a refresh does not help
-├── GrantRejected           the refresh token is invalid until the user opens the application again
-├── PersonRefused           this user, not the portal
-│   ├── PersonDismissed
-│   └── PersonNotAllowed    an administrator did not give this user access
-├── PortalRefused           the portal as a whole
-│   ├── PaymentRequired     suspended: keep all data
-│   ├── PortalClosed        closed for some time: keep all data
-│   └── ApplicationGone     the authorization server says that the application is not installed
-├── KeysRejected            our client_id or client_secret; the operator must act
-├── ScopeMissing            the application was not granted this scope
-├── AccessDenied            the method needs an administrator or another plan
-└── CallRejected            the request or its data; do not repeat it
-    └── MethodMissing       the portal has no such method
+├── NotAnswered         Unreachable, Unreadable, ServerFailed
+├── Limited             QueryLimit (OwnLimit), MethodPaused, Overloaded
+├── PortalMoved
+├── TokenRejected       ApplicationUnknown
+├── CredentialsRefused
+├── GrantRejected
+├── PersonRefused       PersonDismissed, PersonNotAllowed
+├── PortalRefused       PaymentRequired, PortalClosed, ApplicationGone
+├── KeysRejected
+├── ScopeMissing
+├── AccessDenied
+└── CallRejected        MethodMissing
 
 Codes are compared without case. The HTTP status does not matter: the server, its documentation and the
 official clients disagree about statuses, but seldom about codes.
@@ -68,16 +54,16 @@ class Bitrix24Error(Exception):
 
 
 class NotAnswered(Bitrix24Error):
-    """No usable response came; the request may have been executed."""
+    """No usable response: try later and change nothing; the request may have been executed.
 
-    @property
-    def suggests_move(self) -> bool:
-        """Tell whether the portal may have moved, because nothing answers at this address."""
-        return False
+    ``suggests_move``: the portal may have moved, because no portal responds at this address.
+    """
+
+    suggests_move = False
 
 
 class Unreachable(NotAnswered):
-    """No connection or no response in time.
+    """No connection or no response in time; ``code`` is the cause.
 
     ``host`` is for the log. ``at_portal`` is False if an authorization server did not respond.
     """
@@ -86,25 +72,23 @@ class Unreachable(NotAnswered):
         super().__init__(code)
         self.host = host
         self.at_portal = at_portal
-
-    @property
-    def suggests_move(self) -> bool:
-        is_cause = self.code in UNREACHABLE_CODES and self.code not in (NAME_LOOKUP_FAILED, TIMEOUT)
-        return self.at_portal and is_cause
+        self.suggests_move = at_portal and code in UNREACHABLE_CODES and code not in (NAME_LOOKUP_FAILED, TIMEOUT)
 
 
 class Unreadable(NotAnswered):
-    @property
-    def suggests_move(self) -> bool:
-        return self.code == BAD_RESPONSE
+    """The response is HTML, truncated JSON, too large, or has an unexpected shape."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.suggests_move = code == BAD_RESPONSE
 
 
 class ServerFailed(NotAnswered):
-    pass
+    """The server reports an internal error."""
 
 
 class Limited(Bitrix24Error):
-    """The request was refused before it was executed; ``resets_at`` is Unix seconds or None."""
+    """The request was not executed: wait, until ``resets_at`` (Unix seconds) where it is known."""
 
     def __init__(self, code: str, *, resets_at: float | None = None) -> None:
         super().__init__(code)
@@ -112,87 +96,87 @@ class Limited(Bitrix24Error):
 
 
 class QueryLimit(Limited):
-    pass
+    """The portal's bucket is full: wait seconds."""
 
 
 class OwnLimit(QueryLimit):
-    pass
+    """One of our own limits is reached: no request was sent."""
 
 
 class MethodPaused(Limited):
-    pass
+    """The method's operating time is used up: wait until ``resets_at``."""
 
 
 class Overloaded(Limited):
-    pass
+    """Bitrix24 blocked the portal: wait hours."""
 
 
 class PortalMoved(Bitrix24Error):
-    pass
+    """The portal redirects: verify the new address before sending a token there."""
 
 
 class TokenRejected(Bitrix24Error):
-    pass
+    """Refresh the token once, then call again."""
 
 
 class ApplicationUnknown(TokenRejected):
-    pass
+    """The portal does not know the application; only a refresh can confirm it."""
 
 
 class CredentialsRefused(Bitrix24Error):
-    pass
+    """The token is missing, or a refresh does not help it."""
 
 
 class GrantRejected(Bitrix24Error):
-    pass
+    """The refresh token is invalid until the user opens the application again."""
 
 
 class PersonRefused(Bitrix24Error):
-    pass
+    """This user is refused, not the portal."""
 
 
 class PersonDismissed(PersonRefused):
-    pass
+    """The user is not active in the portal."""
 
 
 class PersonNotAllowed(PersonRefused):
-    pass
+    """An administrator did not give this user access to the application."""
 
 
 class PortalRefused(Bitrix24Error):
-    pass
+    """The portal as a whole is refused."""
 
 
 class PaymentRequired(PortalRefused):
-    pass
+    """The portal is suspended until it is paid for: keep all data."""
 
 
 class PortalClosed(PortalRefused):
-    pass
+    """The portal is closed for some time: keep all data."""
 
 
 class ApplicationGone(PortalRefused):
-    pass
+    """The authorization server says that the application is not installed."""
 
 
 class KeysRejected(Bitrix24Error):
-    pass
+    """Our client_id or client_secret is wrong: the operator must act."""
 
 
 class ScopeMissing(Bitrix24Error):
-    pass
+    """The application was not granted this scope."""
 
 
 class AccessDenied(Bitrix24Error):
-    pass
+    """The method needs an administrator or another plan."""
 
 
 class CallRejected(Bitrix24Error):
-    pass
+    """The request or its data is wrong: do not repeat it."""
 
 
 class MethodMissing(CallRejected):
-    pass
+    """The portal has no such method."""
 
 
 Codes = dict[str, type[Bitrix24Error]]

@@ -61,7 +61,9 @@ class BadField(ValueError):
 class Fields(Protocol):
     """A form or a query string, as the web framework represents it."""
 
-    def getlist(self, key: str) -> list[str]: ...
+    def getlist(self, key: str) -> list[str]:
+        """Return every value of a field."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -90,6 +90,8 @@ OptionalOrigin = Annotated[Origin | None, WrapValidator(_none_if_invalid)]
 
 
 class ResponseModel(BaseModel):
+    """A frozen model that ignores unknown fields and never quotes its input."""
+
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True, coerce_numbers_to_str=True)
 
 
@@ -124,6 +126,7 @@ class User(ResponseModel):
 
     @property
     def full_name(self) -> str:
+        """Return the first and the last name, bounded."""
         return f"{self.NAME} {self.LAST_NAME}".strip()[:MAX_TEXT_LENGTH]
 
 
@@ -170,10 +173,12 @@ class OAuthAppInfo(ResponseModel):
 
     @property
     def member_id(self) -> str:
+        """Return the portal's ID."""
         return self.install.member_id
 
     @property
     def origin(self) -> str:
+        """Return the portal's address."""
         return self.install.client_endpoint
 
 

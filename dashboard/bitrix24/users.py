@@ -59,6 +59,7 @@ class Employee(User):
 
     @property
     def is_employed(self) -> bool:
+        """Tell whether this is an active employee."""
         return self.ACTIVE and self.USER_TYPE in ("employee", "")
 
 

@@ -133,7 +133,8 @@ class TokenRefresher:
             self.installations.set_state(tokens.portal, PortalState.SUSPENDED)
             raise
         except ApplicationGone:
-            if self.token_store.is_portal_token_owner(tokens.portal, tokens.person):
+            owner = self.token_store.portal_token_owner(tokens.portal)
+            if owner is not None and owner.id == tokens.person.id:
                 self.installations.uninstall(tokens.portal)
             raise
 

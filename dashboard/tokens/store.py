@@ -43,9 +43,11 @@ class TokenPair:
     paused_until: datetime | None
 
     def is_leased(self, now: datetime) -> bool:
+        """Tell whether a process is refreshing the pair."""
         return self.leased_until is not None and not is_due(self.leased_until, now, max_wait=LEASE)
 
     def has_failed_between(self, started: datetime, now: datetime) -> bool:
+        """Tell whether a refresh failed in this time."""
         failed_at = self.refresh_failed_at
         return failed_at is not None and failed_at >= started and not is_ahead(failed_at, now)
 
@@ -151,17 +153,14 @@ class TokenStore:
         This is the administrator with the newest pair, else the person with the newest. Anybody can post a
         refresh token of another portal; an administrator may end the installation anyway.
         """
-        with self.database.read_session() as session:
-            return _portal_token_owner(session, portal)
-
-    def is_portal_token_owner(self, portal: Portal, person: Person) -> bool:
-        """Tell the same of one person, with the portal locked."""
-
-        def check(session: Session) -> bool:
-            owner = _portal_token_owner(session, portal) if lock_portal(session, portal) else None
-            return owner is not None and owner.id == person.id
-
-        return self.database.write(check)
+        query = (
+            select(Person)
+            .join(OAuthToken, OAuthToken.person_id == Person.id)
+            .where(Person.portal_id == portal.id, OAuthToken.state == TokenState.VALID)
+            .order_by(Person.is_admin.desc(), OAuthToken.renewed_at.desc())
+            .limit(1)
+        )
+        return self.database.write(lambda session: session.scalar(query) if lock_portal(session, portal) else None)
 
     def _columns(
         self, portal: Portal, person: Person, access: SecretStr, refresh: SecretStr | None, expires_in: int
@@ -190,16 +189,6 @@ def _upsert(dialect: str) -> Insert:
     can_be_refreshed = and_(OAuthToken.state == TokenState.VALID, OAuthToken.refresh_token.is_not(None))
     keep = and_(new.excluded.refresh_token.is_(None), can_be_refreshed)
     return new.on_conflict_do_update(index_elements=["person_id"], set_=changes, where=not_(keep))
-
-
-def _portal_token_owner(session: Session, portal: Portal) -> Person | None:
-    return session.scalar(
-        select(Person)
-        .join(OAuthToken, OAuthToken.person_id == Person.id)
-        .where(Person.portal_id == portal.id, OAuthToken.state == TokenState.VALID)
-        .order_by(Person.is_admin.desc(), OAuthToken.renewed_at.desc())
-        .limit(1)
-    )
 
 
 def _change(session: Session, tokens: TokenPair, *conditions: ColumnElement[bool], **values: Any) -> bool:
