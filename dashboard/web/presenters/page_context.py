@@ -1,4 +1,4 @@
-"""What stands around every page: where one can go, who is here, and how the page is kept alive."""
+"""Prepare what every page needs: navigation, the user, and on the first page the session token."""
 
 from __future__ import annotations
 
@@ -12,28 +12,25 @@ from dashboard.web.i18n.translations import _
 
 @dataclass(frozen=True)
 class FullPage:
-    """What only the first page carries, the one the portal's form is answered with."""
+    """The values that only the first page has, the response to the portal's form."""
 
     session_token: str
     bx24_js_url: str
 
 
-def page_context(portal: Portal, person: Person, *, current: str, whole: FullPage | None = None) -> dict[str, Any]:
-    """Return what a page's layout needs: a part's, or the whole page's when ``whole`` is given."""
+def page_context(portal: Portal, person: Person, *, current: str, full_page: FullPage | None = None) -> dict[str, Any]:
+    """Return the variables of the layout; without ``full_page`` the response is only a part of a page."""
+    pages = [(_("My settings"), "/me"), (_("Team"), "/team"), (_("Insights"), "/insights")]
+    pages += [(_("Admin"), "/admin")] if person.is_admin else []
     return {
-        "layout": "layout.html" if whole else "part.html",
+        "layout": "layout.html" if full_page else "part.html",
         "person": person,
         "portal": {
             "domain": urlsplit(portal.origin).netloc,
             "origin": portal.origin,
             "team_open": portal.team_open,
         },
-        "session_token": whole.session_token if whole else None,
-        "bx24_js_url": whole.bx24_js_url if whole else None,
-        "nav": [{"title": title, "href": href, "current": href == current} for title, href in _pages(person)],
+        "session_token": full_page.session_token if full_page else None,
+        "bx24_js_url": full_page.bx24_js_url if full_page else None,
+        "nav": [{"title": title, "href": href, "current": href == current} for title, href in pages],
     }
-
-
-def _pages(person: Person) -> list[tuple[str, str]]:
-    pages = [(_("My settings"), "/me"), (_("Team"), "/team"), (_("Insights"), "/insights")]
-    return [*pages, (_("Admin"), "/admin")] if person.is_admin else pages

@@ -1,8 +1,8 @@
-"""Reminders as marks on a small time line that ends with the event."""
+"""Place reminders on a timeline that ends with the event."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -11,18 +11,18 @@ from babel.dates import format_timedelta
 from dashboard.calendar.reminders import Before, DayBefore, Reminder, ReminderList
 from dashboard.calendar.working_hours import DAY
 from dashboard.web.i18n.translations import _, current
+from dashboard.web.presenters.filters import MINUTES
 
 WIDTH = 900
-# An hour, a day and a week before a timed event each take a third: most reminders live in the last of them.
+# The hour, the day and the week before a timed event take a third each: most reminders are in the last hour.
 _THIRDS = ((0, 60), (60, DAY), (DAY, 7 * DAY))
-# An all-day event is a day; the line has two days before it.
+# The two days before an all-day event, and the day of the event.
 _DAYS = 3
-_MINUTES = {"min": 1, "hour": 60, "day": DAY}
 
 
 @dataclass(frozen=True)
 class TimelineMark:
-    """Where a reminder stands, from 0 to WIDTH; ``beyond`` when it is earlier than the line begins."""
+    """A reminder from 0 to WIDTH; ``beyond`` when it is before the start of the line."""
 
     x: int
     beyond: bool = False
@@ -30,7 +30,7 @@ class TimelineMark:
 
 @dataclass(frozen=True)
 class Timeline:
-    """The marks, where the event begins, and what stands below each third."""
+    """The marks, the start of the event, and the label of each third."""
 
     marks: tuple[TimelineMark, ...]
     event: int
@@ -38,16 +38,13 @@ class Timeline:
 
 
 def timed(reminders: ReminderList) -> Timeline | None:
-    """Return the line of an event with a time, None where no reminder has a place on it."""
+    """Return the timeline of a timed event, None where no reminder has a place on it."""
     marks = _marks(reminders, _place_timed)
-    if not marks:
-        return None
-    scale = (_ago(weeks=1), _ago(days=1), _ago(hours=1))
-    return Timeline(marks, WIDTH, scale)
+    return Timeline(marks, WIDTH, (_ago(weeks=1), _ago(days=1), _ago(hours=1))) if marks else None
 
 
 def all_day(reminders: ReminderList) -> Timeline | None:
-    """Return the line of an all-day event, None where no reminder has a place on it."""
+    """Return the timeline of an all-day event, None where no reminder has a place on it."""
     marks = _marks(reminders, _place_all_day)
     scale = (_ago(days=2), _ago(days=1), _("Day of the event"))
     return Timeline(marks, WIDTH * 2 // _DAYS, scale) if marks else None
@@ -59,15 +56,15 @@ def _ago(**span: int) -> str:
 
 
 def _marks(reminders: ReminderList, place: Callable[[Reminder], float | None]) -> tuple[TimelineMark, ...]:
-    places: Iterable[float | None] = (place(reminder) for reminder in reminders or ())
-    return tuple(TimelineMark(max(0, round(x)), beyond=x < 0) for x in sorted(x for x in places if x is not None))
+    places = sorted(x for x in map(place, reminders or ()) if x is not None)
+    return tuple(TimelineMark(max(0, round(x)), beyond=x < 0) for x in places)
 
 
 def _place_timed(reminder: Reminder) -> float | None:
     if not isinstance(reminder, Before):
-        # A time of day has no distance to an event whose own time is not known.
+        # The distance of a time of day depends on the time of the event.
         return None
-    minutes = reminder.count * _MINUTES[reminder.unit]
+    minutes = reminder.count * MINUTES[reminder.unit]
     third = WIDTH / len(_THIRDS)
     for number, (near, far) in enumerate(_THIRDS):
         if minutes <= far:
@@ -78,7 +75,7 @@ def _place_timed(reminder: Reminder) -> float | None:
 def _place_all_day(reminder: Reminder) -> float | None:
     match reminder:
         case Before():
-            minutes = -reminder.count * _MINUTES[reminder.unit]
+            minutes = -reminder.count * MINUTES[reminder.unit]
         case DayBefore():
             minutes = reminder.minutes - reminder.days * DAY
         case _:

@@ -1,4 +1,4 @@
-"""The last runs in words: who asked, what came of it, how long it took."""
+"""Describe past runs in words: who started them, their result and duration."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from dashboard.models import RunState
 from dashboard.portals.requirements import LastRun
 from dashboard.web.errors.responses import error_label
 from dashboard.web.i18n.translations import N_, _
+from dashboard.web.presenters.filters import duration
 
-# The state, and what colour its pill has.
+# The label of each state and the tone of its pill.
 STATES = {
     RunState.WAITING: (N_("Starting"), "quiet"),
     RunState.RUNNING: (N_("In progress"), "accent"),
@@ -24,7 +25,7 @@ STATES = {
 
 @dataclass(frozen=True)
 class RunRow:
-    """One line of the list."""
+    """One row of the table of runs."""
 
     at: datetime
     requested_by: str
@@ -37,20 +38,19 @@ class RunRow:
     reason: str
 
 
-def run_rows(last_run: LastRun) -> RunRow:
-    """Return the run in words."""
+def run_row(last_run: LastRun) -> RunRow:
+    """Return the row of a run."""
     run = last_run.run
-    started_at = run.started_at or run.created_at
-    words, tone = STATES[RunState(run.state)]
+    label, tone = STATES[RunState(run.state)]
     return RunRow(
         at=run.created_at,
         requested_by=_requester(last_run),
-        state=_(words),
+        state=_(label),
         tone=tone,
         total=run.total,
         done=run.done,
         failed=run.failed,
-        took=took(run.finished_at - started_at) if run.finished_at else "",
+        took=_took(run.finished_at - (run.started_at or run.created_at)) if run.finished_at else "",
         reason=error_label(run.error) if run.error is not None else "",
     )
 
@@ -61,12 +61,10 @@ def _requester(last_run: LastRun) -> str:
     return printable(last_run.requested_by) if last_run.requested_by else _("someone who has left")
 
 
-def took(time: timedelta) -> str:
+def _took(time: timedelta) -> str:
     """Return "40 s", "12 min" or "3 h 5 min"."""
     seconds = round(time.total_seconds())
     if seconds < 60:
         return _("%(seconds)s s") % {"seconds": seconds}
-    hours, minutes = divmod(seconds // 60, 60)
-    if not hours:
-        return _("%(minutes)s min") % {"minutes": minutes}
-    return _("%(hours)s h %(minutes)s min") % {"hours": hours, "minutes": minutes}
+    minutes = seconds // 60
+    return _("%(minutes)s min") % {"minutes": minutes} if minutes < 60 else duration(minutes)

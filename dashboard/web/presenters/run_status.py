@@ -1,8 +1,8 @@
-"""How the reading of everyone stands, in words and in JSON, and the addresses that begin and end it."""
+"""Describe the progress of the current run, in words for the page and as JSON for the script."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, tzinfo
 
 from flask import jsonify
@@ -14,12 +14,10 @@ from dashboard.web.errors.responses import error_label
 from dashboard.web.i18n.translations import _, ngettext, number
 from dashboard.web.presenters import filters
 
-ETA_SOON_SECONDS = 60  # seconds
-
 
 @dataclass(frozen=True)
 class RunStatus:
-    """A run as a page shows it; ``state`` is none where there never was one."""
+    """The latest run; its state is "none" where there has been no run."""
 
     state: str
     total: int
@@ -31,28 +29,28 @@ class RunStatus:
 
     @property
     def is_under_way(self) -> bool:
+        """Tell whether the run has not ended yet."""
         return self.state in (RunState.WAITING, RunState.RUNNING, RunState.POSTPONED)
 
     @property
     def handled(self) -> int:
-        """Return how many people are behind it, those it could not read among them."""
+        """Return the number of people whose update has succeeded or failed."""
         return self.done + self.failed
 
     def answer(self, status: int = 200) -> ResponseReturnValue:
-        """Return the run as JSON."""
-        told = {name: getattr(self, name) for name in ("state", "total", "done", "failed", "eta_seconds")}
-        return jsonify(**told, error=self.error, under_way=self.is_under_way, words=self.text), status
+        """Return the run as a JSON response."""
+        fields = asdict(self)
+        return jsonify(words=fields.pop("text"), under_way=self.is_under_way, **fields), status
 
 
 def run_status(run: RunProgress | None, *, now: datetime, clock: tzinfo) -> RunStatus:
-    """Return the run in words of the reader's language and by their clock."""
+    """Return the status of a run, with times in the user's time zone."""
     if run is None:
         return RunStatus("none", 0, 0, 0, None, None, _("Not everyone's settings have been read yet."))
-    words = _words(run, now, clock)
-    return RunStatus(run.state, run.total, run.done, run.failed, run.eta_seconds, run.error, words)
+    return RunStatus(run.state, run.total, run.done, run.failed, run.eta_seconds, run.error, _text(run, now, clock))
 
 
-def _words(run: RunProgress, now: datetime, clock: tzinfo) -> str:
+def _text(run: RunProgress, now: datetime, clock: tzinfo) -> str:
     ended = filters.time_and_date(run.finished_at or now, now, clock)
     match run.state:
         case RunState.WAITING:
@@ -60,44 +58,40 @@ def _words(run: RunProgress, now: datetime, clock: tzinfo) -> str:
         case RunState.RUNNING:
             return _running(run)
         case RunState.POSTPONED:
-            return " · ".join(filter(None, (_postponed(run, clock), run.error and error_label(run.error))))
+            return _join(_postponed(run, clock), error_label(run.error) if run.error else "")
         case RunState.FAILED:
+            reason = error_label(run.error) if run.error is not None else _("unknown")
             # Translators: %(moment)s is "14:05" or "14:05, Mar 5".
-            return _("The last update failed at %(moment)s. Reason: %(code)s.") % {
-                "moment": ended,
-                "code": error_label(run.error) if run.error is not None else _("unknown"),
-            }
+            return _("The last update failed at %(moment)s. Reason: %(code)s.") % {"moment": ended, "code": reason}
         case RunState.CANCELLED:
             # Translators: %(moment)s is "14:05" or "14:05, Mar 5".
             return _("The last update was canceled at %(moment)s.") % {"moment": ended}
     return _done(run, ended)
 
 
+def _join(*parts: str) -> str:
+    return " · ".join(filter(None, parts))
+
+
 def _running(run: RunProgress) -> str:
     if not run.total:
         return _("Reading the list of employees.")
-    told = _("%(done)s of %(total)s updated") % {
-        "done": number(run.done + run.failed),
-        "total": number(run.total),
-    }
-    return " · ".join(filter(None, (told, _left(run.eta_seconds), _failed(run.failed))))
+    handled = {"done": number(run.done + run.failed), "total": number(run.total)}
+    failed = ngettext("%(num)s person could not be updated", "%(num)s people could not be updated", run.failed)
+    return _join(
+        _("%(done)s of %(total)s updated") % handled,
+        _time_left(run.eta_seconds),
+        failed % {"num": number(run.failed)} if run.failed else "",
+    )
 
 
-def _left(seconds: int | None) -> str:
+def _time_left(seconds: int | None) -> str:
     if seconds is None:
         return ""
-    if seconds < ETA_SOON_SECONDS:
+    if seconds < 60:
         return _("less than a minute left")
     minutes = -(-seconds // 60)
     return ngettext("about %(num)s minute left", "about %(num)s minutes left", minutes) % {"num": number(minutes)}
-
-
-def _failed(people: int) -> str:
-    if not people:
-        return ""
-    return ngettext("%(num)s person could not be updated", "%(num)s people could not be updated", people) % {
-        "num": number(people)
-    }
 
 
 def _postponed(run: RunProgress, clock: tzinfo) -> str:
@@ -110,8 +104,8 @@ def _postponed(run: RunProgress, clock: tzinfo) -> str:
 
 def _done(run: RunProgress, ended: str) -> str:
     # Translators: %(moment)s is "14:05" or "14:05, Mar 5".
-    told = _("Updated at %(moment)s.") % {"moment": ended}
+    text = _("Updated at %(moment)s.") % {"moment": ended}
     if not run.failed:
-        return told
+        return text
     failed = ngettext("%(num)s person could not be updated.", "%(num)s people could not be updated.", run.failed)
-    return f"{told} {failed % {'num': number(run.failed)}}"
+    return f"{text} {failed % {'num': number(run.failed)}}"

@@ -1,4 +1,4 @@
-"""An installation's health in words: what the application needs, whether it has it, what to do if not."""
+"""Describe what the application needs in a portal, what is missing, and what to do about it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dashboard.portals.requirements import Requirement
 from dashboard.web.i18n.translations import N_, _
 from dashboard.web.presenters.filters import join_words
 
-# Bitrix24's own name → what it is for.
+# Bitrix24's name of each scope, and its use.
 SCOPES = {
     "calendar": N_("Reads each person's calendar settings."),
     "user_brief": N_("Lists the employees, so you can see who is missing."),
@@ -22,7 +22,7 @@ PLACEMENTS = {
     CALENDAR_VIEW: (N_("Tab in the calendar"), N_("Opens Team on the days shown in the calendar.")),
     LINK: (N_("Links in messages"), N_("Lets the link in the invitation open the app.")),
 }
-# What app.info calls the application's status.
+# The statuses of `app.info`.
 STATUSES = {
     "F": N_("Free"),
     "D": N_("Demo version"),
@@ -35,7 +35,7 @@ STATUSES = {
 
 @dataclass(frozen=True)
 class ChecklistItem:
-    """One line; ``action`` is there where something can be done, ``code`` where the portal told one."""
+    """One line of the checklist, with what to do about it, and Bitrix24's error code, where there are any."""
 
     name: str
     state: str
@@ -47,72 +47,65 @@ class ChecklistItem:
 
 def checklist(portal: Portal) -> list[ChecklistItem]:
     """Return everything the application needs in the portal."""
+    suspended = [_payment()] if portal.state == PortalState.SUSPENDED else []
     return [
-        *_paid(portal),
-        *(_scope(need) for need in requirements.scopes(portal)),
+        *suspended,
+        *map(_scope, requirements.scopes(portal)),
         _events(requirements.events(portal)),
-        *(_placement(need) for need in requirements.placements(portal)),
+        *map(_placement, requirements.placements(portal)),
     ]
 
 
-def missing(found: Sequence[ChecklistItem]) -> int:
-    """Return how many things are missing."""
-    return sum(check.state == "missing" for check in found)
+def missing(items: Sequence[ChecklistItem]) -> int:
+    """Return how many items are missing."""
+    return sum(item.state == "missing" for item in items)
 
 
 def status(portal: Portal) -> str:
-    """Return what kind of installation it is, empty where the portal does not say."""
+    """Return the kind of installation, empty where it is unknown."""
     return _(STATUSES[portal.app_status]) if portal.app_status in STATUSES else ""
 
 
-def _paid(portal: Portal) -> list[ChecklistItem]:
-    if portal.state != PortalState.SUSPENDED:
-        return []
-    return [
-        ChecklistItem(
-            "paid",
-            "missing",
-            _("The paid period has ended"),
-            _("Bitrix24 will respond again once the app or the portal is paid for. Your data is kept."),
-            _("Renew the subscription, then open the app again."),
-        )
-    ]
-
-
-def _scope(need: Requirement) -> ChecklistItem:
-    action = _("Open the app in the Market and confirm its permissions.")
+def _payment() -> ChecklistItem:
     return ChecklistItem(
-        need.name,
-        need.state,
-        _("Permission “%(name)s”") % {"name": need.name},
-        _(SCOPES[need.name]),
-        _action(need.state, action),
+        "paid",
+        "missing",
+        _("The paid period has ended"),
+        _("Bitrix24 will respond again once the app or the portal is paid for. Your data is kept."),
+        _("Renew the subscription, then open the app again."),
     )
 
 
-def _events(needs: Sequence[Requirement]) -> ChecklistItem:
-    """Return one line for all four: nobody but us cares which."""
-    lacking = [need for need in needs if need.state != "ok"]
-    state = lacking[0].state if lacking else "ok"
-    what = _("Bitrix24 notifies the app about updates, payments and removal.")
-    names = join_words(need.name for need in lacking) if state == "missing" else None
-    return ChecklistItem("events", state, _("Notifications from the portal"), what, _action(state, _again()), names)
+def _scope(scope: Requirement) -> ChecklistItem:
+    title = _("Permission “%(name)s”") % {"name": scope.name}
+    action = _action(scope.state, _("Open the app in the Market and confirm its permissions."))
+    return ChecklistItem(scope.name, scope.state, title, _(SCOPES[scope.name]), action)
 
 
-def _placement(need: Requirement) -> ChecklistItem:
-    title, what = PLACEMENTS[need.name]
-    if need.code == requirements.NO_SCOPE:
-        return ChecklistItem(
-            need.name, need.state, _(title), _(what), _("It returns once the permission above is granted.")
-        )
-    return ChecklistItem(need.name, need.state, _(title), _(what), _action(need.state, _again()), need.code)
+def _events(events: Sequence[Requirement]) -> ChecklistItem:
+    """Return one item for all events, because an administrator treats them alike."""
+    failed = [event for event in events if event.state != "ok"]
+    state = failed[0].state if failed else "ok"
+    explanation = _("Bitrix24 notifies the app about updates, payments and removal.")
+    names = join_words(event.name for event in failed) if state == "missing" else None
+    return ChecklistItem(
+        "events", state, _("Notifications from the portal"), explanation, _action(state, _retry()), names
+    )
 
 
-def _again() -> str:
+def _placement(placement: Requirement) -> ChecklistItem:
+    title, explanation = map(_, PLACEMENTS[placement.name])
+    action, code = _action(placement.state, _retry()), placement.code
+    if code == requirements.NO_SCOPE:
+        action, code = _("It returns once the permission above is granted."), None
+    return ChecklistItem(placement.name, placement.state, title, explanation, action, code)
+
+
+def _retry() -> str:
     return _("The app tries again once a day, when an administrator opens it.")
 
 
-def _action(state: str, missing: str) -> str | None:
+def _action(state: str, if_missing: str) -> str | None:
     if state == "unknown":
         return _("The app checks this the next time an administrator opens it.")
-    return missing if state == "missing" else None
+    return if_missing if state == "missing" else None

@@ -1,9 +1,9 @@
-"""What the address of the team's page asks for, and the addresses of what is one step from it."""
+"""Parse the address of *Team*, and build the addresses of its links."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import date, timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -11,14 +11,14 @@ from urllib.parse import urlencode
 from dashboard.core.json_values import Json
 from dashboard.team.listing import NO_FILTER, SORTS, TeamFilter
 
-MAX_QUERY_LENGTH = 200  # of what somebody searches for
-MAX_RANGE_DAYS = 62  # days: a month's grid reaches into both neighbours
+MAX_TEXT_LENGTH = 200
+MAX_RANGE_DAYS = 62  # a month's view includes days of both neighbors
 _FILTERS = tuple(field.name for field in fields(TeamFilter))
 
 
 @dataclass(frozen=True)
 class DateRange:
-    """Days somebody looks at in a calendar, both ends included, and the one that is drawn."""
+    """The days of a calendar view, both ends included, and the day of the chart."""
 
     first: date
     last: date
@@ -26,12 +26,13 @@ class DateRange:
 
     @property
     def days(self) -> list[date]:
+        """Return each day of the range."""
         return [self.first + timedelta(days=number) for number in range((self.last - self.first).days + 1)]
 
 
 @dataclass(frozen=True)
 class TeamQuery:
-    """One view of the team: who, in which order, which page, and the days when it came from a calendar."""
+    """The filter, order and page of the table, and the range of days when it was opened from a calendar."""
 
     filter: TeamFilter = NO_FILTER
     sort: str = "name"
@@ -39,47 +40,42 @@ class TeamQuery:
     range: DateRange | None = None
 
     def address(self, path: str = "/team", **changes: Any) -> str:
-        """Return the address of this view, changed so; another filter or order begins at page one."""
+        """Return the address of the query with changes; another filter or order starts at page one."""
         filters = {key: value for key, value in changes.items() if key in _FILTERS}
         number = changes.get("number", self.number if not changes or changes.keys() == {"day"} else 1)
-        asked = {name: getattr(replace(self.filter, **filters), name) for name in _FILTERS}
-        asked["sort"] = changes.get("sort", self.sort)
-        if asked["sort"] == "name":
-            asked["sort"] = ""
-        asked["page"] = str(number) if number > 1 else ""
+        sort = changes.get("sort", self.sort)
+        parameters = asdict(replace(self.filter, **filters))
+        parameters |= {"sort": "" if sort == "name" else sort, "page": number if number > 1 else ""}
         if self.range:
-            asked["from"], asked["to"] = str(self.range.first), str(self.range.last)
-            asked["day"] = str(changes.get("day", self.range.day))
-        query = urlencode({name: value for name, value in asked.items() if value})
+            day = changes.get("day", self.range.day)
+            parameters |= {"from": self.range.first, "to": self.range.last, "day": day}
+        query = urlencode({name: value for name, value in parameters.items() if value})
         return f"{path}?{query}" if query else path
 
     def sorted_by(self, name: str) -> str:
-        """Return the address with the table sorted by that, the other way round where it already is."""
+        """Return the address with the table sorted by a column, in the other direction if it already is."""
         return self.address(sort=f"-{name}" if self.sort == name else name)
 
     def direction(self, name: str) -> str:
-        """Return how the table is sorted by that, in the words of `aria-sort`."""
+        """Return the value of `aria-sort` for a column."""
         if self.sort.removeprefix("-") != name:
             return "none"
         return "descending" if self.sort.startswith("-") else "ascending"
 
     @property
-    def cleared(self) -> str:
+    def without_filter(self) -> str:
         """Return the address without any filter."""
-        return TeamQuery(sort=self.sort, range=self.range).address()
+        return replace(self, filter=NO_FILTER).address(number=1)
 
     @property
-    def filtered(self) -> bool:
+    def is_filtered(self) -> bool:
+        """Tell whether the table may show fewer people than there are."""
         return self.filter != NO_FILTER
 
 
 def parse_team_query(query: Mapping[str, str], *, today: date) -> TeamQuery:
-    """Return what a query asks for. What cannot be read is as if it were not there.
-
-    A filter that nobody fits is no mistake: it finds nobody, and the page says so.
-    """
-    sort = query.get("sort", "")
-    number = query.get("page", "")
+    """Return the parsed query; an unreadable parameter is ignored, and an unknown filter value finds nobody."""
+    sort, number = query.get("sort", ""), query.get("page", "")
     return TeamQuery(
         filter=TeamFilter(**{name: _text(query.get(name, "")) for name in _FILTERS}),
         sort=sort if sort.removeprefix("-") in SORTS else "name",
@@ -88,26 +84,26 @@ def parse_team_query(query: Mapping[str, str], *, today: date) -> TeamQuery:
     )
 
 
-def opened_at(options: Mapping[str, Json], *, today: date) -> TeamQuery:
-    """Return the team on the days a calendar shows, as it tells the view that stands in it."""
+def parse_calendar_options(options: Mapping[str, Json], *, today: date) -> TeamQuery:
+    """Return the query for the days a calendar shows, by the options Bitrix24 posts to a view inside it."""
     return TeamQuery(range=_range(options.get("viewRangeFrom"), options.get("viewRangeTo"), None, today))
 
 
 def _text(value: str) -> str:
-    # No database takes a zero byte, and no name has one.
-    return value.replace("\0", "").strip()[:MAX_QUERY_LENGTH]
+    # Postgres refuses a null character in text.
+    return value.replace("\0", "").strip()[:MAX_TEXT_LENGTH]
 
 
 def _range(first: Json, last: Json, chosen: Json, today: date) -> DateRange | None:
-    begins, ends = _date(first), _date(last)
-    if begins is None or ends is None or not 0 <= (ends - begins).days < MAX_RANGE_DAYS:
+    start, end = _date(first), _date(last)
+    if start is None or end is None or not 0 <= (end - start).days < MAX_RANGE_DAYS:
         return None
     day = _date(chosen) or today
-    return DateRange(begins, ends, day if begins <= day <= ends else begins)
+    return DateRange(start, end, day if start <= day <= end else start)
 
 
 def _date(value: Json) -> date | None:
-    """Return the day; the years at the ends of the calendar have no neighbours to draw."""
+    """Return the day, None outside of the years for which every day has neighbors."""
     try:
         day = date.fromisoformat(value) if isinstance(value, str) and len(value) == 10 else None
     except ValueError:

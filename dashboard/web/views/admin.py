@@ -67,7 +67,7 @@ def _admin_page(user: CurrentUser, portal: Portal) -> str:
         status=setup_checklist.status(portal),
         installed_at=portal.installed_at,
         checked_at=portal.bindings_at,
-        runs=[run_history.run_rows(run) for run in runs],
+        runs=[run_history.run_row(run) for run in runs],
         next_run_at=portal.next_run_at,
         directory_at=portal.directory_at,
         directory_error=portal.directory_error,

@@ -56,7 +56,7 @@ def open_app() -> ResponseReturnValue:
     user = new_user(result.portal, result.person)
     full_page = FullPage(issue_token(user), services().config.bx24_js_url)
     if opening.placement == bindings.CALENDAR_VIEW and can_see_team(user.portal, user.person):
-        query = team_query.opened_at(opening.options, today=today(user))
+        query = team_query.parse_calendar_options(opening.options, today=today(user))
         return team_page(user, query, full_page=full_page)
     return my_settings_page(user, result.settings, first_open=result.is_first, full_page=full_page)
 

@@ -55,7 +55,7 @@ def my_settings_page(
     """Return the page *My settings*; ``changed`` names the settings that a refresh found changed."""
     return render_template(
         "me.html",
-        **page_context(user.portal, user.person, current="/me", whole=full_page),
+        **page_context(user.portal, user.person, current="/me", full_page=full_page),
         my=settings,
         now=services().now(),
         notice=notice,

@@ -50,12 +50,12 @@ def team_page(user: CurrentUser, query: TeamQuery, *, full_page: FullPage | None
             now=now,
             sort=query.sort,
             number=query.number,
-            total=None if query.filtered else stats.total,
+            total=None if query.is_filtered else stats.total,
         )
     day = query.range.day if query.range else today(user)
     return render_template(
         "team.html",
-        **page_context(portal, person, current="/team", whole=full_page),
+        **page_context(portal, person, current="/team", full_page=full_page),
         now=now,
         clock=clock,
         query=query,
