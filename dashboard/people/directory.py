@@ -14,7 +14,7 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from dashboard.bitrix24 import users
-from dashboard.bitrix24.errors import Unreadable
+from dashboard.bitrix24.errors import PersonRefused
 from dashboard.bitrix24.masking import RecordCall
 from dashboard.bitrix24.users import Employee
 from dashboard.core.database import Database, insert_or_ignore
@@ -78,7 +78,7 @@ class Directory:
         listed = self.token_refresher.call_with_token(portal, reader, list_employees, record=record)
         if listed.complete and reader.user_id not in listed.employees:
             # A guest gets a part of the list only; everybody else would be deleted.
-            raise Unreadable("directory_without_reader")
+            raise PersonRefused("directory_without_reader")
         with self.database.read_session() as session:
             change = _compare(session, portal, listed.employees, started_at=started_at)
         if not listed.complete:

@@ -25,7 +25,7 @@ from dashboard.sync.runs import Lease, change_run
 
 DIRECTORY_COST = 2  # requests
 
-# The token of another person may still be allowed to read the list.
+# The token of another employee may still be allowed to read the list.
 _READER_ERRORS = (PersonRefused, GrantRejected, TokenRejected, ApplicationGone, VerificationFailed)
 
 
@@ -40,10 +40,8 @@ def sync_directory(directory: Directory, portal: Portal, *, record: RecordCall) 
     for reader in directory.readers(portal):
         try:
             is_complete = directory.read(portal, reader, record=record)
-        except (*RUN_POSTPONING_ERRORS, *RUN_ENDING_ERRORS, NotAnswered) as error:
-            if error.code != "directory_without_reader":
-                raise
-            problem = error.code
+        except (*RUN_POSTPONING_ERRORS, *RUN_ENDING_ERRORS, NotAnswered):
+            raise
         except _READER_ERRORS as error:
             problem = error.code
         except Bitrix24Error as error:
