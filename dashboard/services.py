@@ -90,7 +90,7 @@ def build_services(
         authorization_servers=config.bitrix24_auth_servers,
     )
     readiness = ReadinessProbe(database=database, now=now)
-    metrics = Metrics(DatabaseGauges(database, readiness, now=now))
+    metrics = Metrics(DatabaseGauges(database, readiness, now))
     rest = RestHttp(transport, metrics.count_call)
     servers = AuthorizationServers(
         rest,

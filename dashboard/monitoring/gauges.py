@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -17,22 +18,22 @@ from dashboard.models import OAuthToken, PeriodicTask, Portal, PortalState, Run,
 from dashboard.monitoring.readiness import HEARTBEAT, ReadinessProbe
 
 
+@dataclass(frozen=True)
 class DatabaseGauges(Collector):
     """The state of all portals and runs. Every instance that shares the database returns the same."""
 
-    def __init__(self, database: Database, probe: ReadinessProbe, *, now: Callable[[], datetime]) -> None:
-        self._database = database
-        self._probe = probe
-        self._now = now
+    database: Database
+    readiness: ReadinessProbe
+    now: Callable[[], datetime]
 
     def collect(self) -> Iterator[Metric]:
         """Yield the gauges; while the database is away, only that it is."""
         yield _gauge("build_info", "The version of this instance.", {VERSION: 1}, label="version")
-        is_up = "database" not in self._probe.check().down
+        is_up = "database" not in self.readiness.check().down
         gauges: list[Metric] = []
         try:
-            with self._database.read_session() as session:
-                gauges = list(_gauges(session, self._now()))
+            with self.database.read_session() as session:
+                gauges = list(_gauges(session, self.now()))
         except SQLAlchemyError:
             is_up = False
         yield _gauge("database_up", "Whether the database answers and can be written to.", is_up)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -37,27 +38,20 @@ RETRY_DELAYS = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 15, 60, 12
 OVERLOAD_DELAY = timedelta(hours=1)
 
 
+@dataclass(frozen=True, kw_only=True)
 class SyncEngine:
     """Runs slices of leased runs, of many portals at once in as many threads. A slice never waits for a limit."""
 
-    def __init__(
-        self,
-        *,
-        database: Database,
-        runs: Runs,
-        directory: Directory,
-        snapshots: Snapshots,
-        call_log: CallLog,
-        now: Callable[[], datetime],
-    ) -> None:
-        self._database = database
-        self._runs = runs
-        self._directory = directory
-        self._snapshots = snapshots
-        self._call_log = call_log
-        self._now = now
-        self.stopping = threading.Event()  # when set, slices end after the person they are at
-        self.leases: set[str] = set()  # owners of the leases in use, for the worker's heartbeat
+    database: Database
+    runs: Runs
+    directory: Directory
+    snapshots: Snapshots
+    call_log: CallLog
+    now: Callable[[], datetime]
+    # When set, slices end after their current person.
+    stopping: threading.Event = field(default_factory=threading.Event)
+    # The owners of the leases in use, for the worker's heartbeat.
+    leases: set[str] = field(default_factory=set)
 
     def run_slice(self, lease: Lease) -> None:
         """Work on the run, then release or finish it."""
@@ -72,7 +66,7 @@ class SyncEngine:
     def _sync_and_release(self, lease: Lease) -> None:
         # The run is released after its calls are stored, because they decide when the limit allows more.
         try:
-            with self._call_log.unit(lease.portal) as calls:
+            with self.call_log.unit(lease.portal) as calls:
                 requests = self._sync(lease, calls)
         except QueryLimit:
             self._release(lease, requests=1)
@@ -100,17 +94,17 @@ class SyncEngine:
 
     def _sync_directory(self, lease: Lease, calls: CallRecords) -> bool:
         """Return False if the rate limit does not allow it now."""
-        portal, now = lease.portal, self._now().timestamp()
+        portal, now = lease.portal, self.now().timestamp()
         reserve = partial(rate_limits.reserve, portal_id=portal.id, now=now, costs=[DIRECTORY_COST])
-        if not self._runs.write(lease, reserve):
+        if not self.runs.write(lease, reserve):
             return False
-        problem = sync_directory(self._directory, portal, record=calls.add)
-        save = partial(save_directory_result, lease=lease, calls=calls, problem=problem, now=self._now())
-        self._runs.write(lease, save)
+        problem = sync_directory(self.directory, portal, record=calls.add)
+        save = partial(save_directory_result, lease=lease, calls=calls, problem=problem, now=self.now())
+        self.runs.write(lease, save)
         return True
 
     def _sync_people(self, lease: Lease, calls: CallRecords) -> int | None:
-        tasks, left = self._runs.write(lease, partial(reserve_tasks, lease=lease, now=self._now()))
+        tasks, left = self.runs.write(lease, partial(reserve_tasks, lease=lease, now=self.now()))
         max_unanswered = _max_unanswered(len(tasks), left, attempts=lease.run.attempts)
         has_answered = lease.run.done > 0
         # Saved together with the next person who is answered: until then it may be the portal that is down.
@@ -118,7 +112,7 @@ class SyncEngine:
         for task in tasks:
             if self.stopping.is_set():
                 break
-            result = sync_person(self._snapshots, lease, task, record=calls.add)
+            result = sync_person(self.snapshots, lease, task, record=calls.add)
             unanswered.append(result)
             if result.answered:
                 self._save(lease, unanswered, calls)
@@ -135,29 +129,29 @@ class SyncEngine:
         return None
 
     def _save(self, lease: Lease, results: Sequence[PersonResult], calls: CallRecords) -> None:
-        self._runs.write(lease, partial(save_results, lease=lease, results=results, calls=calls))
+        self.runs.write(lease, partial(save_results, lease=lease, results=results, calls=calls))
         lease.run.attempts = 0
 
     def _release(self, lease: Lease, *, requests: int) -> None:
         """Release the run until the rate limit allows so many requests."""
-        now = self._now()
-        with self._database.read_session() as session:
+        now = self.now()
+        with self.database.read_session() as session:
             seconds = rate_limits.seconds_until(session, lease.portal.id, now=now.timestamp(), requests=requests)
-        self._runs.release(lease, at=now + timedelta(seconds=seconds))
+        self.runs.release(lease, at=now + timedelta(seconds=seconds))
 
     def _release_until_refreshed(self, lease: Lease, busy: RefreshBusy) -> None:
         """Release the run until the token's lease ends: the process that holds it may have been killed."""
         if lease.run.attempts >= MAX_REFRESH_WAITS:
             self._postpone(lease, busy)
             return
-        self._runs.release(lease, at=max(busy.until, self._now()), attempts=lease.run.attempts + 1)
+        self.runs.release(lease, at=max(busy.until, self.now()), attempts=lease.run.attempts + 1)
 
     def _pause_method(self, lease: Lease, error: MethodPaused) -> None:
-        now = self._now()
+        now = self.now()
         # The portal's clock may be wrong, but the pause ends within the window that Bitrix24 counts over.
         latest = (now + rate_limits.OPERATING_WINDOW).timestamp()
         until = min(error.resets_at or latest, latest)
-        self._runs.write(lease, lambda session: rate_limits.pause(session, lease.portal.id, METHOD, until=until))
+        self.runs.write(lease, lambda session: rate_limits.pause(session, lease.portal.id, METHOD, until=until))
         self._postpone(lease, error, delay=max(timedelta(seconds=until - now.timestamp()), timedelta(seconds=1)))
 
     def _postpone(self, lease: Lease, error: Bitrix24Error, *, delay: timedelta | None = None) -> None:
@@ -167,16 +161,16 @@ class SyncEngine:
             self._finish(lease, RunState.FAILED, error=error.code)
             return
         log.warning("run_postponed", portal=lease.portal.id, code=error.code, attempts=attempts)
-        self._runs.release(
+        self.runs.release(
             lease,
-            at=self._now() + (delay or RETRY_DELAYS[attempts - 1]),
+            at=self.now() + (delay or RETRY_DELAYS[attempts - 1]),
             state=RunState.POSTPONED,
             error=error.code[:64],
             attempts=attempts,
         )
 
     def _finish(self, lease: Lease, state: RunState, *, error: str | None = None) -> None:
-        self._runs.finish(lease, state=state, error=error[:64] if error is not None else None)
+        self.runs.finish(lease, state=state, error=error[:64] if error is not None else None)
         log.info("run_finished", portal=lease.portal.id, run=lease.run.id, state=str(state), code=error)
 
     def _finish_canceled(self, lease: Lease) -> None:

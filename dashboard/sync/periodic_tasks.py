@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import groupby
@@ -41,64 +42,56 @@ IDLE_DAYS, SPREAD_DAYS = 150, 10
 RUN_RETENTION = timedelta(days=30)
 
 
+@dataclass(frozen=True, kw_only=True)
 class PeriodicTasks:
     """The tasks; a worker claims one by setting its next time, and the others then find that it is not due."""
 
-    def __init__(
-        self,
-        *,
-        database: Database,
-        runs: Runs,
-        token_refresher: TokenRefresher,
-        call_log: CallLog,
-        now: Callable[[], datetime],
-    ) -> None:
-        self._database = database
-        self._runs = runs
-        self._token_refresher = token_refresher
-        self._call_log = call_log
-        self._now = now
-        self._tasks: Mapping[str, Callable[[], object]] = {
-            HEARTBEAT: lambda: None,
-            "plan": self.plan_runs,
-            "facts": self.update_indexed_columns,
-            "idle": self.refresh_idle_tokens,
-            "purge": self.purge,
-            vacuum.TASK: partial(vacuum.vacuum_if_requested, database),
-        }
+    database: Database
+    runs: Runs
+    token_refresher: TokenRefresher
+    call_log: CallLog
+    now: Callable[[], datetime]
 
     def claim_due(self) -> list[str]:
         """Return the names of the due tasks that this worker has claimed and has to run."""
-        now = self._now()
-        with self._database.read_session() as session:
+        now = self.now()
+        with self.database.read_session() as session:
             next_at = {task.name: task.next_at for task in session.scalars(select(PeriodicTask))}
         names = [name for name, wait in INTERVALS.items() if is_due(next_at.get(name, now), now, max_wait=wait)]
         return [name for name in names if self._claim(name, now)]
 
     def run(self, name: str) -> None:
-        """Run the task."""
-        self._tasks[name]()
+        """Run the task; a heartbeat is complete when it is claimed."""
+        tasks: Mapping[str, Callable[[], object]] = {
+            "plan": self.plan_runs,
+            "facts": self.update_indexed_columns,
+            "idle": self.refresh_idle_tokens,
+            "purge": self.purge,
+            vacuum.TASK: partial(vacuum.vacuum_if_requested, self.database),
+        }
+        if name != HEARTBEAT:
+            tasks[name]()
 
     def _claim(self, name: str, now: datetime) -> bool:
         is_still_due = (PeriodicTask.name == name, due(PeriodicTask.next_at, now, max_wait=INTERVALS[name]))
-        with self._database.write_session() as session:
+        with self.database.write_session() as session:
             insert_or_ignore(session, PeriodicTask, [{"name": name, "next_at": now}])
             claim = update(PeriodicTask).where(*is_still_due).values(next_at=now + INTERVALS[name])
             return rows_changed(session, claim) == 1
 
     def plan_runs(self) -> None:
         """Start the daily runs that are due, and plan the first one of each new portal."""
-        now = self._now()
+        now = self.now()
         due_portals = (
             select(Portal)
             .where(Portal.state != PortalState.UNINSTALLED, _is_run_due(now))
             .order_by(Portal.next_run_at)
             .limit(MAX_PORTALS)
         )
-        with self._database.read_session() as session:
+        with self.database.read_session() as session:
             portals = session.scalars(due_portals).all()
         for portal in portals:
-            self._database.write(partial(self._plan_run, portal=portal, now=now), durable=False)
+            self.database.write(partial(self._plan_run, portal=portal, now=now), durable=False)
 
     def _plan_run(self, session: Session, *, portal: Portal, now: datetime) -> None:
         """Plan one portal's run, unless another worker or the end of a run has just done so."""
@@ -108,8 +101,8 @@ class PeriodicTasks:
         if current is None:
             return
         if current.next_run_at is not None:
-            self._runs.ensure(session, current, by=None)
-        current.next_run_at = self._runs.next_run_at(session, current)
+            self.runs.ensure(session, current, by=None)
+        current.next_run_at = self.runs.next_run_at(session, current)
 
     def update_indexed_columns(self) -> None:
         """Recompute the indexed columns that an older version of the code has written."""
@@ -121,15 +114,15 @@ class PeriodicTasks:
             .order_by(Portal.id)
             .limit(MAX_PEOPLE)
         )
-        with self._database.read_session() as session:
+        with self.database.read_session() as session:
             rows = session.execute(outdated).all()
         for portal, group in groupby(rows, key=lambda row: row[0]):
             person_ids = [person_id for _, person_id in group]
-            self._database.write(partial(_update_indexed_columns, portal=portal, person_ids=person_ids))
+            self.database.write(partial(_update_indexed_columns, portal=portal, person_ids=person_ids))
 
     def refresh_idle_tokens(self) -> None:
         """Refresh tokens that have not been used for five months, before Bitrix24 lets them expire."""
-        now = self._now()
+        now = self.now()
         idle = (
             select(Portal, Person, OAuthToken.renewed_at)
             .join(Person, Person.portal_id == Portal.id)
@@ -139,7 +132,7 @@ class PeriodicTasks:
             .order_by(OAuthToken.renewed_at)
             .limit(MAX_TOKENS * SPREAD_DAYS)
         )
-        with self._database.read_session() as session:
+        with self.database.read_session() as session:
             rows = session.execute(idle).all()
         due_tokens = [
             (portal, person)
@@ -153,9 +146,9 @@ class PeriodicTasks:
 
     def _refresh_token(self, portal: Portal, person: Person) -> bool:
         """Return False if the portal's other tokens would be refused too."""
-        with self._call_log.unit(portal) as calls:
+        with self.call_log.unit(portal) as calls:
             try:
-                self._token_refresher.refresh(portal, person, record=calls.add)
+                self.token_refresher.refresh(portal, person, record=calls.add)
             except Bitrix24Error as error:
                 log.warning("idle_token_not_refreshed", portal=portal.id, person=person.id, code=error.code)
                 return not isinstance(error, PortalRefused)
@@ -163,12 +156,12 @@ class PeriodicTasks:
 
     def purge(self) -> None:
         """Delete old API calls, throttle counts and runs."""
-        now = self._now()
+        now = self.now()
         old_runs = delete(Run).where(Run.finished_at < now - RUN_RETENTION)
         # One transaction each, because each locks rows of many portals.
-        self._database.write(partial(call_log.purge, now=now))
-        self._database.write(partial(throttle.purge, now=now))
-        self._database.write(lambda session: rows_changed(session, old_runs))
+        self.database.write(partial(call_log.purge, now=now))
+        self.database.write(partial(throttle.purge, now=now))
+        self.database.write(lambda session: rows_changed(session, old_runs))
 
 
 def _is_run_due(now: datetime) -> ColumnElement[bool]:

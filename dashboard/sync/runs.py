@@ -37,12 +37,12 @@ class Lease:
     owner: str
 
 
+@dataclass(frozen=True, kw_only=True)
 class Runs:
     """The runs of all portals. Every change is one short transaction, or part of the caller's."""
 
-    def __init__(self, *, database: Database, now: Callable[[], datetime]) -> None:
-        self._database = database
-        self._now = now
+    database: Database
+    now: Callable[[], datetime]
 
     def request(self, portal: Portal, *, by: int | None) -> RunProgress | None:
         """Start a run, or return the unfinished one; a postponed run continues now if a person asks.
@@ -56,26 +56,15 @@ class Runs:
             self.ensure(session, portal, by=by)
             if by is not None:
                 is_postponed = (Run.portal_id == portal.id, Run.state == RunState.POSTPONED)
-                session.execute(update(Run).where(*is_postponed).values(next_slice_at=self._now(), attempts=0))
+                session.execute(update(Run).where(*is_postponed).values(next_slice_at=self.now(), attempts=0))
             return True
 
-        return self.progress(portal) if self._database.write(ensure) else None
+        return self.progress(portal) if self.database.write(ensure) else None
 
     def ensure(self, session: Session, portal: Portal, *, by: int | None) -> None:
         """Insert a run unless the portal has an unfinished one. The caller has locked the portal."""
-        now = self._now()
-        run = {
-            "portal_id": portal.id,
-            "generation": portal.generation,
-            "asked_by": by,
-            "state": RunState.WAITING,
-            "next_slice_at": now,
-            "created_at": now,
-            "directory_read": False,
-            "cancel": False,
-            **dict.fromkeys(("total", "done", "failed", "cursor", "last", "attempts"), 0),
-        }
-        insert_or_ignore(session, Run, [run])
+        run = {"portal_id": portal.id, "generation": portal.generation, "asked_by": by}
+        insert_or_ignore(session, Run, [{**run, "next_slice_at": self.now(), "created_at": self.now()}])
 
     def cancel(self, portal: Portal) -> bool:
         """End the unfinished run: now, or after the current person if a worker has it.
@@ -88,11 +77,11 @@ class Runs:
                 return False
             unfinished = (Run.portal_id == portal.id, Run.finished_at.is_(None))
             session.execute(update(Run).where(*unfinished).values(cancel=True))
-            ended = {"state": RunState.CANCELLED, "finished_at": self._now()}
-            session.execute(update(Run).where(*unfinished, _is_unleased(self._now())).values(ended))
+            ended = {"state": RunState.CANCELLED, "finished_at": self.now()}
+            session.execute(update(Run).where(*unfinished, _is_unleased(self.now())).values(ended))
             return True
 
-        return self._database.write(cancel)
+        return self.database.write(cancel)
 
     def progress(self, portal: Portal) -> RunProgress | None:
         """Return the progress of this installation's newest run, None if there is none."""
@@ -102,16 +91,16 @@ class Runs:
             .order_by(Run.created_at.desc(), Run.id.desc())
             .limit(1)
         )
-        with self._database.read_session() as session:
+        with self.database.read_session() as session:
             run = session.scalar(newest)
-            return progress_of(session, run, now=self._now()) if run else None
+            return progress_of(session, run, now=self.now()) if run else None
 
     def seconds_to_next(self, *, at_most: float) -> float:
         """Return the seconds until the next run is due."""
-        now = self._now()
+        now = self.now()
         due_at = case((_is_due(now), literal(now, UTCDateTime())), else_=Run.next_slice_at)
         earliest = select(func.min(due_at)).where(Run.finished_at.is_(None), _is_unleased(now))
-        with self._database.read_session() as session:
+        with self.database.read_session() as session:
             next_due = session.scalar(earliest)
         return at_most if next_due is None else min(at_most, max(0.0, (next_due - now).total_seconds()))
 
@@ -121,7 +110,7 @@ class Runs:
         Workers that do this at the same time get different runs: on Postgres each skips the rows that another
         has locked, on SQLite the later one finds the leases of the earlier one.
         """
-        now = self._now()
+        now = self.now()
         of_portal = true() if portal_id is None else Run.portal_id == portal_id
         due_runs = (
             select(Run, Portal)
@@ -133,7 +122,7 @@ class Runs:
         )
         leases = []
         # A power cut ends every worker and with it every lease, so a lease may be lost with it.
-        with self._database.write_session(durable=False) as session:
+        with self.database.write_session(durable=False) as session:
             for run, portal in session.execute(due_runs).all():
                 if portal.generation == run.generation and portal.state != PortalState.UNINSTALLED:
                     leases.append(_lease(run, portal, now=now))
@@ -143,9 +132,9 @@ class Runs:
 
     def heartbeat(self, owners: Iterable[str]) -> None:
         """Extend these leases, however long a portal takes to answer."""
-        now = self._now()
+        now = self.now()
         extended = {"lease_until": now + LEASE, "heartbeat_at": now}
-        with self._database.write_session(durable=False) as session:
+        with self.database.write_session(durable=False) as session:
             session.execute(update(Run).where(Run.lease_owner.in_(list(owners))).values(extended))
 
     def write(self, lease: Lease, work: Callable[[Session], T]) -> T:
@@ -159,7 +148,7 @@ class Runs:
                 raise LostLease
             return work(session)
 
-        return self._database.write(locked)
+        return self.database.write(locked)
 
     def release(self, lease: Lease, *, at: datetime, **values: Any) -> None:
         """Release the lease; the run is due again at ``at``.
@@ -174,7 +163,7 @@ class Runs:
 
         :raise LostLease: another worker has the run.
         """
-        finished: dict[str, Any] = {"state": state, "error": error, "finished_at": self._now()}
+        finished: dict[str, Any] = {"state": state, "error": error, "finished_at": self.now()}
 
         def finish(session: Session) -> None:
             change_run(session, lease, lease_owner=None, lease_until=None, **finished)
@@ -192,7 +181,7 @@ class Runs:
             .order_by(func.count().desc(), Person.calendar_zone)
             .limit(1)
         )
-        return next_off_peak(self._now(), session.scalar(most_common) or "", member_id=portal.member_id)
+        return next_off_peak(self.now(), session.scalar(most_common) or "", member_id=portal.member_id)
 
 
 def change_run(session: Session, lease: Lease, *, unless_canceled: bool = False, **values: Any) -> None:
