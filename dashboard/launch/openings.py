@@ -25,6 +25,8 @@ from dashboard.sync.runs import Runs
 
 log = structlog.get_logger()
 
+Commands = Mapping[str, Command]
+
 
 @dataclass(frozen=True)
 class OpeningResult:
@@ -52,7 +54,6 @@ class _VerifiedOpening:
     stored_portal: Portal | None  # as it was when the request came in
     address: PortalAddress | None  # None: the stored one
     reply: SnapshotReply
-    is_installation: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,9 +75,11 @@ class OpeningService:
         :raise Bitrix24Error: Bitrix24 refused or did not answer.
         """
         with self.call_log.unit(stored_portal, verified=False) as calls:
-            verified = self._verify_installation(request, stored_portal, calls)
-            result = self._save_opening(verified, calls)
+            verified = self._verify_with_authorization_server(request, stored_portal, CHECK_COMMANDS, calls)
             reply = verified.reply
+            if not reply.profile.ADMIN:
+                raise VerificationFailed("not_an_administrator")
+            result = self._save_opening(verified, calls, is_installation=True)
             unbound = self.bindings.bind_missing(result.portal, reply.client, reply.batch, token=request.access_token)
         log.info("portal_installed", portal=result.portal.id, generation=result.portal.generation)
         return InstallationResult(result.portal, unbound)
@@ -91,26 +94,20 @@ class OpeningService:
         :raise Bitrix24Error: Bitrix24 refused or did not answer.
         """
         with self.call_log.unit(stored_portal, verified=False) as calls:
+            commands = self.bindings.commands_for(stored_portal)
             if portal_first and _can_verify(stored_portal):
-                verified = self._verify_with_portal(opening, stored_portal, calls)
+                verified = self._verify_with_portal(opening, stored_portal, commands, calls)
             else:
-                verified = self._verify_with_authorization_server(opening, stored_portal, calls)
+                verified = self._verify_with_authorization_server(opening, stored_portal, commands, calls)
             result = self._save_opening(verified, calls)
             if result.person.is_admin:
                 reply = verified.reply
                 self.bindings.restore(result.portal, reply.client, reply.batch, token=opening.access_token)
         return result
 
-    def _verify_installation(
-        self, request: OpeningRequest, stored_portal: Portal | None, calls: CallRecords
+    def _verify_with_portal(
+        self, request: OpeningRequest, portal: Portal, commands: Commands, calls: CallRecords
     ) -> _VerifiedOpening:
-        address = self._verify_token(request, stored_portal, calls)
-        reply = self._fetch_snapshot(request, address.origin, CHECK_COMMANDS, calls)
-        if not reply.profile.ADMIN:
-            raise VerificationFailed("not_an_administrator")
-        return _VerifiedOpening(request, stored_portal, address, reply, is_installation=True)
-
-    def _verify_with_portal(self, request: OpeningRequest, portal: Portal, calls: CallRecords) -> _VerifiedOpening:
         """Verify the token at the portal's stored address, or at another one if the portal has moved.
 
         A token that the stored address accepts belongs to the user it names, if the address also returns the
@@ -118,19 +115,20 @@ class OpeningService:
         """
         refusal: Bitrix24Error | None = None
         try:
-            reply = self._fetch_snapshot(request, portal.origin, self.bindings.commands_for(portal), calls)
+            reply = self._fetch_snapshot(request, portal.origin, commands, calls)
             if portal.app_code == reply.app.CODE:
                 return _VerifiedOpening(request, portal, None, reply)
         except Bitrix24Error as error:
             if not _may_have_moved(error, request, portal):
                 raise
             refusal = error
-        return self._verify_with_authorization_server(request, portal, calls, refusal=refusal)
+        return self._verify_with_authorization_server(request, portal, commands, calls, refusal=refusal)
 
     def _verify_with_authorization_server(
         self,
         request: OpeningRequest,
         stored_portal: Portal | None,
+        commands: Commands,
         calls: CallRecords,
         *,
         refusal: Bitrix24Error | None = None,
@@ -139,65 +137,64 @@ class OpeningService:
 
         The stored address is not asked again if ``refusal`` is what it has just answered.
         """
-        address = self._verify_token(request, stored_portal, calls)
-        if refusal is not None and stored_portal is not None and address.origin == stored_portal.origin:
-            raise refusal
-        reply = self._fetch_snapshot(request, address.origin, self.bindings.commands_for(stored_portal), calls)
-        return _VerifiedOpening(request, stored_portal, address, reply)
-
-    def _verify_token(self, request: OpeningRequest, stored_portal: Portal | None, calls: CallRecords) -> PortalAddress:
         stored_server = stored_portal.authorization_server if stored_portal else None
-        return self.installations.verify_token(
+        address = self.installations.verify_token(
             request.member_id,
             request.access_token,
             server=request.server_endpoint or stored_server,
             record=calls.add,
         )
+        if refusal is not None and stored_portal is not None and address.origin == stored_portal.origin:
+            raise refusal
+        reply = self._fetch_snapshot(request, address.origin, commands, calls)
+        return _VerifiedOpening(request, stored_portal, address, reply)
 
     def _fetch_snapshot(
-        self, request: OpeningRequest, origin: str, commands: Mapping[str, Command], calls: CallRecords
+        self, request: OpeningRequest, origin: str, commands: Commands, calls: CallRecords
     ) -> SnapshotReply:
         client = self.installations.client(origin, record=calls.add)
         return fetch_snapshot(client, request.access_token.get_secret_value(), now=self.now, also=commands)
 
-    def _save_opening(self, verified: _VerifiedOpening, calls: CallRecords) -> OpeningResult:
+    def _save_opening(
+        self, verified: _VerifiedOpening, calls: CallRecords, *, is_installation: bool = False
+    ) -> OpeningResult:
         """Save the portal, the person, their tokens and their snapshot in one short transaction.
 
         An installation is written durably. An opening need not be: after a power cut the previous token pair
         is still valid, and the next opening brings another one.
         """
-        request, reply, installs = verified.request, verified.reply, verified.is_installation
+        request, reply = verified.request, verified.reply
         # Parse before the transaction, which holds SQLite's write lock.
         profile, response = reply.profile, reply.response
-        verified_portal = VerifiedPortal(request.member_id, verified.address, reply.app, is_installation=installs)
+        verified_portal = VerifiedPortal(
+            request.member_id, verified.address, reply.app, is_installation=is_installation
+        )
+        # It allows uninstalling, and the form is the visitor's own: take it from administrators only.
+        application_token = request.application_token if profile.ADMIN else None
 
         def save(session: Session) -> OpeningResult:
-            portal = self.installations.save_verified(
-                session,
-                verified_portal,
-                stored_portal=verified.stored_portal,
-                # It allows uninstalling, and the form is the visitor's own: take it from administrators only.
-                application_token=request.application_token if profile.ADMIN else None,
-            )
-            person, opened_before = self.accounts.upsert_from_opening(session, portal, profile, request)
-            if installs and opened_before is None:
-                # The installer shows no settings: the next opening is this person's first.
-                person.opened_at = portal.installed_at
-            if (scopes := scopes_in(reply.batch)) is not None:
-                portal.scopes = scopes
-            calls.write(session, portal=portal)
-            if portal.next_run_at is None:
-                # The first run reads the list of users and plans the portal's daily runs.
-                self.runs.ensure(session, portal, by=None)
-            settings = save_snapshot(session, person, response)
-            is_first = not installs and opened_before in (None, portal.installed_at)
+            with session.no_autoflush:  # write each row once, at the end
+                portal = self.installations.save_verified(
+                    session,
+                    verified_portal,
+                    stored_portal=verified.stored_portal,
+                    application_token=application_token,
+                )
+                person, opened_before = self.accounts.upsert_from_opening(session, portal, profile, request)
+                if is_installation and opened_before is None:
+                    # The installer shows no settings: the next opening is this person's first.
+                    person.opened_at = portal.installed_at
+                if (scopes := scopes_in(reply.batch)) is not None:
+                    portal.scopes = scopes
+                calls.write(session, portal=portal)
+                if portal.next_run_at is None:
+                    # The first run reads the list of users and plans the portal's daily runs.
+                    self.runs.ensure(session, portal, by=None)
+                settings = save_snapshot(session, person, response)
+            is_first = not is_installation and opened_before in (None, portal.installed_at)
             return OpeningResult(portal, person, settings, is_first=is_first)
 
-        def save_once(session: Session) -> OpeningResult:
-            with session.no_autoflush:  # write each row once, at the end
-                return save(session)
-
-        return self.database.write(save_once, durable=installs)
+        return self.database.write(save, durable=is_installation)
 
 
 def _can_verify(portal: Portal | None) -> TypeGuard[Portal]:
