@@ -23,7 +23,8 @@ from dashboard.portals.call_log_space import (
     MAX_DETAILED_BYTES,
     RETENTION_SECONDS,
     LogDetail,
-    LogSpace,
+    reserve,
+    used_bytes,
 )
 from tests.emulator.faults import Fault
 from tests.world import World, errors_on
@@ -171,22 +172,22 @@ NOW = 1_800_000_000.0
 
 
 def test_the_size_of_a_call_log_is_limited() -> None:
-    space, kept = LogSpace(), dict.fromkeys(LogDetail, 0)
-    while not kept[LogDetail.NONE]:
-        space, detail = space.reserve(NOW, full=75_000, summary=300)
-        kept[detail] += 1
+    empty_at, stored = 0.0, dict.fromkeys(LogDetail, 0)
+    while not stored[LogDetail.NONE]:
+        empty_at, detail = reserve(empty_at, NOW, full=75_000, summary=300)
+        stored[detail] += 1
 
-    assert kept[LogDetail.FULL] * 75_000 <= MAX_DETAILED_BYTES
-    assert kept[LogDetail.FULL] * 75_000 + kept[LogDetail.SUMMARY] * 300 <= MAX_BYTES
-    assert kept[LogDetail.SUMMARY] > 10_000
-    assert space.used(NOW + RETENTION_SECONDS / 2) == pytest.approx(MAX_BYTES / 2, rel=0.001)
-    assert space.reserve(NOW + RETENTION_SECONDS, full=75_000, summary=300)[1] is LogDetail.FULL
+    assert stored[LogDetail.FULL] * 75_000 <= MAX_DETAILED_BYTES
+    assert stored[LogDetail.FULL] * 75_000 + stored[LogDetail.SUMMARY] * 300 <= MAX_BYTES
+    assert stored[LogDetail.SUMMARY] > 10_000
+    assert used_bytes(empty_at, NOW + RETENTION_SECONDS / 2) == pytest.approx(MAX_BYTES / 2, rel=0.001)
+    assert reserve(empty_at, NOW + RETENTION_SECONDS, full=75_000, summary=300)[1] is LogDetail.FULL
 
 
 def test_a_wrong_clock_does_not_fill_the_call_log() -> None:
-    space, _ = LogSpace(NOW * 2).reserve(NOW, full=1000, summary=300)
+    empty_at, _ = reserve(NOW * 2, NOW, full=1000, summary=300)
 
-    assert space.reserve(NOW + RETENTION_SECONDS, full=1000, summary=300)[1] is LogDetail.FULL
+    assert reserve(empty_at, NOW + RETENTION_SECONDS, full=1000, summary=300)[1] is LogDetail.FULL
 
 
 def test_beyond_its_limit_a_call_log_drops_details_then_calls(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum, auto
 
 RETENTION_SECONDS = 3 * 24 * 60 * 60
@@ -18,21 +17,19 @@ class LogDetail(Enum):
     NONE = auto()
 
 
-@dataclass(frozen=True)
-class LogSpace:
-    """The space in use, as the time (Unix seconds) when the bucket is empty again."""
+def used_bytes(empty_at: float, now: float) -> float:
+    """Return the bytes in use. A wrong clock may have stored more than a full bucket."""
+    return min(max(0.0, empty_at - now) * MAX_BYTES / RETENTION_SECONDS, MAX_BYTES)
 
-    empty_at: float = 0.0
 
-    def used(self, now: float) -> float:
-        """Return the bytes in use. A wrong clock may have stored more than a full bucket."""
-        return min(max(0.0, self.empty_at - now) * MAX_BYTES / RETENTION_SECONDS, MAX_BYTES)
+def reserve(empty_at: float, now: float, *, full: int, summary: int) -> tuple[float, LogDetail]:
+    """Take the bytes of some calls, with or without details, as far as there is room.
 
-    def reserve(self, now: float, *, full: int, summary: int) -> tuple[LogSpace, LogDetail]:
-        """Return the space after calls of these sizes in bytes, and how much of them has room."""
-        used, detail = self.used(now), LogDetail.NONE
-        if used + full <= MAX_DETAILED_BYTES:
-            used, detail = used + full, LogDetail.FULL
-        elif used + summary <= MAX_BYTES:
-            used, detail = used + summary, LogDetail.SUMMARY
-        return LogSpace(now + used * RETENTION_SECONDS / MAX_BYTES), detail
+    :return: when the bucket is empty again (Unix seconds), and how much of the calls has room.
+    """
+    used, detail = used_bytes(empty_at, now), LogDetail.NONE
+    if used + full <= MAX_DETAILED_BYTES:
+        used, detail = used + full, LogDetail.FULL
+    elif used + summary <= MAX_BYTES:
+        used, detail = used + summary, LogDetail.SUMMARY
+    return now + used * RETENTION_SECONDS / MAX_BYTES, detail

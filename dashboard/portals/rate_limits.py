@@ -17,7 +17,8 @@ from dashboard.bitrix24.leaky_bucket import INTERACTIVE_RESERVE, LeakyBucket
 from dashboard.core.database import insert_or_ignore
 from dashboard.core.stored_times import is_ahead_seconds
 from dashboard.models import RateLimit
-from dashboard.portals.call_log_space import LogDetail, LogSpace
+from dashboard.portals import call_log_space
+from dashboard.portals.call_log_space import LogDetail
 
 OPERATING_WINDOW = timedelta(minutes=10)  # the period in which a method's time is counted (performance/limits.md)
 
@@ -54,8 +55,8 @@ def record(
     """
     row = _lock(session, portal_id)
     bucket = _stored_bucket(row).take(at, requests=requests)
-    space, detail = LogSpace(row.log_empty_at).reserve(at, full=full, summary=summary)
-    _save(session, portal_id, bucket.slow_down(at) if refused else bucket, log_empty_at=space.empty_at)
+    log_empty_at, detail = call_log_space.reserve(row.log_empty_at, at, full=full, summary=summary)
+    _save(session, portal_id, bucket.slow_down(at) if refused else bucket, log_empty_at=log_empty_at)
     return detail
 
 
