@@ -73,13 +73,13 @@ class Accounts:
 
     def set_admin(self, person: Person, *, admin: bool) -> None:
         """Store whether the person is an administrator."""
-        log.info("rights_changed", person=person.id, is_admin=admin)
+        log.info("permissions_changed", person=person.id, is_admin=admin)
         self._update(person, is_admin=admin)
 
     def confirm(self, person: Person, *, admin: bool, asked_at: datetime) -> None:
         """Store what Bitrix24 answered about the person's rights, unless a later answer is stored."""
         if person.is_admin != admin:
-            log.info("rights_changed", person=person.id, is_admin=admin)
+            log.info("permissions_changed", person=person.id, is_admin=admin)
         self._update(person, _not_confirmed_since(asked_at), is_admin=admin, confirmed_at=asked_at)
 
     def revoke_access(self, person: Person, denial: Exception, *, asked_at: datetime) -> None:
@@ -88,7 +88,7 @@ class Accounts:
         A dismissed user also loses admin rights and their place in the team until the next sync of the user list.
         """
         dismissed = isinstance(denial, PersonDismissed)
-        log.info("rights_changed", person=person.id, confirmed=False, dismissed=dismissed)
+        log.info("access_revoked", person=person.id, dismissed=dismissed)
         values = {"is_admin": False, "listed": None} if dismissed else {}
         self._update(person, _not_confirmed_since(asked_at), confirmed_at=None, **values)
 

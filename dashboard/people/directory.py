@@ -105,7 +105,7 @@ class Directory:
         if left:
             self.database.checkpoint_wal()
         counts = {"joined": len(change.joined), "changed": len(change.changed), "left": len(left)}
-        log.info("directory_read", portal=portal.id, **counts)
+        log.info("directory_synced", portal=portal.id, **counts)
 
 
 def _compare(

@@ -64,7 +64,7 @@ class Bindings:
         try:
             self.bind_missing(portal, client, present, token=token)
         except Bitrix24Error as error:
-            log.warning("not_bound", portal=portal.id, codes=error.code)
+            log.warning("binding_failed", portal=portal.id, codes=error.code)
 
     def bind_missing(self, portal: Portal, client: Client, present: Batch, *, token: SecretStr) -> Mapping[str, str]:
         """Bind what ``present`` lacks, and return and store the error code of each name the portal refused.
@@ -75,7 +75,7 @@ class Bindings:
         """
         unbound = self._send(client, present, token=token.get_secret_value())
         if unbound:
-            log.warning("not_bound", portal=portal.id, codes=unbound)
+            log.warning("binding_failed", portal=portal.id, codes=unbound)
         self.installations.save_bindings(portal, unbound=unbound)
         return unbound
 

@@ -250,7 +250,7 @@ class Installations:
     def set_state(self, portal: Portal, state: PortalState) -> None:
         """Store that the portal is suspended, or active again. A tombstone stays one."""
         if portal.state != state:
-            log.info("portal_state", portal=portal.id, state=str(state))
+            log.info("portal_state_changed", portal=portal.id, state=str(state))
             self._update(portal, state=state)
             portal.state = state
 
