@@ -10,7 +10,7 @@ from datetime import datetime
 import structlog
 from flask import Flask
 
-from dashboard.commands import register, worker
+from dashboard.commands import register
 from dashboard.core import config, logging_setup
 from dashboard.core.config import Config, ConfigError
 from dashboard.core.database import Database
@@ -89,30 +89,7 @@ def create_app(
     if settings.trust_loopback:
         app.register_blueprint(styleguide.blueprint)
     metrics.count_requests(app, services.metrics)
-    app.cli.add_command(
-        worker.command(
-            settings,
-            database=services.database,
-            spool=services.spool,
-            sync=services.sync,
-            runs=services.runs,
-            periodic_tasks=services.periodic_tasks,
-            metrics=services.metrics,
-        )
-    )
-    register.install(
-        app,
-        settings,
-        database=services.database,
-        encryption=services.encryption,
-        portals=services.installations,
-        synchronisations=services.runs,
-        rest=services.rest,
-        servers=services.authorization_servers,
-        probe=services.readiness,
-        throttle=services.throttle,
-        now=services.now,
-    )
+    register.install(app)
     return app
 
 

@@ -150,7 +150,7 @@ def test_a_portal_that_is_gone_is_not_read(world: World) -> None:
     result = run(world, "sync", "run", world.portal().member_id)
 
     assert result.exit_code == 1
-    assert "nobody to read" in result.output
+    assert "no people to update" in result.output
     assert run(world, "sync", "run", "--all").output == "No active portals.\n"
 
 

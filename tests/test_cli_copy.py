@@ -136,7 +136,7 @@ def test_a_target_that_cannot_be_made_is_told_in_a_line(world: World, tmp_path: 
     result = copy(world, f"sqlite:///{tmp_path / 'file' / 'copy.db'}")
 
     assert result.exit_code == 1
-    assert result.output == "Error: The target's folder cannot be made (FileExistsError).\n"
+    assert result.output == "Error: The target's folder cannot be created (FileExistsError).\n"
 
 
 def test_a_source_that_is_not_migrated_is_refused(world: World, tmp_path: Path) -> None:

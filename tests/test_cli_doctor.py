@@ -168,8 +168,8 @@ def test_our_clock_is_compared_with_the_authorization_servers(world: World, ahea
 def test_a_mistyped_public_url_is_told(world: World, bitrix24: Emulator) -> None:
     elsewhere = {
         "http://127.0.0.1:1": ("not checked", "connection_refused"),
-        bitrix24.authorization_server: ("wrong", "somebody else answers"),
-        world.portal().origin: ("wrong", "somebody else answers"),
+        bitrix24.authorization_server: ("wrong", "another server answers"),
+        world.portal().origin: ("wrong", "another server answers"),
     }
 
     for address, (state, says) in elsewhere.items():
@@ -309,10 +309,10 @@ def test_a_portal_that_cannot_be_reached_is_told_by_the_step(world: World, tmp_p
             (
                 "https",
                 "certificate",
-                "cannot be asked for: this is no TLS, or of a kind nobody uses any more",
+                "cannot be read: the server does not speak TLS, or only an outdated version",
             ),
-            ("http", "answer", "is none of a Bitrix24 portal (bad_answer)"),
-            ("https", "address", "is none that this application may call"),
+            ("http", "answer", "is not a Bitrix24 portal's (bad_answer)"),
+            ("https", "address", "may not be called by this application"),
         ],
         "wrong",
     )

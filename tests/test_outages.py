@@ -258,7 +258,7 @@ def test_each_fault_of_an_address_is_told_apart(wire: Wire, postgres_url: str) -
         f"postgresql://me:{PASSWORD}@127.0.0.1:1/x": "no server listens",
         f"postgresql://me:{PASSWORD}@no-such-host.invalid/x": "name cannot be resolved",
         f"{wire.url}?sslmode=require": "the server does not support TLS",
-        "sqlite:////proc/none/dashboard.db": "folder cannot be made",
+        "sqlite:////proc/none/dashboard.db": "folder cannot be created",
     }
 
     said = {address: _first_line(address, "db", "upgrade") for address in faults}

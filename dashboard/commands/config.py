@@ -1,4 +1,4 @@
-"""`config`: print the environment variables the application reads."""
+"""`config`: print the environment variables that the application reads."""
 
 from __future__ import annotations
 
@@ -6,33 +6,28 @@ import re
 import sys
 from pathlib import Path
 
-from flask.cli import AppGroup
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
 from dashboard.commands import output
+from dashboard.commands.context import OperatorGroup
 from dashboard.core.config import Config
 
 TABLE_IN_DOCUMENT = re.compile("(<!-- config table -->\n).*(<!-- end of config table -->\n)", re.DOTALL)
 
+group = OperatorGroup("config", help="Show what can be configured.")
 
-def group() -> AppGroup:
-    """Return the group."""
-    commands = AppGroup("config", help="Show what can be configured.")
 
-    @commands.command()
-    def table() -> None:
-        """Print the table of environment variables that the documentation contains."""
-        output.print_text(markdown_table())
-
-    return commands
+@group.command()
+def table() -> None:
+    """Print the table of environment variables that the documentation contains."""
+    output.print_text(markdown_table())
 
 
 def markdown_table() -> str:
     """Return name, default and meaning of every variable, and none of the values set."""
-    rows = [
-        f"| `{name.upper()}` | {_default(field)} | {field.description} |" for name, field in Config.model_fields.items()
-    ]
+    fields = Config.model_fields.items()
+    rows = [f"| `{name.upper()}` | {_default(field)} | {field.description} |" for name, field in fields]
     return "\n".join(["| variable | default | meaning |", "|---|---|---|", *rows])
 
 

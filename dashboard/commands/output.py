@@ -1,4 +1,4 @@
-"""How commands speak: a table for people, JSON for programs, one line and exit code 1 for what went wrong."""
+"""Print the results of commands: tables for people, JSON for programs, no control characters for the terminal."""
 
 from __future__ import annotations
 
@@ -17,52 +17,47 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for a
 
 
 def print_text(text: str, *, err: bool = False) -> None:
-    """Print text with what a terminal would obey escaped; commands print by nothing else."""
+    """Print text with invisible characters escaped. Commands print only through this function."""
     click.echo("\n".join(map(escape_invisible, text.split("\n"))), err=err)
 
 
-def print_rows(found: Iterable[Row], *, as_json: bool, nothing: str) -> None:
-    """Print a line each under the names of the columns, or a JSON list."""
-    found = list(found)
-    if as_json:
-        _print_json(found)
-    elif not found:
-        print_text(nothing)
-    else:
-        _print_table(found)
+def print_json(value: Any) -> None:
+    """Print indented JSON; times are written in ISO 8601."""
+    print_text(json.dumps(value, default=_to_json, ensure_ascii=False, indent=2))
 
 
-def print_row(found: Row, *, as_json: bool) -> None:
-    """Print one thing, a line for each of its facts."""
+def print_rows(rows: Iterable[Row], *, as_json: bool, empty: str) -> None:
+    """Print a table with a heading, or a JSON list; ``empty`` is the text for no rows."""
+    rows = list(rows)
     if as_json:
-        _print_json(found)
+        print_json(rows)
         return
-    width = max(map(len, found))
-    for name, value in found.items():
-        print_text(f"{name.replace('_', ' '):<{width}}  {describe(value)}")
+    if not rows:
+        print_text(empty)
+        return
+    lines = [[name.replace("_", " ").upper() for name in rows[0]]]
+    lines += [[_to_text(value) for value in row.values()] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        print_text("  ".join(map(str.ljust, line, widths)).rstrip())
 
 
-def describe(value: Any) -> str:
-    """Return a value as people read it: moments in UTC to the minute, nothing as a dash."""
+def print_row(row: Row, *, as_json: bool) -> None:
+    """Print one row with a line for each column, or a JSON object."""
+    if as_json:
+        print_json(row)
+        return
+    width = max(map(len, row))
+    for name, value in row.items():
+        print_text(f"{name.replace('_', ' '):<{width}}  {_to_text(value)}")
+
+
+def _to_text(value: Any) -> str:
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M} UTC"
     if isinstance(value, bool):
         return "yes" if value else "no"
     return "-" if value is None or value == "" else escape_invisible(str(value))
-
-
-def _print_table(found: list[Row]) -> None:
-    names = list(found[0])
-    lines = [[name.replace("_", " ").upper() for name in names]]
-    lines += [[describe(one[name]) for name in names] for one in found]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        padded = (f"{text:<{width}}" for text, width in zip(line, widths, strict=True))
-        print_text("  ".join(padded).rstrip())
-
-
-def _print_json(found: Any) -> None:
-    print_text(json.dumps(found, default=_to_json, ensure_ascii=False, indent=2))
 
 
 def _to_json(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""Check step by step whether one portal can be reached: name, address, connection, certificate, answer."""
+"""Check step by step whether a portal can be reached: name, address, connection, certificate, answer."""
 
 from __future__ import annotations
 
@@ -9,26 +9,22 @@ from dashboard.bitrix24 import errors
 from dashboard.bitrix24.dns import resolve
 from dashboard.bitrix24.errors import Bitrix24Error, Limited, NotAnswered, PortalMoved, PortalRefused
 from dashboard.bitrix24.masking import record_nothing
-from dashboard.commands.findings import CheckResult
+from dashboard.commands.checks import CheckResult, good, warning, wrong
 from dashboard.models import Portal
 from dashboard.portals.installations import Installations
 
 LOOKUP_SECONDS = 5.0
-NO_TOKEN = "doctor"  # noqa: S105  # whoever refuses it in Bitrix24's words is a portal
+INVALID_TOKEN = "doctor"  # noqa: S105  # a portal refuses it with one of Bitrix24's codes
 STEPS = {
     "name": "is found",
     "address": "may be called",
     "connection": "is accepted",
     "certificate": "is trusted",
-    "answer": "is one of a Bitrix24 portal",
+    "answer": "is a Bitrix24 portal's",
 }
-# At which step each cause shows, what it means, and how to mend it.
+# Error code → the step that fails, what is wrong, and how to fix it.
 CAUSES = {
-    errors.UNKNOWN_HOST: (
-        "name",
-        "is not in the DNS",
-        "Check the portal's domain; it may have been renamed.",
-    ),
+    errors.UNKNOWN_HOST: ("name", "is not in the DNS", "Check the portal's domain; it may have been renamed."),
     errors.NAME_LOOKUP_FAILED: (
         "name",
         "cannot be looked up now",
@@ -36,18 +32,18 @@ CAUSES = {
     ),
     errors.ADDRESS_NOT_ALLOWED: (
         "address",
-        "is none that this application may call",
+        "may not be called by this application",
         "The portal needs a public address; ALLOW_PRIVATE_PORTALS=1 allows private ones for all portals.",
     ),
     errors.CONNECTION_REFUSED: (
         "connection",
         "is refused",
-        "See that the portal's web server runs and listens on that port.",
+        "Check that the portal's web server runs and listens on that port.",
     ),
     errors.CONNECT_TIMEOUT: (
         "connection",
         "is not answered",
-        "See that the portal's firewall lets this machine in, and this machine's lets it out.",
+        "Check that the portal's firewall lets this machine in, and this machine's lets it out.",
     ),
     errors.CERTIFICATE_UNTRUSTED: (
         "certificate",
@@ -57,37 +53,40 @@ CAUSES = {
     ),
     errors.TLS_FAILED: (
         "certificate",
-        "cannot be asked for: this is no TLS, or of a kind nobody uses any more",
-        "See that the portal's web server speaks TLS 1.2 or newer on that port.",
+        "cannot be read: the server does not speak TLS, or only an outdated version",
+        "Check that the portal's web server speaks TLS 1.2 or newer on that port.",
     ),
-    errors.TIMEOUT: ("answer", "takes too long", "See how busy the portal's server is."),
+    errors.TIMEOUT: ("answer", "takes too long", "Check how busy the portal's server is."),
     errors.UNREACHABLE: (
         "answer",
         "breaks off",
-        "See the log of the portal's web server, and of what stands in front of it.",
+        "Read the log of the portal's web server, and of the proxy in front of it.",
     ),
 }
 
 
-def check(portal: Portal, portals: Installations) -> Iterator[CheckResult]:
-    """Yield what works, in order, up to the first step that does not. No secret is sent."""
+def check_portal(portal: Portal, installations: Installations) -> Iterator[CheckResult]:
+    """Yield a result for each step up to the first that fails. No secret is sent."""
     parts = urlsplit(portal.origin)
-    secure = parts.scheme == "https"
-    error = _ask(portal, portals)
-    failed, says, mend = CAUSES.get(error.code if error else "", ("answer", "", ""))
-    for step, good in STEPS.items():
-        if step == "certificate" and not secure:
+    is_https = parts.scheme == "https"
+    error = _send_invalid_token(portal, installations)
+    failed_step, message, advice = CAUSES.get(error.code if error else "", ("answer", "", ""))
+    for step, success in STEPS.items():
+        if step == "certificate" and not is_https:
             continue
-        if step == failed:
-            yield CheckResult(step, "wrong", says, mend) if says else _answer(error)
+        if step == failed_step:
+            yield wrong(step, message, advice) if message else _judge_answer(error)
             return
-        addresses = f" ({_addresses(parts.hostname or '', parts.port or (443 if secure else 80))})"
-        yield CheckResult(step, "good", f"{parts.netloc} {good}{addresses}" if step == "name" else good)
+        if step == "name":
+            addresses = _addresses(parts.hostname or "", parts.port or (443 if is_https else 80))
+            success = f"{parts.netloc} {success} ({addresses})"
+        yield good(step, success)
 
 
-def _ask(portal: Portal, portals: Installations) -> Bitrix24Error | None:
+def _send_invalid_token(portal: Portal, installations: Installations) -> Bitrix24Error | None:
+    client = installations.client(portal.origin, record=record_nothing)
     try:
-        portals.client(portal.origin, record=record_nothing).call("app.info", token=NO_TOKEN, read_only=True)
+        client.call("app.info", token=INVALID_TOKEN, read_only=True)
     except Bitrix24Error as error:
         return error
     return None
@@ -100,19 +99,19 @@ def _addresses(host: str, port: int) -> str:
         return "unknown"
 
 
-def _answer(error: Bitrix24Error | None) -> CheckResult:
-    """Return what an answer says: a portal refuses a token that is none, in Bitrix24's words."""
+def _judge_answer(error: Bitrix24Error | None) -> CheckResult:
+    """Return the result of an answer that arrived: a portal refuses an invalid token."""
     if error is None:
-        return CheckResult("answer", "wrong", "accepts any token", "This is no Bitrix24 portal.")
+        return wrong("answer", "accepts any token", "This is not a Bitrix24 portal.")
     if isinstance(error, NotAnswered):
-        mend = "See what the address serves; a portal answers /rest/app.info with JSON."
-        return CheckResult("answer", "wrong", f"is none of a Bitrix24 portal ({error.code})", mend)
+        advice = "Check what the address serves; a portal answers /rest/app.info with JSON."
+        return wrong("answer", f"is not a Bitrix24 portal's ({error.code})", advice)
     if isinstance(error, PortalMoved):
-        mend = "The next opening, or the next run, asks the authorization server where the portal is."
-        return CheckResult("answer", "warning", "redirects to another address", mend)
+        advice = "The next opening, or the next run, asks the authorization server where the portal is."
+        return warning("answer", "redirects to another address", advice)
     if isinstance(error, Limited):
-        return CheckResult("answer", "warning", f"is that it is busy ({error.code})", "Try again in a minute.")
+        return warning("answer", f"says that the portal is busy ({error.code})", "Try again in a minute.")
     if isinstance(error, PortalRefused):
-        mend = "The portal's owner opens it again, or renews the subscription."
-        return CheckResult("answer", "warning", f"is that it is closed or unpaid ({error.code})", mend)
-    return CheckResult("answer", "good", STEPS["answer"])
+        advice = "The portal's owner must reopen it, or renew the subscription."
+        return warning("answer", f"says that the portal is closed or unpaid ({error.code})", advice)
+    return good("answer", STEPS["answer"])

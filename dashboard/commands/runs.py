@@ -1,93 +1,37 @@
-"""`runs` and `sync`: what the synchroniser did, does, and is asked to do."""
+"""`runs` and `sync`: list the updates of portals' people, and request one."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import click
-from flask.cli import AppGroup
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import select
 
 from dashboard.commands import output
-from dashboard.commands.found import find_portal
-from dashboard.core.database import Database
+from dashboard.commands.context import OperatorGroup, find_portal, services
 from dashboard.models import Portal, PortalState, Run, RunState
-from dashboard.portals.installations import Installations
-from dashboard.sync.runs import Runs
+
+group = OperatorGroup("runs", help="The updates of portals' people.")
+sync_group = OperatorGroup("sync", help="Request updates of portals' people, which a worker then runs.")
 
 
-def group(database: Database, portals: Installations) -> AppGroup:
-    """Return the group that looks."""
-    commands = AppGroup("runs", help="The synchronisations.")
-
-    @commands.command("list")
-    @click.option("--state", type=click.Choice([state.value for state in RunState]), help="Only those in this state.")
-    @click.option("--portal", "member_id", help="Only those of this portal.")
-    @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True)
-    @output.as_json
-    def list_(state: str | None, member_id: str | None, limit: int, as_json: bool) -> None:
-        """List runs, the newest first: portal, state, people done and failed of all, times, why it waits."""
-        conditions = [Portal.id == find_portal(portals, member_id).id] if member_id else []
-        if state is not None:
-            conditions.append(Run.state == state)
-        output.print_rows(_listed(database, conditions, limit=limit), as_json=as_json, nothing="No runs.")
-
-    return commands
-
-
-def sync(database: Database, portals: Installations, runs: Runs) -> AppGroup:
-    """Return the group that asks."""
-    commands = AppGroup("sync", help="Ask for synchronisations; a worker does them.")
-
-    @commands.command()
-    @click.argument("member_id", required=False)
-    @click.option("--all", "everywhere", is_flag=True, help="Every portal that is active.")
-    @output.as_json
-    def run(member_id: str | None, everywhere: bool, as_json: bool) -> None:
-        """Ask for a run of one portal, or of all; where one is under way, it is shown."""
-        if everywhere == (member_id is not None):
-            raise click.UsageError("Name one portal by its member id, or say --all.")
-        chosen = [find_portal(portals, member_id)] if member_id else _active(database)
-        asked = (_asked(runs, portal) for portal in chosen)
-        output.print_rows(asked, as_json=as_json, nothing="No active portals.")
-
-    return commands
-
-
-def _active(database: Database) -> list[Portal]:
-    with database.read_session() as session:
-        return list(session.scalars(select(Portal).where(Portal.state == PortalState.ACTIVE)))
-
-
-def _asked(runs: Runs, portal: Portal) -> dict[str, Any]:
-    if portal.state == PortalState.UNINSTALLED:
-        raise click.ClickException("This portal has uninstalled the application; there is nobody to read.")
-    progress = runs.request(portal, by=None)
-    if progress is None:
-        raise click.ClickException("The portal uninstalled the application at this moment.")
-    return {
-        "portal": portal.member_id,
-        "state": progress.state,
-        "done": progress.done,
-        "failed": progress.failed,
-        "total": progress.total,
-        "error": progress.error,
-    }
-
-
-def _listed(database: Database, conditions: list[ColumnElement[bool]], *, limit: int) -> Iterator[dict[str, Any]]:
-    chosen = (
-        select(Run, Portal.member_id)
-        .join(Portal, Portal.id == Run.portal_id)
-        .where(*conditions)
-        .order_by(Run.created_at.desc(), Run.id.desc())
-        .limit(limit)
-    )
-    with database.read_session() as session:
-        for run, member_id in session.execute(chosen):
-            yield {
-                "portal": member_id,
+@group.command("list")
+@click.option("--state", type=click.Choice([state.value for state in RunState]), help="Only those in this state.")
+@click.option("--portal", "member_id", help="Only those of this portal.")
+@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True)
+@output.as_json
+def list_runs(state: str | None, member_id: str | None, limit: int, as_json: bool) -> None:
+    """List runs, the newest first: portal, state, people done, failed and in total, times, error."""
+    query = select(Run, Portal.member_id).join(Portal, Portal.id == Run.portal_id)
+    query = query.order_by(Run.created_at.desc(), Run.id.desc()).limit(limit)
+    if member_id is not None:
+        query = query.where(Portal.id == find_portal(member_id).id)
+    if state is not None:
+        query = query.where(Run.state == state)
+    with services().database.read_session() as session:
+        rows = [
+            {
+                "portal": portal,
                 "state": run.state,
                 "done": run.done,
                 "failed": run.failed,
@@ -96,3 +40,39 @@ def _listed(database: Database, conditions: list[ColumnElement[bool]], *, limit:
                 "ended": run.finished_at,
                 "error": run.error,
             }
+            for run, portal in session.execute(query)
+        ]
+    output.print_rows(rows, as_json=as_json, empty="No runs.")
+
+
+@sync_group.command("run")
+@click.argument("member_id", required=False)
+@click.option("--all", "is_all", is_flag=True, help="Every active portal.")
+@output.as_json
+def request_runs(member_id: str | None, is_all: bool, as_json: bool) -> None:
+    """Request a run of one portal or of all, and show it; an unfinished run is shown instead."""
+    if is_all == (member_id is not None):
+        raise click.UsageError("Name one portal by its member id, or use --all.")
+    portals = [find_portal(member_id)] if member_id else _active_portals()
+    output.print_rows(map(_request_run, portals), as_json=as_json, empty="No active portals.")
+
+
+def _active_portals() -> list[Portal]:
+    with services().database.read_session() as session:
+        return list(session.scalars(select(Portal).where(Portal.state == PortalState.ACTIVE)))
+
+
+def _request_run(portal: Portal) -> dict[str, Any]:
+    if portal.state == PortalState.UNINSTALLED:
+        raise click.ClickException("This portal has uninstalled the application; it has no people to update.")
+    progress = services().runs.request(portal, by=None)
+    if progress is None:
+        raise click.ClickException("This portal has just uninstalled the application.")
+    return {
+        "portal": portal.member_id,
+        "state": progress.state,
+        "done": progress.done,
+        "failed": progress.failed,
+        "total": progress.total,
+        "error": progress.error,
+    }

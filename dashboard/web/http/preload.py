@@ -13,4 +13,4 @@ def preload(app: Flask) -> None:
     configure_mappers()
     for name in app.jinja_env.list_templates():
         app.jinja_env.get_template(name)
-    process_memory.limit_memory()
+    process_memory.limit_arenas()

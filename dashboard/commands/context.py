@@ -1,0 +1,67 @@
+"""Give commands the application's services, the portal an argument names, and one-line errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+from flask import current_app
+from flask.cli import AppGroup
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from dashboard.core.database_errors import describe
+from dashboard.core.json_values import escape_invisible
+from dashboard.models import Portal
+from dashboard.services import Services
+
+
+class OperatorCommand(click.Command):
+    """A command that ends with one line if the database is away or has another schema."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _one_line_errors():
+            return super().invoke(ctx)
+
+
+class OperatorGroup(AppGroup):
+    """A group of such commands, each run in the application's context."""
+
+    command_class = OperatorCommand
+
+
+def services() -> Services:
+    """Return the services of the current application."""
+    current: Services = current_app.extensions["services"]
+    return current
+
+
+def find_portal(text: str) -> Portal:
+    """Return the portal with this member id, or with this id in the log.
+
+    :raise ClickException: there is none.
+    """
+    portal = services().installations.find(text)
+    if portal is None and text.isascii() and text.isdecimal() and len(text) < 10:
+        with services().database.read_session() as session:
+            portal = session.get(Portal, int(text))
+    if portal is None:
+        raise click.ClickException("No portal has this member id. `portals list` shows them all.")
+    return portal
+
+
+@contextmanager
+def _one_line_errors() -> Iterator[None]:
+    try:
+        yield
+    except click.UsageError:
+        raise  # quotes only what the operator typed
+    except click.ClickException as error:
+        # It may quote a code that Bitrix24, or another server in its place, has sent.
+        raise click.ClickException(escape_invisible(error.message)) from None
+    except (IntegrityError, DataError):
+        raise  # a defect of the statement, not of the database
+    except (DBAPIError, PoolTimeout) as error:
+        raise SystemExit(describe(error)) from None
