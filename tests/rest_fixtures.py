@@ -1,4 +1,4 @@
-"""The way to the pretend Bitrix24 without the application: fixtures for tests of the client."""
+"""Fixtures for tests of the Bitrix24 client: the client and the emulator without the application."""
 
 from __future__ import annotations
 
@@ -12,9 +12,7 @@ from pydantic import SecretStr
 from dashboard.bitrix24.address_policy import AddressPolicy
 from dashboard.bitrix24.client import Client
 from dashboard.bitrix24.connections import Timeouts
-from dashboard.bitrix24.errors import (
-    Bitrix24Error,
-)
+from dashboard.bitrix24.errors import Bitrix24Error
 from dashboard.bitrix24.http import RestHttp
 from dashboard.bitrix24.masking import CallRecord, record_nothing
 from dashboard.bitrix24.oauth import AuthorizationServers
@@ -23,32 +21,48 @@ from dashboard.bitrix24.transport import Transport
 from dashboard.core.json_values import Json
 from tests.emulator import Emulator, Fault, Portal
 
-Leaf = type[Bitrix24Error]
+ErrorClass = type[Bitrix24Error]
 Change = Callable[[dict[str, Any]], dict[str, Any]]
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=6,
 )
-EMPTY: list[Json] = []  # what PHP writes for a map that holds nothing
+EMPTY: list[Json] = []  # how PHP sends an empty map
+
+
+class ManualClock:
+    """A monotonic clock that the test sets."""
+
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+
+    def __call__(self) -> float:
+        return self.seconds
 
 
 @pytest.fixture
-def remembered() -> list[CallRecord]:
-    """Give the list that gets the record of every call."""
+def clock() -> ManualClock:
+    """Give a clock."""
+    return ManualClock()
+
+
+@pytest.fixture
+def records() -> list[CallRecord]:
+    """Give the list that receives the record of every call."""
     return []
 
 
 @pytest.fixture
-def rest(remembered: list[CallRecord]) -> RestHttp:
-    """Give the way to the pretend Bitrix24."""
+def rest(records: list[CallRecord]) -> RestHttp:
+    """Give the sender of all calls to the emulator."""
     timeouts = Timeouts(connect=5, read=10, total=20)
-    return RestHttp(Transport(AddressPolicy(loopback=True), timeouts=timeouts), remembered.append)
+    return RestHttp(Transport(AddressPolicy(loopback=True), timeouts=timeouts), records.append)
 
 
 @pytest.fixture
 def alpha(bitrix24: Emulator) -> Portal:
-    """Give Alpha with the application installed."""
+    """Give the portal Alpha with the application installed."""
     portal = bitrix24.portal("alpha")
     portal.install()
     return portal
@@ -56,13 +70,13 @@ def alpha(bitrix24: Emulator) -> Portal:
 
 @pytest.fixture
 def client(rest: RestHttp, alpha: Portal) -> Client:
-    """Give the client for Alpha at its present address."""
+    """Give the client for Alpha."""
     return Client(rest, alpha.origin, record_nothing)
 
 
 @pytest.fixture
 def servers(rest: RestHttp, bitrix24: Emulator) -> AuthorizationServers:
-    """Give the authorization servers, of which the pretend one is the only."""
+    """Give the emulated authorization server."""
     return servers_of(bitrix24, rest)
 
 
@@ -81,8 +95,8 @@ def token_of(portal: Portal, person: str = "boris") -> str:
     return portal.open_as(person).access_token
 
 
-def answered(bitrix24: Emulator, change: Change, *, where: str = "portal") -> None:
-    """Let the next answer be changed on its way."""
+def change_next(bitrix24: Emulator, change: Change, *, where: str = "portal") -> None:
+    """Change the next response."""
     bitrix24.faults.add(Fault("answer", where=where, change=change))
 
 
@@ -90,5 +104,5 @@ def refresh(servers: AuthorizationServers, token: str) -> TokenResponse:
     return servers.refresh(servers.allowed[0], SecretStr(token), record=record_nothing)
 
 
-def prove(servers: AuthorizationServers, token: str) -> OAuthAppInfo:
+def app_info(servers: AuthorizationServers, token: str) -> OAuthAppInfo:
     return servers.app_info(servers.allowed[0], SecretStr(token), record=record_nothing)

@@ -19,7 +19,7 @@ from dashboard.models import PeriodicTask, Portal
 from dashboard.portals.throttle import UNTRUSTED_PROXY, Limit
 from tests.emulator import Emulator, Fault
 from tests.emulator.wire import Answer, Server
-from tests.test_transport import self_signed, speak_plainly
+from tests.test_transport import answer_without_tls, self_signed
 from tests.world import FERNET_KEY, SECRET_KEY, World
 
 
@@ -284,7 +284,7 @@ def test_a_portal_that_cannot_be_reached_is_told_by_the_step(world: World, tmp_p
         socket.create_server(("127.0.0.1", 0)) as plain,
     ):
         threading.Thread(target=shake_hands, args=(listener, context), daemon=True).start()
-        threading.Thread(target=speak_plainly, args=(plain,), daemon=True).start()
+        threading.Thread(target=answer_without_tls, args=(plain,), daemon=True).start()
         steps = {}
         for origin in (
             "https://127.0.0.1:1",

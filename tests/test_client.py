@@ -1,4 +1,4 @@
-"""Calls and batches against the pretend Bitrix24."""
+"""Calls and batches, against the emulator."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ from dashboard.core.json_values import Json
 from tests.emulator import Emulator, Fault, Portal
 from tests.rest_fixtures import (
     EMPTY,
-    Leaf,
+    ErrorClass,
     alpha,
-    answered,
+    change_next,
     client,
-    remembered,
+    records,
     rest,
     servers,
     token_of,
 )
 
-__all__ = ["alpha", "client", "remembered", "rest", "servers"]
+__all__ = ["alpha", "client", "records", "rest", "servers"]
 
 
 # A call
@@ -52,7 +52,7 @@ def test_it_works(client: Client, alpha: Portal) -> None:
     assert settings == alpha.people["boris"].settings
 
 
-def test_parameters_arrive_whole(client: Client, alpha: Portal) -> None:
+def test_parameters_arrive_unchanged(client: Client, alpha: Portal) -> None:
     token = token_of(alpha)
 
     client.call("user.option.set", {"options": {"note": "Ы & 'b' <i>", "n": [1, None]}}, token=token)
@@ -60,29 +60,31 @@ def test_parameters_arrive_whole(client: Client, alpha: Portal) -> None:
     assert alpha.people["boris"].options["note"] == "Ы & 'b' <i>"
 
 
-def test_the_token_goes_in_the_body_and_nowhere_else(client: Client, alpha: Portal, bitrix24: Emulator) -> None:
+def test_the_token_is_only_in_the_body(client: Client, alpha: Portal, bitrix24: Emulator) -> None:
     client.call("profile", {"auth": "somebody else's"}, token=token_of(alpha))
     client.batch({"me": Command("profile")}, token=token_of(alpha))
 
-    assert [(seen.verb, seen.status, seen.person) for seen in bitrix24.requests] == [("POST", 200, "boris")] * 2
-    assert not any(seen.token_in_url or seen.had_cookie for seen in bitrix24.requests)
+    assert [(request.verb, request.status, request.person) for request in bitrix24.requests] == [
+        ("POST", 200, "boris")
+    ] * 2
+    assert not any(request.token_in_url or request.had_cookie for request in bitrix24.requests)
 
 
-def test_nothing_is_a_result_too(client: Client, alpha: Portal, bitrix24: Emulator) -> None:
-    answered(bitrix24, lambda body: body | {"result": None})
+def test_null_is_a_result(client: Client, alpha: Portal, bitrix24: Emulator) -> None:
+    change_next(bitrix24, lambda body: body | {"result": None})
 
     assert client.call("profile", token=token_of(alpha)) is None
 
 
-def test_an_answer_without_result_is_none(client: Client, alpha: Portal, bitrix24: Emulator) -> None:
-    answered(bitrix24, lambda body: {"time": body["time"]})
+def test_a_response_without_result_is_unreadable(client: Client, alpha: Portal, bitrix24: Emulator) -> None:
+    change_next(bitrix24, lambda body: {"time": body["time"]})
 
     with pytest.raises(Unreadable):
         client.call("profile", token=token_of(alpha))
 
 
 @pytest.mark.parametrize(
-    ("happening", "leaf"),
+    ("change", "error_class"),
     [
         (lambda alpha: alpha.expire("boris"), TokenRejected),
         (lambda alpha: alpha.uninstall(), ApplicationUnknown),
@@ -97,16 +99,16 @@ def test_an_answer_without_result_is_none(client: Client, alpha: Portal, bitrix2
         "an hour later", "removed", "unpaid", "closed", "dismissed", "not allowed", "no scope", "renamed"
     ],
 )  # fmt: skip
-def test_what_happens_to_a_portal_is_told_by_its_leaf(
-    client: Client, alpha: Portal, happening: Callable[[Portal], object], leaf: Leaf
+def test_each_state_of_a_portal_has_its_error(
+    client: Client, alpha: Portal, change: Callable[[Portal], object], error_class: ErrorClass
 ) -> None:
     token = token_of(alpha)
-    happening(alpha)
+    change(alpha)
 
     with pytest.raises(Bitrix24Error) as caught:
         client.call("calendar.user.settings.get", token=token)
 
-    assert type(caught.value) is leaf
+    assert type(caught.value) is error_class
 
 
 def test_a_token_of_another_portal_is_refused(client: Client, bitrix24: Emulator) -> None:
@@ -117,13 +119,13 @@ def test_a_token_of_another_portal_is_refused(client: Client, bitrix24: Emulator
         client.call("profile", token=token_of(beta, "clara"))
 
 
-def test_a_missing_method_is_told(client: Client, alpha: Portal) -> None:
+def test_a_missing_method_has_its_error(client: Client, alpha: Portal) -> None:
     with pytest.raises(MethodMissing):
         client.call("no.such.method", token=token_of(alpha))
 
 
 @pytest.mark.parametrize(
-    ("kind", "leaf"),
+    ("kind", "error_class"),
     [
         ("reset", Unreachable),
         ("lost", Unreachable),
@@ -140,12 +142,12 @@ def test_a_missing_method_is_told(client: Client, alpha: Portal) -> None:
         ("error:QUERY_LIMIT_EXCEEDED", QueryLimit),
     ],
 )
-def test_what_goes_wrong_on_the_way_is_told_and_not_repeated(
-    client: Client, alpha: Portal, bitrix24: Emulator, kind: str, leaf: Leaf
+def test_a_failed_call_has_its_error_and_is_not_retried(
+    client: Client, alpha: Portal, bitrix24: Emulator, kind: str, error_class: ErrorClass
 ) -> None:
     bitrix24.faults.add(Fault(kind))
 
-    with pytest.raises(leaf):
+    with pytest.raises(error_class):
         client.call("profile", token=token_of(alpha))
 
     assert bitrix24.count(method="profile") == 1
@@ -154,7 +156,7 @@ def test_what_goes_wrong_on_the_way_is_told_and_not_repeated(
 # A batch
 
 
-def test_a_batch_answers_by_key_in_one_request(client: Client, alpha: Portal, bitrix24: Emulator) -> None:
+def test_a_batch_returns_results_by_key_in_one_request(client: Client, alpha: Portal, bitrix24: Emulator) -> None:
     commands = {"me": Command("profile"), "mine": Command("calendar.user.settings.get")}
 
     batch = client.batch(commands, token=token_of(alpha))
@@ -199,7 +201,7 @@ def test_a_refused_batch_is_refused_as_a_whole(client: Client, alpha: Portal) ->
         client.batch({"me": Command("profile")}, token=token)
 
 
-def test_parameters_of_a_command_arrive_whole(client: Client, alpha: Portal) -> None:
+def test_parameters_of_a_command_arrive_unchanged(client: Client, alpha: Portal) -> None:
     bind = Command(
         "placement.bind",
         {
@@ -228,8 +230,8 @@ def test_fifty_commands_fit_and_more_are_not_sent(client: Client, alpha: Portal,
     assert len(bitrix24.requests) == 1
 
 
-def test_results_that_php_wrote_as_a_list_are_found(client: Client, alpha: Portal) -> None:
-    """Keys counted from nought come back as a list; with a gap they do not."""
+def test_results_sent_as_a_list_are_found_by_key(client: Client, alpha: Portal) -> None:
+    """PHP sends the keys 0, 1, … as a list, but not with a gap."""
     profile, missing = Command("profile"), Command("no.such")
 
     whole = client.batch({"0": profile, "1": Command("user.admin")}, token=token_of(alpha))
@@ -241,7 +243,7 @@ def test_results_that_php_wrote_as_a_list_are_found(client: Client, alpha: Porta
 
 
 def test_empty_parts_come_as_lists(client: Client, alpha: Portal, bitrix24: Emulator) -> None:
-    answered(bitrix24, lambda body: body | {"result": dict.fromkeys(body["result"], EMPTY)})
+    change_next(bitrix24, lambda body: body | {"result": dict.fromkeys(body["result"], EMPTY)})
 
     batch = client.batch({"me": Command("profile")}, token=token_of(alpha))
 
@@ -251,7 +253,7 @@ def test_empty_parts_come_as_lists(client: Client, alpha: Portal, bitrix24: Emul
 
 
 @pytest.mark.parametrize(
-    ("parts", "leaf"),
+    ("parts", "error_class"),
     [
         ({"result": {"me": {"ID": "7"}}, "result_error": {"me": {"error": "ACCESS_DENIED"}}}, Bitrix24Error),
         ({"result": {}, "result_error": {"me": "ACCESS_DENIED"}}, CallRejected),
@@ -262,26 +264,28 @@ def test_empty_parts_come_as_lists(client: Client, alpha: Portal, bitrix24: Emul
         ({}, Unreadable),
     ],
 )
-def test_parts_of_odd_shapes_are_errors_by_key(
-    client: Client, alpha: Portal, bitrix24: Emulator, parts: Json, leaf: Leaf
+def test_odd_shapes_of_a_batch_are_errors_by_key(
+    client: Client, alpha: Portal, bitrix24: Emulator, parts: Json, error_class: ErrorClass
 ) -> None:
-    answered(bitrix24, lambda body: body | {"result": parts})
+    change_next(bitrix24, lambda body: body | {"result": parts})
 
     batch = client.batch({"me": Command("profile")}, token=token_of(alpha))
 
-    with pytest.raises(leaf):
+    with pytest.raises(error_class):
         batch["me"]
 
 
 @pytest.mark.parametrize("result", [[], None, "text", 5, True])
-def test_a_batch_that_is_no_map_is_unreadable(client: Client, alpha: Portal, bitrix24: Emulator, result: Json) -> None:
-    answered(bitrix24, lambda body: body | {"result": result})
+def test_a_batch_result_that_is_no_map_is_unreadable(
+    client: Client, alpha: Portal, bitrix24: Emulator, result: Json
+) -> None:
+    change_next(bitrix24, lambda body: body | {"result": result})
 
     with pytest.raises(Unreadable):
         client.batch({"me": Command("profile")}, token=token_of(alpha))
 
 
-def test_an_error_says_so_whenever_it_is_asked() -> None:
+def test_an_error_is_raised_at_each_access() -> None:
     batch = Batch(results={}, errors={"me": ScopeMissing("insufficient_scope")})
 
     for _ in range(2):

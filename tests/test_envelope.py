@@ -1,4 +1,4 @@
-"""How answers are judged: by the code, wherever it stands, in any case, whatever the HTTP status says."""
+"""Responses: an error is found by its code, in any place and case, with any HTTP status."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ from dashboard.bitrix24.errors import (
 from dashboard.bitrix24.transport import RawResponse
 from dashboard.core.json_values import Json
 
-Leaf = type[Bitrix24Error]
+ErrorClass = type[Bitrix24Error]
 
-# The code, what a caller decides on, and every status documentation, source and official clients give it.
-PORTAL: list[tuple[str, Leaf, tuple[int, ...]]] = [
+# Code, error class, and the statuses that documentation, source and official clients give it.
+PORTAL: list[tuple[str, ErrorClass, tuple[int, ...]]] = [
     ("expired_token", TokenRejected, (401,)),
     ("invalid_token", TokenRejected, (401,)),
     ("NO_AUTH_FOUND", CredentialsRefused, (401,)),
@@ -77,7 +77,7 @@ PORTAL: list[tuple[str, Leaf, tuple[int, ...]]] = [
     ("ERROR_CORE", CallRejected, (400, 500)),
     ("ERROR_NOT_FOUND", CallRejected, (400,)),
 ]
-AUTHORIZATION: list[tuple[str, Leaf, tuple[int, ...]]] = [
+AUTHORIZATION: list[tuple[str, ErrorClass, tuple[int, ...]]] = [
     ("invalid_request", CallRejected, (400,)),
     ("invalid_client", KeysRejected, (400, 401)),
     ("wrong_client", KeysRejected, (200,)),
@@ -92,46 +92,46 @@ AUTHORIZATION: list[tuple[str, Leaf, tuple[int, ...]]] = [
     ("ERROR_OAUTH", ApplicationGone, (401,)),
     ("APPLICATION_NOT_FOUND", ApplicationGone, (401,)),
 ]
-# The real ones and those a proxy in between may make of them.
+# Real statuses, and those that a proxy may send instead.
 STATUSES = (200, 400, 401, 403, 404, 429, 500, 503)
 TABLES = [(*row, PORTAL_CODES) for row in PORTAL] + [(*row, AUTHORIZATION_CODES) for row in AUTHORIZATION]
 
 
-def answer(body: object, status: int = 200) -> RawResponse:
+def response(body: object, status: int = 200) -> RawResponse:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     return RawResponse(status, raw)
 
 
 def error_of(body: object, status: int = 200, *, codes: Codes = PORTAL_CODES) -> Bitrix24Error:
-    """Return the error an answer is judged to be."""
+    """Return the error of a response."""
     with pytest.raises(Bitrix24Error) as caught:
-        envelope.parse_response(answer(body, status), codes=codes)
+        envelope.parse_response(response(body, status), codes=codes)
     return caught.value
 
 
 def test_it_works() -> None:
     body: Json = {"result": {"view": "week"}, "time": {"start": 1790000000, "operating": 0}}
 
-    assert envelope.parse_response(answer(body)) == body
+    assert envelope.parse_response(response(body)) == body
 
 
-@pytest.mark.parametrize(("code", "leaf", "documented", "codes"), TABLES)
-def test_a_code_is_its_leaf(code: str, leaf: Leaf, documented: tuple[int, ...], codes: Codes) -> None:
+@pytest.mark.parametrize(("code", "error_class", "documented", "codes"), TABLES)
+def test_each_code_has_its_error(code: str, error_class: ErrorClass, documented: tuple[int, ...], codes: Codes) -> None:
     for status in {*documented, *STATUSES}:
-        for spelled in (code, code.upper(), code.lower(), code.title(), f" {code} "):
-            error = error_of({"error": spelled, "error_description": "…"}, status, codes=codes)
-            assert type(error) is leaf, (spelled, status)
+        for text in (code, code.upper(), code.lower(), code.title(), f" {code} "):
+            error = error_of({"error": text, "error_description": "…"}, status, codes=codes)
+            assert type(error) is error_class, (text, status)
             assert error.code.lower() == code.lower()
 
 
-@pytest.mark.parametrize(("code", "leaf", "documented", "codes"), TABLES)
-def test_no_known_code_falls_to_the_rule_for_unknown_ones(
-    code: str, leaf: Leaf, documented: tuple[int, ...], codes: Codes
+@pytest.mark.parametrize(("code", "error_class", "documented", "codes"), TABLES)
+def test_every_documented_code_is_in_the_table(
+    code: str, error_class: ErrorClass, documented: tuple[int, ...], codes: Codes
 ) -> None:
-    assert codes[code.lower()] is leaf
+    assert codes[code.lower()] is error_class
 
 
-def test_codes_are_listed_as_they_are_looked_up() -> None:
+def test_codes_in_the_tables_are_normalized() -> None:
     for code in {*PORTAL_CODES, *AUTHORIZATION_CODES}:
         assert code == code.strip().lower()
 
@@ -140,13 +140,13 @@ def test_codes_are_listed_as_they_are_looked_up() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "leaf"), [(200, CallRejected), (400, CallRejected), (403, CallRejected), (500, ServerFailed)]
+    ("status", "error_class"), [(200, CallRejected), (400, CallRejected), (403, CallRejected), (500, ServerFailed)]
 )
 @pytest.mark.parametrize("code", ["", "ERROR_NOBODY_KNOWS", "100"])
-def test_an_unknown_code_is_the_calls_or_the_servers(code: str, status: int, leaf: Leaf) -> None:
+def test_an_unknown_code_is_judged_by_the_status(code: str, status: int, error_class: ErrorClass) -> None:
     error = error_of({"error": code, "error_description": "Wrong date"}, status)
 
-    assert (type(error), error.code) == (leaf, code)
+    assert (type(error), error.code) == (error_class, code)
 
 
 @pytest.mark.parametrize(
@@ -161,19 +161,19 @@ def test_an_unknown_code_is_the_calls_or_the_servers(code: str, status: int, lea
         "\ud800",
     ],
 )
-def test_what_is_no_code_is_not_repeated(code: str) -> None:
-    """A portal of one's own may write what it likes there; codes end up in logs, rows and pages."""
+def test_text_that_is_no_code_is_replaced(code: str) -> None:
+    """A self-hosted portal can send any text; codes are logged, stored and shown."""
     error = error_of({"error": code}, 400)
 
     assert (type(error), error.code) == (CallRejected, "strange_code")
 
 
 @pytest.mark.parametrize("code", [None, False, [], {}, {"code": None}, {"code": []}, 1.5])
-def test_a_code_of_no_shape_is_an_empty_one(code: Json) -> None:
+def test_a_code_of_another_type_is_empty(code: Json) -> None:
     assert error_of({"error": code}, 400).code == ""
 
 
-# Where the error stands
+# Places of the error
 
 
 def test_an_error_may_come_with_http_200() -> None:
@@ -186,10 +186,10 @@ def test_an_error_wins_over_a_result_beside_it() -> None:
     assert error_of({"result": [], "error": ""}).code == ""
 
 
-def test_no_error_beside_a_result_is_none() -> None:
+def test_a_null_error_beside_a_result_is_no_error() -> None:
     body: Json = {"result": True, "error": None}
 
-    assert envelope.parse_response(answer(body)) == body
+    assert envelope.parse_response(response(body)) == body
     assert error_of({"error": None}).code == ""
 
 
@@ -199,16 +199,16 @@ def test_an_error_of_rest_3_is_nested() -> None:
     assert (type(error), error.code) == (TokenRejected, "Expired_Token")
 
 
-def test_a_description_is_not_repeated() -> None:
-    told = error_of({"error": "ACCESS_DENIED", "error_description": "Anna Orlova may not"}, 403)
+def test_an_error_contains_no_description() -> None:
+    error = error_of({"error": "ACCESS_DENIED", "error_description": "Anna Orlova may not"}, 403)
 
-    assert "Anna" not in f"{told} {told!r} {told.args} {vars(told)}"
-
-
-# When a limit is over
+    assert "Anna" not in f"{error} {error!r} {error.args} {vars(error)}"
 
 
-def test_a_limit_knows_when_it_is_over() -> None:
+# Reset times
+
+
+def test_a_limit_has_its_reset_time() -> None:
     error = error_of({"error": "OPERATION_TIME_LIMIT", "time": {"operating_reset_at": 1790000600}}, 429)
 
     assert isinstance(error, Limited)
@@ -231,14 +231,14 @@ def test_a_limit_knows_when_it_is_over() -> None:
         {"operating_reset_at": [1790000600]},
     ],
 )
-def test_a_strange_moment_is_none(time: Json) -> None:
+def test_an_invalid_reset_time_is_none(time: Json) -> None:
     error = error_of({"error": "OPERATION_TIME_LIMIT", "time": time}, 429)
 
     assert isinstance(error, MethodPaused)
     assert error.resets_at is None
 
 
-# Answers that say nothing
+# Responses without JSON
 
 
 PAGE = b"<html><head><title>503</title></head><body>Service Temporarily Unavailable</body></html>"
@@ -246,7 +246,7 @@ PAGE = b"<html><head><title>503</title></head><body>Service Temporarily Unavaila
 
 @pytest.mark.parametrize("body", [PAGE, b"", b"[]", b'"text"', b"null", b'{"result": 1'])
 @pytest.mark.parametrize(
-    ("status", "leaf"),
+    ("status", "error_class"),
     [
         (200, Unreadable),
         (204, Unreadable),
@@ -261,37 +261,37 @@ PAGE = b"<html><head><title>503</title></head><body>Service Temporarily Unavaila
         (503, ServerFailed),
     ],
 )
-def test_without_json_the_status_must_do(body: bytes, status: int, leaf: Leaf) -> None:
-    assert type(error_of(body, status)) is leaf
+def test_without_json_the_status_decides(body: bytes, status: int, error_class: ErrorClass) -> None:
+    assert type(error_of(body, status)) is error_class
 
 
-def test_a_redirect_is_one_whatever_its_body_says() -> None:
+def test_a_redirect_with_any_body_is_a_move() -> None:
     assert type(error_of({"result": True}, 302)) is PortalMoved
 
 
-@pytest.mark.parametrize(("status", "leaf"), [(400, Unreadable), (500, ServerFailed)])
-def test_a_result_with_a_bad_status_is_not_believed(status: int, leaf: Leaf) -> None:
-    assert type(error_of({"result": True}, status)) is leaf
+@pytest.mark.parametrize(("status", "error_class"), [(400, Unreadable), (500, ServerFailed)])
+def test_a_result_with_an_error_status_is_refused(status: int, error_class: ErrorClass) -> None:
+    assert type(error_of({"result": True}, status)) is error_class
 
 
-def test_truncated_json_is_unreadable_wherever_it_was_cut() -> None:
+def test_json_truncated_anywhere_is_unreadable() -> None:
     whole = json.dumps({"result": {"view": "week", "n": [1, 2.5, None, True, "\u044b"]}}).encode()
 
     for length in range(len(whole)):
         assert type(error_of(whole[:length])) is Unreadable
 
 
-# Strange JSON
+# Unusual JSON
 
 
 @pytest.mark.parametrize("body", [b"NaN", b"Infinity", b"-Infinity", b"1, 2", b"'x'", b"{x: 1}"])
-def test_what_json_does_not_know_is_refused(body: bytes) -> None:
+def test_invalid_json_is_refused(body: bytes) -> None:
     with pytest.raises(ValueError, match=r"is not JSON|Expecting|Extra data"):
         envelope.decode(body)
 
 
-def test_a_byte_order_mark_is_no_obstacle() -> None:
-    assert envelope.parse_response(answer(b'\xef\xbb\xbf{"result":true}')) == {"result": True}
+def test_a_byte_order_mark_is_ignored() -> None:
+    assert envelope.parse_response(response(b'\xef\xbb\xbf{"result":true}')) == {"result": True}
 
 
 def test_a_number_beyond_floats_stays_text() -> None:
@@ -299,7 +299,7 @@ def test_a_number_beyond_floats_stays_text() -> None:
 
 
 @pytest.mark.parametrize(
-    ("written", "read"),
+    ("body", "value"),
     [
         (rb'"\ud83d"', "?"),
         (rb'"\ude00 left alone"', "? left alone"),
@@ -309,23 +309,23 @@ def test_a_number_beyond_floats_stays_text() -> None:
         (b'"\xff"', "\ufffd"),
     ],
 )
-def test_text_that_is_no_unicode_is_mended(written: bytes, read: Json) -> None:
-    assert envelope.decode(written) == read
+def test_invalid_unicode_is_replaced(body: bytes, value: Json) -> None:
+    assert envelope.decode(body) == value
 
 
 @pytest.mark.parametrize(("opens", "closes"), [(b"[", b"]"), (b'{"a":', b"}")])
 @pytest.mark.parametrize("depth", [41, 1000, 100_000])
-def test_nesting_beyond_reason_is_unreadable(opens: bytes, closes: bytes, depth: int) -> None:
+def test_deep_nesting_is_unreadable(opens: bytes, closes: bytes, depth: int) -> None:
     bottom = b"[]" if opens == b"[" else b"{}"
 
     assert type(error_of(b'{"result":' + opens * depth + bottom + closes * depth + b"}")) is Unreadable
 
 
-def test_reasonable_nesting_is_read() -> None:
-    assert "result" in envelope.parse_response(answer(b'{"result":' + b"[" * 30 + b"]" * 30 + b"}"))
+def test_moderate_nesting_is_decoded() -> None:
+    assert "result" in envelope.parse_response(response(b'{"result":' + b"[" * 30 + b"]" * 30 + b"}"))
 
 
-def test_numbers_of_any_length_do_no_harm() -> None:
+def test_long_numbers_are_bounded() -> None:
     assert envelope.decode(b"9" * 40) == int("9" * 40)
     with pytest.raises(ValueError, match="limit"):
         envelope.decode(b"9" * (sys.get_int_max_str_digits() + 1))
@@ -340,7 +340,7 @@ JSON = st.recursive(
 
 @given(body=st.binary() | JSON.map(lambda value: json.dumps(value).encode()), status=st.integers(200, 599))
 @example(body=b"\xef\xbb\xbf", status=200)
-def test_any_answer_is_an_object_or_an_error(body: bytes, status: int) -> None:
+def test_any_response_is_an_object_or_an_error(body: bytes, status: int) -> None:
     try:
         envelope.parse_response(RawResponse(status, body))
     except Bitrix24Error as error:
@@ -350,13 +350,13 @@ def test_any_answer_is_an_object_or_an_error(body: bytes, status: int) -> None:
 
 
 @given(value=JSON)
-def test_what_is_read_can_be_stored_and_sent_on(value: Json) -> None:
+def test_decoded_json_can_be_encoded(value: Json) -> None:
     try:
-        read = envelope.decode(json.dumps(value).encode())
+        decoded = envelope.decode(json.dumps(value).encode())
     except ValueError:
         return
 
-    assert json.loads(json.dumps(read, ensure_ascii=False, allow_nan=False).encode()) == read
+    assert json.loads(json.dumps(decoded, ensure_ascii=False, allow_nan=False).encode()) == decoded
 
 
 @given(value=JSON)

@@ -1,4 +1,4 @@
-"""Hosts that are slow to answer leave threads to those that answer, however many they are."""
+"""Slow hosts, however many, leave threads to hosts that respond."""
 
 from __future__ import annotations
 
@@ -32,36 +32,23 @@ from dashboard.core.database import Database
 from tests.emulator import Emulator, Fault
 from tests.emulator.opening import Opening
 from tests.processes import free_port, serve, wait_for
+from tests.rest_fixtures import ManualClock, clock
 from tests.waiting import wait_until
 from tests.world import World, environment_for
+
+__all__ = ["clock"]
 
 THREADS = 20
 
 
-class Clock:
-    """A clock that stands until it is moved."""
-
-    def __init__(self) -> None:
-        self.seconds = 1000.0
-
-    def __call__(self) -> float:
-        return self.seconds
-
-
 @pytest.fixture
-def clock() -> Clock:
-    """Give a clock."""
-    return Clock()
-
-
-@pytest.fixture
-def limit(clock: Clock) -> PerHostLimit:
+def limit(clock: ManualClock) -> PerHostLimit:
     """Give the limit of a process with twenty threads."""
     return PerHostLimit(THREADS, clock=clock)
 
 
 def occupy(limit: PerHostLimit, host: str, stack: ExitStack, *, at_most: int = THREADS) -> int:
-    """Take slots of a host until there are none, and keep them; return how many there were."""
+    """Take all free slots of a host and keep them; return their number."""
     for taken in range(at_most):
         if not has_room(limit, host):
             return taken
@@ -70,7 +57,7 @@ def occupy(limit: PerHostLimit, host: str, stack: ExitStack, *, at_most: int = T
 
 
 def has_room(limit: PerHostLimit, host: str) -> bool:
-    """Tell whether a host has a slot left, without waiting for one."""
+    """Tell whether a host has a free slot."""
     with limit._changed:
         found = limit._find(host)
         return len(found.started) < limit._max_requests(found)
@@ -86,7 +73,7 @@ def time_out(limit: PerHostLimit, host: str) -> None:
         limit.record_timeout(slot)
 
 
-def test_any_number_of_silent_hosts_leaves_a_quarter(limit: PerHostLimit, clock: Clock) -> None:
+def test_silent_hosts_leave_a_quarter_of_the_threads(limit: PerHostLimit, clock: ManualClock) -> None:
     answer(limit, "good")
     with ExitStack() as stack:
         taken = 0
@@ -98,7 +85,7 @@ def test_any_number_of_silent_hosts_leaves_a_quarter(limit: PerHostLimit, clock:
         assert occupy(limit, "good", stack) >= 3
 
 
-def test_hosts_that_answered_and_fall_silent_leave_some(limit: PerHostLimit, clock: Clock) -> None:
+def test_trusted_hosts_that_fall_silent_leave_some_threads(limit: PerHostLimit, clock: ManualClock) -> None:
     for host in ("a", "b", "c", "good"):
         answer(limit, host)
     with ExitStack() as stack:
@@ -109,7 +96,7 @@ def test_hosts_that_answered_and_fall_silent_leave_some(limit: PerHostLimit, clo
         assert has_room(limit, "good")
 
 
-def test_a_host_that_timed_out_gets_one_until_it_answers(limit: PerHostLimit, clock: Clock) -> None:
+def test_a_host_that_timed_out_gets_one_slot_until_it_responds(limit: PerHostLimit, clock: ManualClock) -> None:
     time_out(limit, "portal")
     with ExitStack() as stack:
         assert occupy(limit, "portal", stack) == 1
@@ -122,7 +109,7 @@ def test_a_host_that_timed_out_gets_one_until_it_answers(limit: PerHostLimit, cl
         assert occupy(limit, "portal", stack) == THREADS * 3 // 4
 
 
-def test_a_suspicion_ends_by_itself(limit: PerHostLimit, clock: Clock) -> None:
+def test_a_suspicion_expires(limit: PerHostLimit, clock: ManualClock) -> None:
     time_out(limit, "portal")
     clock.seconds += SUSPECTED_FOR + 1
 
@@ -131,7 +118,7 @@ def test_a_suspicion_ends_by_itself(limit: PerHostLimit, clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
-def test_a_process_with_few_threads_calls_everybody(threads: int, clock: Clock) -> None:
+def test_a_process_with_few_threads_calls_every_host(threads: int, clock: ManualClock) -> None:
     limit = PerHostLimit(threads, clock=clock)
     for host in ("a", "b"):
         answer(limit, host)
@@ -139,7 +126,7 @@ def test_a_process_with_few_threads_calls_everybody(threads: int, clock: Clock) 
         answer(limit, host)
 
 
-def test_what_is_known_of_hosts_is_bounded(limit: PerHostLimit) -> None:
+def test_the_number_of_known_hosts_is_bounded(limit: PerHostLimit) -> None:
     with limit.slot("busy"):
         for number in range(MAX_HOSTS + 10):
             answer(limit, f"portal{number}")
@@ -149,7 +136,7 @@ def test_what_is_known_of_hosts_is_bounded(limit: PerHostLimit) -> None:
     assert limit._active == set()
 
 
-def test_a_call_to_a_slow_host_yields_to_one_that_waits(limit: PerHostLimit, clock: Clock) -> None:
+def test_a_request_to_a_silent_host_yields_to_one_that_waits(limit: PerHostLimit, clock: ManualClock) -> None:
     answer(limit, "silent")
     with ExitStack() as stack, ThreadPoolExecutor(1) as pool:
         slots = [stack.enter_context(limit.slot("silent")) for _ in range(15)]
@@ -173,8 +160,8 @@ def test_a_call_to_a_slow_host_yields_to_one_that_waits(limit: PerHostLimit, clo
         asked.result(timeout=20)
 
 
-def test_hosts_that_fall_silent_at_once_give_a_quarter_back(limit: PerHostLimit, clock: Clock) -> None:
-    """They hold every thread, so that nobody else gets as far as to wait for a slot."""
+def test_hosts_that_fall_silent_together_give_up_a_quarter(limit: PerHostLimit, clock: ManualClock) -> None:
+    """They use every thread, so no other host can even wait for a slot."""
     hosts = ("a", "b", "c", "d")
     for host in (*hosts, "good"):
         answer(limit, host)
@@ -193,10 +180,10 @@ def test_hosts_that_fall_silent_at_once_give_a_quarter_back(limit: PerHostLimit,
     assert limit._active == set()
 
 
-def test_a_host_that_timed_out_gets_little_time_for_what_may_be_given_up(
+def test_reads_from_a_host_that_timed_out_are_short(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A refresh gets all of its time: what is given up may have been executed."""
+    """A refresh keeps the long timeout: a request that is given up may have been executed."""
     monkeypatch.setattr("dashboard.bitrix24.transport.SHORT_TIMEOUTS", Timeouts(connect=0.1, read=0.1, total=0.1))
     transport = Transport(AddressPolicy(loopback=True), timeouts=Timeouts(connect=0.5, read=0.6, total=0.6))
 
@@ -214,10 +201,8 @@ def test_a_host_that_timed_out_gets_little_time_for_what_may_be_given_up(
 
 
 @pytest.mark.parametrize("asked", ["bindings", "permissions"])
-def test_whatever_is_asked_of_a_portal_can_be_given_up(
-    world: World, monkeypatch: pytest.MonkeyPatch, asked: str
-) -> None:
-    """A portal that answers until it is asked for this holds no thread that others need."""
+def test_every_read_from_a_portal_can_be_given_up(world: World, monkeypatch: pytest.MonkeyPatch, asked: str) -> None:
+    """A portal that stops responding at this request keeps no thread that others need."""
     monkeypatch.setattr(PerHostLimit, "should_yield", lambda _, slot: time.monotonic() - slot.started > 0.2)
 
     def then_hang(answer: dict[str, Any]) -> dict[str, Any]:
@@ -236,11 +221,11 @@ def test_whatever_is_asked_of_a_portal_can_be_given_up(
     assert time.monotonic() - began < 5
 
 
-# Waits for a slot: time goes by while somebody waits, and by that alone.
+# Waiting for a slot: only waiting takes time.
 
 
 def while_waiting(limit: PerHostLimit, patch: pytest.MonkeyPatch, happens: Callable[[float], None]) -> None:
-    """Call something with the seconds that a wait for a slot takes each time, instead of waiting."""
+    """Call ``happens`` with the seconds of each wait for a slot, instead of waiting."""
 
     def wait(timeout: float | None = None) -> bool:
         assert timeout is not None
@@ -250,8 +235,8 @@ def while_waiting(limit: PerHostLimit, patch: pytest.MonkeyPatch, happens: Calla
     patch.setattr(limit._changed, "wait", wait)
 
 
-def ask_seconds(limit: PerHostLimit, clock: Clock, host: str) -> tuple[bool, float]:
-    """Ask for a slot; return whether there was one, and after how long."""
+def seconds_for_slot(limit: PerHostLimit, clock: ManualClock, host: str) -> tuple[bool, float]:
+    """Return whether there was a slot, and after how many seconds."""
     began = clock.seconds
     try:
         with limit.slot(host):
@@ -261,56 +246,54 @@ def ask_seconds(limit: PerHostLimit, clock: Clock, host: str) -> tuple[bool, flo
 
 
 @pytest.mark.parametrize("has_answered", [True, False])
-def test_a_host_that_answers_in_a_second_refuses_nobody(
-    has_answered: bool, clock: Clock, monkeypatch: pytest.MonkeyPatch
+def test_a_host_that_responds_in_a_second_refuses_nobody(
+    has_answered: bool, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever is more than the host's share waits for one of the others' answers."""
+    """Requests above the host's share wait for the responses of the others."""
     limit = PerHostLimit(8, clock=clock)
     if has_answered:
         answer(limit, "portal")
-    under_way = ExitStack()
+    requests_under_way = ExitStack()
     answers_at = clock.seconds + 1
 
     def happens(seconds: float) -> None:
         clock.seconds += seconds
         if clock.seconds >= answers_at:
-            under_way.close()
+            requests_under_way.close()
 
     while_waiting(limit, monkeypatch, happens)
-    share = occupy(limit, "portal", under_way)
+    share = occupy(limit, "portal", requests_under_way)
     clock.seconds += 0.7
-    limit._find("portal").waiting = 8 - share - 1  # so do the others
+    limit._find("portal").waiting = 8 - share - 1  # the other threads wait too
 
-    served, seconds = ask_seconds(limit, clock, "portal")
+    served, seconds = seconds_for_slot(limit, clock, "portal")
 
     assert served
     assert seconds == pytest.approx(0.3, abs=0.15)
 
 
 def test_nobody_waits_for_a_slot_of_a_silent_host(
-    limit: PerHostLimit, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    limit: PerHostLimit, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where several are silent, each takes half a second to be found out, not two."""
+    """If another host is silent, it takes half a second to notice, not two."""
     while_waiting(limit, monkeypatch, lambda seconds: setattr(clock, "seconds", clock.seconds + seconds))
     for host in ("a", "b"):
         answer(limit, host)
     clock.seconds += SILENT_AFTER
     with ExitStack() as stack:
         occupy(limit, "a", stack)
-        served, seconds = ask_seconds(limit, clock, "a")
+        served, seconds = seconds_for_slot(limit, clock, "a")
         assert not served
         assert seconds == pytest.approx(SILENT_AFTER, abs=0.15)
-        assert ask_seconds(limit, clock, "a") == (False, 0.0)
+        assert seconds_for_slot(limit, clock, "a") == (False, 0.0)
 
         occupy(limit, "b", stack)
-        served, seconds = ask_seconds(limit, clock, "b")
+        served, seconds = seconds_for_slot(limit, clock, "b")
         assert not served
         assert seconds == pytest.approx(SLOW_AFTER, abs=0.15)
 
 
-def test_a_slow_host_that_is_asked_without_end_leaves_threads_to_others(
-    clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_busy_slow_host_leaves_threads_to_others(clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> None:
     limit = PerHostLimit(4, clock=clock)
     answer(limit, "portal")
 
@@ -323,16 +306,16 @@ def test_a_slow_host_that_is_asked_without_end_leaves_threads_to_others(
         occupy(limit, "portal", stack)
         clock.seconds += SLOW_AFTER
         began = clock.seconds
-        while ask_seconds(limit, clock, "portal")[1] > 0:
+        while seconds_for_slot(limit, clock, "portal")[1] > 0:
             assert clock.seconds - began < 60
 
         assert clock.seconds - began > MAX_WAITED
         clock.seconds += MAX_WAITED
         limit._find("portal").answered_at = clock.seconds
-        assert ask_seconds(limit, clock, "portal")[1] > 0
+        assert seconds_for_slot(limit, clock, "portal")[1] > 0
 
 
-def test_a_slow_host_that_answers_yields_to_nobody(limit: PerHostLimit, clock: Clock) -> None:
+def test_a_slow_host_that_responds_never_yields(limit: PerHostLimit, clock: ManualClock) -> None:
     answer(limit, "portal")
     with ExitStack() as stack:
         slots = [stack.enter_context(limit.slot("portal")) for _ in range(15)]
@@ -343,18 +326,18 @@ def test_a_slow_host_that_answers_yields_to_nobody(limit: PerHostLimit, clock: C
         assert not any(limit.should_yield(slot) for slot in slots)
 
 
-# A whole process
+# A web process
 
 
 @pytest.fixture
 def threads() -> int:
-    """Give how many threads the process has."""
+    """Give the number of threads of the process."""
     return 20
 
 
 @pytest.fixture
 def process(bitrix24: Emulator, sqlite_url: str, threads: int) -> Iterator[str]:
-    """Give the address of a web process."""
+    """Give the URL of a web process."""
     database = Database(sqlite_url)
     migrations.upgrade(database)
     database.engine.dispose()
@@ -363,14 +346,14 @@ def process(bitrix24: Emulator, sqlite_url: str, threads: int) -> Iterator[str]:
     running = serve(environment_for(bitrix24, sqlite_url), port, threads=threads)
     wait_for(address)
     yield address
-    # Whoever waits for somebody silent sees the connection end.
+    # Ends the connections that still wait for a silent host.
     bitrix24.stop()
     running.terminate()
     assert running.wait(timeout=60) == 0
 
 
-def test_silent_hosts_hold_up_nobody_else(bitrix24: Emulator, process: str) -> None:
-    """Three portals and the authorization server answer nobody, and twenty people wait for each."""
+def test_silent_hosts_do_not_delay_others(bitrix24: Emulator, process: str) -> None:
+    """Three portals and the authorization server never respond, and twenty people wait for each."""
     silent = [bitrix24.add_portal(name) for name in ("gamma", "delta", "epsilon")]
     alpha = bitrix24.portal("alpha")
     for portal, person in ((alpha, "anna"), *((portal, "clara") for portal in silent)):
@@ -383,25 +366,25 @@ def test_silent_hosts_hold_up_nobody_else(bitrix24: Emulator, process: str) -> N
     opening = alpha.open_as("boris")
     openings = [portal.open_as("clara") for portal in silent for _ in range(20)]
     beta = bitrix24.portal("beta")
-    beta.install()  # the application has not heard of it, so that it asks the authorization server
+    beta.install()  # unknown to the application, so it asks the authorization server
     unknown = [beta.open_as("clara") for _ in range(20)]
     bitrix24.clear()
 
     for one in (*openings, *unknown):
-        threading.Thread(target=ask_in_vain, args=(f"{process}/", one), daemon=True).start()
+        threading.Thread(target=post_in_vain, args=(f"{process}/", one), daemon=True).start()
     wait_until(lambda: len(bitrix24.requests) >= 5)
     began = time.monotonic()
     answer = post(f"{process}/", opening)
     took = time.monotonic() - began
 
     assert answer.status_code == 200
-    # Three seconds on a machine of its own; without a limit it is half a minute.
+    # It takes three seconds on an idle machine, and half a minute without the limit.
     assert took < 6
 
 
 @pytest.mark.parametrize("threads", [4])
-def test_a_portal_that_answers_slowly_refuses_none_of_its_people(bitrix24: Emulator, process: str) -> None:
-    """Seven people open at once, and a process with four threads asks for three."""
+def test_a_slow_portal_refuses_none_of_its_users(bitrix24: Emulator, process: str) -> None:
+    """Seven people open at once in a process with four threads."""
     alpha = bitrix24.portal("alpha")
     assert post(f"{process}/install", alpha.open_installer_as("anna")).status_code == 200
     alpha.finish_install()
@@ -418,6 +401,6 @@ def post(url: str, opening: Opening) -> requests.Response:
     return requests.post(url, params=opening.query, data=opening.form, timeout=60)
 
 
-def ask_in_vain(url: str, opening: Opening) -> None:
+def post_in_vain(url: str, opening: Opening) -> None:
     with suppress(requests.ConnectionError):
         post(url, opening)

@@ -1,4 +1,4 @@
-"""Connections that are kept between requests: not for too long, and a broken one costs a read nothing."""
+"""Kept connections: reused for a minute at most, and replaced for a read if they are broken."""
 
 from __future__ import annotations
 
@@ -21,17 +21,20 @@ from dashboard.bitrix24.masking import record_nothing
 from dashboard.bitrix24.oauth import AuthorizationServers
 from dashboard.bitrix24.transport import Transport
 from tests.emulator.wire import read_request
+from tests.rest_fixtures import ManualClock, clock
 
 ANSWER = b'HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n{"result":[]}'
 
+__all__ = ["clock"]
 
-class Forgetful:
-    """A server that answers the first request of a connection and breaks the connection at the next."""
+
+class ResettingServer:
+    """A server that answers the first request of a connection and resets the connection at the next."""
 
     def __init__(self) -> None:
-        self.forgets = True
-        self.begins_an_answer = False
-        self.requests: list[int] = []  # the number of the connection each came over
+        self.resets = True
+        self.begins_response = False
+        self.requests: list[int] = []  # the number of each one's connection
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.origin = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         threading.Thread(target=self._accept, daemon=True).start()
@@ -55,68 +58,50 @@ class Forgetful:
                 if read_request(reader, client="") is None:
                     return
                 self.requests.append(number)
-                if count and self.forgets:
-                    if self.begins_an_answer:
+                if count and self.resets:
+                    if self.begins_response:
                         connection.sendall(ANSWER[:8])
-                    # As a router does that no longer knows the connection.
+                    # Like a router that has forgotten the connection.
                     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                     return
                 connection.sendall(ANSWER)
 
 
 @pytest.fixture
-def server() -> Iterator[Forgetful]:
+def server() -> Iterator[ResettingServer]:
     """Give a server."""
-    it = Forgetful()
-    yield it
-    it.close()
-
-
-class Clock:
-    """A clock that stands until it is moved."""
-
-    def __init__(self) -> None:
-        self.seconds = 1000.0
-
-    def __call__(self) -> float:
-        return self.seconds
+    server = ResettingServer()
+    yield server
+    server.close()
 
 
 @pytest.fixture
-def clock() -> Clock:
-    """Give a clock."""
-    return Clock()
-
-
-@pytest.fixture
-def transport(clock: Clock) -> Transport:
-    """Give a transport whose connections rest by that clock."""
+def transport(clock: ManualClock) -> Transport:
+    """Give a transport with that clock for idle connections."""
     return Transport(AddressPolicy(loopback=True), timeouts=Timeouts(connect=5, read=10, total=20), clock=clock)
 
 
-def test_a_connection_that_rested_for_a_minute_is_not_used_again(
-    server: Forgetful, transport: Transport, clock: Clock
+def test_a_connection_idle_for_a_minute_is_not_reused(
+    server: ResettingServer, transport: Transport, clock: ManualClock
 ) -> None:
-    server.forgets = False
-    for rest in (0, MAX_IDLE_SECONDS - 1, MAX_IDLE_SECONDS - 1, MAX_IDLE_SECONDS + 1):
-        clock.seconds += rest
+    server.resets = False
+    for idle in (0, MAX_IDLE_SECONDS - 1, MAX_IDLE_SECONDS - 1, MAX_IDLE_SECONDS + 1):
+        clock.seconds += idle
         transport.post(server.origin, json={})
 
     assert server.requests == [1, 1, 1, 2]
 
 
-def test_a_read_over_a_broken_connection_is_sent_once_more_over_a_new_one(
-    server: Forgetful, transport: Transport
-) -> None:
+def test_a_read_over_a_broken_connection_is_retried_on_a_new_one(server: ResettingServer, transport: Transport) -> None:
     transport.post(server.origin, json={})
 
     assert transport.post(server.origin, json={}, read_only=True).status == 200
     assert server.requests == [1, 1, 2]
 
 
-def test_the_second_try_takes_no_kept_connection(server: Forgetful, transport: Transport) -> None:
-    """After a pause all of them are broken, and another thread may just have replaced the first."""
-    server.forgets = False
+def test_a_retry_uses_no_kept_connection(server: ResettingServer, transport: Transport) -> None:
+    """After a pause all of them may be broken."""
+    server.resets = False
     transport.post(server.origin, json={})
 
     with attempting(ConnectionAttempt(AddressPolicy(loopback=True), Timeouts(), fresh_only=True)):
@@ -125,7 +110,7 @@ def test_the_second_try_takes_no_kept_connection(server: Forgetful, transport: T
     assert server.requests == [1, 2]
 
 
-def test_what_changes_something_is_never_sent_twice(server: Forgetful, transport: Transport) -> None:
+def test_a_write_is_never_sent_twice(server: ResettingServer, transport: Transport) -> None:
     transport.post(server.origin, json={})
 
     with pytest.raises(Unreachable, match="unreachable"):
@@ -134,8 +119,8 @@ def test_what_changes_something_is_never_sent_twice(server: Forgetful, transport
     assert server.requests == [1, 1]
 
 
-def test_an_answer_that_began_is_not_asked_for_again(server: Forgetful, transport: Transport) -> None:
-    server.begins_an_answer = True
+def test_a_request_whose_response_began_is_not_retried(server: ResettingServer, transport: Transport) -> None:
+    server.begins_response = True
     transport.post(server.origin, json={})
 
     with pytest.raises(Unreachable, match="unreachable"):
@@ -145,7 +130,7 @@ def test_an_answer_that_began_is_not_asked_for_again(server: Forgetful, transpor
 
 
 def calls(transport: Transport, origin: str) -> dict[str, Callable[[], Any]]:
-    """Return the calls of this application that differ in whether they may be sent twice."""
+    """Return the kinds of calls; they differ in whether they may be sent twice."""
     rest = RestHttp(transport)
     client = Client(rest, origin, record_nothing)
     servers = AuthorizationServers(rest, (origin,), "app.1", SecretStr("s"))
@@ -163,7 +148,7 @@ def calls(transport: Transport, origin: str) -> dict[str, Callable[[], Any]]:
     ("name", "times"),
     [("call", 1), ("batch", 1), ("refresh", 1), ("read", 2), ("batch of reads", 2), ("proof", 2)],
 )
-def test_only_reads_are_sent_twice(server: Forgetful, transport: Transport, name: str, times: int) -> None:
+def test_only_reads_are_sent_twice(server: ResettingServer, transport: Transport, name: str, times: int) -> None:
     transport.post(server.origin, json={})
 
     with suppress(Bitrix24Error):
@@ -172,9 +157,7 @@ def test_only_reads_are_sent_twice(server: Forgetful, transport: Transport, name
     assert len(server.requests) == 1 + times
 
 
-def test_the_system_looks_whether_the_other_end_is_there(
-    server: Forgetful, transport: Transport, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_tcp_keepalive_is_on(server: ResettingServer, transport: Transport, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[socket.socket] = []
     real = socket.socket.connect
 

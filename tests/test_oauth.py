@@ -1,4 +1,4 @@
-"""Refreshing and proving at the authorization server."""
+"""Refresh and verify tokens at the authorization server."""
 
 from __future__ import annotations
 
@@ -30,26 +30,26 @@ from dashboard.bitrix24.schemas import OAuthAppInfo, parse_as, parse_profile
 from dashboard.core.json_values import Json
 from tests.emulator import OTHER_CLIENT_ID, Emulator, Fault, Portal
 from tests.rest_fixtures import (
-    Leaf,
+    ErrorClass,
     alpha,
-    answered,
+    app_info,
+    change_next,
     client,
-    prove,
+    records,
     refresh,
-    remembered,
     rest,
     servers,
     servers_of,
     token_of,
 )
 
-__all__ = ["alpha", "client", "remembered", "rest", "servers"]
+__all__ = ["alpha", "client", "records", "rest", "servers"]
 
 
 # Refreshing
 
 
-def test_a_refresh_gives_a_new_pair(servers: AuthorizationServers, alpha: Portal, client: Client) -> None:
+def test_a_refresh_returns_a_new_pair(servers: AuthorizationServers, alpha: Portal, client: Client) -> None:
     opening = alpha.open_as("boris")
 
     pair = refresh(servers, opening.refresh_token)
@@ -74,7 +74,7 @@ def test_a_refresh_token_works_once(servers: AuthorizationServers, alpha: Portal
     assert bitrix24.refreshes("boris") == 2
 
 
-def test_no_secret_is_ever_in_an_address(servers: AuthorizationServers, alpha: Portal, bitrix24: Emulator) -> None:
+def test_no_secret_is_in_a_url(servers: AuthorizationServers, alpha: Portal, bitrix24: Emulator) -> None:
     opening = alpha.open_as("boris")
 
     servers.app_info(servers.allowed[0], SecretStr(opening.access_token), record=record_nothing)
@@ -149,13 +149,13 @@ def test_a_wrong_client_is_refused_with_http_200(rest: RestHttp, alpha: Portal, 
     assert caught.value.code == "wrong_client"
 
 
-def test_a_wrong_secret_is_the_operators_fault(rest: RestHttp, alpha: Portal, bitrix24: Emulator) -> None:
+def test_a_wrong_secret_is_refused(rest: RestHttp, alpha: Portal, bitrix24: Emulator) -> None:
     with pytest.raises(KeysRejected):
         refresh(servers_of(bitrix24, rest, client_secret="wrong"), alpha.open_as("boris").refresh_token)
 
 
 @pytest.mark.parametrize(
-    ("happening", "leaf"),
+    ("happening", "error_class"),
     [
         (lambda alpha: alpha.kill_refresh("boris"), GrantRejected),
         (lambda alpha: alpha.uninstall(), ApplicationGone),
@@ -164,8 +164,8 @@ def test_a_wrong_secret_is_the_operators_fault(rest: RestHttp, alpha: Portal, bi
     ],
     ids=["void", "removed", "unpaid", "too old"],
 )
-def test_a_refused_refresh_is_told_by_its_leaf(
-    servers: AuthorizationServers, alpha: Portal, happening: Callable[[Portal], object], leaf: Leaf
+def test_each_refused_refresh_has_its_error(
+    servers: AuthorizationServers, alpha: Portal, happening: Callable[[Portal], object], error_class: ErrorClass
 ) -> None:
     token = alpha.open_as("boris").refresh_token
     happening(alpha)
@@ -173,11 +173,11 @@ def test_a_refused_refresh_is_told_by_its_leaf(
     with pytest.raises(Bitrix24Error) as caught:
         refresh(servers, token)
 
-    assert type(caught.value) is leaf
+    assert type(caught.value) is error_class
 
 
 @pytest.mark.parametrize(
-    ("kind", "leaf"),
+    ("kind", "error_class"),
     [
         ("error:expired_token:400", GrantRejected),
         ("error:INVALID_TOKEN:401", GrantRejected),
@@ -191,50 +191,50 @@ def test_a_refused_refresh_is_told_by_its_leaf(
         ("lost", Unreachable),
     ],
 )
-def test_a_failed_refresh_is_not_repeated(
-    servers: AuthorizationServers, alpha: Portal, bitrix24: Emulator, kind: str, leaf: Leaf
+def test_a_failed_refresh_is_not_retried(
+    servers: AuthorizationServers, alpha: Portal, bitrix24: Emulator, kind: str, error_class: ErrorClass
 ) -> None:
     bitrix24.faults.add(Fault(kind, where="authorization"))
 
     with pytest.raises(Bitrix24Error) as caught:
         refresh(servers, alpha.open_as("boris").refresh_token)
 
-    assert type(caught.value) is leaf
+    assert type(caught.value) is error_class
     assert len(bitrix24.requests) == 1
 
 
 # Whose token it is
 
 
-def test_a_proof_says_whose_token_it_is(servers: AuthorizationServers, alpha: Portal, bitrix24: Emulator) -> None:
-    proof = prove(servers, token_of(alpha))
+def test_app_info_names_the_owner_of_a_token(servers: AuthorizationServers, alpha: Portal, bitrix24: Emulator) -> None:
+    proof = app_info(servers, token_of(alpha))
 
     assert (proof.client_id, proof.member_id) == (bitrix24.client_id, alpha.member_id)
     assert (proof.origin, proof.user_id) == (alpha.origin, 7)
 
 
-def test_a_proof_names_a_foreign_application(servers: AuthorizationServers, alpha: Portal) -> None:
+def test_app_info_names_another_application(servers: AuthorizationServers, alpha: Portal) -> None:
     foreign = alpha.open_as("boris", client_id=OTHER_CLIENT_ID)
 
-    assert prove(servers, foreign.access_token).client_id == OTHER_CLIENT_ID
+    assert app_info(servers, foreign.access_token).client_id == OTHER_CLIENT_ID
 
 
 @pytest.mark.parametrize(
-    ("happening", "leaf"),
+    ("happening", "error_class"),
     [
         (lambda alpha: alpha.expire("boris"), TokenRejected),
         (lambda alpha: alpha.uninstall(), ApplicationGone),
     ],
     ids=["an hour later", "removed"],
 )
-def test_a_token_that_proves_nothing_is_told(
-    servers: AuthorizationServers, alpha: Portal, happening: Callable[[Portal], object], leaf: Leaf
+def test_a_token_that_proves_nothing_is_rejected(
+    servers: AuthorizationServers, alpha: Portal, happening: Callable[[Portal], object], error_class: ErrorClass
 ) -> None:
     token = token_of(alpha)
     happening(alpha)
 
-    with pytest.raises(leaf):
-        prove(servers, token)
+    with pytest.raises(error_class):
+        app_info(servers, token)
 
 
 @pytest.mark.parametrize(
@@ -247,16 +247,16 @@ def test_a_token_that_proves_nothing_is_told(
         ({"version": 2, "installed": "Y", "scope": ["calendar"], "status": None}, None),
     ],
 )
-def test_an_odd_proof_is_a_proof(
+def test_an_odd_app_info_is_accepted(
     servers: AuthorizationServers, alpha: Portal, bitrix24: Emulator, change: Json, origin: str | None
 ) -> None:
     def changed(body: dict[str, Any]) -> dict[str, Any]:
         install = body["result"]["install"] | change
         return body | {"result": body["result"] | {"install": install, "user_id": "0"}}
 
-    answered(bitrix24, changed, where="authorization")
+    change_next(bitrix24, changed, where="authorization")
 
-    proof = prove(servers, token_of(alpha))
+    proof = app_info(servers, token_of(alpha))
 
     assert (proof.origin, proof.user_id) == (origin or alpha.origin, None)
 
@@ -276,6 +276,6 @@ def test_an_odd_proof_is_a_proof(
         {"client_endpoint": "https://acme.example/rest/"},
     ],
 )
-def test_a_proof_without_its_substance_proves_nothing(install: Json) -> None:
+def test_an_incomplete_app_info_is_unreadable(install: Json) -> None:
     with pytest.raises(Unreadable):
         parse_as(OAuthAppInfo, {"client_id": "app.test.1", "install": install})

@@ -19,17 +19,17 @@ from dashboard.core.json_values import Json
 from tests.emulator import Emulator, Portal
 from tests.rest_fixtures import (
     JSON,
-    Leaf,
+    ErrorClass,
     alpha,
-    answered,
+    change_next,
     client,
+    records,
     refresh,
-    remembered,
     rest,
     servers,
 )
 
-__all__ = ["alpha", "client", "remembered", "rest", "servers"]
+__all__ = ["alpha", "client", "records", "rest", "servers"]
 
 
 # Token responses. The old pair is already invalid, so no odd value beside it costs the new one.
@@ -93,7 +93,7 @@ def test_an_odd_token_response_is_accepted(name: str, odd: Json, attribute: str,
 def test_a_token_response_needs_only_its_access_token(
     servers: AuthorizationServers, alpha: Portal, bitrix24: Emulator
 ) -> None:
-    answered(bitrix24, lambda body: {"access_token": body["access_token"]}, where="authorization")
+    change_next(bitrix24, lambda body: {"access_token": body["access_token"]}, where="authorization")
 
     pair = refresh(servers, alpha.open_as("boris").refresh_token)
 
@@ -111,14 +111,14 @@ def test_a_token_response_needs_only_its_access_token(
 def test_a_token_response_without_access_token_is_unreadable(
     servers: AuthorizationServers, alpha: Portal, bitrix24: Emulator, token: Json
 ) -> None:
-    answered(bitrix24, lambda body: body | {"access_token": token}, where="authorization")
+    change_next(bitrix24, lambda body: body | {"access_token": token}, where="authorization")
 
     with pytest.raises(Unreadable):
         refresh(servers, alpha.open_as("boris").refresh_token)
 
 
 @pytest.mark.parametrize(
-    ("profile", "leaf"),
+    ("profile", "error_class"),
     [
         ([], PersonDismissed),
         ({}, PersonDismissed),
@@ -134,8 +134,8 @@ def test_a_token_response_without_access_token_is_unreadable(
         ("Boris", Unreadable),
     ],
 )
-def test_a_profile_without_user_is_refused(profile: Json, leaf: Leaf) -> None:
-    with pytest.raises(leaf):
+def test_a_profile_without_user_is_refused(profile: Json, error_class: ErrorClass) -> None:
+    with pytest.raises(error_class):
         parse_profile(profile)
 
 

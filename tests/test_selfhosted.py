@@ -1,4 +1,4 @@
-"""Portals on their owners' servers: odd addresses, old modules, closed doors, private networks."""
+"""Self-hosted portals: unusual addresses, old modules, closed portals, private networks."""
 
 import sys
 from collections.abc import Iterator
@@ -14,32 +14,32 @@ from tests.emulator import Emulator, Strictness
 from tests.world import World, errors_on, settings_on
 
 OLD = Strictness(operating=False, whole_time_start=False, bucket_depth=None)
-# What the first version of the method told.
+# The keys that the first version of the method returned.
 FIRST_KEYS = ("view", "meetSection", "showDeclined", "lastUsedSection", "timezoneName", "work_time_start")
 
 
 @pytest.fixture
 def old_world(sqlite_url: str) -> Iterator[World]:
-    """Give the application in front of portals whose modules are years behind."""
+    """Give the application with portals whose modules are years old."""
     with (
         Emulator(
             client_id="app.test.1", client_secret="emulated-secret", strictness=OLD, everyone_speaks="en"
         ) as bitrix24,
-        World(bitrix24, sqlite_url) as it,
+        World(bitrix24, sqlite_url) as world,
     ):
-        yield it
+        yield world
 
 
-def lack(world: World, *methods: str) -> None:
+def remove_methods(world: World, *methods: str) -> None:
     world.bitrix24.world.strictness.missing_methods = frozenset(methods)
 
 
-def open_in_the_old_way(world: World, person: str = "boris") -> Any:
-    """Open with the form of years ago: three fields are not there."""
+def open_with_old_form(world: World, person: str = "boris") -> Any:
+    """Open with the form that lacks the fields added in 2025."""
     return world.post("/", world.portal().open_as(person, form="old"))
 
 
-def test_an_address_with_a_port_is_kept_whole(world: World) -> None:
+def test_an_address_with_a_port_is_stored(world: World) -> None:
     page = world.open("boris")
 
     assert world.portal().domain.count(":") == 1
@@ -49,11 +49,11 @@ def test_an_address_with_a_port_is_kept_whole(world: World) -> None:
 
 
 def test_an_old_portal_installs_and_opens_with_the_old_form(old_world: World) -> None:
-    there = old_world.portal()
-    installed = old_world.post("/install", there.open_installer_as("anna", form="old"))
-    there.finish_install()
+    portal = old_world.portal()
+    installed = old_world.post("/install", portal.open_installer_as("anna", form="old"))
+    portal.finish_install()
 
-    page = open_in_the_old_way(old_world)
+    page = open_with_old_form(old_world)
 
     assert installed.status_code == 200
     assert page.status_code == 200
@@ -69,23 +69,23 @@ def test_an_old_portal_without_limits_is_synchronised(old_world: World) -> None:
     assert (run["state"], run["failed"]) == ("done", 0)
 
 
-def test_keys_an_old_portal_does_not_send_are_said_to_be_missing(old_world: World) -> None:
+def test_settings_that_an_old_portal_does_not_send_are_shown_as_missing(old_world: World) -> None:
     old_world.install()
     boris = old_world.portal().people["boris"]
     boris.settings = {key: boris.settings[key] for key in FIRST_KEYS}
 
-    page = open_in_the_old_way(old_world)
+    page = open_with_old_form(old_world)
 
     assert page.status_code == 200
     assert set(settings_on(page.text)) == set(FIRST_KEYS)
     assert "Not available in this portal" in page.text
 
 
-def test_methods_around_the_settings_may_be_missing(old_world: World) -> None:
-    lack(old_world, "calendar.settings.get", "calendar.section.get", "placement.get", "placement.bind")
+def test_other_methods_may_be_missing(old_world: World) -> None:
+    remove_methods(old_world, "calendar.settings.get", "calendar.section.get", "placement.get", "placement.bind")
 
     installed = old_world.install()
-    page = open_in_the_old_way(old_world)
+    page = open_with_old_form(old_world)
 
     assert installed.status_code == 200
     assert page.status_code == 200
@@ -93,17 +93,17 @@ def test_methods_around_the_settings_may_be_missing(old_world: World) -> None:
     assert "ERROR_METHOD_NOT_FOUND" in page.text
 
 
-def test_a_portal_without_the_method_itself_is_told_so(old_world: World) -> None:
-    lack(old_world, "calendar.user.settings.get")
+def test_a_portal_without_the_settings_method_gets_an_error(old_world: World) -> None:
+    remove_methods(old_world, "calendar.user.settings.get")
     old_world.install()
 
-    page = open_in_the_old_way(old_world)
+    page = open_with_old_form(old_world)
 
     assert page.status_code == 200
     assert errors_on(page.text) == ["ERROR_METHOD_NOT_FOUND"]
 
 
-def test_a_closed_portal_keeps_everything_and_comes_back(world: World) -> None:
+def test_a_closed_portal_keeps_its_data_and_works_again(world: World) -> None:
     session = world.session("boris")
     world.portal().close()
 
@@ -121,19 +121,19 @@ def test_a_closed_portal_keeps_everything_and_comes_back(world: World) -> None:
 
 
 class Attempts:
-    """Notes that a socket is about to be connected to an address, and does not let it."""
+    """Counts and prevents the connections to an address."""
 
     def __init__(self, address: str) -> None:
         self.address, self.count = address, 0
-        sys.addaudithook(self._hear)
+        sys.addaudithook(self._count)
 
-    def _hear(self, event: str, arguments: tuple[Any, ...]) -> None:
+    def _count(self, event: str, arguments: tuple[Any, ...]) -> None:
         if event == "socket.connect" and isinstance(arguments[1], tuple) and arguments[1][0] == self.address:
             self.count += 1
             raise ConnectionRefusedError
 
 
-def test_a_private_address_is_called_by_its_switch_alone(world: World) -> None:
+def test_a_private_address_is_called_only_if_allowed(world: World) -> None:
     address = "fd12:3456:789a::1"
     attempts = Attempts(address)
 

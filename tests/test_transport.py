@@ -1,4 +1,4 @@
-"""Requests over real sockets: bounded in time and size, kept connections, and only where we may go."""
+"""Requests over real sockets: bounded in time and size, on kept connections, to allowed addresses."""
 
 from __future__ import annotations
 
@@ -39,42 +39,42 @@ Listen = Callable[[Speak], str]
 
 @pytest.fixture
 def transport() -> Transport:
-    """Give a transport that may call this machine."""
+    """Give a transport that may call loopback addresses."""
     return Transport(AddressPolicy(loopback=True), timeouts=PATIENCE)
 
 
 @pytest.fixture
 def hurried() -> Transport:
-    """Give the same, in a hurry: for servers that will not come to an end."""
+    """Give one with short timeouts, for servers that never finish."""
     return Transport(AddressPolicy(loopback=True), timeouts=HURRY)
 
 
 class Echo:
-    """A server that remembers what it was asked and answers what it is told to."""
+    """A server that records requests and sends the response that a test sets."""
 
     def __init__(self) -> None:
         self.answer = Answer(200, b'{"result":true}')
-        self.asked: list[Request] = []
+        self.requests: list[Request] = []
         self.server = Server(self._handle)
         self.url = f"http://127.0.0.1:{self.server.port}/rest/profile"
 
     def _handle(self, request: Request) -> Answer:
-        self.asked.append(request)
+        self.requests.append(request)
         return self.answer
 
 
 @pytest.fixture
 def echo() -> Iterator[Echo]:
     """Give a listening server."""
-    it = Echo()
-    it.server.start()
-    yield it
-    it.server.stop()
+    echo = Echo()
+    echo.server.start()
+    yield echo
+    echo.server.stop()
 
 
 @pytest.fixture
 def listen() -> Iterator[Listen]:
-    """Give a way to let a function speak to whoever connects, byte by byte, once the request is in."""
+    """Give a function that starts a server: it receives a request and then calls ``speak``."""
     listeners: list[socket.socket] = []
 
     def begin(speak: Speak) -> str:
@@ -91,18 +91,18 @@ def listen() -> Iterator[Listen]:
 
 
 def accept(listener: socket.socket, speak: Speak) -> None:
-    # The client leaving in the middle is what most of these tests are about.
+    # In most of these tests the client disconnects early.
     with suppress(OSError):
         while True:
             connection, _ = listener.accept()
             with connection, suppress(OSError), connection.makefile("rb") as reader:
-                # The whole of it: what is left unread would turn the goodbye into a reset.
+                # All of it, because unread data would turn the end of the connection into a reset.
                 read_request(reader, client="")
                 speak(connection)
 
 
 def say(*pieces: bytes, every: float = 0.0, endlessly: bytes = b"") -> Speak:
-    """Return what says the pieces, each after a pause, and then goes on with the last for ever."""
+    """Return a function that sends the pieces with pauses, and then the last one endlessly."""
 
     def speak(connection: socket.socket) -> None:
         for piece in pieces:
@@ -122,7 +122,7 @@ def test_it_works(transport: Transport, echo: Echo) -> None:
     answer = transport.post(echo.url, json={"auth": TOKEN})
 
     assert (answer.status, answer.body) == (200, b'{"result":true}')
-    (asked,) = echo.asked
+    (asked,) = echo.requests
     assert (asked.verb, asked.path, asked.query) == ("POST", "/rest/profile", "")
     assert asked.body == f'{{"auth": "{TOKEN}"}}'.encode()
 
@@ -130,25 +130,25 @@ def test_it_works(transport: Transport, echo: Echo) -> None:
 def test_a_form_is_a_form(transport: Transport, echo: Echo) -> None:
     transport.post(echo.url, form={"grant_type": "refresh_token", "client_secret": "a&b=ы"})
 
-    assert echo.asked[0].headers["content-type"] == "application/x-www-form-urlencoded"
-    assert echo.asked[0].body == b"grant_type=refresh_token&client_secret=a%26b%3D%D1%8B"
+    assert echo.requests[0].headers["content-type"] == "application/x-www-form-urlencoded"
+    assert echo.requests[0].body == b"grant_type=refresh_token&client_secret=a%26b%3D%D1%8B"
 
 
-# What would carry a token elsewhere
+# Nothing carries a token elsewhere
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_is_told_and_not_followed(transport: Transport, echo: Echo, status: int) -> None:
+def test_a_redirect_is_not_followed(transport: Transport, echo: Echo, status: int) -> None:
     echo.answer = Answer(status, b"<html>", {"Location": echo.url})
 
     answer = transport.post(echo.url, json={"auth": TOKEN})
 
     assert answer.status == status
-    assert len(echo.asked) == 1
+    assert len(echo.requests) == 1
 
 
-def test_a_redirect_is_as_bounded_as_any_answer(transport: Transport, listen: Listen) -> None:
-    """To resolve where it leads, which the library does unasked, would read its whole body."""
+def test_the_body_of_a_redirect_is_bounded(transport: Transport, listen: Listen) -> None:
+    """The library reads the whole body to resolve its target, even if it does not follow it."""
     head = b"HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\n\r\n"
 
     with pytest.raises(Unreadable, match="answer_too_large"):
@@ -163,7 +163,7 @@ def test_a_redirect_is_as_bounded_as_any_answer(transport: Transport, listen: Li
     ],
     ids=["address", "cookie"],
 )
-def test_no_header_takes_long(transport: Transport, listen: Listen, header: bytes) -> None:
+def test_no_header_takes_long_to_parse(transport: Transport, listen: Listen, header: bytes) -> None:
     many = 90 if header.startswith(b"Set-Cookie") else 1
     head = b"HTTP/1.1 302 Found\r\n" + (header + b"\r\n") * many + b"Content-Length: 2\r\n\r\n"
     began = time.process_time()
@@ -179,10 +179,10 @@ def test_no_cookie_is_kept(transport: Transport, echo: Echo) -> None:
     for _ in range(2):
         transport.post(echo.url, json={})
 
-    assert [request for request in echo.asked if "cookie" in request.headers] == []
+    assert [request for request in echo.requests if "cookie" in request.headers] == []
 
 
-def test_the_environment_has_no_say(
+def test_proxies_and_netrc_of_the_environment_are_ignored(
     transport: Transport, echo: Echo, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     proxy = Echo()
@@ -195,22 +195,22 @@ def test_the_environment_has_no_say(
 
     transport.post(echo.url, json={})
 
-    assert (len(echo.asked), proxy.asked) == (1, [])
-    assert "authorization" not in echo.asked[0].headers
+    assert (len(echo.requests), proxy.requests) == (1, [])
+    assert "authorization" not in echo.requests[0].headers
     proxy.server.stop()
 
 
 # Time
 
 
-def test_a_reset_is_no_answer(transport: Transport, bitrix24: Emulator) -> None:
+def test_a_reset_is_unreachable(transport: Transport, bitrix24: Emulator) -> None:
     bitrix24.faults.add(Fault("reset"))
 
     with pytest.raises(Unreachable, match="unreachable"):
         transport.post(f"{bitrix24.portal('alpha').origin}/rest/profile", json={})
 
 
-def test_a_reset_is_not_repeated_by_itself(transport: Transport, bitrix24: Emulator) -> None:
+def test_a_reset_is_not_retried(transport: Transport, bitrix24: Emulator) -> None:
     bitrix24.faults.add(Fault("lost", times=None))
 
     with pytest.raises(Unreachable):
@@ -241,16 +241,16 @@ def test_a_hanging_portal_is_a_timeout(hurried: Transport, bitrix24: Emulator) -
         hurried.post(f"{bitrix24.portal('alpha').origin}/rest/profile", json={})
 
 
-def test_a_trickle_is_cut_by_the_clock(listen: Listen) -> None:
-    """No piece is ever late, so only the bound for the whole can end it, wherever the server dawdles."""
-    dawdlers = {
+def test_a_trickle_ends_at_the_total_timeout(listen: Listen) -> None:
+    """No byte is late, so only the total timeout can end it, in every part of a response."""
+    slow_servers = {
         "status": say(endlessly=b"H", every=0.05),
         "head": say(HEAD, endlessly=b"X-More: 1\r\n", every=0.05),
         "continue": say(endlessly=b"HTTP/1.1 100 Continue\r\n\r\n", every=0.05),
         "body": say(HEAD + b"Content-Length: 10000\r\n\r\n", endlessly=b" ", every=0.05),
         "chunks": say(HEAD + b"Transfer-Encoding: chunked\r\n\r\n", endlessly=b"1\r\n \r\n", every=0.05),
         "chunk size": say(HEAD + b"Transfer-Encoding: chunked\r\n\r\n", endlessly=b"0", every=0.05),
-        # The name of a file in a gzip head has no end of its own: nothing is ever decoded.
+        # The file name in a gzip header never ends, so nothing is ever decompressed.
         "gzip head": say(
             HEAD + b"Content-Encoding: gzip\r\n\r\n\x1f\x8b\x08\x08" + b"\0" * 6, endlessly=b"x", every=0.05
         ),
@@ -265,19 +265,19 @@ def test_a_trickle_is_cut_by_the_clock(listen: Listen) -> None:
             transport.post(listen(speak), json={})
         return caught.value.code, timeouts.total <= time.monotonic() - began < timeouts.read
 
-    with ThreadPoolExecutor(len(dawdlers)) as threads:
-        outcomes = dict(zip(dawdlers, threads.map(outcome_of, dawdlers.values()), strict=True))
+    with ThreadPoolExecutor(len(slow_servers)) as threads:
+        outcomes = dict(zip(slow_servers, threads.map(outcome_of, slow_servers.values()), strict=True))
 
-    assert outcomes == dict.fromkeys(dawdlers, ("timeout", True))
+    assert outcomes == dict.fromkeys(slow_servers, ("timeout", True))
 
 
-def test_a_slow_answer_within_its_time_is_whole(transport: Transport, listen: Listen) -> None:
+def test_a_slow_response_within_the_timeout_is_complete(transport: Transport, listen: Listen) -> None:
     url = listen(say(HEAD, b"Content-Length: 15\r\n\r\n", b'{"result"', b":true}", every=0.1))
 
     assert transport.post(url, json={}).body == b'{"result":true}'
 
 
-def test_nobody_there_is_told_at_once(transport: Transport) -> None:
+def test_a_refused_connection_fails_at_once(transport: Transport) -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as free:
         url = f"http://127.0.0.1:{free.getsockname()[1]}/"
 
@@ -288,14 +288,14 @@ def test_nobody_there_is_told_at_once(transport: Transport) -> None:
 # Size
 
 
-def test_an_endless_body_is_cut(transport: Transport, listen: Listen) -> None:
+def test_an_endless_body_is_refused(transport: Transport, listen: Listen) -> None:
     url = listen(say(HEAD + b"\r\n", endlessly=b"x" * 65536))
 
     with pytest.raises(Unreadable, match="answer_too_large"):
         transport.post(url, json={})
 
 
-def test_the_largest_answer_is_read(echo: Echo) -> None:
+def test_a_response_of_the_maximum_size_is_read(echo: Echo) -> None:
     transport = Transport(AddressPolicy(loopback=True))
     echo.answer = Answer(200, b"x" * MAX_RESPONSE_BYTES)
     assert len(transport.post(echo.url, json={}).body) == MAX_RESPONSE_BYTES
@@ -306,13 +306,13 @@ def test_the_largest_answer_is_read(echo: Echo) -> None:
 
 
 def bomb(megabytes: int) -> bytes:
-    """Return zeros, a thousandth of their size."""
+    """Return compressed zeros, a thousandth of their size."""
     packer = zlib.compressobj(9, zlib.DEFLATED, 31)
     return b"".join([*(packer.compress(b"\0" * 2**20) for _ in range(megabytes)), packer.flush()])
 
 
 @pytest.mark.parametrize("layers", [1, 2])
-def test_a_bomb_does_not_unfold_in_memory(echo: Echo, layers: int) -> None:
+def test_a_decompression_bomb_uses_little_memory(echo: Echo, layers: int) -> None:
     packed = bomb(64)
     for _ in range(layers - 1):
         packed = gzip.compress(packed)
@@ -328,18 +328,18 @@ def test_a_bomb_does_not_unfold_in_memory(echo: Echo, layers: int) -> None:
     assert peak < 4 * MAX_RESPONSE_BYTES
 
 
-# Shapes of a body
+# Encodings of a body
 
 
 @pytest.mark.parametrize("body", [b'{"result":true}', b"", b"x" * 200_000], ids=["short", "empty", "many pieces"])
-def test_a_packed_body_is_unpacked(transport: Transport, echo: Echo, body: bytes) -> None:
+def test_a_gzip_body_is_decompressed(transport: Transport, echo: Echo, body: bytes) -> None:
     echo.answer = Answer(200, gzip.compress(body), {"Content-Encoding": "gzip"})
 
     assert transport.post(echo.url, json={}).body == body
 
 
-def test_a_packed_trickle_is_whole(transport: Transport, listen: Listen) -> None:
-    """A piece that unpacks to nothing yet is not the end."""
+def test_a_slow_gzip_body_is_complete(transport: Transport, listen: Listen) -> None:
+    """A chunk that decompresses to nothing is not the end."""
     packed = gzip.compress(b'{"result":true}')
     head = HEAD + f"Content-Encoding: gzip\r\nContent-Length: {len(packed)}\r\n\r\n".encode()
     url = listen(say(head, *(packed[at : at + 1] for at in range(len(packed))), every=0.005))
@@ -369,16 +369,16 @@ def test_a_chunked_body_is_joined(transport: Transport, listen: Listen) -> None:
         say(HEAD + b"X: 1\r\n" * 200 + b"\r\n"),
     ],
 )
-def test_broken_http_is_no_answer(transport: Transport, listen: Listen, speak: Speak) -> None:
+def test_broken_http_is_not_answered(transport: Transport, listen: Listen, speak: Speak) -> None:
     with pytest.raises(NotAnswered):
         transport.post(listen(speak), json={})
 
 
-# Where we may go
+# Allowed addresses
 
 
 @pytest.mark.parametrize(
-    ("address", "who"),
+    ("address", "allowed_by"),
     [
         ("93.184.216.34", "anyone"),
         ("2606:4700::1111", "anyone"),
@@ -408,7 +408,7 @@ def test_broken_http_is_no_answer(transport: Transport, listen: Listen, speak: S
         ("ff02::1", "nobody"),
         ("255.255.255.255", "nobody"),
         ("240.0.0.1", "nobody"),
-        # The same inner addresses, wrapped for a gateway to unwrap: NAT64 is in use.
+        # IPv4 addresses inside IPv6 ones; of these forms only NAT64 is in use.
         ("64:ff9b::5db8:d822", "anyone"),
         ("64:ff9b::7f00:1", "loopback"),
         ("64:ff9b::a00:1", "private"),
@@ -420,7 +420,7 @@ def test_broken_http_is_no_answer(transport: Transport, listen: Listen, speak: S
         ("::127.0.0.1", "nobody"),
         ("::10.0.0.1", "nobody"),
         ("::ffff:0:127.0.0.1", "nobody"),
-        # What IANA's registries name, whatever this Python says of it.
+        # IANA's special-purpose registries.
         ("192.0.0.8", "nobody"),
         ("192.0.0.192", "nobody"),
         ("192.0.2.1", "nobody"),
@@ -445,7 +445,7 @@ def test_broken_http_is_no_answer(transport: Transport, listen: Listen, speak: S
         ("::ffff:192.0.0.192", "nobody"),
         ("64:ff9b::c000:c0", "nobody"),
         ("100::1", "nobody"),
-        # Their neighbors, which are given out like any other.
+        # Their public neighbors.
         ("192.0.1.1", "anyone"),
         ("192.88.98.1", "anyone"),
         ("100.63.255.255", "anyone"),
@@ -456,33 +456,33 @@ def test_broken_http_is_no_answer(transport: Transport, listen: Listen, speak: S
         ("223.255.255.255", "anyone"),
         ("2001:200::1", "anyone"),
         ("2a00:1450::1", "anyone"),
-        # Not given out to anybody: a site's own, segments of a network's own, some mesh's.
+        # Unassigned: site-local, segment routing, overlay networks.
         ("fec0::1", "nobody"),
         ("5f00::1", "nobody"),
         ("200::1", "nobody"),
     ],
 )
-def test_who_may_call_an_address(address: str, who: str) -> None:
-    told = {
+def test_addresses_allowed_by_each_policy(address: str, allowed_by: str) -> None:
+    expected = {
         "anyone": (True, True, True),
         "loopback": (False, True, False),
         "private": (False, False, True),
         "nobody": (False, False, False),
     }
 
-    reaches = (AddressPolicy(), AddressPolicy(loopback=True), AddressPolicy(private=True))
+    policies = (AddressPolicy(), AddressPolicy(loopback=True), AddressPolicy(private=True))
 
-    assert tuple(address_policy.allows(ip_address(address)) for address_policy in reaches) == told[who]
+    assert tuple(address_policy.allows(ip_address(address)) for address_policy in policies) == expected[allowed_by]
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.1", "2130706433", "[::1]", "0", "[::ffff:127.0.0.1]"])
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_this_machine_is_not_called_unless_told(echo: Echo, scheme: str, host: str) -> None:
+def test_loopback_is_called_only_if_allowed(echo: Echo, scheme: str, host: str) -> None:
     for address_policy in (AddressPolicy(), AddressPolicy(private=True)):
         with pytest.raises(Unreachable, match="address_not_allowed"):
             Transport(address_policy, timeouts=HURRY).post(f"{scheme}://{host}:{echo.server.port}/", json={})
 
-    assert (echo.asked, echo.server.connections) == ([], 0)
+    assert (echo.requests, echo.server.connections) == ([], 0)
 
 
 @pytest.mark.parametrize(
@@ -499,12 +499,12 @@ def test_this_machine_is_not_called_unless_told(echo: Echo, scheme: str, host: s
         "",
     ],
 )
-def test_what_is_no_address_is_unreachable(transport: Transport, url: str) -> None:
+def test_an_invalid_url_is_unreachable(transport: Transport, url: str) -> None:
     with pytest.raises(Unreachable):
         transport.post(url, json={})
 
 
-def test_a_certificate_nobody_vouches_for_is_refused(transport: Transport, tmp_path: Path) -> None:
+def test_an_untrusted_certificate_is_refused(transport: Transport, tmp_path: Path) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(self_signed(tmp_path))
     heard: list[bytes] = []
@@ -534,12 +534,12 @@ def test_each_cause_has_its_code(hurried: Transport, listen: Listen) -> None:
         assert "/" not in caught.value.host
         return caught.value.code
 
-    # From one nobody accepts: the connection is made, the handshake is never answered.
+    # `silent` accepts connections and never responds to the handshake.
     with (
         closing(socket.create_server(("127.0.0.1", 0))) as silent,
         closing(socket.create_server(("127.0.0.1", 0))) as plain,
     ):
-        threading.Thread(target=speak_plainly, args=(plain,), daemon=True).start()
+        threading.Thread(target=answer_without_tls, args=(plain,), daemon=True).start()
         codes = {
             "no answer": code(listen(say(b"", every=5))),
             "no handshake": code(f"https://127.0.0.1:{silent.getsockname()[1]}/rest/?auth={TOKEN}"),
@@ -555,12 +555,12 @@ def test_each_cause_has_its_code(hurried: Transport, listen: Listen) -> None:
         "no name": codes["no name"],
         "no HTTP": "unreachable",
     }
-    # A machine without a name server cannot tell.
+    # A machine without a name server cannot look it up.
     assert codes["no name"] in ("unknown_host", "name_lookup_failed")
 
 
-def speak_plainly(listener: socket.socket) -> None:
-    """Answer whoever wants to speak TLS without it."""
+def answer_without_tls(listener: socket.socket) -> None:
+    """Answer a TLS handshake in plain HTTP."""
     connection, _ = listener.accept()
     with connection, suppress(OSError):
         connection.recv(65536)
@@ -578,7 +578,7 @@ def test_a_failure_is_logged_with_its_host_alone(transport: Transport) -> None:
 
 
 class RecordedLog:
-    """A log that keeps what it is told."""
+    """A log that keeps its lines."""
 
     def __init__(self) -> None:
         self.lines: list[tuple[str, dict[str, object]]] = []
@@ -588,7 +588,7 @@ class RecordedLog:
 
 
 def self_signed(folder: Path) -> Path:
-    """Return a file with a key and a certificate for localhost that it signed itself, good by any clock."""
+    """Return a file with a key and a self-signed certificate for localhost, valid at any time."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     certificate = (
@@ -614,7 +614,7 @@ def test_a_connection_is_kept(transport: Transport, echo: Echo) -> None:
         echo.answer = Answer(status, b"{}")
         transport.post(echo.url, json={})
 
-    assert (len(echo.asked), echo.server.connections) == (5, 1)
+    assert (len(echo.requests), echo.server.connections) == (5, 1)
 
 
 def test_threads_share_connections(echo: Echo) -> None:
@@ -625,19 +625,19 @@ def test_threads_share_connections(echo: Echo) -> None:
         answers = list(threads.map(lambda number: transport.post(echo.url, json={"n": number}), range(80)))
 
     assert {answer.body for answer in answers} == {b'{"result":true}'}
-    assert (len(echo.asked), echo.server.connections <= 4) == (80, True)
+    assert (len(echo.requests), echo.server.connections <= 4) == (80, True)
 
 
-def test_a_connection_the_server_closed_is_replaced(transport: Transport, listen: Listen) -> None:
+def test_a_connection_closed_by_the_server_is_replaced(transport: Transport, listen: Listen) -> None:
     url = listen(say(HEAD + b"Content-Length: 2\r\n\r\n{}"))
 
     for _ in range(3):
         assert transport.post(url, json={}).body == b"{}"
-        # The server's goodbye is on its way.
+        # Until the server's FIN has arrived.
         time.sleep(0.02)
 
 
-def test_a_cut_answer_does_not_reach_the_next_call(transport: Transport, echo: Echo) -> None:
+def test_an_oversized_response_does_not_reach_the_next_call(transport: Transport, echo: Echo) -> None:
     echo.answer = Answer(200, b"x" * (MAX_RESPONSE_BYTES + 100))
     with pytest.raises(Unreadable):
         transport.post(echo.url, json={})
@@ -651,22 +651,21 @@ def test_a_cut_answer_does_not_reach_the_next_call(transport: Transport, echo: E
 
 
 @pytest.mark.parametrize("kind", ["reset", "hang", "truncated", "huge:9000000"])
-def test_no_failure_tells_what_was_sent(hurried: Transport, bitrix24: Emulator, kind: str) -> None:
+def test_no_failure_leaks_the_request(hurried: Transport, bitrix24: Emulator, kind: str) -> None:
     alpha = bitrix24.portal("alpha")
     bitrix24.faults.add(Fault(kind))
 
     with pytest.raises(NotAnswered) as caught:
         hurried.post(f"{alpha.origin}/rest/profile", json={"auth": TOKEN})
 
-    told = story(caught.value)
-    assert TOKEN not in told
+    assert TOKEN not in chained_text(caught.value)
     assert alpha.domain not in f"{caught.value} {caught.value!r}"
 
 
-def story(error: BaseException | None) -> str:
-    """Return everything an exception and those behind it say of themselves."""
-    said = ""
+def chained_text(error: BaseException | None) -> str:
+    """Return the text of an exception and of those it is chained to."""
+    text = ""
     while error is not None:
-        said += f"{error} {error!r} {error.args}\n"
+        text += f"{error} {error!r} {error.args}\n"
         error = error.__cause__ or error.__context__
-    return said
+    return text

@@ -17,7 +17,7 @@ from tests.world import environment_for
 
 @pytest.fixture
 def processes(bitrix24: Emulator, database_url: str) -> Iterator[list[str]]:
-    """Give the addresses of two web processes on one database, started as in production."""
+    """Give the URLs of two web processes on one database, started as in production."""
     environment = environment_for(bitrix24, database_url)
     database = Database(database_url.replace("postgresql:", "postgresql+psycopg:"))
     migrations.upgrade(database)
@@ -34,7 +34,7 @@ def processes(bitrix24: Emulator, database_url: str) -> Iterator[list[str]]:
     assert [process.wait(timeout=60) for process in running] == [0, 0]
 
 
-def test_one_refresh_and_no_failed_request(bitrix24: Emulator, processes: list[str]) -> None:
+def test_two_processes_refresh_once(bitrix24: Emulator, processes: list[str]) -> None:
     alpha = bitrix24.portal("alpha")
     installer = alpha.open_installer_as("anna")
     requests.post(f"{processes[0]}/install", params=installer.query, data=installer.form, timeout=60)

@@ -1,4 +1,4 @@
-"""Wait for a fact, and no longer than a busy machine needs."""
+"""Wait for a condition, for as long as a busy machine may need."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable
 
 
-def wait_until(holds: Callable[[], bool], *, seconds: float = 60.0) -> None:
-    """Return once it holds; fail if it never does."""
+def wait_until(condition: Callable[[], bool], *, seconds: float = 60.0) -> None:
+    """Return as soon as the condition is true; fail after some time."""
     until = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < until, "it never happened"
+    while not condition():
+        assert time.monotonic() < until, "the condition never became true"
         time.sleep(0.02)

@@ -1,4 +1,4 @@
-"""What is remembered of a call explains it and identifies nobody."""
+"""The record of a call explains it, without secrets or personal data."""
 
 from __future__ import annotations
 
@@ -31,23 +31,20 @@ from tests.emulator import Emulator, Fault, Opening, Portal
 from tests.rest_fixtures import (
     JSON,
     alpha,
-    answered,
+    change_next,
     client,
+    records,
     refresh,
-    remembered,
     rest,
     servers,
     token_of,
 )
 
-__all__ = ["alpha", "client", "remembered", "rest", "servers"]
+__all__ = ["alpha", "client", "records", "rest", "servers"]
 
 
-# What is remembered
-
-
-def everything(client: Client, servers: AuthorizationServers, opening: Opening, portal: Portal) -> None:
-    """Ask all that the application asks, and more, as one person."""
+def call_everything(client: Client, servers: AuthorizationServers, opening: Opening, portal: Portal) -> None:
+    """Call every method that the application uses, and more, as one person."""
     token, anna = opening.access_token, token_of(portal, "anna")
     client.batch(
         {
@@ -73,19 +70,19 @@ def everything(client: Client, servers: AuthorizationServers, opening: Opening, 
         client.call("profile", token=token)
 
 
-def test_what_is_remembered_identifies_and_opens_nothing(
+def test_records_contain_no_secrets_or_personal_data(
     client: Client,
     servers: AuthorizationServers,
     alpha: Portal,
     bitrix24: Emulator,
-    remembered: list[CallRecord],
+    records: list[CallRecord],
 ) -> None:
     alpha.application.scopes.append("user")
     opening = alpha.open_as("boris")
 
-    everything(client, servers, opening, alpha)
+    call_everything(client, servers, opening, alpha)
 
-    told = "\n".join(json.dumps(asdict(call), default=str, ensure_ascii=False) for call in remembered)
+    text = "\n".join(json.dumps(asdict(call), default=str, ensure_ascii=False) for call in records)
     people = alpha.people.values()
     names = {part for person in people for part in (person.name, person.last_name)} - {""}
     hidden = {
@@ -98,20 +95,20 @@ def test_what_is_remembered_identifies_and_opens_nothing(
         *(person.email for person in people),
         *(section.name for person in people for section in person.sections),
     }
-    assert len(remembered) == len(bitrix24.requests)
-    assert [secret for secret in hidden if secret in told] == []
+    assert len(records) == len(bitrix24.requests)
+    assert [secret for secret in hidden if secret in text] == []
 
 
 def tokens_of(portal: Portal) -> set[str]:
-    """Return every token the portal's people ever had."""
+    """Return every token that was issued to the portal's people."""
     pairs = list(portal.world.tokens.of(portal.member_id))
     return {pair.access for pair in pairs} | {pair.refresh for pair in pairs}
 
 
-def test_what_is_remembered_still_explains_a_call(client: Client, alpha: Portal, remembered: list[CallRecord]) -> None:
+def test_a_record_explains_a_call(client: Client, alpha: Portal, records: list[CallRecord]) -> None:
     client.call("calendar.user.settings.get", {"filter": {"ACTIVE": True}}, token=token_of(alpha))
 
-    (call,) = remembered
+    (call,) = records
     assert (call.origin, call.method, call.status, call.error) == (
         alpha.origin,
         "calendar.user.settings.get",
@@ -132,8 +129,8 @@ def test_what_is_remembered_still_explains_a_call(client: Client, alpha: Portal,
     assert call.received > 500
 
 
-def test_a_failed_call_is_remembered_too(
-    client: Client, alpha: Portal, bitrix24: Emulator, remembered: list[CallRecord]
+def test_a_failed_call_is_recorded(
+    client: Client, alpha: Portal, bitrix24: Emulator, records: list[CallRecord]
 ) -> None:
     token = token_of(alpha)
     for kind in ("error:ACCESS_DENIED:403", "reset", "html:502"):
@@ -141,38 +138,38 @@ def test_a_failed_call_is_remembered_too(
         with pytest.raises(Bitrix24Error):
             client.call("profile", token=token)
 
-    assert [(call.status, call.error) for call in remembered] == [
+    assert [(call.status, call.error) for call in records] == [
         (403, "ACCESS_DENIED"),
         (None, "unreachable"),
         (502, "http_502"),
     ]
 
 
-def test_a_portal_cannot_smuggle_a_secret_in_as_an_error(
-    client: Client, alpha: Portal, bitrix24: Emulator, remembered: list[CallRecord]
+def test_a_secret_sent_as_error_code_is_masked(
+    client: Client, alpha: Portal, bitrix24: Emulator, records: list[CallRecord]
 ) -> None:
     token = token_of(alpha)
-    answered(bitrix24, lambda _: {"error": token, "error_description": f"Boris Keller {token}"})
+    change_next(bitrix24, lambda _: {"error": token, "error_description": f"Boris Keller {token}"})
 
     with pytest.raises(CallRejected) as caught:
         client.call("profile", token=token)
 
-    assert token not in f"{caught.value} {caught.value!r} {remembered}"
+    assert token not in f"{caught.value} {caught.value!r} {records}"
 
 
 @given(value=JSON, key=st.sampled_from(sorted(READABLE_FIELDS)) | st.text(max_size=8))
 def test_masking_keeps_the_shape_and_hides_the_text(value: Json, key: str) -> None:
     secret, address = "2b1d6966007e9c94001e30ba00000007f0f107aa", "anna@mail.example"
 
-    hidden = mask({key: [secret, f"Bearer {secret}", address, value], secret: value})
+    masked = mask({key: [secret, f"Bearer {secret}", address, value], secret: value})
 
-    told = json.dumps(hidden, ensure_ascii=False)
-    assert secret not in told
-    assert address not in told
+    text = json.dumps(masked, ensure_ascii=False)
+    assert secret not in text
+    assert address not in text
 
 
-def test_masking_takes_no_longer_than_the_text_is() -> None:
-    """A portal on its owner's own server answers what it likes; this once took seconds for one answer."""
+def test_masking_takes_linear_time() -> None:
+    """A self-hosted portal can send any text; one response once took seconds."""
     began = time.process_time()
 
     mask({"view": "!" * MAX_TEXT_LENGTH, "!" * MAX_TEXT_LENGTH: 1})
@@ -181,11 +178,11 @@ def test_masking_takes_no_longer_than_the_text_is() -> None:
 
 
 @pytest.mark.parametrize("value", [0, -1, 2.5, True, False, None, "", [], {}])
-def test_masking_leaves_what_is_no_text(value: Json) -> None:
+def test_masking_keeps_values_that_are_no_text(value: Json) -> None:
     assert mask({"NAME": [value]}) == {"NAME": [value]}
 
 
-def test_only_words_that_were_chosen_are_spoken() -> None:
-    told = mask({"view": "week", "NAME": "Anna", "title": "Anna", "PERSONAL_PHOTO": "https://x/anna.jpg"})
+def test_only_texts_of_readable_fields_are_kept() -> None:
+    masked = mask({"view": "week", "NAME": "Anna", "title": "Anna", "PERSONAL_PHOTO": "https://x/anna.jpg"})
 
-    assert told == {"view": "week", "NAME": MASK, "title": MASK, "PERSONAL_PHOTO": MASK}
+    assert masked == {"view": "week", "NAME": MASK, "title": MASK, "PERSONAL_PHOTO": MASK}

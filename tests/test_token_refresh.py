@@ -1,4 +1,4 @@
-"""A live token: renewed once, by one process, stored before it is used, and lost only when it is void."""
+"""Refresh of tokens: once, by one process, stored before it is used, and revoked only when it is invalid."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -25,11 +25,11 @@ from tests.world import FERNET_KEY, World, errors_on, session_token, settings_on
 BORIS = "SELECT {} FROM chains JOIN people ON people.id = person_id WHERE user_id = 7"
 
 
-def chain(world: World, column: str) -> object:
+def token_column(world: World, column: str) -> object:
     return world.one(BORIS.format(column))
 
 
-def set_chain(world: World, **values: object) -> None:
+def set_columns(world: World, **values: object) -> None:
     columns = ", ".join(f"{name} = :{name}" for name in values)
     with world.database.write_session() as session:
         session.execute(
@@ -50,7 +50,7 @@ def test_it_works(each_world: World) -> None:
     assert each_world.bitrix24.secrets_in_urls == 0
 
 
-def test_a_good_token_is_not_renewed(world: World) -> None:
+def test_a_valid_token_is_not_refreshed(world: World) -> None:
     session = world.session("boris")
 
     world.browser.post("/me/refresh", headers=session)
@@ -58,7 +58,7 @@ def test_a_good_token_is_not_renewed(world: World) -> None:
     assert world.bitrix24.refreshes() == 0
 
 
-def test_an_invalid_token_is_renewed_too(world: World) -> None:
+def test_an_invalid_token_is_refreshed_too(world: World) -> None:
     session = world.session("boris")
     world.bitrix24.faults.add(Fault(kind="error:INVALID_TOKEN:401", method="batch"))
 
@@ -66,7 +66,7 @@ def test_an_invalid_token_is_renewed_too(world: World) -> None:
     assert world.bitrix24.refreshes() == 1
 
 
-def test_a_token_refused_twice_is_an_error_and_no_loop(world: World) -> None:
+def test_a_token_rejected_twice_is_an_error(world: World) -> None:
     session = world.session("boris")
     world.bitrix24.faults.add(Fault(kind="error:expired_token:401", method="batch", times=None))
     world.bitrix24.clear()
@@ -78,7 +78,7 @@ def test_a_token_refused_twice_is_an_error_and_no_loop(world: World) -> None:
     assert world.bitrix24.count(method="batch") == 2
 
 
-def test_a_portal_that_refuses_whatever_it_is_shown_is_not_renewed_at_each_click(world: World) -> None:
+def test_a_portal_that_rejects_every_token_causes_one_refresh(world: World) -> None:
     session = world.session("boris")
     world.bitrix24.faults.add(Fault(kind="error:APPLICATION_NOT_FOUND:401", method="batch", times=None))
 
@@ -88,8 +88,8 @@ def test_a_portal_that_refuses_whatever_it_is_shown_is_not_renewed_at_each_click
     assert world.bitrix24.refreshes() == 1
 
 
-def test_a_pause_of_renewals_outlives_the_next_openings(world: World) -> None:
-    """A portal lets people in, and answers that what they brought has expired."""
+def test_a_pause_of_refreshes_outlives_the_next_openings(world: World) -> None:
+    """A portal opens the application and then rejects the token that it posted."""
     for _ in range(5):
         session = world.session("boris")
         refusal = Fault(kind="error:expired_token:401", method="batch", times=None)
@@ -103,16 +103,16 @@ def test_a_pause_of_renewals_outlives_the_next_openings(world: World) -> None:
     assert world.browser.post("/me/refresh", headers=session).status_code == 200
 
 
-def test_a_pause_that_a_clock_set_back_made_long_is_none(world: World) -> None:
+def test_a_pause_from_a_wrong_clock_is_ignored(world: World) -> None:
     session = world.session("boris")
     world.portal().expire("boris")
-    set_chain(world, renewal_paused_until="2099-01-01 00:00:00")
+    set_columns(world, renewal_paused_until="2099-01-01 00:00:00")
 
     assert world.browser.post("/me/refresh", headers=session).status_code == 200
 
 
-def test_useless_renewals_are_counted_for_the_portal(world: World) -> None:
-    """It may have as many people as it likes: whoever it names gets an opening."""
+def test_rejected_refreshes_are_counted_per_portal(world: World) -> None:
+    """A portal can name any number of people, and each gets an opening."""
     sessions = [world.session(person) for person in ("boris", "anna")]
     for _ in range(REJECTED_REFRESH_LIMIT.depth - 1):
         world.services.throttle.record_failure("useless renewals 1", REJECTED_REFRESH_LIMIT)
@@ -124,7 +124,7 @@ def test_useless_renewals_are_counted_for_the_portal(world: World) -> None:
     assert world.bitrix24.refreshes() == 1
 
 
-def test_renewals_of_a_portal_are_bounded(world: World) -> None:
+def test_refreshes_of_a_portal_are_limited(world: World) -> None:
     session = world.session("boris")
     world.portal().expire("boris")
     for _ in range(REFRESH_LIMIT.depth):
@@ -135,20 +135,20 @@ def test_renewals_of_a_portal_are_bounded(world: World) -> None:
     assert (refused.status_code, errors_on(refused.text)) == (503, ["too_many_renewals"])
     assert int(refused.headers["Retry-After"]) >= 1
     assert world.bitrix24.refreshes() == 0
-    assert (chain(world, "state"), chain(world, "lease_owner")) == ("live", None)
+    assert (token_column(world, "state"), token_column(world, "lease_owner")) == ("live", None)
     world.bitrix24.clock.advance(1)
     assert world.browser.post("/me/refresh", headers=session).status_code == 200
 
 
 def clicks(world: World, session: dict[str, str], *, applications: int) -> list[int]:
-    """Return the statuses of as many refreshes at once, each in an application of its own."""
+    """Return the statuses of concurrent refreshes, each in an application of its own."""
     clients = [create_app(world.config, database=world.database).test_client() for _ in range(applications)]
     with ThreadPoolExecutor(applications) as pool:
         answers = pool.map(lambda client: client.post("/me/refresh", headers=session), clients)
         return [answer.status_code for answer in answers]
 
 
-def test_many_at_once_renew_once(each_world: World) -> None:
+def test_concurrent_requests_refresh_once(each_world: World) -> None:
     session = each_world.session("boris")
     each_world.portal().expire("boris")
 
@@ -158,7 +158,7 @@ def test_many_at_once_renew_once(each_world: World) -> None:
     assert each_world.bitrix24.count(method="oauth/token") == 1
 
 
-def test_clicks_at_once_in_one_process_read_once(world: World) -> None:
+def test_concurrent_clicks_in_one_process_fetch_once(world: World) -> None:
     session = world.session("boris")
     world.bitrix24.clear()
     world.bitrix24.latency = 0.3
@@ -171,7 +171,7 @@ def test_clicks_at_once_in_one_process_read_once(world: World) -> None:
     assert world.bitrix24.count(method="batch") == 1
 
 
-def test_a_void_refresh_token_asks_for_a_new_opening(world: World) -> None:
+def test_an_invalid_refresh_token_needs_a_new_opening(world: World) -> None:
     session = world.session("boris")
     world.portal().expire("boris")
     world.portal().kill_refresh("boris")
@@ -181,20 +181,20 @@ def test_a_void_refresh_token_asks_for_a_new_opening(world: World) -> None:
     assert response.status_code == 403
     assert errors_on(response.text) == ["reconnect"]
     assert settings_on(response.text) == world.portal().people["boris"].settings
-    assert chain(world, "state") == "reconnect"
+    assert token_column(world, "state") == "reconnect"
 
 
-def test_the_next_opening_heals_it(world: World) -> None:
+def test_the_next_opening_reconnects(world: World) -> None:
     session = world.session("boris")
-    set_chain(world, state="reconnect")
+    set_columns(world, state="reconnect")
 
     world.open("boris")
 
-    assert chain(world, "state") == "live"
+    assert token_column(world, "state") == "live"
     assert world.browser.post("/me/refresh", headers=session).status_code == 200
 
 
-def test_a_void_token_is_not_asked_again_and_again(world: World) -> None:
+def test_a_revoked_token_is_not_refreshed_again(world: World) -> None:
     session = world.session("boris")
     world.portal().expire("boris")
     world.portal().kill_refresh("boris")
@@ -206,38 +206,38 @@ def test_a_void_token_is_not_asked_again_and_again(world: World) -> None:
     assert world.bitrix24.requests == []
 
 
-def test_an_opening_during_a_renewal_that_fails_wins(world: World) -> None:
+def test_an_opening_during_a_failed_refresh_wins(world: World) -> None:
     session = world.session("boris")
     world.portal().expire("boris")
     world.portal().kill_refresh("boris")
     world.bitrix24.faults.add(Fault(kind="slow:0.5", where="authorization", method="oauth/token"))
     with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(lambda: world.app.test_client().post("/me/refresh", headers=session).status_code)
+        refreshing = pool.submit(lambda: world.app.test_client().post("/me/refresh", headers=session).status_code)
         while not world.bitrix24.count(method="oauth/token"):
             pass
 
         world.open("boris")
 
-        assert waiting.result() == 200
-    assert chain(world, "state") == "live"
+        assert refreshing.result() == 200
+    assert token_column(world, "state") == "live"
 
 
-def test_an_opening_during_a_renewal_is_not_displaced_by_it(world: World) -> None:
-    """The pair that was renewed is good too, but the opening's is the newer one."""
+def test_a_refresh_does_not_replace_a_later_opening(world: World) -> None:
+    """The refreshed pair is valid too, but the opening's is newer."""
     session = world.session("boris")
     world.portal().expire("boris")
     world.bitrix24.faults.add(Fault(kind="slow:0.5", where="authorization", method="oauth/token"))
     with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(lambda: world.app.test_client().post("/me/refresh", headers=session).status_code)
+        refreshing = pool.submit(lambda: world.app.test_client().post("/me/refresh", headers=session).status_code)
         while not world.bitrix24.refreshes("boris"):
             pass
         opening = world.portal().open_as("boris")
 
         assert world.post("/", opening).status_code == 200
 
-        assert waiting.result() == 200
+        assert refreshing.result() == 200
     owner = token_context(world.portal().member_id, 7, "refresh")
-    kept = TokenEncryption([SecretStr(FERNET_KEY)]).decrypt(str(chain(world, "refresh_token")), context=owner)
+    kept = TokenEncryption([SecretStr(FERNET_KEY)]).decrypt(str(token_column(world, "refresh_token")), context=owner)
     assert kept.get_secret_value() == opening.refresh_token
 
 
@@ -250,23 +250,23 @@ def test_an_opening_during_a_renewal_is_not_displaced_by_it(world: World) -> Non
         ("status:503", 502),
     ],
 )
-def test_an_authorization_server_that_fails_changes_nothing(world: World, kind: str, status: int) -> None:
+def test_a_failing_authorization_server_changes_nothing(world: World, kind: str, status: int) -> None:
     session = world.session("boris")
     world.portal().expire("boris")
-    before = chain(world, "refresh_token")
+    before = token_column(world, "refresh_token")
     world.bitrix24.faults.add(Fault(kind=kind, where="authorization", method="oauth/token"))
 
     response = world.browser.post("/me/refresh", headers=session)
 
     assert response.status_code == status
     assert settings_on(response.text)
-    assert (chain(world, "refresh_token"), chain(world, "state")) == (before, "live")
-    assert chain(world, "lease_owner") is None
+    assert (token_column(world, "refresh_token"), token_column(world, "state")) == (before, "live")
+    assert token_column(world, "lease_owner") is None
     assert world.browser.post("/me/refresh", headers=session).status_code == 200
 
 
 @pytest.mark.parametrize("kind", ["truncated", "lost"])
-def test_a_pair_whose_answer_was_lost_asks_for_a_new_opening(world: World, kind: str) -> None:
+def test_a_lost_refresh_response_needs_a_new_opening(world: World, kind: str) -> None:
     session = world.session("boris")
     world.portal().expire("boris")
     world.bitrix24.faults.add(Fault(kind=kind, where="authorization", method="oauth/token"))
@@ -277,7 +277,7 @@ def test_a_pair_whose_answer_was_lost_asks_for_a_new_opening(world: World, kind:
     assert world.browser.post("/me/refresh", headers=session).status_code == 200
 
 
-def test_those_who_waited_share_the_failure(world: World) -> None:
+def test_waiting_requests_share_a_failed_refresh(world: World) -> None:
     session = world.session("boris")
     world.portal().expire("boris")
     world.bitrix24.faults.add(Fault(kind="html:500", where="authorization", method="oauth/token", times=None))
@@ -288,18 +288,18 @@ def test_those_who_waited_share_the_failure(world: World) -> None:
     assert world.bitrix24.count(method="oauth/token") <= 2
 
 
-def test_a_dead_process_keeps_the_lease_only_until_it_runs_out(world: World) -> None:
+def test_the_lease_of_a_dead_process_expires(world: World) -> None:
     session = world.session("boris")
     world.portal().expire("boris")
     soon = datetime.now(UTC) + timedelta(seconds=1)
-    set_chain(world, lease_owner="dead", lease_until=soon.replace(tzinfo=None).isoformat(" "))
+    set_columns(world, lease_owner="dead", lease_until=soon.replace(tzinfo=None).isoformat(" "))
 
     assert world.browser.post("/me/refresh", headers=session).status_code == 200
     assert datetime.now(UTC) > soon
     assert world.bitrix24.refreshes() == 1
 
 
-def test_an_unpaid_portal_is_suspended_and_comes_back(world: World) -> None:
+def test_an_unpaid_portal_is_suspended_and_reactivated(world: World) -> None:
     session = world.session("boris")
     world.portal().expire("boris")
     world.portal().end_trial()
@@ -309,14 +309,14 @@ def test_an_unpaid_portal_is_suspended_and_comes_back(world: World) -> None:
     assert response.status_code == 403
     assert errors_on(response.text) == ["PAYMENT_REQUIRED"]
     assert world.one("SELECT state FROM portals") == "suspended"
-    assert chain(world, "refresh_token")
+    assert token_column(world, "refresh_token")
 
     world.portal().restore_trial()
     assert world.browser.post("/me/refresh", headers=session).status_code == 200
     assert world.one("SELECT state FROM portals") == "active"
 
 
-def test_a_lost_uninstallation_is_noticed_and_obeyed(world: World) -> None:
+def test_a_refresh_detects_a_lost_uninstallation(world: World) -> None:
     session = world.session("boris")
     world.portal().uninstall()
 
@@ -328,7 +328,7 @@ def test_a_lost_uninstallation_is_noticed_and_obeyed(world: World) -> None:
     assert world.one("SELECT count(*) FROM people") == 0
 
 
-def test_a_chain_of_an_earlier_installation_does_not_bury_the_present_one(world: World) -> None:
+def test_a_token_of_an_earlier_installation_does_not_uninstall(world: World) -> None:
     session = world.session("boris")
     world.portal().uninstall()
     world.install()
@@ -339,17 +339,17 @@ def test_a_chain_of_an_earlier_installation_does_not_bury_the_present_one(world:
     assert response.status_code == 403
     assert world.one("SELECT state FROM portals") == "active"
     assert world.one("SELECT count(*) FROM people") == 2
-    assert chain(world, "state") == "reconnect"
+    assert token_column(world, "state") == "reconnect"
 
 
 @pytest.mark.parametrize(
     ("ended", "code", "state"),
     [("uninstalled", "reconnect", "reconnect"), ("unpaid", "expired_token", "live")],
 )
-def test_a_refresh_token_from_elsewhere_does_not_speak_for_the_portal(
+def test_a_refresh_token_of_another_portal_does_not_change_the_portal(
     world: World, ended: str, code: str, state: str
 ) -> None:
-    """Boris puts one of a portal of his own into his form, where the application was removed or not paid."""
+    """Boris posts one of his own portal, where the application was removed or is unpaid."""
     world.portal("beta").install()
     elsewhere = world.portal("beta").open_as("clara").refresh_token
     if ended == "uninstalled":
@@ -364,25 +364,25 @@ def test_a_refresh_token_from_elsewhere_does_not_speak_for_the_portal(
     assert (response.status_code, errors_on(response.text)) == (403, [code])
     assert world.one("SELECT state FROM portals WHERE id = 1") == "active"
     assert world.one("SELECT count(*) FROM people WHERE portal_id = 1") == 2
-    assert chain(world, "state") == state
+    assert token_column(world, "state") == state
     world.open("boris")
     assert world.browser.post("/me/refresh", headers=session).status_code == 200
 
 
 @pytest.mark.parametrize("code", ["PAYMENT_REQUIRED", "PORTAL_DELETED", "invalid_client", "wrong_client"])
-def test_what_is_said_of_one_renewal_and_not_true_of_the_portal_keeps_the_pair(world: World, code: str) -> None:
+def test_a_refusal_that_is_not_true_of_the_portal_keeps_the_pair(world: World, code: str) -> None:
     session = world.session("boris")
     world.portal().expire("boris")
-    before = chain(world, "refresh_token")
+    before = token_column(world, "refresh_token")
     world.bitrix24.faults.add(
         Fault(kind=f"error:{code}:401", where="authorization", method="oauth/token", person="boris")
     )
 
     for _ in range(3):
         assert world.browser.post("/me/refresh", headers=session).status_code == 403
-    assert (chain(world, "state"), chain(world, "refresh_token")) == ("live", before)
+    assert (token_column(world, "state"), token_column(world, "refresh_token")) == ("live", before)
     assert world.one("SELECT state FROM portals") == "active"
-    assert world.bitrix24.count(method="oauth/token") == 2  # his and, once, the one that speaks for the portal
+    assert world.bitrix24.count(method="oauth/token") == 2  # his and, once, the portal token owner's
 
     world.bitrix24.clock.advance(MAX_REFRESH_PAUSE.total_seconds() + 1)
     assert world.browser.post("/me/refresh", headers=session).status_code == 200
@@ -397,19 +397,19 @@ def test_what_is_said_of_one_renewal_and_not_true_of_the_portal_keeps_the_pair(w
         *((kind, "live") for kind in ("user_access_error:403", "INTERNAL_SERVER_ERROR:500")),
     ],
 )
-def test_only_the_refusal_of_this_very_refresh_token_voids_the_pair(world: World, kind: str, state: str) -> None:
+def test_only_a_rejected_refresh_token_revokes_the_pair(world: World, kind: str, state: str) -> None:
     session = world.session("boris")
     world.portal().expire("boris")
-    before = chain(world, "refresh_token")
+    before = token_column(world, "refresh_token")
     world.bitrix24.faults.add(Fault(kind=f"error:{kind}", where="authorization", method="oauth/token"))
 
     world.browser.post("/me/refresh", headers=session)
 
-    assert (chain(world, "state"), chain(world, "refresh_token")) == (state, before)
+    assert (token_column(world, "state"), token_column(world, "refresh_token")) == (state, before)
 
 
-def test_a_word_about_the_access_token_voids_no_refresh_token(world: World) -> None:
-    """The portal is silent, and the authorization server says that the access token belongs to nothing."""
+def test_a_rejected_access_token_does_not_revoke_the_pair(world: World) -> None:
+    """The portal sends HTML, and the authorization server says that the access token belongs to no application."""
     session = world.session("boris")
     world.bitrix24.faults.add(Fault(kind="html:404", method="batch"))
     gone = Fault(kind="error:ERROR_OAUTH:401", where="authorization", method="rest/app.info", person="boris")
@@ -417,11 +417,11 @@ def test_a_word_about_the_access_token_voids_no_refresh_token(world: World) -> N
 
     assert world.browser.post("/me/refresh", headers=session).status_code == 403
 
-    assert chain(world, "state") == "live"
+    assert token_column(world, "state") == "live"
     assert world.browser.post("/me/refresh", headers=session).status_code == 200
 
 
-def test_a_refresh_token_from_elsewhere_does_not_end_a_run(world: World) -> None:
+def test_a_refresh_token_of_another_portal_does_not_end_a_run(world: World) -> None:
     world.portal("beta").install()
     elsewhere = world.portal("beta").open_as("clara").refresh_token
     world.portal("beta").end_trial()
@@ -435,7 +435,7 @@ def test_a_refresh_token_from_elsewhere_does_not_end_a_run(world: World) -> None
     assert (run["state"], run["done"], run["failed"]) == ("done", 2, 1)
 
 
-def test_nothing_is_decided_while_the_chain_that_speaks_for_the_portal_is_silent(world: World) -> None:
+def test_nothing_is_decided_while_the_portal_token_owners_refresh_fails(world: World) -> None:
     session = world.session("boris")
     world.portal().expire("boris")
     gone = Fault(kind="error:NOT_INSTALLED:401", where="authorization", method="oauth/token", person="boris")
@@ -446,11 +446,11 @@ def test_nothing_is_decided_while_the_chain_that_speaks_for_the_portal_is_silent
     assert world.browser.post("/me/refresh", headers=session).status_code == 502
 
     assert world.one("SELECT state FROM portals WHERE id = 1") == "active"
-    assert chain(world, "state") == "live"
+    assert token_column(world, "state") == "live"
     assert world.browser.post("/me/refresh", headers=session).status_code == 200
 
 
-def test_an_idle_chain_notices_a_lost_uninstallation_too(world: World) -> None:
+def test_the_refresh_of_an_idle_token_detects_a_lost_uninstallation(world: World) -> None:
     world.portal().uninstall()
     world.bitrix24.clock.advance(165 * 86400)
 
@@ -461,11 +461,11 @@ def test_an_idle_chain_notices_a_lost_uninstallation_too(world: World) -> None:
 
 
 def test_a_lease_lasts_longer_than_any_refresh() -> None:
-    """Else a second process renews with a token that the first has just used up."""
+    """Else a second process would use a refresh token that the first one has just used."""
     assert LEASE.total_seconds() > MAX_WAIT + DEFAULT_TIMEOUTS.total
 
 
-def test_a_portal_that_denies_the_application_is_not_believed_alone(world: World) -> None:
+def test_a_portal_that_denies_the_application_is_not_enough(world: World) -> None:
     session = world.session("boris")
     world.bitrix24.faults.add(Fault(kind="error:ERROR_OAUTH:401", method="batch", times=2))
 
@@ -488,7 +488,7 @@ def test_a_portal_that_denies_the_application_is_not_believed_alone(world: World
         {"member_id": None},
     ],
 )
-def test_a_strange_answer_is_read_with_care(world: World, strange: dict[str, object]) -> None:
+def test_an_odd_token_response_is_stored(world: World, strange: dict[str, object]) -> None:
     session = world.session("boris")
     world.portal().expire("boris")
 
@@ -503,21 +503,21 @@ def test_a_strange_answer_is_read_with_care(world: World, strange: dict[str, obj
 
 
 @pytest.mark.parametrize("foreign", [{"user_id": 1}, {"member_id": "f" * 32}])
-def test_a_foreign_pair_is_never_stored(world: World, foreign: dict[str, object]) -> None:
+def test_another_persons_pair_is_never_stored(world: World, foreign: dict[str, object]) -> None:
     session = world.session("boris")
     world.portal().expire("boris")
-    before = chain(world, "access_token")
+    before = token_column(world, "access_token")
     world.bitrix24.faults.add(
         Fault(kind="answer", where="authorization", method="oauth/token", change=lambda answer: answer | foreign)
     )
 
     assert world.browser.post("/me/refresh", headers=session).status_code == 403
-    assert chain(world, "access_token") == before
-    assert chain(world, "state") == "reconnect"
+    assert token_column(world, "access_token") == before
+    assert token_column(world, "state") == "reconnect"
 
 
-def test_an_answer_for_somebody_else_is_not_kept(world: World) -> None:
-    """Whatever token was mixed up, and wherever: the reading says whose it is."""
+def test_settings_of_another_person_are_not_stored(world: World) -> None:
+    """The response names its user, so a mixed-up token is noticed."""
     session = world.session("boris")
 
     def of_anna(answer: dict[str, object]) -> dict[str, object]:
@@ -536,7 +536,7 @@ def test_an_answer_for_somebody_else_is_not_kept(world: World) -> None:
     assert "only anna" not in str(world.rows("SELECT * FROM snapshots"))
 
 
-def test_a_portal_renamed_meanwhile_is_followed(each_world: World) -> None:
+def test_a_renamed_portal_is_found_by_its_refresh(each_world: World) -> None:
     session = each_world.session("boris")
     new_origin = each_world.portal().rename()
     each_world.portal().expire("boris")
@@ -546,10 +546,10 @@ def test_a_portal_renamed_meanwhile_is_followed(each_world: World) -> None:
     assert each_world.bitrix24.refreshes() == 1
 
 
-def test_a_row_moved_to_another_person_is_refused(world: World) -> None:
+def test_a_token_moved_to_another_row_is_refused(world: World) -> None:
     session = world.session("boris")
     anna = world.one("SELECT access_token FROM chains JOIN people ON people.id = person_id WHERE user_id = 1")
-    set_chain(world, access_token=anna)
+    set_columns(world, access_token=anna)
 
     response = world.browser.post("/me/refresh", headers=session)
 
@@ -558,9 +558,7 @@ def test_a_row_moved_to_another_person_is_refused(world: World) -> None:
 
 
 @pytest.mark.parametrize("column", ["lease_until", "renewal_paused_until", "renewal_failed_at"])
-def test_what_a_clock_that_was_ahead_wrote_delays_no_renewal(
-    world: World, column: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_times_from_a_wrong_clock_delay_no_refresh(world: World, column: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dashboard.tokens.refresh.WAIT_SECONDS", 0.01)
     session = world.session("boris")
     world.portal().expire("boris")
