@@ -1,4 +1,4 @@
-"""What the first request would do for all the others, done before it."""
+"""Prepare the application before gunicorn forks its processes, so that they share the memory."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dashboard.core import process_memory
 
 
 def preload(app: Flask) -> None:
-    """Compile the templates and join the tables, once for every process that is forked from this one."""
+    """Compile the templates and configure the tables, once for all processes."""
     configure_mappers()
     for name in app.jinja_env.list_templates():
         app.jinja_env.get_template(name)

@@ -1,4 +1,4 @@
-"""Check the size of every request and write its line in the log."""
+"""Refuse oversized requests, and log each request in one line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
 from dashboard.bitrix24.inbound import BadField
 
 MAX_BODY_BYTES = 256 * 1024
-# A real opening has 14, an event some 30; each one more costs time before anything can be refused.
+# An opening has 14 fields and an event some 30; parsing more only costs time.
 MAX_FIELDS = 500
 
 log = structlog.get_logger()
@@ -23,24 +23,24 @@ ExceptionInfo = tuple[type, BaseException, TracebackType | None] | tuple[None, N
 
 
 class Application(Flask):
-    """Flask, but for the line about a defect: Flask's own quotes the path as it was sent."""
+    """Flask with another log line for unexpected errors: Flask's own quotes the path as it was sent."""
 
     def log_exception(self, exc_info: ExceptionInfo) -> None:
-        """Log a defect with its stack."""
+        """Log an unexpected error with its stack trace."""
         log.error("defect", method=request.method, path=logged_path(), exc_info=exc_info)
 
 
 def logged_path() -> str | None:
-    """Return the URL rule that the request matches, None where it matches none.
+    """Return the URL rule that the request matches, None if it matches none.
 
-    The path as it was sent may hold anything: what a terminal obeys, or a token that slipped into a link.
+    The path as it was sent may hold control characters, or a token that slipped into a link.
     """
     return request.url_rule.rule if request.url_rule else None
 
 
 def install(app: Flask) -> None:
-    """Log each request with its URL rule alone: the query string is not ours to keep."""
-    # One byte more, so that a body of untold length, which is cut there without a word, is seen as too large.
+    """Register the hooks. The log has no query string, which may hold personal data."""
+    # Werkzeug silently cuts a body of unknown length at this limit; one byte more shows that it is too large.
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES + 1
 
     @app.before_request
@@ -50,14 +50,11 @@ def install(app: Flask) -> None:
         structlog.contextvars.bind_contextvars(request=g.request_id)
 
     @app.before_request
-    def refuse_large_bodies() -> None:
-        """Measure the body whether or not the address reads it, and whether or not its length was told."""
+    def refuse_large_requests() -> None:
+        """Check the body even if no view reads it and no length was sent."""
         if (request.content_length or 0) > MAX_BODY_BYTES or len(_body()) > MAX_BODY_BYTES:
             raise RequestEntityTooLarge
-
-    @app.before_request
-    def refuse_many_fields() -> None:
-        """Count the fields before anybody takes them apart; the query is the server's to bound."""
+        # Count the fields before parsing them. The server limits the query string.
         if _body().count(b"&") >= MAX_FIELDS:
             raise BadField("body: too many fields", "is refused")
 
@@ -81,7 +78,10 @@ def install(app: Flask) -> None:
 
 
 def _body() -> bytes:
-    """Return the body; chunks that are none are the sender's mistake, which the server's text would quote."""
+    """Return the body.
+
+    :raise BadRequest: a chunk is malformed; gunicorn's own error would quote it.
+    """
     try:
         return request.get_data()
     except ParseException:

@@ -1,4 +1,4 @@
-"""What every answer says to the browser about itself."""
+"""Set the security headers of every response."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from flask import Flask, Response, g
 
 
 def install(app: Flask, *, script_url: str, https: bool) -> None:
-    """Set the headers on every answer, errors and the files of the pages included.
+    """Set the headers on every response, errors and static files included.
 
-    A page may be framed by the portal in ``g.frame_origin`` alone, and by nobody where none was set.
+    Only the portal in ``g.frame_origin`` may frame the page; nobody may if it is not set.
     """
     script = urlsplit(script_url)
     script_origin = f"{script.scheme}://{script.netloc}"
 
     @app.after_request
-    def secure(response: Response) -> Response:
+    def set_security_headers(response: Response) -> Response:
         ancestors = g.get("frame_origin") or "'none'"
         response.headers["Content-Security-Policy"] = (
             f"default-src 'none'; script-src 'self' {script_origin}; style-src 'self'; "
@@ -26,9 +26,9 @@ def install(app: Flask, *, script_url: str, https: bool) -> None:
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["Referrer-Policy"] = "no-referrer"
         if https:
-            # For this host alone: what else stands under its domain is not ours to decide.
+            # Without includeSubDomains: the other hosts of this domain are not ours.
             response.headers["Strict-Transport-Security"] = "max-age=31536000"
-        # Only a file whose address names its content may be kept; everything else is somebody's own.
+        # Browsers may only cache files whose address contains their hash; pages hold personal data.
         if not response.cache_control.immutable:
             response.headers["Cache-Control"] = "no-store"
         return response
