@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 
 import structlog
 from flask import Flask
@@ -70,7 +71,7 @@ def create_app(
     logging_setup.configure(level=settings.log_level, style=settings.log_format)
     for variable in config.ignored_variables(os.environ):
         log.warning("variable_ignored", variable=variable, hint="It is no longer used; remove it.")
-    titles = translations.InEveryLanguage(hooks.PLACEMENT_TITLE)
+    titles = partial(translations.in_every_language, hooks.PLACEMENT_TITLE)
     services = build_services(settings, database=database, placement_titles=titles, now=now)
 
     app = request_hooks.Application(__name__, static_folder=None)

@@ -22,5 +22,5 @@ from dashboard.web.http.static_files import StaticFiles  # noqa: E402
 
 def create_app(settings: Config | None = None) -> Flask:
     """Return the application, its files read once."""
-    StaticFiles._look_again = lambda self: None  # type: ignore[method-assign]
+    StaticFiles._stamp = lambda self: []  # type: ignore[method-assign]
     return app.create_app(settings)

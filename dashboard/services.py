@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from types import MappingProxyType
 
 from dashboard.bitrix24.address_policy import AddressPolicy
 from dashboard.bitrix24.http import RestHttp
@@ -71,11 +70,11 @@ def build_services(
     *,
     database: Database | None = None,
     now: Callable[[], datetime] = utc_now,
-    placement_titles: Mapping[str, str] = MappingProxyType({}),
+    placement_titles: Callable[[], Mapping[str, str]] = dict,
 ) -> Services:
     """Return the services of one process. Nothing connects to the database or the network yet.
 
-    ``placement_titles`` maps Bitrix24's language codes to the title of the calendar's tab; only a process that
+    ``placement_titles`` returns the title of the calendar's tab by Bitrix24's language codes; only a process that
     serves openings needs it.
     """
     threads = max(config.web_threads, config.worker_threads)

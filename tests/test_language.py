@@ -7,7 +7,7 @@ import pytest
 from flask import Flask, render_template_string
 
 from dashboard.web.i18n import translations
-from dashboard.web.i18n.translations import ENGLISH, LOCALES, InEveryLanguage, _, find, ngettext, pgettext
+from dashboard.web.i18n.translations import ENGLISH, LOCALES, _, find, ngettext, pgettext
 
 UKRAINIAN = """
 msgid ""
@@ -36,7 +36,7 @@ msgstr[2] "%(num)s днів до"
 
 
 @pytest.fixture
-def catalogues(tmp_path: Path) -> Path:
+def catalogs(tmp_path: Path) -> Path:
     for locale in ("ar", "es", "pt_BR", "uk", "zh_Hans"):
         folder = tmp_path / locale / "LC_MESSAGES"
         folder.mkdir(parents=True)
@@ -65,22 +65,22 @@ def test_it_speaks_english_outside_a_request() -> None:
     ("lang", "tag"),
     [("la", "es"), ("br", "pt-BR"), ("ua", "uk"), ("UA", "uk"), ("sc", "zh-Hans"), ("ar", "ar")],
 )
-def test_bitrix24_codes_are_their_own(catalogues: Path, lang: str, tag: str) -> None:
-    assert translations.find(lang, catalogues=catalogues).tag == tag
+def test_bitrix24_codes_are_their_own(catalogs: Path, lang: str, tag: str) -> None:
+    assert translations.find(lang, catalogs=catalogs).tag == tag
 
 
 @pytest.mark.parametrize("lang", ["in", "en", "xx", "", None, "../../etc", "uk", "de"])
-def test_codes_without_a_catalogue_are_english(catalogues: Path, lang: str | None) -> None:
-    assert translations.find(lang, catalogues=catalogues).tag == "en"
+def test_codes_without_a_catalog_are_english(catalogs: Path, lang: str | None) -> None:
+    assert translations.find(lang, catalogs=catalogs).tag == "en"
 
 
-def test_arabic_reads_from_right_to_left(catalogues: Path) -> None:
-    assert translations.find("ar", catalogues=catalogues).direction == "rtl"
-    assert translations.find("ua", catalogues=catalogues).direction == "ltr"
+def test_arabic_reads_from_right_to_left(catalogs: Path) -> None:
+    assert translations.find("ar", catalogs=catalogs).direction == "rtl"
+    assert translations.find("ua", catalogs=catalogs).direction == "ltr"
 
 
-def test_a_second_language(page: Flask, catalogues: Path) -> None:
-    translations.use("ua", catalogues=catalogues)
+def test_a_second_language(page: Flask, catalogs: Path) -> None:
+    translations.use("ua", catalogs=catalogs)
 
     assert _("At the start") == "На початку"
     assert pgettext("view", "Day") == "День"
@@ -88,25 +88,25 @@ def test_a_second_language(page: Flask, catalogues: Path) -> None:
 
 
 @pytest.mark.parametrize(("number", "form"), [(1, "день"), (3, "дні"), (5, "днів"), (21, "день")])
-def test_plural_forms(page: Flask, catalogues: Path, number: int, form: str) -> None:
-    translations.use("ua", catalogues=catalogues)
+def test_plural_forms(page: Flask, catalogs: Path, number: int, form: str) -> None:
+    translations.use("ua", catalogs=catalogs)
 
     assert ngettext("%(num)s day before", "%(num)s days before", number) == f"%(num)s {form} до"
 
 
-def test_a_template_is_translated_and_still_escaped(page: Flask, catalogues: Path) -> None:
-    translations.use("ua", catalogues=catalogues)
+def test_a_template_is_translated_and_still_escaped(page: Flask, catalogs: Path) -> None:
+    translations.use("ua", catalogs=catalogs)
 
     shown = render_template_string("{% trans name=name %} Portal {{ name }} {% endtrans %}", name="<b>")
 
     assert shown == "Портал &lt;b&gt;"
 
 
-def test_a_number_in_a_sentence_is_written_the_readers_way(page: Flask, catalogues: Path) -> None:
+def test_a_number_in_a_sentence_is_written_the_readers_way(page: Flask, catalogs: Path) -> None:
     template = "{% trans count=12345 %}{{ count }} day{% pluralize %}{{ count }} days{% endtrans %}"
     assert render_template_string(template) == "12,345 days"
 
-    translations.use("ua", catalogues=catalogues)
+    translations.use("ua", catalogs=catalogs)
 
     assert render_template_string(template) == "12\xa0345 days"
     assert render_template_string("{{ 999|number }}, {{ 1000|number }}") == "999, 1\xa0000"
@@ -118,17 +118,17 @@ def test_a_number_says_which_plural_it_wants(page: Flask) -> None:
     assert shown == "5,000 days before"
 
 
-def test_two_requests_do_not_share_a_language(catalogues: Path) -> None:
+def test_two_requests_do_not_share_a_language(catalogs: Path) -> None:
     app = Flask("two")
 
     with app.app_context():
-        translations.use("ua", catalogues=catalogues)
+        translations.use("ua", catalogs=catalogs)
     with app.app_context():
         assert _("At the start") == "At the start"
 
 
 def test_a_title_is_known_in_every_language_there_is() -> None:
-    everywhere = InEveryLanguage("At the start")
+    everywhere = translations.in_every_language("At the start")
 
     assert everywhere["en"] == "At the start"
     assert {code for code in LOCALES if find(code) is not ENGLISH} | {"en"} == set(everywhere)

@@ -48,7 +48,7 @@ class Bindings:
 
     installations: Installations
     public_url: str
-    titles: Mapping[str, str]  # by language
+    titles: Callable[[], Mapping[str, str]]  # of the placements, by language
     now: Callable[[], datetime]
 
     def commands_for(self, portal: Portal | None) -> Mapping[str, Command]:
@@ -88,10 +88,12 @@ class Bindings:
         places = _compare(present, "placement", PLACEMENTS, f"{self.public_url}/")
         unbind = [Command("event.unbind", {"event": name, "handler": handler}) for name, handler in events.elsewhere]
         unbind += [Command("placement.unbind", {"PLACEMENT": name, "HANDLER": url}) for name, url in places.elsewhere]
-        shown = {"HANDLER": places.url, "TITLE": self.titles["en"]}
-        shown |= {f"LANG_ALL[{language}][TITLE]": title for language, title in self.titles.items()}
         bind = {name: Command("event.bind", {"event": name, "handler": events.url}) for name in events.missing}
-        bind |= {name: Command("placement.bind", {"PLACEMENT": name, **shown}) for name in places.missing}
+        if places.missing:
+            titles = self.titles()
+            shown = {f"LANG_ALL[{language}][TITLE]": title for language, title in titles.items()}
+            shown |= {"HANDLER": places.url, "TITLE": titles["en"]}
+            bind |= {name: Command("placement.bind", {"PLACEMENT": name, **shown}) for name in places.missing}
         commands = {f"unbind{number}": command for number, command in enumerate(unbind[:MAX_LEFTOVERS])} | bind
         if not commands:
             return {}

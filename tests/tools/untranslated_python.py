@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-TRANSLATING = ("_", "N_", "ngettext", "pgettext", "npgettext", "InEveryLanguage")
+TRANSLATING = ("_", "N_", "ngettext", "pgettext", "npgettext", "in_every_language")
 # Prometheus and developers read these, and no person of a portal.
 NOT_FOR_READERS = ("metrics.py", "styleguide.py")
 _LOGGING = ("debug", "info", "warning", "error", "exception")

@@ -1,9 +1,9 @@
-"""The reader's language: Bitrix24's codes to locales, and their catalogues."""
+"""Translate the interface into the user's language."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from gettext import GNUTranslations, NullTranslations
@@ -13,7 +13,7 @@ from babel import Locale
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.numbers import format_decimal
-from flask import g
+from flask import g, has_app_context
 from jinja2 import Environment, pass_eval_context
 from jinja2.nodes import EvalContext
 from markupsafe import Markup
@@ -36,45 +36,45 @@ LOCALES |= {
 
 @dataclass(frozen=True)
 class Language:
-    """A locale with its catalogue."""
+    """A locale with its catalog."""
 
     locale: Locale
-    catalogue: NullTranslations
+    catalog: NullTranslations
 
     @property
     def tag(self) -> str:
+        """Return the language tag for HTML, such as "pt-BR"."""
         return str(self.locale).replace("_", "-")
 
     @property
     def direction(self) -> str:
+        """Return the direction of its script: "ltr" or "rtl"."""
         return self.locale.text_direction
 
 
-# The strings in the source are the English ones, so English needs no catalogue.
+# The strings in the source are English.
 ENGLISH = Language(Locale("en"), NullTranslations())
 
 
-def use(lang: str | None, *, catalogues: Path = CATALOGS) -> Language:
-    """Speak the language of a Bitrix24 code for the rest of the request; English where we have no other."""
-    g.language = find(lang, catalogues=catalogues)
-    return current()
+def use(lang: str | None, *, catalogs: Path = CATALOGS) -> None:
+    """Use the language of a Bitrix24 code for the rest of the request."""
+    g.language = find(lang, catalogs=catalogs)
 
 
-def catalog_of(locale: str, catalogues: Path = CATALOGS) -> Path:
-    """Return where a locale's catalogue is kept, there or not."""
-    return catalogues / locale / "LC_MESSAGES" / "messages.po"
+def catalog_of(locale: str, catalogs: Path = CATALOGS) -> Path:
+    """Return the path of a locale's catalog, which may not exist."""
+    return catalogs / locale / "LC_MESSAGES" / "messages.po"
 
 
-def find(lang: str | None, *, catalogues: Path = CATALOGS) -> Language:
-    """Return the language of a Bitrix24 code if it has a catalogue, else English."""
+def find(lang: str | None, *, catalogs: Path = CATALOGS) -> Language:
+    """Return the language of a Bitrix24 code, English if there is no catalog for it."""
     locale = LOCALES.get((lang or "").lower(), "en")
-    path = catalog_of(locale, catalogues)
-    return Language(Locale.parse(locale), _read(path)) if path.is_file() else ENGLISH
+    path = catalog_of(locale, catalogs)
+    return Language(Locale.parse(locale), _read_once(path)) if path.is_file() else ENGLISH
 
 
-def _compiled(path: Path) -> NullTranslations:
-    # In memory, not before somebody speaks it: that takes a few hundredths of a second, and a .mo in the
-    # repository goes stale.
+def _read(path: Path) -> NullTranslations:
+    # Compiled in memory when it is first needed: that takes some 20 ms, and a stored .mo file would go stale.
     compiled = io.BytesIO()
     with path.open("rb") as file:
         write_mo(compiled, read_po(file))
@@ -82,68 +82,44 @@ def _compiled(path: Path) -> NullTranslations:
     return GNUTranslations(compiled)
 
 
-_read = cache(_compiled)
-
-
-class InEveryLanguage(Mapping[str, str]):
-    """A message in every language there is a catalogue for, by Bitrix24's codes.
-
-    They are read when somebody looks: few processes ever need all languages, and none at its start.
-    """
-
-    def __init__(self, message: str) -> None:
-        self._message = message
-
-    @property
-    def _words(self) -> Mapping[str, str]:
-        return _translate_everywhere(self._message)
-
-    def __getitem__(self, code: str) -> str:
-        return self._words[code]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._words)
-
-    def __len__(self) -> int:
-        return len(self._words)
+_read_once = cache(_read)
 
 
 @cache
-def _translate_everywhere(message: str) -> Mapping[str, str]:
-    # Read for this one message and not kept: all of them take more memory than any process needs.
+def in_every_language(message: str) -> Mapping[str, str]:
+    """Return a message in each language that has a catalog, by Bitrix24's codes."""
+    # The catalogs are not kept: together they need more memory than a process ever uses.
     paths = ((code, catalog_of(locale)) for code, locale in LOCALES.items())
-    spoken = {code: _compiled(path) for code, path in paths if path.is_file()}
-    return {"en": message} | {code: spoken[code].gettext(message) for code in spoken}
+    return {"en": message} | {code: _read(path).gettext(message) for code, path in paths if path.is_file()}
 
 
 def current() -> Language:
-    """Return the language in use; English outside a request, and in one that has not said."""
-    try:
-        spoken: Language = g.language
-    except (AttributeError, RuntimeError):
-        return ENGLISH
-    return spoken
+    """Return the language of the request; English if none was set, or outside a request."""
+    return g.get("language", ENGLISH) if has_app_context() else ENGLISH
 
 
 def _(message: str) -> str:
-    return current().catalogue.gettext(message)
+    return current().catalog.gettext(message)
 
 
 def ngettext(singular: str, plural: str, n: int) -> str:
-    return current().catalogue.ngettext(singular, plural, n)
+    """Return the plural form for a number."""
+    return current().catalog.ngettext(singular, plural, n)
 
 
 def pgettext(context: str, message: str) -> str:
-    return current().catalogue.pgettext(context, message)
+    """Return the translation of a message in a context."""
+    return current().catalog.pgettext(context, message)
 
 
 def npgettext(context: str, singular: str, plural: str, n: int) -> str:
-    return current().catalogue.npgettext(context, singular, plural, n)
+    """Return the plural form for a number in a context."""
+    return current().catalog.npgettext(context, singular, plural, n)
 
 
 def number(value: int) -> str:
-    """Return "12,345" as the language writes it."""
-    # Most numbers are small, and those are the same everywhere.
+    """Return a number as the language writes it, such as "12,345"."""
+    # Most numbers are small, and those look the same in every language.
     return str(value) if abs(value) < 1000 else format_decimal(value, locale=current().locale)
 
 
@@ -153,36 +129,35 @@ def N_(message: str) -> str:
 
 
 def install(env: Environment) -> None:
-    """Teach the templates to speak the language in use."""
+    """Add translation to the templates."""
     env.add_extension("jinja2.ext.i18n")
     env.policies["ext.i18n.trimmed"] = True
-    # The extension compiles sentences for functions of this kind; its own do the same in many more steps,
-    # and a page says a hundred.
+    # Jinja compiles calls with values for such functions. Its own wrappers do the same in more steps, and a page
+    # has a hundred strings.
     env.newstyle_gettext = True  # type: ignore[attr-defined]
-    spoken: dict[str, Callable[..., str]] = {
-        "_": _,
-        "gettext": _,
-        "ngettext": ngettext,
-        "pgettext": pgettext,
-        "npgettext": npgettext,
+    env.globals |= {
+        "_": _with_values(_),
+        "gettext": _with_values(_),
+        "ngettext": _with_values(ngettext),
+        "pgettext": _with_values(pgettext),
+        "npgettext": _with_values(npgettext),
+        "language": current,
     }
-    env.globals |= {name: _spoken(translate) for name, translate in spoken.items()}
-    env.globals["language"] = current
     env.filters["number"] = number
 
 
-def _spoken(translate: Callable[..., str]) -> Callable[..., str]:
-    """Return what templates call: the sentence with its values in it, whole numbers in the language's way."""
+def _with_values(translate: Callable[..., str]) -> Callable[..., str]:
+    """Return a function for templates that puts values into the translation, numbers as the language writes them."""
 
     @pass_eval_context
-    def spoken(eval_context: EvalContext, /, *message: str | int, **values: object) -> str:
+    def translated(eval_context: EvalContext, /, *message: str | int, **values: object) -> str:
         text = translate(*message)
         if eval_context.autoescape:
-            text = Markup(text)  # noqa: S704  # a translator's sentence; what is put into it is escaped
+            text = Markup(text)  # noqa: S704  # a translator's text; the values put into it are escaped
         if isinstance(message[-1], int):
             values.setdefault("num", message[-1])
         if not values and "%" not in text:
             return text
         return text % {name: number(value) if type(value) is int else value for name, value in values.items()}
 
-    return spoken
+    return translated
