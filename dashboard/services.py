@@ -154,9 +154,7 @@ def build_services(
         ),
         team_stats=TeamStatsCache(),
         runs=runs,
-        sync=SyncEngine(
-            database=database, runs=runs, directory=directory, snapshots=snapshots, call_log=call_log, now=now
-        ),
+        sync=SyncEngine(runs=runs, directory=directory, snapshots=snapshots, call_log=call_log, now=now),
         periodic_tasks=PeriodicTasks(
             database=database, runs=runs, token_refresher=token_refresher, call_log=call_log, now=now
         ),

@@ -12,7 +12,6 @@ import structlog
 
 from dashboard.bitrix24.errors import Bitrix24Error, MethodPaused, NotAnswered, Overloaded, QueryLimit
 from dashboard.calendar.parser import METHOD
-from dashboard.core.database import Database
 from dashboard.models import RunState
 from dashboard.people.directory import Directory
 from dashboard.people.snapshots import Snapshots
@@ -42,7 +41,6 @@ OVERLOAD_DELAY = timedelta(hours=1)
 class SyncEngine:
     """Runs slices of leased runs, of many portals at once in as many threads. A slice never waits for a limit."""
 
-    database: Database
     runs: Runs
     directory: Directory
     snapshots: Snapshots
@@ -69,7 +67,7 @@ class SyncEngine:
             with self.call_log.unit(lease.portal) as calls:
                 requests = self._sync(lease, calls)
         except QueryLimit:
-            self._release(lease, requests=1)
+            self.runs.release_until_allowed(lease, requests=1)
         except MethodPaused as error:
             self._pause_method(lease, error)
         except Overloaded as error:
@@ -84,7 +82,7 @@ class SyncEngine:
             if requests is None:
                 self._finish(lease, RunState.DONE)
             else:
-                self._release(lease, requests=requests)
+                self.runs.release_until_allowed(lease, requests=requests)
 
     def _sync(self, lease: Lease, calls: CallRecords) -> int | None:
         """Return the number of requests that the next slice needs, None at the end of the run."""
@@ -131,13 +129,6 @@ class SyncEngine:
     def _save(self, lease: Lease, results: Sequence[PersonResult], calls: CallRecords) -> None:
         self.runs.write(lease, partial(save_results, lease=lease, results=results, calls=calls))
         lease.run.attempts = 0
-
-    def _release(self, lease: Lease, *, requests: int) -> None:
-        """Release the run until the rate limit allows so many requests."""
-        now = self.now()
-        with self.database.read_session() as session:
-            seconds = rate_limits.seconds_until(session, lease.portal.id, now=now.timestamp(), requests=requests)
-        self.runs.release(lease, at=now + timedelta(seconds=seconds))
 
     def _release_until_refreshed(self, lease: Lease, busy: RefreshBusy) -> None:
         """Release the run until the token's lease ends: the process that holds it may have been killed."""

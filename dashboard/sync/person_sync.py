@@ -66,13 +66,13 @@ def reserve_tasks(session: Session, lease: Lease, *, now: datetime) -> tuple[Seq
 
     :raise MethodPaused: the portal allows the method again later.
     """
-    portal_id = lease.portal.id
-    paused_until = rate_limits.paused_until(session, portal_id, METHOD, now=now.timestamp())
-    if paused_until > now.timestamp():
-        raise MethodPaused("OPERATION_TIME_LIMIT", resets_at=paused_until)
+    portal_id, timestamp = lease.portal.id, now.timestamp()
     tasks = _next_tasks(session, lease, now=now)
     costs = [task.cost for task in tasks[:MAX_SLICE_PEOPLE]]
-    allowed = rate_limits.reserve(session, portal_id, now=now.timestamp(), costs=costs)
+    paused_until = rate_limits.paused_until(session, portal_id, METHOD, now=timestamp)
+    if paused_until > timestamp:
+        raise MethodPaused("OPERATION_TIME_LIMIT", resets_at=paused_until)
+    allowed = rate_limits.reserve(session, portal_id, now=timestamp, costs=costs)
     return tasks[:allowed], len(tasks) - allowed
 
 

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from dashboard.core.database import Database, UTCDateTime, insert_or_ignore, rows_changed
 from dashboard.core.stored_times import ahead, due
 from dashboard.models import Person, Portal, PortalState, Run, RunState
+from dashboard.portals import rate_limits
 from dashboard.portals.portal_lock import lock_portal
 from dashboard.sync.progress import RunProgress, progress_of
 from dashboard.sync.schedule import next_off_peak
@@ -155,8 +156,20 @@ class Runs:
 
         :raise LostLease: another worker has the run, or it was canceled.
         """
-        released = {"lease_owner": None, "lease_until": None, "next_slice_at": at, **values}
-        self.write(lease, lambda session: change_run(session, lease, unless_canceled=True, **released))
+        self.write(lease, lambda session: _release(session, lease, at=at, **values))
+
+    def release_until_allowed(self, lease: Lease, *, requests: int) -> None:
+        """Release the lease; the run is due when the portal's rate limit allows so many requests.
+
+        :raise LostLease: another worker has the run, or it was canceled.
+        """
+
+        def release(session: Session) -> None:
+            now = self.now()
+            seconds = rate_limits.seconds_until(session, lease.portal.id, now=now.timestamp(), requests=requests)
+            _release(session, lease, at=now + timedelta(seconds=seconds))
+
+        self.write(lease, release)
 
     def finish(self, lease: Lease, *, state: RunState, error: str | None = None) -> None:
         """End the run, and plan the portal's next one.
@@ -194,6 +207,11 @@ def change_run(session: Session, lease: Lease, *, unless_canceled: bool = False,
         conditions.append(Run.cancel.is_(False))
     if not rows_changed(session, update(Run).where(*conditions).values(**values)):
         raise LostLease
+
+
+def _release(session: Session, lease: Lease, *, at: datetime, **values: Any) -> None:
+    released = {"lease_owner": None, "lease_until": None, "next_slice_at": at, **values}
+    change_run(session, lease, unless_canceled=True, **released)
 
 
 def _lease(run: Run, portal: Portal, *, now: datetime) -> Lease:
