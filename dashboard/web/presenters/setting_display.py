@@ -1,4 +1,4 @@
-"""What a page prints for a setting: its value in words and the kind of thing it is."""
+"""Decide what a page prints for a setting: its kind, its text, and a note."""
 
 from __future__ import annotations
 
@@ -28,139 +28,97 @@ from dashboard.web.presenters import filters, labels
 
 
 @dataclass(frozen=True)
-class CalendarDisplay:
-    """A calendar's name and color; the note says why a name is missing."""
-
-    name: str
-    color: str | None
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class PlaceDisplay:
-    """The calendar for new events in one place; without one, the value as it came."""
-
-    title: str
-    calendar: CalendarDisplay | None
-    raw: SettingDisplay
-
-
-@dataclass(frozen=True)
 class SettingDisplay:
-    """A setting's value: our words or a quote, why there is none, or the value as it came with a note."""
+    """A setting's value to print, or the reason why there is none."""
 
     kind: Literal["text", "quote", "empty", "yes", "no", "calendar", "places", "raw"]
     text: str = ""
     note: str = ""
-    calendar: CalendarDisplay | None = None
-    places: tuple[PlaceDisplay, ...] = ()
+    color: str | None = None  # of a calendar
+    places: tuple[tuple[str, SettingDisplay], ...] = ()  # each with its title
 
     @property
     def line(self) -> str:
-        """Return all of it as one line of text, for a terminal."""
+        """Return the whole display as one line of text, for a terminal."""
         if self.kind == "empty":
             return f"— ({self.text})"
-        if self.places:
-            return filters.join_words(
-                f"{place.title}: {place.calendar.name if place.calendar else place.raw.text}" for place in self.places
-            )
-        return f"{self.text} ({self.note})" if self.note else self.text
+        if self.kind == "places":
+            return filters.join_words(f"{title}: {value.text}" for title, value in self.places)
+        return f"{self.text} ({self.note})" if self.note and self.kind != "calendar" else self.text
 
 
-def display(entry: SettingEntry, own_id: int = 0, listed: bool = True) -> SettingDisplay:
+def display(entry: SettingEntry, own_id: int = 0, has_calendar_list: bool = True) -> SettingDisplay:
     """Return what to print for a setting.
 
-    :param own_id: the person's id, which says whose calendar a place is
-    :param listed: whether the list of the person's calendars is known
+    :param own_id: the user's id, by which the places of the user's own calendar are recognized
+    :param has_calendar_list: whether the list of the user's calendars could be read
     """
     match entry.meaning:
         case Absent():
-            return _empty(_("Not available in this portal"))
-        case Unset():
-            return _empty(labels.unset(entry.key))
+            return SettingDisplay("empty", _("Not available in this portal"))
+        case Unset() | DefaultSections(()):
+            return SettingDisplay("empty", labels.unset(entry.key))
         case Toggle(on):
             return SettingDisplay("yes", _("Yes")) if on else SettingDisplay("no", _("No"))
         case Months(count):
-            return _text(ngettext("%(count)s month", "%(count)s months", count) % {"count": count})
+            return SettingDisplay("text", ngettext("%(count)s month", "%(count)s months", count) % {"count": count})
         case Text(text):
             return SettingDisplay("quote", filters.raw_text(text))
         case View(name):
-            return _text(labels.view(name))
+            return SettingDisplay("text", labels.view(name))
         case ZoneName(name):
             return SettingDisplay("quote", name)
         case Offset(seconds):
-            return _text(filters.offset(seconds))
+            return SettingDisplay("text", filters.offset(seconds))
         case ClockTime(minutes):
-            return _text(minutes_to_clock(minutes))
+            return SettingDisplay("text", minutes_to_clock(minutes))
         case CalendarSection() as section:
-            calendar = calendar_display(section, listed)
-            return SettingDisplay("calendar", calendar.name, calendar=calendar)
+            return calendar_display(section, has_calendar_list)
         case DefaultSections(places):
-            return _places(entry, places, own_id, listed)
+            values = (_place(place, own_id, has_calendar_list) for place in places)
+            return SettingDisplay("places", places=tuple(values))
         case Unrecognized(part):
-            return raw(entry.raw, known=part == "value")
+            return raw_display(entry.raw, is_known_key=part == "value")
         case Reminders():
-            return raw(entry.raw)
+            return raw_display(entry.raw)
         case meaning:
             assert_never(meaning)
 
 
-def attributes(entry: SettingEntry) -> dict[str, str]:
-    """Return what tells machines which setting an element shows, and its value as compact JSON."""
+def setting_attributes(entry: SettingEntry) -> dict[str, str]:
+    """Return the attributes that name an element's setting, and its value as compact JSON."""
     if entry.is_absent:
         return {"data-absent": entry.key}
     return {"data-setting": printable(entry.key), "data-value": compact(entry.raw)}
 
 
-def calendar_display(section: CalendarSection, listed: bool = True) -> CalendarDisplay:
-    """Return a calendar's name, or its number and why no name is known."""
+def calendar_display(section: CalendarSection, has_calendar_list: bool = True) -> SettingDisplay:
+    """Return a calendar's name, or its number and the reason why the name is unknown."""
     if section.name:
-        return CalendarDisplay(printable(section.name), section.color)
-    note = _("not one of your calendars") if listed else _("name unknown")
-    return CalendarDisplay(_("Calendar %(id)s") % {"id": section.id}, section.color, note)
+        return SettingDisplay("calendar", printable(section.name), color=section.color)
+    note = _("not one of your calendars") if has_calendar_list else _("name unknown")
+    return SettingDisplay("calendar", _("Calendar %(id)s") % {"id": section.id}, note, section.color)
 
 
-def raw(value: Json, *, known: bool = True) -> SettingDisplay:
-    """Return a value as it came; with ``known`` its key is one of ours, and the value is what is odd."""
-    return SettingDisplay("raw", filters.raw_text(value), _("Unrecognized value") if known else "")
+def _place(place: DefaultSection, own_id: int, has_calendar_list: bool) -> tuple[str, SettingDisplay]:
+    value = calendar_display(place.section, has_calendar_list) if place.section else raw_display(place.raw)
+    return labels.place(place.place, own_id), value
+
+
+def raw_display(value: Json, *, is_known_key: bool = True) -> SettingDisplay:
+    """Return a value as it came; only under a known key is it a surprise, which the note says."""
+    return SettingDisplay("raw", filters.raw_text(value), _("Unrecognized value") if is_known_key else "")
 
 
 def reminder_displays(reminders: ReminderList) -> Sequence[SettingDisplay]:
     """Return what to print for the reminders of one kind of event."""
-    if reminders is None:
-        return (_empty(_("Not set")),)
     if not reminders:
-        return (_empty(_("No reminders")),)
+        return (SettingDisplay("empty", _("Not set") if reminders is None else _("No reminders")),)
     return [_reminder_display(reminder) for reminder in reminders]
 
 
 def _reminder_display(reminder: Reminder) -> SettingDisplay:
-    match reminder:
-        case UnrecognizedReminder(value):
-            return raw(value)
-        case OnDate():
-            # The date is text in the portal's own format.
-            return SettingDisplay("quote", filters.reminder(reminder))
-    return _text(filters.reminder(reminder))
-
-
-def _places(entry: SettingEntry, places: Sequence[DefaultSection], own_id: int, listed: bool) -> SettingDisplay:
-    if not places:
-        return _empty(labels.unset(entry.key))
-    shown = (
-        PlaceDisplay(
-            labels.place(place.place, own_id),
-            calendar_display(place.section, listed) if place.section else None,
-            raw(place.raw),
-        )
-        for place in places
-    )
-    return SettingDisplay("places", places=tuple(shown))
-
-
-def _text(text: str) -> SettingDisplay:
-    return SettingDisplay("text", text)
-
-
-def _empty(reason: str) -> SettingDisplay:
-    return SettingDisplay("empty", reason)
+    if isinstance(reminder, UnrecognizedReminder):
+        return raw_display(reminder.raw)
+    # A date is text in the portal's own format.
+    return SettingDisplay("quote" if isinstance(reminder, OnDate) else "text", filters.reminder(reminder))

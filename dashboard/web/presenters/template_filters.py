@@ -34,7 +34,9 @@ FORMATS = (
     filters.zone_title,
     printable,
     setting_display.calendar_display,
+    setting_display.raw_display,
     setting_display.reminder_displays,
+    setting_display.setting_attributes,
 )
 
 
@@ -47,9 +49,7 @@ def install(env: Environment) -> None:
         display=setting_display.display,
         group_title=labels.group,
         label=labels.label,
-        raw_display=setting_display.raw,
         row_text=team_row.team_row_text,
-        setting_attributes=setting_display.attributes,
         state_label=team_row.state,
         state_tone=team_row.STATE_TONES.__getitem__,
         timed_line=reminder_timeline.timed,

@@ -64,7 +64,7 @@ def show_people(user: CurrentUser, code: str) -> ResponseReturnValue:
             else []
         )
     return render_template(
-        "insights/behind.html",
+        "insights/people_list.html",
         **page_context(user.portal, user.person, current="/insights"),
         people_list=people,
         names=names,

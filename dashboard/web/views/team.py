@@ -65,7 +65,7 @@ def team_page(user: CurrentUser, query: TeamQuery, *, full_page: FullPage | None
         chart=day_chart.build(stats.groups, day=day, now=now, user_zone=clock, workdays=workdays),
         workdays=workdays,
         incomplete=portal.directory_error == INCOMPLETE,
-        beginning=person.is_admin and stats.opened * 2 < stats.total,
+        show_onboarding=person.is_admin and stats.opened * 2 < stats.total,
         run=run_status(services().runs.progress(portal), now=now, clock=clock),
         **_options(stats),
         link=f"{portal.origin}/marketplace/view/{portal.app_code}/" if portal.app_code else None,
