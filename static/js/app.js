@@ -16,7 +16,7 @@ export { main } from "./app/page.js";
 export { load } from "./app/router.js";
 export { send } from "./app/session.js";
 
-// Resolves when everything on the first page works.
+// Resolves when the first page is ready to use.
 export const ready = start();
 
 async function start() {
@@ -29,7 +29,7 @@ async function start() {
   try {
     init(await loadModules(main));
   } catch {
-    // One script was lost on the way; what needs no other works all the same.
+    // A script could not be loaded; everything that does not need it still works.
     showError("offline");
   }
   document.documentElement.dataset.ready = "";

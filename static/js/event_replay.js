@@ -1,7 +1,7 @@
-// Holds events back until the page is ready and replays them then: before that, a link or a form would navigate
-// the frame itself, and a button or a field would do nothing.
+// Holds back events until the page is ready, then replays them. Before that, a link or a form would navigate the
+// frame itself, and a button or a field would do nothing.
 
-// For each type of event, how to repeat it; nothing where the browser may go on.
+// By event type: returns a function that repeats the event, or undefined to let the browser handle it.
 const REPLAYS = {
   click({ target }) {
     const control = target.closest("a[data-page], a[data-load], button");

@@ -1,4 +1,4 @@
-// The installer's page: everything is stored already, so it only tells the portal that the installation is done.
+// Tells the portal that the installation is done; the server has already stored everything.
 
 const MAX_WAIT_MS = 6000;
 

@@ -1,4 +1,4 @@
-// What only the team's page does. It is served as one file with the modules in team/.
+// Starts the Team page. It is served as one file with the modules in team/.
 
 import { listenForCopy } from "./team/copy_text.js";
 import { listenForFilters } from "./team/filters.js";
@@ -8,7 +8,7 @@ listenForCopy();
 listenForFilters();
 listenForSync();
 
-// Called each time the page is shown.
+// Called each time the Team page is shown.
 export function init() {
   watchSync();
 }

@@ -1,4 +1,4 @@
-// Compares the browser's time zone with the calendar's and the profile's: only here are all three known.
+// Warns when the browser's time zone differs from the calendar's or the profile's.
 
 export function compareZones() {
   const notice = document.querySelector('[data-disagreement="browser"]');
@@ -11,7 +11,7 @@ export function compareZones() {
   text.hidden = notice.hidden = notice.parentElement.hidden = false;
 }
 
-// Return which of the two the browser's zone differs from: "calendar", "profile", "both" or nothing.
+// Returns what the browser's zone differs from: "calendar", "profile", "both", or a falsy value.
 function findDifference(browserZone, { zone, profile, offset }) {
   try {
     const fromCalendar = zone
@@ -21,12 +21,12 @@ function findDifference(browserZone, { zone, profile, offset }) {
     if (!fromCalendar) return fromProfile && "profile";
     return fromProfile ? "both" : "calendar";
   } catch {
-    // A zone this browser does not know cannot be compared.
+    // This browser does not know one of the zones.
     return "";
   }
 }
 
-// Two zones may have different names and the same time: compare the first day of each month of the year.
+// Zones with different names may have the same time, so compare it on the first day of each month.
 function haveSameClock(one, other) {
   const [a, b] = [one, other].map(
     (timeZone) => new Intl.DateTimeFormat("en-GB", { timeZone, dateStyle: "short", timeStyle: "short" }),

@@ -8,7 +8,7 @@ export async function whileBusy(button, action) {
   try {
     await action(button);
   } catch {
-    // Whatever an action does not handle itself is a lost connection.
+    // Actions handle all other errors themselves.
     showError("offline");
   } finally {
     button.removeAttribute("aria-busy");

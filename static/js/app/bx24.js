@@ -1,10 +1,10 @@
-// Bitrix24's frame library: fits the frame to its content and opens the portal's own pages.
+// Uses Bitrix24's frame library to fit the frame to its content and to open the portal's own pages.
 
 import { isPlainClick, on } from "./events.js";
 
 const FIT_DELAY_MS = 80;
 
-// Set once the library has met its portal; without it everything else still works.
+// The library, once it is connected to the portal; without it everything else still works.
 let frame = null;
 let fitTimer = 0;
 let fittedHeight = 0;
@@ -35,14 +35,14 @@ function fit() {
   const shrinks = height < fittedHeight;
   fittedHeight = height;
   if (!shrinks) return frame.fitWindow();
-  // fitWindow never makes the frame smaller than it is, so the height goes first, the full width after.
+  // fitWindow never shrinks the frame, so set the smaller height first.
   frame.resizeWindow(document.documentElement.clientWidth, height, () => frame.fitWindow());
 }
 
 function openPath(link, event) {
   if (!frame || !isPlainClick(event)) return;
   event.preventDefault();
-  frame.openPath(link.dataset.openPath, (answer) => {
-    if (answer?.result === "error") window.open(link.href, "_blank", "noopener");
+  frame.openPath(link.dataset.openPath, (result) => {
+    if (result?.result === "error") window.open(link.href, "_blank", "noopener");
   });
 }

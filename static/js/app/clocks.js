@@ -1,5 +1,5 @@
-// Keeps clocks and the lines that mark the time on a chart right, minute by minute.
-// Both carry `data-zone`, an IANA name, or `data-offset`, the seconds ahead of UTC.
+// Updates clocks, and the lines that mark the current time on a chart, every minute.
+// Both have `data-zone`, an IANA name, or `data-offset`, the seconds ahead of UTC.
 
 export function updateClocks() {
   const now = new Date();
@@ -17,12 +17,12 @@ export function updateClocksEachMinute() {
   }, untilNextMinute);
 }
 
-// Return "14:05", or undefined where this browser cannot tell; then what the server wrote stays.
+// Returns "14:05", or undefined if this browser knows neither zone nor offset; the server's text then stays.
 function formatTime(now, { zone, offset }) {
   try {
     if (zone) return timeFormat(zone).format(now);
   } catch {
-    // A browser older than the zone's name: the offset of a moment ago will do.
+    // This browser does not know the zone, so use the offset that the server sent.
   }
   return offset && timeFormat("UTC").format(now.getTime() + Number(offset) * 1000);
 }
@@ -31,7 +31,7 @@ function timeFormat(timeZone) {
   return new Intl.DateTimeFormat("en-GB", { timeZone, hour: "2-digit", minute: "2-digit" });
 }
 
-// The chart is as wide as a day has minutes.
+// The chart is 1440 units wide, one for each minute of the day.
 function moveLine(line, time) {
   if (!time) return;
   const [hours, minutes] = time.split(":").map(Number);

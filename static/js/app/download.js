@@ -1,4 +1,4 @@
-// Fetches a file with the token in a header and hands it to the browser as if from a link.
+// Downloads a file with the session token in a header, which a plain link cannot send.
 
 import { whileBusy } from "./busy.js";
 import { showResponseError } from "./errors.js";

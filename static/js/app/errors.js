@@ -1,4 +1,4 @@
-// Shows errors that have no page of their own. Their texts are templates in the document, in the reader's language.
+// Shows errors that have no page of their own. Their texts are templates in the document, in the user's language.
 
 import { on } from "./events.js";
 import { main } from "./page.js";
@@ -13,7 +13,7 @@ export function showError(name, code = name) {
   notice.scrollIntoView({ block: "nearest" });
 }
 
-// The answer is not what was asked for; its text may be JSON that names the error.
+// Shows that a response could not be used; its text may be JSON with an error code.
 export function showResponseError(status, text = "") {
   if (status === 401) showError("session_missing", errorCode(text));
   else showError("strange_answer");

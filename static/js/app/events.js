@@ -1,4 +1,4 @@
-// Listens once at the document for events on elements that come and go.
+// Listens at the document for events, so that elements may come and go.
 
 export function on(type, selector, handler) {
   document.addEventListener(type, (event) => {
@@ -7,7 +7,7 @@ export function on(type, selector, handler) {
   });
 }
 
-// With one of these keys held, a click on a link is the browser's: it opens another tab or window.
+// With one of these keys pressed, the browser opens a link in another tab or window.
 export function isPlainClick(event) {
   return !(event.ctrlKey || event.metaKey || event.shiftKey);
 }

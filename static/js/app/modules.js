@@ -1,11 +1,11 @@
-// Loads the scripts that only some pages need, and initializes what a page shows.
+// Loads the scripts that only some pages need, and initializes each page.
 
 import { compareZones } from "./browser_zone.js";
 import { updateClocks } from "./clocks.js";
 
 const MODULES = { "[data-team]": () => import("../team.js") };
 
-// They are loaded before the part is shown, so that whatever is pressed there works at once.
+// Load them before the page is shown, so that its buttons work at once.
 export function loadModules(part) {
   const selectors = Object.keys(MODULES).filter((selector) => part.querySelector(selector));
   return Promise.all(selectors.map((selector) => MODULES[selector]()));

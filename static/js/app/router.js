@@ -1,4 +1,4 @@
-// Fetches the page's part that a link, a form or a button asks for; the frame itself never navigates.
+// Loads pages into the document; the frame itself never navigates.
 
 import { whileBusy } from "./busy.js";
 import { showError, showResponseError } from "./errors.js";
@@ -24,7 +24,7 @@ export async function load(path, { method = "GET", body, focus } = {}) {
     if (part) swap(part, { path, modules, focus });
     else showResponseError(response.status, text);
   } catch {
-    // A request that was replaced ends without a word; only a lost connection is an error.
+    // A replaced request is aborted on purpose; otherwise the connection was lost.
     if (!request.signal.aborted) showError("offline");
   } finally {
     if (request === current) main.removeAttribute("aria-busy");
@@ -35,7 +35,7 @@ function isHtml(response) {
   return (response.headers.get("Content-Type") ?? "").startsWith("text/html");
 }
 
-// Our own server's HTML, escaped there; scripts put in this way do not run.
+// The server escapes this HTML, and scripts inserted this way do not run.
 function parse(html) {
   const template = document.createElement("template");
   template.innerHTML = html;
@@ -54,7 +54,7 @@ export function listenForNavigation() {
   on("submit", "form[data-form]", submit);
 }
 
-// Empty fields of a query say nothing and are left out.
+// Leaves empty fields out of the query.
 function submit(form, event) {
   event.preventDefault();
   const fields = [...new FormData(form, event.submitter)];

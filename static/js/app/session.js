@@ -1,6 +1,6 @@
 // Sends requests with the session token.
 
-// The newest token is in this variable alone: not in a cookie, not in storage, not in an address.
+// The newest token is kept only in this variable: not in a cookie, storage or URL.
 let token = document.querySelector('meta[name="session-token"]')?.content ?? "";
 
 export async function send(path, { accept = "text/html", ...options } = {}) {

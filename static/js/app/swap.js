@@ -1,4 +1,4 @@
-// Replaces the page's part and keeps focus, title and current link right.
+// Replaces the page inside the document, and updates focus, title and the current link.
 
 import { init } from "./modules.js";
 import { announce, main } from "./page.js";
@@ -15,7 +15,7 @@ export function swap(part, { path, modules, focus }) {
   announce(announcement(title, target));
 }
 
-// The control that had the focus, in the new part; what was typed into a search meanwhile is kept.
+// Returns the control that had the focus, in the new page; keeps what was typed into a search meanwhile.
 function findSameControl(focused) {
   const name = focused?.dataset?.keep;
   const target = name && main.querySelector(`[data-keep="${CSS.escape(name)}"]`);

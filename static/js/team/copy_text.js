@@ -1,4 +1,4 @@
-// Copies a text to the clipboard, and says whether that worked.
+// Copies a text to the clipboard, and shows whether that worked.
 
 import * as page from "../app.js";
 
@@ -14,7 +14,7 @@ async function copyText(button) {
   result.hidden = false;
 }
 
-// A frame of another site may be refused the clipboard: then the text is shown and selected.
+// Browsers may deny the clipboard to a frame; then show and select the text.
 async function copy(source) {
   try {
     await navigator.clipboard.writeText(source.value);

@@ -1,4 +1,4 @@
-// Sends the team's filters as soon as one is chosen, and a search when typing pauses.
+// Applies a filter as soon as it is chosen, and a search when typing pauses.
 
 import * as page from "../app.js";
 
@@ -10,7 +10,7 @@ export function listenForFilters() {
   page.on("change", ".filters select", (select) => select.form.requestSubmit());
   page.on("input", ".filters [type=search]", () => {
     clearTimeout(typingTimer);
-    // The form may be another element by then: an answer that came in between brought a new one.
+    // Look the form up again: a response may have replaced it meanwhile.
     typingTimer = setTimeout(() => page.main.querySelector(".filters")?.requestSubmit(), TYPING_PAUSE_MS);
   });
 }

@@ -1,4 +1,4 @@
-// Starts and cancels the synchronization of everyone's settings, and shows how far it is.
+// Starts, cancels and shows the progress of the update of everyone's settings.
 
 import * as page from "../app.js";
 
@@ -20,7 +20,7 @@ async function start(button) {
   const run = await fetchRun(button.dataset.runStart, "POST");
   if (!run) return;
   button.hidden = true;
-  draw(run);
+  showProgress(run);
   page.main.querySelector("[data-run-cancel]")?.focus();
   pollSoon();
 }
@@ -42,13 +42,13 @@ async function poll() {
   try {
     run = await fetchRun(box.dataset.run, "GET");
   } catch {
-    // A connection that is lost for a moment is no reason to stop polling.
+    // Keep polling when the connection is lost for a moment.
     return pollSoon();
   }
-  // The page may have been replaced meanwhile; the new one polls for itself.
+  // Stop if the page was replaced meanwhile; the new one polls itself.
   if (!run || !box.isConnected) return;
   if (!run.under_way) return reload();
-  draw(run);
+  showProgress(run);
   pollSoon();
 }
 
@@ -59,7 +59,7 @@ async function fetchRun(path, method) {
   return null;
 }
 
-function draw(run) {
+function showProgress(run) {
   const box = page.main.querySelector("[data-run]");
   box.hidden = false;
   box.dataset.underWay = "";
