@@ -130,15 +130,7 @@ class Installations:
         now = self.now()
         is_reinstalled = portal.state == PortalState.UNINSTALLED
         if is_reinstalled:
-            if (
-                stored_portal is None
-                or stored_portal.generation != portal.generation
-                or (stored_portal.state != portal.state)
-            ):
-                raise VerificationFailed("uninstalled_meanwhile")
-            portal.generation += 1
-            portal.installed_at, portal.uninstalled_at = now, None
-            portal.previous_token = portal.previous_until = None
+            _reactivate(portal, stored_portal, now=now)
         if verified.address is not None:
             portal.origin, portal.authorization_server = verified.address
         is_new = is_reinstalled or verified.is_installation
@@ -297,3 +289,15 @@ class Installations:
         session.execute(update(Portal).where(*same, Portal.state != PortalState.UNINSTALLED).values(tombstone))
         vacuum.request(session)
         return True
+
+
+def _reactivate(portal: Portal, stored_portal: Portal | None, *, now: datetime) -> None:
+    """Make a tombstone the portal's next generation.
+
+    :raise VerificationFailed: it was no tombstone yet when the verification began.
+    """
+    if stored_portal is None or (stored_portal.generation, stored_portal.state) != (portal.generation, portal.state):
+        raise VerificationFailed("uninstalled_meanwhile")
+    portal.generation += 1
+    portal.installed_at, portal.uninstalled_at = now, None
+    portal.previous_token = portal.previous_until = None
