@@ -9,22 +9,13 @@ from datetime import datetime, timedelta
 import structlog
 
 from dashboard.bitrix24.client import Client
-from dashboard.bitrix24.errors import (
-    ApplicationGone,
-    Bitrix24Error,
-    CredentialsRefused,
-    GrantRejected,
-    OwnLimit,
-    PersonRefused,
-    TokenRejected,
-    Unreachable,
-)
+from dashboard.bitrix24.errors import Bitrix24Error, CredentialsRefused, OwnLimit, TokenRejected, Unreachable
 from dashboard.bitrix24.schemas import Profile, parse_profile
 from dashboard.core.stored_times import is_recent
 from dashboard.models import Person, Portal
 from dashboard.people.accounts import Accounts
 from dashboard.portals.call_log import CallLog
-from dashboard.portals.installations import VerificationFailed
+from dashboard.portals.installations import DENIALS
 from dashboard.portals.throttle import Limit, Throttle
 from dashboard.tokens.refresh import TokenRefresher
 
@@ -38,8 +29,6 @@ MAX_UNCONFIRMED = timedelta(minutes=15)
 RECENT_CONFIRMATION_LIMIT = Limit(depth=1, seconds=60)
 # Exporting and deleting ask each time. Nobody does either this often by hand.
 CONFIRMATION_LIMIT = Limit(depth=20, seconds=3)
-# The user has no access, or their token proves nothing any more.
-DENIALS = (PersonRefused, TokenRejected, CredentialsRefused, GrantRejected, ApplicationGone, VerificationFailed)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +45,7 @@ class PermissionChecks:
         """Ask Bitrix24 now, store the answer and set it on ``person``.
 
         :raise OwnLimit: the user has asked for this too often.
-        :raise VerificationFailed: the user has no access any more; so do the ``Bitrix24Error`` in ``DENIALS``.
+        :raise VerificationFailed: the user has no access any more; so do the other ``DENIALS``.
         :raise Bitrix24Error: Bitrix24 could not be asked.
         """
         self.throttle.take(f"confirmations {person.id}", CONFIRMATION_LIMIT, code="too_many_confirmations")
@@ -67,7 +56,7 @@ class PermissionChecks:
 
         Of several requests at once one asks. The others accept an older answer too, or are refused.
 
-        :raise VerificationFailed: the user has no access any more; so do the ``Bitrix24Error`` in ``DENIALS``.
+        :raise VerificationFailed: the user has no access any more; so do the other ``DENIALS``.
         :raise Bitrix24Error: Bitrix24 could not be asked for too long.
         """
         if self._was_confirmed(person, age=CONFIRMATION_LIFETIME):

@@ -15,8 +15,12 @@ from sqlalchemy.orm import Session
 
 from dashboard.bitrix24.client import Client
 from dashboard.bitrix24.errors import (
+    ApplicationGone,
     Bitrix24Error,
+    CredentialsRefused,
+    GrantRejected,
     NotAnswered,
+    PersonRefused,
     PortalMoved,
     PortalRefused,
     TokenRejected,
@@ -55,6 +59,10 @@ class VerificationFailed(Exception):
     def __init__(self, code: str) -> None:
         super().__init__(code)
         self.code = code
+
+
+# The token proves nothing, or its user has no access. A portal that is closed, unpaid or busy denies nothing.
+DENIALS = (VerificationFailed, TokenRejected, CredentialsRefused, GrantRejected, PersonRefused, ApplicationGone)
 
 
 class PortalAddress(NamedTuple):

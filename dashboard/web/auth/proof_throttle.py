@@ -9,32 +9,16 @@ from ipaddress import ip_address
 import structlog
 from flask import current_app, g, request
 
-from dashboard.bitrix24.errors import (
-    ApplicationGone,
-    CredentialsRefused,
-    GrantRejected,
-    PersonRefused,
-    PortalMoved,
-    TokenRejected,
-)
+from dashboard.bitrix24.errors import PortalMoved
 from dashboard.launch.events import EventRefused
 from dashboard.models import Portal
-from dashboard.portals.installations import VerificationFailed
+from dashboard.portals.installations import DENIALS
 from dashboard.portals.throttle import UNTRUSTED_PROXY, Limit, TooManyFailures
 from dashboard.web.http.client_address import network_of, parse_forwarded
 from dashboard.web.http.context import services
 
 log = structlog.get_logger()
 
-# Errors that mean that a posted token proves nothing. A portal that is closed, unpaid or busy is none of them.
-FAILED_PROOFS = (
-    VerificationFailed,
-    TokenRejected,
-    CredentialsRefused,
-    GrantRejected,
-    PersonRefused,
-    ApplicationGone,
-)
 # Failed openings of a known portal without its APPLICATION_TOKEN, for each address and portal. A browser that
 # reloads old pages stays far below; somebody who tries tokens gets ten a minute.
 PROOF_LIMIT = Limit(depth=50, seconds=6)
@@ -71,7 +55,7 @@ def opening(portal: Portal | None, *, has_token: bool) -> Iterator[bool]:
         has_failures, portal_first = True, False
     try:
         yield portal_first
-    except FAILED_PROOFS as error:
+    except DENIALS as error:
         throttle.record_failure(name, limit)
         _log_failure("proof_refused", reason=error.code, portal=g.get("portal"))
         raise
