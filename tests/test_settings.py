@@ -423,7 +423,7 @@ def test_without_a_calendar_zone_the_profile_tells_the_time() -> None:
 def test_an_unknown_key_is_kept_and_marked(raw: Json) -> None:
     my = read_settings({"view_resourcebooking": raw})
 
-    assert [(e.key, e.raw, e.meaning) for e in my.groups[-1].entries] == [
+    assert [(e.key, e.raw, e.meaning) for e in my.groups["unknown"]] == [
         ("view_resourcebooking", raw, Unrecognized("key"))
     ]
 
@@ -494,7 +494,7 @@ def test_no_json_raises_and_no_key_is_lost(settings: Json, account: Json, sectio
 def test_every_entry_is_on_a_card_or_in_one_group() -> None:
     my = read_settings({**RECORDED, **DOCUMENTED, "tabId": 1})
 
-    grouped = [entry.key for group in my.groups for entry in group.entries]
+    grouped = [entry.key for entries in my.groups.values() for entry in entries]
     cards = {
         "view",
         "work_time_start",

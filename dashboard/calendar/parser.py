@@ -98,19 +98,11 @@ class SettingEntry:
 
 
 @dataclass(frozen=True)
-class SettingGroup:
-    """Related settings; the name is one of GROUPS, or "unknown"."""
-
-    name: str
-    entries: tuple[SettingEntry, ...]
-
-
-@dataclass(frozen=True)
 class CalendarSettings:
     """A person's calendar settings."""
 
     entries: Mapping[str, SettingEntry]
-    groups: tuple[SettingGroup, ...]
+    groups: Mapping[str, tuple[SettingEntry, ...]]  # by the names of GROUPS, and "unknown"
     hours: Hours
     zone: Zone
     reminders: Reminders
@@ -148,7 +140,7 @@ def parse(response: SettingsResponse, *, profile_time_zone: str | None) -> Calen
     taken_at = response.settings_taken_at or response.taken_at
     return CalendarSettings(
         entries=entries,
-        groups=tuple(_groups(entries)),
+        groups=_groups(entries),
         hours=parse_hours(person, account),
         zone=find_zone(person, profile_time_zone, taken_at),
         reminders=reminders if isinstance(reminders, Reminders) else Reminders(),
@@ -196,7 +188,7 @@ def _named(meaning: SettingValue | None, sections: Sections) -> SettingValue | N
     return meaning
 
 
-def _groups(entries: Mapping[str, SettingEntry]) -> list[SettingGroup]:
-    known = [SettingGroup(name, tuple(entries[key] for key in keys)) for name, keys in GROUPS.items()]
+def _groups(entries: Mapping[str, SettingEntry]) -> dict[str, tuple[SettingEntry, ...]]:
+    groups = {name: tuple(entries[key] for key in keys) for name, keys in GROUPS.items()}
     unknown = tuple(entry for key, entry in entries.items() if key not in READERS)
-    return known + ([SettingGroup("unknown", unknown)] if unknown else [])
+    return groups | ({"unknown": unknown} if unknown else {})

@@ -70,8 +70,8 @@ def group(name: str) -> str:
 
 
 def view(name: str) -> str:
-    """Return the title of a view."""
-    return _(VIEWS[name])
+    """Return the title of a view, and an unknown name as it is."""
+    return _(VIEWS[name]) if name in VIEWS else printable(name)
 
 
 def unset(key: str) -> str:

@@ -8,7 +8,7 @@ from functools import lru_cache, reduce
 
 from dashboard.calendar.encoding import decode_reminders
 from dashboard.calendar.reminders import Reminder, Reminders
-from dashboard.core.json_values import printable, without_controls
+from dashboard.core.json_values import without_controls
 from dashboard.team.listing import TeamRow
 from dashboard.web.errors.responses import error_label
 from dashboard.web.i18n.translations import N_, Language, _, current, pgettext
@@ -66,7 +66,7 @@ def team_row_text(row: TeamRow, now: datetime, user_zone: tzinfo) -> TeamRowText
         position=row.position,
         photo=row.photo if row.photo.startswith("https://") else "",
         initials="".join(word[0] for word in without_controls(row.name).split()[:2]).upper(),
-        view=view(row.view) if row.view else "",
+        view=labels.view(row.view),
         hours=filters.hours(row.span) if row.span else "",
         city=filters.zone_city(row.zone) if row.zone else "",
         time=filters.time_in(now, row.zone) if row.zone else "",
@@ -105,11 +105,6 @@ def reminder_text(reminders: Reminders) -> str:
 def _both(one: str, other: str) -> str:
     # Translators: two statements about one person's reminders in one line.
     return _("%(one)s; %(other)s") % {"one": one, "other": other}
-
-
-def view(name: str) -> str:
-    """Return the title of a view, and an unknown name as it is."""
-    return _(labels.VIEWS[name]) if name in labels.VIEWS else printable(name)
 
 
 def state(name: str) -> str:

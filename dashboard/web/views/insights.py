@@ -19,7 +19,7 @@ from dashboard.team.small_groups import suppress_small_groups
 from dashboard.web.auth.permissions import team_viewer
 from dashboard.web.auth.sessions import CurrentUser, signed_in
 from dashboard.web.http.context import services
-from dashboard.web.i18n.translations import N_, _
+from dashboard.web.i18n.translations import _
 from dashboard.web.presenters import charts, filters, findings, labels, team_row
 from dashboard.web.presenters.findings import InsightFinding
 from dashboard.web.presenters.page_context import page_context
@@ -29,12 +29,6 @@ blueprint = Blueprint("insights", __name__)
 
 ZONES = 12  # as many as are listed by name
 USUAL = 5
-REMINDED = {
-    "none": N_("No reminders"),
-    "one": N_("One reminder"),
-    "many": N_("Several reminders"),
-    "unknown": N_("Unknown"),
-}
 
 
 @dataclass(frozen=True)
@@ -141,7 +135,7 @@ def _reminded(counts: SettingsCounts, *, min_group_size: int) -> list[charts.Bar
         )
 
     told = suppress_small_groups(settings_counts.reminder_counts(counts), min_group_size=min_group_size)
-    return charts.bars(told, title=lambda key: _(REMINDED[key]), others=_("Others"), href=href)
+    return charts.bars(told, title=lambda key: _(team_row.REMINDERS[key]), others=_("Others"), href=href)
 
 
 def _usual_reminders(counts: SettingsCounts, *, min_group_size: int) -> list[tuple[str, int]]:

@@ -14,8 +14,7 @@ from dashboard.web.auth.permissions import team_viewer
 from dashboard.web.auth.sessions import CurrentUser, signed_in
 from dashboard.web.http.context import services
 from dashboard.web.i18n.translations import _
-from dashboard.web.presenters import day_chart, team_query, team_row
-from dashboard.web.presenters.labels import VIEWS
+from dashboard.web.presenters import day_chart, labels, team_query, team_row
 from dashboard.web.presenters.page_context import FullPage, page_context
 from dashboard.web.presenters.run_status import run_status
 from dashboard.web.presenters.team_query import TeamQuery
@@ -74,9 +73,9 @@ def team_page(user: CurrentUser, query: TeamQuery, *, full_page: FullPage | None
 
 def _options(stats: TeamStats) -> dict[str, list[tuple[str, str]]]:
     """Return the options of each filter: values with their names."""
-    views = [*VIEWS, *(name for name in stats.views if name not in VIEWS)]
+    views = [*labels.VIEWS, *(name for name in stats.views if name not in labels.VIEWS)]
     return {
-        "view_options": [(name, team_row.view(name)) for name in views],
+        "view_options": [(name, labels.view(name)) for name in views],
         "zone_options": [(name, name) for name in stats.zones],
         "reminder_options": [(name, _(words)) for name, words in team_row.REMINDERS.items()],
         "state_options": [(name, _(words)) for name, words in team_row.STATES.items()],

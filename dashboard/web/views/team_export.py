@@ -19,7 +19,7 @@ from dashboard.web.auth.permissions import confirmed, team_viewer
 from dashboard.web.auth.sessions import CurrentUser, signed_in
 from dashboard.web.http.context import services
 from dashboard.web.i18n.translations import N_, _
-from dashboard.web.presenters import team_query, team_row
+from dashboard.web.presenters import labels, team_query, team_row
 
 COLUMNS = (
     N_("User ID"),
@@ -98,7 +98,7 @@ def _cells(row: TeamRow, time_zone: tzinfo) -> Sequence[str]:
         printable(row.name),
         printable(row.position),
         team_row.state(row.state),
-        team_row.view(row.view) if row.view else "",
+        labels.view(row.view),
         str(row.span or ""),
         row.zone,
         team_row.reminder_text(decode_reminders(row.reminders)),
