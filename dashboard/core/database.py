@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from sqlalchemy import (
     Connection,
@@ -17,6 +17,7 @@ from sqlalchemy import (
     Delete,
     Dialect,
     Engine,
+    Float,
     MetaData,
     Update,
     create_engine,
@@ -53,10 +54,6 @@ CONSTRAINT_NAMES = {
 }
 
 
-class Base(DeclarativeBase):
-    metadata = MetaData(naming_convention=CONSTRAINT_NAMES)
-
-
 class UTCDateTime(TypeDecorator[datetime]):
     """A time zone aware datetime in UTC. SQLite stores no zone, so UTC is added when the value is read."""
 
@@ -72,6 +69,11 @@ class UTCDateTime(TypeDecorator[datetime]):
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(naming_convention=CONSTRAINT_NAMES)
+    type_annotation_map: ClassVar[dict[Any, Any]] = {datetime: UTCDateTime, float: Float}
 
 
 class Database:
