@@ -1,4 +1,4 @@
-"""Logs on stderr: one JSON object a line in production, readable in development."""
+"""Set up logging on stderr: one JSON object per line in production, readable text in development."""
 
 from __future__ import annotations
 
@@ -7,64 +7,55 @@ import sys
 from typing import Any
 
 import structlog
+from structlog.stdlib import ProcessorFormatter
 
 from dashboard.core.json_values import escape_invisible
 
 
 def configure(*, level: str, style: str) -> None:
-    """Send our log and the libraries' to stderr. Exceptions come with their stack, not with values."""
+    """Send our log and that of the libraries to stderr. Tracebacks contain no values of variables."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
     ]
-    render: structlog.typing.Processor = structlog.processors.JSONRenderer()
-    if style == "console":
-        console = structlog.dev.ConsoleRenderer(colors=False)
-
-        def render(logger: Any, name: str, event: structlog.typing.EventDict) -> str:
-            return console(logger, name, {key: _on_one_line(key, value) for key, value in event.items()})
-
     structlog.configure(
-        processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[structlog.stdlib.filter_by_level, *shared, ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
+    renderers: list[structlog.typing.Processor] = [structlog.processors.JSONRenderer()]
+    if style == "console":
+        renderers = [_escape_values, structlog.dev.ConsoleRenderer(colors=False)]
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render], foreign_pre_chain=shared
-        )
-    )
+    processors = [ProcessorFormatter.remove_processors_meta, *renderers]
+    handler.setFormatter(ProcessorFormatter(processors=processors, foreign_pre_chain=shared))
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
-    # The server's own lines go the same way. Its handlers would write them as text.
+    # gunicorn's own handlers would write text lines.
     server = logging.getLogger("gunicorn.error")
     server.handlers, server.propagate = [], True
     server.addFilter(_strip_request_data)
-    # It logs every new connection with its host; ours say more, and say it masked.
-    logging.getLogger("urllib3").setLevel(logging.WARNING)
-    # Seven lines on its own parts before the first migration.
-    logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)
+    # urllib3 logs the host of each connection, which our own log masks. Alembic logs its plugins.
+    for name in ("urllib3", "alembic.runtime.plugins"):
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
-def _on_one_line(key: str, value: Any) -> Any:
-    """Escape what a terminal would obey; JSON does so by itself. A stack keeps its lines."""
-    if not isinstance(value, str):
-        return value
-    return (
-        "\n".join(map(escape_invisible, value.split("\n")))
-        if key in ("exception", "stack")
-        else escape_invisible(value)
-    )
+def _escape_values(logger: Any, name: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Escape what a terminal would obey, as JSON does by itself. Only tracebacks keep their line ends."""
+    for key, value in event.items():
+        if key in ("exception", "stack"):
+            event[key] = "\n".join(map(escape_invisible, str(value).split("\n")))
+        elif isinstance(value, str):
+            event[key] = escape_invisible(value)
+    return event
 
 
 def _strip_request_data(record: logging.LogRecord) -> bool:
-    """Take out of the server's line who sent a request and what stood in it; let the line through."""
-    words = str(record.msg)
-    for what in ("Invalid request", "Error handling request"):
-        if words.startswith(what):
-            record.msg, record.args = what, ()
+    """Remove the sender and the content of a request from gunicorn's line, and keep the line."""
+    for message in ("Invalid request", "Error handling request"):
+        if str(record.msg).startswith(message):
+            record.msg, record.args = message, ()
     return True
