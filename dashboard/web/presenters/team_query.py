@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 
 from dashboard.core.json_values import Json
 from dashboard.team.listing import NO_FILTER, SORTS, TeamFilter
+from dashboard.web.http.query_values import page_number, text_value
 
 MAX_TEXT_LENGTH = 200
 MAX_RANGE_DAYS = 62  # a month's view includes days of both neighbors
@@ -75,11 +76,11 @@ class TeamQuery:
 
 def parse_team_query(query: Mapping[str, str], *, today: date) -> TeamQuery:
     """Return the parsed query; an unreadable parameter is ignored, and an unknown filter value finds nobody."""
-    sort, number = query.get("sort", ""), query.get("page", "")
+    sort = query.get("sort", "")
     return TeamQuery(
-        filter=TeamFilter(**{name: _text(query.get(name, "")) for name in _FILTERS}),
+        filter=TeamFilter(**{name: text_value(query, name, max_length=MAX_TEXT_LENGTH) for name in _FILTERS}),
         sort=sort if sort.removeprefix("-") in SORTS else "name",
-        number=int(number) if number.isascii() and number.isdecimal() and len(number) < 9 else 1,
+        number=page_number(query),
         range=_range(query.get("from"), query.get("to"), query.get("day"), today),
     )
 
@@ -87,11 +88,6 @@ def parse_team_query(query: Mapping[str, str], *, today: date) -> TeamQuery:
 def parse_calendar_options(options: Mapping[str, Json], *, today: date) -> TeamQuery:
     """Return the query for the days a calendar shows, by the options Bitrix24 posts to a view inside it."""
     return TeamQuery(range=_range(options.get("viewRangeFrom"), options.get("viewRangeTo"), None, today))
-
-
-def _text(value: str) -> str:
-    # Postgres refuses a null character in text.
-    return value.replace("\0", "").strip()[:MAX_TEXT_LENGTH]
 
 
 def _range(first: Json, last: Json, chosen: Json, today: date) -> DateRange | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import urlencode
@@ -20,11 +19,12 @@ from dashboard.web.auth.permissions import administrator
 from dashboard.web.auth.sessions import CurrentUser, signed_in
 from dashboard.web.errors.responses import known_label
 from dashboard.web.http.context import services
+from dashboard.web.http.query_values import page_number, text_value
 from dashboard.web.i18n.translations import _, current
 from dashboard.web.presenters.page_context import page_context
 
 ADDRESS = "/admin/calls"
-MAX_QUERY_LENGTH = 3000  # characters of one answer on the page; a batch of fifty has many times that
+MAX_JSON_LENGTH = 3000  # characters; the response to a batch of fifty is many times longer
 MAX_WORD_LENGTH = 64
 
 blueprint = Blueprint("admin_calls", __name__)
@@ -32,7 +32,7 @@ blueprint = Blueprint("admin_calls", __name__)
 
 @dataclass(frozen=True)
 class CallRow:
-    """A call as a row."""
+    """A call as the table shows it."""
 
     at: datetime
     method: str
@@ -48,16 +48,15 @@ class CallRow:
 
 @dataclass(frozen=True)
 class CallQuery:
-    """What the page's address asks for."""
+    """The filters and the page of the table, as its address holds them."""
 
     filter: CallFilter
     number: int
 
-    def address(self, *, number: int = 1, **changes: str) -> str:
-        """Return the address with another page, or other filters from the first page on."""
-        told = {"method": self.filter.method, "error": self.filter.error, **changes}
-        told["page"] = str(number) if number > 1 else ""
-        query = urlencode({name: value for name, value in told.items() if value})
+    def address(self, *, number: int) -> str:
+        """Return the address of another page with the same filters."""
+        fields = {"method": self.filter.method, "error": self.filter.error, "page": number if number > 1 else ""}
+        query = urlencode({name: value for name, value in fields.items() if value})
         return f"{ADDRESS}?{query}" if query else ADDRESS
 
 
@@ -66,8 +65,9 @@ class CallQuery:
 @administrator
 def show_calls(user: CurrentUser) -> ResponseReturnValue:
     """Show the calls, newest first."""
-    query = parse_call_query(request.args)
-    now = services().now()
+    method = text_value(request.args, "method", max_length=MAX_WORD_LENGTH)
+    error = text_value(request.args, "error", max_length=MAX_WORD_LENGTH)
+    query, now = CallQuery(CallFilter(method, error), page_number(request.args)), services().now()
     with services().database.read_session() as session:
         page = call_log_pages.call_page(session, user.portal, query.filter, number=query.number, now=now)
         options = call_log_pages.filter_options(session, user.portal, now=now)
@@ -75,59 +75,44 @@ def show_calls(user: CurrentUser) -> ResponseReturnValue:
         "admin/calls.html",
         **page_context(user.portal, user.person, current="/admin"),
         query=query,
-        calls=[call_row(call) for call in page.calls],
+        calls=[_call_row(call) for call in page.calls],
         more=page.more,
-        method_options=_options(options.methods, query.filter.method),
-        error_options=[(ANY_ERROR, _("Failed")), *_options(options.errors, query.filter.error, but=ANY_ERROR)],
+        method_options=_options({*options.methods, method}),
+        error_options=[(ANY_ERROR, _("Failed")), *_options({*options.errors, error} - {ANY_ERROR})],
         clock=user.time_zone,
     )
 
 
-def parse_call_query(query: Mapping[str, str]) -> CallQuery:
-    """Return what a query asks for; a page that is no number is the first."""
-    number = query.get("page", "")
-    fits = number.isascii() and number.isdecimal() and len(number) < 7
-    return CallQuery(
-        CallFilter(method=_word(query.get("method", "")), error=_word(query.get("error", ""))),
-        number=max(1, int(number)) if fits else 1,
-    )
-
-
-def call_row(call: ApiCall) -> CallRow:
-    """Return a call in words."""
-    locale = current().locale
+def _call_row(call: ApiCall) -> CallRow:
     return CallRow(
         at=call.at,
         method=call.method,
         status=call.status,
         error=None if call.error is None else call.error or NO_CODE,
         reason=known_label(call.error) if call.error is not None else "",
-        milliseconds=_("%(number)s ms") % {"number": format_decimal(call.milliseconds, locale=locale)},
+        milliseconds=_with_unit(_("%(number)s ms"), call.milliseconds),
         sent=_size(call.sent),
         received=_size(call.received),
-        parameters=_text(call.parameters),
-        answer=_text(call.answer),
+        parameters=_json(call.parameters),
+        answer=_json(call.answer),
     )
 
 
 def _size(count: int) -> str:
-    locale = current().locale
     if count < 1000:
-        return _("%(number)s B") % {"number": format_decimal(count, locale=locale)}
-    return _("%(number)s kB") % {"number": format_decimal(round(count / 1000, 1), locale=locale)}
+        return _with_unit(_("%(number)s B"), count)
+    return _with_unit(_("%(number)s kB"), round(count / 1000, 1))
 
 
-def _text(value: Json) -> str:
-    """Return the masked value as indented JSON, cut where it is very long."""
+def _with_unit(text: str, value: float) -> str:
+    return text % {"number": format_decimal(value, locale=current().locale)}
+
+
+def _json(value: Json) -> str:
+    """Return the masked value as indented JSON, cut if it is very long."""
     text = printable(json.dumps(value, indent=1, ensure_ascii=False))
-    return text if len(text) <= MAX_QUERY_LENGTH else text[:MAX_QUERY_LENGTH] + "…"
+    return text if len(text) <= MAX_JSON_LENGTH else text[:MAX_JSON_LENGTH] + "…"
 
 
-def _word(value: str) -> str:
-    # No database takes a zero byte, and no method has one.
-    return value.replace("\0", "").strip()[:MAX_WORD_LENGTH]
-
-
-def _options(values: tuple[str, ...], chosen: str, *, but: str = "") -> list[tuple[str, str]]:
-    """Return what the list offers, each value with its words; what was chosen stays among it."""
-    return [(value, value) for value in sorted({*values, *({chosen} - {"", but})})]
+def _options(values: set[str]) -> list[tuple[str, str]]:
+    return [(value, value) for value in sorted(values - {""})]

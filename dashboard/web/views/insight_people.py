@@ -15,6 +15,7 @@ from dashboard.team.small_groups import NO_MINIMUM
 from dashboard.web.auth.permissions import administrator
 from dashboard.web.auth.sessions import CurrentUser, signed_in
 from dashboard.web.http.context import services
+from dashboard.web.http.query_values import page_number
 from dashboard.web.i18n.translations import N_, _, ngettext, number
 from dashboard.web.presenters import findings, labels
 from dashboard.web.presenters.page_context import page_context
@@ -22,13 +23,13 @@ from dashboard.web.presenters.page_context import page_context
 blueprint = Blueprint("insight_people", __name__)
 
 PAGE_SIZE = 200
-# What is no setting of Bitrix24's own, but several of them.
+# Names of exceptions that combine several of Bitrix24's settings.
 LABELS = {"hours": N_("Working hours"), "reminders": N_("Reminders")}
 
 
 @dataclass(frozen=True)
 class PeopleList:
-    """What is said of people: under which title, in which words, of how many, and who they are."""
+    """A list of people: its title, what they have in common, how many they are, and which."""
 
     title: str
     text: str
@@ -37,7 +38,7 @@ class PeopleList:
 
 
 def address(code: str) -> str:
-    """Return where the people behind a finding, or unlike most in a setting, are listed."""
+    """Return the address of the people behind a finding or an exception."""
     return f"/insights/{code}"
 
 
@@ -46,54 +47,42 @@ def address(code: str) -> str:
 @administrator
 def show_people(user: CurrentUser, code: str) -> ResponseReturnValue:
     """List the people behind a finding or an exception; nobody if it no longer holds."""
-    number = _page(request.args.get("page", ""))
+    names: list[str] = []
+    pages = page = 1
     with services().database.read_session() as session:
-        people = people_list(
-            insight_queries.settings_counts(session, user.portal),
-            code,
-            now=services().now(),
-            clock=user.time_zone,
-        )
-        pages = -(-people.people // PAGE_SIZE) if people else 1
-        number = min(number, pages)
-        names = (
-            insight_queries.people_names(
-                session, user.portal, people.filter, offset=(number - 1) * PAGE_SIZE, limit=PAGE_SIZE
+        counts = insight_queries.settings_counts(session, user.portal)
+        people = _find_list(counts, code, now=services().now(), clock=user.time_zone)
+        if people:
+            pages = -(-people.people // PAGE_SIZE)
+            page = min(page_number(request.args), pages)
+            names = insight_queries.people_names(
+                session, user.portal, people.filter, offset=(page - 1) * PAGE_SIZE, limit=PAGE_SIZE
             )
-            if people
-            else []
-        )
     return render_template(
         "insights/people_list.html",
         **page_context(user.portal, user.person, current="/insights"),
         people_list=people,
         names=names,
         address=address(code),
-        number=number,
+        number=page,
         pages=pages,
     )
 
 
-def people_list(counts: SettingsCounts, code: str, *, now: datetime, clock: tzinfo) -> PeopleList | None:
-    """Return what *Insights* says under that code at this moment, None where it says nothing."""
+def _find_list(counts: SettingsCounts, code: str, *, now: datetime, clock: tzinfo) -> PeopleList | None:
     groups = insights.hours_groups(counts)
     day = insights.team_day(groups, day=now.astimezone(clock).date(), user_zone=clock)
     for finding in findings.list_findings(counts, groups, day, now=now, user_zone=clock, min_group_size=NO_MINIMUM):
         if finding.code == code and finding.filter is not None:
             return PeopleList(_("What stands out"), finding.text, finding.people, finding.filter)
-    for unlike in insights.differences(counts, min_group_size=NO_MINIMUM):
-        if unlike.setting == code:
-            told = ngettext("%(count)s differs", "%(count)s differ", unlike.others)
-            others = told % {"count": number(unlike.others)}
-            return PeopleList(_("Exceptions"), f"{label(code)} · {others}", unlike.others, unlike.filter)
+    for difference in insights.differences(counts, min_group_size=NO_MINIMUM):
+        if difference.setting == code:
+            people = difference.others
+            text = ngettext("%(count)s differs", "%(count)s differ", people) % {"count": number(people)}
+            return PeopleList(_("Exceptions"), f"{label(code)} · {text}", people, difference.filter)
     return None
 
 
 def label(setting: str) -> str:
-    """Return what a setting is called in which people differ."""
+    """Return the name of a setting in which people differ."""
     return _(LABELS[setting]) if setting in LABELS else labels.label(setting)
-
-
-def _page(text: str) -> int:
-    fits = text.isascii() and text.isdecimal() and len(text) < 7
-    return max(1, int(text)) if fits else 1

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Any
 
 from flask import Blueprint, render_template
@@ -27,17 +28,17 @@ from dashboard.web.views import insight_people
 
 blueprint = Blueprint("insights", __name__)
 
-ZONES = 12  # as many as are listed by name
-USUAL = 5
+MAX_ZONES = 12  # shown at once; more are behind a button
+MAX_USUAL_REMINDERS = 5
 
 
 @dataclass(frozen=True)
 class FigurePeople:
-    """The people behind a number: the first of them by name, and how many more there are."""
+    """The first people behind a figure by name, how many more there are, and where all of them are listed."""
 
     names: tuple[str, ...] = ()
     more: int = 0
-    href: str = ""  # where all of them are
+    href: str = ""
 
 
 @blueprint.get("/insights")
@@ -49,11 +50,12 @@ def show_insights(user: CurrentUser) -> ResponseReturnValue:
     min_group_size = small_groups.NO_MINIMUM if is_admin else small_groups.MIN_GROUP_SIZE
     with services().database.read_session() as session:
         counts = insight_queries.settings_counts(session, user.portal)
-        if counts.people < max(2, min_group_size):
-            context: dict[str, Any] = {"too_few": True}
-        else:
-            context = _pictures(counts, now=now, user=user, min_group_size=min_group_size)
-        context |= {"people_by_filter": _figure_people(session, user.portal, context) if is_admin else {}}
+        context: dict[str, Any] = {"too_few": counts.people < max(2, min_group_size), "people_by_filter": {}}
+        if not context["too_few"]:
+            context |= _charts(counts, now=now, clock=user.time_zone, min_group_size=min_group_size)
+            if is_admin:
+                figures = [*context["findings"], *context["differences"]]
+                context["people_by_filter"] = _figure_people(session, user.portal, figures)
     return render_template(
         "insights.html",
         **page_context(user.portal, user.person, current="/insights"),
@@ -65,12 +67,10 @@ def show_insights(user: CurrentUser) -> ResponseReturnValue:
     )
 
 
-def _pictures(counts: SettingsCounts, *, now: datetime, user: CurrentUser, min_group_size: int) -> dict[str, Any]:
-    clock = user.time_zone
+def _charts(counts: SettingsCounts, *, now: datetime, clock: tzinfo, min_group_size: int) -> dict[str, Any]:
     groups = insights.hours_groups(counts, min_group_size=min_group_size)
     day = insights.team_day(groups, day=now.astimezone(clock).date(), user_zone=clock)
     return {
-        "too_few": False,
         "findings": findings.list_findings(
             counts, groups, day, now=now, user_zone=clock, min_group_size=min_group_size
         ),
@@ -78,13 +78,13 @@ def _pictures(counts: SettingsCounts, *, now: datetime, user: CurrentUser, min_g
         "slots": charts.slot_columns(day),
         **_zones(counts, now=now, min_group_size=min_group_size),
         "views": _views(counts, min_group_size=min_group_size),
-        "reminded": _reminded(counts, min_group_size=min_group_size),
+        "reminded": _reminder_counts(counts, min_group_size=min_group_size),
         "usual_reminders": _usual_reminders(counts, min_group_size=min_group_size),
         "differences": [
-            one
-            for one in insights.differences(counts, min_group_size=min_group_size)
-            # Who refuses while most do not is a finding already.
-            if one.setting != findings.DECLINES_WHEN_BUSY or one.majority
+            difference
+            for difference in insights.differences(counts, min_group_size=min_group_size)
+            # A minority that declines when busy is a finding already.
+            if difference.setting != findings.DECLINES_WHEN_BUSY or difference.majority
         ],
         "usual": _usual,
         "label": insight_people.label,
@@ -92,68 +92,59 @@ def _pictures(counts: SettingsCounts, *, now: datetime, user: CurrentUser, min_g
 
 
 def _zones(counts: SettingsCounts, *, now: datetime, min_group_size: int) -> dict[str, Any]:
-    """Return the zones: those drawn, those listed, and how many people are in none of these."""
-    told = suppress_small_groups(settings_counts.zones(counts), min_group_size=min_group_size)
-    known = [(zone, people) for zone, people in told.shown if zone]
+    """Return the time zones of the chart, those of the list, and how many people are in none of them."""
+    groups = suppress_small_groups(settings_counts.zones(counts), min_group_size=min_group_size)
+    zones = [(zone, people) for zone, people in groups.shown if zone]
     return {
-        "clocks": charts.clock_columns(known, now=now),
-        "zones": known[:ZONES],
-        "zones_more": known[ZONES:],
-        "zones_suppressed": told.suppressed,
-        "zones_unknown": told.of(""),
+        "clocks": charts.clock_columns(zones, now=now),
+        "zones": zones[:MAX_ZONES],
+        "zones_more": zones[MAX_ZONES:],
+        "zones_suppressed": groups.suppressed,
+        "zones_unknown": groups.of(""),
     }
 
 
 def _views(counts: SettingsCounts, *, min_group_size: int) -> list[charts.Bar]:
     names = {"other": _("Other"), "": _("Not set")}
-
-    def title(key: str) -> str:
-        return names.get(key) or labels.view(key)
-
-    def href(key: str) -> str | None:
-        return (
-            charts.team_address(view=key)
-            if key in settings_counts.USUAL_VIEWS and min_group_size == small_groups.NO_MINIMUM
-            else None
-        )
-
+    linked = settings_counts.USUAL_VIEWS if min_group_size == small_groups.NO_MINIMUM else ()
     return charts.bars(
         suppress_small_groups(settings_counts.views(counts), min_group_size=min_group_size),
-        title=title,
+        title=lambda view: names.get(view) or labels.view(view),
         others=_("Others"),
-        href=href,
+        href=lambda view: charts.team_address(view=view) if view in linked else None,
     )
 
 
-def _reminded(counts: SettingsCounts, *, min_group_size: int) -> list[charts.Bar]:
-    def href(key: str) -> str | None:
-        # On the team's page those who never opened the application are not known either.
-        return (
-            charts.team_address(reminders=key)
-            if key != "unknown" and min_group_size == small_groups.NO_MINIMUM
-            else None
-        )
-
-    told = suppress_small_groups(settings_counts.reminder_counts(counts), min_group_size=min_group_size)
-    return charts.bars(told, title=lambda key: _(team_row.REMINDERS[key]), others=_("Others"), href=href)
+def _reminder_counts(counts: SettingsCounts, *, min_group_size: int) -> list[charts.Bar]:
+    # *Team* counts those who never opened the application as unknown too, so that figure has no link.
+    linked = {*team_row.REMINDERS} - {"unknown"} if min_group_size == small_groups.NO_MINIMUM else ()
+    return charts.bars(
+        suppress_small_groups(settings_counts.reminder_counts(counts), min_group_size=min_group_size),
+        title=lambda key: _(team_row.REMINDERS[key]),
+        others=_("Others"),
+        href=lambda key: charts.team_address(reminders=key) if key in linked else None,
+    )
 
 
 def _usual_reminders(counts: SettingsCounts, *, min_group_size: int) -> list[tuple[str, int]]:
-    """Return the most usual reminders in words; those of too few people are left out."""
+    """Return the most frequent reminders in words, with their number of people."""
     rows = [row for row in settings_counts.usual_reminders(counts) if row[1] >= min_group_size]
-    return [(team_row.reminder_text(reminders), people) for reminders, people in rows[:USUAL]]
+    return [(team_row.reminder_text(reminders), people) for reminders, people in rows[:MAX_USUAL_REMINDERS]]
 
 
-def _figure_people(session: Session, portal: Portal, shown: dict[str, Any]) -> dict[PeopleFilter, FigurePeople]:
-    """Return the people behind each finding and difference."""
-    told: list[InsightFinding | Difference] = [*shown.get("findings", ()), *shown.get("differences", ())]
-    found: dict[PeopleFilter, FigurePeople] = {}
-    for one in told:
-        number, code = (one.people, one.code) if isinstance(one, InsightFinding) else (one.others, one.setting)
-        if one.filter is not None and one.filter not in found:
-            names = insight_queries.people_names(session, portal, one.filter)
-            found[one.filter] = FigurePeople(tuple(names), number - len(names), insight_people.address(code))
-    return found
+def _figure_people(
+    session: Session, portal: Portal, figures: Sequence[InsightFinding | Difference]
+) -> dict[PeopleFilter, FigurePeople]:
+    people: dict[PeopleFilter, FigurePeople] = {}
+    for figure in figures:
+        if isinstance(figure, InsightFinding):
+            number, code = figure.people, figure.code
+        else:
+            number, code = figure.others, figure.setting
+        if figure.filter is not None and figure.filter not in people:
+            names = insight_queries.people_names(session, portal, figure.filter)
+            people[figure.filter] = FigurePeople(tuple(names), number - len(names), insight_people.address(code))
+    return people
 
 
 def _usual(difference: Difference) -> str:

@@ -1,0 +1,20 @@
+"""Read values from a query string; unusable ones count as missing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+MAX_PAGE_DIGITS = 8
+
+
+def page_number(query: Mapping[str, str]) -> int:
+    """Return the number of the page that the query asks for, 1 by default."""
+    number = query.get("page", "")
+    usable = number.isascii() and number.isdecimal() and len(number) <= MAX_PAGE_DIGITS
+    return max(1, int(number)) if usable else 1
+
+
+def text_value(query: Mapping[str, str], name: str, *, max_length: int) -> str:
+    """Return a parameter, cut to its maximum length."""
+    # Postgres refuses a null character in text.
+    return query.get(name, "").replace("\0", "").strip()[:max_length]
