@@ -378,6 +378,15 @@ def test_a_list_read_by_a_guest_deletes_nobody(world: World) -> None:
     assert world.one("SELECT directory_error FROM portals") == "directory_without_reader"
 
 
+def test_after_a_guest_another_person_reads_the_list(world: World) -> None:
+    open_as_crowd(world, 1)
+    world.portal().people["anna"].extranet = True
+
+    world.sync()
+
+    assert world.one("SELECT directory_error FROM portals") is None
+
+
 def test_without_the_scope_the_people_who_opened_are_synced(world: World) -> None:
     open_as_crowd(world, 2, of=5)
     world.portal().drop_scope("user_brief")
