@@ -33,7 +33,7 @@ class RunState(StrEnum):
     POSTPONED = "postponed"  # until ``next_slice_at``, because of ``error``
     DONE = "done"
     FAILED = "failed"
-    CANCELLED = "cancelled"
+    CANCELED = "cancelled"
 
 
 class Portal(Base):

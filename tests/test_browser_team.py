@@ -170,7 +170,7 @@ def test_a_run_is_begun_watched_across_a_reload_and_done(company: World, page: P
     assert watch.messages == []
 
 
-def test_a_run_is_cancelled(company: World, page: Page) -> None:
+def test_a_run_is_canceled(company: World, page: Page) -> None:
     frame = open_team(company, page)
     expect(frame.get_by_role("heading", name="Team", level=1)).to_be_visible()
     frame.get_by_role("button", name="Update now").press("Enter")

@@ -643,7 +643,7 @@ def test_a_run_is_canceled_between_two_people(world: World) -> None:
 
     progress = world.services.runs.progress(portal)
     assert progress is not None
-    assert (progress.state, progress.done) == (RunState.CANCELLED, 10)
+    assert (progress.state, progress.done) == (RunState.CANCELED, 10)
 
 
 def test_a_run_canceled_while_a_worker_has_it_is_not_released(world: World) -> None:

@@ -51,7 +51,7 @@ def test_asking_twice_begins_one(calm: World) -> None:
     assert calm.one("SELECT count(*) FROM runs") == before + 1
 
 
-def test_it_can_be_cancelled(calm: World) -> None:
+def test_it_can_be_canceled(calm: World) -> None:
     anna = calm.session("anna")
     ask(calm, "POST", "/team/sync", anna)
     assert "data-as-of" not in calm.browser.get("/team", headers=anna).text  # the page is not up to date yet
@@ -62,7 +62,7 @@ def test_it_can_be_cancelled(calm: World) -> None:
     assert "The last update was canceled" in calm.browser.get("/team", headers=anna).text
 
 
-def test_cancelling_nothing_does_nothing(calm: World) -> None:
+def test_canceling_nothing_does_nothing(calm: World) -> None:
     status, told = ask(calm, "POST", "/team/sync/cancel", calm.session("anna"))
 
     assert (status, told["state"]) == (200, "done")

@@ -102,28 +102,31 @@ class SyncEngine:
         return True
 
     def _sync_people(self, lease: Lease, calls: CallRecords) -> int | None:
+        """Return what ``_sync`` returns.
+
+        :raise NotAnswered: too many people in a row got no answer.
+        """
         tasks, left = self.runs.write(lease, partial(reserve_tasks, lease=lease, now=self.now()))
         max_unanswered = _max_unanswered(len(tasks), left, attempts=lease.run.attempts)
         has_answered = lease.run.done > 0
-        # Saved together with the next person who is answered: until then it may be the portal that is down.
-        unanswered: list[PersonResult] = []
+        # Unanswered people are saved with the next answered one: until then the portal itself may be down.
+        unsaved: list[PersonResult] = []
         for task in tasks:
             if self.stopping.is_set():
                 break
             result = sync_person(self.snapshots, lease, task, record=calls.add)
-            unanswered.append(result)
+            unsaved.append(result)
             if result.answered:
-                self._save(lease, unanswered, calls)
-                unanswered, has_answered = [], True
-            elif len(unanswered) > max_unanswered:
+                self._save(lease, unsaved, calls)
+                unsaved, has_answered = [], True
+            elif len(unsaved) > max_unanswered:
                 raise NotAnswered(result.problem or "")
-        if unanswered and not left and not self.stopping.is_set():
-            if not has_answered:
-                raise NotAnswered(unanswered[0].problem or "")
-            self._save(lease, unanswered, calls)
-            unanswered = []
-        if left or unanswered or self.stopping.is_set():
-            return min(left or len(unanswered), MIN_SLICE_PEOPLE)
+        if left or self.stopping.is_set():
+            return min(left or len(unsaved), MIN_SLICE_PEOPLE)
+        if unsaved and not has_answered:
+            raise NotAnswered(unsaved[0].problem or "")
+        if unsaved:
+            self._save(lease, unsaved, calls)
         return None
 
     def _save(self, lease: Lease, results: Sequence[PersonResult], calls: CallRecords) -> None:
@@ -167,7 +170,7 @@ class SyncEngine:
     def _finish_canceled(self, lease: Lease) -> None:
         """Finish the run if it was canceled; if another worker has it or its portal is gone, leave it alone."""
         try:
-            self._finish(lease, RunState.CANCELLED)
+            self._finish(lease, RunState.CANCELED)
         except LostLease:
             log.info("lease_lost", portal=lease.portal.id, run=lease.run.id)
 

@@ -78,7 +78,7 @@ class Runs:
                 return False
             unfinished = (Run.portal_id == portal.id, Run.finished_at.is_(None))
             session.execute(update(Run).where(*unfinished).values(cancel=True))
-            ended = {"state": RunState.CANCELLED, "finished_at": self.now()}
+            ended = {"state": RunState.CANCELED, "finished_at": self.now()}
             session.execute(update(Run).where(*unfinished, _is_unleased(self.now())).values(ended))
             return True
 

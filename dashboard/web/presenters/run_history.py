@@ -19,7 +19,7 @@ STATES = {
     RunState.POSTPONED: (N_("Paused"), "warning"),
     RunState.DONE: (N_("Done"), "good"),
     RunState.FAILED: (N_("Failed"), "alert"),
-    RunState.CANCELLED: (N_("Canceled"), "quiet"),
+    RunState.CANCELED: (N_("Canceled"), "quiet"),
 }
 
 

@@ -63,7 +63,7 @@ def _text(run: RunProgress, now: datetime, clock: tzinfo) -> str:
             reason = error_label(run.error) if run.error is not None else _("unknown")
             # Translators: %(moment)s is "14:05" or "14:05, Mar 5".
             return _("The last update failed at %(moment)s. Reason: %(code)s.") % {"moment": ended, "code": reason}
-        case RunState.CANCELLED:
+        case RunState.CANCELED:
             # Translators: %(moment)s is "14:05" or "14:05, Mar 5".
             return _("The last update was canceled at %(moment)s.") % {"moment": ended}
     return _done(run, ended)
