@@ -17,17 +17,23 @@ _Key = BigInteger().with_variant(Integer(), "sqlite")
 
 
 class PortalState(StrEnum):
+    """The state of a portal's installation."""
+
     ACTIVE = "active"
     SUSPENDED = "suspended"  # the application or the portal is unpaid; all data is kept
     UNINSTALLED = "uninstalled"  # a tombstone without people
 
 
 class TokenState(StrEnum):
+    """Whether a token pair can still be refreshed."""
+
     VALID = "live"
     REVOKED = "reconnect"  # the refresh token is invalid; the next opening brings a new pair
 
 
 class RunState(StrEnum):
+    """The state of a run."""
+
     WAITING = "waiting"  # no worker has started it yet
     RUNNING = "running"
     POSTPONED = "postponed"  # until ``next_slice_at``, because of ``error``

@@ -22,6 +22,7 @@ class OperatorCommand(click.Command):
     """A command that ends with one line if the database is away or has another schema."""
 
     def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
         with _one_line_errors():
             return super().invoke(ctx)
 

@@ -25,26 +25,14 @@ STEPS = {
 # Error code → the step that fails, what is wrong, and how to fix it.
 CAUSES = {
     errors.UNKNOWN_HOST: ("name", "is not in the DNS", "Check the portal's domain; it may have been renamed."),
-    errors.NAME_LOOKUP_FAILED: (
-        "name",
-        "cannot be looked up now",
-        "Check the name servers of this machine (/etc/resolv.conf).",
-    ),
+    errors.NAME_LOOKUP_FAILED: ("name", "cannot be looked up now", "Check this machine's name servers."),
     errors.ADDRESS_NOT_ALLOWED: (
         "address",
         "may not be called by this application",
         "The portal needs a public address; ALLOW_PRIVATE_PORTALS=1 allows private ones for all portals.",
     ),
-    errors.CONNECTION_REFUSED: (
-        "connection",
-        "is refused",
-        "Check that the portal's web server runs and listens on that port.",
-    ),
-    errors.CONNECT_TIMEOUT: (
-        "connection",
-        "is not answered",
-        "Check that the portal's firewall lets this machine in, and this machine's lets it out.",
-    ),
+    errors.CONNECTION_REFUSED: ("connection", "is refused", "Check that the portal's web server runs on that port."),
+    errors.CONNECT_TIMEOUT: ("connection", "is not answered", "Check the firewalls of the portal and this machine."),
     errors.CERTIFICATE_UNTRUSTED: (
         "certificate",
         "is not trusted",
@@ -57,11 +45,7 @@ CAUSES = {
         "Check that the portal's web server speaks TLS 1.2 or newer on that port.",
     ),
     errors.TIMEOUT: ("answer", "takes too long", "Check how busy the portal's server is."),
-    errors.UNREACHABLE: (
-        "answer",
-        "breaks off",
-        "Read the log of the portal's web server, and of the proxy in front of it.",
-    ),
+    errors.UNREACHABLE: ("answer", "breaks off", "Read the log of the portal's web server or its proxy."),
 }
 
 

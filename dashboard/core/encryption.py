@@ -25,6 +25,7 @@ class TokenEncryption:
         self._all_keys, self._first_key = MultiFernet(ciphers), ciphers[0]
 
     def encrypt(self, secret: SecretStr, *, context: str) -> str:
+        """Return the ciphertext as text."""
         plaintext = json.dumps([context, secret.get_secret_value()])
         return self._all_keys.encrypt(plaintext.encode()).decode()
 
