@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import select, text, update
 from werkzeug.test import TestResponse
 
 from app import create_app
@@ -232,3 +232,20 @@ def test_an_older_answer_does_not_replace_a_newer_one(world: World, anna: Sessio
     people.confirm(person, admin=True, asked_at=asked_at + timedelta(seconds=1))
 
     assert world.one("SELECT count(*) FROM people WHERE user_id = 1 AND is_admin") == 0
+
+
+@pytest.mark.parametrize("is_admin", [True, False])
+def test_a_confirmation_by_a_clock_that_was_ahead_is_replaced(world: World, anna: Session, is_admin: bool) -> None:
+    """Of several pages at once, only one asks Bitrix24; the others read what it stored."""
+    ahead_at = world.now() + timedelta(minutes=20)
+    with world.database.write_session() as session:
+        session.execute(update(Person).where(Person.id == 1).values(confirmed_at=ahead_at))
+    world.portal().people["anna"].admin = is_admin
+
+    answers = [world.browser.get("/admin", headers=anna).status_code for _ in range(3)]
+
+    assert answers == [200 if is_admin else 403] * 3
+    with world.database.read_session() as session:
+        confirmed_at = session.scalar(select(Person.confirmed_at).where(Person.id == 1))
+    assert confirmed_at is not None
+    assert confirmed_at < world.now() + timedelta(seconds=1)

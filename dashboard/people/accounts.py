@@ -16,6 +16,7 @@ from dashboard.bitrix24.inbound import OpeningRequest
 from dashboard.bitrix24.schemas import Profile
 from dashboard.core.database import Database
 from dashboard.core.search_text import searchable
+from dashboard.core.stored_times import ahead
 from dashboard.models import Person, Portal
 from dashboard.portals.throttle import Limit, Throttle
 from dashboard.tokens.store import TokenStore
@@ -80,7 +81,7 @@ class Accounts:
         """Store what Bitrix24 answered about the person's rights, unless a later answer is stored."""
         if person.is_admin != admin:
             log.info("permissions_changed", person=person.id, is_admin=admin)
-        self._update(person, _not_confirmed_since(asked_at), is_admin=admin, confirmed_at=asked_at)
+        self._update(person, self._not_confirmed_since(asked_at), is_admin=admin, confirmed_at=asked_at)
 
     def revoke_access(self, person: Person, denial: Exception, *, asked_at: datetime) -> None:
         """Remove team access from a user until Bitrix24 confirms them again, as an opening does.
@@ -90,7 +91,7 @@ class Accounts:
         dismissed = isinstance(denial, PersonDismissed)
         log.info("access_revoked", person=person.id, dismissed=dismissed)
         values = {"is_admin": False, "listed": None} if dismissed else {}
-        self._update(person, _not_confirmed_since(asked_at), confirmed_at=None, **values)
+        self._update(person, self._not_confirmed_since(asked_at), confirmed_at=None, **values)
 
     def _update(self, person: Person, *conditions: ColumnElement[bool], **values: Any) -> None:
         with self.database.write_session() as session:
@@ -98,6 +99,7 @@ class Accounts:
         for name, value in values.items():
             setattr(person, name, value)
 
-
-def _not_confirmed_since(asked_at: datetime) -> ColumnElement[bool]:
-    return or_(Person.confirmed_at.is_(None), Person.confirmed_at <= asked_at)
+    def _not_confirmed_since(self, asked_at: datetime) -> ColumnElement[bool]:
+        """Return whether no later answer is stored. A time ahead of the clock is wrong, and is replaced."""
+        column = Person.confirmed_at
+        return or_(column.is_(None), column <= asked_at, ahead(column, self.now()))
