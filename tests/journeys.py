@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tests.emulator.faults import Fault
-from tests.rosters import NEVER, hire
+from tests.team_fixtures import NEVER_OPENED, store_people
 from tests.world import World
 
 # A browser says of itself when an answer is a refusal or a failure; anything else in a console is ours.
@@ -35,7 +35,7 @@ def open_to_everyone(world: World) -> None:
 def bring_people(world: World) -> None:
     """Give the portal people enough for every page to have something to show."""
     zones = ("Europe/Berlin", "Asia/Tokyo", "America/New_York", "Asia/Kolkata")
-    hire(
+    store_people(
         world,
         *(
             {
@@ -49,7 +49,7 @@ def bring_people(world: World) -> None:
             for number in range(13)
         ),
         {"name": "Lost Lucy", "chain_state": "reconnect", "problem": "user_access_error"},
-        {"name": "New Nina"} | NEVER,
+        {"name": "New Nina"} | NEVER_OPENED,
     )
 
 

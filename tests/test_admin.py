@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import text
 
-from tests.rosters import Session, in_english, text_of
+from tests.team_fixtures import Session, in_english, text_of
 from tests.world import World, errors_on
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.rosters import NEVER, hire, in_english, text_of
+from tests.team_fixtures import NEVER_OPENED, in_english, store_people, text_of
 from tests.world import World
 
 BOX = "data-beginning"
@@ -15,7 +15,7 @@ def team(world: World, person: str = "anna") -> str:
 
 
 def test_it_tells_how_many_have_come(world: World) -> None:
-    hire(world, {}, *(NEVER for _ in range(4)))
+    store_people(world, {}, *(NEVER_OPENED for _ in range(4)))
 
     shown = text_of(team(world), BOX)
 
@@ -24,13 +24,13 @@ def test_it_tells_how_many_have_come(world: World) -> None:
 
 
 def test_the_invitation_stands_there_once(world: World) -> None:
-    hire(world, *(NEVER for _ in range(4)))
+    store_people(world, *(NEVER_OPENED for _ in range(4)))
 
     assert team(world).count("Copy invitation") == 1
 
 
 def test_it_goes_when_half_have_come(world: World) -> None:
-    hire(world, {}, NEVER, NEVER)
+    store_people(world, {}, NEVER_OPENED, NEVER_OPENED)
 
     shown = team(world)
 
@@ -39,7 +39,7 @@ def test_it_goes_when_half_have_come(world: World) -> None:
 
 
 def test_others_are_not_shown_it(world: World) -> None:
-    hire(world, *(NEVER for _ in range(9)))
+    store_people(world, *(NEVER_OPENED for _ in range(9)))
     world.browser.post("/admin/team", data={"everyone": "yes"}, headers=in_english(world))
 
     assert BOX not in team(world, "boris")

@@ -11,7 +11,7 @@ from sqlalchemy import insert
 
 from dashboard.models import ApiCall
 from tests.emulator.faults import Fault
-from tests.rosters import Session, in_english
+from tests.team_fixtures import Session, in_english
 from tests.world import World, errors_on
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from dashboard.portals import personal_data
 from tests.emulator.faults import Fault
-from tests.rosters import NEVER, Session, hire, in_english
+from tests.team_fixtures import NEVER_OPENED, Session, in_english, store_people
 from tests.world import FERNET_KEY, SECRET_KEY, World, settings_on
 
 TABLES = ("people", "chains", "snapshots", "runs", "api_calls")
@@ -48,7 +48,7 @@ def counts(world: World, portal_id: int = 1) -> dict[str, int]:
 def test_the_export_contains_everything_about_everybody(each_world: World) -> None:
     each_world.open("boris")
     anna = in_english(each_world)
-    hire(each_world, NEVER)
+    store_people(each_world, NEVER_OPENED)
     each_world.browser.post("/admin/team", data={"everyone": "yes"}, headers=anna)
 
     told = exported(each_world, anna)
@@ -64,7 +64,7 @@ def test_the_export_contains_everything_about_everybody(each_world: World) -> No
 
 
 def test_the_export_of_a_large_portal_is_complete(world: World, anna: Session) -> None:
-    hire(world, *({} for _ in range(2 * personal_data.BATCH_ROWS + 1)))
+    store_people(world, *({} for _ in range(2 * personal_data.BATCH_ROWS + 1)))
 
     assert len(exported(world, anna)["people"]) == 2 * personal_data.BATCH_ROWS + 3
 

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from tests.emulator.faults import Fault
-from tests.rosters import NEVER, Session, days_ago, hire, in_english, text_of
+from tests.team_fixtures import NEVER_OPENED, Session, days_ago, in_english, store_people, text_of
 from tests.world import World
 
 
@@ -133,7 +133,7 @@ def test_a_list_that_could_not_be_read_says_why(world: World, anna: Session) -> 
 
 
 def test_people_are_counted_by_state_each_number_a_link(world: World, anna: Session) -> None:
-    hire(world, days_ago(world, 4), {"chain_state": "reconnect"}, NEVER, NEVER)
+    store_people(world, days_ago(world, 4), {"chain_state": "reconnect"}, NEVER_OPENED, NEVER_OPENED)
 
     shown = page(world, anna)
 
@@ -144,7 +144,7 @@ def test_people_are_counted_by_state_each_number_a_link(world: World, anna: Sess
 
 def test_one_portals_health_is_not_anothers(world: World, anna: Session) -> None:
     world.install("beta")
-    hire(world, {"chain_state": "reconnect"}, portal="beta")
+    store_people(world, {"chain_state": "reconnect"}, portal="beta")
     with world.database.write_session() as session:
         session.execute(text("UPDATE portals SET scopes = '[]' WHERE id = 2"))
 

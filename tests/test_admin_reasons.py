@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dashboard.web.errors.responses import error_label, known_label
-from tests.rosters import hire, in_english, text_of
+from tests.team_fixtures import in_english, store_people, text_of
 from tests.world import World
 
 
@@ -37,7 +37,7 @@ def test_who_shows_the_code_itself_need_not_quote_it() -> None:
 
 def test_the_team_tells_why_somebody_could_not_be_read(world: World) -> None:
     anna = in_english(world)
-    hire(world, {"problem": "ERROR_ARGUMENT"})
+    store_people(world, {"problem": "ERROR_ARGUMENT"})
 
     told = text_of(world.browser.get("/team", headers=anna).text, "people-table__problem")
 

@@ -10,7 +10,7 @@ from playwright.sync_api import FrameLocator, Page, expect
 
 from tests.browsers import Watch, application, page
 from tests.emulator.faults import Fault
-from tests.rosters import NEVER, days_ago, hire
+from tests.team_fixtures import NEVER_OPENED, days_ago, store_people
 from tests.world import World
 
 __all__ = ["page"]
@@ -26,7 +26,7 @@ def company(world: World) -> World:
     world.bitrix24.clock.advance(60)
     world.sync()
     lucy = {"name": "Lost Lucy", "chain_state": "reconnect", "problem": "user_access_error"}
-    hire(world, {"name": "Late Larry"} | days_ago(world, 4), lucy, {"name": "New Nina"} | NEVER)
+    store_people(world, {"name": "Late Larry"} | days_ago(world, 4), lucy, {"name": "New Nina"} | NEVER_OPENED)
     return world
 
 

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import FrameLocator, Page, expect
 
 from tests.browsers import application, page
-from tests.rosters import hire
+from tests.team_fixtures import store_people
 from tests.world import World
 
 __all__ = ["page"]
@@ -18,7 +18,7 @@ VIEWS = ("month", "month", "week", "day", "list", "custom_7", "")
 @pytest.fixture
 def company(world: World) -> World:
     """Give a portal of sixty, whose administrator opened the team to everyone."""
-    hire(
+    store_people(
         world,
         *(
             {

@@ -9,7 +9,7 @@ from playwright.sync_api import FrameLocator, Locator, Page, Route, expect
 from sqlalchemy import text
 
 from tests.browsers import SIDEWAYS, Watch, application, page
-from tests.rosters import NEVER, days_ago, hire
+from tests.team_fixtures import NEVER_OPENED, days_ago, store_people
 from tests.world import World
 
 __all__ = ["page"]
@@ -24,7 +24,7 @@ def company(world: World) -> World:
     """Give a portal of eighty, nobody of whom is being read at the moment."""
     world.bitrix24.clock.advance(60)
     world.sync()
-    hire(
+    store_people(
         world,
         *(
             {
@@ -37,7 +37,7 @@ def company(world: World) -> World:
         ),
         {"name": "Late Larry", "reminder_count": 0, "reminders": "timed:none"} | days_ago(world, 4),
         {"name": "Lost Lucy", "chain_state": "reconnect", "problem": "user_access_error"},
-        {"name": "New Nina"} | NEVER,
+        {"name": "New Nina"} | NEVER_OPENED,
     )
     return world
 

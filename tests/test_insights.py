@@ -1,4 +1,4 @@
-"""Insights: what is counted, what stands out, who is behind it, and who may see how much."""
+"""The page *Insights*: counts, findings, exceptions, and who may see how much."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from tests.rosters import NEVER, Session, hire, text_of
+from tests.team_fixtures import NEVER_OPENED, Session, store_people, text_of
 from tests.world import World, errors_on
 
 # The switches in their order: tasks, completed, declined, week numbers, folded hours, refusing, sync.
 USUAL = "YNNNYNN timed:15min;day:0d@08:00"
 HERE = {"habits": USUAL}
-SILENT = NEVER | {"habits": ""}
+SILENT = NEVER_OPENED | {"habits": ""}
 
 
 def page(world: World, session: Session) -> str:
@@ -35,7 +35,7 @@ def anna(each_world: World) -> Session:
 
 
 def test_it_works(each_world: World, anna: Session) -> None:
-    hire(each_world, *[HERE] * 5, HERE | {"view": "custom_7"}, HERE | {"view": ""}, SILENT)
+    store_people(each_world, *[HERE] * 5, HERE | {"view": "custom_7"}, HERE | {"view": ""}, SILENT)
 
     shown = page(each_world, anna)
 
@@ -48,7 +48,7 @@ def test_it_works(each_world: World, anna: Session) -> None:
     )
 
 
-def test_what_a_portal_tells_is_counted(each_world: World) -> None:
+def test_synced_settings_are_counted(each_world: World) -> None:
     for key in ("boris", "kenji", "marcus", "ruth"):
         each_world.open(key)
 
@@ -63,8 +63,8 @@ def test_what_a_portal_tells_is_counted(each_world: World) -> None:
     assert unlike.startswith("Collapse non-working hours Most: Yes 4 1 differs Boris Keller")
 
 
-def test_findings_name_who_is_behind_them(each_world: World, anna: Session) -> None:
-    hire(
+def test_findings_name_the_people(each_world: World, anna: Session) -> None:
+    store_people(
         each_world,
         *[HERE] * 8,
         HERE | {"name": "Zoe <b>", "calendar_zone": "America/Los_Angeles", "time_zone": "Europe/Berlin"},
@@ -84,15 +84,15 @@ def test_findings_name_who_is_behind_them(each_world: World, anna: Session) -> N
     assert shown.index("zones_disagree") < shown.index("unreminded")
 
 
-def test_a_long_list_is_cut_and_says_so(each_world: World, anna: Session) -> None:
-    hire(each_world, *[HERE | {"habits": "YNNNYYN "}] * 9)
+def test_a_long_list_of_names_is_cut(each_world: World, anna: Session) -> None:
+    store_people(each_world, *[HERE | {"habits": "YNNNYYN "}] * 9)
 
     assert "and 3 more" in text_of(page(each_world, anna), 'class="insights-names"')
 
 
-def test_whoever_is_cut_off_stands_on_a_page_of_their_own(each_world: World, anna: Session) -> None:
+def test_all_people_of_a_finding_have_a_page(each_world: World, anna: Session) -> None:
     refusing = [HERE | {"name": f"Refusing {number:03}", "habits": f"YNNNYYN {number % 7}"} for number in range(203)]
-    hire(each_world, *refusing)
+    store_people(each_world, *refusing)
     assert 'href="/insights/refusing"' in page(each_world, anna)
 
     pages = [each_world.browser.get(f"/insights/refusing?page={number}", headers=anna).text for number in (1, 2, 9)]
@@ -103,8 +103,8 @@ def test_whoever_is_cut_off_stands_on_a_page_of_their_own(each_world: World, ann
     assert "203 people decline invitations" in pages[0]
 
 
-def test_who_is_unlike_most_is_listed_too(each_world: World, anna: Session) -> None:
-    hire(each_world, *[HERE] * 8, HERE | {"name": "Odd Olga", "habits": "YNNNNNN timed:15min;day:0d@08:00"})
+def test_all_people_of_an_exception_have_a_page(each_world: World, anna: Session) -> None:
+    store_people(each_world, *[HERE] * 8, HERE | {"name": "Odd Olga", "habits": "YNNNNNN timed:15min;day:0d@08:00"})
 
     listed = each_world.browser.get("/insights/collapseOffHours", headers=anna).text
 
@@ -112,21 +112,21 @@ def test_who_is_unlike_most_is_listed_too(each_world: World, anna: Session) -> N
     assert "1 differs" in listed
 
 
-def test_a_list_whose_reason_has_gone_says_so(each_world: World, anna: Session) -> None:
+def test_the_page_of_a_finding_that_no_longer_applies(each_world: World, anna: Session) -> None:
     response = each_world.browser.get("/insights/refusing", headers=anna)
 
     assert response.status_code == 200
     assert "This no longer applies to anyone." in response.text
 
 
-def test_only_administrators_see_such_a_list(open_to_all: World) -> None:
+def test_only_administrators_see_the_people_of_a_finding(open_to_all: World) -> None:
     boris = open_to_all.session("boris")
 
     assert open_to_all.browser.get("/insights/refusing", headers=boris).status_code == 403
 
 
 def test_the_hours_of_the_day(each_world: World, anna: Session) -> None:
-    hire(each_world, *[HERE] * 3, HERE | {"work_start": None, "work_end": None})
+    store_people(each_world, *[HERE] * 3, HERE | {"work_start": None, "work_end": None})
 
     shown = page(each_world, anna)
 
@@ -137,14 +137,14 @@ def test_the_hours_of_the_day(each_world: World, anna: Session) -> None:
     assert "1 person is not shown" in shown
 
 
-def test_words_that_nobody_shares_are_no_finding(each_world: World, anna: Session) -> None:
-    hire(each_world, *[HERE] * 2)
+def test_no_finding_needs_attention(each_world: World, anna: Session) -> None:
+    store_people(each_world, *[HERE] * 2)
 
     assert "Nothing needs attention." in page(each_world, anna)
 
 
 def test_one_person_is_too_few(each_world: World, anna: Session) -> None:
-    hire(each_world, *[SILENT] * 7)
+    store_people(each_world, *[SILENT] * 7)
 
     shown = page(each_world, anna)
 
@@ -152,9 +152,9 @@ def test_one_person_is_too_few(each_world: World, anna: Session) -> None:
     assert "<svg" not in shown
 
 
-def test_nobody_of_another_portal_is_counted(each_world: World, anna: Session) -> None:
+def test_people_of_another_portal_are_not_counted(each_world: World, anna: Session) -> None:
     each_world.install("beta")
-    hire(each_world, *[HERE | {"calendar_zone": "Asia/Tokyo", "view": "day"}] * 6)
+    store_people(each_world, *[HERE | {"calendar_zone": "Asia/Tokyo", "view": "day"}] * 6)
 
     shown = page(each_world, each_world.session("clara", "beta"))
 
@@ -163,7 +163,7 @@ def test_nobody_of_another_portal_is_counted(each_world: World, anna: Session) -
 
 
 def test_guests_are_not_counted(each_world: World, anna: Session) -> None:
-    hire(each_world, *[HERE] * 2, HERE | {"listed": False, "view": "list"})
+    store_people(each_world, *[HERE] * 2, HERE | {"listed": False, "view": "list"})
 
     shown = page(each_world, anna)
 
@@ -174,7 +174,7 @@ def test_guests_are_not_counted(each_world: World, anna: Session) -> None:
 # Who sees how much
 
 
-def test_only_those_who_may_see_the_team(world: World) -> None:
+def test_insights_needs_access_to_the_team(world: World) -> None:
     response = world.browser.get("/insights", headers=world.session("boris"))
 
     assert response.status_code == 403
@@ -203,8 +203,8 @@ def open_to_all(world: World) -> World:
     return world
 
 
-def test_others_see_numbers_of_five_and_more_and_nobody(open_to_all: World) -> None:
-    hire(open_to_all, *crowd())
+def test_others_see_numbers_of_at_least_five_and_no_names(open_to_all: World) -> None:
+    store_people(open_to_all, *crowd())
 
     shown = page(open_to_all, open_to_all.session("boris"))
 
@@ -222,8 +222,8 @@ def test_others_see_numbers_of_five_and_more_and_nobody(open_to_all: World) -> N
     assert {number for number in numbers if 0 < number < 5} == set()
 
 
-def test_what_is_left_over_is_no_small_number_either(open_to_all: World) -> None:
-    hire(open_to_all, *crowd())
+def test_no_remainder_is_small(open_to_all: World) -> None:
+    store_people(open_to_all, *crowd())
 
     shown = page(open_to_all, open_to_all.session("boris"))
 
@@ -234,8 +234,8 @@ def test_what_is_left_over_is_no_small_number_either(open_to_all: World) -> None
     assert "Kolkata" not in shown
 
 
-def test_others_are_told_nothing_of_four(open_to_all: World) -> None:
-    hire(open_to_all, *[HERE] * 2)
+def test_others_see_nothing_of_four_people(open_to_all: World) -> None:
+    store_people(open_to_all, *[HERE] * 2)
 
     shown = page(open_to_all, open_to_all.session("boris"))
 

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from tests.emulator import Emulator
 from tests.emulator.cast import crowd
-from tests.rosters import Session as Headers
+from tests.team_fixtures import Session as Headers
 from tests.world import World
 
 TABLES = ("portals", "people", "chains", "snapshots", "runs", "buckets", "api_calls")

@@ -1,4 +1,4 @@
-"""Every shape Bitrix24 sends settings in, and everything else JSON can be."""
+"""Every shape in which Bitrix24 sends settings, and any other JSON."""
 
 import json
 from datetime import UTC, datetime
@@ -67,7 +67,7 @@ def meaning(key: str, raw: Json) -> SettingValue:
     return read_settings({key: raw}).entries[key].meaning
 
 
-def test_it_reads_a_recorded_answer() -> None:
+def test_a_recorded_response() -> None:
     my = read_settings(RECORDED, account=ACCOUNT)
 
     assert my.view == "month"
@@ -78,7 +78,7 @@ def test_it_reads_a_recorded_answer() -> None:
     assert my.error is None
 
 
-def test_it_reads_the_documented_answer() -> None:
+def test_the_documented_response() -> None:
     my = read_settings(DOCUMENTED, account=ACCOUNT)
 
     assert my.hours == Hours(Span(540, 1140), "person")
@@ -89,7 +89,7 @@ def test_it_reads_the_documented_answer() -> None:
 
 
 @pytest.mark.parametrize("payload", [RECORDED, DOCUMENTED])
-def test_a_real_answer_has_nothing_odd(payload: dict[str, Json]) -> None:
+def test_a_real_response_is_recognized_in_full(payload: dict[str, Json]) -> None:
     my = read_settings(payload, account=ACCOUNT)
 
     assert [entry.key for entry in my.entries.values() if isinstance(entry.meaning, Unrecognized)] == []
@@ -102,12 +102,12 @@ def test_known_views(name: str) -> None:
 
 
 @pytest.mark.parametrize("raw", ["custom_7", "year", 5, True, {"a": 1}])
-def test_an_unknown_view_is_odd(raw: Json) -> None:
+def test_an_unknown_view_is_unrecognized(raw: Json) -> None:
     assert meaning("view", raw) == Unrecognized("value")
 
 
 @pytest.mark.parametrize("raw", ["", None])
-def test_no_view_is_unset(raw: Json) -> None:
+def test_an_empty_view_is_unset(raw: Json) -> None:
     assert meaning("view", raw) == Unset()
 
 
@@ -135,7 +135,7 @@ def test_sections(key: str, raw: Json, expected: SettingValue) -> None:
 
 
 @pytest.mark.parametrize("color", ["red", "#12345", "url(//evil)", "#ggg", "#fff;", None, 5])
-def test_a_color_that_is_none_is_dropped(color: Json) -> None:
+def test_an_invalid_color_is_dropped(color: Json) -> None:
     my = read_settings({"meetSection": "4"}, sections=[{"ID": 4, "NAME": "Anna", "COLOR": color}])
 
     assert my.sections == (CalendarSection(4, "Anna", None),)
@@ -162,7 +162,7 @@ def test_a_color_that_is_none_is_dropped(color: Json) -> None:
         ([], Unrecognized("value")),
     ],
 )
-def test_switches(key: str, raw: Json, expected: SettingValue) -> None:
+def test_toggles(key: str, raw: Json, expected: SettingValue) -> None:
     assert meaning(key, raw) == expected
 
 
@@ -249,14 +249,14 @@ def test_own_hours(start: Json, end: Json, expected: Span) -> None:
         ("9", None),
     ],
 )
-def test_half_readable_hours_give_way_to_the_account(start: Json, end: Json) -> None:
+def test_partly_readable_hours_are_replaced_by_the_portals(start: Json, end: Json) -> None:
     my = read_settings({"work_time_start": start, "work_time_end": end}, account=ACCOUNT)
 
     assert my.hours == Hours(Span(540, 1140), "account", is_doubtful=True)
 
 
 @pytest.mark.parametrize("start", ["9.60", 25, "nine", float("nan"), float("inf"), 10**400, [], True])
-def test_a_time_that_is_none_is_marked(start: Json) -> None:
+def test_an_invalid_time_is_unrecognized(start: Json) -> None:
     assert meaning("work_time_start", start) == Unrecognized("value")
 
 
@@ -273,7 +273,7 @@ def test_account_hours(account: Json, span: Span) -> None:
 
 
 @pytest.mark.parametrize("account", [None, [], {}, "no", {"work_time_start": "9"}])
-def test_hours_nobody_tells_are_unknown(account: Json) -> None:
+def test_missing_hours_are_unknown(account: Json) -> None:
     assert read_settings(RECORDED, account=account).hours == Hours(None, "unknown")
 
 
@@ -321,7 +321,7 @@ def test_reminder_entries(entry: Json, expected: object) -> None:
         [[]],
     ],
 )
-def test_a_garbage_entry_is_kept_beside_the_good_ones(entry: Json) -> None:
+def test_an_unrecognized_reminder_is_kept_beside_the_others(entry: Json) -> None:
     my = read_settings({"defaultReminders": {"withTime": [{"type": "min", "count": 5}, entry]}})
 
     assert my.reminders.timed == (Before("min", 5), UnrecognizedReminder(entry))
@@ -343,19 +343,19 @@ def test_a_garbage_entry_is_kept_beside_the_good_ones(entry: Json) -> None:
         ),
     ],
 )
-def test_halves(half: Json, expected: ReminderList) -> None:
+def test_reminders_of_one_kind_of_event(half: Json, expected: ReminderList) -> None:
     reminders = read_settings({"defaultReminders": {"fullDay": half, "withTime": []}}).reminders
 
     assert reminders == Reminders(timed=(), all_day=expected)
 
 
 @pytest.mark.parametrize("raw", [None, False, "false", "", [], [""], {}])
-def test_reminders_nobody_tells(raw: Json) -> None:
+def test_empty_reminders_are_unknown(raw: Json) -> None:
     assert meaning("defaultReminders", raw) == Reminders()
 
 
 @pytest.mark.parametrize("raw", ["soon", 5, True, [{"type": "min", "count": 5}]])
-def test_reminders_nobody_can_read(raw: Json) -> None:
+def test_invalid_reminders_are_unrecognized(raw: Json) -> None:
     assert meaning("defaultReminders", raw) == Unrecognized("value")
 
 
@@ -371,7 +371,7 @@ def test_zone_names(name: str) -> None:
 @pytest.mark.parametrize(
     "name", ["Mars/Olympus", "../../etc/passwd", "/etc/localtime", "Europe/Berlin\x00", 5, {}, "x" * 9000]
 )
-def test_a_zone_that_is_none_is_harmless(name: Json) -> None:
+def test_an_invalid_zone_name_is_ignored(name: Json) -> None:
     my = read_settings({"timezoneName": name, "timezoneOffsetUTC": 7200})
 
     assert my.zone.name == ""
@@ -384,7 +384,7 @@ def test_offsets(seconds: int | str) -> None:
 
 
 @pytest.mark.parametrize("seconds", [86400, -86400, "east", True, 1.5, 10**30])
-def test_an_offset_that_is_none_is_odd(seconds: Json) -> None:
+def test_an_invalid_offset_is_unrecognized(seconds: Json) -> None:
     assert meaning("timezoneOffsetUTC", seconds) == Unrecognized("value")
 
 
@@ -404,23 +404,23 @@ def test_a_profile_zone_disagrees() -> None:
     assert my.zone.disagreements == (ProfileDisagrees("Europe/Lisbon", "Europe/Berlin"),)
 
 
-def test_zones_that_will_part_disagree_before_they_do() -> None:
+def test_zones_that_differ_later_in_the_year_disagree() -> None:
     my = read_settings({"timezoneName": "Africa/Lagos"}, profile="Europe/Berlin", at=WINTER)
 
     assert len(my.zone.disagreements) == 1
 
 
 @pytest.mark.parametrize("profile", ["Europe/Kyiv", "Europe/Kiev", "", None, "Mars/Olympus"])
-def test_a_profile_zone_that_is_the_same_or_none_agrees(profile: str | None) -> None:
+def test_an_equal_or_missing_profile_zone_agrees(profile: str | None) -> None:
     assert read_settings({"timezoneName": "Europe/Kiev"}, profile=profile).zone.disagreements == ()
 
 
-def test_without_a_calendar_zone_the_profile_tells_the_time() -> None:
+def test_the_profile_zone_replaces_a_missing_calendar_zone() -> None:
     assert str(read_settings({}, profile="Asia/Kathmandu").zone.tz()) == "Asia/Kathmandu"
 
 
 @pytest.mark.parametrize("raw", [5, "month", None, {"a": 1}])
-def test_an_unknown_key_is_kept_and_marked(raw: Json) -> None:
+def test_an_unknown_key_is_kept(raw: Json) -> None:
     my = read_settings({"view_resourcebooking": raw})
 
     assert [(e.key, e.raw, e.meaning) for e in my.groups["unknown"]] == [
@@ -435,7 +435,7 @@ def test_an_old_portal_lacks_some_keys() -> None:
     assert not my.entries["view"].is_absent
 
 
-def test_an_empty_map_comes_as_a_list() -> None:
+def test_empty_settings_come_as_a_list() -> None:
     my = read_settings([])
 
     assert my.readable
@@ -443,7 +443,7 @@ def test_an_empty_map_comes_as_a_list() -> None:
 
 
 @pytest.mark.parametrize("raw", [None, "<html>", 5, [1], True])
-def test_anything_else_is_unreadable(raw: Json) -> None:
+def test_other_json_is_unreadable(raw: Json) -> None:
     my = read_settings(raw, account=ACCOUNT, profile="Europe/Berlin")
 
     assert not my.readable
@@ -453,7 +453,7 @@ def test_anything_else_is_unreadable(raw: Json) -> None:
 
 
 @pytest.mark.parametrize(("code", "error"), [("ERROR_ARGUMENT", "ERROR_ARGUMENT"), ("", "empty_error_code")])
-def test_an_error_leaves_the_rest_readable(code: str, error: str) -> None:
+def test_an_error_leaves_the_other_responses_readable(code: str, error: str) -> None:
     my = read_settings(None, account=ACCOUNT, errors={"calendar.user.settings.get": code})
 
     assert my.error == error

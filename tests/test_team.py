@@ -1,4 +1,4 @@
-"""The team's page: who stands on it, what they are found and sorted by, and what they amount to."""
+"""The page *Team*: rows, filters, order, pages, figures, and who may see it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from tests.emulator.cast import crowd
 from tests.emulator.faults import Fault
-from tests.rosters import NEVER, Session, days_ago, hire, rows_on, text_of, users_on
+from tests.team_fixtures import NEVER_OPENED, Session, days_ago, rows_on, store_people, text_of, users_on
 from tests.world import World, errors_on
 
 
@@ -29,7 +29,7 @@ def found(world: World, session: Session, **query: str | int) -> list[int]:
     return users_on(page(world, session, **query))
 
 
-def test_everyone_stands_there_as_the_portal_tells(each_world: World) -> None:
+def test_rows_show_each_persons_settings(each_world: World) -> None:
     each_world.portal().add_people(*crowd(3))
     for key in ("boris", "kenji", "marcus", "ruth", "mere", "amina", "person0"):
         each_world.open(key)
@@ -57,13 +57,13 @@ def test_everyone_stands_there_as_the_portal_tells(each_world: World) -> None:
 
 
 def test_states(each_world: World, anna: Session) -> None:
-    hire(
+    store_people(
         each_world,
         {},
         days_ago(each_world, 3),
         {"settings_at": None},
         {"chain_state": "reconnect"} | days_ago(each_world, 9),
-        NEVER,
+        NEVER_OPENED,
     )
 
     shown = {row["user"]: row["state"] for row in rows_on(page(each_world, anna))}
@@ -77,14 +77,14 @@ def test_states(each_world: World, anna: Session) -> None:
 @pytest.fixture
 def some(each_world: World, anna: Session) -> Session:
     """Give a team of six besides Anna, who is the administrator 1."""
-    hire(
+    store_people(
         each_world,
         {"name": "Ёлкин Пётр", "position": "Инженер"},
         {"name": "100% Ada", "view": "week", "calendar_zone": "Asia/Tokyo", "work_start": 600},
         {"name": "under_score", "reminder_count": 1, "work_start": None, "work_end": None},
         {"name": "Zoë O'Neill", "reminder_count": 0, "reminders": "timed:none;day:none", "view": "custom_7"},
         {"name": "Bea", "chain_state": "reconnect", "calendar_zone": ""},
-        {"name": "Cid"} | NEVER,
+        {"name": "Cid"} | NEVER_OPENED,
     )
     return anna
 
@@ -118,7 +118,7 @@ def test_filters(each_world: World, some: Session) -> None:
     assert [(query, set(found(each_world, some, **query))) for query, _users in FILTERS] == FILTERS
 
 
-def test_an_empty_result_says_how_to_go_on(world: World) -> None:
+def test_an_empty_result_offers_to_clear_the_filters(world: World) -> None:
     shown = page(world, world.session("anna"), view="nonsense", sort="-hours")
 
     assert "No people match these filters." in shown
@@ -140,20 +140,20 @@ SORTS = {
 }
 
 
-def test_sorting_puts_the_unknown_last(each_world: World, some: Session) -> None:
+def test_unknown_values_are_sorted_last(each_world: World, some: Session) -> None:
     assert {sort: found(each_world, some, sort=sort) for sort in SORTS} == SORTS
 
 
 def test_sorting_by_as_of(each_world: World, anna: Session) -> None:
-    hire(each_world, days_ago(each_world, 1), days_ago(each_world, 4), NEVER)
+    store_people(each_world, days_ago(each_world, 1), days_ago(each_world, 4), NEVER_OPENED)
 
     assert found(each_world, anna, sort="as_of") == [5002, 5001, 1, 5003]
     assert found(each_world, anna, sort="-as_of") == [1, 5001, 5002, 5003]
 
 
-def test_the_pages_one_after_another_are_the_export(each_world: World, anna: Session) -> None:
+def test_all_pages_together_equal_the_export(each_world: World, anna: Session) -> None:
     untold = {"view": "", "work_start": None, "reminder_count": None, "settings_at": None}
-    hire(each_world, *({"view": "week"} if number % 2 else untold for number in range(110)))
+    store_people(each_world, *({"view": "week"} if number % 2 else untold for number in range(110)))
 
     for sort in ("-view", "hours", "-reminders", "state", "-state", "-as_of", "-name"):
         pages = [found(each_world, anna, sort=sort, page=number) for number in (1, 2, 3)]
@@ -162,8 +162,8 @@ def test_the_pages_one_after_another_are_the_export(each_world: World, anna: Ses
         assert [user for one in pages for user in one] == [row["user"] for row in exported], sort
 
 
-def test_pages_hold_fifty_and_everybody_once(each_world: World, anna: Session) -> None:
-    hire(each_world, *({"name": f"Same name {number % 3}"} for number in range(104)))
+def test_pages_have_fifty_people_and_each_person_once(each_world: World, anna: Session) -> None:
+    store_people(each_world, *({"name": f"Same name {number % 3}"} for number in range(104)))
 
     pages = [found(each_world, anna, sort="view", page=number) for number in (1, 2, 3)]
 
@@ -174,8 +174,8 @@ def test_pages_hold_fifty_and_everybody_once(each_world: World, anna: Session) -
         assert found(each_world, anna, sort="view", page=odd) == pages[0]
 
 
-def test_links_keep_what_was_asked(world: World) -> None:
-    hire(world, *({"view": "week", "name": f"Ann & co {number}"} for number in range(60)))
+def test_links_keep_the_query(world: World) -> None:
+    store_people(world, *({"view": "week", "name": f"Ann & co {number}"} for number in range(60)))
 
     shown = page(world, world.session("anna"), q="ann & co", view="week", sort="-hours", page=2)
 
@@ -185,7 +185,7 @@ def test_links_keep_what_was_asked(world: World) -> None:
     assert f'href="/team?{kept}&amp;view=week&amp;sort=hours"' in shown
 
 
-def test_the_numbers_are_of_the_whole_team(each_world: World, some: Session) -> None:
+def test_figures_count_the_whole_team(each_world: World, some: Session) -> None:
     shown = page(each_world, some, q="bea")
 
     assert [text_of(shown, f'data-keep="{name}"') for name in ("state-reconnect", "state-never")] == [
@@ -196,7 +196,7 @@ def test_the_numbers_are_of_the_whole_team(each_world: World, some: Session) -> 
 
 
 def test_the_invitation_has_the_deep_link(world: World) -> None:
-    hire(world, NEVER)
+    store_people(world, NEVER_OPENED)
 
     invitation = text_of(page(world, world.session("anna")), 'id="invitation"')
 
@@ -204,8 +204,8 @@ def test_the_invitation_has_the_deep_link(world: World) -> None:
     assert invitation.endswith(f"{world.portal().origin}/marketplace/view/{code}/")
 
 
-def test_odd_names_are_shown_as_they_are(world: World) -> None:
-    hire(world, {"name": "<script>alert(1)</script>", "position": '"><b>', "view": "<i>"})
+def test_names_are_escaped(world: World) -> None:
+    store_people(world, {"name": "<script>alert(1)</script>", "position": '"><b>', "view": "<i>"})
 
     shown = page(world, world.session("anna"))
 
@@ -214,8 +214,8 @@ def test_odd_names_are_shown_as_they_are(world: World) -> None:
     assert rows_on(shown)[0]["view"] == "<i>"
 
 
-def test_a_photo_is_loaded_only_from_a_safe_place(world: World) -> None:
-    hire(world, {"photo": "https://cdn.example/a.png"}, {"photo": "javascript:alert(1)"})
+def test_photos_are_loaded_by_https_only(world: World) -> None:
+    store_people(world, {"photo": "https://cdn.example/a.png"}, {"photo": "javascript:alert(1)"})
 
     shown = page(world, world.session("anna"))
 
@@ -223,11 +223,11 @@ def test_a_photo_is_loaded_only_from_a_safe_place(world: World) -> None:
     assert "javascript:" not in shown
 
 
-def test_nobody_of_another_portal_is_there(each_world: World, anna: Session) -> None:
+def test_people_of_another_portal_are_not_listed(each_world: World, anna: Session) -> None:
     each_world.install("beta")
     clara = each_world.session("clara", "beta")
-    hire(each_world, {"name": "Secret of Beta"}, portal="beta")
-    hire(each_world, {"name": "Secret of Alpha", "view": "alphas_own", "calendar_zone": "Asia/Tokyo"})
+    store_people(each_world, {"name": "Secret of Beta"}, portal="beta")
+    store_people(each_world, {"name": "Secret of Alpha", "view": "alphas_own", "calendar_zone": "Asia/Tokyo"})
 
     for session, own, foreign in ((anna, "Alpha", "Beta"), (clara, "Beta", "Alpha")):
         for path in ("/team", "/team.csv", "/team.json", "/team?q=secret", "/team?sort=-view&page=2"):
@@ -243,7 +243,7 @@ def test_nobody_of_another_portal_is_there(each_world: World, anna: Session) -> 
 ADDRESSES = ("/team", "/team.csv", "/team.json", "/team/sync")
 
 
-def test_others_see_nothing_and_learn_who_can_change_that(world: World) -> None:
+def test_others_see_only_the_names_of_administrators(world: World) -> None:
     boris = world.session("boris")
     world.sync()
 
@@ -258,7 +258,7 @@ def test_others_see_nothing_and_learn_who_can_change_that(world: World) -> None:
     assert "Анна Орлова" in response.text
 
 
-def test_everyone_sees_it_once_it_is_open(world: World) -> None:
+def test_everyone_sees_the_team_once_it_is_allowed(world: World) -> None:
     world.browser.post("/admin/team", data={"everyone": "yes"}, headers=world.session("anna"))
     boris = world.session("boris")
 
@@ -269,7 +269,7 @@ def test_everyone_sees_it_once_it_is_open(world: World) -> None:
     assert "data-run-start" not in shown
 
 
-def test_a_guest_never_sees_it(world: World) -> None:
+def test_a_guest_never_sees_the_team(world: World) -> None:
     world.browser.post("/admin/team", data={"everyone": "yes"}, headers=world.session("anna"))
     otto = world.session("otto")
     world.bitrix24.clock.advance(60)
@@ -282,7 +282,7 @@ def test_a_guest_never_sees_it(world: World) -> None:
 
 
 @pytest.mark.parametrize("listed", [False, True])
-def test_a_guest_learns_nobodys_name(world: World, listed: bool) -> None:
+def test_a_guest_sees_no_administrators_names(world: World, listed: bool) -> None:
     otto = world.session("otto")
     if listed:
         world.bitrix24.clock.advance(60)
@@ -303,7 +303,7 @@ def test_a_guest_learns_nobodys_name(world: World, listed: bool) -> None:
         assert not [one.full_name for one in everybody_else if one.last_name in told], path
 
 
-def test_a_guest_does_not_see_it_before_the_next_list_either(world: World) -> None:
+def test_a_guest_does_not_see_the_team_before_the_next_sync(world: World) -> None:
     world.browser.post("/admin/team", data={"everyone": "yes"}, headers=world.session("anna"))
     world.sync()
 
@@ -316,7 +316,7 @@ def test_a_guest_does_not_see_it_before_the_next_list_either(world: World) -> No
 
 
 @pytest.mark.parametrize("read", ["by themselves", "by a run"])
-def test_whoever_is_no_administrator_any_more_is_out_when_they_are_read(world: World, read: str) -> None:
+def test_a_former_administrator_loses_access_when_their_settings_are_read(world: World, read: str) -> None:
     """Without another opening: their page is open all day."""
     anna = world.session("anna")
     world.portal().people["anna"].admin = False
@@ -329,7 +329,7 @@ def test_whoever_is_no_administrator_any_more_is_out_when_they_are_read(world: W
     assert {world.browser.get(path, headers=anna).status_code for path in ("/team", "/admin")} == {403}
 
 
-def test_whoever_was_dismissed_is_out_when_they_are_read(world: World) -> None:
+def test_a_dismissed_person_loses_access_when_their_settings_are_read(world: World) -> None:
     anna = world.session("anna")
     world.browser.post("/admin/team", data={"everyone": "yes"}, headers=anna)
     world.sync()
@@ -344,7 +344,7 @@ def test_whoever_was_dismissed_is_out_when_they_are_read(world: World) -> None:
     assert world.browser.get("/me", headers=anna).status_code == 401
 
 
-def test_whoever_was_called_dismissed_by_mistake_is_back_with_the_next_list(world: World) -> None:
+def test_a_person_dismissed_by_mistake_returns_with_the_next_sync(world: World) -> None:
     anna = world.session("anna")
     world.sync()
     world.bitrix24.faults.add(Fault(kind="error:authorization_error:401", method="batch"))
@@ -357,7 +357,7 @@ def test_whoever_was_called_dismissed_by_mistake_is_back_with_the_next_list(worl
     assert world.browser.get("/team", headers=anna).status_code == 200
 
 
-def test_whoever_is_no_administrator_any_more_is_out(world: World) -> None:
+def test_a_former_administrator_loses_access(world: World) -> None:
     anna = world.session("anna")
     world.portal().people["anna"].admin = False
     world.open("anna")
@@ -365,10 +365,10 @@ def test_whoever_is_no_administrator_any_more_is_out(world: World) -> None:
     assert world.browser.get("/team", headers=anna).status_code == 403
 
 
-def test_numbers_that_were_counted_follow_a_reading_at_once(world: World) -> None:
+def test_cached_figures_follow_a_refresh_at_once(world: World) -> None:
     anna = world.session("anna")
     assert "<b>1</b> of 1" in page(world, anna)
 
-    hire(world, {})
+    store_people(world, {})
 
     assert "<b>2</b> of 2" in page(world, anna)

@@ -1,4 +1,4 @@
-"""The view in the portal's calendar: the team on the days it shows, for whoever may see it."""
+"""*Team* inside the portal's calendar, on the days the calendar shows."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
-from tests.rosters import text_of
+from tests.team_fixtures import text_of
 from tests.world import World, session_token, settings_on
 
 MARCH = {"viewRangeFrom": "2026-02-23", "viewRangeTo": "2026-04-05", "URI": "/calendar/"}
@@ -29,7 +29,7 @@ def days_on(page: str) -> list[str]:
     return re.findall(r'data-keep="day-([0-9-]+)"', page)
 
 
-def test_it_opens_the_team_on_the_range(world: World) -> None:
+def test_team_opens_on_the_calendars_days(world: World) -> None:
     response = open_in_calendar(world, "anna", MARCH)
 
     days = days_on(response.text)
@@ -73,14 +73,14 @@ def test_a_day_can_be_chosen(world: World) -> None:
         {"viewRangeFrom": ["2026-02-23"], "viewRangeTo": {"a": "b"}},
     ],
 )
-def test_a_range_that_is_none_shows_today(world: World, options: dict[str, Any]) -> None:
+def test_an_invalid_range_shows_today(world: World, options: dict[str, Any]) -> None:
     shown = open_in_calendar(world, "anna", options).text
 
     assert "data-team" in shown
     assert days_on(shown) == []
 
 
-def test_who_may_not_see_the_team_sees_their_own(world: World) -> None:
+def test_people_without_access_see_their_own_settings(world: World) -> None:
     shown = open_in_calendar(world, "boris", MARCH).text
 
     assert settings_on(shown) == world.portal().people["boris"].settings

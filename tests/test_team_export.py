@@ -1,4 +1,4 @@
-"""The team for other programs: the same rows as on the page, safe for a spreadsheet."""
+"""The export of the team: the rows of the page, safe for a spreadsheet."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import io
 import pytest
 
 from tests.emulator.cast import crowd
-from tests.rosters import NEVER, hire, rows_on
+from tests.team_fixtures import NEVER_OPENED, rows_on, store_people
 from tests.world import World
 
 CROWD = 15
@@ -61,9 +61,9 @@ def test_page_csv_and_json_agree_with_the_portal_person_by_person(each_world: Wo
         assert (line[1], line[5], line[6]) == (person.full_name, entry["work_hours"], entry["timezone"])
 
 
-def test_exports_hold_all_pages_of_what_was_asked(world: World) -> None:
+def test_exports_have_all_pages_of_the_query(world: World) -> None:
     anna = world.session("anna")
-    hire(world, *({"view": "week"} for _ in range(120)), *({"view": "day"} for _ in range(5)))
+    store_people(world, *({"view": "week"} for _ in range(120)), *({"view": "day"} for _ in range(5)))
 
     told = world.browser.get("/team.json?view=week&page=2", headers=anna).json
     lines = table(world.browser.get("/team.csv?view=day&sort=-name", headers=anna).text)
@@ -74,9 +74,9 @@ def test_exports_hold_all_pages_of_what_was_asked(world: World) -> None:
     assert [line[1] for line in lines[1:]] == [f"Colleague {number}" for number in (124, 123, 122, 121, 120)]
 
 
-def test_csv_opens_right_in_a_spreadsheet(world: World) -> None:
+def test_csv_opens_in_a_spreadsheet(world: World) -> None:
     anna = world.session("anna")
-    hire(world, {"name": 'Zoë "Z", née Ыч', "position": "Line\u2028break"}, NEVER)
+    store_people(world, {"name": 'Zoë "Z", née Ыч', "position": "Line\u2028break"}, NEVER_OPENED)
 
     response = world.browser.get("/team.csv", headers=anna)
 
@@ -107,7 +107,7 @@ def test_no_cell_is_a_formula_however_a_spreadsheet_separates(world: World, deli
     hostile = [form.format(start) for form in (*inside, *more) for start in starts]
     hostile += [f"{before}{mark}{start}1" for mark in UNSEEN for before in ("", "Bob; ") for start in "=+-@"]
     hostile += ['Bob;=HYPERLINK("http://evil.example/");', ";=1;=2\t=3"]
-    hire(world, *({"name": name, "position": f"{name}()", "view": name} for name in hostile))
+    store_people(world, *({"name": name, "position": f"{name}()", "view": name} for name in hostile))
 
     body = world.browser.get("/team.csv", headers=anna).text
 
@@ -119,19 +119,19 @@ def test_no_cell_is_a_formula_however_a_spreadsheet_separates(world: World, deli
     assert not [cell for cell in cells if cell.lstrip(ignored).startswith(tuple("=+-@＝＋－＠﹦"))]
 
 
-def test_what_is_no_formula_stays_as_it_is(world: World) -> None:
+def test_other_text_stays_as_it_is(world: World) -> None:
     anna = world.session("anna")
     names = ("Jean-Luc", "Ann + Bob", "R&D; Sales, a=b", "a@b.example", "Q - A")
-    hire(world, *({"name": name} for name in names))
+    store_people(world, *({"name": name} for name in names))
 
     lines = table(world.browser.get("/team.csv", headers=anna).text)
 
     assert set(names) <= {line[1] for line in lines}
 
 
-def test_json_says_what_the_page_says_of_somebody_who_never_came(world: World) -> None:
+def test_json_of_a_person_who_never_opened_the_app(world: World) -> None:
     anna = world.session("anna")
-    hire(world, NEVER)
+    store_people(world, NEVER_OPENED)
 
     told = world.browser.get("/team.json?state=never", headers=anna).json
 

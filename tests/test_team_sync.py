@@ -1,4 +1,4 @@
-"""Reading everyone now: begun, watched and ended from the page."""
+"""Updating everyone from the page: start, progress, cancel."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from tests.rosters import Session
+from tests.team_fixtures import Session
 from tests.world import World
 
 
@@ -24,7 +24,7 @@ def ask(world: World, method: str, path: str, session: Session) -> tuple[int, di
     return response.status_code, response.json or {}
 
 
-def test_it_is_begun_watched_and_done(calm: World) -> None:
+def test_an_update_from_start_to_end(calm: World) -> None:
     anna = calm.session("anna")
 
     status, begun = ask(calm, "POST", "/team/sync", anna)
@@ -41,7 +41,7 @@ def test_it_is_begun_watched_and_done(calm: World) -> None:
     assert calm.one("SELECT asked_by FROM runs ORDER BY id DESC LIMIT 1") == 1
 
 
-def test_asking_twice_begins_one(calm: World) -> None:
+def test_two_requests_start_one_update(calm: World) -> None:
     anna = calm.session("anna")
     before = calm.one("SELECT count(*) FROM runs")
 
@@ -51,7 +51,7 @@ def test_asking_twice_begins_one(calm: World) -> None:
     assert calm.one("SELECT count(*) FROM runs") == before + 1
 
 
-def test_it_can_be_canceled(calm: World) -> None:
+def test_an_update_can_be_canceled(calm: World) -> None:
     anna = calm.session("anna")
     ask(calm, "POST", "/team/sync", anna)
     assert "data-as-of" not in calm.browser.get("/team", headers=anna).text  # the page is not up to date yet
@@ -62,13 +62,13 @@ def test_it_can_be_canceled(calm: World) -> None:
     assert "The last update was canceled" in calm.browser.get("/team", headers=anna).text
 
 
-def test_canceling_nothing_does_nothing(calm: World) -> None:
+def test_canceling_without_an_update_changes_nothing(calm: World) -> None:
     status, told = ask(calm, "POST", "/team/sync/cancel", calm.session("anna"))
 
     assert (status, told["state"]) == (200, "done")
 
 
-def test_where_there_never_was_a_run(world: World) -> None:
+def test_the_status_before_the_first_update(world: World) -> None:
     anna = world.session("anna")
     with world.database.write_session() as session:
         session.execute(text("DELETE FROM runs"))
@@ -79,7 +79,7 @@ def test_where_there_never_was_a_run(world: World) -> None:
     assert world.browser.get("/team", headers=anna).status_code == 200
 
 
-def test_the_page_shows_how_far_it_is(calm: World) -> None:
+def test_the_page_shows_the_progress(calm: World) -> None:
     anna = calm.session("anna")
     ask(calm, "POST", "/team/sync", anna)
     with calm.database.write_session() as session:
@@ -98,7 +98,7 @@ def test_the_page_shows_how_far_it_is(calm: World) -> None:
     assert "2 people could not be updated" in shown
 
 
-def test_others_may_watch_where_the_team_is_open_and_no_more(calm: World) -> None:
+def test_others_may_only_see_the_progress(calm: World) -> None:
     boris = calm.session("boris")
     for method, path in (("GET", "/team/sync"), ("POST", "/team/sync"), ("POST", "/team/sync/cancel")):
         assert ask(calm, method, path, boris) == (403, {"error": "team_not_allowed"})
@@ -112,7 +112,7 @@ def test_others_may_watch_where_the_team_is_open_and_no_more(calm: World) -> Non
 
 
 @pytest.mark.parametrize("path", ["/team/sync", "/team/sync/cancel"])
-def test_a_click_that_an_uninstallation_overtakes_changes_nothing(each_world: World, path: str) -> None:
+def test_a_click_after_an_uninstallation_changes_nothing(each_world: World, path: str) -> None:
     anna = each_world.session("anna")
     each_world.before_next_write(lambda: each_world.services.installations.uninstall(each_world.known()))
 
@@ -123,7 +123,7 @@ def test_a_click_that_an_uninstallation_overtakes_changes_nothing(each_world: Wo
     assert each_world.sync()["state"] == "done"
 
 
-def test_a_click_that_the_next_installation_overtakes_changes_nothing(each_world: World) -> None:
+def test_a_click_after_a_reinstallation_changes_nothing(each_world: World) -> None:
     anna = each_world.session("anna")
 
     def install_again() -> None:

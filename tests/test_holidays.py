@@ -1,4 +1,4 @@
-"""Days off, as `calendar.settings.get` tells them."""
+"""Days off in `calendar.settings.get`."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ def test_days(day: date, off: bool) -> None:
         {"week_holidays": [7, None, "XX"], "year_holidays": ",,1,x.y,1.2.3.4"},
     ],
 )
-def test_what_cannot_be_read_is_no_day_off(account: Json) -> None:
+def test_unreadable_values_are_no_days_off(account: Json) -> None:
     assert parse_workdays(account) == EVERY_DAY_WORKS
 
 
-def test_a_list_with_gaps_comes_as_a_map() -> None:
+def test_a_list_with_gaps_comes_as_an_object() -> None:
     assert parse_workdays({"week_holidays": {"1": "SU"}}).is_off(date(2026, 3, 8))

@@ -1,4 +1,4 @@
-"""Values in words, and the page made of them."""
+"""Values in the user's language, and the page of settings they make."""
 
 import json
 from collections.abc import Iterator
@@ -80,7 +80,7 @@ def test_hours() -> None:
         (timedelta(days=365), "updated Dec 10, 2024, 13:00"),
     ],
 )
-def test_as_of(age: timedelta, text: str) -> None:
+def test_updated_at(age: timedelta, text: str) -> None:
     assert filters.updated_at(NOON - age, NOON, BERLIN) == text
 
 
@@ -92,7 +92,7 @@ def test_as_of(age: timedelta, text: str) -> None:
         (timedelta(days=365), "13:00, Dec 10, 2024"),
     ],
 )
-def test_when_something_happened(age: timedelta, text: str) -> None:
+def test_time_and_date(age: timedelta, text: str) -> None:
     assert filters.time_and_date(NOON - age, NOON, BERLIN) == text
 
 
@@ -103,13 +103,13 @@ def test_the_time_in_a_zone() -> None:
 
 
 @pytest.mark.parametrize("name", ["Europe/Kyiv", "Europe/Kiev"])
-def test_a_zone_that_changed_its_name_keeps_its_words(app: Flask, name: str) -> None:
+def test_a_renamed_zone_keeps_its_translation(app: Flask, name: str) -> None:
     translations.use("ru")
 
     assert filters.zone_city(name) == "Киев"
 
 
-def test_lists_are_the_language_s(app: Flask) -> None:
+def test_lists_follow_the_language(app: Flask) -> None:
     translations.use("ar")
 
     assert filters.join_words(["1", "2", "3"]) == "1 و2 و3"
@@ -121,7 +121,7 @@ def test_zones_have_names() -> None:
     assert filters.zone_title("Europe/Berlin") == "Central European Time"
 
 
-def test_no_zone_is_beyond_words() -> None:
+def test_every_zone_has_a_city_and_a_title() -> None:
     assert all(filters.zone_city(name) and filters.zone_title(name) for name in available_timezones())
 
 
@@ -130,7 +130,7 @@ def test_weekdays() -> None:
     assert filters.weekday("XX") == "XX"
 
 
-def test_a_long_odd_value_is_cut() -> None:
+def test_a_long_raw_value_is_cut() -> None:
     assert len(filters.raw_text("x" * 5000)) == 200
     assert filters.raw_text("") == '""'
 
@@ -224,25 +224,25 @@ def test_each_setting_is_one_element_with_its_value(app: Flask, settings: dict[s
 
 
 @pytest.mark.parametrize(("code", "shown"), [("ERROR_ARGUMENT", "ERROR_ARGUMENT"), ("", "empty_error_code")])
-def test_settings_that_cannot_be_read_say_so(app: Flask, code: str, shown: str) -> None:
+def test_unreadable_settings_show_the_error(app: Flask, code: str, shown: str) -> None:
     page = page_of(None, errors={"calendar.user.settings.get": code})
 
     assert shown in [each["data-error"] for each in page.having("data-error")]
     assert page.having("data-setting") == []
 
 
-def test_a_failure_upstream_is_shown_above_the_stored_settings(app: Flask) -> None:
+def test_an_error_is_shown_above_the_stored_settings(app: Flask) -> None:
     page = page_of(PAYLOADS["recorded"], notice=Notice("unreachable", "No response", "It did not answer.", "Theirs."))
 
     assert "unreachable" in [each["data-error"] for each in page.having("data-error")]
     assert len(page.having("data-setting")) == len(PAYLOADS["recorded"])
 
 
-def test_a_good_page_has_no_error(app: Flask) -> None:
+def test_a_page_without_problems_has_no_error(app: Flask) -> None:
     assert page_of(PAYLOADS["recorded"]).having("data-error") == []
 
 
-def test_an_error_needs_no_session_and_no_portal(app: Flask) -> None:
+def test_an_error_page_needs_no_session_and_no_portal(app: Flask) -> None:
     notice = Notice("APPLICATION_NOT_FOUND", "Not installed", "It is gone.", "What to do:")
 
     page = Elements(render_template("error.html", layout="part.html", notice=notice))

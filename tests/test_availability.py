@@ -1,4 +1,4 @@
-"""Who works when: hours of one zone over the day of another, days off, and what is common to all."""
+"""Compute who is at work on a user's day: time zones, night shifts, days off, and common hours."""
 
 from __future__ import annotations
 
@@ -38,43 +38,43 @@ def hours(
     return [(start / 60, end / 60) for start, end in row.bands]
 
 
-def test_ones_own_hours_are_as_they_are() -> None:
+def test_hours_in_the_users_own_zone_are_unchanged() -> None:
     assert hours(group("Europe/Berlin", 9, 18), on=WEDNESDAY) == [(9, 18)]
 
 
-def test_hours_of_another_zone_are_moved() -> None:
+def test_hours_in_another_zone_are_converted() -> None:
     assert hours(group("Asia/Tokyo", 9, 18), on=WEDNESDAY) == [(1, 10)]
     assert hours(group("Asia/Kathmandu", 10, 18), on=WEDNESDAY) == [(5.25, 13.25)]
 
 
-def test_hours_that_cross_the_readers_midnight_are_in_two_days() -> None:
+def test_hours_across_the_users_midnight_are_in_two_bands() -> None:
     assert hours(group("America/New_York", 15, 23), on=WEDNESDAY) == [(0, 5), (21, 24)]
 
 
-def test_a_nights_work_is_in_two_days() -> None:
+def test_a_night_shift_is_in_two_bands() -> None:
     assert hours(group("Europe/Berlin", 22, 6), on=WEDNESDAY) == [(0, 6), (22, 24)]
 
 
-def test_work_round_the_clock_is_the_whole_day() -> None:
+def test_24_hours_are_the_whole_day() -> None:
     assert hours(group("Asia/Tokyo", 0, 24), on=WEDNESDAY) == [(0, 24)]
     assert hours(group("Asia/Tokyo", 8, 8), on=WEDNESDAY) == [(0, 24)]
 
 
-def test_the_ends_of_the_world_meet() -> None:
+def test_zones_25_hours_apart() -> None:
     far = ZoneInfo("Pacific/Pago_Pago")
 
     # Eleven hours behind UTC for the reader, fourteen ahead of it for the group: 25 between them.
     assert hours(group("Pacific/Kiritimati", 9, 17), on=WEDNESDAY, reader=far) == [(8, 16)]
 
 
-def test_clocks_that_change_on_different_days() -> None:
+def test_zones_that_change_clocks_on_different_days() -> None:
     # America's clocks went forward on March 8, Europe's follow on March 29.
     assert hours(group("America/New_York", 9, 17), on=date(2026, 3, 4)) == [(15, 23)]
     assert hours(group("America/New_York", 9, 17), on=date(2026, 3, 11)) == [(14, 22)]
     assert hours(group("America/New_York", 9, 17), on=date(2026, 4, 1)) == [(15, 23)]
 
 
-def test_the_days_clocks_change() -> None:
+def test_days_on_which_clocks_change() -> None:
     spring, autumn = date(2026, 3, 29), date(2026, 10, 25)
 
     assert hours(group("UTC", 0, 12), on=spring) == [(1, 14)]
@@ -89,7 +89,7 @@ def test_a_day_off_has_no_hours() -> None:
     assert hours(group("America/New_York", 15, 23), on=saturday, workdays=WEEKEND) == [(0, 5)]
 
 
-def test_a_night_belongs_to_the_day_it_began() -> None:
+def test_a_night_shift_belongs_to_the_day_it_starts_on() -> None:
     night = group("Europe/Berlin", 22, 6)
 
     assert hours(night, on=date(2026, 3, 7), workdays=WEEKEND) == [(0, 6)]
@@ -119,7 +119,7 @@ def test_at_work_now(moment: datetime, works: bool) -> None:
         (datetime(2026, 3, 10, 12, 0, tzinfo=UTC), False),
     ],
 )
-def test_at_work_by_night(moment: datetime, works: bool) -> None:
+def test_at_work_during_a_night_shift(moment: datetime, works: bool) -> None:
     assert people_at_work([group("Europe/Berlin", 22, 6)], moment=moment, workdays=WEEKEND) == works
 
 
@@ -127,7 +127,7 @@ def found(*groups: HoursGroup, reader: ZoneInfo = BERLIN) -> list[Band]:
     return list(common_bands(day_rows(groups, day=WEDNESDAY, user_zone=reader, workdays=EVERY_DAY_WORKS)))
 
 
-def test_shared_hours_are_everybodys() -> None:
+def test_common_hours_include_everyone() -> None:
     assert found(group("Europe/Berlin", 9, 18), group("Europe/Moscow", 9, 18)) == [(540, 960)]
     assert found(group("Europe/Berlin", 9, 17), group("Asia/Tokyo", 9, 17)) == []
     assert found() == []
@@ -138,18 +138,18 @@ def best(*groups: HoursGroup) -> BestHour | None:
     return next(iter(best_hours(rows, count=1)), None)
 
 
-def test_the_best_hour_is_where_most_people_are() -> None:
+def test_the_best_hour_has_the_most_people() -> None:
     crowd, night = group("Europe/Berlin", 14, 18, people=9), group("Europe/Berlin", 22, 6, people=2)
 
     assert best(crowd, night, group("Europe/Berlin", 9, 15)) == BestHour(14 * 60, 10)
 
 
-def test_of_equal_hours_the_one_nearest_to_midday_is_best() -> None:
+def test_among_equal_hours_the_one_nearest_to_midday_is_best() -> None:
     assert best(group("Europe/Berlin", 9, 18)) == BestHour(11 * 60 + 30, 1)
     assert best(group("Europe/Berlin", 16, 20)) == BestHour(16 * 60, 1)
 
 
-def test_the_best_hour_is_a_whole_one() -> None:
+def test_people_must_work_the_whole_best_hour() -> None:
     short = HoursGroup("Europe/Berlin", Span(540, 590), 5)
 
     assert best(short) is None
@@ -157,7 +157,7 @@ def test_the_best_hour_is_a_whole_one() -> None:
     assert best() is None
 
 
-def test_covered_counts_heads_over_the_whole_day() -> None:
+def test_people_at_work_are_counted_from_midnight_to_midnight() -> None:
     pieces = count_at_work(
         day_rows(
             [group("Europe/Berlin", 9, 12, people=2), group("Europe/Berlin", 10, 24, people=3)],

@@ -73,7 +73,7 @@ def test_a_page_sends_few_statements(settled: World, path: str, most: int) -> No
     assert len(sent) <= most, "\n".join(one for one, _ in sent)
 
 
-def test_the_team_costs_as_many_statements_for_many_as_for_few(settled: World) -> None:
+def test_team_sends_as_many_statements_for_many_people_as_for_few(settled: World) -> None:
     session = settled.session("anna")
     with statements(settled.database.engine) as few:
         settled.browser.get("/team", headers=session)
@@ -87,7 +87,7 @@ def test_the_team_costs_as_many_statements_for_many_as_for_few(settled: World) -
     assert page.text.count("data-user=") == 50
 
 
-def test_a_known_portal_is_asked_once(settled: World) -> None:
+def test_an_open_of_a_known_portal_sends_one_request(settled: World) -> None:
     settled.bitrix24.clear()
 
     settled.open("boris")
@@ -95,7 +95,7 @@ def test_a_known_portal_is_asked_once(settled: World) -> None:
     assert [record.method for record in settled.bitrix24.requests] == ["batch"]
 
 
-def test_connections_are_kept_from_one_request_to_the_next(settled: World) -> None:
+def test_connections_are_reused(settled: World) -> None:
     settled.bitrix24.clear()
 
     for _ in range(5):
@@ -114,7 +114,7 @@ def test_pages_are_small(settled: World) -> None:
     assert len(gzip.compress(team, 6)) < 16_000
 
 
-def test_no_statement_reads_a_large_table_from_end_to_end(each_world: World) -> None:
+def test_no_statement_scans_a_large_table(each_world: World) -> None:
     engine = each_world.database.engine
     with statements(engine) as sent:
         each_world.open("anna")

@@ -1,4 +1,4 @@
-"""Numbers for those who may not see people: nothing small is told, and nothing small can be worked out."""
+"""No count of a small group is shown, and none can be computed from other counts."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ NINE, TEN = Span(540, 1080), Span(600, 1140)
         ({}, SuppressedCounts((), 0)),
     ],
 )
-def test_small_groups_are_merged(counts: dict[str, int], told: SuppressedCounts[str]) -> None:
+def test_small_groups_are_suppressed(counts: dict[str, int], told: SuppressedCounts[str]) -> None:
     assert suppress_small_groups(counts, min_group_size=MIN_GROUP_SIZE) == told
 
 
-def test_without_a_limit_everybody_is_told() -> None:
+def test_without_a_minimum_every_group_is_shown() -> None:
     assert suppress_small_groups({"b": 1, "a": 1, "c": 2}, min_group_size=NO_MINIMUM) == SuppressedCounts(
         (("c", 2), ("a", 1), ("b", 1)), 0
     )
@@ -48,7 +48,7 @@ PLACES = st.builds(
 
 
 @given(st.dictionaries(PLACES, st.integers(1, 12)))
-def test_no_difference_of_two_numbers_is_small(places: dict[ZoneAndHours, int]) -> None:
+def test_no_difference_of_two_counts_is_small(places: dict[ZoneAndHours, int]) -> None:
     counted = of(places)
     by_zone = suppress_small_groups(zones(counted), min_group_size=MIN_GROUP_SIZE)
     drawn = hours_groups(counted, min_group_size=MIN_GROUP_SIZE)
@@ -63,7 +63,7 @@ def test_no_difference_of_two_numbers_is_small(places: dict[ZoneAndHours, int]) 
 
 
 @given(st.dictionaries(st.text(alphabet="YN-", min_size=7, max_size=7), st.integers(1, 9), max_size=8))
-def test_differences_tell_of_no_small_group(letters: dict[str, int]) -> None:
+def test_differences_show_no_small_group(letters: dict[str, int]) -> None:
     people = sum(letters.values())
     counted = SettingsCounts(people, people, None, {}, {}, {}, {f"{text} ": letters[text] for text in letters}, {})
 

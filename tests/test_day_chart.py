@@ -1,4 +1,4 @@
-"""The picture of the day: as many rows as the eye compares, and never a row that sums up one."""
+"""The chart of the team's day: its rows, and the hidden table with the same numbers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dashboard.calendar.holidays import EVERY_DAY_WORKS
 from dashboard.calendar.working_hours import Span
 from dashboard.team.availability import HoursGroup
 from dashboard.web.presenters.day_chart import DayChart, build
-from tests.rosters import hire
+from tests.team_fixtures import store_people
 from tests.world import World
 
 
@@ -23,15 +23,15 @@ def picture(groups: int) -> DayChart:
 
 
 @pytest.mark.parametrize(("groups", "rows", "summed_up"), [(8, 8, 0), (9, 9, 0), (10, 8, 2), (12, 8, 4)])
-def test_what_has_a_row_and_what_is_summed_up(groups: int, rows: int, summed_up: int) -> None:
+def test_small_groups_share_one_row(groups: int, rows: int, summed_up: int) -> None:
     drawn = picture(groups)
 
     assert len(drawn.rows) == rows
     assert (drawn.others.groups if drawn.others else 0) == summed_up
 
 
-def test_the_table_behind_it_tells_of_everybody_whom_it_shows(world: World) -> None:
-    hire(world, *({"work_start": 360 + 30 * group} for group in range(12) for _person in range(group + 1)))
+def test_the_hidden_table_has_the_same_people_as_the_chart(world: World) -> None:
+    store_people(world, *({"work_start": 360 + 30 * group} for group in range(12) for _person in range(group + 1)))
 
     page = world.browser.get("/team", headers=world.session("anna")).text
 

@@ -51,7 +51,7 @@ def text_of(page: str, part: str) -> str:
     return " ".join(re.sub(r"<[^>]+>", " ", found[0]).split())
 
 
-def hire(world: World, *people: dict[str, Any], portal: str = "alpha") -> None:
+def store_people(world: World, *people: dict[str, Any], portal: str = "alpha") -> None:
     """Store people as a run would have: connected, unless said otherwise. Ids count on from 5001."""
     usual = {
         "portal_id": world.known(portal).id,
@@ -82,7 +82,7 @@ def hire(world: World, *people: dict[str, Any], portal: str = "alpha") -> None:
         session.execute(insert(Person), rows)
 
 
-NEVER = {
+NEVER_OPENED = {
     "opened_at": None,
     "chain_state": None,
     "view": "",

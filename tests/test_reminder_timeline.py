@@ -1,4 +1,4 @@
-"""Reminders on a line that ends with the event."""
+"""The places of reminders on the timeline before an event."""
 
 import pytest
 
@@ -51,11 +51,11 @@ def test_marks_go_from_left_to_right() -> None:
 
 
 @pytest.mark.parametrize("half", [None, (), (OnDate("5 May"),), (UnrecognizedReminder(7),), (DayBefore(1, 480),)])
-def test_without_a_place_there_is_no_line(half: tuple[Reminder, ...] | None) -> None:
+def test_reminders_without_a_place_have_no_timeline(half: tuple[Reminder, ...] | None) -> None:
     assert timed(half) is None
 
 
-def test_the_scale_is_in_words() -> None:
+def test_the_scale_has_labels() -> None:
     week, day, hour = timed((Before("min", 5),)).scale  # type: ignore[union-attr]
 
     assert (week, day, hour) == ("1 wk", "1 day", "1 hr")
