@@ -36,7 +36,7 @@ class Notice:
     code: str
     title: str
     explanation: str
-    advice: str
+    who: str  # has to act
     action: str | None = None
 
 

@@ -30,32 +30,32 @@ from dashboard.web.presenters.setup_checklist import ChecklistItem
 
 blueprint = Blueprint("styleguide", __name__)
 
-# A Wednesday at work, and the week it begins.
+# A Wednesday during working hours, and the week from that day on.
 MOMENT = datetime(2026, 4, 15, 12, 5, tzinfo=UTC)
 WEEK = [MOMENT.date() + timedelta(days=number) for number in range(7)]
 WEEKEND = Workdays(week=frozenset((5, 6)))
-OWN, STRANGE = CalendarSection(4, "A calendar", "#e89b06"), CalendarSection(49)
+OWN, UNKNOWN = CalendarSection(4, "A calendar", "#e89b06"), CalendarSection(49)
 
 
 @blueprint.get("/styleguide")
 def show_styleguide() -> ResponseReturnValue:
     """Show every component in every state."""
-    return render_template("styleguide.html", **_settings(), **_of_a_team(), **_of_an_office())
+    return render_template("styleguide.html", **_settings_components(), **_team_components(), **_other_components())
 
 
-def _settings() -> dict[str, Any]:
-    """Return what the components of *My settings* show."""
+def _settings_components() -> dict[str, Any]:
+    """Return samples for the components of *My settings*."""
     return {
         "spans": (Span(9 * 60, 18 * 60), Span(22 * 60, 6 * 60), Span(0, 24 * 60)),
         "views": ("day", "week", "month", "list"),
         "timed": ((Before("min", 0),), (Before("min", 15), Before("hour", 1), Before("day", 9))),
         "all_day": ((DayBefore(0, 480),), (DayBefore(2, 0), Before("day", 1), Before("day", 5))),
-        "calendars": (OWN, STRANGE),
+        "calendars": (OWN, UNKNOWN),
         "entries": (
             SettingEntry("showTasks", "Y", Toggle(True)),
             SettingEntry("showDeclined", False, Toggle(False)),
             SettingEntry("meetSection", "4", OWN),
-            SettingEntry("crmSection", "49", STRANGE),
+            SettingEntry("crmSection", "49", UNKNOWN),
             SettingEntry("defaultSections", {"user7": "4"}, DefaultSections((DefaultSection("user7", OWN, "4"),))),
             SettingEntry("sendFromEmail", "", Unset()),
             SettingEntry("syncTasks", None, Absent()),
@@ -64,16 +64,16 @@ def _settings() -> dict[str, Any]:
     }
 
 
-def _of_a_team() -> dict[str, Any]:
-    """Return what the components of *Team* show."""
+def _team_components() -> dict[str, Any]:
+    """Return samples for the components of *Team*."""
     zones = ("Europe/Berlin", "Europe/Kyiv", "Europe/Lisbon", "Asia/Tokyo", "America/New_York")
-    many = [HoursGroup(zone, Span(480 + 30 * row, 1020), 3 + row) for zone in zones for row in range(2)]
-    few = [HoursGroup(zone, Span(540, 1080), 3) for zone in zones[:2]]
+    many_groups = [HoursGroup(zone, Span(480 + 30 * row, 1020), 3 + row) for zone in zones for row in range(2)]
+    few_groups = [HoursGroup(zone, Span(540, 1080), 3) for zone in zones[:2]]
 
-    def member(number: int, name: str, state: str, **settings: Any) -> TeamRow:
+    def sample_row(number: int, name: str, state: str, **settings: Any) -> TeamRow:
         empty: dict[str, Any] = {"photo": "", "view": "", "span": None, "zone": "", "reminders": ""}
-        told = empty | {"as_of": None, "problem": None} | settings
-        return TeamRow(user_id=number, name=name, position="Colleague", state=state, **told)
+        fields = empty | {"as_of": None, "problem": None} | settings
+        return TeamRow(user_id=number, name=name, position="Colleague", state=state, **fields)
 
     everything = {
         "view": "week", "span": Span(540, 1080), "zone": "Europe/Berlin", "as_of": MOMENT,
@@ -87,13 +87,13 @@ def _of_a_team() -> dict[str, Any]:
         "here": lambda *_name, **_day: "#guide-head",
         "direction": lambda name: {"name": "ascending", "state": "descending"}.get(name, "none"),
         "members": (
-            member(1, "Anna Orlova", "connected", **everything),
-            member(2, "Lost Lucy", "reconnect", **everything, problem="user_access_error"),
-            member(3, "New Nina", "never"),
+            sample_row(1, "Anna Orlova", "connected", **everything),
+            sample_row(2, "Lost Lucy", "reconnect", **everything, problem="user_access_error"),
+            sample_row(3, "New Nina", "never"),
         ),
         "charts": {
-            "working": _chart(few, day=WEEK[0]),
-            "off": _chart(many, day=WEEK[3]),
+            "working": _chart(few_groups, day=WEEK[0]),
+            "off": _chart(many_groups, day=WEEK[3]),
             "empty": _chart([], day=WEEK[1]),
         },
     }
@@ -103,10 +103,10 @@ def _chart(groups: list[HoursGroup], *, day: date) -> day_chart.DayChart:
     return day_chart.build(groups, day=day, now=MOMENT, user_zone=UTC, workdays=WEEKEND)
 
 
-def _of_an_office() -> dict[str, Any]:
-    """Return what the components of *Insights* and *Admin* show, and a failure."""
+def _other_components() -> dict[str, Any]:
+    """Return samples for the components of *Insights* and *Admin*, and an error."""
     return {
-        "bars": (Bar("week", "An answer", 12, 75, "#guide-bars"), Bar("", "Not told", 4, 25)),
+        "bars": (Bar("week", "An answer", 12, 75, "#guide-bars"), Bar("", "Unknown", 4, 25)),
         "slots": [ColumnMark(540 + 30 * place, 26, height) for place, height in enumerate((20, 60, 100, 80))],
         "best": (BestHour(600, 19),),
         "needs": (
@@ -115,6 +115,6 @@ def _of_an_office() -> dict[str, Any]:
             ChecklistItem("unknown", "unknown", "A need", "What it is for.", "What to do."),
         ),
         "notice": Notice(
-            "QUERY_LIMIT_EXCEEDED", "Bitrix24 is busy", "What happened.", "Whose move it is.", "What to do."
+            "QUERY_LIMIT_EXCEEDED", "Bitrix24 is busy", "What happened.", "Who has to act:", "What to do."
         ),
     }

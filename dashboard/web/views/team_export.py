@@ -32,18 +32,17 @@ COLUMNS = (
     N_("Reminders"),
     N_("Updated"),
 )
-# What begins a formula in some spreadsheet; the wide and small forms count where those are typed.
+# Characters that begin a formula in some spreadsheet, with their full-width and small forms.
 FORMULA_STARTS = frozenset("=＝﹦+＋﹢-－﹣−@＠﹫")
-# Spreadsheets separate cells by comma, semicolon, tab or bar, depending on the country and on a dialog, and
-# only some honor quotes. So each of these may be where a cell begins, and every line end is.
+# A spreadsheet may split cells at a comma, semicolon, tab or bar, depending on the country and on its import
+# dialog, and some ignore quotes. So a cell may begin after each of these, and after every kind of line end.
 SEPARATORS = ",;|\t\r\n\v\f\x1c\x1d\x1e\x85\u2028\u2029"
-# Spreadsheets skip what is not seen in front of a formula, and take quotes away: spaces, controls, formats,
-# marks that stand above others, what is not assigned, and the fillers that count as letters.
-SKIPPED_CATEGORIES = frozenset(["Cc", "Cf", "Cn", "Me", "Mn", "Zl", "Zp", "Zs"])
-SKIPPED = '"\u115f\u1160\u2800\u3164\uffa0'
-# Without it Excel reads UTF-8 as the machine's own code page.
+# Spreadsheets ignore invisible characters in front of a formula, and remove quotes: spaces, control and format
+# characters, combining marks, unassigned characters, and fillers that count as letters.
+IGNORED_CATEGORIES = frozenset(["Cc", "Cf", "Cn", "Me", "Mn", "Zl", "Zp", "Zs"])
+IGNORED = '"\u115f\u1160\u2800\u3164\uffa0'
+# Without it Excel reads the file in the machine's own encoding.
 BYTE_ORDER_MARK = "\ufeff"
-
 
 blueprint = Blueprint("team_export", __name__)
 
@@ -55,7 +54,7 @@ blueprint = Blueprint("team_export", __name__)
 def export_team_json(user: CurrentUser) -> ResponseReturnValue:
     """Send everyone's settings as JSON."""
     rows = _rows(user)
-    return jsonify(people=[_entry(row) for row in rows], total=len(rows))
+    return jsonify(people=[_json_row(row) for row in rows], total=len(rows))
 
 
 @blueprint.get("/team.csv")
@@ -64,7 +63,7 @@ def export_team_json(user: CurrentUser) -> ResponseReturnValue:
 @team_viewer
 def export_team_csv(user: CurrentUser) -> ResponseReturnValue:
     """Send everyone's settings as a spreadsheet file."""
-    body = _table([_cells(row, user.time_zone) for row in _rows(user)])
+    body = _csv([_csv_row(row, user.time_zone) for row in _rows(user)])
     response = Response(body, mimetype="text/csv")
     response.headers["Content-Disposition"] = 'attachment; filename="team.csv"'
     return response
@@ -77,7 +76,7 @@ def _rows(user: CurrentUser) -> list[TeamRow]:
         return listing.all_rows(session, user.portal, query.filter, now=now, sort=query.sort)
 
 
-def _entry(row: TeamRow) -> dict[str, object]:
+def _json_row(row: TeamRow) -> dict[str, object]:
     return {
         "user": row.user_id,
         "name": printable(row.name),
@@ -92,7 +91,7 @@ def _entry(row: TeamRow) -> dict[str, object]:
     }
 
 
-def _cells(row: TeamRow, time_zone: tzinfo) -> Sequence[str]:
+def _csv_row(row: TeamRow, time_zone: tzinfo) -> Sequence[str]:
     return (
         str(row.user_id),
         printable(row.name),
@@ -107,31 +106,31 @@ def _cells(row: TeamRow, time_zone: tzinfo) -> Sequence[str]:
     )
 
 
-def _table(rows: Sequence[Sequence[str]]) -> str:
+def _csv(rows: Sequence[Sequence[str]]) -> str:
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\r\n")
     writer.writerow([_(title) for title in COLUMNS])
-    writer.writerows([_harmless(cell) for cell in row] for row in rows)
+    writer.writerows([_without_formulas(cell) for cell in row] for row in rows)
     return BYTE_ORDER_MARK + file.getvalue()
 
 
-def _harmless(cell: str) -> str:
-    """Put an apostrophe, which means text, wherever a spreadsheet could begin to read a formula."""
+def _without_formulas(cell: str) -> str:
+    """Put an apostrophe, which marks text, wherever a spreadsheet could see the beginning of a formula."""
     if FORMULA_STARTS.isdisjoint(cell):
         return cell
-    marks: list[str] = []
-    begins: int | None = 0
-    for mark in cell:
-        if begins is not None and mark in FORMULA_STARTS:
-            marks.insert(begins, "'")
-            begins = None
-        marks.append(mark)
-        if mark in SEPARATORS:
-            begins = len(marks)
-        elif not _is_skipped(mark):
-            begins = None
-    return "".join(marks)
+    characters: list[str] = []
+    cell_start: int | None = 0  # until a visible character follows
+    for character in cell:
+        if cell_start is not None and character in FORMULA_STARTS:
+            characters.insert(cell_start, "'")
+            cell_start = None
+        characters.append(character)
+        if character in SEPARATORS:
+            cell_start = len(characters)
+        elif not _is_ignored(character):
+            cell_start = None
+    return "".join(characters)
 
 
-def _is_skipped(mark: str) -> bool:
-    return mark in SKIPPED or unicodedata.category(mark) in SKIPPED_CATEGORIES
+def _is_ignored(character: str) -> bool:
+    return character in IGNORED or unicodedata.category(character) in IGNORED_CATEGORIES
