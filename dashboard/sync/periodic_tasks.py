@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,7 +9,7 @@ from functools import partial
 from itertools import groupby
 
 import structlog
-from sqlalchemy import ColumnElement, delete, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from dashboard.bitrix24.errors import Bitrix24Error, PortalRefused
@@ -124,23 +123,17 @@ class PeriodicTasks:
         """Refresh tokens that have not been used for five months, before Bitrix24 lets them expire."""
         now = self.now()
         idle = (
-            select(Portal, Person, OAuthToken.renewed_at)
+            select(Portal, Person)
             .join(Person, Person.portal_id == Portal.id)
             .join(OAuthToken, OAuthToken.person_id == Person.id)
-            .where(Portal.state == PortalState.ACTIVE, OAuthToken.state == TokenState.VALID)
-            .where(or_(OAuthToken.renewed_at < now - timedelta(days=IDLE_DAYS), _is_misdated(now)))
+            .where(Portal.state == PortalState.ACTIVE, OAuthToken.state == TokenState.VALID, _is_idle(now))
             .order_by(OAuthToken.renewed_at)
-            .limit(MAX_TOKENS * SPREAD_DAYS)
+            .limit(MAX_TOKENS)
         )
         with self.database.read_session() as session:
             rows = session.execute(idle).all()
-        due_tokens = [
-            (portal, person)
-            for portal, person, refreshed_at in rows
-            if refreshed_at > now or now - refreshed_at > _refresh_age(person)
-        ]
         refused_portals = set[int]()
-        for portal, person in due_tokens[:MAX_TOKENS]:
+        for portal, person in rows:
             if portal.id not in refused_portals and not self._refresh_token(portal, person):
                 refused_portals.add(portal.id)
 
@@ -168,9 +161,14 @@ def _is_run_due(now: datetime) -> ColumnElement[bool]:
     return or_(Portal.next_run_at.is_(None), due(Portal.next_run_at, now, max_wait=MAX_WAIT))
 
 
-def _is_misdated(now: datetime) -> ColumnElement[bool]:
-    """Return whether a clock that was ahead has dated the token, so that its age is unknown."""
-    return ahead(OAuthToken.renewed_at, now, max_wait=timedelta(days=1))
+def _is_idle(now: datetime) -> ColumnElement[bool]:
+    """Return whether a token is old enough; the age depends on the person, so that a company's are spread out."""
+    ages = (timedelta(days=IDLE_DAYS + number) for number in range(SPREAD_DAYS))
+    spread = (
+        and_(Person.id % SPREAD_DAYS == number, OAuthToken.renewed_at < now - age) for number, age in enumerate(ages)
+    )
+    # If a clock that was ahead has dated the token, its age is unknown.
+    return or_(*spread, ahead(OAuthToken.renewed_at, now, max_wait=timedelta(days=1)))
 
 
 def _update_indexed_columns(session: Session, *, portal: Portal, person_ids: Sequence[int]) -> None:
@@ -183,8 +181,3 @@ def _update_indexed_columns(session: Session, *, portal: Portal, person_ids: Seq
     )
     for person, snapshot in session.execute(people).all():
         indexed_columns.update_indexed_columns(person, snapshots.parse_snapshot(person, snapshot))
-
-
-def _refresh_age(person: Person) -> timedelta:
-    """Return the age at which this token is refreshed: spread out, so that a company's do not all come at once."""
-    return timedelta(days=IDLE_DAYS + zlib.crc32(str(person.id).encode()) % SPREAD_DAYS)
