@@ -80,7 +80,7 @@ def test_portals_in_one_time_zone_are_spread_out() -> None:
 def test_idle_tokens_are_refreshed_once_on_different_days_before_they_expire(each_world: World) -> None:
     each_world.open("boris")
     each_world.bitrix24.clock.advance(149 * 86400)
-    refreshes = []
+    refreshes: list[int] = []
 
     for _ in range(12):
         each_world.services.periodic_tasks.refresh_idle_tokens()
