@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,11 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
+from structlog.testing import capture_logs
 
 from dashboard.core import migrations
 from dashboard.core.database import Base, Database
+from tests.waiting import wait_until
 from tests.world import World
 
 HISTORIC = Path(__file__).parent / "historic"
@@ -180,6 +183,40 @@ def test_each_step_leaves_the_version_before_it_working(database_url: str) -> No
 
     assert migrations.is_current(database)
     database.engine.dispose()
+
+
+def test_openings_continue_while_a_migration_waits_for_a_reader(
+    migrated_postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as pg_dump, or a transaction that somebody has left open."""
+    database = Database(migrated_postgres_url.replace("postgresql:", "postgresql+psycopg:"))
+    migrations.downgrade(database, "0007")
+    monkeypatch.setattr(migrations, "LOCK_SECONDS", 0.2)
+    monkeypatch.setattr(migrations, "LOCK_PAUSE_SECONDS", 0.05)
+    read = text("SELECT count(*) FROM people")
+    with ThreadPoolExecutor(1) as pool, capture_logs() as logs:
+        with database.engine.connect() as reader:
+            reader.execute(read)
+            with monkeypatch.context() as patched, pytest.raises(migrations.CannotMigrate, match="ALTER TABLE people"):
+                patched.setattr(migrations, "MAX_LOCK_WAIT_SECONDS", 0.0)
+                migrations.upgrade(database)
+            upgrade = pool.submit(migrations.upgrade, database)
+            wait_until(lambda: _waits_for_table(database))
+            with database.engine.begin() as opening:
+                opening.execute(text("SET LOCAL statement_timeout = '5s'"))
+                assert opening.execute(read).scalar_one() == 0
+            assert not migrations.is_current(database)
+        upgrade.result(timeout=30)
+
+    assert migrations.is_current(database)
+    assert [entry["event"] for entry in logs] == ["migration_waits_for_lock"]
+    database.engine.dispose()
+
+
+def _waits_for_table(database: Database) -> bool:
+    waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'relation'")
+    with database.engine.connect() as connection:
+        return bool(connection.execute(waiting).scalar_one())
 
 
 def columns(database: Database) -> dict[str, dict[str, bool]]:

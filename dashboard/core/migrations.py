@@ -5,18 +5,29 @@ Alembic is imported only where a migration runs: it takes a tenth of the memory 
 
 from __future__ import annotations
 
+import time
 from functools import cache
 from pathlib import Path
 from typing import Literal
 
+import structlog
 from sqlalchemy import inspect, text
+from sqlalchemy.exc import OperationalError
 
 from dashboard.core.database import Base, Database, allow_time
+
+log = structlog.get_logger()
 
 MIGRATIONS = Path(__file__).parents[2] / "migrations"
 # Two releases that migrate at the same time take this lock one after the other.
 ADVISORY_LOCK = 5_201_314
 MAX_SECONDS = 900  # for an index on a million people, or another release's migration
+# While a migration waits for a table that somebody reads, everybody else waits behind it. So it waits for a moment
+# only, and tries again after a pause in which the others continue.
+LOCK_SECONDS = 2.0
+LOCK_PAUSE_SECONDS = 3.0
+MAX_LOCK_WAIT_SECONDS = 300.0
+LOCK_NOT_AVAILABLE = "55P03"
 
 
 class CannotMigrate(Exception):
@@ -28,7 +39,8 @@ def upgrade(database: Database, revision: str = "head") -> None:
 
     A schema of a later version is left as it is.
 
-    :raise CannotMigrate: the revision is unknown, or a later version's schema lacks something.
+    :raise CannotMigrate: the revision is unknown, a later version's schema lacks something, or another session
+        holds a lock for too long.
     :raise OSError: SQLite's file cannot be created.
     """
     database.create_file()
@@ -42,12 +54,35 @@ def upgrade(database: Database, revision: str = "head") -> None:
 def downgrade(database: Database, revision: str) -> None:
     """Migrate back, dropping what later revisions added, with its data.
 
-    :raise CannotMigrate: the revision, or the database's present one, is unknown.
+    :raise CannotMigrate: the revision, or the database's present one, is unknown, or another session holds a lock
+        for too long.
     """
     _migrate(database, "downgrade", revision)
 
 
 def _migrate(database: Database, step: Literal["upgrade", "downgrade"], revision: str) -> None:
+    """Migrate in one transaction, again and again while another session's lock prevents it."""
+    deadline = time.monotonic() + MAX_LOCK_WAIT_SECONDS
+    is_logged = False
+    while True:
+        try:
+            return _try_to_migrate(database, step, revision)
+        except OperationalError as error:
+            if getattr(error.orig, "sqlstate", None) != LOCK_NOT_AVAILABLE:
+                raise
+            statement = " ".join((error.statement or "").split())
+        if time.monotonic() > deadline:
+            raise CannotMigrate(
+                f"Another session holds a lock that this statement needs: {statement}. "
+                "End that session (pg_stat_activity lists it), then migrate again."
+            )
+        if not is_logged:
+            log.warning("migration_waits_for_lock", statement=statement, max_seconds=MAX_LOCK_WAIT_SECONDS)
+            is_logged = True
+        time.sleep(LOCK_PAUSE_SECONDS)
+
+
+def _try_to_migrate(database: Database, step: Literal["upgrade", "downgrade"], revision: str) -> None:
     from alembic import command
     from alembic.config import Config
     from alembic.util import CommandError
@@ -57,6 +92,7 @@ def _migrate(database: Database, step: Literal["upgrade", "downgrade"], revision
             if connection.dialect.name == "postgresql":
                 allow_time(connection, seconds=MAX_SECONDS)
                 connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": ADVISORY_LOCK})
+                connection.execute(text(f"SET LOCAL lock_timeout = {round(LOCK_SECONDS * 1000)}"))
             config = Config(attributes={"connection": connection})
             config.set_main_option("script_location", str(MIGRATIONS))
             getattr(command, step)(config, revision)
