@@ -23,14 +23,14 @@ def decided(world: World) -> tuple[bool, int | None]:
     return bool(row["team_open"]), row["team_switched_by"]
 
 
-def test_the_team_is_for_administrators_at_first(world: World, anna: Session) -> None:
+def test_at_first_only_administrators_see_the_team(world: World, anna: Session) -> None:
     shown = world.browser.get("/admin", headers=anna).text
 
     assert decided(world) == (False, None)
     assert "Not changed since installation." in shown
 
 
-def test_the_switch_is_remembered_with_who_and_when(world: World, anna: Session) -> None:
+def test_the_page_names_who_changed_team_access_and_when(world: World, anna: Session) -> None:
     response = world.browser.post("/admin/team", data={"everyone": "yes"}, headers=anna)
 
     assert response.status_code == 200
@@ -42,7 +42,7 @@ def test_the_switch_is_remembered_with_who_and_when(world: World, anna: Session)
     assert decided(world) == (False, 1)
 
 
-def test_who_has_left_is_not_named(world: World, anna: Session) -> None:
+def test_a_person_who_has_left_is_not_named(world: World, anna: Session) -> None:
     switch(world, anna, everyone="yes")
     with world.database.write_session() as session:
         session.execute(text("UPDATE portals SET team_switched_by = 999"))
@@ -50,7 +50,7 @@ def test_who_has_left_is_not_named(world: World, anna: Session) -> None:
     assert "Decided by someone who has left" in world.browser.get("/admin", headers=anna).text
 
 
-def test_others_may_not(world: World, anna: Session) -> None:
+def test_only_administrators_change_team_access(world: World, anna: Session) -> None:
     boris = world.session("boris")
 
     for response in (
@@ -64,7 +64,7 @@ def test_others_may_not(world: World, anna: Session) -> None:
 
 
 @pytest.mark.parametrize("form", [{}, {"everyone": ""}, {"everyone": "maybe"}, {"other": "yes"}])
-def test_anything_but_yes_or_no_changes_nothing(world: World, anna: Session, form: dict[str, str]) -> None:
+def test_an_invalid_choice_changes_nothing(world: World, anna: Session, form: dict[str, str]) -> None:
     response = world.browser.post("/admin/team", data=form, headers=anna)
 
     assert response.status_code == 400
@@ -73,7 +73,7 @@ def test_anything_but_yes_or_no_changes_nothing(world: World, anna: Session, for
     assert decided(world) == (False, None)
 
 
-def test_one_portals_switch_is_not_anothers(world: World, anna: Session) -> None:
+def test_team_access_of_other_portals_stays(world: World, anna: Session) -> None:
     world.install("beta")
 
     switch(world, anna, everyone="yes")
@@ -83,7 +83,7 @@ def test_one_portals_switch_is_not_anothers(world: World, anna: Session) -> None
     assert world.browser.get("/team", headers=dmitri).status_code == 403
 
 
-def test_a_switch_that_an_uninstallation_overtakes_does_not_outlive_it(each_world: World) -> None:
+def test_a_change_overtaken_by_an_uninstallation_is_lost(each_world: World) -> None:
     anna = each_world.session("anna")
     # The last transaction stores the choice; those before it confirm that Anna is an administrator.
     last = each_world.writes_of(lambda: switch(each_world, anna, everyone="no")) - 1

@@ -1,4 +1,4 @@
-"""Admin: the calls of three days, of this portal alone, filtered and masked."""
+"""Admin: the calls of the last three days, filtered and masked."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ def shown(world: World, session: Session, query: str = "") -> list[tuple[str, st
     return re.findall(r'data-call="([^"]*)" data-call-error="([^"]*)"', response.text)
 
 
-def test_the_newest_stand_first(each_world: World) -> None:
+def test_the_newest_calls_come_first(each_world: World) -> None:
     anna = in_english(each_world)
     called(each_world, {"method": "newest"}, {"method": "older", "status": 400, "error": "ERROR_CORE"})
 
     assert shown(each_world, anna)[:2] == [("newest", ""), ("older", "ERROR_CORE")]
 
 
-def test_a_call_is_explained(world: World, anna: Session) -> None:
+def test_a_call_shows_its_request_and_response(world: World, anna: Session) -> None:
     called(world, {"status": 503, "error": "QUERY_LIMIT_EXCEEDED", "parameters": {"count": 7}})
 
     page = world.browser.get("/admin/calls", headers=anna).text
@@ -87,7 +87,7 @@ def test_filters_by_method_and_error(each_world: World) -> None:
     assert shown(each_world, anna, "?method=nothing%00") == []
 
 
-def test_fifty_a_page_and_nobody_gets_lost(world: World, anna: Session) -> None:
+def test_every_call_is_on_one_page_of_fifty(world: World, anna: Session) -> None:
     called(world, *({"method": f"m{number:03}"} for number in range(120)))
 
     pages = [shown(world, anna, f"?page={number}") for number in (1, 2, 3)]
@@ -99,7 +99,7 @@ def test_fifty_a_page_and_nobody_gets_lost(world: World, anna: Session) -> None:
     assert shown(world, anna, "?page=-1") == pages[0]
 
 
-def test_filters_stay_on_the_next_page(world: World, anna: Session) -> None:
+def test_the_next_page_keeps_the_filters(world: World, anna: Session) -> None:
     called(world, *({"error": "ERROR_CORE"} for _ in range(60)))
 
     page = world.browser.get("/admin/calls?error=ERROR_CORE", headers=anna).text
@@ -107,13 +107,13 @@ def test_filters_stay_on_the_next_page(world: World, anna: Session) -> None:
     assert 'href="/admin/calls?error=ERROR_CORE&amp;page=2"' in page
 
 
-def test_older_than_three_days_is_not_shown_even_before_the_purge(world: World, anna: Session) -> None:
+def test_calls_older_than_three_days_are_hidden_before_the_purge(world: World, anna: Session) -> None:
     called(world, {"method": "old", "at": world.now() - timedelta(days=3, minutes=1)})
 
     assert "old" not in {method for method, _error in shown(world, anna)}
 
 
-def test_one_portals_calls_are_not_anothers(world: World, anna: Session) -> None:
+def test_calls_of_other_portals_are_hidden(world: World, anna: Session) -> None:
     world.install("beta")
     called(world, {"method": "of.beta"}, portal="beta")
     called(world, {"method": "of.alpha"})
@@ -124,14 +124,14 @@ def test_one_portals_calls_are_not_anothers(world: World, anna: Session) -> None
     assert "of.alpha" not in world.browser.get("/admin/calls", headers=clara).text
 
 
-def test_it_is_for_administrators(world: World) -> None:
+def test_only_administrators_see_calls(world: World) -> None:
     response = world.browser.get("/admin/calls", headers=world.session("boris"))
 
     assert response.status_code == 403
     assert errors_on(response.text) == ["admin_only"]
 
 
-def test_no_token_name_or_address_is_on_the_page(world: World, anna: Session) -> None:
+def test_the_page_shows_no_token_name_or_address(world: World, anna: Session) -> None:
     opening = world.portal().open_as("boris")
     world.post("/", opening)
     petra = world.session("petra")

@@ -1,4 +1,4 @@
-"""Admin: what is granted and bound, what was read, who is connected."""
+"""Admin: permissions, bindings, updates and connections."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def checks(shown: str) -> dict[str, str]:
 NEEDED = ("calendar", "user_brief", "placement", "events", "CALENDAR_GRIDVIEW", "REST_APP_URI")
 
 
-def test_everything_is_in_order_after_the_installation(each_world: World) -> None:
+def test_everything_is_ok_after_the_installation(each_world: World) -> None:
     shown = page(each_world, in_english(each_world))
 
     assert checks(shown) == dict.fromkeys(NEEDED, "ok")
@@ -40,7 +40,7 @@ def test_everything_is_in_order_after_the_installation(each_world: World) -> Non
     assert re.search(r"checked at \d\d:\d\d", shown)
 
 
-def test_it_costs_no_request_of_its_own(world: World, anna: Session) -> None:
+def test_the_page_sends_no_request(world: World, anna: Session) -> None:
     before = len(world.bitrix24.requests)
 
     page(world, anna)
@@ -48,7 +48,7 @@ def test_it_costs_no_request_of_its_own(world: World, anna: Session) -> None:
     assert len(world.bitrix24.requests) == before
 
 
-def test_a_permission_that_is_gone_is_named_with_what_to_do(world: World) -> None:
+def test_a_missing_permission_is_named_with_advice(world: World) -> None:
     world.portal().drop_scope("placement")
     world.bitrix24.clock.advance(timedelta(days=1, minutes=1).total_seconds())
 
@@ -67,7 +67,7 @@ def test_a_wider_permission_is_enough(world: World, anna: Session) -> None:
     assert checks(page(world, anna))["user_brief"] == "ok"
 
 
-def test_what_the_portal_would_not_bind_is_told_with_its_code(world: World) -> None:
+def test_a_refused_binding_shows_its_error_code(world: World) -> None:
     refused = Fault(kind="error:ERROR_PLACEMENT_NOT_FOUND:400", inner="placement.bind", times=2)
     world.bitrix24.faults.add(refused)
     world.install("beta")
@@ -79,7 +79,7 @@ def test_what_the_portal_would_not_bind_is_told_with_its_code(world: World) -> N
     assert "ERROR_PLACEMENT_NOT_FOUND" in shown
 
 
-def test_what_nobody_has_looked_at_yet_is_not_called_missing(world: World, anna: Session) -> None:
+def test_an_unchecked_requirement_is_not_missing(world: World, anna: Session) -> None:
     with world.database.write_session() as session:
         session.execute(text("UPDATE portals SET scopes = NULL, unbound = NULL, bindings_at = NULL"))
 
@@ -93,7 +93,7 @@ def test_a_suspended_portal_says_so(world: World, anna: Session) -> None:
     assert checks(page(world, anna))["paid"] == "missing"
 
 
-def test_runs_are_told_in_words(world: World, anna: Session) -> None:
+def test_runs_are_described_in_words(world: World, anna: Session) -> None:
     world.bitrix24.clock.advance(60)
     world.sync()
     world.bitrix24.clock.advance(60)
@@ -120,7 +120,7 @@ def test_only_the_last_five_runs_are_shown(world: World, anna: Session) -> None:
     assert page(world, anna).count("data-run-row") == 5
 
 
-def test_a_list_that_could_not_be_read_says_why(world: World, anna: Session) -> None:
+def test_a_failed_directory_sync_shows_its_reason(world: World, anna: Session) -> None:
     world.sync()
     world.bitrix24.clock.advance(3600)
     world.portal().drop_scope("user_brief")
@@ -132,7 +132,7 @@ def test_a_list_that_could_not_be_read_says_why(world: World, anna: Session) -> 
     assert "The list you see: updated at" in told
 
 
-def test_people_are_counted_by_state_each_number_a_link(world: World, anna: Session) -> None:
+def test_people_by_state_link_to_the_team(world: World, anna: Session) -> None:
     store_people(world, days_ago(world, 4), {"chain_state": "reconnect"}, NEVER_OPENED, NEVER_OPENED)
 
     shown = page(world, anna)
@@ -142,7 +142,7 @@ def test_people_are_counted_by_state_each_number_a_link(world: World, anna: Sess
         assert f'href="/team?state={state}"' in shown
 
 
-def test_one_portals_health_is_not_anothers(world: World, anna: Session) -> None:
+def test_the_state_of_other_portals_is_hidden(world: World, anna: Session) -> None:
     world.install("beta")
     store_people(world, {"chain_state": "reconnect"}, portal="beta")
     with world.database.write_session() as session:

@@ -1,4 +1,4 @@
-"""The whole journey in Chromium: the application in a cross-site frame, third-party cookies blocked."""
+"""The application in Chromium, in a cross-site frame without third-party cookies."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def empty_world(bitrix24: Emulator, sqlite_url: str) -> Iterator[World]:
         yield it
 
 
-def test_install_open_expired_uninstall(empty_world: World, page: Page) -> None:
+def test_install_open_refresh_uninstall(empty_world: World, page: Page) -> None:
     world, alpha = empty_world, empty_world.portal()
     watch = Watch(page, world.bitrix24.app_url)
 
@@ -65,7 +65,7 @@ def test_install_open_expired_uninstall(empty_world: World, page: Page) -> None:
     assert not any("cookie" in request.headers for request in watch.requests)
 
 
-def test_nothing_secret_is_in_an_address_and_the_frame_stays(world: World, page: Page) -> None:
+def test_no_secret_is_in_a_url_and_the_frame_never_navigates(world: World, page: Page) -> None:
     watch = Watch(page, world.bitrix24.app_url)
     frame = open_in_browser(page, world.portal(), "boris")
     expect(frame.locator("[data-refresh]")).to_be_visible()
@@ -81,7 +81,7 @@ def test_nothing_secret_is_in_an_address_and_the_frame_stays(world: World, page:
         assert not re.search(r"[0-9a-f]{40}|eyJ|WzE", query), request.url
 
 
-def test_a_click_before_the_page_is_awake_waits_for_it(world: World, page: Page) -> None:
+def test_a_click_before_the_scripts_is_replayed(world: World, page: Page) -> None:
     watch = Watch(page, world.bitrix24.app_url)
     held: list[Route] = []
     page.route("**/js/app.js", lambda route: held.append(route))
@@ -111,7 +111,7 @@ def test_a_second_click_while_busy_is_ignored(world: World, page: Page) -> None:
     assert world.bitrix24.count(method="batch") == 1
 
 
-def test_a_failure_is_told_above_what_was_read_last(world: World, page: Page) -> None:
+def test_an_error_is_shown_above_the_last_settings(world: World, page: Page) -> None:
     frame = open_in_browser(page, world.portal(), "boris")
     expect(frame.locator("[data-refresh]")).to_be_visible()
     world.bitrix24.faults.add(Fault(kind="html:503", method="batch"))
@@ -122,7 +122,7 @@ def test_a_failure_is_told_above_what_was_read_last(world: World, page: Page) ->
     assert setting(frame, "timezoneName") == '"Europe/Berlin"'
 
 
-def test_a_session_that_is_over_says_what_to_do(world: World, page: Page) -> None:
+def test_an_expired_session_says_what_to_do(world: World, page: Page) -> None:
     frame = open_in_browser(page, world.portal(), "boris")
     expect(frame.locator("[data-refresh]")).to_be_visible()
     world.portal().uninstall()

@@ -1,4 +1,4 @@
-"""Admin in Chromium: health read, calls looked through, the data taken along and deleted."""
+"""Admin in Chromium: calls, export and deletion."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def open_admin(world: World, page: Page) -> FrameLocator:
     return frame
 
 
-def test_calls_are_looked_through(company: World, page: Page) -> None:
+def test_calls_can_be_filtered_and_opened(company: World, page: Page) -> None:
     watch = Watch(page, company.bitrix24.app_url)
     frame = open_admin(company, page)
 
@@ -57,7 +57,7 @@ def test_calls_are_looked_through(company: World, page: Page) -> None:
     assert watch.messages == []
 
 
-def test_a_number_leads_to_the_people_behind_it(company: World, page: Page) -> None:
+def test_a_figure_links_to_its_people(company: World, page: Page) -> None:
     frame = open_admin(company, page)
 
     frame.get_by_role("link", name="Needs to reconnect: 1").press("Enter")
@@ -67,7 +67,7 @@ def test_a_number_leads_to_the_people_behind_it(company: World, page: Page) -> N
     expect(problem).to_have_text("This person doesn't have access to the app")
 
 
-def test_everything_is_taken_along(company: World, page: Page) -> None:
+def test_everything_can_be_exported(company: World, page: Page) -> None:
     frame = open_admin(company, page)
 
     with page.expect_download() as caught:
@@ -78,7 +78,7 @@ def test_everything_is_taken_along(company: World, page: Page) -> None:
     assert "Lost Lucy" in {person["name"] for person in told["people"]}
 
 
-def test_everything_is_deleted_in_two_steps(company: World, page: Page) -> None:
+def test_deleting_everything_takes_two_steps(company: World, page: Page) -> None:
     frame = open_admin(company, page)
     # A key, not a click: the frame still takes its height, and what is under the pointer moves with it.
     frame.get_by_role("link", name="Delete everything…").press("Enter")
@@ -100,7 +100,7 @@ def test_everything_is_deleted_in_two_steps(company: World, page: Page) -> None:
     expect(frame.locator('[data-tally="connected"]')).to_contain_text("1")
 
 
-def test_an_administrator_is_shown_the_way_to_a_full_team(company: World, page: Page) -> None:
+def test_an_administrator_sees_the_next_steps(company: World, page: Page) -> None:
     page.goto(company.portal().page_url("anna"))
     frame = application(page)
     frame.get_by_role("link", name="Team", exact=True).press("Enter")

@@ -1,4 +1,4 @@
-"""Insights in Chromium: reached, read, followed to the people; for an administrator and for others."""
+"""Insights in Chromium, for administrators and for others."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def open_insights(world: World, page: Page, person: str) -> FrameLocator:
     return frame
 
 
-def test_a_finding_leads_to_its_people(company: World, page: Page) -> None:
+def test_a_finding_links_to_its_people(company: World, page: Page) -> None:
     frame = open_insights(company, page, "anna")
     unreminded = frame.locator('[data-finding="unreminded"]')
     expect(unreminded).to_contain_text("10 people have no default reminder.")
@@ -58,7 +58,7 @@ def test_a_finding_leads_to_its_people(company: World, page: Page) -> None:
     expect(frame.get_by_role("link", name="Team", exact=True)).to_have_attribute("aria-current", "page")
 
 
-def test_a_name_leads_to_its_person(company: World, page: Page) -> None:
+def test_a_name_links_to_its_row_on_team(company: World, page: Page) -> None:
     frame = open_insights(company, page, "anna")
 
     refusing = frame.locator('[data-finding="refusing"]')
@@ -71,7 +71,7 @@ def test_a_name_leads_to_its_person(company: World, page: Page) -> None:
     expect(frame.locator(".people-table__name")).to_have_text(name)
 
 
-def test_the_others_find_nobody_to_follow(company: World, page: Page) -> None:
+def test_others_see_no_links_to_people(company: World, page: Page) -> None:
     frame = open_insights(company, page, "boris")
 
     expect(frame.locator('[data-finding="unreminded"]')).to_be_visible()

@@ -1,4 +1,4 @@
-"""My settings in browsers: after a refresh, at a first opening, far from home, on paper, in each language."""
+"""My settings in Chromium: refresh, first opening, time zones, print, languages."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_a_refresh_says_what_changed(world: World, page: Page) -> None:
     expect(frame.locator(TOLD)).to_have_text("Updated just now. 2 settings changed (View and Show tasks).")
 
 
-def test_the_first_opening_explains_itself_once(world: World, page: Page) -> None:
+def test_the_welcome_appears_once(world: World, page: Page) -> None:
     frame = open_in_browser(page, world.portal(), "boris")
     expect(frame.locator(FIRST)).to_contain_text("It never reads your events")
     expect(frame.locator(FIRST).get_by_role("link")).to_have_count(0)
@@ -67,7 +67,7 @@ def test_the_first_opening_explains_itself_once(world: World, page: Page) -> Non
     expect(application(page).locator(FIRST)).to_have_count(0)
 
 
-def test_an_administrators_first_opening_shows_the_way_to_a_team(world: World, page: Page) -> None:
+def test_an_administrators_welcome_links_to_the_team(world: World, page: Page) -> None:
     frame = open_in_browser(page, world.portal(), "anna")
 
     frame.locator(FIRST).get_by_role("link", name="Invite the team").click()
@@ -75,14 +75,14 @@ def test_an_administrators_first_opening_shows_the_way_to_a_team(world: World, p
     expect(frame.get_by_role("heading", name="Team", level=1)).to_be_visible()
 
 
-def test_another_zone_than_both_is_pointed_out(world: World, abroad: Page) -> None:
+def test_a_browser_zone_that_differs_from_both_is_reported(world: World, abroad: Page) -> None:
     frame = open_in_browser(abroad, world.portal(), "boris")
 
     expect(frame.locator(BROWSER_ZONE)).to_contain_text("America/New_York")
     expect(frame.locator(BROWSER_ZONE)).to_contain_text("Bitrix24 has your time zone as Europe/Berlin")
 
 
-def test_the_browsers_zone_is_held_against_both(world: World, abroad: Page) -> None:
+def test_the_browser_zone_is_compared_with_both(world: World, abroad: Page) -> None:
     boris = world.portal().people["boris"]
 
     def told(calendar: str, profile: str) -> str:
@@ -122,7 +122,7 @@ def test_the_calendar_opens_in_the_portal(world: World, page: Page) -> None:
     expect(page.locator("#slider-title")).to_contain_text("/company/personal/user/7/calendar/")
 
 
-def test_paper_has_nothing_to_press(world: World, page: Page) -> None:
+def test_print_hides_controls(world: World, page: Page) -> None:
     frame = open_in_browser(page, world.portal(), "boris")
     expect(frame.locator("[data-refresh]")).to_be_visible()
 

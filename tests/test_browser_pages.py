@@ -1,4 +1,4 @@
-"""Every page in Chromium and Firefox, cross-site and without third-party cookies: nothing complains."""
+"""Every page in Chromium and Firefox, in a cross-site frame without third-party cookies."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def walk_in_firefox(world: World, tab: Tab, stop: journeys.Page) -> None:
 # Each page is looked at once in each scheme and once at each width; a notice looks the same on all of them,
 # so pages with nothing else to show are looked at once.
 @pytest.mark.parametrize("look", ["light-1280", "dark-360"])
-def test_chromium_opens_every_page_and_complains_of_nothing(company: World, page: Page, look: str) -> None:
+def test_chromium_opens_every_page_without_errors(company: World, page: Page, look: str) -> None:
     scheme, width = look.split("-")
     page.set_viewport_size({"width": int(width), "height": 1500})
     page.emulate_media(color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce")
@@ -87,7 +87,7 @@ def test_chromium_opens_every_page_and_complains_of_nothing(company: World, page
         company.portal().restore_trial()
 
 
-def test_firefox_opens_every_page_and_complains_of_nothing(company: World, tab: Tab) -> None:
+def test_firefox_opens_every_page_without_errors(company: World, tab: Tab) -> None:
     for stop in PAGES:
         walk_in_firefox(company, tab, stop)
         assert tab.evaluate(SIDEWAYS) == 0, stop.name
@@ -96,7 +96,7 @@ def test_firefox_opens_every_page_and_complains_of_nothing(company: World, tab: 
         company.portal().restore_trial()
 
 
-def test_firefox_opens_refreshes_and_complains_of_nothing(world: World, tab: Tab) -> None:
+def test_firefox_opens_and_refreshes_without_errors(world: World, tab: Tab) -> None:
     tab.go(world.portal().page_url("boris"))
     tab.wait_for("[data-refresh]")
 

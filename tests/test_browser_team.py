@@ -1,4 +1,4 @@
-"""The team in Chromium: sorted, filtered, searched, paged, exported, read anew, opened to everyone."""
+"""Team in Chromium: table, filters, export, updates, invitation, calendar days."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def names(frame: FrameLocator) -> Locator:
     return frame.locator(".people-table__name")
 
 
-def test_it_is_sorted_filtered_searched_and_paged(company: World, page: Page) -> None:
+def test_the_table_can_be_sorted_filtered_searched_and_paged(company: World, page: Page) -> None:
     watch = Watch(page, company.bitrix24.app_url)
     frame = open_team(company, page)
     expect(names(frame)).to_have_count(50)
@@ -84,7 +84,7 @@ def test_it_is_sorted_filtered_searched_and_paged(company: World, page: Page) ->
     assert watch.messages == []
 
 
-def test_an_answer_that_newer_typing_overtakes_is_given_up(company: World, page: Page) -> None:
+def test_newer_typing_aborts_an_older_search(company: World, page: Page) -> None:
     watch = Watch(page, company.bitrix24.app_url)
     frame = open_team(company, page)
     search = frame.get_by_label("Name or position")
@@ -101,7 +101,7 @@ def test_an_answer_that_newer_typing_overtakes_is_given_up(company: World, page:
     assert watch.messages == []
 
 
-def test_it_is_exported_as_it_is_shown(company: World, page: Page) -> None:
+def test_the_export_has_the_filters_of_the_page(company: World, page: Page) -> None:
     frame = open_team(company, page)
     frame.locator("select[name=state]").select_option("reconnect")
     expect(names(frame)).to_have_text(["Lost Lucy"])
@@ -114,7 +114,7 @@ def test_it_is_exported_as_it_is_shown(company: World, page: Page) -> None:
     assert [line.split(",")[1] for line in lines] == ["Name", "Lost Lucy"]
 
 
-def test_what_is_chosen_is_heard_however_late_the_scripts_come(company: World, page: Page) -> None:
+def test_a_choice_before_the_scripts_is_replayed(company: World, page: Page) -> None:
     held: list[Route] = []
     page.route("**/js/team.js", lambda route: held.append(route))
     with page.expect_request("**/js/team.js"):
@@ -134,7 +134,7 @@ def test_what_is_chosen_is_heard_however_late_the_scripts_come(company: World, p
     expect(names(frame)).to_have_text(["Lost Lucy"])
 
 
-def test_a_script_that_is_lost_leaves_the_others_working(company: World, page: Page) -> None:
+def test_a_missing_script_does_not_stop_the_others(company: World, page: Page) -> None:
     page.route("**/js/team.js", lambda route: route.abort())
     page.goto(company.portal().page_url("anna", placement="CALENDAR_GRIDVIEW"))
     frame = application(page)
@@ -145,7 +145,7 @@ def test_a_script_that_is_lost_leaves_the_others_working(company: World, page: P
     expect(frame.get_by_role("heading", name="My settings", level=1)).to_be_visible()
 
 
-def test_a_run_is_begun_watched_across_a_reload_and_done(company: World, page: Page) -> None:
+def test_an_update_can_be_started_and_followed_across_a_reload(company: World, page: Page) -> None:
     watch = Watch(page, company.bitrix24.app_url)
     frame = open_team(company, page)
     expect(frame.get_by_role("heading", name="Team", level=1)).to_be_visible()
@@ -170,7 +170,7 @@ def test_a_run_is_begun_watched_across_a_reload_and_done(company: World, page: P
     assert watch.messages == []
 
 
-def test_a_run_is_canceled(company: World, page: Page) -> None:
+def test_an_update_can_be_canceled(company: World, page: Page) -> None:
     frame = open_team(company, page)
     expect(frame.get_by_role("heading", name="Team", level=1)).to_be_visible()
     frame.get_by_role("button", name="Update now").press("Enter")
@@ -192,7 +192,7 @@ def _running(world: World, *, done: int) -> None:
         )
 
 
-def test_the_invitation_can_be_copied_even_where_the_clipboard_is_refused(company: World, page: Page) -> None:
+def test_the_invitation_can_be_copied_without_the_clipboard(company: World, page: Page) -> None:
     frame = open_team(company, page)
     frame.get_by_role("button", name="Copy invitation").press("Enter")
 
@@ -201,7 +201,7 @@ def test_the_invitation_can_be_copied_even_where_the_clipboard_is_refused(compan
     assert "/marketplace/view/" in marked or frame.locator("[data-copy-result]").inner_text().startswith("Copied")
 
 
-def test_an_administrator_opens_it_to_everyone(company: World, page: Page) -> None:
+def test_an_administrator_opens_the_team_to_everyone(company: World, page: Page) -> None:
     frame = open_team(company, page, "boris")
     expect(frame.locator('[data-error="team_not_allowed"]')).to_contain_text("Анна Орлова")
 
@@ -217,7 +217,7 @@ def test_an_administrator_opens_it_to_everyone(company: World, page: Page) -> No
     expect(frame.get_by_role("button", name="Update now")).to_have_count(0)
 
 
-def test_a_day_of_the_calendar_is_chosen(company: World, page: Page) -> None:
+def test_a_day_of_the_calendar_can_be_chosen(company: World, page: Page) -> None:
     page.goto(company.portal().page_url("anna", placement="CALENDAR_GRIDVIEW"))
     frame = application(page)
     expect(frame.locator(".days__day")).to_have_count(42)
@@ -230,7 +230,7 @@ def test_a_day_of_the_calendar_is_chosen(company: World, page: Page) -> None:
     expect(frame.locator(".day-chart__summary")).to_contain_text("A day off in this portal")
 
 
-def test_what_finds_somebody_works_on_a_telephone(company: World, page: Page) -> None:
+def test_search_and_filters_work_on_a_phone(company: World, page: Page) -> None:
     page.set_viewport_size({"width": 360, "height": 800})
     frame = open_team(company, page)
 

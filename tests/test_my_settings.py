@@ -1,4 +1,4 @@
-"""My settings: every shape the portal can send goes from the wire to the page and is shown for what it is."""
+"""My settings: every format that a portal sends, from the response to the page."""
 
 import json
 import re
@@ -35,7 +35,7 @@ def open_with(world: World, **settings: Any) -> str:
 
 
 @pytest.mark.parametrize("name", ["recorded", "documented"])
-def test_real_answers(each_world: World, name: str) -> None:
+def test_responses_of_real_portals(each_world: World, name: str) -> None:
     page = open_with(each_world, **PAYLOADS[name])
 
     assert settings_on(page) == RECORDED | PAYLOADS[name]
@@ -123,7 +123,7 @@ def one_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 
 @pytest.mark.parametrize(("shape", "words"), SHAPES, ids=[repr(shape)[:60] for shape, _ in SHAPES])
-def test_every_shape(one_world: World, shape: dict[str, Any], words: str) -> None:
+def test_every_format_of_a_setting(one_world: World, shape: dict[str, Any], words: str) -> None:
     page = open_with(one_world, **shape)
 
     assert settings_on(page) == one_world.portal().people["boris"].settings
@@ -131,7 +131,7 @@ def test_every_shape(one_world: World, shape: dict[str, Any], words: str) -> Non
     assert "<script>alert" not in page
 
 
-def test_the_order_and_the_type_of_every_value_survive_the_store(each_world: World) -> None:
+def test_stored_settings_keep_order_and_types(each_world: World) -> None:
     odd = {"tabId": 1.5, "blink": "ё🙂\u2028", "showMuted": [[], {}, None, True, 10**14, "\\"]}
     open_with(each_world, **odd)
     session = each_world.session("boris")
@@ -141,13 +141,13 @@ def test_the_order_and_the_type_of_every_value_survive_the_store(each_world: Wor
     assert settings_on(page) == RECORDED | odd
 
 
-def test_hours_are_the_portals_where_the_person_has_none(world: World) -> None:
+def test_missing_hours_are_the_portals(world: World) -> None:
     page = words_on(open_with(world))
 
     assert "09:00 – 18:30 Portal default" in page
 
 
-def test_an_offset_that_disagrees_with_its_zone_is_pointed_out(world: World) -> None:
+def test_an_offset_that_differs_from_its_zone_is_reported(world: World) -> None:
     agreeing = open_with(world, timezoneName="Europe/Moscow", timezoneOffsetUTC=10800)
     disagreeing = open_with(world, timezoneName="Europe/Moscow", timezoneOffsetUTC=7200)
 
@@ -156,7 +156,7 @@ def test_an_offset_that_disagrees_with_its_zone_is_pointed_out(world: World) -> 
 
 
 @pytest.mark.parametrize("answer", ["body", None])
-def test_an_answer_that_is_no_map_is_said_to_be_none(world: World, answer: str | None) -> None:
+def test_a_response_that_is_not_an_object_is_reported(world: World, answer: str | None) -> None:
     def change(body: dict[str, Any]) -> dict[str, Any]:
         body["result"]["result"]["settings"] = answer
         return body
@@ -170,7 +170,7 @@ def test_an_answer_that_is_no_map_is_said_to_be_none(world: World, answer: str |
     assert settings_on(response.text) == {}
 
 
-def test_an_empty_map_comes_as_a_list(world: World) -> None:
+def test_an_empty_list_means_no_settings(world: World) -> None:
     world.portal().people["boris"].settings = {}
 
     response = world.open("boris")
@@ -179,14 +179,14 @@ def test_an_empty_map_comes_as_a_list(world: World) -> None:
     assert settings_on(response.text) == {}
 
 
-def test_the_age_of_the_settings_goes_by_the_applications_clock(world: World) -> None:
+def test_the_age_of_the_settings_uses_the_applications_clock(world: World) -> None:
     session = world.session("boris")
     world.bitrix24.clock.advance(86400)
 
     assert "updated at" not in world.browser.get("/me", headers=session).text
 
 
-def test_clicks_faster_than_anybody_reads_ask_nothing_more(world: World) -> None:
+def test_frequent_refreshes_send_no_requests(world: World) -> None:
     """What was read a moment ago is shown; when nothing was, the answer says when to come again."""
     session = world.session("boris")
     for _ in range(REFRESH_LIMIT.depth):

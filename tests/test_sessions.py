@@ -1,4 +1,4 @@
-"""The session token: in a header only, signed, short-lived, and for one generation."""
+"""Session tokens: sent only in a header, signed, short-lived, valid for one installation."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -26,7 +26,9 @@ ADDRESSES = [("GET", "/me"), ("POST", "/me/refresh")]
         ("Bearer WzEsMiwzXQ.aXw.c2lnbmF0dXJl", "session_invalid"),
     ],
 )
-def test_nobody_gets_in_without(world: World, method: str, path: str, authorization: str | None, code: str) -> None:
+def test_requests_without_a_valid_token_are_refused(
+    world: World, method: str, path: str, authorization: str | None, code: str
+) -> None:
     headers = {"Authorization": authorization} if authorization is not None else {}
 
     response = world.browser.open(path, method=method, headers=headers)
@@ -35,7 +37,7 @@ def test_nobody_gets_in_without(world: World, method: str, path: str, authorizat
     assert "X-Session-Token" not in response.headers
 
 
-def test_it_works_and_slides(world: World) -> None:
+def test_each_response_extends_the_session(world: World) -> None:
     session = world.session("boris")
     with time_machine.travel(datetime.now(UTC) + timedelta(minutes=20)):
         fresher = world.browser.get("/me", headers=session).headers["X-Session-Token"]
@@ -45,7 +47,7 @@ def test_it_works_and_slides(world: World) -> None:
         assert world.browser.get("/me", headers={"Authorization": f"Bearer {fresher}"}).status_code == 200
 
 
-def test_a_machine_whose_clock_is_ahead_is_believed_for_a_minute(world: World) -> None:
+def test_a_token_may_be_signed_up_to_a_minute_ahead(world: World) -> None:
     with time_machine.travel(datetime.now(UTC) + timedelta(seconds=50)):
         session = world.session("boris")
     with time_machine.travel(datetime.now(UTC) + timedelta(seconds=90)):
@@ -55,14 +57,14 @@ def test_a_machine_whose_clock_is_ahead_is_believed_for_a_minute(world: World) -
     assert world.browser.get("/me", headers=too_far).json == {"error": "session_expired"}
 
 
-def test_it_is_not_taken_from_the_address_or_a_cookie(world: World) -> None:
+def test_a_token_in_the_url_or_a_cookie_is_ignored(world: World) -> None:
     token = session_token(world.open("boris"))
     world.browser.set_cookie("session", token)
 
     assert world.browser.get(f"/me?token={token}&session={token}").status_code == 401
 
 
-def test_it_speaks_for_its_person_alone(world: World) -> None:
+def test_a_token_shows_only_its_persons_settings(world: World) -> None:
     world.open("anna")
     world.portal().people["boris"].settings["tabId"] = "only boris"
 
@@ -72,7 +74,7 @@ def test_it_speaks_for_its_person_alone(world: World) -> None:
     assert "only boris" not in world.browser.get("/me", headers=anna).text
 
 
-def test_keys_rotate_without_ending_sessions(world: World) -> None:
+def test_a_new_secret_key_keeps_sessions(world: World) -> None:
     old = world.session("boris")
     rotated = config_with(world, "a newer signing key for tests," + SECRET_KEY)
     newer = rotated.test_client().get("/me", headers=old)

@@ -1,4 +1,4 @@
-"""The style guide shows every component in every state to developers, and is not there in production."""
+"""The style guide shows every component in every state, in development only."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_it_shows_every_component(world: World) -> None:
     assert {path.stem for path in COMPONENTS} - shown == set()
 
 
-def test_it_shows_every_state_a_stylesheet_knows(world: World) -> None:
+def test_it_shows_every_state_of_the_stylesheets(world: World) -> None:
     page = world.browser.get("/styleguide").text
     shown = set(" ".join(re.findall(r'class="([^"]+)"', page)).split())
 

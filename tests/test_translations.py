@@ -1,4 +1,4 @@
-"""The reader's language, from Bitrix24's code to a translated word."""
+"""Translations, from Bitrix24's language code to the text."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,12 +52,12 @@ def page() -> Iterator[Flask]:
         yield app
 
 
-def test_it_speaks_english_by_default(page: Flask) -> None:
+def test_english_is_the_default(page: Flask) -> None:
     assert _("At the start") == "At the start"
     assert translations.current().tag == "en"
 
 
-def test_it_speaks_english_outside_a_request() -> None:
+def test_english_is_used_outside_a_request() -> None:
     assert _("At the start") == "At the start"
 
 
@@ -65,7 +65,7 @@ def test_it_speaks_english_outside_a_request() -> None:
     ("lang", "tag"),
     [("la", "es"), ("br", "pt-BR"), ("ua", "uk"), ("UA", "uk"), ("sc", "zh-Hans"), ("ar", "ar")],
 )
-def test_bitrix24_codes_are_their_own(catalogs: Path, lang: str, tag: str) -> None:
+def test_bitrix24_codes_map_to_locales(catalogs: Path, lang: str, tag: str) -> None:
     assert translations.find(lang, catalogs=catalogs).tag == tag
 
 
@@ -79,7 +79,7 @@ def test_arabic_reads_from_right_to_left(catalogs: Path) -> None:
     assert translations.find("ua", catalogs=catalogs).direction == "ltr"
 
 
-def test_a_second_language(page: Flask, catalogs: Path) -> None:
+def test_a_string_is_translated(page: Flask, catalogs: Path) -> None:
     translations.use("ua", catalogs=catalogs)
 
     assert _("At the start") == "На початку"
@@ -102,7 +102,7 @@ def test_a_template_is_translated_and_still_escaped(page: Flask, catalogs: Path)
     assert shown == "Портал &lt;b&gt;"
 
 
-def test_a_number_in_a_sentence_is_written_the_readers_way(page: Flask, catalogs: Path) -> None:
+def test_numbers_follow_the_language(page: Flask, catalogs: Path) -> None:
     template = "{% trans count=12345 %}{{ count }} day{% pluralize %}{{ count }} days{% endtrans %}"
     assert render_template_string(template) == "12,345 days"
 
@@ -112,7 +112,7 @@ def test_a_number_in_a_sentence_is_written_the_readers_way(page: Flask, catalogs
     assert render_template_string("{{ 999|number }}, {{ 1000|number }}") == "999, 1\xa0000"
 
 
-def test_a_number_says_which_plural_it_wants(page: Flask) -> None:
+def test_a_number_chooses_the_plural_form(page: Flask) -> None:
     shown = render_template_string('{{ ngettext("%(num)s day before", "%(num)s days before", 5000) }}')
 
     assert shown == "5,000 days before"
@@ -127,7 +127,7 @@ def test_two_requests_do_not_share_a_language(catalogs: Path) -> None:
         assert _("At the start") == "At the start"
 
 
-def test_a_title_is_known_in_every_language_there_is() -> None:
+def test_a_title_exists_in_every_language() -> None:
     everywhere = translations.in_every_language("At the start")
 
     assert everywhere["en"] == "At the start"

@@ -1,4 +1,4 @@
-"""Team by keyboard and on paper, and pages that hold still while they come."""
+"""Keyboard, touch, print, reduced motion and layout shift in Chromium."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def open_team(world: World, page: Page) -> FrameLocator:
     return frame
 
 
-def test_every_control_of_the_team_is_reached_by_tab_and_seen(company: World, page: Page) -> None:
+def test_every_control_of_team_has_visible_keyboard_focus(company: World, page: Page) -> None:
     frame = open_team(company, page)
     inside = page.frames[1]
     controls = inside.evaluate(CONTROLS)
@@ -116,7 +116,7 @@ def test_every_control_of_the_team_is_reached_by_tab_and_seen(company: World, pa
     assert [name for name, seen in walked[1:] if not seen] == []
 
 
-def test_neither_the_first_page_nor_the_team_jumps(company: World, chromium: Browser) -> None:
+def test_pages_load_without_layout_shift(company: World, chromium: Browser) -> None:
     # Far from where their calendar is, which the browser alone can say, above what is there already.
     context = new_context(chromium, viewport={"width": 1280, "height": 900}, timezone_id="Asia/Tokyo")
     page = context.new_page()
@@ -133,7 +133,7 @@ def test_neither_the_first_page_nor_the_team_jumps(company: World, chromium: Bro
     context.close()
 
 
-def test_who_wants_stillness_gets_it(company: World, page: Page) -> None:
+def test_reduced_motion_is_respected(company: World, page: Page) -> None:
     page.emulate_media(reduced_motion="reduce")
     frame = open_team(company, page)
     company.bitrix24.latency = 1.0
@@ -147,7 +147,7 @@ def test_who_wants_stillness_gets_it(company: World, page: Page) -> None:
 
 
 @pytest.mark.parametrize("language", ["en", "ar"])
-def test_each_hour_stands_under_its_place_whichever_way_one_reads(company: World, page: Page, language: str) -> None:
+def test_hours_are_aligned_with_the_chart_in_both_directions(company: World, page: Page, language: str) -> None:
     company.portal().people["anna"].lang = language
     page.goto(company.portal().page_url("anna"))
     frame = application(page)
@@ -163,7 +163,7 @@ def test_each_hour_stands_under_its_place_whichever_way_one_reads(company: World
     assert max(off) < 1.5
 
 
-def test_a_finger_finds_every_control(company: World, chromium: Browser) -> None:
+def test_every_control_is_large_enough_for_touch(company: World, chromium: Browser) -> None:
     context = new_context(chromium, viewport={"width": 360, "height": 800}, has_touch=True, is_mobile=True)
     page = context.new_page()
     page.goto(company.portal().page_url("anna"))
@@ -182,9 +182,7 @@ def test_a_finger_finds_every_control(company: World, chromium: Browser) -> None
 
 
 @pytest.mark.parametrize(("width", "person_column"), [(1280, 200), (360, 132)])
-def test_lines_break_between_words_and_names_have_room(
-    company: World, page: Page, width: int, person_column: int
-) -> None:
+def test_lines_break_between_words(company: World, page: Page, width: int, person_column: int) -> None:
     with company.database.write_session() as session:
         session.execute(text("UPDATE people SET position = 'Consultant en automatisation'"))
     page.set_viewport_size({"width": width, "height": 900})
@@ -208,7 +206,7 @@ def test_lines_break_between_words_and_names_have_room(
     assert column["width"] >= person_column
 
 
-def test_the_team_on_paper_is_the_picture_and_the_table(company: World, page: Page) -> None:
+def test_team_prints_its_chart_and_table(company: World, page: Page) -> None:
     frame = open_team(company, page)
 
     page.emulate_media(media="print")

@@ -1,4 +1,4 @@
-"""Why something failed in the background, in words, wherever a code used to stand."""
+"""Short labels of error codes."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from tests.world import World
         ("ERROR_UNHEARD_OF", "Bitrix24 returned an error: \u2068ERROR_UNHEARD_OF\u2069"),
     ],
 )
-def test_a_code_is_told_in_words(code: str, words: str) -> None:
+def test_a_code_has_a_label(code: str, words: str) -> None:
     assert error_label(code) == words
 
 
-def test_who_shows_the_code_itself_need_not_quote_it() -> None:
+def test_an_unknown_code_has_no_known_label() -> None:
     assert known_label("ERROR_UNHEARD_OF") == ""
 
 
-def test_the_team_tells_why_somebody_could_not_be_read(world: World) -> None:
+def test_the_team_page_shows_why_a_person_was_not_updated(world: World) -> None:
     anna = in_english(world)
     store_people(world, {"problem": "ERROR_ARGUMENT"})
 

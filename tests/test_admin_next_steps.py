@@ -1,4 +1,4 @@
-"""Getting in: an administrator is shown the way to a full team until half of it has come."""
+"""Next steps for administrators, until half of the team has opened the application."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def team(world: World, person: str = "anna") -> str:
     return response.text
 
 
-def test_it_tells_how_many_have_come(world: World) -> None:
+def test_the_card_counts_who_has_opened_the_app(world: World) -> None:
     store_people(world, {}, *(NEVER_OPENED for _ in range(4)))
 
     shown = text_of(team(world), BOX)
@@ -23,13 +23,13 @@ def test_it_tells_how_many_have_come(world: World) -> None:
     assert "2 of 6 people have opened the app." in shown
 
 
-def test_the_invitation_stands_there_once(world: World) -> None:
+def test_the_invitation_appears_once(world: World) -> None:
     store_people(world, *(NEVER_OPENED for _ in range(4)))
 
     assert team(world).count("Copy invitation") == 1
 
 
-def test_it_goes_when_half_have_come(world: World) -> None:
+def test_the_card_disappears_when_half_have_opened_the_app(world: World) -> None:
     store_people(world, {}, NEVER_OPENED, NEVER_OPENED)
 
     shown = team(world)
@@ -38,12 +38,12 @@ def test_it_goes_when_half_have_come(world: World) -> None:
     assert shown.count("Copy invitation") == 1
 
 
-def test_others_are_not_shown_it(world: World) -> None:
+def test_only_administrators_see_the_card(world: World) -> None:
     store_people(world, *(NEVER_OPENED for _ in range(9)))
     world.browser.post("/admin/team", data={"everyone": "yes"}, headers=in_english(world))
 
     assert BOX not in team(world, "boris")
 
 
-def test_an_empty_list_is_no_beginning(world: World) -> None:
+def test_an_empty_list_shows_no_card(world: World) -> None:
     assert BOX not in team(world)

@@ -1,4 +1,4 @@
-"""The stylesheet and the scripts, as browsers meet them."""
+"""Static files: addresses, caching, compression, bundles."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_page_needs_one_stylesheet_and_two_scripts(world: World) -> None:
     assert names == ["event_replay.js", "app.css", "app.js"]
 
 
-def test_a_file_may_be_kept_for_ever(world: World) -> None:
+def test_files_are_cached_forever(world: World) -> None:
     for address in addresses(world.open("anna")):
         response = world.browser.get(address)
 
@@ -58,7 +58,7 @@ def test_a_file_may_be_kept_for_ever(world: World) -> None:
         assert response.mimetype in ("text/css", "text/javascript")
 
 
-def test_it_comes_compressed_to_who_takes_it_so(world: World) -> None:
+def test_files_are_compressed_if_the_browser_accepts_it(world: World) -> None:
     for address in addresses(world.open("anna")):
         plain, packed = world.browser.get(address), world.browser.get(address, headers=GZIP)
 
@@ -67,7 +67,7 @@ def test_it_comes_compressed_to_who_takes_it_so(world: World) -> None:
         assert gzip.decompress(packed.data) == plain.data
 
 
-def test_the_first_page_keeps_its_budget(world: World) -> None:
+def test_the_first_page_stays_within_its_budget(world: World) -> None:
     page = world.open("anna")
     files = [world.browser.get(address, headers=GZIP).data for address in addresses(page)]
 
@@ -76,7 +76,7 @@ def test_the_first_page_keeps_its_budget(world: World) -> None:
     assert len(gzip.compress(page.data)) + sum(map(len, files)) < 25_000
 
 
-def test_the_address_of_an_older_version_is_answered_and_not_kept(world: World) -> None:
+def test_an_address_of_another_version_is_served_uncached(world: World) -> None:
     digest = addresses(world.open("anna"))[0].split("/")[2]
     response = world.browser.get("/static/0123456789ab/app.css")
 
@@ -89,20 +89,20 @@ def test_the_address_of_an_older_version_is_answered_and_not_kept(world: World) 
     "name",
     ["css/tokens.css", "js/gone.js", "js/app/router.js", "js/../css/base.css", "../app.py", "app.css/"],
 )
-def test_nothing_else_is_sent(world: World, name: str) -> None:
+def test_other_addresses_are_not_found(world: World, name: str) -> None:
     digest = addresses(world.open("anna"))[0].split("/")[2]
 
     assert world.browser.get(f"/static/{digest}/{name}").status_code == 404
 
 
-def test_styles_are_joined_in_the_order_of_their_layers(folder: Path) -> None:
+def test_styles_are_joined_in_layer_order(folder: Path) -> None:
     file = StaticFiles(folder).find("app.css")
 
     assert file
     assert file.plain == b"123456"
 
 
-def test_a_script_is_joined_with_the_modules_in_its_folder(folder: Path) -> None:
+def test_a_script_is_bundled_with_its_modules(folder: Path) -> None:
     app, team = (StaticFiles(folder).find(f"js/{name}.js") for name in ("app", "team"))
 
     assert app
@@ -113,7 +113,7 @@ def test_a_script_is_joined_with_the_modules_in_its_folder(folder: Path) -> None
 
 
 @pytest.mark.parametrize("name", ["app", "team"])
-def test_no_two_modules_of_a_script_define_one_name(name: str) -> None:
+def test_modules_of_a_script_share_no_top_level_name(name: str) -> None:
     file = StaticFiles().find(f"js/{name}.js")
 
     assert file
@@ -121,7 +121,7 @@ def test_no_two_modules_of_a_script_define_one_name(name: str) -> None:
     assert sorted(names) == sorted(set(names))
 
 
-def test_what_a_script_imports_is_exported_there() -> None:
+def test_imported_names_are_exported() -> None:
     for path in (ROOT / "js").rglob("*.js"):
         for names, source in re.findall(r'(?:import|export) \{ (.+) \} from "(.+)";', path.read_text()):
             exporting = (path.parent / source).read_text()
@@ -136,19 +136,19 @@ def test_a_change_of_any_file_changes_every_address(folder: Path) -> None:
     assert StaticFiles(folder).address("js/app.js") != before
 
 
-def test_a_change_is_seen_at_once_only_where_files_are_watched(folder: Path) -> None:
+def test_only_watched_files_are_read_again(folder: Path) -> None:
     kept, watched = StaticFiles(folder), StaticFiles(folder, watch=True)
     (folder / "css/pages/team.css").write_text("8")
 
     assert [one.find("app.css").plain for one in (kept, watched)] == [b"123456", b"1234568"]  # type: ignore[union-attr]
 
 
-def test_a_template_that_names_no_file_fails(folder: Path) -> None:
+def test_an_unknown_file_fails_in_a_template(folder: Path) -> None:
     with pytest.raises(KeyError):
         StaticFiles(folder).address("js/gone.js")
 
 
-def test_only_the_tokens_name_colours() -> None:
+def test_only_tokens_css_names_colors() -> None:
     literal = re.compile(r"#[0-9a-f]{3,8}\b|\b(?:rgb|hsl|oklch|lab|color-mix)a?\(", re.IGNORECASE)
     for path in (ROOT / "css").rglob("*.css"):
         rules = re.sub(r"/\*.*?\*/", "", path.read_text(), flags=re.DOTALL)
