@@ -18,9 +18,8 @@ def can_see_team(portal: Portal, person: Person) -> bool:
     ``listed`` is None for somebody who came after the last sync of the user list; they count as a guest
     until the next one, unless there has been no sync yet.
     """
-    if person.listed is None:
-        return person.is_admin or (portal.team_open and portal.directory_at is None)
-    return person.is_admin or (portal.team_open and person.listed)
+    is_employee = portal.directory_at is None if person.listed is None else person.listed
+    return person.is_admin or (portal.team_open and is_employee)
 
 
 def administrators(session: Session, portal: Portal) -> list[str]:
