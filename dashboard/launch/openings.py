@@ -68,19 +68,19 @@ class OpeningService:
     call_log: CallLog
     now: Callable[[], datetime]
 
-    def install(self, request: OpeningRequest, stored_portal: Portal | None) -> InstallationResult:
+    def install(self, opening: OpeningRequest, stored_portal: Portal | None) -> InstallationResult:
         """Verify and save an installation by an administrator, and bind what is missing in the portal.
 
         :raise VerificationFailed: the token belongs elsewhere, or its user is not an administrator.
         :raise Bitrix24Error: Bitrix24 refused or did not answer.
         """
         with self.call_log.unit(stored_portal, verified=False) as calls:
-            verified = self._verify_with_authorization_server(request, stored_portal, CHECK_COMMANDS, calls)
+            verified = self._verify_with_authorization_server(opening, stored_portal, CHECK_COMMANDS, calls)
             reply = verified.reply
             if not reply.profile.ADMIN:
                 raise VerificationFailed("not_an_administrator")
             result = self._save_opening(verified, calls, is_installation=True)
-            unbound = self.bindings.bind_missing(result.portal, reply.client, reply.batch, token=request.access_token)
+            unbound = self.bindings.bind_missing(result.portal, reply.client, reply.batch, token=opening.access_token)
         log.info("portal_installed", portal=result.portal.id, generation=result.portal.generation)
         return InstallationResult(result.portal, unbound)
 
