@@ -1,4 +1,4 @@
-"""Operator commands: what they say, what they change, and that they tell no secret."""
+"""Operator commands: what they print and change, and that they print no secret."""
 
 import json
 import re
@@ -22,7 +22,7 @@ def run(world: World, *arguments: str, answer: str | None = None, **environment:
     return app.test_cli_runner().invoke(args=list(arguments), input=answer)
 
 
-def test_portals_are_listed_and_shown(world: World) -> None:
+def test_portals_are_listed_and_one_is_shown(world: World) -> None:
     listed = run(world, "portals", "list")
     shown = run(world, "portals", "show", world.portal().member_id)
 
@@ -33,7 +33,7 @@ def test_portals_are_listed_and_shown(world: World) -> None:
     assert world.portal().application_token not in listed.output + shown.output
 
 
-def test_programs_get_json(world: World) -> None:
+def test_json_for_programs(world: World) -> None:
     (listed,) = json.loads(run(world, "portals", "list", "--json").output)
     shown = json.loads(run(world, "portals", "show", world.portal().member_id, "--json").output)
 
@@ -44,7 +44,7 @@ def test_programs_get_json(world: World) -> None:
 
 @pytest.mark.parametrize("options", [(), ("--json",)])
 @pytest.mark.parametrize("words", ["portals list", "portals show {}", "people list", "runs list"])
-def test_no_stored_text_reaches_the_terminal_raw(world: World, words: str, options: tuple[str, ...]) -> None:
+def test_stored_text_is_escaped_for_the_terminal(world: World, words: str, options: tuple[str, ...]) -> None:
     with world.database.write_session() as session:
         for table, column in (
             *(("portals", name) for name in ("origin", "authorization_server", "directory_error")),
@@ -63,7 +63,7 @@ def test_no_stored_text_reaches_the_terminal_raw(world: World, words: str, optio
         assert "\n  Time zone: forged" not in result.output
 
 
-def test_no_error_reaches_the_terminal_raw(world: World) -> None:
+def test_errors_are_escaped_for_the_terminal(world: World) -> None:
     result = run(world, "db", "upgrade", "we\x9b31mek\u202egnp")
 
     assert result.exit_code == 1
@@ -72,12 +72,12 @@ def test_no_error_reaches_the_terminal_raw(world: World) -> None:
 
 
 def flat(told: object) -> list[object]:
-    """Return the values of JSON, however deep."""
+    """Return all values in nested JSON."""
     parts = list(told.values()) if isinstance(told, dict) else told if isinstance(told, list) else None
     return [told] if parts is None else [value for part in parts for value in flat(part)]
 
 
-def test_commands_print_by_the_way_that_escapes() -> None:
+def test_commands_print_only_through_output() -> None:
     sources = (Path(__file__).parent.parent / "dashboard" / "commands").glob("*.py")
     bare = [file.name for file in sources if re.search(r"\b(click\.s?echo|print)\(", file.read_text("utf-8"))]
 
@@ -117,14 +117,14 @@ def test_people_are_listed_by_state_and_portal(world: World) -> None:
     assert people(world, "--portal", world.portal().member_id) == [1, 7, 8, 9]
 
 
-def test_people_are_numbers_without_names(world: World) -> None:
+def test_people_are_listed_without_names(world: World) -> None:
     result = run(world, "people", "list")
 
     assert "connected" in result.output
     assert world.portal().people["anna"].last_name not in result.output
 
 
-def test_a_run_is_asked_for_and_listed(world: World) -> None:
+def test_a_run_is_requested_and_listed(world: World) -> None:
     with world.database.write_session() as session:
         session.connection().exec_driver_sql("DELETE FROM runs")
 
@@ -138,13 +138,13 @@ def test_a_run_is_asked_for_and_listed(world: World) -> None:
     assert run(world, "runs", "list", "--state", "failed").output == "No runs.\n"
 
 
-def test_a_run_needs_to_know_where(world: World) -> None:
+def test_sync_run_needs_one_portal_or_all(world: World) -> None:
     assert run(world, "sync", "run").exit_code == 2
     assert run(world, "sync", "run", world.portal().member_id, "--all").exit_code == 2
     assert run(world, "sync", "run", "f" * 32).exit_code == 1
 
 
-def test_a_portal_that_is_gone_is_not_read(world: World) -> None:
+def test_an_uninstalled_portal_is_not_updated(world: World) -> None:
     run(world, "portals", "forget", world.portal().member_id, "--yes")
 
     result = run(world, "sync", "run", world.portal().member_id)
@@ -162,7 +162,7 @@ def test_an_unknown_portal_is_an_error(world: World, words: str) -> None:
     assert "No portal has this member id." in result.output
 
 
-def test_a_portal_is_forgotten_only_when_confirmed(world: World) -> None:
+def test_forget_asks_for_confirmation(world: World) -> None:
     refused = run(world, "portals", "forget", world.portal().member_id, answer="n\n")
     assert refused.exit_code == 1
     assert world.one("SELECT count(*) FROM people") == 1
@@ -173,7 +173,7 @@ def test_a_portal_is_forgotten_only_when_confirmed(world: World) -> None:
     assert world.one("SELECT state FROM portals") == "uninstalled"
 
 
-def test_keys_rotate_and_the_old_one_can_go(each_world: World) -> None:
+def test_after_rotate_keys_the_old_key_is_not_needed(each_world: World) -> None:
     world, new = each_world, Fernet.generate_key().decode()
     session = world.session("boris")
     token = world.portal().application_token
@@ -191,7 +191,7 @@ def test_keys_rotate_and_the_old_one_can_go(each_world: World) -> None:
     assert later.test_client().post("/events", data=form).status_code == 200
 
 
-def test_values_no_key_opens_are_counted_and_kept(world: World) -> None:
+def test_values_that_no_key_decrypts_are_counted_and_kept(world: World) -> None:
     before = world.rows("SELECT access_token FROM chains")
 
     result = run(world, "tokens", "rotate-keys", TOKEN_KEYS=Fernet.generate_key().decode())
@@ -201,18 +201,18 @@ def test_values_no_key_opens_are_counted_and_kept(world: World) -> None:
     assert world.rows("SELECT access_token FROM chains") == before
 
 
-def test_calls_are_purged(world: World) -> None:
+def test_the_call_log_is_purged(world: World) -> None:
     assert "Deleted 0 calls." in run(world, "log", "purge").output
 
 
 @pytest.mark.parametrize("command", [["db", "upgrade"], ["db", "downgrade", "base", "--yes"]])
-def test_the_schema_moves(world: World, command: list[str]) -> None:
+def test_the_schema_migrates_in_both_directions(world: World, command: list[str]) -> None:
     result = run(world, *command)
 
     assert result.exit_code == 0, result.output
 
 
-def test_the_schema_says_where_it_stands(world: World) -> None:
+def test_current_prints_the_revision(world: World) -> None:
     assert run(world, "db", "current").exit_code == 0
 
     run(world, "db", "downgrade", "0001", "--yes")
@@ -223,7 +223,7 @@ def test_the_schema_says_where_it_stands(world: World) -> None:
 
 
 @pytest.mark.parametrize("words", ["portals list", "people list", "runs list", "sync run --all", "log purge"])
-def test_a_database_without_tables_is_told_in_a_line(world: World, words: str) -> None:
+def test_missing_tables_are_one_line(world: World, words: str) -> None:
     run(world, "db", "downgrade", "base", "--yes")
 
     result = run(world, *words.split())
@@ -233,7 +233,7 @@ def test_a_database_without_tables_is_told_in_a_line(world: World, words: str) -
 
 
 @pytest.mark.parametrize("words", ["db upgrade", "db downgrade --yes"])
-def test_an_unknown_revision_is_told_in_a_line(world: World, words: str) -> None:
+def test_an_unknown_revision_is_one_line(world: World, words: str) -> None:
     result = run(world, *words.split(), "from-the-future")
 
     assert result.exit_code == 1
@@ -241,7 +241,7 @@ def test_an_unknown_revision_is_told_in_a_line(world: World, words: str) -> None
     assert world.one("SELECT version_num FROM alembic_version") == migrations.known_revisions()[0]
 
 
-def test_a_file_that_is_no_database_is_told_in_a_line(world: World, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_database_is_one_line(world: World, tmp_path: Path) -> None:
     file = tmp_path / "notes.txt"
     file.write_text("Not a database, whatever DATABASE_URL says. " * 30)
     app = create_app(config.load(world.environment | {"DATABASE_URL": f"sqlite:///{file}"}))
@@ -252,7 +252,7 @@ def test_a_file_that_is_no_database_is_told_in_a_line(world: World, tmp_path: Pa
     assert result.output == "DATABASE_URL: the file is not an SQLite database\n"
 
 
-def test_every_command_explains_itself(world: World) -> None:
+def test_every_command_has_help(world: World) -> None:
     for path, command in walk(world.app.cli, ()):
         assert command.help, path
         assert run(world, *path, "--help").exit_code == 0
@@ -266,9 +266,7 @@ def walk(group: click.Group, path: tuple[str, ...]) -> Iterator[tuple[tuple[str,
 
 
 @pytest.mark.parametrize(("command", "code"), [(["sync", "run"], 1), (["portals", "forget", "--yes"], 0)])
-def test_a_command_that_the_next_installation_overtakes_leaves_it_alone(
-    world: World, command: list[str], code: int
-) -> None:
+def test_a_command_overtaken_by_a_reinstallation_changes_nothing(world: World, command: list[str], code: int) -> None:
     def install_again() -> None:
         world.services.installations.uninstall(world.known())
         world.install()

@@ -1,4 +1,4 @@
-"""`db copy`: everything moves, is compared, and nothing is ever written over."""
+"""`db copy`: everything is copied and compared, and nothing is overwritten."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -60,7 +60,7 @@ def test_it_works_both_ways(each_world: World, target_url: str, target: Database
     assert "people" in result.output
 
 
-def test_the_copy_goes_on_where_the_original_stopped(each_world: World, target_url: str, target: Database) -> None:
+def test_the_application_continues_on_the_copy(each_world: World, target_url: str, target: Database) -> None:
     session = each_world.session("boris")
     assert copy(each_world, target_url).exit_code == 0
 
@@ -73,9 +73,7 @@ def test_the_copy_goes_on_where_the_original_stopped(each_world: World, target_u
     assert browser.post("/", query_string=opening.query, data=opening.form).status_code == 200
 
 
-def test_numbers_of_people_who_are_gone_are_not_given_again(
-    each_world: World, target_url: str, target: Database
-) -> None:
+def test_ids_of_deleted_people_are_not_reused(each_world: World, target_url: str, target: Database) -> None:
     each_world.open("boris")
     highest = each_world.one("SELECT max(id) FROM people")
     with each_world.database.write_session() as session:
@@ -90,7 +88,7 @@ def test_numbers_of_people_who_are_gone_are_not_given_again(
         assert new.id == highest + 1
 
 
-def test_many_rows_come_over_in_batches(each_world: World, target: Database) -> None:
+def test_rows_are_copied_in_batches(each_world: World, target: Database) -> None:
     for person in ("boris", "olena", "julia", "marcus"):
         each_world.open(person)
     # The two databases sort text differently.
@@ -103,7 +101,7 @@ def test_many_rows_come_over_in_batches(each_world: World, target: Database) -> 
     assert contents(target) == contents(each_world.database)
 
 
-def test_a_target_with_rows_is_refused_and_untouched(world: World, bitrix24: Emulator, tmp_path: Path) -> None:
+def test_a_target_with_rows_is_refused_and_unchanged(world: World, bitrix24: Emulator, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'used.db'}"
     with World(bitrix24, url) as used:
         used.install("beta")
@@ -116,7 +114,7 @@ def test_a_target_with_rows_is_refused_and_untouched(world: World, bitrix24: Emu
         assert contents(used.database) == before
 
 
-def test_a_target_of_something_else_is_refused(world: World, tmp_path: Path) -> None:
+def test_a_target_with_other_tables_is_refused(world: World, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'other.db'}"
     other = opened(url)
     other.create_file()
@@ -130,7 +128,7 @@ def test_a_target_of_something_else_is_refused(world: World, tmp_path: Path) -> 
     assert "something else" in result.output
 
 
-def test_a_target_that_cannot_be_made_is_told_in_a_line(world: World, tmp_path: Path) -> None:
+def test_a_target_that_cannot_be_created_is_one_line(world: World, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
     result = copy(world, f"sqlite:///{tmp_path / 'file' / 'copy.db'}")
@@ -148,7 +146,7 @@ def test_a_source_that_is_not_migrated_is_refused(world: World, tmp_path: Path) 
     assert "migrate it first" in result.output
 
 
-def test_what_reads_back_differently_is_not_kept(world: World, tmp_path: Path) -> None:
+def test_a_copy_that_differs_is_rolled_back(world: World, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'copy.db'}"
     target = opened(url)
     migrations.upgrade(target)
@@ -168,7 +166,7 @@ def test_what_reads_back_differently_is_not_kept(world: World, tmp_path: Path) -
     target.engine.dispose()
 
 
-def test_the_address_is_asked_for_and_shown_nowhere(world: World) -> None:
+def test_the_address_is_asked_for_and_never_printed(world: World) -> None:
     runner = world.app.test_cli_runner()
     password = "a-password-nobody-sees"
 
@@ -181,7 +179,7 @@ def test_the_address_is_asked_for_and_shown_nowhere(world: World) -> None:
     assert password not in typed.output + malformed.output
 
 
-def test_the_address_may_stand_in_a_file(world: World, tmp_path: Path) -> None:
+def test_the_address_is_read_from_a_file(world: World, tmp_path: Path) -> None:
     file = tmp_path / "target"
     file.write_text(f"sqlite:///{tmp_path / 'copy.db'}\n")
 
@@ -191,7 +189,7 @@ def test_the_address_may_stand_in_a_file(world: World, tmp_path: Path) -> None:
     assert (tmp_path / "copy.db").exists()
 
 
-def test_it_asks_whether_everything_is_stopped(world: World, tmp_path: Path) -> None:
+def test_copy_asks_whether_everything_is_stopped(world: World, tmp_path: Path) -> None:
     runner = world.app.test_cli_runner(env={"COPY_TARGET_URL": f"sqlite:///{tmp_path / 'copy.db'}"})
 
     result = runner.invoke(args=["db", "copy"], input="n\n")

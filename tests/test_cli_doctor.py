@@ -1,4 +1,4 @@
-"""`doctor`: it finds what is wrong, says how to mend it, and gives nothing away."""
+"""`doctor`: what it reports as wrong, what it advises, and that it reveals no secret."""
 
 import json
 import socket
@@ -24,20 +24,20 @@ from tests.world import FERNET_KEY, SECRET_KEY, World
 
 
 def doctor(world: World, **environment: str) -> tuple[int, dict[str, dict[str, Any]]]:
-    """Return the exit code and the findings by what was looked at."""
+    """Return the exit code and the results by subject."""
     app = create_app(config.load(world.environment | environment), database=world.database, now=world.now)
     result = app.test_cli_runner().invoke(args=["doctor", "--json"])
     return result.exit_code, {one["what"]: one for one in json.loads(result.output)}
 
 
-def beat(world: World) -> None:
-    """Be the worker that shows that it lives."""
+def send_heartbeat(world: World) -> None:
+    """Store a worker's heartbeat."""
     with world.database.write_session() as session:
         session.add(PeriodicTask(name="heartbeat", next_at=world.now() + timedelta(seconds=30)))
 
 
-def test_a_healthy_one_is_healthy(each_world: World) -> None:
-    beat(each_world)
+def test_a_healthy_installation_is_all_good(each_world: World) -> None:
+    send_heartbeat(each_world)
 
     code, found = doctor(each_world, VENDOR_NAME="Alder", VENDOR_EMAIL="help@alder.example")
 
@@ -47,7 +47,7 @@ def test_a_healthy_one_is_healthy(each_world: World) -> None:
     assert "postgres" not in json.dumps(found)
 
 
-def test_it_speaks_to_people(world: World) -> None:
+def test_the_report_for_people(world: World) -> None:
     result = world.app.test_cli_runner().invoke(args=["doctor"])
 
     assert result.exit_code == 0
@@ -58,14 +58,14 @@ def test_it_speaks_to_people(world: World) -> None:
 
 
 @pytest.mark.parametrize("due_in", [timedelta(minutes=-3), timedelta(hours=3)], ids=["late", "ahead"])
-def test_a_worker_that_fell_silent_is_a_warning(world: World, due_in: timedelta) -> None:
+def test_a_worker_without_heartbeat_is_a_warning(world: World, due_in: timedelta) -> None:
     with world.database.write_session() as session:
         session.add(PeriodicTask(name="heartbeat", next_at=world.now() + due_in))
 
     assert doctor(world)[1]["worker"]["state"] == "warning"
 
 
-def test_a_lost_key_is_wrong_and_an_old_one_a_warning(world: World) -> None:
+def test_a_missing_key_is_wrong_and_an_old_one_a_warning(world: World) -> None:
     new = Fernet.generate_key().decode()
 
     code, found = doctor(world, TOKEN_KEYS=new)
@@ -77,7 +77,7 @@ def test_a_lost_key_is_wrong_and_an_old_one_a_warning(world: World) -> None:
     assert "rotate-keys" in found["token keys"]["mend"]
 
 
-def test_a_schema_that_is_behind_is_wrong(world: World) -> None:
+def test_an_older_schema_is_wrong(world: World) -> None:
     migrations.downgrade(world.database, "-1")
 
     code, found = doctor(world)
@@ -86,7 +86,7 @@ def test_a_schema_that_is_behind_is_wrong(world: World) -> None:
     assert "db upgrade" in found["migrations"]["mend"]
 
 
-def test_a_database_that_is_away_is_wrong(world: World) -> None:
+def test_an_unavailable_database_is_wrong(world: World) -> None:
     away = {"DATABASE_URL": "postgresql://me:a-password-nobody-sees@127.0.0.1:1/x"}
     app = create_app(config.load(world.environment | away))
 
@@ -98,7 +98,9 @@ def test_a_database_that_is_away_is_wrong(world: World) -> None:
 
 
 @pytest.mark.parametrize(("place", "state"), [("first", "wrong"), ("last", "warning")])
-def test_an_authorization_server_that_is_away_is_told(bitrix24: Emulator, world: World, place: str, state: str) -> None:
+def test_an_unavailable_authorization_server_is_reported(
+    bitrix24: Emulator, world: World, place: str, state: str
+) -> None:
     away, here = "http://127.0.0.1:1", bitrix24.authorization_server
     both = f"{away},{here}" if place == "first" else f"{here},{away}"
 
@@ -109,7 +111,7 @@ def test_an_authorization_server_that_is_away_is_told(bitrix24: Emulator, world:
     assert found[here.partition("//")[2]]["state"] == "good"
 
 
-def test_a_database_file_open_to_all_is_a_warning(world: World) -> None:
+def test_a_database_file_that_everyone_can_read_is_a_warning(world: World) -> None:
     file = Path(world.environment["DATABASE_URL"].removeprefix("sqlite:///"))
 
     file.chmod(0o604)
@@ -119,7 +121,7 @@ def test_a_database_file_open_to_all_is_a_warning(world: World) -> None:
     assert "database file" not in doctor(world)[1]
 
 
-def test_nothing_is_sent_that_opens_anything(world: World) -> None:
+def test_no_token_is_sent(world: World) -> None:
     world.bitrix24.clear()
 
     doctor(world)
@@ -131,7 +133,7 @@ def test_nothing_is_sent_that_opens_anything(world: World) -> None:
 
 
 @pytest.mark.parametrize("wrong", ["BITRIX24_CLIENT_SECRET", "BITRIX24_CLIENT_ID"])
-def test_wrong_keys_are_told_and_not_shown(world: World, wrong: str) -> None:
+def test_wrong_keys_are_reported_and_not_printed(world: World, wrong: str) -> None:
     app = create_app(config.load(world.environment | {wrong: "a-mistyped-key-nobody-sees"}), database=world.database)
 
     result = app.test_cli_runner().invoke(args=["doctor"])
@@ -141,7 +143,7 @@ def test_wrong_keys_are_told_and_not_shown(world: World, wrong: str) -> None:
     assert "nobody-sees" not in result.output
 
 
-def test_a_server_that_refuses_every_secret_alike_proves_nothing(world: World) -> None:
+def test_keys_are_not_checked_if_the_server_refuses_every_secret(world: World) -> None:
     refuse = Fault("error:invalid_grant:400", "authorization", method="oauth/token", times=2)
     world.bitrix24.faults.add(refuse)
 
@@ -165,7 +167,7 @@ def test_our_clock_is_compared_with_the_authorization_servers(world: World, ahea
     assert says in clock["says"]
 
 
-def test_a_mistyped_public_url_is_told(world: World, bitrix24: Emulator) -> None:
+def test_a_mistyped_public_url_is_reported(world: World, bitrix24: Emulator) -> None:
     elsewhere = {
         "http://127.0.0.1:1": ("not checked", "connection_refused"),
         bitrix24.authorization_server: ("wrong", "another server answers"),
@@ -180,15 +182,15 @@ def test_a_mistyped_public_url_is_told(world: World, bitrix24: Emulator) -> None
         assert code == (1 if state == "wrong" else 0)
 
 
-def test_a_public_url_that_has_no_name_is_wrong(world: World) -> None:
+def test_a_public_url_with_an_unknown_host_is_wrong(world: World) -> None:
     found = doctor(world, PUBLIC_URL="http://no-such-host.invalid")[1]["PUBLIC_URL"]
 
-    # A machine without a name server cannot tell.
+    # A machine without a name server cannot know.
     cannot_tell = "name_lookup_failed" in found["says"]
     assert found["state"] == ("not checked" if cannot_tell else "wrong")
 
 
-def test_another_installation_at_public_url_is_not_taken_for_this_one(world: World) -> None:
+def test_another_installation_at_public_url_is_wrong(world: World) -> None:
     code, found = doctor(world, PUBLIC_URL=world.config.public_url.replace("127.0.0.1", "localhost"))
 
     assert (code, found["PUBLIC_URL"]["says"]) == (1, "another installation of this application answers")
@@ -200,7 +202,7 @@ def test_the_proxies_in_front_are_counted(world: World, monkeypatch: pytest.Monk
     def behind_two_proxies(environ: Any, start_response: Any) -> Any:
         return serve(environ | {"HTTP_X_FORWARDED_FOR": "192.0.2.9, 192.0.2.8"}, start_response)
 
-    # Only a proxy in front of the socket adds the header; this stands in for two.
+    # Simulate two proxies, which add the header.
     monkeypatch.setattr(world.app, "wsgi_app", behind_two_proxies)
 
     states = {trusted: doctor(world, TRUSTED_PROXIES=str(trusted))[1] for trusted in range(4)}
@@ -211,7 +213,7 @@ def test_the_proxies_in_front_are_counted(world: World, monkeypatch: pytest.Monk
     assert "may write their own" in found[3]["says"]
 
 
-def test_visitors_that_came_through_a_proxy_are_told_of(world: World) -> None:
+def test_visitors_that_came_through_a_proxy_are_reported(world: World) -> None:
     world.services.throttle.record_failure(UNTRUSTED_PROXY, Limit(depth=5, seconds=60))
 
     code, found = doctor(world, PUBLIC_URL="http://127.0.0.1:1")
@@ -219,7 +221,7 @@ def test_visitors_that_came_through_a_proxy_are_told_of(world: World) -> None:
     assert (code, found["TRUSTED_PROXIES"]["state"]) == (1, "wrong")
 
 
-def test_a_sqlite_file_that_is_not_there_is_told_and_not_made(world: World, tmp_path: Path) -> None:
+def test_a_missing_sqlite_file_is_reported_and_not_created(world: World, tmp_path: Path) -> None:
     address = f"sqlite:///{tmp_path / 'mistyped' / 'dashboard.db'}"
     app = create_app(config.load(world.environment | {"DATABASE_URL": address}))
 
@@ -261,7 +263,7 @@ def move_to(world: World, origin: str) -> None:
 
 
 @pytest.mark.parametrize("by", ["member_id", "id"])
-def test_a_portal_is_checked_and_sent_no_secret(world: World, by: str) -> None:
+def test_a_portal_is_checked_without_sending_a_secret(world: World, by: str) -> None:
     named = str(world.one(f"SELECT {by} FROM portals"))
     world.bitrix24.clear()
 
@@ -274,7 +276,7 @@ def test_a_portal_is_checked_and_sent_no_secret(world: World, by: str) -> None:
     assert (request.method, request.granted) == ("app.info", False)
 
 
-def test_a_portal_that_cannot_be_reached_is_told_by_the_step(world: World, tmp_path: Path) -> None:
+def test_the_failed_step_of_an_unreachable_portal_is_reported(world: World, tmp_path: Path) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(self_signed(tmp_path))
     server = Server(lambda request: Answer(200, b"<html>"))
@@ -324,7 +326,7 @@ def shake_hands(listener: socket.socket, context: ssl.SSLContext) -> None:
         context.wrap_socket(connection, server_side=True).close()
 
 
-def test_a_portal_nobody_knows_is_one_line(world: World) -> None:
+def test_an_unknown_portal_is_one_line(world: World) -> None:
     result = world.app.test_cli_runner().invoke(args=["doctor", "--portal", "987654321"])
 
     assert result.exit_code == 1

@@ -1,4 +1,4 @@
-"""`settings show`: a real portal's truth in the terminal, by an incoming webhook nobody gets to see."""
+"""`settings show`: a portal's settings in the terminal, by a webhook whose address is never printed."""
 
 import json
 import subprocess
@@ -21,7 +21,7 @@ def webhook(world: World, person: str = "anna") -> str:
     return world.portal().webhook_of(person, "calendar")
 
 
-def test_it_says_what_my_settings_would_say(world: World) -> None:
+def test_it_prints_what_my_settings_shows(world: World) -> None:
     result = show(world, typed=f"{webhook(world)}\n")
 
     assert result.exit_code == 0, result.output
@@ -33,21 +33,21 @@ def test_it_says_what_my_settings_would_say(world: World) -> None:
 
 
 @pytest.mark.parametrize("person", ["olena", "marcus", "kenji", "mere", "amina", "otto"])
-def test_every_odd_shape_is_printed(world: World, person: str) -> None:
+def test_every_response_format_is_printed(world: World, person: str) -> None:
     result = show(world, "--file", "-", typed=f"{webhook(world, person)}\n")
 
     assert result.exit_code == 0, result.output
     assert "Reminders" in result.output
 
 
-def test_the_address_is_read_from_a_file_as_the_portal_shows_it(world: World, tmp_path: Path) -> None:
+def test_the_address_is_read_from_a_file_as_the_portal_displays_it(world: World, tmp_path: Path) -> None:
     file = tmp_path / "webhook"
     file.write_text(f"{webhook(world)}profile.json\n")
 
     assert "View: Week" in show(world, "--file", str(file)).output
 
 
-def test_the_address_is_shown_nowhere(world: World) -> None:
+def test_the_address_is_never_printed(world: World) -> None:
     address = webhook(world)
     secret = address.rstrip("/").rpartition("/")[2]
 
@@ -64,7 +64,7 @@ def test_the_address_is_shown_nowhere(world: World) -> None:
 @pytest.mark.parametrize(
     "address", ["", "https://a.example/", "https://a.example/rest/1/", "http://a.example:x/rest/1/secret/"]
 )
-def test_what_is_no_webhook_is_refused_without_a_request(world: World, address: str) -> None:
+def test_an_address_that_is_no_webhook_is_refused_without_a_request(world: World, address: str) -> None:
     before = len(world.bitrix24.requests)
 
     result = show(world, "--file", "-", typed=f"{address}\n")
@@ -74,7 +74,7 @@ def test_what_is_no_webhook_is_refused_without_a_request(world: World, address: 
     assert len(world.bitrix24.requests) == before
 
 
-def test_a_webhook_without_the_right_says_which_is_missing(world: World) -> None:
+def test_a_webhook_without_the_calendar_right(world: World) -> None:
     result = show(world, typed=world.portal().webhook_of("anna", "user_brief") + "\n")
 
     assert result.exit_code == 1
@@ -82,7 +82,7 @@ def test_a_webhook_without_the_right_says_which_is_missing(world: World) -> None
     assert "`calendar`" in result.output
 
 
-def test_a_portal_too_old_for_the_method_says_so(bitrix24: Emulator, world: World) -> None:
+def test_a_portal_too_old_for_the_method(bitrix24: Emulator, world: World) -> None:
     bitrix24.world.strictness.missing_methods = frozenset({"calendar.user.settings.get"})
 
     result = show(world, typed=f"{webhook(world)}\n")
@@ -91,7 +91,7 @@ def test_a_portal_too_old_for_the_method_says_so(bitrix24: Emulator, world: Worl
     assert "too old" in result.output
 
 
-def test_the_portals_hours_may_be_missing(bitrix24: Emulator, world: World) -> None:
+def test_the_portals_settings_may_be_missing(bitrix24: Emulator, world: World) -> None:
     bitrix24.world.strictness.missing_methods = frozenset({"calendar.settings.get"})
 
     result = show(world, typed=f"{webhook(world)}\n")
@@ -100,13 +100,13 @@ def test_the_portals_hours_may_be_missing(bitrix24: Emulator, world: World) -> N
     assert "calendar.settings.get was refused: ERROR_METHOD_NOT_FOUND" in result.output
 
 
-def test_a_program_gets_what_the_portal_sent(world: World) -> None:
+def test_json_contains_what_the_portal_sent(world: World) -> None:
     result = show(world, "--json", "--file", "-", typed=f"{webhook(world)}\n")
 
     assert json.loads(result.output)["settings"] == world.portal().people["anna"].settings
 
 
-def test_a_terminal_is_told_nothing_it_would_obey(world: World) -> None:
+def test_control_characters_are_escaped(world: World) -> None:
     world.portal().people["anna"].settings["newKey"] = "\x1b[2J\x07 and more"
 
     result = show(world, "--file", "-", typed=f"{webhook(world)}\n")
@@ -121,12 +121,12 @@ OBEYED = ("Cc", "Cf", "Zl", "Zp", "Cs", "Co")
 
 
 def obeyed(text: str) -> list[str]:
-    """Return what a terminal would obey or hide; a command's own line ends aside."""
+    """Return the characters that a terminal would obey or hide, except line ends."""
     return [mark for mark in text if mark != "\n" and unicodedata.category(mark) in OBEYED]
 
 
 @pytest.mark.parametrize("options", [(), ("--json",)])
-def test_no_text_of_a_portal_reaches_the_terminal_raw(world: World, options: tuple[str, ...]) -> None:
+def test_text_of_a_portal_is_escaped_for_the_terminal(world: World, options: tuple[str, ...]) -> None:
     anna = world.portal().people["anna"]
     anna.settings |= {"view": HOSTILE, "timezoneName": HOSTILE, f"key {HOSTILE}": HOSTILE}
 
@@ -143,7 +143,7 @@ def test_no_text_of_a_portal_reaches_the_terminal_raw(world: World, options: tup
         assert "\n  Time zone: forged" not in result.output
 
 
-def test_no_text_reaches_a_terminal_by_the_log_either() -> None:
+def test_the_log_is_escaped_for_the_terminal() -> None:
     program = (
         "import structlog; from dashboard.core import logging_setup; "
         "logging_setup.configure(level='info', style='console');"

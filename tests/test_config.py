@@ -1,4 +1,4 @@
-"""The configuration: what the contract promises of every variable, and refusals in one line by name."""
+"""Configuration: the defaults, lists, files and one-line errors of every variable."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dashboard.core import config
 from dashboard.core.config import Config, ConfigError
 
 FIRST_KEY, SECOND_KEY = (base64.urlsafe_b64encode(byte * 32).decode() for byte in (b"1", b"2"))
-# The least a production needs.
+# The required variables.
 PRODUCTION = {
     "SECRET_KEY": "first-signing-key",
     "TOKEN_KEYS": FIRST_KEY,
@@ -25,7 +25,7 @@ PRODUCTION = {
 }
 DEVELOPMENT = PRODUCTION | {"PUBLIC_URL": "http://127.0.0.1:8000", "TRUST_LOOPBACK": "1"}
 NEEDED = sorted(PRODUCTION)
-# Every value that must never be seen.
+# Values that must never be printed.
 SECRETS = {
     "SECRET_KEY": "a-signing-key-nobody-sees",
     "TOKEN_KEYS": SECOND_KEY,
@@ -46,8 +46,8 @@ def load(**changes: str) -> Config:
     return config.load(PRODUCTION | changes)
 
 
-def refusal(environment: dict[str, str]) -> str:
-    """Return the one line with which the environment is refused."""
+def error_line(environment: dict[str, str]) -> str:
+    """Return the one line of the error."""
     with pytest.raises(ConfigError) as caught:
         config.load(environment)
     (line,) = str(caught.value).splitlines()
@@ -82,37 +82,37 @@ def test_it_works() -> None:
         ("log_format", "json"),
     ],
 )
-def test_the_defaults_are_the_contracts(name: str, default: object) -> None:
+def test_defaults(name: str, default: object) -> None:
     assert getattr(load(), name) == default
 
 
-def test_the_default_database_is_a_file() -> None:
+def test_the_default_database_is_an_sqlite_file() -> None:
     assert load().database_url.get_secret_value() == "sqlite:///var/dashboard.db"
 
 
-def test_the_default_number_of_processes_goes_by_cores() -> None:
+def test_the_default_number_of_processes_depends_on_the_cores() -> None:
     assert 1 <= load().web_concurrency <= (os.cpu_count() or 1)
 
 
 @pytest.mark.parametrize("name", ["DATABASE_URL", "PORT", "BX24_JS_URL", "LOG_LEVEL", "WEB_CONCURRENCY"])
-def test_an_empty_variable_is_an_absent_one(name: str) -> None:
+def test_an_empty_variable_counts_as_absent(name: str) -> None:
     assert load(**{name: ""}) == load()
 
 
 @pytest.mark.parametrize("switch", ["1", "true", "True", "on", "yes", "t", "y"])
-def test_development_logs_for_people(switch: str) -> None:
+def test_development_logs_readable_text(switch: str) -> None:
     assert config.load(DEVELOPMENT | {"TRUST_LOOPBACK": switch}).log_format == "console"
     assert config.load(DEVELOPMENT | {"TRUST_LOOPBACK": switch, "LOG_FORMAT": "json"}).log_format == "json"
 
 
-def test_a_level_is_read_in_any_case() -> None:
+def test_the_log_level_is_case_insensitive() -> None:
     assert load(LOG_LEVEL="WARNING").log_level == "warning"
 
 
 # Lists
 
 
-def test_keys_come_as_a_list_the_first_first() -> None:
+def test_keys_are_a_list_in_its_order() -> None:
     settings = load(
         TOKEN_KEYS=f" {SECOND_KEY} ,{FIRST_KEY},", SECRET_KEY="the-newest-signing-key, the-older-one-before"
     )
@@ -124,15 +124,15 @@ def test_keys_come_as_a_list_the_first_first() -> None:
     ]
 
 
-def test_the_first_server_of_the_list_is_the_default() -> None:
+def test_servers_are_origins_in_the_order_of_the_list() -> None:
     servers = load(BITRIX24_AUTH_SERVERS="https://second.example/, https://FIRST.example")
 
     assert servers.bitrix24_auth_servers == ("https://second.example", "https://first.example")
 
 
 @pytest.mark.parametrize("spelled", ["https://oauth.example:443", "https://oauth.example:443/"])
-def test_a_default_port_is_no_other_server(spelled: str) -> None:
-    # Bitrix24 names its servers without a port; a listed one that is spelled with it must be found.
+def test_a_default_port_is_removed(spelled: str) -> None:
+    # Bitrix24 names its servers without a port, so they must match.
     assert load(BITRIX24_AUTH_SERVERS=spelled).bitrix24_auth_servers == ("https://oauth.example",)
 
 
@@ -140,14 +140,14 @@ def test_a_default_port_is_no_other_server(spelled: str) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
-def test_every_name_of_postgres_means_psycopg_3(scheme: str) -> None:
+def test_every_postgres_scheme_means_psycopg_3(scheme: str) -> None:
     url = load(DATABASE_URL=f"{scheme}://anna:p%40ss@db.example:5432/dashboard?sslmode=require").database_url
 
     assert url.get_secret_value() == ("postgresql+psycopg://anna:p%40ss@db.example:5432/dashboard?sslmode=require")
 
 
 @pytest.mark.parametrize("name", ["QUEUE_URL", "QUEUE_URL_FILE"])
-def test_a_variable_of_the_version_before_is_accepted_and_named(name: str) -> None:
+def test_a_variable_of_the_previous_version_is_accepted_and_reported(name: str) -> None:
     value = "amqp://someone:a-password@queue.example"
 
     assert not hasattr(load(**{name: value}), "queue_url")
@@ -168,7 +168,7 @@ def test_a_variable_of_the_version_before_is_accepted_and_named(name: str) -> No
         ("METRICS_TOKEN", "a-token-from-a-file"),
     ],
 )
-def test_a_secret_may_stand_in_a_file(tmp_path: Path, name: str, value: str) -> None:
+def test_a_secret_is_read_from_a_file(tmp_path: Path, name: str, value: str) -> None:
     file = tmp_path / "secret"
     file.write_text(f"{value}\n", encoding="utf-8")
     without = {key: PRODUCTION[key] for key in PRODUCTION if key != name}
@@ -177,12 +177,12 @@ def test_a_secret_may_stand_in_a_file(tmp_path: Path, name: str, value: str) -> 
 
 
 @pytest.mark.parametrize("name", ["SECRET_KEY", "TOKEN_KEYS", "BITRIX24_CLIENT_SECRET", "DATABASE_URL"])
-def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, name: str) -> None:
+def test_an_unreadable_file_is_an_error(tmp_path: Path, name: str) -> None:
     garbled = tmp_path / "garbled"
     garbled.write_bytes(b"\xff\xfe secret")
 
     for path in (tmp_path / "nothing-here", tmp_path, garbled):
-        assert refusal(PRODUCTION | {f"{name}_FILE": str(path)}).startswith(f"{name}_FILE: ")
+        assert error_line(PRODUCTION | {f"{name}_FILE": str(path)}).startswith(f"{name}_FILE: ")
 
 
 def test_an_empty_file_is_a_missing_secret(tmp_path: Path) -> None:
@@ -190,19 +190,19 @@ def test_an_empty_file_is_a_missing_secret(tmp_path: Path) -> None:
 
     for name in ("SECRET_KEY", "TOKEN_KEYS", "BITRIX24_CLIENT_SECRET"):
         without = {key: PRODUCTION[key] for key in PRODUCTION if key != name}
-        line = refusal(without | {f"{name}_FILE": str(tmp_path / "empty")})
+        line = error_line(without | {f"{name}_FILE": str(tmp_path / "empty")})
         assert line == f"{name}: must be set"
 
 
-# Refusals
+# Errors
 
 
 @pytest.mark.parametrize("name", NEEDED)
-def test_a_missing_variable_is_named(name: str) -> None:
+def test_a_missing_variable_is_an_error(name: str) -> None:
     without = {key: PRODUCTION[key] for key in PRODUCTION if key != name}
 
-    assert refusal(without) == f"{name}: must be set"
-    assert refusal(without | {name: ""}) == f"{name}: must be set"
+    assert error_line(without) == f"{name}: must be set"
+    assert error_line(without | {name: ""}) == f"{name}: must be set"
 
 
 @pytest.mark.parametrize(
@@ -226,7 +226,7 @@ def test_a_missing_variable_is_named(name: str) -> None:
         ("TOKEN_KEYS", "no-fernet-key"),
         ("TOKEN_KEYS", f"{FIRST_KEY},{FIRST_KEY[:-4]}"),
         ("TOKEN_KEYS", "ключ"),
-        # One key a line is not our list; the second one would be dropped in silence.
+        # A list with line ends: the second key would be ignored.
         ("TOKEN_KEYS", f"{FIRST_KEY}\n{SECOND_KEY}"),
         ("TOKEN_KEYS", " , "),
         ("BITRIX24_CLIENT_ID", "  "),
@@ -260,22 +260,22 @@ def test_a_missing_variable_is_named(name: str) -> None:
         ("LOG_FORMAT", "xml"),
     ],
 )
-def test_a_bad_value_is_refused_by_name(name: str, value: str) -> None:
-    assert refusal(PRODUCTION | {name: value}).startswith(f"{name}: ")
+def test_a_bad_value_is_an_error(name: str, value: str) -> None:
+    assert error_line(PRODUCTION | {name: value}).startswith(f"{name}: ")
 
 
-def test_loopback_is_not_trusted_where_the_public_address_is_https() -> None:
-    assert refusal(PRODUCTION | {"TRUST_LOOPBACK": "1"}).startswith("TRUST_LOOPBACK: ")
+def test_trust_loopback_is_refused_with_an_https_address() -> None:
+    assert error_line(PRODUCTION | {"TRUST_LOOPBACK": "1"}).startswith("TRUST_LOOPBACK: ")
 
 
-def test_plain_http_is_for_development_alone() -> None:
+def test_http_is_accepted_only_in_development() -> None:
     servers = {"BITRIX24_AUTH_SERVERS": "http://127.0.0.1:9000"}
 
     settings = config.load(DEVELOPMENT | servers)
 
     assert settings.bitrix24_auth_servers == ("http://127.0.0.1:9000",)
-    assert refusal(DEVELOPMENT | {"TRUST_LOOPBACK": ""}).startswith("PUBLIC_URL: ")
-    assert refusal(PRODUCTION | servers).startswith("BITRIX24_AUTH_SERVERS: ")
+    assert error_line(DEVELOPMENT | {"TRUST_LOOPBACK": ""}).startswith("PUBLIC_URL: ")
+    assert error_line(PRODUCTION | servers).startswith("BITRIX24_AUTH_SERVERS: ")
 
 
 # Secrets
@@ -305,14 +305,14 @@ def test_no_secret_is_in_an_error(broken: dict[str, str]) -> None:
     with pytest.raises(ConfigError) as caught:
         load(**(SECRETS | broken))
 
-    told = "".join(traceback.format_exception(caught.value)) + story(caught.value)
+    told = "".join(traceback.format_exception(caught.value)) + messages_of(caught.value)
     assert "nobody-sees" not in told
     assert [secret for secret in HIDDEN if secret in told] == []
 
 
-def story(error: BaseException | None) -> str:
-    """Return what an exception says, and what those behind it say that no traceback shows."""
-    return f"{error} {error!r}\n{story(error.__cause__ or error.__context__)}" if error else ""
+def messages_of(error: BaseException | None) -> str:
+    """Return the texts of an exception and of those it hides from the traceback."""
+    return f"{error} {error!r}\n{messages_of(error.__cause__ or error.__context__)}" if error else ""
 
 
 # The start of a process
@@ -330,21 +330,21 @@ def start(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_process_that_lacks_a_variable_says_so_and_ends() -> None:
+def test_a_process_without_a_variable_ends_with_one_line() -> None:
     ended = start({name: PRODUCTION[name] for name in PRODUCTION if name != "TOKEN_KEYS"})
 
     assert ended.returncode != 0
     assert (ended.stderr, ended.stdout) == ("TOKEN_KEYS: must be set\n", "")
 
 
-def test_a_process_makes_no_database_where_none_is(tmp_path: Path) -> None:
+def test_a_process_does_not_create_the_database(tmp_path: Path) -> None:
     ended = start(PRODUCTION | {"DATABASE_URL": f"sqlite:///{tmp_path / 'mistyped' / 'dashboard.db'}"})
 
     assert ended.returncode == 0
     assert not list(tmp_path.iterdir())
 
 
-def test_a_process_that_lacks_none_starts(tmp_path: Path) -> None:
+def test_a_complete_configuration_starts(tmp_path: Path) -> None:
     ended = start(PRODUCTION | {"DATABASE_URL": f"sqlite:///{tmp_path / 'dashboard.db'}"})
 
     assert (ended.returncode, ended.stderr) == (0, "")

@@ -1,4 +1,4 @@
-"""Migrations: forwards and back, on both databases, with data in the tables, and true to the models."""
+"""Migrations: in both directions, on both databases, with data, and equal to the models."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.waiting import wait_until
 from tests.world import World
 
 HISTORIC = Path(__file__).parent / "historic"
-# Databases were made by them: whatever is to be otherwise is a new migration.
+# Databases exist that were made by them, so every change is a new migration.
 LANDED = {
     "0001_first_tables": "6b3f648f0da8b8eef5a59aed0b78748555a6893dc4b1e7df124d6449d6033822",
     "0002_team": "972bf6519053f35138ec17bf577b2ca2250c6cde3983b3b59cf2ec3b2573380d",
@@ -33,7 +33,7 @@ LANDED = {
 }
 
 
-def test_a_landed_migration_is_never_changed() -> None:
+def test_released_migrations_do_not_change() -> None:
     files = sorted(migrations.MIGRATIONS.glob("versions/[0-9]*.py"))
 
     assert {file.stem: hashlib.sha256(file.read_bytes()).hexdigest() for file in files} == LANDED
@@ -43,14 +43,14 @@ def test_a_landed_migration_is_never_changed() -> None:
     ("first", "second"),
     [("0001-1", f"0002-{number}") for number in range(1, 6)] + [("0001-1", None), (None, "0002-1")],
 )
-def test_a_database_of_any_earlier_form_becomes_whole(
+def test_a_database_of_any_earlier_form_is_repaired(
     first: str | None,
     second: str | None,
     database_url: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """0001 and 0002 were changed after they had landed; databases that those forms made are still there."""
+    """0001 and 0002 were edited after their release, and databases of the earlier forms exist."""
     database = Database(database_url.replace("postgresql:", "postgresql+psycopg:"))
     with monkeypatch.context() as patched:
         patched.setattr(migrations, "MIGRATIONS", historic(tmp_path, {"0001": first, "0002": second}))
@@ -94,7 +94,7 @@ PEOPLE = (
 
 
 def historic(folder: Path, forms: dict[str, str | None]) -> Path:
-    """Return migrations up to 0005 as they were, with the named forms of the first ones."""
+    """Return the folder of migrations up to 0005, with the named forms of the first ones."""
     shutil.copytree(migrations.MIGRATIONS, folder / "migrations", ignore=shutil.ignore_patterns("__pycache__"))
     for file in (folder / "migrations" / "versions").glob("[0-9]*.py"):
         number = file.name.partition("_")[0]
@@ -106,7 +106,7 @@ def historic(folder: Path, forms: dict[str, str | None]) -> Path:
 
 
 @pytest.mark.parametrize("lost", ["ALTER TABLE people DROP COLUMN habits", "DROP TABLE tallies"])
-def test_a_schema_that_lacks_something_does_not_suffice(each_world: World, lost: str) -> None:
+def test_a_schema_that_lacks_something_is_not_compatible(each_world: World, lost: str) -> None:
     each_world.spoilt = True
     with each_world.database.engine.begin() as connection:
         if "habits" in lost:
@@ -121,8 +121,8 @@ def test_a_schema_that_lacks_something_does_not_suffice(each_world: World, lost:
     assert f"the schema lacks {'people.habits' if 'habits' in lost else 'tallies'}" in result.output
 
 
-def test_after_a_roll_back_a_newer_schema_is_good_enough(each_world: World) -> None:
-    """A platform's release step runs `db upgrade` of the older version, and must not refuse the roll-back."""
+def test_after_a_rollback_a_newer_schema_is_accepted(each_world: World) -> None:
+    """A platform runs `db upgrade` of the older version, which must not refuse the rollback."""
     each_world.spoilt = True
     with each_world.database.engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
@@ -145,14 +145,14 @@ def test_a_newer_schema_that_lacks_something_is_refused(each_world: World) -> No
     assert (result.exit_code, "lacks tallies" in result.output) == (1, True)
 
 
-def test_the_schema_is_what_the_models_say(each_world: World) -> None:
+def test_the_schema_matches_the_models(each_world: World) -> None:
     with each_world.database.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
 
         assert compare_metadata(context, Base.metadata) == []
 
 
-def test_each_step_goes_back_and_forth_with_data_in_the_tables(each_world: World) -> None:
+def test_each_migration_works_in_both_directions_with_data(each_world: World) -> None:
     each_world.open("boris")
     steps = list(ScriptDirectory(str(migrations.MIGRATIONS)).walk_revisions())
 
@@ -166,8 +166,8 @@ def test_each_step_goes_back_and_forth_with_data_in_the_tables(each_world: World
     assert each_world.open("boris").status_code == 200
 
 
-def test_each_step_leaves_the_version_before_it_working(database_url: str) -> None:
-    """That one serves while the release migrates: it must find all it knows, and may leave out the rest."""
+def test_each_migration_keeps_the_previous_version_working(database_url: str) -> None:
+    """The previous version serves requests during the migration: it needs its columns, and no other may be required."""
     database = Database(database_url.replace("postgresql:", "postgresql+psycopg:"))
     first, *later = reversed(migrations.known_revisions())
     migrations.upgrade(database, first)
@@ -220,7 +220,7 @@ def _waits_for_table(database: Database) -> bool:
 
 
 def columns(database: Database) -> dict[str, dict[str, bool]]:
-    """Return each table's columns, and whether an INSERT has to tell it."""
+    """Return each table's columns, and whether an INSERT must name them."""
     found = inspect(database.engine)
     return {
         table: {
@@ -230,7 +230,7 @@ def columns(database: Database) -> dict[str, dict[str, bool]]:
     }
 
 
-def test_twice_changes_nothing(each_world: World) -> None:
+def test_a_second_upgrade_changes_nothing(each_world: World) -> None:
     each_world.open("boris")
 
     migrations.upgrade(each_world.database)
@@ -246,13 +246,13 @@ def test_an_empty_database_is_not_current(database_url: str) -> None:
     database.engine.dispose()
 
 
-def test_the_files_are_named_as_the_steps_follow_each_other() -> None:
+def test_files_are_numbered_in_order() -> None:
     steps = ScriptDirectory(str(migrations.MIGRATIONS)).walk_revisions()
 
     assert migrations.known_revisions() == tuple(step.revision for step in steps)
 
 
-def test_where_no_schema_is_there_is_no_revision(sqlite_url: str) -> None:
+def test_an_empty_database_has_no_revision(sqlite_url: str) -> None:
     database = Database(sqlite_url)
     database.create_file()
 

@@ -1,4 +1,4 @@
-"""A Postgres that falls silent, restarts or became a standby: each wait ends, and the next request works."""
+"""A Postgres that stops answering, restarts or becomes a standby: waits end, and the next request works."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SECONDS = 0.4
 
 @pytest.fixture
 def wire(migrated_postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wire]:
-    """Give a proxy in front of a migrated Postgres, and an application that waits for less than a second."""
+    """Give a proxy in front of a migrated Postgres, with short timeouts."""
     monkeypatch.setattr(postgres, "PING_SECONDS", SECONDS)
     monkeypatch.setattr(postgres, "STATEMENT_SECONDS", SECONDS)
     monkeypatch.setattr(postgres, "GRACE_SECONDS", 0.0)
@@ -42,14 +42,14 @@ def wire(migrated_postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterato
 
 @pytest.fixture
 def far_world(bitrix24: Emulator, wire: Wire) -> Iterator[World]:
-    """Give the application with the proxy before its database; Alpha has installed it."""
+    """Give an installed application whose database is behind the proxy."""
     with World(bitrix24, wire.url) as it:
         it.spoilt = True
         it.install("alpha")
         yield it
 
 
-def test_connections_a_firewall_forgot_are_replaced_while_somebody_waits(far_world: World, wire: Wire) -> None:
+def test_connections_that_a_firewall_dropped_are_replaced(far_world: World, wire: Wire) -> None:
     far_world.open("boris")
     wire.forget()
     began = time.monotonic()
@@ -58,7 +58,7 @@ def test_connections_a_firewall_forgot_are_replaced_while_somebody_waits(far_wor
     assert time.monotonic() - began < 5 * SECONDS
 
 
-def test_a_silent_server_holds_nobody_for_long_and_is_found_again(far_world: World, wire: Wire) -> None:
+def test_requests_end_while_the_server_is_silent_and_succeed_afterwards(far_world: World, wire: Wire) -> None:
     openings = [far_world.portal().open_as("boris") for _ in range(8)]
     wire.silent = True
     answers: list[int] = []
@@ -85,8 +85,8 @@ def test_a_silent_server_holds_nobody_for_long_and_is_found_again(far_world: Wor
     assert far_world.open("boris").status_code == 200
 
 
-def test_while_nobody_can_connect_one_thread_tries(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The others fail after a moment: else none is left to answer anything else."""
+def test_during_an_outage_only_one_thread_tries_to_connect(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other threads fail after a moment, so that they can answer other requests."""
     monkeypatch.setattr(postgres, "ATTEMPT_SECONDS", 0.01)
     attempts, trying, goes_on = ConnectionAttempts(psycopg.Error), threading.Event(), threading.Event()
 
@@ -114,7 +114,7 @@ def test_while_nobody_can_connect_one_thread_tries(monkeypatch: pytest.MonkeyPat
     assert [attempts.make(lambda: "connected") for _ in range(2)] == ["connected"] * 2
 
 
-def test_a_statement_that_hears_nothing_ends(wire: Wire) -> None:
+def test_a_statement_without_an_answer_ends(wire: Wire) -> None:
     database = Database(wire.url)
     began = time.monotonic()
     with pytest.raises(OperationalError, match="in time"), database.read_session() as session:
@@ -129,10 +129,10 @@ def test_a_statement_that_hears_nothing_ends(wire: Wire) -> None:
     database.engine.dispose()
 
 
-def test_who_vanishes_in_a_transaction_keeps_no_lock(
+def test_a_client_that_vanishes_in_a_transaction_keeps_no_lock(
     wire: Wire, migrated_postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The server hears nothing of it; its TCP would wait for hours, and a portal's row stay locked."""
+    """Without a limit the server's TCP would wait for hours, with a portal's row locked."""
     monkeypatch.setattr(postgres, "IDLE_SECONDS", SECONDS)
     lock = text("LOCK TABLE portals")
     vanished, other = Database(wire.url), Database(migrated_postgres_url)
@@ -149,7 +149,7 @@ def test_who_vanishes_in_a_transaction_keeps_no_lock(
         database.engine.dispose()
 
 
-def test_a_copy_may_rest_in_its_transaction(migrated_postgres_url: str) -> None:
+def test_a_copy_may_pause_in_its_transaction(migrated_postgres_url: str) -> None:
     database = Database(migrated_postgres_url)
     with database.read_session() as session:
         assert session.execute(text("SHOW idle_in_transaction_session_timeout")).scalar_one() == "20s"
@@ -158,8 +158,8 @@ def test_a_copy_may_rest_in_its_transaction(migrated_postgres_url: str) -> None:
     database.engine.dispose()
 
 
-def test_a_primary_that_became_a_standby_is_left_at_the_next_request(far_world: World) -> None:
-    """Its connections stay open and refuse to write; new ones lead to the new primary."""
+def test_connections_to_a_former_primary_are_replaced(far_world: World) -> None:
+    """The old connections stay open and refuse to write; new ones reach the new primary."""
     opening = far_world.portal().open_as("boris")
     engine = far_world.database.engine
     with engine.connect() as one, engine.connect() as other:
@@ -173,7 +173,7 @@ def test_a_primary_that_became_a_standby_is_left_at_the_next_request(far_world: 
 
 
 @pytest.mark.parametrize("code", ["25006", "57P01", "57P02", "57P03", "08006", "08P01"])
-def test_the_whole_pool_is_given_up(migrated_postgres_url: str, code: str) -> None:
+def test_all_connections_of_the_pool_are_replaced(migrated_postgres_url: str, code: str) -> None:
     database = Database(migrated_postgres_url)
     with database.engine.connect() as one, database.engine.connect() as other:
         idle = {one.scalar(text("SELECT pg_backend_pid()")), other.scalar(text("SELECT pg_backend_pid()"))}
@@ -187,7 +187,7 @@ def test_the_whole_pool_is_given_up(migrated_postgres_url: str, code: str) -> No
     database.engine.dispose()
 
 
-def test_sessions_the_server_ended_are_replaced_unseen(migrated_postgres_url: str) -> None:
+def test_sessions_that_the_server_ended_are_replaced(migrated_postgres_url: str) -> None:
     database = Database(migrated_postgres_url)
     with database.engine.connect() as one, database.engine.connect() as other:
         other.scalar(text("SELECT 1"))
@@ -204,8 +204,8 @@ def test_sessions_the_server_ended_are_replaced_unseen(migrated_postgres_url: st
     database.engine.dispose()
 
 
-def test_a_statement_is_limited_without_start_up_options(migrated_postgres_url: str) -> None:
-    """A pooler refuses those; and what one transaction sets must not outlive it there."""
+def test_statements_are_limited_without_start_up_options(migrated_postgres_url: str) -> None:
+    """A pooler refuses those options, and a limit must end with its transaction."""
     database = Database(migrated_postgres_url)
     with database.read_session() as session:
         assert session.execute(text("SHOW statement_timeout")).scalar_one() == "15s"
@@ -223,7 +223,7 @@ def test_options_of_the_address_are_kept(postgres_url: str) -> None:
     database.engine.dispose()
 
 
-def test_tables_land_in_the_schema_of_the_address(postgres_url: str) -> None:
+def test_tables_are_created_in_the_schema_of_the_address(postgres_url: str) -> None:
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         connection.execute("CREATE SCHEMA calendar")
 
@@ -236,7 +236,7 @@ def test_tables_land_in_the_schema_of_the_address(postgres_url: str) -> None:
         assert found.fetchall() == [("calendar",)]
 
 
-# One line that tells what is wrong
+# One-line messages
 
 ENVIRONMENT = {
     "SECRET_KEY": "a signing key for tests alone",
@@ -251,7 +251,7 @@ ENVIRONMENT = {
 }
 
 
-def test_each_fault_of_an_address_is_told_apart(wire: Wire, postgres_url: str) -> None:
+def test_each_fault_of_an_address_has_its_message(wire: Wire, postgres_url: str) -> None:
     faults = {
         postgres_url.replace("/test_", "/missing_"): "the server has no database of that name",
         postgres_url.replace("postgres:@", f"nobody:{PASSWORD}@"): "refused this user or machine",
@@ -279,7 +279,7 @@ def test_each_fault_of_an_address_is_told_apart(wire: Wire, postgres_url: str) -
         (f"postgresql://me:p@x?{PASSWORD}=q@db.example/x", "raw @"),
     ],
 )
-def test_an_address_that_cannot_be_meant_stops_the_start(address: str, words: str) -> None:
+def test_an_invalid_address_stops_the_start(address: str, words: str) -> None:
     with pytest.raises(config.ConfigError) as refused:
         config.load(ENVIRONMENT | {"DATABASE_URL": address})
 
@@ -303,7 +303,7 @@ def test_an_address_that_cannot_be_meant_stops_the_start(address: str, words: st
         (f"quite another thing with {PASSWORD}", "refused (OperationalError)"),
     ],
 )
-def test_what_cannot_be_provoked_here_is_told_apart_too(text_of_driver: str, words: str) -> None:
+def test_other_errors_of_the_driver_have_their_message(text_of_driver: str, words: str) -> None:
     said = describe(psycopg.OperationalError(text_of_driver))
 
     assert said.startswith("DATABASE_URL: ")
@@ -326,7 +326,7 @@ def test_doctor_and_the_log_say_the_same(postgres_url: str, capsys: pytest.Captu
     assert [one["reason"] for one in logged] == [line]
 
 
-def test_an_outage_is_logged_once_in_a_while_and_its_end_once(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_outage_is_logged_once_a_minute_and_its_end_once(capsys: pytest.CaptureFixture[str]) -> None:
     logging_setup.configure(level="info", style="json")
     now = [0.0]
     outage = OutageLog(clock=lambda: now[0])
@@ -349,7 +349,7 @@ def _logged(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
 
 
 def _first_line(address: str, *words: str) -> str:
-    """Return the only line a command says, or the start itself."""
+    """Return the only line that a command or the start prints."""
     try:
         with _application(address) as app:
             result = app.test_cli_runner().invoke(args=list(words))
@@ -362,7 +362,7 @@ def _first_line(address: str, *words: str) -> str:
 
 @contextmanager
 def _application(address: str) -> Iterator[Flask]:
-    """Give an application; it makes its database itself, and leaves no connection behind."""
+    """Give an application with a database of its own, and close its connections."""
     made = config.load(ENVIRONMENT | {"DATABASE_URL": address})
     database = Database(address, connections=1)
     yield create_app(made, database=database)

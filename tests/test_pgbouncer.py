@@ -1,4 +1,4 @@
-"""PgBouncer in transaction mode, where each transaction may meet another server."""
+"""PgBouncer in transaction mode, where each transaction may run on another server."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ default_pool_size = {servers}
 
 @pytest.fixture
 def pooled_url(postgres_url: str, tmp_path: Path) -> Iterator[str]:
-    """Give an empty database by way of a PgBouncer of our own."""
+    """Give an empty database behind a PgBouncer of the test."""
     url, port = make_url(postgres_url), free_port()
     host = str(url.query["host"])
     file = tmp_path / "pgbouncer.ini"
@@ -87,7 +87,7 @@ def test_migrations_openings_runs_and_a_worker_work(bitrix24: Emulator, pooled_u
         assert left_on_servers(pooled_url) == {("00", 0, 0)}
 
 
-def test_a_pooler_without_a_free_server_holds_up_one_thread(pooled_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pooler_without_a_free_server_blocks_one_thread(pooled_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """It lets clients connect whatever its servers do, and their first statement waits.
 
     Were all threads of a process to wait, none would be left for what needs no database.
@@ -119,7 +119,7 @@ def test_a_pooler_without_a_free_server_holds_up_one_thread(pooled_url: str, mon
 
 
 def left_on_servers(url: str) -> set[tuple[str, int, int]]:
-    """Return each server's limit, prepared statements and locks, which the next client would meet."""
+    """Return each server's limit, prepared statements and locks, which the next client would inherit."""
     left = (
         "SELECT current_setting('statement_timeout')"
         " || current_setting('idle_in_transaction_session_timeout'),"

@@ -1,4 +1,4 @@
-"""The database: what differs between SQLite and Postgres is met once, here."""
+"""The database: sessions, times and locks on SQLite and Postgres."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_an_error_rolls_back(each_database: Database) -> None:
         assert session.scalars(select(Portal)).all() == []
 
 
-def test_what_a_reader_changes_is_gone(each_database: Database) -> None:
+def test_changes_of_a_reader_are_rolled_back(each_database: Database) -> None:
     with each_database.read_session() as session:
         session.add(alpha())
         session.flush()
@@ -80,17 +80,17 @@ def test_what_a_reader_changes_is_gone(each_database: Database) -> None:
         assert session.scalars(select(Portal)).all() == []
 
 
-def test_errors_do_not_quote_what_was_stored(each_database: Database) -> None:
+def test_errors_do_not_quote_values(each_database: Database) -> None:
     with pytest.raises(DBAPIError) as caught, each_database.write_session() as session:
         session.execute(text("SELECT no_such_column FROM portals WHERE origin = :it"), {"it": "nobody-sees"})
 
     assert "nobody-sees" not in str(caught.value)
 
 
-# Moments
+# Times
 
 
-def test_moments_come_back_aware_and_in_utc(each_database: Database) -> None:
+def test_times_are_read_in_utc(each_database: Database) -> None:
     zones = [UTC, timezone(timedelta(hours=5, minutes=45)), timezone(timedelta(hours=-11))]
     with each_database.write_session() as session:
         session.add_all(
@@ -102,7 +102,7 @@ def test_moments_come_back_aware_and_in_utc(each_database: Database) -> None:
             assert (stored, stored.utcoffset()) == (NOON, timedelta(0))
 
 
-def test_moments_are_compared_as_moments(each_database: Database) -> None:
+def test_times_in_different_zones_are_compared(each_database: Database) -> None:
     tokyo = timezone(timedelta(hours=9))
     with each_database.write_session() as session:
         session.add(alpha())
@@ -115,7 +115,7 @@ def test_moments_are_compared_as_moments(each_database: Database) -> None:
             assert not session.scalars(select(Portal.id).where(Portal.installed_at < asked)).all()
 
 
-def test_a_moment_without_its_zone_is_refused(each_database: Database) -> None:
+def test_a_time_without_a_zone_is_refused(each_database: Database) -> None:
     with pytest.raises(StatementError, match="needs its zone"), each_database.write_session() as session:
         session.add(alpha(installed_at=NOON.replace(tzinfo=None)))
 
@@ -135,8 +135,8 @@ def test_sqlite_is_set_up_on_every_connection(database: Database) -> None:
             assert found == wanted
 
 
-def test_sqlite_waits_for_the_disk_unless_told_that_it_need_not(database: Database) -> None:
-    """By turns, because they share a connection: 2 is FULL, a commit is on the disk; 1 is NORMAL."""
+def test_sqlite_waits_for_the_disk_only_in_durable_transactions(database: Database) -> None:
+    """2 is FULL: the commit is on the disk; 1 is NORMAL. Alternating, because they share a connection."""
     levels = []
     for durable in (True, False, True):
         with database.write_session(durable=durable) as session:
@@ -145,7 +145,7 @@ def test_sqlite_waits_for_the_disk_unless_told_that_it_need_not(database: Databa
     assert levels == [2, 1, 2]
 
 
-def test_only_a_migration_makes_the_file_and_its_folder(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_only_a_migration_creates_the_file_and_its_folder(tmp_path_factory: pytest.TempPathFactory) -> None:
     file = tmp_path_factory.mktemp("new") / "var" / "deep" / "dashboard.db"
     database = Database(f"sqlite:///{file}")
     with pytest.raises(OperationalError, match="it is not there"):
@@ -158,7 +158,7 @@ def test_only_a_migration_makes_the_file_and_its_folder(tmp_path_factory: pytest
     database.engine.dispose()
 
 
-def test_the_files_are_their_owners_alone(tmp_path: Path) -> None:
+def test_only_the_owner_can_read_the_files(tmp_path: Path) -> None:
     before = os.umask(0o022)
     database = Database(f"sqlite:///{tmp_path / 'data' / 'dashboard.db'}")
     database.create_file()
@@ -176,8 +176,8 @@ def test_the_files_are_their_owners_alone(tmp_path: Path) -> None:
     database.engine.dispose()
 
 
-def test_a_file_that_was_removed_or_replaced_is_written_no_more(database: Database, tmp_path: Path) -> None:
-    """The open connections still reach it, and what they stored would be gone with the process."""
+def test_connections_to_a_removed_or_replaced_file_are_dropped(database: Database, tmp_path: Path) -> None:
+    """The open connections still reach the removed file, and would store rows that nobody finds."""
     file = Path(database.engine.url.database or "")
     with database.write_session() as session:
         session.add(alpha())
@@ -193,18 +193,18 @@ def test_a_file_that_was_removed_or_replaced_is_written_no_more(database: Databa
         assert found.execute("SELECT member_id FROM portals").fetchall()[-1] == ("kept",)
 
 
-def test_sqlite_keeps_foreign_keys(database: Database) -> None:
+def test_sqlite_enforces_foreign_keys(database: Database) -> None:
     nobodys = Person(portal_id=404, user_id=1, name="Anna", is_admin=True, time_zone="", language="en", opened_at=NOON)
 
     with pytest.raises(IntegrityError), database.write_session() as session:
         session.add(nobodys)
 
 
-def test_a_write_takes_the_lock_at_its_start(database: Database, sqlite_url: str) -> None:
+def test_a_write_session_takes_the_lock_at_its_start(database: Database, sqlite_url: str) -> None:
     stranger = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), timeout=0, isolation_level=None)
 
     with database.write_session() as session:
-        # Only read so far; whoever writes next must wait already.
+        # The session has only read so far, but the next writer must wait already.
         assert session.scalars(select(Portal)).all() == []
         with pytest.raises(sqlite3.OperationalError, match="locked"):
             stranger.execute("BEGIN IMMEDIATE")
@@ -213,10 +213,9 @@ def test_a_write_takes_the_lock_at_its_start(database: Database, sqlite_url: str
     stranger.close()
 
 
-def test_whoever_waits_in_vain_for_the_lock_hears_it_as_any_other_failure(
+def test_a_lock_held_by_another_process_is_an_operational_error(
     sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Ten seconds are what people and tokens are worth, not this test.
     monkeypatch.setattr("dashboard.core.sqlite.BUSY_SECONDS", 0.05)
     database = next(_migrated(sqlite_url))
     other = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)
@@ -232,7 +231,7 @@ def test_whoever_waits_in_vain_for_the_lock_hears_it_as_any_other_failure(
     database.engine.dispose()
 
 
-def test_whoever_waits_in_vain_for_the_turn_of_their_thread_hears_it_too(
+def test_a_lock_held_by_another_thread_is_an_operational_error(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dashboard.core.sqlite.BUSY_SECONDS", 0.05)
@@ -248,7 +247,7 @@ def _write_alpha(database: Database) -> None:
         session.add(alpha())
 
 
-def test_a_read_takes_no_lock(database: Database, sqlite_url: str) -> None:
+def test_a_read_session_takes_no_lock(database: Database, sqlite_url: str) -> None:
     stranger = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), timeout=0, isolation_level=None)
 
     with database.read_session() as session:
@@ -258,7 +257,7 @@ def test_a_read_takes_no_lock(database: Database, sqlite_url: str) -> None:
     stranger.close()
 
 
-def test_readers_see_the_last_commit_while_somebody_writes(database: Database) -> None:
+def test_readers_see_the_last_commit_during_a_write(database: Database) -> None:
     with database.write_session() as writer:
         writer.add(alpha())
         writer.flush()
@@ -266,7 +265,7 @@ def test_readers_see_the_last_commit_while_somebody_writes(database: Database) -
             assert reader.scalars(select(Portal)).all() == []
 
 
-def test_writers_go_one_after_another_and_lose_nothing(database: Database) -> None:
+def test_concurrent_writers_lose_no_update(database: Database) -> None:
     with database.write_session() as session:
         session.add(alpha(generation=0))
     together = threading.Barrier(4)
@@ -274,7 +273,7 @@ def test_writers_go_one_after_another_and_lose_nothing(database: Database) -> No
     def count() -> None:
         together.wait()
         for _ in range(10):
-            # Read, then write what was read plus one: two at once would both write the same.
+            # Two concurrent increments would write the same value.
             with database.write_session() as session:
                 session.scalars(select(Portal)).one().generation += 1
 
@@ -288,7 +287,7 @@ def test_writers_go_one_after_another_and_lose_nothing(database: Database) -> No
         assert session.scalars(select(Portal.generation)).one() == 40
 
 
-def test_what_was_deleted_is_not_left_in_the_file(database: Database, sqlite_url: str) -> None:
+def test_deleted_rows_are_not_left_in_the_files(database: Database, sqlite_url: str) -> None:
     file = Path(sqlite_url.removeprefix("sqlite:///"))
     with database.write_session() as session:
         session.add(alpha(origin="https://nobody-sees.example"))
@@ -304,7 +303,7 @@ def test_what_was_deleted_is_not_left_in_the_file(database: Database, sqlite_url
 # Names
 
 
-def test_every_constraint_has_a_name_by_rule() -> None:
+def test_every_constraint_is_named_by_rule() -> None:
     for table in Base.metadata.tables.values():
         names = [constraint.name for constraint in table.constraints]
         names += [index.name for index in table.indexes]
