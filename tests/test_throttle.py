@@ -29,10 +29,9 @@ from dashboard.services import build_services
 from dashboard.web.auth.proof_throttle import (
     KNOWN_TOKEN_LIMIT,
     PROOF_LIMIT,
-    PROXY_WARNING_SECONDS,
     UNKNOWN_PORTAL_LIMIT,
 )
-from dashboard.web.http.client_address import network_of, parse_forwarded
+from dashboard.web.http.client_address import PROXY_WARNING_LIMIT, network_of, parse_forwarded
 from tests.emulator.faults import Fault
 from tests.world import SECRET_KEY, World, errors_on
 
@@ -291,7 +290,7 @@ def test_an_untrusted_proxy_is_logged_now_and_then(still: World, caplog: pytest.
         knock(still, remote, X_Forwarded_For=OFFICE)
     assert caplog.text.count("proxy_not_trusted") == 1
 
-    still.bitrix24.clock.advance(PROXY_WARNING_SECONDS)
+    still.bitrix24.clock.advance(PROXY_WARNING_LIMIT.seconds)
     knock(still, remote, X_Forwarded_For=OFFICE)
 
     assert caplog.text.count("proxy_not_trusted") == 2

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from ipaddress import ip_address
 
 import structlog
-from flask import current_app, g, request
+from flask import g
 
 from dashboard.bitrix24.errors import PortalMoved
 from dashboard.launch.events import EventRefused
 from dashboard.models import Portal
 from dashboard.portals.installations import DENIALS
-from dashboard.portals.throttle import UNTRUSTED_PROXY, Limit, TooManyFailures
-from dashboard.web.http.client_address import network_of, parse_forwarded
+from dashboard.portals.throttle import Limit, TooManyFailures
+from dashboard.web.http.client_address import visitor_address, warn_of_untrusted_proxy
 from dashboard.web.http.context import services
 
 log = structlog.get_logger()
@@ -27,7 +26,6 @@ UNKNOWN_PORTAL_LIMIT = Limit(depth=300, seconds=1)
 # Failed openings that carry the portal's APPLICATION_TOKEN. Above this limit they are not refused, but verified
 # at the authorization server before the portal, so that they do not use up the portal's request limit.
 KNOWN_TOKEN_LIMIT = Limit(depth=20, seconds=6)
-PROXY_WARNING_SECONDS = 600
 
 
 @contextmanager
@@ -42,11 +40,11 @@ def opening(portal: Portal | None, *, has_token: bool) -> Iterator[bool]:
     throttle = services().throttle
     # By address and claimed portal, so that failures for one portal do not block another.
     if portal is None:
-        name, limit = f"opening {_address()}", UNKNOWN_PORTAL_LIMIT
+        name, limit = f"opening {visitor_address()}", UNKNOWN_PORTAL_LIMIT
     elif has_token:
         name, limit = f"opening-by-token {portal.id}", KNOWN_TOKEN_LIMIT
     else:
-        name, limit = f"opening {_address()} {portal.id}", PROOF_LIMIT
+        name, limit = f"opening {visitor_address()} {portal.id}", PROOF_LIMIT
     try:
         has_failures, portal_first = _check(name, limit), has_token
     except TooManyFailures:
@@ -65,7 +63,7 @@ def opening(portal: Portal | None, *, has_token: bool) -> Iterator[bool]:
         raise
     if has_failures:
         throttle.credit(name, limit)
-    _warn_of_proxy(verified=True)
+    warn_of_untrusted_proxy(verified=True)
 
 
 @contextmanager
@@ -78,7 +76,7 @@ def event() -> Iterator[Callable[[Portal | None], None]]:
     attempts: list[tuple[str, Limit]] = []
 
     def before_asking(portal: Portal | None) -> None:
-        name = f"event {_address()} {portal.id if portal else ''}"
+        name = f"event {visitor_address()} {portal.id if portal else ''}"
         limit = PROOF_LIMIT if portal else UNKNOWN_PORTAL_LIMIT
         _check(name, limit)
         attempts.append((name, limit))
@@ -94,7 +92,7 @@ def event() -> Iterator[Callable[[Portal | None], None]]:
 
 def hashed_address() -> str:
     """Return a keyed hash of the address that the request came from."""
-    return services().throttle.hash_key(_address())[:16]
+    return services().throttle.hash_key(visitor_address())[:16]
 
 
 def _check(name: str, limit: Limit) -> bool:
@@ -111,43 +109,3 @@ def _check(name: str, limit: Limit) -> bool:
 
 def _log_failure(log_event: str, *, reason: str, portal: Portal | None, **fields: str) -> None:
     log.warning(log_event, reason=reason, portal=portal.id if portal else None, address=hashed_address(), **fields)
-
-
-def _address() -> str:
-    """Return the address of the visitor: the connection's other end, or what our outermost proxy saw there.
-
-    Our proxies wrote the last ``TRUSTED_PROXIES`` entries of X-Forwarded-For; anything before them may be forged.
-    """
-    remote, proxies = request.remote_addr or "", services().config.trusted_proxies
-    if not proxies:
-        _warn_of_proxy(verified=False)
-        return network_of(remote)
-    entries = ",".join(request.headers.getlist("X-Forwarded-For")).split(",")
-    forwarded = parse_forwarded(entries[-proxies]) if len(entries) >= proxies else None
-    return network_of(forwarded or remote)
-
-
-def _warn_of_proxy(*, verified: bool) -> None:
-    """Warn that a proxy is in front but not trusted, so that all visitors count as one; `doctor` reports it too.
-
-    A visitor can forge the header. It is believed from a private address, or with a verified opening, because
-    no browser sends it.
-    """
-    if services().config.trusted_proxies or "X-Forwarded-For" not in request.headers:
-        return
-    if not verified and _is_public(request.remote_addr or ""):
-        return
-    now, warned_at = services().now(), current_app.extensions.get("proxy_warned_at")
-    if warned_at is not None and (now - warned_at).total_seconds() < PROXY_WARNING_SECONDS:
-        return
-    current_app.extensions["proxy_warned_at"] = now
-    services().throttle.record_failure(UNTRUSTED_PROXY, PROOF_LIMIT)
-    log.warning("proxy_not_trusted", hint="TRUSTED_PROXIES is 0, so that every visitor counts as one")
-
-
-def _is_public(address: str) -> bool:
-    """Tell whether this is a public IP address; a Unix socket has none."""
-    try:
-        return ip_address(address).is_global
-    except ValueError:
-        return False

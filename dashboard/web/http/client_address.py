@@ -1,15 +1,56 @@
-"""Parse the addresses of clients, and group those that belong to one household or office."""
+"""Find the address that a request came from, behind any trusted proxies."""
 
 from __future__ import annotations
 
 import re
 from ipaddress import IPv6Address, ip_address, ip_network
 
+import structlog
+from flask import current_app, request
+
+from dashboard.portals.throttle import UNTRUSTED_PROXY, Limit
+from dashboard.web.http.context import services
+
+log = structlog.get_logger()
+
 # Providers give a household or an office an IPv6 network of this size.
 IPV6_PREFIX = 64
+PROXY_WARNING_LIMIT = Limit(depth=1, seconds=600)
 # An IPv6 address needs its brackets before a port can follow it.
 _BRACKETED = re.compile(r"\[([^\]]*)\](?::\d*)?")
 _WITH_PORT = re.compile(r"([^:]*):\d*")
+
+
+def visitor_address() -> str:
+    """Return the address or IPv6 network of the visitor, as the outermost trusted proxy saw it.
+
+    Our proxies wrote the last ``TRUSTED_PROXIES`` entries of X-Forwarded-For; anything before them may be forged.
+    """
+    remote, proxies = request.remote_addr or "", services().config.trusted_proxies
+    if not proxies:
+        warn_of_untrusted_proxy(verified=False)
+        return network_of(remote)
+    entries = ",".join(request.headers.getlist("X-Forwarded-For")).split(",")
+    forwarded = parse_forwarded(entries[-proxies]) if len(entries) >= proxies else None
+    return network_of(forwarded or remote)
+
+
+def warn_of_untrusted_proxy(*, verified: bool) -> None:
+    """Warn that a proxy is in front but not trusted, so that all visitors count as one; `doctor` reports it too.
+
+    A visitor can forge the header. It is believed from a private address, or with a verified opening, because
+    no browser sends it.
+    """
+    if services().config.trusted_proxies or "X-Forwarded-For" not in request.headers:
+        return
+    if not verified and _is_public(request.remote_addr or ""):
+        return
+    now, warned_at = services().now(), current_app.extensions.get("proxy_warned_at")
+    if warned_at is not None and (now - warned_at).total_seconds() < PROXY_WARNING_LIMIT.seconds:
+        return
+    current_app.extensions["proxy_warned_at"] = now
+    services().throttle.record_failure(UNTRUSTED_PROXY, PROXY_WARNING_LIMIT)
+    log.warning("proxy_not_trusted", hint="TRUSTED_PROXIES is 0, so that every visitor counts as one")
 
 
 def parse_forwarded(text: str) -> str | None:
@@ -42,3 +83,11 @@ def network_of(address: str) -> str:
     if parsed.ipv4_mapped is not None:
         return str(parsed.ipv4_mapped)
     return str(ip_network((parsed, IPV6_PREFIX), strict=False))
+
+
+def _is_public(address: str) -> bool:
+    """Tell whether this is a public IP address; a Unix socket has none."""
+    try:
+        return ip_address(address).is_global
+    except ValueError:
+        return False
