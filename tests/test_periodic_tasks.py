@@ -9,9 +9,10 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import text, update
 
+from dashboard.core import database
 from dashboard.core.database import Database
 from dashboard.models import OAuthToken, Portal
-from dashboard.portals import vacuum
+from dashboard.portals import call_log, vacuum
 from dashboard.services import build_services
 from dashboard.sync.periodic_tasks import INTERVALS
 from dashboard.sync.schedule import next_off_peak
@@ -129,6 +130,21 @@ def test_old_runs_and_calls_are_purged(world: World) -> None:
 
     assert world.one("SELECT count(*) FROM runs") == 0
     assert world.one("SELECT count(*) FROM api_calls") == 0
+
+
+def test_a_backlog_is_purged_in_several_transactions(each_world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A purge that was rolled back as a whole would start from the beginning every hour."""
+    monkeypatch.setattr(database, "DELETE_BATCH_ROWS", 2)
+    each_world.open("boris")
+    now = each_world.now() + timedelta(days=4)
+    total = each_world.one("SELECT count(*) FROM api_calls")
+
+    first = call_log.purge(each_world.database, now=now, max_seconds=0)
+    left = each_world.one("SELECT count(*) FROM api_calls")
+    rest = call_log.purge(each_world.database, now=now)
+
+    assert (first, left, rest) == (2, total - 2, total - 2)
+    assert each_world.one("SELECT count(*) FROM api_calls") == 0
 
 
 def test_tasks_are_due_after_the_clock_was_set_back(each_world: World) -> None:

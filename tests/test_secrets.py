@@ -102,8 +102,7 @@ def test_calls_are_kept_for_three_days(world: World) -> None:
     with world.database.write_session() as session:
         session.execute(text("UPDATE api_calls SET at = :old WHERE id = 1"), {"old": old})
 
-    with world.database.write_session() as session:
-        deleted = call_log.purge(session, now=datetime.now(UTC))
+    deleted = call_log.purge(world.database, now=datetime.now(UTC))
 
     assert deleted == 1
     assert world.one("SELECT count(*) FROM api_calls") > 0

@@ -354,8 +354,7 @@ def test_old_counts_are_deleted(still: World) -> None:
     knock(still, ATTACKER)
     later = datetime.now(UTC) + throttle.RETENTION + timedelta(minutes=1)
 
-    with still.database.write_session() as session:
-        assert throttle.purge(session, now=datetime.now(UTC)) == 0
+    assert throttle.purge(still.database, now=datetime.now(UTC)) == 0
     services = build_services(still.config, database=still.database, now=lambda: later)
     services.periodic_tasks.purge()
 

@@ -12,6 +12,5 @@ group = OperatorGroup("log", help="The log of REST calls.")
 @group.command()
 def purge() -> None:
     """Delete the calls older than three days. The worker does this every hour."""
-    with services().database.write_session() as session:
-        count = call_log.purge(session, now=services().now())
+    count = call_log.purge(services().database, now=services().now())
     output.print_text(f"Deleted {count} calls.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,6 +12,7 @@ from functools import cache
 from typing import Any, ClassVar, TypeVar
 
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     CursorResult,
     DateTime,
@@ -21,7 +23,9 @@ from sqlalchemy import (
     MetaData,
     Update,
     create_engine,
+    delete,
     inspect,
+    select,
     text,
 )
 from sqlalchemy.dialects import postgresql, sqlite
@@ -40,6 +44,7 @@ VACUUM_SECONDS = 300.0  # after that the server continues, and the process no lo
 # The database is away, read-only (InternalError on Postgres) or full.
 UNAVAILABLE = (OperationalError, InternalError, PoolTimeout)
 CONFLICTS = ("40001", "40P01")  # serialization_failure, deadlock_detected
+DELETE_BATCH_ROWS = 1000  # a tenth of a second on SQLite, where openings wait for the lock
 CONFLICT_PAUSES = (0.05, 0.2, 1.0)  # maximum seconds before each retry
 
 T = TypeVar("T")
@@ -224,6 +229,23 @@ def rows_changed(session: Session, statement: Update | Delete) -> int:
     """Return how many rows an UPDATE or DELETE matched. Objects loaded in the session do not change."""
     result = session.execute(statement.execution_options(synchronize_session=False))
     return result.rowcount if isinstance(result, CursorResult) else 0
+
+
+def delete_in_batches(
+    database: Database, table: type[Base], condition: ColumnElement[bool], *, max_seconds: float = math.inf
+) -> int:
+    """Delete the rows in transactions that stay below the time limits of a request; return how many.
+
+    After ``max_seconds`` the rest is left for the next call.
+    """
+    (key,) = inspect(table).primary_key
+    statement = delete(table).where(key.in_(select(key).where(condition).limit(DELETE_BATCH_ROWS)))
+    deadline, total = time.monotonic() + max_seconds, 0
+    while True:
+        count = database.write(lambda session: rows_changed(session, statement))
+        total += count
+        if count < DELETE_BATCH_ROWS or time.monotonic() >= deadline:
+            return total
 
 
 def _is_conflict(error: SQLAlchemyError) -> bool:

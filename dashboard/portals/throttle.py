@@ -11,11 +11,11 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from pydantic import SecretStr
-from sqlalchemy import Row, bindparam, delete, select
+from sqlalchemy import Row, bindparam, select
 from sqlalchemy.orm import Session
 
 from dashboard.bitrix24.errors import OwnLimit
-from dashboard.core.database import Database, insert_or_ignore, rows_changed
+from dashboard.core.database import Database, delete_in_batches, insert_or_ignore
 from dashboard.core.stored_times import is_ahead
 from dashboard.models import ThrottleCount
 
@@ -121,6 +121,6 @@ def _seconds_until_allowed(level: float, limit: Limit) -> int:
     return math.ceil(excess * limit.seconds) if excess > 0 else 0
 
 
-def purge(session: Session, *, now: datetime) -> int:
+def purge(database: Database, *, now: datetime, max_seconds: float = math.inf) -> int:
     """Delete the counts that have been empty for long; return how many."""
-    return rows_changed(session, delete(ThrottleCount).where(ThrottleCount.at < now - RETENTION))
+    return delete_in_batches(database, ThrottleCount, ThrottleCount.at < now - RETENTION, max_seconds=max_seconds)

@@ -9,11 +9,11 @@ from functools import partial
 from itertools import groupby
 
 import structlog
-from sqlalchemy import ColumnElement, and_, delete, or_, select, update
+from sqlalchemy import ColumnElement, and_, or_, select, update
 from sqlalchemy.orm import Session
 
 from dashboard.bitrix24.errors import Bitrix24Error, PortalRefused
-from dashboard.core.database import Database, insert_or_ignore, rows_changed
+from dashboard.core.database import Database, delete_in_batches, insert_or_ignore, rows_changed
 from dashboard.core.stored_times import ahead, due, is_due
 from dashboard.models import OAuthToken, PeriodicTask, Person, Portal, PortalState, Run, Snapshot, TokenState
 from dashboard.monitoring.readiness import HEARTBEAT
@@ -39,6 +39,7 @@ MAX_PORTALS, MAX_PEOPLE, MAX_TOKENS = 500, 200, 50  # each time
 # A refresh token expires after 180 days (oauth/auto-renewal.md).
 IDLE_DAYS, SPREAD_DAYS = 150, 10
 RUN_RETENTION = timedelta(days=30)
+MAX_PURGE_SECONDS = 600.0  # for each table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,13 +149,11 @@ class PeriodicTasks:
         return True
 
     def purge(self) -> None:
-        """Delete old API calls, throttle counts and runs."""
-        now = self.now()
-        old_runs = delete(Run).where(Run.finished_at < now - RUN_RETENTION)
-        # One transaction each, because each locks rows of many portals.
-        self.database.write(partial(call_log.purge, now=now))
-        self.database.write(partial(throttle.purge, now=now))
-        self.database.write(lambda session: rows_changed(session, old_runs))
+        """Delete old API calls, throttle counts and runs; what takes too long goes on an hour later."""
+        now, max_seconds = self.now(), MAX_PURGE_SECONDS
+        call_log.purge(self.database, now=now, max_seconds=max_seconds)
+        throttle.purge(self.database, now=now, max_seconds=max_seconds)
+        delete_in_batches(self.database, Run, Run.finished_at < now - RUN_RETENTION, max_seconds=max_seconds)
 
 
 def _is_run_due(now: datetime) -> ColumnElement[bool]:
