@@ -1,1 +1,1 @@
-"""Everything Bitrix24 speaks, and nothing we store."""
+"""Call Bitrix24 and parse its responses and posts; store nothing."""

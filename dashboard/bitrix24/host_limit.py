@@ -161,7 +161,8 @@ class PerHostLimit:
         already, a host counts as silent sooner, because each one would delay everybody once more.
         """
         now = self._clock()
-        if not host.is_slow(now) or not self._is_crowded():
+        busy = sum(other.threads for other in self._active)
+        if not host.is_slow(now) or busy <= self._threads - self._reserve:
             return False
         silent = [other for other in self._active if other is not host and other.is_silent(now)]
         has_silent_hosts = sum(other.threads for other in silent) > self._reserve
@@ -182,10 +183,6 @@ class PerHostLimit:
         if used and free <= self._reserve:
             return 0
         return 1 if host.is_suspected(now) else max(1, free // 2)
-
-    def _is_crowded(self) -> bool:
-        """Tell whether requests and waiting threads use the reserved threads too."""
-        return sum(host.threads for host in self._active) > self._threads - self._reserve
 
     def _leave(self, host: _Host) -> None:
         if not host.threads:

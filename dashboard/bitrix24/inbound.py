@@ -105,21 +105,21 @@ def parse_opening(query: Fields, form: Fields) -> OpeningRequest:
 
     :raise BadField: a field is missing, repeated, in the wrong place or malformed.
     """
-    asked = _read(query, QUERY_FIELDS, required=("DOMAIN",))
-    posted = _read(form, FORM_FIELDS, required=("AUTH_ID", "member_id"))
-    secure = asked.get("PROTOCOL", "1") == "1"
+    query_values = _read(query, QUERY_FIELDS, required=("DOMAIN",))
+    form_values = _read(form, FORM_FIELDS, required=("AUTH_ID", "member_id"))
+    secure = query_values.get("PROTOCOL", "1") == "1"
     return OpeningRequest(
-        domain=parse_domain(asked["DOMAIN"], secure=secure),
+        domain=parse_domain(query_values["DOMAIN"], secure=secure),
         secure=secure,
-        language=asked.get("LANG", "en").lower(),
-        access_token=SecretStr(posted["AUTH_ID"]),
-        refresh_token=_secret(posted.get("REFRESH_ID")),
-        expires_in=int(posted.get("AUTH_EXPIRES", "3600")),
-        member_id=posted["member_id"],
-        placement=posted.get("PLACEMENT", "DEFAULT"),
-        options=_parse_options(posted.get("PLACEMENT_OPTIONS", "")),
-        server_endpoint=posted.get("SERVER_ENDPOINT"),
-        application_token=_secret(posted.get("APPLICATION_TOKEN")),
+        language=query_values.get("LANG", "en").lower(),
+        access_token=SecretStr(form_values["AUTH_ID"]),
+        refresh_token=_secret(form_values.get("REFRESH_ID")),
+        expires_in=int(form_values.get("AUTH_EXPIRES", "3600")),
+        member_id=form_values["member_id"],
+        placement=form_values.get("PLACEMENT", "DEFAULT"),
+        options=_parse_options(form_values.get("PLACEMENT_OPTIONS", "")),
+        server_endpoint=form_values.get("SERVER_ENDPOINT"),
+        application_token=_secret(form_values.get("APPLICATION_TOKEN")),
     )
 
 
@@ -130,16 +130,16 @@ def parse_event(form: Fields) -> Event:
 
     :raise BadField: a field is repeated, or a required one is missing or malformed.
     """
-    posted = _read(form, EVENT_FIELDS, required=("event", "auth[member_id]"), lenient=True)
-    sent_at = posted.get("ts")
+    form_values = _read(form, EVENT_FIELDS, required=("event", "auth[member_id]"), lenient=True)
+    sent_at = form_values.get("ts")
     return Event(
-        name=posted["event"].upper(),
-        member_id=posted["auth[member_id]"],
-        application_token=_secret(posted.get("auth[application_token]")),
-        access_token=_secret(posted.get("auth[access_token]")),
-        server_endpoint=posted.get("auth[server_endpoint]"),
+        name=form_values["event"].upper(),
+        member_id=form_values["auth[member_id]"],
+        application_token=_secret(form_values.get("auth[application_token]")),
+        access_token=_secret(form_values.get("auth[access_token]")),
+        server_endpoint=form_values.get("auth[server_endpoint]"),
         sent_at=int(sent_at) if sent_at else None,
-        clean=posted.get("data[CLEAN]") == "1",
+        clean=form_values.get("data[CLEAN]") == "1",
     )
 
 

@@ -46,6 +46,7 @@ MAX_REFRESH_PAUSE = timedelta(minutes=10)
 REFRESH_LIMIT = Limit(depth=60, seconds=0.25)
 # Refreshed pairs that one portal rejected too, of whichever person.
 REJECTED_REFRESH_LIMIT = Limit(depth=10, seconds=60)
+_REJECTED_KEY = "useless renewals {}"
 
 
 class RefreshBusy(Unreachable):
@@ -144,7 +145,7 @@ class TokenRefresher:
             return self.installations.call(tokens.portal, tokens.access, use, record=record)
         except TokenRejected:
             self.token_store.pause(tokens.person, REFRESH_COOLDOWN)
-            self.throttle.record_failure(f"useless renewals {tokens.portal.id}", REJECTED_REFRESH_LIMIT)
+            self.throttle.record_failure(_REJECTED_KEY.format(tokens.portal.id), REJECTED_REFRESH_LIMIT)
             raise
 
     def _wait_or_refresh(
@@ -179,7 +180,7 @@ class TokenRefresher:
         if tokens.paused_until is not None and not is_due(tokens.paused_until, now, max_wait=MAX_REFRESH_PAUSE):
             return True
         try:
-            self.throttle.check(f"useless renewals {tokens.portal.id}", REJECTED_REFRESH_LIMIT)
+            self.throttle.check(_REJECTED_KEY.format(tokens.portal.id), REJECTED_REFRESH_LIMIT)
         except TooManyFailures:
             return True
         return False
