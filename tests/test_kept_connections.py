@@ -99,12 +99,12 @@ def test_a_read_over_a_broken_connection_is_retried_on_a_new_one(server: Resetti
     assert server.requests == [1, 1, 2]
 
 
-def test_a_retry_uses_no_kept_connection(server: ResettingServer, transport: Transport) -> None:
+def test_a_retry_uses_no_kept_connection(server: ResettingServer, transport: Transport, clock: ManualClock) -> None:
     """After a pause all of them may be broken."""
     server.resets = False
     transport.post(server.origin, json={})
 
-    with attempting(ConnectionAttempt(AddressPolicy(loopback=True), Timeouts(), fresh_only=True)):
+    with attempting(ConnectionAttempt(AddressPolicy(loopback=True), Timeouts(), clock, fresh_only=True)):
         transport._session.post(server.origin, json={})
 
     assert server.requests == [1, 2]
