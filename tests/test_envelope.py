@@ -41,8 +41,7 @@ from dashboard.bitrix24.errors import (
 )
 from dashboard.bitrix24.transport import RawResponse
 from dashboard.core.json_values import Json
-
-ErrorClass = type[Bitrix24Error]
+from tests.rest_fixtures import JSON, ErrorClass
 
 # Code, error class, and the statuses that documentation, source and official clients give it.
 PORTAL: list[tuple[str, ErrorClass, tuple[int, ...]]] = [
@@ -329,13 +328,6 @@ def test_long_numbers_are_bounded() -> None:
     assert envelope.decode(b"9" * 40) == int("9" * 40)
     with pytest.raises(ValueError, match="limit"):
         envelope.decode(b"9" * (sys.get_int_max_str_digits() + 1))
-
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
-    max_leaves=20,
-)
 
 
 @given(body=st.binary() | JSON.map(lambda value: json.dumps(value).encode()), status=st.integers(200, 599))

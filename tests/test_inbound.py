@@ -31,7 +31,10 @@ from dashboard.bitrix24.oauth import AuthorizationServers
 from dashboard.bitrix24.schemas import TokenResponse, parse_as
 from dashboard.bitrix24.transport import Transport
 from dashboard.core.json_values import Json
-from tests.emulator import Emulator, Portal
+from tests.emulator import Portal
+from tests.rest_fixtures import alpha
+
+__all__ = ["alpha"]
 
 ACCESS, REFRESH, APPLICATION = "a" * 70, "b" * 70, "c" * 32
 MEMBER_ID = "a223c6b3710f85df22e9377d6c4f7553"
@@ -82,14 +85,6 @@ def refused(work: Any, *arguments: Any) -> BadField:
     with pytest.raises(BadField) as caught:
         work(*arguments)
     return caught.value
-
-
-@pytest.fixture
-def alpha(bitrix24: Emulator) -> Portal:
-    """Give Alpha with the application installed."""
-    portal = bitrix24.portal("alpha")
-    portal.install()
-    return portal
 
 
 # Openings
