@@ -189,7 +189,7 @@ def test_no_token_key_or_person_is_anywhere(
     files = {path.name: path.read_bytes().decode("latin-1") for path in sqlite_folder.rglob("*") if path.is_file()}
     remembered = str(world.rows("SELECT * FROM api_calls"))
     assert len(secrets) > 40
-    assert "proof_refused" in logged
+    assert "verification_failed" in logged
     assert "event_refused" in logged
     assert not [secret for secret in secrets if secret in logged]
     assert not [secret for secret in secrets if any(secret in page for page in pages)]

@@ -346,7 +346,7 @@ def test_no_address_is_stored_or_logged(still: World, caplog: pytest.LogCaptureF
 
     stored = str(still.rows("SELECT * FROM refusals"))
     assert ATTACKER not in stored + caplog.text
-    assert "proof_refused" in caplog.text
+    assert "verification_failed" in caplog.text
     assert "too_many_failed_proofs" in caplog.text
 
 

@@ -55,7 +55,7 @@ def opening(portal: Portal | None, *, has_token: bool) -> Iterator[bool]:
         yield portal_first
     except DENIALS as error:
         throttle.record_failure(name, limit)
-        _log_failure("proof_refused", reason=error.code, portal=g.get("portal"))
+        _log_failure("verification_failed", reason=error.code, portal=g.get("portal"))
         raise
     except PortalMoved as error:
         # Not counted: nobody was asked at the new address, so nothing was disproved.

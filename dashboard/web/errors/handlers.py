@@ -26,7 +26,7 @@ def install(app: Flask) -> None:
     @app.errorhandler(VerificationFailed)
     @app.errorhandler(BadField)
     def known(error: Bitrix24Error | VerificationFailed | BadField) -> Response:
-        log.warning("refused", error=str(error), kind=type(error).__name__, path=logged_path())
+        log.warning("request_refused", error=str(error), kind=type(error).__name__, path=logged_path())
         return answer(error_response(error))
 
     @app.errorhandler(EventRefused)

@@ -27,7 +27,7 @@ class Application(Flask):
 
     def log_exception(self, exc_info: ExceptionInfo) -> None:
         """Log an unexpected error with its stack trace."""
-        log.error("defect", method=request.method, path=logged_path(), exc_info=exc_info)
+        log.error("unhandled_error", method=request.method, path=logged_path(), exc_info=exc_info)
 
 
 def logged_path() -> str | None:
