@@ -23,23 +23,23 @@ def run(world: World, *arguments: str, answer: str | None = None, **environment:
 
 
 def test_portals_are_listed_and_one_is_shown(world: World) -> None:
-    listed = run(world, "portals", "list")
-    shown = run(world, "portals", "show", world.portal().member_id)
+    listing = run(world, "portals", "list")
+    details = run(world, "portals", "show", world.portal().member_id)
 
-    assert world.portal().member_id in listed.output
-    assert "active" in listed.output
-    assert world.portal().origin in shown.output
-    assert "1 live" in shown.output
-    assert world.portal().application_token not in listed.output + shown.output
+    assert world.portal().member_id in listing.output
+    assert "active" in listing.output
+    assert world.portal().origin in details.output
+    assert "1 live" in details.output
+    assert world.portal().application_token not in listing.output + details.output
 
 
 def test_json_for_programs(world: World) -> None:
-    (listed,) = json.loads(run(world, "portals", "list", "--json").output)
-    shown = json.loads(run(world, "portals", "show", world.portal().member_id, "--json").output)
+    (listing,) = json.loads(run(world, "portals", "list", "--json").output)
+    details = json.loads(run(world, "portals", "show", world.portal().member_id, "--json").output)
 
-    assert listed["member_id"] == shown["member_id"] == world.portal().member_id
-    assert listed["people"] == 1
-    assert shown["team_open"] is False
+    assert listing["member_id"] == details["member_id"] == world.portal().member_id
+    assert listing["people"] == 1
+    assert details["team_open"] is False
 
 
 @pytest.mark.parametrize("options", [(), ("--json",)])
@@ -71,10 +71,10 @@ def test_errors_are_escaped_for_the_terminal(world: World) -> None:
     assert obeyed(result.output) == []
 
 
-def flat(told: object) -> list[object]:
+def flat(value: object) -> list[object]:
     """Return all values in nested JSON."""
-    parts = list(told.values()) if isinstance(told, dict) else told if isinstance(told, list) else None
-    return [told] if parts is None else [value for part in parts for value in flat(part)]
+    parts = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else None
+    return [value] if parts is None else [value for part in parts for value in flat(part)]
 
 
 def test_commands_print_only_through_output() -> None:
@@ -90,7 +90,7 @@ def test_portals_are_listed_by_state(world: World) -> None:
 
 
 def people(world: World, *options: str) -> list[int]:
-    return [one["user"] for one in json.loads(run(world, "people", "list", "--json", *options).output)]
+    return [row["user"] for row in json.loads(run(world, "people", "list", "--json", *options).output)]
 
 
 def test_people_are_listed_by_state_and_portal(world: World) -> None:
@@ -111,7 +111,7 @@ def test_people_are_listed_by_state_and_portal(world: World) -> None:
     assert people(world, "--state", "never") == [9]
     assert people(world) == [1, 7, 8, 9]
     some = run(world, "people", "list", "--json", "--limit", "2")
-    assert [one["user"] for one in json.loads(some.stdout)] == [1, 7]
+    assert [row["user"] for row in json.loads(some.stdout)] == [1, 7]
     assert "first 2" in some.stderr
     assert run(world, "people", "list", "--limit", "4").stderr == ""
     assert people(world, "--portal", world.portal().member_id) == [1, 7, 8, 9]
@@ -128,13 +128,13 @@ def test_a_run_is_requested_and_listed(world: World) -> None:
     with world.database.write_session() as session:
         session.connection().exec_driver_sql("DELETE FROM runs")
 
-    asked = run(world, "sync", "run", world.portal().member_id, "--json")
+    first = run(world, "sync", "run", world.portal().member_id, "--json")
     again = run(world, "sync", "run", "--all")
-    listed = run(world, "runs", "list", "--json")
+    listing = run(world, "runs", "list", "--json")
 
-    assert json.loads(asked.output)[0]["state"] == "waiting"
+    assert json.loads(first.output)[0]["state"] == "waiting"
     assert world.portal().member_id in again.output
-    assert [one["state"] for one in json.loads(listed.output)] == ["waiting"]
+    assert [row["state"] for row in json.loads(listing.output)] == ["waiting"]
     assert run(world, "runs", "list", "--state", "failed").output == "No runs.\n"
 
 

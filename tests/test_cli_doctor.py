@@ -27,7 +27,7 @@ def doctor(world: World, **environment: str) -> tuple[int, dict[str, dict[str, A
     """Return the exit code and the results by subject."""
     app = create_app(config.load(world.environment | environment), database=world.database, now=world.now)
     result = app.test_cli_runner().invoke(args=["doctor", "--json"])
-    return result.exit_code, {one["what"]: one for one in json.loads(result.output)}
+    return result.exit_code, {result["what"]: result for result in json.loads(result.output)}
 
 
 def send_heartbeat(world: World) -> None:
@@ -39,12 +39,12 @@ def send_heartbeat(world: World) -> None:
 def test_a_healthy_installation_is_all_good(each_world: World) -> None:
     send_heartbeat(each_world)
 
-    code, found = doctor(each_world, VENDOR_NAME="Alder", VENDOR_EMAIL="help@alder.example")
+    code, results = doctor(each_world, VENDOR_NAME="Alder", VENDOR_EMAIL="help@alder.example")
 
-    found.pop("database file", None)
+    results.pop("database file", None)
     assert code == 0
-    assert {one["state"] for one in found.values()} == {"good"}
-    assert "postgres" not in json.dumps(found)
+    assert {result["state"] for result in results.values()} == {"good"}
+    assert "postgres" not in json.dumps(results)
 
 
 def test_the_report_for_people(world: World) -> None:
@@ -68,22 +68,22 @@ def test_a_worker_without_heartbeat_is_a_warning(world: World, due_in: timedelta
 def test_a_missing_key_is_wrong_and_an_old_one_a_warning(world: World) -> None:
     new = Fernet.generate_key().decode()
 
-    code, found = doctor(world, TOKEN_KEYS=new)
+    code, results = doctor(world, TOKEN_KEYS=new)
     assert code == 1
-    assert found["token keys"]["says"].startswith("3 of 3")
+    assert results["token keys"]["says"].startswith("3 of 3")
 
-    code, found = doctor(world, TOKEN_KEYS=f"{new},{FERNET_KEY}")
+    code, results = doctor(world, TOKEN_KEYS=f"{new},{FERNET_KEY}")
     assert code == 0
-    assert "rotate-keys" in found["token keys"]["mend"]
+    assert "rotate-keys" in results["token keys"]["mend"]
 
 
 def test_an_older_schema_is_wrong(world: World) -> None:
     migrations.downgrade(world.database, "-1")
 
-    code, found = doctor(world)
+    code, results = doctor(world)
 
     assert code == 1
-    assert "db upgrade" in found["migrations"]["mend"]
+    assert "db upgrade" in results["migrations"]["mend"]
 
 
 def test_an_unavailable_database_is_wrong(world: World) -> None:
@@ -104,11 +104,11 @@ def test_an_unavailable_authorization_server_is_reported(
     away, here = "http://127.0.0.1:1", bitrix24.authorization_server
     both = f"{away},{here}" if place == "first" else f"{here},{away}"
 
-    code, found = doctor(world, BITRIX24_AUTH_SERVERS=both)
+    code, results = doctor(world, BITRIX24_AUTH_SERVERS=both)
 
     assert code == (1 if state == "wrong" else 0)
-    assert found["127.0.0.1:1"]["state"] == state
-    assert found[here.partition("//")[2]]["state"] == "good"
+    assert results["127.0.0.1:1"]["state"] == state
+    assert results[here.partition("//")[2]]["state"] == "good"
 
 
 def test_a_database_file_that_everyone_can_read_is_a_warning(world: World) -> None:
@@ -147,9 +147,9 @@ def test_keys_are_not_checked_if_the_server_refuses_every_secret(world: World) -
     refuse = Fault("error:invalid_grant:400", "authorization", method="oauth/token", times=2)
     world.bitrix24.faults.add(refuse)
 
-    code, found = doctor(world)
+    code, results = doctor(world)
 
-    assert (code, found[f"keys at {server_of(world)}"]["state"]) == (0, "not checked")
+    assert (code, results[f"keys at {server_of(world)}"]["state"]) == (0, "not checked")
 
 
 @pytest.mark.parametrize(
@@ -160,9 +160,9 @@ def test_our_clock_is_compared_with_the_authorization_servers(world: World, ahea
     settings, delay = config.load(world.environment), timedelta(seconds=ahead)
     app = create_app(settings, database=world.database, now=lambda: world.now() + delay)
 
-    told = json.loads(app.test_cli_runner().invoke(args=["doctor", "--json"]).output)
+    results = json.loads(app.test_cli_runner().invoke(args=["doctor", "--json"]).output)
 
-    (clock,) = [one for one in told if one["what"] == "clock"]
+    (clock,) = [result for result in results if result["what"] == "clock"]
     assert clock["state"] == state
     assert says in clock["says"]
 
@@ -175,25 +175,25 @@ def test_a_mistyped_public_url_is_reported(world: World, bitrix24: Emulator) -> 
     }
 
     for address, (state, says) in elsewhere.items():
-        code, found = doctor(world, PUBLIC_URL=address)
-        assert found["PUBLIC_URL"]["state"] == state, address
-        assert says in found["PUBLIC_URL"]["says"]
-        assert found["TRUSTED_PROXIES"]["state"] == "not checked"
+        code, results = doctor(world, PUBLIC_URL=address)
+        assert results["PUBLIC_URL"]["state"] == state, address
+        assert says in results["PUBLIC_URL"]["says"]
+        assert results["TRUSTED_PROXIES"]["state"] == "not checked"
         assert code == (1 if state == "wrong" else 0)
 
 
 def test_a_public_url_with_an_unknown_host_is_wrong(world: World) -> None:
-    found = doctor(world, PUBLIC_URL="http://no-such-host.invalid")[1]["PUBLIC_URL"]
+    result = doctor(world, PUBLIC_URL="http://no-such-host.invalid")[1]["PUBLIC_URL"]
 
     # A machine without a name server cannot know.
-    cannot_tell = "name_lookup_failed" in found["says"]
-    assert found["state"] == ("not checked" if cannot_tell else "wrong")
+    cannot_tell = "name_lookup_failed" in result["says"]
+    assert result["state"] == ("not checked" if cannot_tell else "wrong")
 
 
 def test_another_installation_at_public_url_is_wrong(world: World) -> None:
-    code, found = doctor(world, PUBLIC_URL=world.config.public_url.replace("127.0.0.1", "localhost"))
+    code, results = doctor(world, PUBLIC_URL=world.config.public_url.replace("127.0.0.1", "localhost"))
 
-    assert (code, found["PUBLIC_URL"]["says"]) == (1, "another installation of this application answers")
+    assert (code, results["PUBLIC_URL"]["says"]) == (1, "another installation of this application answers")
 
 
 def test_the_proxies_in_front_are_counted(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -207,25 +207,25 @@ def test_the_proxies_in_front_are_counted(world: World, monkeypatch: pytest.Monk
 
     states = {trusted: doctor(world, TRUSTED_PROXIES=str(trusted))[1] for trusted in range(4)}
 
-    found = {trusted: found["TRUSTED_PROXIES"] for trusted, found in states.items()}
-    assert [found[trusted]["state"] for trusted in found] == ["wrong", "wrong", "good", "wrong"]
-    assert found[0]["mend"] == "Set TRUSTED_PROXIES=2."
-    assert "may write their own" in found[3]["says"]
+    results = {trusted: results["TRUSTED_PROXIES"] for trusted, results in states.items()}
+    assert [results[trusted]["state"] for trusted in results] == ["wrong", "wrong", "good", "wrong"]
+    assert results[0]["mend"] == "Set TRUSTED_PROXIES=2."
+    assert "may write their own" in results[3]["says"]
 
 
 def test_visitors_that_came_through_a_proxy_are_reported(world: World) -> None:
     world.services.throttle.record_failure(UNTRUSTED_PROXY, Limit(depth=5, seconds=60))
 
-    code, found = doctor(world, PUBLIC_URL="http://127.0.0.1:1")
+    code, results = doctor(world, PUBLIC_URL="http://127.0.0.1:1")
 
-    assert (code, found["TRUSTED_PROXIES"]["state"]) == (1, "wrong")
+    assert (code, results["TRUSTED_PROXIES"]["state"]) == (1, "wrong")
 
 
 def test_a_missing_sqlite_file_is_reported_and_not_created(world: World, tmp_path: Path) -> None:
     address = f"sqlite:///{tmp_path / 'mistyped' / 'dashboard.db'}"
     app = create_app(config.load(world.environment | {"DATABASE_URL": address}))
 
-    said = {
+    outputs = {
         words: app.test_cli_runner().invoke(args=words.split())
         for words in (
             "doctor",
@@ -237,7 +237,7 @@ def test_a_missing_sqlite_file_is_reported_and_not_created(world: World, tmp_pat
         )
     }
 
-    for words, result in said.items():
+    for words, result in outputs.items():
         assert result.exit_code == 1, words
         assert "the file does not exist" in result.output, words
     assert list(tmp_path.iterdir()) == []
@@ -251,10 +251,10 @@ def server_of(world: World) -> str:
 # One portal
 
 
-def check(world: World, named: str, **environment: str) -> tuple[int, dict[str, dict[str, Any]]]:
+def check(world: World, member_id: str, **environment: str) -> tuple[int, dict[str, dict[str, Any]]]:
     app = create_app(config.load(world.environment | environment), database=world.database)
-    result = app.test_cli_runner().invoke(args=["doctor", "--portal", named, "--json"])
-    return result.exit_code, {one["what"]: one for one in json.loads(result.output)}
+    result = app.test_cli_runner().invoke(args=["doctor", "--portal", member_id, "--json"])
+    return result.exit_code, {result["what"]: result for result in json.loads(result.output)}
 
 
 def move_to(world: World, origin: str) -> None:
@@ -264,14 +264,14 @@ def move_to(world: World, origin: str) -> None:
 
 @pytest.mark.parametrize("by", ["member_id", "id"])
 def test_a_portal_is_checked_without_sending_a_secret(world: World, by: str) -> None:
-    named = str(world.one(f"SELECT {by} FROM portals"))
+    member_id = str(world.one(f"SELECT {by} FROM portals"))
     world.bitrix24.clear()
 
-    code, found = check(world, named)
+    code, results = check(world, member_id)
 
     assert code == 0
-    assert list(found) == ["name", "address", "connection", "answer"]
-    assert {one["state"] for one in found.values()} == {"good"}
+    assert list(results) == ["name", "address", "connection", "answer"]
+    assert {result["state"] for result in results.values()} == {"good"}
     (request,) = world.bitrix24.requests
     assert (request.method, request.granted) == ("app.info", False)
 
@@ -296,10 +296,10 @@ def test_the_failed_step_of_an_unreachable_portal_is_reported(world: World, tmp_
             "https://169.254.169.254",
         ):
             move_to(world, origin)
-            code, found = check(world, world.portal().member_id)
-            *before, last = found.values()
+            code, results = check(world, world.portal().member_id)
+            *before, last = results.values()
             assert code == 1
-            assert {one["state"] for one in before} == {"good"}
+            assert {result["state"] for result in before} == {"good"}
             assert last["mend"]
             steps[origin.partition(":")[0], last["what"], last["says"]] = last["state"]
     server.stop()

@@ -284,8 +284,8 @@ def test_http_is_accepted_only_in_development() -> None:
 def test_no_secret_is_in_the_repr() -> None:
     settings = load(**SECRETS)
 
-    for shown in (repr(settings), str(settings), str(settings.model_dump()), settings.model_dump_json()):
-        assert [secret for secret in HIDDEN if secret in shown] == []
+    for text in (repr(settings), str(settings), str(settings.model_dump()), settings.model_dump_json()):
+        assert [secret for secret in HIDDEN if secret in text] == []
 
 
 @pytest.mark.parametrize(
@@ -305,9 +305,9 @@ def test_no_secret_is_in_an_error(broken: dict[str, str]) -> None:
     with pytest.raises(ConfigError) as caught:
         load(**(SECRETS | broken))
 
-    told = "".join(traceback.format_exception(caught.value)) + messages_of(caught.value)
-    assert "nobody-sees" not in told
-    assert [secret for secret in HIDDEN if secret in told] == []
+    text = "".join(traceback.format_exception(caught.value)) + messages_of(caught.value)
+    assert "nobody-sees" not in text
+    assert [secret for secret in HIDDEN if secret in text] == []
 
 
 def messages_of(error: BaseException | None) -> str:
@@ -331,20 +331,20 @@ def start(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_process_without_a_variable_ends_with_one_line() -> None:
-    ended = start({name: PRODUCTION[name] for name in PRODUCTION if name != "TOKEN_KEYS"})
+    process = start({name: PRODUCTION[name] for name in PRODUCTION if name != "TOKEN_KEYS"})
 
-    assert ended.returncode != 0
-    assert (ended.stderr, ended.stdout) == ("TOKEN_KEYS: must be set\n", "")
+    assert process.returncode != 0
+    assert (process.stderr, process.stdout) == ("TOKEN_KEYS: must be set\n", "")
 
 
 def test_a_process_does_not_create_the_database(tmp_path: Path) -> None:
-    ended = start(PRODUCTION | {"DATABASE_URL": f"sqlite:///{tmp_path / 'mistyped' / 'dashboard.db'}"})
+    process = start(PRODUCTION | {"DATABASE_URL": f"sqlite:///{tmp_path / 'mistyped' / 'dashboard.db'}"})
 
-    assert ended.returncode == 0
+    assert process.returncode == 0
     assert not list(tmp_path.iterdir())
 
 
 def test_a_complete_configuration_starts(tmp_path: Path) -> None:
-    ended = start(PRODUCTION | {"DATABASE_URL": f"sqlite:///{tmp_path / 'dashboard.db'}"})
+    process = start(PRODUCTION | {"DATABASE_URL": f"sqlite:///{tmp_path / 'dashboard.db'}"})
 
-    assert (ended.returncode, ended.stderr) == (0, "")
+    assert (process.returncode, process.stderr) == (0, "")

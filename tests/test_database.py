@@ -108,11 +108,11 @@ def test_times_in_different_zones_are_compared(each_database: Database) -> None:
         session.add(alpha())
 
     with each_database.read_session() as session:
-        for asked in (NOON, NOON.astimezone(tokyo)):
-            assert session.scalars(select(Portal.id).where(Portal.installed_at == asked)).all()
-            later = asked + timedelta(microseconds=1)
+        for moment in (NOON, NOON.astimezone(tokyo)):
+            assert session.scalars(select(Portal.id).where(Portal.installed_at == moment)).all()
+            later = moment + timedelta(microseconds=1)
             assert session.scalars(select(Portal.id).where(Portal.installed_at < later)).all()
-            assert not session.scalars(select(Portal.id).where(Portal.installed_at < asked)).all()
+            assert not session.scalars(select(Portal.id).where(Portal.installed_at < moment)).all()
 
 
 def test_a_time_without_a_zone_is_refused(each_database: Database) -> None:
@@ -131,8 +131,8 @@ def test_sqlite_is_set_up_on_every_connection(database: Database) -> None:
 
     with database.read_session() as one, database.write_session() as other:
         for session in (one, other):
-            found = {name: session.execute(text(f"PRAGMA {name}")).scalar_one() for name in wanted}
-            assert found == wanted
+            values = {name: session.execute(text(f"PRAGMA {name}")).scalar_one() for name in wanted}
+            assert values == wanted
 
 
 def test_sqlite_waits_for_the_disk_only_in_durable_transactions(database: Database) -> None:
@@ -189,8 +189,8 @@ def test_connections_to_a_removed_or_replaced_file_are_dropped(database: Databas
     with database.write_session() as session:
         session.add(alpha(member_id="kept"))
 
-    with closing(sqlite3.connect(file)) as found:
-        assert found.execute("SELECT member_id FROM portals").fetchall()[-1] == ("kept",)
+    with closing(sqlite3.connect(file)) as connection:
+        assert connection.execute("SELECT member_id FROM portals").fetchall()[-1] == ("kept",)
 
 
 def test_sqlite_enforces_foreign_keys(database: Database) -> None:

@@ -215,8 +215,8 @@ def test_statements_are_limited_without_start_up_options(migrated_postgres_url: 
 
 
 def test_options_of_the_address_are_kept(postgres_url: str) -> None:
-    given = "options=-csearch_path%3Dcalendar%20-cstatement_timeout%3D61000"
-    database = Database(f"{postgres_url}&{given}")
+    options = "options=-csearch_path%3Dcalendar%20-cstatement_timeout%3D61000"
+    database = Database(f"{postgres_url}&{options}")
     with database.read_session() as session:
         assert session.execute(text("SHOW search_path")).scalar_one() == "calendar"
         assert session.execute(text("SHOW statement_timeout")).scalar_one() == "61s"
@@ -261,13 +261,13 @@ def test_each_fault_of_an_address_has_its_message(wire: Wire, postgres_url: str)
         "sqlite:////proc/none/dashboard.db": "folder cannot be created",
     }
 
-    said = {address: _first_line(address, "db", "upgrade") for address in faults}
+    lines = {address: _first_line(address, "db", "upgrade") for address in faults}
 
     for address, words in faults.items():
-        assert said[address].startswith("DATABASE_URL: "), said[address]
-        assert words in said[address], said[address]
-        assert PASSWORD not in said[address]
-    assert len(set(said.values())) == len(faults)
+        assert lines[address].startswith("DATABASE_URL: "), lines[address]
+        assert words in lines[address], lines[address]
+        assert PASSWORD not in lines[address]
+    assert len(set(lines.values())) == len(faults)
 
 
 @pytest.mark.parametrize(
@@ -304,11 +304,11 @@ def test_an_invalid_address_stops_the_start(address: str, words: str) -> None:
     ],
 )
 def test_other_errors_of_the_driver_have_their_message(text_of_driver: str, words: str) -> None:
-    said = describe(psycopg.OperationalError(text_of_driver))
+    line = describe(psycopg.OperationalError(text_of_driver))
 
-    assert said.startswith("DATABASE_URL: ")
-    assert words in said
-    assert PASSWORD not in said
+    assert line.startswith("DATABASE_URL: ")
+    assert words in line
+    assert PASSWORD not in line
 
 
 def test_doctor_and_the_log_say_the_same(postgres_url: str, capsys: pytest.CaptureFixture[str]) -> None:
