@@ -31,7 +31,7 @@ FORGED = "f" * 32
 
 
 @pytest.fixture(params=["sqlite_url", "migrated_postgres_url"], ids=["sqlite", "postgres"])
-def still(
+def threadless_world(
     bitrix24: Emulator, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[World]:
     """Return the application without the thread that handles stored events."""
@@ -64,24 +64,24 @@ def restarted(world: World) -> event_spool.EventSpool:
     return build_services(world.config, database=world.database, now=world.now).spool
 
 
-def test_an_event_is_handled_when_the_database_is_back(still: World, tmp_path: Path) -> None:
-    still.open("boris")
-    fill_the_disk(still)
+def test_an_event_is_handled_when_the_database_is_back(threadless_world: World, tmp_path: Path) -> None:
+    threadless_world.open("boris")
+    fill_the_disk(threadless_world)
 
-    assert still.portal().send_event("ONAPPUNINSTALL")[0] == 200
-    restarted(still).retry()
+    assert threadless_world.portal().send_event("ONAPPUNINSTALL")[0] == 200
+    restarted(threadless_world).retry()
     assert len(spooled(tmp_path)) == 1
-    empty_the_disk(still)
-    restarted(still).retry()
+    empty_the_disk(threadless_world)
+    restarted(threadless_world).retry()
 
     assert spooled(tmp_path) == []
-    assert still.one("SELECT state FROM portals") == "uninstalled"
-    assert still.one("SELECT count(*) FROM people") == 0
+    assert threadless_world.one("SELECT state FROM portals") == "uninstalled"
+    assert threadless_world.one("SELECT count(*) FROM people") == 0
 
 
-def test_the_file_is_private_and_encrypted(still: World, tmp_path: Path) -> None:
-    fill_the_disk(still)
-    portal = still.portal()
+def test_the_file_is_private_and_encrypted(threadless_world: World, tmp_path: Path) -> None:
+    fill_the_disk(threadless_world)
+    portal = threadless_world.portal()
 
     portal.send_event("ONAPPUNINSTALL")
 
@@ -91,40 +91,40 @@ def test_the_file_is_private_and_encrypted(still: World, tmp_path: Path) -> None
         assert secret not in file.name + file.read_text()
 
 
-def test_several_processes_may_handle_an_event(still: World, tmp_path: Path) -> None:
-    fill_the_disk(still)
-    still.portal().send_event("ONAPPUNINSTALL")
+def test_several_processes_may_handle_an_event(threadless_world: World, tmp_path: Path) -> None:
+    fill_the_disk(threadless_world)
+    threadless_world.portal().send_event("ONAPPUNINSTALL")
     content = spooled(tmp_path)[0].read_text()
     file = spooled(tmp_path)[0]
-    empty_the_disk(still)
+    empty_the_disk(threadless_world)
 
-    restarted(still).retry()
+    restarted(threadless_world).retry()
     file.write_text(content)
-    restarted(still).retry()
+    restarted(threadless_world).retry()
 
     assert spooled(tmp_path) == []
-    assert still.one("SELECT count(*) FROM portals WHERE state = 'uninstalled' AND generation = 1") == 1
+    assert threadless_world.one("SELECT count(*) FROM portals WHERE state = 'uninstalled' AND generation = 1") == 1
 
 
-def test_an_event_does_not_undo_a_later_installation(still: World, tmp_path: Path) -> None:
-    fill_the_disk(still)
-    still.portal().send_event("ONAPPUNINSTALL")
-    empty_the_disk(still)
-    still.bitrix24.clock.advance(timedelta(hours=1).total_seconds())
-    still.install("alpha")
+def test_an_event_does_not_undo_a_later_installation(threadless_world: World, tmp_path: Path) -> None:
+    fill_the_disk(threadless_world)
+    threadless_world.portal().send_event("ONAPPUNINSTALL")
+    empty_the_disk(threadless_world)
+    threadless_world.bitrix24.clock.advance(timedelta(hours=1).total_seconds())
+    threadless_world.install("alpha")
 
-    restarted(still).retry()
+    restarted(threadless_world).retry()
 
     assert spooled(tmp_path) == []
-    assert still.one("SELECT state FROM portals") == "active"
+    assert threadless_world.one("SELECT state FROM portals") == "active"
 
 
 def test_forged_events_are_limited_and_do_nothing(
-    still: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    threadless_world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(event_spool, "MAX_UNVERIFIED_OF_SENDER", 3)
     monkeypatch.setattr(event_spool, "MAX_UNVERIFIED", 4)
-    spool, portal = restarted(still), still.portal()
+    spool, portal = restarted(threadless_world), threadless_world.portal()
 
     def forged(number: int, sender: str = "stranger") -> bool:
         return spool.add(
@@ -142,39 +142,41 @@ def test_forged_events_are_limited_and_do_nothing(
 
     assert [forged(number) for number in range(5)] == [True, True, True, False, False]
     assert [forged(number, "another") for number in range(2)] == [True, False]
-    fill_the_disk(still)
+    fill_the_disk(threadless_world)
     assert portal.send_event("ONAPPUNINSTALL", application_token=FORGED)[0] == 403
     assert portal.send_event("ONAPPUNINSTALL")[0] == 200
     assert len(spooled(tmp_path)) == 5
     (true,) = [file for file in spooled(tmp_path) if not file.name.startswith("unproven")]
     true.unlink()
-    empty_the_disk(still)
+    empty_the_disk(threadless_world)
 
-    restarted(still).retry()
+    restarted(threadless_world).retry()
 
     assert spooled(tmp_path) == []
-    assert still.one("SELECT state FROM portals") == "active"
+    assert threadless_world.one("SELECT state FROM portals") == "active"
 
 
-def test_without_a_folder_an_event_is_stored_in_memory(still: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_folder_an_event_is_stored_in_memory(
+    threadless_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def no_room(self: object, name: str, encrypted: str) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(event_spool.EventSpool, "_write", no_room)
-    fill_the_disk(still)
+    fill_the_disk(threadless_world)
 
-    assert still.portal().send_event("ONAPPUNINSTALL")[0] == 200
-    empty_the_disk(still)
-    still.app.extensions["services"].spool.retry()
+    assert threadless_world.portal().send_event("ONAPPUNINSTALL")[0] == 200
+    empty_the_disk(threadless_world)
+    threadless_world.app.extensions["services"].spool.retry()
 
-    assert still.one("SELECT state FROM portals") == "uninstalled"
+    assert threadless_world.one("SELECT state FROM portals") == "uninstalled"
 
 
-def test_an_undecryptable_event_is_deleted(still: World, tmp_path: Path) -> None:
+def test_an_undecryptable_event_is_deleted(threadless_world: World, tmp_path: Path) -> None:
     (tmp_path / "events").mkdir()
     (tmp_path / "events" / "x.event").write_text("gAAAA-not-ours")
 
-    restarted(still).retry()
+    restarted(threadless_world).retry()
 
     assert spooled(tmp_path) == []
 
@@ -300,8 +302,8 @@ def test_a_new_process_handles_the_events_of_another(
     monkeypatch.setattr(event_spool, "RETRY_SECONDS", 0.02)
     with World(bitrix24, sqlite_url, STATE_DIRECTORY=str(tmp_path)) as world:
         world.install("alpha")
-        with monkeypatch.context() as still:
-            still.setattr(event_spool.EventSpool, "start", lambda self: None)
+        with monkeypatch.context() as threadless_world:
+            threadless_world.setattr(event_spool.EventSpool, "start", lambda self: None)
             fill_the_disk(world)
             assert world.portal().send_event("ONAPPUNINSTALL")[0] == 200
         empty_the_disk(world)

@@ -27,18 +27,18 @@ ALPHAS_OWN = ("Keller", "Boris", "only alpha has this")
 
 @dataclass
 class Attacker:
-    """Somebody's own server: a pretend portal or authorization server that says whatever helps them."""
+    """An attacker's server: a portal or authorization server that returns whatever helps them."""
 
-    heard: list[Request] = field(default_factory=list)
+    received: list[Request] = field(default_factory=list)
 
     def handle(self, request: Request) -> Answer:
-        self.heard.append(request)
+        self.received.append(request)
         return Answer(200, b'{"result":{"ID":"1","ADMIN":true}}', {"Content-Type": "application/json"})
 
 
 @dataclass
 class Scene:
-    """Alpha, the victim, with people in it; Clara of Beta with tokens of her own; the attacker's server."""
+    """Alpha, the victim, with people; Clara of Beta with her own tokens; the attacker's server."""
 
     world: World
     attacker: Attacker
@@ -49,14 +49,14 @@ class Scene:
     def host(self) -> str:
         return f"localhost:{self.server.port}"
 
-    def claras(self) -> Opening:
-        """Return what a browser would post for Clara in Beta, to be forged."""
+    def claras_opening(self) -> Opening:
+        """Return Clara's opening in Beta, to be forged."""
         return self.world.portal("beta").open_as("clara")
 
     def assert_unharmed(self, answer: TestResponse) -> None:
         assert not [own for own in ALPHAS_OWN if own in answer.text]
         assert dump(self.world) == self.before
-        assert (self.attacker.heard, self.server.connections) == ([], 0)
+        assert (self.attacker.received, self.server.connections) == ([], 0)
 
 
 def dump(world: World) -> dict[str, object]:
@@ -75,24 +75,24 @@ def scene(world: World) -> Iterator[Scene]:
     server.stop()
 
 
-DOORS = ["/", "/install"]
+PATHS = ["/", "/install"]
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_a_token_of_another_portal_opens_nothing(scene: Scene, door: str) -> None:
+@pytest.mark.parametrize("path", PATHS)
+def test_a_token_of_another_portal_opens_nothing(scene: Scene, path: str) -> None:
     victim = scene.world.portal().member_id
 
-    answer = scene.world.post(door, scene.claras(), member_id=victim)
+    answer = scene.world.post(path, scene.claras_opening(), member_id=victim)
 
     assert answer.status_code == 403
     scene.assert_unharmed(answer)
 
 
-@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("token", ["own", "garbage"])
 @pytest.mark.parametrize("endpoint", ["attacker", "bitrix24"])
-def test_no_posted_field_decides_where_a_token_is_sent(scene: Scene, door: str, token: str, endpoint: str) -> None:
-    opening = scene.claras()
+def test_no_posted_field_decides_where_a_token_is_sent(scene: Scene, path: str, token: str, endpoint: str) -> None:
+    opening = scene.claras_opening()
     opening.query["DOMAIN"] = scene.host
     forged = {"member_id": scene.world.portal().member_id}
     if token == "garbage":
@@ -100,54 +100,54 @@ def test_no_posted_field_decides_where_a_token_is_sent(scene: Scene, door: str, 
     if endpoint == "attacker":
         forged["SERVER_ENDPOINT"] = f"http://{scene.host}/rest/"
 
-    answer = scene.world.post(door, opening, **forged)
+    answer = scene.world.post(path, opening, **forged)
 
     assert answer.status_code == 403
     scene.assert_unharmed(answer)
     assert scene.world.portal().domain not in answer.headers["Content-Security-Policy"]
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_only_an_opening_with_the_portals_address_reveals_it(scene: Scene, door: str) -> None:
-    """A member_id is no secret; the address of a portal may be."""
-    forged = scene.claras()
+@pytest.mark.parametrize("path", PATHS)
+def test_only_an_opening_with_the_portals_address_reveals_it(scene: Scene, path: str) -> None:
+    """A member_id is not secret; a portal's address may be."""
+    forged = scene.claras_opening()
     true = scene.world.portal().open_as("boris")
     true.form["AUTH_ID"] = "a" * 70
     victim = scene.world.portal()
 
-    guessed = scene.world.post(door, forged, member_id=victim.member_id)
-    named = scene.world.post(door, true)
+    without_address = scene.world.post(path, forged, member_id=victim.member_id)
+    with_address = scene.world.post(path, true)
 
-    assert (guessed.status_code, named.status_code) == (403, 403)
-    assert guessed.headers["Content-Security-Policy"].endswith("frame-ancestors 'none'")
-    assert victim.domain not in guessed.text + str(guessed.headers)
-    assert named.headers["Content-Security-Policy"].endswith(f"frame-ancestors {victim.origin}")
+    assert (without_address.status_code, with_address.status_code) == (403, 403)
+    assert without_address.headers["Content-Security-Policy"].endswith("frame-ancestors 'none'")
+    assert victim.domain not in without_address.text + str(without_address.headers)
+    assert with_address.headers["Content-Security-Policy"].endswith(f"frame-ancestors {victim.origin}")
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_an_unknown_portal_is_never_asked_at_a_posted_address(scene: Scene, door: str) -> None:
-    opening = scene.claras()
+@pytest.mark.parametrize("path", PATHS)
+def test_an_unknown_portal_is_never_asked_at_a_posted_address(scene: Scene, path: str) -> None:
+    opening = scene.claras_opening()
     opening.query["DOMAIN"] = scene.host
     forged = {"member_id": "f" * 32, "AUTH_ID": "a" * 70, "SERVER_ENDPOINT": f"http://{scene.host}/rest/"}
 
-    answer = scene.world.post(door, opening, **forged)
+    answer = scene.world.post(path, opening, **forged)
 
     assert answer.status_code == 403
     assert answer.headers["Content-Security-Policy"].endswith("frame-ancestors 'none'")
     scene.assert_unharmed(answer)
 
 
-@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("path", PATHS)
 def test_a_redirect_during_an_opening_is_refused_and_logged(
-    scene: Scene, door: str, caplog: pytest.LogCaptureFixture
+    scene: Scene, path: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The victim's own address points away, with a token that is really its own person's."""
+    """The victim's own address redirects, and the token is valid."""
     for method in ("batch", "app.info", "profile"):
         scene.world.bitrix24.faults.add(
             Fault(kind=f"redirect:http://{scene.host}/rest/{method}", portal="alpha", method=method, times=None)
         )
 
-    answer = scene.world.post(door, scene.world.portal().open_as("anna"))
+    answer = scene.world.post(path, scene.world.portal().open_as("anna"))
 
     assert (answer.status_code, errors_on(answer.text)) == (502, ["moved"])
     scene.assert_unharmed(answer)
@@ -164,7 +164,7 @@ def test_a_redirect_during_a_refresh_is_refused_and_logged(scene: Scene, caplog:
 
     assert (answer.status_code, errors_on(answer.text)) == (502, ["moved"])
     assert dump(scene.world) == before
-    assert scene.attacker.heard == []
+    assert scene.attacker.received == []
     assert "redirect_refused" in caplog.text
 
 
@@ -175,14 +175,14 @@ def test_a_redirect_by_the_authorization_server_is_refused(scene: Scene) -> None
     scene.world.bitrix24.faults.add(redirect)
 
     assert scene.world.browser.post("/me/refresh", headers=session).status_code == 502
-    assert scene.attacker.heard == []
+    assert scene.attacker.received == []
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_a_token_of_another_application_of_the_same_portal_is_refused(scene: Scene, door: str) -> None:
+@pytest.mark.parametrize("path", PATHS)
+def test_a_token_of_another_application_of_the_same_portal_is_refused(scene: Scene, path: str) -> None:
     foreign = scene.world.portal().open_as("anna", client_id="app.stranger.2")
 
-    answer = scene.world.post(door, foreign)
+    answer = scene.world.post(path, foreign)
 
     assert answer.status_code == 403
     scene.assert_unharmed(answer)
@@ -196,7 +196,7 @@ def test_form_fields_in_the_query_string_are_ignored(scene: Scene, name: str) ->
 
     assert scene.world.post("/", opening).status_code == 200
 
-    assert (scene.attacker.heard, scene.server.connections) == ([], 0)
+    assert (scene.attacker.received, scene.server.connections) == ([], 0)
     if name == "APPLICATION_TOKEN":
         event = scene.world.portal().send_event("ONAPPUNINSTALL", application_token="f" * 32)
         assert event[0] == 403
@@ -237,7 +237,7 @@ DISGUISES = (
 def test_a_disguised_domain_is_refused(scene: Scene) -> None:
     names = {"alpha": scene.world.portal().domain, "attacker": scene.host, "port": scene.server.port}
     for disguise in DISGUISES:
-        opening = scene.claras()
+        opening = scene.claras_opening()
         opening.query["DOMAIN"] = disguise.format(**names, attacker_upper=scene.host.upper())
 
         answer = scene.world.post("/", opening, member_id=scene.world.portal().member_id)
@@ -266,7 +266,7 @@ def test_an_ip_address_or_plain_http_is_refused_in_production(world: World) -> N
 
 
 def test_a_lying_portal_gains_nothing_of_another(scene: Scene) -> None:
-    """Beta is the attacker's own server: it says that the posted token is of our application and Anna's."""
+    """Beta is the attacker's server: it returns our application and Anna for the posted token."""
 
     def lie(answer: dict[str, object]) -> dict[str, object]:
         result = answer["result"]

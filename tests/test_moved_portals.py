@@ -67,7 +67,7 @@ def test_an_opening_finds_the_new_address_of_an_unresolvable_portal(world: World
 
 @pytest.mark.parametrize("expired", [False, True])
 def test_a_refresh_finds_the_new_address_of_an_unreachable_portal(world: World, expired: bool) -> None:
-    """Nobody opens the application: the authorization server is asked, with a new pair where it wants one."""
+    """Without an opening, the authorization server is asked, with a refreshed token if needed."""
     session = world.session("boris")
     new = world.portal().rename(gone=True)
     if expired:
@@ -108,7 +108,7 @@ def test_an_unreachable_portal_keeps_its_address_and_no_token_is_refreshed(world
 
 @pytest.mark.parametrize(("person", "state"), [("boris", "active"), ("anna", "uninstalled")])
 def test_a_removed_application_is_noticed_when_the_portal_is_unreachable(world: World, person: str, state: str) -> None:
-    """Its address is silent, and the server says more; of the portal as a whole from one chain alone."""
+    """Only the token of the portal's token owner can confirm that the application was removed."""
     session = world.session(person)
     world.bitrix24.faults.add(Fault(kind="reset", portal="alpha", method="batch", times=None))
     world.bitrix24.faults.add(Fault(kind="error:NOT_INSTALLED:401", where="authorization", method="rest/app.info"))
@@ -129,7 +129,7 @@ def test_a_portal_that_answers_503_keeps_its_address(world: World) -> None:
 
 
 def test_an_unreachable_portal_does_not_get_the_address_of_another(world: World) -> None:
-    """The token is of another portal by then, or the server says so: its own address is no way out."""
+    """The authorization server says that the token belongs to another portal."""
     session = world.session("boris")
     world.portal().rename(gone=True)
     before = origin(world)
