@@ -31,10 +31,10 @@ def group(zone: str, start: int, end: int, people: int = 1) -> HoursGroup:
 
 
 def hours(
-    of: HoursGroup, *, on: date, reader: ZoneInfo = BERLIN, workdays: Workdays = EVERY_DAY_WORKS
+    hours_group: HoursGroup, *, on: date, user_zone: ZoneInfo = BERLIN, workdays: Workdays = EVERY_DAY_WORKS
 ) -> list[tuple[float, float]]:
     """Return a group's bands in hours of the reader's day."""
-    (row,) = day_rows([of], day=on, user_zone=reader, workdays=workdays)
+    (row,) = day_rows([hours_group], day=on, user_zone=user_zone, workdays=workdays)
     return [(start / 60, end / 60) for start, end in row.bands]
 
 
@@ -64,7 +64,7 @@ def test_zones_25_hours_apart() -> None:
     far = ZoneInfo("Pacific/Pago_Pago")
 
     # Eleven hours behind UTC for the reader, fourteen ahead of it for the group: 25 between them.
-    assert hours(group("Pacific/Kiritimati", 9, 17), on=WEDNESDAY, reader=far) == [(8, 16)]
+    assert hours(group("Pacific/Kiritimati", 9, 17), on=WEDNESDAY, user_zone=far) == [(8, 16)]
 
 
 def test_zones_that_change_clocks_on_different_days() -> None:
@@ -97,7 +97,7 @@ def test_a_night_shift_belongs_to_the_day_it_starts_on() -> None:
 
 
 @pytest.mark.parametrize(
-    ("moment", "works"),
+    ("moment", "expected"),
     [
         (datetime(2026, 3, 4, 8, 0, tzinfo=UTC), True),
         (datetime(2026, 3, 4, 7, 59, tzinfo=UTC), False),
@@ -105,12 +105,12 @@ def test_a_night_shift_belongs_to_the_day_it_starts_on() -> None:
         (datetime(2026, 3, 7, 10, 0, tzinfo=UTC), False),
     ],
 )
-def test_at_work_now(moment: datetime, works: bool) -> None:
-    assert people_at_work([group("Europe/Berlin", 9, 18)], moment=moment, workdays=WEEKEND) == works
+def test_at_work_now(moment: datetime, expected: bool) -> None:
+    assert people_at_work([group("Europe/Berlin", 9, 18)], moment=moment, workdays=WEEKEND) == expected
 
 
 @pytest.mark.parametrize(
-    ("moment", "works"),
+    ("moment", "expected"),
     [
         (datetime(2026, 3, 6, 21, 30, tzinfo=UTC), True),  # Friday, half past ten
         (datetime(2026, 3, 7, 4, 30, tzinfo=UTC), True),  # Saturday morning, still Friday's night
@@ -119,18 +119,18 @@ def test_at_work_now(moment: datetime, works: bool) -> None:
         (datetime(2026, 3, 10, 12, 0, tzinfo=UTC), False),
     ],
 )
-def test_at_work_during_a_night_shift(moment: datetime, works: bool) -> None:
-    assert people_at_work([group("Europe/Berlin", 22, 6)], moment=moment, workdays=WEEKEND) == works
+def test_at_work_during_a_night_shift(moment: datetime, expected: bool) -> None:
+    assert people_at_work([group("Europe/Berlin", 22, 6)], moment=moment, workdays=WEEKEND) == expected
 
 
-def found(*groups: HoursGroup, reader: ZoneInfo = BERLIN) -> list[Band]:
-    return list(common_bands(day_rows(groups, day=WEDNESDAY, user_zone=reader, workdays=EVERY_DAY_WORKS)))
+def common(*groups: HoursGroup, user_zone: ZoneInfo = BERLIN) -> list[Band]:
+    return list(common_bands(day_rows(groups, day=WEDNESDAY, user_zone=user_zone, workdays=EVERY_DAY_WORKS)))
 
 
 def test_common_hours_include_everyone() -> None:
-    assert found(group("Europe/Berlin", 9, 18), group("Europe/Moscow", 9, 18)) == [(540, 960)]
-    assert found(group("Europe/Berlin", 9, 17), group("Asia/Tokyo", 9, 17)) == []
-    assert found() == []
+    assert common(group("Europe/Berlin", 9, 18), group("Europe/Moscow", 9, 18)) == [(540, 960)]
+    assert common(group("Europe/Berlin", 9, 17), group("Asia/Tokyo", 9, 17)) == []
+    assert common() == []
 
 
 def best(*groups: HoursGroup) -> BestHour | None:

@@ -15,19 +15,19 @@ from tests.team_fixtures import store_people
 from tests.world import World
 
 
-def picture(groups: int) -> DayChart:
+def chart(groups: int) -> DayChart:
     spans = (Span(60 * number, 60 * number + 480) for number in range(groups))
-    drawn = [HoursGroup("UTC", span, 20 - number) for number, span in enumerate(spans)]
+    hours_groups = [HoursGroup("UTC", span, 20 - number) for number, span in enumerate(spans)]
     now = datetime(2026, 3, 4, 12, tzinfo=UTC)
-    return build(drawn, day=date(2026, 3, 4), now=now, user_zone=UTC, workdays=EVERY_DAY_WORKS)
+    return build(hours_groups, day=date(2026, 3, 4), now=now, user_zone=UTC, workdays=EVERY_DAY_WORKS)
 
 
-@pytest.mark.parametrize(("groups", "rows", "summed_up"), [(8, 8, 0), (9, 9, 0), (10, 8, 2), (12, 8, 4)])
-def test_small_groups_share_one_row(groups: int, rows: int, summed_up: int) -> None:
-    drawn = picture(groups)
+@pytest.mark.parametrize(("groups", "rows", "others"), [(8, 8, 0), (9, 9, 0), (10, 8, 2), (12, 8, 4)])
+def test_small_groups_share_one_row(groups: int, rows: int, others: int) -> None:
+    day_chart = chart(groups)
 
-    assert len(drawn.rows) == rows
-    assert (drawn.others.groups if drawn.others else 0) == summed_up
+    assert len(day_chart.rows) == rows
+    assert (day_chart.others.groups if day_chart.others else 0) == others
 
 
 def test_the_hidden_table_has_the_same_people_as_the_chart(world: World) -> None:
@@ -36,11 +36,11 @@ def test_the_hidden_table_has_the_same_people_as_the_chart(world: World) -> None
     page = world.browser.get("/team", headers=world.session("anna")).text
 
     rows = re.findall(r"<tr data-chart-row>(.*?)</tr>", page, flags=re.DOTALL)
-    told = [int(re.findall(r"<td>(.*?)</td>", row, flags=re.DOTALL)[0]) for row in rows]
-    drawn = re.findall(r'<span class="day-chart__zone">.*? · (\d+)</span>', page)
-    assert told == [int(people) for people in drawn]
-    assert sum(told) >= sum(range(1, 13))
-    others = [people for people, row in zip(told, rows, strict=True) if "Others" in row]
+    table_people = [int(re.findall(r"<td>(.*?)</td>", row, flags=re.DOTALL)[0]) for row in rows]
+    chart_people = re.findall(r'<span class="day-chart__zone">.*? · (\d+)</span>', page)
+    assert table_people == [int(people) for people in chart_people]
+    assert sum(table_people) >= sum(range(1, 13))
+    others = [people for people, row in zip(table_people, rows, strict=True) if "Others" in row]
     assert len(others) == 1
     # Some of them are at work at some hours, and never more than there are.
     at_work = [int(people) for people, total in re.findall(r"(\d+) of (\d+)</li>", rows[-1]) if int(total)]

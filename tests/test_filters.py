@@ -218,23 +218,26 @@ ODD: dict[str, Json] = {
 
 @pytest.mark.parametrize("settings", [PAYLOADS["recorded"], PAYLOADS["documented"], ODD, {}])
 def test_each_setting_is_one_element_with_its_value(app: Flask, settings: dict[str, Json]) -> None:
-    shown = [(each["data-setting"], each["data-value"]) for each in page_of(settings).having("data-setting")]
+    values = [
+        (attributes["data-setting"], attributes["data-value"])
+        for attributes in page_of(settings).having("data-setting")
+    ]
 
-    assert sorted(shown) == sorted((key, compact(raw)) for key, raw in settings.items())
+    assert sorted(values) == sorted((key, compact(raw)) for key, raw in settings.items())
 
 
-@pytest.mark.parametrize(("code", "shown"), [("ERROR_ARGUMENT", "ERROR_ARGUMENT"), ("", "empty_error_code")])
-def test_unreadable_settings_show_the_error(app: Flask, code: str, shown: str) -> None:
+@pytest.mark.parametrize(("code", "expected"), [("ERROR_ARGUMENT", "ERROR_ARGUMENT"), ("", "empty_error_code")])
+def test_unreadable_settings_show_the_error(app: Flask, code: str, expected: str) -> None:
     page = page_of(None, errors={"calendar.user.settings.get": code})
 
-    assert shown in [each["data-error"] for each in page.having("data-error")]
+    assert expected in [attributes["data-error"] for attributes in page.having("data-error")]
     assert page.having("data-setting") == []
 
 
 def test_an_error_is_shown_above_the_stored_settings(app: Flask) -> None:
     page = page_of(PAYLOADS["recorded"], notice=Notice("unreachable", "No response", "It did not answer.", "Theirs."))
 
-    assert "unreachable" in [each["data-error"] for each in page.having("data-error")]
+    assert "unreachable" in [attributes["data-error"] for attributes in page.having("data-error")]
     assert len(page.having("data-setting")) == len(PAYLOADS["recorded"])
 
 
@@ -247,4 +250,4 @@ def test_an_error_page_needs_no_session_and_no_portal(app: Flask) -> None:
 
     page = Elements(render_template("error.html", layout="part.html", notice=notice))
 
-    assert [each["data-error"] for each in page.having("data-error")] == ["APPLICATION_NOT_FOUND"]
+    assert [attributes["data-error"] for attributes in page.having("data-error")] == ["APPLICATION_NOT_FOUND"]

@@ -11,10 +11,10 @@ import pytest
 from tests.team_fixtures import NEVER_OPENED, Session, store_people, text_of
 from tests.world import World, errors_on
 
-# The switches in their order: tasks, completed, declined, week numbers, folded hours, refusing, sync.
+# The toggles in the order of their letters: tasks, completed, declined, week numbers, collapse, decline, sync.
 USUAL = "YNNNYNN timed:15min;day:0d@08:00"
-HERE = {"habits": USUAL}
-SILENT = NEVER_OPENED | {"habits": ""}
+PERSON = {"habits": USUAL}
+WITHOUT_SETTINGS = NEVER_OPENED | {"habits": ""}
 
 
 def page(world: World, session: Session) -> str:
@@ -23,9 +23,9 @@ def page(world: World, session: Session) -> str:
     return response.text
 
 
-def told(shown: str, attribute: str) -> dict[str, int]:
+def people_by(html: str, attribute: str) -> dict[str, int]:
     """Return the numbers that stand behind an attribute: of findings, bars, differences."""
-    return {name: int(people) for name, people in re.findall(rf'data-{attribute}="([^"]+)" data-people="(\d+)"', shown)}
+    return {name: int(people) for name, people in re.findall(rf'data-{attribute}="([^"]+)" data-people="(\d+)"', html)}
 
 
 @pytest.fixture
@@ -35,15 +35,15 @@ def anna(each_world: World) -> Session:
 
 
 def test_it_works(each_world: World, anna: Session) -> None:
-    store_people(each_world, *[HERE] * 5, HERE | {"view": "custom_7"}, HERE | {"view": ""}, SILENT)
+    store_people(each_world, *[PERSON] * 5, PERSON | {"view": "custom_7"}, PERSON | {"view": ""}, WITHOUT_SETTINGS)
 
-    shown = page(each_world, anna)
+    html = page(each_world, anna)
 
-    assert "Based on the settings of 8 of 9 people," in shown
-    assert told(shown, "bar") == {"month": 5, "week": 1, "other": 1, "unset": 1, "many": 8}
-    assert 'href="/team?view=month"' in shown
-    assert 'href="/team?timezone=Europe/Berlin"' in shown
-    assert text_of(shown, 'class="insights-reminders"') == (
+    assert "Based on the settings of 8 of 9 people," in html
+    assert people_by(html, "bar") == {"month": 5, "week": 1, "other": 1, "unset": 1, "many": 8}
+    assert 'href="/team?view=month"' in html
+    assert 'href="/team?timezone=Europe/Berlin"' in html
+    assert text_of(html, 'class="insights-reminders"') == (
         "All-day events: 08:00 on the day 8 Timed events: 15 minutes before 8 Timed events: 1 hour before 1"
     )
 
@@ -52,64 +52,64 @@ def test_synced_settings_are_counted(each_world: World) -> None:
     for key in ("boris", "kenji", "marcus", "ruth"):
         each_world.open(key)
 
-    shown = page(each_world, each_world.session("anna"))
+    html = page(each_world, each_world.session("anna"))
 
-    assert told(shown, "finding") == {"long_days": 1, "unreminded": 1, "refusing": 1, "nights": 1}
-    assert "1 person has a working day of 14 hours or more." in shown
-    assert told(shown, "difference") == {
+    assert people_by(html, "finding") == {"long_days": 1, "unreminded": 1, "refusing": 1, "nights": 1}
+    assert "1 person has a working day of 14 hours or more." in html
+    assert people_by(html, "difference") == {
         "collapseOffHours": 1, "showCompletedTasks": 1, "syncTasks": 1,
     }  # fmt: skip
-    unlike = text_of(shown, 'data-difference="collapseOffHours"')
-    assert unlike.startswith("Collapse non-working hours Most: Yes 4 1 differs Boris Keller")
+    exception = text_of(html, 'data-difference="collapseOffHours"')
+    assert exception.startswith("Collapse non-working hours Most: Yes 4 1 differs Boris Keller")
 
 
 def test_findings_name_the_people(each_world: World, anna: Session) -> None:
     store_people(
         each_world,
-        *[HERE] * 8,
-        HERE | {"name": "Zoe <b>", "calendar_zone": "America/Los_Angeles", "time_zone": "Europe/Berlin"},
-        HERE | {"name": "Nils", "reminder_count": 0, "reminders": "timed:none", "habits": "YNNNYNN timed:none"},
-        HERE | {"name": "Refu", "habits": "YNNNYYN timed:15min;day:0d@08:00"},
+        *[PERSON] * 8,
+        PERSON | {"name": "Zoe <b>", "calendar_zone": "America/Los_Angeles", "time_zone": "Europe/Berlin"},
+        PERSON | {"name": "Nils", "reminder_count": 0, "reminders": "timed:none", "habits": "YNNNYNN timed:none"},
+        PERSON | {"name": "Refu", "habits": "YNNNYYN timed:15min;day:0d@08:00"},
         # Another name for the same clock is no other zone.
-        HERE | {"name": "Olena", "calendar_zone": "Europe/Kyiv", "time_zone": "Europe/Kiev"},
+        PERSON | {"name": "Olena", "calendar_zone": "Europe/Kyiv", "time_zone": "Europe/Kiev"},
     )
 
-    shown = page(each_world, anna)
+    html = page(each_world, anna)
 
-    assert told(shown, "finding") == {"zones_disagree": 1, "apart": 1, "unreminded": 1, "refusing": 1}
-    zones = text_of(shown, 'class="insights-names"')
+    assert people_by(html, "finding") == {"zones_disagree": 1, "apart": 1, "unreminded": 1, "refusing": 1}
+    zones = text_of(html, 'class="insights-names"')
     assert zones == "Zoe &lt;b&gt;"
-    assert 'href="/team?q=Zoe%20%3Cb%3E"' in shown
-    assert 'href="/team?reminders=none"' in shown
-    assert shown.index("zones_disagree") < shown.index("unreminded")
+    assert 'href="/team?q=Zoe%20%3Cb%3E"' in html
+    assert 'href="/team?reminders=none"' in html
+    assert html.index("zones_disagree") < html.index("unreminded")
 
 
 def test_a_long_list_of_names_is_cut(each_world: World, anna: Session) -> None:
-    store_people(each_world, *[HERE | {"habits": "YNNNYYN "}] * 9)
+    store_people(each_world, *[PERSON | {"habits": "YNNNYYN "}] * 9)
 
     assert "and 3 more" in text_of(page(each_world, anna), 'class="insights-names"')
 
 
 def test_all_people_of_a_finding_have_a_page(each_world: World, anna: Session) -> None:
-    refusing = [HERE | {"name": f"Refusing {number:03}", "habits": f"YNNNYYN {number % 7}"} for number in range(203)]
+    refusing = [PERSON | {"name": f"Refusing {number:03}", "habits": f"YNNNYYN {number % 7}"} for number in range(203)]
     store_people(each_world, *refusing)
     assert 'href="/insights/refusing"' in page(each_world, anna)
 
     pages = [each_world.browser.get(f"/insights/refusing?page={number}", headers=anna).text for number in (1, 2, 9)]
 
-    named = [re.findall(r">(Refusing \d{3})</bdi></a>", text) for text in pages]
-    assert sorted(named[0] + named[1]) == [one["name"] for one in refusing]
-    assert named[2] == named[1]
+    names = [re.findall(r">(Refusing \d{3})</bdi></a>", text) for text in pages]
+    assert sorted(names[0] + names[1]) == [person["name"] for person in refusing]
+    assert names[2] == names[1]
     assert "203 people decline invitations" in pages[0]
 
 
 def test_all_people_of_an_exception_have_a_page(each_world: World, anna: Session) -> None:
-    store_people(each_world, *[HERE] * 8, HERE | {"name": "Odd Olga", "habits": "YNNNNNN timed:15min;day:0d@08:00"})
+    store_people(each_world, *[PERSON] * 8, PERSON | {"name": "Odd Olga", "habits": "YNNNNNN timed:15min;day:0d@08:00"})
 
-    listed = each_world.browser.get("/insights/collapseOffHours", headers=anna).text
+    html = each_world.browser.get("/insights/collapseOffHours", headers=anna).text
 
-    assert re.findall(r">([^<]+)</bdi></a></li>", listed) == ["Odd Olga"]
-    assert "1 differs" in listed
+    assert re.findall(r">([^<]+)</bdi></a></li>", html) == ["Odd Olga"]
+    assert "1 differs" in html
 
 
 def test_the_page_of_a_finding_that_no_longer_applies(each_world: World, anna: Session) -> None:
@@ -126,49 +126,49 @@ def test_only_administrators_see_the_people_of_a_finding(open_to_all: World) -> 
 
 
 def test_the_hours_of_the_day(each_world: World, anna: Session) -> None:
-    store_people(each_world, *[HERE] * 3, HERE | {"work_start": None, "work_end": None})
+    store_people(each_world, *[PERSON] * 3, PERSON | {"work_start": None, "work_end": None})
 
-    shown = page(each_world, anna)
+    html = page(each_world, anna)
 
     # Anna's clock is Moscow's: two hours later than Berlin in winter, one in summer.
-    assert len(re.findall(r'<li class="insights-best-hour">', shown)) == 3
-    assert "All 4 people shown are at work" in shown
-    assert "None of the people shown are at work" in shown
-    assert "1 person is not shown" in shown
+    assert len(re.findall(r'<li class="insights-best-hour">', html)) == 3
+    assert "All 4 people shown are at work" in html
+    assert "None of the people shown are at work" in html
+    assert "1 person is not shown" in html
 
 
 def test_no_finding_needs_attention(each_world: World, anna: Session) -> None:
-    store_people(each_world, *[HERE] * 2)
+    store_people(each_world, *[PERSON] * 2)
 
     assert "Nothing needs attention." in page(each_world, anna)
 
 
 def test_one_person_is_too_few(each_world: World, anna: Session) -> None:
-    store_people(each_world, *[SILENT] * 7)
+    store_people(each_world, *[WITHOUT_SETTINGS] * 7)
 
-    shown = page(each_world, anna)
+    html = page(each_world, anna)
 
-    assert "Not enough people yet" in shown
-    assert "<svg" not in shown
+    assert "Not enough people yet" in html
+    assert "<svg" not in html
 
 
 def test_people_of_another_portal_are_not_counted(each_world: World, anna: Session) -> None:
     each_world.install("beta")
-    store_people(each_world, *[HERE | {"calendar_zone": "Asia/Tokyo", "view": "day"}] * 6)
+    store_people(each_world, *[PERSON | {"calendar_zone": "Asia/Tokyo", "view": "day"}] * 6)
 
-    shown = page(each_world, each_world.session("clara", "beta"))
+    html = page(each_world, each_world.session("clara", "beta"))
 
-    assert "Not enough people yet" in shown
-    assert "Tokyo" not in shown
+    assert "Not enough people yet" in html
+    assert "Tokyo" not in html
 
 
 def test_guests_are_not_counted(each_world: World, anna: Session) -> None:
-    store_people(each_world, *[HERE] * 2, HERE | {"listed": False, "view": "list"})
+    store_people(each_world, *[PERSON] * 2, PERSON | {"listed": False, "view": "list"})
 
-    shown = page(each_world, anna)
+    html = page(each_world, anna)
 
-    assert "3 of 3 people" in shown
-    assert "list" not in told(shown, "bar")
+    assert "3 of 3 people" in html
+    assert "list" not in people_by(html, "bar")
 
 
 # Who sees how much
@@ -185,7 +185,7 @@ def test_insights_needs_access_to_the_team(world: World) -> None:
 def crowd() -> Iterator[dict[str, Any]]:
     """Yield people of whom some are few in nearly every way."""
     for number in range(37):
-        yield HERE | {
+        yield PERSON | {
             "name": f"Secret {number}",
             "calendar_zone": ("Europe/Berlin", "Asia/Tokyo", "Asia/Kolkata")[(number > 21) + (number > 32)],
             "time_zone": "Europe/Berlin" if number < 30 else "America/New_York",
@@ -206,18 +206,18 @@ def open_to_all(world: World) -> World:
 def test_others_see_numbers_of_at_least_five_and_no_names(open_to_all: World) -> None:
     store_people(open_to_all, *crowd())
 
-    shown = page(open_to_all, open_to_all.session("boris"))
+    html = page(open_to_all, open_to_all.session("boris"))
 
-    assert "Secret" not in shown
-    assert "/team?" not in shown
-    assert told(shown, "bar")
-    assert told(shown, "finding")
-    assert told(shown, "difference")
+    assert "Secret" not in html
+    assert "/team?" not in html
+    assert people_by(html, "bar")
+    assert people_by(html, "finding")
+    assert people_by(html, "difference")
     # What is left are numbers of people: times, the hours under a picture and the reminders are none.
-    words = re.sub(r'<div class="scale".*?</div>|<ol class="insights-reminders">.*?</ol>', "", shown, flags=re.DOTALL)
-    words = re.sub(r"<svg.*?</svg>|<header class=\"bar\".*?</header>", "", words, flags=re.DOTALL)
-    words = re.sub(r"\d\d:\d\d|h\d>", "", re.sub(r"<[^>]+>", " ", words))
-    numbers = {int(number) for number in re.findall(r"\d+", words)}
+    text = re.sub(r'<div class="scale".*?</div>|<ol class="insights-reminders">.*?</ol>', "", html, flags=re.DOTALL)
+    text = re.sub(r"<svg.*?</svg>|<header class=\"bar\".*?</header>", "", text, flags=re.DOTALL)
+    text = re.sub(r"\d\d:\d\d|h\d>", "", re.sub(r"<[^>]+>", " ", text))
+    numbers = {int(number) for number in re.findall(r"\d+", text)}
     assert numbers
     assert {number for number in numbers if 0 < number < 5} == set()
 
@@ -225,19 +225,19 @@ def test_others_see_numbers_of_at_least_five_and_no_names(open_to_all: World) ->
 def test_no_remainder_is_small(open_to_all: World) -> None:
     store_people(open_to_all, *crowd())
 
-    shown = page(open_to_all, open_to_all.session("boris"))
+    html = page(open_to_all, open_to_all.session("boris"))
 
-    views, reminded = shown.split('id="reminded-heading"')
-    for bars in (told(views, "bar"), told(reminded, "bar")):
+    views, reminders = html.split('id="reminded-heading"')
+    for bars in (people_by(views, "bar"), people_by(reminders, "bar")):
         assert sum(bars.values()) == 39
         assert min(bars.values()) >= 5
-    assert "Kolkata" not in shown
+    assert "Kolkata" not in html
 
 
 def test_others_see_nothing_of_four_people(open_to_all: World) -> None:
-    store_people(open_to_all, *[HERE] * 2)
+    store_people(open_to_all, *[PERSON] * 2)
 
-    shown = page(open_to_all, open_to_all.session("boris"))
+    html = page(open_to_all, open_to_all.session("boris"))
 
-    assert "Not enough people yet" in shown
-    assert "<svg" not in shown
+    assert "Not enough people yet" in html
+    assert "<svg" not in html

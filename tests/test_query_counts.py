@@ -24,18 +24,18 @@ LARGE = ("people", "chains", "snapshots", "portals", "api_calls", "runs", "bucke
 @contextmanager
 def statements(engine: Engine) -> Iterator[list[tuple[str, Any]]]:
     """Give the list that fills with the statements the database is sent."""
-    seen: list[tuple[str, Any]] = []
+    sent: list[tuple[str, Any]] = []
 
-    def note(connection: Any, cursor: Any, statement: str, parameters: Any, *rest: Any) -> None:
-        seen.append((statement, parameters))
+    def record(connection: Any, cursor: Any, statement: str, parameters: Any, *rest: Any) -> None:
+        sent.append((statement, parameters))
 
-    event.listen(engine, "before_cursor_execute", note)
-    yield seen
-    event.remove(engine, "before_cursor_execute", note)
+    event.listen(engine, "before_cursor_execute", record)
+    yield sent
+    event.remove(engine, "before_cursor_execute", record)
 
 
 @pytest.fixture
-def settled(world: World) -> World:
+def synced_world(world: World) -> World:
     """Give Alpha on an ordinary day: Boris has been here before, and the list of employees is read."""
     world.open("anna")
     world.open("boris")
@@ -43,72 +43,74 @@ def settled(world: World) -> World:
     return world
 
 
-def test_an_open_sends_few_statements(settled: World) -> None:
-    with statements(settled.database.engine) as sent:
-        assert settled.open("boris").status_code == 200
+def test_an_open_sends_few_statements(synced_world: World) -> None:
+    with statements(synced_world.database.engine) as sent:
+        assert synced_world.open("boris").status_code == 200
 
-    assert len(sent) <= 10, "\n".join(one for one, _ in sent)
+    assert len(sent) <= 10, "\n".join(statement for statement, _ in sent)
 
 
-def test_an_open_writes_once(settled: World) -> None:
+def test_an_open_writes_once(synced_world: World) -> None:
     commits: list[str] = []
 
-    def note(connection: Any) -> None:
+    def record(connection: Any) -> None:
         commits.append("commit")
 
-    event.listen(settled.database.engine, "commit", note)
-    assert settled.open("boris").status_code == 200
-    event.remove(settled.database.engine, "commit", note)
+    event.listen(synced_world.database.engine, "commit", record)
+    assert synced_world.open("boris").status_code == 200
+    event.remove(synced_world.database.engine, "commit", record)
 
     assert len(commits) == 1
 
 
-@pytest.mark.parametrize(("path", "most"), [("/me", 2), ("/team", 8), ("/team?q=bo&view=week&sort=name&page=1", 9)])
-def test_a_page_sends_few_statements(settled: World, path: str, most: int) -> None:
-    session = settled.session("anna")
+@pytest.mark.parametrize(
+    ("path", "max_statements"), [("/me", 2), ("/team", 8), ("/team?q=bo&view=week&sort=name&page=1", 9)]
+)
+def test_a_page_sends_few_statements(synced_world: World, path: str, max_statements: int) -> None:
+    session = synced_world.session("anna")
 
-    with statements(settled.database.engine) as sent:
-        assert settled.browser.get(path, headers=session).status_code == 200
+    with statements(synced_world.database.engine) as sent:
+        assert synced_world.browser.get(path, headers=session).status_code == 200
 
-    assert len(sent) <= most, "\n".join(one for one, _ in sent)
+    assert len(sent) <= max_statements, "\n".join(statement for statement, _ in sent)
 
 
-def test_team_sends_as_many_statements_for_many_people_as_for_few(settled: World) -> None:
-    session = settled.session("anna")
-    with statements(settled.database.engine) as few:
-        settled.browser.get("/team", headers=session)
-    settled.portal().add_people(*crowd(120))
-    settled.sync()
+def test_team_sends_as_many_statements_for_many_people_as_for_few(synced_world: World) -> None:
+    session = synced_world.session("anna")
+    with statements(synced_world.database.engine) as few_sent:
+        synced_world.browser.get("/team", headers=session)
+    synced_world.portal().add_people(*crowd(120))
+    synced_world.sync()
 
-    with statements(settled.database.engine) as many:
-        page = settled.browser.get("/team", headers=session)
+    with statements(synced_world.database.engine) as many_sent:
+        page = synced_world.browser.get("/team", headers=session)
 
-    assert len(many) == len(few)
+    assert len(many_sent) == len(few_sent)
     assert page.text.count("data-user=") == 50
 
 
-def test_an_open_of_a_known_portal_sends_one_request(settled: World) -> None:
-    settled.bitrix24.clear()
+def test_an_open_of_a_known_portal_sends_one_request(synced_world: World) -> None:
+    synced_world.bitrix24.clear()
 
-    settled.open("boris")
+    synced_world.open("boris")
 
-    assert [record.method for record in settled.bitrix24.requests] == ["batch"]
+    assert [record.method for record in synced_world.bitrix24.requests] == ["batch"]
 
 
-def test_connections_are_reused(settled: World) -> None:
-    settled.bitrix24.clear()
+def test_connections_are_reused(synced_world: World) -> None:
+    synced_world.bitrix24.clear()
 
     for _ in range(5):
-        settled.open("boris")
+        synced_world.open("boris")
 
-    assert settled.bitrix24.connections == 0
+    assert synced_world.bitrix24.connections == 0
 
 
-def test_pages_are_small(settled: World) -> None:
-    settled.portal().add_people(*crowd(120))
-    settled.sync()
-    first = settled.open("boris").data
-    team = settled.browser.get("/team", headers=settled.session("anna")).data
+def test_pages_are_small(synced_world: World) -> None:
+    synced_world.portal().add_people(*crowd(120))
+    synced_world.sync()
+    first = synced_world.open("boris").data
+    team = synced_world.browser.get("/team", headers=synced_world.session("anna")).data
 
     assert len(gzip.compress(first, 6)) < 8_000
     assert len(gzip.compress(team, 6)) < 16_000
@@ -125,19 +127,19 @@ def test_no_statement_scans_a_large_table(each_world: World) -> None:
         for path in ("/team", "/team?q=bo", "/team?state=connected&sort=hours", "/team?view=week&page=2"):
             each_world.browser.get(path, headers=each_world.session("anna"))
 
-    scanned = {statement for statement, given in sent if _scans(engine, statement, given)}
+    scanned = {statement for statement, parameters in sent if _scans(engine, statement, parameters)}
     assert not scanned, "\n\n".join(sorted(scanned))
 
 
-def _scans(engine: Engine, statement: str, given: Any) -> bool:
+def _scans(engine: Engine, statement: str, parameters: Any) -> bool:
     """Tell whether the plan reads one of the large tables as a whole where an index could be had."""
-    if statement.split(maxsplit=1)[0] not in ("SELECT", "UPDATE", "DELETE") or isinstance(given, list):
+    if statement.split(maxsplit=1)[0] not in ("SELECT", "UPDATE", "DELETE") or isinstance(parameters, list):
         return False
     with engine.connect() as connection:
         if engine.dialect.name == "sqlite":
-            plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", given).all()
+            plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
             return any(str(row[3]).startswith(f"SCAN {table}") for row in plan for table in LARGE)
         # A handful of rows is read fastest as a whole; what is left then had no index to go by.
         connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
-        lines = connection.exec_driver_sql(f"EXPLAIN {statement}", given).scalars().all()
+        lines = connection.exec_driver_sql(f"EXPLAIN {statement}", parameters).scalars().all()
         return any(f"Seq Scan on {table}" in line for line in lines for table in LARGE)

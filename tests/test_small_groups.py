@@ -15,7 +15,7 @@ NINE, TEN = Span(540, 1080), Span(600, 1140)
 
 
 @pytest.mark.parametrize(
-    ("counts", "told"),
+    ("counts", "expected"),
     [
         ({"a": 20, "b": 6, "c": 5}, SuppressedCounts((("a", 20), ("b", 6), ("c", 5)), 0)),
         ({"a": 20, "b": 3, "c": 2}, SuppressedCounts((("a", 20),), 5)),
@@ -25,8 +25,8 @@ NINE, TEN = Span(540, 1080), Span(600, 1140)
         ({}, SuppressedCounts((), 0)),
     ],
 )
-def test_small_groups_are_suppressed(counts: dict[str, int], told: SuppressedCounts[str]) -> None:
-    assert suppress_small_groups(counts, min_group_size=MIN_GROUP_SIZE) == told
+def test_small_groups_are_suppressed(counts: dict[str, int], expected: SuppressedCounts[str]) -> None:
+    assert suppress_small_groups(counts, min_group_size=MIN_GROUP_SIZE) == expected
 
 
 def test_without_a_minimum_every_group_is_shown() -> None:
@@ -35,7 +35,7 @@ def test_without_a_minimum_every_group_is_shown() -> None:
     )
 
 
-def of(places: dict[ZoneAndHours, int]) -> SettingsCounts:
+def counts_of(places: dict[ZoneAndHours, int]) -> SettingsCounts:
     people = sum(places.values())
     return SettingsCounts(people, people, None, places, {}, {}, {}, {})
 
@@ -49,26 +49,28 @@ PLACES = st.builds(
 
 @given(st.dictionaries(PLACES, st.integers(1, 12)))
 def test_no_difference_of_two_counts_is_small(places: dict[ZoneAndHours, int]) -> None:
-    counted = of(places)
-    by_zone = suppress_small_groups(zones(counted), min_group_size=MIN_GROUP_SIZE)
-    drawn = hours_groups(counted, min_group_size=MIN_GROUP_SIZE)
+    counts_by_setting = counts_of(places)
+    by_zone = suppress_small_groups(zones(counts_by_setting), min_group_size=MIN_GROUP_SIZE)
+    shown_groups = hours_groups(counts_by_setting, min_group_size=MIN_GROUP_SIZE)
 
-    assert counted.people == sum(people for _zone, people in by_zone.shown) + by_zone.suppressed
-    if counted.people >= MIN_GROUP_SIZE:
+    assert counts_by_setting.people == sum(people for _zone, people in by_zone.shown) + by_zone.suppressed
+    if counts_by_setting.people >= MIN_GROUP_SIZE:
         assert by_zone.suppressed == 0 or by_zone.suppressed >= MIN_GROUP_SIZE
-    assert all(group.people >= MIN_GROUP_SIZE for group in drawn)
+    assert all(group.people >= MIN_GROUP_SIZE for group in shown_groups)
     for zone, people in by_zone.shown:
-        left_over = people - sum(group.people for group in drawn if group.zone == zone)
-        assert left_over == 0 or left_over >= MIN_GROUP_SIZE
+        remainder = people - sum(group.people for group in shown_groups if group.zone == zone)
+        assert remainder == 0 or remainder >= MIN_GROUP_SIZE
 
 
 @given(st.dictionaries(st.text(alphabet="YN-", min_size=7, max_size=7), st.integers(1, 9), max_size=8))
-def test_differences_show_no_small_group(letters: dict[str, int]) -> None:
-    people = sum(letters.values())
-    counted = SettingsCounts(people, people, None, {}, {}, {}, {f"{text} ": letters[text] for text in letters}, {})
+def test_differences_show_no_small_group(people_by_letters: dict[str, int]) -> None:
+    people = sum(people_by_letters.values())
+    counts_by_setting = SettingsCounts(
+        people, people, None, {}, {}, {}, {f"{text} ": people_by_letters[text] for text in people_by_letters}, {}
+    )
 
-    for told in differences(counted, min_group_size=MIN_GROUP_SIZE):
-        silent = people - told.majority_size - told.others
-        assert told.majority_size >= MIN_GROUP_SIZE
-        assert told.others >= MIN_GROUP_SIZE
-        assert silent == 0 or silent >= MIN_GROUP_SIZE
+    for difference in differences(counts_by_setting, min_group_size=MIN_GROUP_SIZE):
+        without_answer = people - difference.majority_size - difference.others
+        assert difference.majority_size >= MIN_GROUP_SIZE
+        assert difference.others >= MIN_GROUP_SIZE
+        assert without_answer == 0 or without_answer >= MIN_GROUP_SIZE

@@ -25,7 +25,7 @@ def page(world: World, session: Session, **query: str | int) -> str:
     return response.text
 
 
-def found(world: World, session: Session, **query: str | int) -> list[int]:
+def users(world: World, session: Session, **query: str | int) -> list[int]:
     return users_on(page(world, session, **query))
 
 
@@ -36,7 +36,7 @@ def test_rows_show_each_persons_settings(each_world: World) -> None:
     each_world.bitrix24.clock.advance(60)
     each_world.sync()
 
-    shown = {int(row.pop("user")): row for row in rows_on(page(each_world, each_world.session("anna")))}
+    rows = {int(row.pop("user")): row for row in rows_on(page(each_world, each_world.session("anna")))}
 
     def row(state: str, view: str, hours: str, zone: str, reminders: str) -> dict[str, str]:
         return {
@@ -44,16 +44,16 @@ def test_rows_show_each_persons_settings(each_world: World) -> None:
         }  # fmt: skip
 
     usual = "timed:15min;day:0d@08:00"
-    assert shown[1] == row("connected", "week", "09:00-18:00", "Europe/Moscow", "timed:15min,1hour;day:0d@08:00")
-    assert shown[7] == row("connected", "month", "09:00-19:00", "Europe/Berlin", "timed:50min;day:15min")
-    assert shown[10] == row("connected", "list", "22:00-06:00", "America/New_York", usual)
-    assert shown[11] == row("connected", "day", "08:30-16:30", "America/St_Johns", "day:none")
-    assert shown[14] == row("connected", "custom_7", "00:00-24:00", "Asia/Tokyo", "timed:date,3day;day:date")
-    assert shown[15] == row("connected", "month", "09:00-18:30", "Pacific/Chatham", "")
-    assert shown[1000] == row("connected", "month", "09:00-18:30", "Europe/Berlin", usual)
-    assert shown[1001] == row("never", "", "", "", "")
+    assert rows[1] == row("connected", "week", "09:00-18:00", "Europe/Moscow", "timed:15min,1hour;day:0d@08:00")
+    assert rows[7] == row("connected", "month", "09:00-19:00", "Europe/Berlin", "timed:50min;day:15min")
+    assert rows[10] == row("connected", "list", "22:00-06:00", "America/New_York", usual)
+    assert rows[11] == row("connected", "day", "08:30-16:30", "America/St_Johns", "day:none")
+    assert rows[14] == row("connected", "custom_7", "00:00-24:00", "Asia/Tokyo", "timed:date,3day;day:date")
+    assert rows[15] == row("connected", "month", "09:00-18:30", "Pacific/Chatham", "")
+    assert rows[1000] == row("connected", "month", "09:00-18:30", "Europe/Berlin", usual)
+    assert rows[1001] == row("never", "", "", "", "")
     # Neither the supplier's man nor a former colleague is one of the team.
-    assert {18, 19}.isdisjoint(shown)
+    assert {18, 19}.isdisjoint(rows)
 
 
 def test_states(each_world: World, anna: Session) -> None:
@@ -66,16 +66,16 @@ def test_states(each_world: World, anna: Session) -> None:
         NEVER_OPENED,
     )
 
-    shown = {row["user"]: row["state"] for row in rows_on(page(each_world, anna))}
+    rows = {row["user"]: row["state"] for row in rows_on(page(each_world, anna))}
 
-    assert shown == {
+    assert rows == {
         "1": "connected", "5001": "connected", "5002": "stale", "5003": "stale", "5004": "reconnect",
         "5005": "never",
     }  # fmt: skip
 
 
 @pytest.fixture
-def some(each_world: World, anna: Session) -> Session:
+def team_of_seven(each_world: World, anna: Session) -> Session:
     """Give a team of six besides Anna, who is the administrator 1."""
     store_people(
         each_world,
@@ -114,15 +114,15 @@ FILTERS: list[tuple[dict[str, str], set[int]]] = [
 ]
 
 
-def test_filters(each_world: World, some: Session) -> None:
-    assert [(query, set(found(each_world, some, **query))) for query, _users in FILTERS] == FILTERS
+def test_filters(each_world: World, team_of_seven: Session) -> None:
+    assert [(query, set(users(each_world, team_of_seven, **query))) for query, _users in FILTERS] == FILTERS
 
 
 def test_an_empty_result_offers_to_clear_the_filters(world: World) -> None:
-    shown = page(world, world.session("anna"), view="nonsense", sort="-hours")
+    html = page(world, world.session("anna"), view="nonsense", sort="-hours")
 
-    assert "No people match these filters." in shown
-    assert 'href="/team?sort=-hours"' in shown
+    assert "No people match these filters." in html
+    assert 'href="/team?sort=-hours"' in html
 
 
 SORTS = {
@@ -140,15 +140,15 @@ SORTS = {
 }
 
 
-def test_unknown_values_are_sorted_last(each_world: World, some: Session) -> None:
-    assert {sort: found(each_world, some, sort=sort) for sort in SORTS} == SORTS
+def test_unknown_values_are_sorted_last(each_world: World, team_of_seven: Session) -> None:
+    assert {sort: users(each_world, team_of_seven, sort=sort) for sort in SORTS} == SORTS
 
 
 def test_sorting_by_as_of(each_world: World, anna: Session) -> None:
     store_people(each_world, days_ago(each_world, 1), days_ago(each_world, 4), NEVER_OPENED)
 
-    assert found(each_world, anna, sort="as_of") == [5002, 5001, 1, 5003]
-    assert found(each_world, anna, sort="-as_of") == [1, 5001, 5002, 5003]
+    assert users(each_world, anna, sort="as_of") == [5002, 5001, 1, 5003]
+    assert users(each_world, anna, sort="-as_of") == [1, 5001, 5002, 5003]
 
 
 def test_all_pages_together_equal_the_export(each_world: World, anna: Session) -> None:
@@ -156,7 +156,7 @@ def test_all_pages_together_equal_the_export(each_world: World, anna: Session) -
     store_people(each_world, *({"view": "week"} if number % 2 else untold for number in range(110)))
 
     for sort in ("-view", "hours", "-reminders", "state", "-state", "-as_of", "-name"):
-        pages = [found(each_world, anna, sort=sort, page=number) for number in (1, 2, 3)]
+        pages = [users(each_world, anna, sort=sort, page=number) for number in (1, 2, 3)]
         exported = json.loads(each_world.browser.get(f"/team.json?sort={sort}", headers=anna).data)["people"]
 
         assert [user for one in pages for user in one] == [row["user"] for row in exported], sort
@@ -165,34 +165,34 @@ def test_all_pages_together_equal_the_export(each_world: World, anna: Session) -
 def test_pages_have_fifty_people_and_each_person_once(each_world: World, anna: Session) -> None:
     store_people(each_world, *({"name": f"Same name {number % 3}"} for number in range(104)))
 
-    pages = [found(each_world, anna, sort="view", page=number) for number in (1, 2, 3)]
+    pages = [users(each_world, anna, sort="view", page=number) for number in (1, 2, 3)]
 
     assert [len(one) for one in pages] == [50, 50, 5]
     assert len({user for one in pages for user in one}) == 105
-    assert found(each_world, anna, sort="view", page=99) == pages[2]
+    assert users(each_world, anna, sort="view", page=99) == pages[2]
     for odd in ("0", "-1", "x", "9" * 30, "²"):
-        assert found(each_world, anna, sort="view", page=odd) == pages[0]
+        assert users(each_world, anna, sort="view", page=odd) == pages[0]
 
 
 def test_links_keep_the_query(world: World) -> None:
     store_people(world, *({"view": "week", "name": f"Ann & co {number}"} for number in range(60)))
 
-    shown = page(world, world.session("anna"), q="ann & co", view="week", sort="-hours", page=2)
+    html = page(world, world.session("anna"), q="ann & co", view="week", sort="-hours", page=2)
 
     kept = "q=ann+%26+co"
-    assert f'href="/team?{kept}&amp;view=week&amp;sort=-hours"' in shown  # the page before is the first
-    assert f'data-download="/team.csv?{kept}&amp;view=week&amp;sort=-hours&amp;page=2"' in shown
-    assert f'href="/team?{kept}&amp;view=week&amp;sort=hours"' in shown
+    assert f'href="/team?{kept}&amp;view=week&amp;sort=-hours"' in html  # the page before is the first
+    assert f'data-download="/team.csv?{kept}&amp;view=week&amp;sort=-hours&amp;page=2"' in html
+    assert f'href="/team?{kept}&amp;view=week&amp;sort=hours"' in html
 
 
-def test_figures_count_the_whole_team(each_world: World, some: Session) -> None:
-    shown = page(each_world, some, q="bea")
+def test_figures_count_the_whole_team(each_world: World, team_of_seven: Session) -> None:
+    html = page(each_world, team_of_seven, q="bea")
 
-    assert [text_of(shown, f'data-keep="{name}"') for name in ("state-reconnect", "state-never")] == [
+    assert [text_of(html, f'data-keep="{name}"') for name in ("state-reconnect", "state-never")] == [
         "1 needs to reconnect", "1 not opened yet",
     ]  # fmt: skip
-    assert "<b>5</b> of 7" in shown
-    assert "1 person hasn't opened the app yet" in shown
+    assert "<b>5</b> of 7" in html
+    assert "1 person hasn't opened the app yet" in html
 
 
 def test_the_invitation_has_the_deep_link(world: World) -> None:
@@ -207,20 +207,20 @@ def test_the_invitation_has_the_deep_link(world: World) -> None:
 def test_names_are_escaped(world: World) -> None:
     store_people(world, {"name": "<script>alert(1)</script>", "position": '"><b>', "view": "<i>"})
 
-    shown = page(world, world.session("anna"))
+    html = page(world, world.session("anna"))
 
-    assert "<script>alert" not in shown
-    assert "&lt;script&gt;alert(1)" in shown
-    assert rows_on(shown)[0]["view"] == "<i>"
+    assert "<script>alert" not in html
+    assert "&lt;script&gt;alert(1)" in html
+    assert rows_on(html)[0]["view"] == "<i>"
 
 
 def test_photos_are_loaded_by_https_only(world: World) -> None:
     store_people(world, {"photo": "https://cdn.example/a.png"}, {"photo": "javascript:alert(1)"})
 
-    shown = page(world, world.session("anna"))
+    html = page(world, world.session("anna"))
 
-    assert 'src="https://cdn.example/a.png"' in shown
-    assert "javascript:" not in shown
+    assert 'src="https://cdn.example/a.png"' in html
+    assert "javascript:" not in html
 
 
 def test_people_of_another_portal_are_not_listed(each_world: World, anna: Session) -> None:
@@ -231,9 +231,9 @@ def test_people_of_another_portal_are_not_listed(each_world: World, anna: Sessio
 
     for session, own, foreign in ((anna, "Alpha", "Beta"), (clara, "Beta", "Alpha")):
         for path in ("/team", "/team.csv", "/team.json", "/team?q=secret", "/team?sort=-view&page=2"):
-            shown = each_world.browser.get(path, headers=session).text
-            assert f"Secret of {own}" in shown
-            assert f"Secret of {foreign}" not in shown
+            html = each_world.browser.get(path, headers=session).text
+            assert f"Secret of {own}" in html
+            assert f"Secret of {foreign}" not in html
     assert "alphas_own" not in page(each_world, clara)
     assert "Asia/Tokyo" not in page(each_world, clara)
 
@@ -263,10 +263,10 @@ def test_everyone_sees_the_team_once_it_is_allowed(world: World) -> None:
     boris = world.session("boris")
 
     assert [world.browser.get(path, headers=boris).status_code for path in ADDRESSES] == [200] * 4
-    shown = world.browser.get("/team", headers=boris).text
-    assert users_on(shown) == [7, 1]
+    html = world.browser.get("/team", headers=boris).text
+    assert users_on(html) == [7, 1]
     # Beginning and ending a run stays with administrators.
-    assert "data-run-start" not in shown
+    assert "data-run-start" not in html
 
 
 def test_a_guest_never_sees_the_team(world: World) -> None:
