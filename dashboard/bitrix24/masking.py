@@ -62,13 +62,12 @@ def record_nothing(call: CallRecord) -> None:
 def mask(value: Json, *, key: str = "") -> Json:
     """Return the value with its shape, numbers and flags; only texts of READABLE_FIELDS are kept."""
     if isinstance(value, Mapping):
-        return {_mask_key(name): mask(item, key=name) for name, item in value.items()}
+        return {
+            MASK if _SECRET_LIKE.search(name) else name[:MAX_NOTE_LENGTH]: mask(item, key=name)
+            for name, item in value.items()
+        }
     if isinstance(value, list):
         return [mask(item, key=key) for item in value]
     if isinstance(value, str) and value:
         return value[:MAX_NOTE_LENGTH] if key in READABLE_FIELDS and not _SECRET_LIKE.search(value) else MASK
     return value
-
-
-def _mask_key(name: str) -> str:
-    return MASK if _SECRET_LIKE.search(name) else name[:MAX_NOTE_LENGTH]

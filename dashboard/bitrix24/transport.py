@@ -99,7 +99,7 @@ class Transport:
                 response = self._send_in_slot(request, slot, read_only=read_only)
                 self._limit.record_answer(slot)
                 return response
-        except _NoResponse as failure:
+        except Unreachable as failure:
             code = failure.code
         except TimeoutError:
             code = errors.TIMEOUT
@@ -126,7 +126,7 @@ class Transport:
             if code in errors.TIMEOUT_CODES:
                 self._limit.record_timeout(slot)
             # Not chained: the messages contain the URL, which may be a stranger's input.
-            raise _NoResponse(code) from None
+            raise Unreachable(code) from None
 
     def _try(self, request: requests.Request, attempt: ConnectionAttempt) -> RawResponse:
         timeouts = attempt.timeouts
@@ -140,12 +140,6 @@ class Transport:
             ) as response,
         ):
             return RawResponse(response.status_code, _read_body(response), response.headers.get("Date"))
-
-
-class _NoResponse(Exception):
-    def __init__(self, code: str) -> None:
-        super().__init__(code)
-        self.code = code
 
 
 class _Session(requests.Session):

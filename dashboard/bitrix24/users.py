@@ -90,7 +90,7 @@ def list_employees(client: Client, token: str, *, expected: int) -> EmployeeList
         if batch is None:
             complete = False
             break
-        totals = _totals(batch)
+        totals = [total for value in batch.totals.values() if (total := parse_int(value)) is not None]
         for key in commands:
             rows = _rows(batch, key)
             page = _parse_rows(rows)
@@ -166,10 +166,6 @@ def _is_in_order(rows: list[Json], *, is_new: bool, batch: Batch, key: str) -> b
     if len(rows) > PAGE_SIZE:
         return False
     return is_new if len(rows) == PAGE_SIZE else not parse_int(batch.nexts.get(key))
-
-
-def _totals(batch: Batch) -> list[int]:
-    return [total for value in batch.totals.values() if (total := parse_int(value)) is not None]
 
 
 def _pages_left(totals: list[int], start: int, *, is_full: bool) -> int:

@@ -1,1 +1,1 @@
-"""Store OAuth token pairs encrypted and refresh them once among many."""
+"""Store OAuth token pairs encrypted, and refresh each pair in one process at a time."""

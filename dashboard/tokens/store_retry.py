@@ -22,18 +22,18 @@ def retry_until_stored(store: Callable[[], None], *, sleep: Callable[[float], No
 
     :raise DBAPIError, PoolTimeout: it took too long; a background thread continues until the process ends.
     """
-    for pause in RETRY_SECONDS:
+    for pause in (*RETRY_SECONDS, None):
         try:
-            return store()
+            store()
         except _UNAVAILABLE:
+            if pause is None:
+                log.error("token_not_stored", person=person)
+                # There are never many threads: without the database no other refresh gets a lease.
+                threading.Thread(target=_retry_in_background, args=(store, person), daemon=True).start()
+                raise
             sleep(pause)
-    try:
-        store()
-    except _UNAVAILABLE:
-        log.error("token_not_stored", person=person)
-        # There are never many threads: without the database no other refresh gets a lease.
-        threading.Thread(target=_retry_in_background, args=(store, person), daemon=True).start()
-        raise
+        else:
+            return
 
 
 def _retry_in_background(store: Callable[[], None], person: int) -> None:
