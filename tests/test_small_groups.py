@@ -53,11 +53,11 @@ def test_no_difference_of_two_counts_is_small(places: dict[ZoneAndHours, int]) -
     by_zone = suppress_small_groups(zones(counts_by_setting), min_group_size=MIN_GROUP_SIZE)
     shown_groups = hours_groups(counts_by_setting, min_group_size=MIN_GROUP_SIZE)
 
-    assert counts_by_setting.people == sum(people for _zone, people in by_zone.shown) + by_zone.suppressed
+    assert counts_by_setting.people == sum(people for _zone, people in by_zone.groups) + by_zone.suppressed
     if counts_by_setting.people >= MIN_GROUP_SIZE:
         assert by_zone.suppressed == 0 or by_zone.suppressed >= MIN_GROUP_SIZE
     assert all(group.people >= MIN_GROUP_SIZE for group in shown_groups)
-    for zone, people in by_zone.shown:
+    for zone, people in by_zone.groups:
         remainder = people - sum(group.people for group in shown_groups if group.zone == zone)
         assert remainder == 0 or remainder >= MIN_GROUP_SIZE
 

@@ -26,9 +26,9 @@ def settings_counts(session: Session, portal: Portal) -> SettingsCounts:
     team = colleagues(portal)
     totals = select(func.count(), func.count(Person.settings_at), func.max(Person.settings_at))
     total, people, read_at = session.execute(totals.where(*team)).one()
-    known = (*team, Person.settings_at.is_not(None))
-    places = _count_by(session, (Person.calendar_zone, Person.work_start, Person.work_end), *known)
-    views = _count_by(session, (Person.view, Person.reminder_count), *known)
+    with_settings = (*team, Person.settings_at.is_not(None))
+    places = _count_by(session, (Person.calendar_zone, Person.work_start, Person.work_end), *with_settings)
+    views = _count_by(session, (Person.view, Person.reminder_count), *with_settings)
     # People without settings have no such text.
     habits = _count_by(session, (Person.habits,), *team, Person.habits != "")
     differ = (Person.time_zone != "", Person.calendar_zone != "", Person.time_zone != Person.calendar_zone)
@@ -52,9 +52,9 @@ def people_names(
     columns = [getattr(Person, name) for name in people.columns]
     # No row is without people, so the names come from no more rows than there are names.
     rows = sorted(people.rows)[: offset + limit]
-    known = (*colleagues(portal), Person.settings_at.is_not(None))
+    with_settings = (*colleagues(portal), Person.settings_at.is_not(None))
     # In the order of an index: any other would make the database sort everyone.
-    query = select(Person.name).where(*known, tuple_(*columns).in_(rows)).order_by(*columns, Person.id)
+    query = select(Person.name).where(*with_settings, tuple_(*columns).in_(rows)).order_by(*columns, Person.id)
     return sorted(session.scalars(query.offset(offset).limit(limit)), key=folded)
 
 

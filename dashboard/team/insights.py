@@ -88,11 +88,11 @@ def hours_groups(counts: SettingsCounts, *, min_group_size: int = NO_MINIMUM) ->
     spans_by_zone: dict[str, dict[Span | None, int]] = {}
     for place, people in counts.zones_and_hours.items():
         spans_by_zone.setdefault(place.zone, {})[place.span] = people
-    zones = suppress_small_groups(settings_counts.zones(counts), min_group_size=min_group_size).shown
+    zones = suppress_small_groups(settings_counts.zones(counts), min_group_size=min_group_size).groups
     return [
         HoursGroup(zone, span, people)
         for zone, _people in zones
-        for span, people in suppress_small_groups(spans_by_zone[zone], min_group_size=min_group_size).shown
+        for span, people in suppress_small_groups(spans_by_zone[zone], min_group_size=min_group_size).groups
         if zone and span is not None
     ]
 

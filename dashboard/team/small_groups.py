@@ -16,12 +16,12 @@ K = TypeVar("K", bound=Hashable)
 class SuppressedCounts(Generic[K]):
     """The groups that may be shown, largest first, and the number of people in all the others."""
 
-    shown: tuple[tuple[K, int], ...]
+    groups: tuple[tuple[K, int], ...]
     suppressed: int
 
     def of(self, key: K) -> int:
         """Return the size of a group, 0 where it is suppressed."""
-        return dict(self.shown).get(key, 0)
+        return dict(self.groups).get(key, 0)
 
 
 def suppress_small_groups(counts: Mapping[K, int], *, min_group_size: int) -> SuppressedCounts[K]:
@@ -31,8 +31,8 @@ def suppress_small_groups(counts: Mapping[K, int], *, min_group_size: int) -> Su
     shown group is suppressed too. The caller must check that ``sum(counts)`` is not smaller.
     """
     ranked = sorted(counts.items(), key=lambda group: (-group[1], str(group[0])))
-    shown = [group for group in ranked if group[1] >= min_group_size]
-    suppressed = sum(counts.values()) - sum(people for _key, people in shown)
-    while 0 < suppressed < min_group_size and shown:
-        suppressed += shown.pop()[1]
-    return SuppressedCounts(tuple(shown), suppressed)
+    groups = [group for group in ranked if group[1] >= min_group_size]
+    suppressed = sum(counts.values()) - sum(people for _key, people in groups)
+    while 0 < suppressed < min_group_size and groups:
+        suppressed += groups.pop()[1]
+    return SuppressedCounts(tuple(groups), suppressed)

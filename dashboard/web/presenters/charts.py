@@ -47,7 +47,7 @@ def bars(
     counts: SuppressedCounts[str], *, title: Callable[[str], str], others: str, href: Callable[[str], str | None]
 ) -> list[Bar]:
     """Return a bar for each group, as long as its share of all people, and a last one for the others."""
-    rows = [(key, title(key), people, href(key)) for key, people in counts.shown]
+    rows = [(key, title(key), people, href(key)) for key, people in counts.groups]
     rows += [("rest", others, counts.suppressed, None)] if counts.suppressed else []
     total = sum(people for _key, _title, people, _href in rows)
     return [Bar(key, name, people, _length(people, total), link) for key, name, people, link in rows]

@@ -43,22 +43,22 @@ class RunStatus:
         return jsonify(words=fields.pop("text"), under_way=self.is_under_way, **fields), status
 
 
-def run_status(run: RunProgress | None, *, now: datetime, clock: tzinfo) -> RunStatus:
+def run_status(run: RunProgress | None, *, now: datetime, user_zone: tzinfo) -> RunStatus:
     """Return the status of a run, with times in the user's time zone."""
     if run is None:
         return RunStatus("none", 0, 0, 0, None, None, _("Not everyone's settings have been read yet."))
-    return RunStatus(run.state, run.total, run.done, run.failed, run.eta_seconds, run.error, _text(run, now, clock))
+    return RunStatus(run.state, run.total, run.done, run.failed, run.eta_seconds, run.error, _text(run, now, user_zone))
 
 
-def _text(run: RunProgress, now: datetime, clock: tzinfo) -> str:
-    ended = filters.time_and_date(run.finished_at or now, now, clock)
+def _text(run: RunProgress, now: datetime, user_zone: tzinfo) -> str:
+    ended = filters.time_and_date(run.finished_at or now, now, user_zone)
     match run.state:
         case RunState.WAITING:
             return _("The update is about to start.")
         case RunState.RUNNING:
             return _running(run)
         case RunState.POSTPONED:
-            return _join(_postponed(run, clock), error_label(run.error) if run.error else "")
+            return _join(_postponed(run, user_zone), error_label(run.error) if run.error else "")
         case RunState.FAILED:
             reason = error_label(run.error) if run.error is not None else _("unknown")
             # Translators: %(moment)s is "14:05" or "14:05, Mar 5".
@@ -94,11 +94,11 @@ def _time_left(seconds: int | None) -> str:
     return ngettext("about %(num)s minute left", "about %(num)s minutes left", minutes) % {"num": number(minutes)}
 
 
-def _postponed(run: RunProgress, clock: tzinfo) -> str:
+def _postponed(run: RunProgress, user_zone: tzinfo) -> str:
     if run.next_at is None:
         return _("Bitrix24 is busy. The update continues automatically.")
     return _("Bitrix24 is busy. The update continues automatically at %(time)s.") % {
-        "time": filters.time_in(run.next_at, clock)
+        "time": filters.time_in(run.next_at, user_zone)
     }
 
 

@@ -93,14 +93,14 @@ def _charts(counts: SettingsCounts, *, now: datetime, clock: tzinfo, min_group_s
 
 def _zones(counts: SettingsCounts, *, now: datetime, min_group_size: int) -> dict[str, Any]:
     """Return the time zones of the chart, those of the list, and how many people are in none of them."""
-    groups = suppress_small_groups(settings_counts.zones(counts), min_group_size=min_group_size)
-    zones = [(zone, people) for zone, people in groups.shown if zone]
+    counts_by_zone = suppress_small_groups(settings_counts.zones(counts), min_group_size=min_group_size)
+    zones = [(zone, people) for zone, people in counts_by_zone.groups if zone]
     return {
         "clocks": charts.clock_columns(zones, now=now),
         "zones": zones[:MAX_ZONES],
         "zones_more": zones[MAX_ZONES:],
-        "zones_suppressed": groups.suppressed,
-        "zones_unknown": groups.of(""),
+        "zones_suppressed": counts_by_zone.suppressed,
+        "zones_unknown": counts_by_zone.of(""),
     }
 
 

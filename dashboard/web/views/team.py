@@ -65,7 +65,7 @@ def team_page(user: CurrentUser, query: TeamQuery, *, full_page: FullPage | None
         workdays=workdays,
         incomplete=portal.directory_error == INCOMPLETE,
         show_onboarding=person.is_admin and stats.opened * 2 < stats.total,
-        run=run_status(services().runs.progress(portal), now=now, clock=clock),
+        run=run_status(services().runs.progress(portal), now=now, user_zone=clock),
         **_options(stats),
         link=f"{portal.origin}/marketplace/view/{portal.app_code}/" if portal.app_code else None,
     )

@@ -46,4 +46,4 @@ def cancel_sync(user: CurrentUser) -> ResponseReturnValue:
 
 
 def _status(user: CurrentUser, run: RunProgress | None) -> RunStatus:
-    return run_status(run, now=services().now(), clock=user.time_zone)
+    return run_status(run, now=services().now(), user_zone=user.time_zone)
