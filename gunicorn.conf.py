@@ -20,7 +20,7 @@ except configuration.ConfigError as error:
 _everywhere = "0.0.0.0"  # noqa: S104  # a platform's router connects from outside
 bind = f"{'127.0.0.1' if _config.trust_loopback else _everywhere}:{_config.port}"
 workers = _config.web_concurrency
-worker_class = "gthread"
+worker_class = "dashboard.web.http.gunicorn_worker.TimedThreadWorker"
 threads = _config.web_threads
 preload_app = True  # one copy of the code in memory; no connection is made before the first request
 timeout = 60

@@ -9,9 +9,10 @@ from uuid import uuid4
 import structlog
 from flask import Flask, Response, g, request
 from gunicorn.http.errors import ParseException
-from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
+from werkzeug.exceptions import BadRequest, ClientDisconnected, RequestEntityTooLarge, RequestTimeout
 
 from dashboard.bitrix24.inbound import BadField
+from dashboard.web.http.client_socket import SlowClient
 
 MAX_BODY_BYTES = 256 * 1024
 # An opening has 14 fields and an event some 30; parsing more only costs time.
@@ -80,9 +81,14 @@ def install(app: Flask) -> None:
 def _body() -> bytes:
     """Return the body.
 
+    :raise RequestTimeout: it does not arrive in time.
     :raise BadRequest: a chunk is malformed; gunicorn's own error would quote it.
     """
     try:
         return request.get_data()
+    except ClientDisconnected as error:
+        if isinstance(error.__context__, SlowClient):
+            raise RequestTimeout from None
+        raise
     except ParseException:
         raise BadRequest from None

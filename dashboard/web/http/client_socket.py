@@ -1,0 +1,107 @@
+"""Limit how long a thread waits for a client that sends or receives slowly."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import threading
+import time
+from contextlib import suppress
+from typing import Any, NoReturn
+
+import structlog
+
+REQUEST_SECONDS = 10.0  # for all headers and the body of a request
+# Where half of the threads wait for clients already, the others wait for no client longer than this.
+CROWDED_SECONDS = 0.25
+SEND_SECONDS = 20.0  # for one part of a response
+CLOSE_SECONDS = 2.0  # for the client to close its end after the last response
+
+log = structlog.get_logger()
+
+
+class SlowClient(ConnectionResetError):
+    """A client sent or received too slowly. Gunicorn logs no reset connections, but it logs timeouts."""
+
+    def __init__(self) -> None:
+        super().__init__(errno.ECONNRESET, "the client is too slow")
+
+
+class ClientSocket(socket.socket):
+    """A connection to a client, on which no single read, request or write takes long.
+
+    ``slots`` counts how many threads of the process may wait for slow requests at once. A request without a slot
+    must arrive almost at once.
+    """
+
+    def __init__(self, connection: socket.socket, slots: threading.Semaphore) -> None:
+        super().__init__(fileno=connection.detach())
+        self._slots = slots
+        self._deadline = self._crowded_deadline = 0.0
+        self._is_slow = self._is_finished = False
+
+    def start_request(self) -> None:
+        """Give the next request its time."""
+        self._allow(REQUEST_SECONDS)
+
+    def recv(self, size: int, flags: int = 0, /) -> bytes:
+        """Receive bytes until the request's time is over.
+
+        :raise SlowClient: it is.
+        """
+        if self._is_finished:
+            return b""
+        now = time.monotonic()
+        if self._is_slow or now >= self._deadline:
+            raise SlowClient
+        has_slot = self._slots.acquire(blocking=False)
+        try:
+            # Without a wait, what has arrived is still received.
+            self.settimeout(max(0.0, (self._deadline if has_slot else self._crowded_deadline) - now))
+            return super().recv(size, flags)
+        except (TimeoutError, BlockingIOError):
+            self._is_slow = True
+            raise SlowClient from None
+        finally:
+            if has_slot:
+                self._slots.release()
+
+    def sendall(self, data: Any, flags: int = 0, /) -> None:
+        """Send all bytes.
+
+        :raise SlowClient: the client does not receive them in time.
+        """
+        self.settimeout(SEND_SECONDS)
+        try:
+            super().sendall(data, flags)
+        except TimeoutError:
+            self._give_up_sending()
+
+    def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
+        """Send a file, as `sendall` does."""
+        self.settimeout(SEND_SECONDS)
+        try:
+            return super().sendfile(file, offset, count)
+        except TimeoutError:
+            self._give_up_sending()
+
+    def finish(self) -> None:
+        """Wait until the client closes its end, but not for long.
+
+        Closing earlier, with bytes of the client unread, could lose the end of the response.
+        """
+        self._allow(CLOSE_SECONDS)
+        with suppress(OSError):
+            self.shutdown(socket.SHUT_WR)
+            while self.recv(4096):
+                pass
+        self._is_finished = True
+
+    def _allow(self, seconds: float) -> None:
+        now = time.monotonic()
+        self._deadline, self._crowded_deadline = now + seconds, now + CROWDED_SECONDS
+
+    def _give_up_sending(self) -> NoReturn:
+        self._is_slow = True
+        log.warning("response_not_received")
+        raise SlowClient from None

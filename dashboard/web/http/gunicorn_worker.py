@@ -1,0 +1,43 @@
+"""Run gunicorn's threads without letting slow clients hold them."""
+
+from __future__ import annotations
+
+import selectors
+import threading
+import time
+from functools import partial
+from typing import Any
+
+from gunicorn.workers.gthread import TConn, ThreadWorker
+
+from dashboard.web.http.client_socket import ClientSocket
+
+FIRST_BYTE_SECONDS = 5.0  # without a thread, until a new connection sends anything
+
+
+class TimedThreadWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
+    """Gunicorn's worker with threads, whose own reads and writes wait for ever."""
+
+    def init_process(self) -> None:
+        """Prepare the process after the fork; then serve until it ends."""
+        self._slots = threading.Semaphore(max(1, self.cfg.threads // 2))
+        super().init_process()
+
+    def enqueue_req(self, conn: TConn) -> None:
+        """Give a connection to a thread as soon as it has sent something."""
+        if isinstance(conn.sock, ClientSocket):
+            super().enqueue_req(conn)
+            return
+        conn.sock = ClientSocket(conn.sock, self._slots)
+        conn.sock.setblocking(False)
+        conn.timeout = time.monotonic() + FIRST_BYTE_SECONDS
+        self.pending_conns.append(conn)
+        self.poller.register(conn.sock, selectors.EVENT_READ, partial(self.on_pending_socket_readable, conn))
+
+    def handle(self, conn: TConn) -> Any:
+        """Serve a request in a thread, and end the connection there: gunicorn's main loop would wait for it."""
+        conn.sock.start_request()
+        is_kept = super().handle(conn)
+        if not is_kept:
+            conn.sock.finish()
+        return is_kept

@@ -1,0 +1,155 @@
+"""Clients that send or receive slowly keep no thread for long, and leave threads to others."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+import requests
+
+from dashboard.web.http import client_socket
+from dashboard.web.http.client_socket import ClientSocket, SlowClient
+from tests import clock
+from tests.processes import ROOT, free_port, wait_for
+from tests.world import World
+
+CLIENTS = 6  # of each kind
+THREADS = 4
+# What each client sends before it falls silent.
+BEGINNINGS = (
+    b"",
+    b"GET / HTTP/1.1\r\nHost: a\r\nX-",
+    b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nx",
+    b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nx",
+    # The last request of a connection, which the client does not close.
+    b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+)
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[ClientSocket, socket.socket]]:
+    """Give a connection, and the client's end of it."""
+    server, client = socket.socketpair()
+    connection = ClientSocket(server, threading.Semaphore(1))
+    with connection, client:
+        yield connection, client
+
+
+@pytest.fixture
+def server(world: World) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+    port = free_port()
+    sizes = {"PORT": str(port), "WEB_CONCURRENCY": "1", "WEB_THREADS": str(THREADS), "LOG_FORMAT": "json"}
+    command = clock.command("gunicorn", "app:create_app()")
+    process = subprocess.Popen(command, env=os.environ | world.environment | sizes, cwd=ROOT, stderr=subprocess.PIPE)
+    try:
+        wait_for(f"http://127.0.0.1:{port}")
+        yield port, process
+    finally:
+        process.kill()
+        process.wait(timeout=60)
+
+
+def test_slow_requests_leave_threads_to_others(server: tuple[int, subprocess.Popen[bytes]]) -> None:
+    port, process = server
+
+    with ExitStack() as clients:
+        for beginning in BEGINNINGS * CLIENTS:
+            client = clients.enter_context(socket.create_connection(("127.0.0.1", port)))
+            client.sendall(beginning)
+        started = time.monotonic()
+        assert requests.get(f"http://127.0.0.1:{port}/healthz", timeout=60).status_code == 200
+        # Any one of these kinds would take longer, if a thread, or the main loop, waited for each client.
+        assert time.monotonic() - started < 8
+    process.kill()
+
+    assert b"Traceback" not in process.communicate(timeout=60)[1]
+
+
+def test_a_request_ends_at_its_deadline(
+    pair: tuple[ClientSocket, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Although its bytes keep coming."""
+    connection, client = pair
+    monkeypatch.setattr(client_socket, "REQUEST_SECONDS", 0.2)
+    connection.start_request()
+    with pytest.raises(SlowClient):
+        while True:
+            client.send(b"x")
+            connection.recv(1)
+
+
+def test_a_silent_request_ends_its_connection(
+    pair: tuple[ClientSocket, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection, client = pair
+    connection.start_request()
+    client.send(b"x")
+    assert connection.recv(100) == b"x"
+    monkeypatch.setattr(client_socket, "REQUEST_SECONDS", 0.05)
+    connection.start_request()
+
+    with pytest.raises(SlowClient):
+        connection.recv(100)
+    client.send(b"x")
+    with pytest.raises(SlowClient):
+        connection.recv(100)
+
+
+def test_without_a_slot_nobody_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_socket, "CROWDED_SECONDS", 0.0)
+    server, client = socket.socketpair()
+    with ClientSocket(server, threading.Semaphore(0)) as connection, client:
+        connection.start_request()
+        client.send(b"x")
+        assert connection.recv(1) == b"x"
+        with pytest.raises(SlowClient):
+            connection.recv(1)
+
+
+def test_a_response_that_nobody_receives_is_given_up(
+    pair: tuple[ClientSocket, socket.socket], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    connection, _ = pair
+    monkeypatch.setattr(client_socket, "SEND_SECONDS", 0.05)
+    path = tmp_path / "file"
+    path.write_bytes(b"x" * 10_000_000)
+
+    with pytest.raises(SlowClient):
+        connection.sendall(b"x" * 10_000_000)
+    with path.open("rb") as content, pytest.raises(SlowClient):
+        connection.sendfile(content)
+
+
+def test_the_last_response_is_not_waited_for_twice(
+    pair: tuple[ClientSocket, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Gunicorn's main loop closes the connection, and must not wait for the client."""
+    connection, client = pair
+    monkeypatch.setattr(client_socket, "CLOSE_SECONDS", 0.05)
+    client.send(b"unread")
+
+    connection.finish()
+
+    assert connection.recv(100) == b""
+    assert client.recv(100) == b""
+
+
+class SlowBody(BytesIO):
+    """The body of a request that is too slow."""
+
+    def readinto(self, buffer: object) -> int:
+        raise SlowClient
+
+
+def test_a_slow_body_is_answered(world: World) -> None:
+    response = world.browser.post("/events", input_stream=SlowBody(b"x"), content_length=10)
+
+    assert response.status_code == 408
