@@ -1,4 +1,4 @@
-"""What tests in browsers share: a page, the application's frame in it, and what went wrong there."""
+"""Helpers for browser tests: the page, the application's frame in it, and its errors."""
 
 from __future__ import annotations
 
@@ -38,55 +38,55 @@ DESK: ViewportSize = {"width": 1280, "height": 900}
 
 
 def new_context(browser: Browser, **options: Any) -> BrowserContext:
-    """Return an empty context of Chromium with the clock of the tests."""
+    """Return an empty browser context with the tests' clock."""
     context = browser.new_context(**options)
     context.add_init_script(clock.browser_script())
     return context
 
 
 class Watch:
-    """What went wrong in the browser, and what was sent to the application."""
+    """Record the browser's errors and the requests to the application."""
 
     def __init__(self, page: Page, application: str) -> None:
         self.messages: list[str] = []
         self.requests: list[Request] = []
         self._application = application
         self._page = page
-        page.on("console", self._said)
-        page.on("pageerror", self._broken)
+        page.on("console", self._on_message)
+        page.on("pageerror", self._on_error)
         page.on("requestfailed", self._failed)
-        page.on("request", self._remember)
+        page.on("request", self._on_request)
         WATCHING.append(self)
 
     def stop(self) -> None:
-        self._page.remove_listener("console", self._said)
-        self._page.remove_listener("pageerror", self._broken)
+        self._page.remove_listener("console", self._on_message)
+        self._page.remove_listener("pageerror", self._on_error)
         self._page.remove_listener("requestfailed", self._failed)
-        self._page.remove_listener("request", self._remember)
+        self._page.remove_listener("request", self._on_request)
 
-    def _said(self, message: ConsoleMessage) -> None:
+    def _on_message(self, message: ConsoleMessage) -> None:
         self.messages.append(f"{message.type}: {message.text}")
 
-    def _broken(self, error: Error) -> None:
+    def _on_error(self, error: Error) -> None:
         self.messages.append(f"error: {error}")
 
     def _failed(self, request: Request) -> None:
-        # What the page gives up itself is no failure: it was left, or asked for something newer.
+        # A request that the page aborts itself is no failure: the user left, or a newer request replaced it.
         if request.failure != "net::ERR_ABORTED":
             self.messages.append(f"failed: {request.url}")
 
-    def _remember(self, request: Request) -> None:
+    def _on_request(self, request: Request) -> None:
         if request.url.startswith(self._application):
             self.requests.append(request)
 
 
-# Those who watch the page of the test under way.
+# The recorders of the current test's page.
 WATCHING: list[Watch] = []
 
 
 @pytest.fixture
 def page(lent_page: Page) -> Iterator[Page]:
-    """Give an empty page; afterwards it forgets what it was told to be, and whoever listened to it."""
+    """Yield an empty page; afterwards reset its emulation and listeners."""
     yield lent_page
     while WATCHING:
         WATCHING.pop().stop()
@@ -97,14 +97,14 @@ def page(lent_page: Page) -> Iterator[Page]:
     lent_page.emulate_media(media="null", color_scheme="null", reduced_motion="null")
 
 
-# The frame grows and shrinks with what it holds, and what is under a pointer moves with it: where that may
-# still happen, tests press a key instead of clicking.
+# The frame changes its height with its content, which moves controls under the pointer. Where that may still
+# happen, tests press a key instead of clicking.
 def application(page: Page) -> FrameLocator:
     return page.frame_locator("#place iframe")
 
 
 def control(page: Page, name: str) -> None:
-    """Press a control of the portal page and wait until the emulator has done it."""
+    """Press a control of the emulator's page and wait for its effect."""
     with page.expect_response(lambda response: f"/_emulator/{name}" in response.url or name in response.url):
         page.locator(f'button[data-control="{name}"]').click()
 
@@ -115,7 +115,7 @@ def open_in_browser(page: Page, portal: Portal, person: str) -> FrameLocator:
 
 
 def post(page: Page, opening: Opening, *, path: str | None = None) -> None:
-    """Post an opening as a portal would, but without a frame around it."""
+    """Post an opening as a portal would, but without a frame."""
     action = opening.action if path is None else opening.action.replace("/?", f"{path}?", 1)
     fields = "".join(f'<input name="{name}" value="{escape(value)}">' for name, value in opening.form.items())
     page.goto("about:blank")
@@ -129,14 +129,14 @@ def setting(frame: FrameLocator, key: str) -> str | None:
 
 
 def picture(page: Page, name: str, *, full: bool = False) -> None:
-    """Keep a picture of the page in var/pictures, where the environment has PICTURES: each is costly."""
+    """Save a screenshot in var/pictures if PICTURES is set, because each takes time."""
     if os.environ.get("PICTURES"):
         PICTURES.mkdir(parents=True, exist_ok=True)
         page.screenshot(path=PICTURES / f"{name}.png", full_page=full)
 
 
 def violations(frame: Frame | Page) -> list[str]:
-    """Return what axe holds against a document: the rule, and where it is broken."""
+    """Return the axe rules that a document breaks, and where."""
     frame.evaluate(programs.package(AXE).read_text(encoding="utf-8") + ";0")
     return broken_rules(frame.evaluate(AXE_RUN))
 

@@ -1,4 +1,4 @@
-"""Every page there is, and the way to it: what each browser walks through."""
+"""Every page, and how to reach it in a browser."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _EXPECTED = re.compile(r"error: Failed to load resource: the server responded wi
 
 
 def nothing(world: World) -> None:
-    """Leave the world as it is."""
+    """Prepare nothing."""
 
 
 def list_everyone(world: World) -> None:
@@ -23,7 +23,7 @@ def list_everyone(world: World) -> None:
 
 
 def lack(world: World) -> None:
-    """Take a permission away, and let it be noticed."""
+    """Remove a permission, and let the application check it."""
     world.portal().drop_scope("placement")
     world.services.installations.require_bindings_check(world.known())
 
@@ -33,7 +33,7 @@ def open_to_everyone(world: World) -> None:
 
 
 def bring_people(world: World) -> None:
-    """Give the portal people enough for every page to have something to show."""
+    """Add enough people for every page to have content."""
     zones = ("Europe/Berlin", "Asia/Tokyo", "America/New_York", "Asia/Kolkata")
     store_people(
         world,
@@ -58,7 +58,7 @@ def suspend(world: World) -> None:
 
 
 def expire(world: World) -> None:
-    """End the access of Boris's, and what would renew it."""
+    """Invalidate Boris's access token and refresh token."""
     world.portal().expire("boris")
     world.portal().kill_refresh("boris")
 
@@ -74,9 +74,10 @@ def remove(world: World) -> None:
 
 @dataclass(frozen=True)
 class Page:
-    """What is pressed, one after another, and what is there in the end.
+    """The controls to press one after another, and a selector for the page that then appears.
 
-    ``before`` happens once the application is open, or with ``late`` false before that."""
+    ``before`` runs after the application is opened, or before that if ``late`` is false.
+    """
 
     name: str
     steps: tuple[str, ...]
@@ -115,5 +116,5 @@ PAGES = (
 
 
 def unexpected(messages: list[str]) -> list[str]:
-    """Return the messages a browser had no reason for."""
+    """Return the console messages that are not expected."""
     return [message for message in messages if not _EXPECTED.match(message)]

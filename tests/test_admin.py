@@ -24,10 +24,10 @@ def decided(world: World) -> tuple[bool, int | None]:
 
 
 def test_at_first_only_administrators_see_the_team(world: World, anna: Session) -> None:
-    shown = world.browser.get("/admin", headers=anna).text
+    html = world.browser.get("/admin", headers=anna).text
 
     assert decided(world) == (False, None)
-    assert "Not changed since installation." in shown
+    assert "Not changed since installation." in html
 
 
 def test_the_page_names_who_changed_team_access_and_when(world: World, anna: Session) -> None:

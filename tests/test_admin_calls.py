@@ -21,7 +21,7 @@ def anna(world: World) -> Session:
 
 
 def called(world: World, *calls: dict[str, Any], portal: str = "alpha") -> None:
-    """Store calls, each a second older than the one before it."""
+    """Store calls, each a second older than the previous one."""
     usual = {
         "portal_id": world.known(portal).id,
         "origin": world.portal(portal).origin,
@@ -41,8 +41,8 @@ def called(world: World, *calls: dict[str, Any], portal: str = "alpha") -> None:
         session.execute(insert(ApiCall), rows)
 
 
-def shown(world: World, session: Session, query: str = "") -> list[tuple[str, str]]:
-    """Return each call on the page: its method and its error."""
+def calls_on_page(world: World, session: Session, query: str = "") -> list[tuple[str, str]]:
+    """Return the method and the error of each call on the page."""
     response = world.browser.get(f"/admin/calls{query}", headers=session)
     assert response.status_code == 200
     return re.findall(r'data-call="([^"]*)" data-call-error="([^"]*)"', response.text)
@@ -52,7 +52,7 @@ def test_the_newest_calls_come_first(each_world: World) -> None:
     anna = in_english(each_world)
     called(each_world, {"method": "newest"}, {"method": "older", "status": 400, "error": "ERROR_CORE"})
 
-    assert shown(each_world, anna)[:2] == [("newest", ""), ("older", "ERROR_CORE")]
+    assert calls_on_page(each_world, anna)[:2] == [("newest", ""), ("older", "ERROR_CORE")]
 
 
 def test_a_call_shows_its_request_and_response(world: World, anna: Session) -> None:
@@ -60,14 +60,14 @@ def test_a_call_shows_its_request_and_response(world: World, anna: Session) -> N
 
     page = world.browser.get("/admin/calls", headers=anna).text
 
-    for told in (
+    for text in (
         "503",
         "The portal sent Bitrix24 too many requests",
         "12 ms",
         "100 B and 2.5 kB",
         "&#34;count&#34;: 7",
     ):
-        assert told in page
+        assert text in page
 
 
 def test_filters_by_method_and_error(each_world: World) -> None:
@@ -80,23 +80,23 @@ def test_filters_by_method_and_error(each_world: World) -> None:
         {"method": "profile", "error": "ACCESS_DENIED"},
     )
 
-    assert shown(each_world, anna, "?method=user.get&error=ACCESS_DENIED") == [("user.get", "ACCESS_DENIED")]
-    assert len(shown(each_world, anna, "?method=user.get")) == 3
-    assert len(shown(each_world, anna, "?error=any")) == 3
-    assert shown(each_world, anna, "?error=empty_error_code") == [("user.get", "empty_error_code")]
-    assert shown(each_world, anna, "?method=nothing%00") == []
+    assert calls_on_page(each_world, anna, "?method=user.get&error=ACCESS_DENIED") == [("user.get", "ACCESS_DENIED")]
+    assert len(calls_on_page(each_world, anna, "?method=user.get")) == 3
+    assert len(calls_on_page(each_world, anna, "?error=any")) == 3
+    assert calls_on_page(each_world, anna, "?error=empty_error_code") == [("user.get", "empty_error_code")]
+    assert calls_on_page(each_world, anna, "?method=nothing%00") == []
 
 
 def test_every_call_is_on_one_page_of_fifty(world: World, anna: Session) -> None:
     called(world, *({"method": f"m{number:03}"} for number in range(120)))
 
-    pages = [shown(world, anna, f"?page={number}") for number in (1, 2, 3)]
+    pages = [calls_on_page(world, anna, f"?page={number}") for number in (1, 2, 3)]
 
     assert [len(page) for page in pages[:2]] == [50, 50]
     methods = [method for page in pages for method, _error in page if method.startswith("m")]
     assert methods == [f"m{number:03}" for number in range(120)]
-    assert shown(world, anna, "?page=999999") == []
-    assert shown(world, anna, "?page=-1") == pages[0]
+    assert calls_on_page(world, anna, "?page=999999") == []
+    assert calls_on_page(world, anna, "?page=-1") == pages[0]
 
 
 def test_the_next_page_keeps_the_filters(world: World, anna: Session) -> None:
@@ -110,7 +110,7 @@ def test_the_next_page_keeps_the_filters(world: World, anna: Session) -> None:
 def test_calls_older_than_three_days_are_hidden_before_the_purge(world: World, anna: Session) -> None:
     called(world, {"method": "old", "at": world.now() - timedelta(days=3, minutes=1)})
 
-    assert "old" not in {method for method, _error in shown(world, anna)}
+    assert "old" not in {method for method, _error in calls_on_page(world, anna)}
 
 
 def test_calls_of_other_portals_are_hidden(world: World, anna: Session) -> None:
@@ -119,8 +119,8 @@ def test_calls_of_other_portals_are_hidden(world: World, anna: Session) -> None:
     called(world, {"method": "of.alpha"})
     clara = world.session("clara", "beta")
 
-    assert "of.beta" not in {method for method, _error in shown(world, anna)}
-    assert "of.alpha" not in {method for method, _error in shown(world, clara)}
+    assert "of.beta" not in {method for method, _error in calls_on_page(world, anna)}
+    assert "of.alpha" not in {method for method, _error in calls_on_page(world, clara)}
     assert "of.alpha" not in world.browser.get("/admin/calls", headers=clara).text
 
 

@@ -24,20 +24,20 @@ def page(world: World, session: Session) -> str:
     return response.text
 
 
-def checks(shown: str) -> dict[str, str]:
-    return dict(re.findall(r'data-check="(\w+)" data-state="(\w+)"', shown))
+def checks(html: str) -> dict[str, str]:
+    return dict(re.findall(r'data-check="(\w+)" data-state="(\w+)"', html))
 
 
 NEEDED = ("calendar", "user_brief", "placement", "events", "CALENDAR_GRIDVIEW", "REST_APP_URI")
 
 
 def test_everything_is_ok_after_the_installation(each_world: World) -> None:
-    shown = page(each_world, in_english(each_world))
+    html = page(each_world, in_english(each_world))
 
-    assert checks(shown) == dict.fromkeys(NEEDED, "ok")
-    assert "Everything checked is OK." in shown
-    assert "· Free" in shown
-    assert re.search(r"checked at \d\d:\d\d", shown)
+    assert checks(html) == dict.fromkeys(NEEDED, "ok")
+    assert "Everything checked is OK." in html
+    assert "· Free" in html
+    assert re.search(r"checked at \d\d:\d\d", html)
 
 
 def test_the_page_sends_no_request(world: World, anna: Session) -> None:
@@ -52,12 +52,12 @@ def test_a_missing_permission_is_named_with_advice(world: World) -> None:
     world.portal().drop_scope("placement")
     world.bitrix24.clock.advance(timedelta(days=1, minutes=1).total_seconds())
 
-    shown = page(world, in_english(world))
+    html = page(world, in_english(world))
 
-    assert checks(shown)["placement"] == "missing"
-    assert checks(shown)["CALENDAR_GRIDVIEW"] == "missing"
-    assert checks(shown)["calendar"] == "ok"
-    assert "Open the app in the Market and confirm its permissions." in shown
+    assert checks(html)["placement"] == "missing"
+    assert checks(html)["CALENDAR_GRIDVIEW"] == "missing"
+    assert checks(html)["calendar"] == "ok"
+    assert "Open the app in the Market and confirm its permissions." in html
 
 
 def test_a_wider_permission_is_enough(world: World, anna: Session) -> None:
@@ -72,11 +72,11 @@ def test_a_refused_binding_shows_its_error_code(world: World) -> None:
     world.bitrix24.faults.add(refused)
     world.install("beta")
 
-    shown = page(world, in_english(world, "clara", "beta"))
+    html = page(world, in_english(world, "clara", "beta"))
 
-    assert checks(shown)["REST_APP_URI"] == "missing"
-    assert checks(shown)["events"] == "ok"
-    assert "ERROR_PLACEMENT_NOT_FOUND" in shown
+    assert checks(html)["REST_APP_URI"] == "missing"
+    assert checks(html)["events"] == "ok"
+    assert "ERROR_PLACEMENT_NOT_FOUND" in html
 
 
 def test_an_unchecked_requirement_is_not_missing(world: World, anna: Session) -> None:
@@ -101,15 +101,15 @@ def test_runs_are_described_in_words(world: World, anna: Session) -> None:
     with world.database.write_session() as session:
         session.execute(text("UPDATE runs SET state = 'failed', error = 'PAYMENT_REQUIRED' WHERE asked_by IS NOT NULL"))
 
-    shown = page(world, anna)
+    html = page(world, anna)
 
-    last, first = text_of(shown, 'data-run-row="1"'), text_of(shown, 'data-run-row="2"')
+    last, first = text_of(html, 'data-run-row="1"'), text_of(html, 'data-run-row="2"')
     assert "Анна Орлова" in last
     assert "Failed The paid period has ended" in last
     assert "automatically" in first
     assert "Done" in first
     assert "1 of 1" in first
-    assert "The next update is scheduled for" in text_of(shown, "data-next-run")
+    assert "The next update is scheduled for" in text_of(html, "data-next-run")
 
 
 def test_only_the_last_five_runs_are_shown(world: World, anna: Session) -> None:
@@ -126,20 +126,20 @@ def test_a_failed_directory_sync_shows_its_reason(world: World, anna: Session) -
     world.portal().drop_scope("user_brief")
     world.sync()
 
-    told = text_of(page(world, anna), "data-directory")
+    text = text_of(page(world, anna), "data-directory")
 
-    assert "The list of employees couldn't be read: A permission is missing." in told
-    assert "The list you see: updated at" in told
+    assert "The list of employees couldn't be read: A permission is missing." in text
+    assert "The list you see: updated at" in text
 
 
 def test_people_by_state_link_to_the_team(world: World, anna: Session) -> None:
     store_people(world, days_ago(world, 4), {"chain_state": "reconnect"}, NEVER_OPENED, NEVER_OPENED)
 
-    shown = page(world, anna)
+    html = page(world, anna)
 
     for state, count in {"connected": 1, "stale": 1, "reconnect": 1, "never": 2}.items():
-        assert f" {count} " in text_of(shown, f'data-tally="{state}"')
-        assert f'href="/team?state={state}"' in shown
+        assert f" {count} " in text_of(html, f'data-tally="{state}"')
+        assert f'href="/team?state={state}"' in html
 
 
 def test_the_state_of_other_portals_is_hidden(world: World, anna: Session) -> None:
@@ -148,7 +148,7 @@ def test_the_state_of_other_portals_is_hidden(world: World, anna: Session) -> No
     with world.database.write_session() as session:
         session.execute(text("UPDATE portals SET scopes = '[]' WHERE id = 2"))
 
-    shown = page(world, anna)
+    html = page(world, anna)
 
-    assert checks(shown) == dict.fromkeys(NEEDED, "ok")
-    assert " 0 " in text_of(shown, 'data-tally="reconnect"')
+    assert checks(html) == dict.fromkeys(NEEDED, "ok")
+    assert " 0 " in text_of(html, 'data-tally="reconnect"')

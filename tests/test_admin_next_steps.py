@@ -17,10 +17,10 @@ def team(world: World, person: str = "anna") -> str:
 def test_the_card_counts_who_has_opened_the_app(world: World) -> None:
     store_people(world, {}, *(NEVER_OPENED for _ in range(4)))
 
-    shown = text_of(team(world), BOX)
+    html = text_of(team(world), BOX)
 
-    assert "6 people, according to Bitrix24." in shown
-    assert "2 of 6 people have opened the app." in shown
+    assert "6 people, according to Bitrix24." in html
+    assert "2 of 6 people have opened the app." in html
 
 
 def test_the_invitation_appears_once(world: World) -> None:
@@ -32,10 +32,10 @@ def test_the_invitation_appears_once(world: World) -> None:
 def test_the_card_disappears_when_half_have_opened_the_app(world: World) -> None:
     store_people(world, {}, NEVER_OPENED, NEVER_OPENED)
 
-    shown = team(world)
+    html = team(world)
 
-    assert BOX not in shown
-    assert shown.count("Copy invitation") == 1
+    assert BOX not in html
+    assert html.count("Copy invitation") == 1
 
 
 def test_only_administrators_see_the_card(world: World) -> None:

@@ -25,7 +25,7 @@ __all__ = ["page"]
 
 @pytest.fixture
 def bitrix24() -> Iterator[Emulator]:
-    """Give an emulator whose event queue delivers by itself."""
+    """Yield an emulator that delivers events by itself."""
     with Emulator(client_id="app.test.1", client_secret="emulated-secret", events="auto", everyone_speaks="en") as it:
         yield it
 
@@ -42,7 +42,7 @@ def test_install_open_refresh_uninstall(empty_world: World, page: Page) -> None:
 
     frame = open_in_browser(page, alpha, "anna")
     page.locator('button[data-control="install"]').first.click()
-    # The installer says it is done, the portal reloads and shows the application: nobody clicks anything.
+    # The installer finishes, and the portal reloads and shows the application without a click.
     expect(frame.get_by_role("heading", name="My settings")).to_be_visible()
     assert world.one("SELECT count(*) FROM portals") == 1
 
@@ -83,14 +83,14 @@ def test_no_secret_is_in_a_url_and_the_frame_never_navigates(world: World, page:
 
 def test_a_click_before_the_scripts_is_replayed(world: World, page: Page) -> None:
     watch = Watch(page, world.bitrix24.app_url)
-    held: list[Route] = []
-    page.route("**/js/app.js", lambda route: held.append(route))
+    delayed: list[Route] = []
+    page.route("**/js/app.js", lambda route: delayed.append(route))
     frame = open_in_browser(page, world.portal(), "anna")
 
-    # This browser paints nothing before the script is there; one that does lets people click.
+    # Chromium paints nothing before the script has run; other browsers let people click.
     frame.get_by_role("link", name="Team", exact=True).dispatch_event("click")
     expect(frame.get_by_role("heading", name="My settings")).to_be_visible()
-    for route in held:
+    for route in delayed:
         route.continue_()
 
     expect(frame.get_by_role("heading", name="Team")).to_be_visible()
@@ -152,7 +152,7 @@ def test_the_first_page_is_small(world: World, page: Page) -> None:
     expect(frame.locator("[data-refresh]")).to_be_visible()
     page.remove_listener("response", note)
 
-    inside = [one for one in answers if one.frame != page.main_frame]
+    inside = [answer for answer in answers if answer.frame != page.main_frame]
 
     assert len(inside) <= 5
-    assert sum(len(one.body()) for one in inside) < 100_000
+    assert sum(len(answer.body()) for answer in inside) < 100_000

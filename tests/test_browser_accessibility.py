@@ -12,19 +12,18 @@ from tests.world import World
 
 __all__ = ["page"]
 
-# Every control somebody may see, in the order of the page, by what it is called.
+# The names of all visible controls, in the order of the page.
 CONTROLS = """() => [...document.querySelectorAll('a[href], button, input, select, textarea, summary')]
   .filter((each) => each.checkVisibility() && !each.disabled && each.type !== 'hidden')
   .map((each) => each.name || each.textContent.trim())"""
-HELD = """() => {
-  const held = document.activeElement;
-  const style = getComputedStyle(held);
-  const seen = style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2;
-  return [held.name || held.textContent.trim(), seen];
+FOCUS = """() => {
+  const focused = document.activeElement;
+  const style = getComputedStyle(focused);
+  const visible = style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2;
+  return [focused.name || focused.textContent.trim(), visible];
 }"""
-# A shift after a click is forgiven for half a second; none is here, as nobody clicks. What moves before the
-# first paint nobody sees: Chromium lays a frame out while the stylesheet is on its way, paints none of that,
-# and counts the difference (its own trace shows a layout and no paint).
+# Chromium ignores shifts within half a second of a click, but nothing is clicked here. Shifts before the first
+# paint are invisible: Chromium lays a frame out while the stylesheet loads, but does not paint it.
 SHIFTS = """() => new Promise((resolve) => {
   let sum = 0;
   const [paint] = performance.getEntriesByName('first-contentful-paint');
@@ -53,7 +52,7 @@ OFF_THE_HOUR = """() => [...document.querySelectorAll('.scale')].flatMap((scale)
   });
   return [...hours, ...bars];
 }).map(Math.abs)"""
-# Words that begin on one line and end on another, where no hyphen or space divides them.
+# Words that break across lines without a hyphen or space.
 BROKEN_WORDS = r"""() => {
   const walker = document.createTreeWalker(document.querySelector('main'), NodeFilter.SHOW_TEXT);
   const broken = [];
@@ -107,13 +106,13 @@ def test_every_control_of_team_has_visible_keyboard_focus(company: World, page: 
     controls = inside.evaluate(CONTROLS)
     frame.locator(".skip").focus()
 
-    walked = [inside.evaluate(HELD)]
+    walked = [inside.evaluate(FOCUS)]
     for _ in controls[1:]:
         page.keyboard.press("Tab")
-        walked.append(inside.evaluate(HELD))
+        walked.append(inside.evaluate(FOCUS))
 
     assert [name for name, _seen in walked] == controls
-    assert [name for name, seen in walked[1:] if not seen] == []
+    assert [name for name, visible in walked[1:] if not visible] == []
 
 
 def test_pages_load_without_layout_shift(company: World, chromium: Browser) -> None:
@@ -178,7 +177,7 @@ def test_every_control_is_large_enough_for_touch(company: World, chromium: Brows
         small[step] = page.frames[1].evaluate(TOO_SMALL)
     context.close()
 
-    assert {step: found for step, found in small.items() if found} == {}
+    assert {step: controls for step, controls in small.items() if controls} == {}
 
 
 @pytest.mark.parametrize(("width", "person_column"), [(1280, 200), (360, 132)])

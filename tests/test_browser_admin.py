@@ -18,7 +18,7 @@ __all__ = ["page"]
 
 @pytest.fixture
 def company(world: World) -> World:
-    """Give a portal where some have come and some things have failed."""
+    """Yield a portal with people who have opened the app and with failed calls."""
     world.portal().people["anna"].lang = "en"
     session = world.session("boris")
     world.bitrix24.faults.add(Fault(kind="html:500", method="batch"))
@@ -74,13 +74,13 @@ def test_everything_can_be_exported(company: World, page: Page) -> None:
         frame.get_by_role("button", name="Export everything").press("Enter")
 
     assert caught.value.suggested_filename == "calendar-settings.json"
-    told = json.loads(Path(caught.value.path()).read_text(encoding="utf-8"))
-    assert "Lost Lucy" in {person["name"] for person in told["people"]}
+    export = json.loads(Path(caught.value.path()).read_text(encoding="utf-8"))
+    assert "Lost Lucy" in {person["name"] for person in export["people"]}
 
 
 def test_deleting_everything_takes_two_steps(company: World, page: Page) -> None:
     frame = open_admin(company, page)
-    # A key, not a click: the frame still takes its height, and what is under the pointer moves with it.
+    # A key, not a click: the frame is still growing, so the link moves under the pointer.
     frame.get_by_role("link", name="Delete everything…").press("Enter")
     expect(frame.get_by_text("cannot be restored")).to_be_visible()
 

@@ -21,7 +21,7 @@ BROWSER_ZONE = '[data-disagreement="browser"]'
 
 @pytest.fixture
 def abroad(chromium: Browser) -> Iterator[Page]:
-    """Give a page on a computer in New York."""
+    """Yield a page on a computer in New York."""
     context = new_context(chromium, viewport=DESK, timezone_id="America/New_York")
     yield context.new_page()
     context.close()
@@ -85,18 +85,18 @@ def test_a_browser_zone_that_differs_from_both_is_reported(world: World, abroad:
 def test_the_browser_zone_is_compared_with_both(world: World, abroad: Page) -> None:
     boris = world.portal().people["boris"]
 
-    def told(calendar: str, profile: str) -> str:
+    def notice(calendar: str, profile: str) -> str:
         boris.settings["timezoneName"], boris.time_zone = calendar, profile
         frame = open_in_browser(abroad, world.portal(), "boris")
         expect(frame.locator("[data-refresh]")).to_be_visible()
         expect(frame.locator("html")).to_have_attribute("data-ready", "")
         return frame.locator(BROWSER_ZONE).inner_text() if frame.locator(BROWSER_ZONE).is_visible() else ""
 
-    assert "Your computer and your profile are set to" in told("Europe/Berlin", "America/New_York")
-    assert "Your computer and your calendar are set to" in told("America/New_York", "Europe/Berlin")
+    assert "Your computer and your profile are set to" in notice("Europe/Berlin", "America/New_York")
+    assert "Your computer and your calendar are set to" in notice("America/New_York", "Europe/Berlin")
     # Another name, and the same clock all year.
-    assert told("America/Toronto", "America/New_York") == ""
-    assert told("America/New_York", "") == ""
+    assert notice("America/Toronto", "America/New_York") == ""
+    assert notice("America/New_York", "") == ""
 
 
 def test_clocks_and_the_line_on_the_chart_move_each_minute(world: World, abroad: Page) -> None:

@@ -29,7 +29,7 @@ __all__ = ["page"]
 
 @pytest.fixture
 def company(world: World) -> World:
-    """Give a portal whose employees are listed."""
+    """Yield a portal whose directory was read."""
     world.sync()
     return world
 
@@ -50,7 +50,7 @@ def walk_in_chromium(world: World, page: Page, stop: journeys.Page) -> None:
     if stop.late:
         stop.before(world)
     for step in stop.steps:
-        # A key, not a click: the frame is still growing, and what is under the pointer moves with it.
+        # A key, not a click: the frame is still growing, so the control moves under the pointer.
         frame.locator(step).first.press("Enter")
     expect(frame.locator(stop.there).first).to_be_visible()
 

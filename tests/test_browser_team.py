@@ -15,13 +15,13 @@ from tests.world import World
 __all__ = ["page"]
 
 HIRED = 70
-PEOPLE = 82  # with those of the cast who work there
+PEOPLE = 82  # including the cast of the emulator
 ZONES = ("Europe/Berlin", "Asia/Tokyo", "America/New_York", "Asia/Kolkata", "UTC")
 
 
 @pytest.fixture
 def company(world: World) -> World:
-    """Give a portal of eighty, nobody of whom is being read at the moment."""
+    """Yield a portal of eighty people without a run."""
     world.bitrix24.clock.advance(60)
     world.sync()
     store_people(
@@ -61,12 +61,12 @@ def test_the_table_can_be_sorted_filtered_searched_and_paged(company: World, pag
 
     frame.get_by_role("link", name="Person", exact=True).press("Enter")
     expect(names(frame).first).to_have_text("健司 佐藤")
-    # Focus stays on what was used.
+    # The used control keeps the focus.
     expect(frame.get_by_role("link", name="Person", exact=True)).to_be_focused()
 
     frame.get_by_role("link", name="Next").press("Enter")
     expect(names(frame)).to_have_count(PEOPLE - 50)
-    expect(frame.locator(".pager__here")).to_have_text("Page 2 of 2")
+    expect(frame.locator(".pager__position")).to_have_text("Page 2 of 2")
 
     frame.locator("select[name=view]").focus()
     frame.locator("select[name=view]").select_option("week")
@@ -88,8 +88,8 @@ def test_newer_typing_aborts_an_older_search(company: World, page: Page) -> None
     watch = Watch(page, company.bitrix24.app_url)
     frame = open_team(company, page)
     search = frame.get_by_label("Name or position")
-    held: list[Route] = []
-    page.route("**/team?q=lost", lambda route: held.append(route))
+    delayed: list[Route] = []
+    page.route("**/team?q=lost", lambda route: delayed.append(route))
     with page.expect_request("**/team?q=lost"):
         search.press_sequentially("lost")
 
@@ -97,7 +97,7 @@ def test_newer_typing_aborts_an_older_search(company: World, page: Page) -> None
 
     expect(names(frame)).to_have_text(["Late Larry"])
     expect(search).to_have_value("larry")
-    assert len(held) == 1
+    assert len(delayed) == 1
     assert watch.messages == []
 
 
@@ -115,21 +115,21 @@ def test_the_export_has_the_filters_of_the_page(company: World, page: Page) -> N
 
 
 def test_a_choice_before_the_scripts_is_replayed(company: World, page: Page) -> None:
-    held: list[Route] = []
-    page.route("**/js/team.js", lambda route: held.append(route))
+    delayed: list[Route] = []
+    page.route("**/js/team.js", lambda route: delayed.append(route))
     with page.expect_request("**/js/team.js"):
         frame = open_team(company, page)
     expect(frame.get_by_role("heading", name="My settings")).to_be_visible()
-    held.pop().continue_()
+    delayed.pop().continue_()
     frame.locator("select[name=state]").select_option("reconnect")
     expect(names(frame)).to_have_text(["Lost Lucy"])
 
     page.unroute_all()
-    page.route("**/js/app.js", lambda route: held.append(route))
+    page.route("**/js/app.js", lambda route: delayed.append(route))
     page.goto(company.portal().page_url("anna", placement="CALENDAR_GRIDVIEW"))
     frame.locator("select[name=state]").select_option("reconnect")
     frame.get_by_label("Name or position").press("Enter")
-    for route in held:
+    for route in delayed:
         route.continue_()
     expect(names(frame)).to_have_text(["Lost Lucy"])
 

@@ -20,13 +20,13 @@ ABSENT = NotImplemented  # a value no JSON has, with a name that stays the same
 
 
 def words_on(page: str) -> str:
-    """Return what a person reads, in one line."""
+    """Return the visible text in one line."""
     body = re.sub(r"<(template|head|script).*?</\1>", " ", page, flags=re.DOTALL)
     return " ".join(unescape(re.sub(r"<[^>]+>", " ", body)).split())
 
 
 def open_with(world: World, **settings: Any) -> str:
-    """Open as Boris with the recorded answer, changed so, and return the page."""
+    """Open as Boris with a changed response, and return the page."""
     changed = RECORDED | settings
     world.portal().people["boris"].settings = {key: value for key, value in changed.items() if value is not ABSENT}
     response = world.open("boris")
@@ -111,7 +111,7 @@ SHAPES: list[tuple[dict[str, Any], str]] = [
 
 @pytest.fixture(scope="module")
 def one_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """Give a world for many openings, of which none depends on another."""
+    """Yield one world for many independent openings."""
     folder = tmp_path_factory.mktemp("shapes")
     with (
         Emulator(client_id="app.test.1", client_secret="emulated-secret", everyone_speaks="en") as bitrix24,
@@ -187,15 +187,15 @@ def test_the_age_of_the_settings_uses_the_applications_clock(world: World) -> No
 
 
 def test_frequent_refreshes_send_no_requests(world: World) -> None:
-    """What was read a moment ago is shown; when nothing was, the answer says when to come again."""
+    """Settings read a moment ago are response again; otherwise the response says how long to wait."""
     session = world.session("boris")
     for _ in range(REFRESH_LIMIT.depth):
         world.services.throttle.record_failure("refreshes 2", REFRESH_LIMIT)
     world.bitrix24.clear()
 
-    shown = world.browser.post("/me/refresh", headers=session)
-    assert (shown.status_code, errors_on(shown.text)) == (200, [])
-    assert settings_on(shown.text) == world.portal().people["boris"].settings
+    response = world.browser.post("/me/refresh", headers=session)
+    assert (response.status_code, errors_on(response.text)) == (200, [])
+    assert settings_on(response.text) == world.portal().people["boris"].settings
     assert world.bitrix24.requests == []
 
     world.bitrix24.clock.advance(MAX_RECENT_AGE.total_seconds() + 1)

@@ -137,10 +137,10 @@ def test_a_change_of_any_file_changes_every_address(folder: Path) -> None:
 
 
 def test_only_watched_files_are_read_again(folder: Path) -> None:
-    kept, watched = StaticFiles(folder), StaticFiles(folder, watch=True)
+    unwatched, watched = StaticFiles(folder), StaticFiles(folder, watch=True)
     (folder / "css/pages/team.css").write_text("8")
 
-    assert [one.find("app.css").plain for one in (kept, watched)] == [b"123456", b"1234568"]  # type: ignore[union-attr]
+    assert [files.find("app.css").plain for files in (unwatched, watched)] == [b"123456", b"1234568"]  # type: ignore[union-attr]
 
 
 def test_an_unknown_file_fails_in_a_template(folder: Path) -> None:

@@ -20,15 +20,15 @@ def test_it_shows_every_component(world: World) -> None:
     page = world.browser.get("/styleguide")
 
     assert page.status_code == 200
-    shown = set(re.findall(r'id="guide-([a-z_]+)"', page.text))
-    assert {path.stem for path in COMPONENTS} - shown == set()
+    sampled = set(re.findall(r'id="guide-([a-z_]+)"', page.text))
+    assert {path.stem for path in COMPONENTS} - sampled == set()
 
 
 def test_it_shows_every_state_of_the_stylesheets(world: World) -> None:
     page = world.browser.get("/styleguide").text
-    shown = set(" ".join(re.findall(r'class="([^"]+)"', page)).split())
+    sampled = set(" ".join(re.findall(r'class="([^"]+)"', page)).split())
 
-    assert {path.stem: missing for path in COMPONENTS if (missing := styled(path) - shown)} == {}
+    assert {path.stem: missing for path in COMPONENTS if (missing := styled(path) - sampled)} == {}
 
 
 def test_production_has_no_such_page(bitrix24: Emulator, sqlite_url: str) -> None:

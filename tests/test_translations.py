@@ -97,9 +97,9 @@ def test_plural_forms(page: Flask, catalogs: Path, number: int, form: str) -> No
 def test_a_template_is_translated_and_still_escaped(page: Flask, catalogs: Path) -> None:
     translations.use("ua", catalogs=catalogs)
 
-    shown = render_template_string("{% trans name=name %} Portal {{ name }} {% endtrans %}", name="<b>")
+    text = render_template_string("{% trans name=name %} Portal {{ name }} {% endtrans %}", name="<b>")
 
-    assert shown == "Портал &lt;b&gt;"
+    assert text == "Портал &lt;b&gt;"
 
 
 def test_numbers_follow_the_language(page: Flask, catalogs: Path) -> None:
@@ -113,9 +113,9 @@ def test_numbers_follow_the_language(page: Flask, catalogs: Path) -> None:
 
 
 def test_a_number_chooses_the_plural_form(page: Flask) -> None:
-    shown = render_template_string('{{ ngettext("%(num)s day before", "%(num)s days before", 5000) }}')
+    text = render_template_string('{{ ngettext("%(num)s day before", "%(num)s days before", 5000) }}')
 
-    assert shown == "5,000 days before"
+    assert text == "5,000 days before"
 
 
 def test_two_requests_do_not_share_a_language(catalogs: Path) -> None:
