@@ -15,7 +15,7 @@ from dashboard.core.database import Database
 from dashboard.core.encryption import TokenEncryption
 from dashboard.launch.event_spool import EventSpool
 from dashboard.launch.events import EventHandler
-from dashboard.launch.openings import OpeningService
+from dashboard.launch.openings import OPENING_LIMIT, OpeningService
 from dashboard.monitoring.gauges import DatabaseGauges
 from dashboard.monitoring.metrics import Metrics
 from dashboard.monitoring.readiness import ReadinessProbe
@@ -26,7 +26,7 @@ from dashboard.people.snapshots import Snapshots
 from dashboard.portals.bindings import Bindings
 from dashboard.portals.call_log import CallLog
 from dashboard.portals.installations import Installations
-from dashboard.portals.throttle import Throttle
+from dashboard.portals.throttle import ProcessThrottle, Throttle
 from dashboard.sync.engine import SyncEngine
 from dashboard.sync.periodic_tasks import PeriodicTasks
 from dashboard.sync.runs import Runs
@@ -44,6 +44,7 @@ class Services:
     database: Database
     encryption: TokenEncryption
     throttle: Throttle
+    opening_throttle: ProcessThrottle
     rest: RestHttp
     authorization_servers: AuthorizationServers
     metrics: Metrics
@@ -130,6 +131,7 @@ def build_services(
         database=database,
         encryption=encryption,
         throttle=throttle,
+        opening_throttle=ProcessThrottle(OPENING_LIMIT, code="too_many_openings"),
         rest=rest,
         authorization_servers=servers,
         metrics=metrics,

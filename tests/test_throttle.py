@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -17,11 +18,13 @@ from app import create_app
 from dashboard.bitrix24.errors import OwnLimit
 from dashboard.core import config
 from dashboard.core.database import Database
+from dashboard.launch.openings import OPENING_LIMIT
 from dashboard.portals import throttle
 from dashboard.portals.call_log import UNVERIFIED_CALLS
 from dashboard.portals.throttle import (
     UNTRUSTED_PROXY,
     Limit,
+    ProcessThrottle,
     Throttle,
     TooManyFailures,
 )
@@ -35,6 +38,7 @@ from dashboard.web.http.client_address import PROXY_WARNING_LIMIT, network_of, p
 from tests.emulator.faults import Fault
 from tests.world import SECRET_KEY, World, errors_on
 
+FORGED = itertools.count()
 OFFICE, ATTACKER = "203.0.113.7", "198.51.100.9"
 
 
@@ -48,7 +52,7 @@ def send_forged(
 ) -> TestResponse:
     """Open Alpha with invalid tokens; ``form`` changes fields."""
     opening = world.portal().open_as("boris")
-    form = opening.form | {"AUTH_ID": "a" * 70, "APPLICATION_TOKEN": "f" * 32} | (form or {})
+    form = opening.form | {"AUTH_ID": f"{next(FORGED):070}", "APPLICATION_TOKEN": "f" * 32} | (form or {})
     return (client or world.browser).post(
         "/",
         query_string=opening.query,
@@ -401,6 +405,47 @@ def test_forged_events_are_throttled_before_bitrix24_is_asked(frozen_world: Worl
     frozen_world.portal().update(new_application_token=True)
     assert ("ONAPPUPDATE", 200) in [(name, status) for name, status, _ in frozen_world.portal().deliver_events()]
     assert frozen_world.portal().send_event("ONAPPUNINSTALL")[0] == 200
+
+
+def test_openings_with_one_access_token_are_limited(still: World) -> None:
+    """So that nobody uses up the request limit of the portal, which all its people share."""
+    opening = still.portal().open_as("boris")
+    assert {still.post("/", opening).status_code for _ in range(OPENING_LIMIT.depth)} == {200}
+    still.bitrix24.clear()
+    before = still.one("SELECT count(*) FROM api_calls"), still.rows("SELECT * FROM refusals")
+
+    for path in ("/", "/install"):
+        answer = still.post(path, opening)
+        assert (answer.status_code, errors_on(answer.text)) == (429, ["too_many_openings"])
+        assert 1 <= int(answer.headers["Retry-After"]) <= OPENING_LIMIT.seconds
+
+    assert still.bitrix24.requests == []
+    assert (still.one("SELECT count(*) FROM api_calls"), still.rows("SELECT * FROM refusals")) == before
+    assert still.open("boris").status_code == 200  # a new token
+    assert still.open("anna").status_code == 200
+
+
+def test_a_process_forgets_attempts_after_a_while_and_the_oldest_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(throttle, "MAX_PROCESS_KEYS", 2)
+    seconds = [0.0]
+    limit = ProcessThrottle(Limit(depth=2, seconds=6), code="too_many", clock=lambda: seconds[-1])
+
+    def is_allowed(key: str) -> bool:
+        try:
+            limit.take(key)
+        except TooManyFailures as error:
+            assert (error.code, error.seconds) == ("too_many", 6 - seconds[-1] % 6)
+            return False
+        return True
+
+    assert [is_allowed("a") for _ in range(3)] == [True, True, False]
+    seconds.append(5.0)
+    assert not is_allowed("a")
+    seconds.append(6.0)
+    assert [is_allowed("a") for _ in range(2)] == [True, False]
+    assert is_allowed("b")
+    assert is_allowed("c")
+    assert is_allowed("a")
 
 
 def test_failures_dated_in_the_future_are_dropped(world: World) -> None:

@@ -21,9 +21,14 @@ from dashboard.people.snapshots import SnapshotReply, fetch_snapshot, save_snaps
 from dashboard.portals.bindings import CHECK_COMMANDS, Bindings, scopes_in
 from dashboard.portals.call_log import CallLog, CallRecords
 from dashboard.portals.installations import Installations, PortalAddress, VerificationFailed, VerifiedPortal
+from dashboard.portals.throttle import Limit
 from dashboard.sync.runs import Runs
 
 log = structlog.get_logger()
+
+# Openings with one access token, in each process. Nobody reloads the page this fast by hand; a script that does
+# would use up the portal's request limit, which all its people share.
+OPENING_LIMIT = Limit(depth=10, seconds=6)
 
 Commands = Mapping[str, Command]
 

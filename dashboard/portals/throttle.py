@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import math
+import threading
+import time
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,6 +23,7 @@ from dashboard.core.stored_times import is_ahead
 from dashboard.models import ThrottleCount
 
 RETENTION = timedelta(days=1)
+MAX_PROCESS_KEYS = 10_000  # of each ProcessThrottle; the key that was unused for the longest time is dropped
 # Counted when a request came through a proxy while TRUSTED_PROXIES is 0; see `Throttle.last`.
 UNTRUSTED_PROXY = "untrusted proxy"
 _FIND = select(ThrottleCount.level, ThrottleCount.at).where(ThrottleCount.key == bindparam("hashed"))
@@ -35,9 +39,9 @@ class Limit(NamedTuple):
 class TooManyFailures(Exception):
     """The key has reached its limit; ``seconds`` is how long to wait."""
 
-    def __init__(self, seconds: int) -> None:
-        super().__init__("too_many_failed_proofs")
-        self.seconds = seconds
+    def __init__(self, seconds: int, code: str = "too_many_failed_proofs") -> None:
+        super().__init__(code)
+        self.seconds, self.code = seconds, code
 
 
 @dataclass(frozen=True)
@@ -114,6 +118,34 @@ class Throttle:
         new = {"key": self.hash_key(key), "level": 0.0, "at": self.now()}
         insert_or_ignore(session, ThrottleCount, [new])
         return session.scalars(select(ThrottleCount).where(ThrottleCount.key == new["key"]).with_for_update()).one()
+
+
+class ProcessThrottle:
+    """Limit attempts per key in the memory of this process, without the database.
+
+    Each process counts for itself: several together allow as many times the limit.
+    """
+
+    def __init__(self, limit: Limit, *, code: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._limit, self._code, self._clock = limit, code, clock
+        self._lock = threading.Lock()
+        self._levels: OrderedDict[str, tuple[float, float]] = OrderedDict()  # levels and when they were so
+
+    def take(self, key: str) -> None:
+        """Count one attempt.
+
+        :raise TooManyFailures: the limit is reached; nothing is counted.
+        """
+        with self._lock:
+            now = self._clock()
+            level, at = self._levels.pop(key, (0.0, now))
+            level = max(level - (now - at) / self._limit.seconds, 0.0)
+            seconds = _seconds_until_allowed(level, self._limit)
+            self._levels[key] = (level if seconds else level + 1, now)
+            if len(self._levels) > MAX_PROCESS_KEYS:
+                self._levels.popitem(last=False)
+        if seconds:
+            raise TooManyFailures(seconds, self._code)
 
 
 def _seconds_until_allowed(level: float, limit: Limit) -> int:

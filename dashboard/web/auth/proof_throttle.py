@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import structlog
 from flask import g
+from pydantic import SecretStr
 
 from dashboard.bitrix24.errors import PortalMoved
 from dashboard.launch.events import EventRefused
@@ -29,15 +30,18 @@ KNOWN_TOKEN_LIMIT = Limit(depth=20, seconds=6)
 
 
 @contextmanager
-def opening(portal: Portal | None, *, has_token: bool) -> Iterator[bool]:
+def opening(portal: Portal | None, access_token: SecretStr, *, has_token: bool) -> Iterator[bool]:
     """Verify an opening inside this block; yield whether the portal may be asked before the authorization server.
 
     ``has_token`` says that the opening carries the known portal's ``APPLICATION_TOKEN``. Such an opening is
     always verified, so that others behind the same address cannot lock the portal's people out.
 
-    :raise TooManyFailures: too many openings from this address failed; Bitrix24 is not asked.
+    :raise TooManyFailures: too many openings from this address failed, or too many carried this access token;
+        Bitrix24 is not asked.
     """
     throttle = services().throttle
+    with _logging_limits():
+        services().opening_throttle.take(throttle.hash_key(access_token.get_secret_value()))
     # By address and claimed portal, so that failures for one portal do not block another.
     if portal is None:
         name, limit = f"opening {visitor_address()}", UNKNOWN_PORTAL_LIMIT
@@ -100,10 +104,16 @@ def _check(name: str, limit: Limit) -> bool:
 
     :raise TooManyFailures: as many as the limit allows.
     """
-    try:
+    with _logging_limits():
         return services().throttle.check(name, limit)
+
+
+@contextmanager
+def _logging_limits() -> Iterator[None]:
+    try:
+        yield
     except TooManyFailures as error:
-        _log_failure("too_many_failed_proofs", reason=f"{error.seconds} s", portal=g.get("portal"))
+        _log_failure(error.code, reason=f"{error.seconds} s", portal=g.get("portal"))
         raise
 
 

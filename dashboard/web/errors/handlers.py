@@ -35,7 +35,7 @@ def install(app: Flask) -> None:
 
     @app.errorhandler(TooManyFailures)
     def too_many(error: TooManyFailures) -> Response:
-        return answer(response_to("too_many_failed_proofs", retry_after=error.seconds))
+        return answer(response_to(error.code, retry_after=error.seconds))
 
     @app.errorhandler(OperationalError)
     @app.errorhandler(InternalError)  # raised by a read-only Postgres

@@ -138,6 +138,13 @@ ERRORS: dict[str | type[Exception], ErrorText] = {
         NOBODY,
         status=429,
     ),
+    "too_many_openings": ErrorText(
+        N_("Too many requests at once"),
+        N_("The app limits how often it sends requests to your portal. Nothing was changed."),
+        TRY_IN_SECONDS,
+        NOBODY,
+        status=429,
+    ),
     # Access of the person.
     errors.TokenRejected: TOKEN_NOT_ACCEPTED,
     errors.CredentialsRefused: TOKEN_NOT_ACCEPTED,

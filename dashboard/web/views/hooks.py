@@ -49,7 +49,7 @@ def show_welcome() -> ResponseReturnValue:
 def open_app() -> ResponseReturnValue:
     """Show *My settings*, or *Team* in the calendar's tab, to the user who opened the application."""
     opening, known_portal, has_token = _parse_opening()
-    with proof_throttle.opening(known_portal, has_token=has_token) as portal_first:
+    with proof_throttle.opening(known_portal, opening.access_token, has_token=has_token) as portal_first:
         result = services().openings.open(opening, known_portal, portal_first=portal_first)
     _set_portal(result.portal)
     g.person = result.person
@@ -65,7 +65,7 @@ def open_app() -> ResponseReturnValue:
 def install_app() -> ResponseReturnValue:
     """Install the application in a portal; the page then finishes the installation in the frame."""
     opening, known_portal, has_token = _parse_opening()
-    with proof_throttle.opening(known_portal, has_token=has_token):
+    with proof_throttle.opening(known_portal, opening.access_token, has_token=has_token):
         result = services().openings.install(opening, known_portal)
     _set_portal(result.portal)
     return render_template(
