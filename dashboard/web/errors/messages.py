@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dashboard.bitrix24 import errors
 from dashboard.bitrix24.inbound import BadField
@@ -47,9 +47,12 @@ class ErrorText:
 NO_USABLE_RESPONSE = N_("Bitrix24 didn't return a usable response")
 NOT_REACHED = N_("We couldn't reach Bitrix24")
 NOT_VERIFIED = N_("We couldn't verify who opened the app")
-ACCESS_ENDED = N_("The access has ended. It is renewed when the person opens the app")
-RECONNECT = N_("You need to reconnect to Bitrix24")
-RECONNECT_FROM_MENU = N_("Open the app from your portal's menu to reconnect.")
+RECONNECT = ErrorText(
+    N_("You need to reconnect to Bitrix24"),
+    N_("Bitrix24 no longer renews your access. What you see was read before that."),
+    N_("Open the app from your portal's menu to reconnect."),
+    label=N_("The access has ended. It is renewed when the person opens the app"),
+)
 TOKEN_NOT_ACCEPTED = ErrorText(
     N_("Your access has expired"),
     N_("Access lasts one hour each time you open the app, and Bitrix24 no longer accepts it."),
@@ -62,8 +65,19 @@ NOT_INSTALLED = ErrorText(
     N_("Ask an administrator to install it again from the Market."),
     label=N_("Bitrix24 says that the app isn't installed"),
 )
-BUSY_SETTINGS = ErrorText(
-    "", N_("This portal is sending Bitrix24 too many requests at the moment."), N_("Update in a few minutes."), NOBODY
+BUSY = ErrorText(
+    N_("Bitrix24 is busy"),
+    N_("This portal's request limit is used up. All its apps share it."),
+    TRY_IN_MINUTES,
+    NOBODY,
+    status=503,
+    retry_after=SOON_SECONDS,
+    label=N_("The portal sent Bitrix24 too many requests"),
+    settings=ErrorText(
+        explanation=N_("This portal is sending Bitrix24 too many requests at the moment."),
+        action=N_("Update in a few minutes."),
+        who=NOBODY,
+    ),
 )
 FORBIDDEN_SETTINGS = ErrorText(
     settings=ErrorText("", N_("Bitrix24 doesn't let this app read your calendar settings."), CONFIRM_PERMISSIONS)
@@ -148,17 +162,10 @@ ERRORS: dict[str | type[Exception], ErrorText] = {
     # Access of the person.
     errors.TokenRejected: TOKEN_NOT_ACCEPTED,
     errors.CredentialsRefused: TOKEN_NOT_ACCEPTED,
-    errors.GrantRejected: ErrorText(
+    errors.GrantRejected: RECONNECT,
+    "reconnect": replace(
         RECONNECT,
-        N_("Bitrix24 no longer renews your access. What you see was read before that."),
-        RECONNECT_FROM_MENU,
-        label=ACCESS_ENDED,
-    ),
-    "reconnect": ErrorText(
-        RECONNECT,
-        N_("Bitrix24 no longer renews your access, so nothing newer can be read. Nothing is lost."),
-        RECONNECT_FROM_MENU,
-        label=ACCESS_ENDED,
+        explanation=N_("Bitrix24 no longer renews your access, so nothing newer can be read. Nothing is lost."),
     ),
     errors.PersonDismissed: ErrorText(
         N_("Bitrix24 denied access"),
@@ -235,24 +242,8 @@ ERRORS: dict[str | type[Exception], ErrorText] = {
         label=N_("Bitrix24 rejected the app's credentials. The operator of the app has to fix this"),
     ),
     # Limits.
-    errors.Limited: ErrorText(
-        N_("Bitrix24 is busy"),
-        N_("This portal's request limit is used up. All its apps share it."),
-        TRY_IN_MINUTES,
-        NOBODY,
-        status=503,
-        retry_after=SOON_SECONDS,
-        label=N_("The portal sent Bitrix24 too many requests"),
-        settings=BUSY_SETTINGS,
-    ),
-    errors.Overloaded: ErrorText(
-        N_("Bitrix24 is busy"),
-        N_("This portal's request limit is used up. All its apps share it."),
-        TRY_IN_MINUTES,
-        NOBODY,
-        status=503,
-        retry_after=LATER_SECONDS,
-    ),
+    errors.Limited: BUSY,
+    errors.Overloaded: replace(BUSY, retry_after=LATER_SECONDS),
     errors.OwnLimit: ErrorText(
         N_("Too many requests at once"),
         N_("The app limits how often it sends requests to your portal. Nothing was changed."),
