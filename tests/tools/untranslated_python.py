@@ -1,4 +1,4 @@
-"""Words in our Python that nobody could translate, because they are not handed to a translation."""
+"""Find texts in Python that are not marked for translation."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 TRANSLATING = ("_", "N_", "ngettext", "pgettext", "npgettext", "in_every_language")
-# Prometheus and developers read these, and no person of a portal.
-NOT_FOR_READERS = ("metrics.py", "styleguide.py")
+# Operators and developers read these, not users.
+NOT_FOR_USERS = ("client_socket.py", "metrics.py", "styleguide.py")
 _LOGGING = ("debug", "info", "warning", "error", "exception")
 
-# Two words in a row, or one alone with a capital letter and more than two: Unicode categories are no words.
+# Two words in a row, or one capitalized word of three letters or more; Unicode categories have two.
 _SENTENCE = re.compile(r"(?<!\w)[^\W\d_]{2,} [^\W\d_]{2,}|^[A-Z][a-z]{2,}[.!?…:]?$")
 _SEPARATOR = re.compile(r"[,;] ")
 
 
 def literals(folder: Path) -> Iterator[str]:
-    """Yield where a module speaks in one language only, or lists words as only some languages do."""
+    """Yield each text that is not translated, and each list joined with punctuation of some languages only."""
     for path in sorted(folder.rglob("*.py")):
-        if path.name not in NOT_FOR_READERS:
+        if path.name not in NOT_FOR_USERS:
             tree = ast.parse(path.read_text(encoding="utf-8"))
             yield from (f"{path.name}: not translatable: {words!r}" for words in _bare(tree))
 
@@ -37,9 +37,9 @@ def _bare(node: ast.AST) -> Iterator[str]:
 
 
 def _is_for_machines(node: ast.AST) -> bool:
-    """Tell what people never see as it stands, or see translated."""
+    """Tell whether users never see the text, or see it translated."""
     match node:
-        # Docstrings; errors, which carry facts and are put into words at the door; names of headers.
+        # Docstrings; exceptions, whose texts are for the log; names of headers.
         case ast.Expr(value=ast.Constant()) | ast.Raise():
             return True
         case ast.Assign(targets=[ast.Subscript(value=ast.Attribute(attr="headers"))]):

@@ -13,7 +13,7 @@ from jinja2 import Environment, nodes
 SPOKEN = ("alt", "aria-label", "aria-description", "placeholder", "title")
 TRANSLATING = ("_", "gettext", "ngettext", "pgettext", "npgettext")
 # What is not for readers: the page for those who develop, and text for terminals and machines.
-NOT_FOR_READERS = ("styleguide.html",)
+NOT_FOR_USERS = ("styleguide.html",)
 # Names are the same in every language.
 _NAMES = re.compile(r"\b(?:Bitrix24|UTC|CSV|JSON)\b")
 
@@ -29,7 +29,7 @@ def unwrapped(folder: Path) -> Iterator[str]:
     """Yield where a template speaks in one language only, or lists words as only some languages do."""
     parser = Environment(extensions=["jinja2.ext.i18n", "jinja2.ext.do"], autoescape=True)
     for path in sorted(folder.rglob("*.html")):
-        if path.name not in NOT_FOR_READERS:
+        if path.name not in NOT_FOR_USERS:
             tree = parser.parse(path.read_text(encoding="utf-8"))
             name = path.relative_to(folder)
             yield from (f"{name}: not translatable: {words!r}" for words in _bare(tree))
