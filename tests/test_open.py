@@ -7,7 +7,9 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import text
 
+from dashboard.people import accounts
 from dashboard.people.accounts import NEW_PEOPLE_LIMIT
+from dashboard.portals.throttle import Limit
 from tests.emulator.faults import Fault
 from tests.waiting import wait_until
 from tests.world import World, errors_on, session_token, settings_on
@@ -335,6 +337,21 @@ def test_new_people_of_a_portal_are_limited(world: World) -> None:
     assert world.open("anna").status_code == 200  # whom we know already
     assert world.open("boris").status_code == 503
     world.bitrix24.clock.advance(NEW_PEOPLE_LIMIT.seconds)
+    assert world.open("boris").status_code == 200
+
+
+def test_first_openings_of_a_portal_are_limited(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of listed people too: a portal on its owner's server may list any number of them."""
+    world.sync()
+    monkeypatch.setattr(accounts, "FIRST_OPENING_LIMIT", Limit(depth=1, seconds=1800))  # Anna has used it up
+
+    answer = world.open("boris")
+
+    assert (answer.status_code, errors_on(answer.text)) == (503, ["too_many_new_people"])
+    assert int(answer.headers["Retry-After"]) > 1
+    assert world.one("SELECT count(*) FROM snapshots") == 1
+    assert world.open("anna").status_code == 200  # who has a token already
+    world.bitrix24.clock.advance(1800)
     assert world.open("boris").status_code == 200
 
 

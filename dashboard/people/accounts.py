@@ -26,6 +26,9 @@ log = structlog.get_logger()
 # People of one portal who are not in its stored user list: guests, and whoever opens the application before
 # the list is first read, minutes after the first opening. Beyond the limit they wait for that.
 NEW_PEOPLE_LIMIT = Limit(depth=100, seconds=15)
+# People of one portal who open the application for the first time, listed or not. Each stores a snapshot, and a
+# portal on its owner's server may invent people without end.
+FIRST_OPENING_LIMIT = Limit(depth=500, seconds=1)
 _FIND = select(Person).where(Person.portal_id == bindparam("portal"), Person.user_id == bindparam("user"))
 
 
@@ -50,9 +53,11 @@ class Accounts:
         """
         person = session.scalar(_FIND, {"portal": portal.id, "user": profile.ID})
         if person is None:
-            self.throttle.take(f"new people {portal.id}", NEW_PEOPLE_LIMIT, code="too_many_new_people", session=session)
+            self._take(session, f"new people {portal.id}", NEW_PEOPLE_LIMIT)
             person = Person(portal_id=portal.id, user_id=profile.ID)
             session.add(person)
+        if person.chain_state is None:
+            self._take(session, f"first openings {portal.id}", FIRST_OPENING_LIMIT)
         opened_before, person.opened_at = person.opened_at, self.now()
         person.problem = None
         person.name = profile.full_name
@@ -71,6 +76,9 @@ class Accounts:
             expires_in=opening.expires_in,
         )
         return person, opened_before
+
+    def _take(self, session: Session, key: str, limit: Limit) -> None:
+        self.throttle.take(key, limit, code="too_many_new_people", session=session)
 
     def set_admin(self, person: Person, *, admin: bool) -> None:
         """Store whether the person is an administrator."""

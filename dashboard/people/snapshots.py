@@ -45,9 +45,9 @@ SNAPSHOT_COMMANDS = {
     "sections": Command(SECTIONS_METHOD, {"type": "user"}),
 }
 
-# Characters of one result as JSON. Real ones are many times smaller, but a portal on its owner's server may
-# return anything.
-MAX_RESULT_LENGTH = 64 * 1024
+# Characters of each result as JSON. Real settings have less than a thousand, and two hundred calendars fit, but a
+# portal on its owner's server may return anything.
+MAX_RESULT_LENGTHS = {"settings": 16 * 1024, "account": 16 * 1024, "sections": 32 * 1024}
 
 # Refreshes by one person: ten at once, then one in six seconds.
 REFRESH_LIMIT = Limit(depth=10, seconds=6)
@@ -85,7 +85,7 @@ class SnapshotReply:
         errors |= {commands[key].method: "command_not_answered" for key in unanswered}
 
         def part(key: str, value: Json) -> Json:
-            if not value or len(json.dumps(value)) <= MAX_RESULT_LENGTH:
+            if not value or len(json.dumps(value)) <= MAX_RESULT_LENGTHS[key]:
                 return value
             errors[commands[key].method] = "answer_too_large"
             return None
