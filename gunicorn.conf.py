@@ -53,6 +53,20 @@ def on_starting(server: Any) -> None:
     preload(server.app.wsgi())
 
 
+def pre_fork(server: Any, worker: Any) -> None:
+    """Number the new process: a reload or a killed process then leaves no file of metrics behind."""
+    taken = {other.number for other in server.WORKERS.values()}
+    worker.number = min(set(range(1, len(taken) + 2)) - taken)
+
+
+def post_fork(server: Any, worker: Any) -> None:
+    """Tell the metrics of the new process its number."""
+    # Not imported above: prometheus_client would be imported before its variable is set.
+    from dashboard.monitoring.metrics import ProcessNumber
+
+    ProcessNumber.value = worker.number
+
+
 def post_worker_init(worker: Any) -> None:
     """Start the retries of stored uninstall events in each process, because threads do not survive a fork."""
     worker.app.wsgi().extensions["services"].spool.start()

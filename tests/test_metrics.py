@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import re
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 import requests
 from prometheus_client.parser import text_string_to_metric_families
@@ -21,6 +21,7 @@ from dashboard.monitoring import metrics_server
 from dashboard.monitoring.readiness import HEARTBEAT
 from tests.emulator import Emulator, Fault
 from tests.processes import free_port, serve, wait_for, work
+from tests.waiting import wait_until
 from tests.world import World
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -134,22 +135,37 @@ def test_each_web_process_returns_the_counts_of_all(measured: World) -> None:
     port = free_port()
     address = f"http://127.0.0.1:{port}"
     server = serve(measured.environment, port, processes=2)
+
+    def healthz_counts(scrapes: int) -> list[float]:
+        # Each scrape has its own connection, so both processes answer some.
+        texts = [requests.get(f"{address}/metrics", headers=BEARER, timeout=30).text for _ in range(scrapes)]
+        return [value(parse(text), "dashboard_requests_total", **HEALTHZ) for text in texts]
+
     try:
         wait_for(address)
         for _ in range(20):
             assert requests.get(f"{address}/healthz", timeout=30).ok
-        # Each scrape has its own connection, so both processes answer some.
-        scrapes = [parse(requests.get(f"{address}/metrics", headers=BEARER, timeout=30).text) for _ in range(8)]
+        counts = healthz_counts(8)
+        first, second = psutil.Process(server.pid).children()
+        first.kill()
+        wait_until(lambda: {first, second} < {first, *psutil.Process(server.pid).children()})
+        for _ in range(10):
+            assert requests.get(f"{address}/healthz", timeout=30).ok
+        counts_after_kill = healthz_counts(4)
+        files = {path.name for path in metrics_files(server.pid)}
     finally:
         server.terminate()
         server.wait()
 
-    assert [value(metrics, "dashboard_requests_total", **HEALTHZ) for metrics in scrapes] == [20] * 8
-    assert [value(metrics, "dashboard_request_seconds_count", endpoint="public.healthz") for metrics in scrapes] == [
-        20
-    ] * 8
+    assert (counts, counts_after_kill) == ([20] * 8, [30] * 4)
+    # The master's, and two of each process that has served.
+    assert files <= {"counter_0.db", *(f"{kind}_{number}.db" for kind in ("counter", "histogram") for number in (1, 2))}
+    assert metrics_files(server.pid) == set()
+
+
+def metrics_files(pid: int) -> set[Path]:
     folders = (tempfile.gettempdir(), "/dev/shm")
-    assert not [path for folder in folders for path in Path(folder).glob(f"calendar-dashboard-metrics-{server.pid}-*")]
+    return {path for folder in folders for path in Path(folder).glob(f"calendar-dashboard-metrics-{pid}-*/*")}
 
 
 def test_a_worker_serves_its_own_counts(measured: World) -> None:
@@ -157,10 +173,7 @@ def test_a_worker_serves_its_own_counts(measured: World) -> None:
     address = f"http://127.0.0.1:{port}/metrics"
     worker = work(measured.environment | {"METRICS_PORT": str(port)})
     try:
-        until = time.monotonic() + 60
-        while not measured.one("SELECT count(*) FROM runs WHERE finished_at IS NOT NULL"):
-            assert time.monotonic() < until, "the run does not end"
-            time.sleep(0.05)
+        wait_until(lambda: measured.one("SELECT count(*) FROM runs WHERE finished_at IS NOT NULL") == 1)
         metrics = parse(requests.get(address, headers=BEARER, timeout=30).text)
         refused = [requests.get(address, headers={"Authorization": text}, timeout=30) for text in ("", "Bearer no")]
         elsewhere = requests.get(f"{address}/other", headers=BEARER, timeout=30)

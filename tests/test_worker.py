@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from dashboard.sync.worker import POLL_SECONDS, Worker
 from tests.emulator import Emulator, Fault
 from tests.processes import work
 from tests.test_sync import SETTINGS, open_as_crowd
+from tests.waiting import wait_until
 from tests.world import World
 
 Start = Callable[..., Popen[bytes]]
@@ -60,13 +60,6 @@ def listens_to_sigterm(pid: int) -> bool:
     status = Path(f"/proc/{pid}/status").read_text()
     caught = int(status.split("SigCgt:")[1].split()[0], 16)
     return bool(caught >> (signal.SIGTERM - 1) & 1)
-
-
-def wait_until(true: Callable[[], bool], *, seconds: float = 60) -> None:
-    until = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < until, "it did not come to pass"
-        time.sleep(0.05)
 
 
 def ended(world: World, *, runs: int = 1) -> bool:

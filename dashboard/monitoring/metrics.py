@@ -13,6 +13,7 @@ from prometheus_client import (
     Histogram,
     disable_created_metrics,
     generate_latest,
+    values,
 )
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
@@ -33,6 +34,16 @@ REFRESH_OUTCOMES = ("ok", "invalid_grant", "invalid_client", "wrong_client", "un
 _OUR_CODES = re.compile("|".join(UNREACHABLE_CODES) + r"|moved|bad_answer|answer_too_large|strange_code|http_5\d\d")
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
+
+
+class ProcessNumber:
+    """The number of this process, which names its file; a process that replaces another continues its file."""
+
+    value = 0
+
+
+if IS_MULTIPROCESS:
+    values.ValueClass = values.MultiProcessValue(lambda: ProcessNumber.value)  # type: ignore[no-untyped-call]
 
 
 Response = tuple[bytes, int, dict[str, str]]  # body, status, headers
