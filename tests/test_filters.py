@@ -13,16 +13,19 @@ from flask import Flask, render_template
 from jinja2 import StrictUndefined
 from markupsafe import Markup
 
-from dashboard.calendar.parser import SettingsResponse, parse
+from dashboard.calendar.parser import SettingEntry, SettingsResponse, parse
 from dashboard.calendar.reminders import Before, DayBefore, OnDate, Reminder, UnrecognizedReminder
+from dashboard.calendar.values import DefaultSections
 from dashboard.calendar.working_hours import Span
 from dashboard.core.json_values import Json, compact
+from dashboard.models import Run
+from dashboard.portals.requirements import LastRun
 from dashboard.web.errors import responses
 from dashboard.web.errors.responses import Notice
 from dashboard.web.http import static_files
 from dashboard.web.http.templating import TemplateEnvironment
 from dashboard.web.i18n import translations
-from dashboard.web.presenters import filters, labels, template_filters
+from dashboard.web.presenters import filters, labels, run_history, setting_display, template_filters
 
 ROOT = Path(__file__).parents[1]
 PAYLOADS: dict[str, dict[str, Json]] = json.loads((ROOT / "tests" / "payloads.json").read_text())
@@ -138,6 +141,21 @@ def test_a_long_raw_value_is_cut() -> None:
 @pytest.mark.parametrize("value", ["\ud800", {"\udfff": ["\ud800a"]}, "</script>\u0000", {"é": 1.5}])
 def test_compact_json_always_encodes_and_reads_back(value: Json) -> None:
     assert json.loads(compact(value).encode()) == value
+
+
+def test_default_calendars_without_a_choice() -> None:
+    value = setting_display.display(SettingEntry("defaultSections", [], DefaultSections(())))
+
+    assert (value.kind, value.text) == ("empty", "Chosen by Bitrix24")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(40, "40 s"), (760, "12 min"), (3600, "1 h"), (3 * 3600 + 300, "3 h 5 min")]
+)
+def test_the_duration_of_a_run(seconds: int, text: str) -> None:
+    run = Run(state="done", created_at=NOON, started_at=NOON, finished_at=NOON + timedelta(seconds=seconds))
+
+    assert run_history.run_row(LastRun(run, None)).took == text
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from dashboard.team.insights import differences
+from dashboard.team.settings_counts import SettingsCounts
 from tests.team_fixtures import NEVER_OPENED, Session, store_people, text_of
 from tests.world import World, errors_on
 
@@ -135,6 +137,12 @@ def test_the_hours_of_the_day(each_world: World, anna: Session) -> None:
     assert "All 4 people shown are at work" in html
     assert "None of the people shown are at work" in html
     assert "1 person is not shown" in html
+
+
+def test_unknown_reminders_are_no_majority() -> None:
+    counts = SettingsCounts(10, 10, None, {}, {}, {}, {"------- ": 9, "------- timed:15min": 1}, {})
+
+    assert differences(counts) == []
 
 
 def test_no_finding_needs_attention(each_world: World, anna: Session) -> None:

@@ -56,7 +56,7 @@ def test_no_difference_of_two_counts_is_small(places: dict[ZoneAndHours, int]) -
     assert counts_by_setting.people == sum(people for _zone, people in by_zone.groups) + by_zone.suppressed
     if counts_by_setting.people >= MIN_GROUP_SIZE:
         assert by_zone.suppressed == 0 or by_zone.suppressed >= MIN_GROUP_SIZE
-    assert all(group.people >= MIN_GROUP_SIZE for group in shown_groups)
+    assert all(group.zone and group.people >= MIN_GROUP_SIZE for group in shown_groups)
     for zone, people in by_zone.groups:
         remainder = people - sum(group.people for group in shown_groups if group.zone == zone)
         assert remainder == 0 or remainder >= MIN_GROUP_SIZE
