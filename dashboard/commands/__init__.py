@@ -1,1 +1,1 @@
-"""What an operator types: each module one group of commands."""
+"""Define the operator's commands, one module for each group."""

@@ -1,1 +1,1 @@
-"""Hold what knows nothing of the product: configuration, database, encryption, logging."""
+"""Configuration, database, encryption and logging: what knows nothing of the product."""
