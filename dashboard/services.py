@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from threading import Semaphore
 
 from dashboard.bitrix24.address_policy import AddressPolicy
 from dashboard.bitrix24.http import RestHttp
@@ -59,6 +60,7 @@ class Services:
     runs: Runs
     sync: SyncEngine
     periodic_tasks: PeriodicTasks
+    download_slots: Semaphore
 
 
 def utc_now() -> datetime:
@@ -160,4 +162,5 @@ def build_services(
         periodic_tasks=PeriodicTasks(
             database=database, runs=runs, token_refresher=token_refresher, call_log=call_log, now=now
         ),
+        download_slots=Semaphore(max(1, config.web_threads // 4)),
     )

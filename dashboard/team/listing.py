@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,11 +13,13 @@ from sqlalchemy.orm import Session
 from sqlalchemy.sql.expression import false
 
 from dashboard.calendar.working_hours import Span
+from dashboard.core.database import Database
 from dashboard.core.search_text import folded
 from dashboard.models import Person, Portal
 from dashboard.people.connection_state import STATES, colleagues, state_of
 
 PAGE_SIZE = 50
+BATCH_ROWS = 500  # of an export, so that a large team does not fill the memory
 SORTS = ("name", "view", "hours", "timezone", "reminders", "state", "as_of")
 
 
@@ -82,10 +85,22 @@ def team_page(
 
 
 def all_rows(
-    session: Session, portal: Portal, team_filter: TeamFilter, *, now: datetime, sort: str = "name"
-) -> list[TeamRow]:
-    """Return the rows of all pages."""
-    return _rows(session, _conditions(portal, team_filter, now), now, sort)
+    database: Database, portal: Portal, team_filter: TeamFilter, *, now: datetime, sort: str = "name"
+) -> Iterator[Sequence[TeamRow]]:
+    """Return the rows of all pages in batches, each read in a short transaction when it is needed.
+
+    The order is that of the call; people who no longer match when their batch is read are left out.
+    """
+    conditions = _conditions(portal, team_filter, now)
+    with database.read_session() as session:
+        ids = array("q", session.scalars(select(Person.id).where(*conditions).order_by(*_order(sort, now))))
+
+    def read(batch: Sequence[int]) -> list[TeamRow]:
+        with database.read_session() as session:
+            return _rows(session, [*conditions, Person.id.in_(batch)], now, sort)
+
+    batches = (read(ids[at : at + BATCH_ROWS]) for at in range(0, len(ids), BATCH_ROWS))
+    return filter(None, batches)
 
 
 def _conditions(portal: Portal, team_filter: TeamFilter, now: datetime) -> list[ColumnElement[bool]]:

@@ -15,6 +15,7 @@ from dashboard.portals.installations import VerificationFailed
 from dashboard.portals.throttle import TooManyFailures
 from dashboard.web.errors.responses import ErrorResponse, error_response, http_response, response_to
 from dashboard.web.http.request_hooks import logged_path
+from dashboard.web.http.streaming import TooManyDownloads
 
 log = structlog.get_logger()
 
@@ -36,6 +37,10 @@ def install(app: Flask) -> None:
     @app.errorhandler(TooManyFailures)
     def too_many(error: TooManyFailures) -> Response:
         return answer(response_to(error.code, retry_after=error.seconds))
+
+    @app.errorhandler(TooManyDownloads)
+    def too_many_downloads(error: TooManyDownloads) -> Response:
+        return answer(response_to("too_many_downloads"))
 
     @app.errorhandler(OperationalError)
     @app.errorhandler(InternalError)  # raised by a read-only Postgres

@@ -252,6 +252,9 @@ ERRORS: dict[str | type[Exception], ErrorText] = {
         status=503,
         retry_after=SOON_SECONDS,
     ),
+    "too_many_downloads": ErrorText(
+        N_("Too many requests at once"), NOBODY_SOON, TRY_IN_A_MINUTE, status=503, retry_after=SOON_SECONDS
+    ),
     # Connections.
     errors.UNKNOWN_HOST: _unreachable(
         N_("Your portal's server name was not found on the internet."),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
 import structlog
-from flask import Blueprint, Response, render_template, request
+from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
 from dashboard.core.json_values import compact
@@ -17,6 +18,7 @@ from dashboard.web.auth.permissions import administrator, confirmed
 from dashboard.web.auth.sessions import CurrentUser, signed_in
 from dashboard.web.errors.responses import Notice, response_to
 from dashboard.web.http.context import services
+from dashboard.web.http.streaming import stream
 from dashboard.web.presenters.page_context import page_context
 
 MAX_INPUT_LENGTH = 255
@@ -38,9 +40,7 @@ def export_data(user: CurrentUser) -> ResponseReturnValue:
         "runs": personal_data.export_runs(database, portal),
         "people": personal_data.export_people(database, portal),
     }
-    response = Response(_document(head, lists), mimetype="application/json")
-    response.headers["Content-Disposition"] = 'attachment; filename="calendar-settings.json"'
-    return response
+    return stream(partial(_document, head, lists), mimetype="application/json", filename="calendar-settings.json")
 
 
 @blueprint.get("/admin/forget")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import tzinfo
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, current_app, request
 from flask.typing import ResponseReturnValue
 
 from dashboard.calendar.encoding import decode_reminders
@@ -18,6 +18,7 @@ from dashboard.team.listing import TeamRow
 from dashboard.web.auth.permissions import confirmed, team_viewer
 from dashboard.web.auth.sessions import CurrentUser, signed_in
 from dashboard.web.http.context import services
+from dashboard.web.http.streaming import stream
 from dashboard.web.i18n.translations import N_, _
 from dashboard.web.presenters import labels, team_query, team_row
 
@@ -53,8 +54,7 @@ blueprint = Blueprint("team_export", __name__)
 @team_viewer
 def export_team_json(user: CurrentUser) -> ResponseReturnValue:
     """Send everyone's settings as JSON."""
-    rows = _rows(user)
-    return jsonify(people=[_json_row(row) for row in rows], total=len(rows))
+    return stream(lambda: _json(_rows(user)), mimetype="application/json")
 
 
 @blueprint.get("/team.csv")
@@ -63,17 +63,24 @@ def export_team_json(user: CurrentUser) -> ResponseReturnValue:
 @team_viewer
 def export_team_csv(user: CurrentUser) -> ResponseReturnValue:
     """Send everyone's settings as a spreadsheet file."""
-    body = _csv([_csv_row(row, user.time_zone) for row in _rows(user)])
-    response = Response(body, mimetype="text/csv")
-    response.headers["Content-Disposition"] = 'attachment; filename="team.csv"'
-    return response
+    return stream(lambda: _csv(_rows(user), user.time_zone), mimetype="text/csv", filename="team.csv")
 
 
-def _rows(user: CurrentUser) -> list[TeamRow]:
+def _rows(user: CurrentUser) -> Iterator[Sequence[TeamRow]]:
     now = services().now()
     query = team_query.parse_team_query(request.args, today=now.date())
-    with services().database.read_session() as session:
-        return listing.all_rows(session, user.portal, query.filter, now=now, sort=query.sort)
+    return listing.all_rows(services().database, user.portal, query.filter, now=now, sort=query.sort)
+
+
+def _json(batches: Iterator[Sequence[TeamRow]]) -> Iterator[str]:
+    """Yield one JSON object batch by batch; a transfer that breaks off leaves invalid JSON."""
+    yield '{"people":['
+    total = 0
+    for rows in batches:
+        entries = ",".join(current_app.json.dumps(_json_row(row), separators=(",", ":")) for row in rows)
+        yield f"{',' if total else ''}{entries}"
+        total += len(rows)
+    yield f'],"total":{total}}}\n'
 
 
 def _json_row(row: TeamRow) -> dict[str, object]:
@@ -106,12 +113,16 @@ def _csv_row(row: TeamRow, time_zone: tzinfo) -> Sequence[str]:
     )
 
 
-def _csv(rows: Sequence[Sequence[str]]) -> str:
+def _csv(batches: Iterator[Sequence[TeamRow]], time_zone: tzinfo) -> Iterator[str]:
+    yield BYTE_ORDER_MARK + _csv_lines([[_(title) for title in COLUMNS]])
+    for rows in batches:
+        yield _csv_lines([_without_formulas(cell) for cell in _csv_row(row, time_zone)] for row in rows)
+
+
+def _csv_lines(rows: Iterable[Sequence[str]]) -> str:
     file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\r\n")
-    writer.writerow([_(title) for title in COLUMNS])
-    writer.writerows([_without_formulas(cell) for cell in row] for row in rows)
-    return BYTE_ORDER_MARK + file.getvalue()
+    csv.writer(file, lineterminator="\r\n").writerows(rows)
+    return file.getvalue()
 
 
 def _without_formulas(cell: str) -> str:
