@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 
 import pytest
+from sqlalchemy import delete
 
+from dashboard.models import Person
+from dashboard.team import listing
 from tests.emulator.cast import crowd
 from tests.team_fixtures import NEVER_OPENED, rows_on, store_people
-from tests.world import World
+from tests.world import World, errors_on
 
 CROWD = 15
 # Characters of several kinds that nobody sees in a cell, or that stand on the one before.
@@ -144,3 +148,42 @@ def test_json_of_a_person_who_never_opened_the_app(world: World) -> None:
             }
         ],
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("path", ["/team.json", "/team.csv"])
+def test_exports_are_read_while_they_are_sent(world: World, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    """The memory for an export does not grow with the team, and people who leave meanwhile are not in it."""
+    monkeypatch.setattr(listing, "BATCH_ROWS", 2)
+    anna = world.session("anna")
+    store_people(world, *({} for _ in range(5)))
+
+    response = world.browser.get(f"{path}?view=month", headers=anna)
+    chunks = response.iter_encoded()
+    start = next(chunks) + next(chunks)
+    with world.database.write_session() as session:
+        session.execute(delete(Person).where(Person.user_id > 5003))
+    body = (start + b"".join(chunks)).decode()
+    response.close()
+
+    if path == "/team.csv":
+        assert [line[1] for line in table(body)[1:]] == ["Colleague 0", "Colleague 1", "Colleague 2"]
+    else:
+        export = json.loads(body)
+        assert (export["total"], [person["user"] for person in export["people"]]) == (3, [5001, 5002, 5003])
+
+
+@pytest.mark.parametrize("path", ["/team.json", "/team.csv", "/admin/export.json"])
+def test_a_process_sends_few_exports_at_once(world: World, path: str) -> None:
+    anna = world.session("anna")
+    limit = max(1, world.config.web_threads // 4)
+
+    downloads = [world.browser.get(path, headers=anna) for _ in range(limit)]
+    refused = world.browser.get(path, headers=anna)
+    downloads.pop().close()
+    accepted = world.browser.get(path, headers=anna)
+
+    assert (refused.status_code, refused.headers["Retry-After"]) == (503, "5")
+    assert errors_on(refused.text) == ["too_many_downloads"]
+    assert accepted.status_code == 200
+    for response in (*downloads, accepted):
+        response.close()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from contextvars import copy_context
+from functools import partial
 
-from flask import Response, stream_with_context
+from flask import Response
 
 from dashboard.web.http.context import services
 
@@ -27,7 +29,9 @@ def stream(start: Callable[[], Iterator[str]], *, mimetype: str, filename: str =
         raise TooManyDownloads
     with ExitStack() as stack:
         stack.callback(slots.release)
-        response = Response(stream_with_context(start()), mimetype=mimetype)
+        # The parts are translated in the request's context, after Flask has left it.
+        part = partial(copy_context().run, next, start(), None)
+        response = Response(iter(part, None), mimetype=mimetype)
         response.call_on_close(stack.pop_all().close)
     if filename:
         response.headers["Content-Disposition"] = f'attachment; filename="{filename}"'
