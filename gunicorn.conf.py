@@ -1,11 +1,13 @@
 """Configure gunicorn, which reads this file by itself."""
 
 import atexit
+import fcntl
 import os
 import shutil
 import tempfile
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from dashboard.core import config as configuration
 from dashboard.web.http.preload import preload
@@ -35,15 +37,24 @@ control_socket_disable = True  # it would be in the home directory, where the se
 # Before anything imports prometheus_client, which reads the variable once. The folder is in memory where the
 # system has such a place: prometheus_client maps its files, and a full disk would kill a process that writes
 # to one. A reload with SIGHUP executes this file again and keeps the folder; an upgrade with SIGUSR2 does not.
-_metrics = "PROMETHEUS_MULTIPROC_DIR"
-_prefix = f"calendar-dashboard-metrics-{os.getpid()}-"
-if not Path(os.environ.get(_metrics, "")).name.startswith(_prefix):
-    _memory = "/dev/shm"  # noqa: S108  # mkdtemp chooses the name, for this user alone
-    os.environ[_metrics] = tempfile.mkdtemp(prefix=_prefix, dir=_memory if os.access(_memory, os.W_OK) else None)
+_variable, _folders = "PROMETHEUS_MULTIPROC_DIR", "calendar-dashboard-metrics-"
+if not Path(os.environ.get(_variable, "")).name.startswith(f"{_folders}{os.getpid()}-"):
+    _parent = "/dev/shm" if os.access("/dev/shm", os.W_OK) else tempfile.gettempdir()  # noqa: S108  # see mkdtemp
+    for _lock in Path(_parent).glob(f"{_folders}*/lock"):
+        # Remove what a killed server has left. A running one, its workers included, holds the lock.
+        with suppress(OSError), _lock.open() as _file:
+            fcntl.flock(_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(_lock.parent)
+    _folder = Path(tempfile.mkdtemp(prefix=f"{_folders}{os.getpid()}-", dir=_parent))
+    os.environ[_variable] = str(_folder)
+    # Locked before it has its name, so that no other server finds it unlocked.
+    _held = (_folder / "new").open("w")
+    fcntl.flock(_held, fcntl.LOCK_EX)
+    (_folder / "new").rename(_folder / "lock")
 
     @atexit.register
-    def _remove_metrics(folder: str = os.environ[_metrics], owner: int = os.getpid()) -> None:
-        """Remove the folder when the master process ends, not when one of its workers does."""
+    def _remove_metrics(folder: Path = _folder, owner: int = os.getpid(), lock: IO[str] = _held) -> None:
+        """Remove the folder when the master process ends, not a worker; the argument keeps the lock open."""
         if os.getpid() == owner:
             shutil.rmtree(folder, ignore_errors=True)
 

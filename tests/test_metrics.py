@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import re
+import runpy
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -159,8 +163,27 @@ def test_each_web_process_returns_the_counts_of_all(measured: World) -> None:
 
     assert (counts, counts_after_kill) == ([20] * 8, [30] * 4)
     # The master's, and two of each process that has served.
-    assert files <= {"counter_0.db", *(f"{kind}_{number}.db" for kind in ("counter", "histogram") for number in (1, 2))}
+    assert files <= {
+        "lock",
+        "counter_0.db",
+        *(f"{kind}_{number}.db" for kind in ("counter", "histogram") for number in (1, 2)),
+    }
     assert metrics_files(server.pid) == set()
+
+
+def test_a_web_server_removes_the_metrics_of_a_killed_one(measured: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    parent = Path("/dev/shm") if os.access("/dev/shm", os.W_OK) else Path(tempfile.gettempdir())
+    killed, running = (Path(tempfile.mkdtemp(prefix=f"calendar-dashboard-metrics-0{n}-", dir=parent)) for n in (1, 2))
+    for name, setting in (measured.environment | {"PROMETHEUS_MULTIPROC_DIR": ""}).items():
+        monkeypatch.setenv(name, setting)
+    (killed / "lock").touch()
+    with (running / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+
+        runpy.run_path("gunicorn.conf.py")
+
+    assert (killed.exists(), running.exists()) == (False, True)
+    shutil.rmtree(running)
 
 
 def metrics_files(pid: int) -> set[Path]:
