@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TypeGuard, get_args
+from typing import cast
 
 from dashboard.calendar.parser import CalendarSettings
 from dashboard.calendar.reminders import (
@@ -115,12 +115,8 @@ def _decode_list(text: str | None) -> ReminderList:
 
 
 def _decode_reminder(text: str) -> Reminder:
-    if (match := _BEFORE.fullmatch(text)) and _is_unit(unit := match[2]):
-        return Before(unit, int(match[1]))
+    if match := _BEFORE.fullmatch(text):
+        return Before(cast("Unit", match[2]), int(match[1]))
     if match := _DAY_BEFORE.fullmatch(text):
         return DayBefore(int(match[1]), int(match[2]) * 60 + int(match[3]))
     return OnDate(None) if text == "date" else UnrecognizedReminder(None)
-
-
-def _is_unit(text: str) -> TypeGuard[Unit]:
-    return text in get_args(Unit)
