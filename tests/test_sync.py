@@ -15,6 +15,7 @@ from sqlalchemy import select, update
 from dashboard import models
 from dashboard.bitrix24 import transport, users
 from dashboard.models import OAuthToken, Portal, RunState
+from dashboard.people import directory
 from dashboard.portals import rate_limits
 from dashboard.sync.runs import LostLease, change_run
 from tests import clock
@@ -293,6 +294,27 @@ def test_an_endless_list_is_cut(world: World, monkeypatch: pytest.MonkeyPatch) -
     assert world.one("SELECT count(*) FROM people WHERE user_id >= 10000") == 50
     (kept, *_) = world.rows("SELECT departments FROM people WHERE user_id = 10000")
     assert len(json.loads(kept["departments"])) == users.MAX_DEPARTMENTS
+
+
+def test_large_lists_are_read_in_turns(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that the lists of all threads together do not fill the memory; nobody is removed while one waits."""
+    monkeypatch.setattr(directory, "MAX_TURN_WAIT", 0.01)
+    open_as_crowd(world, 1, of=120)
+    world.sync()
+    turns = world.services.sync.directory.large_lists
+    other = [turns.acquire(blocking=False) for _ in range(directory.MAX_LARGE_LISTS)]
+
+    world.sync()
+    small = world.one("SELECT directory_error FROM portals")
+    monkeypatch.setattr(users, "LARGE_LIST_SIZE", 0)
+    world.sync()
+    turns.release()
+    waited = world.one("SELECT directory_error FROM portals")
+    world.sync()
+
+    assert (other, small, waited) == ([True], None, "directory_incomplete")
+    assert world.one("SELECT directory_error FROM portals") is None
+    assert turns.acquire(blocking=False)
 
 
 def test_an_oversized_page_is_cut_to_the_page_size(world: World) -> None:

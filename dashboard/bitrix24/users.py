@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -24,6 +24,8 @@ MAX_DEPARTMENTS = 50  # of one user
 # Characters of a whole list: 300 for each user of the largest portal. A self-hosted portal can answer anything,
 # and the worker that reads it must not run out of memory.
 MAX_LIST_SIZE = 60_000_000
+# From this size on, the lists that a process reads take turns; a real one may have some 10,000 users.
+LARGE_LIST_SIZE = 3_000_000
 DEPARTMENT_SIZE = 20
 FIELDS = (
     *("ID", "ACTIVE", "NAME", "LAST_NAME", "WORK_POSITION"),
@@ -71,12 +73,12 @@ class EmployeeList:
     complete: bool
 
 
-def list_employees(client: Client, token: str, *, expected: int) -> EmployeeList:
+def list_employees(client: Client, token: str, *, expected: int, wait_for_turn: Callable[[], bool]) -> EmployeeList:
     """Return the active employees; ``expected`` is their number at the last time.
 
     The list is incomplete where a portal repeats pages (some ignore ``start``), names a next page after one
     that is not full, counts at least a page of users more than it listed, or sends a page, a response or a
-    list that is larger than any real one.
+    list that is larger than any real one. So it is if it becomes large and ``wait_for_turn`` returns False.
 
     :raise Bitrix24Error: a page could not be read.
     """
@@ -101,6 +103,7 @@ def list_employees(client: Client, token: str, *, expected: int) -> EmployeeList
         start += pages * PAGE_SIZE
         pages = _pages_left(totals, start, is_full=len(rows) >= PAGE_SIZE)
         complete = complete and size <= MAX_LIST_SIZE and (not pages or start < MAX_USERS)
+        complete = complete and (size < LARGE_LIST_SIZE or wait_for_turn())
     # Users come and go while the list is read, so a difference of less than a page is normal.
     complete = complete and min(totals, default=0) - received < PAGE_SIZE
     return EmployeeList({user_id: user for user_id, user in users.items() if user.is_employed}, complete)

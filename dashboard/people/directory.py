@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from itertools import islice
+from threading import Semaphore
 from typing import Any
 
 import structlog
@@ -31,6 +33,8 @@ INCOMPLETE = "directory_incomplete"
 
 CHUNK_ROWS = 500
 MAX_READERS = 3
+MAX_LARGE_LISTS = 1  # in the memory of a process at once
+MAX_TURN_WAIT = 600.0  # seconds
 _COMPARED_COLUMNS = ("name", "position", "photo", "departments", "time_zone")
 
 
@@ -51,6 +55,7 @@ class Directory:
     database: Database
     token_refresher: TokenRefresher
     now: Callable[[], datetime]
+    large_lists: Semaphore = field(default_factory=partial(Semaphore, MAX_LARGE_LISTS))
 
     def readers(self, portal: Portal) -> Sequence[Person]:
         """Return whose token may read the list: administrators first, then the most recent visitors."""
@@ -71,10 +76,33 @@ class Directory:
 
         :raise Bitrix24Error: the list could not be read; nothing is changed.
         """
+        with self._turn() as wait_for_turn:
+            return self._read(portal, reader, record=record, wait_for_turn=wait_for_turn)
+
+    @contextmanager
+    def _turn(self) -> Iterator[Callable[[], bool]]:
+        """Yield a function that waits for the turn of a large list, which ends with the context.
+
+        A portal whose turn does not come in time, because others are slow, has an incomplete list this time.
+        """
+        has_turn = False
+
+        def wait() -> bool:
+            nonlocal has_turn
+            has_turn = has_turn or self.large_lists.acquire(timeout=MAX_TURN_WAIT)
+            return has_turn
+
+        try:
+            yield wait
+        finally:
+            if has_turn:
+                self.large_lists.release()
+
+    def _read(self, portal: Portal, reader: Person, *, record: RecordCall, wait_for_turn: Callable[[], bool]) -> bool:
         started_at = self.now()
         with self.database.read_session() as session:
             expected = session.scalar(select(func.count()).where(Person.portal_id == portal.id)) or 0
-        list_employees = partial(users.list_employees, expected=expected)
+        list_employees = partial(users.list_employees, expected=expected, wait_for_turn=wait_for_turn)
         listed = self.token_refresher.call_with_token(portal, reader, list_employees, record=record)
         if listed.complete and reader.user_id not in listed.employees:
             # A guest gets a part of the list only; everybody else would be deleted.
