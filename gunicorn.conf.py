@@ -65,7 +65,7 @@ def on_starting(server: Any) -> None:
 
 
 def pre_fork(server: Any, worker: Any) -> None:
-    """Number the new process: a reload or a killed process then leaves no file of metrics behind."""
+    """Give the new process a number: a reload or a killed process then leaves no file of metrics behind."""
     taken = {other.number for other in server.WORKERS.values()}
     worker.number = min(set(range(1, len(taken) + 2)) - taken)
 
