@@ -280,7 +280,7 @@ def test_missing_hours_are_unknown(account: Json) -> None:
 def test_a_night_shift_is_overnight() -> None:
     span = Span(22 * 60, 6 * 60)
 
-    assert span.overnight
+    assert span.is_overnight
     assert span.minutes == 480
     assert span.bands == ((0, 360), (1320, 1440))
 
@@ -438,7 +438,7 @@ def test_an_old_portal_lacks_some_keys() -> None:
 def test_empty_settings_come_as_a_list() -> None:
     my = read_settings([])
 
-    assert my.readable
+    assert my.is_readable
     assert my.error is None
 
 
@@ -446,7 +446,7 @@ def test_empty_settings_come_as_a_list() -> None:
 def test_other_json_is_unreadable(raw: Json) -> None:
     my = read_settings(raw, account=ACCOUNT, profile="Europe/Berlin")
 
-    assert not my.readable
+    assert not my.is_readable
     assert my.error == "settings_not_a_map"
     assert my.hours.span == Span(540, 1140)
     assert my.zone.profile == "Europe/Berlin"
@@ -468,7 +468,7 @@ def test_the_last_good_settings_keep_their_time() -> None:
         profile_time_zone=None,
     )
 
-    assert my.readable
+    assert my.is_readable
     assert my.taken_at == SUMMER
 
 

@@ -76,7 +76,7 @@ def encode_habits(settings: CalendarSettings) -> str:
 
     Thousands of people share a few hundred of these texts, so the database counts people by them.
     """
-    if not settings.readable:
+    if not settings.is_readable:
         return ""
     meanings = (settings.entries[key].meaning for key in TOGGLE_KEYS)
     letters = "".join(_LETTERS[meaning] if isinstance(meaning, Toggle) else _NO_LETTER for meaning in meanings)

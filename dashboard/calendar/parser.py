@@ -117,10 +117,10 @@ class CalendarSettings:
         """Return why the last attempt to read the settings failed, None when it succeeded."""
         if METHOD in self.errors:
             return self.errors[METHOD] or EMPTY_CODE
-        return None if self.readable else NOT_AN_OBJECT
+        return None if self.is_readable else NOT_AN_OBJECT
 
     @property
-    def readable(self) -> bool:
+    def is_readable(self) -> bool:
         """Tell whether there are settings to show, from this response or an earlier one."""
         return isinstance(self.raw, dict) or self.raw == []
 

@@ -34,7 +34,7 @@ class Span:
     end: int
 
     @property
-    def overnight(self) -> bool:
+    def is_overnight(self) -> bool:
         """Tell whether the span ends on the next day."""
         return self.end < self.start
 

@@ -13,7 +13,7 @@ MAX_VIEW_LENGTH = 64
 
 def update_indexed_columns(person: Person, settings: CalendarSettings) -> None:
     """Set the person's columns to what their settings contain; they are empty if the settings are not readable."""
-    span = settings.hours.span if settings.readable else None
+    span = settings.hours.span if settings.is_readable else None
     reminders = [half for half in (settings.reminders.timed, settings.reminders.all_day) if half is not None]
     # An unknown view may contain anything.
     person.view = "".join(filter(str.isprintable, settings.view))[:MAX_VIEW_LENGTH]
@@ -23,5 +23,5 @@ def update_indexed_columns(person: Person, settings: CalendarSettings) -> None:
     person.reminders = encoding.encode_reminders(settings.reminders)
     person.reminder_count = sum(map(len, reminders)) if reminders else None
     person.habits = encoding.encode_habits(settings)
-    person.settings_at = settings.taken_at if settings.readable else None
+    person.settings_at = settings.taken_at if settings.is_readable else None
     person.facts_version = COLUMNS_VERSION

@@ -143,7 +143,7 @@ def night_shifts(counts: SettingsCounts) -> Mapping[ZoneAndHours, int]:
     return {
         place: people
         for place, people in counts.zones_and_hours.items()
-        if place.span and place.span.overnight and place.span.end > 0 and not _is_long(place.span)
+        if place.span and place.span.is_overnight and place.span.end > 0 and not _is_long(place.span)
     }
 
 

@@ -81,7 +81,9 @@ def settings_notice(settings: CalendarSettings) -> Notice | None:
         return None
     texts = _texts(settings.error.lower(), errors.PORTAL_CODES.get(settings.error.lower()))
     text = next((text.settings for text in texts if text.settings), UNKNOWN_SETTINGS)
-    title = _("Newer settings couldn't be read") if settings.readable else _("Your calendar settings couldn't be read")
+    title = (
+        _("Newer settings couldn't be read") if settings.is_readable else _("Your calendar settings couldn't be read")
+    )
     return Notice(settings.error, title, _(text.explanation), _(text.who), _(text.action))
 
 
