@@ -64,6 +64,21 @@ def restarted(world: World) -> event_spool.EventSpool:
     return build_services(world.config, database=world.database, now=world.now).spool
 
 
+def test_an_event_is_kept_while_the_database_refuses(threadless_world: World, tmp_path: Path) -> None:
+    """Because a table is missing or the user lacks a right, which is no outage to the database."""
+    with threadless_world.database.engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE runs RENAME TO elsewhere")
+
+    assert threadless_world.portal().send_event("ONAPPUNINSTALL")[0] == 200
+    assert len(spooled(tmp_path)) == 1
+    with threadless_world.database.engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE elsewhere RENAME TO runs")
+    restarted(threadless_world).retry()
+
+    assert spooled(tmp_path) == []
+    assert threadless_world.one("SELECT state FROM portals") == "uninstalled"
+
+
 def test_an_event_is_handled_when_the_database_is_back(threadless_world: World, tmp_path: Path) -> None:
     threadless_world.open("boris")
     fill_the_disk(threadless_world)

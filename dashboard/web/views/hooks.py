@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from flask import Blueprint, g, jsonify, render_template, request
 from flask.typing import ResponseReturnValue
+from sqlalchemy.exc import ProgrammingError
 from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import UnsupportedMediaType
 
@@ -84,7 +85,7 @@ def receive_event() -> ResponseReturnValue:
     try:
         with proof_throttle.event() as before_asking:
             services().events.handle(event, before_asking=before_asking)
-    except UNAVAILABLE:
+    except (*UNAVAILABLE, ProgrammingError):  # the latter for a missing table or right
         if not services().spool.add(event, sender=proof_throttle.hashed_address()):
             raise
     return jsonify(status="ok")
