@@ -12,13 +12,16 @@ import pytest
 import time_machine
 from flask.testing import FlaskClient
 from pydantic import SecretStr
+from sqlalchemy import delete
+from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
 from app import create_app
 from dashboard.bitrix24.errors import OwnLimit
 from dashboard.core import config
-from dashboard.core.database import Database
+from dashboard.core.database import Database, insert_or_ignore
 from dashboard.launch.openings import OPENING_LIMIT
+from dashboard.models import ThrottleCount
 from dashboard.portals import throttle
 from dashboard.portals.call_log import UNVERIFIED_CALLS
 from dashboard.portals.throttle import (
@@ -405,6 +408,24 @@ def test_forged_events_are_throttled_before_bitrix24_is_asked(frozen_world: Worl
     frozen_world.portal().update(new_application_token=True)
     assert ("ONAPPUPDATE", 200) in [(name, status) for name, status, _ in frozen_world.portal().deliver_events()]
     assert frozen_world.portal().send_event("ONAPPUNINSTALL")[0] == 200
+
+
+def test_a_count_that_is_purged_meanwhile_is_inserted_again(each_world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the two statements that insert and lock it."""
+    inserts = []
+
+    def insert_and_purge(session: Session, *arguments: Any) -> None:
+        insert_or_ignore(session, *arguments)
+        inserts.append(arguments)
+        if len(inserts) == 1:
+            session.execute(delete(ThrottleCount))
+
+    monkeypatch.setattr(throttle, "insert_or_ignore", insert_and_purge)
+
+    each_world.services.throttle.take("something", Limit(depth=3, seconds=3600), code="too_many")
+
+    assert len(inserts) == 2
+    assert each_world.one("SELECT level FROM refusals") == 1
 
 
 def test_openings_with_one_access_token_are_limited(still: World) -> None:

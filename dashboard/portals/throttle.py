@@ -117,7 +117,9 @@ class Throttle:
     def _lock(self, session: Session, key: str) -> ThrottleCount:
         new = {"key": self.hash_key(key), "level": 0.0, "at": self.now()}
         insert_or_ignore(session, ThrottleCount, [new])
-        return session.scalars(select(ThrottleCount).where(ThrottleCount.key == new["key"]).with_for_update()).one()
+        row = session.scalar(select(ThrottleCount).where(ThrottleCount.key == new["key"]).with_for_update())
+        # A purge may have deleted an old row between the two statements; it does not delete the new one.
+        return row or self._lock(session, key)
 
 
 class ProcessThrottle:
