@@ -8,6 +8,7 @@ import threading
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from dashboard.portals import personal_data
 from tests.emulator.faults import Fault
@@ -117,6 +118,18 @@ def test_the_page_says_what_will_be_deleted(world: World, anna: Session) -> None
     assert "2 people: names, positions, picture addresses, departments." in page
     assert f"<b><bdi>{world.portal().domain}</bdi></b>" in page
     assert counts(world)["people"] == 2
+
+
+def test_a_deletion_has_more_time_than_a_request(each_world: World) -> None:
+    statements: list[str] = []
+    event.listen(
+        each_world.database.engine, "before_cursor_execute", lambda _c, _cursor, sql, *_more: statements.append(sql)
+    )
+
+    assert personal_data.delete_all(each_world.database, each_world.known())
+
+    limits = [sql for sql in statements if "SET LOCAL statement_timeout = 300000" in sql]
+    assert len(limits) == (1 if each_world.database.engine.dialect.name == "postgresql" else 0)
 
 
 def test_everything_is_deleted_and_the_session_ends(each_world: World) -> None:

@@ -36,7 +36,7 @@ from dashboard.core.encryption import DecryptionError, TokenEncryption, portal_c
 from dashboard.core.stored_times import is_due, is_recent
 from dashboard.models import ApiCall, Person, Portal, PortalState, RateLimit, Run
 from dashboard.portals import vacuum
-from dashboard.portals.personal_data import DECIDED_COLUMNS, LEARNED_COLUMNS
+from dashboard.portals.personal_data import DECIDED_COLUMNS, DELETION_SECONDS, LEARNED_COLUMNS
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -46,8 +46,6 @@ VERIFICATION_UPDATE_INTERVAL = timedelta(minutes=1)
 # Events may be delayed by this long, so one that was sent before an update carries the token before.
 PREVIOUS_TOKEN_LIFETIME = timedelta(hours=1)
 MAX_CODE_LENGTH = 64
-# The people of the largest portal are deleted in one statement, on a slow disk too.
-UNINSTALL_SECONDS = 300.0
 # Each opening uses both, so they are built once.
 _FIND = select(Portal).where(Portal.member_id == bindparam("member"))
 _LOCK = _FIND.with_for_update()
@@ -283,7 +281,7 @@ class Installations:
         # The lock that every transaction takes first (see portal_lock.py), here on a tombstone too.
         if session.scalar(select(Portal.id).where(*same).with_for_update()) is None:
             return False
-        allow_time(session.connection(), seconds=UNINSTALL_SECONDS)
+        allow_time(session.connection(), seconds=DELETION_SECONDS)
         for table in (Person, Run, RateLimit, ApiCall):
             session.execute(delete(table).where(table.portal_id == portal.id))
         cleared = ("app_code", "previous_token", "previous_until", "bindings_at", "scopes", "unbound")

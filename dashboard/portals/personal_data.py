@@ -11,12 +11,14 @@ import structlog
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
-from dashboard.core.database import Base, Database, rows_changed
+from dashboard.core.database import Base, Database, allow_time, rows_changed
 from dashboard.models import ApiCall, OAuthToken, Person, Portal, PortalState, Run, Snapshot
 from dashboard.portals import vacuum
 
 log = structlog.get_logger()
 
+# The people of the largest portal are deleted in one statement, on a slow disk too.
+DELETION_SECONDS = 300.0
 BATCH_ROWS = 200  # people at a time, so that no export fills the memory
 
 # The exported columns by name, so that a new column is not exported until somebody decides it.
@@ -131,6 +133,7 @@ def delete_all(database: Database, portal: Portal) -> bool:
         # Lock the portal's row first, as everywhere (see portal_lock.py).
         if rows_changed(session, update(Portal).where(*same, is_active).values(values)) != 1:
             return False
+        allow_time(session.connection(), seconds=DELETION_SECONDS)
         for table in (Person, Run, ApiCall):
             session.execute(delete(table).where(table.portal_id == portal.id))
         vacuum.request(session)
