@@ -14,7 +14,7 @@ from sqlalchemy import select, update
 
 from dashboard import models
 from dashboard.bitrix24 import transport, users
-from dashboard.models import OAuthToken, Portal, RunState
+from dashboard.models import OAuthToken, Portal, Run, RunState
 from dashboard.people import directory
 from dashboard.portals import rate_limits
 from dashboard.sync.runs import LostLease, change_run
@@ -666,6 +666,19 @@ def test_a_run_is_canceled_between_two_people(world: World) -> None:
     progress = world.services.runs.progress(portal)
     assert progress is not None
     assert (progress.state, progress.done) == (RunState.CANCELED, 10)
+
+
+def test_the_newest_run_is_shown_after_a_clock_was_ahead(world: World) -> None:
+    portal = world.known()
+    world.sync()
+    with world.database.write_session() as session:
+        session.execute(update(Run).values(created_at=world.now() + timedelta(hours=1)))
+    world.services.runs.request(portal, by=1)
+
+    progress = world.services.runs.progress(portal)
+
+    assert progress is not None
+    assert progress.state == RunState.WAITING
 
 
 def test_a_run_canceled_while_a_worker_has_it_is_not_released(world: World) -> None:

@@ -23,7 +23,7 @@ sync_group = OperatorGroup("sync", help="Request updates of portals' people, whi
 def list_runs(state: str | None, member_id: str | None, limit: int, as_json: bool) -> None:
     """List runs, the newest first: portal, state, people done, failed and in total, times, error."""
     query = select(Run, Portal.member_id).join(Portal, Portal.id == Run.portal_id)
-    query = query.order_by(Run.created_at.desc(), Run.id.desc()).limit(limit)
+    query = query.order_by(Run.id.desc()).limit(limit)
     if member_id is not None:
         query = query.where(Portal.id == find_portal(member_id).id)
     if state is not None:

@@ -78,7 +78,7 @@ def last_runs(session: Session, portal: Portal) -> list[LastRun]:
         select(Run, Person.name)
         .outerjoin(Person, requester)
         .where(Run.portal_id == portal.id, Run.generation == portal.generation)
-        .order_by(Run.created_at.desc(), Run.id.desc())
+        .order_by(Run.id.desc())
         .limit(LAST_RUNS)
     )
     return [LastRun(run, name) for run, name in session.execute(query)]

@@ -89,7 +89,7 @@ class Runs:
         newest = (
             select(Run)
             .where(Run.portal_id == portal.id, Run.generation == portal.generation)
-            .order_by(Run.created_at.desc(), Run.id.desc())
+            .order_by(Run.id.desc())  # a clock may have been ahead
             .limit(1)
         )
         with self.database.read_session() as session:
