@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -12,11 +13,12 @@ from typing import Any
 import psycopg
 import pytest
 from flask import Flask
-from sqlalchemy import text
+from sqlalchemy import create_engine, text
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from app import create_app
-from dashboard.core import config, logging_setup, postgres
+from dashboard.core import config, logging_setup, migrations, postgres
 from dashboard.core.database import Database, allow_time
 from dashboard.core.database_errors import MIN_SECONDS_BETWEEN, OutageLog, describe
 from dashboard.core.postgres import ConnectionAttempts
@@ -367,3 +369,21 @@ def _application(address: str) -> Iterator[Flask]:
     database = Database(address, connections=1)
     yield create_app(made, database=database)
     database.engine.dispose()
+
+
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+def test_a_database_that_cannot_store_every_character_is_refused(postgres_url: str, encoding: str) -> None:
+    engine = create_engine(postgres_url.replace("postgresql:", "postgresql+psycopg:"), isolation_level="AUTOCOMMIT")
+    name = f"narrow_{uuid.uuid4().hex[:12]}"
+    with engine.connect() as connection:
+        options = f"ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
+        connection.execute(text(f"CREATE DATABASE {name} {options}"))
+    database = Database(make_url(postgres_url).set(database=name).render_as_string(hide_password=False))
+
+    with pytest.raises(OperationalError) as refusal:
+        migrations.upgrade(database)
+
+    assert describe(refusal.value).startswith("DATABASE_URL: the database's encoding must be UTF8")
+    with engine.connect() as connection:
+        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    engine.dispose()

@@ -22,6 +22,7 @@ MEANINGS = (
     (r"^28P01|password authentication failed|no password supplied", "the server refused the password"),
     (r"^28000|pg_hba\.conf|role .* does not exist|no such user", "the server refused this user or machine"),
     (r"^3D000|database .* does not exist|no such database", "the server has no database of that name"),
+    (r"server encoding", "the database's encoding must be UTF8; create it with ENCODING 'UTF8'"),
     (r"certificate|hostname mismatch", "the server's certificate was refused"),
     (r"does not support SSL|refused SSL|SSL required", "the server does not support TLS, which `sslmode` requires"),
     (r"resolve host '[^']*@|host name \"[^\"]*@", "has a raw @ in the password; write it as %40"),

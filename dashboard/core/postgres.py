@@ -23,7 +23,7 @@ STATEMENT_SECONDS = 15.0
 BEGIN_SECONDS = 5.0
 # Without it, the server would keep the locks of a client that vanished for two hours, until TCP notices. Our
 # processes never pause that long between two statements.
-IDLE_SECONDS = 20.0
+IDLE_SECONDS = 10.0
 # The server ends a statement after STATEMENT_SECONDS; after these more the connection counts as lost.
 GRACE_SECONDS = 5.0
 # How long a thread waits for another one's attempt while the server is away.
@@ -92,7 +92,7 @@ class BoundedDialect(PGDialect_psycopg):
 
     def connect(self, *arguments: Any, **parameters: Any) -> Any:
         """Connect; autocommit is on because ``do_begin`` sends BEGIN itself."""
-        return self._to_connect.make(lambda: Connection.connect(*arguments, autocommit=True, **parameters))
+        return self._to_connect.make(lambda: _connect(*arguments, autocommit=True, **parameters))
 
     def do_begin(self, dbapi_connection: Any) -> None:
         """Begin a transaction; its limits end with it, as a pooler in transaction mode requires."""
@@ -117,6 +117,19 @@ class BoundedDialect(PGDialect_psycopg):
         is_closed = connection is not None and (connection.closed or connection.broken)
         is_away = code in FAILOVER_CODES or code.startswith(CONNECTION_EXCEPTION)
         return is_away or (isinstance(e, psycopg.Error) and is_closed)
+
+
+def _connect(*arguments: Any, **parameters: Any) -> Connection:
+    """Return a new connection.
+
+    :raise psycopg.OperationalError: there is none, or the database cannot store every character.
+    """
+    connection = Connection.connect(*arguments, **parameters)
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding not in (None, "UTF8"):
+        connection.close()
+        raise psycopg.OperationalError("the server encoding is not UTF8")
+    return connection
 
 
 class ConnectionAttempts:
