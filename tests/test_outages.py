@@ -154,7 +154,7 @@ def test_a_client_that_vanishes_in_a_transaction_keeps_no_lock(
 def test_a_copy_may_pause_in_its_transaction(migrated_postgres_url: str) -> None:
     database = Database(migrated_postgres_url)
     with database.read_session() as session:
-        assert session.execute(text("SHOW idle_in_transaction_session_timeout")).scalar_one() == "20s"
+        assert session.execute(text("SHOW idle_in_transaction_session_timeout")).scalar_one() == "10s"
         allow_time(session.connection(), seconds=3600)
         assert session.execute(text("SHOW idle_in_transaction_session_timeout")).scalar_one() == "1h"
     database.engine.dispose()
