@@ -1,4 +1,4 @@
-"""What tests of the team share: people put into the store at once, and the page read as a machine would."""
+"""Store many people at once for tests of the team, and parse the rows of its pages."""
 
 from __future__ import annotations
 
@@ -16,20 +16,22 @@ from tests.world import World
 Session = dict[str, str]
 
 
-class _Roster(HTMLParser):
+class _RowParser(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
         self.rows: list[dict[str, str]] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = {name: value or "" for name, value in attrs}
-        if "data-user" in given:
-            self.rows.append({name.removeprefix("data-"): given[name] for name in given if name.startswith("data-")})
+        attributes = {name: value or "" for name, value in attrs}
+        if "data-user" in attributes:
+            self.rows.append(
+                {name.removeprefix("data-"): attributes[name] for name in attributes if name.startswith("data-")}
+            )
 
 
 def rows_on(page: str) -> list[dict[str, str]]:
-    """Return the rows of the team a page shows: user, state, view, work-hours, timezone, reminders."""
-    parser = _Roster()
+    """Return the rows of the team on a page: user, state, view, work-hours, timezone, reminders."""
+    parser = _RowParser()
     parser.feed(page)
     return parser.rows
 
@@ -39,21 +41,21 @@ def users_on(page: str) -> list[int]:
 
 
 def in_english(world: World, person: str = "anna", portal: str = "alpha") -> Session:
-    """Open the application as a person whose portal speaks English, whatever they speak themselves."""
+    """Open the application as a person whose language is English from now on."""
     world.portal(portal).people[person].lang = "en"
     return world.session(person, portal)
 
 
 def text_of(page: str, part: str) -> str:
-    """Return the words of the first element with that class or attribute, tags left out."""
-    found = re.search(rf"<(\w+)[^>]*{re.escape(part)}[^>]*>.*?</\1>", page, flags=re.DOTALL)
-    assert found, f"no {part} on the page"
-    return " ".join(re.sub(r"<[^>]+>", " ", found[0]).split())
+    """Return the text of the first element with a class or attribute, without tags."""
+    match = re.search(rf"<(\w+)[^>]*{re.escape(part)}[^>]*>.*?</\1>", page, flags=re.DOTALL)
+    assert match, f"no {part} on the page"
+    return " ".join(re.sub(r"<[^>]+>", " ", match[0]).split())
 
 
 def store_people(world: World, *people: dict[str, Any], portal: str = "alpha") -> None:
-    """Store people as a run would have: connected, unless said otherwise. Ids count on from 5001."""
-    usual = {
+    """Store people as a run does, connected by default; their user ids start at 5001."""
+    defaults = {
         "portal_id": world.known(portal).id,
         "is_admin": False,
         "time_zone": "Europe/Berlin",
@@ -73,7 +75,7 @@ def store_people(world: World, *people: dict[str, Any], portal: str = "alpha") -
         "problem": None,
     }
     rows = [
-        usual | {"user_id": 5001 + number, "name": f"Colleague {number}"} | person
+        defaults | {"user_id": 5001 + number, "name": f"Colleague {number}"} | person
         for number, person in enumerate(people)
     ]
     for row in rows:

@@ -1,7 +1,7 @@
-"""What a page may cost, in things that can be counted: statements, requests, connections, bytes, plans.
+"""Limit the statements, requests, connections and bytes of a page, and forbid scans of large tables.
 
-The bench measures time; these hold what time is made of, and fail on any machine alike. A figure here is
-what the page costs today: less is welcome, more wants a reason.
+The bench measures times; these counts are the same on every machine. Each limit is what the page needs
+today: fewer is welcome, more needs a reason.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from sqlalchemy import Engine, event
 from tests.emulator.cast import crowd
 from tests.world import World
 
-# Tables that grow with people; to read one from end to end is never the way to a page.
+# Tables that grow with people; a page must not scan them.
 LARGE = ("people", "chains", "snapshots", "portals", "api_calls", "runs", "buckets")
 
 
 @contextmanager
 def statements(engine: Engine) -> Iterator[list[tuple[str, Any]]]:
-    """Give the list that fills with the statements the database is sent."""
+    """Yield a list that collects the statements sent to the database."""
     sent: list[tuple[str, Any]] = []
 
     def record(connection: Any, cursor: Any, statement: str, parameters: Any, *rest: Any) -> None:
@@ -36,7 +36,7 @@ def statements(engine: Engine) -> Iterator[list[tuple[str, Any]]]:
 
 @pytest.fixture
 def synced_world(world: World) -> World:
-    """Give Alpha on an ordinary day: Boris has been here before, and the list of employees is read."""
+    """Return a world where Boris has opened the application before, and a sync has run."""
     world.open("anna")
     world.open("boris")
     world.sync()
@@ -132,14 +132,14 @@ def test_no_statement_scans_a_large_table(each_world: World) -> None:
 
 
 def _scans(engine: Engine, statement: str, parameters: Any) -> bool:
-    """Tell whether the plan reads one of the large tables as a whole where an index could be had."""
+    """Tell whether the plan scans one of the large tables although an index exists."""
     if statement.split(maxsplit=1)[0] not in ("SELECT", "UPDATE", "DELETE") or isinstance(parameters, list):
         return False
     with engine.connect() as connection:
         if engine.dialect.name == "sqlite":
             plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
             return any(str(row[3]).startswith(f"SCAN {table}") for row in plan for table in LARGE)
-        # A handful of rows is read fastest as a whole; what is left then had no index to go by.
+        # Postgres prefers to scan small tables; without that choice, a scan that is left had no index.
         connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
         lines = connection.exec_driver_sql(f"EXPLAIN {statement}", parameters).scalars().all()
         return any(f"Seq Scan on {table}" in line for line in lines for table in LARGE)
