@@ -11,12 +11,15 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from io import BytesIO
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import requests
+from gunicorn.workers.gthread import ThreadWorker
 
 from dashboard.web.http import client_socket
 from dashboard.web.http.client_socket import ClientSocket, SlowClient
+from dashboard.web.http.gunicorn_worker import TimedThreadWorker
 from tests import clock
 from tests.processes import ROOT, free_port, wait_for
 from tests.world import World
@@ -144,6 +147,15 @@ def test_the_last_response_is_not_waited_for_twice(
 
     assert connection.recv(100) == b""
     assert client.recv(100) == b""
+
+
+def test_a_thread_ends_its_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    connection = Mock()
+    monkeypatch.setattr(ThreadWorker, "handle", lambda worker, conn: False)
+
+    TimedThreadWorker.__new__(TimedThreadWorker).handle(connection)
+
+    connection.sock.finish.assert_called_once_with()
 
 
 class SlowBody(BytesIO):
