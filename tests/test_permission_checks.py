@@ -220,18 +220,22 @@ def test_pages_are_shown_for_a_while_when_bitrix24_is_unreachable(world: World, 
 
 
 def test_an_older_answer_does_not_replace_a_newer_one(world: World, anna: Session) -> None:
-    """Of two simultaneous requests, the first gets its answer last."""
+    """Of two simultaneous requests, the first gets its answer last; both go by the newer one."""
     services = world.services
     token_store = TokenStore(database=world.database, encryption=services.encryption, now=world.now)
     people = Accounts(database=world.database, token_store=token_store, throttle=services.throttle, now=world.now)
     asked_at = world.now()
     with world.database.read_session() as session:
-        person = session.scalars(select(Person).where(Person.user_id == 1)).one()
-    people.confirm(person, admin=False, asked_at=asked_at + timedelta(seconds=2))
+        first = session.scalars(select(Person).where(Person.user_id == 1)).one()
+    with world.database.read_session() as session:
+        second = session.scalars(select(Person).where(Person.user_id == 1)).one()
+    newer = asked_at + timedelta(seconds=2)
+    people.confirm(second, admin=False, asked_at=newer)
 
-    people.confirm(person, admin=True, asked_at=asked_at + timedelta(seconds=1))
+    people.confirm(first, admin=True, asked_at=asked_at + timedelta(seconds=1))
 
     assert world.one("SELECT count(*) FROM people WHERE user_id = 1 AND is_admin") == 0
+    assert (first.is_admin, first.confirmed_at) == (False, newer)
 
 
 @pytest.mark.parametrize("is_admin", [True, False])

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from dashboard.bitrix24.errors import PersonDismissed
 from dashboard.bitrix24.inbound import OpeningRequest
 from dashboard.bitrix24.schemas import Profile
-from dashboard.core.database import Database
+from dashboard.core.database import Database, rows_changed
 from dashboard.core.search_text import searchable
 from dashboard.core.stored_times import ahead
 from dashboard.models import Person, Portal
@@ -27,7 +27,7 @@ log = structlog.get_logger()
 # the list is first read, minutes after the first opening. Beyond the limit they wait for that.
 NEW_PEOPLE_LIMIT = Limit(depth=100, seconds=15)
 # People of one portal who open the application for the first time, listed or not. Each stores a snapshot, and a
-# portal on its owner's server may invent people without end.
+# self-hosted portal may invent people without end.
 FIRST_OPENING_LIMIT = Limit(depth=500, seconds=1)
 _FIND = select(Person).where(Person.portal_id == bindparam("portal"), Person.user_id == bindparam("user"))
 
@@ -86,28 +86,35 @@ class Accounts:
         self._update(person, is_admin=admin)
 
     def confirm(self, person: Person, *, admin: bool, asked_at: datetime) -> None:
-        """Store what Bitrix24 answered about the person's rights, unless a later answer is stored."""
-        if person.is_admin != admin:
-            log.info("permissions_changed", person=person.id, is_admin=admin)
-        self._update(person, self._not_confirmed_since(asked_at), is_admin=admin, confirmed_at=asked_at)
+        """Store what Bitrix24 answered about the person's rights; if a newer answer is stored, use that one."""
+        was_admin = person.is_admin
+        self._update(person, self._is_newest_answer(asked_at), is_admin=admin, confirmed_at=asked_at)
+        if person.is_admin != was_admin:
+            log.info("permissions_changed", person=person.id, is_admin=person.is_admin)
 
     def revoke_access(self, person: Person, denial: Exception, *, asked_at: datetime) -> None:
         """Remove team access from a user until Bitrix24 confirms them again, as an opening does.
 
-        A dismissed user also loses admin rights and their place in the team until the next sync of the user list.
+        A dismissed user also loses admin rights and, until the next sync of the user list, the right to see the
+        team as an employee.
         """
         dismissed = isinstance(denial, PersonDismissed)
         log.info("access_revoked", person=person.id, dismissed=dismissed)
         values = {"is_admin": False, "listed": None} if dismissed else {}
-        self._update(person, self._not_confirmed_since(asked_at), confirmed_at=None, **values)
+        self._update(person, self._is_newest_answer(asked_at), confirmed_at=None, **values)
 
     def _update(self, person: Person, *conditions: ColumnElement[bool], **values: Any) -> None:
+        """Store the values if the conditions hold, and set on ``person`` what is stored then."""
         with self.database.write_session() as session:
-            session.execute(update(Person).where(Person.id == person.id, *conditions).values(**values))
+            same = Person.id == person.id
+            if not rows_changed(session, update(Person).where(same, *conditions).values(**values)):
+                columns = [getattr(Person, name) for name in values]
+                stored = session.execute(select(*columns).where(same)).one_or_none()
+                values = stored._asdict() if stored else values
         for name, value in values.items():
             setattr(person, name, value)
 
-    def _not_confirmed_since(self, asked_at: datetime) -> ColumnElement[bool]:
-        """Return whether no later answer is stored. A time ahead of the clock is wrong, and is replaced."""
+    def _is_newest_answer(self, asked_at: datetime) -> ColumnElement[bool]:
+        """Return the SQL condition that no newer answer is stored; stored times in the future are ignored."""
         column = Person.confirmed_at
         return or_(column.is_(None), column <= asked_at, ahead(column, self.now()))
