@@ -26,8 +26,8 @@ from dashboard.sync.runs import Runs
 
 log = structlog.get_logger()
 
-# Openings with one access token, in each process. Nobody reloads the page this fast by hand; a script that does
-# would use up the portal's request limit, which all its people share.
+# Openings with one access token, in each process, once the portal's request limit was reached: all its people share
+# it, and a script that reloads the page would use it up. Nobody reloads this fast by hand.
 OPENING_LIMIT = Limit(depth=10, seconds=6)
 
 Commands = Mapping[str, Command]

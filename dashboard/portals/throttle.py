@@ -23,6 +23,7 @@ from dashboard.core.stored_times import is_ahead
 from dashboard.models import ThrottleCount
 
 RETENTION = timedelta(days=1)
+ENFORCED_SECONDS = 60.0
 MAX_PROCESS_KEYS = 10_000  # of each ProcessThrottle; the key that was unused for the longest time is dropped
 # Counted when a request came through a proxy while TRUSTED_PROXIES is 0; see `Throttle.last`.
 UNTRUSTED_PROXY = "untrusted proxy"
@@ -123,7 +124,7 @@ class Throttle:
 
 
 class ProcessThrottle:
-    """Limit attempts per key in the memory of this process, without the database.
+    """Limit attempts per key in the memory of this process, for groups of keys that have to be protected at present.
 
     Each process counts for itself: several together allow as many times the limit.
     """
@@ -132,11 +133,19 @@ class ProcessThrottle:
         self._limit, self._code, self._clock = limit, code, clock
         self._lock = threading.Lock()
         self._levels: OrderedDict[str, tuple[float, float]] = OrderedDict()  # levels and when they were so
+        self._enforced_until: dict[str, float] = {}
 
-    def take(self, key: str) -> None:
+    def enforce(self, group: str) -> None:
+        """Enforce the limit for the keys of a group from now on, for ``ENFORCED_SECONDS``."""
+        with self._lock:
+            now = self._clock()
+            current = {name: until for name, until in self._enforced_until.items() if until > now}
+            self._enforced_until = current | {group: now + ENFORCED_SECONDS}
+
+    def take(self, key: str, *, group: str) -> None:
         """Count one attempt.
 
-        :raise TooManyFailures: the limit is reached; nothing is counted.
+        :raise TooManyFailures: the limit is reached, and enforced for the group.
         """
         with self._lock:
             now = self._clock()
@@ -146,7 +155,8 @@ class ProcessThrottle:
             self._levels[key] = (level if seconds else level + 1, now)
             if len(self._levels) > MAX_PROCESS_KEYS:
                 self._levels.popitem(last=False)
-        if seconds:
+            is_enforced = self._enforced_until.get(group, now) > now
+        if seconds and is_enforced:
             raise TooManyFailures(seconds, self._code)
 
 

@@ -9,7 +9,7 @@ import structlog
 from flask import g
 from pydantic import SecretStr
 
-from dashboard.bitrix24.errors import PortalMoved
+from dashboard.bitrix24.errors import Limited, PortalMoved
 from dashboard.launch.events import EventRefused
 from dashboard.models import Portal
 from dashboard.portals.installations import DENIALS
@@ -36,12 +36,12 @@ def opening(portal: Portal | None, access_token: SecretStr, *, has_token: bool) 
     ``has_token`` says that the opening carries the known portal's ``APPLICATION_TOKEN``. Such an opening is
     always verified, so that others behind the same address cannot lock the portal's people out.
 
-    :raise TooManyFailures: too many openings from this address failed, or too many carried this access token;
-        Bitrix24 is not asked.
+    :raise TooManyFailures: too many openings from this address failed; or the portal's request limit was reached
+        lately, and too many openings carried this access token. Bitrix24 is not asked.
     """
-    throttle = services().throttle
+    throttle, opening_throttle, group = services().throttle, services().opening_throttle, str(portal and portal.id)
     with _logging_limits():
-        services().opening_throttle.take(throttle.hash_key(access_token.get_secret_value()))
+        opening_throttle.take(throttle.hash_key(access_token.get_secret_value()), group=group)
     # By address and claimed portal, so that failures for one portal do not block another.
     if portal is None:
         name, limit = f"opening {visitor_address()}", UNKNOWN_PORTAL_LIMIT
@@ -60,6 +60,9 @@ def opening(portal: Portal | None, access_token: SecretStr, *, has_token: bool) 
     except DENIALS as error:
         throttle.record_failure(name, limit)
         _log_failure("verification_failed", reason=error.code, portal=g.get("portal"))
+        raise
+    except Limited:
+        opening_throttle.enforce(group)
         raise
     except PortalMoved as error:
         # Not counted: nobody was asked at the new address, so nothing was disproved.
