@@ -57,7 +57,7 @@ class Portal(Base):
     # Encrypted; for events sent before an update of the application replaced it.
     previous_token: Mapped[str | None] = mapped_column(Text)
     previous_until: Mapped[datetime | None]
-    bindings_at: Mapped[datetime | None]  # when nothing was missing; None: to be checked
+    bindings_at: Mapped[datetime | None]  # the last check, even if the portal refused bindings; None: to be checked
     scopes: Mapped[list[str] | None] = mapped_column(_Json)  # that the portal has granted; None: unknown
     unbound: Mapped[dict[str, str] | None] = mapped_column(_Json)  # event or placement → error code
     state: Mapped[str] = mapped_column(String(16), default=PortalState.ACTIVE)

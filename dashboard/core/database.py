@@ -158,7 +158,7 @@ class Database:
             return work(session)
 
     def checkpoint_wal(self) -> None:
-        """Clear deleted rows out of SQLite's write-ahead log; Postgres does not need this.
+        """Purge deleted rows from SQLite's write-ahead log; Postgres does not need this.
 
         While a reader prevents it, the next write of this process tries again; a periodic task of the worker
         does it for processes that have ended.
@@ -166,8 +166,8 @@ class Database:
         if self.engine.dialect.name == "sqlite":
             self._is_checkpoint_due = not sqlite_engine.truncate_wal(self.engine)
 
-    def clear_files(self, tables: Sequence[str]) -> None:
-        """Clear deleted rows out of SQLite's write-ahead log, or out of the named tables' files on Postgres."""
+    def purge_files(self, tables: Sequence[str]) -> None:
+        """Purge deleted rows from SQLite's write-ahead log, or from the named tables' files on Postgres."""
         if self.engine.dialect.name == "sqlite":
             return self.checkpoint_wal()
         # VACUUM cannot run in a transaction, so it goes to the driver's connection.

@@ -36,7 +36,7 @@ from dashboard.core.encryption import DecryptionError, TokenEncryption, portal_c
 from dashboard.core.stored_times import is_due, is_recent
 from dashboard.models import ApiCall, Person, Portal, PortalState, RateLimit, Run
 from dashboard.portals import vacuum
-from dashboard.portals.personal_data import DECIDED_COLUMNS, DELETION_SECONDS, LEARNED_COLUMNS
+from dashboard.portals.personal_data import ADMIN_CHOICE_COLUMNS, ALWAYS_RESET_COLUMNS, DELETION_SECONDS
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -287,8 +287,8 @@ class Installations:
         cleared = ("app_code", "previous_token", "previous_until", "bindings_at", "scopes", "unbound")
         tombstone = {
             **dict.fromkeys(cleared),
-            **LEARNED_COLUMNS,
-            **(DECIDED_COLUMNS if clean else {}),
+            **ALWAYS_RESET_COLUMNS,
+            **(ADMIN_CHOICE_COLUMNS if clean else {}),
             "state": PortalState.UNINSTALLED,
             "uninstalled_at": self.now(),
         }

@@ -33,14 +33,14 @@ _PERSON = (
 _SNAPSHOT = ("settings", "account", "sections", "errors", "taken_at", "settings_taken_at")
 _RUN = ("asked_by", "state", "error", "total", "done", "failed", "created_at", "started_at", "finished_at")
 
-# The portal's columns that are reset with its people: what their tokens read, and what they decided.
-LEARNED_COLUMNS = {
+# The portal's columns that are reset with its people. Whatever administrators may keep, a person's id always goes.
+ALWAYS_RESET_COLUMNS = {
     "directory_at": None,
     "directory_error": None,
     "next_run_at": None,
     "team_switched_by": None,
 }
-DECIDED_COLUMNS = {"team_open": False, "team_switched_at": None}
+ADMIN_CHOICE_COLUMNS = {"team_open": False, "team_switched_at": None}
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def delete_all(database: Database, portal: Portal) -> bool:
     """
     same = (Portal.id == portal.id, Portal.generation == portal.generation)
     is_active = Portal.state != PortalState.UNINSTALLED
-    values = {**LEARNED_COLUMNS, **DECIDED_COLUMNS, "generation": Portal.generation + 1}
+    values = {**ALWAYS_RESET_COLUMNS, **ADMIN_CHOICE_COLUMNS, "generation": Portal.generation + 1}
 
     def delete_rows(session: Session) -> bool:
         # Lock the portal's row first, as everywhere (see portal_lock.py).

@@ -15,10 +15,13 @@ DUE_NOW = datetime(1970, 1, 1, tzinfo=UTC)  # on any clock
 
 
 def request(session: Session) -> None:
-    """Have a worker clear the files when this transaction, which deletes people, has ended."""
+    """Have a worker purge deleted rows from the files when this transaction, which deletes people, has ended."""
     upsert(session, PeriodicTask, {"name": TASK, "next_at": DUE_NOW})
 
 
-def vacuum_if_requested(database: Database) -> None:
-    """Clear the files; on SQLite, what others are still reading is cleared at a later write of this process."""
-    database.clear_files(TABLES)
+def vacuum_deleted_rows(database: Database) -> None:
+    """Purge deleted rows from the files: hourly, and soon after a request.
+
+    On SQLite, rows that others are still reading are purged at a later write of this process.
+    """
+    database.purge_files(TABLES)

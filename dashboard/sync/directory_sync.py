@@ -54,12 +54,12 @@ def sync_directory(directory: Directory, portal: Portal, *, record: RecordCall) 
 def save_directory_result(
     session: Session, lease: Lease, calls: CallRecords, *, problem: str | None, now: datetime
 ) -> None:
-    """Save how the directory was read, and which people the run is about: those who are connected now."""
+    """Save how the directory was read, and which people the run is about: everyone who has ever connected."""
     calls.write(session, taken=DIRECTORY_COST)
     portal = session.get_one(Portal, lease.portal.id)
     portal.directory_error = problem
     if problem in (None, INCOMPLETE):
         portal.directory_at = now
-    is_connected = (Person.portal_id == portal.id, Person.chain_state.is_not(None))
-    total, last = session.execute(select(func.count(), func.max(Person.id)).where(*is_connected)).one()
+    has_token_pair = (Person.portal_id == portal.id, Person.chain_state.is_not(None))
+    total, last = session.execute(select(func.count(), func.max(Person.id)).where(*has_token_pair)).one()
     change_run(session, lease, unless_canceled=True, directory_read=True, total=total, last=last or 0)

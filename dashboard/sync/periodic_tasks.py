@@ -1,4 +1,4 @@
-"""Periodic tasks that the workers share: plan runs, refresh idle tokens, purge, update columns, clear files."""
+"""Periodic tasks that the workers share: plan runs, refresh idle tokens, purge, update columns, purge files."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class PeriodicTasks:
             "facts": self.update_indexed_columns,
             "idle": self.refresh_idle_tokens,
             "purge": self.purge,
-            vacuum.TASK: partial(vacuum.vacuum_if_requested, self.database),
+            vacuum.TASK: partial(vacuum.vacuum_deleted_rows, self.database),
         }
         if name != HEARTBEAT:
             tasks[name]()

@@ -62,7 +62,7 @@ class PersonResult:
 
 
 def reserve_tasks(session: Session, lease: Lease, *, now: datetime) -> tuple[Sequence[PersonTask], int]:
-    """Return the people whose requests the rate limit allows now, and how many of the next ones it does not.
+    """Return the people whose requests the rate limit allows now, and how many further people are known to remain.
 
     :raise MethodPaused: the portal allows the method again later.
     """
