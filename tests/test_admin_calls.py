@@ -62,7 +62,7 @@ def test_a_call_shows_its_request_and_response(world: World, anna: Session) -> N
 
     for text in (
         "503",
-        "The portal sent Bitrix24 too many requests",
+        "The portal&#39;s apps sent too many requests",
         "12 ms",
         "100 B and 2.5 kB",
         "&#34;count&#34;: 7",

@@ -15,7 +15,7 @@ from tests.world import World
         ("ERROR_ARGUMENT", "A stored setting is corrupted, so Bitrix24 returns none of them"),
         ("", "Bitrix24 refused without giving a reason"),
         ("empty_error_code", "Bitrix24 refused without giving a reason"),
-        ("QUERY_LIMIT_EXCEEDED", "The portal sent Bitrix24 too many requests"),
+        ("QUERY_LIMIT_EXCEEDED", "The portal's apps sent too many requests"),
         ("user_access_error", "This person doesn't have access to the app"),
         ("invalid_grant", "The access has ended. It is renewed when the person opens the app"),
         ("insufficient_scope", "A permission is missing"),

@@ -58,6 +58,13 @@ class BadField(ValueError):
         self.reason = reason
 
 
+class TooManyFields(BadField):
+    """The body has so many fields that it is not parsed."""
+
+    def __init__(self) -> None:
+        super().__init__("body", "has too many fields")
+
+
 class Fields(Protocol):
     """A form or a query string, as the web framework represents it."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from dashboard.bitrix24 import errors
-from dashboard.bitrix24.inbound import BadField
+from dashboard.bitrix24.inbound import BadField, TooManyFields
 from dashboard.calendar.parser import EMPTY_CODE, NOT_AN_OBJECT
 from dashboard.people.directory import INCOMPLETE
 from dashboard.portals.installations import VerificationFailed
@@ -47,6 +47,13 @@ class ErrorText:
 NO_USABLE_RESPONSE = N_("Bitrix24 didn't return a usable response")
 NOT_REACHED = N_("We couldn't reach Bitrix24")
 NOT_VERIFIED = N_("We couldn't verify who opened the app")
+NOT_FROM_PORTAL = ErrorText(
+    N_("The app wasn't opened from a portal"),
+    N_("The request isn't what Bitrix24 sends. The problem is in the field %(field)s."),
+    OPEN_FROM_MENU,
+    status=400,
+    code="invalid_request",
+)
 RECONNECT = ErrorText(
     N_("You need to reconnect to Bitrix24"),
     N_("Bitrix24 no longer renews your access. What you see was read before that."),
@@ -55,7 +62,7 @@ RECONNECT = ErrorText(
 )
 TOKEN_NOT_ACCEPTED = ErrorText(
     N_("Your access has expired"),
-    N_("Access lasts one hour each time you open the app, and Bitrix24 no longer accepts it."),
+    N_("Each time you open the app, you get access for one hour. It has run out."),
     N_("Reload the portal page, or open the app from the portal's menu again."),
     label=N_("Bitrix24 no longer accepts the access token"),
 )
@@ -65,16 +72,17 @@ NOT_INSTALLED = ErrorText(
     N_("Ask an administrator to install it again from the Market."),
     label=N_("Bitrix24 says that the app isn't installed"),
 )
+LIMIT_USED_UP = N_("This portal's request limit is used up. All its apps share it.")
 BUSY = ErrorText(
     N_("Bitrix24 is busy"),
-    N_("This portal's request limit is used up. All its apps share it."),
+    LIMIT_USED_UP,
     TRY_IN_MINUTES,
     NOBODY,
     status=503,
     retry_after=SOON_SECONDS,
-    label=N_("The portal sent Bitrix24 too many requests"),
+    label=N_("The portal's apps sent too many requests"),
     settings=ErrorText(
-        explanation=N_("This portal is sending Bitrix24 too many requests at the moment."),
+        explanation=LIMIT_USED_UP,
         action=N_("Update in a few minutes."),
         who=NOBODY,
     ),
@@ -110,8 +118,8 @@ NOT_TRUSTED = _unreachable(
         "names another server, or its issuer is not trusted."
     ),
     N_(
-        "An administrator renews the certificate of the portal's server "
-        "and installs it with its intermediate certificates."
+        "Ask an administrator to renew the certificate of the portal's server "
+        "and install it with its intermediate certificates."
     ),
     YOU,
     N_("The server's certificate is not trusted"),
@@ -125,13 +133,8 @@ def _http(explanation: str) -> ErrorText:
 # By Bitrix24's code in lower case, by a code of ours, or by an error's class, which counts for its subclasses too.
 ERRORS: dict[str | type[Exception], ErrorText] = {
     # What was posted, and who opened the application.
-    BadField: ErrorText(
-        N_("The app wasn't opened from a portal"),
-        N_("The request isn't what Bitrix24 sends. The problem is in the field %(field)s."),
-        OPEN_FROM_MENU,
-        status=400,
-        code="invalid_request",
-    ),
+    BadField: NOT_FROM_PORTAL,
+    TooManyFields: replace(NOT_FROM_PORTAL, explanation=N_("The request has too many fields.")),
     VerificationFailed: ErrorText(
         NOT_VERIFIED, N_("The access token used to open this page belongs to another portal or app."), OPEN_FROM_MENU
     ),
@@ -161,7 +164,7 @@ ERRORS: dict[str | type[Exception], ErrorText] = {
     ),
     # Access of the person.
     errors.TokenRejected: TOKEN_NOT_ACCEPTED,
-    errors.CredentialsRefused: TOKEN_NOT_ACCEPTED,
+    errors.CredentialsRefused: TOKEN_NOT_ACCEPTED,  # the user's credentials: the token
     errors.GrantRejected: RECONNECT,
     "reconnect": replace(
         RECONNECT,
@@ -204,7 +207,7 @@ ERRORS: dict[str | type[Exception], ErrorText] = {
     # State of the portal.
     errors.ApplicationUnknown: NOT_INSTALLED,
     errors.ApplicationGone: NOT_INSTALLED,
-    "installation_ended": ErrorText(label=N_("The app was reinstalled in the meantime")),
+    "installation_ended": ErrorText(label=N_("The app was removed or reinstalled")),
     errors.PaymentRequired: ErrorText(
         N_("The paid period has ended"),
         N_("Bitrix24 will respond again once the app or the portal is paid for. Your data is kept."),
@@ -233,7 +236,7 @@ ERRORS: dict[str | type[Exception], ErrorText] = {
         label=N_("Bitrix24 doesn't allow it"),
     ),
     "access_denied": FORBIDDEN_SETTINGS,
-    errors.KeysRejected: ErrorText(
+    errors.KeysRejected: ErrorText(  # the application's credentials: client_id and client_secret
         N_("Bitrix24 rejected the app's credentials"),
         N_("Bitrix24 doesn't accept the keys this app is registered with."),
         SEND_CODE,
@@ -258,7 +261,7 @@ ERRORS: dict[str | type[Exception], ErrorText] = {
     # Connections.
     errors.UNKNOWN_HOST: _unreachable(
         N_("Your portal's server name was not found on the internet."),
-        N_("An administrator checks the portal's domain name and its DNS records."),
+        N_("Ask an administrator to check the portal's domain name and its DNS records."),
         YOU,
         N_("The server's name was not found"),
     ),
@@ -283,7 +286,10 @@ ERRORS: dict[str | type[Exception], ErrorText] = {
     errors.TLS_FAILED: NOT_TRUSTED,
     errors.TIMEOUT: _unreachable(
         N_("Your portal's server took too long to answer. Nothing was changed or lost."),
-        N_("Try again in a minute. If it stays, an administrator checks how busy the portal's server is."),
+        N_(
+            "Try again in a minute. If the problem persists, ask an administrator to check how busy "
+            "the portal's server is."
+        ),
         NOBODY_SOON,
         N_("The server took too long to answer"),
     ),

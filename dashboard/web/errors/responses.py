@@ -52,7 +52,7 @@ class ErrorResponse:
 def error_response(error: errors.Bitrix24Error | VerificationFailed | BadField) -> ErrorResponse:
     """Return the response to an error of Bitrix24, of the verification, or of a form."""
     if isinstance(error, BadField):
-        return _response(ERRORS[BadField], "", field=error.field)
+        return _response(_page_text(None, type(error)), "", field=error.field)
     code = error.code or EMPTY_CODE
     if isinstance(error, errors.Limited):
         return _limited(error)

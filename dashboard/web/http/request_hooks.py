@@ -11,7 +11,7 @@ from flask import Flask, Response, g, request
 from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import BadRequest, ClientDisconnected, RequestEntityTooLarge, RequestTimeout
 
-from dashboard.bitrix24.inbound import BadField
+from dashboard.bitrix24.inbound import TooManyFields
 from dashboard.web.http.client_socket import SlowClient
 
 MAX_BODY_BYTES = 256 * 1024
@@ -57,7 +57,7 @@ def install(app: Flask) -> None:
             raise RequestEntityTooLarge
         # Count the fields before parsing them. The server limits the query string.
         if _body().count(b"&") >= MAX_FIELDS:
-            raise BadField("body: too many fields", "is refused")
+            raise TooManyFields
 
     @app.after_request
     def end(response: Response) -> Response:
