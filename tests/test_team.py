@@ -157,9 +157,7 @@ def test_all_pages_together_equal_the_export(each_world: World, anna: Session) -
 
     for sort in ("-view", "hours", "-reminders", "state", "-state", "-as_of", "-name"):
         pages = [users(each_world, anna, sort=sort, page=number) for number in (1, 2, 3)]
-        exported = json.loads(each_world.browser.get(f"/team.json?sort={sort}", headers=anna, buffered=True).data)[
-            "people"
-        ]
+        exported = json.loads(each_world.browser.get(f"/team.json?sort={sort}", headers=anna).data)["people"]
 
         assert [user for numbers in pages for user in numbers] == [row["user"] for row in exported], sort
 
@@ -233,7 +231,7 @@ def test_people_of_another_portal_are_not_listed(each_world: World, anna: Sessio
 
     for session, own, foreign in ((anna, "Alpha", "Beta"), (clara, "Beta", "Alpha")):
         for path in ("/team", "/team.csv", "/team.json", "/team?q=secret", "/team?sort=-view&page=2"):
-            html = each_world.browser.get(path, headers=session, buffered=True).text
+            html = each_world.browser.get(path, headers=session).text
             assert f"Secret of {own}" in html
             assert f"Secret of {foreign}" not in html
     assert "alphas_own" not in page(each_world, clara)

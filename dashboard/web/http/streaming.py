@@ -31,8 +31,15 @@ def stream(start: Callable[[], Iterator[str]], *, mimetype: str, filename: str =
         stack.callback(slots.release)
         # The parts are translated in the request's context, after Flask has left it.
         part = partial(copy_context().run, next, start(), None)
-        response = Response(iter(part, None), mimetype=mimetype)
-        response.call_on_close(stack.pop_all().close)
+        slot = stack.pop_all()
+    response = Response(_parts(part, slot), mimetype=mimetype)
+    response.call_on_close(slot.close)
     if filename:
         response.headers["Content-Disposition"] = f'attachment; filename="{filename}"'
     return response
+
+
+def _parts(part: Callable[[], str | None], slot: ExitStack) -> Iterator[str]:
+    """Yield the parts, and release the slot after the last one: not every client closes a complete response."""
+    with slot:
+        yield from iter(part, None)
