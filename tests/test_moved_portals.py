@@ -108,7 +108,7 @@ def test_an_unreachable_portal_keeps_its_address_and_no_token_is_refreshed(world
 
 @pytest.mark.parametrize(("person", "state"), [("boris", "active"), ("anna", "uninstalled")])
 def test_a_removed_application_is_noticed_when_the_portal_is_unreachable(world: World, person: str, state: str) -> None:
-    """Only the token of the portal's token owner can confirm that the application was removed."""
+    """Only the most trusted person's token can confirm that the application was removed."""
     session = world.session(person)
     world.bitrix24.faults.add(Fault(kind="reset", portal="alpha", method="batch", times=None))
     world.bitrix24.faults.add(Fault(kind="error:NOT_INSTALLED:401", where="authorization", method="rest/app.info"))

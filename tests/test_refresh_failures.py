@@ -14,7 +14,9 @@ import psutil
 import pytest
 import requests
 from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
 
+from dashboard.tokens.store_retry import retry_until_stored
 from tests.emulator import Emulator
 from tests.emulator.faults import Fault
 from tests.processes import free_port, serve, wait_for
@@ -139,6 +141,19 @@ def test_a_store_that_is_away_for_long_gets_the_pair_when_it_is_back(
 
     assert refresh(world, session) == 200
     assert world.bitrix24.refreshes("boris") == 1
+
+
+def test_a_pair_that_the_database_refuses_is_not_retried() -> None:
+    """A later attempt would fail too, and each would leave a thread."""
+
+    def refuse() -> None:
+        raise IntegrityError("", {}, Exception())
+
+    pauses: list[float] = []
+    with pytest.raises(IntegrityError):
+        retry_until_stored(refuse, sleep=pauses.append, person=1)
+
+    assert pauses == []
 
 
 def test_an_opening_that_cannot_be_stored_says_so_and_the_next_works(world: World) -> None:

@@ -743,7 +743,7 @@ def lease_token_elsewhere(world: World, person: str) -> None:
 def test_a_run_returns_to_a_person_whose_token_a_killed_process_refreshed(
     each_world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dashboard.tokens.refresh.WAIT_SECONDS", 0.01)
+    monkeypatch.setattr("dashboard.tokens.refresh.MAX_LEASE_WAIT_SECONDS", 0.01)
     open_as_crowd(each_world, 3)
     each_world.bitrix24.clock.advance(60)
     each_world.portal().expire("person1")
@@ -756,7 +756,7 @@ def test_a_run_returns_to_a_person_whose_token_a_killed_process_refreshed(
 
 
 def test_a_token_that_is_always_being_refreshed_fails_one_person(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dashboard.tokens.refresh.WAIT_SECONDS", 0.01)
+    monkeypatch.setattr("dashboard.tokens.refresh.MAX_LEASE_WAIT_SECONDS", 0.01)
     open_as_crowd(world, 3)
     world.bitrix24.clock.advance(60)
     world.portal().expire("person1")

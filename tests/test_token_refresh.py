@@ -18,7 +18,7 @@ from dashboard.tokens.refresh import (
     REFRESH_LIMIT,
     REJECTED_REFRESH_LIMIT,
 )
-from dashboard.tokens.store import LEASE
+from dashboard.tokens.store import LEASE_DURATION
 from tests.emulator.faults import Fault
 from tests.world import FERNET_KEY, World, errors_on, session_token, settings_on
 
@@ -115,7 +115,7 @@ def test_rejected_refreshes_are_counted_per_portal(world: World) -> None:
     """A portal can name any number of people, and each gets an opening."""
     sessions = [world.session(person) for person in ("boris", "anna")]
     for _ in range(REJECTED_REFRESH_LIMIT.depth - 1):
-        world.services.throttle.record_failure("useless renewals 1", REJECTED_REFRESH_LIMIT)
+        world.services.throttle.record_failure("rejected token refreshes 1", REJECTED_REFRESH_LIMIT)
     world.bitrix24.faults.add(Fault(kind="error:expired_token:401", method="batch", times=None))
 
     answers = [world.browser.post("/me/refresh", headers=session).status_code for session in sessions]
@@ -128,11 +128,11 @@ def test_refreshes_of_a_portal_are_limited(world: World) -> None:
     session = world.session("boris")
     world.portal().expire("boris")
     for _ in range(REFRESH_LIMIT.depth):
-        world.services.throttle.take("renewals 1", REFRESH_LIMIT._replace(seconds=3600), code="too_many")
+        world.services.throttle.take("token refreshes 1", REFRESH_LIMIT._replace(seconds=3600), code="too_many")
 
     refused = world.browser.post("/me/refresh", headers=session)
 
-    assert (refused.status_code, errors_on(refused.text)) == (503, ["too_many_renewals"])
+    assert (refused.status_code, errors_on(refused.text)) == (503, ["too_many_token_refreshes"])
     assert int(refused.headers["Retry-After"]) >= 1
     assert world.bitrix24.refreshes() == 0
     assert (token_column(world, "state"), token_column(world, "lease_owner")) == ("live", None)
@@ -382,7 +382,7 @@ def test_a_refusal_that_is_not_true_of_the_portal_keeps_the_pair(world: World, c
         assert world.browser.post("/me/refresh", headers=session).status_code == 403
     assert (token_column(world, "state"), token_column(world, "refresh_token")) == ("live", before)
     assert world.one("SELECT state FROM portals") == "active"
-    assert world.bitrix24.count(method="oauth/token") == 2  # his and, once, the portal token owner's
+    assert world.bitrix24.count(method="oauth/token") == 2  # his and, once, the most trusted person's
 
     world.bitrix24.clock.advance(MAX_REFRESH_PAUSE.total_seconds() + 1)
     assert world.browser.post("/me/refresh", headers=session).status_code == 200
@@ -435,7 +435,7 @@ def test_a_refresh_token_of_another_portal_does_not_end_a_run(world: World) -> N
     assert (run["state"], run["done"], run["failed"]) == ("done", 2, 1)
 
 
-def test_nothing_is_decided_while_the_portal_token_owners_refresh_fails(world: World) -> None:
+def test_nothing_is_decided_while_the_refresh_of_the_most_trusted_person_fails(world: World) -> None:
     session = world.session("boris")
     world.portal().expire("boris")
     gone = Fault(kind="error:NOT_INSTALLED:401", where="authorization", method="oauth/token", person="boris")
@@ -462,7 +462,7 @@ def test_the_refresh_of_an_idle_token_detects_a_lost_uninstallation(world: World
 
 def test_a_lease_lasts_longer_than_any_refresh() -> None:
     """Else a second process would use a refresh token that the first one has just used."""
-    assert LEASE.total_seconds() > MAX_WAIT + DEFAULT_TIMEOUTS.total
+    assert LEASE_DURATION.total_seconds() > MAX_WAIT + DEFAULT_TIMEOUTS.total
 
 
 def test_a_portal_that_denies_the_application_is_not_enough(world: World) -> None:
@@ -559,7 +559,7 @@ def test_a_token_moved_to_another_row_is_refused(world: World) -> None:
 
 @pytest.mark.parametrize("column", ["lease_until", "renewal_paused_until", "renewal_failed_at"])
 def test_times_from_a_wrong_clock_delay_no_refresh(world: World, column: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dashboard.tokens.refresh.WAIT_SECONDS", 0.01)
+    monkeypatch.setattr("dashboard.tokens.refresh.MAX_LEASE_WAIT_SECONDS", 0.01)
     session = world.session("boris")
     world.portal().expire("boris")
     with world.database.write_session() as rows:

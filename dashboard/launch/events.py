@@ -99,7 +99,7 @@ class EventHandler:
         if event.name != UNINSTALL or is_verifiable:
             raise EventRefused("wrong_token", event, portal)
         before_asking(portal)
-        if not self.token_refresher.application_is_gone(portal, record=calls.add):
+        if not self.token_refresher.confirm_uninstalled(portal, record=calls.add):
             raise EventRefused("no_token_known", event, portal)
         self._uninstall(event, portal)
 
@@ -117,7 +117,7 @@ class EventHandler:
         verified_at, now = int(portal.proven_at.timestamp()), self.now().timestamp()
         if verified_at <= event.sent_at <= now + MAX_CLOCK_DIFFERENCE:
             return True
-        return self.token_refresher.application_is_gone(portal, record=calls.add)
+        return self.token_refresher.confirm_uninstalled(portal, record=calls.add)
 
     def _save_application_token(self, event: Event, portal: Portal | None, calls: CallRecords) -> None:
         """Store the ``application_token`` of an event whose access token belongs to an administrator.

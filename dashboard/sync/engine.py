@@ -29,7 +29,7 @@ from dashboard.sync.person_sync import (
     sync_person,
 )
 from dashboard.sync.runs import Lease, LostLease, Runs
-from dashboard.tokens.refresh import RefreshBusy
+from dashboard.tokens.refresh import RefreshInProgress
 
 log = structlog.get_logger()
 
@@ -72,7 +72,7 @@ class SyncEngine:
             self._pause_method(lease, error)
         except Overloaded as error:
             self._postpone(lease, error, delay=OVERLOAD_DELAY)
-        except RefreshBusy as error:
+        except RefreshInProgress as error:
             self._release_until_refreshed(lease, error)
         except (*RUN_POSTPONING_ERRORS, NotAnswered) as error:
             self._postpone(lease, error)
@@ -133,12 +133,12 @@ class SyncEngine:
         self.runs.write(lease, partial(save_results, lease=lease, results=results, calls=calls))
         lease.run.attempts = 0
 
-    def _release_until_refreshed(self, lease: Lease, busy: RefreshBusy) -> None:
+    def _release_until_refreshed(self, lease: Lease, error: RefreshInProgress) -> None:
         """Release the run until the token's lease ends: the process that holds it may have been killed."""
         if lease.run.attempts >= MAX_REFRESH_WAITS:
-            self._postpone(lease, busy)
+            self._postpone(lease, error)
             return
-        self.runs.release(lease, at=max(busy.until, self.now()), attempts=lease.run.attempts + 1)
+        self.runs.release(lease, at=max(error.until, self.now()), attempts=lease.run.attempts + 1)
 
     def _pause_method(self, lease: Lease, error: MethodPaused) -> None:
         now = self.now()

@@ -31,7 +31,7 @@ from dashboard.portals import rate_limits
 from dashboard.portals.call_log import CallRecords
 from dashboard.portals.installations import VerificationFailed
 from dashboard.sync.runs import Lease, change_run
-from dashboard.tokens.refresh import RefreshBusy
+from dashboard.tokens.refresh import RefreshInProgress
 
 MAX_SLICE_PEOPLE = 10  # so that a portal with thousands of people does not keep the others waiting
 MIN_SLICE_PEOPLE = 4  # when the rate limit sets the pace, the next slice starts once it allows so many
@@ -79,7 +79,8 @@ def reserve_tasks(session: Session, lease: Lease, *, now: datetime) -> tuple[Seq
 def sync_person(snapshots: Snapshots, lease: Lease, task: PersonTask, *, record: RecordCall) -> PersonResult:
     """Fetch a person's settings; an error that concerns only this person is part of the result.
 
-    :raise RefreshBusy: another process refreshes their token; the run returns to them up to MAX_REFRESH_WAITS times.
+    :raise RefreshInProgress: another process refreshes their token; the run returns to them, up to
+        MAX_REFRESH_WAITS times.
     :raise Bitrix24Error: the error concerns the whole portal.
     """
     if not task.cost:
@@ -89,7 +90,7 @@ def sync_person(snapshots: Snapshots, lease: Lease, task: PersonTask, *, record:
         response = snapshots.fetch(lease.portal, task.person, record=record)
     except (*RUN_POSTPONING_ERRORS, *RUN_ENDING_ERRORS):
         raise
-    except RefreshBusy as error:
+    except RefreshInProgress as error:
         if lease.run.attempts < MAX_REFRESH_WAITS:
             raise
         return PersonResult(task, problem=error.code)

@@ -61,7 +61,7 @@ def rotate(
 def _reencrypt_rows(
     session: Session, *, encryption: TokenEncryption, column: Column, rows: Sequence[tuple[int, str]]
 ) -> int:
-    """Return how many values no key decrypts."""
+    """Re-encrypt the rows; return how many could not be decrypted."""
     return sum(not reencrypt(session, encryption, column, *row) for row in rows)
 
 

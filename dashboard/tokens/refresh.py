@@ -37,20 +37,20 @@ from dashboard.tokens.store_retry import retry_until_stored
 log = structlog.get_logger()
 T = TypeVar("T")
 
-WAIT_SECONDS = 12.0
+MAX_LEASE_WAIT_SECONDS = 12.0
 MIN_POLL_SECONDS, MAX_POLL_SECONDS = 0.02, 0.25
 REFRESH_COOLDOWN = timedelta(minutes=1)  # after a portal rejected a refreshed pair too
-# After a refresh failed for a reason that is not true of the portal. No pause is longer.
+# Pause after the server refused this person's token but not the portal; also the longest pause ever stored.
 MAX_REFRESH_PAUSE = timedelta(minutes=10)
 # Refreshes of one portal: more than the fastest run needs when every token has expired.
 REFRESH_LIMIT = Limit(depth=60, seconds=0.25)
 # Refreshed pairs that one portal rejected too, of whichever person.
 REJECTED_REFRESH_LIMIT = Limit(depth=10, seconds=60)
-_REJECTED_KEY = "useless renewals {}"
+_REJECTED_KEY = "rejected token refreshes {}"
 
 
-class RefreshBusy(Unreachable):
-    """Another process holds the lease (at ``until`` it expires) and has stored no new pair in time."""
+class RefreshInProgress(Unreachable):
+    """Another process holds the lease, which expires at ``until``, and has stored no new pair in time."""
 
     def __init__(self, *, until: datetime) -> None:
         super().__init__("renewal_busy")
@@ -69,47 +69,49 @@ class TokenRefresher:
     sleep: Callable[[float], None] = time.sleep
 
     def call_with_token(
-        self, portal: Portal, person: Person, use: Callable[[Client, str], T], *, record: RecordCall
+        self, portal: Portal, person: Person, operation: Callable[[Client, str], T], *, record: RecordCall
     ) -> T:
-        """Return ``use(client, token)`` with the person's token, refreshed once if it is rejected.
+        """Return ``operation(client, token)`` with the person's token, refreshed once if it is rejected.
 
-        ``use`` may run twice, so it must only read. ``record`` receives every request.
+        ``operation`` may run twice, so it must only read. ``record`` receives every request.
 
         :raise GrantRejected: the refresh token is invalid until the person opens the application.
         :raise PaymentRequired: the portal is now stored as suspended.
         :raise ApplicationGone: the authorization server says that the application is not installed. When it
-            says so of the portal token owner's pair, the portal is now uninstalled.
-        :raise Bitrix24Error: any other leaf; nothing was changed.
+            says so of the most trusted person's pair, the portal is now uninstalled.
+        :raise TokenRejected: refreshing is paused, or the portal rejected the new pair too.
+        :raise VerificationFailed: the portal redirects, and the token is not this portal's.
+        :raise Bitrix24Error: any other subclass: the portal's state is unchanged.
         """
         tokens = self.token_store.get(portal, person)
         with self._storing_portal_state(tokens):
             try:
-                result = self.installations.call(portal, tokens.access, use, record=record)
+                result = self.installations.call(portal, tokens.access, operation, record=record)
             except TokenRejected as rejection:
                 tokens = self._wait_or_refresh(tokens, record, rejection=rejection)
-                result = self._call_with_refreshed(tokens, use, record)
+                result = self._call_with_refreshed(tokens, operation, record)
         self.installations.set_state(portal, PortalState.ACTIVE)
         return result
 
     def refresh(self, portal: Portal, person: Person, *, record: RecordCall) -> None:
         """Refresh the person's pair before it expires from disuse.
 
-        :raise Bitrix24Error: as ``call_with_token`` does.
+        :raise Bitrix24Error: as ``call_with_token``.
         """
         tokens = self.token_store.get(portal, person)
         with self._storing_portal_state(tokens):
             self._wait_or_refresh(tokens, record)
 
-    def application_is_gone(self, portal: Portal, *, record: RecordCall) -> bool:
+    def confirm_uninstalled(self, portal: Portal, *, record: RecordCall) -> bool:
         """Ask the authorization server whether the application was removed from the portal; delete nothing.
 
-        The answer counts for the portal token owner's pair only. False also where the answer is unclear.
+        The answer counts for the most trusted person's pair only. False also where the answer is unclear.
         """
-        owner = self.token_store.portal_token_owner(portal)
-        if owner is None:
+        trusted = self.token_store.most_trusted_person(portal)
+        if trusted is None:
             return False
         try:
-            tokens = self.token_store.get(portal, owner)
+            tokens = self.token_store.get(portal, trusted)
             try:
                 self.servers.app_info(portal.authorization_server, tokens.access, record=record)
             except TokenRejected as rejection:
@@ -125,7 +127,7 @@ class TokenRefresher:
     def _storing_portal_state(self, tokens: TokenPair) -> Iterator[None]:
         """Store what a refusal says about the portal as a whole.
 
-        Only the portal token owner's pair proves an uninstallation: any other may be left from an earlier
+        Only the most trusted person's pair proves an uninstallation: any other may be left from an earlier
         installation, or posted by somebody who owns another portal.
         """
         try:
@@ -134,15 +136,15 @@ class TokenRefresher:
             self.installations.set_state(tokens.portal, PortalState.SUSPENDED)
             raise
         except ApplicationGone:
-            owner = self.token_store.portal_token_owner(tokens.portal)
-            if owner is not None and owner.id == tokens.person.id:
+            trusted = self.token_store.most_trusted_person(tokens.portal)
+            if trusted is not None and trusted.id == tokens.person.id:
                 self.installations.uninstall(tokens.portal)
             raise
 
-    def _call_with_refreshed(self, tokens: TokenPair, use: Callable[[Client, str], T], record: RecordCall) -> T:
+    def _call_with_refreshed(self, tokens: TokenPair, operation: Callable[[Client, str], T], record: RecordCall) -> T:
         """Call with a new pair; if it is rejected too, refreshing again soon would not help."""
         try:
-            return self.installations.call(tokens.portal, tokens.access, use, record=record)
+            return self.installations.call(tokens.portal, tokens.access, operation, record=record)
         except TokenRejected:
             self.token_store.pause(tokens.person, REFRESH_COOLDOWN)
             self.throttle.record_failure(_REJECTED_KEY.format(tokens.portal.id), REJECTED_REFRESH_LIMIT)
@@ -153,7 +155,7 @@ class TokenRefresher:
     ) -> TokenPair:
         """Return a newer pair: refresh it under a lease, or wait for the process that holds the lease.
 
-        :raise RefreshBusy: that process stored none in time.
+        :raise RefreshInProgress: that process stored none in time.
         :raise Unreachable: its refresh failed while we waited.
         :raise TokenRejected: refreshing is paused; ``rejection`` where it is given.
         """
@@ -169,8 +171,8 @@ class TokenRefresher:
                     raise rejection or TokenRejected("refresh_paused")
                 if lease := self.token_store.acquire_lease(tokens):
                     return self._refresh_and_store(tokens, lease, record)
-            if waited >= WAIT_SECONDS:
-                raise RefreshBusy(until=tokens.leased_until or now)
+            if waited >= MAX_LEASE_WAIT_SECONDS:
+                raise RefreshInProgress(until=tokens.leased_until or now)
             pause = random.uniform(MIN_POLL_SECONDS, MAX_POLL_SECONDS)  # noqa: S311  # jitter, not a secret
             self.sleep(pause)
             waited += pause
@@ -191,8 +193,8 @@ class TokenRefresher:
         try:
             response = self._request_refresh(tokens, record)
         except GrantRejected:
-            revoked = self.token_store.revoke(tokens, lease)
-            log.info("refresh_token_rejected", **ids, revoked=revoked)
+            is_marked = self.token_store.mark_invalid(tokens, lease)
+            log.info("token_grant_rejected", **ids, revoked=is_marked)
             # An opening may have stored a new pair meanwhile; that one is valid.
             return self._reload_newer(tokens)
         except Bitrix24Error as error:
@@ -209,17 +211,17 @@ class TokenRefresher:
     def _request_refresh(self, tokens: TokenPair, record: RecordCall) -> TokenResponse:
         """Request a new pair from the authorization server.
 
-        :raise GrantRejected: the old pair is invalid, which no other leaf means: the server rejected this
-            refresh token, answered that its application is gone while the portal's is there, or issued
-            another person's pair.
-        :raise TokenRejected: the server's refusal is not true of the portal; refreshing is paused.
+        :raise GrantRejected: the old pair can never be used again; only this error means that. The server
+            rejected the token, the token is of another portal where the application was removed, or the
+            response is for another user.
+        :raise TokenRejected: the server refuses this token, but not the portal; refreshing is paused.
         :raise OwnLimit: too many refreshes of this portal at once.
-        :raise Bitrix24Error: any other leaf; the old pair may still be valid.
+        :raise Bitrix24Error: any other subclass: the old pair may still be valid.
         """
         portal, person = tokens.portal, tokens.person
         if tokens.refresh is None:
             raise GrantRejected("reconnect")
-        self.throttle.take(f"renewals {portal.id}", REFRESH_LIMIT, code="too_many_renewals")
+        self.throttle.take(f"token refreshes {portal.id}", REFRESH_LIMIT, code="too_many_token_refreshes")
         try:
             response = self.servers.refresh(portal.authorization_server, tokens.refresh, record=record)
         except (PortalRefused, KeysRejected) as refusal:
@@ -229,25 +231,26 @@ class TokenRefresher:
                 raise GrantRejected("foreign_token") from None
             log.warning("token_refresh_paused", portal=portal.id, person=person.id, code=refusal.code)
             self.token_store.pause(person, MAX_REFRESH_PAUSE)
-            # Only this is certain: the access token has expired, and there is no other for now.
+            # All we know: this access token has expired, and we cannot get a new one now.
             raise TokenRejected("expired_token") from None
         if response.member_id not in ("", portal.member_id) or response.user_id not in (None, person.user_id):
-            # After a dismissal, a technical user may take over the pair.
+            # When an employee is dismissed, Bitrix24 may reassign their tokens to a system user.
             raise GrantRejected("foreign_token")
         return response
 
     def _applies_to_portal(self, tokens: TokenPair, refusal: Bitrix24Error, record: RecordCall) -> bool:
-        """Tell whether a refusal is true of the portal: refresh the portal token owner's pair and compare.
+        """Tell whether the server refuses the whole portal, not just this token.
 
-        A person can post a refresh token of another portal, where the application was removed or unpaid.
+        It refreshes the most trusted person's pair and compares the refusals. A person can post a refresh token
+        of another portal, where the application was removed or is unpaid.
 
         :raise Unreachable: that refresh failed for another reason.
         """
-        owner = self.token_store.portal_token_owner(tokens.portal)
-        if owner is None or owner.id == tokens.person.id:
+        trusted = self.token_store.most_trusted_person(tokens.portal)
+        if trusted is None or trusted.id == tokens.person.id:
             return True
         try:
-            self.refresh(tokens.portal, owner, record=record)
+            self.refresh(tokens.portal, trusted, record=record)
         except type(refusal):
             return True
         except Bitrix24Error:

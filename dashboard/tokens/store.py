@@ -22,7 +22,7 @@ from dashboard.models import OAuthToken, Person, Portal, TokenState
 from dashboard.portals.portal_lock import lock_portal
 
 # Longer than a refresh can take, so that only a killed process leaves its lease to expire.
-LEASE = timedelta(seconds=50)
+LEASE_DURATION = timedelta(seconds=50)
 _PAIR_COLUMNS = (
     *("access_token", "refresh_token", "expires_at", "renewed_at", "state"),
     *("lease_owner", "lease_until", "renewal_failed_at"),
@@ -44,7 +44,7 @@ class TokenPair:
 
     def is_leased(self, now: datetime) -> bool:
         """Tell whether a process is refreshing the pair."""
-        return self.leased_until is not None and not is_due(self.leased_until, now, max_wait=LEASE)
+        return self.leased_until is not None and not is_due(self.leased_until, now, max_wait=LEASE_DURATION)
 
     def has_failed_between(self, started: datetime, now: datetime) -> bool:
         """Tell whether a refresh failed in this time."""
@@ -54,7 +54,7 @@ class TokenPair:
 
 @dataclass(frozen=True)
 class TokenStore:
-    """The only code that encrypts and decrypts users' tokens."""
+    """The only code that encrypts and decrypts users' tokens, except ``key_rotation.py``."""
 
     database: Database
     encryption: TokenEncryption
@@ -82,7 +82,8 @@ class TokenStore:
     def get(self, portal: Portal, person: Person) -> TokenPair:
         """Return the person's token pair.
 
-        :raise GrantRejected: there is none, it was revoked, or no key decrypts it; the next opening brings one.
+        :raise GrantRejected: there is none, it is marked as invalid, or no key decrypts it; the next opening
+            brings one.
         """
         with self.database.read_session() as session:
             row = session.get(OAuthToken, person.id)
@@ -99,8 +100,8 @@ class TokenStore:
     def acquire_lease(self, tokens: TokenPair) -> str | None:
         """Return a lease to refresh this pair, None where another process has one or stored a newer pair."""
         lease, now = uuid4().hex, self.now()
-        free = or_(OAuthToken.lease_until.is_(None), due(OAuthToken.lease_until, now, max_wait=LEASE))
-        values = {"lease_owner": lease, "lease_until": now + LEASE, "renewal_failed_at": None}
+        free = or_(OAuthToken.lease_until.is_(None), due(OAuthToken.lease_until, now, max_wait=LEASE_DURATION))
+        values = {"lease_owner": lease, "lease_until": now + LEASE_DURATION, "renewal_failed_at": None}
         with self.database.write_session() as session:
             return lease if _change(session, tokens, free, **values) else None
 
@@ -119,7 +120,7 @@ class TokenStore:
 
         self.database.write(replace)
 
-    def revoke(self, tokens: TokenPair, lease: str) -> bool:
+    def mark_invalid(self, tokens: TokenPair, lease: str) -> bool:
         """Mark a pair as invalid; False where another pair was stored or leased since."""
         values = {"state": TokenState.REVOKED, "lease_owner": None, "lease_until": None}
         return self.database.write(
@@ -139,7 +140,7 @@ class TokenStore:
             )
 
     def pause(self, person: Person, duration: timedelta) -> None:
-        """Refresh no pair of this person for a while, including pairs that openings bring meanwhile.
+        """Stop refreshing for this person for a while, even if they open the app and post a new pair.
 
         A portal that rejects every token rejects those too.
         """
@@ -147,11 +148,11 @@ class TokenStore:
         with self.database.write_session() as session:
             session.execute(update(OAuthToken).where(OAuthToken.person_id == person.id).values(values))
 
-    def portal_token_owner(self, portal: Portal) -> Person | None:
-        """Return the person whose token pair decides about the portal as a whole, None where no pair is valid.
+    def most_trusted_person(self, portal: Portal) -> Person | None:
+        """Return the person whose refused refresh counts as proof about the portal, None where no pair is valid.
 
         This is the administrator with the newest pair, else the person with the newest. Anybody can post a
-        refresh token of another portal; an administrator may end the installation anyway.
+        refresh token of another portal. An administrator is trusted because they could uninstall the app themselves.
         """
         query = (
             select(Person)
@@ -160,6 +161,7 @@ class TokenStore:
             .order_by(Person.is_admin.desc(), OAuthToken.renewed_at.desc())
             .limit(1)
         )
+        # The lock, which needs a write transaction, waits for an opening that is storing a newer pair.
         return self.database.write(lambda session: session.scalar(query) if lock_portal(session, portal) else None)
 
     def _columns(
@@ -183,7 +185,10 @@ class TokenStore:
 
 @cache
 def _upsert(dialect: str) -> Insert:
-    """Return the statement that stores a pair in place of any other; cached, as building it outlasts running it."""
+    """Return the statement that stores a pair in place of any other.
+
+    It is cached, because building it takes longer than running it.
+    """
     new = insert_into(dialect, OAuthToken)
     changes = {name: new.excluded[name] for name in _PAIR_COLUMNS} | {"version": OAuthToken.version + 1}
     can_be_refreshed = and_(OAuthToken.state == TokenState.VALID, OAuthToken.refresh_token.is_not(None))

@@ -7,25 +7,28 @@ import time
 from collections.abc import Callable
 
 import structlog
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.exc import InterfaceError, ProgrammingError
+
+from dashboard.core.database import UNAVAILABLE
 
 log = structlog.get_logger()
 
 RETRY_SECONDS = (0.2, 1.0, 3.0, 6.0, 10.0)  # while a request waits
 SLOW_RETRY_SECONDS = 10.0  # afterwards
-_UNAVAILABLE = (DBAPIError, PoolTimeout)
+# Also a lost connection, and a table or right that is missing for a while.
+_TEMPORARY_ERRORS = (*UNAVAILABLE, InterfaceError, ProgrammingError)
 
 
 def retry_until_stored(store: Callable[[], None], *, sleep: Callable[[float], None], person: int) -> None:
     """Call ``store`` until the database accepts the pair; ``person`` is for the log.
 
-    :raise DBAPIError, PoolTimeout: it took too long; a background thread continues until the process ends.
+    :raise SQLAlchemyError: the database was unavailable for too long, and a background thread continues until the
+        process ends; or it refused the pair, and nothing is retried.
     """
     for pause in (*RETRY_SECONDS, None):
         try:
             store()
-        except _UNAVAILABLE:
+        except _TEMPORARY_ERRORS:
             if pause is None:
                 log.error("token_not_stored", person=person)
                 # There are never many threads: without the database no other refresh gets a lease.
@@ -41,7 +44,7 @@ def _retry_in_background(store: Callable[[], None], person: int) -> None:
         time.sleep(SLOW_RETRY_SECONDS)
         try:
             store()
-        except _UNAVAILABLE:
+        except _TEMPORARY_ERRORS:
             continue
         log.info("token_stored", person=person)
         return
