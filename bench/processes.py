@@ -122,9 +122,9 @@ def environment(upstream: Upstream, database_url: str, *, port: int, **variables
 def upstream(folder: Path) -> Iterator[Upstream]:
     """Run the upstream under a certificate of an authority made for it."""
     authority, certificate, port = folder / "authority.pem", folder / "upstream.pem", _free_port()
-    made = trustme.CA()
-    made.cert_pem.write_to_path(authority)
-    made.issue_cert(*all_hosts()).private_key_and_cert_chain_pem.write_to_path(certificate)
+    created = trustme.CA()
+    created.cert_pem.write_to_path(authority)
+    created.issue_cert(*all_hosts()).private_key_and_cert_chain_pem.write_to_path(certificate)
     running = Upstream(port, authority)
     with _process("-m", "bench.upstream", str(port), str(certificate)):
         _wait(running.set)

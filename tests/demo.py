@@ -70,14 +70,14 @@ def _keys() -> dict[str, str]:
     """Return the keys of this working copy, made once so that yesterday's database stays readable."""
     if not KEYS.exists():
         KEYS.parent.mkdir(exist_ok=True)
-        made = {
+        created = {
             "SECRET_KEY": secrets.token_urlsafe(32),
             "TOKEN_KEYS": Fernet.generate_key().decode(),
             "BITRIX24_CLIENT_ID": "app.demo.1",
             "BITRIX24_CLIENT_SECRET": secrets.token_urlsafe(32),
         }
         KEYS.touch(mode=0o600)
-        KEYS.write_text("".join(f"{name}={value}\n" for name, value in made.items()))
+        KEYS.write_text("".join(f"{name}={value}\n" for name, value in created.items()))
     return dict(line.split("=", 1) for line in KEYS.read_text().splitlines())
 
 

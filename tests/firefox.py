@@ -137,9 +137,9 @@ class Tab:
 
     def wait_for(self, selector: str, *, seconds: float = 15.0) -> None:
         """Wait until the frame shows such an element."""
-        shown = f"Boolean(document.querySelector({json.dumps(selector)})?.checkVisibility())"
+        page = f"Boolean(document.querySelector({json.dumps(selector)})?.checkVisibility())"
         until = time.monotonic() + seconds
-        while not self.evaluate(shown):
+        while not self.evaluate(page):
             assert time.monotonic() < until, f"{selector} never came"
             time.sleep(0.05)
 
@@ -153,22 +153,22 @@ class Tab:
     def complaints(self) -> list[str]:
         """Return what the console said, and which requests failed."""
         self.evaluate("1", inside=False)  # What has happened by now has then been told.
-        found = []
+        result = []
         for event in self._browser.events:
             params = event["params"]
             if event["method"] == "log.entryAdded":
-                found.append(f"{params['level']}: {params['text']}")
+                result.append(f"{params['level']}: {params['text']}")
             # What the page gives up itself is no failure: it was left, or asked for something newer.
             elif event["method"] == "network.fetchError" and params["errorText"] != "NS_BINDING_ABORTED":
-                found.append(f"failed: {params['request']['url']}")
-        return found
+                result.append(f"failed: {params['request']['url']}")
+        return result
 
 
 def _port(file: Path) -> int:
     """Return where the browser listens, once it says so."""
     until = time.monotonic() + START_SECONDS
     while time.monotonic() < until:
-        if file.exists() and (told := file.read_text()):
-            return int(json.loads(told)["ws_port"])
+        if file.exists() and (message := file.read_text()):
+            return int(json.loads(message)["ws_port"])
         time.sleep(0.1)
     raise AssertionError("Firefox did not start")

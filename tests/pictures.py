@@ -122,13 +122,13 @@ def _tidy(page: Page, world: World) -> None:
       for (const part of document.querySelectorAll("#controls, .top nav")) part.remove();
       scrollTo(0, 0);
     }""")
-    here, shown = world.portal(PORTAL).domain, f"{PORTAL}.bitrix24.com"
+    here, text = world.portal(PORTAL).domain, f"{PORTAL}.bitrix24.com"
     for document in (page.main_frame, page.frames[1]):
-        _rename(document, here, shown)
+        _rename(document, here, text)
 
 
 def _rename(document: Frame, here: str, shown: str) -> None:
-    left = document.evaluate(
+    remaining = document.evaluate(
         """([here, shown]) => {
           const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
           while (walker.nextNode()) walker.currentNode.data = walker.currentNode.data.replace(here, shown);
@@ -136,7 +136,7 @@ def _rename(document: Frame, here: str, shown: str) -> None:
         }""",
         [here, shown],
     )
-    assert not left, "an address of this machine is still shown"
+    assert not remaining, "an address of this machine is still shown"
 
 
 if __name__ == "__main__":

@@ -35,8 +35,8 @@ def missing() -> list[str]:
 
 def _fail(name: str) -> None:
     reason = VAR / "tools" / f"{name}.missing"
-    known = reason.exists()
+    expected = reason.exists()
     pytest.fail(
-        reason.read_text(encoding="utf-8").strip() if known else f"{name} is missing: 'make tools' gets it.",
+        reason.read_text(encoding="utf-8").strip() if expected else f"{name} is missing: 'make tools' gets it.",
         pytrace=False,
     )

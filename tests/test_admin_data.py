@@ -52,16 +52,16 @@ def test_the_export_contains_everything_about_everybody(each_world: World) -> No
     store_people(each_world, NEVER_OPENED)
     each_world.browser.post("/admin/team", data={"everyone": "yes"}, headers=anna)
 
-    told = exported(each_world, anna)
+    message = exported(each_world, anna)
 
-    assert [person["user_id"] for person in told["people"]] == [1, 7, 5001]
-    boris = told["people"][1]
+    assert [person["user_id"] for person in message["people"]] == [1, 7, 5001]
+    boris = message["people"][1]
     assert boris["name"] == "Boris Keller"
     assert boris["calendar"]["settings"] == settings_on(each_world.open("boris").text)
-    assert told["people"][2]["calendar"] is None
-    assert told["portal"]["team_open"] is True
-    assert told["portal"]["origin"] == each_world.portal().origin
-    assert told["runs"]
+    assert message["people"][2]["calendar"] is None
+    assert message["portal"]["team_open"] is True
+    assert message["portal"]["origin"] == each_world.portal().origin
+    assert message["runs"]
 
 
 def test_the_export_of_a_large_portal_is_complete(world: World, anna: Session) -> None:
@@ -72,18 +72,18 @@ def test_the_export_of_a_large_portal_is_complete(world: World, anna: Session) -
 
 def test_the_export_contains_no_token_and_no_key(world: World, anna: Session) -> None:
     world.sync()
-    told = world.browser.get("/admin/export.json", headers=anna).text
+    message = world.browser.get("/admin/export.json", headers=anna).text
 
     secrets = {world.bitrix24.client_secret, SECRET_KEY, FERNET_KEY, world.portal().application_token}
     for person in world.portal().people.values():
         for pair in world.bitrix24.world.tokens.of(world.portal().member_id, person.user_id):
             secrets |= {pair.access, pair.refresh}
-    sealed = world.rows("SELECT access_token, refresh_token FROM chains")
-    sealed += world.rows("SELECT application_token FROM portals")
-    secrets |= {value for row in sealed for value in row.values() if value}
+    encrypted = world.rows("SELECT access_token, refresh_token FROM chains")
+    encrypted += world.rows("SELECT application_token FROM portals")
+    secrets |= {value for row in encrypted for value in row.values() if value}
     secrets.add(anna["Authorization"].removeprefix("Bearer "))
     assert len(secrets) > 8
-    assert not [secret for secret in secrets if secret in told]
+    assert not [secret for secret in secrets if secret in message]
 
 
 def test_the_export_is_a_file_and_is_logged(
@@ -96,9 +96,9 @@ def test_the_export_is_a_file_and_is_logged(
     assert response.headers["Content-Disposition"] == 'attachment; filename="calendar-settings.json"'
     assert response.mimetype == "application/json"
     assert response.is_streamed
-    said = caplog.text + "".join(capsys.readouterr())
-    assert "data_exported" in said
-    assert "Keller" not in said
+    text = caplog.text + "".join(capsys.readouterr())
+    assert "data_exported" in text
+    assert "Keller" not in text
 
 
 def test_the_export_contains_nothing_of_another_portal(world: World, anna: Session) -> None:

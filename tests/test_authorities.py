@@ -81,7 +81,7 @@ def test_a_strangers_certificate_is_refused(portal: Portal) -> None:
 def test_the_machines_own_authority_is_trusted_and_the_name_still_counts(portal: Portal) -> None:
     addresses = [f"https://{host}:{portal.port}/" for host in ("127.0.0.1", "localhost")]
 
-    asked = subprocess.run(
+    requests = subprocess.run(
         [sys.executable, "-c", ASK, *addresses],
         env=os.environ | {"SSL_CERT_FILE": str(portal.authority)},
         cwd=ROOT,
@@ -91,4 +91,4 @@ def test_the_machines_own_authority_is_trusted_and_the_name_still_counts(portal:
     )
 
     # The certificate is for 127.0.0.1; the same server under another name is a stranger.
-    assert asked.stdout.split() == ["200", "certificate_untrusted"]
+    assert requests.stdout.split() == ["200", "certificate_untrusted"]

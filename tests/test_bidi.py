@@ -99,8 +99,8 @@ def test_texts_of_others_stand_apart_on_every_page(hostile: World) -> None:
         for who, session in everybody.items()
         for path in PAGES
     }
-    found = {name: Page(html) for name, html in (pages | {"opened": opened}).items()}
+    result = {name: Page(html) for name, html in (pages | {"opened": opened}).items()}
 
-    assert {name: page.bare for name, page in found.items() if page.bare} == {}
-    assert {name: page.orders for name, page in found.items() if page.orders} == {}
-    assert sum(len(page.apart) for page in found.values()) > 20
+    assert {name: page.bare for name, page in result.items() if page.bare} == {}
+    assert {name: page.orders for name, page in result.items() if page.orders} == {}
+    assert sum(len(page.apart) for page in result.values()) > 20

@@ -210,7 +210,7 @@ def test_team_prints_its_chart_and_table(company: World, page: Page) -> None:
 
     page.emulate_media(media="print")
 
-    for gone in (".bar__nav", ".head__actions", ".filters__field", "[data-copy]"):
-        expect(frame.locator(gone).first).to_be_hidden()
+    for removed in (".bar__nav", ".head__actions", ".filters__field", "[data-copy]"):
+        expect(frame.locator(removed).first).to_be_hidden()
     expect(frame.locator(".day-chart__svg")).to_be_visible()
     expect(frame.locator("[data-user]").first).to_be_visible()

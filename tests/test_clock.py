@@ -27,7 +27,7 @@ def test_chromium_has_it(page: Page) -> None:
 def test_processes_have_it(tmp_path: Path) -> None:
     (tmp_path / "moment.py").write_text("import time\nprint(time.time())")
 
-    said = subprocess.run(
+    text = subprocess.run(
         clock.command("moment"),
         env=os.environ | {"PYTHONPATH": str(tmp_path)},
         capture_output=True,
@@ -35,4 +35,4 @@ def test_processes_have_it(tmp_path: Path) -> None:
         check=True,
     )
 
-    assert float(said.stdout) == pytest.approx(time.time(), abs=60)
+    assert float(text.stdout) == pytest.approx(time.time(), abs=60)

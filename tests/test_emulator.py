@@ -72,8 +72,8 @@ def test_the_secret_in_an_address_is_noticed(bitrix24: Emulator, alpha: Portal) 
     refresh(bitrix24, alpha.open_as("boris").refresh_token)
     assert bitrix24.secrets_in_urls == 0
 
-    asked = {"grant_type": "refresh_token", "client_secret": bitrix24.client_secret}
-    requests.get(f"{bitrix24.authorization_server}/oauth/token/", params=asked, timeout=30)
+    sent = {"grant_type": "refresh_token", "client_secret": bitrix24.client_secret}
+    requests.get(f"{bitrix24.authorization_server}/oauth/token/", params=sent, timeout=30)
 
     assert bitrix24.secrets_in_urls == 1
     assert bitrix24.client_secret not in str(bitrix24.requests)

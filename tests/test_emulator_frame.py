@@ -176,12 +176,12 @@ def test_our_own_library_speaks_the_same(bitrix24: Emulator, page: Page) -> None
     frame = open_as(page, bitrix24.portal("alpha"), "boris")
     frame.add_script_tag(url=bitrix24.bx24_js_url)
 
-    told = frame.evaluate(
+    message = frame.evaluate(
         """() => new Promise(done => BX24.init(() => BX24.callMethod('profile', {}, result =>
             done([BX24.isAdmin(), BX24.getLang(), BX24.placement.info().placement, result.data().ID]))))"""
     )
 
-    assert told == [False, "de", "DEFAULT", "7"]
+    assert message == [False, "de", "DEFAULT", "7"]
 
 
 def test_the_controls_work_and_nothing_scrolls_sideways(bitrix24: Emulator, page: Page) -> None:

@@ -219,14 +219,14 @@ def test_requests_during_an_uninstallation_store_nothing(world: World) -> None:
     world.portal().people["boris"].settings["sendFromEmail"] = "boris@alpha.example"
     session = world.session("boris")
     world.portal("beta").install()
-    held = world.bitrix24.faults.add(Fault(kind="hold", method="batch", person="boris"))
+    fault = world.bitrix24.faults.add(Fault(kind="hold", method="batch", person="boris"))
     world.bitrix24.clear()
     with ThreadPoolExecutor(1) as pool:
         slow = pool.submit(world.app.test_client().post, "/me/refresh", headers=session)
         wait_until(lambda: world.bitrix24.count(method="batch", person="boris") == 1)
         world.portal().send_event("ONAPPUNINSTALL")
         claras = [world.session(person, "beta") for person in ("clara", "dmitri", "esther")]
-        held.released.set()
+        fault.released.set()
 
         slow.result()
 
@@ -384,12 +384,12 @@ def test_an_opening_during_an_uninstallation_stores_nothing(world: World, door: 
     """Its verification starts while the application is installed and ends when it no longer is."""
     opening = world.portal().open_as("anna")
     world.bitrix24.clear()
-    held = world.bitrix24.faults.add(Fault(kind="hold", method="batch", person="anna"))
+    fault = world.bitrix24.faults.add(Fault(kind="hold", method="batch", person="anna"))
     with ThreadPoolExecutor(1) as pool:
         slow = pool.submit(world.app.test_client().post, door, query_string=opening.query, data=opening.form)
         wait_until(lambda: world.bitrix24.count(method="batch", person="anna") == 1)
         assert world.portal().send_event("ONAPPUNINSTALL")[0] == 200
-        held.released.set()
+        fault.released.set()
 
         answer = slow.result()
 
@@ -401,13 +401,13 @@ def test_an_uninstallation_overtaken_by_a_reinstallation_deletes_nothing(each_wo
     """The decision was made for the previous generation."""
     world = each_world
     portals = build_services(world.config, database=world.database, now=lambda: datetime.now(UTC)).installations
-    seen = portals.find(world.portal().member_id)
-    assert seen is not None
+    values = portals.find(world.portal().member_id)
+    assert values is not None
     world.portal().uninstall()
     world.portal().deliver_events()
     world.install()
 
-    portals.uninstall(seen)
+    portals.uninstall(values)
 
     assert (state(world), world.one("SELECT count(*) FROM people")) == ("active", 1)
 
@@ -436,8 +436,8 @@ def test_an_uninstallation_deletes_personal_data_from_every_table(each_world: Wo
 
     assert {table: world.one(f"SELECT count(*) FROM {table}") for table in PERSONAL} == dict.fromkeys(PERSONAL, 0)
     tombstone = world.rows("SELECT * FROM portals")[0]
-    kept = {column for column, value in tombstone.items() if value not in (None, "", False, 0)}
-    assert kept <= {
+    stored = {column for column, value in tombstone.items() if value not in (None, "", False, 0)}
+    assert stored <= {
         *("id", "member_id", "origin", "authorization_server", "application_token", "app_status", "state"),
         *("generation", "installed_at", "proven_at", "uninstalled_at", "team_open", "team_switched_at"),
     }

@@ -191,7 +191,7 @@ def test_a_token_of_another_application_of_the_same_portal_is_refused(scene: Sce
 @pytest.mark.parametrize("name", ["REFRESH_ID", "APPLICATION_TOKEN", "SERVER_ENDPOINT"])
 def test_form_fields_in_the_query_string_are_ignored(scene: Scene, name: str) -> None:
     opening = scene.world.portal().open_as("anna")
-    kept = opening.form.pop(name)
+    stored = opening.form.pop(name)
     opening.query[name] = f"http://{scene.host}/rest/" if name == "SERVER_ENDPOINT" else "f" * 32
 
     assert scene.world.post("/", opening).status_code == 200
@@ -200,7 +200,7 @@ def test_form_fields_in_the_query_string_are_ignored(scene: Scene, name: str) ->
     if name == "APPLICATION_TOKEN":
         event = scene.world.portal().send_event("ONAPPUNINSTALL", application_token="f" * 32)
         assert event[0] == 403
-        assert scene.world.portal().send_event("ONAPPUNINSTALL", application_token=kept)[0] == 200
+        assert scene.world.portal().send_event("ONAPPUNINSTALL", application_token=stored)[0] == 200
 
 
 DISGUISES = (

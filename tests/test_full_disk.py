@@ -48,13 +48,13 @@ def test_an_opening_is_503(each_world: World) -> None:
 
 
 def test_readyz_is_503(each_world: World) -> None:
-    asked = started_anew(each_world).test_client()
-    assert asked.get("/readyz").status_code == 200
+    requests = started_anew(each_world).test_client()
+    assert requests.get("/readyz").status_code == 200
     fill_the_disk(each_world)
 
     answer = started_anew(each_world).test_client().get("/readyz")
     # A process that has just written does not try again at once: the address is public.
-    again = asked.get("/readyz")
+    again = requests.get("/readyz")
 
     assert (answer.status_code, answer.json) == (
         503,
@@ -64,8 +64,8 @@ def test_readyz_is_503(each_world: World) -> None:
 
 
 def test_the_metric_of_the_alert_is_0(each_world: World) -> None:
-    asked, token = started_anew(each_world).test_client(), {"Authorization": f"Bearer {TOKEN}"}
-    assert "dashboard_database_up 1.0" in asked.get("/metrics", headers=token).text
+    requests, token = started_anew(each_world).test_client(), {"Authorization": f"Bearer {TOKEN}"}
+    assert "dashboard_database_up 1.0" in requests.get("/metrics", headers=token).text
     fill_the_disk(each_world)
 
     text = started_anew(each_world).test_client().get("/metrics", headers=token).text
@@ -79,7 +79,7 @@ def test_the_doctor_reports_it(each_world: World) -> None:
 
     result = started_anew(each_world).test_cli_runner().invoke(args=["doctor", "--json"])
 
-    found = {one["what"]: one for one in json.loads(result.output)}
+    results = {one["what"]: one for one in json.loads(result.output)}
     assert result.exit_code == 1
-    assert found["database"]["state"] == "good"
-    assert (found["writing"]["state"], "disk" in found["writing"]["mend"]) == ("wrong", True)
+    assert results["database"]["state"] == "good"
+    assert (results["writing"]["state"], "disk" in results["writing"]["mend"]) == ("wrong", True)

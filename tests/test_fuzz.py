@@ -156,8 +156,8 @@ def test_no_field_takes_long_whatever_fills_it(world: World, filling: bytes) -> 
         return time.process_time() - began
 
     def filled(fields: bytes, name: str, filling: bytes = filling) -> bytes:
-        kept = (field for field in fields.split(b"&") if not field.startswith(name.encode() + b"="))
-        return b"&".join([*kept, name.encode() + b"=" + filling])
+        stored = (field for field in fields.split(b"&") if not field.startswith(name.encode() + b"="))
+        return b"&".join([*stored, name.encode() + b"=" + filling])
 
     floor = max(took("/", query=query, form=filled(b"", "UNKNOWN")) for _ in range(3))
     slowest = [

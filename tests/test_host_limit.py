@@ -59,8 +59,8 @@ def occupy(limit: PerHostLimit, host: str, stack: ExitStack, *, at_most: int = T
 def has_room(limit: PerHostLimit, host: str) -> bool:
     """Tell whether a host has a free slot."""
     with limit._changed:
-        found = limit._find(host)
-        return len(found.started) < limit._max_requests(found)
+        result = limit._find(host)
+        return len(result.started) < limit._max_requests(result)
 
 
 def answer(limit: PerHostLimit, host: str) -> None:
@@ -150,14 +150,14 @@ def test_a_request_to_a_silent_host_yields_to_one_that_waits(limit: PerHostLimit
             with suppress(TimeoutError), limit.slot("new"):
                 pass
 
-        asked = pool.submit(ask)
+        sent = pool.submit(ask)
         wait_until(lambda: waiting.is_set() and limit._find("new").waiting == 1)
 
         assert limit.should_yield(slots[0])
         clock.seconds += MAX_WAIT
         with limit._changed:
             limit._changed.notify_all()
-        asked.result(timeout=20)
+        sent.result(timeout=20)
 
 
 def test_hosts_that_fall_silent_together_give_up_a_quarter(limit: PerHostLimit, clock: ManualClock) -> None:
@@ -375,11 +375,11 @@ def test_silent_hosts_do_not_delay_others(bitrix24: Emulator, process: str) -> N
     wait_until(lambda: len(bitrix24.requests) >= 5)
     began = time.monotonic()
     answer = post(f"{process}/", opening)
-    took = time.monotonic() - began
+    seconds = time.monotonic() - began
 
     assert answer.status_code == 200
     # It takes three seconds on an idle machine, and half a minute without the limit.
-    assert took < 6
+    assert seconds < 6
 
 
 @pytest.mark.parametrize("threads", [4])

@@ -23,9 +23,9 @@ POLICY = ("default-src 'none'", "base-uri 'none'", "form-action 'none'", "style-
 
 def stylesheet(world: World) -> str:
     """Return the address of the pages' stylesheet."""
-    found = re.search(r'<link rel="stylesheet" href="([^"]+)"', world.browser.get("/").text)
-    assert found
-    return found[1]
+    result = re.search(r'<link rel="stylesheet" href="([^"]+)"', world.browser.get("/").text)
+    assert result
+    return result[1]
 
 
 def every_answer(world: World) -> dict[str, TestResponse]:
@@ -241,13 +241,13 @@ def test_what_breaks_off_is_answered_and_told_without_a_word_of_it(
 
     statuses = [_sent(port, template.replace(b"%b", SECRET)) for template, _ in BROKEN]
     process.terminate()
-    _, told = process.communicate(timeout=20)
+    _, message = process.communicate(timeout=20)
 
     assert statuses == [status for _, status in BROKEN]
-    assert SECRET not in told
-    assert b"127.0.0.1" not in told
-    assert b"Traceback" not in told
-    lines = [json.loads(line) for line in told.splitlines()]
+    assert SECRET not in message
+    assert b"127.0.0.1" not in message
+    assert b"Traceback" not in message
+    lines = [json.loads(line) for line in message.splitlines()]
     assert [line["event"] for line in lines if line["level"] == "warning"].count("Invalid request") >= 4
 
 

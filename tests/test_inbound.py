@@ -536,12 +536,12 @@ FORMS = st.lists(st.tuples(st.sampled_from(NAMES) | st.text(max_size=20), VALUES
 @given(query=FORMS, form=FORMS)
 def test_any_form_is_an_opening_or_a_bad_field(query: list[tuple[str, str]], form: list[tuple[str, str]]) -> None:
     """From nothing, and from a good one that something was done to."""
-    for asked, posted in (
+    for requests, posted in (
         (MultiDict(query), MultiDict(form)),
         (MultiDict(QUERY | dict(query)), MultiDict(NEW_FORM | dict(form))),
     ):
         try:
-            parsed = parse_opening(asked, posted)
+            parsed = parse_opening(requests, posted)
         except BadField as error:
             assert error.field
             continue

@@ -158,17 +158,17 @@ def test_only_reads_are_sent_twice(server: ResettingServer, transport: Transport
 
 
 def test_tcp_keepalive_is_on(server: ResettingServer, transport: Transport, monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[socket.socket] = []
+    created: list[socket.socket] = []
     real = socket.socket.connect
 
     def connect(self: socket.socket, address: Any) -> None:
-        made.append(self)
+        created.append(self)
         real(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", connect)
     transport.post(server.origin, json={})
 
-    (connection,) = made
+    (connection,) = created
     assert connection.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
     for name in ("TCP_KEEPIDLE", "TCP_KEEPINTVL"):
         if option := getattr(socket, name, None):

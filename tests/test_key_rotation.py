@@ -26,9 +26,9 @@ def app_with(world: World, keys: str) -> Flask:
 def sealed(world: World) -> list[str]:
     """Return every sealed value there is."""
     columns = "application_token", "previous_token"
-    found = [row[name] for row in world.rows("SELECT * FROM portals") for name in columns]
+    result = [row[name] for row in world.rows("SELECT * FROM portals") for name in columns]
     token_store = world.rows("SELECT access_token, refresh_token FROM chains")
-    return [value for value in (*found, *(each for row in token_store for each in row.values())) if value]
+    return [value for value in (*result, *(each for row in token_store for each in row.values())) if value]
 
 
 def count_new(world: World) -> int:
@@ -87,8 +87,8 @@ def test_a_pair_renewed_meanwhile_stays_the_renewed_one(world: World) -> None:
         for row in stale:
             key_rotation.reencrypt(rows, BOTH, OAuthToken.access_token, row["person_id"], row["access_token"])
 
-    kept = [row for row in world.rows("SELECT person_id, access_token FROM chains") if row in renewed]
-    assert len(kept) == 1
+    stored = [row for row in world.rows("SELECT person_id, access_token FROM chains") if row in renewed]
+    assert len(stored) == 1
     assert app_with(world, f"{NEW},{FERNET_KEY}").test_client().post("/me/refresh", headers=session).status_code == 200
 
 

@@ -86,8 +86,8 @@ def test_uninstallations_succeed_beside_clicks_and_runs(portals: World) -> None:
     assert statuses <= {200, 202, 401}
     assert {row["state"] for row in portals.rows("SELECT state FROM portals")} == {"uninstalled"}
     for table in EVERYTHING_OF_PEOPLE:
-        kept = " WHERE portal_id IS NOT NULL" if table == "api_calls" else ""
-        assert portals.one(f"SELECT count(*) FROM {table}{kept}") == 0, table
+        stored = " WHERE portal_id IS NOT NULL" if table == "api_calls" else ""
+        assert portals.one(f"SELECT count(*) FROM {table}{stored}") == 0, table
 
 
 def test_openings_succeed_beside_first_runs(portals: World) -> None:
@@ -154,8 +154,8 @@ def recorded(world: World) -> Iterator[list[list[str]]]:
         connection.info["locked"] = transactions[-1]
 
     def sent(connection: Connection, cursor: Any, statement: str, values: Any, context: Any, many: bool) -> None:
-        found = WRITES.search(statement)
-        if found and (table := found[1] or found[2]) in TABLES:
+        result = WRITES.search(statement)
+        if result and (table := result[1] or result[2]) in TABLES:
             connection.info["locked"] += [table] * (len(values) if many else 1)
 
     event.listen(engine, "begin", begun)

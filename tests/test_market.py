@@ -58,12 +58,12 @@ def test_a_clean_portal_installs_uses_uninstalls_and_reinstalls(each_world: Worl
     beta.deliver_events()
     for table in PERSONAL:
         assert world.rows(f"SELECT * FROM {table} WHERE {_whose(table)} = {number}") == [], table
-    left = whole_store(world)
+    remaining = whole_store(world)
     for somebody in beta.people.values():
-        assert somebody.last_name not in left
+        assert somebody.last_name not in remaining
     for pair in pairs:
-        assert pair.access not in left
-        assert pair.refresh not in left
+        assert pair.access not in remaining
+        assert pair.refresh not in remaining
     assert world.browser.get("/me", headers=session).status_code == 401
 
     # A second installation is a fresh one.

@@ -67,8 +67,8 @@ def test_a_database_of_any_earlier_form_is_repaired(
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, Base.metadata) == []
         assert connection.execute(text("SELECT proven_at = installed_at FROM portals")).scalar_one()
-        kept = connection.execute(text("SELECT user_id, access_token FROM people JOIN chains ON person_id = id"))
-        assert kept.all() == [(7, "sealed")]
+        stored = connection.execute(text("SELECT user_id, access_token FROM people JOIN chains ON person_id = id"))
+        assert stored.all() == [(7, "sealed")]
         if database.engine.dialect.name == "sqlite":
             assert connection.execute(text("SELECT seq FROM sqlite_sequence WHERE name = 'people'")).all() == [(1,)]
     assert migrations.missing_columns(database) == ()
@@ -221,12 +221,12 @@ def _waits_for_table(database: Database) -> bool:
 
 def columns(database: Database) -> dict[str, dict[str, bool]]:
     """Return each table's columns, and whether an INSERT must name them."""
-    found = inspect(database.engine)
+    result = inspect(database.engine)
     return {
         table: {
-            column["name"]: not column["nullable"] and column["default"] is None for column in found.get_columns(table)
+            column["name"]: not column["nullable"] and column["default"] is None for column in result.get_columns(table)
         }
-        for table in found.get_table_names()
+        for table in result.get_table_names()
     }
 
 

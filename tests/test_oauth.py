@@ -80,12 +80,12 @@ def test_no_secret_is_in_a_url(servers: AuthorizationServers, alpha: Portal, bit
     servers.app_info(servers.allowed[0], SecretStr(opening.access_token), record=record_nothing)
     refresh(servers, opening.refresh_token)
 
-    assert [(seen.verb, seen.method) for seen in bitrix24.requests] == [
+    assert [(values.verb, values.method) for values in bitrix24.requests] == [
         ("POST", "rest/app.info"),
         ("POST", "oauth/token"),
     ]
     assert bitrix24.secrets_in_urls == 0
-    assert not any(seen.token_in_url for seen in bitrix24.requests)
+    assert not any(values.token_in_url for values in bitrix24.requests)
 
 
 @pytest.mark.parametrize(

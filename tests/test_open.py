@@ -203,7 +203,7 @@ def test_a_long_name_is_stored(each_world: World) -> None:
 
 
 def test_a_slow_opening_does_not_restore_an_old_address(world: World) -> None:
-    held = world.bitrix24.faults.add(Fault(kind="hold", method="batch", person="anna"))
+    fault = world.bitrix24.faults.add(Fault(kind="hold", method="batch", person="anna"))
     opening = world.portal().open_as("anna")
     world.bitrix24.clear()
     with ThreadPoolExecutor(1) as pool:
@@ -211,7 +211,7 @@ def test_a_slow_opening_does_not_restore_an_old_address(world: World) -> None:
         wait_until(lambda: world.bitrix24.count(method="batch", person="anna") == 1)
         new_origin = world.portal().rename()
         world.open("boris")
-        held.released.set()
+        fault.released.set()
 
         slow.result()
 

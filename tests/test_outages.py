@@ -234,8 +234,8 @@ def test_tables_are_created_in_the_schema_of_the_address(postgres_url: str) -> N
 
     assert result.output == "The schema is up to date.\n"
     with psycopg.connect(postgres_url, autocommit=True) as connection:
-        found = connection.execute("SELECT DISTINCT schemaname FROM pg_tables WHERE tablename = 'people'")
-        assert found.fetchall() == [("calendar",)]
+        results = connection.execute("SELECT DISTINCT schemaname FROM pg_tables WHERE tablename = 'people'")
+        assert results.fetchall() == [("calendar",)]
 
 
 # One-line messages
@@ -321,9 +321,9 @@ def test_doctor_and_the_log_say_the_same(postgres_url: str, capsys: pytest.Captu
         for _ in range(3):
             answer = app.test_client().get("/readyz").json
             assert answer and "database" in answer["down"]
-        found = json.loads(app.test_cli_runner().invoke(args=["doctor", "--json"]).output)
+        result = json.loads(app.test_cli_runner().invoke(args=["doctor", "--json"]).output)
 
-    assert [one["says"] for one in found if one["what"] == "database"] == [line]
+    assert [one["says"] for one in result if one["what"] == "database"] == [line]
     logged = [one for one in _logged(capsys) if one["event"] == "database_away"]
     assert [one["reason"] for one in logged] == [line]
 
@@ -365,9 +365,9 @@ def _first_line(address: str, *words: str) -> str:
 @contextmanager
 def _application(address: str) -> Iterator[Flask]:
     """Give an application with a database of its own, and close its connections."""
-    made = config.load(ENVIRONMENT | {"DATABASE_URL": address})
+    created = config.load(ENVIRONMENT | {"DATABASE_URL": address})
     database = Database(address, connections=1)
-    yield create_app(made, database=database)
+    yield create_app(created, database=database)
     database.engine.dispose()
 
 

@@ -49,27 +49,27 @@ def names(monkeypatch: pytest.MonkeyPatch, *answers: list[str]) -> list[str]:
 
     The only way to be a name server here is to stand in for the system's look-up.
     """
-    real, asked = socket.getaddrinfo, []
+    real, requests = socket.getaddrinfo, []
 
     def look_up(host: str, port: int, *args: Any, **kwargs: Any) -> list[Any]:
         if not host.endswith(".example"):
             return list(real(host, port, *args, **kwargs))
-        asked.append(host)
-        said = answers[min(len(asked), len(answers)) - 1]
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in said]
+        requests.append(host)
+        text = answers[min(len(requests), len(answers)) - 1]
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in text]
 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
-    return asked
+    return requests
 
 
 def test_a_name_that_changes_its_mind_is_looked_up_once(inside: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was checked is what is connected to: a public address first, this machine's ever after."""
-    asked = names(monkeypatch, [PUBLIC], ["127.0.0.1"])
+    requests = names(monkeypatch, [PUBLIC], ["127.0.0.1"])
 
     with pytest.raises(Unreachable):
         Transport(AddressPolicy(private=True), timeouts=HURRY).post(f"https://a.example:{inside.port}/", json={})
 
-    assert asked == ["a.example"]
+    assert requests == ["a.example"]
     assert inside.connections == 0
 
 

@@ -140,10 +140,10 @@ def test_a_backlog_is_purged_in_several_transactions(each_world: World, monkeypa
     total = each_world.one("SELECT count(*) FROM api_calls")
 
     first = call_log.purge(each_world.database, now=now, max_seconds=0)
-    left = each_world.one("SELECT count(*) FROM api_calls")
+    remaining = each_world.one("SELECT count(*) FROM api_calls")
     rest = call_log.purge(each_world.database, now=now)
 
-    assert (first, left, rest) == (2, total - 2, total - 2)
+    assert (first, remaining, rest) == (2, total - 2, total - 2)
     assert each_world.one("SELECT count(*) FROM api_calls") == 0
 
 

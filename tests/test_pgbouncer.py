@@ -106,9 +106,9 @@ def test_a_pooler_without_a_free_server_blocks_one_thread(pooled_url: str, monke
 
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(ask, range(4))) == ["answered"] * 4
-        with ExitStack() as held:
+        with ExitStack() as fault:
             for _ in range(SERVERS):
-                one = held.enter_context(psycopg.connect(pooled_url, prepare_threshold=None))
+                one = fault.enter_context(psycopg.connect(pooled_url, prepare_threshold=None))
                 one.execute("SELECT 1")
             began = time.monotonic()
             assert set(pool.map(ask, range(40))) == {"away"}
@@ -120,14 +120,14 @@ def test_a_pooler_without_a_free_server_blocks_one_thread(pooled_url: str, monke
 
 def left_on_servers(url: str) -> set[tuple[str, int, int]]:
     """Return each server's limit, prepared statements and locks, which the next client would inherit."""
-    left = (
+    remaining = (
         "SELECT current_setting('statement_timeout')"
         " || current_setting('idle_in_transaction_session_timeout'),"
         " (SELECT count(*) FROM pg_prepared_statements),"
         " (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory')"
     )
-    found = set[tuple[str, int, int]]()
+    result = set[tuple[str, int, int]]()
     for _ in range(2 * SERVERS):
         with psycopg.connect(url, autocommit=True, prepare_threshold=None) as connection:
-            found |= set(connection.execute(left).fetchall())
-    return found
+            result |= set(connection.execute(remaining).fetchall())
+    return result

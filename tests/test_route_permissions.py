@@ -46,8 +46,8 @@ ALPHAS_OWN = ("Keller", "Thapa", "Alpha Ltd", "only alpha has this")
 
 def routes(world: World) -> list[tuple[str, str]]:
     """Return every method and rule of the application."""
-    found = {(method, rule.rule) for rule in world.app.url_map.iter_rules() for method in _asked_of(rule)}
-    return sorted(found)
+    result = {(method, rule.rule) for rule in world.app.url_map.iter_rules() for method in _asked_of(rule)}
+    return sorted(result)
 
 
 def _asked_of(rule: Rule) -> Iterator[str]:
@@ -94,9 +94,9 @@ def busy(world: World) -> World:
 
 
 def test_public_routes_are_named_once_and_exist(world: World) -> None:
-    gone = PUBLIC - set(routes(world))
+    removed = PUBLIC - set(routes(world))
 
-    assert not gone, f"PUBLIC names routes that are gone: {sorted(gone)}"
+    assert not removed, f"PUBLIC names routes that are gone: {sorted(removed)}"
 
 
 @pytest.mark.parametrize(
@@ -209,8 +209,8 @@ def test_another_portals_people_see_no_byte_of_it(busy: World) -> None:
     for route in guarded(busy):
         # Anew each time: one of the routes may forget the portal's people, her among them.
         answer = ask(busy, route, bearer(busy.session("clara", "beta")))
-        found = [own for own in (*alphas, *ALPHAS_OWN, busy.portal().domain) if own and own in answer.text]
-        assert not found, (route, found)
+        result = [own for own in (*alphas, *ALPHAS_OWN, busy.portal().domain) if own and own in answer.text]
+        assert not result, (route, result)
 
 
 def test_what_is_for_administrators_is_refused_to_an_ordinary_person(busy: World) -> None:

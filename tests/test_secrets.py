@@ -23,11 +23,11 @@ RESET = "reset"
 
 def journey(world: World) -> set[str]:
     """Walk through success and failure; return every token that was on the way."""
-    seen: set[str] = set()
+    values: set[str] = set()
     portal = world.portal()
     for person in ("anna", "boris", "petra", "sanjay"):
         opening = portal.open_as(person)
-        seen |= {opening.access_token, opening.refresh_token, portal.application_token}
+        values |= {opening.access_token, opening.refresh_token, portal.application_token}
         world.post("/", opening)
     session = world.session("boris")
     portal.expire("boris")
@@ -39,9 +39,9 @@ def journey(world: World) -> set[str]:
     world.bitrix24.faults.add(Fault(kind="html:500", where="authorization", method="oauth/token"))
     world.browser.post("/me/refresh", headers=session)
     portal.send_event("ONAPPUNINSTALL", application_token="f" * 32)
-    seen |= {pair.access for pair in world.bitrix24.world.tokens.of(portal.member_id, 7)}
-    seen |= {pair.refresh for pair in world.bitrix24.world.tokens.of(portal.member_id, 7)}
-    return seen | {session["Authorization"].removeprefix("Bearer ")}
+    values |= {pair.access for pair in world.bitrix24.world.tokens.of(portal.member_id, 7)}
+    values |= {pair.refresh for pair in world.bitrix24.world.tokens.of(portal.member_id, 7)}
+    return values | {session["Authorization"].removeprefix("Bearer ")}
 
 
 def keys(world: World) -> set[str]:
@@ -67,25 +67,25 @@ def test_the_log_holds_no_token_and_no_name(
 
     secrets = journey(world) | keys(world)
 
-    said = caplog.text + "".join(capsys.readouterr())
-    assert "token_refreshed" in said
-    assert not [secret for secret in secrets if secret in said]
-    assert "Keller" not in said
-    assert "Thapa" not in said
+    message = caplog.text + "".join(capsys.readouterr())
+    assert "token_refreshed" in message
+    assert not [secret for secret in secrets if secret in message]
+    assert "Keller" not in message
+    assert "Thapa" not in message
 
 
 def test_remembered_calls_explain_and_do_not_identify(world: World) -> None:
     secrets = journey(world) | keys(world)
-    remembered = world.rows("SELECT * FROM api_calls ORDER BY id")
+    calls = world.rows("SELECT * FROM api_calls ORDER BY id")
 
-    methods = {row["method"] for row in remembered}
+    methods = {row["method"] for row in calls}
     assert {"batch", "oauth/token", "oauth/app.info"} <= methods
-    assert {"ERROR_CORE", "expired_token", "unreachable"} <= {row["error"] for row in remembered}
-    told = str(remembered)
-    assert not [secret for secret in secrets if secret in told]
+    assert {"ERROR_CORE", "expired_token", "unreachable"} <= {row["error"] for row in calls}
+    message = str(calls)
+    assert not [secret for secret in secrets if secret in message]
     for person in world.portal().people.values():
-        assert person.last_name not in told
-        assert person.email not in told
+        assert person.last_name not in message
+        assert person.email not in message
 
 
 def test_every_request_to_bitrix24_is_remembered(world: World) -> None:
@@ -180,22 +180,22 @@ def test_no_token_key_or_person_is_anywhere(
     for portal in world.bitrix24.portals.values():
         portal.bucket = None
 
-    seen = journey(world)
+    values = journey(world)
     pages = misadventures(world)
 
-    secrets = seen | tokens(world) | keys(world)
+    secrets = values | tokens(world) | keys(world)
     tracebacks = ["".join(traceback.format_exception(*record.exc_info)) for record in caplog.records if record.exc_info]
     logged = "\n".join([caplog.text, *capsys.readouterr(), *tracebacks])
     files = {path.name: path.read_bytes().decode("latin-1") for path in sqlite_folder.rglob("*") if path.is_file()}
-    remembered = str(world.rows("SELECT * FROM api_calls"))
+    calls = str(world.rows("SELECT * FROM api_calls"))
     assert len(secrets) > 40
     assert "verification_failed" in logged
     assert "event_refused" in logged
     assert not [secret for secret in secrets if secret in logged]
     assert not [secret for secret in secrets if any(secret in page for page in pages)]
-    assert not {name for name, held in files.items() for secret in secrets if secret in held}
-    assert not [secret for secret in secrets if secret in remembered]
-    assert not [person for person in people(world) if person in logged + remembered]
+    assert not {name for name, fault in files.items() for secret in secrets if secret in fault}
+    assert not [secret for secret in secrets if secret in calls]
+    assert not [person for person in people(world) if person in logged + calls]
     assert "dashboard.db" in files
 
 
@@ -212,14 +212,14 @@ def test_no_secret_is_in_the_arguments_of_a_process(world: World) -> None:
         process.wait(timeout=60)
 
     assert len(arguments) > 1
-    told = str(arguments)
-    assert not [secret for secret in keys(world) | {METRICS_TOKEN} if secret in told]
+    message = str(arguments)
+    assert not [secret for secret in keys(world) | {METRICS_TOKEN} if secret in message]
 
 
 def test_no_configuration_shows_a_secret(world: World) -> None:
-    told = f"{world.config!r} {world.config} {world.config.model_dump()} {world.config.model_dump_json()}"
+    message = f"{world.config!r} {world.config} {world.config.model_dump()} {world.config.model_dump_json()}"
 
-    assert not [secret for secret in keys(world) if secret in told]
+    assert not [secret for secret in keys(world) if secret in message]
 
 
 def test_secrets_are_compared_in_constant_time() -> None:

@@ -485,9 +485,9 @@ likely_settings = st.dictionaries(known_keys | st.text(max_size=3), json_values,
 def test_no_json_raises_and_no_key_is_lost(settings: Json, account: Json, sections: Json) -> None:
     my = read_settings(settings, account=account, sections=sections, profile="Europe/Berlin")
 
-    shown = {entry.key: entry.raw for entry in my.entries.values() if not entry.is_absent}
-    assert shown.keys() == (settings.keys() if isinstance(settings, dict) else set())
-    assert all(shown[key] is settings[key] for key in shown if isinstance(settings, dict))
+    page = {entry.key: entry.raw for entry in my.entries.values() if not entry.is_absent}
+    assert page.keys() == (settings.keys() if isinstance(settings, dict) else set())
+    assert all(page[key] is settings[key] for key in page if isinstance(settings, dict))
     assert len(decode_habits(encode_habits(my)).toggles) <= len(TOGGLE_KEYS)
 
 

@@ -139,12 +139,12 @@ def test_a_former_employee_is_deleted_with_their_token(world: World) -> None:
 def test_a_person_who_moves_to_another_page_meanwhile_stays(world: World) -> None:
     open_as_crowd(world, 2, of=80)
     world.sync()
-    gone = world.portal().people["person60"].user_id
+    removed = world.portal().people["person60"].user_id
 
     def without_one(body: dict[str, Any]) -> dict[str, Any]:
         pages = body["result"]["result"]
         for page in pages.values() if isinstance(pages, dict) else pages:
-            page[:] = [row for row in page if row["ID"] != str(gone)]
+            page[:] = [row for row in page if row["ID"] != str(removed)]
         return body
 
     world.bitrix24.faults.add(Fault("answer", "portal", method="batch", person="anna", change=without_one))
@@ -292,8 +292,8 @@ def test_an_endless_list_is_cut(world: World, monkeypatch: pytest.MonkeyPatch) -
 
     assert world.one("SELECT directory_error FROM portals") == "directory_incomplete"
     assert world.one("SELECT count(*) FROM people WHERE user_id >= 10000") == 50
-    (kept, *_) = world.rows("SELECT departments FROM people WHERE user_id = 10000")
-    assert len(json.loads(kept["departments"])) == users.MAX_DEPARTMENTS
+    (stored, *_) = world.rows("SELECT departments FROM people WHERE user_id = 10000")
+    assert len(json.loads(stored["departments"])) == users.MAX_DEPARTMENTS
 
 
 def test_large_lists_are_read_in_turns(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

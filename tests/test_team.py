@@ -179,10 +179,10 @@ def test_links_keep_the_query(world: World) -> None:
 
     html = page(world, world.session("anna"), q="ann & co", view="week", sort="-hours", page=2)
 
-    kept = "q=ann+%26+co"
-    assert f'href="/team?{kept}&amp;view=week&amp;sort=-hours"' in html  # the page before is the first
-    assert f'data-download="/team.csv?{kept}&amp;view=week&amp;sort=-hours&amp;page=2"' in html
-    assert f'href="/team?{kept}&amp;view=week&amp;sort=hours"' in html
+    stored = "q=ann+%26+co"
+    assert f'href="/team?{stored}&amp;view=week&amp;sort=-hours"' in html  # the page before is the first
+    assert f'data-download="/team.csv?{stored}&amp;view=week&amp;sort=-hours&amp;page=2"' in html
+    assert f'href="/team?{stored}&amp;view=week&amp;sort=hours"' in html
 
 
 def test_figures_count_the_whole_team(each_world: World, team_of_seven: Session) -> None:
@@ -299,8 +299,8 @@ def test_a_guest_sees_no_administrators_names(world: World, listed: bool) -> Non
         "/team.csv",
         "/team/sync",
     ):
-        told = world.browser.get(path, headers=otto).text
-        assert not [one.full_name for one in everybody_else if one.last_name in told], path
+        message = world.browser.get(path, headers=otto).text
+        assert not [one.full_name for one in everybody_else if one.last_name in message], path
 
 
 def test_a_guest_does_not_see_the_team_before_the_next_sync(world: World) -> None:

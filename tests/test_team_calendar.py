@@ -40,9 +40,9 @@ def test_team_opens_on_the_calendars_days(world: World) -> None:
 
 def test_days_off_are_the_portals(world: World) -> None:
     december = {"viewRangeFrom": "2026-12-21", "viewRangeTo": "2027-01-03"}
-    shown = open_in_calendar(world, "anna", december).text
+    page = open_in_calendar(world, "anna", december).text
 
-    off = re.findall(r'days__day--off" [^>]*data-keep="day-([0-9-]+)"', shown)
+    off = re.findall(r'days__day--off" [^>]*data-keep="day-([0-9-]+)"', page)
     assert off == ["2026-12-25", "2026-12-26", "2026-12-27", "2027-01-01", "2027-01-02", "2027-01-03"]
 
 
@@ -74,17 +74,17 @@ def test_a_day_can_be_chosen(world: World) -> None:
     ],
 )
 def test_an_invalid_range_shows_today(world: World, options: dict[str, Any]) -> None:
-    shown = open_in_calendar(world, "anna", options).text
+    page = open_in_calendar(world, "anna", options).text
 
-    assert "data-team" in shown
-    assert days_on(shown) == []
+    assert "data-team" in page
+    assert days_on(page) == []
 
 
 def test_people_without_access_see_their_own_settings(world: World) -> None:
-    shown = open_in_calendar(world, "boris", MARCH).text
+    page = open_in_calendar(world, "boris", MARCH).text
 
-    assert settings_on(shown) == world.portal().people["boris"].settings
-    assert "data-team" not in shown
+    assert settings_on(page) == world.portal().people["boris"].settings
+    assert "data-team" not in page
 
 
 def test_the_link_in_a_message_opens_the_application(world: World) -> None:

@@ -38,13 +38,13 @@ def test_page_csv_and_json_agree_with_the_portal_person_by_person(each_world: Wo
         each_world.bitrix24.clock.advance(0.5)
     anna = each_world.session("anna")
 
-    told = each_world.browser.get("/team.json?q=crowd", headers=anna).json
-    shown = rows_on(each_world.browser.get("/team?q=crowd", headers=anna).text)
+    message = each_world.browser.get("/team.json?q=crowd", headers=anna).json
+    page = rows_on(each_world.browser.get("/team?q=crowd", headers=anna).text)
     lines = table(each_world.browser.get("/team.csv?q=crowd", headers=anna).text)[1:]
 
-    assert told is not None
-    assert told["total"] == CROWD
-    by_user = {entry["user"]: entry for entry in told["people"]}
+    assert message is not None
+    assert message["total"] == CROWD
+    by_user = {entry["user"]: entry for entry in message["people"]}
     for number in range(CROWD):
         person = there.people[f"person{number}"]
         entry = by_user[person.user_id]
@@ -57,7 +57,7 @@ def test_page_csv_and_json_agree_with_the_portal_person_by_person(each_world: Wo
             "state": "connected",
         }
         assert {name: entry[name] for name in expected} == expected
-        row = next(row for row in shown if int(row["user"]) == person.user_id)
+        row = next(row for row in page if int(row["user"]) == person.user_id)
         for name in ("state", "view", "timezone", "reminders"):
             assert row[name] == entry[name]
         assert row["work-hours"] == entry["work_hours"]
@@ -69,12 +69,12 @@ def test_exports_have_all_pages_of_the_query(world: World) -> None:
     anna = world.session("anna")
     store_people(world, *({"view": "week"} for _ in range(120)), *({"view": "day"} for _ in range(5)))
 
-    told = world.browser.get("/team.json?view=week&page=2", headers=anna).json
+    message = world.browser.get("/team.json?view=week&page=2", headers=anna).json
     lines = table(world.browser.get("/team.csv?view=day&sort=-name", headers=anna).text)
 
-    assert told is not None
+    assert message is not None
     # Anna's own calendar opens in the week too.
-    assert told["total"] == len(told["people"]) == 121
+    assert message["total"] == len(message["people"]) == 121
     assert [line[1] for line in lines[1:]] == [f"Colleague {number}" for number in (124, 123, 122, 121, 120)]
 
 
@@ -137,9 +137,9 @@ def test_json_of_a_person_who_never_opened_the_app(world: World) -> None:
     anna = world.session("anna")
     store_people(world, NEVER_OPENED)
 
-    told = world.browser.get("/team.json?state=never", headers=anna).json
+    message = world.browser.get("/team.json?state=never", headers=anna).json
 
-    assert told == {
+    assert message == {
         "total": 1,
         "people": [
             {

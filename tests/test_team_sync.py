@@ -90,12 +90,12 @@ def test_the_page_shows_the_progress(synced_world: World) -> None:
             )
         )
 
-    shown = synced_world.browser.get("/team", headers=anna).text
+    page = synced_world.browser.get("/team", headers=anna).text
 
-    assert "data-under-way" in shown
-    assert 'max="200" value="32"' in shown
-    assert "32 of 200 updated" in shown
-    assert "2 people could not be updated" in shown
+    assert "data-under-way" in page
+    assert 'max="200" value="32"' in page
+    assert "32 of 200 updated" in page
+    assert "2 people could not be updated" in page
 
 
 def test_others_may_only_see_the_progress(synced_world: World) -> None:

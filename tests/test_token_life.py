@@ -149,8 +149,8 @@ class ChainLife(RuleBasedStateMachine):
         for table in PERSONAL:
             of = "person_id IN (SELECT id FROM people WHERE portal_id = 1)"
             where = of if table in ("chains", "snapshots") else "portal_id = 1"
-            gone = "EXISTS (SELECT 1 FROM portals WHERE id = 1 AND state = 'uninstalled')"
-            assert self.world.one(f"SELECT count(*) FROM {table} WHERE {where} AND {gone}") == 0
+            removed = "EXISTS (SELECT 1 FROM portals WHERE id = 1 AND state = 'uninstalled')"
+            assert self.world.one(f"SELECT count(*) FROM {table} WHERE {where} AND {removed}") == 0
 
     @invariant()
     def a_stranger_is_untouched(self) -> None:
@@ -165,7 +165,7 @@ class ChainLife(RuleBasedStateMachine):
 
     def token_store(self) -> list[tuple[dict[str, Any], Pair | None, Pair | None]]:
         """Return each stored chain with what the authorization server knows of its two tokens."""
-        tokens, found = self.bitrix24.world.tokens, []
+        tokens, result = self.bitrix24.world.tokens, []
         for row in self.world.rows(CHAINS):
             unsealed = [
                 VAULT.decrypt(
@@ -175,8 +175,8 @@ class ChainLife(RuleBasedStateMachine):
                 else ""
                 for part in ("access", "refresh")
             ]
-            found.append((row, tokens.by_access(unsealed[0]), tokens.by_refresh(unsealed[1])))
-        return found
+            result.append((row, tokens.by_access(unsealed[0]), tokens.by_refresh(unsealed[1])))
+        return result
 
 
 TestChainLife = ChainLife.TestCase

@@ -237,8 +237,8 @@ def test_a_refresh_does_not_replace_a_later_opening(world: World) -> None:
 
         assert refreshing.result() == 200
     owner = token_context(world.portal().member_id, 7, "refresh")
-    kept = TokenEncryption([SecretStr(FERNET_KEY)]).decrypt(str(token_column(world, "refresh_token")), context=owner)
-    assert kept.get_secret_value() == opening.refresh_token
+    stored = TokenEncryption([SecretStr(FERNET_KEY)]).decrypt(str(token_column(world, "refresh_token")), context=owner)
+    assert stored.get_secret_value() == opening.refresh_token
 
 
 @pytest.mark.parametrize(
@@ -412,8 +412,8 @@ def test_a_rejected_access_token_does_not_revoke_the_pair(world: World) -> None:
     """The portal sends HTML, and the authorization server says that the access token belongs to no application."""
     session = world.session("boris")
     world.bitrix24.faults.add(Fault(kind="html:404", method="batch"))
-    gone = Fault(kind="error:ERROR_OAUTH:401", where="authorization", method="rest/app.info", person="boris")
-    world.bitrix24.faults.add(gone)
+    removed = Fault(kind="error:ERROR_OAUTH:401", where="authorization", method="rest/app.info", person="boris")
+    world.bitrix24.faults.add(removed)
 
     assert world.browser.post("/me/refresh", headers=session).status_code == 403
 
@@ -438,9 +438,9 @@ def test_a_refresh_token_of_another_portal_does_not_end_a_run(world: World) -> N
 def test_nothing_is_decided_while_the_refresh_of_the_most_trusted_person_fails(world: World) -> None:
     session = world.session("boris")
     world.portal().expire("boris")
-    gone = Fault(kind="error:NOT_INSTALLED:401", where="authorization", method="oauth/token", person="boris")
+    removed = Fault(kind="error:NOT_INSTALLED:401", where="authorization", method="oauth/token", person="boris")
     silent = Fault(kind="html:500", where="authorization", method="oauth/token", person="anna")
-    world.bitrix24.faults.add(gone)
+    world.bitrix24.faults.add(removed)
     world.bitrix24.faults.add(silent)
 
     assert world.browser.post("/me/refresh", headers=session).status_code == 502

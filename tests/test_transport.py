@@ -122,9 +122,9 @@ def test_it_works(transport: Transport, echo: Echo) -> None:
     answer = transport.post(echo.url, json={"auth": TOKEN})
 
     assert (answer.status, answer.body) == (200, b'{"result":true}')
-    (asked,) = echo.requests
-    assert (asked.verb, asked.path, asked.query) == ("POST", "/rest/profile", "")
-    assert asked.body == f'{{"auth": "{TOKEN}"}}'.encode()
+    (requests,) = echo.requests
+    assert (requests.verb, requests.path, requests.query) == ("POST", "/rest/profile", "")
+    assert requests.body == f'{{"auth": "{TOKEN}"}}'.encode()
 
 
 def test_a_form_is_a_form(transport: Transport, echo: Echo) -> None:

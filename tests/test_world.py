@@ -18,12 +18,12 @@ def test_no_request_outlives_its_application(bitrix24: Emulator, sqlite_url: str
         with World(bitrix24, sqlite_url) as world:
             world.install("alpha")
             session = world.session("boris")
-            held = bitrix24.faults.add(Fault(kind="hold", method="batch", person="boris"))
+            fault = bitrix24.faults.add(Fault(kind="hold", method="batch", person="boris"))
             bitrix24.clear()
             address = f"{bitrix24.app_url}/me/refresh"
-            asked = pool.submit(requests.post, address, headers=session, timeout=30)
+            sent = pool.submit(requests.post, address, headers=session, timeout=30)
             wait_until(lambda: bitrix24.count(method="batch", person="boris") == 1)
-            threading.Timer(0.3, held.released.set).start()
+            threading.Timer(0.3, fault.released.set).start()
 
-        assert held.released.is_set()
-        assert asked.result().status_code == 200
+        assert fault.released.is_set()
+        assert sent.result().status_code == 200

@@ -173,9 +173,9 @@ class World:
 
     def known(self, portal: str = "alpha") -> models.Portal:
         """Return what the application stored of a portal."""
-        found = self.services.installations.find(self.portal(portal).member_id)
-        assert found is not None
-        return found
+        result = self.services.installations.find(self.portal(portal).member_id)
+        assert result is not None
+        return result
 
     def portal(self, name: str = "alpha") -> Portal:
         return self.bitrix24.portal(name)
@@ -256,9 +256,9 @@ def administrator_of(portal: Portal) -> str:
 
 
 def session_token(response: TestResponse) -> str:
-    found = re.search(r'<meta name="session-token" content="([^"]+)"', response.text)
-    assert found, response.text[:500]
-    return found[1]
+    result = re.search(r'<meta name="session-token" content="([^"]+)"', response.text)
+    assert result, response.text[:500]
+    return result[1]
 
 
 class _Settings(HTMLParser):
@@ -279,9 +279,9 @@ def settings_on(page: str) -> dict[str, Any]:
     """Return the settings a page shows, as machines read them; each stands there once."""
     parser = _Settings()
     parser.feed(page)
-    shown = dict(parser.found)
-    assert len(shown) == len(parser.found), "a setting is shown twice"
-    return shown
+    output = dict(parser.found)
+    assert len(output) == len(parser.found), "a setting is shown twice"
+    return output
 
 
 def errors_on(page: str) -> list[str]:

@@ -72,10 +72,10 @@ def send(queued: QueuedEvent, *, now: float) -> Delivery:
 
 def encoded(fields: dict[str, Any], *, now: float) -> bytes:
     """Return an event as a form with bracketed keys; `ts` is the moment it leaves the queue."""
-    kept = {key: value for key, value in fields.items() if value is not None}
-    if kept.get("ts") == "":
-        kept["ts"] = str(int(now))
-    return build_form(kept).encode()
+    stored = {key: value for key, value in fields.items() if value is not None}
+    if stored.get("ts") == "":
+        stored["ts"] = str(int(now))
+    return build_form(stored).encode()
 
 
 def post(

@@ -19,5 +19,5 @@ class Bucket:
 
     def fill(self, *, now: float) -> None:
         """Leave no room for any client, as a storm of requests would."""
-        known = self._levels or {"127.0.0.1": (0.0, now)}
-        self._levels = {client: (float(self.depth), now) for client in known}
+        expected = self._levels or {"127.0.0.1": (0.0, now)}
+        self._levels = {client: (float(self.depth), now) for client in expected}

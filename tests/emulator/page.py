@@ -37,10 +37,10 @@ def page(portal: Portal, portals: dict[str, Portal], request: Request) -> Answer
     """Return the page for whoever is signed in: the address says it first, then the cookie."""
     if portal.world.rehearsing:
         return Answer(503, b"The company is still coming to work.", HTML | {"Retry-After": "1"})
-    asked = dict(parse_qsl(request.query))
-    person = _person(portal, asked.get("person") or _remembered(portal, request))
-    form: Form = "old" if asked.get("form") == "old" else "new"
-    placement = asked.get("placement", "DEFAULT")
+    requests = dict(parse_qsl(request.query))
+    person = _person(portal, requests.get("person") or _remembered(portal, request))
+    form: Form = "old" if requests.get("form") == "old" else "new"
+    placement = requests.get("placement", "DEFAULT")
     if portal.closed:
         body, opening = _message("This portal is closed", "Its address answers nobody now."), None
     else:
@@ -63,7 +63,7 @@ def page(portal: Portal, portals: dict[str, Portal], request: Request) -> Answer
         tools=_GRID_TOOLS if placement == "CALENDAR_GRIDVIEW" else "",
         notice=_trial_notice(portal),
         content=body,
-        open="open" if asked.get("controls") == "open" else "",
+        open="open" if requests.get("controls") == "open" else "",
         installing="" if portal.application.added else _install_button("install"),
         forms="".join(_option(one, f"{one.capitalize()} form", chosen=form) for one in ("new", "old")),
         state=encode(state),
@@ -75,11 +75,11 @@ def page(portal: Portal, portals: dict[str, Portal], request: Request) -> Answer
 
 def asset(name: str) -> Answer:
     """Return a file of the page."""
-    found = ASSETS / Path(name).name
-    kind = _TYPES.get(found.suffix)
-    if kind is None or not found.is_file():
+    result = ASSETS / Path(name).name
+    kind = _TYPES.get(result.suffix)
+    if kind is None or not result.is_file():
         return Answer(404, b"Not found", dict(HTML))
-    return Answer(200, found.read_bytes(), {"Content-Type": f"{kind}; charset=utf-8"})
+    return Answer(200, result.read_bytes(), {"Content-Type": f"{kind}; charset=utf-8"})
 
 
 def described(portal: Portal, opening: Opening) -> dict[str, Any]:
@@ -114,8 +114,8 @@ def described(portal: Portal, opening: Opening) -> dict[str, Any]:
 
 
 def _person(portal: Portal, key: str) -> Person:
-    known = portal.people.get(key)
-    return known or next(person for person in portal.people.values() if person.admin)
+    expected = portal.people.get(key)
+    return expected or next(person for person in portal.people.values() if person.admin)
 
 
 def _remembered(portal: Portal, request: Request) -> str:
@@ -207,8 +207,8 @@ def _signable(portal: Portal) -> list[Person]:
 
 def _label(person: Person) -> str:
     roles = {"administrator": person.admin, "from outside": person.extranet}
-    said = [role for role, holds in roles.items() if holds]
-    return person.full_name + (f" ({', '.join(said)})" if said else "")
+    text = [role for role, holds in roles.items() if holds]
+    return person.full_name + (f" ({', '.join(text)})" if text else "")
 
 
 def _option(value: str, label: str, *, chosen: str) -> str:

@@ -64,12 +64,12 @@ class Portal(PortalLife):
         controls: bool = False,
     ) -> str:
         """Return the address of the portal's page for a person, for a browser to open."""
-        asked = {"person": key, "form": form}
+        requests = {"person": key, "form": form}
         if placement != "DEFAULT":
-            asked["placement"] = placement
+            requests["placement"] = placement
         if controls:
-            asked["controls"] = "open"
-        return f"{self.origin}/?{urlencode(asked)}"
+            requests["controls"] = "open"
+        return f"{self.origin}/?{urlencode(requests)}"
 
     def bound(self, placement: str) -> bool:
         """Return whether the application has a handler for a placement."""

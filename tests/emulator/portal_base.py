@@ -119,8 +119,8 @@ class PortalBase:
             session.trust_env = False
             url, body = f"{self.client_endpoint}{method}", {"auth": token, **params}
             answer = session.post(url, json=body, allow_redirects=False, timeout=10)
-        told: dict[str, Any] = answer.json()
-        return told
+        message: dict[str, Any] = answer.json()
+        return message
 
     def webhook_of(self, key: str, *scopes: str) -> str:
         """Return the address of a new incoming webhook of a person."""

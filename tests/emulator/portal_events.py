@@ -37,8 +37,8 @@ class PortalEvents(PortalBase):
             home = fields if name in {"ts", "event", "event_handler_id"} else fields["auth"]
             home[name] = value
         fields["auth"] = {name: value for name, value in fields["auth"].items() if value is not None}
-        kept = {name: value for name, value in fields.items() if name not in without}
-        body = encoded(kept | (extra or {}), now=self.world.clock.now()) if raw is None else raw
+        stored = {name: value for name, value in fields.items() if name not in without}
+        body = encoded(stored | (extra or {}), now=self.world.clock.now()) if raw is None else raw
         url = to or f"{self.world.app_url}/events"
         delivery = post(event, url, body, content_type=content_type)
         return delivery.status, delivery.body

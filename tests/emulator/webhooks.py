@@ -23,9 +23,9 @@ class Webhooks:
 
     def make(self, user_id: int, *scopes: str) -> str:
         """Make one and return the path of its address."""
-        made = Credentials(user_id, secrets.token_hex(8))
-        self.scopes[made] = scopes
-        return f"/rest/{made.user_id}/{made.secret}/"
+        created = Credentials(user_id, secrets.token_hex(8))
+        self.scopes[created] = scopes
+        return f"/rest/{created.user_id}/{created.secret}/"
 
 
 def split(path: str) -> tuple[Credentials | None, str]:

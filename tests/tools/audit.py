@@ -39,8 +39,8 @@ def judge(*reports: str) -> Verdict:
         return Verdict(tuple(findings), failed=True)
     if len(unknown) == len(dependencies):
         return _nothing_looked_up("the registry knows nothing of holes")
-    told = f"audit: {len(dependencies) - len(unknown)} packages, no known hole"
-    return Verdict((told, *(f"audit: the registry does not know {name}" for name in unknown)))
+    message = f"audit: {len(dependencies) - len(unknown)} packages, no known hole"
+    return Verdict((message, *(f"audit: the registry does not know {name}" for name in unknown)))
 
 
 def _nothing_looked_up(why: str) -> Verdict:

@@ -36,8 +36,8 @@ def extract() -> Catalog:
     with (ROOT / "babel.cfg").open() as file:
         methods, options = parse_mapping_cfg(file)  # type: ignore[no-untyped-call]
     catalogue = Catalog(project="Calendar settings", header_comment="# Every string to translate.", fuzzy=False)
-    found = extract_from_dir(ROOT, methods, options, comment_tags=("Translators:",), strip_comment_tags=True)
-    for filename, line, message, comments, context in found:
+    result = extract_from_dir(ROOT, methods, options, comment_tags=("Translators:",), strip_comment_tags=True)
+    for filename, line, message, comments, context in result:
         catalogue.add(message, locations=[(filename, line)], auto_comments=comments, context=context)
     return catalogue
 
@@ -98,18 +98,18 @@ def missing(extracted: Catalog, catalogue: Catalog) -> list[dict[str, object]]:
 def merged(extracted: Catalog, catalogue: Catalog, translations: Translations) -> Catalog:
     """Return a catalogue of the strings there are now: newly translated, else as they were, else empty."""
     before = {_key(message): message.string for message in _messages(catalogue) if not message.fuzzy}
-    made = Catalog(
+    created = Catalog(
         locale=catalogue.locale, project=extracted.project, header_comment="#", fuzzy=False, domain="messages"
     )
     for message in _messages(extracted):
         string = translations.get(_key(message), before.get(_key(message), ""))
-        made.add(
+        created.add(
             message.id,
             tuple(string) if isinstance(string, list) else string,
             context=message.context,
             auto_comments=message.auto_comments,
         )
-    return made
+    return created
 
 
 def read(locale: str) -> Catalog:

@@ -19,10 +19,10 @@ DAYS = ("%(num)s day", "%(num)s days")
 
 
 def catalog(*messages: tuple[str | tuple[str, ...], str | tuple[str, ...]], locale: str = "de") -> Catalog:
-    made = Catalog(locale=locale)
+    created = Catalog(locale=locale)
     for message, string in messages:
-        made.add(message, string)
-    return made
+        created.add(message, string)
+    return created
 
 
 def test_the_promised_languages_are_there() -> None:
@@ -77,11 +77,11 @@ def test_fuzzy_obsolete_and_left_over_strings_are_noticed() -> None:
     german["Here"].flags.add("fuzzy")
     german.obsolete["Older"] = german["Gone"]
 
-    found = "\n".join(complaints(sources, sources, [german]))
+    result = "\n".join(complaints(sources, sources, [german]))
 
-    assert "is fuzzy" in found
-    assert "still has 'Gone'" in found
-    assert "obsolete 'Older'" in found
+    assert "is fuzzy" in result
+    assert "still has 'Gone'" in result
+    assert "obsolete 'Older'" in result
 
 
 def test_a_translator_is_told_what_is_missing() -> None:

@@ -72,13 +72,13 @@ def test_tests_that_are_named_exist(document: Path) -> None:
 @every_document
 def test_commands_exist(document: Path, application: Flask) -> None:
     for words in commands_in(text_of(document)):
-        found: click.Command = application.cli
+        result: click.Command = application.cli
         for word in words.split():
-            if not isinstance(found, click.Group):
+            if not isinstance(result, click.Group):
                 break
             # What comes after a group's name is one of its commands.
-            assert word in found.commands, f"flask --app app {words}"
-            found = found.commands[word]
+            assert word in result.commands, f"flask --app app {words}"
+            result = result.commands[word]
 
 
 def commands_in(text: str) -> Iterator[str]:
@@ -96,13 +96,13 @@ def test_make_targets_exist(document: Path) -> None:
 
 
 def test_the_operators_table_lists_every_command(application: Flask) -> None:
-    listed = set(re.findall(r"`([a-z][a-z-]*(?: [a-z][a-z-]*)?)", OPERATE.partition("## Commands")[2]))
+    names = set(re.findall(r"`([a-z][a-z-]*(?: [a-z][a-z-]*)?)", OPERATE.partition("## Commands")[2]))
 
     ours = {name: one for name, one in application.cli.commands.items() if name not in ("run", "shell", "routes")}
     for name, command in ours.items():
         subcommands = command.commands if isinstance(command, click.Group) else {"": command}
         for subcommand in subcommands:
-            assert f"{name} {subcommand}".strip() in listed
+            assert f"{name} {subcommand}".strip() in names
 
 
 def test_the_table_of_variables_is_the_codes_own() -> None:
@@ -129,9 +129,9 @@ def test_there_is_one_version() -> None:
 
 
 def field(name: str) -> str:
-    found = re.search(rf"^\| {name} \| (.+) \|$", MARKET, re.MULTILINE)
-    assert found, name
-    return found[1]
+    result = re.search(rf"^\| {name} \| (.+) \|$", MARKET, re.MULTILINE)
+    assert result, name
+    return result[1]
 
 
 def test_the_card_keeps_the_markets_limits() -> None:

@@ -47,7 +47,7 @@ def test_no_template_but_its_partial_makes_a_component(path: Path) -> None:
 
     assert {re.split("__|--", name)[0] for name in written(partial)} & blocks(path)
     assert [
-        page for page, made in makers.items() if made - (CONTAINERS if page.parent == partial.parent else set())
+        page for page, created in makers.items() if created - (CONTAINERS if page.parent == partial.parent else set())
     ] == []
 
 

@@ -79,13 +79,13 @@ def event_unbind(call: Call) -> dict[str, int]:
     """Unbind a handler and tell how many went."""
     event, url = _event_of(call), str(call.param("handler") or "")
     application = call.portal.application
-    kept = [
+    stored = [
         bound
         for bound in application.handlers
         if (bound.event, bound.url) != (event, url) or not (call.person.admin or bound.user_id == call.person.user_id)
     ]
-    count = len(application.handlers) - len(kept)
-    application.handlers = kept
+    count = len(application.handlers) - len(stored)
+    application.handlers = stored
     return {"count": count}
 
 

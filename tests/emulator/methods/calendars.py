@@ -98,8 +98,8 @@ def section_get(call: Call) -> list[dict[str, Any]]:
     if call.person.extranet:
         raise RestError("", "Access denied")
     if kind == "group":
-        found = _GROUP_SECTIONS.get(int(owner), []) if owner.isdigit() else []
-        return [_section(section, kind=kind, owner=owner) for section in found]
+        result = _GROUP_SECTIONS.get(int(owner), []) if owner.isdigit() else []
+        return [_section(section, kind=kind, owner=owner) for section in result]
     if kind != "user":
         return []
     owner = owner or str(call.person.user_id)

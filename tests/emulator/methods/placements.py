@@ -86,9 +86,9 @@ def placement_unbind(call: Call) -> dict[str, int]:
     call.require_admin()
     code, url = _code_of(call), str(call.param("handler") or "")
     application = call.portal.application
-    gone = [one for one in application.placements if one.code == code and url in {"", one.url}]
-    application.placements = [one for one in application.placements if one not in gone]
-    return {"count": 2 * len(gone)}
+    removed = [one for one in application.placements if one.code == code and url in {"", one.url}]
+    application.placements = [one for one in application.placements if one not in removed]
+    return {"count": 2 * len(removed)}
 
 
 def _code_of(call: Call) -> str:

@@ -39,11 +39,11 @@ def scope(call: Call) -> list[str]:
 @method("method.get")
 def method_get(call: Call) -> dict[str, bool]:
     """Tell whether a method exists here and is within the granted scopes."""
-    found = METHODS.get(str(call.param("name", "")).lower())
+    result = METHODS.get(str(call.param("name", "")).lower())
     granted = call.portal.application.scopes
     return {
-        "isExisting": found is not None,
-        "isAvailable": found is not None and found.allowed(granted),
+        "isExisting": result is not None,
+        "isAvailable": result is not None and result.allowed(granted),
     }
 
 
