@@ -24,7 +24,7 @@ from bench.load import COMMANDS
 from bench.portals import HOSTS, host, renamed_host, token_of
 from bench.processes import Application, Upstream
 from bench.results import Row
-from dashboard.bitrix24.leaky_bucket import DEPTH, INTERACTIVE_RESERVE, RATE
+from dashboard.bitrix24.leaky_bucket import DEPTH, INTERACTIVE_HEADROOM, RATE
 
 SAMPLES = 3
 PORTALS, PEOPLE = 8, 100
@@ -143,7 +143,7 @@ def measure_run(bench: Bench) -> Iterator[Row]:
     """Update 500 people in real time under the request limit that the upstream enforces."""
     people = 500
     requests = people + 1  # the list of employees is one
-    limit = (requests - (DEPTH - INTERACTIVE_RESERVE)) / RATE
+    limit = (requests - (DEPTH - INTERACTIVE_HEADROOM)) / RATE
     with bench.behavior(people=people, limited=True), bench.store(portals=1, people=people) as url:
         stores.connect(url)
         with processes.worker(bench.upstream, url):

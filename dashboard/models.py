@@ -59,7 +59,7 @@ class Portal(Base):
     previous_until: Mapped[datetime | None]
     bindings_at: Mapped[datetime | None]  # the last check, even if the portal refused bindings; None: to be checked
     scopes: Mapped[list[str] | None] = mapped_column(_Json)  # that the portal has granted; None: unknown
-    unbound: Mapped[dict[str, str] | None] = mapped_column(_Json)  # event or placement → error code
+    unbound: Mapped[dict[str, str] | None] = mapped_column(_Json)  # what the portal refused to bind → its error code
     state: Mapped[str] = mapped_column(String(16), default=PortalState.ACTIVE)
     # Grows with each installation and deletion of all data, which ends older sessions and work in progress.
     generation: Mapped[int] = mapped_column(Integer, default=1)

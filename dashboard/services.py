@@ -83,7 +83,7 @@ def build_services(
     threads = max(config.web_threads, config.worker_threads)
     database = database or Database(config.database_url.get_secret_value(), connections=threads)
     encryption = TokenEncryption(config.token_keys)
-    throttle = Throttle(database=database, key=config.secret_key[0], now=now)
+    throttle = Throttle(database=database, hash_secret=config.secret_key[0], now=now)
     call_log = CallLog(database=database, throttle=throttle)
     transport = Transport(
         AddressPolicy(loopback=config.trust_loopback, private=config.allow_private_portals),

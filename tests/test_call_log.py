@@ -23,7 +23,7 @@ from dashboard.portals.call_log_space import (
     MAX_DETAILED_BYTES,
     RETENTION_SECONDS,
     LogDetail,
-    reserve,
+    allocate_bytes,
     used_bytes,
 )
 from tests.emulator.faults import Fault
@@ -174,20 +174,20 @@ NOW = 1_800_000_000.0
 def test_the_size_of_a_call_log_is_limited() -> None:
     empty_at, stored = 0.0, dict.fromkeys(LogDetail, 0)
     while not stored[LogDetail.NONE]:
-        empty_at, detail = reserve(empty_at, NOW, full=75_000, summary=300)
+        empty_at, detail = allocate_bytes(empty_at, NOW, full=75_000, summary=300)
         stored[detail] += 1
 
     assert stored[LogDetail.FULL] * 75_000 <= MAX_DETAILED_BYTES
     assert stored[LogDetail.FULL] * 75_000 + stored[LogDetail.SUMMARY] * 300 <= MAX_BYTES
     assert stored[LogDetail.SUMMARY] > 10_000
     assert used_bytes(empty_at, NOW + RETENTION_SECONDS / 2) == pytest.approx(MAX_BYTES / 2, rel=0.001)
-    assert reserve(empty_at, NOW + RETENTION_SECONDS, full=75_000, summary=300)[1] is LogDetail.FULL
+    assert allocate_bytes(empty_at, NOW + RETENTION_SECONDS, full=75_000, summary=300)[1] is LogDetail.FULL
 
 
 def test_a_wrong_clock_does_not_fill_the_call_log() -> None:
-    empty_at, _ = reserve(NOW * 2, NOW, full=1000, summary=300)
+    empty_at, _ = allocate_bytes(NOW * 2, NOW, full=1000, summary=300)
 
-    assert reserve(empty_at, NOW + RETENTION_SECONDS, full=1000, summary=300)[1] is LogDetail.FULL
+    assert allocate_bytes(empty_at, NOW + RETENTION_SECONDS, full=1000, summary=300)[1] is LogDetail.FULL
 
 
 def test_beyond_its_limit_a_call_log_drops_details_then_calls(

@@ -19,7 +19,7 @@ from dashboard.calendar.values import DefaultSections
 from dashboard.calendar.working_hours import Span
 from dashboard.core.json_values import Json, compact
 from dashboard.models import Run
-from dashboard.portals.requirements import LastRun
+from dashboard.sync.last_runs import LastRun
 from dashboard.web.errors import responses
 from dashboard.web.errors.responses import Notice
 from dashboard.web.http import static_files

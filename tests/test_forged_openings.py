@@ -165,7 +165,7 @@ def test_a_redirect_during_a_refresh_is_refused_and_logged(scene: Scene, caplog:
     assert (answer.status_code, errors_on(answer.text)) == (502, ["moved"])
     assert dump(scene.world) == before
     assert scene.attacker.received == []
-    assert "redirect_refused" in caplog.text
+    assert "redirect_not_followed" in caplog.text
 
 
 def test_a_redirect_by_the_authorization_server_is_refused(scene: Scene) -> None:

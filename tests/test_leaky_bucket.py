@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dashboard.bitrix24.leaky_bucket import (
-    INTERACTIVE_RESERVE,
+    INTERACTIVE_HEADROOM,
     MIN_RATE,
     RATE,
     RECOVERY_SECONDS,
@@ -35,7 +35,7 @@ buckets = st.builds(
     st.floats(0, 1),
 )
 pauses = st.floats(0, 120)
-reserves = st.sampled_from([0.0, 1.0, INTERACTIVE_RESERVE])
+headrooms = st.sampled_from([0.0, 1.0, INTERACTIVE_HEADROOM])
 
 
 def test_it_works() -> None:
@@ -57,12 +57,12 @@ def test_enterprise_is_deeper_and_faster() -> None:
 
 
 def test_fifteen_requests_are_reserved_for_people() -> None:
-    background = EMPTY.available(NOW, reserve=INTERACTIVE_RESERVE)
+    background = EMPTY.available(NOW, headroom=INTERACTIVE_HEADROOM)
     after = EMPTY.take(NOW, requests=background)
 
     assert background == 35
-    assert after.available(NOW, reserve=INTERACTIVE_RESERVE) == 0
-    assert after.seconds_until(NOW, reserve=INTERACTIVE_RESERVE) == 0.5
+    assert after.available(NOW, headroom=INTERACTIVE_HEADROOM) == 0
+    assert after.seconds_until(NOW, headroom=INTERACTIVE_HEADROOM) == 0.5
     assert (after.available(NOW), after.seconds_until(NOW)) == (15, 0.0)
 
 
@@ -128,32 +128,32 @@ def test_a_clock_that_goes_back_and_forth_gives_nothing_away(bucket: LeakyBucket
     assert zigzag == straight
 
 
-@given(bucket=buckets, back=st.floats(0, 600), reserve=reserves)
-def test_a_wait_is_enough_after_the_clock_went_back(bucket: LeakyBucket, back: float, reserve: float) -> None:
+@given(bucket=buckets, back=st.floats(0, 600), headroom=headrooms)
+def test_a_wait_is_enough_after_the_clock_went_back(bucket: LeakyBucket, back: float, headroom: float) -> None:
     present = NOW - back
 
-    assert bucket.available(present + bucket.seconds_until(present, reserve=reserve), reserve=reserve) >= 1
+    assert bucket.available(present + bucket.seconds_until(present, headroom=headroom), headroom=headroom) >= 1
 
 
 # Waits
 
 
-@given(bucket=buckets, pause=pauses, requests=st.integers(1, 35), reserve=reserves)
-def test_a_wait_is_enough(bucket: LeakyBucket, pause: float, requests: int, reserve: float) -> None:
+@given(bucket=buckets, pause=pauses, requests=st.integers(1, 35), headroom=headrooms)
+def test_a_wait_is_enough(bucket: LeakyBucket, pause: float, requests: int, headroom: float) -> None:
     present = NOW + pause
 
-    later = present + bucket.seconds_until(present, requests=requests, reserve=reserve)
+    later = present + bucket.seconds_until(present, requests=requests, headroom=headroom)
 
-    assert bucket.available(later, reserve=reserve) >= requests
+    assert bucket.available(later, headroom=headroom) >= requests
 
 
-@given(bucket=buckets, pause=pauses, requests=st.integers(1, 35), reserve=reserves)
-def test_a_wait_is_not_longer_than_needed(bucket: LeakyBucket, pause: float, requests: int, reserve: float) -> None:
+@given(bucket=buckets, pause=pauses, requests=st.integers(1, 35), headroom=headrooms)
+def test_a_wait_is_not_longer_than_needed(bucket: LeakyBucket, pause: float, requests: int, headroom: float) -> None:
     present = NOW + pause
-    wait = bucket.seconds_until(present, requests=requests, reserve=reserve)
+    wait = bucket.seconds_until(present, requests=requests, headroom=headroom)
 
     if wait > 0.001:
-        assert bucket.available(present + wait - 0.001, reserve=reserve) < requests
+        assert bucket.available(present + wait - 0.001, headroom=headroom) < requests
 
 
 @given(bucket=buckets, times=st.lists(pauses, max_size=8))
@@ -167,15 +167,15 @@ def test_reading_it_often_changes_nothing(bucket: LeakyBucket, times: list[float
     assert often.rate == pytest.approx(once.rate)
 
 
-@given(bucket=buckets, pause=pauses, reserve=reserves)
-def test_available_and_wait_agree(bucket: LeakyBucket, pause: float, reserve: float) -> None:
+@given(bucket=buckets, pause=pauses, headroom=headrooms)
+def test_available_and_wait_agree(bucket: LeakyBucket, pause: float, headroom: float) -> None:
     present = NOW + pause
-    available = bucket.available(present, reserve=reserve)
+    available = bucket.available(present, headroom=headroom)
 
     if available:
-        assert bucket.seconds_until(present, requests=available, reserve=reserve) == 0.0
-    if available + 1 <= bucket.depth - reserve:
-        assert bucket.seconds_until(present, requests=available + 1, reserve=reserve) > 0
+        assert bucket.seconds_until(present, requests=available, headroom=headroom) == 0.0
+    if available + 1 <= bucket.depth - headroom:
+        assert bucket.seconds_until(present, requests=available + 1, headroom=headroom) > 0
 
 
 # The guarantee
@@ -183,7 +183,7 @@ def test_available_and_wait_agree(bucket: LeakyBucket, pause: float, reserve: fl
 
 @given(
     kind=st.sampled_from([EMPTY, ENTERPRISE]),
-    steps=st.lists(st.tuples(st.floats(-5, 30), st.integers(1, 60), st.booleans(), reserves), min_size=1, max_size=40),
+    steps=st.lists(st.tuples(st.floats(-5, 30), st.integers(1, 60), st.booleans(), headrooms), min_size=1, max_size=40),
 )
 def test_no_window_holds_more_requests_than_the_server_accepts(
     kind: LeakyBucket, steps: list[tuple[float, int, bool, float]]
@@ -191,12 +191,12 @@ def test_no_window_holds_more_requests_than_the_server_accepts(
     """Several processes, which wait or do not, and whose clocks differ by seconds."""
     bucket, clock = kind, NOW
     sent: list[tuple[float, int]] = []
-    for pause, wanted, patient, reserve in steps:
+    for pause, wanted, patient, headroom in steps:
         present = clock + pause
         clock = max(clock, present)
-        requests = min(wanted, bucket.available(present, reserve=reserve))
+        requests = min(wanted, bucket.available(present, headroom=headroom))
         if patient and not requests:
-            present += bucket.seconds_until(present, reserve=reserve)
+            present += bucket.seconds_until(present, headroom=headroom)
             requests = 1
         bucket = bucket.take(present, requests=requests)
         # The server has one clock; a request is made no earlier than the one before it.

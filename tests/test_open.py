@@ -359,8 +359,8 @@ def test_a_wrong_clock_does_not_prolong_the_previous_application_token(world: Wo
     old = SecretStr(world.portal().application_token)
     world.portal().update(new_application_token=True)
     world.open("anna")
-    assert world.services.installations.has_token(world.known(), old)
+    assert world.services.installations.matches_application_token(world.known(), old)
 
     world.bitrix24.clock.advance(-3 * 3600)
 
-    assert not world.services.installations.has_token(world.known(), old)
+    assert not world.services.installations.matches_application_token(world.known(), old)

@@ -30,7 +30,7 @@ def test_simultaneous_background_work_leaves_the_reserve(each_world: World) -> N
 
     def take(number: int) -> int:
         with processes[number % 4].write_session() as session:
-            return rate_limits.reserve(session, portal_id, now=now, costs=[1, 1])
+            return rate_limits.take_for_tasks(session, portal_id, now=now, costs=[1, 1])
 
     with ThreadPoolExecutor(8) as pool:
         taken = sum(pool.map(take, range(40)))
@@ -45,8 +45,8 @@ def test_a_task_of_two_requests_needs_room_for_two(world: World) -> None:
     with world.database.write_session() as session:
         rate_limits.record(session, portal_id, at=now, requests=34)
 
-        assert rate_limits.reserve(session, portal_id, now=now, costs=[2, 1]) == 0
-        assert rate_limits.reserve(session, portal_id, now=now, costs=[1]) == 1
+        assert rate_limits.take_for_tasks(session, portal_id, now=now, costs=[2, 1]) == 0
+        assert rate_limits.take_for_tasks(session, portal_id, now=now, costs=[1]) == 1
 
 
 def test_a_refusal_by_the_portal_halves_the_rate(world: World) -> None:

@@ -29,12 +29,12 @@ from dashboard.portals.throttle import (
     Limit,
     ProcessThrottle,
     Throttle,
-    TooManyFailures,
+    TooManyAttempts,
 )
 from dashboard.services import build_services
-from dashboard.web.auth.proof_throttle import (
+from dashboard.web.auth.verification_throttle import (
+    KNOWN_PORTAL_LIMIT,
     KNOWN_TOKEN_LIMIT,
-    PROOF_LIMIT,
     UNKNOWN_PORTAL_LIMIT,
 )
 from dashboard.web.http.client_address import PROXY_WARNING_LIMIT, network_of, parse_forwarded
@@ -77,13 +77,13 @@ def send_valid(world: World, person: str, address: str, portal: str = "alpha", *
 
 
 def throttle_of(world: World) -> Throttle:
-    return Throttle(database=world.database, key=SecretStr(SECRET_KEY), now=lambda: datetime.now(UTC))
+    return Throttle(database=world.database, hash_secret=SecretStr(SECRET_KEY), now=lambda: datetime.now(UTC))
 
 
 def exhaust(world: World, address: str) -> None:
     """Use up the failures an address is allowed."""
-    for _ in range(PROOF_LIMIT.depth - 1):
-        throttle_of(world).record_failure(f"opening {address} 1", PROOF_LIMIT)
+    for _ in range(KNOWN_PORTAL_LIMIT.depth - 1):
+        throttle_of(world).record_failure(f"opening {address} 1", KNOWN_PORTAL_LIMIT)
     assert send_forged(world, address).status_code == 403
 
 
@@ -96,7 +96,7 @@ def frozen_world(world: World) -> Iterator[World]:
 
 
 def test_failed_verifications_are_throttled(frozen_world: World) -> None:
-    for _ in range(PROOF_LIMIT.depth):
+    for _ in range(KNOWN_PORTAL_LIMIT.depth):
         assert send_forged(frozen_world, ATTACKER).status_code == 403
     frozen_world.bitrix24.clear()
 
@@ -104,7 +104,7 @@ def test_failed_verifications_are_throttled(frozen_world: World) -> None:
 
     assert refused.status_code == 429
     assert errors_on(refused.text) == ["too_many_failed_proofs"]
-    assert 1 <= int(refused.headers["Retry-After"]) <= PROOF_LIMIT.seconds
+    assert 1 <= int(refused.headers["Retry-After"]) <= KNOWN_PORTAL_LIMIT.seconds
     assert f"frame-ancestors {frozen_world.portal().origin}" in refused.headers["Content-Security-Policy"]
     assert frozen_world.bitrix24.requests == []
 
@@ -150,7 +150,7 @@ def test_failures_in_one_portal_do_not_block_another(frozen_world: World) -> Non
 def test_each_success_takes_back_a_failure(frozen_world: World) -> None:
     """More people than the limit, some of whom fail; no form has a token."""
     exhaust(frozen_world, OFFICE)
-    with time_machine.travel(datetime.now(UTC) + timedelta(seconds=PROOF_LIMIT.seconds), tick=False):
+    with time_machine.travel(datetime.now(UTC) + timedelta(seconds=KNOWN_PORTAL_LIMIT.seconds), tick=False):
         for number in range(24):
             opening = frozen_world.portal().open_as("boris" if number % 2 else "anna", form="old")
             answer = frozen_world.browser.post(
@@ -175,7 +175,7 @@ def test_unknown_portals_share_a_higher_limit(frozen_world: World) -> None:
 
     # The first one is forgiven for Clara's success.
     assert answers == [403, 403, 403, 429]
-    assert UNKNOWN_PORTAL_LIMIT.depth > PROOF_LIMIT.depth
+    assert UNKNOWN_PORTAL_LIMIT.depth > KNOWN_PORTAL_LIMIT.depth
 
 
 def test_forged_openings_send_the_portal_no_request(frozen_world: World) -> None:
@@ -221,7 +221,7 @@ def test_an_error_of_the_portal_is_not_counted(frozen_world: World) -> None:
     exhaust(frozen_world, OFFICE)
     frozen_world.bitrix24.faults.add(Fault(kind="html:503", where="authorization", method="rest/app.info", times=3))
 
-    with time_machine.travel(datetime.now(UTC) + timedelta(seconds=PROOF_LIMIT.seconds), tick=False):
+    with time_machine.travel(datetime.now(UTC) + timedelta(seconds=KNOWN_PORTAL_LIMIT.seconds), tick=False):
         for _ in range(3):
             assert send_forged(frozen_world, OFFICE).status_code == 502
 
@@ -449,7 +449,7 @@ def test_openings_with_one_access_token_are_limited_once_the_portal_is_exhausted
 
 
 def test_a_process_forgets_attempts_after_a_while_and_the_oldest_keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(throttle, "MAX_PROCESS_KEYS", 2)
+    monkeypatch.setattr(throttle, "MAX_PROCESS_SUBJECTS", 2)
     seconds = [0.0]
     limit = ProcessThrottle(Limit(depth=2, seconds=6), code="too_many", clock=lambda: seconds[-1])
     limit.enforce("portal")
@@ -457,8 +457,8 @@ def test_a_process_forgets_attempts_after_a_while_and_the_oldest_keys(monkeypatc
     def is_allowed(key: str) -> bool:
         try:
             limit.take(key, group="portal")
-        except TooManyFailures as error:
-            assert (error.code, error.seconds) == ("too_many", 6 - seconds[-1] % 6)
+        except TooManyAttempts as error:
+            assert (error.code, error.retry_after_seconds) == ("too_many", 6 - seconds[-1] % 6)
             return False
         return True
 
@@ -474,10 +474,10 @@ def test_a_process_forgets_attempts_after_a_while_and_the_oldest_keys(monkeypatc
 
 def test_failures_dated_in_the_future_are_dropped(world: World) -> None:
     moments = [datetime.now(UTC)]
-    throttle = Throttle(database=world.database, key=SecretStr(SECRET_KEY), now=lambda: moments[-1])
+    throttle = Throttle(database=world.database, hash_secret=SecretStr(SECRET_KEY), now=lambda: moments[-1])
     allowance = Limit(depth=1, seconds=60)
     throttle.record_failure("somebody", allowance)
-    with pytest.raises(TooManyFailures):
+    with pytest.raises(TooManyAttempts):
         throttle.check("somebody", allowance)
 
     moments.append(moments[0] - timedelta(hours=3))

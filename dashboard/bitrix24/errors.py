@@ -186,8 +186,8 @@ def _by_code(codes: Mapping[type[Bitrix24Error], str]) -> Codes:
     return {code: kind for kind, text in codes.items() for code in text.split()}
 
 
-# Codes of a portal's REST server: docs/_includes/system-errors.md, widgets, scopes/confirmation, and the
-# portal's source code.
+# Codes of a portal's REST server: Bitrix24 REST docs (_includes/system-errors.md, widgets, scopes/confirmation)
+# and the portal's source code.
 PORTAL_CODES = _by_code(
     {
         TokenRejected: "expired_token invalid_token",
@@ -208,8 +208,8 @@ PORTAL_CODES = _by_code(
         " error_argument error_core error_not_found",
     }
 )
-# Codes of an authorization server: oauth/error-codes.md and the official clients. Some mean something else
-# here: `expired_token` is an invalid refresh token.
+# Codes of an authorization server: Bitrix24 REST docs, oauth/error-codes.md, and the official clients. Some mean
+# something else here: `expired_token` is an invalid refresh token.
 AUTHORIZATION_CODES = PORTAL_CODES | _by_code(
     {
         GrantRejected: "invalid_grant bad_verification_code",

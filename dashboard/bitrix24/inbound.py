@@ -21,7 +21,7 @@ _MEMBER_ID = r"[0-9A-Za-z_.\-]{1,64}"
 _WORD = r"[0-9A-Za-z_:.*\-]{1,64}"
 # The fields we read and the pattern of each. Every pattern has a maximum length, which holds before anything
 # else parses the value. Bitrix24 sends the first three in the query string and all others in the body
-# (oauth/simple-way.md).
+# (Bitrix24 REST docs, oauth/simple-way.md).
 QUERY_FIELDS = {"DOMAIN": r"(?s:.){1,260}", "PROTOCOL": "[01]", "LANG": _WORD}
 FORM_FIELDS = {
     "AUTH_ID": _TOKEN,
@@ -33,7 +33,7 @@ FORM_FIELDS = {
     "PLACEMENT": _WORD,
     "PLACEMENT_OPTIONS": r"(?s:.){1,16384}",
 }
-# events/index.md
+# Bitrix24 REST docs, events/index.md.
 EVENT_FIELDS = {
     "event": _WORD,
     "ts": "[0-9]{1,15}",
@@ -75,7 +75,7 @@ class Fields(Protocol):
 
 @dataclass(frozen=True)
 class OpeningRequest:
-    """A request to open the application in a frame (oauth/simple-way.md).
+    """A request to open the application in a frame (Bitrix24 REST docs, oauth/simple-way.md).
 
     ``domain`` is in lower case and has no default port. Portals of before mid 2025 send neither
     ``server_endpoint`` nor ``application_token``.

@@ -1,7 +1,8 @@
 """Compute a portal's leaky bucket: a pure value; the caller passes the time.
 
 A request adds one to the bucket, time drains it, and a full bucket answers `QUERY_LIMIT_EXCEEDED`. It holds 50
-requests and drains 2 a second; on Enterprise 250 and 5 (settings/performance/limits.md).
+requests and drains 2 a second; on Enterprise 250 and 5 (Bitrix24 REST docs,
+settings/performance/limits.md).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass, replace
 
 DEPTH = 50.0
 RATE = 2.0
-INTERACTIVE_RESERVE = 15.0
+INTERACTIVE_HEADROOM = 15.0
 MIN_RATE = 0.25
 RECOVERY_SECONDS = 60.0
 # Part of a request that floats of Unix seconds may lose; without it, a computed wait could be too short.
@@ -41,19 +42,19 @@ class LeakyBucket:
             rate=min(self.full_rate, self.rate + self._rate_growth * elapsed),
         )
 
-    def available(self, now: float, *, reserve: float = 0.0) -> int:
-        """Return how many requests may be sent now if ``reserve`` more must still fit."""
-        return max(0, int(self.depth - reserve - self.at(now).level + ROUNDING))
+    def available(self, now: float, *, headroom: float = 0.0) -> int:
+        """Return how many requests may be sent now if ``headroom`` more must still fit."""
+        return max(0, int(self.depth - headroom - self.at(now).level + ROUNDING))
 
     def take(self, now: float, *, requests: int = 1) -> LeakyBucket:
         """Return the bucket after that many requests."""
         present = self.at(now)
         return replace(present, level=present.level + requests)
 
-    def seconds_until(self, now: float, *, requests: int = 1, reserve: float = 0.0) -> float:
+    def seconds_until(self, now: float, *, requests: int = 1, headroom: float = 0.0) -> float:
         """Return the seconds until the last of so many requests may be sent, each as early as it fits."""
         present = self.at(now)
-        excess = present.level + requests - (present.depth - reserve)
+        excess = present.level + requests - (present.depth - headroom)
         if excess <= ROUNDING:
             return 0.0
         return (present.updated_at - now) + present._seconds_to_drain(excess)

@@ -110,7 +110,7 @@ def parse_as(model: type[ModelT], value: Json) -> ModelT:
 
 
 class AppInfo(ResponseModel):
-    """``app.info`` of a portal (common/system/app-info.md): the application that a token belongs to."""
+    """A portal's ``app.info``: a token's application (Bitrix24 REST docs, common/system/app-info.md)."""
 
     CODE: Text = ""
     STATUS: Text = ""
@@ -131,7 +131,7 @@ class User(ResponseModel):
 
 
 class Profile(User):
-    """``profile`` (common/users/profile.md): the owner of a token."""
+    """``profile`` (Bitrix24 REST docs, common/users/profile.md): the owner of a token."""
 
     ADMIN: Flag = False
 
@@ -183,7 +183,10 @@ class OAuthAppInfo(ResponseModel):
 
 
 class TokenResponse(ResponseModel):
-    """A token response (oauth/auto-renewal.md). Its ``domain`` is the authorization server's and not read."""
+    """A token response (Bitrix24 REST docs, oauth/auto-renewal.md).
+
+    Its ``domain`` is the authorization server's and not read.
+    """
 
     access_token: Token
     refresh_token: OptionalToken = None

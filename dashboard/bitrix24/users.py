@@ -1,4 +1,4 @@
-"""List a portal's employees with ``user.get`` (user/user-get.md), which returns pages of fifty."""
+"""List a portal's employees with ``user.get`` (Bitrix24 REST docs, user/user-get.md), which returns pages of fifty."""
 
 from __future__ import annotations
 

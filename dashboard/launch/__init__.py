@@ -1,1 +1,4 @@
-"""Handle what Bitrix24 posts: installations, openings and events."""
+"""Handle what Bitrix24 posts: installations, openings and events.
+
+An opening is Bitrix24's POST when a user starts the app.
+"""

@@ -58,7 +58,7 @@ class EventHandler:
         :raise Bitrix24Error: Bitrix24 could not be asked about a new ``application_token`` now.
         """
         portal = self.installations.find(event.member_id)
-        is_verified = self._has_token(event, portal)
+        is_verified = self._has_application_token(event, portal)
         with self.call_log.unit(portal, verified=is_verified) as calls:
             if event.name in TOKEN_EVENTS and not is_verified:
                 before_asking(portal)
@@ -72,11 +72,11 @@ class EventHandler:
 
     def is_verified(self, event: Event) -> bool:
         """Tell whether the event carries the token of the portal it names."""
-        return self._has_token(event, self.installations.find(event.member_id))
+        return self._has_application_token(event, self.installations.find(event.member_id))
 
-    def _has_token(self, event: Event, portal: Portal | None) -> bool:
+    def _has_application_token(self, event: Event, portal: Portal | None) -> bool:
         token = event.application_token
-        return portal is not None and token is not None and self.installations.has_token(portal, token)
+        return portal is not None and token is not None and self.installations.matches_application_token(portal, token)
 
     def _handle_verified(self, event: Event, portal: Portal, calls: CallRecords) -> None:
         if event.name == UNINSTALL and self._is_current(event, portal, calls):

@@ -45,10 +45,10 @@ class OpeningResult:
 
 @dataclass(frozen=True)
 class InstallationResult:
-    """A verified installation, as saved; ``unbound`` maps what the portal refused to bind to its error code."""
+    """A verified installation, as saved; ``refused_bindings`` maps what the portal refused to its error code."""
 
     portal: Portal
-    unbound: Mapping[str, str]
+    refused_bindings: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -85,9 +85,11 @@ class OpeningService:
             if not reply.profile.ADMIN:
                 raise VerificationFailed("not_an_administrator")
             result = self._save_opening(verified, calls, is_installation=True)
-            unbound = self.bindings.bind_missing(result.portal, reply.client, reply.batch, token=opening.access_token)
+            refused_bindings = self.bindings.bind_missing(
+                result.portal, reply.client, reply.batch, token=opening.access_token
+            )
         log.info("portal_installed", portal=result.portal.id, generation=result.portal.generation)
-        return InstallationResult(result.portal, unbound)
+        return InstallationResult(result.portal, refused_bindings)
 
     def open(self, opening: OpeningRequest, stored_portal: Portal | None, *, portal_first: bool) -> OpeningResult:
         """Verify who opens the application and save their settings: one request if the portal is known.

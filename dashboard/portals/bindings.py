@@ -25,12 +25,12 @@ PLACEMENTS = (CALENDAR_VIEW, LINK)
 
 # An update of the application removes its bindings, so openings check them this often.
 CHECK_INTERVAL = timedelta(days=1)
-CHECK_KEYS = {"events": Command("event.get"), "placements": Command("placement.get")}
-CHECK_COMMANDS = {**CHECK_KEYS, "scope": Command("scope")}
+LIST_COMMANDS = {"events": Command("event.get"), "placements": Command("placement.get")}
+CHECK_COMMANDS = {**LIST_COMMANDS, "scope": Command("scope")}
 MAX_SCOPE_LENGTH, MAX_SCOPES = 64, 100
-MAX_LEFTOVERS = 40  # unbound at once: a batch takes fifty commands
-# `ERROR_CORE`: this handler is bound already (`Handler already binded`). The other one: so is a different
-# handler of this application, and the placement takes only one.
+MAX_LEFTOVERS = 40  # refused_bindings at once: a batch takes fifty commands
+# `ERROR_CORE`: this handler is bound already (`Handler already binded`).
+# `ERROR_PLACEMENT_MAX_COUNT`: another handler of ours already holds this placement, which takes only one.
 ALREADY_BOUND = ("ERROR_CORE", "ERROR_PLACEMENT_MAX_COUNT")
 
 
@@ -59,12 +59,12 @@ class Bindings:
 
     def restore(self, portal: Portal, client: Client, present: Batch, *, token: SecretStr) -> None:
         """Bind what an update removed, if ``present`` says what is bound; log an error instead of raising it."""
-        if not CHECK_KEYS.keys() <= present.results.keys():
+        if not LIST_COMMANDS.keys() <= present.results.keys():
             return
         try:
             self.bind_missing(portal, client, present, token=token)
         except Bitrix24Error as error:
-            log.warning("binding_failed", portal=portal.id, codes=error.code)
+            log.warning("binding_failed", portal=portal.id, error=error.code)
 
     def bind_missing(self, portal: Portal, client: Client, present: Batch, *, token: SecretStr) -> Mapping[str, str]:
         """Bind what ``present`` lacks, and return and store the error code of each name the portal refused.
@@ -73,11 +73,11 @@ class Bindings:
 
         :raise Bitrix24Error: the batch as a whole was refused.
         """
-        unbound = self._send(client, present, token=token.get_secret_value())
-        if unbound:
-            log.warning("binding_failed", portal=portal.id, codes=unbound)
-        self.installations.save_bindings(portal, unbound=unbound)
-        return unbound
+        refused_bindings = self._send(client, present, token=token.get_secret_value())
+        if refused_bindings:
+            log.warning("binding_failed", portal=portal.id, codes=refused_bindings)
+        self.installations.save_bindings(portal, refused_bindings=refused_bindings)
+        return refused_bindings
 
     def _send(self, client: Client, present: Batch, *, token: str) -> dict[str, str]:
         """Unbind what leads to a former address, then bind what is missing, in one batch.

@@ -22,7 +22,7 @@ from dashboard.models import ApiCall, Portal, PortalState
 from dashboard.portals import rate_limits
 from dashboard.portals.call_log_space import RETENTION_SECONDS, LogDetail
 from dashboard.portals.portal_lock import lock_portal
-from dashboard.portals.throttle import Limit, Throttle, TooManyFailures
+from dashboard.portals.throttle import Limit, Throttle, TooManyAttempts
 
 log = structlog.get_logger()
 
@@ -61,13 +61,15 @@ class CallRecords:
         """Drop the records that are not stored."""
         self._calls.clear()
 
-    def write(self, session: Session, *, portal: Portal | None = None, taken: int = 0, store: bool = True) -> None:
+    def write(
+        self, session: Session, *, portal: Portal | None = None, already_counted: int = 0, store: bool = True
+    ) -> None:
         """Store the calls in the session's transaction; they stay here until it commits.
 
         Nothing of an installation that has ended is stored.
 
         :param portal: the portal that the unit has verified meanwhile, which owns its calls from then on.
-        :param taken: how many of the requests the rate limit has counted already.
+        :param already_counted: how many of the requests the rate limit has counted already.
         :param store: without it, the calls count for the rate limit only.
         """
         calls, owner, verified = list(self._calls), portal or self.portal, self.verified or portal is not None
@@ -83,7 +85,7 @@ class CallRecords:
             return
         rows = [_row(call, owner, verified=verified) for call in calls] if store else []
         if owner is not None:
-            rows = _record_usage(session, owner, calls, rows, taken=taken)
+            rows = _record_usage(session, owner, calls, rows, already_counted=already_counted)
         if rows:
             session.connection().execute(_INSERT, rows)
 
@@ -116,19 +118,19 @@ class CallLog:
 
     def _write_unstored(self, calls: CallRecords) -> None:
         try:
-            store = calls.verified or self._has_room(calls.portal)
+            store = calls.verified or self._take_unverified_quota(calls.portal)
             self.database.write(lambda session: calls.write(session, store=store))
         except SQLAlchemyError as error:
             _drop(calls, error)
 
-    def _has_room(self, portal: Portal | None) -> bool:
-        """Tell whether the calls of one more unverified unit may be stored, and count it if so."""
-        key = f"calls {portal.id if portal else ''}"
+    def _take_unverified_quota(self, portal: Portal | None) -> bool:
+        """Count one more unverified unit; return False if its calls may not be stored."""
+        subject = f"calls {portal.id if portal else ''}"
         try:
-            self.throttle.check(key, UNVERIFIED_CALLS)  # only reads, so a flood takes no write lock
-        except TooManyFailures:
+            self.throttle.check(subject, UNVERIFIED_CALLS)  # only reads, so a flood takes no write lock
+        except TooManyAttempts:
             return False
-        self.throttle.record_failure(key, UNVERIFIED_CALLS)
+        self.throttle.record_failure(subject, UNVERIFIED_CALLS)
         return True
 
 
@@ -140,12 +142,12 @@ def _drop(calls: CallRecords, error: SQLAlchemyError) -> None:
 
 
 def _record_usage(
-    session: Session, portal: Portal, calls: list[CallRecord], rows: list[_Row], *, taken: int
+    session: Session, portal: Portal, calls: list[CallRecord], rows: list[_Row], *, already_counted: int
 ) -> list[_Row]:
     """Count the requests to the portal against its rate limit; return the rows that have room in its call log."""
     sent = [call for call in calls if call.origin == portal.origin]
     refused = any((call.error or "").upper() == QUERY_LIMIT_EXCEEDED for call in sent)
-    uncounted = max(0, len(sent) - taken)
+    uncounted = max(0, len(sent) - already_counted)
     if not (rows or uncounted or refused):
         return rows
     detail = rate_limits.record(

@@ -9,13 +9,13 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
+from dashboard.calendar.parser import EMPTY_CODE
 from dashboard.models import ApiCall, Portal
 from dashboard.portals.call_log import RETENTION
 
 PAGE_SIZE = 50
 RECENT_CALLS = 1000  # from which the options of the filters are taken
 ANY_ERROR = "any"
-NO_CODE = "empty_error_code"  # stands for an empty error code in a page's address
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def filter_options(session: Session, portal: Portal, *, now: datetime) -> Filter
     rows = session.execute(select(recent.c.method, recent.c.error).distinct()).all()
     return FilterOptions(
         methods=tuple(sorted({method for method, _error in rows})),
-        errors=tuple(sorted({error or NO_CODE for _method, error in rows if error is not None})),
+        errors=tuple(sorted({error or EMPTY_CODE for _method, error in rows if error is not None})),
     )
 
 
@@ -78,5 +78,5 @@ def _conditions(filter_: CallFilter) -> list[ColumnElement[bool]]:
     if filter_.error == ANY_ERROR:
         conditions.append(ApiCall.error.is_not(None))
     elif filter_.error:
-        conditions.append(ApiCall.error == ("" if filter_.error == NO_CODE else filter_.error))
+        conditions.append(ApiCall.error == ("" if filter_.error == EMPTY_CODE else filter_.error))
     return conditions

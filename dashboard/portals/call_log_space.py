@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum, auto
 
 RETENTION_SECONDS = 3 * 24 * 60 * 60
-MAX_BYTES = 80 * 2**20  # at once, and as much again within the retention period
+MAX_BYTES = 80 * 2**20  # burst size; the bucket refills by the same amount per retention period
 MAX_DETAILED_BYTES = 64 * 2**20  # above it, calls are stored without details
 
 
@@ -22,7 +22,7 @@ def used_bytes(empty_at: float, now: float) -> float:
     return min(max(0.0, empty_at - now) * MAX_BYTES / RETENTION_SECONDS, MAX_BYTES)
 
 
-def reserve(empty_at: float, now: float, *, full: int, summary: int) -> tuple[float, LogDetail]:
+def allocate_bytes(empty_at: float, now: float, *, full: int, summary: int) -> tuple[float, LogDetail]:
     """Take the bytes of some calls, with or without details, as far as there is room.
 
     :return: when the bucket is empty again (Unix seconds), and how much of the calls has room.

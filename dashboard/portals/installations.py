@@ -41,7 +41,8 @@ from dashboard.portals.personal_data import ADMIN_CHOICE_COLUMNS, ALWAYS_RESET_C
 log = structlog.get_logger()
 T = TypeVar("T")
 
-# Every opening would write to the portal's one row, so `proven_at` is updated only this often.
+# Every opening would write to the portal's one row, so `proven_at`, when the portal was last verified, is updated
+# only this often.
 VERIFICATION_UPDATE_INTERVAL = timedelta(minutes=1)
 # Events may be delayed by this long, so one that was sent before an update carries the token before.
 PREVIOUS_TOKEN_LIFETIME = timedelta(hours=1)
@@ -145,7 +146,7 @@ class Installations:
         portal.app_code = verified.app.CODE or None
         portal.app_status = verified.app.STATUS[:1]
         portal.state = PortalState.ACTIVE
-        if application_token is not None and not self.has_token(portal, application_token):
+        if application_token is not None and not self.matches_application_token(portal, application_token):
             self._set_token(portal, application_token, keep_previous=not verified.is_installation)
         return portal
 
@@ -180,7 +181,7 @@ class Installations:
         portal.application_token = self.encryption.encrypt(token, context=portal_context(portal.member_id))
         portal.bindings_at = None
 
-    def has_token(self, portal: Portal, posted: SecretStr) -> bool:
+    def matches_application_token(self, portal: Portal, posted: SecretStr) -> bool:
         """Tell, in constant time, whether this is the portal's ``application_token``, or was until just now."""
         encrypted = [portal.application_token]
         until = portal.previous_until
@@ -198,25 +199,29 @@ class Installations:
             return False
         return hmac.compare_digest(stored.get_secret_value().encode(), posted.get_secret_value().encode())
 
-    def call(self, portal: Portal, access: SecretStr, use: Callable[[Client, str], T], *, record: RecordCall) -> T:
-        """Return ``use(client, token)`` at the portal's address; if it has moved, at its new address.
+    def call(
+        self, portal: Portal, access_token: SecretStr, operation: Callable[[Client, str], T], *, record: RecordCall
+    ) -> T:
+        """Return ``operation(client, token)`` at the portal's address; if it has moved, at its new address.
 
         :raise VerificationFailed: the portal redirects, and the token is not this portal's.
         :raise Bitrix24Error: Bitrix24 refused or did not answer.
         """
-        token = access.get_secret_value()
+        token = access_token.get_secret_value()
         try:
-            return use(self.client(portal.origin, record=record), token)
+            return operation(self.client(portal.origin, record=record), token)
         except PortalMoved:
-            address = self._ask_address(portal, access, record=record)
+            address = self._ask_address(portal, access_token, record=record)
             if address.origin == portal.origin:
-                log.warning("redirect_refused", portal=portal.id)
+                log.warning("redirect_not_followed", portal=portal.id)
             self.set_address(portal, address.origin)
         except (Unreachable, Unreadable) as failure:
-            self._find_new_address(portal, access, failure, record=record)
-        return use(self.client(portal.origin, record=record), token)
+            self._find_new_address(portal, access_token, failure, record=record)
+        return operation(self.client(portal.origin, record=record), token)
 
-    def _find_new_address(self, portal: Portal, access: SecretStr, failure: NotAnswered, *, record: RecordCall) -> None:
+    def _find_new_address(
+        self, portal: Portal, access_token: SecretStr, failure: NotAnswered, *, record: RecordCall
+    ) -> None:
         """Store the portal's new address if the authorization server names one, else raise ``failure``.
 
         :raise TokenRejected: the token has expired; the next token response names the address.
@@ -225,7 +230,7 @@ class Installations:
         if not failure.suggests_move:
             raise failure
         try:
-            address = self._ask_address(portal, access, record=record)
+            address = self._ask_address(portal, access_token, record=record)
         except PortalRefused:
             raise
         except (Bitrix24Error, VerificationFailed) as refusal:
@@ -235,8 +240,8 @@ class Installations:
             raise failure
         self.set_address(portal, address.origin)
 
-    def _ask_address(self, portal: Portal, access: SecretStr, *, record: RecordCall) -> PortalAddress:
-        return self.verify_token(portal.member_id, access, server=portal.authorization_server, record=record)
+    def _ask_address(self, portal: Portal, access_token: SecretStr, *, record: RecordCall) -> PortalAddress:
+        return self.verify_token(portal.member_id, access_token, server=portal.authorization_server, record=record)
 
     def set_address(self, portal: Portal, origin: str) -> None:
         """Store a verified address if it is a new one."""
@@ -252,9 +257,9 @@ class Installations:
             self._update(portal, state=state)
             portal.state = state
 
-    def save_bindings(self, portal: Portal, *, unbound: Mapping[str, str]) -> None:
-        """Store that the bindings were checked now, and the error code of each that the portal refused."""
-        codes = {name: code[:MAX_CODE_LENGTH] for name, code in unbound.items()}
+    def save_bindings(self, portal: Portal, *, refused_bindings: Mapping[str, str]) -> None:
+        """Store that the bindings were checked now, and the error code of each binding that the portal refused."""
+        codes = {name: code[:MAX_CODE_LENGTH] for name, code in refused_bindings.items()}
         self._update(portal, bindings_at=self.now(), unbound=codes)
 
     def require_bindings_check(self, portal: Portal) -> None:

@@ -29,6 +29,7 @@ def lock_portal(session: Session, portal: Portal) -> bool:
     Then nothing may be stored: it would stay for ever, or be taken for the next installation's.
     """
     locked = session.info.setdefault("locked_portals", set())
+    # A portal that this session has loaded itself was locked when it was loaded.
     if portal in session or portal.id in locked:
         return True
     key = {"portal": portal.id, "generation": portal.generation}

@@ -1,7 +1,7 @@
 """Store each portal's leaky bucket in the database, shared by all processes.
 
-Requests for people are recorded after they are sent and never wait. Background work reserves its requests
-beforehand and leaves INTERACTIVE_RESERVE. The same row limits the portal's call log, which saves a statement.
+Interactive requests are recorded after they are sent and never wait. Background work takes its requests
+beforehand and leaves INTERACTIVE_HEADROOM. The row also stores the call log's fill level, saving one query.
 """
 
 from __future__ import annotations
@@ -13,16 +13,17 @@ from itertools import accumulate
 from sqlalchemy import Row, bindparam, select, update
 from sqlalchemy.orm import Session
 
-from dashboard.bitrix24.leaky_bucket import INTERACTIVE_RESERVE, LeakyBucket
+from dashboard.bitrix24.leaky_bucket import INTERACTIVE_HEADROOM, LeakyBucket
 from dashboard.core.database import insert_or_ignore
 from dashboard.core.stored_times import is_ahead_seconds
 from dashboard.models import RateLimit
 from dashboard.portals import call_log_space
 from dashboard.portals.call_log_space import LogDetail
 
-OPERATING_WINDOW = timedelta(minutes=10)  # the period in which a method's time is counted (performance/limits.md)
+# The period in which a method's operating time is counted (Bitrix24 REST docs, settings/performance/limits.md).
+OPERATING_WINDOW = timedelta(minutes=10)
 
-# Every opening and every person of a run uses these, so they are built once and map no objects.
+# Every opening and every person of a run uses these, so they are built once and bypass the ORM.
 _SAME = RateLimit.portal_id == bindparam("portal")
 _FIND = select(RateLimit.level, RateLimit.at, RateLimit.rate, RateLimit.pauses, RateLimit.log_empty_at).where(_SAME)
 _LOCK = _FIND.with_for_update()
@@ -55,16 +56,16 @@ def record(
     """
     row = _lock(session, portal_id)
     bucket = _stored_bucket(row).take(at, requests=requests)
-    log_empty_at, detail = call_log_space.reserve(row.log_empty_at, at, full=full, summary=summary)
+    log_empty_at, detail = call_log_space.allocate_bytes(row.log_empty_at, at, full=full, summary=summary)
     _save(session, portal_id, bucket.slow_down(at) if refused else bucket, log_empty_at=log_empty_at)
     return detail
 
 
-def reserve(session: Session, portal_id: int, *, now: float, costs: list[int]) -> int:
+def take_for_tasks(session: Session, portal_id: int, *, now: float, costs: list[int]) -> int:
     """Take the requests of as many of these tasks as fit now, in order; return how many tasks."""
     row = _lock(session, portal_id)
     bucket = _bucket(row, now)
-    available = bucket.available(now, reserve=INTERACTIVE_RESERVE)
+    available = bucket.available(now, headroom=INTERACTIVE_HEADROOM)
     totals = [total for total in accumulate(costs) if total <= available]
     if totals or bucket != _stored_bucket(row):
         _save(session, portal_id, bucket.take(now, requests=totals[-1] if totals else 0))
@@ -73,7 +74,7 @@ def reserve(session: Session, portal_id: int, *, now: float, costs: list[int]) -
 
 def seconds_until(session: Session, portal_id: int, *, now: float, requests: int) -> float:
     """Return the seconds until that many background requests can have been sent."""
-    return find(session, portal_id, now=now).seconds_until(now, requests=requests, reserve=INTERACTIVE_RESERVE)
+    return find(session, portal_id, now=now).seconds_until(now, requests=requests, headroom=INTERACTIVE_HEADROOM)
 
 
 def pause(session: Session, portal_id: int, method: str, *, until: float) -> None:

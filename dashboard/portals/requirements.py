@@ -1,17 +1,13 @@
-"""Check what the application needs in a portal: scopes, events and placements; and list its last runs."""
+"""Check what the application needs in a portal: scopes, events and placements."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
 
-from sqlalchemy import and_, select
-from sqlalchemy.orm import Session
-
-from dashboard.models import Person, Portal, Run
+from dashboard.models import Portal
 from dashboard.portals.bindings import EVENTS, PLACEMENTS
 
-LAST_RUNS = 5
 NO_SCOPE = "insufficient_scope"
 
 RequirementState = Literal["ok", "missing", "unknown"]
@@ -31,13 +27,6 @@ class Requirement:
     name: str
     state: RequirementState
     code: str | None = None
-
-
-class LastRun(NamedTuple):
-    """A run and the name of who requested it, None for a daily run or somebody who has left."""
-
-    run: Run
-    requested_by: str | None
 
 
 def scopes(portal: Portal) -> list[Requirement]:
@@ -69,16 +58,3 @@ def _binding(portal: Portal, name: str) -> Requirement:
         return Requirement(name, "unknown")
     code = portal.unbound.get(name)
     return Requirement(name, "ok" if code is None else "missing", code)
-
-
-def last_runs(session: Session, portal: Portal) -> list[LastRun]:
-    """Return this installation's last runs, the newest first."""
-    requester = and_(Person.portal_id == Run.portal_id, Person.user_id == Run.asked_by)
-    query = (
-        select(Run, Person.name)
-        .outerjoin(Person, requester)
-        .where(Run.portal_id == portal.id, Run.generation == portal.generation)
-        .order_by(Run.id.desc())
-        .limit(LAST_RUNS)
-    )
-    return [LastRun(run, name) for run, name in session.execute(query)]

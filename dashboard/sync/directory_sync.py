@@ -55,7 +55,7 @@ def save_directory_result(
     session: Session, lease: Lease, calls: CallRecords, *, problem: str | None, now: datetime
 ) -> None:
     """Save how the directory was read, and which people the run is about: everyone who has ever connected."""
-    calls.write(session, taken=DIRECTORY_COST)
+    calls.write(session, already_counted=DIRECTORY_COST)
     portal = session.get_one(Portal, lease.portal.id)
     portal.directory_error = problem
     if problem in (None, INCOMPLETE):

@@ -24,9 +24,9 @@ from dashboard.sync.person_sync import (
     RUN_ENDING_ERRORS,
     RUN_POSTPONING_ERRORS,
     PersonResult,
-    reserve_tasks,
     save_results,
     sync_person,
+    take_next_tasks,
 )
 from dashboard.sync.runs import Lease, LostLease, Runs
 from dashboard.tokens.refresh import RefreshInProgress
@@ -93,8 +93,8 @@ class SyncEngine:
     def _sync_directory(self, lease: Lease, calls: CallRecords) -> bool:
         """Return False if the rate limit does not allow it now."""
         portal, now = lease.portal, self.now().timestamp()
-        reserve = partial(rate_limits.reserve, portal_id=portal.id, now=now, costs=[DIRECTORY_COST])
-        if not self.runs.write(lease, reserve):
+        take = partial(rate_limits.take_for_tasks, portal_id=portal.id, now=now, costs=[DIRECTORY_COST])
+        if not self.runs.write(lease, take):
             return False
         problem = sync_directory(self.directory, portal, record=calls.add)
         save = partial(save_directory_result, lease=lease, calls=calls, problem=problem, now=self.now())
@@ -106,7 +106,7 @@ class SyncEngine:
 
         :raise NotAnswered: too many people in a row got no answer.
         """
-        tasks, left = self.runs.write(lease, partial(reserve_tasks, lease=lease, now=self.now()))
+        tasks, left = self.runs.write(lease, partial(take_next_tasks, lease=lease, now=self.now()))
         max_unanswered = _max_unanswered(len(tasks), left, attempts=lease.run.attempts)
         has_answered = lease.run.done > 0
         # Unanswered people are saved with the next answered one: until then the portal itself may be down.

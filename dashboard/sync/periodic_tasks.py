@@ -36,7 +36,7 @@ INTERVALS: Mapping[str, timedelta] = {
     vacuum.TASK: timedelta(hours=1),
 }
 MAX_PORTALS, MAX_PEOPLE, MAX_TOKENS = 500, 200, 50  # each time
-# A refresh token expires after 180 days (oauth/auto-renewal.md).
+# A refresh token expires after 180 days (Bitrix24 REST docs, oauth/auto-renewal.md).
 IDLE_DAYS, SPREAD_DAYS = 150, 10
 RUN_RETENTION = timedelta(days=30)
 MAX_PURGE_SECONDS = 600.0  # for each table

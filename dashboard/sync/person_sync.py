@@ -1,4 +1,4 @@
-"""One person's step of a run: reserve the requests, fetch the settings, save the result."""
+"""One person's step of a run: take the requests, fetch the settings, save the result."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class PersonResult:
     answered: bool = True
 
 
-def reserve_tasks(session: Session, lease: Lease, *, now: datetime) -> tuple[Sequence[PersonTask], int]:
+def take_next_tasks(session: Session, lease: Lease, *, now: datetime) -> tuple[Sequence[PersonTask], int]:
     """Return the people whose requests the rate limit allows now, and how many further people are known to remain.
 
     :raise MethodPaused: the portal allows the method again later.
@@ -72,7 +72,7 @@ def reserve_tasks(session: Session, lease: Lease, *, now: datetime) -> tuple[Seq
     paused_until = rate_limits.paused_until(session, portal_id, METHOD, now=timestamp)
     if paused_until > timestamp:
         raise MethodPaused("OPERATION_TIME_LIMIT", resets_at=paused_until)
-    allowed = rate_limits.reserve(session, portal_id, now=timestamp, costs=costs)
+    allowed = rate_limits.take_for_tasks(session, portal_id, now=timestamp, costs=costs)
     return tasks[:allowed], len(tasks) - allowed
 
 
@@ -121,7 +121,7 @@ def save_results(session: Session, lease: Lease, results: Sequence[PersonResult]
         failed=Run.failed + failed,
         attempts=0,
     )
-    calls.write(session, taken=sum(result.task.cost for result in results))
+    calls.write(session, already_counted=sum(result.task.cost for result in results))
     for result in results:
         _save_result(session, lease.portal, result)
 

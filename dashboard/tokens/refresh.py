@@ -30,7 +30,7 @@ from dashboard.bitrix24.schemas import TokenResponse
 from dashboard.core.stored_times import is_due
 from dashboard.models import Person, Portal, PortalState
 from dashboard.portals.installations import Installations
-from dashboard.portals.throttle import Limit, Throttle, TooManyFailures
+from dashboard.portals.throttle import Limit, Throttle, TooManyAttempts
 from dashboard.tokens.store import TokenPair, TokenStore
 from dashboard.tokens.store_retry import retry_until_stored
 
@@ -183,7 +183,7 @@ class TokenRefresher:
             return True
         try:
             self.throttle.check(_REJECTED_KEY.format(tokens.portal.id), REJECTED_REFRESH_LIMIT)
-        except TooManyFailures:
+        except TooManyAttempts:
             return True
         return False
 

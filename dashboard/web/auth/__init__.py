@@ -1,1 +1,1 @@
-"""Decide who is calling and what they may see: sessions, permissions, failed proofs."""
+"""Decide who is calling and what they may see: sessions, permissions, failed verifications."""

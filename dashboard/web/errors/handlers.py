@@ -12,7 +12,7 @@ from dashboard.bitrix24.errors import Bitrix24Error
 from dashboard.bitrix24.inbound import BadField
 from dashboard.launch.events import EventRefused
 from dashboard.portals.installations import VerificationFailed
-from dashboard.portals.throttle import TooManyFailures
+from dashboard.portals.throttle import TooManyAttempts
 from dashboard.web.errors.responses import ErrorResponse, error_response, http_response, response_to
 from dashboard.web.http.request_hooks import logged_path
 from dashboard.web.http.streaming import TooManyDownloads
@@ -34,9 +34,9 @@ def install(app: Flask) -> None:
     def event_refused(error: EventRefused) -> Response:
         return _json(403, "invalid_application_token")
 
-    @app.errorhandler(TooManyFailures)
-    def too_many(error: TooManyFailures) -> Response:
-        return answer(response_to(error.code, retry_after=error.seconds))
+    @app.errorhandler(TooManyAttempts)
+    def too_many(error: TooManyAttempts) -> Response:
+        return answer(response_to(error.code, retry_after=error.retry_after_seconds))
 
     @app.errorhandler(TooManyDownloads)
     def too_many_downloads(error: TooManyDownloads) -> Response:

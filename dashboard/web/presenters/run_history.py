@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from dashboard.core.json_values import printable
 from dashboard.models import RunState
-from dashboard.portals.requirements import LastRun
+from dashboard.sync.last_runs import LastRun
 from dashboard.web.errors.responses import error_label
 from dashboard.web.i18n.translations import N_, _
 from dashboard.web.presenters.filters import duration

@@ -8,8 +8,9 @@ from sqlalchemy.orm import Session
 
 from dashboard.models import Portal
 from dashboard.people import access
-from dashboard.portals import personal_data, requirements
+from dashboard.portals import personal_data
 from dashboard.portals.portal_lock import lock_portal
+from dashboard.sync.last_runs import last_runs
 from dashboard.team import statistics
 from dashboard.web.auth.permissions import administrator, confirmed
 from dashboard.web.auth.sessions import CurrentUser, SessionRefused, signed_in
@@ -55,7 +56,7 @@ def _admin_page(user: CurrentUser, portal: Portal) -> str:
     now = services().now()
     with services().database.read_session() as session:
         switched_by = access.name_of(session, portal, portal.team_switched_by)
-        runs = requirements.last_runs(session, portal)
+        runs = last_runs(session, portal)
         numbers = statistics.team_stats(session, portal, now=now)
         stored = personal_data.count_stored(session, portal)
     checks = setup_checklist.checklist(portal)

@@ -11,10 +11,11 @@ from babel.numbers import format_decimal
 from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
+from dashboard.calendar.parser import EMPTY_CODE
 from dashboard.core.json_values import Json, printable
 from dashboard.models import ApiCall
 from dashboard.portals import call_log_pages
-from dashboard.portals.call_log_pages import ANY_ERROR, NO_CODE, CallFilter
+from dashboard.portals.call_log_pages import ANY_ERROR, CallFilter
 from dashboard.web.auth.permissions import administrator
 from dashboard.web.auth.sessions import CurrentUser, signed_in
 from dashboard.web.errors.responses import known_label
@@ -88,7 +89,7 @@ def _call_row(call: ApiCall) -> CallRow:
         at=call.at,
         method=call.method,
         status=call.status,
-        error=None if call.error is None else call.error or NO_CODE,
+        error=None if call.error is None else call.error or EMPTY_CODE,
         reason=known_label(call.error) if call.error is not None else "",
         milliseconds=_with_unit(_("%(number)s ms"), call.milliseconds),
         sent=_size(call.sent),

@@ -16,8 +16,8 @@ from dashboard.core.database import UNAVAILABLE
 from dashboard.models import Portal, PortalState
 from dashboard.people.access import can_see_team
 from dashboard.portals import bindings
-from dashboard.web.auth import proof_throttle
 from dashboard.web.auth.sessions import issue_token, new_user
+from dashboard.web.auth.verification_throttle import hashed_address, throttle_event, throttle_opening
 from dashboard.web.http.context import services
 from dashboard.web.i18n import translations
 from dashboard.web.i18n.translations import N_
@@ -50,7 +50,7 @@ def show_welcome() -> ResponseReturnValue:
 def open_app() -> ResponseReturnValue:
     """Show *My settings*, or *Team* in the calendar's tab, to the user who opened the application."""
     opening, known_portal, has_token = _parse_opening()
-    with proof_throttle.opening(known_portal, opening.access_token, has_token=has_token) as portal_first:
+    with throttle_opening(known_portal, opening.access_token, has_application_token=has_token) as portal_first:
         result = services().openings.open(opening, known_portal, portal_first=portal_first)
     _set_portal(result.portal)
     g.person = result.person
@@ -66,14 +66,14 @@ def open_app() -> ResponseReturnValue:
 def install_app() -> ResponseReturnValue:
     """Install the application in a portal; the page then finishes the installation in the frame."""
     opening, known_portal, has_token = _parse_opening()
-    with proof_throttle.opening(known_portal, opening.access_token, has_token=has_token):
+    with throttle_opening(known_portal, opening.access_token, has_application_token=has_token):
         result = services().openings.install(opening, known_portal)
     _set_portal(result.portal)
     return render_template(
         "install.html",
         portal={"domain": urlsplit(result.portal.origin).netloc},
-        events=[name for name in bindings.EVENTS if name not in result.unbound],
-        placements=[name for name in bindings.PLACEMENTS if name not in result.unbound],
+        events=[name for name in bindings.EVENTS if name not in result.refused_bindings],
+        placements=[name for name in bindings.PLACEMENTS if name not in result.refused_bindings],
         bx24_js_url=services().config.bx24_js_url,
     )
 
@@ -83,10 +83,10 @@ def receive_event() -> ResponseReturnValue:
     """Handle an event. Bitrix24 sends each once, so one that cannot be stored now is spooled."""
     event = inbound.parse_event(_form())
     try:
-        with proof_throttle.event() as before_asking:
+        with throttle_event() as before_asking:
             services().events.handle(event, before_asking=before_asking)
     except (*UNAVAILABLE, ProgrammingError):  # the latter for a missing table or right
-        if not services().spool.add(event, sender=proof_throttle.hashed_address()):
+        if not services().spool.add(event, sender=hashed_address()):
             raise
     return jsonify(status="ok")
 
@@ -109,7 +109,7 @@ def _parse_opening() -> tuple[OpeningRequest, Portal | None, bool]:
     if urlsplit(portal.origin).netloc == opening.domain:
         g.frame_origin = portal.origin
     token = opening.application_token
-    return opening, portal, token is not None and services().installations.has_token(portal, token)
+    return opening, portal, token is not None and services().installations.matches_application_token(portal, token)
 
 
 def _set_portal(portal: Portal) -> None:

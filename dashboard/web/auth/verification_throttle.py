@@ -13,7 +13,7 @@ from dashboard.bitrix24.errors import Limited, PortalMoved
 from dashboard.launch.events import EventRefused
 from dashboard.models import Portal
 from dashboard.portals.installations import DENIALS
-from dashboard.portals.throttle import Limit, TooManyFailures
+from dashboard.portals.throttle import Limit, TooManyAttempts
 from dashboard.web.http.client_address import visitor_address, warn_of_untrusted_proxy
 from dashboard.web.http.context import services
 
@@ -21,7 +21,7 @@ log = structlog.get_logger()
 
 # Failed openings of a known portal without its APPLICATION_TOKEN, for each address and portal. A browser that
 # reloads old pages stays far below; somebody who tries tokens gets ten a minute.
-PROOF_LIMIT = Limit(depth=50, seconds=6)
+KNOWN_PORTAL_LIMIT = Limit(depth=50, seconds=6)
 # Failures for portals we do not know, for each address; a new portal behind the same address must still get in.
 UNKNOWN_PORTAL_LIMIT = Limit(depth=300, seconds=1)
 # Failed openings that carry the portal's APPLICATION_TOKEN. Above this limit they are not refused, but verified
@@ -30,35 +30,35 @@ KNOWN_TOKEN_LIMIT = Limit(depth=20, seconds=6)
 
 
 @contextmanager
-def opening(portal: Portal | None, access_token: SecretStr, *, has_token: bool) -> Iterator[bool]:
+def throttle_opening(portal: Portal | None, access_token: SecretStr, *, has_application_token: bool) -> Iterator[bool]:
     """Verify an opening inside this block; yield whether the portal may be asked before the authorization server.
 
-    ``has_token`` says that the opening carries the known portal's ``APPLICATION_TOKEN``. Such an opening is
-    always verified, so that others behind the same address cannot lock the portal's people out.
+    ``has_application_token`` says that the opening carries the known portal's ``APPLICATION_TOKEN``. Such an
+    opening is always verified, so that others behind the same address cannot lock the portal's people out.
 
-    :raise TooManyFailures: too many openings from this address failed; or the portal's request limit was reached
+    :raise TooManyAttempts: too many openings from this address failed; or the portal's request limit was reached
         lately, and too many openings carried this access token. Bitrix24 is not asked.
     """
     throttle, opening_throttle, group = services().throttle, services().opening_throttle, str(portal and portal.id)
     with _logging_limits():
-        opening_throttle.take(throttle.hash_key(access_token.get_secret_value()), group=group)
+        opening_throttle.take(throttle.hash_subject(access_token.get_secret_value()), group=group)
     # By address and claimed portal, so that failures for one portal do not block another.
     if portal is None:
-        name, limit = f"opening {visitor_address()}", UNKNOWN_PORTAL_LIMIT
-    elif has_token:
-        name, limit = f"opening-by-token {portal.id}", KNOWN_TOKEN_LIMIT
+        subject, limit = f"opening {visitor_address()}", UNKNOWN_PORTAL_LIMIT
+    elif has_application_token:
+        subject, limit = f"opening-by-token {portal.id}", KNOWN_TOKEN_LIMIT
     else:
-        name, limit = f"opening {visitor_address()} {portal.id}", PROOF_LIMIT
+        subject, limit = f"opening {visitor_address()} {portal.id}", KNOWN_PORTAL_LIMIT
     try:
-        has_failures, portal_first = _check(name, limit), has_token
-    except TooManyFailures:
-        if not has_token:
+        has_failures, portal_first = _check(subject, limit), has_application_token
+    except TooManyAttempts:
+        if not has_application_token:
             raise
         has_failures, portal_first = True, False
     try:
         yield portal_first
     except DENIALS as error:
-        throttle.record_failure(name, limit)
+        throttle.record_failure(subject, limit)
         _log_failure("verification_failed", reason=error.code, portal=g.get("portal"))
         raise
     except Limited:
@@ -69,12 +69,12 @@ def opening(portal: Portal | None, access_token: SecretStr, *, has_token: bool) 
         _log_failure("redirect_refused", reason=error.code, portal=g.get("portal"))
         raise
     if has_failures:
-        throttle.credit(name, limit)
+        throttle.credit(subject, limit)
     warn_of_untrusted_proxy(verified=True)
 
 
 @contextmanager
-def event() -> Iterator[Callable[[Portal | None], None]]:
+def throttle_event() -> Iterator[Callable[[Portal | None], None]]:
     """Handle an event inside this block; yield a function to call before Bitrix24 is asked about the event.
 
     All portals share the servers that send events. An event with the portal's token is never throttled. The
@@ -83,42 +83,42 @@ def event() -> Iterator[Callable[[Portal | None], None]]:
     attempts: list[tuple[str, Limit]] = []
 
     def before_asking(portal: Portal | None) -> None:
-        name = f"event {visitor_address()} {portal.id if portal else ''}"
-        limit = PROOF_LIMIT if portal else UNKNOWN_PORTAL_LIMIT
-        _check(name, limit)
-        attempts.append((name, limit))
+        subject = f"event {visitor_address()} {portal.id if portal else ''}"
+        limit = KNOWN_PORTAL_LIMIT if portal else UNKNOWN_PORTAL_LIMIT
+        _check(subject, limit)
+        attempts.append((subject, limit))
 
     try:
         yield before_asking
     except EventRefused as error:
-        for name, limit in attempts:
-            services().throttle.record_failure(name, limit)
+        for subject, limit in attempts:
+            services().throttle.record_failure(subject, limit)
         _log_failure("event_refused", reason=error.reason, portal=error.portal, name=error.event)
         raise
 
 
 def hashed_address() -> str:
     """Return a keyed hash of the address that the request came from."""
-    return services().throttle.hash_key(visitor_address())[:16]
+    return services().throttle.hash_subject(visitor_address())[:16]
 
 
-def _check(name: str, limit: Limit) -> bool:
-    """Tell whether failures are counted under the name.
+def _check(subject: str, limit: Limit) -> bool:
+    """Return True if any failures are on record.
 
-    :raise TooManyFailures: as many as the limit allows.
+    :raise TooManyAttempts: as many as the limit allows.
     """
     with _logging_limits():
-        return services().throttle.check(name, limit)
+        return services().throttle.check(subject, limit)
 
 
 @contextmanager
 def _logging_limits() -> Iterator[None]:
     try:
         yield
-    except TooManyFailures as error:
-        _log_failure(error.code, reason=f"{error.seconds} s", portal=g.get("portal"))
+    except TooManyAttempts as error:
+        _log_failure(error.code, retry_after=error.retry_after_seconds, portal=g.get("portal"))
         raise
 
 
-def _log_failure(log_event: str, *, reason: str, portal: Portal | None, **fields: str) -> None:
-    log.warning(log_event, reason=reason, portal=portal.id if portal else None, address=hashed_address(), **fields)
+def _log_failure(log_event: str, *, portal: Portal | None, **fields: str | int) -> None:
+    log.warning(log_event, portal=portal.id if portal else None, address=hashed_address(), **fields)
