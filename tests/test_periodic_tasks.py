@@ -116,7 +116,7 @@ def test_columns_written_by_an_older_version_are_updated(world: World) -> None:
     with world.database.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE people SET facts_version = 0, view = '', work_start = NULL")
 
-    world.services.periodic_tasks.update_indexed_columns()
+    world.services.periodic_tasks.recompute_outdated_columns()
 
     (boris,) = world.rows("SELECT view, work_start, reminders FROM people WHERE name LIKE 'Boris%'")
     assert boris == {"view": "month", "work_start": 540, "reminders": "timed:50min;day:15min"}

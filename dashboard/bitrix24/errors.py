@@ -37,6 +37,7 @@ UNREACHABLE_CODES = (
     *(CERTIFICATE_UNTRUSTED, TLS_FAILED, TIMEOUT, UNREACHABLE),
 )
 TIMEOUT_CODES = frozenset({NAME_LOOKUP_FAILED, CONNECT_TIMEOUT, TIMEOUT})
+# Stored in databases, so these codes and `renewal_busy` keep their first names.
 BAD_RESPONSE = "bad_answer"
 RESPONSE_TOO_LARGE = "answer_too_large"
 

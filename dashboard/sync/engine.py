@@ -33,7 +33,7 @@ from dashboard.tokens.refresh import RefreshInProgress
 
 log = structlog.get_logger()
 
-RETRY_DELAYS = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 15, 60, 120, 240))  # up to runs.MAX_WAIT
+RETRY_DELAYS = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 15, 60, 120, 240))  # up to runs.MAX_POSTPONEMENT
 OVERLOAD_DELAY = timedelta(hours=1)
 
 
@@ -104,26 +104,27 @@ class SyncEngine:
     def _sync_people(self, lease: Lease, calls: CallRecords) -> int | None:
         """Return what ``_sync`` returns.
 
-        :raise NotAnswered: too many people in a row got no answer.
+        :raise NotAnswered: the requests of too many people in a row got no response.
         """
-        tasks, left = self.runs.write(lease, partial(take_next_tasks, lease=lease, now=self.now()))
-        max_unanswered = _max_unanswered(len(tasks), left, attempts=lease.run.attempts)
-        has_answered = lease.run.done > 0
-        # Unanswered people are saved with the next answered one: until then the portal itself may be down.
+        tasks, remaining = self.runs.write(lease, partial(take_next_tasks, lease=lease, now=self.now()))
+        max_without_response = _max_without_response(len(tasks), remaining, attempts=lease.run.attempts)
+        has_responded = lease.run.done > 0
+        # People whose request got no response are saved with the next person whose request got one: until then the
+        # portal itself may be down.
         unsaved: list[PersonResult] = []
         for task in tasks:
             if self.stopping.is_set():
                 break
             result = sync_person(self.snapshots, lease, task, record=calls.add)
             unsaved.append(result)
-            if result.answered:
+            if result.got_response:
                 self._save(lease, unsaved, calls)
-                unsaved, has_answered = [], True
-            elif len(unsaved) > max_unanswered:
+                unsaved, has_responded = [], True
+            elif len(unsaved) > max_without_response:
                 raise NotAnswered(result.problem or "")
-        if left or self.stopping.is_set():
-            return min(left or len(unsaved), MIN_SLICE_PEOPLE)
-        if unsaved and not has_answered:
+        if remaining or self.stopping.is_set():
+            return min(remaining or len(unsaved), MIN_SLICE_PEOPLE)
+        if unsaved and not has_responded:
             raise NotAnswered(unsaved[0].problem or "")
         if unsaved:
             self._save(lease, unsaved, calls)
@@ -134,7 +135,7 @@ class SyncEngine:
         lease.run.attempts = 0
 
     def _release_until_refreshed(self, lease: Lease, error: RefreshInProgress) -> None:
-        """Release the run until the token's lease ends: the process that holds it may have been killed."""
+        """Release the run until the token's refresh lease ends: the process that holds it may have been killed."""
         if lease.run.attempts >= MAX_REFRESH_WAITS:
             self._postpone(lease, error)
             return
@@ -175,12 +176,12 @@ class SyncEngine:
             log.info("lease_lost", portal=lease.portal.id, run=lease.run.id)
 
 
-def _max_unanswered(tasks: int, left: int, *, attempts: int) -> int:
-    """Return how many people in a row may get no answer before the portal itself is considered down.
+def _max_without_response(tasks: int, remaining: int, *, attempts: int) -> int:
+    """Return how many people in a row may get no response before the portal itself is considered down.
 
-    One at first. But a portal's server may fail for several neighbors, which would end each run before the
-    people behind them, so every attempt allows one more. While people are left, the limit stays below the
-    size of the slice: otherwise no slice could find the portal down.
+    One at first. But a portal's server may fail for several people in a row, so every run would stop at the same
+    people and never reach the rest. Therefore every attempt allows one more. While people remain, the limit stays
+    below the size of the slice: otherwise no slice could find the portal down.
     """
     allowed = 1 + attempts
-    return max(1, min(allowed, tasks - 1)) if left else allowed
+    return max(1, min(allowed, tasks - 1)) if remaining else allowed

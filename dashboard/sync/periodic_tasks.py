@@ -22,7 +22,7 @@ from dashboard.portals import call_log, throttle, vacuum
 from dashboard.portals.call_log import CallLog
 from dashboard.portals.portal_lock import lock_portal
 from dashboard.sync.runs import Runs
-from dashboard.sync.schedule import MAX_WAIT
+from dashboard.sync.schedule import MAX_TIME_TO_NEXT_RUN
 from dashboard.tokens.refresh import TokenRefresher
 
 log = structlog.get_logger()
@@ -61,10 +61,10 @@ class PeriodicTasks:
         return [name for name in names if self._claim(name, now)]
 
     def run(self, name: str) -> None:
-        """Run the task; a heartbeat is complete when it is claimed."""
+        """Run the task; claiming the heartbeat is all it has to do."""
         tasks: Mapping[str, Callable[[], object]] = {
             "plan": self.plan_runs,
-            "facts": self.update_indexed_columns,
+            "facts": self.recompute_outdated_columns,  # the name that is stored
             "idle": self.refresh_idle_tokens,
             "purge": self.purge,
             vacuum.TASK: partial(vacuum.vacuum_deleted_rows, self.database),
@@ -73,10 +73,10 @@ class PeriodicTasks:
             tasks[name]()
 
     def _claim(self, name: str, now: datetime) -> bool:
-        is_still_due = (PeriodicTask.name == name, due(PeriodicTask.next_at, now, max_wait=INTERVALS[name]))
+        due_conditions = (PeriodicTask.name == name, due(PeriodicTask.next_at, now, max_wait=INTERVALS[name]))
         with self.database.write_session() as session:
             insert_or_ignore(session, PeriodicTask, [{"name": name, "next_at": now}])
-            claim = update(PeriodicTask).where(*is_still_due).values(next_at=now + INTERVALS[name])
+            claim = update(PeriodicTask).where(*due_conditions).values(next_at=now + INTERVALS[name])
             return rows_changed(session, claim) == 1
 
     def plan_runs(self) -> None:
@@ -104,7 +104,7 @@ class PeriodicTasks:
             self.runs.ensure(session, current, by=None)
         current.next_run_at = self.runs.next_run_at(session, current)
 
-    def update_indexed_columns(self) -> None:
+    def recompute_outdated_columns(self) -> None:
         """Recompute the indexed columns that an older version of the code has written."""
         outdated = (
             select(Portal, Person.id)
@@ -118,7 +118,7 @@ class PeriodicTasks:
             rows = session.execute(outdated).all()
         for portal, group in groupby(rows, key=lambda row: row[0]):
             person_ids = [person_id for _, person_id in group]
-            self.database.write(partial(_update_indexed_columns, portal=portal, person_ids=person_ids))
+            self.database.write(partial(_recompute_people, portal=portal, person_ids=person_ids))
 
     def refresh_idle_tokens(self) -> None:
         """Refresh tokens that have not been used for five months, before Bitrix24 lets them expire."""
@@ -157,11 +157,14 @@ class PeriodicTasks:
 
 
 def _is_run_due(now: datetime) -> ColumnElement[bool]:
-    return or_(Portal.next_run_at.is_(None), due(Portal.next_run_at, now, max_wait=MAX_WAIT))
+    return or_(Portal.next_run_at.is_(None), due(Portal.next_run_at, now, max_wait=MAX_TIME_TO_NEXT_RUN))
 
 
 def _is_idle(now: datetime) -> ColumnElement[bool]:
-    """Return whether a token is old enough; the age depends on the person, so that a company's are spread out."""
+    """Return whether a token is old enough.
+
+    The age depends on the person, so that one company's tokens do not fall due together.
+    """
     ages = (timedelta(days=IDLE_DAYS + number) for number in range(SPREAD_DAYS))
     spread = (
         and_(Person.id % SPREAD_DAYS == number, OAuthToken.renewed_at < now - age) for number, age in enumerate(ages)
@@ -170,7 +173,7 @@ def _is_idle(now: datetime) -> ColumnElement[bool]:
     return or_(*spread, ahead(OAuthToken.renewed_at, now, max_wait=timedelta(days=1)))
 
 
-def _update_indexed_columns(session: Session, *, portal: Portal, person_ids: Sequence[int]) -> None:
+def _recompute_people(session: Session, *, portal: Portal, person_ids: Sequence[int]) -> None:
     if not lock_portal(session, portal):
         return
     people = (

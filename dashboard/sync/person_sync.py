@@ -58,7 +58,7 @@ class PersonResult:
     response: SettingsResponse | None = None
     problem: str | None = None
     dismissed: bool = False
-    answered: bool = True
+    got_response: bool = True
 
 
 def take_next_tasks(session: Session, lease: Lease, *, now: datetime) -> tuple[Sequence[PersonTask], int]:
@@ -99,7 +99,7 @@ def sync_person(snapshots: Snapshots, lease: Lease, task: PersonTask, *, record:
             task,
             problem=error.code,
             dismissed=isinstance(error, PersonDismissed),
-            answered=not isinstance(error, NotAnswered),
+            got_response=not isinstance(error, NotAnswered),
         )
     problem = response.errors.get(METHOD)
     if problem is not None:
@@ -161,7 +161,10 @@ def _next_tasks(session: Session, lease: Lease, *, now: datetime) -> list[Person
 
 
 def _cost(person: Person, expires_at: datetime, *, started_at: datetime | None, now: datetime) -> int:
-    """Return 0 for a revoked token, and for a person whose settings have been fetched since the run started."""
+    """Return the requests needed: 2 if the token has expired, else 1; 0 for a revoked token or fresh settings.
+
+    Settings are fresh if they were fetched since the run started.
+    """
     fetched_at = person.settings_at
     is_fresh = started_at and fetched_at and fetched_at >= started_at and not is_ahead(fetched_at, now)
     if is_fresh or person.chain_state != TokenState.VALID:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from dashboard.models import ApiCall, OAuthToken, Person, Run, RunState, TokenState
 from dashboard.portals import rate_limits
 
-MAX_PACE = 2.0  # seconds per person; a slower pace includes pauses, which will not repeat
+MAX_SECONDS_PER_PERSON = 2.0  # a slower pace includes pauses, which will not repeat
 RECENT_CALLS = 10
 
 
@@ -50,7 +50,7 @@ def _eta_seconds(session: Session, run: Run, now: datetime) -> int | None:
     people, requests = _remaining(session, run, now=now)
     by_limit = rate_limits.seconds_until(session, run.portal_id, now=now.timestamp(), requests=requests)
     pace = (now - run.started_at).total_seconds() / max(1, run.done + run.failed)
-    by_pace = min(pace, MAX_PACE) * people if run.done + run.failed else 0.0
+    by_pace = min(pace, MAX_SECONDS_PER_PERSON) * people if run.done + run.failed else 0.0
     delay = max(0.0, (run.next_slice_at - now).total_seconds()) if run.state == RunState.POSTPONED else 0.0
     return round(delay + max(by_limit, by_pace, _response_seconds(session, run) * requests))
 

@@ -22,7 +22,7 @@ from dashboard.sync.schedule import next_off_peak
 T = TypeVar("T")
 
 LEASE = timedelta(seconds=20)  # the worker's heartbeat extends it; after a kill, another worker continues then
-MAX_WAIT = timedelta(hours=4)  # the longest that a run is ever postponed
+MAX_POSTPONEMENT = timedelta(hours=4)  # the longest that a run is ever postponed
 
 
 class LostLease(Exception):
@@ -51,16 +51,16 @@ class Runs:
         Return None if the installation has just ended.
         """
 
-        def ensure(session: Session) -> bool:
+        def insert_run(session: Session) -> bool:
             if not lock_portal(session, portal):
                 return False
             self.ensure(session, portal, by=by)
             if by is not None:
-                is_postponed = (Run.portal_id == portal.id, Run.state == RunState.POSTPONED)
-                session.execute(update(Run).where(*is_postponed).values(next_slice_at=self.now(), attempts=0))
+                postponed_conditions = (Run.portal_id == portal.id, Run.state == RunState.POSTPONED)
+                session.execute(update(Run).where(*postponed_conditions).values(next_slice_at=self.now(), attempts=0))
             return True
 
-        return self.progress(portal) if self.database.write(ensure) else None
+        return self.progress(portal) if self.database.write(insert_run) else None
 
     def ensure(self, session: Session, portal: Portal, *, by: int | None) -> None:
         """Insert a run unless the portal has an unfinished one. The caller has locked the portal."""
@@ -73,7 +73,7 @@ class Runs:
         Return False if the installation has just ended, and its runs with it.
         """
 
-        def cancel(session: Session) -> bool:
+        def mark_canceled(session: Session) -> bool:
             if not lock_portal(session, portal):
                 return False
             unfinished = (Run.portal_id == portal.id, Run.finished_at.is_(None))
@@ -82,7 +82,7 @@ class Runs:
             session.execute(update(Run).where(*unfinished, _is_unleased(self.now())).values(ended))
             return True
 
-        return self.database.write(cancel)
+        return self.database.write(mark_canceled)
 
     def progress(self, portal: Portal) -> RunProgress | None:
         """Return the progress of this installation's newest run, None if there is none."""
@@ -122,7 +122,7 @@ class Runs:
             .with_for_update(of=Run, skip_locked=True)
         )
         leases = []
-        # A power cut ends every worker and with it every lease, so a lease may be lost with it.
+        # A power cut stops every worker, so losing this write is harmless.
         with self.database.write_session(durable=False) as session:
             for run, portal in session.execute(due_runs).all():
                 if portal.generation == run.generation and portal.state != PortalState.UNINSTALLED:
@@ -144,12 +144,12 @@ class Runs:
         :raise LostLease: the installation has ended.
         """
 
-        def locked(session: Session) -> T:
+        def lock_and_work(session: Session) -> T:
             if not lock_portal(session, lease.portal):
                 raise LostLease
             return work(session)
 
-        return self.database.write(locked)
+        return self.database.write(lock_and_work)
 
     def release(self, lease: Lease, *, at: datetime, **values: Any) -> None:
         """Release the lease; the run is due again at ``at``.
@@ -164,12 +164,12 @@ class Runs:
         :raise LostLease: another worker has the run, or it was canceled.
         """
 
-        def release(session: Session) -> None:
+        def compute_and_release(session: Session) -> None:
             now = self.now()
             seconds = rate_limits.seconds_until(session, lease.portal.id, now=now.timestamp(), requests=requests)
             _release(session, lease, at=now + timedelta(seconds=seconds))
 
-        self.write(lease, release)
+        self.write(lease, compute_and_release)
 
     def finish(self, lease: Lease, *, state: RunState, error: str | None = None) -> None:
         """End the run, and plan the portal's next one.
@@ -178,12 +178,12 @@ class Runs:
         """
         finished: dict[str, Any] = {"state": state, "error": error, "finished_at": self.now()}
 
-        def finish(session: Session) -> None:
+        def finish_and_plan(session: Session) -> None:
             change_run(session, lease, lease_owner=None, lease_until=None, **finished)
             planned = {"next_run_at": self.next_run_at(session, lease.portal)}
             session.execute(update(Portal).where(Portal.id == lease.portal.id).values(planned))
 
-        self.write(lease, finish)
+        self.write(lease, finish_and_plan)
 
     def next_run_at(self, session: Session, portal: Portal) -> datetime:
         """Return the portal's next off-peak time, in the time zone that most of its people have."""
@@ -224,10 +224,10 @@ def _lease(run: Run, portal: Portal, *, now: datetime) -> Lease:
 def _is_due(now: datetime) -> ColumnElement[bool]:
     """Return whether a run is due; also if its last change lies in the future.
 
-    Then the clock has been set back, and the stored time may lie hours ahead and still within MAX_WAIT.
+    Then the clock has been set back, and the stored time may lie hours ahead and still within MAX_POSTPONEMENT.
     """
     changed_at = func.coalesce(Run.heartbeat_at, Run.created_at)
-    return or_(due(Run.next_slice_at, now, max_wait=MAX_WAIT), ahead(changed_at, now))
+    return or_(due(Run.next_slice_at, now, max_wait=MAX_POSTPONEMENT), ahead(changed_at, now))
 
 
 def _is_unleased(now: datetime) -> ColumnElement[bool]:

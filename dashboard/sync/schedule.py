@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 EARLIEST_TIME = time(1, 30)
 SPREAD_MINUTES = 180
 MIN_INTERVAL = timedelta(hours=4)
-MAX_WAIT = timedelta(hours=30)  # the next off-peak time is never further away
+MAX_TIME_TO_NEXT_RUN = timedelta(hours=30)  # the next off-peak time is never further away
 
 
 def next_off_peak(now: datetime, zone: str, *, member_id: str) -> datetime:

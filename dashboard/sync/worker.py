@@ -1,7 +1,7 @@
 """The worker process: run slices of due runs and periodic tasks in threads.
 
-Any number of workers on any number of machines share one database; each row of ``runs`` and ``chores`` is
-leased or claimed by one of them.
+Any number of workers on any number of machines share one database. Each run is leased, and each periodic task
+(table ``chores``) claimed, by one of them at a time.
 """
 
 from __future__ import annotations
