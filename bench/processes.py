@@ -46,7 +46,7 @@ class Loaded:
 
     @property
     def p99(self) -> float:
-        return sorted(self.milliseconds)[int(0.99 * (len(self.milliseconds) - 1))]
+        return statistics.quantiles(self.milliseconds, n=100)[98]
 
 
 @dataclass(frozen=True)

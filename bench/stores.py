@@ -52,9 +52,7 @@ def postgres() -> Iterator[str]:
 
 
 def _migrated(url: str) -> str:
-    database = Database(url)
-    migrations.upgrade(database)
-    database.engine.dispose()
+    migrations.upgrade(Database(url))
     return url
 
 
