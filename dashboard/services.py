@@ -151,7 +151,7 @@ def build_services(
             now=now,
         ),
         events=events,
-        spool=EventSpool(folder=config.state_directory, encryption=encryption, events=events, now=now),
+        spool=EventSpool(folder=config.state_directory, encryption=encryption, handler=events, now=now),
         snapshots=snapshots,
         permissions=PermissionChecks(
             token_refresher=token_refresher, accounts=accounts, call_log=call_log, throttle=throttle, now=now

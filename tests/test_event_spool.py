@@ -187,12 +187,19 @@ def test_without_a_folder_an_event_is_stored_in_memory(
     assert threadless_world.one("SELECT state FROM portals") == "uninstalled"
 
 
-def test_an_undecryptable_event_is_deleted(threadless_world: World, tmp_path: Path) -> None:
+def test_an_event_that_cannot_be_read_is_deleted(
+    threadless_world: World, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    encryption = TokenEncryption([SecretStr(FERNET_KEY)])
+    other_format = encryption.encrypt(SecretStr('["member"]'), context=event_spool.ENCRYPTION_CONTEXT)
     (tmp_path / "events").mkdir()
-    (tmp_path / "events" / "x.event").write_text("gAAAA-not-ours")
+    (tmp_path / "events" / "1.event").write_text("gAAAA-not-ours")
+    (tmp_path / "events" / "2.event").write_text(other_format)
 
     restarted(threadless_world).retry()
 
+    logged = [record.getMessage() for record in caplog.records if record.name == event_spool.__name__]
+    assert ["undecryptable" in logged[0], "unreadable" in logged[1], len(logged)] == [True, True, 2]
     assert spooled(tmp_path) == []
 
 
@@ -222,7 +229,7 @@ def spool_of(
     spool = event_spool.EventSpool(
         folder=folder,
         encryption=TokenEncryption([SecretStr(FERNET_KEY)]),
-        events=cast(EventHandler, handler),
+        handler=cast(EventHandler, handler),
         now=lambda: datetime(2026, 3, 2, tzinfo=UTC),
     )
     for member in members:

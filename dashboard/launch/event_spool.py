@@ -27,7 +27,7 @@ from dashboard.launch.events import UNINSTALL, EventHandler, EventRefused
 
 log = structlog.get_logger()
 
-CONTEXT = "uninstall event"
+ENCRYPTION_CONTEXT = "uninstall event"
 FOLDER = "events"
 SUFFIX = ".event"
 UNVERIFIED = "unproven-"
@@ -39,6 +39,10 @@ MAX_UNVERIFIED = 10_000
 MAX_UNVERIFIED_OF_SENDER = 500
 
 
+class _UnreadableEvent(Exception):
+    """The file of an event has the format of another version of the application."""
+
+
 class EventSpool:
     """A folder of encrypted files, one per event; memory where the folder cannot be written.
 
@@ -47,11 +51,11 @@ class EventSpool:
     """
 
     def __init__(
-        self, *, folder: Path, encryption: TokenEncryption, events: EventHandler, now: Callable[[], datetime]
+        self, *, folder: Path, encryption: TokenEncryption, handler: EventHandler, now: Callable[[], datetime]
     ) -> None:
         self._folder = folder / FOLDER
         self._encryption = encryption
-        self._events = events
+        self._handler = handler
         self._now = now
         self._memory: dict[str, str] = {}
         self._attempts: Counter[str] = Counter()
@@ -87,7 +91,7 @@ class EventSpool:
                 self._thread = threading.Thread(target=self._retry_forever, name="events", daemon=True)
                 self._thread.start()
 
-    def restart(self) -> None:
+    def ensure_alive(self) -> None:
         """Start the thread again if an unexpected error has ended it."""
         if self._thread is not None:
             self.start()
@@ -118,9 +122,11 @@ class EventSpool:
 
     def _handle(self, encrypted: str) -> None:
         try:
-            self._events.handle(self._decrypt(encrypted))
+            self._handler.handle(self._decrypt(encrypted))
         except DecryptionError:
             log.error("spooled_event_undecryptable")
+        except _UnreadableEvent:
+            log.error("spooled_event_unreadable")
         except EventRefused as refusal:
             portal = refusal.portal.id if refusal.portal else None
             log.warning("spooled_event_refused", reason=refusal.reason, portal=portal)
@@ -136,7 +142,7 @@ class EventSpool:
     def _file_name(self, event: Event, token: str, sender: str) -> str:
         """Return one name for all copies of an event."""
         try:
-            is_verified = self._events.is_verified(event)
+            is_verified = self._handler.is_verified(event)
         except SQLAlchemyError:
             is_verified = False
         key = event.member_id if is_verified else f"{event.member_id} {token}"
@@ -183,17 +189,17 @@ class EventSpool:
             (self._folder / name).unlink(missing_ok=True)
 
     def _encrypt(self, event: Event, token: str) -> str:
-        # An event without a time must not undo an installation that comes after it.
+        # Without a time, use the time of receipt, so that a late retry cannot uninstall a newer installation.
         sent_at = event.sent_at if event.sent_at is not None else int(self._now().timestamp())
         fields = [event.member_id, token, sent_at, "1" if event.clean else None]
-        return self._encryption.encrypt(SecretStr(json.dumps(fields)), context=CONTEXT)
+        return self._encryption.encrypt(SecretStr(json.dumps(fields)), context=ENCRYPTION_CONTEXT)
 
     def _decrypt(self, encrypted: str) -> Event:
-        text = self._encryption.decrypt(encrypted, context=CONTEXT).get_secret_value()
+        text = self._encryption.decrypt(encrypted, context=ENCRYPTION_CONTEXT).get_secret_value()
         try:
             member_id, token, sent_at, clean = json.loads(text)
         except (ValueError, TypeError):
-            raise DecryptionError("written by another version") from None
+            raise _UnreadableEvent from None
         return Event(
             name=UNINSTALL,
             member_id=member_id,

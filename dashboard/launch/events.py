@@ -1,4 +1,4 @@
-"""Handle the events of a portal: verify them by the portal's token, and act on them once however often they come."""
+"""Handle the events of a portal: verify them by the portal's token; handling is idempotent."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ log = structlog.get_logger()
 
 UNINSTALL = "ONAPPUNINSTALL"
 TOKEN_EVENTS = ("ONAPPINSTALL", "ONAPPUPDATE")
-MAX_CLOCK_DIFFERENCE = 300  # seconds by which an event may come from the future
+MAX_SENDER_CLOCK_SKEW = 300  # seconds by which an event may come from the future
 _COMMANDS = {"app": Command("app.info"), "profile": Command("profile")}
 
-# Called before Bitrix24 is asked about an event of this portal; it may raise.
-BeforeVerification = Callable[[Portal | None], None]
+# Called before Bitrix24 is asked about an event of this portal; raises if that has happened too often.
+ThrottleVerification = Callable[[Portal | None], None]
 
 
 class EventRefused(Exception):
@@ -51,7 +51,7 @@ class EventHandler:
     call_log: CallLog
     now: Callable[[], datetime]
 
-    def handle(self, event: Event, *, before_asking: BeforeVerification = lambda portal: None) -> None:
+    def handle(self, event: Event, *, throttle_verification: ThrottleVerification = lambda portal: None) -> None:
         """Act on an event; a repeated or delayed one changes nothing more.
 
         :raise EventRefused: it could not be verified.
@@ -61,14 +61,14 @@ class EventHandler:
         is_verified = self._has_application_token(event, portal)
         with self.call_log.unit(portal, verified=is_verified) as calls:
             if event.name in TOKEN_EVENTS and not is_verified:
-                before_asking(portal)
+                throttle_verification(portal)
                 self._save_application_token(event, portal, calls)
             elif portal is None:
                 raise EventRefused("unknown_portal", event, None)
             elif is_verified:
                 self._handle_verified(event, portal, calls)
             else:
-                self._handle_unverified(event, portal, calls, before_asking)
+                self._handle_unverified(event, portal, calls, throttle_verification)
 
     def is_verified(self, event: Event) -> bool:
         """Tell whether the event carries the token of the portal it names."""
@@ -85,22 +85,22 @@ class EventHandler:
             self.installations.require_bindings_check(portal)
 
     def _handle_unverified(
-        self, event: Event, portal: Portal, calls: CallRecords, before_asking: BeforeVerification
+        self, event: Event, portal: Portal, calls: CallRecords, throttle_verification: ThrottleVerification
     ) -> None:
         """Refuse an event, unless it is a true uninstallation of a portal without a stored token.
 
-        A portal that no administrator has opened has no token to compare with. Then the authorization server
-        decides: it is asked with the newest token pair.
+        If no administrator has opened the app yet, no token is stored. Then the authorization server decides: it
+        is asked with the most trusted person's token pair.
         """
         if event.name == "ONAPPPAYMENT" and event.application_token is None:
             # Bitrix24 sends this one without a token. The next call to the portal shows whether it is paid.
             return
-        is_verifiable = portal.application_token is not None or portal.state == PortalState.UNINSTALLED
-        if event.name != UNINSTALL or is_verifiable:
+        must_have_token = portal.application_token is not None or portal.state == PortalState.UNINSTALLED
+        if event.name != UNINSTALL or must_have_token:
             raise EventRefused("wrong_token", event, portal)
-        before_asking(portal)
+        throttle_verification(portal)
         if not self.token_refresher.confirm_uninstalled(portal, record=calls.add):
-            raise EventRefused("no_token_known", event, portal)
+            raise EventRefused("portal_has_no_token", event, portal)
         self._uninstall(event, portal)
 
     def _uninstall(self, event: Event, portal: Portal) -> None:
@@ -115,7 +115,7 @@ class EventHandler:
         if event.sent_at is None:
             return True
         verified_at, now = int(portal.proven_at.timestamp()), self.now().timestamp()
-        if verified_at <= event.sent_at <= now + MAX_CLOCK_DIFFERENCE:
+        if verified_at <= event.sent_at <= now + MAX_SENDER_CLOCK_SKEW:
             return True
         return self.token_refresher.confirm_uninstalled(portal, record=calls.add)
 
@@ -125,7 +125,7 @@ class EventHandler:
         Nobody else may set it, because whoever knows it can uninstall the portal.
         """
         if event.application_token is None or event.access_token is None:
-            raise EventRefused("no_token", event, portal)
+            raise EventRefused("event_has_no_token", event, portal)
         try:
             verified = self._verify_administrator(event, event.access_token, portal, calls)
 

@@ -73,43 +73,43 @@ class OpeningService:
     call_log: CallLog
     now: Callable[[], datetime]
 
-    def install(self, opening: OpeningRequest, stored_portal: Portal | None) -> InstallationResult:
+    def install(self, request: OpeningRequest, stored_portal: Portal | None) -> InstallationResult:
         """Verify and save an installation by an administrator, and bind what is missing in the portal.
 
         :raise VerificationFailed: the token belongs elsewhere, or its user is not an administrator.
         :raise Bitrix24Error: Bitrix24 refused or did not answer.
         """
         with self.call_log.unit(stored_portal, verified=False) as calls:
-            verified = self._verify_with_authorization_server(opening, stored_portal, CHECK_COMMANDS, calls)
+            verified = self._verify_with_authorization_server(request, stored_portal, CHECK_COMMANDS, calls)
             reply = verified.reply
             if not reply.profile.ADMIN:
                 raise VerificationFailed("not_an_administrator")
             result = self._save_opening(verified, calls, is_installation=True)
             refused_bindings = self.bindings.bind_missing(
-                result.portal, reply.client, reply.batch, token=opening.access_token
+                result.portal, reply.client, reply.batch, token=request.access_token
             )
         log.info("portal_installed", portal=result.portal.id, generation=result.portal.generation)
         return InstallationResult(result.portal, refused_bindings)
 
-    def open(self, opening: OpeningRequest, stored_portal: Portal | None, *, portal_first: bool) -> OpeningResult:
+    def open(self, request: OpeningRequest, stored_portal: Portal | None, *, may_ask_portal: bool) -> OpeningResult:
         """Verify who opens the application and save their settings: one request if the portal is known.
 
-        Without ``portal_first`` the authorization server is asked before the portal, so that forged openings
-        use up nothing of the portal's rate limit.
+        Without ``may_ask_portal`` the authorization server is asked first, so that forged openings use up nothing
+        of the portal's rate limit.
 
         :raise VerificationFailed: the token belongs to another portal or application than the form says.
         :raise Bitrix24Error: Bitrix24 refused or did not answer.
         """
         with self.call_log.unit(stored_portal, verified=False) as calls:
             commands = self.bindings.commands_for(stored_portal)
-            if portal_first and _can_verify(stored_portal):
-                verified = self._verify_with_portal(opening, stored_portal, commands, calls)
+            if may_ask_portal and _can_verify(stored_portal):
+                verified = self._verify_with_portal(request, stored_portal, commands, calls)
             else:
-                verified = self._verify_with_authorization_server(opening, stored_portal, commands, calls)
+                verified = self._verify_with_authorization_server(request, stored_portal, commands, calls)
             result = self._save_opening(verified, calls)
             if result.person.is_admin:
                 reply = verified.reply
-                self.bindings.restore(result.portal, reply.client, reply.batch, token=opening.access_token)
+                self.bindings.restore(result.portal, reply.client, reply.batch, token=request.access_token)
         return result
 
     def _verify_with_portal(
@@ -142,7 +142,7 @@ class OpeningService:
     ) -> _VerifiedOpening:
         """Ask the authorization server which portal the token belongs to, then fetch the snapshot there.
 
-        The stored address is not asked again if ``refusal`` is what it has just answered.
+        ``refusal`` is the stored address's error, raised again if the portal has not moved.
         """
         stored_server = stored_portal.authorization_server if stored_portal else None
         address = self.installations.verify_token(
@@ -176,7 +176,8 @@ class OpeningService:
         verified_portal = VerifiedPortal(
             request.member_id, verified.address, reply.app, is_installation=is_installation
         )
-        # It allows uninstalling, and the form is the visitor's own: take it from administrators only.
+        # Whoever knows this token can forge an uninstallation, and visitors control the form: take it from
+        # administrators only.
         application_token = request.application_token if profile.ADMIN else None
 
         def save(session: Session) -> OpeningResult:
@@ -187,8 +188,9 @@ class OpeningService:
                     stored_portal=verified.stored_portal,
                     application_token=application_token,
                 )
-                person, opened_before = self.accounts.upsert_from_opening(session, portal, profile, request)
-                if is_installation and opened_before is None:
+                person, previously_opened_at = self.accounts.upsert_from_opening(session, portal, profile, request)
+                never_opened = previously_opened_at is None
+                if is_installation and never_opened:
                     # The installer shows no settings: the next opening is this person's first.
                     person.opened_at = portal.installed_at
                 if (scopes := scopes_in(reply.batch)) is not None:
@@ -198,7 +200,8 @@ class OpeningService:
                     # The first run reads the list of users and plans the portal's daily runs.
                     self.runs.ensure(session, portal, by=None)
                 settings = save_snapshot(session, person, response)
-            is_first = not is_installation and opened_before in (None, portal.installed_at)
+            only_installed = previously_opened_at == portal.installed_at
+            is_first = not is_installation and (never_opened or only_installed)
             return OpeningResult(portal, person, settings, is_first=is_first)
 
         return self.database.write(save, durable=is_installation)

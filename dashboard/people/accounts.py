@@ -42,7 +42,7 @@ class Accounts:
     now: Callable[[], datetime]
 
     def upsert_from_opening(
-        self, session: Session, portal: Portal, profile: Profile, opening: OpeningRequest
+        self, session: Session, portal: Portal, profile: Profile, request: OpeningRequest
     ) -> tuple[Person, datetime | None]:
         """Store who opened the application and their token pair; the caller has locked the portal's row.
 
@@ -58,24 +58,24 @@ class Accounts:
             session.add(person)
         if person.chain_state is None:
             self._take(session, f"first openings {portal.id}", FIRST_OPENING_LIMIT)
-        opened_before, person.opened_at = person.opened_at, self.now()
+        previously_opened_at, person.opened_at = person.opened_at, self.now()
         person.problem = None
         person.name = profile.full_name
         person.search = searchable(profile.full_name, person.position or "")
         person.is_admin = profile.ADMIN
         person.time_zone = profile.TIME_ZONE
-        person.language = opening.language[:8]
+        person.language = request.language[:8]
         if person.id is None:
             session.flush()  # the token pair needs the id
         self.token_store.save(
             session,
             portal,
             person,
-            access=opening.access_token,
-            refresh=opening.refresh_token,
-            expires_in=opening.expires_in,
+            access=request.access_token,
+            refresh=request.refresh_token,
+            expires_in=request.expires_in,
         )
-        return person, opened_before
+        return person, previously_opened_at
 
     def _take(self, session: Session, key: str, limit: Limit) -> None:
         self.throttle.take(key, limit, code="too_many_new_people", session=session)

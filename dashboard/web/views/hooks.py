@@ -33,9 +33,9 @@ blueprint = Blueprint("hooks", __name__)
 
 
 @blueprint.before_request
-def restart_spool_watcher() -> None:
-    """Restart the thread that stores spooled events, should it have died."""
-    services().spool.restart()
+def ensure_spool_thread() -> None:
+    """Start the thread that handles spooled events again, if an error has ended it."""
+    services().spool.ensure_alive()
 
 
 @blueprint.get("/")
@@ -50,8 +50,8 @@ def show_welcome() -> ResponseReturnValue:
 def open_app() -> ResponseReturnValue:
     """Show *My settings*, or *Team* in the calendar's tab, to the user who opened the application."""
     opening, known_portal, has_token = _parse_opening()
-    with throttle_opening(known_portal, opening.access_token, has_application_token=has_token) as portal_first:
-        result = services().openings.open(opening, known_portal, portal_first=portal_first)
+    with throttle_opening(known_portal, opening.access_token, has_application_token=has_token) as may_ask_portal:
+        result = services().openings.open(opening, known_portal, may_ask_portal=may_ask_portal)
     _set_portal(result.portal)
     g.person = result.person
     user = new_user(result.portal, result.person)
@@ -83,8 +83,8 @@ def receive_event() -> ResponseReturnValue:
     """Handle an event. Bitrix24 sends each once, so one that cannot be stored now is spooled."""
     event = inbound.parse_event(_form())
     try:
-        with throttle_event() as before_asking:
-            services().events.handle(event, before_asking=before_asking)
+        with throttle_event() as throttle_verification:
+            services().events.handle(event, throttle_verification=throttle_verification)
     except (*UNAVAILABLE, ProgrammingError):  # the latter for a missing table or right
         if not services().spool.add(event, sender=hashed_address()):
             raise
