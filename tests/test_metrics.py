@@ -65,7 +65,7 @@ def value(metrics: Samples, name: str, **labels: str) -> float:
     return metrics[name, frozenset(labels.items())]
 
 
-HEALTHZ = {"endpoint": "public.healthz", "method": "GET", "status": "200"}
+HEALTHZ = {"endpoint": "health.healthz", "method": "GET", "status": "200"}
 
 
 def test_it_counts_portals_and_tokens(measured: World) -> None:
@@ -89,7 +89,7 @@ def test_it_counts_requests_and_their_time(measured: World) -> None:
     assert value(metrics, "dashboard_requests_total", **HEALTHZ) == 1
     assert value(metrics, "dashboard_requests_total", endpoint="none", method="GET", status="404") == 1
     assert value(metrics, "dashboard_requests_total", endpoint="none", method="other", status="405") == 1
-    assert value(metrics, "dashboard_request_seconds_count", endpoint="public.healthz") == 1
+    assert value(metrics, "dashboard_request_seconds_count", endpoint="health.healthz") == 1
 
 
 def test_it_counts_calls_and_token_refreshes_by_outcome(measured: World) -> None:

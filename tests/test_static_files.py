@@ -130,10 +130,10 @@ def test_imported_names_are_exported() -> None:
 
 
 def test_a_change_of_any_file_changes_every_address(folder: Path) -> None:
-    before = StaticFiles(folder).address("js/app.js")
+    before = StaticFiles(folder).url("js/app.js")
     (folder / "js/app/a.js").write_text("8")
 
-    assert StaticFiles(folder).address("js/app.js") != before
+    assert StaticFiles(folder).url("js/app.js") != before
 
 
 def test_only_watched_files_are_read_again(folder: Path) -> None:
@@ -145,7 +145,7 @@ def test_only_watched_files_are_read_again(folder: Path) -> None:
 
 def test_an_unknown_file_fails_in_a_template(folder: Path) -> None:
     with pytest.raises(KeyError):
-        StaticFiles(folder).address("js/gone.js")
+        StaticFiles(folder).url("js/gone.js")
 
 
 def test_only_tokens_css_names_colors() -> None:

@@ -51,7 +51,7 @@ class PermissionChecks:
         self.throttle.take(f"confirmations {person.id}", CONFIRMATION_LIMIT, code="too_many_confirmations")
         self._ask_portal(portal, person)
 
-    def confirm_lately(self, portal: Portal, person: Person) -> None:
+    def ensure_recently_confirmed(self, portal: Portal, person: Person) -> None:
         """Ask Bitrix24 unless it was asked within the last minutes; if it cannot be asked, accept an older answer.
 
         Of several requests at once one asks. The others accept an older answer too, or are refused.

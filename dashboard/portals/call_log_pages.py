@@ -42,13 +42,13 @@ class FilterOptions:
     errors: tuple[str, ...]
 
 
-def call_page(session: Session, portal: Portal, filter_: CallFilter, *, number: int, now: datetime) -> CallPage:
+def call_page(session: Session, portal: Portal, filter_: CallFilter, *, page: int, now: datetime) -> CallPage:
     """Return one page. There is no total: a large portal makes tens of thousands of calls a day."""
     query = (
         select(ApiCall)
         .where(*_kept(portal, now), *_conditions(filter_))
         .order_by(ApiCall.at.desc(), ApiCall.id.desc())
-        .offset((number - 1) * PAGE_SIZE)
+        .offset((page - 1) * PAGE_SIZE)
         .limit(PAGE_SIZE + 1)
     )
     calls = session.scalars(query).all()

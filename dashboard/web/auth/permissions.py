@@ -13,22 +13,22 @@ from markupsafe import Markup
 
 from dashboard.people import access
 from dashboard.web.auth.sessions import CurrentUser, UserView
-from dashboard.web.errors.handlers import answer
-from dashboard.web.errors.responses import ErrorResponse, response_to
+from dashboard.web.errors.handlers import render_error
+from dashboard.web.errors.responses import ErrorResponse, response_for_code
 from dashboard.web.http.context import services
 from dashboard.web.i18n.translations import _
 from dashboard.web.presenters.filters import bdi, join_words
 
 P = ParamSpec("P")
 
-# Addresses that are pages; the others answer programs.
+# Paths of pages; the other paths answer programs with JSON.
 PAGES = ("/team", "/insights", "/admin", "/admin/team", "/admin/calls", "/admin/forget")
 
 
-def confirmed(view: UserView[P]) -> UserView[P]:
+def confirm_rights_first(view: UserView[P]) -> UserView[P]:
     """Ask Bitrix24 for the user's rights before the view runs; for views that export, delete or decide.
 
-    It stands above the decorator that requires a right, which then goes by the answer.
+    Place it above the permission decorator, which then checks the fresh rights.
     """
 
     @wraps(view)
@@ -58,7 +58,7 @@ def administrator(view: UserView[P]) -> UserView[P]:
     def checked(user: CurrentUser, /, *args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
         if _is_allowed(user, lambda: user.person.is_admin):
             return view(user, *args, **kwargs)
-        return _refuse(response_to("admin_only"))
+        return _refuse(response_for_code("admin_only"))
 
     return checked
 
@@ -67,21 +67,22 @@ def _is_allowed(user: CurrentUser, has_right: Callable[[], bool]) -> bool:
     """Tell whether the stored rights suffice, and still do after Bitrix24 confirmed them in the last minutes."""
     if not has_right():
         return False
-    services().permissions.confirm_lately(user.portal, user.person)
+    services().permissions.ensure_recently_confirmed(user.portal, user.person)
     return has_right()
 
 
 def _refuse(response: ErrorResponse) -> ResponseReturnValue:
     if request.path in PAGES:
-        return answer(response)
+        return render_error(response)
     return jsonify(error=response.notice.code), response.status
 
 
 def _team_not_allowed(user: CurrentUser) -> ErrorResponse:
-    # An administrator can open the team to employees only. Until the directory is read, nobody is known to be one.
+    # An administrator can open the team to employees only.
+    # Before the directory is read, nobody is known to be an employee.
     if user.person.listed is False or user.portal.team_open:
-        return response_to("employees_only")
-    response = response_to("team_not_allowed")
+        return response_for_code("employees_only")
+    response = response_for_code("team_not_allowed")
     # A guest learns nobody's name, and whoever is in no list yet may be a guest.
     if not user.person.listed:
         return response

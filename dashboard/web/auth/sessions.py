@@ -63,8 +63,8 @@ class SessionRefused(Exception):
         self.code = code
 
 
-def new_user(portal: Portal, person: Person) -> CurrentUser:
-    """Return the user whom Bitrix24 has just identified; their session begins now."""
+def start_session(portal: Portal, person: Person) -> CurrentUser:
+    """Return the user whom Bitrix24 has just identified, with a session that starts now."""
     return CurrentUser(portal, person, opened_at=int(time.time()))
 
 

@@ -13,7 +13,7 @@ from dashboard.bitrix24.inbound import BadField
 from dashboard.launch.events import EventRefused
 from dashboard.portals.installations import VerificationFailed
 from dashboard.portals.throttle import TooManyAttempts
-from dashboard.web.errors.responses import ErrorResponse, error_response, http_response, response_to
+from dashboard.web.errors.responses import ErrorResponse, response_for_code, response_for_error, response_for_status
 from dashboard.web.http.request_hooks import logged_path
 from dashboard.web.http.streaming import TooManyDownloads
 
@@ -28,7 +28,7 @@ def install(app: Flask) -> None:
     @app.errorhandler(BadField)
     def known(error: Bitrix24Error | VerificationFailed | BadField) -> Response:
         log.warning("request_refused", error=str(error), kind=type(error).__name__, path=logged_path())
-        return answer(error_response(error))
+        return render_error(response_for_error(error))
 
     @app.errorhandler(EventRefused)
     def event_refused(error: EventRefused) -> Response:
@@ -36,30 +36,30 @@ def install(app: Flask) -> None:
 
     @app.errorhandler(TooManyAttempts)
     def too_many(error: TooManyAttempts) -> Response:
-        return answer(response_to(error.code, retry_after=error.retry_after_seconds))
+        return render_error(response_for_code(error.code, retry_after=error.retry_after_seconds))
 
     @app.errorhandler(TooManyDownloads)
     def too_many_downloads(error: TooManyDownloads) -> Response:
-        return answer(response_to("too_many_downloads"))
+        return render_error(response_for_code("too_many_downloads"))
 
     @app.errorhandler(OperationalError)
     @app.errorhandler(InternalError)  # raised by a read-only Postgres
     @app.errorhandler(PoolTimeout)
     def database(error: DBAPIError | PoolTimeout) -> Response:
         # The database module logs outages, not each failed request.
-        return answer(response_to("database_unavailable"))
+        return render_error(response_for_code("database_unavailable"))
 
     @app.errorhandler(HTTPException)
     def http(error: HTTPException) -> Response:
         if isinstance(error.code, int) and error.code < 400:
             return make_response(error.get_response())
-        response = answer(http_response(error.code or 500))
+        response = render_error(response_for_status(error.code or 500))
         if allowed := getattr(error, "valid_methods", None):
             response.headers["Allow"] = ", ".join(allowed)
         return response
 
 
-def answer(failure: ErrorResponse) -> Response:
+def render_error(failure: ErrorResponse) -> Response:
     """Return the error in the form that the request accepts."""
     if request.path == "/events":
         response = _json(failure.status, "invalid_request" if failure.status == 400 else failure.notice.code)

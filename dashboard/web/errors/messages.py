@@ -14,12 +14,12 @@ from dashboard.web.i18n.translations import N_
 SOON_SECONDS = 5
 LATER_SECONDS = 600
 
-# Who has to act.
-YOU = N_("What to do:")
-NOBODY = N_("This resolves itself.")
-NOBODY_SOON = N_("This usually resolves itself soon.")
-BITRIX24 = N_("Bitrix24 has to fix this.")
-OPERATOR = N_("The operator of the app has to fix this.")
+# Headings above what to do; they say who has to act.
+HEADING_YOU = N_("What to do:")
+HEADING_NOBODY = N_("This resolves itself.")
+HEADING_NOBODY_SOON = N_("This usually resolves itself soon.")
+HEADING_BITRIX24 = N_("Bitrix24 has to fix this.")
+HEADING_OPERATOR = N_("The operator of the app has to fix this.")
 
 OPEN_FROM_MENU = N_("Open the app from your portal's menu.")
 TRY_IN_A_MINUTE = N_("Try again in a minute.")
@@ -36,7 +36,7 @@ class ErrorText:
     title: str = ""
     explanation: str = ""
     action: str = ""
-    who: str = YOU  # has to act
+    action_heading: str = HEADING_YOU
     status: int = 403
     retry_after: int | None = None  # seconds
     label: str = ""  # where there is room for a few words only
@@ -77,14 +77,14 @@ BUSY = ErrorText(
     N_("Bitrix24 is busy"),
     LIMIT_USED_UP,
     TRY_IN_MINUTES,
-    NOBODY,
+    HEADING_NOBODY,
     status=503,
     retry_after=SOON_SECONDS,
     label=N_("The portal's apps sent too many requests"),
     settings=ErrorText(
         explanation=LIMIT_USED_UP,
         action=N_("Update in a few minutes."),
-        who=NOBODY,
+        action_heading=HEADING_NOBODY,
     ),
 )
 FORBIDDEN_SETTINGS = ErrorText(
@@ -94,13 +94,13 @@ UNKNOWN_SETTINGS = ErrorText(
     "",
     N_("Bitrix24 returned an error instead of your calendar settings."),
     N_("Update in a few minutes. If the problem persists, show this page to your administrator."),
-    BITRIX24,
+    HEADING_BITRIX24,
 )
 LIST_INCOMPLETE = ErrorText(label=N_("Bitrix24 didn't return the whole list"))
 
 
-def _unreachable(explanation: str, action: str, who: str, label: str = NO_USABLE_RESPONSE) -> ErrorText:
-    return ErrorText(NOT_REACHED, explanation, action, who, status=502, label=label)
+def _unreachable(explanation: str, action: str, action_heading: str, label: str = NO_USABLE_RESPONSE) -> ErrorText:
+    return ErrorText(NOT_REACHED, explanation, action, action_heading, status=502, label=label)
 
 
 NO_CONNECTION = _unreachable(
@@ -109,7 +109,7 @@ NO_CONNECTION = _unreachable(
         "Try again in a minute. If the problem persists, ask an administrator to check that "
         "the server is running and that its firewall allows this app."
     ),
-    NOBODY_SOON,
+    HEADING_NOBODY_SOON,
     N_("The server does not accept connections"),
 )
 NOT_TRUSTED = _unreachable(
@@ -121,7 +121,7 @@ NOT_TRUSTED = _unreachable(
         "Ask an administrator to renew the certificate of the portal's server "
         "and install it with its intermediate certificates."
     ),
-    YOU,
+    HEADING_YOU,
     N_("The server's certificate is not trusted"),
 )
 
@@ -152,14 +152,14 @@ ERRORS: dict[str | type[Exception], ErrorText] = {
         N_("Too many failed attempts"),
         N_("Several attempts to open the app from your network were just refused, so new ones have to wait."),
         N_("Wait a moment, then open the app from your portal's menu again."),
-        NOBODY,
+        HEADING_NOBODY,
         status=429,
     ),
     "too_many_openings": ErrorText(
         N_("Too many requests at once"),
         N_("The app limits how often it sends requests to your portal. Nothing was changed."),
         TRY_IN_SECONDS,
-        NOBODY,
+        HEADING_NOBODY,
         status=429,
     ),
     # Access of the person.
@@ -240,7 +240,7 @@ ERRORS: dict[str | type[Exception], ErrorText] = {
         N_("Bitrix24 rejected the app's credentials"),
         N_("Bitrix24 doesn't accept the keys this app is registered with."),
         SEND_CODE,
-        OPERATOR,
+        HEADING_OPERATOR,
         status=502,
         label=N_("Bitrix24 rejected the app's credentials. The operator of the app has to fix this"),
     ),
@@ -251,24 +251,24 @@ ERRORS: dict[str | type[Exception], ErrorText] = {
         N_("Too many requests at once"),
         N_("The app limits how often it sends requests to your portal. Nothing was changed."),
         TRY_IN_MINUTES,
-        NOBODY,
+        HEADING_NOBODY,
         status=503,
         retry_after=SOON_SECONDS,
     ),
     "too_many_downloads": ErrorText(
-        N_("Too many requests at once"), NOBODY_SOON, TRY_IN_A_MINUTE, status=503, retry_after=SOON_SECONDS
+        N_("Too many requests at once"), HEADING_NOBODY_SOON, TRY_IN_A_MINUTE, status=503, retry_after=SOON_SECONDS
     ),
     # Connections.
     errors.UNKNOWN_HOST: _unreachable(
         N_("Your portal's server name was not found on the internet."),
         N_("Ask an administrator to check the portal's domain name and its DNS records."),
-        YOU,
+        HEADING_YOU,
         N_("The server's name was not found"),
     ),
     errors.NAME_LOOKUP_FAILED: _unreachable(
         N_("This app couldn't look up the address of your portal's server."),
         TRY_IN_A_MINUTE,
-        NOBODY_SOON,
+        HEADING_NOBODY_SOON,
         N_("The server's name could not be looked up"),
     ),
     errors.ADDRESS_NOT_ALLOWED: _unreachable(
@@ -277,7 +277,7 @@ ERRORS: dict[str | type[Exception], ErrorText] = {
             "Ask an administrator to give the portal a public address, or ask the operator of the"
             " app to allow private ones."
         ),
-        YOU,
+        HEADING_YOU,
         N_("The server has a private address"),
     ),
     errors.CONNECTION_REFUSED: NO_CONNECTION,
@@ -290,21 +290,21 @@ ERRORS: dict[str | type[Exception], ErrorText] = {
             "Try again in a minute. If the problem persists, ask an administrator to check how busy "
             "the portal's server is."
         ),
-        NOBODY_SOON,
+        HEADING_NOBODY_SOON,
         N_("The server took too long to answer"),
     ),
     errors.Unreachable: _unreachable(
-        N_("The connection failed or took too long. Nothing was changed or lost."), TRY_IN_A_MINUTE, NOBODY_SOON
+        N_("The connection failed or took too long. Nothing was changed or lost."), TRY_IN_A_MINUTE, HEADING_NOBODY_SOON
     ),
     "authorization_server_unreachable": _unreachable(
-        N_("This app can't connect to Bitrix24's authorization server."), SEND_CODE, OPERATOR
+        N_("This app can't connect to Bitrix24's authorization server."), SEND_CODE, HEADING_OPERATOR
     ),
     # Responses that cannot be used.
     errors.Bitrix24Error: ErrorText(
         NO_USABLE_RESPONSE,
         N_("Bitrix24 returned an internal error. Nothing was changed or lost."),
         TRY_IN_MINUTES,
-        BITRIX24,
+        HEADING_BITRIX24,
         status=502,
     ),
     errors.ServerFailed: ErrorText(label=N_("Bitrix24 had an internal error")),
@@ -341,7 +341,7 @@ ERRORS: dict[str | type[Exception], ErrorText] = {
             "",
             N_("Bitrix24 returned something that isn't settings. It is shown below as received."),
             N_("Update later. If the problem persists, show this page to your administrator."),
-            BITRIX24,
+            HEADING_BITRIX24,
         ),
     ),
     # The list of employees.

@@ -24,8 +24,8 @@ from dashboard.web.errors.messages import (
 from dashboard.web.http.context import services
 from dashboard.web.i18n.translations import N_, _
 
-# An authorization server's failures of these kinds pass; with any other it does not accept this application.
-PASSING_FAILURES = (errors.TIMEOUT, errors.NAME_LOOKUP_FAILED, errors.UNREACHABLE)
+# Failures of an authorization server that end by themselves; any other means that it does not accept this application.
+TRANSIENT_FAILURES = (errors.TIMEOUT, errors.NAME_LOOKUP_FAILED, errors.UNREACHABLE)
 UNKNOWN_LABEL = N_("Bitrix24 returned an error: %(code)s")
 
 
@@ -36,7 +36,7 @@ class Notice:
     code: str
     title: str
     explanation: str
-    who: str  # has to act
+    action_heading: str  # says who has to act
     action: str | None = None
 
 
@@ -49,27 +49,27 @@ class ErrorResponse:
     retry_after: int | None = None
 
 
-def error_response(error: errors.Bitrix24Error | VerificationFailed | BadField) -> ErrorResponse:
+def response_for_error(error: errors.Bitrix24Error | VerificationFailed | BadField) -> ErrorResponse:
     """Return the response to an error of Bitrix24, of the verification, or of a form."""
     if isinstance(error, BadField):
-        return _response(_page_text(None, type(error)), "", field=error.field)
+        return _error_response(_page_text(None, type(error)), "", field=error.field)
     code = error.code or EMPTY_CODE
     if isinstance(error, errors.Limited):
         return _limited(error)
     if isinstance(error, errors.Unreachable) and not error.at_portal:
-        passes = code in PASSING_FAILURES
-        return _response(ERRORS[errors.Unreachable if passes else "authorization_server_unreachable"], code)
+        is_transient = code in TRANSIENT_FAILURES
+        return _error_response(ERRORS[errors.Unreachable if is_transient else "authorization_server_unreachable"], code)
     # Other errors carry a code that a portal has sent, which could be any of ours.
     own_code = code if isinstance(error, errors.Unreachable | VerificationFailed) else None
-    return _response(_page_text(own_code, type(error)), code)
+    return _error_response(_page_text(own_code, type(error)), code)
 
 
-def response_to(code: str, *, retry_after: int | None = None) -> ErrorResponse:
+def response_for_code(code: str, *, retry_after: int | None = None) -> ErrorResponse:
     """Return the response to an error of ours, by its code in the table."""
-    return _response(ERRORS[code], code, retry_after=retry_after)
+    return _error_response(ERRORS[code], code, retry_after=retry_after)
 
 
-def http_response(status: int) -> ErrorResponse:
+def response_for_status(status: int) -> ErrorResponse:
     """Return the response to a request that this address does not accept."""
     code = f"http_{status}"
     return ErrorResponse(status, _notice(ERRORS.get(code, ERRORS["http_error"]), code))
@@ -84,7 +84,7 @@ def settings_notice(settings: CalendarSettings) -> Notice | None:
     title = (
         _("Newer settings couldn't be read") if settings.is_readable else _("Your calendar settings couldn't be read")
     )
-    return Notice(settings.error, title, _(text.explanation), _(text.who), _(text.action))
+    return Notice(settings.error, title, _(text.explanation), _(text.action_heading), _(text.action))
 
 
 def token_notice(person: Person) -> Notice | None:
@@ -114,7 +114,7 @@ def _limited(error: errors.Limited) -> ErrorResponse:
     if error.resets_at is not None:
         wait = min(LATER_SECONDS, max(1, round(error.resets_at - services().now().timestamp())))
     action = _(TRY_IN_SECONDS) if wait is not None and wait <= 60 else None
-    return _response(text, error.code, retry_after=wait, action=action)
+    return _error_response(text, error.code, retry_after=wait, action=action)
 
 
 def _page_text(code: str | None, kind: type[Exception]) -> ErrorText:
@@ -128,7 +128,7 @@ def _texts(code: str | None, kind: type[Exception] | None) -> Iterator[ErrorText
             yield ERRORS[key]
 
 
-def _response(
+def _error_response(
     text: ErrorText, code: str, *, retry_after: int | None = None, action: str | None = None, **values: str
 ) -> ErrorResponse:
     return ErrorResponse(text.status, _notice(text, code, action=action, **values), retry_after or text.retry_after)
@@ -136,7 +136,7 @@ def _response(
 
 def _notice(text: ErrorText, code: str, *, action: str | None = None, **values: str) -> Notice:
     explanation = _(text.explanation) % values if values else _(text.explanation)
-    return Notice(text.code or code, _(text.title), explanation, _(text.who), action or _(text.action))
+    return Notice(text.code or code, _(text.title), explanation, _(text.action_heading), action or _(text.action))
 
 
 def install(env: Environment) -> None:

@@ -1,4 +1,4 @@
-"""Find the address that a request came from, behind any trusted proxies."""
+"""Find the IP address that a request came from, behind any trusted proxies."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _WITH_PORT = re.compile(r"([^:]*):\d*")
 
 
 def visitor_address() -> str:
-    """Return the address or IPv6 network of the visitor, as the outermost trusted proxy saw it.
+    """Return the IP address or IPv6 network of the visitor, as the outermost trusted proxy saw it.
 
     Our proxies wrote the last ``TRUSTED_PROXIES`` entries of X-Forwarded-For; anything before them may be forged.
     """
@@ -38,8 +38,7 @@ def visitor_address() -> str:
 def warn_of_untrusted_proxy(*, verified: bool) -> None:
     """Warn that a proxy is in front but not trusted, so that all visitors count as one; `doctor` reports it too.
 
-    A visitor can forge the header. It is believed from a private address, or with a verified opening, because
-    no browser sends it.
+    Trust the header only if it came from a private address or with a verified opening: browsers never send it.
     """
     if services().config.trusted_proxies or "X-Forwarded-For" not in request.headers:
         return

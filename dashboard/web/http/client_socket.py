@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import structlog
 
 REQUEST_SECONDS = 10.0  # for all headers and the body of a request
-# Where half of the threads wait for clients already, the others wait for no client longer than this.
+# While half the threads are waiting for clients, a further read may take only this long.
 CROWDED_SECONDS = 0.25
 SEND_SECONDS = 20.0  # for one part of a response
 CLOSE_SECONDS = 2.0  # for the client to close its end after the last response

@@ -37,8 +37,8 @@ class StaticFiles:
         self._watch = watch
         self._read()
 
-    def address(self, name: str) -> str:
-        """Return the address of a file.
+    def url(self, name: str) -> str:
+        """Return the URL of a file.
 
         All files share one hash, because scripts import each other by relative addresses.
         """
@@ -98,7 +98,7 @@ def _bundle(script: Path) -> bytes:
 
 def install(app: Flask, files: StaticFiles) -> None:
     """Serve the files, and give templates their addresses."""
-    app.jinja_env.globals["asset"] = files.address
+    app.jinja_env.globals["asset"] = files.url
 
     @app.get("/static/<digest>/<path:name>")
     def asset(digest: str, name: str) -> Response:

@@ -74,8 +74,8 @@ def slot_columns(day: TeamDay) -> list[ColumnMark]:
     ]
 
 
-def team_address(**filters: str) -> str:
-    """Return the address of *Team* with filters."""
+def team_url(**filters: str) -> str:
+    """Return the URL of *Team* with filters."""
     return f"/team?{urlencode(filters)}"
 
 

@@ -1,4 +1,4 @@
-"""Parse the address of *Team*, and build the addresses of its links."""
+"""Parse the URL of *Team*, and build the URLs of its links."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ class TeamQuery:
     number: int = 1
     range: DateRange | None = None
 
-    def address(self, path: str = "/team", **changes: Any) -> str:
-        """Return the address of the query with changes; another filter or order starts at page one."""
+    def url(self, path: str = "/team", **changes: Any) -> str:
+        """Return the URL of the query with changes; another filter or order starts at page one."""
         filters = {key: value for key, value in changes.items() if key in _FILTERS}
         number = changes.get("number", self.number if not changes or changes.keys() == {"day"} else 1)
         sort = changes.get("sort", self.sort)
@@ -54,8 +54,8 @@ class TeamQuery:
         return f"{path}?{query}" if query else path
 
     def sorted_by(self, name: str) -> str:
-        """Return the address with the table sorted by a column, in the other direction if it already is."""
-        return self.address(sort=f"-{name}" if self.sort == name else name)
+        """Return the URL with the table sorted by a column, in the other direction if it already is."""
+        return self.url(sort=f"-{name}" if self.sort == name else name)
 
     def direction(self, name: str) -> str:
         """Return the value of `aria-sort` for a column."""
@@ -65,8 +65,8 @@ class TeamQuery:
 
     @property
     def without_filter(self) -> str:
-        """Return the address without any filter."""
-        return replace(self, filter=NO_FILTER).address(number=1)
+        """Return the URL without any filter."""
+        return replace(self, filter=NO_FILTER).url(number=1)
 
     @property
     def is_filtered(self) -> bool:

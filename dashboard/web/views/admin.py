@@ -12,10 +12,10 @@ from dashboard.portals import personal_data
 from dashboard.portals.portal_lock import lock_portal
 from dashboard.sync.last_runs import last_runs
 from dashboard.team import statistics
-from dashboard.web.auth.permissions import administrator, confirmed
+from dashboard.web.auth.permissions import administrator, confirm_rights_first
 from dashboard.web.auth.sessions import CurrentUser, SessionRefused, signed_in
-from dashboard.web.errors.handlers import answer
-from dashboard.web.errors.responses import response_to
+from dashboard.web.errors.handlers import render_error
+from dashboard.web.errors.responses import response_for_code
 from dashboard.web.http.context import services
 from dashboard.web.presenters import run_history, setup_checklist
 from dashboard.web.presenters.page_context import page_context
@@ -33,13 +33,13 @@ def show_admin(user: CurrentUser) -> ResponseReturnValue:
 
 @blueprint.post("/admin/team")
 @signed_in
-@confirmed
+@confirm_rights_first
 @administrator
 def set_team_access(user: CurrentUser) -> ResponseReturnValue:
     """Store who may see the team besides administrators, and who decided it."""
     everyone = request.form.get("everyone")
     if everyone not in ("yes", "no"):
-        return answer(response_to("invalid_choice"))
+        return render_error(response_for_code("invalid_choice"))
 
     def store(session: Session) -> Portal:
         if not lock_portal(session, user.portal):
@@ -59,12 +59,12 @@ def _admin_page(user: CurrentUser, portal: Portal) -> str:
         runs = last_runs(session, portal)
         numbers = statistics.team_stats(session, portal, now=now)
         stored = personal_data.count_stored(session, portal)
-    checks = setup_checklist.checklist(portal)
+    requirements = setup_checklist.checklist(portal)
     return render_template(
         "admin.html",
         **page_context(portal, user.person, current="/admin"),
-        checks=checks,
-        missing=setup_checklist.missing(checks),
+        requirements=requirements,
+        missing=setup_checklist.missing(requirements),
         status=setup_checklist.status(portal),
         installed_at=portal.installed_at,
         checked_at=portal.bindings_at,
@@ -78,5 +78,5 @@ def _admin_page(user: CurrentUser, portal: Portal) -> str:
         switched_by=switched_by,
         switched_at=portal.team_switched_at,
         now=now,
-        clock=user.time_zone,
+        user_zone=user.time_zone,
     )

@@ -24,7 +24,7 @@ from dashboard.web.http.query_values import page_number, text_value
 from dashboard.web.i18n.translations import _, current
 from dashboard.web.presenters.page_context import page_context
 
-ADDRESS = "/admin/calls"
+PATH = "/admin/calls"
 MAX_JSON_LENGTH = 3000  # characters; the response to a batch of fifty is many times longer
 MAX_WORD_LENGTH = 64
 
@@ -49,19 +49,19 @@ class CallRow:
 
 @dataclass(frozen=True)
 class CallQuery:
-    """The filters and the page of the table, as its address holds them."""
+    """The filters and the page of the table, as its URL holds them."""
 
     filter: CallFilter
-    number: int
+    page: int
 
-    def address(self, *, number: int) -> str:
-        """Return the address of another page with the same filters."""
-        fields = {"method": self.filter.method, "error": self.filter.error, "page": number if number > 1 else ""}
+    def url(self, *, page: int) -> str:
+        """Return the URL of another page with the same filters."""
+        fields = {"method": self.filter.method, "error": self.filter.error, "page": page if page > 1 else ""}
         query = urlencode({name: value for name, value in fields.items() if value})
-        return f"{ADDRESS}?{query}" if query else ADDRESS
+        return f"{PATH}?{query}" if query else PATH
 
 
-@blueprint.get(ADDRESS)
+@blueprint.get(PATH)
 @signed_in
 @administrator
 def show_calls(user: CurrentUser) -> ResponseReturnValue:
@@ -70,17 +70,17 @@ def show_calls(user: CurrentUser) -> ResponseReturnValue:
     error = text_value(request.args, "error", max_length=MAX_WORD_LENGTH)
     query, now = CallQuery(CallFilter(method, error), page_number(request.args)), services().now()
     with services().database.read_session() as session:
-        page = call_log_pages.call_page(session, user.portal, query.filter, number=query.number, now=now)
+        call_page = call_log_pages.call_page(session, user.portal, query.filter, page=query.page, now=now)
         options = call_log_pages.filter_options(session, user.portal, now=now)
     return render_template(
         "admin/calls.html",
         **page_context(user.portal, user.person, current="/admin"),
         query=query,
-        calls=[_call_row(call) for call in page.calls],
-        more=page.more,
+        calls=[_call_row(call) for call in call_page.calls],
+        more=call_page.more,
         method_options=_options({*options.methods, method}),
         error_options=[(ANY_ERROR, _("Failed")), *_options({*options.errors, error} - {ANY_ERROR})],
-        clock=user.time_zone,
+        user_zone=user.time_zone,
     )
 
 

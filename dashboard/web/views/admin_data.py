@@ -14,9 +14,9 @@ from flask.typing import ResponseReturnValue
 
 from dashboard.core.json_values import compact
 from dashboard.portals import personal_data
-from dashboard.web.auth.permissions import administrator, confirmed
+from dashboard.web.auth.permissions import administrator, confirm_rights_first
 from dashboard.web.auth.sessions import CurrentUser, signed_in
-from dashboard.web.errors.responses import Notice, response_to
+from dashboard.web.errors.responses import Notice, response_for_code
 from dashboard.web.http.context import services
 from dashboard.web.http.streaming import stream
 from dashboard.web.presenters.page_context import page_context
@@ -29,7 +29,7 @@ blueprint = Blueprint("admin_data", __name__)
 
 @blueprint.get("/admin/export.json")
 @signed_in
-@confirmed
+@confirm_rights_first
 @administrator
 def export_data(user: CurrentUser) -> ResponseReturnValue:
     """Send everything stored about the portal and its people as one JSON file."""
@@ -53,13 +53,13 @@ def ask_before_deletion(user: CurrentUser) -> ResponseReturnValue:
 
 @blueprint.post("/admin/forget")
 @signed_in
-@confirmed
+@confirm_rights_first
 @administrator
 def delete_data(user: CurrentUser) -> ResponseReturnValue:
     """Delete the portal's data if the administrator typed the portal's address."""
     domain = request.form.get("domain", "")[:MAX_INPUT_LENGTH].strip()
     if domain.casefold() != urlsplit(user.portal.origin).netloc.casefold():
-        return _deletion_page(user, notice=response_to("wrong_address").notice), 400
+        return _deletion_page(user, notice=response_for_code("wrong_address").notice), 400
     deleted = personal_data.delete_all(services().database, user.portal)
     layout = page_context(user.portal, user.person, current="/admin")
     return render_template("admin/forgotten.html", **layout, deleted=deleted)

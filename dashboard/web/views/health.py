@@ -7,14 +7,14 @@ from flask.typing import ResponseReturnValue
 
 from dashboard.web.http.context import services
 
-blueprint = Blueprint("public", __name__)
+blueprint = Blueprint("health", __name__)
 
 
 @blueprint.get("/healthz")
 def healthz() -> ResponseReturnValue:
     """Answer while the process serves, with the installation's fingerprint and the number of proxies in front.
 
-    `doctor` requests them through PUBLIC_URL, to find out whether it leads here and how TRUSTED_PROXIES must be set.
+    `doctor` requests it through PUBLIC_URL, to find out whether that leads here and how TRUSTED_PROXIES must be set.
     """
     hops = ",".join(request.headers.getlist("X-Forwarded-For")).split(",")
     proxies = sum(bool(hop.strip()) for hop in hops)

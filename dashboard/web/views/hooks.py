@@ -1,4 +1,7 @@
-"""Receive what Bitrix24 posts: installations, openings and events."""
+"""Receive what Bitrix24 posts: installations, openings and events. Browsers get a welcome page at the same URLs.
+
+An opening is Bitrix24's POST when a user starts the app.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from dashboard.core.database import UNAVAILABLE
 from dashboard.models import Portal, PortalState
 from dashboard.people.access import can_see_team
 from dashboard.portals import bindings
-from dashboard.web.auth.sessions import issue_token, new_user
+from dashboard.web.auth.sessions import issue_token, start_session
 from dashboard.web.auth.verification_throttle import hashed_address, throttle_event, throttle_opening
 from dashboard.web.http.context import services
 from dashboard.web.i18n import translations
@@ -42,7 +45,7 @@ def ensure_spool_thread() -> None:
 @blueprint.get("/install")
 @blueprint.get("/events")
 def show_welcome() -> ResponseReturnValue:
-    """Say what this application is; the vendor console checks that these addresses answer."""
+    """Say what this application is; the vendor console checks that these URLs answer."""
     return render_template("welcome.html")
 
 
@@ -54,7 +57,7 @@ def open_app() -> ResponseReturnValue:
         result = services().openings.open(opening, known_portal, may_ask_portal=may_ask_portal)
     _set_portal(result.portal)
     g.person = result.person
-    user = new_user(result.portal, result.person)
+    user = start_session(result.portal, result.person)
     full_page = FullPage(issue_token(user), services().config.bx24_js_url)
     if opening.placement == bindings.CALENDAR_VIEW and can_see_team(user.portal, user.person):
         query = team_query.parse_calendar_options(opening.options, today=today(user))
@@ -96,7 +99,7 @@ def _parse_opening() -> tuple[OpeningRequest, Portal | None, bool]:
     config = services().config
     opening = inbound.parse_opening(request.args, _form())
     if inbound.is_ip_literal(opening.domain) and not (config.trust_loopback or config.allow_private_portals):
-        raise BadField("DOMAIN", "is an address in digits")
+        raise BadField("DOMAIN", "is an IP address")
     if not opening.secure and not config.trust_loopback:
         raise BadField("PROTOCOL", "must be 1: a portal needs https")
     translations.use(opening.language)
@@ -104,8 +107,7 @@ def _parse_opening() -> tuple[OpeningRequest, Portal | None, bool]:
     if portal is None or portal.state == PortalState.UNINSTALLED:
         return opening, portal, False
     g.portal = portal
-    # An error page may be framed by the portal before anything is proven, but the header that allows it shows
-    # the portal's address: only to those who know it already.
+    # Send the frame header only if the caller already named this portal's host; otherwise it would reveal it.
     if urlsplit(portal.origin).netloc == opening.domain:
         g.frame_origin = portal.origin
     token = opening.application_token

@@ -23,7 +23,7 @@ from dashboard.web.presenters.page_context import page_context
 blueprint = Blueprint("insight_people", __name__)
 
 PAGE_SIZE = 200
-# Names of exceptions that combine several of Bitrix24's settings.
+# Names of differences that combine several of Bitrix24's settings.
 LABELS = {"hours": N_("Working hours"), "reminders": N_("Reminders")}
 
 
@@ -33,53 +33,53 @@ class PeopleList:
 
     title: str
     text: str
-    people: int
+    count: int
     filter: PeopleFilter
 
 
-def address(code: str) -> str:
-    """Return the address of the people behind a finding or an exception."""
+def people_path(code: str) -> str:
+    """Return the path of the page that lists the people behind a finding or a difference."""
     return f"/insights/{code}"
 
 
-@blueprint.get(address("<code>"))
+@blueprint.get(people_path("<code>"))
 @signed_in
 @administrator
 def show_people(user: CurrentUser, code: str) -> ResponseReturnValue:
-    """List the people behind a finding or an exception; nobody if it no longer holds."""
+    """List the people behind a finding or a difference; nobody if it no longer holds."""
     names: list[str] = []
     pages = page = 1
     with services().database.read_session() as session:
         counts = insight_queries.settings_counts(session, user.portal)
-        people = _find_list(counts, code, now=services().now(), clock=user.time_zone)
-        if people:
-            pages = -(-people.people // PAGE_SIZE)
+        people_list = _find_list(counts, code, now=services().now(), user_zone=user.time_zone)
+        if people_list:
+            pages = -(-people_list.count // PAGE_SIZE)
             page = min(page_number(request.args), pages)
             names = insight_queries.people_names(
-                session, user.portal, people.filter, offset=(page - 1) * PAGE_SIZE, limit=PAGE_SIZE
+                session, user.portal, people_list.filter, offset=(page - 1) * PAGE_SIZE, limit=PAGE_SIZE
             )
     return render_template(
         "insights/people_list.html",
         **page_context(user.portal, user.person, current="/insights"),
-        people_list=people,
+        people_list=people_list,
         names=names,
-        address=address(code),
+        path=people_path(code),
         number=page,
         pages=pages,
     )
 
 
-def _find_list(counts: SettingsCounts, code: str, *, now: datetime, clock: tzinfo) -> PeopleList | None:
+def _find_list(counts: SettingsCounts, code: str, *, now: datetime, user_zone: tzinfo) -> PeopleList | None:
     groups = insights.hours_groups(counts)
-    day = insights.team_day(groups, day=now.astimezone(clock).date(), user_zone=clock)
-    for finding in findings.list_findings(counts, groups, day, now=now, user_zone=clock, min_group_size=NO_MINIMUM):
+    day = insights.team_day(groups, day=now.astimezone(user_zone).date(), user_zone=user_zone)
+    for finding in findings.list_findings(counts, groups, day, now=now, user_zone=user_zone, min_group_size=NO_MINIMUM):
         if finding.code == code and finding.filter is not None:
             return PeopleList(_("What stands out"), finding.text, finding.people, finding.filter)
     for difference in insights.differences(counts, min_group_size=NO_MINIMUM):
         if difference.setting == code:
-            people = difference.others
-            text = ngettext("%(count)s differs", "%(count)s differ", people) % {"count": number(people)}
-            return PeopleList(_("Exceptions"), f"{label(code)} · {text}", people, difference.filter)
+            count = difference.others
+            text = ngettext("%(count)s differs", "%(count)s differ", count) % {"count": number(count)}
+            return PeopleList(_("Exceptions"), f"{label(code)} · {text}", count, difference.filter)
     return None
 
 

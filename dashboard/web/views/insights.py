@@ -52,7 +52,7 @@ def show_insights(user: CurrentUser) -> ResponseReturnValue:
         counts = insight_queries.settings_counts(session, user.portal)
         context: dict[str, Any] = {"too_few": counts.people < max(2, min_group_size), "people_by_filter": {}}
         if not context["too_few"]:
-            context |= _charts(counts, now=now, clock=user.time_zone, min_group_size=min_group_size)
+            context |= _charts(counts, now=now, user_zone=user.time_zone, min_group_size=min_group_size)
             if is_admin:
                 figures = [*context["findings"], *context["differences"]]
                 context["people_by_filter"] = _figure_people(session, user.portal, figures)
@@ -62,17 +62,17 @@ def show_insights(user: CurrentUser) -> ResponseReturnValue:
         counts=counts,
         anonymous=not is_admin,
         now=now,
-        clock=user.time_zone,
+        user_zone=user.time_zone,
         **context,
     )
 
 
-def _charts(counts: SettingsCounts, *, now: datetime, clock: tzinfo, min_group_size: int) -> dict[str, Any]:
+def _charts(counts: SettingsCounts, *, now: datetime, user_zone: tzinfo, min_group_size: int) -> dict[str, Any]:
     groups = insights.hours_groups(counts, min_group_size=min_group_size)
-    day = insights.team_day(groups, day=now.astimezone(clock).date(), user_zone=clock)
+    day = insights.team_day(groups, day=now.astimezone(user_zone).date(), user_zone=user_zone)
     return {
         "findings": findings.list_findings(
-            counts, groups, day, now=now, user_zone=clock, min_group_size=min_group_size
+            counts, groups, day, now=now, user_zone=user_zone, min_group_size=min_group_size
         ),
         "day": day,
         "slots": charts.slot_columns(day),
@@ -111,7 +111,7 @@ def _views(counts: SettingsCounts, *, min_group_size: int) -> list[charts.Bar]:
         suppress_small_groups(settings_counts.views(counts), min_group_size=min_group_size),
         title=lambda view: names.get(view) or labels.view(view),
         others=_("Others"),
-        href=lambda view: charts.team_address(view=view) if view in linked else None,
+        href=lambda view: charts.team_url(view=view) if view in linked else None,
     )
 
 
@@ -122,7 +122,7 @@ def _reminder_counts(counts: SettingsCounts, *, min_group_size: int) -> list[cha
         suppress_small_groups(settings_counts.reminder_counts(counts), min_group_size=min_group_size),
         title=lambda key: _(team_row.REMINDERS[key]),
         others=_("Others"),
-        href=lambda key: charts.team_address(reminders=key) if key in linked else None,
+        href=lambda key: charts.team_url(reminders=key) if key in linked else None,
     )
 
 
@@ -143,7 +143,7 @@ def _figure_people(
             number, code = figure.others, figure.setting
         if figure.filter is not None and figure.filter not in people:
             names = insight_queries.people_names(session, portal, figure.filter)
-            people[figure.filter] = FigurePeople(tuple(names), number - len(names), insight_people.address(code))
+            people[figure.filter] = FigurePeople(tuple(names), number - len(names), insight_people.people_path(code))
     return people
 
 

@@ -9,8 +9,8 @@ from dashboard.bitrix24.errors import Bitrix24Error, Unreadable
 from dashboard.calendar import parser
 from dashboard.calendar.parser import CalendarSettings
 from dashboard.web.auth.sessions import CurrentUser, signed_in
-from dashboard.web.errors.handlers import answer
-from dashboard.web.errors.responses import Notice, error_response, token_notice
+from dashboard.web.errors.handlers import render_error
+from dashboard.web.errors.responses import Notice, response_for_error, token_notice
 from dashboard.web.http.context import services
 from dashboard.web.presenters.page_context import FullPage, page_context
 
@@ -23,7 +23,7 @@ def show_my_settings(user: CurrentUser) -> ResponseReturnValue:
     """Show the user's settings as last read."""
     settings = services().snapshots.get(user.person)
     if settings is None:
-        return answer(error_response(Unreadable("never_read")))
+        return render_error(response_for_error(Unreadable("never_read")))
     return my_settings_page(user, settings, notice=token_notice(user.person))
 
 
@@ -35,8 +35,8 @@ def refresh_my_settings(user: CurrentUser) -> ResponseReturnValue:
     try:
         settings = services().snapshots.refresh(user.portal, user.person)
     except Bitrix24Error as error:
-        failure = error_response(error)
-        response = answer(failure)
+        failure = response_for_error(error)
+        response = render_error(failure)
         if before is not None:
             response.set_data(my_settings_page(user, before, notice=failure.notice))
         return response

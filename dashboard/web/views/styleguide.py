@@ -81,7 +81,7 @@ def _team_components() -> dict[str, Any]:
     }  # fmt: skip
     return {
         "now": MOMENT,
-        "clock": UTC,
+        "user_zone": UTC,
         "week": WEEK,
         "is_off": WEEKEND.is_off,
         "here": lambda *_name, **_day: "#guide-head",
@@ -109,10 +109,10 @@ def _other_components() -> dict[str, Any]:
         "bars": (Bar("week", "An answer", 12, 75, "#guide-bars"), Bar("", "Unknown", 4, 25)),
         "slots": [ColumnMark(540 + 30 * place, 26, height) for place, height in enumerate((20, 60, 100, 80))],
         "best": (BestHour(600, 19),),
-        "needs": (
-            ChecklistItem("ok", "ok", "A need", "What it is for."),
-            ChecklistItem("missing", "missing", "A need", "What it is for.", "What to do.", "ERROR_CORE"),
-            ChecklistItem("unknown", "unknown", "A need", "What it is for.", "What to do."),
+        "requirements": (
+            ChecklistItem("ok", "ok", "A requirement", "What it is for."),
+            ChecklistItem("missing", "missing", "A requirement", "What it is for.", "What to do.", "ERROR_CORE"),
+            ChecklistItem("unknown", "unknown", "A requirement", "What it is for.", "What to do."),
         ),
         "notice": Notice(
             "QUERY_LIMIT_EXCEEDED", "Bitrix24 is busy", "What happened.", "Who has to act:", "What to do."

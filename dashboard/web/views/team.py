@@ -37,7 +37,7 @@ def today(user: CurrentUser) -> date:
 
 def team_page(user: CurrentUser, query: TeamQuery, *, full_page: FullPage | None = None) -> str:
     """Return the page *Team*; the caller has checked that the user may see it."""
-    portal, person, clock = user.portal, user.person, user.time_zone
+    portal, person, user_zone = user.portal, user.person, user.time_zone
     now = services().now()
     with services().database.read_session() as session:
         stats = services().team_stats.get(session, portal, now=now)
@@ -56,16 +56,16 @@ def team_page(user: CurrentUser, query: TeamQuery, *, full_page: FullPage | None
         "team.html",
         **page_context(portal, person, current="/team", full_page=full_page),
         now=now,
-        clock=clock,
+        user_zone=user_zone,
         query=query,
         page=page,
         stats=stats,
         at_work=availability.people_at_work(stats.groups, moment=now, workdays=workdays),
-        chart=day_chart.build(stats.groups, day=day, now=now, user_zone=clock, workdays=workdays),
+        chart=day_chart.build(stats.groups, day=day, now=now, user_zone=user_zone, workdays=workdays),
         workdays=workdays,
         incomplete=portal.directory_error == INCOMPLETE,
         show_onboarding=person.is_admin and stats.opened * 2 < stats.total,
-        run=run_status(services().runs.progress(portal), now=now, user_zone=clock),
+        run=run_status(services().runs.progress(portal), now=now, user_zone=user_zone),
         **_options(stats),
         link=f"{portal.origin}/marketplace/view/{portal.app_code}/" if portal.app_code else None,
     )

@@ -15,7 +15,7 @@ from dashboard.calendar.encoding import decode_reminders
 from dashboard.core.json_values import printable
 from dashboard.team import listing
 from dashboard.team.listing import TeamRow
-from dashboard.web.auth.permissions import confirmed, team_viewer
+from dashboard.web.auth.permissions import confirm_rights_first, team_viewer
 from dashboard.web.auth.sessions import CurrentUser, signed_in
 from dashboard.web.http.context import services
 from dashboard.web.http.streaming import stream
@@ -50,7 +50,7 @@ blueprint = Blueprint("team_export", __name__)
 
 @blueprint.get("/team.json")
 @signed_in
-@confirmed
+@confirm_rights_first
 @team_viewer
 def export_team_json(user: CurrentUser) -> ResponseReturnValue:
     """Send everyone's settings as JSON."""
@@ -59,7 +59,7 @@ def export_team_json(user: CurrentUser) -> ResponseReturnValue:
 
 @blueprint.get("/team.csv")
 @signed_in
-@confirmed
+@confirm_rights_first
 @team_viewer
 def export_team_csv(user: CurrentUser) -> ResponseReturnValue:
     """Send everyone's settings as a spreadsheet file."""
