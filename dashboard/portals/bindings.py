@@ -1,4 +1,4 @@
-"""Bind the application's events and placements in a portal, and unbind those that lead to a former address."""
+"""Bind the application's events and placements in a portal, and unbind those that lead to a former PUBLIC_URL."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class Bindings:
         return refused_bindings
 
     def _send(self, client: Client, present: Batch, *, token: str) -> dict[str, str]:
-        """Unbind what leads to a former address, then bind what is missing, in one batch.
+        """Unbind what leads to a former PUBLIC_URL, then bind what is missing, in one batch.
 
         In this order, because a portal takes one link only, and would show the calendar's tab twice.
         """

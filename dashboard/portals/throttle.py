@@ -82,7 +82,7 @@ class Throttle:
         self._change(subject, limit, by=1)
 
     def credit(self, subject: str, limit: Limit) -> None:
-        """Take back one failure for one success, so an office behind one address is not slowed by a few failures."""
+        """Take back one failure for one success, so an office behind one IP address is not slowed by a few failures."""
         self._change(subject, limit, by=-1)
 
     def _change(self, subject: str, limit: Limit, *, by: int) -> None:

@@ -1,4 +1,4 @@
-"""Throttle addresses from which too many openings or events fail verification, and log each failure."""
+"""Throttle IP addresses from which too many openings or events fail verification, and log each failure."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from dashboard.web.http.context import services
 
 log = structlog.get_logger()
 
-# Failed openings of a known portal without its APPLICATION_TOKEN, for each address and portal. A browser that
+# Failed openings of a known portal without its APPLICATION_TOKEN, for each IP address and portal. A browser that
 # reloads old pages stays far below; somebody who tries tokens gets ten a minute.
 KNOWN_PORTAL_LIMIT = Limit(depth=50, seconds=6)
-# Failures for portals we do not know, for each address; a new portal behind the same address must still get in.
+# Failures for portals we do not know, for each IP address; a new portal behind the same one must still get in.
 UNKNOWN_PORTAL_LIMIT = Limit(depth=300, seconds=1)
 # Failed openings that carry the portal's APPLICATION_TOKEN. Above this limit they are not refused, but verified
 # at the authorization server before the portal, so that they do not use up the portal's request limit.
@@ -34,15 +34,15 @@ def throttle_opening(portal: Portal | None, access_token: SecretStr, *, has_appl
     """Verify an opening inside this block; yield whether the portal may be asked before the authorization server.
 
     ``has_application_token`` says that the opening carries the known portal's ``APPLICATION_TOKEN``. Such an
-    opening is always verified, so that others behind the same address cannot lock the portal's people out.
+    opening is always verified, so that others behind the same IP address cannot lock the portal's people out.
 
-    :raise TooManyAttempts: too many openings from this address failed; or the portal's request limit was reached
+    :raise TooManyAttempts: too many openings from this IP address failed; or the portal's request limit was reached
         lately, and too many openings carried this access token. Bitrix24 is not asked.
     """
     throttle, opening_throttle, group = services().throttle, services().opening_throttle, str(portal and portal.id)
     with _logging_limits():
         opening_throttle.take(throttle.hash_subject(access_token.get_secret_value()), group=group)
-    # By address and claimed portal, so that failures for one portal do not block another.
+    # By IP address and claimed portal, so that failures for one portal do not block another.
     if portal is None:
         subject, limit = f"opening {visitor_address()}", UNKNOWN_PORTAL_LIMIT
     elif has_application_token:
@@ -65,7 +65,7 @@ def throttle_opening(portal: Portal | None, access_token: SecretStr, *, has_appl
         opening_throttle.enforce(group)
         raise
     except PortalMoved as error:
-        # Not counted: nobody was asked at the new address, so nothing was disproved.
+        # Not counted: the new address was not asked, so nothing shows that the opening is forged.
         _log_failure("redirect_refused", reason=error.code, portal=g.get("portal"))
         raise
     if has_failures:
@@ -78,7 +78,7 @@ def throttle_event() -> Iterator[Callable[[Portal | None], None]]:
     """Handle an event inside this block; yield a function to call before Bitrix24 is asked about the event.
 
     All portals share the servers that send events. An event with the portal's token is never throttled. The
-    others are counted by address and portal, so that forged events do not delay those of another portal.
+    others are counted by IP address and portal, so that forged events do not delay those of another portal.
     """
     attempts: list[tuple[str, Limit]] = []
 
@@ -98,7 +98,7 @@ def throttle_event() -> Iterator[Callable[[Portal | None], None]]:
 
 
 def hashed_address() -> str:
-    """Return a keyed hash of the address that the request came from."""
+    """Return a keyed hash of the IP address that the request came from."""
     return services().throttle.hash_subject(visitor_address())[:16]
 
 

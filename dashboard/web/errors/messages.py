@@ -348,7 +348,7 @@ ERRORS: dict[str | type[Exception], ErrorText] = {
     "nobody_connected": ErrorText(label=N_("Nobody who may read the list is connected")),
     "directory_without_reader": LIST_INCOMPLETE,
     INCOMPLETE: LIST_INCOMPLETE,
-    # Our own database and addresses.
+    # Our own database and URLs.
     "database_unavailable": ErrorText(
         N_("The database is unavailable"),
         N_("The app's database isn't responding. Nothing was changed or lost."),

@@ -70,7 +70,7 @@ def response_for_code(code: str, *, retry_after: int | None = None) -> ErrorResp
 
 
 def response_for_status(status: int) -> ErrorResponse:
-    """Return the response to a request that this address does not accept."""
+    """Return the response to a request that this URL does not accept."""
     code = f"http_{status}"
     return ErrorResponse(status, _notice(ERRORS.get(code, ERRORS["http_error"]), code))
 

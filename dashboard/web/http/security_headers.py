@@ -28,7 +28,7 @@ def install(app: Flask, *, script_url: str, https: bool) -> None:
         if https:
             # Without includeSubDomains: the other hosts of this domain are not ours.
             response.headers["Strict-Transport-Security"] = "max-age=31536000"
-        # Browsers may only cache files whose address contains their hash; pages hold personal data.
+        # Browsers may only cache files whose URL contains their hash; pages hold personal data.
         if not response.cache_control.immutable:
             response.headers["Cache-Control"] = "no-store"
         return response

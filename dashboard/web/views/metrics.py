@@ -14,7 +14,7 @@ blueprint = Blueprint("metrics", __name__)
 
 
 def count_requests(app: Flask, metrics: Metrics) -> None:
-    """Count each response by its endpoint; those to unknown addresses are counted together."""
+    """Count each response by its endpoint; those to unknown paths are counted together."""
 
     @app.after_request
     def count(response: Response) -> Response:
