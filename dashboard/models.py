@@ -130,16 +130,18 @@ class Person(Base):
     departments: Mapped[list[int] | None] = mapped_column(_Json)
     search: Mapped[str] = mapped_column(Text, default="", server_default="")  # folded name and position
     problem: Mapped[str | None] = mapped_column(String(64))  # why the last run failed for this person
-    chain_state: Mapped[str | None] = mapped_column(String(16))
+    chain_state: Mapped[str | None] = mapped_column(String(16))  # a TokenState; None: never had a token pair
     view: Mapped[str] = mapped_column(String(64), default="", server_default="")
     work_start: Mapped[int | None]  # minutes of the day
     work_end: Mapped[int | None]
     calendar_zone: Mapped[str] = mapped_column(String(64), default="", server_default="")
     reminders: Mapped[str] = mapped_column(Text, default="", server_default="")
     reminder_count: Mapped[int | None]  # None: unknown
-    habits: Mapped[str] = mapped_column(String(320), default="", server_default="")  # see ``calendar/encoding.py``
+    # The toggles and reminders as text; see ``calendar/encoding.py``.
+    habits: Mapped[str] = mapped_column(String(320), default="", server_default="")
     settings_at: Mapped[datetime | None]
-    facts_version: Mapped[int] = mapped_column(Integer, default=0, server_default=text("0"))
+    # The COLUMNS_VERSION of `people/indexed_columns.py` that set the columns above.
+    columns_version: Mapped[int] = mapped_column("facts_version", Integer, default=0, server_default=text("0"))
 
 
 class OAuthToken(Base):
@@ -167,7 +169,7 @@ class Snapshot(Base):
 
     person_id: Mapped[int] = mapped_column(ForeignKey("people.id", ondelete="CASCADE"), primary_key=True)
     settings: Mapped[Any] = mapped_column(_Json, nullable=True)
-    account: Mapped[Any] = mapped_column(_Json, nullable=True)
+    account: Mapped[Any] = mapped_column(_Json, nullable=True)  # the portal's settings
     sections: Mapped[Any] = mapped_column(_Json, nullable=True)
     errors: Mapped[dict[str, str]] = mapped_column(JSON)
     taken_at: Mapped[datetime]

@@ -34,7 +34,7 @@ REMINDERS = st.none() | st.lists(
 
 
 def read_settings(settings: Json) -> CalendarSettings:
-    response = SettingsResponse(settings=settings, account=None, sections=None, errors={}, taken_at=NOW)
+    response = SettingsResponse(settings=settings, portal_settings=None, sections=None, errors={}, taken_at=NOW)
     return parse(response, profile_time_zone=None)
 
 

@@ -492,7 +492,7 @@ def test_an_uninstallation_is_confirmed_by_a_refresh_if_the_token_has_expired(wo
 
 
 def test_only_the_authorization_server_can_confirm_an_uninstallation(world: World) -> None:
-    """A portal on its owner's server may return anything."""
+    """A self-hosted portal may return anything."""
     session = world.session("boris")
     for code in ("NOT_INSTALLED", "APPLICATION_NOT_FOUND", "ERROR_OAUTH"):
         world.bitrix24.faults.add(Fault(kind=f"error:{code}:401", portal="alpha", method="batch", times=2))

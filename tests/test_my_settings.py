@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dashboard.people.snapshots import MAX_RECENT_AGE, REFRESH_LIMIT
+from dashboard.people.snapshots import MAX_RECENT_AGE, SETTINGS_REFRESH_LIMIT
 from tests.emulator import Emulator
 from tests.emulator.faults import Fault
 from tests.world import World, errors_on, settings_on
@@ -189,8 +189,8 @@ def test_the_age_of_the_settings_uses_the_applications_clock(world: World) -> No
 def test_frequent_refreshes_send_no_requests(world: World) -> None:
     """Settings read a moment ago are response again; otherwise the response says how long to wait."""
     session = world.session("boris")
-    for _ in range(REFRESH_LIMIT.depth):
-        world.services.throttle.record_failure("refreshes 2", REFRESH_LIMIT)
+    for _ in range(SETTINGS_REFRESH_LIMIT.depth):
+        world.services.throttle.record_failure("settings refreshes 2", SETTINGS_REFRESH_LIMIT)
     world.bitrix24.clear()
 
     response = world.browser.post("/me/refresh", headers=session)
@@ -199,12 +199,12 @@ def test_frequent_refreshes_send_no_requests(world: World) -> None:
     assert world.bitrix24.requests == []
 
     world.bitrix24.clock.advance(MAX_RECENT_AGE.total_seconds() + 1)
-    for _ in range(REFRESH_LIMIT.depth):
-        world.services.throttle.record_failure("refreshes 2", REFRESH_LIMIT)
+    for _ in range(SETTINGS_REFRESH_LIMIT.depth):
+        world.services.throttle.record_failure("settings refreshes 2", SETTINGS_REFRESH_LIMIT)
     refused = world.browser.post("/me/refresh", headers=session)
-    assert (refused.status_code, errors_on(refused.text)) == (503, ["too_many_refreshes"])
+    assert (refused.status_code, errors_on(refused.text)) == (503, ["too_many_settings_refreshes"])
     assert int(refused.headers["Retry-After"]) >= 1
 
-    world.bitrix24.clock.advance(REFRESH_LIMIT.seconds)
+    world.bitrix24.clock.advance(SETTINGS_REFRESH_LIMIT.seconds)
     assert world.browser.post("/me/refresh", headers=session).status_code == 200
     assert world.bitrix24.count(method="batch") == 1

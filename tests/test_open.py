@@ -232,6 +232,21 @@ def test_a_response_without_settings_keeps_the_stored_ones(world: World) -> None
     assert settings_on(response.text) == world.portal().people["boris"].settings
 
 
+@pytest.mark.parametrize("value", [["month"], "month", None])
+def test_a_value_that_is_no_settings_keeps_the_stored_ones(world: World, value: Any) -> None:
+    def with_value(body: dict[str, Any]) -> dict[str, Any]:
+        body["result"]["result"]["settings"] = value
+        return body
+
+    world.open("boris")
+    world.bitrix24.faults.add(Fault(kind="answer", method="batch", change=with_value))
+
+    response = world.open("boris")
+
+    assert errors_on(response.text) == ["settings_not_a_map"]
+    assert settings_on(response.text) == world.portal().people["boris"].settings
+
+
 def test_calendars_in_a_list_with_gaps_are_parsed(world: World) -> None:
     def with_gaps(body: dict[str, Any]) -> dict[str, Any]:
         sections = body["result"]["result"]["sections"]
@@ -315,7 +330,7 @@ def test_the_operator_must_act_if_the_authorization_server_is_unreachable(world:
 
 
 def test_new_people_of_a_portal_are_limited(world: World) -> None:
-    """A portal on its owner's server may return any user, and its user list is not read yet."""
+    """A self-hosted portal may return any user, and its user list is not read yet."""
     numbers = iter(range(1000, 2000))
 
     def invent(answer: dict[str, Any]) -> dict[str, Any]:
@@ -341,7 +356,7 @@ def test_new_people_of_a_portal_are_limited(world: World) -> None:
 
 
 def test_first_openings_of_a_portal_are_limited(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of listed people too: a portal on its owner's server may list any number of them."""
+    """Of listed people too: a self-hosted portal may list any number of them."""
     world.sync()
     monkeypatch.setattr(accounts, "FIRST_OPENING_LIMIT", Limit(depth=1, seconds=1800))  # Anna has used it up
 

@@ -20,7 +20,7 @@ from dashboard.calendar.working_hours import Hours, parse_hours
 from dashboard.core.json_values import Json, as_list, as_object
 
 METHOD = "calendar.user.settings.get"
-ACCOUNT_METHOD = "calendar.settings.get"
+PORTAL_SETTINGS_METHOD = "calendar.settings.get"
 SECTIONS_METHOD = "calendar.section.get"
 
 # Our codes for an error with an empty code, and for a response that is not an object.
@@ -70,7 +70,7 @@ class SettingsResponse:
     """The results of one batch for a person; a missing one is None, with its error code in ``errors``."""
 
     settings: Json  # calendar.user.settings.get
-    account: Json  # calendar.settings.get
+    portal_settings: Json  # calendar.settings.get
     sections: Json  # calendar.section.get
     errors: Mapping[str, str]  # method name → Bitrix24's error code (possibly "") or one of ours
     taken_at: datetime  # aware UTC
@@ -133,7 +133,7 @@ class CalendarSettings:
 
 def parse(response: SettingsResponse, *, profile_time_zone: str | None) -> CalendarSettings:
     """Return the typed settings. Accepts any JSON and keeps every key."""
-    person, account = as_object(response.settings), as_object(response.account)
+    person, portal = as_object(response.settings), as_object(response.portal_settings)
     sections = values.parse_sections(response.sections)
     entries = _parse_entries(person, {section.id: section for section in sections or ()})
     reminders = entries["defaultReminders"].meaning
@@ -141,10 +141,10 @@ def parse(response: SettingsResponse, *, profile_time_zone: str | None) -> Calen
     return CalendarSettings(
         entries=entries,
         groups=_groups(entries),
-        hours=parse_hours(person, account),
+        hours=parse_hours(person, portal),
         zone=find_zone(person, profile_time_zone, taken_at),
         reminders=reminders if isinstance(reminders, Reminders) else Reminders(),
-        days_off=tuple(day for day in as_list(account.get("week_holidays")) or () if isinstance(day, str)),
+        days_off=tuple(day for day in as_list(portal.get("week_holidays")) or () if isinstance(day, str)),
         sections=sections,
         taken_at=taken_at,
         errors=response.errors,

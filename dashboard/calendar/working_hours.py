@@ -84,13 +84,13 @@ def parse_clock(value: Json) -> ClockTime | None:
     return ClockTime(minutes) if minute < 60 and minutes <= DAY else None
 
 
-def parse_hours(person: dict[str, Json], account: dict[str, Json]) -> Hours:
-    """Return the person's hours where both ends are readable, else the portal's."""
+def parse_hours(person: dict[str, Json], portal: dict[str, Json]) -> Hours:
+    """Return the hours in a person's settings where both ends are readable, else those in the portal's settings."""
     own = _parse_span(person)
     if own is not None:
         return Hours(own, "person")
     has_own = any(person.get(key) not in (None, "") for key in ("work_time_start", "work_time_end"))
-    shared = _parse_span(account)
+    shared = _parse_span(portal)
     return Hours(shared, "account" if shared else "unknown", is_doubtful=has_own)
 
 

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from dashboard.bitrix24.errors import Bitrix24Error, MethodMissing, NotAnswered
 from dashboard.bitrix24.webhook import Webhook, parse_webhook_url
 from dashboard.calendar import parser
-from dashboard.calendar.parser import ACCOUNT_METHOD, EMPTY_CODE, METHOD, CalendarSettings, SettingsResponse
+from dashboard.calendar.parser import EMPTY_CODE, METHOD, PORTAL_SETTINGS_METHOD, CalendarSettings, SettingsResponse
 from dashboard.commands import output
 from dashboard.commands.context import OperatorGroup, services
 from dashboard.core.json_values import escape_invisible
@@ -38,7 +38,7 @@ def show(file: str | None, as_json: bool) -> None:
     url = _webhook_url(file, loopback=services().config.trust_loopback)
     response = _read(Webhook(services().rest, url), now)
     if as_json:
-        output.print_json({"settings": response.settings, "account": response.account})
+        output.print_json({"settings": response.settings, "account": response.portal_settings})
     else:
         settings = parser.parse(response, profile_time_zone=None)
         output.print_text(_render(settings, now).strip())
@@ -72,10 +72,12 @@ def _read(webhook: Webhook, now: datetime) -> SettingsResponse:
     except Bitrix24Error as error:
         raise click.ClickException(f"The portal refused: {error.code or EMPTY_CODE}. {ADVICE}") from None
     try:
-        account, errors = webhook.call(ACCOUNT_METHOD), {}
+        portal_settings, errors = webhook.call(PORTAL_SETTINGS_METHOD), {}
     except Bitrix24Error as error:
-        account, errors = None, {ACCOUNT_METHOD: error.code or EMPTY_CODE}
-    return SettingsResponse(settings=settings, account=account, sections=None, errors=errors, taken_at=now)
+        portal_settings, errors = None, {PORTAL_SETTINGS_METHOD: error.code or EMPTY_CODE}
+    return SettingsResponse(
+        settings=settings, portal_settings=portal_settings, sections=None, errors=errors, taken_at=now
+    )
 
 
 def _render(settings: CalendarSettings, now: datetime) -> str:

@@ -9,14 +9,17 @@ from sqlalchemy import ColumnElement, and_, case, or_
 
 from dashboard.models import Person, Portal, TokenState
 
-STALE = timedelta(days=2)  # age of a person's settings from which their state is "stale"
+STALE_AFTER = timedelta(days=2)  # age of a person's settings from which their state is "stale"
 
 ConnectionState = Literal["connected", "stale", "reconnect", "never"]
 STATES: tuple[ConnectionState, ...] = ("connected", "stale", "reconnect", "never")
 
 
 def colleagues(portal: Portal) -> tuple[ColumnElement[bool], ...]:
-    """Return the conditions for a member of the portal's team: everyone except its guests."""
+    """Return the conditions for a member of the portal's team.
+
+    That is everyone except known guests; people who are not yet in the directory count.
+    """
     return (Person.portal_id == portal.id, Person.listed.is_not(False))
 
 
@@ -26,7 +29,7 @@ def state_conditions(now: datetime) -> dict[ConnectionState, ColumnElement[bool]
     return {
         "never": Person.chain_state.is_(None),
         "reconnect": Person.chain_state == TokenState.REVOKED,
-        "stale": and_(live, or_(Person.settings_at.is_(None), Person.settings_at < now - STALE)),
+        "stale": and_(live, or_(Person.settings_at.is_(None), Person.settings_at < now - STALE_AFTER)),
     }
 
 

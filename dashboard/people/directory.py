@@ -28,7 +28,7 @@ from dashboard.tokens.refresh import TokenRefresher
 
 log = structlog.get_logger()
 
-# `Portal.directory_error` if the list was certainly not complete.
+# `Portal.directory_error` if the list is known to be incomplete.
 INCOMPLETE = "directory_incomplete"
 
 CHUNK_ROWS = 500
@@ -50,7 +50,7 @@ class _DirectoryChange:
 
 @dataclass(frozen=True, kw_only=True)
 class Directory:
-    """Read the list of users with an employee's token and store it."""
+    """Use an employee's token to read the list of users, and store the list."""
 
     database: Database
     token_refresher: TokenRefresher
@@ -72,7 +72,7 @@ class Directory:
     def read(self, portal: Portal, reader: Person, *, record: RecordCall) -> bool:
         """Read the list and store it; return whether it was complete.
 
-        Only a complete list deletes people who have left, with their tokens, and marks guests.
+        People who have left are deleted, with their tokens, and guests are marked only if the list was complete.
 
         :raise Bitrix24Error: the list could not be read; nothing is changed.
         """
@@ -103,36 +103,36 @@ class Directory:
         with self.database.read_session() as session:
             expected = session.scalar(select(func.count()).where(Person.portal_id == portal.id)) or 0
         list_employees = partial(users.list_employees, expected=expected, wait_for_turn=wait_for_turn)
-        listed = self.token_refresher.call_with_token(portal, reader, list_employees, record=record)
-        if listed.complete and reader.user_id not in listed.employees:
+        listing = self.token_refresher.call_with_token(portal, reader, list_employees, record=record)
+        if listing.complete and reader.user_id not in listing.employees:
             # A guest gets a part of the list only; everybody else would be deleted.
             raise PersonRefused("directory_without_reader")
         with self.database.read_session() as session:
-            change = _compare(session, portal, listed.employees, started_at=started_at)
-        if not listed.complete:
+            change = _compare(session, portal, listing.employees, started_at=started_at)
+        if not listing.complete:
             change = replace(change, guests=(), missing={})
         employed: set[int] = set()
         if change.missing:
             find_employed = partial(users.find_still_employed, user_ids=change.missing)
             employed = self.token_refresher.call_with_token(portal, reader, find_employed, record=record)
-        left = [person_id for user_id, person_id in change.missing.items() if user_id not in employed]
-        self._store(portal, change, left=left)
-        return listed.complete
+        departed = [person_id for user_id, person_id in change.missing.items() if user_id not in employed]
+        self._store(portal, change, departed=departed)
+        return listing.complete
 
-    def _store(self, portal: Portal, change: _DirectoryChange, *, left: Sequence[int]) -> None:
+    def _store(self, portal: Portal, change: _DirectoryChange, *, departed: Sequence[int]) -> None:
         """Store the change in short transactions; each stops if the application was uninstalled meanwhile."""
         steps: tuple[tuple[Callable[[Session, list[Any]], None], Iterable[Any]], ...] = (
             (partial(_add, portal), change.joined),
             (_update, change.changed.items()),
             (_mark_guests, change.guests),
-            (_delete, left),
+            (_delete, departed),
         )
         for step, rows in steps:
             for chunk in _chunks(rows):
                 self.database.write(partial(_run_locked, portal=portal, step=step, rows=chunk))
-        if left:
+        if departed:
             self.database.checkpoint_wal()
-        counts = {"joined": len(change.joined), "changed": len(change.changed), "left": len(left)}
+        counts = {"joined": len(change.joined), "changed": len(change.changed), "left": len(departed)}
         log.info("directory_synced", portal=portal.id, **counts)
 
 

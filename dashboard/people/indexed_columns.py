@@ -1,4 +1,4 @@
-"""Copy what *Team* and *Insights* filter, sort and count by from a person's settings to indexed columns."""
+"""Copy values from a person's settings to the columns that *Team* and *Insights* filter, sort and count by."""
 
 from __future__ import annotations
 
@@ -24,4 +24,4 @@ def update_indexed_columns(person: Person, settings: CalendarSettings) -> None:
     person.reminder_count = sum(map(len, reminders)) if reminders else None
     person.habits = encoding.encode_habits(settings)
     person.settings_at = settings.taken_at if settings.is_readable else None
-    person.facts_version = COLUMNS_VERSION
+    person.columns_version = COLUMNS_VERSION

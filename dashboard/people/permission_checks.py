@@ -23,7 +23,7 @@ log = structlog.get_logger()
 
 # How old a confirmation may be for the team's and the administrators' pages.
 CONFIRMATION_LIFETIME = timedelta(minutes=3)
-# The same while Bitrix24 cannot be asked.
+# Maximum age while Bitrix24 is unreachable.
 MAX_UNCONFIRMED = timedelta(minutes=15)
 # One confirmation a minute in all processes, however many pages are requested and however slow the portal is.
 RECENT_CONFIRMATION_LIMIT = Limit(depth=1, seconds=60)
@@ -45,7 +45,7 @@ class PermissionChecks:
         """Ask Bitrix24 now, store the answer and set it on ``person``.
 
         :raise OwnLimit: the user has asked for this too often.
-        :raise VerificationFailed: the user has no access any more; so do the other ``DENIALS``.
+        :raise VerificationFailed: the user no longer has access; the other exceptions in ``DENIALS`` mean the same.
         :raise Bitrix24Error: Bitrix24 could not be asked.
         """
         self.throttle.take(f"confirmations {person.id}", CONFIRMATION_LIMIT, code="too_many_confirmations")
@@ -54,10 +54,10 @@ class PermissionChecks:
     def ensure_recently_confirmed(self, portal: Portal, person: Person) -> None:
         """Ask Bitrix24 unless it was asked within the last minutes; if it cannot be asked, accept an older answer.
 
-        Of several requests at once one asks. The others accept an older answer too, or are refused.
+        If several requests come at once, only one asks; the rest use an older answer or are refused.
 
-        :raise VerificationFailed: the user has no access any more; so do the other ``DENIALS``.
-        :raise Bitrix24Error: Bitrix24 could not be asked for too long.
+        :raise VerificationFailed: the user no longer has access; the other exceptions in ``DENIALS`` mean the same.
+        :raise Bitrix24Error: Bitrix24 has been unreachable longer than MAX_UNCONFIRMED.
         """
         if self._was_confirmed(person, age=CONFIRMATION_LIFETIME):
             return
@@ -87,6 +87,7 @@ class PermissionChecks:
             try:
                 profile = self.token_refresher.call_with_token(portal, person, _profile, record=calls.add)
                 if person.user_id != profile.ID:
+                    # A denial, unlike in `Snapshots.fetch`: this answer must not give anybody access.
                     raise CredentialsRefused("foreign_profile")
             except DENIALS as denial:
                 log.info("permission_denied", portal=portal.id, person=person.id, code=denial.code)

@@ -17,9 +17,9 @@ from dashboard.bitrix24.masking import RecordCall
 from dashboard.bitrix24.schemas import AppInfo, Profile, parse_as, parse_profile
 from dashboard.calendar import parser
 from dashboard.calendar.parser import (
-    ACCOUNT_METHOD,
     METHOD,
     NOT_AN_OBJECT,
+    PORTAL_SETTINGS_METHOD,
     SECTIONS_METHOD,
     CalendarSettings,
     SettingsResponse,
@@ -41,16 +41,16 @@ SNAPSHOT_COMMANDS = {
     "app": Command("app.info"),
     "profile": Command("profile"),
     "settings": Command(METHOD),
-    "account": Command(ACCOUNT_METHOD),
+    "account": Command(PORTAL_SETTINGS_METHOD),
     "sections": Command(SECTIONS_METHOD, {"type": "user"}),
 }
 
 # Characters of each result as JSON. Real settings have less than a thousand, and two hundred calendars fit, but a
-# portal on its owner's server may return anything.
+# self-hosted portal may return anything.
 MAX_RESULT_LENGTHS = {"settings": 16 * 1024, "account": 16 * 1024, "sections": 32 * 1024}
 
 # Refreshes by one person: ten at once, then one in six seconds.
-REFRESH_LIMIT = Limit(depth=10, seconds=6)
+SETTINGS_REFRESH_LIMIT = Limit(depth=10, seconds=6)
 # Beyond the limit a person sees the stored snapshot instead of an error if it is not older than this.
 MAX_RECENT_AGE = timedelta(minutes=1)
 
@@ -92,7 +92,7 @@ class SnapshotReply:
 
         return SettingsResponse(
             settings=part("settings", results.get("settings")),
-            account=part("account", results.get("account")),
+            portal_settings=part("account", results.get("account")),
             sections=part("sections", _sections(results.get("sections"))),
             errors=errors,
             taken_at=self.taken_at,
@@ -131,8 +131,8 @@ class Snapshots:
 
         :raise Bitrix24Error: the settings could not be fetched.
         """
-        use = partial(fetch_snapshot, now=self.now)
-        reply = self.token_refresher.call_with_token(portal, person, use, record=record)
+        fetch = partial(fetch_snapshot, now=self.now)
+        reply = self.token_refresher.call_with_token(portal, person, fetch, record=record)
         profile = reply.profile
         if person.user_id != profile.ID:
             raise Unreadable("foreign_profile")
@@ -142,7 +142,9 @@ class Snapshots:
 
     def _refresh(self, portal: Portal, person: Person) -> CalendarSettings:
         try:
-            self.throttle.take(f"refreshes {person.id}", REFRESH_LIMIT, code="too_many_refreshes")
+            self.throttle.take(
+                f"settings refreshes {person.id}", SETTINGS_REFRESH_LIMIT, code="too_many_settings_refreshes"
+            )
         except OwnLimit:
             if (recent := self._get_recent(person)) is None:
                 raise
@@ -190,10 +192,12 @@ def save_snapshot(session: Session, person: Person, response: SettingsResponse) 
     A part that could not be read keeps its previous value; ``errors`` says which.
     """
     merged = replace(response, settings_taken_at=response.taken_at)
-    if response.errors or not _is_object(response.settings):
+    if response.errors or not _is_object_or_empty_list(response.settings):
         previous = session.get(Snapshot, person.id, with_for_update=True) or Snapshot()
         merged = _keep_previous(response, previous)
-    upsert(session, Snapshot, {"person_id": person.id, **vars(merged)})
+    columns = {"person_id": person.id, **vars(merged)}
+    columns["account"] = columns.pop("portal_settings")
+    upsert(session, Snapshot, columns)
     settings = parse_settings(person, merged)
     update_indexed_columns(person, settings)
     person.confirmed_at = response.taken_at  # the same batch returned whose token it is
@@ -203,12 +207,12 @@ def save_snapshot(session: Session, person: Person, response: SettingsResponse) 
 def _keep_previous(response: SettingsResponse, previous: Snapshot) -> SettingsResponse:
     """Replace the parts that failed by the previous snapshot's."""
     errors = dict(response.errors)
-    if METHOD not in errors and not _is_object(response.settings) and previous.settings:
+    if METHOD not in errors and not _is_object_or_empty_list(response.settings) and previous.settings:
         errors[METHOD] = NOT_AN_OBJECT
     return replace(
         response,
         settings=previous.settings if METHOD in errors else response.settings,
-        account=previous.account if ACCOUNT_METHOD in errors else response.account,
+        portal_settings=previous.account if PORTAL_SETTINGS_METHOD in errors else response.portal_settings,
         sections=previous.sections if SECTIONS_METHOD in errors else response.sections,
         errors=errors,
         settings_taken_at=previous.settings_taken_at if METHOD in errors else response.taken_at,
@@ -219,7 +223,7 @@ def parse_snapshot(person: Person, snapshot: Snapshot) -> CalendarSettings:
     """Return the settings in a stored snapshot."""
     response = SettingsResponse(
         settings=snapshot.settings,
-        account=snapshot.account,
+        portal_settings=snapshot.account,
         sections=snapshot.sections,
         errors=snapshot.errors,
         taken_at=snapshot.taken_at,
@@ -239,8 +243,8 @@ def find_current(session: Session, portal: Portal, person: Person) -> Person | N
     return session.scalar(query.with_for_update(of=Person))
 
 
-def _is_object(settings: Json) -> bool:
-    return isinstance(settings, dict | list)  # PHP writes an empty object as []
+def _is_object_or_empty_list(settings: Json) -> bool:
+    return isinstance(settings, dict) or settings == []  # PHP writes an empty object as []
 
 
 def _sections(result: Json) -> Json:

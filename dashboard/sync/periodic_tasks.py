@@ -110,7 +110,7 @@ class PeriodicTasks:
             select(Portal, Person.id)
             .join(Person, Person.portal_id == Portal.id)
             .join(Snapshot, Snapshot.person_id == Person.id)
-            .where(Person.facts_version < indexed_columns.COLUMNS_VERSION, Portal.state != PortalState.UNINSTALLED)
+            .where(Person.columns_version < indexed_columns.COLUMNS_VERSION, Portal.state != PortalState.UNINSTALLED)
             .order_by(Portal.id)
             .limit(MAX_PEOPLE)
         )
