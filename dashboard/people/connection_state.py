@@ -25,11 +25,11 @@ def colleagues(portal: Portal) -> tuple[ColumnElement[bool], ...]:
 
 def state_conditions(now: datetime) -> dict[ConnectionState, ColumnElement[bool]]:
     """Return the condition of each state except "connected", which is everyone else. No two overlap."""
-    live = Person.chain_state == TokenState.VALID
+    has_valid_token = Person.chain_state == TokenState.VALID
     return {
         "never": Person.chain_state.is_(None),
         "reconnect": Person.chain_state == TokenState.REVOKED,
-        "stale": and_(live, or_(Person.settings_at.is_(None), Person.settings_at < now - STALE_AFTER)),
+        "stale": and_(has_valid_token, or_(Person.settings_at.is_(None), Person.settings_at < now - STALE_AFTER)),
     }
 
 

@@ -53,6 +53,7 @@ class RefreshInProgress(Unreachable):
     """Another process holds the lease, which expires at ``until``, and has stored no new pair in time."""
 
     def __init__(self, *, until: datetime) -> None:
+        # Stored in `people.problem`, as `renewal_failed` is, so both keep their old names.
         super().__init__("renewal_busy")
         self.until = until
 

@@ -50,13 +50,13 @@ def throttle_opening(portal: Portal | None, access_token: SecretStr, *, has_appl
     else:
         subject, limit = f"opening {visitor_address()} {portal.id}", KNOWN_PORTAL_LIMIT
     try:
-        has_failures, portal_first = _check(subject, limit), has_application_token
+        has_failures, may_ask_portal = _check(subject, limit), has_application_token
     except TooManyAttempts:
         if not has_application_token:
             raise
-        has_failures, portal_first = True, False
+        has_failures, may_ask_portal = True, False
     try:
-        yield portal_first
+        yield may_ask_portal
     except DENIALS as error:
         throttle.record_failure(subject, limit)
         _log_failure("verification_failed", reason=error.code, portal=g.get("portal"))
@@ -82,14 +82,14 @@ def throttle_event() -> Iterator[Callable[[Portal | None], None]]:
     """
     attempts: list[tuple[str, Limit]] = []
 
-    def before_asking(portal: Portal | None) -> None:
+    def throttle_verification(portal: Portal | None) -> None:
         subject = f"event {visitor_address()} {portal.id if portal else ''}"
         limit = KNOWN_PORTAL_LIMIT if portal else UNKNOWN_PORTAL_LIMIT
         _check(subject, limit)
         attempts.append((subject, limit))
 
     try:
-        yield before_asking
+        yield throttle_verification
     except EventRefused as error:
         for subject, limit in attempts:
             services().throttle.record_failure(subject, limit)
