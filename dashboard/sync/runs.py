@@ -21,7 +21,8 @@ from dashboard.sync.schedule import next_off_peak
 
 T = TypeVar("T")
 
-LEASE = timedelta(seconds=20)  # the worker's heartbeat extends it; after a kill, another worker continues then
+# The worker's heartbeat extends the lease. If the worker is killed, another one continues when the lease has ended.
+RUN_LEASE_DURATION = timedelta(seconds=20)
 MAX_POSTPONEMENT = timedelta(hours=4)  # the longest that a run is ever postponed
 
 
@@ -134,7 +135,7 @@ class Runs:
     def heartbeat(self, owners: Iterable[str]) -> None:
         """Extend these leases, however long a portal takes to answer."""
         now = self.now()
-        extended = {"lease_until": now + LEASE, "heartbeat_at": now}
+        extended = {"lease_until": now + RUN_LEASE_DURATION, "heartbeat_at": now}
         with self.database.write_session(durable=False) as session:
             session.execute(update(Run).where(Run.lease_owner.in_(list(owners))).values(extended))
 
@@ -216,7 +217,7 @@ def _release(session: Session, lease: Lease, *, at: datetime, **values: Any) -> 
 
 def _lease(run: Run, portal: Portal, *, now: datetime) -> Lease:
     run.state, run.error = RunState.RUNNING, None
-    run.lease_owner, run.lease_until, run.heartbeat_at = uuid4().hex, now + LEASE, now
+    run.lease_owner, run.lease_until, run.heartbeat_at = uuid4().hex, now + RUN_LEASE_DURATION, now
     run.started_at = run.started_at or now
     return Lease(run, portal, run.lease_owner)
 
@@ -231,4 +232,4 @@ def _is_due(now: datetime) -> ColumnElement[bool]:
 
 
 def _is_unleased(now: datetime) -> ColumnElement[bool]:
-    return or_(Run.lease_until.is_(None), due(Run.lease_until, now, max_wait=LEASE))
+    return or_(Run.lease_until.is_(None), due(Run.lease_until, now, max_wait=RUN_LEASE_DURATION))

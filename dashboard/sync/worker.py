@@ -19,13 +19,13 @@ from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 from dashboard.core.database_errors import OutageLog
 from dashboard.sync.engine import SyncEngine
 from dashboard.sync.periodic_tasks import PeriodicTasks
-from dashboard.sync.runs import LEASE, Runs
+from dashboard.sync.runs import RUN_LEASE_DURATION, Runs
 
 log = structlog.get_logger()
 
 POLL_SECONDS = 0.5  # a requested run starts within a second
 MIN_PAUSE_SECONDS = 0.02
-HEARTBEAT_SECONDS = LEASE.total_seconds() / 4
+HEARTBEAT_SECONDS = RUN_LEASE_DURATION.total_seconds() / 4
 MAX_SHUTDOWN_SECONDS = 24.0  # platforms kill thirty seconds after SIGTERM
 
 
