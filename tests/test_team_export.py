@@ -187,3 +187,11 @@ def test_a_process_sends_few_exports_at_once(world: World, path: str) -> None:
     assert accepted.status_code == 200
     for response in (*downloads, accepted):
         response.close()
+
+
+def test_responses_that_nobody_reads_hold_no_slot(world: World) -> None:
+    session = world.session("anna")
+
+    statuses = {world.browser.get(path, headers=session).status_code for path in ("/team.csv", "/team.json") * 5}
+
+    assert statuses == {200}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from contextvars import copy_context
@@ -34,6 +35,7 @@ def stream(start: Callable[[], Iterator[str]], *, mimetype: str, filename: str =
         slot = stack.pop_all()
     response = Response(_parts(part, slot), mimetype=mimetype)
     response.call_on_close(slot.close)
+    weakref.finalize(response, slot.close)  # a response that is dropped unread is never closed
     if filename:
         response.headers["Content-Disposition"] = f'attachment; filename="{filename}"'
     return response
