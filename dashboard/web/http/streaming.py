@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from contextvars import copy_context
@@ -35,13 +34,12 @@ def stream(start: Callable[[], Iterator[str]], *, mimetype: str, filename: str =
         slot = stack.pop_all()
     response = Response(_parts(part, slot), mimetype=mimetype)
     response.call_on_close(slot.close)
-    weakref.finalize(response, slot.close)  # a response that is dropped unread is never closed
     if filename:
         response.headers["Content-Disposition"] = f'attachment; filename="{filename}"'
     return response
 
 
 def _parts(part: Callable[[], str | None], slot: ExitStack) -> Iterator[str]:
-    """Yield the parts, and release the slot after the last one: not every client closes a complete response."""
+    """Yield the parts, and release the slot after the last one, or when nobody reads on."""
     with slot:
         yield from iter(part, None)
