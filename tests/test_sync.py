@@ -154,7 +154,7 @@ def test_a_person_who_moves_to_another_page_meanwhile_stays(world: World) -> Non
 
 
 def uncounted(body: dict[str, Any]) -> None:
-    """An older portal sends no totals; and the last row is unusable."""
+    """Sync although an older portal sends no totals, and the last row is unusable."""
     body["result"]["result_total"] = []
     for page in body["result"]["result"].values():
         page[-1:] = [None] * bool(page)

@@ -76,7 +76,7 @@ class ChainLife(RuleBasedStateMachine):
 
     @rule(person=st.sampled_from(PEOPLE), kind=st.sampled_from(FAILURES))
     def fails(self, person: str, kind: str) -> None:
-        """The authorization server answers nonsense to a renewal, before it renews anything."""
+        """Have the authorization server answer nonsense to a refresh, before it refreshes anything."""
         self.world.bitrix24.faults.add(Fault(kind=kind, where="authorization", method="oauth/token"))
         self.expires(person)
         self.calls(person)
