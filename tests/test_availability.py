@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from dashboard.calendar.holidays import EVERY_DAY_WORKS, Workdays, parse_workdays
+from dashboard.calendar.holidays import NO_DAYS_OFF, DaysOff, parse_days_off
 from dashboard.calendar.working_hours import Span
 from dashboard.team.availability import (
     Band,
@@ -22,7 +22,7 @@ from dashboard.team.availability import (
 
 BERLIN, TOKYO, NEW_YORK = ZoneInfo("Europe/Berlin"), ZoneInfo("Asia/Tokyo"), ZoneInfo("America/New_York")
 WEDNESDAY = date(2026, 3, 4)
-WEEKEND = parse_workdays({"week_holidays": ["SA", "SU"]})
+WEEKEND = parse_days_off({"week_holidays": ["SA", "SU"]})
 
 
 def group(zone: str, start: int, end: int, people: int = 1) -> HoursGroup:
@@ -31,7 +31,7 @@ def group(zone: str, start: int, end: int, people: int = 1) -> HoursGroup:
 
 
 def hours(
-    hours_group: HoursGroup, *, on: date, user_zone: ZoneInfo = BERLIN, workdays: Workdays = EVERY_DAY_WORKS
+    hours_group: HoursGroup, *, on: date, user_zone: ZoneInfo = BERLIN, workdays: DaysOff = NO_DAYS_OFF
 ) -> list[tuple[float, float]]:
     """Return a group's bands in hours of the reader's day."""
     (row,) = day_rows([hours_group], day=on, user_zone=user_zone, workdays=workdays)
@@ -124,7 +124,7 @@ def test_at_work_during_a_night_shift(moment: datetime, expected: bool) -> None:
 
 
 def common(*groups: HoursGroup, user_zone: ZoneInfo = BERLIN) -> list[Band]:
-    return list(common_bands(day_rows(groups, day=WEDNESDAY, user_zone=user_zone, workdays=EVERY_DAY_WORKS)))
+    return list(common_bands(day_rows(groups, day=WEDNESDAY, user_zone=user_zone, workdays=NO_DAYS_OFF)))
 
 
 def test_common_hours_include_everyone() -> None:
@@ -134,7 +134,7 @@ def test_common_hours_include_everyone() -> None:
 
 
 def best(*groups: HoursGroup) -> BestHour | None:
-    rows = day_rows(groups, day=WEDNESDAY, user_zone=BERLIN, workdays=EVERY_DAY_WORKS)
+    rows = day_rows(groups, day=WEDNESDAY, user_zone=BERLIN, workdays=NO_DAYS_OFF)
     return next(iter(best_hours(rows, count=1)), None)
 
 
@@ -163,7 +163,7 @@ def test_people_at_work_are_counted_from_midnight_to_midnight() -> None:
             [group("Europe/Berlin", 9, 12, people=2), group("Europe/Berlin", 10, 24, people=3)],
             day=WEDNESDAY,
             user_zone=BERLIN,
-            workdays=EVERY_DAY_WORKS,
+            workdays=NO_DAYS_OFF,
         )
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from dashboard.bitrix24.client import Batch, Client, Command
+from dashboard.bitrix24.client import BatchResult, Client, Command
 from dashboard.bitrix24.errors import (
     ApplicationUnknown,
     Bitrix24Error,
@@ -286,7 +286,7 @@ def test_a_batch_result_that_is_no_map_is_unreadable(
 
 
 def test_an_error_is_raised_at_each_access() -> None:
-    batch = Batch(results={}, errors={"me": ScopeMissing("insufficient_scope")})
+    batch = BatchResult(results={}, errors={"me": ScopeMissing("insufficient_scope")})
 
     for _ in range(2):
         with pytest.raises(ScopeMissing):

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from dashboard.calendar.holidays import EVERY_DAY_WORKS
+from dashboard.calendar.holidays import NO_DAYS_OFF
 from dashboard.calendar.working_hours import Span
 from dashboard.team.availability import HoursGroup
 from dashboard.web.presenters.day_chart import DayChart, build
@@ -19,7 +19,7 @@ def chart(groups: int) -> DayChart:
     spans = (Span(60 * number, 60 * number + 480) for number in range(groups))
     hours_groups = [HoursGroup("UTC", span, 20 - number) for number, span in enumerate(spans)]
     now = datetime(2026, 3, 4, 12, tzinfo=UTC)
-    return build(hours_groups, day=date(2026, 3, 4), now=now, user_zone=UTC, workdays=EVERY_DAY_WORKS)
+    return build(hours_groups, day=date(2026, 3, 4), now=now, user_zone=UTC, workdays=NO_DAYS_OFF)
 
 
 @pytest.mark.parametrize(("groups", "rows", "others"), [(8, 8, 0), (9, 9, 0), (10, 8, 2), (12, 8, 4)])

@@ -16,8 +16,8 @@ from dashboard.calendar.encoding import (
     encode_habits,
     encode_reminders,
 )
-from dashboard.calendar.parser import READERS, CalendarSettings, SettingsResponse, parse
-from dashboard.calendar.reminders import Before, DayBefore, OnDate, Reminders, UnrecognizedReminder
+from dashboard.calendar.parser import PARSERS, CalendarSettings, SettingsResponse, parse
+from dashboard.calendar.reminders import AtTimeOfDay, Before, OnDate, Reminders, UnrecognizedReminder
 from dashboard.calendar.values import Toggle
 from dashboard.core.json_values import Json
 from tests.emulator.people import fresh_settings
@@ -26,7 +26,7 @@ NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)
 NUMBERS = st.integers(0, 10**15 - 1)
 REMINDERS = st.none() | st.lists(
     st.builds(Before, st.sampled_from(["min", "hour", "day"]), NUMBERS)
-    | st.builds(DayBefore, NUMBERS, st.integers(0, 1439))
+    | st.builds(AtTimeOfDay, NUMBERS, st.integers(0, 1439))
     | st.just(OnDate(None))
     | st.just(UnrecognizedReminder(None)),
     max_size=4,
@@ -49,7 +49,7 @@ def test_reminders_round_trip(reminders: Reminders) -> None:
         (Reminders(), ""),
         (Reminders(timed=(Before("min", 0), Before("hour", 1))), "timed:0min,1hour"),
         (Reminders(all_day=(Before("day", 2),)), "day:2day"),
-        (Reminders(timed=(), all_day=(DayBefore(1, 485),)), "timed:none;day:1d@08:05"),
+        (Reminders(timed=(), all_day=(AtTimeOfDay(1, 485),)), "timed:none;day:1d@08:05"),
     ],
 )
 def test_stored_reminders(reminders: Reminders, text: str) -> None:
@@ -77,11 +77,11 @@ def test_habits_round_trip() -> None:
         "showTasks": True, "showCompletedTasks": False, "showDeclined": False, "showWeekNumbers": False,
         "collapseOffHours": True, "denyBusyInvitation": True, "syncTasks": False,
     }  # fmt: skip
-    assert decode_habits(text).reminders == Reminders((Before("min", 15),), (DayBefore(0, 480),))
+    assert decode_habits(text).reminders == Reminders((Before("min", 15),), (AtTimeOfDay(0, 480),))
 
 
 def test_every_toggle_has_a_letter() -> None:
-    assert set(TOGGLE_KEYS) == {key for key, parse_value in READERS.items() if parse_value is values.parse_toggle}
+    assert set(TOGGLE_KEYS) == {key for key, parse_value in PARSERS.items() if parse_value is values.parse_toggle}
 
 
 @pytest.mark.parametrize("value", [None, "maybe", [], {"on": True}])

@@ -14,7 +14,7 @@ from jinja2 import StrictUndefined
 from markupsafe import Markup
 
 from dashboard.calendar.parser import SettingEntry, SettingsResponse, parse
-from dashboard.calendar.reminders import Before, DayBefore, OnDate, Reminder, UnrecognizedReminder
+from dashboard.calendar.reminders import AtTimeOfDay, Before, OnDate, Reminder, UnrecognizedReminder
 from dashboard.calendar.values import DefaultSections
 from dashboard.calendar.working_hours import Span
 from dashboard.core.json_values import Json, compact
@@ -43,9 +43,9 @@ BERLIN = ZoneInfo("Europe/Berlin")
         (Before("min", 90), "90 minutes before"),
         (Before("hour", 2), "2 hours before"),
         (Before("day", 1), "1 day before"),
-        (DayBefore(0, 480), "08:00 on the day"),
-        (DayBefore(1, 480), "08:00 the day before"),
-        (DayBefore(3, 5), "00:05, 3 days before"),
+        (AtTimeOfDay(0, 480), "08:00 on the day"),
+        (AtTimeOfDay(1, 480), "08:00 the day before"),
+        (AtTimeOfDay(3, 5), "00:05, 3 days before"),
         (OnDate("05.12.2025 10:00:00"), "Once, at 05.12.2025 10:00:00"),
         (UnrecognizedReminder({"type": "moon"}), '{"type":"moon"}'),
     ],

@@ -6,7 +6,7 @@ from datetime import date
 
 import pytest
 
-from dashboard.calendar.holidays import EVERY_DAY_WORKS, parse_workdays
+from dashboard.calendar.holidays import NO_DAYS_OFF, parse_days_off
 from dashboard.core.json_values import Json
 
 USUAL: dict[str, Json] = {
@@ -30,7 +30,7 @@ USUAL: dict[str, Json] = {
     ],
 )
 def test_days(day: date, off: bool) -> None:
-    assert parse_workdays(USUAL).is_off(day) is off
+    assert parse_days_off(USUAL).is_off(day) is off
 
 
 @pytest.mark.parametrize(
@@ -45,8 +45,8 @@ def test_days(day: date, off: bool) -> None:
     ],
 )
 def test_unreadable_values_are_no_days_off(account: Json) -> None:
-    assert parse_workdays(account) == EVERY_DAY_WORKS
+    assert parse_days_off(account) == NO_DAYS_OFF
 
 
 def test_a_list_with_gaps_comes_as_an_object() -> None:
-    assert parse_workdays({"week_holidays": {"1": "SU"}}).is_off(date(2026, 3, 8))
+    assert parse_days_off({"week_holidays": {"1": "SU"}}).is_off(date(2026, 3, 8))

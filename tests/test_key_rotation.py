@@ -32,7 +32,7 @@ def sealed(world: World) -> list[str]:
 
 
 def count_new(world: World) -> int:
-    return sum(BOTH.is_newest(value) for value in sealed(world))
+    return sum(BOTH.uses_first_key(value) for value in sealed(world))
 
 
 def test_every_sealed_column_is_rotated(each_world: World) -> None:

@@ -17,14 +17,7 @@ from dashboard.bitrix24.errors import (
     CallRejected,
     TokenRejected,
 )
-from dashboard.bitrix24.masking import (
-    MASK,
-    MAX_TEXT_LENGTH,
-    READABLE_FIELDS,
-    CallRecord,
-    mask,
-    record_nothing,
-)
+from dashboard.bitrix24.masking import MASK, MAX_RECORDED_BYTES, READABLE_FIELDS, CallRecord, mask, record_nothing
 from dashboard.bitrix24.oauth import AuthorizationServers
 from dashboard.core.json_values import Json
 from tests.emulator import Emulator, Fault, Opening, Portal
@@ -172,7 +165,7 @@ def test_masking_takes_linear_time() -> None:
     """A self-hosted portal can send any text; one response once took seconds."""
     began = time.process_time()
 
-    mask({"view": "!" * MAX_TEXT_LENGTH, "!" * MAX_TEXT_LENGTH: 1})
+    mask({"view": "!" * MAX_RECORDED_BYTES, "!" * MAX_RECORDED_BYTES: 1})
 
     assert time.process_time() - began < 0.5
 

@@ -19,9 +19,9 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from app import create_app
 from dashboard.core import config, logging_setup, migrations, postgres
-from dashboard.core.database import Database, allow_time
+from dashboard.core.database import Database, raise_time_limits
 from dashboard.core.database_errors import MIN_SECONDS_BETWEEN, OutageLog, describe
-from dashboard.core.postgres import ConnectionAttempts
+from dashboard.core.postgres import CircuitBreaker
 from tests.emulator import Emulator
 from tests.wire import Wire
 from tests.world import World
@@ -90,7 +90,7 @@ def test_requests_end_while_the_server_is_silent_and_succeed_afterwards(far_worl
 def test_during_an_outage_only_one_thread_tries_to_connect(monkeypatch: pytest.MonkeyPatch) -> None:
     """The other threads fail after a moment, so that they can answer other requests."""
     monkeypatch.setattr(postgres, "ATTEMPT_SECONDS", 0.01)
-    attempts, trying, goes_on = ConnectionAttempts(psycopg.Error), threading.Event(), threading.Event()
+    attempts, trying, goes_on = CircuitBreaker(psycopg.Error), threading.Event(), threading.Event()
 
     def fail() -> None:
         trying.set()
@@ -143,7 +143,7 @@ def test_a_client_that_vanishes_in_a_transaction_keeps_no_lock(
         session.execute(lock)
         wire.silent = True
         with other.write_session() as theirs:
-            allow_time(theirs.connection(), seconds=5)
+            raise_time_limits(theirs.connection(), seconds=5)
             theirs.execute(lock)
             is_locked = True
     assert is_locked
@@ -155,7 +155,7 @@ def test_a_copy_may_pause_in_its_transaction(migrated_postgres_url: str) -> None
     database = Database(migrated_postgres_url)
     with database.read_session() as session:
         assert session.execute(text("SHOW idle_in_transaction_session_timeout")).scalar_one() == "10s"
-        allow_time(session.connection(), seconds=3600)
+        raise_time_limits(session.connection(), seconds=3600)
         assert session.execute(text("SHOW idle_in_transaction_session_timeout")).scalar_one() == "1h"
     database.engine.dispose()
 

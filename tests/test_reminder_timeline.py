@@ -2,7 +2,7 @@
 
 import pytest
 
-from dashboard.calendar.reminders import Before, DayBefore, OnDate, Reminder, UnrecognizedReminder
+from dashboard.calendar.reminders import AtTimeOfDay, Before, OnDate, Reminder, UnrecognizedReminder
 from dashboard.web.presenters.reminder_timeline import WIDTH, TimelineMark, all_day, timed
 
 
@@ -28,10 +28,10 @@ def test_a_timed_reminder_has_its_place(reminder: Reminder, mark: TimelineMark) 
 @pytest.mark.parametrize(
     ("reminder", "mark"),
     [
-        (DayBefore(0, 720), TimelineMark(750)),
-        (DayBefore(1, 0), TimelineMark(300)),
-        (DayBefore(2, 0), TimelineMark(0)),
-        (DayBefore(3, 720), TimelineMark(0, beyond=True)),
+        (AtTimeOfDay(0, 720), TimelineMark(750)),
+        (AtTimeOfDay(1, 0), TimelineMark(300)),
+        (AtTimeOfDay(2, 0), TimelineMark(0)),
+        (AtTimeOfDay(3, 720), TimelineMark(0, beyond=True)),
         (Before("hour", 12), TimelineMark(450)),
         (Before("min", 0), TimelineMark(600)),
     ],
@@ -50,7 +50,7 @@ def test_marks_go_from_left_to_right() -> None:
     assert [mark.x for mark in line.marks] == [300, 600, 875]
 
 
-@pytest.mark.parametrize("half", [None, (), (OnDate("5 May"),), (UnrecognizedReminder(7),), (DayBefore(1, 480),)])
+@pytest.mark.parametrize("half", [None, (), (OnDate("5 May"),), (UnrecognizedReminder(7),), (AtTimeOfDay(1, 480),)])
 def test_reminders_without_a_place_have_no_timeline(half: tuple[Reminder, ...] | None) -> None:
     assert timed(half) is None
 

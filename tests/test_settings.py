@@ -14,14 +14,7 @@ from dashboard.calendar.parser import (
     SettingsResponse,
     parse,
 )
-from dashboard.calendar.reminders import (
-    Before,
-    DayBefore,
-    OnDate,
-    ReminderList,
-    Reminders,
-    UnrecognizedReminder,
-)
+from dashboard.calendar.reminders import AtTimeOfDay, Before, OnDate, ReminderList, Reminders, UnrecognizedReminder
 from dashboard.calendar.time_zones import Offset, OffsetDisagrees, ProfileDisagrees, ZoneName
 from dashboard.calendar.values import (
     Absent,
@@ -64,7 +57,7 @@ def read_settings(
 
 
 def meaning(key: str, raw: Json) -> SettingValue:
-    return read_settings({key: raw}).entries[key].meaning
+    return read_settings({key: raw}).entries[key].parsed
 
 
 def test_a_recorded_response() -> None:
@@ -73,7 +66,7 @@ def test_a_recorded_response() -> None:
     assert my.view == "month"
     assert my.hours == Hours(Span(540, 1140), "account")
     assert (my.zone.name, my.zone.offset) == ("Europe/Moscow", 10800)
-    assert my.reminders == Reminders(timed=(Before("min", 15),), all_day=(DayBefore(0, 480),))
+    assert my.reminders == Reminders(timed=(Before("min", 15),), all_day=(AtTimeOfDay(0, 480),))
     assert my.zone.disagreements == ()
     assert my.error is None
 
@@ -83,16 +76,16 @@ def test_the_documented_response() -> None:
 
     assert my.hours == Hours(Span(540, 1140), "person")
     assert my.reminders == Reminders(timed=(Before("min", 50),), all_day=(Before("min", 15),))
-    assert my.entries["lastUsedSection"].meaning == Unset()
-    assert my.entries["syncPeriodPast"].meaning == Months(3)
-    assert my.entries["CalendarSelCont"].meaning == Absent()
+    assert my.entries["lastUsedSection"].parsed == Unset()
+    assert my.entries["syncPeriodPast"].parsed == Months(3)
+    assert my.entries["CalendarSelCont"].parsed == Absent()
 
 
 @pytest.mark.parametrize("payload", [RECORDED, DOCUMENTED])
 def test_a_real_response_is_recognized_in_full(payload: dict[str, Json]) -> None:
     my = read_settings(payload, account=ACCOUNT)
 
-    assert [entry.key for entry in my.entries.values() if isinstance(entry.meaning, Unrecognized)] == []
+    assert [entry.key for entry in my.entries.values() if isinstance(entry.parsed, Unrecognized)] == []
 
 
 @pytest.mark.parametrize("name", ["day", "week", "month", "list"])
@@ -252,7 +245,7 @@ def test_own_hours(start: Json, end: Json, expected: Span) -> None:
 def test_partly_readable_hours_are_replaced_by_the_portals(start: Json, end: Json) -> None:
     my = read_settings({"work_time_start": start, "work_time_end": end}, account=ACCOUNT)
 
-    assert my.hours == Hours(Span(540, 1140), "account", is_doubtful=True)
+    assert my.hours == Hours(Span(540, 1140), "account", are_own_hours_unreadable=True)
 
 
 @pytest.mark.parametrize("start", ["9.60", 25, "nine", float("nan"), float("inf"), 10**400, [], True])
@@ -298,8 +291,8 @@ def test_days_off(days: Json) -> None:
         ({"type": "min", "count": 0}, Before("min", 0)),
         ({"type": "hour", "count": 1}, Before("hour", 1)),
         ({"type": "day", "count": 2}, Before("day", 2)),
-        ({"type": "daybefore", "before": 0, "time": 480}, DayBefore(0, 480)),
-        ({"type": "daybefore", "before": "1", "time": "1439"}, DayBefore(1, 1439)),
+        ({"type": "daybefore", "before": 0, "time": 480}, AtTimeOfDay(0, 480)),
+        ({"type": "daybefore", "before": "1", "time": "1439"}, AtTimeOfDay(1, 1439)),
         ({"type": "date", "value": "05.12.2025 10:00:00"}, OnDate("05.12.2025 10:00:00")),
     ],
 )
@@ -391,7 +384,7 @@ def test_an_invalid_offset_is_unrecognized(seconds: Json) -> None:
 def test_an_offset_disagrees_with_its_zone() -> None:
     my = read_settings(DOCUMENTED, at=WINTER)
 
-    assert my.zone.disagreements == (OffsetDisagrees(reported=7200, zone=3600),)
+    assert my.zone.disagreements == (OffsetDisagrees(reported_offset=7200, zone_offset=3600),)
 
 
 def test_the_same_offset_agrees_in_summer() -> None:
@@ -423,7 +416,7 @@ def test_the_profile_zone_replaces_a_missing_calendar_zone() -> None:
 def test_an_unknown_key_is_kept(raw: Json) -> None:
     my = read_settings({"view_resourcebooking": raw})
 
-    assert [(e.key, e.raw, e.meaning) for e in my.groups["unknown"]] == [
+    assert [(e.key, e.raw, e.parsed) for e in my.groups["unknown"]] == [
         ("view_resourcebooking", raw, Unrecognized("key"))
     ]
 

@@ -27,13 +27,13 @@ class Command:
 
 
 @dataclass(frozen=True)
-class Batch:
+class BatchResult:
     """The results and errors of a batch, by the commands' keys."""
 
     results: Mapping[str, Json]
     errors: Mapping[str, Bitrix24Error]
     totals: Mapping[str, Json] = field(default_factory=dict)  # of methods that list: the number of all rows
-    nexts: Mapping[str, Json] = field(default_factory=dict)  # of methods that list: the start of the next page
+    next_starts: Mapping[str, Json] = field(default_factory=dict)  # of methods that list: the start of the next page
 
     def __getitem__(self, key: str) -> Json:
         """Return the command's result.
@@ -66,7 +66,7 @@ class Client:
         url = f"{self.origin}/rest/{method}"
         return result_of(self.rest.post(url, body, method=method, record=self.record, read_only=read_only))
 
-    def batch(self, commands: Mapping[str, Command], *, token: str, read_only: bool = False) -> Batch:
+    def batch(self, commands: Mapping[str, Command], *, token: str, read_only: bool = False) -> BatchResult:
         """Execute up to 50 commands in order, in one request.
 
         A ``read_only`` batch may be sent twice: its commands change nothing, or nothing more the second time.
@@ -81,11 +81,11 @@ class Client:
         if not isinstance(result, dict):
             raise Unreadable(BAD_RESPONSE)
         errors = _by_key(result.get("result_error"), commands)
-        return Batch(
+        return BatchResult(
             results=_by_key(result.get("result"), commands),
             errors={key: find_error(as_object(error)) for key, error in errors.items()},
             totals=_by_key(result.get("result_total"), commands),
-            nexts=_by_key(result.get("result_next"), commands),
+            next_starts=_by_key(result.get("result_next"), commands),
         )
 
 

@@ -88,7 +88,7 @@ def attempting(attempt: ConnectionAttempt) -> Iterator[None]:
 
 
 class GuardedAdapter(HTTPAdapter):
-    """An adapter whose connections obey the present ``ConnectionAttempt``."""
+    """An adapter whose connections obey the current ``ConnectionAttempt``."""
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         """Use guarded connections, one TLS context and TCP keepalive."""

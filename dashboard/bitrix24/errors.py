@@ -222,7 +222,7 @@ AUTHORIZATION_CODES = PORTAL_CODES | _by_code(
 
 
 def from_code(codes: Codes, code: str, *, status: int | None = None, resets_at: float | None = None) -> Bitrix24Error:
-    """Return the error of a code; an unknown one is the server's from HTTP 500, else the call's."""
+    """Return the error of a code; an unknown code is a `ServerFailed` with HTTP 5xx, else a `CallRejected`."""
     unknown: type[Bitrix24Error] = ServerFailed if status is not None and status >= 500 else CallRejected
     kind = codes.get(code.strip().lower(), unknown)
     return kind(code, resets_at=resets_at) if issubclass(kind, Limited) else kind(code)

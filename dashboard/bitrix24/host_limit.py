@@ -17,8 +17,7 @@ MAX_WAIT = 2.0  # seconds for a slot
 SLOW_AFTER = 0.5  # seconds of a request without a response, after which its host is slow
 SILENT_AFTER = 1.5  # seconds without any response, after which nobody waits for a slot of a slow host
 POLL_SECONDS = 0.1  # between two checks while waiting for a slot
-# Seconds that may be spent waiting for slots at once, and the share of time that may be spent so in the long
-# run; both for each reserved thread.
+# Waiting for slots, for each reserved thread: seconds at once, and the share of time in the long run.
 MAX_WAITED = 5.0
 WAITED_SHARE = 0.5
 GIVE_UP_AFTER = 4.0  # seconds of a request, after which it is given up if no thread is left for others

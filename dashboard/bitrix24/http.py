@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from dashboard.bitrix24.envelope import parse_response
 from dashboard.bitrix24.errors import PORTAL_CODES, Bitrix24Error, Codes
-from dashboard.bitrix24.masking import MASK, MAX_TEXT_LENGTH, CallRecord, RecordCall, mask, record_nothing
+from dashboard.bitrix24.masking import MASK, MAX_RECORDED_BYTES, CallRecord, RecordCall, mask, record_nothing
 from dashboard.bitrix24.transport import RawResponse, Transport
 from dashboard.core.json_values import Json
 
@@ -63,7 +63,7 @@ class RestHttp:
                 sent=len(json.dumps(body)),
                 received=len(response.body) if response else 0,
                 parameters=mask(body),
-                answer=mask(parsed) if response and len(response.body) <= MAX_TEXT_LENGTH else MASK,
+                answer=mask(parsed) if response and len(response.body) <= MAX_RECORDED_BYTES else MASK,
             )
             record(call)
             self.observe(call)

@@ -77,7 +77,7 @@ class Fields(Protocol):
 class OpeningRequest:
     """A request to open the application in a frame (Bitrix24 REST docs, oauth/simple-way.md).
 
-    ``domain`` is in lower case and has no default port. Portals of before mid 2025 send neither
+    ``domain`` is in lower case and has no default port. Portals older than mid-2025 send neither
     ``server_endpoint`` nor ``application_token``.
     """
 

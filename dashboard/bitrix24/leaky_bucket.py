@@ -52,7 +52,7 @@ class LeakyBucket:
         return replace(present, level=present.level + requests)
 
     def seconds_until(self, now: float, *, requests: int = 1, headroom: float = 0.0) -> float:
-        """Return the seconds until the last of so many requests may be sent, each as early as it fits."""
+        """Return the seconds until this many requests have fitted, if each is sent as soon as possible."""
         present = self.at(now)
         excess = present.level + requests - (present.depth - headroom)
         if excess <= ROUNDING:

@@ -1,4 +1,4 @@
-"""Mask the records of calls: they explain a call to Bitrix24's support without tokens or personal data.
+"""Mask call records: they let Bitrix24's support understand a call, and hold no tokens or personal data.
 
 The Market requires three days of requests and responses from server applications (preparing-to-publish,
 common requirements); its security checklist forbids tokens and personal data in them.
@@ -14,8 +14,8 @@ from datetime import datetime
 from dashboard.core.json_values import Json
 
 MASK = "…"
-MAX_NOTE_LENGTH = 64
-MAX_TEXT_LENGTH = 32 * 1024  # bytes of a response; a longer one is not recorded
+MAX_KEPT_TEXT_LENGTH = 64
+MAX_RECORDED_BYTES = 32 * 1024  # bytes of a response; a longer one is not recorded
 
 # The only keys whose text is kept. Any other text could be a name, an address or a token.
 READABLE_FIELDS = frozenset(
@@ -63,11 +63,11 @@ def mask(value: Json, *, key: str = "") -> Json:
     """Return the value with its shape, numbers and flags; only texts of READABLE_FIELDS are kept."""
     if isinstance(value, Mapping):
         return {
-            MASK if _SECRET_LIKE.search(name) else name[:MAX_NOTE_LENGTH]: mask(item, key=name)
+            MASK if _SECRET_LIKE.search(name) else name[:MAX_KEPT_TEXT_LENGTH]: mask(item, key=name)
             for name, item in value.items()
         }
     if isinstance(value, list):
         return [mask(item, key=key) for item in value]
     if isinstance(value, str) and value:
-        return value[:MAX_NOTE_LENGTH] if key in READABLE_FIELDS and not _SECRET_LIKE.search(value) else MASK
+        return value[:MAX_KEPT_TEXT_LENGTH] if key in READABLE_FIELDS and not _SECRET_LIKE.search(value) else MASK
     return value

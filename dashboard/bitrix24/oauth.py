@@ -93,8 +93,8 @@ class AuthorizationServers:
     def accepts_keys(self, server: str) -> bool | None:
         """Tell whether a server accepts our client id and secret, None where its responses do not show it.
 
-        A refresh with an invalid token is refused for the token if the keys are right, and for the keys if
-        they are wrong. A second one with a wrong secret shows that the server checks the keys first.
+        Send a refresh with an invalid token: with correct client credentials the server rejects the token, with
+        wrong ones the credentials. A second one with a wrong secret shows that it checks the credentials first.
 
         :raise Bitrix24Error: the call failed otherwise.
         """

@@ -72,7 +72,7 @@ def _parse_lifetime(value: Any) -> int:
 
 
 def _none_if_invalid(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
-    """Return None for an odd value beside a token: the old pair is already invalid, so the new one is kept."""
+    """Ignore a malformed optional field: rejecting the response would lose the only valid token pair."""
     try:
         return validate(value)
     except ValidationError:

@@ -42,8 +42,8 @@ class Transport:
     """Sends requests over kept connections; safe to share between threads.
 
     It follows no redirects, keeps no cookies and takes no proxy from the environment: each could carry a token
-    to an unverified place. ``threads`` is the number of threads in the process, which slow hosts never hold
-    all at once.
+    to an unverified place. ``threads`` is the number of threads in the process; slow hosts never occupy all
+    of them.
     """
 
     def __init__(

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
-from dashboard.bitrix24.client import MAX_BATCH_COMMANDS, Batch, Client, Command
+from dashboard.bitrix24.client import MAX_BATCH_COMMANDS, BatchResult, Client, Command
 from dashboard.bitrix24.errors import RESPONSE_TOO_LARGE, Unreadable
 from dashboard.bitrix24.schemas import Flag, Text, User, parse_as
 from dashboard.core.json_values import Json, as_list, parse_int
@@ -74,11 +74,12 @@ class EmployeeList:
 
 
 def list_employees(client: Client, token: str, *, expected: int, wait_for_turn: Callable[[], bool]) -> EmployeeList:
-    """Return the active employees; ``expected`` is their number at the last time.
+    """Return the active employees; ``expected`` is the number found last time.
 
     The list is incomplete where a portal repeats pages (some ignore ``start``), names a next page after one
     that is not full, counts at least a page of users more than it listed, or sends a page, a response or a
-    list that is larger than any real one. So it is if it becomes large and ``wait_for_turn`` returns False.
+    list that is larger than any real one. The list is also incomplete if it grows
+    large and ``wait_for_turn`` returns False.
 
     :raise Bitrix24Error: a page could not be read.
     """
@@ -110,7 +111,7 @@ def list_employees(client: Client, token: str, *, expected: int, wait_for_turn: 
 
 
 def find_still_employed(client: Client, token: str, user_ids: Iterable[int]) -> set[int]:
-    """Return which of these users are active employees; on a doubtful response, all of them.
+    """Return which of these users are active employees; if the response cannot be trusted, all of them.
 
     A list that is read page by page can miss a user when another one leaves meanwhile; this cannot.
     """
@@ -129,7 +130,7 @@ def find_still_employed(client: Client, token: str, user_ids: Iterable[int]) -> 
     return employed
 
 
-def _call(client: Client, token: str, commands: Mapping[str, Command]) -> Batch | None:
+def _call(client: Client, token: str, commands: Mapping[str, Command]) -> BatchResult | None:
     """Return the batch, None where the response is too large: it would be so again."""
     try:
         return client.batch(commands, token=token, read_only=True)
@@ -147,7 +148,7 @@ def _page_command(start: int, *, user_ids: Iterable[int] = ()) -> Command:
     return Command(METHOD, parameters)
 
 
-def _rows(batch: Batch, key: str) -> list[Json]:
+def _rows(batch: BatchResult, key: str) -> list[Json]:
     rows = as_list(batch[key])
     if rows is None:
         raise Unreadable("bad_answer")
@@ -164,11 +165,11 @@ def _parse_rows(rows: list[Json]) -> dict[int, Employee]:
     return users
 
 
-def _is_in_order(rows: list[Json], *, is_new: bool, batch: Batch, key: str) -> bool:
+def _is_in_order(rows: list[Json], *, is_new: bool, batch: BatchResult, key: str) -> bool:
     """Tell whether a page continues the list as documented."""
     if len(rows) > PAGE_SIZE:
         return False
-    return is_new if len(rows) == PAGE_SIZE else not parse_int(batch.nexts.get(key))
+    return is_new if len(rows) == PAGE_SIZE else not parse_int(batch.next_starts.get(key))
 
 
 def _pages_left(totals: list[int], start: int, *, is_full: bool) -> int:

@@ -10,8 +10,8 @@ from typing import cast
 
 from dashboard.calendar.parser import CalendarSettings
 from dashboard.calendar.reminders import (
+    AtTimeOfDay,
     Before,
-    DayBefore,
     OnDate,
     Reminder,
     ReminderList,
@@ -45,7 +45,7 @@ _DAY_BEFORE = re.compile(r"([0-9]{1,15})d@([0-9]{2}):([0-9]{2})")
 
 @dataclass(frozen=True)
 class Habits:
-    """The settings that *Insights* counts; a setting without an answer has no toggle."""
+    """The settings that *Insights* counts; a toggle that is unset is left out."""
 
     toggles: Mapping[str, Toggle]
     reminders: Reminders
@@ -78,7 +78,7 @@ def encode_habits(settings: CalendarSettings) -> str:
     """
     if not settings.is_readable:
         return ""
-    meanings = (settings.entries[key].meaning for key in TOGGLE_KEYS)
+    meanings = (settings.entries[key].parsed for key in TOGGLE_KEYS)
     letters = "".join(_LETTERS[meaning] if isinstance(meaning, Toggle) else _NO_LETTER for meaning in meanings)
     reminders = encode_reminders(settings.reminders)
     return f"{letters} {reminders if len(reminders) <= MAX_REMINDERS_LENGTH else ''}"
@@ -101,8 +101,8 @@ def _encode_reminder(reminder: Reminder) -> str:
     match reminder:
         case Before():
             return f"{reminder.count}{reminder.unit}"
-        case DayBefore():
-            return f"{reminder.days}d@{minutes_to_clock(reminder.minutes)}"
+        case AtTimeOfDay():
+            return f"{reminder.days_before}d@{minutes_to_clock(reminder.minute_of_day)}"
         case OnDate():
             return "date"
     return "odd"
@@ -118,5 +118,5 @@ def _decode_reminder(text: str) -> Reminder:
     if match := _BEFORE.fullmatch(text):
         return Before(cast("Unit", match[2]), int(match[1]))
     if match := _DAY_BEFORE.fullmatch(text):
-        return DayBefore(int(match[1]), int(match[2]) * 60 + int(match[3]))
+        return AtTimeOfDay(int(match[1]), int(match[2]) * 60 + int(match[3]))
     return OnDate(None) if text == "date" else UnrecognizedReminder(None)

@@ -18,10 +18,10 @@ DateOfYear = tuple[int, int, int | None]  # day, month, and a year or every year
 
 
 @dataclass(frozen=True)
-class Workdays:
+class DaysOff:
     """A portal's days off."""
 
-    week: frozenset[int] = frozenset()  # Monday is 0
+    weekend: frozenset[int] = frozenset()  # Monday is 0
     holidays: frozenset[DateOfYear] = frozenset()
     exceptions: frozenset[DateOfYear] = frozenset()  # working days whatever the other fields say
 
@@ -29,19 +29,19 @@ class Workdays:
         """Tell whether the portal does not work on that day."""
         if _includes(self.exceptions, day):
             return False
-        return day.weekday() in self.week or _includes(self.holidays, day)
+        return day.weekday() in self.weekend or _includes(self.holidays, day)
 
 
 # For charts of a regular day.
-EVERY_DAY_WORKS = Workdays()
+NO_DAYS_OFF = DaysOff()
 
 
-def parse_workdays(account: Json) -> Workdays:
+def parse_days_off(account: Json) -> DaysOff:
     """Return the days off of a `calendar.settings.get` response, none where it is unreadable."""
     settings = as_object(account)
     codes = as_list(settings.get("week_holidays")) or []
-    return Workdays(
-        week=frozenset(WEEKDAY_CODES.index(code) for code in codes if code in WEEKDAY_CODES),
+    return DaysOff(
+        weekend=frozenset(WEEKDAY_CODES.index(code) for code in codes if code in WEEKDAY_CODES),
         holidays=frozenset(_parse_dates(settings.get("year_holidays"))),
         exceptions=frozenset(_parse_dates(settings.get("year_workdays"))),
     )

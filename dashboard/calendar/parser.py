@@ -29,7 +29,7 @@ NOT_AN_OBJECT = "settings_not_a_map"
 
 Sections: TypeAlias = Mapping[int, CalendarSection]
 
-READERS: dict[str, ParseValue] = {
+PARSERS: dict[str, ParseValue] = {
     "view": values.parse_view,
     "work_time_start": values.parse_work_time,
     "work_time_end": values.parse_work_time,
@@ -42,12 +42,12 @@ READERS: dict[str, ParseValue] = {
     "showDeclined": values.parse_toggle,
     "showWeekNumbers": values.parse_toggle,
     "collapseOffHours": values.parse_toggle,
-    "meetSection": values.parse_section,
+    "meetSection": values.parse_section_id,
     "denyBusyInvitation": values.parse_toggle,
     "sendFromEmail": values.parse_email,
     "defaultSections": values.parse_default_sections,
-    "lastUsedSection": values.parse_section,
-    "crmSection": values.parse_section,
+    "lastUsedSection": values.parse_section_id,
+    "crmSection": values.parse_section_id,
     "syncTasks": values.parse_toggle,
     "syncPeriodPast": values.parse_months,
     "syncPeriodFuture": values.parse_months,
@@ -74,7 +74,7 @@ class SettingsResponse:
     sections: Json  # calendar.section.get
     errors: Mapping[str, str]  # method name → Bitrix24's error code (possibly "") or one of ours
     taken_at: datetime  # aware UTC
-    # When the settings were read, if that was earlier: this batch brought none.
+    # Set if this batch had no settings: the time of the older ones that are shown instead.
     settings_taken_at: datetime | None = None
 
 
@@ -84,17 +84,17 @@ class SettingEntry:
 
     key: str
     raw: Json
-    meaning: SettingValue
+    parsed: SettingValue
 
     @property
     def is_absent(self) -> bool:
         """Tell whether the portal does not send the setting."""
-        return isinstance(self.meaning, Absent)
+        return isinstance(self.parsed, Absent)
 
     @property
     def is_unrecognized(self) -> bool:
         """Tell whether the key or its value is unknown."""
-        return isinstance(self.meaning, Unrecognized)
+        return isinstance(self.parsed, Unrecognized)
 
 
 @dataclass(frozen=True)
@@ -134,9 +134,9 @@ class CalendarSettings:
 def parse(response: SettingsResponse, *, profile_time_zone: str | None) -> CalendarSettings:
     """Return the typed settings. Accepts any JSON and keeps every key."""
     person, portal = as_object(response.settings), as_object(response.portal_settings)
-    sections = values.parse_sections(response.sections)
+    sections = values.parse_section_list(response.sections)
     entries = _parse_entries(person, {section.id: section for section in sections or ()})
-    reminders = entries["defaultReminders"].meaning
+    reminders = entries["defaultReminders"].parsed
     taken_at = response.settings_taken_at or response.taken_at
     return CalendarSettings(
         entries=entries,
@@ -161,8 +161,8 @@ def changed_keys(before: CalendarSettings | None, after: CalendarSettings) -> tu
 
 
 def _parse_entries(person: dict[str, Json], sections: Sections) -> dict[str, SettingEntry]:
-    known = {key: _parse_entry(key, person, sections) for key in READERS}
-    unknown = {key: SettingEntry(key, raw, Unrecognized("key")) for key, raw in person.items() if key not in READERS}
+    known = {key: _parse_entry(key, person, sections) for key in PARSERS}
+    unknown = {key: SettingEntry(key, raw, Unrecognized("key")) for key, raw in person.items() if key not in PARSERS}
     return known | unknown
 
 
@@ -170,7 +170,7 @@ def _parse_entry(key: str, person: dict[str, Json], sections: Sections) -> Setti
     if key not in person:
         return SettingEntry(key, None, Absent())
     raw = person[key]
-    return SettingEntry(key, raw, _named(READERS[key](raw), sections) or Unrecognized("value"))
+    return SettingEntry(key, raw, _named(PARSERS[key](raw), sections) or Unrecognized("value"))
 
 
 def _named(meaning: SettingValue | None, sections: Sections) -> SettingValue | None:
@@ -190,5 +190,5 @@ def _named(meaning: SettingValue | None, sections: Sections) -> SettingValue | N
 
 def _groups(entries: Mapping[str, SettingEntry]) -> dict[str, tuple[SettingEntry, ...]]:
     groups = {name: tuple(entries[key] for key in keys) for name, keys in GROUPS.items()}
-    unknown = tuple(entry for key, entry in entries.items() if key not in READERS)
+    unknown = tuple(entry for key, entry in entries.items() if key not in PARSERS)
     return groups | ({"unknown": unknown} if unknown else {})

@@ -20,11 +20,11 @@ class Before:
 
 
 @dataclass(frozen=True)
-class DayBefore:
+class AtTimeOfDay:
     """At a time of day, a number of days before the day of the event; 0 is on that day."""
 
-    days: int
-    minutes: int
+    days_before: int
+    minute_of_day: int
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class UnrecognizedReminder:
     raw: Json
 
 
-Reminder: TypeAlias = Before | DayBefore | OnDate | UnrecognizedReminder
+Reminder: TypeAlias = Before | AtTimeOfDay | OnDate | UnrecognizedReminder
 ReminderList: TypeAlias = tuple[Reminder, ...] | None
 
 
@@ -93,7 +93,7 @@ def _parse_known(raw: dict[str, Json]) -> Reminder | None:
         case "daybefore":
             days, minutes = parse_int(raw.get("before")), parse_int(raw.get("time"))
             if days is not None and days >= 0 and minutes is not None and 0 <= minutes < DAY:
-                return DayBefore(days, minutes)
+                return AtTimeOfDay(days, minutes)
         case "date":
             text = raw.get("value")
             return OnDate(text) if isinstance(text, str) and text.strip() else None

@@ -28,8 +28,8 @@ class OffsetDisagrees:
     """The offset Bitrix24 reports differs from the zone's offset at that moment, both in seconds."""
 
     kind: ClassVar = "offset"
-    reported: int
-    zone: int
+    reported_offset: int
+    zone_offset: int
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def find_zone(person: dict[str, Json], profile_time_zone: str | None, at: dateti
     profile = parse_zone_name(profile_time_zone)
     disagreements: list[Disagreement] = []
     if name and offset and offset.seconds != (expected := offset_at(name.name, at)):
-        disagreements.append(OffsetDisagrees(reported=offset.seconds, zone=expected))
+        disagreements.append(OffsetDisagrees(reported_offset=offset.seconds, zone_offset=expected))
     if name and profile and not same_clock(profile.name, name.name, at):
         disagreements.append(ProfileDisagrees(profile=profile.name, calendar=name.name))
     return Zone(

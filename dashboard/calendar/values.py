@@ -103,7 +103,7 @@ ParseValue: TypeAlias = Callable[[Json], SettingValue | None]
 _TOGGLES: dict[Json, bool] = {"Y": True, "N": False, "true": True, "false": False, "1": True, "0": False}
 
 
-def parse_sections(value: Json) -> tuple[CalendarSection, ...] | None:
+def parse_section_list(value: Json) -> tuple[CalendarSection, ...] | None:
     """Return the calendars of a `calendar.section.get` response, or None when it is not a list."""
     if not isinstance(value, list):
         return None
@@ -149,7 +149,7 @@ def parse_months(value: Json) -> SettingValue | None:
     return Months(count) if count >= 0 else None
 
 
-def parse_section(value: Json) -> SettingValue | None:
+def parse_section_id(value: Json) -> SettingValue | None:
     """Parse the number of a calendar."""
     number = parse_int(value)
     if is_unset(value) or number == 0:
@@ -169,7 +169,7 @@ def parse_default_sections(value: Json) -> SettingValue | None:
 
 
 def _default_section(place: str, raw: Json) -> DefaultSection:
-    section = parse_section(raw)
+    section = parse_section_id(raw)
     return DefaultSection(place, section if isinstance(section, CalendarSection) else None, raw)
 
 

@@ -99,7 +99,7 @@ def _check_keys(database: Database, encryption: TokenEncryption) -> CheckResult:
         message = f"{unreadable} of {len(sample)} encrypted values cannot be decrypted"
         advice = "Put the key that encrypted them back into TOKEN_KEYS; without it people must reconnect."
         return wrong("token keys", message, advice)
-    older = sum(not encryption.is_newest(ciphertext) for ciphertext in sample)
+    older = sum(not encryption.uses_first_key(ciphertext) for ciphertext in sample)
     if older:
         advice = "Run `flask --app app tokens rotate-keys` before you remove that key."
         return warning("token keys", f"{older} of {len(sample)} encrypted values need an older key", advice)

@@ -1,1 +1,1 @@
-"""Configuration, database, encryption and logging: what knows nothing of the product."""
+"""Configuration, database, encryption, logging and other foundations."""

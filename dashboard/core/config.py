@@ -54,7 +54,7 @@ class Config(BaseSettings):
         SecretStr("sqlite:///var/dashboard.db"), description="`sqlite:///…` on a local disk, or `postgresql://…`"
     )
     state_directory: Folder = Field(
-        description="files that must survive a restart while the database is away; by default beside SQLite's, or `var`"
+        description="keeps events while the database is unavailable; default: the SQLite file's folder, or `var`"
     )
     bitrix24_auth_servers: Origins = Field(
         AUTHORIZATION_SERVERS, description="the only addresses that get the client secret; the first is the default"

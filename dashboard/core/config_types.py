@@ -35,7 +35,7 @@ def parse_database_url(url: SecretStr) -> SecretStr:
         parts = make_url(address)
     except (ArgumentError, ValueError):
         # The parser's message quotes the address and its password, so it is not chained.
-        raise ValueError("is no database address") from None
+        raise ValueError("is not a database address") from None
     if scheme != "sqlite":
         _check_postgres_url(parts, location)
     return SecretStr(address)

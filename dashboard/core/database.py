@@ -166,7 +166,7 @@ class Database:
         if self.engine.dialect.name == "sqlite":
             self._is_checkpoint_due = not sqlite_engine.truncate_wal(self.engine)
 
-    def purge_files(self, tables: Sequence[str]) -> None:
+    def purge_deleted_rows(self, tables: Sequence[str]) -> None:
         """Purge deleted rows from SQLite's write-ahead log, or from the named tables' files on Postgres."""
         if self.engine.dialect.name == "sqlite":
             return self.checkpoint_wal()
@@ -183,7 +183,7 @@ class Database:
                 raise DBAPIError.instance("VACUUM", None, error, base) from None
 
 
-def allow_time(connection: Connection, *, seconds: float) -> None:
+def raise_time_limits(connection: Connection, *, seconds: float) -> None:
     """Raise this transaction's time limits above those of a request; SQLite has none."""
     if connection.dialect.name != "postgresql":
         return

@@ -42,7 +42,7 @@ class TokenEncryption:
             raise DecryptionError("encrypted in another context")
         return SecretStr(secret)
 
-    def is_newest(self, ciphertext: str) -> bool:
+    def uses_first_key(self, ciphertext: str) -> bool:
         """Tell whether the first key encrypted the secret."""
         try:
             self._first_key.decrypt(ciphertext.encode())

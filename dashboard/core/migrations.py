@@ -14,7 +14,7 @@ import structlog
 from sqlalchemy import inspect, text
 from sqlalchemy.exc import OperationalError
 
-from dashboard.core.database import Base, Database, allow_time
+from dashboard.core.database import Base, Database, raise_time_limits
 
 log = structlog.get_logger()
 
@@ -90,7 +90,7 @@ def _try_to_migrate(database: Database, step: Literal["upgrade", "downgrade"], r
     try:
         with database.engine.execution_options(sqlite_begin="IMMEDIATE").begin() as connection:
             if connection.dialect.name == "postgresql":
-                allow_time(connection, seconds=MAX_SECONDS)
+                raise_time_limits(connection, seconds=MAX_SECONDS)
                 connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": ADVISORY_LOCK})
                 connection.execute(text(f"SET LOCAL lock_timeout = {round(LOCK_SECONDS * 1000)}"))
             config = Config(attributes={"connection": connection})

@@ -77,10 +77,10 @@ class BoundedDialect(PGDialect_psycopg):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)  # type: ignore[no-untyped-call]
-        self._to_connect = ConnectionAttempts(psycopg.Error)
+        self._to_connect = CircuitBreaker(psycopg.Error)
         # A pooler accepts connections while its server is away, so silence means an outage too. Other errors
         # concern one connection only.
-        self._to_get_answers = ConnectionAttempts(NoAnswer)
+        self._to_get_answers = CircuitBreaker(NoAnswer)
 
     def create_connect_args(self, url: URL) -> tuple[Any, Any]:
         """Return the driver's parameters: the address's, else DEFAULTS."""
@@ -132,7 +132,7 @@ def _connect(*arguments: Any, **parameters: Any) -> Connection:
     return connection
 
 
-class ConnectionAttempts:
+class CircuitBreaker:
     """Lets one thread at a time try a server that is away (a circuit breaker); the others fail after a moment.
 
     Otherwise all threads of the process would wait for the server, and none would answer anything else.

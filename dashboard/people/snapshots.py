@@ -11,7 +11,7 @@ from functools import partial
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from dashboard.bitrix24.client import Batch, Client, Command
+from dashboard.bitrix24.client import BatchResult, Client, Command
 from dashboard.bitrix24.errors import OwnLimit, PersonRefused, TokenRejected, Unreadable
 from dashboard.bitrix24.masking import RecordCall
 from dashboard.bitrix24.schemas import AppInfo, Profile, parse_as, parse_profile
@@ -60,7 +60,7 @@ class SnapshotReply:
     """What a portal returned for ``SNAPSHOT_COMMANDS``."""
 
     client: Client  # the portal's
-    batch: Batch
+    batch: BatchResult
     taken_at: datetime
 
     @property

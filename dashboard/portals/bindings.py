@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import structlog
 from pydantic import SecretStr
 
-from dashboard.bitrix24.client import Batch, Client, Command
+from dashboard.bitrix24.client import BatchResult, Client, Command
 from dashboard.bitrix24.errors import Bitrix24Error, CallRejected
 from dashboard.core.stored_times import is_recent
 from dashboard.models import Portal
@@ -34,7 +34,7 @@ MAX_LEFTOVERS = 40  # refused_bindings at once: a batch takes fifty commands
 ALREADY_BOUND = ("ERROR_CORE", "ERROR_PLACEMENT_MAX_COUNT")
 
 
-def scopes_in(batch: Batch) -> list[str] | None:
+def scopes_in(batch: BatchResult) -> list[str] | None:
     """Return the scopes that the portal has granted, or None if it did not return them."""
     scopes = batch.results.get("scope")
     if not isinstance(scopes, list):
@@ -57,7 +57,7 @@ class Bindings:
             return {}
         return CHECK_COMMANDS
 
-    def restore(self, portal: Portal, client: Client, present: Batch, *, token: SecretStr) -> None:
+    def restore(self, portal: Portal, client: Client, present: BatchResult, *, token: SecretStr) -> None:
         """Bind what an update removed, if ``present`` says what is bound; log an error instead of raising it."""
         if not LIST_COMMANDS.keys() <= present.results.keys():
             return
@@ -66,7 +66,9 @@ class Bindings:
         except Bitrix24Error as error:
             log.warning("binding_failed", portal=portal.id, error=error.code)
 
-    def bind_missing(self, portal: Portal, client: Client, present: Batch, *, token: SecretStr) -> Mapping[str, str]:
+    def bind_missing(
+        self, portal: Portal, client: Client, present: BatchResult, *, token: SecretStr
+    ) -> Mapping[str, str]:
         """Bind what ``present`` lacks, and return and store the error code of each name the portal refused.
 
         ``present`` holds the results of ``CHECK_COMMANDS``.
@@ -79,7 +81,7 @@ class Bindings:
         self.installations.save_bindings(portal, refused_bindings=refused_bindings)
         return refused_bindings
 
-    def _send(self, client: Client, present: Batch, *, token: str) -> dict[str, str]:
+    def _send(self, client: Client, present: BatchResult, *, token: str) -> dict[str, str]:
         """Unbind what leads to a former PUBLIC_URL, then bind what is missing, in one batch.
 
         In this order, because a portal takes one link only, and would show the calendar's tab twice.
@@ -115,7 +117,7 @@ class _Comparison:
     elsewhere: list[tuple[str, str]]
 
 
-def _compare(present: Batch, kind: str, names: tuple[str, ...], url: str) -> _Comparison:
+def _compare(present: BatchResult, kind: str, names: tuple[str, ...], url: str) -> _Comparison:
     """Compare what is bound with what should be. A portal lists the application's own bindings only.
 
     A list that could not be read counts as empty: binding twice does no harm. A row without its handler is

@@ -31,7 +31,7 @@ from dashboard.bitrix24.http import RestHttp
 from dashboard.bitrix24.masking import RecordCall
 from dashboard.bitrix24.oauth import AuthorizationServers
 from dashboard.bitrix24.schemas import AppInfo
-from dashboard.core.database import Database, allow_time, insert_or_ignore
+from dashboard.core.database import Database, insert_or_ignore, raise_time_limits
 from dashboard.core.encryption import DecryptionError, TokenEncryption, portal_context
 from dashboard.core.stored_times import is_due, is_recent
 from dashboard.models import ApiCall, Person, Portal, PortalState, RateLimit, Run
@@ -286,7 +286,7 @@ class Installations:
         # The lock that every transaction takes first (see portal_lock.py), here on a tombstone too.
         if session.scalar(select(Portal.id).where(*same).with_for_update()) is None:
             return False
-        allow_time(session.connection(), seconds=DELETION_SECONDS)
+        raise_time_limits(session.connection(), seconds=DELETION_SECONDS)
         for table in (Person, Run, RateLimit, ApiCall):
             session.execute(delete(table).where(table.portal_id == portal.id))
         cleared = ("app_code", "previous_token", "previous_until", "bindings_at", "scopes", "unbound")

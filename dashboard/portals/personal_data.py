@@ -11,7 +11,7 @@ import structlog
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
-from dashboard.core.database import Base, Database, allow_time, rows_changed
+from dashboard.core.database import Base, Database, raise_time_limits, rows_changed
 from dashboard.models import ApiCall, OAuthToken, Person, Portal, PortalState, Run, Snapshot
 from dashboard.portals import vacuum
 
@@ -133,7 +133,7 @@ def delete_all(database: Database, portal: Portal) -> bool:
         # Lock the portal's row first, as everywhere (see portal_lock.py).
         if rows_changed(session, update(Portal).where(*same, is_active).values(values)) != 1:
             return False
-        allow_time(session.connection(), seconds=DELETION_SECONDS)
+        raise_time_limits(session.connection(), seconds=DELETION_SECONDS)
         for table in (Person, Run, ApiCall):
             session.execute(delete(table).where(table.portal_id == portal.id))
         vacuum.request(session)

@@ -24,4 +24,4 @@ def vacuum_deleted_rows(database: Database) -> None:
 
     On SQLite, rows that others are still reading are purged at a later write of this process.
     """
-    database.purge_files(TABLES)
+    database.purge_deleted_rows(TABLES)

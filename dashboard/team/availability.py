@@ -9,7 +9,7 @@ from functools import lru_cache
 from itertools import accumulate, pairwise
 from zoneinfo import ZoneInfo
 
-from dashboard.calendar.holidays import Workdays
+from dashboard.calendar.holidays import DaysOff
 from dashboard.calendar.working_hours import DAY, Span
 
 HOUR = 60
@@ -44,17 +44,17 @@ class BestHour:
     people: int
 
 
-def day_rows(groups: Iterable[HoursGroup], *, day: date, user_zone: tzinfo, workdays: Workdays) -> list[DayRow]:
+def day_rows(groups: Iterable[HoursGroup], *, day: date, user_zone: tzinfo, workdays: DaysOff) -> list[DayRow]:
     """Return each group with its hours on the user's day."""
     return [DayRow(group, _bands(group.zone, group.span, day, user_zone, workdays)) for group in groups]
 
 
-def people_at_work(groups: Iterable[HoursGroup], *, moment: datetime, workdays: Workdays) -> int:
+def people_at_work(groups: Iterable[HoursGroup], *, moment: datetime, workdays: DaysOff) -> int:
     """Return how many people are at work at a moment."""
     return sum(group.people for group in groups if _is_at_work(group, moment, workdays))
 
 
-def _is_at_work(group: HoursGroup, moment: datetime, workdays: Workdays) -> bool:
+def _is_at_work(group: HoursGroup, moment: datetime, workdays: DaysOff) -> bool:
     local = moment.astimezone(ZoneInfo(group.zone))
     since_start = local.hour * 60 + local.minute - group.span.start
     # A night shift belongs to the day it starts on.
@@ -107,7 +107,7 @@ def _count_by_start(rows: Sequence[DayRow]) -> list[int]:
 
 # Every page view of every user needs the same few hundred groups.
 @lru_cache(maxsize=8192)
-def _bands(zone: str, span: Span, day: date, user_zone: tzinfo, workdays: Workdays) -> tuple[Band, ...]:
+def _bands(zone: str, span: Span, day: date, user_zone: tzinfo, workdays: DaysOff) -> tuple[Band, ...]:
     day_start, day_end = _to_utc(day, 0, user_zone), _to_utc(day, DAY, user_zone)
     group_zone = ZoneInfo(zone)
     # A night shift that reaches into the user's day started the day before.

@@ -37,7 +37,7 @@ def settings_counts(session: Session, portal: Portal) -> SettingsCounts:
         total=total,
         people=people,
         read_at=read_at,
-        zones_and_hours=_sum((_place(zone, start, end), number) for zone, start, end, number in places),
+        zones_and_hours=_sum((_zone_and_hours(zone, start, end), number) for zone, start, end, number in places),
         views=_sum((view, number) for view, _reminders, number in views),
         reminder_counts=_sum((reminders, number) for _view, reminders, number in views),
         habits=_sum((text, number) for text, number in habits),
@@ -71,7 +71,7 @@ def _sum(rows: Iterable[tuple[Key, int]]) -> dict[Key, int]:
     return dict(counts)
 
 
-def _place(zone: str, start: int | None, end: int | None) -> ZoneAndHours:
+def _zone_and_hours(zone: str, start: int | None, end: int | None) -> ZoneAndHours:
     """Return the zone and hours; hours past the end of the day are unknown."""
     if start is None or end is None or max(start, end) > DAY:
         return ZoneAndHours(zone, None)

@@ -9,7 +9,7 @@ from datetime import date, tzinfo
 from typing import TypeAlias, TypeVar
 
 from dashboard.calendar.encoding import decode_habits
-from dashboard.calendar.holidays import EVERY_DAY_WORKS
+from dashboard.calendar.holidays import NO_DAYS_OFF
 from dashboard.calendar.reminders import Reminders
 from dashboard.calendar.values import Toggle
 from dashboard.calendar.working_hours import DAY, Span
@@ -82,8 +82,8 @@ def _by_habits(texts: Iterable[str]) -> PeopleFilter:
 def hours_groups(counts: SettingsCounts, *, min_group_size: int = NO_MINIMUM) -> list[HoursGroup]:
     """Return the groups of people whose zone and hours are known.
 
-    Small zones are suppressed first, then small groups within each zone, so that neither the total minus the
-    zones nor a zone minus its groups gives a small number.
+    Small zones are suppressed first, then small groups within each zone, so that no small group can be computed
+    by subtracting shown numbers from a total.
     """
     spans_by_zone: dict[str, dict[Span | None, int]] = {}
     for place, people in counts.zones_and_hours.items():
@@ -99,7 +99,7 @@ def hours_groups(counts: SettingsCounts, *, min_group_size: int = NO_MINIMUM) ->
 
 def team_day(groups: list[HoursGroup], *, day: date, user_zone: tzinfo) -> TeamDay:
     """Return a regular day of the team in the user's time zone."""
-    rows = availability.day_rows(groups, day=day, user_zone=user_zone, workdays=EVERY_DAY_WORKS)
+    rows = availability.day_rows(groups, day=day, user_zone=user_zone, workdays=NO_DAYS_OFF)
     pieces = availability.count_at_work(rows)
     slots = range(0, DAY, SLOT)
     return TeamDay(
@@ -122,10 +122,10 @@ def _join_at_midnight(bands: list[Band]) -> tuple[Band, ...]:
 def outside_best_hours(
     groups: list[HoursGroup], best: tuple[BestHour, ...], *, day: date, user_zone: tzinfo
 ) -> Mapping[ZoneAndHours, int]:
-    """Return who is at work in none of the best hours, if at least one of these suits most people."""
+    """Return the numbers of people at work in none of the best hours, if one of these suits most people."""
     half = sum(group.people for group in groups) / 2
     hours = [(hour.start, hour.start + availability.HOUR) for hour in best if hour.people > half]
-    rows = availability.day_rows(groups, day=day, user_zone=user_zone, workdays=EVERY_DAY_WORKS) if hours else ()
+    rows = availability.day_rows(groups, day=day, user_zone=user_zone, workdays=NO_DAYS_OFF) if hours else ()
     return {
         ZoneAndHours(row.group.zone, row.group.span): row.group.people
         for row in rows
@@ -134,12 +134,12 @@ def outside_best_hours(
 
 
 def long_days(counts: SettingsCounts) -> Mapping[ZoneAndHours, int]:
-    """Return who has working hours so long that they are probably a mistake."""
+    """Return the numbers of people whose working hours are so long that they are probably a mistake."""
     return {place: people for place, people in counts.zones_and_hours.items() if place.span and _is_long(place.span)}
 
 
 def night_shifts(counts: SettingsCounts) -> Mapping[ZoneAndHours, int]:
-    """Return who works past midnight in their own time zone, except those with long days."""
+    """Return the numbers of people who work past midnight in their own time zone, without long days."""
     return {
         place: people
         for place, people in counts.zones_and_hours.items()
@@ -155,7 +155,7 @@ def differences(counts: SettingsCounts, *, min_group_size: int = NO_MINIMUM) -> 
     """Return the settings in which a minority differs, the smallest minority first."""
     candidates = [*_toggle_differences(counts, min_group_size)]
     if min_group_size == NO_MINIMUM:
-        # With a limit, these numbers minus those of zones and reminders could give a small one.
+        # With a minimum group size, subtracting the counts of zones or reminders could reveal a small group.
         candidates += [_hours_difference(counts), _reminders_difference(counts)]
     return sorted((row for row in candidates if row), key=lambda row: (row.others, row.setting))
 

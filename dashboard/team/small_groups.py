@@ -28,7 +28,8 @@ def suppress_small_groups(counts: Mapping[K, int], *, min_group_size: int) -> Su
     """Return the groups of at least ``min_group_size`` people, and the number of people in the others.
 
     If that number were smaller than ``min_group_size``, it could be computed from the total, so the smallest
-    shown group is suppressed too. The caller must check that ``sum(counts)`` is not smaller.
+    shown group is suppressed too. The caller must make sure that all groups together have at least
+    ``min_group_size`` people.
     """
     ranked = sorted(counts.items(), key=lambda group: (-group[1], str(group[0])))
     groups = [group for group in ranked if group[1] >= min_group_size]

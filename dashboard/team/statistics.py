@@ -11,13 +11,13 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from dashboard.calendar.holidays import Workdays, parse_workdays
+from dashboard.calendar.holidays import DaysOff, parse_days_off
 from dashboard.calendar.working_hours import DAY, Span
 from dashboard.models import Person, Portal, Snapshot
 from dashboard.people.connection_state import colleagues, state_conditions
 from dashboard.team.availability import HoursGroup
 
-# Who sorts and filters the table requests it again and again, and these queries read ten thousand people.
+# Anyone who sorts or filters the table requests it repeatedly, and these queries read ten thousand people.
 MAX_AGE = timedelta(seconds=5)
 MAX_PORTALS = 256
 
@@ -44,9 +44,9 @@ class TeamStats:
         return sum(group.people for group in self.groups)
 
 
-def workdays(session: Session, person: Person) -> Workdays:
-    """Return the portal's days off by the person's own snapshot."""
-    return parse_workdays(session.scalar(select(Snapshot.account).where(Snapshot.person_id == person.id)))
+def days_off(session: Session, person: Person) -> DaysOff:
+    """Return the portal's days off, from this person's snapshot."""
+    return parse_days_off(session.scalar(select(Snapshot.account).where(Snapshot.person_id == person.id)))
 
 
 def team_stats(session: Session, portal: Portal, *, now: datetime) -> TeamStats:

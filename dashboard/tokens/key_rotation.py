@@ -70,7 +70,7 @@ def reencrypt(session: Session, encryption: TokenEncryption, column: Column, row
     table = column.class_
     (key,) = table.__mapper__.primary_key
     try:
-        if not encryption.is_newest(value):
+        if not encryption.uses_first_key(value):
             changed = {column: encryption.reencrypt(value)}
             session.execute(update(table).where(key == row_id, column == value).values(changed))
     except DecryptionError:

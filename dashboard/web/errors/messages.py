@@ -1,4 +1,4 @@
-"""Map each error to what we say about it. A new error code is one entry here."""
+"""Map each error to what we say about it. A new code has its class in bitrix24/errors.py and its words here."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, tzinfo
 from itertools import groupby
 
-from dashboard.calendar.holidays import EVERY_DAY_WORKS, Workdays
+from dashboard.calendar.holidays import NO_DAYS_OFF, DaysOff
 from dashboard.team import availability
 from dashboard.team.availability import Band, BestHour, DayRow, HoursGroup
 
@@ -39,10 +39,10 @@ class DayChart:
     now: int | None  # minute of the day, None on another day
 
 
-def build(groups: Sequence[HoursGroup], *, day: date, now: datetime, user_zone: tzinfo, workdays: Workdays) -> DayChart:
+def build(groups: Sequence[HoursGroup], *, day: date, now: datetime, user_zone: tzinfo, workdays: DaysOff) -> DayChart:
     """Return the chart of a day; on a day off it shows a regular day."""
     is_off = workdays.is_off(day)
-    rows = availability.day_rows(groups, day=day, user_zone=user_zone, workdays=EVERY_DAY_WORKS if is_off else workdays)
+    rows = availability.day_rows(groups, day=day, user_zone=user_zone, workdays=NO_DAYS_OFF if is_off else workdays)
     rows.sort(key=lambda row: (-row.group.people, row.group.zone, row.group.span.start, row.group.span.end))
     # A row for one other group would need as much room as that group's own row.
     own = len(rows) if len(rows) == MAX_ROWS + 1 else MAX_ROWS

@@ -18,7 +18,7 @@ from babel.dates import (
 from markupsafe import Markup, escape
 
 from dashboard.calendar.holidays import WEEKDAY_CODES
-from dashboard.calendar.reminders import Before, DayBefore, OnDate, Reminder
+from dashboard.calendar.reminders import AtTimeOfDay, Before, OnDate, Reminder
 from dashboard.calendar.working_hours import DAY, Span, minutes_to_clock
 from dashboard.core.json_values import Json, compact, printable, without_controls
 from dashboard.web.i18n.translations import _, current, ngettext, number, pgettext
@@ -52,7 +52,7 @@ def reminder(value: Reminder) -> str:
     match value:
         case Before():
             return _before(value.count * MINUTES[value.unit])
-        case DayBefore():
+        case AtTimeOfDay():
             return _day_before(value)
         case OnDate():
             return _("Once, at %(moment)s") % {"moment": printable(value.text)} if value.text else _("On a fixed date")
@@ -71,14 +71,14 @@ def _before(minutes: int) -> str:
     return ngettext("%(num)s minute before", "%(num)s minutes before", minutes) % {"num": number(minutes)}
 
 
-def _day_before(value: DayBefore) -> str:
-    time = minutes_to_clock(value.minutes)
-    if value.days == 0:
+def _day_before(value: AtTimeOfDay) -> str:
+    time = minutes_to_clock(value.minute_of_day)
+    if value.days_before == 0:
         return _("%(time)s on the day") % {"time": time}
-    if value.days == 1:
+    if value.days_before == 1:
         return _("%(time)s the day before") % {"time": time}
-    text = ngettext("%(time)s, %(num)s day before", "%(time)s, %(num)s days before", value.days)
-    return text % {"time": time, "num": number(value.days)}
+    text = ngettext("%(time)s, %(num)s day before", "%(time)s, %(num)s days before", value.days_before)
+    return text % {"time": time, "num": number(value.days_before)}
 
 
 def offset(seconds: int) -> str:

@@ -12,7 +12,7 @@ from dashboard.web.i18n.translations import _
 
 @dataclass(frozen=True)
 class FullPage:
-    """The values that only the first page has, the response to the portal's form."""
+    """The values sent only in the full page that answers Bitrix24's POST."""
 
     session_token: str
     bx24_js_url: str

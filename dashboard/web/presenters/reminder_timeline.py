@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from babel.dates import format_timedelta
 
-from dashboard.calendar.reminders import Before, DayBefore, Reminder, ReminderList
+from dashboard.calendar.reminders import AtTimeOfDay, Before, Reminder, ReminderList
 from dashboard.calendar.working_hours import DAY
 from dashboard.web.i18n.translations import _, current
 from dashboard.web.presenters.filters import MINUTES
@@ -40,17 +40,19 @@ class Timeline:
 def timed(reminders: ReminderList) -> Timeline | None:
     """Return the timeline of a timed event, None where no reminder has a place on it."""
     marks = _marks(reminders, _place_timed)
-    return Timeline(marks, WIDTH, (_ago(weeks=1), _ago(days=1), _ago(hours=1))) if marks else None
+    return (
+        Timeline(marks, WIDTH, (_time_before(weeks=1), _time_before(days=1), _time_before(hours=1))) if marks else None
+    )
 
 
 def all_day(reminders: ReminderList) -> Timeline | None:
     """Return the timeline of an all-day event, None where no reminder has a place on it."""
     marks = _marks(reminders, _place_all_day)
-    scale = (_ago(days=2), _ago(days=1), _("Day of the event"))
+    scale = (_time_before(days=2), _time_before(days=1), _("Day of the event"))
     return Timeline(marks, WIDTH * 2 // _DAYS, scale) if marks else None
 
 
-def _ago(**span: int) -> str:
+def _time_before(**span: int) -> str:
     # A threshold of one keeps "1 day" from becoming "24 hr".
     return format_timedelta(timedelta(**span), threshold=1, format="short", locale=current().locale)
 
@@ -76,8 +78,8 @@ def _place_all_day(reminder: Reminder) -> float | None:
     match reminder:
         case Before():
             minutes = -reminder.count * MINUTES[reminder.unit]
-        case DayBefore():
-            minutes = reminder.minutes - reminder.days * DAY
+        case AtTimeOfDay():
+            minutes = reminder.minute_of_day - reminder.days_before * DAY
         case _:
             return None
     return WIDTH * (minutes + (_DAYS - 1) * DAY) / (_DAYS * DAY)

@@ -53,7 +53,7 @@ def display(entry: SettingEntry, own_id: int = 0, has_calendar_list: bool = True
     :param own_id: the user's id, by which the places of the user's own calendar are recognized
     :param has_calendar_list: whether the list of the user's calendars could be read
     """
-    match entry.meaning:
+    match entry.parsed:
         case Absent():
             return SettingDisplay("empty", _("Not available in this portal"))
         case Unset() | DefaultSections(()):
@@ -106,7 +106,7 @@ def _place(place: DefaultSection, own_id: int, has_calendar_list: bool) -> tuple
 
 
 def raw_display(value: Json, *, is_known_key: bool = True) -> SettingDisplay:
-    """Return a value as it came; only under a known key is it a surprise, which the note says."""
+    """Return a value as it came, with a note that it is unrecognized if its key is known."""
     return SettingDisplay("raw", filters.raw_text(value), _("Unrecognized value") if is_known_key else "")
 
 

@@ -8,9 +8,9 @@ from typing import Any
 from flask import Blueprint, render_template
 from flask.typing import ResponseReturnValue
 
-from dashboard.calendar.holidays import Workdays
+from dashboard.calendar.holidays import DaysOff
 from dashboard.calendar.parser import SettingEntry
-from dashboard.calendar.reminders import Before, DayBefore
+from dashboard.calendar.reminders import AtTimeOfDay, Before
 from dashboard.calendar.values import (
     Absent,
     CalendarSection,
@@ -33,7 +33,7 @@ blueprint = Blueprint("styleguide", __name__)
 # A Wednesday during working hours, and the week from that day on.
 MOMENT = datetime(2026, 4, 15, 12, 5, tzinfo=UTC)
 WEEK = [MOMENT.date() + timedelta(days=number) for number in range(7)]
-WEEKEND = Workdays(week=frozenset((5, 6)))
+WEEKEND = DaysOff(weekend=frozenset((5, 6)))
 OWN, UNKNOWN = CalendarSection(4, "A calendar", "#e89b06"), CalendarSection(49)
 
 
@@ -49,7 +49,7 @@ def _settings_components() -> dict[str, Any]:
         "spans": (Span(9 * 60, 18 * 60), Span(22 * 60, 6 * 60), Span(0, 24 * 60)),
         "views": ("day", "week", "month", "list"),
         "timed": ((Before("min", 0),), (Before("min", 15), Before("hour", 1), Before("day", 9))),
-        "all_day": ((DayBefore(0, 480),), (DayBefore(2, 0), Before("day", 1), Before("day", 5))),
+        "all_day": ((AtTimeOfDay(0, 480),), (AtTimeOfDay(2, 0), Before("day", 1), Before("day", 5))),
         "calendars": (OWN, UNKNOWN),
         "entries": (
             SettingEntry("showTasks", "Y", Toggle(True)),

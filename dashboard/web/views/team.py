@@ -41,7 +41,7 @@ def team_page(user: CurrentUser, query: TeamQuery, *, full_page: FullPage | None
     now = services().now()
     with services().database.read_session() as session:
         stats = services().team_stats.get(session, portal, now=now)
-        workdays = statistics.workdays(session, person)
+        workdays = statistics.days_off(session, person)
         page = listing.team_page(
             session,
             portal,
