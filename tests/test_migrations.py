@@ -6,12 +6,15 @@ import hashlib
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from psycopg.errors import DeadlockDetected
 from sqlalchemy import inspect, text
+from sqlalchemy.exc import OperationalError
 from structlog.testing import capture_logs
 
 from dashboard.core import migrations
@@ -210,6 +213,27 @@ def test_openings_continue_while_a_migration_waits_for_a_reader(
 
     assert migrations.is_current(database)
     assert [entry["event"] for entry in logs] == ["migration_waits_for_lock"]
+    database.engine.dispose()
+
+
+def test_a_migration_that_loses_a_deadlock_is_tried_again(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A downgrade locks the tables in another order than the live application."""
+    database = Database(postgres_url)
+    migrate, attempts = migrations._try_to_migrate, []
+
+    def lose_the_first_time(*arguments: Any) -> None:
+        attempts.append(arguments)
+        if len(attempts) == 1:
+            raise OperationalError("ALTER TABLE people", None, DeadlockDetected())
+        migrate(*arguments)
+
+    monkeypatch.setattr(migrations, "_try_to_migrate", lose_the_first_time)
+    monkeypatch.setattr(migrations, "LOCK_PAUSE_SECONDS", 0.0)
+
+    migrations.upgrade(database)
+
+    assert len(attempts) == 2
+    assert migrations.is_current(database)
     database.engine.dispose()
 
 

@@ -135,6 +135,20 @@ def test_a_response_that_nobody_receives_is_given_up(
         connection.sendfile(content)
 
 
+def test_without_a_slot_a_response_is_given_up_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_socket, "CROWDED_SEND_SECONDS", 0.05)
+    server, client = socket.socketpair()
+    slots = threading.Semaphore(0)
+    with ClientSocket(server, slots) as connection, client:
+        connection.sendall(b"a short response")
+        started = time.monotonic()
+        with pytest.raises(SlowClient):
+            connection.sendall(b"x" * 10_000_000)
+
+    assert time.monotonic() - started < client_socket.SEND_SECONDS / 2
+    assert not slots.acquire(blocking=False)  # what it did not take it does not give back
+
+
 def test_the_last_response_is_not_waited_for_twice(
     pair: tuple[ClientSocket, socket.socket], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -27,7 +27,8 @@ MAX_SECONDS = 900  # for an index on a million people, or another release's migr
 LOCK_SECONDS = 2.0
 LOCK_PAUSE_SECONDS = 3.0
 MAX_LOCK_WAIT_SECONDS = 300.0
-LOCK_NOT_AVAILABLE = "55P03"
+# Nothing was changed when a lock was not available in time, or to resolve a deadlock with the live application.
+LOCK_ERRORS = ("55P03", "40P01")
 
 
 class CannotMigrate(Exception):
@@ -68,7 +69,7 @@ def _migrate(database: Database, step: Literal["upgrade", "downgrade"], revision
         try:
             return _try_to_migrate(database, step, revision)
         except OperationalError as error:
-            if getattr(error.orig, "sqlstate", None) != LOCK_NOT_AVAILABLE:
+            if getattr(error.orig, "sqlstate", None) not in LOCK_ERRORS:
                 raise
             statement = " ".join((error.statement or "").split())
         if time.monotonic() > deadline:

@@ -6,8 +6,9 @@ import errno
 import socket
 import threading
 import time
-from contextlib import suppress
-from typing import Any, NoReturn
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
 
 import structlog
 
@@ -15,6 +16,7 @@ REQUEST_SECONDS = 10.0  # for all headers and the body of a request
 # While half the threads are waiting for clients, a further read may take only this long.
 CROWDED_SECONDS = 0.25
 SEND_SECONDS = 20.0  # for one part of a response
+CROWDED_SEND_SECONDS = 1.0  # the same while half the threads are waiting for clients
 CLOSE_SECONDS = 2.0  # for the client to close its end after the last response
 
 log = structlog.get_logger()
@@ -71,19 +73,13 @@ class ClientSocket(socket.socket):
 
         :raise SlowClient: the client does not receive them in time.
         """
-        self.settimeout(SEND_SECONDS)
-        try:
+        with self._sending():
             super().sendall(data, flags)
-        except TimeoutError:
-            self._give_up_sending()
 
     def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
         """Send a file, as `sendall` does."""
-        self.settimeout(SEND_SECONDS)
-        try:
+        with self._sending():
             return super().sendfile(file, offset, count)
-        except TimeoutError:
-            self._give_up_sending()
 
     def finish(self) -> None:
         """Wait until the client closes its end, but not for long.
@@ -101,7 +97,17 @@ class ClientSocket(socket.socket):
         now = time.monotonic()
         self._deadline, self._crowded_deadline = now + seconds, now + CROWDED_SECONDS
 
-    def _give_up_sending(self) -> NoReturn:
-        self._is_slow = True
-        log.warning("response_not_received")
-        raise SlowClient from None
+    @contextmanager
+    def _sending(self) -> Iterator[None]:
+        """Limit the time of a part of a response; a client that receives slowly takes one of the slots."""
+        has_slot = self._slots.acquire(blocking=False)
+        self.settimeout(SEND_SECONDS if has_slot else CROWDED_SEND_SECONDS)
+        try:
+            yield
+        except TimeoutError:
+            self._is_slow = True
+            log.warning("response_not_received")
+            raise SlowClient from None
+        finally:
+            if has_slot:
+                self._slots.release()
