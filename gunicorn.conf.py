@@ -40,7 +40,8 @@ control_socket_disable = True  # it would be in the home directory, where the se
 _variable, _folders = "PROMETHEUS_MULTIPROC_DIR", "calendar-dashboard-metrics-"
 if not Path(os.environ.get(_variable, "")).name.startswith(f"{_folders}{os.getpid()}-"):
     _parent = "/dev/shm" if os.access("/dev/shm", os.W_OK) else tempfile.gettempdir()  # noqa: S108  # see mkdtemp
-    for _lock in Path(_parent).glob(f"{_folders}*/lock"):
+    # Another user of the machine may have put something there that opening would wait for, so only files are opened.
+    for _lock in filter(Path.is_file, Path(_parent).glob(f"{_folders}*/lock")):
         # Remove what a killed server has left. A running one, its workers included, holds the lock.
         with suppress(OSError), _lock.open() as _file:
             fcntl.flock(_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
