@@ -39,6 +39,15 @@ class Limit(NamedTuple):
     depth: int
     seconds: float
 
+    def drain(self, level: float, elapsed: float) -> float:
+        """Return a level after ``elapsed`` seconds; a clock that went back drains nothing."""
+        return max(level - max(elapsed, 0.0) / self.seconds, 0.0)
+
+    def seconds_until_allowed(self, level: float) -> int:
+        """Return the seconds until one more attempt is allowed, 0 if it is now."""
+        excess = level - (self.depth - 1)
+        return math.ceil(excess * self.seconds) if excess > 0 else 0
+
 
 class TooManyAttempts(Exception):
     """The subject has reached its limit."""
@@ -73,7 +82,7 @@ class Throttle:
         """
         row = self._find(subject)
         level = self._level(row.level, row.at, limit) if row else 0.0
-        if seconds := _seconds_until_allowed(level, limit):
+        if seconds := limit.seconds_until_allowed(level):
             raise TooManyAttempts(seconds)
         return level > 0
 
@@ -102,7 +111,7 @@ class Throttle:
             return
         row = self._lock(session, subject)
         level, now = self._level(row.level, row.at, limit), self.now()
-        if seconds := _seconds_until_allowed(level, limit):
+        if seconds := limit.seconds_until_allowed(level):
             raise OwnLimit(code, resets_at=now.timestamp() + seconds)
         row.level, row.at = level + 1, now
 
@@ -113,10 +122,7 @@ class Throttle:
     def _level(self, level: float, at: datetime, limit: Limit) -> float:
         """Return the level now. One that was stored by a clock that was ahead would last too long: drop it."""
         now = self.now()
-        if is_ahead(at, now):
-            return 0.0
-        elapsed = max((now - at).total_seconds(), 0.0)
-        return max(level - elapsed / limit.seconds, 0.0)
+        return 0.0 if is_ahead(at, now) else limit.drain(level, (now - at).total_seconds())
 
     def _lock(self, session: Session, subject: str) -> ThrottleCount:
         new = {"key": self.hash_subject(subject), "level": 0.0, "at": self.now()}
@@ -153,19 +159,14 @@ class ProcessThrottle:
         with self._lock:
             now = self._clock()
             level, at = self._levels.pop(subject, (0.0, now))
-            level = max(level - (now - at) / self._limit.seconds, 0.0)
-            seconds = _seconds_until_allowed(level, self._limit)
+            level = self._limit.drain(level, now - at)
+            seconds = self._limit.seconds_until_allowed(level)
             self._levels[subject] = (level if seconds else level + 1, now)
             if len(self._levels) > MAX_PROCESS_SUBJECTS:
                 self._levels.popitem(last=False)
             is_enforced = self._enforced_until.get(group, now) > now
         if seconds and is_enforced:
             raise TooManyAttempts(seconds, self._code)
-
-
-def _seconds_until_allowed(level: float, limit: Limit) -> int:
-    excess = level - (limit.depth - 1)
-    return math.ceil(excess * limit.seconds) if excess > 0 else 0
 
 
 def purge(database: Database, *, now: datetime, max_seconds: float = math.inf) -> int:
