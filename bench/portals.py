@@ -71,4 +71,4 @@ def open_as(portal: int, user: int, *, url: str, port: int, domain: str | None =
 
 def session_token(page: str) -> str:
     """Return the session token of a page."""
-    return re.findall(r'<meta name="session-token" content="([^"]+)"', page)[0]  # type: ignore[no-any-return]
+    return str(re.findall(r'<meta name="session-token" content="([^"]+)"', page)[0])

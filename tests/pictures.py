@@ -52,7 +52,7 @@ def go_to(name: str) -> Step:
     return go
 
 
-# Each picture: its name, who looks, the colours, and how to get there.
+# Each picture: its name, who looks, the colors, and how to get there.
 PICTURES: tuple[tuple[str, str, str, Step], ...] = (
     ("my-settings", "nora.lindqvist", "light", stay),
     ("my-settings-dark", "nora.lindqvist", "dark", stay),

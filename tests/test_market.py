@@ -127,7 +127,7 @@ def test_the_icon_is_square_opaque_and_of_the_right_size() -> None:
     assert picture[:8] == b"\x89PNG\r\n\x1a\n"
     width, height, depth, color = struct.unpack(">IIBB", picture[16:26])
     assert (width, height, depth) == (512, 512, 8)
-    # 2 is RGB: no alpha channel, and no transparent colour declared either.
+    # 2 is RGB: no alpha channel, and no transparent color declared either.
     assert color == 2
     assert b"tRNS" not in picture
 

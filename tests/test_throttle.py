@@ -284,11 +284,11 @@ def test_only_trusted_proxies_determine_the_address(
     app = create_app(settings, database=frozen_world.database)
     exhaust(frozen_world, ATTACKER if counted == "attacker" else "10.0.0.1")
     again = forwarded.format(attacker=ATTACKER)
-    neighbours = again.replace(ATTACKER, "7.7.7.7")
+    neighbors = again.replace(ATTACKER, "7.7.7.7")
 
     answers = [
         send_forged(frozen_world, "10.0.0.1", client=app.test_client(), X_Forwarded_For=header).status_code
-        for header in (again, neighbours)
+        for header in (again, neighbors)
     ]
 
     assert answers == ([429, 429] if counted == "proxy" else [429, 403])

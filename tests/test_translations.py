@@ -84,7 +84,7 @@ def test_a_string_is_translated(page: Flask, catalogs: Path) -> None:
 
     assert _("At the start") == "На початку"
     assert pgettext("view", "Day") == "День"
-    assert _("Not in the catalogue") == "Not in the catalogue"
+    assert _("Not in the catalog") == "Not in the catalog"
 
 
 @pytest.mark.parametrize(("number", "form"), [(1, "день"), (3, "дні"), (5, "днів"), (21, "день")])

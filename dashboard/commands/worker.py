@@ -49,5 +49,5 @@ def _print_database_error(database: Database) -> None:
 def _serve_metrics(config: Config, metrics: Metrics) -> None:
     if config.metrics_port is not None and config.metrics_token is not None:
         # In production Prometheus connects from another machine; in development nobody else may.
-        host = "127.0.0.1" if config.trust_loopback else "0.0.0.0"  # noqa: S104
+        host = "127.0.0.1" if config.trust_loopback else "0.0.0.0"  # noqa: S104  # Prometheus may run on another machine
         metrics_server.start(metrics, config.metrics_token, host=host, port=config.metrics_port)

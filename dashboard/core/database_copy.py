@@ -103,5 +103,5 @@ def _last_id(column: Column[Any], reader: Connection) -> int:
     else:
         sequence = reader.scalar(text("SELECT pg_get_serial_sequence(:table, :column)"), values)
         # Postgres returns the name quoted.
-        used = reader.scalar(text(f"SELECT last_value FROM {sequence} WHERE is_called"))  # noqa: S608
+        used = reader.scalar(text(f"SELECT last_value FROM {sequence} WHERE is_called"))  # noqa: S608  # our own names
     return max(used or 0, reader.scalar(select(func.max(column))) or 0)

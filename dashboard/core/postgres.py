@@ -76,7 +76,7 @@ class BoundedDialect(PGDialect_psycopg):
     supports_statement_cache = True
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**options)  # type: ignore[no-untyped-call]
+        super().__init__(**options)  # type: ignore[no-untyped-call]  # SQLAlchemy has no types for it
         self._to_connect = CircuitBreaker(psycopg.Error)
         # A pooler accepts connections while its server is away, so silence means an outage too. Other errors
         # concern one connection only.
@@ -84,7 +84,7 @@ class BoundedDialect(PGDialect_psycopg):
 
     def create_connect_args(self, url: URL) -> tuple[Any, Any]:
         """Return the driver's parameters: the address's, else DEFAULTS."""
-        arguments, given = super().create_connect_args(url)  # type: ignore[no-untyped-call]
+        arguments, given = super().create_connect_args(url)  # type: ignore[no-untyped-call]  # nor for this
         parameters = {**DEFAULTS, **given}
         # ``do_begin`` sets our limit, because poolers refuse start-up options.
         self._limits_statements = "statement_timeout" not in str(parameters.get("options", ""))

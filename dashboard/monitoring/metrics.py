@@ -33,7 +33,7 @@ REFRESH_OUTCOMES = ("ok", "invalid_grant", "invalid_client", "wrong_client", "un
 # A portal may send any error code; only our own and those of the authorization server become series.
 _OUR_CODES = re.compile("|".join(UNREACHABLE_CODES) + r"|moved|bad_answer|answer_too_large|strange_code|http_5\d\d")
 
-disable_created_metrics()  # type: ignore[no-untyped-call]
+disable_created_metrics()  # type: ignore[no-untyped-call]  # prometheus_client is typed in part
 
 
 class ProcessNumber:
@@ -43,7 +43,7 @@ class ProcessNumber:
 
 
 if IS_MULTIPROCESS:
-    values.ValueClass = values.MultiProcessValue(lambda: ProcessNumber.value)  # type: ignore[no-untyped-call]
+    values.ValueClass = values.MultiProcessValue(lambda: ProcessNumber.value)  # type: ignore[no-untyped-call]  # as above
 
 
 Response = tuple[bytes, int, dict[str, str]]  # body, status, headers
@@ -97,7 +97,7 @@ class Metrics:
         registry = CollectorRegistry(auto_describe=False)
         registry.register(self._gauges)
         if IS_MULTIPROCESS:
-            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # as above
         else:
             registry.register(self._counters)
         return generate_latest(registry), 200, {"Content-Type": CONTENT_TYPE_LATEST}

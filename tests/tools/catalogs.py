@@ -1,4 +1,4 @@
-"""What keeps the catalogues complete and true: collected from the sources, checked, filled in from JSON."""
+"""What keeps the catalogs complete and true: collected from the sources, checked, filled in from JSON."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ USAGE = "usage: python -m tests.tools.catalogs extract | check | missing LOCALE 
 
 _PLACEHOLDER = re.compile(r"%\((\w+)\)[sd]")
 _TAG = re.compile(r"</?\w+")
-# Between a context and a message, as in compiled catalogues.
+# Between a context and a message, as in compiled catalogs.
 _GLUE = "\x04"
 
 Translations = Mapping[str, str | list[str]]
@@ -35,35 +35,35 @@ def extract() -> Catalog:
     """Return every string to translate, as the sources have them now."""
     with (ROOT / "babel.cfg").open() as file:
         methods, options = parse_mapping_cfg(file)  # type: ignore[no-untyped-call]
-    catalogue = Catalog(project="Calendar settings", header_comment="# Every string to translate.", fuzzy=False)
+    catalog = Catalog(project="Calendar settings", header_comment="# Every string to translate.", fuzzy=False)
     result = extract_from_dir(ROOT, methods, options, comment_tags=("Translators:",), strip_comment_tags=True)
     for filename, line, message, comments, context in result:
-        catalogue.add(message, locations=[(filename, line)], auto_comments=comments, context=context)
-    return catalogue
+        catalog.add(message, locations=[(filename, line)], auto_comments=comments, context=context)
+    return catalog
 
 
 def complaints(extracted: Catalog, written: Catalog, translated: Iterable[Catalog]) -> Iterator[str]:
-    """Yield what keeps the catalogues from being complete and true."""
+    """Yield what keeps the catalogs from being complete and true."""
     now, then = _keys(extracted), _keys(written)
     yield from (f"messages.pot lacks {key!r}" for key in now - then)
     yield from (f"messages.pot still has {key!r}" for key in then - now)
-    for catalogue in translated:
-        yield from (f"{catalogue.locale}: {wrong}" for wrong in _wrong_in(catalogue, now))
+    for catalog in translated:
+        yield from (f"{catalog.locale}: {wrong}" for wrong in _wrong_in(catalog, now))
 
 
-def _wrong_in(catalogue: Catalog, now: set[str]) -> Iterator[str]:
-    yield from (f"lacks {key!r}" for key in now - _keys(catalogue, done=True))
-    yield from (f"still has {key!r}" for key in _keys(catalogue) - now)
-    yield from (f"keeps the obsolete {message!r}" for message in catalogue.obsolete)
-    for message in _messages(catalogue):
-        yield from (f"{_key(message)!r}: {wrong}" for wrong in _wrong_with(message, catalogue))
+def _wrong_in(catalog: Catalog, now: set[str]) -> Iterator[str]:
+    yield from (f"lacks {key!r}" for key in now - _keys(catalog, done=True))
+    yield from (f"still has {key!r}" for key in _keys(catalog) - now)
+    yield from (f"keeps the obsolete {message!r}" for message in catalog.obsolete)
+    for message in _messages(catalog):
+        yield from (f"{_key(message)!r}: {wrong}" for wrong in _wrong_with(message, catalog))
 
 
-def _wrong_with(message: Message, catalogue: Catalog) -> Iterator[str]:
+def _wrong_with(message: Message, catalog: Catalog) -> Iterator[str]:
     """Yield what a translation does wrong; one that is not there is missed elsewhere."""
     if message.fuzzy:
         yield "is fuzzy"
-    yield from (str(error) for error in message.check(catalogue))
+    yield from (str(error) for error in message.check(catalog))
     sources, strings = _forms(message.id), _forms(message.string)
     if not all(strings):
         return
@@ -79,14 +79,14 @@ def _wrong_with(message: Message, catalogue: Catalog) -> Iterator[str]:
             yield f"begins or ends with a space: {string!r}"
 
 
-def missing(extracted: Catalog, catalogue: Catalog) -> list[dict[str, object]]:
-    """Return what a catalogue lacks, with what a translator should know; ``key`` is what `merge` reads."""
-    done = _keys(catalogue, done=True)
+def missing(extracted: Catalog, catalog: Catalog) -> list[dict[str, object]]:
+    """Return what a catalog lacks, with what a translator should know; ``key`` is what `merge` reads."""
+    done = _keys(catalog, done=True)
     return [
         {
             "key": _key(message),
             "text": message.id if isinstance(message.id, str) else list(message.id),
-            "forms": 1 if isinstance(message.id, str) else catalogue.num_plurals,
+            "forms": 1 if isinstance(message.id, str) else catalog.num_plurals,
             "said_of": message.auto_comments,
             "found_in": sorted({filename for filename, _ in message.locations}),
         }
@@ -95,11 +95,11 @@ def missing(extracted: Catalog, catalogue: Catalog) -> list[dict[str, object]]:
     ]
 
 
-def merged(extracted: Catalog, catalogue: Catalog, translations: Translations) -> Catalog:
-    """Return a catalogue of the strings there are now: newly translated, else as they were, else empty."""
-    before = {_key(message): message.string for message in _messages(catalogue) if not message.fuzzy}
+def merged(extracted: Catalog, catalog: Catalog, translations: Translations) -> Catalog:
+    """Return a catalog of the strings there are now: newly translated, else as they were, else empty."""
+    before = {_key(message): message.string for message in _messages(catalog) if not message.fuzzy}
     created = Catalog(
-        locale=catalogue.locale, project=extracted.project, header_comment="#", fuzzy=False, domain="messages"
+        locale=catalog.locale, project=extracted.project, header_comment="#", fuzzy=False, domain="messages"
     )
     for message in _messages(extracted):
         string = translations.get(_key(message), before.get(_key(message), ""))
@@ -113,7 +113,7 @@ def merged(extracted: Catalog, catalogue: Catalog, translations: Translations) -
 
 
 def read(locale: str) -> Catalog:
-    """Return a locale's catalogue, an empty one where there is none yet."""
+    """Return a locale's catalog, an empty one where there is none yet."""
     path = catalog_of(locale)
     if not path.is_file():
         return Catalog(locale=Locale.parse(locale))
@@ -121,23 +121,23 @@ def read(locale: str) -> Catalog:
         return read_po(file)
 
 
-def write(catalogue: Catalog, path: Path) -> None:
+def write(catalog: Catalog, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
         # Line numbers would make every edit of a template an edit of this file.
-        write_po(file, catalogue, sort_by_file=True, include_lineno=False, width=100)
+        write_po(file, catalog, sort_by_file=True, include_lineno=False, width=100)
 
 
-def _messages(catalogue: Catalog) -> Iterator[Message]:
+def _messages(catalog: Catalog) -> Iterator[Message]:
     """Yield the messages without the header."""
-    return (message for message in catalogue if message.id)
+    return (message for message in catalog if message.id)
 
 
-def _keys(catalogue: Catalog, *, done: bool = False) -> set[str]:
+def _keys(catalog: Catalog, *, done: bool = False) -> set[str]:
     """Return the messages' keys; only translated ones when asked for."""
     return {
         _key(message)
-        for message in _messages(catalogue)
+        for message in _messages(catalog)
         if not (done and (message.fuzzy or not all(_forms(message.string))))
     }
 

@@ -134,7 +134,7 @@ def install(env: Environment) -> None:
     env.policies["ext.i18n.trimmed"] = True
     # Jinja compiles calls with values for such functions. Its own wrappers do the same in more steps, and a page
     # has a hundred strings.
-    env.newstyle_gettext = True  # type: ignore[attr-defined]
+    env.newstyle_gettext = True  # type: ignore[attr-defined]  # the i18n extension adds it
     env.globals |= {
         "_": _with_values(_),
         "gettext": _with_values(_),
