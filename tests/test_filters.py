@@ -155,7 +155,7 @@ def test_default_calendars_without_a_choice() -> None:
 def test_the_duration_of_a_run(seconds: int, text: str) -> None:
     run = Run(state="done", created_at=NOON, started_at=NOON, finished_at=NOON + timedelta(seconds=seconds))
 
-    assert run_history.run_row(LastRun(run, None)).took == text
+    assert run_history.run_row(LastRun(run, None)).duration == text
 
 
 @pytest.mark.parametrize(

@@ -222,7 +222,7 @@ def _connect(connection: HTTPConnection, attempt: ConnectionAttempt) -> socket.s
     for number, address in enumerate(addresses):
         seconds = max(0.001, (until - time.monotonic()) / (len(addresses) - number))
         try:
-            made = create_connection((address, connection.port), seconds, socket_options=connection.socket_options)
+            sock = create_connection((address, connection.port), seconds, socket_options=connection.socket_options)
         except ConnectionRefusedError:
             attempt.cause = errors.CONNECTION_REFUSED
         except TimeoutError:
@@ -231,8 +231,8 @@ def _connect(connection: HTTPConnection, attempt: ConnectionAttempt) -> socket.s
             attempt.cause = errors.UNREACHABLE
         else:
             attempt.cause = None
-            made.settimeout(attempt.seconds_to_connect)  # for the handshake
-            return made
+            sock.settimeout(attempt.seconds_to_connect)  # for the handshake
+            return sock
     raise NewConnectionError(connection, f"no connection: {attempt.cause}")
 
 

@@ -161,23 +161,23 @@ def changed_keys(before: CalendarSettings | None, after: CalendarSettings) -> tu
 
 
 def _parse_entries(person: dict[str, Json], sections: Sections) -> dict[str, SettingEntry]:
-    known = {key: _parse_entry(key, person, sections) for key in PARSERS}
+    expected = {key: _parse_entry(key, person, sections) for key in PARSERS}
     unknown = {key: SettingEntry(key, raw, Unrecognized("key")) for key, raw in person.items() if key not in PARSERS}
-    return known | unknown
+    return expected | unknown
 
 
 def _parse_entry(key: str, person: dict[str, Json], sections: Sections) -> SettingEntry:
     if key not in person:
         return SettingEntry(key, None, Absent())
     raw = person[key]
-    return SettingEntry(key, raw, _named(PARSERS[key](raw), sections) or Unrecognized("value"))
+    return SettingEntry(key, raw, _with_names(PARSERS[key](raw), sections) or Unrecognized("value"))
 
 
-def _named(meaning: SettingValue | None, sections: Sections) -> SettingValue | None:
+def _with_names(value: SettingValue | None, sections: Sections) -> SettingValue | None:
     """Return the value with the names of its calendars, where these are known."""
-    match meaning:
+    match value:
         case CalendarSection():
-            return sections.get(meaning.id, meaning)
+            return sections.get(value.id, value)
         case DefaultSections(places):
             return DefaultSections(
                 tuple(
@@ -185,7 +185,7 @@ def _named(meaning: SettingValue | None, sections: Sections) -> SettingValue | N
                     for place in places
                 )
             )
-    return meaning
+    return value
 
 
 def _groups(entries: Mapping[str, SettingEntry]) -> dict[str, tuple[SettingEntry, ...]]:

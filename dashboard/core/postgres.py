@@ -84,8 +84,8 @@ class BoundedDialect(PGDialect_psycopg):
 
     def create_connect_args(self, url: URL) -> tuple[Any, Any]:
         """Return the driver's parameters: the address's, else DEFAULTS."""
-        arguments, given = super().create_connect_args(url)  # type: ignore[no-untyped-call]  # nor for this
-        parameters = {**DEFAULTS, **given}
+        arguments, url_parameters = super().create_connect_args(url)  # type: ignore[no-untyped-call]  # nor for this
+        parameters = {**DEFAULTS, **url_parameters}
         # ``do_begin`` sets our limit, because poolers refuse start-up options.
         self._limits_statements = "statement_timeout" not in str(parameters.get("options", ""))
         return arguments, parameters

@@ -93,9 +93,9 @@ class Bindings:
         bind = {name: Command("event.bind", {"event": name, "handler": events.url}) for name in events.missing}
         if places.missing:
             titles = self.titles()
-            shown = {f"LANG_ALL[{language}][TITLE]": title for language, title in titles.items()}
-            shown |= {"HANDLER": places.url, "TITLE": titles["en"]}
-            bind |= {name: Command("placement.bind", {"PLACEMENT": name, **shown}) for name in places.missing}
+            parameters = {f"LANG_ALL[{language}][TITLE]": title for language, title in titles.items()}
+            parameters |= {"HANDLER": places.url, "TITLE": titles["en"]}
+            bind |= {name: Command("placement.bind", {"PLACEMENT": name, **parameters}) for name in places.missing}
         commands = {f"unbind{number}": command for number, command in enumerate(unbind[:MAX_LEFTOVERS])} | bind
         if not commands:
             return {}

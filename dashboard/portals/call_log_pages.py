@@ -46,7 +46,7 @@ def call_page(session: Session, portal: Portal, filter_: CallFilter, *, page: in
     """Return one page. There is no total: a large portal makes tens of thousands of calls a day."""
     query = (
         select(ApiCall)
-        .where(*_kept(portal, now), *_conditions(filter_))
+        .where(*_recent(portal, now), *_conditions(filter_))
         .order_by(ApiCall.at.desc(), ApiCall.id.desc())
         .offset((page - 1) * PAGE_SIZE)
         .limit(PAGE_SIZE + 1)
@@ -57,7 +57,7 @@ def call_page(session: Session, portal: Portal, filter_: CallFilter, *, page: in
 
 def filter_options(session: Session, portal: Portal, *, now: datetime) -> FilterOptions:
     """Return the methods and errors of recent calls."""
-    calls = select(ApiCall.method, ApiCall.error).where(*_kept(portal, now))
+    calls = select(ApiCall.method, ApiCall.error).where(*_recent(portal, now))
     recent = calls.order_by(ApiCall.at.desc()).limit(RECENT_CALLS).subquery()
     rows = session.execute(select(recent.c.method, recent.c.error).distinct()).all()
     return FilterOptions(
@@ -66,7 +66,7 @@ def filter_options(session: Session, portal: Portal, *, now: datetime) -> Filter
     )
 
 
-def _kept(portal: Portal, now: datetime) -> tuple[ColumnElement[bool], ...]:
+def _recent(portal: Portal, now: datetime) -> tuple[ColumnElement[bool], ...]:
     # Older calls are deleted within an hour.
     return (ApiCall.portal_id == portal.id, ApiCall.at >= now - RETENTION)
 

@@ -26,7 +26,7 @@ def install(app: Flask) -> None:
     @app.errorhandler(Bitrix24Error)
     @app.errorhandler(VerificationFailed)
     @app.errorhandler(BadField)
-    def known(error: Bitrix24Error | VerificationFailed | BadField) -> Response:
+    def expected_error(error: Bitrix24Error | VerificationFailed | BadField) -> Response:
         log.warning("request_refused", error=str(error), kind=type(error).__name__, path=logged_path())
         return render_error(response_for_error(error))
 

@@ -83,9 +83,9 @@ def place(name: str, own_id: int) -> str:
     """Return where events are created: "user7" is a person's calendar, "group6" a workgroup's."""
     if name == f"user{own_id}":
         return _("In my calendar")
-    for prefix, words in _PLACES.items():
+    for prefix, text in _PLACES.items():
         if name.startswith(prefix) and name.removeprefix(prefix).isdecimal():
-            return _(words) % {"id": name.removeprefix(prefix)}
+            return _(text) % {"id": name.removeprefix(prefix)}
     return _("In the company calendar") if name == "company_calendar" else printable(name)
 
 

@@ -34,7 +34,7 @@ class RunRow:
     total: int
     done: int
     failed: int
-    took: str
+    duration: str
     reason: str
 
 
@@ -50,7 +50,7 @@ def run_row(last_run: LastRun) -> RunRow:
         total=run.total,
         done=run.done,
         failed=run.failed,
-        took=_took(run.finished_at - (run.started_at or run.created_at)) if run.finished_at else "",
+        duration=_format_duration(run.finished_at - (run.started_at or run.created_at)) if run.finished_at else "",
         reason=error_label(run.error) if run.error is not None else "",
     )
 
@@ -61,7 +61,7 @@ def _requester(last_run: LastRun) -> str:
     return printable(last_run.requested_by) if last_run.requested_by else _("someone who has left")
 
 
-def _took(time: timedelta) -> str:
+def _format_duration(time: timedelta) -> str:
     """Return "40 s", "12 min" or "3 h 5 min"."""
     seconds = round(time.total_seconds())
     if seconds < 60:

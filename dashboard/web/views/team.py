@@ -77,6 +77,6 @@ def _options(stats: TeamStats) -> dict[str, list[tuple[str, str]]]:
     return {
         "view_options": [(name, labels.view(name)) for name in views],
         "zone_options": [(name, name) for name in stats.zones],
-        "reminder_options": [(name, _(words)) for name, words in team_row.REMINDERS.items()],
-        "state_options": [(name, _(words)) for name, words in team_row.STATES.items()],
+        "reminder_options": [(name, _(label)) for name, label in team_row.REMINDERS.items()],
+        "state_options": [(name, _(label)) for name, label in team_row.STATES.items()],
     }
