@@ -73,6 +73,8 @@ class Portal(Base):
     directory_at: Mapped[datetime | None]  # the last update of the list of employees
     directory_error: Mapped[str | None] = mapped_column(String(64))  # why the last update failed or is incomplete
     next_run_at: Mapped[datetime | None]
+    # What its people take up (`people/storage_limit.py`).
+    stored_bytes: Mapped[int] = mapped_column(BigInteger, default=0, server_default=text("0"))
 
 
 class RateLimit(Base):
@@ -140,6 +142,7 @@ class Person(Base):
     # The toggles and reminders as text; see ``calendar/encoding.py``.
     habits: Mapped[str] = mapped_column(String(320), default="", server_default="")
     settings_at: Mapped[datetime | None]
+    snapshot_bytes: Mapped[int] = mapped_column(Integer, default=0, server_default=text("0"))
     # The COLUMNS_VERSION of `people/indexed_columns.py` that set the columns above.
     columns_version: Mapped[int] = mapped_column("facts_version", Integer, default=0, server_default=text("0"))
 

@@ -33,6 +33,7 @@ LANDED = {
     "0006_call_log_space": "16d4b6ea2dfb7cf0169cc5ef7733d68536e4b50840fb9c72b992e4c1f991bb58",
     "0007_repair": "50cab8ed278d0a08f1db835e7f06b5b97a83752e4402d3a66751595cba086698",
     "0008_confirmed_users": "f8c03948fb9fdc7747a3c4a818b8e9447f0d49da62b89e88473af305ab689bff",
+    "0009_stored_bytes": "7c2dc03d734f80d7da8bb303310ecb2eccb307a684cad23816b3bc95fcc37547",
 }
 
 

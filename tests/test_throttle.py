@@ -83,7 +83,7 @@ def throttle_of(world: World) -> Throttle:
 def exhaust(world: World, address: str) -> None:
     """Use up the failures an address is allowed."""
     for _ in range(KNOWN_PORTAL_LIMIT.depth - 1):
-        throttle_of(world).record_failure(f"opening {address} 1", KNOWN_PORTAL_LIMIT)
+        throttle_of(world).record_failure(f"opening {throttle_of(world).group_of(address)} 1", KNOWN_PORTAL_LIMIT)
     assert send_forged(world, address).status_code == 403
 
 
@@ -163,7 +163,7 @@ def test_each_success_takes_back_a_failure(frozen_world: World) -> None:
 
 def test_unknown_portals_share_a_higher_limit(frozen_world: World) -> None:
     """Otherwise a stranger could invent a new portal for each attempt. A new portal behind that address gets in."""
-    name = f"opening {ATTACKER}"
+    name = f"opening {throttle_of(frozen_world).group_of(ATTACKER)}"
     for _ in range(UNKNOWN_PORTAL_LIMIT.depth - 2):
         throttle_of(frozen_world).record_failure(name, UNKNOWN_PORTAL_LIMIT)
     frozen_world.portal("beta").install()
@@ -398,7 +398,9 @@ def test_forged_events_are_throttled_before_bitrix24_is_asked(frozen_world: Worl
         )[0]
 
     for _ in range(UNKNOWN_PORTAL_LIMIT.depth - 1):
-        throttle_of(frozen_world).record_failure("event 127.0.0.1 ", UNKNOWN_PORTAL_LIMIT)
+        throttle_of(frozen_world).record_failure(
+            f"event {throttle_of(frozen_world).group_of('127.0.0.1')} ", UNKNOWN_PORTAL_LIMIT
+        )
     assert forge("alpha", "e" * 32) == 403
     frozen_world.bitrix24.clear()
     assert forge("alpha", "e" * 32) == 429
@@ -483,3 +485,15 @@ def test_failures_dated_in_the_future_are_dropped(world: World) -> None:
     moments.append(moments[0] - timedelta(hours=3))
 
     assert throttle.check("somebody", allowance) is False
+
+
+def test_any_number_of_addresses_leaves_a_limited_number_of_counts(
+    frozen_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An IPv6 provider's customer may own a billion networks, and each count is kept for a day."""
+    monkeypatch.setattr(throttle, "ADDRESS_GROUPS", 4)
+
+    for number in range(40):
+        assert send_forged(frozen_world, f"2001:db8:0:{number:x}::1").status_code == 403
+
+    assert 0 < frozen_world.one("SELECT count(*) FROM refusals") <= 4 + 3  # the portal's own

@@ -104,6 +104,15 @@ class OwnLimit(QueryLimit):
     """One of our own limits is reached: no request was sent."""
 
 
+class PortalFull(Bitrix24Error):
+    """What we store of one portal has reached its limit; people and settings that are stored already stay."""
+
+    CODE = "portal_full"
+
+    def __init__(self) -> None:
+        super().__init__(self.CODE)
+
+
 class MethodPaused(Limited):
     """The method's operating time is used up: wait until ``resets_at``."""
 

@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 from dashboard.commands import output
 from dashboard.commands.context import OperatorGroup, find_portal, services
 from dashboard.models import Person, Portal, PortalState, TokenState
+from dashboard.people import storage_limit
 
 group = OperatorGroup("portals", help="The portals that installed the application.")
 
@@ -75,4 +76,6 @@ def _details(portal: Portal) -> dict[str, Any]:
         "directory_read": portal.directory_at,
         "directory_error": portal.directory_error,
         "next_run": portal.next_run_at,
+        "stored_bytes": portal.stored_bytes,
+        "max_stored_bytes": storage_limit.MAX_PORTAL_BYTES,
     }

@@ -18,6 +18,7 @@ from dashboard.core.database import Database, rows_changed
 from dashboard.core.search_text import searchable
 from dashboard.core.stored_times import ahead
 from dashboard.models import Person, Portal
+from dashboard.people import storage_limit
 from dashboard.portals.throttle import Limit, Throttle
 from dashboard.tokens.store import TokenStore
 
@@ -49,12 +50,14 @@ class Accounts:
         The lock orders simultaneous openings of one person; the later pair stays.
 
         :return: the person, and when they opened the application before; None for never.
-        :raise OwnLimit: too many new people.
+        :raise OwnLimit: too many new people at once.
+        :raise PortalFull: too many people altogether.
         """
         person = session.scalar(_FIND, {"portal": portal.id, "user": profile.ID})
         if person is None:
             self._take(session, f"new people {portal.id}", NEW_PEOPLE_LIMIT)
-            person = Person(portal_id=portal.id, user_id=profile.ID)
+            storage_limit.allocate_people(session, portal.id)
+            person = Person(portal_id=portal.id, user_id=profile.ID, snapshot_bytes=0)
             session.add(person)
         if person.chain_state is None:
             self._take(session, f"first openings {portal.id}", FIRST_OPENING_LIMIT)

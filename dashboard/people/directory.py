@@ -22,6 +22,7 @@ from dashboard.bitrix24.users import Employee
 from dashboard.core.database import Database, insert_or_ignore
 from dashboard.core.search_text import searchable
 from dashboard.models import Person, Portal, TokenState
+from dashboard.people import storage_limit
 from dashboard.portals import vacuum
 from dashboard.portals.portal_lock import lock_portal
 from dashboard.tokens.refresh import TokenRefresher
@@ -74,6 +75,7 @@ class Directory:
 
         People who have left are deleted, with their tokens, and guests are marked only if the list was complete.
 
+        :raise PortalFull: the list was stored, but some new people found no room.
         :raise Bitrix24Error: the list could not be read; nothing is changed.
         """
         with self._turn() as wait_for_turn:
@@ -122,16 +124,19 @@ class Directory:
     def _store(self, portal: Portal, change: _DirectoryChange, *, departed: Sequence[int]) -> None:
         """Store the change in short transactions; each stops if the application was uninstalled meanwhile."""
         steps: tuple[tuple[Callable[[Session, list[Any]], None], Iterable[Any]], ...] = (
-            (partial(_add, portal), change.joined),
             (_update, change.changed.items()),
             (_mark_guests, change.guests),
             (_delete, departed),
+            (storage_limit.recount, [portal.id]),
+            (partial(_add, portal), change.joined),  # last, because the others need no room
         )
-        for step, rows in steps:
-            for chunk in _chunks(rows):
-                self.database.write(partial(_run_locked, portal=portal, step=step, rows=chunk))
-        if departed:
-            self.database.checkpoint_wal()
+        try:
+            for step, rows in steps:
+                for chunk in _chunks(rows):
+                    self.database.write(partial(_run_locked, portal=portal, step=step, rows=chunk))
+        finally:
+            if departed:
+                self.database.checkpoint_wal()
         counts = {"joined": len(change.joined), "changed": len(change.changed), "left": len(departed)}
         log.info("directory_synced", portal=portal.id, **counts)
 
@@ -187,7 +192,11 @@ def _run_locked(
 
 
 def _add(portal: Portal, session: Session, employees: list[Employee]) -> None:
-    """Insert people, except those who have opened the application meanwhile."""
+    """Insert people, except those who have opened the application meanwhile.
+
+    :raise PortalFull: there is no room for them.
+    """
+    storage_limit.allocate_people(session, portal.id, count=len(employees))
     new = {"portal_id": portal.id, "is_admin": False, "language": ""}
     rows = [{**new, "user_id": employee.ID, **_columns(employee)} for employee in employees]
     insert_or_ignore(session, Person, rows)

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from dashboard.bitrix24.client import BatchResult, Client, Command
-from dashboard.bitrix24.errors import OwnLimit, PersonRefused, TokenRejected, Unreadable
+from dashboard.bitrix24.errors import OwnLimit, PersonRefused, PortalFull, TokenRejected, Unreadable
 from dashboard.bitrix24.masking import RecordCall
 from dashboard.bitrix24.schemas import AppInfo, Profile, parse_as, parse_profile
 from dashboard.calendar import parser
@@ -29,6 +29,7 @@ from dashboard.core.json_values import Json, as_list
 from dashboard.core.single_flight import SingleFlight
 from dashboard.core.stored_times import is_recent
 from dashboard.models import Person, Portal, Snapshot
+from dashboard.people import storage_limit
 from dashboard.people.accounts import Accounts
 from dashboard.people.indexed_columns import update_indexed_columns
 from dashboard.portals.call_log import CallLog
@@ -189,12 +190,18 @@ def fetch_snapshot(
 def save_snapshot(session: Session, person: Person, response: SettingsResponse) -> CalendarSettings:
     """Store the response as the person's snapshot and return the settings that are stored now.
 
-    A part that could not be read keeps its previous value; ``errors`` says which.
+    A part that could not be read, or finds no room, keeps its previous value; ``errors`` says which. The caller has
+    locked the portal's row.
     """
     merged = replace(response, settings_taken_at=response.taken_at)
     if response.errors or not _is_object_or_empty_list(response.settings):
-        previous = session.get(Snapshot, person.id, with_for_update=True) or Snapshot()
-        merged = _keep_previous(response, previous)
+        merged = _keep_previous(session, person, response)
+    size = _size(merged)
+    if storage_limit.allocate(session, person.portal_id, size - person.snapshot_bytes):
+        person.snapshot_bytes = size
+    else:
+        errors = dict.fromkeys((METHOD, PORTAL_SETTINGS_METHOD, SECTIONS_METHOD), PortalFull.CODE)
+        merged = _keep_previous(session, person, replace(response, errors={**response.errors, **errors}))
     columns = {"person_id": person.id, **vars(merged)}
     columns["account"] = columns.pop("portal_settings")
     upsert(session, Snapshot, columns)
@@ -204,8 +211,14 @@ def save_snapshot(session: Session, person: Person, response: SettingsResponse) 
     return settings
 
 
-def _keep_previous(response: SettingsResponse, previous: Snapshot) -> SettingsResponse:
+def _size(response: SettingsResponse) -> int:
+    """Return the bytes that the parts take up as JSON, which is ASCII."""
+    return len(json.dumps([response.settings, response.portal_settings, response.sections]))
+
+
+def _keep_previous(session: Session, person: Person, response: SettingsResponse) -> SettingsResponse:
     """Replace the parts that failed by the previous snapshot's."""
+    previous = session.get(Snapshot, person.id, with_for_update=True) or Snapshot()
     errors = dict(response.errors)
     if METHOD not in errors and not _is_object_or_empty_list(response.settings) and previous.settings:
         errors[METHOD] = NOT_AN_OBJECT

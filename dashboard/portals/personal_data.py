@@ -39,6 +39,7 @@ ALWAYS_RESET_COLUMNS = {
     "directory_error": None,
     "next_run_at": None,
     "team_switched_by": None,
+    "stored_bytes": 0,
 }
 ADMIN_CHOICE_COLUMNS = {"team_open": False, "team_switched_at": None}
 

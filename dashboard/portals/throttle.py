@@ -28,6 +28,7 @@ from dashboard.models import ThrottleCount
 RETENTION = timedelta(days=1)
 ENFORCED_SECONDS = 60.0
 MAX_PROCESS_SUBJECTS = 10_000  # of each ProcessThrottle; the subject that was unused for the longest time is dropped
+ADDRESS_GROUPS = 2**16  # addresses of one group share their limits
 # Counted when a request came through a proxy while TRUSTED_PROXIES is 0; see `Throttle.last`.
 UNTRUSTED_PROXY = "untrusted proxy"
 _FIND = select(ThrottleCount.level, ThrottleCount.at).where(ThrottleCount.key == bindparam("hashed"))
@@ -69,6 +70,13 @@ class Throttle:
         """Return the keyed hash that stands for a subject in the database and in the log."""
         secret = hashlib.sha256(b"refusals " + self.hash_secret.get_secret_value().encode()).digest()
         return hmac.new(secret, subject.encode(), hashlib.sha256).hexdigest()
+
+    def group_of(self, address: str) -> str:
+        """Return one of ``ADDRESS_GROUPS`` texts that stands for an IP address in a subject.
+
+        Anonymous visitors can use any number of IPv6 networks; this way their counts are limited in number.
+        """
+        return str(int(self.hash_subject(f"address {address}"), 16) % ADDRESS_GROUPS)
 
     def last(self, subject: str) -> datetime | None:
         """Return when the subject was last counted, or None if that is more than a day ago."""

@@ -13,6 +13,7 @@ from dashboard.bitrix24.errors import (
     GrantRejected,
     NotAnswered,
     PersonRefused,
+    PortalFull,
     TokenRejected,
 )
 from dashboard.bitrix24.masking import RecordCall
@@ -58,7 +59,7 @@ def save_directory_result(
     calls.write(session, already_counted=DIRECTORY_COST)
     portal = session.get_one(Portal, lease.portal.id)
     portal.directory_error = problem
-    if problem in (None, INCOMPLETE):
+    if problem in (None, INCOMPLETE, PortalFull.CODE):
         portal.directory_at = now
     has_token_pair = (Person.portal_id == portal.id, Person.chain_state.is_not(None))
     total, last = session.execute(select(func.count(), func.max(Person.id)).where(*has_token_pair)).one()

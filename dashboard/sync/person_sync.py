@@ -26,6 +26,7 @@ from dashboard.bitrix24.masking import RecordCall
 from dashboard.calendar.parser import EMPTY_CODE, METHOD, SettingsResponse
 from dashboard.core.stored_times import is_ahead
 from dashboard.models import OAuthToken, Person, Portal, Run, TokenState
+from dashboard.people import storage_limit
 from dashboard.people.snapshots import Snapshots, find_current, save_snapshot
 from dashboard.portals import rate_limits
 from dashboard.portals.call_log import CallRecords
@@ -132,6 +133,7 @@ def _save_result(session: Session, portal: Portal, result: PersonResult) -> None
         return
     if result.dismissed and person.listed is not True:
         # The directory does not list them either, so their data has no reason to stay.
+        storage_limit.allocate(session, portal.id, -(storage_limit.PERSON_BYTES + person.snapshot_bytes))
         session.delete(person)
         return
     if result.dismissed:

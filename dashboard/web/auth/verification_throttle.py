@@ -44,11 +44,11 @@ def throttle_opening(portal: Portal | None, access_token: SecretStr, *, has_appl
         opening_throttle.take(throttle.hash_subject(access_token.get_secret_value()), group=group)
     # By IP address and claimed portal, so that failures for one portal do not block another.
     if portal is None:
-        subject, limit = f"opening {visitor_address()}", UNKNOWN_PORTAL_LIMIT
+        subject, limit = f"opening {_address_group()}", UNKNOWN_PORTAL_LIMIT
     elif has_application_token:
         subject, limit = f"opening-by-token {portal.id}", KNOWN_TOKEN_LIMIT
     else:
-        subject, limit = f"opening {visitor_address()} {portal.id}", KNOWN_PORTAL_LIMIT
+        subject, limit = f"opening {_address_group()} {portal.id}", KNOWN_PORTAL_LIMIT
     try:
         has_failures, may_ask_portal = _check(subject, limit), has_application_token
     except TooManyAttempts:
@@ -83,7 +83,7 @@ def throttle_event() -> Iterator[Callable[[Portal | None], None]]:
     attempts: list[tuple[str, Limit]] = []
 
     def throttle_verification(portal: Portal | None) -> None:
-        subject = f"event {visitor_address()} {portal.id if portal else ''}"
+        subject = f"event {_address_group()} {portal.id if portal else ''}"
         limit = KNOWN_PORTAL_LIMIT if portal else UNKNOWN_PORTAL_LIMIT
         _check(subject, limit)
         attempts.append((subject, limit))
@@ -100,6 +100,10 @@ def throttle_event() -> Iterator[Callable[[Portal | None], None]]:
 def hashed_address() -> str:
     """Return a keyed hash of the IP address that the request came from."""
     return services().throttle.hash_subject(visitor_address())[:16]
+
+
+def _address_group() -> str:
+    return services().throttle.group_of(visitor_address())
 
 
 def _check(subject: str, limit: Limit) -> bool:

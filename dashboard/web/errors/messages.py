@@ -130,6 +130,21 @@ def _http(explanation: str) -> ErrorText:
     return ErrorText(N_("This page can't be shown"), explanation, OPEN_FROM_MENU)
 
 
+PORTAL_FULL = ErrorText(
+    N_("This portal has reached its storage limit"),
+    N_("The app stores only so much for one portal. Everyone who already uses the app can go on."),
+    SEND_CODE,
+    HEADING_OPERATOR,
+    label=N_("The portal's storage limit is reached"),
+    settings=ErrorText(
+        "",
+        N_("The app's storage limit for this portal is reached, so your newer settings weren't stored."),
+        SEND_CODE,
+        HEADING_OPERATOR,
+    ),
+)
+
+
 # By Bitrix24's code in lower case, by a code of ours, or by an error's class, which counts for its subclasses too.
 ERRORS: dict[str | type[Exception], ErrorText] = {
     # What was posted, and who opened the application.
@@ -255,6 +270,8 @@ ERRORS: dict[str | type[Exception], ErrorText] = {
         status=503,
         retry_after=SOON_SECONDS,
     ),
+    errors.PortalFull: PORTAL_FULL,
+    errors.PortalFull.CODE: PORTAL_FULL,
     "too_many_downloads": ErrorText(
         N_("Too many requests at once"), HEADING_NOBODY_SOON, TRY_IN_A_MINUTE, status=503, retry_after=SOON_SECONDS
     ),

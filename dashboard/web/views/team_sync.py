@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Blueprint
 from flask.typing import ResponseReturnValue
 
+from dashboard.portals.throttle import Limit
 from dashboard.sync.progress import RunProgress
 from dashboard.web.auth.permissions import administrator, team_viewer
 from dashboard.web.auth.sessions import CurrentUser, SessionRefused, signed_in
@@ -12,6 +13,9 @@ from dashboard.web.http.context import services
 from dashboard.web.presenters.run_status import RunStatus, run_status
 
 blueprint = Blueprint("team_sync", __name__)
+
+# Of one portal. Runs are kept for thirty days, and a portal without people ends each at once.
+REQUESTED_RUN_LIMIT = Limit(depth=60, seconds=60)
 
 
 @blueprint.get("/team/sync")
@@ -27,7 +31,11 @@ def show_sync(user: CurrentUser) -> ResponseReturnValue:
 @team_viewer
 @administrator
 def start_sync(user: CurrentUser) -> ResponseReturnValue:
-    """Start an update, or return the one that is under way."""
+    """Start an update, or return the one that is under way.
+
+    :raise OwnLimit: the portal's administrators have started too many.
+    """
+    services().throttle.take(f"runs {user.portal.id}", REQUESTED_RUN_LIMIT, code="too_many_runs")
     run = services().runs.request(user.portal, by=user.person.user_id)
     if run is None:
         raise SessionRefused("session_invalid")

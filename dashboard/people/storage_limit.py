@@ -1,0 +1,60 @@
+"""Limit what the people of one portal take up in the database.
+
+A self-hosted portal may invent people and settings without end, and all portals share one disk. So the portal's row
+counts bytes. A transaction that adds some has locked that row: of two at once, the second finds what the first has
+left, and stores nothing new if that is too little.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import structlog
+from sqlalchemy import BigInteger, bindparam, func, select, update
+from sqlalchemy.orm import Session
+
+from dashboard.bitrix24.errors import PortalFull
+from dashboard.core.database import rows_changed
+from dashboard.models import Person, Portal
+
+log = structlog.get_logger()
+
+MAX_PORTAL_BYTES = 2**30  # a hundred thousand people with the usual settings take up two thirds
+# A person's row, its part of the indexes and the token pair. Most take up half of it, the largest possible five times
+# as much. A fixed number, because later updates of names and tokens must not fail.
+PERSON_BYTES = 4 * 1024
+_ID = bindparam("id_", type_=BigInteger)
+_ADD = update(Portal).where(Portal.id == _ID).values(stored_bytes=Portal.stored_bytes + bindparam("size"))
+_ADD_IF_ROOM = _ADD.where(Portal.stored_bytes + bindparam("size") <= bindparam("max_bytes"))
+
+
+def allocate(session: Session, portal_id: int, size: int) -> bool:
+    """Count ``size`` bytes more, or fewer; return False, and count nothing, if there is no room for more.
+
+    The caller has locked the portal's row.
+    """
+    if size <= 0:
+        if size:
+            session.connection().execute(_ADD, {"id_": portal_id, "size": size})
+        return True
+    values = {"id_": portal_id, "size": size, "max_bytes": MAX_PORTAL_BYTES}
+    if session.connection().execute(_ADD_IF_ROOM, values).rowcount:
+        return True
+    log.warning(PortalFull.CODE, portal=portal_id)
+    return False
+
+
+def allocate_people(session: Session, portal_id: int, *, count: int = 1) -> None:
+    """Count new people without settings.
+
+    :raise PortalFull: there is no room for them.
+    """
+    if not allocate(session, portal_id, count * PERSON_BYTES):
+        raise PortalFull
+
+
+def recount(session: Session, portal_ids: Sequence[int]) -> None:
+    """Count everything again, because other versions, and deletions of listed people, leave the number as it is."""
+    sizes = func.count() * PERSON_BYTES + func.coalesce(func.sum(Person.snapshot_bytes), 0)
+    stored = select(sizes).where(Person.portal_id == Portal.id).scalar_subquery()
+    rows_changed(session, update(Portal).where(Portal.id.in_(portal_ids)).values(stored_bytes=stored))
