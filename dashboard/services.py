@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from threading import Semaphore
 
 from dashboard.bitrix24.address_policy import AddressPolicy
 from dashboard.bitrix24.http import RestHttp
@@ -14,6 +13,8 @@ from dashboard.bitrix24.transport import Transport
 from dashboard.core.config import Config
 from dashboard.core.database import Database
 from dashboard.core.encryption import TokenEncryption
+from dashboard.core.shared_slots import PerKeyLimit, SharedSlots
+from dashboard.core.single_flight import SingleFlight
 from dashboard.launch.event_spool import EventSpool
 from dashboard.launch.events import EventHandler
 from dashboard.launch.openings import OPENING_LIMIT, OpeningService
@@ -60,7 +61,8 @@ class Services:
     runs: Runs
     sync: SyncEngine
     periodic_tasks: PeriodicTasks
-    download_slots: Semaphore
+    person_limit: PerKeyLimit
+    download_slots: SharedSlots
 
 
 def utc_now() -> datetime:
@@ -117,6 +119,8 @@ def build_services(
         token_refresher=token_refresher,
         call_log=call_log,
         throttle=throttle,
+        # These threads are not in the transport's limit per host, which leaves a quarter of the threads to others.
+        refreshes=SingleFlight(max_waiting=max(1, config.web_threads // 8)),
         now=now,
     )
     directory = Directory(database=database, token_refresher=token_refresher, now=now)
@@ -162,5 +166,8 @@ def build_services(
         periodic_tasks=PeriodicTasks(
             database=database, runs=runs, token_refresher=token_refresher, call_log=call_log, now=now
         ),
-        download_slots=Semaphore(max(1, config.web_threads // 4)),
+        # Nobody's clicks need that many threads, and a script of one person must leave some to everyone else.
+        person_limit=PerKeyLimit(max(2, config.web_threads // 2)),
+        # A quarter of the threads, and one more for another portal.
+        download_slots=SharedSlots(config.web_threads // 4 + 1),
     )

@@ -8,8 +8,10 @@ import os
 import re
 import runpy
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
@@ -222,6 +224,39 @@ def test_a_second_worker_at_the_same_port_logs_it_and_goes_on(world: World) -> N
     assert [(line["event"], line["port"]) for line in logs] == [("metrics_not_served", port)]
     first.shutdown()
     first.server_close()
+
+
+@pytest.fixture
+def worker_metrics(measured: World) -> Iterator[int]:
+    """Give the port of a worker's metrics."""
+    port = free_port()
+    server = metrics_server.start(measured.services.metrics, SecretStr(TOKEN), host="127.0.0.1", port=port)
+    assert server is not None
+    yield port
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_silent_client_does_not_delay_scrapes(worker_metrics: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics_server, "CLIENT_SECONDS", 3600.0)
+    with socket.create_connection(("127.0.0.1", worker_metrics)):
+        response = requests.get(f"http://127.0.0.1:{worker_metrics}/metrics", headers=BEARER, timeout=10)
+
+    assert response.status_code == 200
+
+
+def test_a_silent_client_is_disconnected(worker_metrics: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics_server, "CLIENT_SECONDS", 0.01)
+    with socket.create_connection(("127.0.0.1", worker_metrics), timeout=10) as client:
+        client.sendall(b"GET /metrics")
+        assert client.recv(1) == b""
+
+
+def test_too_many_clients_at_once_are_disconnected(worker_metrics: int) -> None:
+    with ExitStack() as clients:
+        for _ in range(metrics_server.MAX_CLIENTS + 1):
+            client = clients.enter_context(socket.create_connection(("127.0.0.1", worker_metrics), timeout=5))
+        assert client.recv(1) == b""
 
 
 def test_without_a_token_it_is_404(world: World) -> None:

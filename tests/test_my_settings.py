@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -207,4 +208,23 @@ def test_frequent_refreshes_send_no_requests(world: World) -> None:
 
     world.bitrix24.clock.advance(SETTINGS_REFRESH_LIMIT.seconds)
     assert world.browser.post("/me/refresh", headers=session).status_code == 200
+    assert world.bitrix24.count(method="batch") == 1
+
+
+def test_repeated_refreshes_leave_threads_to_others(world: World) -> None:
+    """While the portal does not answer, one thread asks it and one more waits; the others are free at once."""
+    session = world.session("boris")
+    world.bitrix24.clear()
+    held = world.bitrix24.faults.add(Fault("hold", method="batch"))
+
+    def refresh() -> int:
+        return world.app.test_client().post("/me/refresh", headers=session).status_code
+
+    with ThreadPoolExecutor(3) as pool:
+        clicks = [pool.submit(refresh) for _ in range(3)]
+        first = next(as_completed(clicks, timeout=10)).result()
+        held.released.set()
+
+    assert first == 503
+    assert sorted(click.result() for click in clicks) == [200, 200, 503]
     assert world.bitrix24.count(method="batch") == 1

@@ -8,6 +8,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack
 from io import BytesIO
 from pathlib import Path
@@ -16,12 +17,14 @@ from unittest.mock import Mock
 import pytest
 import requests
 from gunicorn.workers.gthread import ThreadWorker
+from sqlalchemy import text
 
 from dashboard.web.http import client_socket
 from dashboard.web.http.client_socket import ClientSocket, SlowClient
 from dashboard.web.http.gunicorn_worker import TimedThreadWorker
 from tests import clock
 from tests.processes import ROOT, free_port, wait_for
+from tests.team_fixtures import store_people
 from tests.world import World
 
 CLIENTS = 6  # of each kind
@@ -51,13 +54,13 @@ def server(world: World) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
     port = free_port()
     sizes = {"PORT": str(port), "WEB_CONCURRENCY": "1", "WEB_THREADS": str(THREADS), "LOG_FORMAT": "json"}
     command = clock.command("gunicorn", "app:create_app()")
-    process = subprocess.Popen(command, env=os.environ | world.environment | sizes, cwd=ROOT, stderr=subprocess.PIPE)
-    try:
-        wait_for(f"http://127.0.0.1:{port}")
-        yield port, process
-    finally:
-        process.kill()
-        process.wait(timeout=60)
+    settings = os.environ | world.environment | sizes
+    with subprocess.Popen(command, env=settings, cwd=ROOT, stderr=subprocess.PIPE) as process:
+        try:
+            wait_for(f"http://127.0.0.1:{port}")
+            yield port, process
+        finally:
+            process.kill()
 
 
 def test_slow_requests_leave_threads_to_others(server: tuple[int, subprocess.Popen[bytes]]) -> None:
@@ -74,6 +77,48 @@ def test_slow_requests_leave_threads_to_others(server: tuple[int, subprocess.Pop
     process.kill()
 
     assert b"Traceback" not in process.communicate(timeout=60)[1]
+
+
+def test_a_slow_download_keeps_no_export_from_others(world: World, server: tuple[int, subprocess.Popen[bytes]]) -> None:
+    """A process with four threads sends two downloads at once, and one of them to each portal."""
+    port, _ = server
+    world.install("beta")
+    anna, clara = world.session("anna"), world.session("clara", "beta")
+    # More than the buffers of a connection hold.
+    store_people(world, *({"position": "x" * 20_000} for _ in range(500)))
+    request = f"GET /team.json HTTP/1.1\r\nHost: a\r\nAuthorization: {anna['Authorization']}\r\n\r\n"
+
+    with socket.socket() as slow:
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        slow.connect(("127.0.0.1", port))
+        slow.sendall(request.encode())
+        assert slow.recv(12) == b"HTTP/1.1 200"
+        address = f"http://127.0.0.1:{port}/team.json"
+        refused = requests.get(address, headers=anna, timeout=60)
+        accepted = [requests.get(address, headers=clara, timeout=60) for _ in range(3)]
+
+    assert (refused.status_code, refused.headers["Retry-After"]) == (503, "5")
+    assert [(response.status_code, response.json()["total"] > 0) for response in accepted] == [(200, True)] * 3
+
+
+def test_one_persons_requests_leave_threads_to_others(
+    world: World, server: tuple[int, subprocess.Popen[bytes]]
+) -> None:
+    """However long they take: these wait until the database can be written to."""
+    port, _ = server
+    address, anna, boris = f"http://127.0.0.1:{port}", world.session("anna"), world.session("boris")
+    anna["Accept"] = "application/json"
+
+    with ThreadPoolExecutor(THREADS) as pool, world.database.write_session() as session:
+        session.execute(text("SELECT 1"))  # takes the lock
+        clicks = [pool.submit(requests.post, f"{address}/team/sync", headers=anna, timeout=60) for _ in range(THREADS)]
+        first = next(as_completed(clicks)).result()
+        other = requests.get(f"{address}/me", headers=boris, timeout=60)
+        waiting = [click for click in clicks if not click.done()]
+
+    assert (first.status_code, first.json()["error"]) == (503, "too_many_requests_at_once")
+    assert first.headers["Retry-After"] == "5"
+    assert (other.status_code, len(waiting)) == (200, THREADS // 2)
 
 
 def test_a_request_ends_at_its_deadline(

@@ -5,17 +5,21 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 
 import pytest
-from sqlalchemy import delete
+from sqlalchemy import delete, update
 
-from dashboard.models import Person
+from dashboard.models import Person, Portal
 from dashboard.team import listing
+from dashboard.web.http import streaming
+from dashboard.web.http.client_socket import SlowClient
 from tests.emulator.cast import crowd
-from tests.team_fixtures import NEVER_OPENED, rows_on, store_people
+from tests.team_fixtures import NEVER_OPENED, in_english, rows_on, store_people
 from tests.world import World, errors_on
 
 CROWD = 15
+EXPORTS = ("/team.json", "/team.csv", "/admin/export.json")
 # Characters of several kinds that nobody sees in a cell, or that stand on the one before.
 UNSEEN = "\u00ad\u034f\u0301\u115f\u1160\u17b4\u180b\u200b\u2065\u2800\u3164\ufe0e\ufe0f\uffa0"
 UNSEEN += "\U000e0001\U000e0100\U000e0fff"
@@ -172,21 +176,63 @@ def test_exports_are_read_while_they_are_sent(world: World, monkeypatch: pytest.
         assert (export["total"], [person["user"] for person in export["people"]]) == (3, [5001, 5002, 5003])
 
 
-@pytest.mark.parametrize("path", ["/team.json", "/team.csv", "/admin/export.json"])
-def test_a_process_sends_few_exports_at_once(world: World, path: str) -> None:
+@pytest.mark.parametrize("path", EXPORTS)
+def test_a_person_downloads_one_export_at_a_time(world: World, path: str) -> None:
     anna = world.session("anna")
-    limit = max(1, world.config.web_threads // 4)
 
-    downloads = [world.browser.get(path, headers=anna) for _ in range(limit)]
+    download = world.browser.get(path, headers=anna)
     refused = world.browser.get(path, headers=anna)
-    downloads.pop().close()
+    download.close()
     accepted = world.browser.get(path, headers=anna)
 
     assert (refused.status_code, refused.headers["Retry-After"]) == (503, "5")
-    assert errors_on(refused.text) == ["too_many_downloads"]
+    assert errors_on(refused.text) == ["too_many_requests_at_once"]
     assert accepted.status_code == 200
-    for response in (*downloads, accepted):
-        response.close()
+    accepted.close()
+
+
+def test_a_portal_leaves_a_download_to_another(world: World) -> None:
+    world.install("beta")
+    world.portal().add_people(*crowd(1))
+    alphas = [in_english(world, person) for person in ("anna", "boris", "person0")]
+    clara = world.session("clara", "beta")
+    with world.database.write_session() as session:
+        session.execute(update(Portal).values(team_open=True))
+        session.execute(update(Person).values(listed=True))
+
+    downloads = [world.browser.get("/team.csv", headers=headers) for headers in (*alphas, clara)]
+    statuses = [download.status_code for download in downloads]
+    for download in downloads:
+        download.close()
+
+    # A process with eight threads sends three at once.
+    assert statuses == [200, 200, 503, 200]
+
+
+@pytest.mark.parametrize("path", EXPORTS)
+def test_a_download_to_a_slow_client_is_cut_off(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, path: str
+) -> None:
+    monkeypatch.setattr(streaming, "GRACE_SECONDS", 0.0)
+    monkeypatch.setattr(streaming, "MIN_BYTES_PER_SECOND", math.inf)
+    anna = world.session("anna")
+
+    chunks = world.browser.get(path, headers=anna).iter_encoded()
+    assert next(chunks)
+    with pytest.raises(SlowClient):
+        list(chunks)
+
+    (line,) = [record.msg for record in caplog.records if "download_cut_off" in str(record.msg)]
+    assert isinstance(line, dict)
+    assert (line["portal"], line["person"]) == (world.known().id, 1)
+    assert world.browser.get(path, headers=anna).status_code == 200
+
+
+def test_a_download_that_takes_long_goes_on_while_bytes_arrive(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streaming, "GRACE_SECONDS", 0.0)
+    monkeypatch.setattr(streaming, "MIN_BYTES_PER_SECOND", 1e-6)
+
+    assert world.browser.get("/team.csv", headers=world.session("anna")).text
 
 
 def test_responses_that_nobody_reads_hold_no_slot(world: World) -> None:

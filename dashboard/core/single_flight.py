@@ -7,6 +7,8 @@ from collections.abc import Callable, Hashable
 from concurrent.futures import Future
 from typing import Generic, TypeVar
 
+from dashboard.core.shared_slots import SlotRefused
+
 T = TypeVar("T")
 
 
@@ -16,17 +18,22 @@ class SingleFlight(Generic[T]):
     Other processes run their own: work that must run once among all processes takes a lease in the database.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, max_waiting: int) -> None:
+        """``max_waiting`` threads wait for others at once, however many keys there are."""
         self._lock = threading.Lock()
+        self._waiting = threading.Semaphore(max_waiting)
         self._running: dict[Hashable, Future[T]] = {}
 
     def run(self, key: Hashable, work: Callable[[], T]) -> T:
-        """Return the result of ``work``, or of the same work that another thread is running."""
+        """Return the result of ``work``, or of the same work that another thread is running.
+
+        :raise SlotRefused: it is running, and too many threads wait already.
+        """
         with self._lock:
             if (running := self._running.get(key)) is None:
                 future = self._running[key] = Future[T]()
         if running is not None:
-            return running.result()
+            return self._wait(running)
         try:
             future.set_result(work())
         except BaseException as error:
@@ -36,3 +43,11 @@ class SingleFlight(Generic[T]):
             with self._lock:
                 del self._running[key]
         return future.result()
+
+    def _wait(self, running: Future[T]) -> T:
+        if not self._waiting.acquire(blocking=False):
+            raise SlotRefused
+        try:
+            return running.result()
+        finally:
+            self._waiting.release()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 import threading
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
-from socketserver import TCPServer
+from socketserver import TCPServer, ThreadingMixIn
 from typing import Any
 
 import structlog
@@ -13,26 +15,57 @@ from pydantic import SecretStr
 
 from dashboard.monitoring.metrics import TEXT, Metrics, Response
 
+MAX_CLIENTS = 32
+CLIENT_SECONDS = 10.0  # for the request and its response, however slowly the client sends and receives
+
 log = structlog.get_logger()
 
 
-class _Server(TCPServer):
+class _Server(ThreadingMixIn, TCPServer):
     allow_reuse_address = True
+    request_queue_size = MAX_CLIENTS
+    daemon_threads = True
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._slots = threading.Semaphore(MAX_CLIENTS)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer a client in a thread; too many at once are disconnected."""
+        if self._slots.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Answer a client, and end its connection when its time is over."""
+        deadline = threading.Timer(CLIENT_SECONDS, _disconnect, [request])
+        deadline.daemon = True
+        try:
+            deadline.start()
+            super().process_request_thread(request, client_address)
+        finally:
+            deadline.cancel()
+            self._slots.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Log a failed request; a client that went away needs no stack trace."""
         log.warning("metrics_request_failed", exc_info=not isinstance(sys.exception(), ConnectionError))
 
 
+def _disconnect(connection: socket.socket) -> None:
+    # A thread that waits for the client wakes up; the connection may have ended meanwhile.
+    with suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
+
+
 def start(metrics: Metrics, token: SecretStr, *, host: str, port: int) -> TCPServer | None:
-    """Answer `GET /metrics` from a daemon thread, one client at a time.
+    """Answer `GET /metrics` from daemon threads.
 
     Where the port is in use, for example by another worker, the log says so and the worker goes on without.
     """
 
     class Handler(BaseHTTPRequestHandler):
-        timeout = 5  # seconds; a client that sends nothing must not keep Prometheus waiting
-
         def do_GET(self) -> None:
             response: Response = (b"Not found.\n", 404, TEXT)
             if self.path == "/metrics":

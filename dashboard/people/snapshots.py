@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -110,7 +110,7 @@ class Snapshots:
     call_log: CallLog
     throttle: Throttle
     now: Callable[[], datetime]
-    refreshes: SingleFlight[CalendarSettings] = field(default_factory=SingleFlight, init=False)
+    refreshes: SingleFlight[CalendarSettings]
 
     def get(self, person: Person) -> CalendarSettings | None:
         """Return the stored settings, or None if there is no snapshot."""
@@ -122,6 +122,7 @@ class Snapshots:
         """Fetch the settings, store and return them. Simultaneous requests share one fetch.
 
         :raise OwnLimit: the person refreshes too often and has no recent snapshot.
+        :raise SlotRefused: a fetch is under way, and too many requests wait for such fetches.
         :raise Bitrix24Error: the settings could not be fetched; the stored snapshot stays.
         """
         key = (portal.id, portal.generation, person.id)

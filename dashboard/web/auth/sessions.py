@@ -75,7 +75,10 @@ def issue_token(user: CurrentUser) -> str:
 
 
 def signed_in(view: UserView[P]) -> Callable[P, ResponseReturnValue]:
-    """Pass the current user to the view and send a fresh token with the response; without a session answer 401."""
+    """Pass the current user to the view and send a fresh token with the response; without a session answer 401.
+
+    :raise SlotRefused: too many requests of this person are in progress.
+    """
 
     @wraps(view)
     def checked(*args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
@@ -83,7 +86,8 @@ def signed_in(view: UserView[P]) -> Callable[P, ResponseReturnValue]:
             user = _current_user(request.headers.get("Authorization", ""))
             g.portal, g.person = user.portal, user.person
             translations.use(user.person.language)
-            response = make_response(view(user, *args, **kwargs))
+            with services().person_limit.hold(user.person.id):
+                response = make_response(view(user, *args, **kwargs))
         except SessionRefused as refusal:
             return jsonify(error=refusal.code), 401
         response.headers[HEADER] = issue_token(user)

@@ -10,12 +10,12 @@ from werkzeug.exceptions import HTTPException
 
 from dashboard.bitrix24.errors import Bitrix24Error
 from dashboard.bitrix24.inbound import BadField
+from dashboard.core.shared_slots import SlotRefused
 from dashboard.launch.events import EventRefused
 from dashboard.portals.installations import VerificationFailed
 from dashboard.portals.throttle import TooManyAttempts
 from dashboard.web.errors.responses import ErrorResponse, response_for_code, response_for_error, response_for_status
 from dashboard.web.http.request_hooks import logged_path
-from dashboard.web.http.streaming import TooManyDownloads
 
 log = structlog.get_logger()
 
@@ -38,9 +38,9 @@ def install(app: Flask) -> None:
     def too_many(error: TooManyAttempts) -> Response:
         return render_error(response_for_code(error.code, retry_after=error.retry_after_seconds))
 
-    @app.errorhandler(TooManyDownloads)
-    def too_many_downloads(error: TooManyDownloads) -> Response:
-        return render_error(response_for_code("too_many_downloads"))
+    @app.errorhandler(SlotRefused)
+    def too_many_at_once(error: SlotRefused) -> Response:
+        return render_error(response_for_code("too_many_requests_at_once"))
 
     @app.errorhandler(OperationalError)
     @app.errorhandler(InternalError)  # raised by a read-only Postgres

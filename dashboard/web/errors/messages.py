@@ -272,7 +272,7 @@ ERRORS: dict[str | type[Exception], ErrorText] = {
     ),
     errors.PortalFull: PORTAL_FULL,
     errors.PortalFull.CODE: PORTAL_FULL,
-    "too_many_downloads": ErrorText(
+    "too_many_requests_at_once": ErrorText(
         N_("Too many requests at once"), HEADING_NOBODY_SOON, TRY_IN_A_MINUTE, status=503, retry_after=SOON_SECONDS
     ),
     # Connections.

@@ -2,44 +2,58 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from contextvars import copy_context
 from functools import partial
 
-from flask import Response
+import structlog
+from flask import Response, g
 
+from dashboard.web.http.client_socket import SlowClient
 from dashboard.web.http.context import services
 
+# How long a download may wait for its client: seconds at once, and more with every byte that was sent.
+GRACE_SECONDS = 10.0
+MIN_BYTES_PER_SECOND = 32 * 1024
 
-class TooManyDownloads(Exception):
-    """As many downloads as allowed are under way in this process; the client may try again soon."""
+log = structlog.get_logger()
 
 
 def stream(start: Callable[[], Iterator[str]], *, mimetype: str, filename: str = "") -> Response:
-    """Return a response whose parts are produced while it is sent.
+    """Return a response to the signed-in user whose parts are produced while it is sent.
 
-    ``start`` may fail with an error page; later errors break off the transfer. Clients may receive slowly, so
-    only a quarter of the threads send downloads.
+    ``start`` may fail with an error page; later errors break off the transfer.
 
-    :raise TooManyDownloads: they do already.
+    :raise SlotRefused: this process already sends the user a download, or too many to the user's portal.
     """
-    slots = services().download_slots
-    if not slots.acquire(blocking=False):
-        raise TooManyDownloads
     with ExitStack() as stack:
-        stack.callback(slots.release)
+        stack.enter_context(services().download_slots.hold(portal=g.portal.id, person=g.person.id))
         # The parts are translated in the request's context, after Flask has left it.
         part = partial(copy_context().run, next, start(), None)
         slot = stack.pop_all()
-    response = Response(_parts(part, slot), mimetype=mimetype)
+    cut_off = partial(log.warning, "download_cut_off", portal=g.portal.id, person=g.person.id)
+    response = Response(_parts(part, slot, cut_off), mimetype=mimetype)
     response.call_on_close(slot.close)
     if filename:
         response.headers["Content-Disposition"] = f'attachment; filename="{filename}"'
     return response
 
 
-def _parts(part: Callable[[], str | None], slot: ExitStack) -> Iterator[str]:
-    """Yield the parts, and release the slot after the last one, or when nobody reads on."""
+def _parts(part: Callable[[], str | None], slot: ExitStack, cut_off: Callable[..., None]) -> Iterator[bytes]:
+    """Yield the parts, and release the slot after the last one, or when nobody reads on.
+
+    :raise SlowClient: the client receives them too slowly.
+    """
+    sent, waited = 0, 0.0
     with slot:
-        yield from iter(part, None)
+        for text in iter(part, None):
+            content = text.encode()
+            began = time.monotonic()
+            yield content
+            waited += time.monotonic() - began
+            sent += len(content)
+            if waited > GRACE_SECONDS + sent / MIN_BYTES_PER_SECOND:
+                cut_off(sent=sent, seconds=round(waited))
+                raise SlowClient
