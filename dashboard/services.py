@@ -166,8 +166,8 @@ def build_services(
         periodic_tasks=PeriodicTasks(
             database=database, runs=runs, token_refresher=token_refresher, call_log=call_log, now=now
         ),
-        # Nobody's clicks need that many threads, and a script of one person must leave some to everyone else.
-        person_limit=PerKeyLimit(max(2, config.web_threads // 2)),
+        # A script of one person must leave some threads to everyone else.
+        person_limit=PerKeyLimit(max(2, config.web_threads * 3 // 4)),
         # A quarter of the threads, and one more for another portal.
         download_slots=SharedSlots(config.web_threads // 4 + 1),
     )

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from dashboard.core import single_flight
 from dashboard.people.snapshots import MAX_RECENT_AGE, SETTINGS_REFRESH_LIMIT
 from tests.emulator import Emulator
 from tests.emulator.faults import Fault
@@ -211,8 +212,9 @@ def test_frequent_refreshes_send_no_requests(world: World) -> None:
     assert world.bitrix24.count(method="batch") == 1
 
 
-def test_repeated_refreshes_leave_threads_to_others(world: World) -> None:
-    """While the portal does not answer, one thread asks it and one more waits; the others are free at once."""
+def test_repeated_refreshes_leave_threads_to_others(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the portal does not answer, one thread asks it and one more waits; the others are free soon."""
+    monkeypatch.setattr(single_flight, "CROWDED_SECONDS", 0.0)
     session = world.session("boris")
     world.bitrix24.clear()
     held = world.bitrix24.faults.add(Fault("hold", method="batch"))

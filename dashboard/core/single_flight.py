@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Hashable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from typing import Generic, TypeVar
 
 from dashboard.core.shared_slots import SlotRefused
 
 T = TypeVar("T")
+
+CROWDED_SECONDS = 2.0  # from the start of the work, for threads that wait in excess of the limit
 
 
 class SingleFlight(Generic[T]):
@@ -19,21 +22,22 @@ class SingleFlight(Generic[T]):
     """
 
     def __init__(self, *, max_waiting: int) -> None:
-        """``max_waiting`` threads wait for others at once, however many keys there are."""
+        """``max_waiting`` threads wait until the work ends, however many keys there are; further ones only briefly."""
         self._lock = threading.Lock()
         self._waiting = threading.Semaphore(max_waiting)
-        self._running: dict[Hashable, Future[T]] = {}
+        self._running: dict[Hashable, tuple[Future[T], float]] = {}  # and when it began
 
     def run(self, key: Hashable, work: Callable[[], T]) -> T:
         """Return the result of ``work``, or of the same work that another thread is running.
 
-        :raise SlotRefused: it is running, and too many threads wait already.
+        :raise SlotRefused: it has been running for a while, and too many threads wait.
         """
         with self._lock:
             if (running := self._running.get(key)) is None:
-                future = self._running[key] = Future[T]()
+                future = Future[T]()
+                self._running[key] = future, time.monotonic()
         if running is not None:
-            return self._wait(running)
+            return self._wait(*running)
         try:
             future.set_result(work())
         except BaseException as error:
@@ -44,10 +48,13 @@ class SingleFlight(Generic[T]):
                 del self._running[key]
         return future.result()
 
-    def _wait(self, running: Future[T]) -> T:
-        if not self._waiting.acquire(blocking=False):
-            raise SlotRefused
+    def _wait(self, running: Future[T], began: float) -> T:
+        has_slot = self._waiting.acquire(blocking=False)
         try:
-            return running.result()
+            wait([running], timeout=None if has_slot else max(0.0, began + CROWDED_SECONDS - time.monotonic()))
         finally:
-            self._waiting.release()
+            if has_slot:
+                self._waiting.release()
+        if not running.done():
+            raise SlotRefused
+        return running.result()

@@ -122,7 +122,7 @@ class Snapshots:
         """Fetch the settings, store and return them. Simultaneous requests share one fetch.
 
         :raise OwnLimit: the person refreshes too often and has no recent snapshot.
-        :raise SlotRefused: a fetch is under way, and too many requests wait for such fetches.
+        :raise SlotRefused: a fetch has been under way for a while, and too many requests wait for such fetches.
         :raise Bitrix24Error: the settings could not be fetched; the stored snapshot stays.
         """
         key = (portal.id, portal.generation, person.id)
