@@ -4,6 +4,7 @@ import json
 import socket
 import ssl
 import threading
+import uuid
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -11,7 +12,8 @@ from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
-from sqlalchemy import update
+from sqlalchemy import text, update
+from sqlalchemy.engine import make_url
 
 from app import create_app
 from dashboard.core import config, migrations
@@ -331,3 +333,30 @@ def test_an_unknown_portal_is_one_line(world: World) -> None:
 
     assert result.exit_code == 1
     assert result.output.count("\n") == 1
+
+
+def test_a_role_that_may_not_write_a_table_is_named(bitrix24: Emulator, migrated_postgres_url: str) -> None:
+    """The check's own row can be written, but nobody could open the application."""
+    with World(bitrix24, migrated_postgres_url) as world:
+        world.spoilt = True
+        role = f"limited_{uuid.uuid4().hex[:12]}"
+        with world.database.engine.begin() as connection:
+            connection.execute(text(f"CREATE ROLE {role} LOGIN"))
+            connection.execute(text(f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role}"))
+            connection.execute(text(f"REVOKE INSERT, DELETE ON people FROM {role}"))
+        url = make_url(migrated_postgres_url).set(username=role).render_as_string(hide_password=False)
+        limited = create_app(config.load(world.environment | {"DATABASE_URL": url}), now=world.now)
+
+        unready = limited.test_client().get("/readyz")
+        result = limited.test_cli_runner().invoke(args=["doctor"])
+        with world.database.engine.begin() as connection:
+            connection.execute(text(f"GRANT INSERT, DELETE ON people TO {role}"))
+        ready = limited.test_client().get("/readyz")
+
+        limited.extensions["services"].database.engine.dispose()
+        with world.database.engine.begin() as connection:
+            connection.execute(text(f"DROP OWNED BY {role}"))
+            connection.execute(text(f"DROP ROLE {role}"))
+    assert (unready.status_code, unready.json) == (503, {"status": "unready", "down": ["database"]})
+    assert (result.exit_code, "the role lacks INSERT on people, DELETE on people" in result.output) == (1, True)
+    assert ready.status_code == 200

@@ -371,6 +371,17 @@ def _application(address: str) -> Iterator[Flask]:
     database.engine.dispose()
 
 
+def test_every_character_is_sent_whatever_the_clients_encoding(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGCLIENTENCODING", "LATIN1")
+    database = Database(make_url(postgres_url).update_query_dict({"client_encoding": "LATIN1"}).render_as_string(False))
+
+    with database.engine.connect() as connection:
+        assert connection.scalar(text("SELECT CAST(:name AS text)"), {"name": "Олена 王"}) == "Олена 王"
+    database.engine.dispose()
+
+
 @pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
 def test_a_database_that_cannot_store_every_character_is_refused(postgres_url: str, encoding: str) -> None:
     engine = create_engine(postgres_url.replace("postgresql:", "postgresql+psycopg:"), isolation_level="AUTOCOMMIT")

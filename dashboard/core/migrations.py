@@ -27,6 +27,7 @@ MAX_SECONDS = 900  # for an index on a million people, or another release's migr
 LOCK_SECONDS = 2.0
 LOCK_PAUSE_SECONDS = 3.0
 MAX_LOCK_WAIT_SECONDS = 300.0
+RIGHTS = ("SELECT", "INSERT", "UPDATE", "DELETE")
 # Nothing was changed when a lock was not available in time, or to resolve a deadlock with the live application.
 LOCK_ERRORS = ("55P03", "40P01")
 
@@ -136,6 +137,19 @@ def missing_columns(database: Database) -> tuple[str, ...]:
         if column.name not in present.get(table.name, ())
     ]
     return tuple(dict.fromkeys(missing))
+
+
+def missing_rights(database: Database) -> tuple[str, ...]:
+    """Return what the role may not do with the tables that exist, as ``INSERT on people``; on SQLite nothing."""
+    if database.engine.dialect.name != "postgresql":
+        return ()
+    query = text("""
+        SELECT right_name || ' on ' || table_name
+        FROM unnest(CAST(:tables AS text[])) AS table_name, unnest(CAST(:rights AS text[])) AS right_name
+        WHERE NOT has_table_privilege(to_regclass(table_name), right_name)
+    """)
+    with database.engine.connect() as connection:
+        return tuple(connection.scalars(query, {"tables": list(Base.metadata.tables), "rights": list(RIGHTS)}))
 
 
 def revision(database: Database) -> str | None:

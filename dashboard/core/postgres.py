@@ -83,9 +83,12 @@ class BoundedDialect(PGDialect_psycopg):
         self._to_get_answers = CircuitBreaker(NoAnswer)
 
     def create_connect_args(self, url: URL) -> tuple[Any, Any]:
-        """Return the driver's parameters: the address's, else DEFAULTS."""
+        """Return the driver's parameters: the address's, else DEFAULTS.
+
+        The client encoding is ours: with that of the address, the environment or the role, names may not be writable.
+        """
         arguments, url_parameters = super().create_connect_args(url)  # type: ignore[no-untyped-call]  # nor for this
-        parameters = {**DEFAULTS, **url_parameters}
+        parameters = {**DEFAULTS, **url_parameters, "client_encoding": "UTF8"}
         # ``do_begin`` sets our limit, because poolers refuse start-up options.
         self._limits_statements = "statement_timeout" not in str(parameters.get("options", ""))
         return arguments, parameters

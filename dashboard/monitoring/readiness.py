@@ -46,7 +46,8 @@ class ReadinessProbe:
         try:
             if not self._is_schema_compatible():
                 return Readiness(down=("migrations",))
-            self._write_if_due()
+            if not self._can_write():
+                return Readiness(down=("database",))
             return Readiness() if self._is_worker_alive() else Readiness(warnings=("worker",))
         except SQLAlchemyError as error:
             self._database.outages.failed(error)
@@ -59,17 +60,22 @@ class ReadinessProbe:
             self._compatible_revision = revision if migrations.is_compatible(self._database) else None
         return self._compatible_revision is not None
 
-    def _write_if_due(self) -> None:
+    def _can_write(self) -> bool:
         """Write a row: a database with a full disk, or a read-only one, still answers every query.
+
+        Return False if the role lacks a right on another table.
 
         :raise SQLAlchemyError: nothing can be written.
         """
         now = self._now()
         if self._written_at is not None and timedelta() <= now - self._written_at < WRITE_INTERVAL:
-            return
+            return True
         with self._database.write_session() as session:
             upsert(session, PeriodicTask, {"name": WRITE_CHECK, "next_at": now})
+        if migrations.missing_rights(self._database):
+            return False
         self._written_at = now
+        return True
 
     def _is_worker_alive(self) -> bool:
         with self._database.read_session() as session:

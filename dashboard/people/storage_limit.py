@@ -20,8 +20,8 @@ from dashboard.models import Person, Portal
 log = structlog.get_logger()
 
 MAX_PORTAL_BYTES = 2**30  # a hundred thousand people with the usual settings take up two thirds
-# A person's row, its part of the indexes and the token pair. Most take up half of it, the largest possible five times
-# as much. A fixed number, because later updates of names and tokens must not fail.
+# A person's row, its part of the indexes and the token pair. Most take up a third of it, the largest possible four
+# times as much. A fixed number, because later updates of names and tokens must not fail.
 PERSON_BYTES = 4 * 1024
 _ID = bindparam("id_", type_=BigInteger)
 _ADD = update(Portal).where(Portal.id == _ID).values(stored_bytes=Portal.stored_bytes + bindparam("size"))
