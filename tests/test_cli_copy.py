@@ -1,12 +1,14 @@
 """`db copy`: everything is copied and compared, and nothing is overwritten."""
 
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from click.testing import Result
 from pydantic import SecretStr
-from sqlalchemy import select, text
+from sqlalchemy import create_engine, select, text
+from sqlalchemy.engine import make_url
 
 from app import create_app
 from dashboard.core import config, database_copy, migrations
@@ -196,3 +198,19 @@ def test_copy_asks_whether_everything_is_stopped(world: World, tmp_path: Path) -
 
     assert result.exit_code == 1
     assert not (tmp_path / "copy.db").exists()
+
+
+def test_a_target_of_another_encoding_is_refused_in_one_line(world: World, postgres_url: str) -> None:
+    engine = create_engine(postgres_url.replace("postgresql:", "postgresql+psycopg:"), isolation_level="AUTOCOMMIT")
+    name = f"narrow_{uuid.uuid4().hex[:12]}"
+    with engine.connect() as connection:
+        options = "ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
+        connection.execute(text(f"CREATE DATABASE {name} {options}"))
+
+    result = copy(world, make_url(postgres_url).set(database=name).render_as_string(hide_password=False))
+
+    assert (result.exit_code, result.output.count("\n")) == (1, 1)
+    assert "A database refused: the database's encoding must be UTF8" in result.output
+    with engine.connect() as connection:
+        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    engine.dispose()

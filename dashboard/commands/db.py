@@ -17,6 +17,7 @@ from dashboard.core import database_copy, migrations
 from dashboard.core.config_types import parse_database_url
 from dashboard.core.database import Database
 from dashboard.core.database_copy import CannotCopy
+from dashboard.core.database_errors import describe
 from dashboard.core.migrations import CannotMigrate
 
 TARGET_VARIABLE = "COPY_TARGET_URL"
@@ -77,8 +78,8 @@ def copy(target_file: Path | None) -> None:
     except OSError as error:
         raise click.ClickException(f"The target's folder cannot be created ({type(error).__name__}).") from None
     except SQLAlchemyError as error:
-        # The error's text names host and user.
-        raise click.ClickException(f"A database refused: {type(error).__name__}.") from None
+        reason = describe(error).removeprefix("DATABASE_URL: ")  # the error's own text names host and user
+        raise click.ClickException(f"A database refused: {reason}.") from None
     finally:
         target.engine.dispose()
     for table, count in counts.items():
