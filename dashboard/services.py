@@ -32,7 +32,10 @@ from dashboard.portals.throttle import ProcessThrottle, Throttle
 from dashboard.sync.engine import SyncEngine
 from dashboard.sync.periodic_tasks import PeriodicTasks
 from dashboard.sync.runs import Runs
-from dashboard.team.statistics import TeamStatsCache
+from dashboard.team.insight_queries import settings_counts
+from dashboard.team.portal_cache import PortalCache
+from dashboard.team.settings_counts import SettingsCounts
+from dashboard.team.statistics import TeamStats, team_stats
 from dashboard.tokens.refresh import TokenRefresher
 from dashboard.tokens.store import TokenStore
 
@@ -57,7 +60,8 @@ class Services:
     spool: EventSpool
     snapshots: Snapshots
     permissions: PermissionChecks
-    team_stats: TeamStatsCache
+    team_stats: PortalCache[TeamStats]
+    settings_counts: PortalCache[SettingsCounts]
     runs: Runs
     sync: SyncEngine
     periodic_tasks: PeriodicTasks
@@ -113,6 +117,8 @@ def build_services(
     )
     accounts = Accounts(database=database, token_store=token_store, throttle=throttle, now=now)
     runs = Runs(database=database, now=now)
+    # Threads that wait for others' results are in no limit per host or person.
+    max_waiting = max(1, config.web_threads // 8)
     snapshots = Snapshots(
         database=database,
         accounts=accounts,
@@ -120,7 +126,7 @@ def build_services(
         call_log=call_log,
         throttle=throttle,
         # These threads are not in the transport's limit per host, which leaves a quarter of the threads to others.
-        refreshes=SingleFlight(max_waiting=max(1, config.web_threads // 8)),
+        refreshes=SingleFlight(max_waiting=max_waiting),
         now=now,
     )
     directory = Directory(database=database, token_refresher=token_refresher, now=now)
@@ -160,7 +166,8 @@ def build_services(
         permissions=PermissionChecks(
             token_refresher=token_refresher, accounts=accounts, call_log=call_log, throttle=throttle, now=now
         ),
-        team_stats=TeamStatsCache(),
+        team_stats=PortalCache(team_stats, max_waiting=max_waiting),
+        settings_counts=PortalCache(settings_counts, max_waiting=max_waiting),
         runs=runs,
         sync=SyncEngine(runs=runs, directory=directory, snapshots=snapshots, call_log=call_log, now=now),
         periodic_tasks=PeriodicTasks(

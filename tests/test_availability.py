@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from dashboard.calendar.holidays import NO_DAYS_OFF, DaysOff, parse_days_off
-from dashboard.calendar.working_hours import Span
+from dashboard.calendar.working_hours import DAY, Span
+from dashboard.team import availability
 from dashboard.team.availability import (
     Band,
     BestHour,
@@ -168,3 +169,70 @@ def test_people_at_work_are_counted_from_midnight_to_midnight() -> None:
     )
 
     assert pieces == [((0, 540), 0), ((540, 600), 2), ((600, 720), 5), ((720, 1440), 3)]
+
+
+def at_work_by_the_minute(zone: str, span: Span, *, on: date, user_zone: ZoneInfo, workdays: DaysOff) -> list[Band]:
+    """Return a group's bands by asking zoneinfo about every minute; one that the clock skips is as its neighbors."""
+    midnight = datetime(on.year, on.month, on.day, tzinfo=UTC)
+    existing, at_work = set(), set()
+    for moment in (midnight + timedelta(minutes=number) for number in range(-DAY, 2 * DAY)):
+        user, local = moment.astimezone(user_zone), moment.astimezone(ZoneInfo(zone))
+        if user.date() != on:
+            continue
+        existing.add(minute := user.hour * 60 + user.minute)
+        since_start = local.hour * 60 + local.minute - span.start
+        started_on = local.date() - timedelta(days=since_start < 0)
+        if since_start % DAY < span.minutes and not workdays.is_off(started_on):
+            at_work.add(minute)
+    for minute in {*range(DAY)} - existing:
+        before, after = (
+            next((near for near in way if near in existing), None)
+            for way in (range(minute, -1, -1), range(minute, DAY))
+        )
+        if before in at_work and after in at_work:
+            at_work.add(minute)
+    edges = sorted(minute for minute in range(DAY + 1) if (minute in at_work) != (minute - 1 in at_work))
+    return list(zip(edges[::2], edges[1::2], strict=True))
+
+
+@pytest.mark.parametrize(
+    ("user_zone", "on", "zone"),
+    [
+        ("Australia/Lord_Howe", date(2027, 4, 4), "UTC"),  # half an hour is repeated
+        ("UTC", date(2027, 4, 3), "Australia/Lord_Howe"),
+        ("Europe/Berlin", date(2026, 10, 25), "America/St_Johns"),  # an hour is repeated, half an hour off the group's
+        ("America/St_Johns", date(2026, 11, 1), "Europe/Berlin"),
+        ("America/New_York", date(2026, 3, 8), "America/New_York"),  # the same hour is skipped
+        ("Asia/Kolkata", date(2026, 3, 8), "America/New_York"),
+        ("Atlantic/Azores", date(2026, 10, 25), "Asia/Beirut"),  # both repeat an hour, and one at midnight
+        ("UTC", date(1971, 6, 1), "Africa/Monrovia"),  # an offset with seconds
+        ("Pacific/Apia", date(2011, 12, 31), "Pacific/Pago_Pago"),  # the day before does not exist
+    ],
+)
+def test_days_with_other_offsets_to_the_minute(user_zone: str, on: date, zone: str) -> None:
+    for start, end in ((540, 1080), (1320, 360), (90, 135), (105, 150), (0, 1440), (1440, 30), (480, 480)):
+        span = Span(start, end)
+        expected = at_work_by_the_minute(zone, span, on=on, user_zone=ZoneInfo(user_zone), workdays=WEEKEND)
+
+        (row,) = day_rows([HoursGroup(zone, span, 1)], day=on, user_zone=ZoneInfo(user_zone), workdays=WEEKEND)
+
+        assert [*row.bands] == expected, span
+
+
+def test_offsets_are_computed_once_for_each_zone(monkeypatch: pytest.MonkeyPatch) -> None:
+    computed: list[int] = []
+
+    def count(zone: tzinfo, minute: int) -> int:
+        computed.append(minute)
+        return minutes_ahead(zone, minute)
+
+    minutes_ahead = availability._minutes_ahead
+    monkeypatch.setattr(availability, "_minutes_ahead", count)
+    groups = [
+        HoursGroup(zone, Span(start, start + 480), 1)
+        for zone in ("Asia/Tokyo", "Europe/Berlin", "UTC")
+        for start in range(900)
+    ]
+
+    assert len(day_rows(groups, day=WEDNESDAY, user_zone=BERLIN, workdays=WEEKEND)) == 2700
+    assert len(computed) < 40

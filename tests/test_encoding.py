@@ -11,14 +11,15 @@ from hypothesis import strategies as st
 from dashboard.calendar import values
 from dashboard.calendar.encoding import (
     TOGGLE_KEYS,
-    decode_habits,
     decode_reminders,
+    decode_toggles,
     encode_habits,
     encode_reminders,
+    has_toggle,
+    split_habits,
 )
 from dashboard.calendar.parser import PARSERS, CalendarSettings, SettingsResponse, parse
 from dashboard.calendar.reminders import AtTimeOfDay, Before, OnDate, Reminders, UnrecognizedReminder
-from dashboard.calendar.values import Toggle
 from dashboard.core.json_values import Json
 from tests.emulator.people import fresh_settings
 
@@ -73,11 +74,13 @@ def test_habits_round_trip() -> None:
     text = encode_habits(read_settings(fresh_settings("Europe/Berlin") | {"denyBusyInvitation": "Y"}))
 
     assert text == "YNNNYYN timed:15min;day:0d@08:00"
-    assert {key: toggle.on for key, toggle in decode_habits(text).toggles.items()} == {
+    letters, reminders = split_habits(text)
+    assert decode_toggles(letters) == {
         "showTasks": True, "showCompletedTasks": False, "showDeclined": False, "showWeekNumbers": False,
         "collapseOffHours": True, "denyBusyInvitation": True, "syncTasks": False,
     }  # fmt: skip
-    assert decode_habits(text).reminders == Reminders((Before("min", 15),), (AtTimeOfDay(0, 480),))
+    assert [has_toggle(text, key, on=True) for key in TOGGLE_KEYS] == [letter == "Y" for letter in letters]
+    assert decode_reminders(reminders) == Reminders((Before("min", 15),), (AtTimeOfDay(0, 480),))
 
 
 def test_every_toggle_has_a_letter() -> None:
@@ -88,7 +91,8 @@ def test_every_toggle_has_a_letter() -> None:
 def test_a_setting_without_an_answer_has_no_toggle(value: Json) -> None:
     text = encode_habits(read_settings({"showTasks": value, "syncTasks": "Y"}))
 
-    assert decode_habits(text).toggles == {"syncTasks": Toggle(on=True)}
+    assert decode_toggles(split_habits(text)[0]) == {"syncTasks": True}
+    assert not has_toggle(text, "showTasks", on=False)
 
 
 @pytest.mark.parametrize("settings", [None, "nonsense", 7])

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, timedelta
 from typing import Any
+from zoneinfo import available_timezones
 
 import pytest
 
-from dashboard.team.insights import differences
+from dashboard.calendar import time_zones
+from dashboard.team.frequency import MAX_VALUES
+from dashboard.team.insights import differences, team_day
 from dashboard.team.settings_counts import SettingsCounts
+from dashboard.team.small_groups import NO_MINIMUM
+from dashboard.web.presenters.findings import list_findings
+from dashboard.web.views.insight_people import PAGE_SIZE
 from tests.team_fixtures import NEVER_OPENED, Session, store_people, text_of
+from tests.test_query_counts import statements
 from tests.world import World, errors_on
 
 # The toggles in the order of their letters: tasks, completed, declined, week numbers, collapse, decline, sync.
@@ -249,3 +257,50 @@ def test_others_see_nothing_of_four_people(open_to_all: World) -> None:
 
     assert "Not enough people yet" in html
     assert "<svg" not in html
+
+
+def test_numbers_are_bounded_in_a_portal_with_very_many_settings(each_world: World, anna: Session) -> None:
+    zones = sorted(available_timezones() - {"UTC"})
+    store_people(
+        each_world,
+        *(
+            {
+                "calendar_zone": zones[number % 500],
+                "time_zone": zones[-1 - number % 70],
+                "work_start": number % 1440,
+                "work_end": number % 997,
+                "habits": f"YNNNYYN timed:{number}min",
+                "view": f"custom {number}",
+                "reminder_count": number,
+            }
+            for number in range(2200)
+        ),
+        *[PERSON] * 50,
+    )
+    with statements(each_world.database.engine) as sent:
+        html = page(each_world, anna)
+
+    assert "too many different settings" in html
+    assert people_by(html, "bar") == {"other": 2200, "month": 50, "week": 1, "many": 2249, "none": 1, "one": 1}
+    # What the database returns is bounded, and a total is of everyone.
+    assert all("LIMIT" in statement for statement, _ in sent if "GROUP BY" in statement)
+    assert f"{2251:,} of {2251:,} people" in html
+    assert people_by(html, "finding")["refusing"] == MAX_VALUES - 1
+    assert "people are not shown because their hours" not in html
+    names = each_world.browser.get("/insights/refusing?page=10", headers=anna).text
+    assert "Page 10 of 10" in names
+    assert names.count("</bdi></a></li>") == PAGE_SIZE - 1
+
+
+def test_each_zone_is_compared_once(world: World) -> None:
+    zones = sorted(available_timezones())[:80]
+    pairs = {(one, other): 1 for one in zones for other in zones if one != other}
+    counts = SettingsCounts(len(pairs), len(pairs), None, {}, {}, {}, {}, pairs)
+    day = team_day([], day=world.now().date(), user_zone=UTC)
+    before = time_zones._offsets_of_year.cache_info()
+
+    with world.app.test_request_context():
+        list_findings(counts, day, now=world.now() + timedelta(days=700), min_group_size=NO_MINIMUM)
+
+    after = time_zones._offsets_of_year.cache_info()
+    assert after.misses - before.misses == len(zones)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard.calendar.encoding import TOGGLE_KEYS, decode_habits, encode_habits
+from dashboard.calendar.encoding import TOGGLE_KEYS, decode_toggles, encode_habits, split_habits
 from dashboard.calendar.parser import (
     CalendarSettings,
     SettingsResponse,
@@ -481,7 +481,7 @@ def test_no_json_raises_and_no_key_is_lost(settings: Json, account: Json, sectio
     page = {entry.key: entry.raw for entry in my.entries.values() if not entry.is_absent}
     assert page.keys() == (settings.keys() if isinstance(settings, dict) else set())
     assert all(page[key] is settings[key] for key in page if isinstance(settings, dict))
-    assert len(decode_habits(encode_habits(my)).toggles) <= len(TOGGLE_KEYS)
+    assert len(decode_toggles(split_habits(encode_habits(my))[0])) <= len(TOGGLE_KEYS)
 
 
 def test_every_entry_is_on_a_card_or_in_one_group() -> None:

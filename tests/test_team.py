@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from urllib.parse import urlencode
 
 import pytest
 
+from dashboard.team.frequency import MAX_VALUES
+from dashboard.team.statistics import MAX_VIEWS
 from tests.emulator.cast import crowd
 from tests.emulator.faults import Fault
 from tests.team_fixtures import NEVER_OPENED, Session, days_ago, rows_on, store_people, text_of, users_on
@@ -372,3 +375,34 @@ def test_cached_figures_follow_a_refresh_at_once(world: World) -> None:
     store_people(world, {})
 
     assert "<b>2</b> of 2" in page(world, anna)
+
+
+def test_a_page_is_bounded_in_a_portal_with_very_many_settings(each_world: World, anna: Session) -> None:
+    store_people(
+        each_world,
+        *({"work_start": 600 + number % 50, "work_end": 700 + number // 50} for number in range(2100)),
+        *[{"work_start": 60, "work_end": 120}] * 3,
+        *({"view": f"custom {number:03}", "calendar_zone": ""} for number in range(150)),
+    )
+
+    html = page(each_world, anna)
+
+    assert "too many different settings" in html
+    # The largest groups are the ones counted, and the totals are of everyone.
+    chart_people = re.findall(r'<span class="day-chart__zone">.*? · ([\d,]+)</span>', html)
+    assert chart_people[0] == "3"
+    assert sum(int(people.replace(",", "")) for people in chart_people) == MAX_VALUES + 2 - 1  # one has no zone
+    assert "<b>2,254</b> of 2,254" in html
+    assert "150 people are not shown because their hours or time zones are unknown" in html
+    assert len(re.findall(r'<option value="custom', html)) <= MAX_VIEWS
+
+
+def test_rows_name_only_some_of_very_many_reminders(world: World) -> None:
+    anna = world.session("anna")
+    store_people(world, {"reminders": "timed:" + ",".join(f"{number}min" for number in range(1, 101))})
+
+    html = page(world, anna)
+
+    assert "10 minutes before" in html
+    assert "11 minutes before" not in html
+    assert "90 more" in html

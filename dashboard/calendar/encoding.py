@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import lru_cache
 from typing import cast
 
 from dashboard.calendar.parser import CalendarSettings
@@ -38,17 +35,10 @@ MAX_REMINDERS_LENGTH = 300
 _TOGGLES = {"Y": Toggle(on=True), "N": Toggle(on=False)}
 _LETTERS = {toggle: letter for letter, toggle in _TOGGLES.items()}
 _NO_LETTER = "-"
+NO_REMINDERS = "none"
 
 _BEFORE = re.compile(r"([0-9]{1,15})(min|hour|day)")
 _DAY_BEFORE = re.compile(r"([0-9]{1,15})d@([0-9]{2}):([0-9]{2})")
-
-
-@dataclass(frozen=True)
-class Habits:
-    """The settings that *Insights* counts; a toggle that is unset is left out."""
-
-    toggles: Mapping[str, Toggle]
-    reminders: Reminders
 
 
 def encode_reminders(reminders: Reminders) -> str:
@@ -64,7 +54,6 @@ def encode_reminders(reminders: Reminders) -> str:
     return ";".join(f"{name}:{_encode_list(half)}" for name, half in halves if half is not None)
 
 
-@lru_cache(maxsize=1024)
 def decode_reminders(text: str) -> Reminders:
     """Return the reminders of a stored text; the text of a date and an unrecognized value are not stored."""
     halves = dict(half.split(":", 1) for half in text.split(";") if ":" in half)
@@ -84,16 +73,37 @@ def encode_habits(settings: CalendarSettings) -> str:
     return f"{letters} {reminders if len(reminders) <= MAX_REMINDERS_LENGTH else ''}"
 
 
-@lru_cache(maxsize=4096)
-def decode_habits(text: str) -> Habits:
-    """Return the toggles and the reminders of a stored text."""
+def split_habits(text: str) -> tuple[str, str]:
+    """Return the letters of the toggles and the text of the reminders; a page reads thousands of these texts."""
     letters, _space, reminders = text.partition(" ")
-    toggles = {key: _TOGGLES[letter] for key, letter in zip(TOGGLE_KEYS, letters, strict=False) if letter in _TOGGLES}
-    return Habits(toggles, decode_reminders(reminders))
+    return letters, reminders
+
+
+def decode_toggles(letters: str) -> dict[str, bool]:
+    """Return which toggles are on or off; one that is unset is left out."""
+    answers = zip(TOGGLE_KEYS, letters, strict=False)
+    return {key: _TOGGLES[letter].on for key, letter in answers if letter in _TOGGLES}
+
+
+def has_toggle(text: str, key: str, *, on: bool) -> bool:
+    """Tell whether a toggle is on, or off, in a stored text."""
+    place = TOGGLE_KEYS.index(key)
+    return split_habits(text)[0][place : place + 1] == _LETTERS[Toggle(on)]
+
+
+def split_reminders(text: str) -> frozenset[str]:
+    """Return the text of each different reminder on its own, such as "timed:15min"."""
+    halves = (half.partition(":") for half in text.split(";"))
+    return frozenset(
+        f"{name}:{entry}"
+        for name, _colon, entries in halves
+        for entry in entries.split(",")
+        if entry not in ("", NO_REMINDERS)
+    )
 
 
 def _encode_list(reminders: ReminderList) -> str:
-    return ",".join(map(_encode_reminder, reminders or ())) or "none"
+    return ",".join(map(_encode_reminder, reminders or ())) or NO_REMINDERS
 
 
 def _encode_reminder(reminder: Reminder) -> str:
@@ -111,7 +121,7 @@ def _encode_reminder(reminder: Reminder) -> str:
 def _decode_list(text: str | None) -> ReminderList:
     if text is None:
         return None
-    return tuple(_decode_reminder(entry) for entry in text.split(",") if entry != "none")
+    return tuple(_decode_reminder(entry) for entry in text.split(",") if entry != NO_REMINDERS)
 
 
 def _decode_reminder(text: str) -> Reminder:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
-from functools import cache
+from functools import cache, lru_cache
 from typing import ClassVar, TypeAlias
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -56,10 +56,10 @@ class Zone:
     def tz(self) -> tzinfo:
         """Return the calendar's zone, else its offset, else the profile's zone, else UTC."""
         if self.name:
-            return ZoneInfo(self.name)
+            return zone_info(self.name)
         if self.offset is not None:
             return timezone(timedelta(seconds=self.offset))
-        return ZoneInfo(self.profile) if self.profile else UTC
+        return zone_info(self.profile) if self.profile else UTC
 
     @property
     def is_known(self) -> bool:
@@ -102,9 +102,15 @@ def find_zone(person: dict[str, Json], profile_time_zone: str | None, at: dateti
     )
 
 
+@lru_cache(maxsize=1024)
+def zone_info(name: str) -> ZoneInfo:
+    """Return an existing zone. There is room for all of them: the class itself keeps eight, and reads others again."""
+    return ZoneInfo(name)
+
+
 def offset_at(name: str, at: datetime) -> int:
     """Return a zone's offset in seconds at a moment."""
-    offset = at.astimezone(ZoneInfo(name)).utcoffset()
+    offset = at.astimezone(zone_info(name)).utcoffset()
     return int(offset.total_seconds()) if offset else 0
 
 
@@ -116,5 +122,11 @@ def same_clock(first: str, second: str, at: datetime) -> bool:
     """
     if first == second:
         return True
-    weeks = (at + timedelta(weeks=week) for week in range(53))
-    return all(offset_at(first, week) == offset_at(second, week) for week in weeks)
+    hour = at.replace(minute=0, second=0, microsecond=0)
+    return _offsets_of_year(first, hour) == _offsets_of_year(second, hour)
+
+
+# It has room for all zones at a few moments, so that no portal evicts what the others need.
+@lru_cache(maxsize=4096)
+def _offsets_of_year(name: str, at: datetime) -> tuple[int, ...]:
+    return tuple(offset_at(name, at + timedelta(weeks=week)) for week in range(53))

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta, tzinfo
-from functools import lru_cache
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from itertools import accumulate, pairwise
-from zoneinfo import ZoneInfo
 
 from dashboard.calendar.holidays import DaysOff
+from dashboard.calendar.time_zones import zone_info
 from dashboard.calendar.working_hours import DAY, Span
 
 HOUR = 60
 STEP = 15  # meetings start at a quarter of an hour
 NOON = DAY // 2
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+OFFSET_STEP = 6 * HOUR  # no zone changes its clocks twice within it
 
 Band = tuple[int, int]  # minutes of the user's day, from and to
+OffsetPart = tuple[int, int, int]  # from and to in minutes of UTC, and the minutes that clocks are ahead of it
+# From and to on the zone's clock, the minutes from there to the user's day, and the midnights of the working days near.
+ZonePart = tuple[int, int, int, list[int]]
 
 
 @dataclass(frozen=True)
@@ -44,22 +48,97 @@ class BestHour:
     people: int
 
 
+class UserDay:
+    """One day of a user, on which the working hours of other time zones are placed to the minute.
+
+    All arithmetic is on whole minutes, in UTC or on a zone's clock, counted from the same midnight. A person is at
+    work while the clock in their zone is within their hours, so an hour that it repeats counts twice and one that
+    it skips never. An hour that the user's own clock repeats appears once on their day; one that it skips appears
+    if the hours on both sides do.
+    """
+
+    def __init__(self, day: date, *, user_zone: tzinfo, workdays: DaysOff) -> None:
+        self._midnight = (day - EPOCH.date()).days * DAY
+        near = {self._midnight + number * DAY: day + timedelta(days=number) for number in range(-3, 3)}
+        self._workdays = [midnight for midnight, date_there in near.items() if not workdays.is_off(date_there)]
+        self._parts = self._parts_of_day(user_zone)
+        local = [(start + ahead - self._midnight, end + ahead - self._midnight) for start, end, ahead in self._parts]
+        self._skipped = [(end, start) for (_, end), (start, _) in pairwise(local) if end < start]
+        self._parts_by_zone: dict[str, list[ZonePart]] = {}
+
+    def bands(self, zone: str, span: Span) -> tuple[Band, ...]:
+        """Return the parts of the user's day when a person with this zone and these hours is at work."""
+        if (parts := self._parts_by_zone.get(zone)) is None:
+            parts = self._parts_by_zone[zone] = self._zone_parts(zone_info(zone))
+        length = span.minutes
+        bands = [
+            (max(start, midnight + span.start) - behind, min(end, midnight + span.start + length) - behind)
+            for start, end, behind, workdays in parts
+            for midnight in workdays
+            if start < midnight + span.start + length and midnight + span.start < end
+        ]
+        bands += (
+            skipped
+            for skipped in self._skipped
+            if any(end == skipped[0] for _start, end in bands) and any(start == skipped[1] for start, _end in bands)
+        )
+        return tuple(bands) if len(bands) < 2 else _merge(bands)
+
+    def _parts_of_day(self, user_zone: tzinfo) -> list[OffsetPart]:
+        """Return the parts of the user's day, each with one offset."""
+        around = _offset_parts(user_zone, self._midnight - DAY, self._midnight + 2 * DAY)
+        parts = (
+            (max(start, self._midnight - ahead), min(end, self._midnight + DAY - ahead), ahead)
+            for start, end, ahead in around
+        )
+        return [part for part in parts if part[0] < part[1]]
+
+    def _zone_parts(self, zone: tzinfo) -> list[ZonePart]:
+        return [
+            (start + there, end + there, self._midnight + there - here, self._workdays_near(start + there, end + there))
+            for first, last, here in self._parts
+            for start, end, there in _offset_parts(zone, first, last)
+        ]
+
+    def _workdays_near(self, start: int, end: int) -> list[int]:
+        # Hours start at the midnight that ends a day at the latest, and last a day at most.
+        return [midnight for midnight in self._workdays if start - 2 * DAY < midnight < end]
+
+
+def _offset_parts(zone: tzinfo, start: int, end: int) -> list[OffsetPart]:
+    """Return a part for each offset that the zone has between two minutes of UTC."""
+    parts: list[OffsetPart] = []
+    at, ahead = start, _minutes_ahead(zone, start)
+    for probe in (*range(start + OFFSET_STEP, end, OFFSET_STEP), end):
+        if (changed := _minutes_ahead(zone, probe)) != ahead:
+            low, change = max(at, probe - OFFSET_STEP), probe
+            while change - low > 1:
+                middle = (low + change) // 2
+                low, change = (middle, change) if _minutes_ahead(zone, middle) == ahead else (low, middle)
+            parts.append((at, change, ahead))
+            at, ahead = change, changed
+    return [*parts, (at, end, ahead)] if at < end else parts
+
+
+def _minutes_ahead(zone: tzinfo, minute: int) -> int:
+    """Return the zone's offset; one with seconds, as some had until 1972, is rounded as clocks round."""
+    offset = (EPOCH + timedelta(minutes=minute)).astimezone(zone).utcoffset() or timedelta()
+    return offset // timedelta(minutes=1)
+
+
 def day_rows(groups: Iterable[HoursGroup], *, day: date, user_zone: tzinfo, workdays: DaysOff) -> list[DayRow]:
     """Return each group with its hours on the user's day."""
-    return [DayRow(group, _bands(group.zone, group.span, day, user_zone, workdays)) for group in groups]
+    user_day = UserDay(day, user_zone=user_zone, workdays=workdays)
+    return [DayRow(group, user_day.bands(group.zone, group.span)) for group in groups]
 
 
 def people_at_work(groups: Iterable[HoursGroup], *, moment: datetime, workdays: DaysOff) -> int:
     """Return how many people are at work at a moment."""
-    return sum(group.people for group in groups if _is_at_work(group, moment, workdays))
-
-
-def _is_at_work(group: HoursGroup, moment: datetime, workdays: DaysOff) -> bool:
-    local = moment.astimezone(ZoneInfo(group.zone))
-    since_start = local.hour * 60 + local.minute - group.span.start
-    # A night shift belongs to the day it starts on.
-    started_on = local.date() if since_start >= 0 else local.date() - timedelta(days=1)
-    return since_start % DAY < group.span.minutes and not workdays.is_off(started_on)
+    # No clock in UTC repeats or skips an hour.
+    now = moment.astimezone(UTC)
+    minute = now.hour * 60 + now.minute
+    rows = day_rows(groups, day=now.date(), user_zone=UTC, workdays=workdays)
+    return sum(row.group.people for row in rows if any(start <= minute < end for start, end in row.bands))
 
 
 def count_at_work(rows: Sequence[DayRow]) -> list[tuple[Band, int]]:
@@ -103,39 +182,6 @@ def _count_by_start(rows: Sequence[DayRow]) -> list[int]:
                 changes[first] += row.group.people
                 changes[last + 1] -= row.group.people
     return list(accumulate(changes))[: (DAY - HOUR) // STEP + 1]
-
-
-# Every page view of every user needs the same few hundred groups.
-@lru_cache(maxsize=8192)
-def _bands(zone: str, span: Span, day: date, user_zone: tzinfo, workdays: DaysOff) -> tuple[Band, ...]:
-    day_start, day_end = _to_utc(day, 0, user_zone), _to_utc(day, DAY, user_zone)
-    group_zone = ZoneInfo(zone)
-    # A night shift that reaches into the user's day started the day before.
-    started_on = day_start.astimezone(group_zone).date() - timedelta(days=1)
-    last = day_end.astimezone(group_zone).date()
-    bands = []
-    while started_on <= last:
-        if not workdays.is_off(started_on):
-            start = max(_to_utc(started_on, span.start, group_zone), day_start)
-            end = min(_to_utc(started_on, span.start + span.minutes, group_zone), day_end)
-            if start < end:
-                bands.append((_to_minute(start, user_zone), DAY if end == day_end else _to_minute(end, user_zone)))
-        started_on += timedelta(days=1)
-    return _merge(bands)
-
-
-@lru_cache(maxsize=8192)
-def _to_utc(day: date, minute: int, zone: tzinfo) -> datetime:
-    """Return the moment of a minute of a day; minutes past midnight belong to the next day."""
-    days, minute_of_day = divmod(minute, DAY)
-    clock = time(minute_of_day // 60, minute_of_day % 60)
-    return datetime.combine(day + timedelta(days=days), clock, zone).astimezone(UTC)
-
-
-@lru_cache(maxsize=8192)
-def _to_minute(moment: datetime, zone: tzinfo) -> int:
-    local = moment.astimezone(zone)
-    return local.hour * 60 + local.minute
 
 
 def _merge(bands: Iterable[Band]) -> tuple[Band, ...]:

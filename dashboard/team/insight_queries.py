@@ -4,44 +4,55 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Iterable
-from typing import Any, TypeVar
+from datetime import datetime
+from typing import TypeVar
 
-from sqlalchemy import ColumnElement, func, select, tuple_
-from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy import case, func, select, tuple_
+from sqlalchemy.orm import Session
 
 from dashboard.calendar.working_hours import DAY, Span
 from dashboard.core.search_text import folded
 from dashboard.models import Person, Portal
 from dashboard.people.connection_state import colleagues
+from dashboard.team.frequency import MostFrequent, most_frequent
 from dashboard.team.insights import PeopleFilter
-from dashboard.team.settings_counts import SettingsCounts, ZoneAndHours
+from dashboard.team.settings_counts import MANY_REMINDERS, OTHER_VIEW, USUAL_VIEWS, SettingsCounts, ZoneAndHours
 
 Key = TypeVar("Key", bound=Hashable)
 
 MAX_NAMES = 6  # in one line
 
 
-def settings_counts(session: Session, portal: Portal) -> SettingsCounts:
+def settings_counts(session: Session, portal: Portal, _now: datetime) -> SettingsCounts:
     """Return numbers of people by their settings; two indexes cover all of these queries."""
     team = colleagues(portal)
     totals = select(func.count(), func.count(Person.settings_at), func.max(Person.settings_at))
     total, people, read_at = session.execute(totals.where(*team)).one()
     with_settings = (*team, Person.settings_at.is_not(None))
-    places = _count_by(session, (Person.calendar_zone, Person.work_start, Person.work_end), *with_settings)
-    views = _count_by(session, (Person.view, Person.reminder_count), *with_settings)
+    zones = most_frequent(session, [Person.calendar_zone], *with_settings)
+    known = (Person.calendar_zone != "", Person.work_start <= DAY, Person.work_end <= DAY)
+    hours = [Person.calendar_zone, Person.work_start, Person.work_end]
+    places = most_frequent(session, hours, *with_settings, *known)
+    # Views may have any name, and reminders any number, so the database counts them by what is shown.
+    view = case((Person.view.in_(("", *USUAL_VIEWS)), Person.view), else_=OTHER_VIEW)
+    reminders = case((Person.reminder_count > MANY_REMINDERS, MANY_REMINDERS), else_=Person.reminder_count)
+    shown = select(view.label("shown_view"), reminders.label("shown_reminders")).where(*with_settings).subquery()
+    views = most_frequent(session, [*shown.c])
     # People without settings have no such text.
-    habits = _count_by(session, (Person.habits,), *team, Person.habits != "")
+    habits = most_frequent(session, [Person.habits], *team, Person.habits != "")
     differ = (Person.time_zone != "", Person.calendar_zone != "", Person.time_zone != Person.calendar_zone)
-    pairs = _count_by(session, (Person.time_zone, Person.calendar_zone), *team, *differ)
+    pairs = most_frequent(session, [Person.time_zone, Person.calendar_zone], *team, *differ)
     return SettingsCounts(
         total=total,
         people=people,
         read_at=read_at,
-        zones_and_hours=_sum((_zone_and_hours(zone, start, end), number) for zone, start, end, number in places),
-        views=_sum((view, number) for view, _reminders, number in views),
-        reminder_counts=_sum((reminders, number) for _view, reminders, number in views),
-        habits=_sum((text, number) for text, number in habits),
-        zone_pairs=_sum(((profile, calendar), number) for profile, calendar, number in pairs),
+        zones_and_hours=_zones_and_hours(zones, places),
+        views=_sum((view, number) for view, _reminders, number in views.rows),
+        reminder_counts=_sum((reminders, number) for _view, reminders, number in views.rows),
+        habits=_sum(habits.rows),
+        zone_pairs=_sum(((profile, calendar), number) for profile, calendar, number in pairs.rows),
+        people_in_other_groups=places.others,
+        is_complete=not (places.others or habits.others or pairs.others),
     )
 
 
@@ -58,10 +69,12 @@ def people_names(
     return sorted(session.scalars(query.offset(offset).limit(limit)), key=folded)
 
 
-def _count_by(
-    session: Session, columns: tuple[InstrumentedAttribute[Any], ...], *conditions: ColumnElement[bool]
-) -> list[Any]:
-    return list(session.execute(select(*columns, func.count()).where(*conditions).group_by(*columns)))
+def _zones_and_hours(zones: MostFrequent, places: MostFrequent) -> dict[ZoneAndHours, int]:
+    """Return the numbers of people by zone and hours; without hours those of each zone who have none, or rare ones."""
+    counts = {ZoneAndHours(zone, Span(start, end)): people for zone, start, end, people in places.rows}
+    with_hours = _sum((place.zone, people) for place, people in counts.items())
+    others = {ZoneAndHours(zone, None): people - with_hours.get(zone, 0) for zone, people in zones.rows}
+    return counts | {place: people for place, people in others.items() if people}
 
 
 def _sum(rows: Iterable[tuple[Key, int]]) -> dict[Key, int]:
@@ -69,10 +82,3 @@ def _sum(rows: Iterable[tuple[Key, int]]) -> dict[Key, int]:
     for key, people in rows:
         counts[key] += people
     return dict(counts)
-
-
-def _zone_and_hours(zone: str, start: int | None, end: int | None) -> ZoneAndHours:
-    """Return the zone and hours; hours past the end of the day are unknown."""
-    if start is None or end is None or max(start, end) > DAY:
-        return ZoneAndHours(zone, None)
-    return ZoneAndHours(zone, Span(start, end))

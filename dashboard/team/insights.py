@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, tzinfo
+from functools import partial
 from typing import TypeAlias, TypeVar
 
-from dashboard.calendar.encoding import decode_habits
+from dashboard.calendar.encoding import has_toggle, split_habits
 from dashboard.calendar.holidays import NO_DAYS_OFF
-from dashboard.calendar.reminders import Reminders
-from dashboard.calendar.values import Toggle
 from dashboard.calendar.working_hours import DAY, Span
 from dashboard.team import availability, settings_counts
-from dashboard.team.availability import Band, BestHour, HoursGroup
+from dashboard.team.availability import Band, BestHour, DayRow, HoursGroup
 from dashboard.team.settings_counts import SettingsCounts, ZoneAndHours
 from dashboard.team.small_groups import NO_MINIMUM, suppress_small_groups
 
@@ -24,8 +24,8 @@ MIN_LONG_DAY = 14 * 60  # minutes of working hours that are probably a mistake
 # The number of answers, and the share of them, that make a majority.
 MIN_ANSWERS, MAJORITY = 4, 0.75
 
-Answer: TypeAlias = bool | Span | Reminders
-A = TypeVar("A", bool, Span, Reminders)
+Answer: TypeAlias = bool | Span | str
+A = TypeVar("A", bool, Span, str)
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,7 @@ class TeamDay:
     """How many people are at work over a regular day of the user, of those whose zone and hours are known."""
 
     people: int
+    rows: tuple[DayRow, ...]
     slots: tuple[int, ...]  # at the start of each half hour
     pieces: tuple[tuple[Band, int], ...]  # the same to the minute
     nobody: tuple[Band, ...]
@@ -53,7 +54,7 @@ class Difference:
     """A setting that most people have alike: Bitrix24's key, "hours" or "reminders"."""
 
     setting: str
-    majority: Answer
+    majority: Answer  # reminders as `calendar/encoding.py` encodes them
     majority_size: int
     others: int
     filter: PeopleFilter  # the others
@@ -72,7 +73,7 @@ def by_zone_pair(pairs: Iterable[tuple[str, str]]) -> PeopleFilter:
 
 def by_toggle(counts: SettingsCounts, key: str, *, on: bool) -> PeopleFilter:
     """Return a filter for the people who have a toggle on, or off."""
-    return _by_habits(text for text in counts.habits if decode_habits(text).toggles.get(key) == Toggle(on))
+    return _by_habits(text for text in counts.habits if has_toggle(text, key, on=on))
 
 
 def _by_habits(texts: Iterable[str]) -> PeopleFilter:
@@ -101,10 +102,11 @@ def team_day(groups: list[HoursGroup], *, day: date, user_zone: tzinfo) -> TeamD
     """Return a regular day of the team in the user's time zone."""
     rows = availability.day_rows(groups, day=day, user_zone=user_zone, workdays=NO_DAYS_OFF)
     pieces = availability.count_at_work(rows)
-    slots = range(0, DAY, SLOT)
+    starts, slots = [start for (start, _end), _people in pieces], range(0, DAY, SLOT)
     return TeamDay(
         people=sum(group.people for group in groups),
-        slots=tuple(next(people for (start, end), people in pieces if start <= slot < end) for slot in slots),
+        rows=tuple(rows),
+        slots=tuple(pieces[bisect_right(starts, slot) - 1][1] for slot in slots),
         pieces=tuple(pieces),
         nobody=_join_at_midnight([band for band, people in pieces if not people]),
         everyone=_join_at_midnight(list(availability.common_bands(rows))),
@@ -119,16 +121,12 @@ def _join_at_midnight(bands: list[Band]) -> tuple[Band, ...]:
     return tuple(bands)
 
 
-def outside_best_hours(
-    groups: list[HoursGroup], best: tuple[BestHour, ...], *, day: date, user_zone: tzinfo
-) -> Mapping[ZoneAndHours, int]:
+def outside_best_hours(day: TeamDay) -> Mapping[ZoneAndHours, int]:
     """Return the numbers of people at work in none of the best hours, if one of these suits most people."""
-    half = sum(group.people for group in groups) / 2
-    hours = [(hour.start, hour.start + availability.HOUR) for hour in best if hour.people > half]
-    rows = availability.day_rows(groups, day=day, user_zone=user_zone, workdays=NO_DAYS_OFF) if hours else ()
+    hours = [(hour.start, hour.start + availability.HOUR) for hour in day.best if hour.people > day.people / 2]
     return {
         ZoneAndHours(row.group.zone, row.group.span): row.group.people
-        for row in rows
+        for row in (day.rows if hours else ())
         if not any(start < hour_end and hour_start < end for start, end in row.bands for hour_start, hour_end in hours)
     }
 
@@ -164,8 +162,11 @@ def _toggle_differences(counts: SettingsCounts, min_group_size: int) -> Iterator
     for key, answers in settings_counts.toggle_counts(counts).items():
         if not suppress_small_groups(answers, min_group_size=min_group_size).suppressed:
             toggles = {on: people for on, people in answers.items() if on is not None}
-            others = {on: by_toggle(counts, key, on=not on) for on in toggles}
-            yield _difference(key, toggles, others.__getitem__)
+            yield _difference(key, toggles, partial(_with_other_answer, counts, key))
+
+
+def _with_other_answer(counts: SettingsCounts, key: str, usual: bool) -> PeopleFilter:
+    return by_toggle(counts, key, on=not usual)
 
 
 def _hours_difference(counts: SettingsCounts) -> Difference | None:
@@ -181,16 +182,14 @@ def _hours_difference(counts: SettingsCounts) -> Difference | None:
 
 
 def _reminders_difference(counts: SettingsCounts) -> Difference | None:
-    reminders: Counter[Reminders] = Counter()
+    reminders: Counter[str] = Counter()
     for text, people in counts.habits.items():
-        reminders[decode_habits(text).reminders] += people
-    del reminders[Reminders()]  # unknown
+        reminders[split_habits(text)[1]] += people
+    del reminders[""]  # unknown
     return _difference(
         "reminders",
         reminders,
-        lambda usual: _by_habits(
-            text for text in counts.habits if decode_habits(text).reminders not in (Reminders(), usual)
-        ),
+        lambda usual: _by_habits(text for text in counts.habits if split_habits(text)[1] not in ("", usual)),
     )
 
 

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import heapq
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from dashboard.calendar.encoding import TOGGLE_KEYS, decode_habits, encode_reminders
-from dashboard.calendar.reminders import Reminders
+from dashboard.calendar.encoding import TOGGLE_KEYS, decode_toggles, split_habits, split_reminders
 from dashboard.calendar.working_hours import Span
 
 USUAL_VIEWS = ("month", "week", "day", "list")
+OTHER_VIEW = "other"
+MANY_REMINDERS = 2
 
 
 @dataclass(frozen=True)
 class ZoneAndHours:
-    """A time zone and hours that people share; the zone is empty and the span None where unknown."""
+    """A time zone and hours that people share; the zone is empty where unknown, the span None if unknown or rare."""
 
     zone: str
     span: Span | None
@@ -24,24 +26,22 @@ class ZoneAndHours:
 
 @dataclass(frozen=True)
 class SettingsCounts:
-    """Numbers of people by their settings. Each mapping counts everyone whose settings are known."""
+    """Numbers of people by their settings. Each mapping counts everyone whose settings are known.
+
+    In a portal with very many different settings (``frequency.MAX_VALUES``), ``habits`` and ``zone_pairs`` have only
+    the most frequent ones, and ``zones_and_hours`` has the people with rare hours as if theirs were unknown.
+    """
 
     total: int  # including those whose settings are unknown
     people: int
     read_at: datetime | None  # when any settings were last read
     zones_and_hours: Mapping[ZoneAndHours, int]
-    views: Mapping[str, int]
-    reminder_counts: Mapping[int | None, int]
+    views: Mapping[str, int]  # OTHER_VIEW is an application's, "" is not set
+    reminder_counts: Mapping[int | None, int]  # MANY_REMINDERS is that many or more
     habits: Mapping[str, int]  # by the text of `people.habits`; those without one are left out
     zone_pairs: Mapping[tuple[str, str], int]  # by the profile's zone and the calendar's, where these differ
-
-
-def views(counts: SettingsCounts) -> dict[str, int]:
-    """Return how many people have each default view; "other" is an application's, "" is not set."""
-    people_by_view: Counter[str] = Counter()
-    for name, people in counts.views.items():
-        people_by_view[name if name in ("", *USUAL_VIEWS) else "other"] += people
-    return dict(people_by_view)
+    people_in_other_groups: int = 0  # whose zone and hours are known, and rare
+    is_complete: bool = True
 
 
 def zones(counts: SettingsCounts) -> dict[str, int]:
@@ -56,27 +56,31 @@ def reminder_counts(counts: SettingsCounts) -> dict[str, int]:
     """Return how many people have "none", "one" or "many" reminders, or an "unknown" number."""
     people_by_count: Counter[str] = Counter()
     for number, people in counts.reminder_counts.items():
-        people_by_count["unknown" if number is None else ("none", "one", "many")[min(number, 2)]] += people
+        people_by_count["unknown" if number is None else ("none", "one", "many")[min(number, MANY_REMINDERS)]] += people
     return dict(people_by_count)
 
 
-def usual_reminders(counts: SettingsCounts) -> list[tuple[Reminders, int]]:
-    """Return each single reminder with how many people have it, the most frequent first."""
-    people_by_reminder: Counter[Reminders] = Counter()
+def usual_reminders(counts: SettingsCounts, *, limit: int) -> list[tuple[str, int]]:
+    """Return the most frequent single reminders, encoded, with how many people have each."""
+    people_by_text: Counter[str] = Counter()
     for text, people in counts.habits.items():
-        reminders = decode_habits(text).reminders
-        entries = {Reminders(timed=(reminder,)) for reminder in reminders.timed or ()}
-        entries |= {Reminders(all_day=(reminder,)) for reminder in reminders.all_day or ()}
-        people_by_reminder.update(dict.fromkeys(entries, people))
-    return sorted(people_by_reminder.items(), key=lambda row: (-row[1], encode_reminders(row[0])))
+        people_by_text[split_habits(text)[1]] += people
+    people_by_reminder: dict[str, int] = {}
+    for text, people in people_by_text.items():
+        for reminder in split_reminders(text):
+            people_by_reminder[reminder] = people_by_reminder.get(reminder, 0) + people
+    return heapq.nsmallest(limit, people_by_reminder.items(), key=lambda row: (-row[1], row[0]))
 
 
 def toggle_counts(counts: SettingsCounts) -> dict[str, dict[bool | None, int]]:
     """Return for each toggle how many people have it on, off, or without an answer (None)."""
-    answers: dict[str, Counter[bool | None]] = {key: Counter() for key in TOGGLE_KEYS}
+    people_by_letters: Counter[str] = Counter()
     for text, people in counts.habits.items():
-        for key, toggle in decode_habits(text).toggles.items():
-            answers[key][toggle.on] += people
+        people_by_letters[split_habits(text)[0]] += people
+    answers: dict[str, Counter[bool | None]] = {key: Counter() for key in TOGGLE_KEYS}
+    for letters, people in people_by_letters.items():
+        for key, is_on in decode_toggles(letters).items():
+            answers[key][is_on] += people
     for people_by_answer in answers.values():
         people_by_answer[None] = counts.people - people_by_answer.total()
     return {key: {answer: people for answer, people in row.items() if people} for key, row in answers.items()}

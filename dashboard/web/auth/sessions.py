@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from functools import wraps
 from typing import Concatenate, ParamSpec, TypeAlias
-from zoneinfo import ZoneInfo
 
 from flask import g, jsonify, make_response, request
 from flask.typing import ResponseReturnValue
 from itsdangerous import BadData, URLSafeTimedSerializer
 from sqlalchemy import select
 
-from dashboard.calendar.time_zones import parse_zone_name
+from dashboard.calendar.time_zones import parse_zone_name, zone_info
 from dashboard.models import Person, Portal, PortalState
 from dashboard.web.http.context import services
 from dashboard.web.i18n import translations
@@ -45,7 +44,7 @@ class CurrentUser:
         """Return the time zone of the user's calendar, else of their profile, else UTC."""
         for name in (self.person.calendar_zone, self.person.time_zone):
             if zone := parse_zone_name(name):
-                return ZoneInfo(zone.name)
+                return zone_info(zone.name)
         return UTC
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from gettext import GNUTranslations, NullTranslations
 from pathlib import Path
 
@@ -120,7 +120,12 @@ def npgettext(context: str, singular: str, plural: str, n: int) -> str:
 def number(value: int) -> str:
     """Return a number as the language writes it, such as "12,345"."""
     # Most numbers are small, and those look the same in every language.
-    return str(value) if abs(value) < 1000 else format_decimal(value, locale=current().locale)
+    return str(value) if abs(value) < 1000 else _decimal(value, current().locale)
+
+
+@lru_cache(maxsize=4096)
+def _decimal(value: int, locale: Locale) -> str:
+    return format_decimal(value, locale=locale)
 
 
 def N_(message: str) -> str:

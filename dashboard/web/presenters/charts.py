@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import urlencode
-from zoneinfo import ZoneInfo
 
+from dashboard.calendar.time_zones import zone_info
 from dashboard.calendar.working_hours import DAY
 from dashboard.team.insights import SLOT, TeamDay
 from dashboard.team.small_groups import SuppressedCounts
@@ -57,7 +57,7 @@ def clock_columns(zones: Sequence[tuple[str, int]], *, now: datetime) -> list[Co
     """Return a column at the local time of each zone; zones with the same time share one."""
     people_by_minute: Counter[int] = Counter()
     for zone, people in zones:
-        local = now.astimezone(ZoneInfo(zone))
+        local = now.astimezone(zone_info(zone))
         people_by_minute[local.hour * 60 + local.minute] += people
     most = max(people_by_minute.values(), default=0)
     return [

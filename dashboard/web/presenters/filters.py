@@ -19,6 +19,7 @@ from markupsafe import Markup, escape
 
 from dashboard.calendar.holidays import WEEKDAY_CODES
 from dashboard.calendar.reminders import AtTimeOfDay, Before, OnDate, Reminder
+from dashboard.calendar.time_zones import zone_info
 from dashboard.calendar.working_hours import DAY, Span, minutes_to_clock
 from dashboard.core.json_values import Json, compact, printable, without_controls
 from dashboard.web.i18n.translations import _, current, ngettext, number, pgettext
@@ -102,7 +103,7 @@ def clock_attributes(now: datetime, tz: tzinfo) -> dict[str, str]:
 
 def time_in(moment: datetime, tz: tzinfo | str) -> str:
     """Return "14:05", which is the format of a time in every language here."""
-    return f"{moment.astimezone(ZoneInfo(tz) if isinstance(tz, str) else tz):%H:%M}"
+    return f"{moment.astimezone(zone_info(tz) if isinstance(tz, str) else tz):%H:%M}"
 
 
 def time_with_seconds(moment: datetime, tz: tzinfo) -> str:
@@ -200,7 +201,8 @@ def zone_city(name: str) -> str:
     return _city(name, current().locale)
 
 
-@lru_cache(maxsize=1024)
+# It has room for every zone in every language.
+@lru_cache(maxsize=8192)
 def _city(name: str, locale: Locale) -> str:
     # CLDR has the cities of renamed zones under the old names, where Babel does not look for them.
     aliases = get_global("zone_aliases")

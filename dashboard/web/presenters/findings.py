@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
-from functools import lru_cache
+from datetime import datetime
 
 from dashboard.calendar.time_zones import parse_zone_name, same_clock
 from dashboard.team import insights, settings_counts
-from dashboard.team.availability import HoursGroup
 from dashboard.team.insights import PeopleFilter, TeamDay, by_zone_and_hours
 from dashboard.team.settings_counts import SettingsCounts, ZoneAndHours
 from dashboard.team.small_groups import NO_MINIMUM, suppress_small_groups
@@ -31,11 +29,9 @@ class InsightFinding:
 
 def list_findings(
     counts: SettingsCounts,
-    groups: list[HoursGroup],
     day: TeamDay,
     *,
     now: datetime,
-    user_zone: tzinfo,
     min_group_size: int,
 ) -> list[InsightFinding]:
     """Return what stands out. With a minimum, only if so many people are concerned and so many are not."""
@@ -45,9 +41,7 @@ def list_findings(
         _declining_when_busy(counts, min_group_size),
     ]
     if min_group_size == NO_MINIMUM:
-        today = now.astimezone(user_zone).date()
-        outside = insights.outside_best_hours(groups, day.best, day=today, user_zone=user_zone)
-        findings[1:1] = [_outside_best_hours(outside), _long_days(insights.long_days(counts))]
+        findings[1:1] = [_outside_best_hours(insights.outside_best_hours(day)), _long_days(insights.long_days(counts))]
         findings.append(_night_shifts(insights.night_shifts(counts)))
     return [finding for finding in findings if finding.people]
 
@@ -65,8 +59,7 @@ def _finding(
 
 
 def _zones_disagree(counts: SettingsCounts, now: datetime, min_group_size: int) -> InsightFinding:
-    hour = now.replace(minute=0, second=0, microsecond=0)
-    pairs = [pair for pair in counts.zone_pairs if _has_two_clocks(*pair, hour)]
+    pairs = [pair for pair in counts.zone_pairs if _has_two_clocks(*pair, now)]
     people = sum(counts.zone_pairs[pair] for pair in pairs)
     by_answer = {True: people, False: counts.people - people}
     people = suppress_small_groups(by_answer, min_group_size=min_group_size).of(True)
@@ -78,8 +71,6 @@ def _zones_disagree(counts: SettingsCounts, now: datetime, min_group_size: int) 
     return _finding("zones_disagree", people, text, insights.by_zone_pair(pairs))
 
 
-# The comparison takes a year of offsets, and every page view needs the same pairs.
-@lru_cache(maxsize=1024)
 def _has_two_clocks(profile: str, calendar: str, at: datetime) -> bool:
     exist = parse_zone_name(profile) and parse_zone_name(calendar)
     return bool(exist) and not same_clock(profile, calendar, at)

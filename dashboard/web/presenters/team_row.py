@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from functools import lru_cache, reduce
 
 from dashboard.calendar.encoding import decode_reminders
-from dashboard.calendar.reminders import Reminder, Reminders
+from dashboard.calendar.reminders import Reminder
 from dashboard.core.json_values import without_controls
 from dashboard.team.listing import TeamRow
 from dashboard.web.errors.responses import error_label
-from dashboard.web.i18n.translations import N_, Language, _, current, pgettext
+from dashboard.web.i18n.translations import N_, Language, _, current, ngettext, number, pgettext
 from dashboard.web.presenters import filters, labels
 
 STATES = {
@@ -27,6 +28,7 @@ REMINDERS = {
     "many": N_("Several reminders"),
     "unknown": N_("Unknown"),
 }
+MAX_REMINDERS = 10  # in words, of one kind of event; a portal may return hundreds
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ def team_row_text(row: TeamRow, now: datetime, user_zone: tzinfo) -> TeamRowText
         hours=filters.hours(row.span) if row.span else "",
         city=filters.zone_city(row.zone) if row.zone else "",
         time=filters.time_in(now, row.zone) if row.zone else "",
-        reminders=_reminder_columns(decode_reminders(row.reminders), current()),
+        reminders=_reminder_columns(row.reminders, current()),
         state=state(row.state),
         tone=STATE_TONES[row.state],
         problem=error_label(problem) if problem else "",
@@ -80,7 +82,8 @@ def team_row_text(row: TeamRow, now: datetime, user_zone: tzinfo) -> TeamRowText
 
 # Most people have the same few reminders, and a page shows fifty people.
 @lru_cache(maxsize=1024)
-def _reminder_columns(reminders: Reminders, language: Language) -> tuple[ReminderColumn, ...]:
+def _reminder_columns(encoded: str, language: Language) -> tuple[ReminderColumn, ...]:
+    reminders = decode_reminders(encoded)
     columns = ((_("Timed events"), reminders.timed), (_("All-day events"), reminders.all_day))
     return tuple(_reminder_column(title, entries) for title, entries in columns if entries is not None)
 
@@ -89,15 +92,21 @@ def _reminder_column(title: str, entries: tuple[Reminder, ...]) -> ReminderColum
     # Translators: a name before its value, as your language puts a colon.
     lead = _("%(kind)s:") % {"kind": title}
     # Translators: no reminders at all.
-    text = filters.join_words(map(filters.reminder, entries)) or pgettext("reminders", "none")
+    text = filters.join_words(_reminder_words(entries)) or pgettext("reminders", "none")
     return ReminderColumn(title, lead, text)
 
 
-def reminder_text(reminders: Reminders) -> str:
+def _reminder_words(entries: tuple[Reminder, ...]) -> Iterator[str]:
+    yield from map(filters.reminder, entries[:MAX_REMINDERS])
+    if (more := len(entries) - MAX_REMINDERS) > 0:
+        yield ngettext("%(count)s more", "%(count)s more", more) % {"count": number(more)}
+
+
+def reminder_text(encoded: str) -> str:
     """Return all reminders in one line: "Timed events: 1 hour before; All-day events: none"."""
     columns = [
         _("%(kind)s: %(reminders)s") % {"kind": column.title, "reminders": column.reminders}
-        for column in _reminder_columns(reminders, current())
+        for column in _reminder_columns(encoded, current())
     ]
     return reduce(_both, columns) if columns else ""
 

@@ -57,7 +57,7 @@ def _admin_page(user: CurrentUser, portal: Portal) -> str:
     with services().database.read_session() as session:
         switched_by = access.name_of(session, portal, portal.team_switched_by)
         runs = last_runs(session, portal)
-        numbers = statistics.team_stats(session, portal, now=now)
+        numbers = statistics.team_stats(session, portal, now)
         stored = personal_data.count_stored(session, portal)
     requirements = setup_checklist.checklist(portal)
     return render_template(

@@ -50,7 +50,7 @@ def show_people(user: CurrentUser, code: str) -> ResponseReturnValue:
     names: list[str] = []
     pages = page = 1
     with services().database.read_session() as session:
-        counts = insight_queries.settings_counts(session, user.portal)
+        counts = services().settings_counts.get(session, user.portal, now=services().now())
         people_list = _find_list(counts, code, now=services().now(), user_zone=user.time_zone)
         if people_list:
             pages = -(-people_list.count // PAGE_SIZE)
@@ -72,7 +72,7 @@ def show_people(user: CurrentUser, code: str) -> ResponseReturnValue:
 def _find_list(counts: SettingsCounts, code: str, *, now: datetime, user_zone: tzinfo) -> PeopleList | None:
     groups = insights.hours_groups(counts)
     day = insights.team_day(groups, day=now.astimezone(user_zone).date(), user_zone=user_zone)
-    for finding in findings.list_findings(counts, groups, day, now=now, user_zone=user_zone, min_group_size=NO_MINIMUM):
+    for finding in findings.list_findings(counts, day, now=now, min_group_size=NO_MINIMUM):
         if finding.code == code and finding.filter is not None:
             return PeopleList(_("What stands out"), finding.text, finding.people, finding.filter)
     for difference in insights.differences(counts, min_group_size=NO_MINIMUM):

@@ -49,7 +49,7 @@ def show_insights(user: CurrentUser) -> ResponseReturnValue:
     is_admin, now = user.person.is_admin, services().now()
     min_group_size = small_groups.NO_MINIMUM if is_admin else small_groups.MIN_GROUP_SIZE
     with services().database.read_session() as session:
-        counts = insight_queries.settings_counts(session, user.portal)
+        counts = services().settings_counts.get(session, user.portal, now=now)
         context: dict[str, Any] = {"too_few": counts.people < max(2, min_group_size), "people_by_filter": {}}
         if not context["too_few"]:
             context |= _charts(counts, now=now, user_zone=user.time_zone, min_group_size=min_group_size)
@@ -71,9 +71,7 @@ def _charts(counts: SettingsCounts, *, now: datetime, user_zone: tzinfo, min_gro
     groups = insights.hours_groups(counts, min_group_size=min_group_size)
     day = insights.team_day(groups, day=now.astimezone(user_zone).date(), user_zone=user_zone)
     return {
-        "findings": findings.list_findings(
-            counts, groups, day, now=now, user_zone=user_zone, min_group_size=min_group_size
-        ),
+        "findings": findings.list_findings(counts, day, now=now, min_group_size=min_group_size),
         "day": day,
         "slots": charts.slot_columns(day),
         **_zones(counts, now=now, min_group_size=min_group_size),
@@ -108,7 +106,7 @@ def _views(counts: SettingsCounts, *, min_group_size: int) -> list[charts.Bar]:
     names = {"other": _("Other"), "": _("Not set")}
     linked = settings_counts.USUAL_VIEWS if min_group_size == small_groups.NO_MINIMUM else ()
     return charts.bars(
-        suppress_small_groups(settings_counts.views(counts), min_group_size=min_group_size),
+        suppress_small_groups(counts.views, min_group_size=min_group_size),
         title=lambda view: names.get(view) or labels.view(view),
         others=_("Others"),
         href=lambda view: charts.team_url(view=view) if view in linked else None,
@@ -128,8 +126,8 @@ def _reminder_counts(counts: SettingsCounts, *, min_group_size: int) -> list[cha
 
 def _usual_reminders(counts: SettingsCounts, *, min_group_size: int) -> list[tuple[str, int]]:
     """Return the most frequent reminders in words, with their number of people."""
-    rows = [row for row in settings_counts.usual_reminders(counts) if row[1] >= min_group_size]
-    return [(team_row.reminder_text(reminders), people) for reminders, people in rows[:MAX_USUAL_REMINDERS]]
+    rows = settings_counts.usual_reminders(counts, limit=MAX_USUAL_REMINDERS)
+    return [(team_row.reminder_text(reminder), people) for reminder, people in rows if people >= min_group_size]
 
 
 def _figure_people(

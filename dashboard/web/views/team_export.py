@@ -11,7 +11,6 @@ from datetime import tzinfo
 from flask import Blueprint, current_app, request
 from flask.typing import ResponseReturnValue
 
-from dashboard.calendar.encoding import decode_reminders
 from dashboard.core.json_values import printable
 from dashboard.team import listing
 from dashboard.team.listing import TeamRow
@@ -107,7 +106,7 @@ def _csv_row(row: TeamRow, time_zone: tzinfo) -> Sequence[str]:
         labels.view(row.view),
         str(row.span or ""),
         row.zone,
-        team_row.reminder_text(decode_reminders(row.reminders)),
+        team_row.reminder_text(row.reminders),
         # The one form of a time that every spreadsheet understands.
         f"{row.as_of.astimezone(time_zone):%Y-%m-%d %H:%M}" if row.as_of else "",
     )

@@ -1,0 +1,63 @@
+"""Keep what was counted in a portal for a few seconds, and count once for everyone who asks at the same time."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from threading import Lock
+from typing import Generic, TypeVar
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from dashboard.core.single_flight import SingleFlight
+from dashboard.models import Person, Portal
+
+# Anyone who sorts or filters the table requests it repeatedly, and these queries read ten thousand people.
+MAX_AGE = timedelta(seconds=5)
+MAX_PORTALS = 32  # a result may take two megabytes
+
+T = TypeVar("T")
+
+
+class PortalCache(Generic[T]):
+    """Keep each portal's result for MAX_AGE, or until somebody's settings or the user list are read.
+
+    A revoked token or a removed person appears only after MAX_AGE. When two threads miss the cache at once, the
+    second one waits for the first one's result.
+    """
+
+    def __init__(self, count: Callable[[Session, Portal, datetime], T], *, max_waiting: int) -> None:
+        """``max_waiting`` threads wait for other threads' results, further ones only briefly."""
+        self._count = count
+        self._lock = Lock()
+        self._cache: OrderedDict[int, tuple[object, datetime, T]] = OrderedDict()
+        self._running = SingleFlight[T](max_waiting=max_waiting)
+
+    def get(self, session: Session, portal: Portal, *, now: datetime) -> T:
+        """Return the result for the portal.
+
+        :raise SlotRefused: another thread has been counting for a while, and too many threads wait.
+        """
+        settings_at = session.scalar(select(func.max(Person.settings_at)).where(Person.portal_id == portal.id))
+        version = (portal.generation, settings_at, portal.directory_at)
+        with self._lock:
+            cached = self._cache.get(portal.id)
+        if cached and cached[0] == version and _is_recent(cached[1], now):
+            return cached[2]
+        return self._running.run((portal.id, version), lambda: self._renew(session, portal, version, now))
+
+    def _renew(self, session: Session, portal: Portal, version: object, now: datetime) -> T:
+        result = self._count(session, portal, now)
+        with self._lock:
+            self._cache[portal.id] = (version, now, result)
+            self._cache.move_to_end(portal.id)
+            # The oldest come first; what is too old would only take memory.
+            while len(self._cache) > MAX_PORTALS or not _is_recent(next(iter(self._cache.values()))[1], now):
+                self._cache.popitem(last=False)
+        return result
+
+
+def _is_recent(moment: datetime, now: datetime) -> bool:
+    return timedelta() <= now - moment < MAX_AGE

@@ -1,0 +1,57 @@
+"""What was counted in a portal is kept for seconds, and counted once for all who ask at the same time."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from threading import Event
+
+from sqlalchemy.orm import Session
+
+from dashboard.models import Portal
+from dashboard.team.portal_cache import MAX_AGE, MAX_PORTALS, PortalCache
+from tests.world import World
+
+
+def test_simultaneous_requests_share_one_computation(world: World) -> None:
+    world.install()
+    portal, started, may_end, counted = world.known(), Event(), Event(), list[int]()
+
+    def count(session: Session, counted_portal: Portal, now: datetime) -> int:
+        counted.append(counted_portal.id)
+        started.set()
+        assert may_end.wait(timeout=20)
+        return len(counted)
+
+    cache = PortalCache(count, max_waiting=4)
+
+    def get() -> int:
+        with world.database.read_session() as session:
+            return cache.get(session, portal, now=world.now())
+
+    with ThreadPoolExecutor() as threads:
+        first = threads.submit(get)
+        assert started.wait(timeout=20)
+        second = threads.submit(get)
+        may_end.set()
+
+        assert [first.result(), second.result(), get()] == [1, 1, 1]
+    assert counted == [portal.id]
+
+
+def test_results_are_few_and_do_not_outlive_their_age(world: World) -> None:
+    world.install()
+    portal, now = world.known(), world.now()
+    cache = PortalCache(lambda _session, counted_portal, _now: counted_portal.id, max_waiting=4)
+
+    with world.database.read_session() as session:
+        for number in range(MAX_PORTALS + 5):
+            cache.get(session, Portal(id=1000 + number, generation=1), now=now)
+        assert len(cache._cache) == MAX_PORTALS
+
+        assert cache.get(session, portal, now=now + MAX_AGE) == portal.id
+        assert [*cache._cache] == [portal.id]
+
+        # A clock that was set back leaves nothing behind.
+        assert cache.get(session, portal, now=now - timedelta(days=1)) == portal.id
+        assert [*cache._cache] == [portal.id]
