@@ -2,8 +2,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Images often set it. Without compiled files, every process the tests start compiles the application and its tests anew.
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run test tools check bench format translations pictures trial documents sbom pins clean
+.PHONY: help run test tools check lint types audit bench format translations pictures trial documents sbom pins clean
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
@@ -16,16 +18,27 @@ test: .venv/development tools ## run every test; what it lacks fails alone, and 
 tools: .venv/development ## find or install the programs the tests start
 	@sh tests/find_tools.sh
 
+# Three at once: type checking calculates while the audit and the installation of programs wait for the network.
 check: .venv/development ## formatting, lint, types, imports, translations, documents, then the tests
+	@$(MAKE) --no-print-directory --jobs=3 $(KEEP_APART) lint types audit tools
+	@$(MAKE) --no-print-directory test
+
+# An old make, as on macOS, mixes the lines of what runs at once.
+KEEP_APART := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
+
+lint: .venv/development
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/python -m tests.tools.catalogs check
 	$(BIN)/python -m tests.tools.module_table check
 	$(BIN)/pytest -n0 tests/tools
+
+types: .venv/development
+	$(BIN)/mypy
+
+audit: .venv/development
 	$(BIN)/python -m tests.tools.audit
-	@$(MAKE) --no-print-directory test
 
 bench: .venv/development ## measure speed and size; BENCH="open memory" for some of it
 	$(BIN)/python -m bench $(BENCH)

@@ -32,13 +32,15 @@ settings.load_profile("suite")
 # What comes is not waited for any longer; what is late on a busy machine is no failure.
 expect.set_options(timeout=20_000)
 
-# Real processes and real time.
-WAITING = (
+# Real processes and real time, and what takes long.
+LONGEST = (
     "tests/test_worker.py",
     "tests/test_pgbouncer.py",
     "tests/test_refresh_failures.py",
     "tests/test_two_processes.py",
     "tests/test_host_limit.py",
+    "tests/test_token_life.py",
+    "tests/test_browser_pages.py",
 )
 
 # Chromium as a test wants it: no sandbox as root, and no calls home.
@@ -66,8 +68,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put first what mostly waits: at the end it would be waited for."""
-    items.sort(key=lambda item: not item.nodeid.startswith(WAITING))
+    """Put first what takes longest: at the end it would be waited for."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
 
 
 def pytest_collection_finish() -> None:
