@@ -127,6 +127,7 @@ class Person(Base):
     confirmed_at: Mapped[datetime | None]
     # True: an employee. False: a guest. None: opened the application after the last update of the list.
     listed: Mapped[bool | None]
+    listed_by_run: Mapped[int | None] = mapped_column(BigInteger)  # the id of the last run that found them in the list
     position: Mapped[str] = mapped_column(String(255), default="", server_default="")
     photo: Mapped[str] = mapped_column(Text, default="", server_default="")
     departments: Mapped[list[int] | None] = mapped_column(_Json)
@@ -203,6 +204,8 @@ class Run(Base):
     state: Mapped[str] = mapped_column(String(16), default=RunState.WAITING)
     error: Mapped[str | None] = mapped_column(String(64))
     directory_read: Mapped[bool] = mapped_column(default=False)
+    # Where the list of employees goes on (`bitrix24/users.py`, ListPosition); None: at its beginning.
+    list_position: Mapped[dict[str, int] | None] = mapped_column(_Json)
     total: Mapped[int] = mapped_column(Integer, default=0)
     done: Mapped[int] = mapped_column(Integer, default=0)
     failed: Mapped[int] = mapped_column(Integer, default=0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from threading import Event
 
 from dashboard.bitrix24.address_policy import AddressPolicy
 from dashboard.bitrix24.http import RestHttp
@@ -86,6 +87,7 @@ def build_services(
     ``placement_titles`` returns the title of the calendar's tab by Bitrix24's language codes; only a process that
     serves openings needs it.
     """
+    stopping = Event()  # set by a worker that ends
     threads = max(config.web_threads, config.worker_threads)
     database = database or Database(config.database_url.get_secret_value(), connections=threads)
     encryption = TokenEncryption(config.token_keys)
@@ -114,6 +116,7 @@ def build_services(
         servers=servers,
         throttle=throttle,
         now=now,
+        stopping=stopping,
     )
     accounts = Accounts(database=database, token_store=token_store, throttle=throttle, now=now)
     runs = Runs(database=database, now=now)
@@ -129,7 +132,7 @@ def build_services(
         refreshes=SingleFlight(max_waiting=max_waiting),
         now=now,
     )
-    directory = Directory(database=database, token_refresher=token_refresher, now=now)
+    directory = Directory(database=database, token_refresher=token_refresher)
     events = EventHandler(
         database=database,
         installations=installations,
@@ -169,9 +172,16 @@ def build_services(
         team_stats=PortalCache(team_stats, max_waiting=max_waiting),
         settings_counts=PortalCache(settings_counts, max_waiting=max_waiting),
         runs=runs,
-        sync=SyncEngine(runs=runs, directory=directory, snapshots=snapshots, call_log=call_log, now=now),
+        sync=SyncEngine(
+            runs=runs, directory=directory, snapshots=snapshots, call_log=call_log, now=now, stopping=stopping
+        ),
         periodic_tasks=PeriodicTasks(
-            database=database, runs=runs, token_refresher=token_refresher, call_log=call_log, now=now
+            database=database,
+            runs=runs,
+            token_refresher=token_refresher,
+            call_log=call_log,
+            now=now,
+            stopping=stopping,
         ),
         # A script of one person must leave some threads to everyone else.
         person_limit=PerKeyLimit(max(2, config.web_threads * 3 // 4)),

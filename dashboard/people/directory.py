@@ -2,61 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
-from threading import Semaphore
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from dashboard.bitrix24 import users
-from dashboard.bitrix24.errors import PersonRefused
+from dashboard.bitrix24.errors import PersonRefused, PortalFull
 from dashboard.bitrix24.masking import RecordCall
-from dashboard.bitrix24.users import Employee
+from dashboard.bitrix24.users import Employee, ListPosition
 from dashboard.core.database import Database, insert_or_ignore
 from dashboard.core.search_text import searchable
-from dashboard.models import Person, Portal, TokenState
+from dashboard.models import Person, Portal, Run, TokenState
 from dashboard.people import storage_limit
 from dashboard.portals import vacuum
 from dashboard.portals.portal_lock import lock_portal
 from dashboard.tokens.refresh import TokenRefresher
 
 log = structlog.get_logger()
+T = TypeVar("T")
 
 # `Portal.directory_error` if the list is known to be incomplete.
 INCOMPLETE = "directory_incomplete"
 
 CHUNK_ROWS = 500
 MAX_READERS = 3
-MAX_LARGE_LISTS = 1  # in the memory of a process at once
-MAX_TURN_WAIT = 600.0  # seconds
 _COMPARED_COLUMNS = ("name", "position", "photo", "departments", "time_zone")
 
 
-@dataclass(frozen=True)
-class _DirectoryChange:
-    """What the list changes for the people that are stored."""
-
-    changed: Mapping[int, Mapping[str, Any]]  # Person.id → columns
-    joined: Sequence[Employee]
-    guests: Sequence[int]  # Person.id
-    missing: Mapping[int, int]  # Bitrix24's user id → Person.id; has left, unless the portal still returns them
+class IncompleteList(Exception):
+    """The portal did not return the whole list; what it returned is stored."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Directory:
-    """Use an employee's token to read the list of users, and store the list."""
+    """Use an employee's token to read the list of users, and store the list part by part.
+
+    Each part is one request and is stored before the next one, with the run's mark on everybody in it
+    (``Person.listed_by_run``). So the memory does not depend on the length of a list, and another slice of the run
+    continues where this one stops.
+    """
 
     database: Database
     token_refresher: TokenRefresher
-    now: Callable[[], datetime]
-    large_lists: Semaphore = field(default_factory=partial(Semaphore, MAX_LARGE_LISTS))
 
     def readers(self, portal: Portal) -> Sequence[Person]:
         """Return whose token may read the list: administrators first, then the most recent visitors."""
@@ -70,102 +63,108 @@ class Directory:
         with self.database.read_session() as session:
             return session.scalars(query).all()
 
-    def read(self, portal: Portal, reader: Person, *, record: RecordCall) -> bool:
-        """Read the list and store it; return whether it was complete.
-
-        People who have left are deleted, with their tokens, and guests are marked only if the list was complete.
-
-        :raise PortalFull: the list was stored, but some new people found no room.
-        :raise Bitrix24Error: the list could not be read; nothing is changed.
-        """
-        with self._turn() as wait_for_turn:
-            return self._read(portal, reader, record=record, wait_for_turn=wait_for_turn)
-
-    @contextmanager
-    def _turn(self) -> Iterator[Callable[[], bool]]:
-        """Yield a function that waits for the turn of a large list, which ends with the context.
-
-        A portal whose turn does not come in time, because others are slow, has an incomplete list this time.
-        """
-        has_turn = False
-
-        def wait() -> bool:
-            nonlocal has_turn
-            has_turn = has_turn or self.large_lists.acquire(timeout=MAX_TURN_WAIT)
-            return has_turn
-
-        try:
-            yield wait
-        finally:
-            if has_turn:
-                self.large_lists.release()
-
-    def _read(self, portal: Portal, reader: Person, *, record: RecordCall, wait_for_turn: Callable[[], bool]) -> bool:
-        started_at = self.now()
+    def first_position(self, portal: Portal, *, readers: int = 0) -> ListPosition:
+        """Return where to begin, with as many pages in the first request as the portal has people."""
         with self.database.read_session() as session:
             expected = session.scalar(select(func.count()).where(Person.portal_id == portal.id)) or 0
-        list_employees = partial(users.list_employees, expected=expected, wait_for_turn=wait_for_turn)
-        listing = self.token_refresher.call_with_token(portal, reader, list_employees, record=record)
-        if listing.complete and reader.user_id not in listing.employees:
-            # A guest gets a part of the list only; everybody else would be deleted.
-            raise PersonRefused("directory_without_reader")
+        return ListPosition.first(expected=expected, readers=readers)
+
+    def read_part(
+        self, portal: Portal, reader: Person, position: ListPosition, *, run: Run, record: RecordCall
+    ) -> ListPosition | None:
+        """Read and store the next part; return where the list goes on, None if everything is done.
+
+        After the last part of a complete list, guests are marked, and people who have left are deleted with their
+        tokens, up to MAX_CHECKED of them at each call.
+
+        :raise IncompleteList: nobody is marked or deleted because of it.
+        :raise PortalFull: everything is done, but some new people found no room.
+        :raise Bitrix24Error: the part could not be read; nothing is changed.
+        """
+        if position.pages:
+            read = partial(users.read_part, position=position)
+            part = self.token_refresher.call_with_token(portal, reader, read, record=record)
+            is_full = position.is_full
+            if not position.start:
+                self._write(portal, partial(storage_limit.recount, portal_ids=[portal.id]))
+            for chunk in _chunks(part.employees.values()):
+                store = partial(_store, portal_id=portal.id, run_id=run.id, employees=chunk)
+                is_full = self._write(portal, store) is False or is_full
+            if not part.complete:
+                raise IncompleteList
+            position = replace(part.next, is_full=is_full)
+            if position.pages:
+                return position
+            log.info("directory_read", portal=portal.id, users=position.received)
+        if self._delete_departed(portal, reader, run=run, record=record):
+            return position
+        if position.is_full:
+            raise PortalFull
+        return None
+
+    def _delete_departed(self, portal: Portal, reader: Person, *, run: Run, record: RecordCall) -> bool:
+        """Delete people who have left; return whether more remain to be checked."""
+        unlisted = (Person.portal_id == portal.id, Person.listed_by_run.is_distinct_from(run.id))
+        missing_people = select(Person.user_id, Person.id).where(*unlisted, Person.listed.is_(True))
         with self.database.read_session() as session:
-            change = _compare(session, portal, listing.employees, started_at=started_at)
-        if not listing.complete:
-            change = replace(change, guests=(), missing={})
-        employed: set[int] = set()
-        if change.missing:
-            find_employed = partial(users.find_still_employed, user_ids=change.missing)
-            employed = self.token_refresher.call_with_token(portal, reader, find_employed, record=record)
-        departed = [person_id for user_id, person_id in change.missing.items() if user_id not in employed]
-        self._store(portal, change, departed=departed)
-        return listing.complete
+            if session.scalar(select(Person.id).where(*unlisted, Person.id == reader.id)) is not None:
+                # A guest gets a part of the list only; everybody else would be deleted.
+                raise PersonRefused("directory_without_reader")
+            missing = {row.user_id: row.id for row in session.execute(missing_people.limit(users.MAX_CHECKED))}
+        self._write(portal, partial(_mark_guests, unlisted=unlisted, run=run))
+        if not missing:
+            return False
+        find_employed = partial(users.find_still_employed, user_ids=missing)
+        employed = self.token_refresher.call_with_token(portal, reader, find_employed, record=record)
+        departed = [person_id for user_id, person_id in missing.items() if user_id not in employed]
+        for user_ids in _chunks(employed & missing.keys()):
+            self._write(portal, partial(_mark_listed, portal_id=portal.id, run_id=run.id, user_ids=user_ids))
+        for person_ids in _chunks(departed):
+            self._write(portal, partial(_delete, person_ids=person_ids))
+        if departed:
+            self._write(portal, partial(storage_limit.recount, portal_ids=[portal.id]))
+            self.database.checkpoint_wal()
+            log.info("people_left", portal=portal.id, count=len(departed))
+        return len(missing) == users.MAX_CHECKED
 
-    def _store(self, portal: Portal, change: _DirectoryChange, *, departed: Sequence[int]) -> None:
-        """Store the change in short transactions; each stops if the application was uninstalled meanwhile."""
-        steps: tuple[tuple[Callable[[Session, list[Any]], None], Iterable[Any]], ...] = (
-            (_update, change.changed.items()),
-            (_mark_guests, change.guests),
-            (_delete, departed),
-            (storage_limit.recount, [portal.id]),
-            (partial(_add, portal), change.joined),  # last, because the others need no room
-        )
-        try:
-            for step, rows in steps:
-                for chunk in _chunks(rows):
-                    self.database.write(partial(_run_locked, portal=portal, step=step, rows=chunk))
-        finally:
-            if departed:
-                self.database.checkpoint_wal()
-        counts = {"joined": len(change.joined), "changed": len(change.changed), "left": len(departed)}
-        log.info("directory_synced", portal=portal.id, **counts)
+    def _write(self, portal: Portal, work: Callable[[Session], T]) -> T | None:
+        """Run ``work`` in a short transaction; it does nothing if the application was uninstalled meanwhile."""
+        return self.database.write(lambda session: work(session) if lock_portal(session, portal) else None)
 
 
-def _compare(
-    session: Session, portal: Portal, employees: Mapping[int, Employee], *, started_at: datetime
-) -> _DirectoryChange:
-    columns = (
-        *(Person.id, Person.user_id, Person.listed, Person.opened_at, Person.name),
-        *(Person.position, Person.photo, Person.departments, Person.time_zone),
-    )
-    stored = session.execute(select(*columns).where(Person.portal_id == portal.id)).all()
-    guests, missing, changed = [], {}, {}
-    for row in stored:
-        employee = employees.get(row.user_id)
-        if employee is not None:
-            values = _columns(employee, time_zone=row.time_zone)
-            if not row.listed or any(getattr(row, name) != values[name] for name in _COMPARED_COLUMNS):
-                changed[row.id] = values
-        elif row.listed:
-            missing[row.user_id] = row.id
-        elif row.listed is None and row.opened_at is not None and row.opened_at < started_at:
-            guests.append(row.id)
-    stored_ids = {row.user_id for row in stored}
-    joined = [employee for user_id, employee in employees.items() if user_id not in stored_ids]
-    return _DirectoryChange(changed, joined, guests, missing)
+def _chunks(rows: Iterable[T]) -> Iterator[list[T]]:
+    iterator = iter(rows)
+    while chunk := list(islice(iterator, CHUNK_ROWS)):
+        yield chunk
 
 
-def _columns(employee: Employee, *, time_zone: str = "") -> dict[str, Any]:
+def _store(session: Session, *, portal_id: int, run_id: int, employees: Sequence[Employee]) -> bool:
+    """Insert and update these employees, and mark them as listed by this run.
+
+    Return False if there is no room for the new ones.
+    """
+    columns = (Person.id, Person.user_id, Person.listed, *(getattr(Person, name) for name in _COMPARED_COLUMNS))
+    user_ids = [employee.ID for employee in employees]
+    same = (Person.portal_id == portal_id, Person.user_id.in_(user_ids))
+    stored = {row.user_id: row for row in session.execute(select(*columns).where(*same))}
+    joined, changed = [], []
+    for employee in employees:
+        row = stored.get(employee.ID)
+        values = _columns(employee, time_zone=row.time_zone if row else "")
+        if row is None:
+            joined.append({"portal_id": portal_id, "user_id": employee.ID, "is_admin": False, "language": "", **values})
+        elif not row.listed or any(getattr(row, name) != values[name] for name in _COMPARED_COLUMNS):
+            changed.append({"id": row.id, **values})
+    if changed:
+        session.execute(update(Person), changed)
+    has_room = storage_limit.allocate(session, portal_id, len(joined) * storage_limit.PERSON_BYTES)
+    if joined and has_room:
+        insert_or_ignore(session, Person, joined)
+    _mark_listed(session, portal_id=portal_id, run_id=run_id, user_ids=user_ids)
+    return has_room
+
+
+def _columns(employee: Employee, *, time_zone: str) -> dict[str, Any]:
     """Return a person's columns. Older portals list no time zones; then the profile's stays."""
     return {
         "name": employee.full_name,
@@ -178,38 +177,17 @@ def _columns(employee: Employee, *, time_zone: str = "") -> dict[str, Any]:
     }
 
 
-def _chunks(rows: Iterable[Any]) -> Iterable[list[Any]]:
-    iterator = iter(rows)
-    while chunk := list(islice(iterator, CHUNK_ROWS)):
-        yield chunk
+def _mark_listed(session: Session, *, portal_id: int, run_id: int, user_ids: Sequence[int]) -> None:
+    same = (Person.portal_id == portal_id, Person.user_id.in_(user_ids))
+    session.execute(update(Person).where(*same).values(listed_by_run=run_id))
 
 
-def _run_locked(
-    session: Session, *, portal: Portal, step: Callable[[Session, list[Any]], None], rows: list[Any]
-) -> None:
-    if lock_portal(session, portal):
-        step(session, rows)
+def _mark_guests(session: Session, *, unlisted: Iterable[ColumnElement[bool]], run: Run) -> None:
+    """Mark who opened the application before the run, and is no employee."""
+    guests = (*unlisted, Person.listed.is_(None), Person.opened_at < run.started_at)
+    session.execute(update(Person).where(*guests).values(listed=False))
 
 
-def _add(portal: Portal, session: Session, employees: list[Employee]) -> None:
-    """Insert people, except those who have opened the application meanwhile.
-
-    :raise PortalFull: there is no room for them.
-    """
-    storage_limit.allocate_people(session, portal.id, count=len(employees))
-    new = {"portal_id": portal.id, "is_admin": False, "language": ""}
-    rows = [{**new, "user_id": employee.ID, **_columns(employee)} for employee in employees]
-    insert_or_ignore(session, Person, rows)
-
-
-def _update(session: Session, changed: list[tuple[int, Mapping[str, Any]]]) -> None:
-    session.execute(update(Person), [{"id": person_id, **columns} for person_id, columns in changed])
-
-
-def _mark_guests(session: Session, person_ids: list[int]) -> None:
-    session.execute(update(Person).where(Person.id.in_(person_ids)).values(listed=False))
-
-
-def _delete(session: Session, person_ids: list[int]) -> None:
+def _delete(session: Session, *, person_ids: Sequence[int]) -> None:
     session.execute(delete(Person).where(Person.id.in_(person_ids)))
     vacuum.request(session)

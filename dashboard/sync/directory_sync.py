@@ -1,7 +1,8 @@
-"""The first step of a run: update the portal's employees and count the people to sync."""
+"""The first part of a run: update the portal's employees part by part, and count the people to sync."""
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from sqlalchemy import func, select
@@ -17,50 +18,67 @@ from dashboard.bitrix24.errors import (
     TokenRejected,
 )
 from dashboard.bitrix24.masking import RecordCall
+from dashboard.bitrix24.users import ListPosition
 from dashboard.models import Person, Portal
-from dashboard.people.directory import INCOMPLETE, Directory
+from dashboard.people.directory import INCOMPLETE, Directory, IncompleteList
 from dashboard.portals.call_log import CallRecords
 from dashboard.portals.installations import VerificationFailed
 from dashboard.sync.person_sync import RUN_ENDING_ERRORS, RUN_POSTPONING_ERRORS
 from dashboard.sync.runs import Lease, change_run
 
-DIRECTORY_COST = 2  # requests
+DIRECTORY_COST = 1  # request for a part of the list; further ones, which are rare, are counted afterwards
 
 # The token of another employee may still be allowed to read the list.
 _READER_ERRORS = (PersonRefused, GrantRejected, TokenRejected, ApplicationGone, VerificationFailed)
 
 
-def sync_directory(directory: Directory, portal: Portal, *, record: RecordCall) -> str | None:
-    """Update the portal's employees; return the error code if the list could not be read whole.
+@dataclass(frozen=True)
+class DirectoryProgress:
+    """Where the list goes on, None if nothing remains to be read, and the error code if it is not whole."""
 
-    The run then syncs the people who are stored already.
+    position: ListPosition | None
+    problem: str | None = None
+
+
+def sync_directory_part(directory: Directory, lease: Lease, *, record: RecordCall) -> DirectoryProgress:
+    """Update the next part of the portal's employees; where the list cannot be read, the run syncs who is stored.
+
+    If a reader is refused, the next one begins anew, so that a run reads at most MAX_READERS lists.
 
     :raise Bitrix24Error: the error concerns the whole portal.
     """
+    portal, stored = lease.portal, lease.run.list_position
+    position = ListPosition(**stored) if stored else directory.first_position(portal)
     problem = "nobody_connected"
-    for reader in directory.readers(portal):
+    for reader in directory.readers(portal)[position.readers :]:
         try:
-            is_complete = directory.read(portal, reader, record=record)
+            return DirectoryProgress(directory.read_part(portal, reader, position, run=lease.run, record=record))
+        except IncompleteList:
+            return DirectoryProgress(None, INCOMPLETE)
         except (*RUN_POSTPONING_ERRORS, *RUN_ENDING_ERRORS, NotAnswered):
             raise
         except _READER_ERRORS as error:
             problem = error.code
+            position = directory.first_position(portal, readers=position.readers + 1)
         except Bitrix24Error as error:
-            return error.code[:64]
-        else:
-            return None if is_complete else INCOMPLETE
-    return problem
+            return DirectoryProgress(None, error.code[:64])
+    return DirectoryProgress(None, problem)
 
 
-def save_directory_result(
-    session: Session, lease: Lease, calls: CallRecords, *, problem: str | None, now: datetime
+def save_directory_progress(
+    session: Session, lease: Lease, calls: CallRecords, progress: DirectoryProgress, *, now: datetime
 ) -> None:
-    """Save how the directory was read, and which people the run is about: everyone who has ever connected."""
+    """Save where the list goes on; at its end, which people the run is about: everyone who has ever connected."""
     calls.write(session, already_counted=DIRECTORY_COST)
+    if progress.position is not None:
+        change_run(session, lease, unless_canceled=True, list_position=asdict(progress.position))
+        return
     portal = session.get_one(Portal, lease.portal.id)
-    portal.directory_error = problem
-    if problem in (None, INCOMPLETE, PortalFull.CODE):
+    portal.directory_error = progress.problem
+    if progress.problem in (None, INCOMPLETE, PortalFull.CODE):
         portal.directory_at = now
     has_token_pair = (Person.portal_id == portal.id, Person.chain_state.is_not(None))
     total, last = session.execute(select(func.count(), func.max(Person.id)).where(*has_token_pair)).one()
-    change_run(session, lease, unless_canceled=True, directory_read=True, total=total, last=last or 0)
+    change_run(
+        session, lease, unless_canceled=True, directory_read=True, list_position=None, total=total, last=last or 0
+    )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -17,7 +18,7 @@ from dashboard.people.directory import Directory
 from dashboard.people.snapshots import Snapshots
 from dashboard.portals import rate_limits
 from dashboard.portals.call_log import CallLog, CallRecords
-from dashboard.sync.directory_sync import DIRECTORY_COST, save_directory_result, sync_directory
+from dashboard.sync.directory_sync import DIRECTORY_COST, save_directory_progress, sync_directory_part
 from dashboard.sync.person_sync import (
     MAX_REFRESH_WAITS,
     MIN_SLICE_PEOPLE,
@@ -35,6 +36,8 @@ log = structlog.get_logger()
 
 RETRY_DELAYS = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 15, 60, 120, 240))  # up to runs.MAX_POSTPONEMENT
 OVERLOAD_DELAY = timedelta(hours=1)
+# A slice ends with its first request after this time, so that slow portals and long lists let others have the thread.
+MAX_SLICE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +49,7 @@ class SyncEngine:
     snapshots: Snapshots
     call_log: CallLog
     now: Callable[[], datetime]
+    clock: Callable[[], float] = time.monotonic
     # When set, slices end after their current person.
     stopping: threading.Event = field(default_factory=threading.Event)
     # The owners of the leases in use, for the worker's heartbeat.
@@ -86,22 +90,30 @@ class SyncEngine:
 
     def _sync(self, lease: Lease, calls: CallRecords) -> int | None:
         """Return the number of requests that the next slice needs, None at the end of the run."""
-        if lease.run.directory_read or self._sync_directory(lease, calls):
-            return self._sync_people(lease, calls)
+        deadline = self.clock() + MAX_SLICE_SECONDS
+        if lease.run.directory_read or self._sync_directory(lease, calls, deadline):
+            return self._sync_people(lease, calls, deadline)
         return DIRECTORY_COST
 
-    def _sync_directory(self, lease: Lease, calls: CallRecords) -> bool:
-        """Return False if the rate limit does not allow it now."""
-        portal, now = lease.portal, self.now().timestamp()
-        take = partial(rate_limits.take_for_tasks, portal_id=portal.id, now=now, costs=[DIRECTORY_COST])
-        if not self.runs.write(lease, take):
-            return False
-        problem = sync_directory(self.directory, portal, record=calls.add)
-        save = partial(save_directory_result, lease=lease, calls=calls, problem=problem, now=self.now())
-        self.runs.write(lease, save)
-        return True
+    def _sync_directory(self, lease: Lease, calls: CallRecords, deadline: float) -> bool:
+        """Return False if the rate limit or the end of the slice leaves the rest to the next slice."""
+        while not self._must_end(deadline):
+            now = self.now().timestamp()
+            take = partial(rate_limits.take_for_tasks, portal_id=lease.portal.id, now=now, costs=[DIRECTORY_COST])
+            if not self.runs.write(lease, take):
+                return False
+            progress = sync_directory_part(self.directory, lease, record=calls.add)
+            save = partial(save_directory_progress, lease=lease, calls=calls, progress=progress, now=self.now())
+            self.runs.write(lease, save)
+            if progress.position is None:
+                return not self._must_end(deadline)
+            lease.run.list_position = asdict(progress.position)
+        return False
 
-    def _sync_people(self, lease: Lease, calls: CallRecords) -> int | None:
+    def _must_end(self, deadline: float) -> bool:
+        return self.stopping.is_set() or self.clock() >= deadline
+
+    def _sync_people(self, lease: Lease, calls: CallRecords, deadline: float) -> int | None:
         """Return what ``_sync`` returns.
 
         :raise NotAnswered: the requests of too many people in a row got no response.
@@ -112,8 +124,11 @@ class SyncEngine:
         # People whose request got no response are saved with the next person whose request got one: until then the
         # portal itself may be down.
         unsaved: list[PersonResult] = []
+        has_ended = False
         for task in tasks:
-            if self.stopping.is_set():
+            # After people without a response, further ones tell whether the portal is down, so only a stop ends that.
+            has_ended = self.stopping.is_set() or (not unsaved and self._must_end(deadline))
+            if has_ended:
                 break
             result = sync_person(self.snapshots, lease, task, record=calls.add)
             unsaved.append(result)
@@ -122,8 +137,8 @@ class SyncEngine:
                 unsaved, has_responded = [], True
             elif len(unsaved) > max_without_response:
                 raise NotAnswered(result.problem or "")
-        if remaining or self.stopping.is_set():
-            return min(remaining or len(unsaved), MIN_SLICE_PEOPLE)
+        if remaining or has_ended or self.stopping.is_set():
+            return min(remaining or len(tasks), MIN_SLICE_PEOPLE)
         if unsaved and not has_responded:
             raise NotAnswered(unsaved[0].problem or "")
         if unsaved:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
-from itertools import groupby
+from itertools import groupby, takewhile
 
 import structlog
 from sqlalchemy import ColumnElement, and_, or_, select, update
@@ -51,6 +53,7 @@ class PeriodicTasks:
     token_refresher: TokenRefresher
     call_log: CallLog
     now: Callable[[], datetime]
+    stopping: threading.Event = field(default_factory=threading.Event)  # when set, tasks end after their current row
 
     def claim_due(self) -> list[str]:
         """Return the names of the due tasks that this worker has claimed and has to run."""
@@ -90,7 +93,7 @@ class PeriodicTasks:
         )
         with self.database.read_session() as session:
             portals = session.scalars(due_portals).all()
-        for portal in portals:
+        for portal in takewhile(self._may_continue, portals):
             self.database.write(partial(self._plan_run, portal=portal, now=now), durable=False)
 
     def _plan_run(self, session: Session, *, portal: Portal, now: datetime) -> None:
@@ -116,7 +119,7 @@ class PeriodicTasks:
         )
         with self.database.read_session() as session:
             rows = session.execute(outdated).all()
-        for portal, group in groupby(rows, key=lambda row: row[0]):
+        for portal, group in takewhile(self._may_continue, groupby(rows, key=lambda row: row[0])):
             person_ids = [person_id for _, person_id in group]
             self.database.write(partial(_recompute_people, portal=portal, person_ids=person_ids))
 
@@ -134,7 +137,7 @@ class PeriodicTasks:
         with self.database.read_session() as session:
             rows = session.execute(idle).all()
         refused_portals = set[int]()
-        for portal, person in rows:
+        for portal, person in takewhile(self._may_continue, rows):
             if portal.id not in refused_portals and not self._refresh_token(portal, person):
                 refused_portals.add(portal.id)
 
@@ -150,10 +153,18 @@ class PeriodicTasks:
 
     def purge(self) -> None:
         """Delete old API calls, throttle counts and runs; what takes too long goes on an hour later."""
-        now, max_seconds = self.now(), MAX_PURGE_SECONDS
-        call_log.purge(self.database, now=now, max_seconds=max_seconds)
-        throttle.purge(self.database, now=now, max_seconds=max_seconds)
-        delete_in_batches(self.database, Run, Run.finished_at < now - RUN_RETENTION, max_seconds=max_seconds)
+        now = self.now()
+        call_log.purge(self.database, now=now, must_end=self._purge_limit())
+        throttle.purge(self.database, now=now, must_end=self._purge_limit())
+        old_runs = Run.finished_at < now - RUN_RETENTION
+        delete_in_batches(self.database, Run, old_runs, must_end=self._purge_limit())
+
+    def _purge_limit(self) -> Callable[[], bool]:
+        deadline = time.monotonic() + MAX_PURGE_SECONDS
+        return lambda: self.stopping.is_set() or time.monotonic() >= deadline
+
+    def _may_continue(self, _row: object) -> bool:
+        return not self.stopping.is_set()
 
 
 def _is_run_due(now: datetime) -> ColumnElement[bool]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from uuid import uuid4
 
-from sqlalchemy import ColumnElement, case, func, literal, or_, select, true, update
+from sqlalchemy import ColumnElement, case, func, literal, or_, select, update
 from sqlalchemy.orm import Session
 
 from dashboard.core.database import Database, UTCDateTime, insert_or_ignore, rows_changed
@@ -106,14 +106,14 @@ class Runs:
             next_due = session.scalar(earliest)
         return at_most if next_due is None else min(at_most, max(0.0, (next_due - now).total_seconds()))
 
-    def acquire(self, *, limit: int = 1, portal_id: int | None = None) -> list[Lease]:
-        """Lease due runs, of all portals or of one, those first that have been due longest.
+    def acquire(self, *, limit: int = 1, portal_id: int | None = None, excluded: Collection[int] = ()) -> list[Lease]:
+        """Lease due runs, of all portals but the excluded ones or of one, those first that have been due longest.
 
         Workers that do this at the same time get different runs: on Postgres each skips the rows that another
         has locked, on SQLite the later one finds the leases of the earlier one.
         """
         now = self.now()
-        of_portal = true() if portal_id is None else Run.portal_id == portal_id
+        of_portal = Run.portal_id.not_in(excluded) if portal_id is None else Run.portal_id == portal_id
         due_runs = (
             select(Run, Portal)
             .join(Portal, Portal.id == Run.portal_id)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from types import FrameType
 
@@ -17,15 +17,19 @@ import structlog
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
 from dashboard.core.database_errors import OutageLog
-from dashboard.sync.engine import SyncEngine
+from dashboard.sync.engine import MAX_SLICE_SECONDS, SyncEngine
 from dashboard.sync.periodic_tasks import PeriodicTasks
-from dashboard.sync.runs import RUN_LEASE_DURATION, Runs
+from dashboard.sync.runs import RUN_LEASE_DURATION, Lease, Runs
 
 log = structlog.get_logger()
 
 POLL_SECONDS = 0.5  # a requested run starts within a second
 MIN_PAUSE_SECONDS = 0.02
 HEARTBEAT_SECONDS = RUN_LEASE_DURATION.total_seconds() / 4
+# A slice that takes longer is slow, and so is its portal for a while. Slow portals get half of the threads together:
+# they may all belong to one attacker.
+MAX_FAST_SECONDS = MAX_SLICE_SECONDS + 5.0
+SLOW_FOR_SECONDS = 600.0
 MAX_SHUTDOWN_SECONDS = 24.0  # platforms kill thirty seconds after SIGTERM
 
 
@@ -33,11 +37,22 @@ class Worker:
     """Polls for due work and starts it, at most ``threads`` slices at a time."""
 
     def __init__(
-        self, *, sync: SyncEngine, runs: Runs, periodic_tasks: PeriodicTasks, outages: OutageLog, threads: int
+        self,
+        *,
+        sync: SyncEngine,
+        runs: Runs,
+        periodic_tasks: PeriodicTasks,
+        outages: OutageLog,
+        threads: int,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._sync, self._runs, self._periodic_tasks = sync, runs, periodic_tasks
         self._outages = outages
+        self._clock = clock
         self._free_slots = threads
+        self._max_slow = max(1, threads // 2)
+        self._slices: dict[int, float] = {}  # portal id → when its slice began
+        self._slow: dict[int, float] = {}  # portal id → until when it counts as slow
         self._lock = threading.Lock()
         self._threads: set[threading.Thread] = set()
         self._tasks_due_at = 0.0
@@ -78,16 +93,43 @@ class Worker:
 
     def _start_slices(self) -> float:
         with self._lock:
-            free_slots = self._free_slots
+            free_slots, slow = self._free_slots, self._slow_portals()
+            free_for_slow = self._max_slow - sum(portal_id in slow for portal_id in self._slices)
         if free_slots <= 0:
             # A slice that ends wakes the loop; polling before that would only take processor time from it.
             return POLL_SECONDS
         if (seconds := self._runs.seconds_to_next(at_most=POLL_SECONDS)) > 0:
             return seconds
-        for lease in self._runs.acquire(limit=free_slots):
-            self._start(partial(self._sync.run_slice, lease), slots=1)
-        # If another worker is acquiring the due runs at this moment, they are still due.
-        return MIN_PAUSE_SECONDS
+        # In the order in which runs are due, while it may be any portal's; then the others, if slow ones are too many.
+        leases = self._acquire(min(free_slots, free_for_slow), excluded=())
+        leases += self._acquire(free_slots - len(leases), excluded=slow)
+        # If another worker is acquiring the due runs at this moment, they are still due. Slow portals' runs may be due
+        # until a slice ends, which wakes the loop.
+        return MIN_PAUSE_SECONDS if leases or free_for_slow > 0 else POLL_SECONDS
+
+    def _acquire(self, limit: int, *, excluded: Collection[int]) -> list[Lease]:
+        leases = self._runs.acquire(limit=limit, excluded=excluded) if limit > 0 else []
+        for lease in leases:
+            with self._lock:
+                self._slices[lease.portal.id] = self._clock()
+            self._start(partial(self._run_slice, lease), slots=1)
+        return leases
+
+    def _slow_portals(self) -> set[int]:
+        """Return the portals that had a slow slice recently, or whose slice is slow already. Forget older ones."""
+        now = self._clock()
+        slow_now = (portal_id for portal_id, began in self._slices.items() if now - began > MAX_FAST_SECONDS)
+        self._slow = {portal_id: until for portal_id, until in self._slow.items() if until > now}
+        self._slow |= dict.fromkeys(slow_now, now + SLOW_FOR_SECONDS)
+        return set(self._slow)
+
+    def _run_slice(self, lease: Lease) -> None:
+        try:
+            self._sync.run_slice(lease)
+        finally:
+            with self._lock:
+                self._slow_portals()
+                self._slices.pop(lease.portal.id, None)
 
     def _start(self, work: Callable[[], None], *, slots: int = 0) -> None:
         """Start a thread for the work. It is a daemon: one that hangs does not keep the process alive."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import random
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TypeVar
@@ -68,6 +69,7 @@ class TokenRefresher:
     throttle: Throttle
     now: Callable[[], datetime]
     sleep: Callable[[float], None] = time.sleep
+    stopping: threading.Event = field(default_factory=threading.Event)  # when set, nobody waits for another process
 
     def call_with_token(
         self, portal: Portal, person: Person, operation: Callable[[Client, str], T], *, record: RecordCall
@@ -172,7 +174,7 @@ class TokenRefresher:
                     raise rejection or TokenRejected("refresh_paused")
                 if lease := self.token_store.acquire_lease(tokens):
                     return self._refresh_and_store(tokens, lease, record)
-            if waited >= MAX_LEASE_WAIT_SECONDS:
+            if waited >= MAX_LEASE_WAIT_SECONDS or self.stopping.is_set():
                 raise RefreshInProgress(until=tokens.leased_until or now)
             pause = random.uniform(MIN_POLL_SECONDS, MAX_POLL_SECONDS)  # noqa: S311  # jitter, not a secret
             self.sleep(pause)
