@@ -141,7 +141,8 @@ def test_a_former_employee_is_deleted_with_their_token(world: World) -> None:
     assert world.browser.get("/me", headers=world.session("person2")).status_code == 200
 
 
-def test_a_person_who_moves_to_another_page_meanwhile_stays(world: World) -> None:
+def test_a_person_who_moves_to_another_page_meanwhile_stays(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(users, "MAX_CHECKED", 1)  # at once, and only once
     open_as_crowd(world, 2, of=80)
     world.sync()
     removed = world.portal().people["person60"].user_id
@@ -372,6 +373,8 @@ def test_a_reader_who_is_refused_later_is_followed_by_another_from_the_beginning
 
     assert run["state"] == "done"
     assert world.one("SELECT directory_error FROM portals") is None
+    asked = [record.person for record in world.bitrix24.requests if "user.get" in record.inner]
+    assert asked == ["anna", "anna", *["person0"] * 3]  # a part, a refusal, and all parts
     assert sum(key.startswith("person") for key in people_by_key(world)) == 120
 
 
