@@ -56,7 +56,7 @@ class Accounts:
         person = session.scalar(_FIND, {"portal": portal.id, "user": profile.ID})
         if person is None:
             self._take(session, f"new people {portal.id}", NEW_PEOPLE_LIMIT)
-            storage_limit.allocate_people(session, portal.id)
+            storage_limit.allocate_person(session, portal.id)
             person = Person(portal_id=portal.id, user_id=profile.ID, snapshot_bytes=0)
             session.add(person)
         if person.chain_state is None:

@@ -78,7 +78,7 @@ class Directory:
         tokens, up to MAX_CHECKED of them at each call.
 
         :raise IncompleteList: nobody is marked or deleted because of it.
-        :raise PortalFull: everything is done, but some new people found no room.
+        :raise PortalFull: some new people found no room; everything else is done.
         :raise Bitrix24Error: the part could not be read; nothing is changed.
         """
         if position.pages:
@@ -91,7 +91,7 @@ class Directory:
                 store = partial(_store, portal_id=portal.id, run_id=run.id, employees=chunk)
                 is_full = self._write(portal, store) is False or is_full
             if not part.complete:
-                raise IncompleteList
+                raise PortalFull if is_full else IncompleteList
             position = replace(part.next, is_full=is_full)
             if position.pages:
                 return position

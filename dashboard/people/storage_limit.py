@@ -44,12 +44,12 @@ def allocate(session: Session, portal_id: int, size: int) -> bool:
     return False
 
 
-def allocate_people(session: Session, portal_id: int, *, count: int = 1) -> None:
-    """Count new people without settings.
+def allocate_person(session: Session, portal_id: int) -> None:
+    """Count a new person without settings.
 
-    :raise PortalFull: there is no room for them.
+    :raise PortalFull: there is no room.
     """
-    if not allocate(session, portal_id, count * PERSON_BYTES):
+    if not allocate(session, portal_id, PERSON_BYTES):
         raise PortalFull
 
 
