@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta, tzinfo
-from zoneinfo import ZoneInfo
+from functools import _lru_cache_wrapper
+from typing import Any
+from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
 
+from dashboard.calendar import time_zones
 from dashboard.calendar.holidays import NO_DAYS_OFF, DaysOff, parse_days_off
 from dashboard.calendar.working_hours import DAY, Span
 from dashboard.team import availability
@@ -236,3 +239,8 @@ def test_offsets_are_computed_once_for_each_zone(monkeypatch: pytest.MonkeyPatch
 
     assert len(day_rows(groups, day=WEDNESDAY, user_zone=BERLIN, workdays=WEEKEND)) == 2700
     assert len(computed) < 40
+
+
+@pytest.mark.parametrize("cached", [time_zones.zone_info, time_zones._offsets_of_year])
+def test_no_portal_evicts_the_zones_of_others(cached: _lru_cache_wrapper[Any]) -> None:
+    assert (cached.cache_parameters()["maxsize"] or 0) >= len(available_timezones())
