@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from dashboard.core import config as configuration
+from dashboard.core import logging_setup
 from dashboard.web.http.preload import preload
 
 try:
@@ -63,6 +64,11 @@ if not Path(os.environ.get(_variable, "")).name.startswith(f"{_folders}{os.getpi
 def on_starting(server: Any) -> None:
     """Preload the application, before the port is open and the worker processes are forked."""
     preload(server.app.wsgi())
+
+
+def on_reload(server: Any) -> None:
+    """Keep the log's format after SIGHUP."""
+    logging_setup.replace_gunicorn_handlers()
 
 
 def pre_fork(server: Any, worker: Any) -> None:

@@ -30,12 +30,17 @@ def free_port() -> int:
 
 
 def serve(
-    environment: Mapping[str, str], port: int, *, threads: int = 20, processes: int = 1
+    environment: Mapping[str, str],
+    port: int,
+    *,
+    threads: int = 20,
+    processes: int = 1,
+    stderr: IO[bytes] | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start gunicorn."""
     sizes = {"PORT": str(port), "WEB_CONCURRENCY": str(processes), "WEB_THREADS": str(threads)}
     settings = os.environ | environment | sizes
-    return subprocess.Popen(clock.command("gunicorn", "app:create_app()"), env=settings, cwd=ROOT)
+    return subprocess.Popen(clock.command("gunicorn", "app:create_app()"), env=settings, cwd=ROOT, stderr=stderr)
 
 
 def wait_for(address: str) -> None:

@@ -1,9 +1,12 @@
-"""SIGTERM at the web process: what is under way is finished, within a bound, and nothing new is begun."""
+"""Signals to the web process: SIGTERM finishes what is under way, SIGHUP changes nothing about the log."""
 
+import json
 import signal
+import socket
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from subprocess import Popen
 
 import pytest
@@ -11,6 +14,7 @@ import requests
 
 from tests.emulator import Emulator, Fault
 from tests.processes import free_port, serve, wait_for
+from tests.waiting import wait_until
 from tests.world import World
 
 SLOW_SECONDS = 2.0
@@ -56,3 +60,25 @@ def test_a_request_under_way_is_answered_before_the_end(
     assert world.one("SELECT count(*) FROM people WHERE user_id = 7") == 1
     with pytest.raises(requests.ConnectionError):
         requests.get(f"{url}/healthz", timeout=20)
+
+
+def test_after_a_reload_each_line_is_logged_once_as_json(world: World, tmp_path: Path) -> None:
+    port, log = free_port(), tmp_path / "log"
+    with log.open("wb") as stderr:
+        process = serve(world.environment | {"LOG_FORMAT": "json"}, port, stderr=stderr)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    try:
+        wait_for(f"http://127.0.0.1:{port}")
+        before = set(children.read_text().split())
+        process.send_signal(signal.SIGHUP)
+        wait_until(lambda: bool(after := set(children.read_text().split())) and not after & before)
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+            client.sendall(b"nonsense\r\n\r\n")
+            client.recv(1000)
+        wait_until(lambda: '"Invalid request"' in log.read_text())
+    finally:
+        process.kill()
+        process.wait(timeout=60)
+
+    events = [json.loads(line)["event"] for line in log.read_text().splitlines()]
+    assert events.count("Invalid request") == 1

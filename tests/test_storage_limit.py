@@ -15,6 +15,7 @@ from dashboard.bitrix24 import users
 from dashboard.people import storage_limit
 from dashboard.people.storage_limit import PERSON_BYTES
 from dashboard.web.views import team_sync
+from tests.emulator.cast import crowd
 from tests.emulator.faults import Fault
 from tests.world import World, errors_on, settings_on
 
@@ -72,6 +73,28 @@ def test_a_full_portal_gets_no_new_people_and_the_others_work(
     world.sync()
     assert world.one("SELECT directory_error FROM portals") is None
     assert world.open("boris").status_code == 200
+
+
+def test_a_part_of_a_list_without_room_is_said_at_its_end(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(users, "MAX_BATCH_COMMANDS", 1)
+    world.portal().add_people(*crowd(120))
+    world.sync()
+    everyone = world.one("SELECT count(*) FROM people")
+    with world.database.engine.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM people WHERE chain_state IS NULL AND user_id < 1000")
+        connection.exec_driver_sql(f"UPDATE portals SET stored_bytes = ({PEOPLE})")
+    remaining = world.one("SELECT count(*) FROM people")
+    leave(monkeypatch, world, 0)
+    world.portal().dismiss("person119")
+
+    world.sync()
+
+    assert world.one("SELECT directory_error FROM portals") == "portal_full"
+    assert world.one("SELECT count(*) FROM people") == remaining - 1  # those who have left are deleted all the same
+    monkeypatch.undo()
+    world.sync()
+    assert world.one("SELECT directory_error FROM portals") is None
+    assert world.one("SELECT count(*) FROM people") == everyone - 1
 
 
 def test_a_snapshot_without_room_keeps_the_previous_one(each_world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,13 +34,17 @@ def configure(*, level: str, style: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
-    # gunicorn's own handlers would write text lines.
-    server = logging.getLogger("gunicorn.error")
-    server.handlers, server.propagate = [], True
-    server.addFilter(_strip_request_data)
+    replace_gunicorn_handlers()
     # urllib3 logs the host of each connection, which our own log masks. Alembic logs its plugins.
     for name in ("urllib3", "alembic.runtime.plugins"):
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def replace_gunicorn_handlers() -> None:
+    """Send gunicorn's log to ours: its own handlers, which each reload adds, would write the same lines as text."""
+    server = logging.getLogger("gunicorn.error")
+    server.handlers, server.propagate = [], True
+    server.addFilter(_strip_request_data)
 
 
 def _escape_values(logger: Any, name: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
