@@ -29,7 +29,8 @@ from tests.world import World
 settings.register_profile("suite", max_examples=40, deadline=None)
 settings.load_profile("suite")
 # What comes is not waited for any longer; what is late on a busy machine is no failure.
-expect.set_options(timeout=20_000)
+BROWSER_MILLISECONDS = 60_000
+expect.set_options(timeout=BROWSER_MILLISECONDS)
 
 # Real processes and real time, and what takes long.
 LONGEST = (
@@ -97,6 +98,7 @@ def lent_page(chromium: Browser) -> Iterator[Page]:
     A page of its own has processes of its own, and costs each test more than what it does there.
     """
     context = new_context(chromium, viewport=DESK)
+    context.set_default_timeout(BROWSER_MILLISECONDS)
     yield context.new_page()
     context.close()
 

@@ -17,7 +17,7 @@ import websocket
 from tests import clock
 
 START_SECONDS = 60.0
-ANSWER_SECONDS = 30.0
+ANSWER_SECONDS = 60.0
 EVENTS = ["log.entryAdded", "network.fetchError", "network.beforeRequestSent"]
 # No cookies of third parties, no calls home, nothing that asks a person anything.
 PREFERENCES: dict[str, object] = {
@@ -77,7 +77,7 @@ class Firefox:
     ) -> None:
         self._socket.close()
         self._process.terminate()
-        self._process.wait(timeout=20)
+        self._process.wait(timeout=60)
         self._folder.cleanup()
 
     def ask(self, method: str, **params: Any) -> dict[str, Any]:
@@ -135,7 +135,7 @@ class Tab:
         result: dict[str, Any] = answer["result"]
         return result
 
-    def wait_for(self, selector: str, *, seconds: float = 15.0) -> None:
+    def wait_for(self, selector: str, *, seconds: float = 60.0) -> None:
         """Wait until the frame shows such an element."""
         page = f"Boolean(document.querySelector({json.dumps(selector)})?.checkVisibility())"
         until = time.monotonic() + seconds

@@ -237,7 +237,7 @@ def test_a_lock_held_by_another_thread_is_an_operational_error(
     monkeypatch.setattr("dashboard.core.sqlite.BUSY_SECONDS", 0.05)
 
     with database.write_session(), ThreadPoolExecutor(1) as other:
-        assert isinstance(other.submit(_write_alpha, database).exception(timeout=5), OperationalError)
+        assert isinstance(other.submit(_write_alpha, database).exception(timeout=60), OperationalError)
 
     _write_alpha(database)
 

@@ -157,7 +157,7 @@ def test_a_request_to_a_silent_host_yields_to_one_that_waits(limit: PerHostLimit
         clock.seconds += MAX_WAIT
         with limit._changed:
             limit._changed.notify_all()
-        sent.result(timeout=20)
+        sent.result(timeout=60)
 
 
 def test_hosts_that_fall_silent_together_give_up_a_quarter(limit: PerHostLimit, clock: ManualClock) -> None:
@@ -185,7 +185,7 @@ def test_reads_from_a_host_that_timed_out_are_short(
 ) -> None:
     """A refresh keeps the long timeout: a request that is given up may have been executed."""
     monkeypatch.setattr("dashboard.bitrix24.transport.SHORT_TIMEOUTS", Timeouts(connect=0.1, read=0.1, total=0.1))
-    transport = Transport(AddressPolicy(loopback=True), timeouts=Timeouts(connect=0.5, read=0.6, total=0.6))
+    transport = Transport(AddressPolicy(loopback=True), timeouts=Timeouts(connect=1.5, read=1.5, total=1.5))
 
     def seconds(*, read_only: bool) -> float:
         began = time.monotonic()
@@ -197,7 +197,7 @@ def test_reads_from_a_host_that_timed_out_are_short(
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
         first, brief, whole = (seconds(read_only=read_only) for read_only in (True, True, False))
 
-    assert brief < 0.5 < min(first, whole)
+    assert brief < 1.4 < min(first, whole)
 
 
 @pytest.mark.parametrize("asked", ["bindings", "permissions"])
@@ -379,7 +379,7 @@ def test_silent_hosts_do_not_delay_others(bitrix24: Emulator, process: str) -> N
 
     assert answer.status_code == 200
     # It takes three seconds on an idle machine, and half a minute without the limit.
-    assert seconds < 6
+    assert seconds < 15
 
 
 @pytest.mark.parametrize("threads", [4])

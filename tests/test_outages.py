@@ -27,7 +27,7 @@ from tests.wire import Wire
 from tests.world import World
 
 PASSWORD = "a-password-nobody-sees"
-SECONDS = 0.4
+SECONDS = 1.0  # within which a busy machine, too, executes a statement
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_connections_that_a_firewall_dropped_are_replaced(far_world: World, wire
     began = time.monotonic()
 
     assert far_world.open("boris").status_code == 200
-    assert time.monotonic() - began < 5 * SECONDS
+    assert time.monotonic() - began < 15 * SECONDS
 
 
 def test_requests_end_while_the_server_is_silent_and_succeed_afterwards(far_world: World, wire: Wire) -> None:
@@ -81,7 +81,7 @@ def test_requests_end_while_the_server_is_silent_and_succeed_afterwards(far_worl
     for thread in threads:
         thread.join()
     assert answers == [503] * 8
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - began < 12  # were each to try for itself, it would be sixteen
 
     wire.silent = False
     assert far_world.open("boris").status_code == 200
@@ -123,7 +123,7 @@ def test_a_statement_without_an_answer_ends(wire: Wire) -> None:
         session.execute(text("SELECT 1"))
         wire.silent = True
         session.execute(text("SELECT 1"))
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20
 
     wire.silent = False
     with database.read_session() as session:
@@ -143,7 +143,7 @@ def test_a_client_that_vanishes_in_a_transaction_keeps_no_lock(
         session.execute(lock)
         wire.silent = True
         with other.write_session() as theirs:
-            raise_time_limits(theirs.connection(), seconds=5)
+            raise_time_limits(theirs.connection(), seconds=30)
             theirs.execute(lock)
             is_locked = True
     assert is_locked

@@ -21,7 +21,7 @@ def test_simultaneous_requests_share_one_computation(world: World, monkeypatch: 
     def count(session: Session, counted_portal: Portal, now: datetime) -> int:
         counted.append(counted_portal.id)
         started.set()
-        assert may_end.wait(timeout=10)
+        assert may_end.wait(timeout=60)
         return len(counted)
 
     cache = PortalCache(count, max_waiting=4)
@@ -39,7 +39,7 @@ def test_simultaneous_requests_share_one_computation(world: World, monkeypatch: 
 
     with ThreadPoolExecutor() as threads:
         first = threads.submit(get)
-        assert started.wait(timeout=20)
+        assert started.wait(timeout=60)
         second = threads.submit(get)
 
         assert [first.result(), second.result(), get()] == [1, 1, 1]

@@ -43,7 +43,7 @@ def test_a_request_under_way_is_answered_before_the_end(
     answers: list[int] = []
 
     def open_it() -> None:
-        answer = requests.post(f"{url}/", params=opening.query, data=opening.form, timeout=20)
+        answer = requests.post(f"{url}/", params=opening.query, data=opening.form, timeout=60)
         answers.append(answer.status_code)
 
     waiting = threading.Thread(target=open_it)
@@ -52,14 +52,14 @@ def test_a_request_under_way_is_answered_before_the_end(
         time.sleep(0.02)
     began = time.monotonic()
     process.send_signal(signal.SIGTERM)
-    waiting.join(timeout=20)
+    waiting.join(timeout=60)
 
     assert answers == [200]
     assert process.wait(timeout=60) == 0
-    assert time.monotonic() - began < SLOW_SECONDS + 5
+    assert time.monotonic() - began < SLOW_SECONDS + 15
     assert world.one("SELECT count(*) FROM people WHERE user_id = 7") == 1
     with pytest.raises(requests.ConnectionError):
-        requests.get(f"{url}/healthz", timeout=20)
+        requests.get(f"{url}/healthz", timeout=60)
 
 
 def test_after_a_reload_each_line_is_logged_once_as_json(world: World, tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_after_a_reload_each_line_is_logged_once_as_json(world: World, tmp_path:
         before = set(children.read_text().split())
         process.send_signal(signal.SIGHUP)
         wait_until(lambda: bool(after := set(children.read_text().split())) and not after & before)
-        with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+        with socket.create_connection(("127.0.0.1", port), timeout=60) as client:
             client.sendall(b"nonsense\r\n\r\n")
             client.recv(1000)
         wait_until(lambda: '"Invalid request"' in log.read_text())

@@ -122,7 +122,7 @@ def test_the_last_room_is_given_once(each_world: World, monkeypatch: pytest.Monk
 
     def open_as(person: str) -> int:
         posted = world.portal().open_as(person)
-        together.wait(timeout=10)
+        together.wait(timeout=60)
         return world.post("/", posted).status_code
 
     with ThreadPoolExecutor(2) as pool:

@@ -24,7 +24,8 @@ def processes(bitrix24: Emulator, database_url: str) -> Iterator[list[str]]:
     database.engine.dispose()
     ports = [free_port(), free_port()]
     bitrix24.app_url = f"http://127.0.0.1:{ports[0]}"
-    running = [serve(environment, port) for port in ports]
+    # So many threads that all may wait for a slow refresh: an eighth of them may.
+    running = [serve(environment, port, threads=160) for port in ports]
     addresses = [f"http://127.0.0.1:{port}" for port in ports]
     for address in addresses:
         wait_for(address)
