@@ -20,7 +20,7 @@ from dashboard.core import migrations
 from dashboard.core.database import Database
 from tests import clock, programs
 from tests.browsers import DESK, new_context
-from tests.databases import SCHEMA, address_of, connected, emptied, new_database
+from tests.databases import CopiedDatabase, connected, new_database
 from tests.emulator import Emulator
 from tests.firefox import Firefox
 from tests.world import World
@@ -136,36 +136,21 @@ def postgres_url(postgres: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def migrated_postgres(postgres: str, worker_id: str) -> Iterator[tuple[str, object]]:
-    """Give the name of a database that went all the way to the newest schema, to be copied, and what it contains."""
-    name = f"migrated_{worker_id}"
-    with new_database(postgres, name) as url:
+def migrated_postgres(postgres: str, worker_id: str) -> Iterator[CopiedDatabase]:
+    """Give a copy of a database that went all the way to the newest schema."""
+    with new_database(postgres, f"migrated_{worker_id}") as url:
         database = Database(url.replace("postgresql:", "postgresql+psycopg:"))
         migrations.upgrade(database)
         database.engine.dispose()
-        with connected(url) as connection:
-            schema = connection.execute(text(SCHEMA)).one()
-        yield name, schema
+        with CopiedDatabase(postgres, f"world_{worker_id}", original=f"migrated_{worker_id}") as copy:
+            yield copy
 
 
 @pytest.fixture
-def migrated_postgres_url(postgres: str, migrated_postgres: tuple[str, object], worker_id: str) -> Iterator[str]:
-    """Give a database with the newest schema and nothing in it; the address is always the same, see IDLE.
-
-    Making a database costs several times what emptying one does, so it is made anew only when its schema changed.
-    """
-    name, (template, schema) = f"world_{worker_id}", migrated_postgres
-    with connected(postgres) as connection:
-        if not connection.scalar(text("SELECT count(*) FROM pg_database WHERE datname = :name"), {"name": name}):
-            connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
-    yield address_of(postgres, name)
-    with connected(postgres) as connection:
-        connection.execute(
-            text("SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE datname = :name"), {"name": name}
-        )
-    if not emptied(address_of(postgres, name), schema=schema):
-        with connected(postgres) as connection:
-            connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+def migrated_postgres_url(migrated_postgres: CopiedDatabase) -> Iterator[str]:
+    """Give a database with the newest schema and nothing in it; the address is always the same, see IDLE."""
+    yield migrated_postgres.address
+    migrated_postgres.empty()
 
 
 @pytest.fixture
