@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import select, text
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, StatementError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, ProgrammingError, StatementError
 
 from dashboard.core import migrations
 from dashboard.core.database import Base, Database
@@ -39,6 +39,15 @@ def _migrated(url: str) -> Iterator[Database]:
     database = Database(url)
     migrations.upgrade(database)
     yield database
+    database.engine.dispose()
+
+
+def test_a_wrong_statement_is_no_outage(postgres_url: str) -> None:
+    """It keeps its type, so that a request shows it with a stack trace; a missing table does not."""
+    database = Database(postgres_url.replace("postgresql:", "postgresql+psycopg:"))
+    for statement, kind in (("SELEKT 1", ProgrammingError), ("SELECT 1 FROM missing", OperationalError)):
+        with pytest.raises(kind), database.read_session() as session:
+            session.execute(text(statement))
     database.engine.dispose()
 
 

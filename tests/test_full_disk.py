@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from sqlite3 import Connection
 
+import pytest
 from flask import Flask
 from sqlalchemy import event
 
 from app import create_app
 from dashboard.core import config
+from dashboard.core.database_errors import OutageLog
+from tests.emulator import Emulator
 from tests.world import World, errors_on
 
 TOKEN = "a token for the metrics alone"
@@ -45,6 +48,46 @@ def test_an_opening_is_503(each_world: World) -> None:
     answer = each_world.post("/", opening)
 
     assert (answer.status_code, errors_on(answer.text)) == (503, ["database_unavailable"])
+
+
+# Of a database that was not restored whole, of a read-only one, and of a server at its limits.
+REFUSALS = {
+    "42501": "lacks a right",
+    "42P01": "schema",
+    "42703": "schema",
+    "42P10": "lacks its key",
+    "25006": "read-only",
+    "53100": "disk is full",
+    "53200": "out of memory",
+    "53300": "takes no more connections",
+}
+REFUSE = """
+CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN RAISE EXCEPTION 'refused' USING ERRCODE = '{code}'; END $$
+"""
+
+
+def test_each_refusal_of_the_server_is_503_and_one_line(
+    bitrix24: Emulator, migrated_postgres_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with World(bitrix24, migrated_postgres_url) as world:
+        world.spoilt = True
+        world.install("alpha")
+        for code, meaning in REFUSALS.items():
+            with world.database.engine.begin() as connection:
+                connection.exec_driver_sql(REFUSE.format(code=code))
+                trigger = "CREATE OR REPLACE TRIGGER refuse BEFORE INSERT ON people EXECUTE FUNCTION refuse()"
+                connection.exec_driver_sql(trigger)
+            world.database.outages = OutageLog()
+            capsys.readouterr()
+
+            answer = world.open("boris")
+
+            log = capsys.readouterr().err
+            lines = [line for line in log.splitlines() if "database_away" in line]
+            assert (answer.status_code, errors_on(answer.text)) == (503, ["database_unavailable"]), code
+            assert [meaning in line for line in lines] == [True], code
+            assert "Traceback" not in log
 
 
 def test_readyz_is_503(each_world: World) -> None:

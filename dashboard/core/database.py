@@ -29,7 +29,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, InternalError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, InternalError, OperationalError, ProgrammingError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.types import TypeDecorator
@@ -40,8 +40,11 @@ from dashboard.core.database_errors import OutageLog
 POOL_SECONDS = 10  # how long a thread waits for a connection of the pool
 VACUUM_SECONDS = 300.0  # after that the server continues, and the process no longer waits
 
-# The database is away, read-only (InternalError on Postgres) or full.
+# The database is away, read-only (InternalError on Postgres) or full, or lacks what UNUSABLE_SCHEMA says.
 UNAVAILABLE = (OperationalError, InternalError, PoolTimeout)
+# insufficient_privilege, undefined_table, undefined_column, and invalid_column_reference for a missing key: after a
+# restore that did not bring everything. SQLAlchemy does not distinguish them from a wrong statement of ours.
+UNUSABLE_SCHEMA = ("42501", "42P01", "42703", "42P10")
 CONFLICTS = ("40001", "40P01")  # serialization_failure, deadlock_detected
 DELETE_BATCH_ROWS = 1000  # a tenth of a second on SQLite, where openings wait for the lock
 CONFLICT_PAUSES = (0.05, 0.2, 1.0)  # maximum seconds before each retry
@@ -134,6 +137,11 @@ class Database:
     def _logging_outages(self) -> Iterator[None]:
         try:
             yield
+        except ProgrammingError as error:
+            if getattr(error.orig, "sqlstate", None) not in UNUSABLE_SCHEMA or error.orig is None:
+                raise
+            self.outages.failed(error)
+            raise OperationalError(error.statement, None, error.orig) from error
         except UNAVAILABLE as error:
             if not _is_conflict(error):
                 self.outages.failed(error)

@@ -140,13 +140,23 @@ def missing_columns(database: Database) -> tuple[str, ...]:
 
 
 def missing_rights(database: Database) -> tuple[str, ...]:
-    """Return what the role may not do with the tables that exist, as ``INSERT on people``; on SQLite nothing."""
+    """Return what the role may not do with the tables that exist, as ``INSERT on people``; on SQLite nothing.
+
+    With the rights on a table come those on the sequences that number its rows, as ``USAGE on people_id_seq``;
+    GRANT … ON ALL TABLES does not include them. The sequence of an identity column needs no right.
+    """
     if database.engine.dialect.name != "postgresql":
         return ()
     query = text("""
         SELECT right_name || ' on ' || table_name
         FROM unnest(CAST(:tables AS text[])) AS table_name, unnest(CAST(:rights AS text[])) AS right_name
         WHERE NOT has_table_privilege(to_regclass(table_name), right_name)
+        UNION ALL
+        SELECT 'USAGE on ' || CAST(sequence AS regclass)
+        FROM unnest(CAST(:tables AS text[])) AS table_name
+        JOIN pg_attribute ON attrelid = to_regclass(table_name) AND attidentity = '' AND NOT attisdropped
+        CROSS JOIN pg_get_serial_sequence(table_name, attname) AS sequence
+        WHERE NOT has_sequence_privilege(sequence, 'USAGE, UPDATE')
     """)
     with database.engine.connect() as connection:
         return tuple(connection.scalars(query, {"tables": list(Base.metadata.tables), "rights": list(RIGHTS)}))

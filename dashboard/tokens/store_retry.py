@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 import structlog
-from sqlalchemy.exc import InterfaceError, ProgrammingError
+from sqlalchemy.exc import InterfaceError
 
 from dashboard.core.database import UNAVAILABLE
 
@@ -15,8 +15,7 @@ log = structlog.get_logger()
 
 RETRY_SECONDS = (0.2, 1.0, 3.0, 6.0, 10.0)  # while a request waits
 SLOW_RETRY_SECONDS = 10.0  # afterwards
-# Also a lost connection, and a table or right that is missing for a while.
-_TEMPORARY_ERRORS = (*UNAVAILABLE, InterfaceError, ProgrammingError)
+_TEMPORARY_ERRORS = (*UNAVAILABLE, InterfaceError)  # the latter for a lost connection
 
 
 def retry_until_stored(store: Callable[[], None], *, sleep: Callable[[float], None], person: int) -> None:

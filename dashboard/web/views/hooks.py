@@ -9,7 +9,6 @@ from urllib.parse import urlsplit
 
 from flask import Blueprint, g, jsonify, render_template, request
 from flask.typing import ResponseReturnValue
-from sqlalchemy.exc import ProgrammingError
 from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import UnsupportedMediaType
 
@@ -88,7 +87,7 @@ def receive_event() -> ResponseReturnValue:
     try:
         with throttle_event() as throttle_verification:
             services().events.handle(event, throttle_verification=throttle_verification)
-    except (*UNAVAILABLE, ProgrammingError):  # the latter for a missing table or right
+    except UNAVAILABLE:
         if not services().spool.add(event, sender=hashed_address()):
             raise
     return jsonify(status="ok")
