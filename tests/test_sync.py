@@ -373,9 +373,107 @@ def test_a_reader_who_is_refused_later_is_followed_by_another_from_the_beginning
 
     assert run["state"] == "done"
     assert world.one("SELECT directory_error FROM portals") is None
-    asked = [record.person for record in world.bitrix24.requests if "user.get" in record.inner]
-    assert asked == ["anna", "anna", *["person0"] * 3]  # a part, a refusal, and all parts
+    assert list_readers(world) == ["anna", "anna", *["person0"] * 3]  # a part, a refusal, and all parts
     assert sum(key.startswith("person") for key in people_by_key(world)) == 120
+
+
+def list_readers(world: World) -> list[str | None]:
+    return [record.person for record in world.bitrix24.requests if "user.get" in record.inner]
+
+
+def test_one_reader_reads_all_parts_although_others_come_and_go(
+    each_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever is refused is left out of later queries, and whoever opens the application is added to them."""
+    world = each_world
+    monkeypatch.setattr(users, "MAX_BATCH_COMMANDS", 1)
+    open_as_crowd(world, 2, of=120)
+    world.portal().expire("anna")
+    world.portal().kill_refresh("anna")
+    world.bitrix24.clear()
+    runs, engine = world.services.runs, in_slow_slices(world)
+    runs.request(world.known(), by=None)
+    engine.run_slice(*runs.acquire())
+    assert people_by_key(world)["anna"]["chain_state"] == "reconnect"
+    for key in ("anna", "person0"):
+        world.open(key)
+    world.bitrix24.clock.advance(5)
+    engine.run_slice(*runs.acquire())
+    revoked = people_by_key(world)["person1"]["id"]
+    with world.database.write_session() as session:
+        session.execute(update(models.Person).where(models.Person.id == revoked).values(chain_state="reconnect"))
+    world.bitrix24.clock.advance(60)
+
+    run = world.sync()
+
+    assert (run["state"], world.one("SELECT directory_error FROM portals")) == ("done", None)
+    # Two parts of the first reader after Anna; the next one begins anew, because their lists may differ.
+    assert list_readers(world) == ["anna", *["person1"] * 2, *["person0"] * 3]
+    assert sum(key.startswith("person") for key in people_by_key(world)) == 120
+
+
+def test_at_most_three_people_are_asked_for_one_list(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(users, "MAX_BATCH_COMMANDS", 1)
+    open_as_crowd(world, 4, of=120)
+    world.portal().restrict("anna")
+    world.bitrix24.clear()
+    runs, engine = world.services.runs, in_slow_slices(world)
+    runs.request(world.known(), by=None)
+    engine.run_slice(*runs.acquire())
+    for key in ("person3", "person2"):
+        world.portal().restrict(key)
+    world.bitrix24.clock.advance(60)
+
+    world.sync()
+
+    assert list_readers(world) == ["anna", "person3", "person3", "person2"]
+    assert world.one("SELECT directory_error FROM portals") is not None
+
+
+def test_a_position_that_another_version_stored_begins_anew(world: World) -> None:
+    open_as_crowd(world, 1, of=60)
+    world.services.runs.request(world.known(), by=None)
+    with world.database.write_session() as session:
+        session.execute(update(Run).values(list_position={"start": 50, "pages": 1, "readers": 1}))
+
+    run = world.sync()
+
+    assert (run["state"], world.one("SELECT directory_error FROM portals")) == ("done", None)
+    assert sum(key.startswith("person") for key in people_by_key(world)) == 60
+
+
+def test_a_list_that_ended_early_is_not_shown_as_whole(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(users, "MAX_BATCH_COMMANDS", 1)
+    anna = world.session("anna")
+    world.portal().add_people(*crowd(120))
+    runs, engine = world.services.runs, in_slow_slices(world)
+    runs.request(world.known(), by=None)
+    engine.run_slice(*runs.acquire())
+    assert "data-incomplete" not in world.browser.get("/team", headers=anna).text  # the run is still reading
+    with world.database.write_session() as session:
+        session.execute(update(models.Person).values(chain_state="reconnect"))
+    world.bitrix24.clock.advance(60)
+
+    run = world.sync()
+
+    assert (run["state"], world.one("SELECT directory_error FROM portals")) == ("done", "reconnect")
+    for path in ("/team", "/admin"):
+        text = world.browser.get(path, headers=anna).text
+        assert "The list of employees couldn't be read" in text
+        assert "Some people may be missing." in text
+
+
+def test_a_first_run_that_failed_leaves_no_whole_list(world: World) -> None:
+    anna = world.session("anna")
+    world.bitrix24.faults.add(Fault("error:PAYMENT_REQUIRED:401", "portal", method="batch", times=None))
+
+    run = world.sync()
+
+    assert (run["state"], world.one("SELECT directory_error FROM portals")) == ("failed", None)
+    for path in ("/team", "/admin"):
+        text = world.browser.get(path, headers=anna).text
+        assert "The list of employees hasn't been read yet." in text
+        assert "Some people may be missing." in text
 
 
 def test_a_slow_portal_leaves_its_thread_to_others_after_each_person(world: World) -> None:

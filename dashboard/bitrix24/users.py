@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator
@@ -73,12 +73,19 @@ class ListPosition:
     size: int = 0  # characters
     last_id: int = 0  # the highest user ID
     is_full: bool = False  # whether there was no room to store some users
-    readers: int = 0  # whose token could not read the list; see `sync/directory_sync.py`
+    reader: int | None = None  # the id of the person whose token reads the list; see `sync/directory_sync.py`
+    refused: Sequence[int] = ()  # the ids of the people whose token could not read it
 
     @classmethod
-    def first(cls, *, expected: int, readers: int = 0) -> ListPosition:
+    def first(cls, *, expected: int, reader: int, refused: Sequence[int] = ()) -> ListPosition:
         """Return the beginning of a list that had ``expected`` users last time."""
-        return cls(pages=min(MAX_BATCH_COMMANDS, expected // PAGE_SIZE + 1), readers=readers)
+        return cls(pages=min(MAX_BATCH_COMMANDS, expected // PAGE_SIZE + 1), reader=reader, refused=refused)
+
+    @classmethod
+    def load(cls, stored: Mapping[str, Any] | None) -> ListPosition:
+        """Return a stored position; if none is stored, or by a version with other fields, one without a reader."""
+        known = {field.name for field in fields(cls)}
+        return cls(**stored) if stored is not None and stored.keys() == known else cls()
 
 
 @dataclass(frozen=True)

@@ -51,23 +51,26 @@ class Directory:
     database: Database
     token_refresher: TokenRefresher
 
-    def readers(self, portal: Portal) -> Sequence[Person]:
-        """Return whose token may read the list: administrators first, then the most recent visitors."""
+    def readers(self, portal: Portal, position: ListPosition) -> Sequence[Person]:
+        """Return whose token may go on reading the list, without those who were refused.
+
+        The reader of the previous part comes first, then administrators, then the most recent visitors.
+        """
         query = (
             select(Person)
             .where(Person.portal_id == portal.id, Person.chain_state == TokenState.VALID)
-            .where(Person.listed.is_not(False))
-            .order_by(Person.is_admin.desc(), Person.opened_at.desc())
-            .limit(MAX_READERS)
+            .where(Person.listed.is_not(False), Person.id.not_in(position.refused))
+            .order_by((Person.id == (position.reader or 0)).desc(), Person.is_admin.desc(), Person.opened_at.desc())
+            .limit(MAX_READERS - len(position.refused))
         )
         with self.database.read_session() as session:
             return session.scalars(query).all()
 
-    def first_position(self, portal: Portal, *, readers: int = 0) -> ListPosition:
-        """Return where to begin, with as many pages in the first request as the portal has people."""
+    def first_position(self, portal: Portal, reader: Person, *, refused: Sequence[int]) -> ListPosition:
+        """Return where a reader begins, with as many pages in the first request as the portal has people."""
         with self.database.read_session() as session:
             expected = session.scalar(select(func.count()).where(Person.portal_id == portal.id)) or 0
-        return ListPosition.first(expected=expected, readers=readers)
+        return ListPosition.first(expected=expected, reader=reader.id, refused=refused)
 
     def read_part(
         self, portal: Portal, reader: Person, position: ListPosition, *, run: Run, record: RecordCall

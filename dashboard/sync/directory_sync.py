@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import func, select
@@ -43,14 +43,16 @@ class DirectoryProgress:
 def sync_directory_part(directory: Directory, lease: Lease, *, record: RecordCall) -> DirectoryProgress:
     """Update the next part of the portal's employees; where the list cannot be read, the run syncs who is stored.
 
-    If a reader is refused, the next one begins anew, so that a run reads at most MAX_READERS lists.
+    Lists of two readers may differ. So one reader reads all parts; if they are refused or can no longer be asked,
+    the next one begins anew. A run asks at most MAX_READERS whom the portal refuses.
 
     :raise Bitrix24Error: the error concerns the whole portal.
     """
-    portal, stored = lease.portal, lease.run.list_position
-    position = ListPosition(**stored) if stored else directory.first_position(portal)
-    problem = "nobody_connected"
-    for reader in directory.readers(portal)[position.readers :]:
+    portal, position = lease.portal, ListPosition.load(lease.run.list_position)
+    problem = "nobody_connected" if position.reader is None else "reconnect"
+    for reader in directory.readers(portal, position):
+        if reader.id != position.reader:
+            position = directory.first_position(portal, reader, refused=position.refused)
         try:
             return DirectoryProgress(directory.read_part(portal, reader, position, run=lease.run, record=record))
         except IncompleteList:
@@ -59,7 +61,7 @@ def sync_directory_part(directory: Directory, lease: Lease, *, record: RecordCal
             raise
         except _READER_ERRORS as error:
             problem = error.code
-            position = directory.first_position(portal, readers=position.readers + 1)
+            position = replace(position, refused=(*position.refused, reader.id))
         except Bitrix24Error as error:
             return DirectoryProgress(None, error.code[:64])
     return DirectoryProgress(None, problem)

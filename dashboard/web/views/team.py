@@ -7,7 +7,6 @@ from datetime import date
 from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
-from dashboard.people.directory import INCOMPLETE
 from dashboard.team import availability, listing, statistics
 from dashboard.team.statistics import TeamStats
 from dashboard.web.auth.permissions import team_viewer
@@ -63,7 +62,8 @@ def team_page(user: CurrentUser, query: TeamQuery, *, full_page: FullPage | None
         at_work=availability.people_at_work(stats.groups, moment=now, workdays=workdays),
         chart=day_chart.build(stats.groups, day=day, now=now, user_zone=user_zone, workdays=workdays),
         workdays=workdays,
-        incomplete=portal.directory_error == INCOMPLETE,
+        directory_at=portal.directory_at,
+        directory_error=portal.directory_error,
         show_onboarding=person.is_admin and stats.opened * 2 < stats.total,
         run=run_status(services().runs.progress(portal), now=now, user_zone=user_zone),
         **_options(stats),
