@@ -79,6 +79,13 @@ def pytest_collection_finish() -> None:
     gc.set_threshold(10_000, 20, 20)
 
 
+@pytest.fixture
+def frozen_clock() -> Iterator[None]:
+    """Stop the clock, so that no count decreases, however busy the machine is."""
+    with clock.frozen():
+        yield
+
+
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
     """Give the Chromium `make` provided."""

@@ -188,8 +188,9 @@ def test_the_age_of_the_settings_uses_the_applications_clock(world: World) -> No
     assert "updated at" not in world.browser.get("/me", headers=session).text
 
 
+@pytest.mark.usefixtures("frozen_clock")
 def test_frequent_refreshes_send_no_requests(world: World) -> None:
-    """Settings read a moment ago are response again; otherwise the response says how long to wait."""
+    """Settings read a moment ago are shown again; otherwise the response says how long to wait."""
     session = world.session("boris")
     for _ in range(SETTINGS_REFRESH_LIMIT.depth):
         world.services.throttle.record_failure("settings refreshes 2", SETTINGS_REFRESH_LIMIT)

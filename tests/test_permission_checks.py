@@ -101,6 +101,7 @@ def test_nothing_is_exported_or_deleted_while_bitrix24_is_unreachable(
     assert ask(world, route, anna).status_code == 200
 
 
+@pytest.mark.usefixtures("frozen_clock")
 def test_confirmations_are_limited(world: World, anna: Session) -> None:
     world.bitrix24.clock.advance(-3600)  # the wait goes by the application's clock, not by the machine's
     for _ in range(CONFIRMATION_LIMIT.depth):

@@ -111,6 +111,7 @@ def test_a_pause_from_a_wrong_clock_is_ignored(world: World) -> None:
     assert world.browser.post("/me/refresh", headers=session).status_code == 200
 
 
+@pytest.mark.usefixtures("frozen_clock")
 def test_rejected_refreshes_are_counted_per_portal(world: World) -> None:
     """A portal can name any number of people, and each gets an opening."""
     sessions = [world.session(person) for person in ("boris", "anna")]
@@ -124,6 +125,7 @@ def test_rejected_refreshes_are_counted_per_portal(world: World) -> None:
     assert world.bitrix24.refreshes() == 1
 
 
+@pytest.mark.usefixtures("frozen_clock")
 def test_refreshes_of_a_portal_are_limited(world: World) -> None:
     session = world.session("boris")
     world.portal().expire("boris")
