@@ -17,7 +17,7 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, ProgrammingError, StatementError
 
 from dashboard.core import migrations
-from dashboard.core.database import Base, Database
+from dashboard.core.database import MAX_BATCH_PAUSE_SECONDS, Base, Database, delete_in_batches
 from dashboard.models import Person, Portal
 
 NOON = datetime(2026, 3, 29, 12, 0, 30, 123456, tzinfo=UTC)
@@ -142,6 +142,26 @@ def test_sqlite_is_set_up_on_every_connection(database: Database) -> None:
         for session in (one, other):
             values = {name: session.execute(text(f"PRAGMA {name}")).scalar_one() for name in wanted}
             assert values == wanted
+
+
+def test_others_write_between_two_batches_of_a_deletion(
+    each_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On SQLite a thread that takes the lock again at once leaves it to nobody."""
+    monkeypatch.setattr("dashboard.core.database.DELETE_BATCH_ROWS", 2)
+    left: list[int] = []
+
+    def write_meanwhile(seconds: float) -> None:
+        with each_database.write_session() as session:
+            left.append(session.scalar(text("SELECT count(*) FROM portals")) or 0)
+        assert 0 < seconds <= MAX_BATCH_PAUSE_SECONDS
+
+    monkeypatch.setattr("dashboard.core.database.time.sleep", write_meanwhile)
+    with each_database.write_session() as session:
+        session.add_all(alpha(member_id=str(number)) for number in range(5))
+
+    assert delete_in_batches(each_database, Portal, Portal.generation == 1) == 5
+    assert left == [3, 1]
 
 
 def test_sqlite_waits_for_the_disk_only_in_durable_transactions(database: Database) -> None:

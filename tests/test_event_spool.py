@@ -67,12 +67,12 @@ def restarted(world: World) -> event_spool.EventSpool:
 def test_an_event_is_kept_while_the_database_refuses(threadless_world: World, tmp_path: Path) -> None:
     """Because a table is missing or the user lacks a right, which is no outage to the database."""
     with threadless_world.database.engine.begin() as connection:
-        connection.exec_driver_sql("ALTER TABLE runs RENAME TO elsewhere")
+        connection.exec_driver_sql("ALTER TABLE portals RENAME TO elsewhere")
 
     assert threadless_world.portal().send_event("ONAPPUNINSTALL")[0] == 200
     assert len(spooled(tmp_path)) == 1
     with threadless_world.database.engine.begin() as connection:
-        connection.exec_driver_sql("ALTER TABLE elsewhere RENAME TO runs")
+        connection.exec_driver_sql("ALTER TABLE elsewhere RENAME TO portals")
     restarted(threadless_world).retry()
 
     assert spooled(tmp_path) == []
@@ -314,7 +314,7 @@ def test_the_next_request_restarts_a_thread_that_has_ended(
 
         assert world.portal().send_event("ONAPPUNINSTALL", application_token=FORGED)[0] == 403
 
-        wait_until(lambda: world.one("SELECT state FROM portals") == "uninstalled")
+        wait_until(lambda: world.known().state == "uninstalled")
 
 
 def test_a_new_process_handles_the_events_of_another(
@@ -337,7 +337,7 @@ def test_a_new_process_handles_the_events_of_another(
         started = runpy.run_path("gunicorn.conf.py")["post_worker_init"]
         started(SimpleNamespace(app=SimpleNamespace(wsgi=lambda: world.app)))
 
-        wait_until(lambda: world.one("SELECT state FROM portals") == "uninstalled")
+        wait_until(lambda: world.known().state == "uninstalled")
 
 
 def test_a_process_handles_its_own_events(
@@ -350,4 +350,4 @@ def test_a_process_handles_its_own_events(
         assert world.portal().send_event("ONAPPUNINSTALL")[0] == 200
         empty_the_disk(world)
 
-        wait_until(lambda: world.one("SELECT state FROM portals") == "uninstalled")
+        wait_until(lambda: world.known().state == "uninstalled")

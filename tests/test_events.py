@@ -10,10 +10,8 @@ import pytest
 import time_machine
 from sqlalchemy import text
 
-from dashboard.core import postgres
 from dashboard.portals.installations import PREVIOUS_TOKEN_LIFETIME
 from dashboard.services import build_services
-from tests.emulator import Emulator
 from tests.emulator.faults import Fault
 from tests.waiting import wait_until
 from tests.world import World, errors_on
@@ -37,27 +35,6 @@ def test_an_uninstallation_deletes_everybody_and_leaves_a_tombstone(each_world: 
     for table in ("people", "chains", "snapshots", "api_calls"):
         assert world.one(f"SELECT count(*) FROM {table}") == 0
     assert world.browser.get("/me", headers=session).json == {"error": "session_invalid"}
-
-
-def test_an_uninstallation_may_take_longer_than_a_request(
-    bitrix24: Emulator, migrated_postgres_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """In a large portal it does. If it were given up each time, nobody would ever be deleted."""
-    with World(bitrix24, migrated_postgres_url) as world:
-        world.install()
-        with world.database.engine.begin() as connection:
-            connection.exec_driver_sql(
-                "CREATE FUNCTION rest() RETURNS trigger LANGUAGE plpgsql"
-                " AS 'BEGIN PERFORM pg_sleep(0.4); RETURN NULL; END'"
-            )
-            connection.exec_driver_sql("CREATE TRIGGER rest AFTER DELETE ON people EXECUTE FUNCTION rest()")
-        monkeypatch.setattr(postgres, "STATEMENT_SECONDS", 0.2)
-        world.portal().uninstall()
-
-        world.portal().deliver_events()
-
-        assert world.one("SELECT state FROM portals") == "uninstalled"
-        assert world.one("SELECT count(*) FROM people") == 0
 
 
 def test_an_uninstallation_clears_the_database_files(world: World) -> None:
@@ -239,8 +216,8 @@ def test_requests_during_an_uninstallation_store_nothing(world: World) -> None:
 PERSONAL = ("people", "chains", "snapshots", "runs", "buckets", "api_calls")
 
 
-def state(world: World, portal: int = 1) -> str:
-    return str(world.one(f"SELECT state FROM portals WHERE id = {portal}"))
+def state(world: World, portal: str = "alpha") -> str:
+    return str(world.known(portal).state)
 
 
 def known_through_boris_alone(world: World) -> None:
@@ -313,7 +290,7 @@ def test_the_token_of_another_portal_is_refused(world: World) -> None:
     betas = world.portal("beta").application_token
 
     assert world.portal().send_event("ONAPPUNINSTALL", application_token=betas)[0] == 403
-    assert (state(world), state(world, 2)) == ("active", "active")
+    assert (state(world), state(world, "beta")) == ("active", "active")
 
 
 # When
@@ -453,7 +430,7 @@ def test_without_a_stored_token_the_authorization_server_confirms_an_uninstallat
 
     status, _ = world.portal("beta").send_event("ONAPPUNINSTALL")
 
-    assert (status, state(world, 2)) == (200, "uninstalled")
+    assert (status, state(world, "beta")) == (200, "uninstalled")
     assert [request.method for request in world.bitrix24.requests] == ["rest/app.info"]
     assert world.one("SELECT count(*) FROM people WHERE portal_id = 2") == 0
 
@@ -463,7 +440,7 @@ def test_an_unconfirmed_uninstallation_deletes_nothing(world: World) -> None:
 
     status, _ = world.portal("beta").send_event("ONAPPUNINSTALL")
 
-    assert (status, state(world, 2)) == (403, "active")
+    assert (status, state(world, "beta")) == (403, "active")
 
 
 @pytest.mark.parametrize("kind", ["status:500", "html:502", "reset", "error:expired_token:401", "body:{}"])
@@ -473,7 +450,7 @@ def test_an_error_of_the_authorization_server_deletes_nothing(world: World, kind
     world.bitrix24.faults.add(Fault(kind=kind, where="authorization", times=None))
 
     assert world.portal("beta").send_event("ONAPPUNINSTALL")[0] == 403
-    assert state(world, 2) == "active"
+    assert state(world, "beta") == "active"
 
 
 def test_an_uninstallation_is_confirmed_by_a_refresh_if_the_token_has_expired(world: World) -> None:
@@ -487,8 +464,8 @@ def test_an_uninstallation_is_confirmed_by_a_refresh_if_the_token_has_expired(wo
 
     status, _ = world.portal("beta").send_event("ONAPPUNINSTALL", data={"CLEAN": "0"})
 
-    assert (status, state(world, 2)) == (200, "uninstalled")
-    assert world.one("SELECT count(*) FROM portals WHERE id = 2 AND team_open") == 1
+    assert (status, state(world, "beta")) == (200, "uninstalled")
+    assert world.known("beta").team_open
 
 
 def test_only_the_authorization_server_can_confirm_an_uninstallation(world: World) -> None:

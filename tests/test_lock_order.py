@@ -12,13 +12,16 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Connection, event, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Session
 
+from dashboard.core import postgres
+from dashboard.portals import deletion
 from tests.emulator import Emulator
 from tests.emulator.cast import crowd
 from tests.team_fixtures import Session as Headers
-from tests.world import World
+from tests.waiting import wait_until
+from tests.world import World, errors_on
 
 TABLES = ("portals", "people", "chains", "snapshots", "runs", "buckets", "api_calls")
 EVERYTHING_OF_PEOPLE = TABLES[1:]
@@ -213,3 +216,74 @@ def test_retries_of_a_transaction_end(alpha: World, monkeypatch: pytest.MonkeyPa
 
     assert len(tries) == 3
     assert not alpha.database.outages._failures, "a conflict is no outage"
+
+
+# A lock that is not available in time
+
+
+def test_nobody_waits_long_for_a_lock(alpha: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres, "LOCK_SECONDS", 0.1)
+    with alpha.database.engine.begin() as holder:
+        holder.execute(text("SELECT id FROM portals FOR UPDATE"))
+
+        answer = alpha.open("boris")
+
+    assert (answer.status_code, errors_on(answer.text)) == (503, ["too_many_requests_at_once"])
+    assert int(answer.headers["Retry-After"]) > 0
+    assert not alpha.database.outages._failures, "a lock is no outage"
+    assert alpha.open("boris").status_code == 200
+
+
+def test_an_opening_succeeds_after_a_short_wait_for_a_lock(alpha: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres, "LOCK_SECONDS", 0.1)
+    holder = alpha.database.engine.connect()
+    holder.execute(text("SELECT id FROM portals FOR UPDATE"))
+    monkeypatch.setattr("dashboard.core.database.time.sleep", lambda _: holder.close())
+
+    assert alpha.open("boris").status_code == 200
+
+
+def test_an_uninstallation_that_waits_for_a_lock_is_kept(alpha: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres, "LOCK_SECONDS", 0.1)
+    spool = alpha.app.extensions["services"].spool
+    with alpha.database.engine.begin() as holder:
+        holder.execute(text("SELECT id FROM portals FOR UPDATE"))
+        assert alpha.portal().send_event("ONAPPUNINSTALL")[0] == 200
+
+    spool.retry()
+
+    assert alpha.known().state == "uninstalled"
+
+
+def test_an_opening_waits_for_a_deletion_and_finds_the_new_row(alpha: World) -> None:
+    """Postgres then returns no row to it: what it waited for no longer has the member id."""
+    portal = alpha.known()
+    with ThreadPoolExecutor(1) as pool, alpha.database.write_session() as session:
+        assert deletion.replace_row(session, portal, generation=2)
+        opening = pool.submit(alpha.open, "boris")
+        waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        wait_until(lambda: alpha.one(waits) == 1)
+        session.commit()
+        answer = opening.result()
+
+    assert answer.status_code == 200
+    assert alpha.rows("SELECT user_id FROM people JOIN portals ON portals.id = portal_id WHERE state = 'active'") == [
+        {"user_id": 7}
+    ]
+
+
+@pytest.mark.parametrize("limit", ["LOCK_SECONDS", "STATEMENT_SECONDS"])
+def test_a_canceled_statement_closes_the_database_to_nobody(
+    alpha: World, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    monkeypatch.setattr(postgres, limit, 0.1)
+    with alpha.database.engine.begin() as holder:
+        holder.execute(text("SELECT id FROM portals FOR UPDATE"))
+        for _ in range(3):
+            with pytest.raises(OperationalError), alpha.database.write_session() as session:
+                session.execute(text("UPDATE portals SET app_status = 'L'"))
+
+        dialect: Any = alpha.database.engine.dialect
+        assert not dialect._to_connect._is_away
+        assert not dialect._to_get_answers._is_away
+        assert alpha.app.test_client().get("/readyz").status_code == 200

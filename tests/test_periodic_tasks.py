@@ -29,7 +29,7 @@ def test_a_task_is_claimed_once_each_time_it_is_due(each_world: World) -> None:
 
     assert set(first) == set(INTERVALS)
     assert second == []
-    assert set(later) == {"heartbeat", "plan", "facts"}
+    assert set(later) == {"heartbeat", "plan", "facts", "deletion"}
 
 
 def test_each_portal_has_one_run_a_night(world: World) -> None:

@@ -20,8 +20,9 @@ from tests.emulator.faults import Fault
 from tests.world import World, errors_on, settings_on
 
 # Ours and all that is stored, counted from the rows themselves.
-COUNTED = "SELECT stored_bytes FROM portals WHERE id = 1"
-PEOPLE = f"SELECT count(*) * {PERSON_BYTES} + coalesce(sum(snapshot_bytes), 0) FROM people WHERE portal_id = 1"
+ALPHA = "(SELECT min(id) FROM portals)"
+COUNTED = f"SELECT stored_bytes FROM portals WHERE id = {ALPHA}"
+PEOPLE = f"SELECT count(*) * {PERSON_BYTES} + coalesce(sum(snapshot_bytes), 0) FROM people WHERE portal_id = {ALPHA}"
 
 
 def leave(monkeypatch: pytest.MonkeyPatch, world: World, room: int) -> None:

@@ -108,7 +108,7 @@ class ChainLife(RuleBasedStateMachine):
             self.world.portal().queue.lose()
             return
         self.world.portal().deliver_events()
-        assert self.world.one("SELECT state FROM portals WHERE id = 1") == "uninstalled"
+        assert self.world.known().state == "uninstalled"
 
     @precondition(lambda self: not self.world.portal().installed)
     @rule()
@@ -146,11 +146,12 @@ class ChainLife(RuleBasedStateMachine):
 
     @invariant()
     def an_uninstalled_portal_holds_nothing_personal(self) -> None:
+        removed = "portal_id IN (SELECT id FROM portals WHERE state = 'uninstalled')"
         for table in PERSONAL:
-            of = "person_id IN (SELECT id FROM people WHERE portal_id = 1)"
-            where = of if table in ("chains", "snapshots") else "portal_id = 1"
-            removed = "EXISTS (SELECT 1 FROM portals WHERE id = 1 AND state = 'uninstalled')"
-            assert self.world.one(f"SELECT count(*) FROM {table} WHERE {where} AND {removed}") == 0
+            of = f"person_id IN (SELECT id FROM people WHERE {removed})"
+            where = of if table in ("chains", "snapshots") else removed
+            assert self.world.one(f"SELECT count(*) FROM {table} WHERE {where}") == 0
+        assert self.world.one("SELECT count(*) FROM portals") == 2
 
     @invariant()
     def a_stranger_is_untouched(self) -> None:

@@ -161,7 +161,7 @@ class World:
         for lease in self.services.runs.acquire(portal_id=self.known(portal).id):
             self.services.sync.run_slice(lease)
 
-    def before_next_write(self, action: Callable[[], None], *, after: int = 0) -> None:
+    def before_next_write(self, action: Callable[[], object], *, after: int = 0) -> None:
         """Play a race: do something after a request was let in and before it writes.
 
         ``after`` lets so many transactions pass first.

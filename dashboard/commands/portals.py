@@ -10,8 +10,10 @@ from sqlalchemy import func, select
 
 from dashboard.commands import output
 from dashboard.commands.context import OperatorGroup, find_portal, services
+from dashboard.core.database import never
 from dashboard.models import Person, Portal, PortalState, TokenState
 from dashboard.people import storage_limit
+from dashboard.portals.deletion import FORMER_GENERATION
 
 group = OperatorGroup("portals", help="The portals that installed the application.")
 
@@ -22,7 +24,7 @@ group = OperatorGroup("portals", help="The portals that installed the applicatio
 def list_portals(state: str | None, as_json: bool) -> None:
     """List portals: member id, state, generation, people, address."""
     people = select(func.count()).where(Person.portal_id == Portal.id).scalar_subquery()
-    query = select(Portal, people).order_by(Portal.id)
+    query = select(Portal, people).where(Portal.generation != FORMER_GENERATION).order_by(Portal.id)
     if state is not None:
         query = query.where(Portal.state == state)
     with services().database.read_session() as session:
@@ -52,8 +54,8 @@ def show(member_id: str, as_json: bool) -> None:
 @click.confirmation_option(prompt="This deletes everything about the people of this portal. Continue?")
 def forget(member_id: str) -> None:
     """Delete everything about a portal's people, as if it had uninstalled the application."""
-    services().installations.uninstall(find_portal(member_id))
-    output.print_text("Deleted.")
+    is_done = services().installations.uninstall(find_portal(member_id), must_end=never)
+    output.print_text("Deleted." if is_done else "Hidden from everybody; the worker deletes the rest.")
 
 
 def _details(portal: Portal) -> dict[str, Any]:

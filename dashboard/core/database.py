@@ -29,13 +29,13 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, InternalError, OperationalError, ProgrammingError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, InternalError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.types import TypeDecorator
 
 from dashboard.core import sqlite as sqlite_engine
-from dashboard.core.database_errors import OutageLog
+from dashboard.core.database_errors import LOCK_TIMEOUT, OutageLog, is_conflict, sqlstate
 
 POOL_SECONDS = 10  # how long a thread waits for a connection of the pool
 VACUUM_SECONDS = 300.0  # after that the server continues, and the process no longer waits
@@ -45,9 +45,10 @@ UNAVAILABLE = (OperationalError, InternalError, PoolTimeout)
 # insufficient_privilege, undefined_table, undefined_column, and invalid_column_reference for a missing key: after a
 # restore that did not bring everything. SQLAlchemy does not distinguish them from a wrong statement of ours.
 UNUSABLE_SCHEMA = ("42501", "42P01", "42703", "42P10")
-CONFLICTS = ("40001", "40P01")  # serialization_failure, deadlock_detected
 DELETE_BATCH_ROWS = 1000  # a tenth of a second on SQLite, where openings wait for the lock
 CONFLICT_PAUSES = (0.05, 0.2, 1.0)  # maximum seconds before each retry
+MAX_LOCK_TIMEOUTS = 2  # a retry waits for the same lock again, and its thread and connection with it
+MAX_BATCH_PAUSE_SECONDS = 0.5
 
 T = TypeVar("T")
 
@@ -138,27 +139,29 @@ class Database:
         try:
             yield
         except ProgrammingError as error:
-            if getattr(error.orig, "sqlstate", None) not in UNUSABLE_SCHEMA or error.orig is None:
+            if sqlstate(error) not in UNUSABLE_SCHEMA or error.orig is None:
                 raise
             self.outages.failed(error)
             raise OperationalError(error.statement, None, error.orig) from error
         except UNAVAILABLE as error:
-            if not _is_conflict(error):
-                self.outages.failed(error)
+            self.outages.failed(error)
             raise
 
     def write(self, work: Callable[[Session], T], *, durable: bool = True) -> T:
         """Run ``work`` in a ``write_session`` and return its result.
 
-        It runs again if Postgres aborts the transaction because of a deadlock or a serialization failure, so
-        ``work`` must change nothing but its session and send nothing to Bitrix24.
+        It runs again if Postgres aborts the transaction because of a deadlock or a serialization failure, and once
+        after a lock was not available in time. So ``work`` must change nothing but its session and send nothing to
+        Bitrix24.
         """
+        lock_timeouts = 0
         for pause in CONFLICT_PAUSES:
             try:
                 with self.write_session(durable=durable) as session:
                     return work(session)
             except DBAPIError as error:
-                if not _is_conflict(error):
+                lock_timeouts += sqlstate(error) == LOCK_TIMEOUT
+                if not is_conflict(error) or lock_timeouts >= MAX_LOCK_TIMEOUTS:
                     raise
             time.sleep(random.uniform(pause / 2, pause))  # noqa: S311  # jitter, not a secret
         with self.write_session(durable=durable) as session:
@@ -194,7 +197,7 @@ def raise_time_limits(connection: Connection, *, seconds: float) -> None:
     """Raise this transaction's time limits above those of a request; SQLite has none."""
     if connection.dialect.name != "postgresql":
         return
-    for limit in ("statement_timeout", "idle_in_transaction_session_timeout"):
+    for limit in ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"):
         connection.execute(text(f"SET LOCAL {limit} = {round(seconds * 1000)}"))
     # dashboard.core.postgres.Connection waits that long too.
     driver: Any = connection.connection.driver_connection
@@ -248,21 +251,19 @@ def delete_in_batches(
 ) -> int:
     """Delete the rows in transactions that stay below the time limits of a request; return how many.
 
-    If ``must_end`` returns True after one of them, the rest is left for the next call.
+    If ``must_end`` returns True after one of them, the rest is left for the next call. After each transaction the
+    others have as much time as it took, because on SQLite they need the same lock.
     """
     (key,) = inspect(table).primary_key
     statement = delete(table).where(key.in_(select(key).where(condition).limit(DELETE_BATCH_ROWS)))
     total = 0
     while True:
+        began = time.monotonic()
         count = database.write(lambda session: rows_changed(session, statement))
         total += count
         if count < DELETE_BATCH_ROWS or must_end():
             return total
-
-
-def _is_conflict(error: SQLAlchemyError) -> bool:
-    """Tell whether Postgres aborted the transaction because of a concurrent one, so that a retry may succeed."""
-    return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in CONFLICTS
+        time.sleep(min(time.monotonic() - began, MAX_BATCH_PAUSE_SECONDS))
 
 
 def _new_engine(url: str, connections: int) -> Engine:

@@ -13,6 +13,10 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 log = structlog.get_logger()
 
 MIN_SECONDS_BETWEEN = 60.0
+# Another transaction was in the way, and a retry may succeed: serialization_failure, deadlock_detected,
+# lock_not_available.
+LOCK_TIMEOUT = "55P03"
+CONFLICTS = ("40001", "40P01", LOCK_TIMEOUT)
 
 # Patterns for the errors of Postgres, libpq, psycopg, PgBouncer and SQLite, and what each means. The driver's own text
 # is never shown: it quotes hosts and users and, for a mistyped address, parts of the password. psycopg gives no
@@ -49,6 +53,16 @@ MEANINGS = (
 )
 
 
+def sqlstate(error: BaseException) -> str | None:
+    """Return the SQLSTATE of Postgres, None if the error has none."""
+    return getattr(getattr(error, "orig", None), "sqlstate", None)
+
+
+def is_conflict(error: BaseException) -> bool:
+    """Tell whether Postgres ended the transaction because of a concurrent one: the database is not away."""
+    return sqlstate(error) in CONFLICTS
+
+
 def describe(error: BaseException) -> str:
     """Return one line that begins with the variable and contains no host, user or password."""
     if isinstance(error, PoolTimeout):
@@ -71,7 +85,9 @@ class OutageLog:
         self._is_logged = False  # since the last success
 
     def failed(self, error: BaseException) -> None:
-        """Count a failure, and log it if no other was logged lately."""
+        """Count a failure that is no conflict, and log it if no other was logged lately."""
+        if is_conflict(error):
+            return
         with self._lock:
             self._failures += 1
             now = self._clock()

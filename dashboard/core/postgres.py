@@ -19,6 +19,9 @@ DRIVER = "postgresql+bounded"
 CONNECT_SECONDS = 5
 PING_SECONDS = 3.0
 STATEMENT_SECONDS = 15.0
+# How long a statement waits for another transaction's lock. Ours hold locks for milliseconds; whoever waits for one
+# that is held longer keeps a thread and, in a pooler, one of a few server connections from everybody else.
+LOCK_SECONDS = 2.0
 # BEGIN waits for no lock, only for a pooler that has no free server connection.
 BEGIN_SECONDS = 5.0
 # Without it, the server would keep the locks of a client that vanished for two hours, until TCP notices. Our
@@ -101,6 +104,7 @@ class BoundedDialect(PGDialect_psycopg):
         """Begin a transaction; its limits end with it, as a pooler in transaction mode requires."""
         connection: Connection = dbapi_connection.driver_connection
         limits = f"; SET LOCAL idle_in_transaction_session_timeout = {round(IDLE_SECONDS * 1000)}"
+        limits += f"; SET LOCAL lock_timeout = {round(LOCK_SECONDS * 1000)}"
         if self._limits_statements:
             limits += f"; SET LOCAL statement_timeout = {round(STATEMENT_SECONDS * 1000)}"
         connection.answer_seconds = BEGIN_SECONDS

@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeVar
 
 import structlog
 from pydantic import SecretStr
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import Session
 
 from dashboard.bitrix24.client import Client
@@ -31,12 +31,12 @@ from dashboard.bitrix24.http import RestHttp
 from dashboard.bitrix24.masking import RecordCall
 from dashboard.bitrix24.oauth import AuthorizationServers
 from dashboard.bitrix24.schemas import AppInfo
-from dashboard.core.database import Database, insert_or_ignore, raise_time_limits
+from dashboard.core.database import Database, insert_or_ignore
 from dashboard.core.encryption import DecryptionError, TokenEncryption, portal_context
 from dashboard.core.stored_times import is_due, is_recent
-from dashboard.models import ApiCall, Person, Portal, PortalState, RateLimit, Run
-from dashboard.portals import vacuum
-from dashboard.portals.personal_data import ADMIN_CHOICE_COLUMNS, ALWAYS_RESET_COLUMNS, DELETION_SECONDS
+from dashboard.models import Portal, PortalState
+from dashboard.portals import deletion
+from dashboard.portals.personal_data import ADMIN_CHOICE_COLUMNS, ALWAYS_RESET_COLUMNS
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -153,6 +153,9 @@ class Installations:
     def _lock_or_insert(self, session: Session, verified: VerifiedPortal) -> Portal:
         key = {"member": verified.member_id}
         portal = session.scalar(_LOCK, key)
+        if portal is None and verified.address is None:
+            # It was known a moment ago; its row was replaced while this transaction waited for it (`deletion.py`).
+            portal = session.scalar(_LOCK, key)
         if portal is not None:
             return portal
         if verified.address is None:
@@ -271,24 +274,15 @@ class Installations:
         statement = update(Portal).where(*same, Portal.state != PortalState.UNINSTALLED).values(**values)
         self.database.write(lambda session: session.execute(statement))
 
-    def uninstall(self, portal: Portal, *, clean: bool = True) -> None:
+    def uninstall(self, portal: Portal, *, clean: bool = True, must_end: Callable[[], bool] | None = None) -> bool:
         """Delete everything about the portal's people; a tombstone remains.
+
+        In a large portal the worker deletes what remains after a moment, or when ``must_end`` returns True; return
+        whether everything is deleted.
 
         ``clean`` also resets what administrators decided. A second event finds nothing to delete. An event
         that comes after a reinstallation finds another generation and deletes nothing.
         """
-        if self.database.write(lambda session: self._uninstall(session, portal, clean=clean)):
-            self.database.checkpoint_wal()
-            log.info("portal_uninstalled", portal=portal.id)
-
-    def _uninstall(self, session: Session, portal: Portal, *, clean: bool) -> bool:
-        same = (Portal.id == portal.id, Portal.generation == portal.generation)
-        # The lock that every transaction takes first (see portal_lock.py), here on a tombstone too.
-        if session.scalar(select(Portal.id).where(*same).with_for_update()) is None:
-            return False
-        raise_time_limits(session.connection(), seconds=DELETION_SECONDS)
-        for table in (Person, Run, RateLimit, ApiCall):
-            session.execute(delete(table).where(table.portal_id == portal.id))
         cleared = ("app_code", "previous_token", "previous_until", "bindings_at", "scopes", "unbound")
         tombstone = {
             **dict.fromkeys(cleared),
@@ -297,9 +291,11 @@ class Installations:
             "state": PortalState.UNINSTALLED,
             "uninstalled_at": self.now(),
         }
-        session.execute(update(Portal).where(*same, Portal.state != PortalState.UNINSTALLED).values(tombstone))
-        vacuum.request(session)
-        return True
+        former_id = self.database.write(lambda session: deletion.replace_row(session, portal, **tombstone))
+        if former_id is None:
+            return True
+        log.info("portal_uninstalled", portal=portal.id)
+        return deletion.delete_now(self.database, former_id, must_end=must_end)
 
 
 def _reactivate(portal: Portal, stored_portal: Portal | None, *, now: datetime) -> None:

@@ -5,20 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
-import structlog
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from dashboard.core.database import Base, Database, raise_time_limits, rows_changed
-from dashboard.models import ApiCall, OAuthToken, Person, Portal, PortalState, Run, Snapshot
-from dashboard.portals import vacuum
+from dashboard.core.database import Base, Database
+from dashboard.models import ApiCall, OAuthToken, Person, Portal, Run, Snapshot
+from dashboard.portals import deletion
 
-log = structlog.get_logger()
-
-# The people of the largest portal are deleted in one statement, on a slow disk too.
-DELETION_SECONDS = 300.0
 BATCH_ROWS = 200  # people at a time, so that no export fills the memory
 
 # The exported columns by name, so that a new column is not exported until somebody decides it.
@@ -119,29 +115,24 @@ def _columns(row: Base, names: tuple[str, ...]) -> dict[str, Any]:
     return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in values}
 
 
-def delete_all(database: Database, portal: Portal) -> bool:
-    """Delete everything about the portal's people; return False if somebody else has just done it.
+class Deletion(StrEnum):
+    """What became of a request to delete everything."""
+
+    DONE = "done"
+    UNDER_WAY = "under_way"  # nobody sees anything anymore, and the worker deletes the remaining rows
+    OVERTAKEN = "overtaken"  # somebody else has just done it
+
+
+def delete_all(database: Database, portal: Portal) -> Deletion:
+    """Delete everything about the portal's people; in a large portal, leave the rest to the worker.
 
     The installation stays as a new generation, so that sessions, requests and runs of the previous one store
     nothing more. The address, the encrypted application token, the bindings and the rate limit stay: openings
     and events must still work, and none of these is about people.
     """
-    same = (Portal.id == portal.id, Portal.generation == portal.generation)
-    is_active = Portal.state != PortalState.UNINSTALLED
-    values = {**ALWAYS_RESET_COLUMNS, **ADMIN_CHOICE_COLUMNS, "generation": Portal.generation + 1}
-
-    def delete_rows(session: Session) -> bool:
-        # Lock the portal's row first, as everywhere (see portal_lock.py).
-        if rows_changed(session, update(Portal).where(*same, is_active).values(values)) != 1:
-            return False
-        raise_time_limits(session.connection(), seconds=DELETION_SECONDS)
-        for table in (Person, Run, ApiCall):
-            session.execute(delete(table).where(table.portal_id == portal.id))
-        vacuum.request(session)
-        return True
-
-    if not database.write(delete_rows):
-        return False
-    database.checkpoint_wal()
-    log.info("data_deleted", portal=portal.id)
-    return True
+    values = {**ALWAYS_RESET_COLUMNS, **ADMIN_CHOICE_COLUMNS, "generation": portal.generation + 1}
+    former_id = database.write(lambda session: deletion.replace_row(session, portal, **values))
+    if former_id is None:
+        return Deletion.OVERTAKEN
+    is_done = deletion.delete_now(database, former_id)
+    return Deletion.DONE if is_done else Deletion.UNDER_WAY

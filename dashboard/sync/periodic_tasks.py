@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -20,7 +19,7 @@ from dashboard.core.stored_times import ahead, due, is_due
 from dashboard.models import OAuthToken, PeriodicTask, Person, Portal, PortalState, Run, Snapshot, TokenState
 from dashboard.monitoring.readiness import HEARTBEAT
 from dashboard.people import indexed_columns, snapshots
-from dashboard.portals import call_log, throttle, vacuum
+from dashboard.portals import call_log, deletion, throttle, vacuum
 from dashboard.portals.call_log import CallLog
 from dashboard.portals.portal_lock import lock_portal
 from dashboard.sync.runs import Runs
@@ -36,6 +35,7 @@ INTERVALS: Mapping[str, timedelta] = {
     "idle": timedelta(hours=1),
     "purge": timedelta(hours=1),
     vacuum.TASK: timedelta(hours=1),
+    deletion.TASK: timedelta(minutes=1),
 }
 MAX_PORTALS, MAX_PEOPLE, MAX_TOKENS = 500, 200, 50  # each time
 # A refresh token expires after 180 days (Bitrix24 REST docs, oauth/auto-renewal.md).
@@ -71,6 +71,7 @@ class PeriodicTasks:
             "idle": self.refresh_idle_tokens,
             "purge": self.purge,
             vacuum.TASK: partial(vacuum.vacuum_deleted_rows, self.database),
+            deletion.TASK: self.finish_deletions,
         }
         if name != HEARTBEAT:
             tasks[name]()
@@ -154,14 +155,19 @@ class PeriodicTasks:
     def purge(self) -> None:
         """Delete old API calls, throttle counts and runs; what takes too long goes on an hour later."""
         now = self.now()
-        call_log.purge(self.database, now=now, must_end=self._purge_limit())
-        throttle.purge(self.database, now=now, must_end=self._purge_limit())
+        call_log.purge(self.database, now=now, must_end=self._time_limit())
+        throttle.purge(self.database, now=now, must_end=self._time_limit())
         old_runs = Run.finished_at < now - RUN_RETENTION
-        delete_in_batches(self.database, Run, old_runs, must_end=self._purge_limit())
+        delete_in_batches(self.database, Run, old_runs, must_end=self._time_limit())
 
-    def _purge_limit(self) -> Callable[[], bool]:
-        deadline = time.monotonic() + MAX_PURGE_SECONDS
-        return lambda: self.stopping.is_set() or time.monotonic() >= deadline
+    def finish_deletions(self) -> None:
+        """Delete what the deletions of portals' data have left; the next of these tasks goes on with the rest."""
+        seconds = INTERVALS[deletion.TASK].total_seconds()
+        deletion.delete_all_former(self.database, must_end=self._time_limit(seconds))
+
+    def _time_limit(self, seconds: float = MAX_PURGE_SECONDS) -> Callable[[], bool]:
+        is_over = deletion.time_limit(seconds)
+        return lambda: self.stopping.is_set() or is_over()
 
     def _may_continue(self, _row: object) -> bool:
         return not self.stopping.is_set()

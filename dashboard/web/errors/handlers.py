@@ -10,6 +10,7 @@ from werkzeug.exceptions import HTTPException
 
 from dashboard.bitrix24.errors import Bitrix24Error
 from dashboard.bitrix24.inbound import BadField
+from dashboard.core.database_errors import is_conflict
 from dashboard.core.shared_slots import SlotRefused
 from dashboard.launch.events import EventRefused
 from dashboard.portals.installations import VerificationFailed
@@ -47,7 +48,9 @@ def install(app: Flask) -> None:
     @app.errorhandler(PoolTimeout)
     def database(error: DBAPIError | PoolTimeout) -> Response:
         # The database module logs outages, not each failed request.
-        return render_error(response_for_code("database_unavailable"))
+        return render_error(
+            response_for_code("too_many_requests_at_once" if is_conflict(error) else "database_unavailable")
+        )
 
     @app.errorhandler(HTTPException)
     def http(error: HTTPException) -> Response:

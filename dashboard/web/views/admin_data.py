@@ -60,9 +60,9 @@ def delete_data(user: CurrentUser) -> ResponseReturnValue:
     domain = request.form.get("domain", "")[:MAX_INPUT_LENGTH].strip()
     if domain.casefold() != urlsplit(user.portal.origin).netloc.casefold():
         return _deletion_page(user, notice=response_for_code("wrong_address").notice), 400
-    deleted = personal_data.delete_all(services().database, user.portal)
+    outcome = personal_data.delete_all(services().database, user.portal)
     layout = page_context(user.portal, user.person, current="/admin")
-    return render_template("admin/forgotten.html", **layout, deleted=deleted)
+    return render_template("admin/forgotten.html", **layout, outcome=outcome)
 
 
 def _deletion_page(user: CurrentUser, *, notice: Notice | None = None) -> str:

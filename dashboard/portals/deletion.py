@@ -1,0 +1,103 @@
+"""Delete everything about a portal's people: hide it at once in a short transaction, then delete it in batches.
+
+A large portal has so many rows that nobody could wait until one transaction has deleted them, least of all the
+portal's own openings, which need its row. So the portal gets a new row, and the people stay with the former one,
+which no session, opening or run finds anymore. The new row works from that moment, for a reinstallation too.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from sqlalchemy import delete, exists, inspect, select, update
+from sqlalchemy.orm import Session
+
+from dashboard.core.database import UNAVAILABLE, Database, delete_in_batches, never, rows_changed
+from dashboard.models import ApiCall, Person, Portal, PortalState, RateLimit, Run
+from dashboard.portals import vacuum
+
+log = structlog.get_logger()
+
+TASK = "deletion"
+MAX_REQUEST_SECONDS = 2.0  # then the worker goes on
+# Of former rows only: no request can name such a member id, and no installation has this generation.
+FORMER_MEMBER_ID = "deleted:{}"
+FORMER_GENERATION = 0
+_TABLES = (Run, ApiCall, Person)
+
+
+def replace_row(session: Session, portal: Portal, **changes: Any) -> int | None:
+    """Give the portal a new row without people; return the id of its former row, for ``delete_former``.
+
+    Return None if the portal is uninstalled, or another deletion or installation came first: nothing is changed then.
+    The caller's transaction must not have locked anything before.
+    """
+    same = (Portal.id == portal.id, Portal.generation == portal.generation, Portal.state != PortalState.UNINSTALLED)
+    former = session.scalar(select(Portal).where(*same).with_for_update())
+    if former is None:
+        return None
+    kept = {name: getattr(former, name) for name in inspect(Portal).columns.keys() if name != "id"}  # noqa: SIM118
+    former.member_id, former.generation = FORMER_MEMBER_ID.format(former.id), FORMER_GENERATION
+    former.state, former.application_token, former.previous_token = PortalState.UNINSTALLED, None, None
+    session.flush()  # two rows cannot have the member id
+    new = Portal(**{**kept, **changes})
+    session.add(new)
+    session.flush()
+    if new.state != PortalState.UNINSTALLED:
+        session.execute(update(RateLimit).where(RateLimit.portal_id == former.id).values(portal_id=new.id))
+    log.info("portal_row_replaced", portal=former.id, new_portal=new.id)
+    return former.id
+
+
+def delete_former(database: Database, former_id: int, *, must_end: Callable[[], bool] = never) -> bool:
+    """Delete a former row and everything that belongs to it, in short transactions; return whether all is deleted.
+
+    What remains, because ``must_end`` returned True or the process ended, is deleted by the periodic task. Of two
+    processes that do this at once, one may find the other's rows gone, and leaves the end to the other.
+    """
+    for table in _TABLES:
+        delete_in_batches(database, table, table.portal_id == former_id, must_end=must_end)
+    none_remain = (~exists().where(table.portal_id == Portal.id) for table in _TABLES)
+    last = delete(Portal).where(Portal.id == former_id, Portal.generation == FORMER_GENERATION, *none_remain)
+
+    def delete_row(session: Session) -> bool:
+        if not rows_changed(session, last):
+            return False
+        vacuum.request(session)
+        return True
+
+    if not database.write(delete_row):
+        return False
+    database.checkpoint_wal()
+    log.info("data_deleted", portal=former_id)
+    return True
+
+
+def delete_now(database: Database, former_id: int, *, must_end: Callable[[], bool] | None = None) -> bool:
+    """Delete a former row as ``delete_former`` does; leave the rest to the worker after a moment or an error.
+
+    The portal already has its new row, so an error would only ask the caller to repeat what was done.
+    """
+    try:
+        return delete_former(database, former_id, must_end=must_end or time_limit(MAX_REQUEST_SECONDS))
+    except UNAVAILABLE:
+        return False  # logged as an outage
+
+
+def delete_all_former(database: Database, *, must_end: Callable[[], bool]) -> None:
+    """Delete what requests and processes that ended have left."""
+    with database.read_session() as session:
+        former_ids = session.scalars(select(Portal.id).where(Portal.generation == FORMER_GENERATION)).all()
+    for former_id in former_ids:
+        if must_end():
+            return
+        delete_former(database, former_id, must_end=must_end)
+
+
+def time_limit(seconds: float) -> Callable[[], bool]:
+    """Return a function that returns True when so much time has passed from now on."""
+    deadline = time.monotonic() + seconds
+    return lambda: time.monotonic() >= deadline
