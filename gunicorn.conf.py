@@ -19,6 +19,9 @@ except configuration.ConfigError as error:
     # One line on stderr, instead of workers that die again and again.
     raise SystemExit(str(error)) from None
 
+# For each statement with which a page reads from SQLite. Ordinary ones take less than a second.
+READ_SECONDS = 5.0
+
 # In development the application trusts loopback, so nothing outside this machine may reach it.
 _everywhere = "0.0.0.0"  # noqa: S104  # a platform's router connects from outside
 bind = f"{'127.0.0.1' if _config.trust_loopback else _everywhere}:{_config.port}"
@@ -86,5 +89,7 @@ def post_fork(server: Any, worker: Any) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    """Start the retries of stored uninstall events in each process, because threads do not survive a fork."""
-    worker.app.wsgi().extensions["services"].spool.start()
+    """Limit how long pages read, and start the retries of stored uninstall events: threads do not survive a fork."""
+    services = worker.app.wsgi().extensions["services"]
+    services.database.limit_reads(seconds=READ_SECONDS)
+    services.spool.start()

@@ -14,7 +14,7 @@ from dashboard.bitrix24.transport import Transport
 from dashboard.core.config import Config
 from dashboard.core.database import Database
 from dashboard.core.encryption import TokenEncryption
-from dashboard.core.shared_slots import PerKeyLimit, SharedSlots
+from dashboard.core.shared_slots import PerKeyLimit, PerKeyQueue, SharedSlots
 from dashboard.core.single_flight import SingleFlight
 from dashboard.launch.event_spool import EventSpool
 from dashboard.launch.events import EventHandler
@@ -67,6 +67,7 @@ class Services:
     sync: SyncEngine
     periodic_tasks: PeriodicTasks
     person_limit: PerKeyLimit
+    portal_queue: PerKeyQueue
     download_slots: SharedSlots
 
 
@@ -185,6 +186,8 @@ def build_services(
         ),
         # A script of one person must leave some threads to everyone else.
         person_limit=PerKeyLimit(max(2, config.web_threads * 3 // 4)),
+        # Of threads that read a portal's team; such pages may take a second, those of others milliseconds.
+        portal_queue=PerKeyQueue(max(2, config.web_threads // 2), max_waiting=max_waiting),
         # A quarter of the threads, and one more for another portal.
         download_slots=SharedSlots(config.web_threads // 4 + 1),
     )

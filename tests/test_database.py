@@ -13,11 +13,13 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import Connection, event, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, ProgrammingError, StatementError
 
 from dashboard.core import migrations
-from dashboard.core.database import MAX_BATCH_PAUSE_SECONDS, Base, Database, delete_in_batches
+from dashboard.core import sqlite as sqlite_engine
+from dashboard.core.database import MAX_BATCH_PAUSE_SECONDS, Base, Database, delete_in_batches, raise_time_limits
+from dashboard.core.database_errors import describe
 from dashboard.models import Person, Portal
 
 NOON = datetime(2026, 3, 29, 12, 0, 30, 123456, tzinfo=UTC)
@@ -337,3 +339,68 @@ def test_every_constraint_is_named_by_rule() -> None:
         names = [constraint.name for constraint in table.constraints]
         names += [index.name for index in table.indexes]
         assert {str(name).split("_")[0] for name in names} <= {"ix", "uq", "ck", "fk", "pk"}, table.name
+
+
+# Some seconds, so that a test whose statement is not ended fails instead of never ending.
+SLOW = text("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 30000000) SELECT count(*) FROM n")
+# At least 0.05 seconds.
+LONG = text("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 500000) SELECT count(*) FROM n")
+
+
+def test_a_slow_read_is_ended(database: Database) -> None:
+    database.limit_reads(seconds=0.01)
+
+    with database.read_session() as session:
+        # Each statement has its own time.
+        for _ in range(2):
+            with pytest.raises(OperationalError) as ended:
+                session.execute(SLOW)
+            assert describe(ended.value) == "DATABASE_URL: a statement took too long"
+        assert session.scalar(text("SELECT 1")) == 1
+
+
+def test_a_slow_write_is_ended_and_leaves_nothing(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite_engine, "STATEMENT_SECONDS", 0.01)
+
+    with pytest.raises(OperationalError), database.write_session() as session:
+        session.add(alpha())
+        session.flush()
+        session.execute(SLOW)
+
+    with database.write_session() as session:
+        assert session.scalars(select(Portal)).all() == []
+        session.add(alpha())
+
+
+def test_a_raised_limit_ends_with_its_transaction(database: Database) -> None:
+    database.limit_reads(seconds=0.01)
+
+    with database.read_session() as session:
+        raise_time_limits(session.connection(), seconds=60)
+        assert session.scalar(LONG) == 500_000
+    with database.read_session() as session, pytest.raises(OperationalError):
+        session.execute(LONG)
+
+
+def test_reads_alone_have_the_lower_limit(database: Database) -> None:
+    database.limit_reads(seconds=0.01)
+
+    with database.write_session() as session:
+        assert session.scalar(LONG) == 500_000
+
+
+def test_migrations_may_take_longer(sqlite_url: str) -> None:
+    database = Database(sqlite_url)
+    seconds: list[float] = []
+
+    @event.listens_for(database.engine, "before_cursor_execute")
+    def note(connection: Connection, _cursor: object, statement: str, *_: object) -> None:
+        if statement.lstrip().startswith("CREATE"):
+            seconds.append(sqlite_engine.timer_of(connection).seconds)
+
+    database.create_file()
+    migrations.upgrade(database)
+    database.engine.dispose()
+
+    assert seconds
+    assert set(seconds) == {migrations.MAX_SECONDS}

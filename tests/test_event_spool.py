@@ -18,6 +18,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 
 from dashboard.bitrix24.errors import Unreachable
 from dashboard.bitrix24.inbound import Event
+from dashboard.core import sqlite
 from dashboard.core.encryption import TokenEncryption
 from dashboard.launch import event_spool
 from dashboard.launch.events import EventHandler
@@ -338,6 +339,8 @@ def test_a_new_process_handles_the_events_of_another(
         started(SimpleNamespace(app=SimpleNamespace(wsgi=lambda: world.app)))
 
         wait_until(lambda: world.known().state == "uninstalled")
+        with world.database.read_session() as session:
+            assert sqlite.timer_of(session.connection()).seconds == 5.0
 
 
 def test_a_process_handles_its_own_events(

@@ -92,7 +92,7 @@ class Database:
     """Open short transactions that read or write. None is open during a request to Bitrix24."""
 
     def __init__(self, url: str, *, connections: int = 8) -> None:
-        self.engine = _new_engine(url, connections)
+        self.engine = self._reader = _new_engine(url, connections)
         self.outages = OutageLog()
         writer = self.engine.execution_options(sqlite_begin="IMMEDIATE")
         self._writers = {True: writer, False: writer.execution_options(sqlite_synchronous="NORMAL")}
@@ -100,6 +100,10 @@ class Database:
         self._write_lock = sqlite_engine.WriteLock() if is_sqlite else nullcontext
         # A process that was killed may have left deleted rows in the write-ahead log.
         self._is_checkpoint_due = is_sqlite
+
+    def limit_reads(self, *, seconds: float) -> None:
+        """End statements of read sessions on SQLite after less time than others; Postgres ends all of them alike."""
+        self._reader = self.engine.execution_options(sqlite_statement_seconds=seconds)
 
     def create_file(self) -> None:
         """Create a missing SQLite file and its folder; only migrations do this.
@@ -112,7 +116,7 @@ class Database:
     @contextmanager
     def read_session(self) -> Iterator[Session]:
         """Yield a session whose changes are rolled back."""
-        with self._logging_outages(), Session(self.engine, expire_on_commit=False) as session:
+        with self._logging_outages(), Session(self._reader, expire_on_commit=False) as session:
             yield session
 
     @contextmanager
@@ -194,8 +198,9 @@ class Database:
 
 
 def raise_time_limits(connection: Connection, *, seconds: float) -> None:
-    """Raise this transaction's time limits above those of a request; SQLite has none."""
-    if connection.dialect.name != "postgresql":
+    """Raise this transaction's time limits above those of a request."""
+    if connection.dialect.name == "sqlite":
+        sqlite_engine.timer_of(connection).seconds = seconds
         return
     for limit in ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"):
         connection.execute(text(f"SET LOCAL {limit} = {round(seconds * 1000)}"))

@@ -36,7 +36,7 @@ MEANINGS = (
     (r"^53300|too many clients|connection slots|no more connections", "the server takes no more connections"),
     (r"server_login_retry|cannot connect to server|query_wait_timeout", "the pooler reaches no server"),
     (r"^57P0[123]|starting up|shutting down|recovery mode", "the server is starting or stopping"),
-    (r"^57014|statement timeout", "a statement took too long"),
+    (r"^57014|statement timeout|^interrupted", "a statement took too long"),
     (r"did not answer|timeout expired|Connection timed out", "the server does not answer"),
     (r"connection refused|no route|unreachable|No such file", "no server listens at that address"),
     (r"disk is full|^53100|No space left", "the disk is full"),

@@ -91,8 +91,8 @@ def _try_to_migrate(database: Database, step: Literal["upgrade", "downgrade"], r
 
     try:
         with database.engine.execution_options(sqlite_begin="IMMEDIATE").begin() as connection:
+            raise_time_limits(connection, seconds=MAX_SECONDS)
             if connection.dialect.name == "postgresql":
-                raise_time_limits(connection, seconds=MAX_SECONDS)
                 connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": ADVISORY_LOCK})
                 connection.execute(text(f"SET LOCAL lock_timeout = {round(LOCK_SECONDS * 1000)}"))
             config = Config(attributes={"connection": connection})

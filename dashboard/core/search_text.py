@@ -1,11 +1,45 @@
 """Fold text for searching and sorting, because SQLite folds the case of ASCII letters only."""
 
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, Integer
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.expression import literal
+from sqlalchemy.sql.functions import GenericFunction
+
+# Folding may triple a text. Both bounds limit the time for which one search reads ten thousand people.
+MAX_TEXT_LENGTH = 300
+MAX_NEEDLE_LENGTH = 60
+
 
 def searchable(name: str, position: str) -> str:
     """Return the text that a search for a person looks in."""
-    return folded(f"{name}\n{position}")
+    return folded(f"{name}\n{position}")[:MAX_TEXT_LENGTH]
 
 
 def folded(text: str) -> str:
     """Return the form in which two texts are compared."""
     return text.casefold().replace("ё", "е")
+
+
+def contains(column: ColumnElement[str] | Any, needle: str) -> ColumnElement[bool]:
+    """Return the SQL condition that a searchable text contains the folded needle, of which the beginning counts.
+
+    LIKE would compare the needle with every part of the text letter by letter, a hundred times as slow for texts
+    that repeat one letter.
+    """
+    return strpos(column, literal(needle[:MAX_NEEDLE_LENGTH])) > 0
+
+
+class strpos(GenericFunction[int]):  # SQLAlchemy takes Postgres's name from the class
+    """The position of a text in another one, from 1; 0 if it is not there."""
+
+    type = Integer()
+    inherit_cache = True
+
+
+@compiles(strpos, "sqlite")
+def _instr(function: strpos, compiler: Any, **options: Any) -> str:
+    return f"instr{compiler.process(function.clause_expr, **options)}"

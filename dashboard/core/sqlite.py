@@ -1,7 +1,8 @@
-"""Create SQLAlchemy engines for SQLite in WAL mode, where writers take turns and wait for a bounded time."""
+"""Create SQLAlchemy engines for SQLite in WAL mode, in which waits and statements take a bounded time."""
 
 from __future__ import annotations
 
+import math
 import os
 import sqlite3
 import threading
@@ -18,7 +19,26 @@ from sqlalchemy.exc import DBAPIError, DisconnectionError
 
 BUSY_SECONDS = 10.0
 LOCK_POLL_SECONDS = 0.0005
+STATEMENT_SECONDS = 15.0  # as on Postgres
+# Between two looks at the clock, for which the thread needs Python's lock: about two milliseconds.
+INSTRUCTIONS_PER_CHECK = 50_000
 FILE_MODE, FOLDER_MODE = 0o600, 0o750
+
+
+class StatementTimer:
+    """Ends a statement of one connection that takes too long, with the error SQLITE_INTERRUPT."""
+
+    def __init__(self) -> None:
+        self.seconds = STATEMENT_SECONDS  # for each statement of the transaction
+        self._deadline = math.inf
+
+    def start(self) -> None:
+        """Start anew, for the next statement."""
+        self._deadline = time.monotonic() + self.seconds
+
+    def is_over(self) -> bool:
+        """Tell SQLite whether to end the statement."""
+        return time.monotonic() > self._deadline
 
 
 class WriteLock:
@@ -57,7 +77,14 @@ def new_engine(url: str, **pool: Any) -> Engine:
         event.listen(engine, "checkout", lambda _, record, __: _require_same_file(path, record.info["file"]))
     event.listen(engine, "connect", _set_up_connection)
     event.listen(engine, "begin", _begin)
+    event.listen(engine, "before_cursor_execute", lambda connection, *_: timer_of(connection).start())
     return engine
+
+
+def timer_of(connection: Connection) -> StatementTimer:
+    """Return the timer of the driver's connection."""
+    timer: StatementTimer = connection.connection.info["timer"]
+    return timer
 
 
 def file_of(url: str | URL) -> Path | None:
@@ -118,10 +145,13 @@ def _set_up_connection(connection: sqlite3.Connection, record: Any) -> None:
     # secure_delete overwrites deleted rows: an uninstalled portal leaves no personal data in the file.
     for setting in ("journal_mode = WAL", "foreign_keys = ON", "secure_delete = ON"):
         connection.execute(f"PRAGMA {setting}")
+    record.info["timer"] = timer = StatementTimer()
+    connection.set_progress_handler(timer.is_over, INSTRUCTIONS_PER_CHECK)
 
 
 def _begin(connection: Connection) -> None:
     options = connection.get_execution_options()
+    timer_of(connection).seconds = options.get("sqlite_statement_seconds", STATEMENT_SECONDS)
     # The driver's cursor takes a fifth of the time of `connection.execute`, and an opening begins twice.
     cursor = connection.connection.cursor()
     try:

@@ -32,7 +32,7 @@ INCOMPLETE = "directory_incomplete"
 
 CHUNK_ROWS = 500
 MAX_READERS = 3
-_COMPARED_COLUMNS = ("name", "position", "photo", "departments", "time_zone")
+_COMPARED_COLUMNS = ("name", "position", "search", "photo", "departments", "time_zone")
 
 
 class IncompleteList(Exception):

@@ -14,7 +14,7 @@ from sqlalchemy.sql.expression import false
 
 from dashboard.calendar.working_hours import Span
 from dashboard.core.database import Database
-from dashboard.core.search_text import folded
+from dashboard.core.search_text import contains, folded
 from dashboard.models import Person, Portal
 from dashboard.people.connection_state import STATES, colleagues, state_of
 
@@ -109,7 +109,7 @@ def _conditions(portal: Portal, team_filter: TeamFilter, now: datetime) -> list[
     state = state_of(now) == team_filter.state if team_filter.state in STATES else false()
     needle = folded(team_filter.q.strip())
     conditions = (
-        (needle, Person.search.contains(needle, autoescape=True)),
+        (needle, contains(Person.search, needle)),
         (team_filter.view, Person.view == team_filter.view),
         (team_filter.timezone, Person.calendar_zone == team_filter.timezone),
         (team_filter.reminders, reminders.get(team_filter.reminders, false())),

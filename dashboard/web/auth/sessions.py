@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from functools import wraps
-from typing import Concatenate, ParamSpec, TypeAlias
+from typing import Concatenate, ParamSpec, TypeAlias, TypeVar
 
 from flask import g, jsonify, make_response, request
 from flask.typing import ResponseReturnValue
@@ -29,6 +29,7 @@ HEADER = "X-Session-Token"
 MAX_TOKEN_LENGTH = 512
 
 P = ParamSpec("P")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,20 @@ def signed_in(view: UserView[P]) -> Callable[P, ResponseReturnValue]:
         return response
 
     return checked
+
+
+def queued_per_portal(page: Callable[Concatenate[CurrentUser, P], R]) -> Callable[Concatenate[CurrentUser, P], R]:
+    """Let a part of the threads make pages about one portal's team at once; further requests wait a moment.
+
+    :raise SlotRefused: too many of them wait, or the pages take too long.
+    """
+
+    @wraps(page)
+    def queued(user: CurrentUser, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        with services().portal_queue.hold(user.portal.id):
+            return page(user, *args, **kwargs)
+
+    return queued
 
 
 def _signer() -> URLSafeTimedSerializer:

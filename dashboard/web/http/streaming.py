@@ -30,6 +30,7 @@ def stream(start: Callable[[], Iterator[str]], *, mimetype: str, filename: str =
     """
     with ExitStack() as stack:
         stack.enter_context(services().download_slots.hold(portal=g.portal.id, person=g.person.id))
+        stack.enter_context(services().portal_queue.hold(g.portal.id))
         # The parts are translated in the request's context, after Flask has left it.
         part = partial(copy_context().run, next, start(), None)
         slot = stack.pop_all()

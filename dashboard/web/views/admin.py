@@ -13,7 +13,7 @@ from dashboard.portals.portal_lock import lock_portal
 from dashboard.sync.last_runs import last_runs
 from dashboard.team import statistics
 from dashboard.web.auth.permissions import administrator, confirm_rights_first
-from dashboard.web.auth.sessions import CurrentUser, SessionRefused, signed_in
+from dashboard.web.auth.sessions import CurrentUser, SessionRefused, queued_per_portal, signed_in
 from dashboard.web.errors.handlers import render_error
 from dashboard.web.errors.responses import response_for_code
 from dashboard.web.http.context import services
@@ -52,6 +52,7 @@ def set_team_access(user: CurrentUser) -> ResponseReturnValue:
     return _admin_page(user, services().database.write(store))
 
 
+@queued_per_portal
 def _admin_page(user: CurrentUser, portal: Portal) -> str:
     now = services().now()
     with services().database.read_session() as session:

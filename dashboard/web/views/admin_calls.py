@@ -17,7 +17,7 @@ from dashboard.models import ApiCall
 from dashboard.portals import call_log_pages
 from dashboard.portals.call_log_pages import ANY_ERROR, CallFilter
 from dashboard.web.auth.permissions import administrator
-from dashboard.web.auth.sessions import CurrentUser, signed_in
+from dashboard.web.auth.sessions import CurrentUser, queued_per_portal, signed_in
 from dashboard.web.errors.responses import known_label
 from dashboard.web.http.context import services
 from dashboard.web.http.query_values import page_number, text_value
@@ -64,6 +64,7 @@ class CallQuery:
 @blueprint.get(PATH)
 @signed_in
 @administrator
+@queued_per_portal
 def show_calls(user: CurrentUser) -> ResponseReturnValue:
     """Show the calls, newest first."""
     method = text_value(request.args, "method", max_length=MAX_WORD_LENGTH)

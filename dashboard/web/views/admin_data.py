@@ -15,7 +15,7 @@ from flask.typing import ResponseReturnValue
 from dashboard.core.json_values import compact
 from dashboard.portals import personal_data
 from dashboard.web.auth.permissions import administrator, confirm_rights_first
-from dashboard.web.auth.sessions import CurrentUser, signed_in
+from dashboard.web.auth.sessions import CurrentUser, queued_per_portal, signed_in
 from dashboard.web.errors.responses import Notice, response_for_code
 from dashboard.web.http.context import services
 from dashboard.web.http.streaming import stream
@@ -65,6 +65,7 @@ def delete_data(user: CurrentUser) -> ResponseReturnValue:
     return render_template("admin/forgotten.html", **layout, outcome=outcome)
 
 
+@queued_per_portal
 def _deletion_page(user: CurrentUser, *, notice: Notice | None = None) -> str:
     with services().database.read_session() as session:
         stored = personal_data.count_stored(session, user.portal)

@@ -13,7 +13,7 @@ from dashboard.team.insights import PeopleFilter
 from dashboard.team.settings_counts import SettingsCounts
 from dashboard.team.small_groups import NO_MINIMUM
 from dashboard.web.auth.permissions import administrator
-from dashboard.web.auth.sessions import CurrentUser, signed_in
+from dashboard.web.auth.sessions import CurrentUser, queued_per_portal, signed_in
 from dashboard.web.http.context import services
 from dashboard.web.http.query_values import page_number
 from dashboard.web.i18n.translations import N_, _, ngettext, number
@@ -45,6 +45,7 @@ def people_path(code: str) -> str:
 @blueprint.get(people_path("<code>"))
 @signed_in
 @administrator
+@queued_per_portal
 def show_people(user: CurrentUser, code: str) -> ResponseReturnValue:
     """List the people behind a finding or a difference; nobody if it no longer holds."""
     names: list[str] = []

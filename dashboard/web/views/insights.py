@@ -18,7 +18,7 @@ from dashboard.team.insights import Difference, PeopleFilter
 from dashboard.team.settings_counts import SettingsCounts
 from dashboard.team.small_groups import suppress_small_groups
 from dashboard.web.auth.permissions import team_viewer
-from dashboard.web.auth.sessions import CurrentUser, signed_in
+from dashboard.web.auth.sessions import CurrentUser, queued_per_portal, signed_in
 from dashboard.web.http.context import services
 from dashboard.web.i18n.translations import _
 from dashboard.web.presenters import charts, filters, findings, labels, team_row
@@ -44,6 +44,7 @@ class FigurePeople:
 @blueprint.get("/insights")
 @signed_in
 @team_viewer
+@queued_per_portal
 def show_insights(user: CurrentUser) -> ResponseReturnValue:
     """Show the portal's habits: to administrators with names, to others only numbers of larger groups."""
     is_admin, now = user.person.is_admin, services().now()

@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 from dashboard.team import availability, listing, statistics
 from dashboard.team.statistics import TeamStats
 from dashboard.web.auth.permissions import team_viewer
-from dashboard.web.auth.sessions import CurrentUser, signed_in
+from dashboard.web.auth.sessions import CurrentUser, queued_per_portal, signed_in
 from dashboard.web.http.context import services
 from dashboard.web.i18n.translations import _
 from dashboard.web.presenters import day_chart, labels, team_query, team_row
@@ -34,6 +34,7 @@ def today(user: CurrentUser) -> date:
     return services().now().astimezone(user.time_zone).date()
 
 
+@queued_per_portal
 def team_page(user: CurrentUser, query: TeamQuery, *, full_page: FullPage | None = None) -> str:
     """Return the page *Team*; the caller has checked that the user may see it."""
     portal, person, user_zone = user.portal, user.person, user.time_zone

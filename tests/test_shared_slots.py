@@ -1,0 +1,127 @@
+"""Threads are shared among portals: one whose pages are slow or many leaves some to the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+
+import pytest
+
+from dashboard.core import shared_slots
+from dashboard.core.shared_slots import RUSH_PAUSE_SECONDS, WAIT_SECONDS, PerKeyQueue, SlotRefused
+from dashboard.services import Services
+from tests.waiting import wait_until
+from tests.world import World, errors_on
+
+OPENING_IN_CALENDAR = "/"
+PATHS = (
+    *("/team", "/team?q=a", "/team.json", "/team.csv", "/insights", "/insights/hours"),
+    *("/admin", "/admin/calls", "/admin/forget", "/admin/export.json", OPENING_IN_CALENDAR),
+)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(32) as pool:
+        yield pool
+
+
+def take(queue: PerKeyQueue, key: str) -> None:
+    with queue.hold(key):
+        pass
+
+
+def waiting_in(queue: PerKeyQueue, pool: ThreadPoolExecutor, number: int) -> list[Future[None]]:
+    """Start threads that wait for a slot of *slow*; return once all of them do."""
+    futures = [pool.submit(take, queue, "slow") for _ in range(number)]
+    wait_until(lambda: queue._waiting["slow"] == number)
+    return futures
+
+
+def test_many_who_press_at_once_are_all_served(clock: Clock, pool: ThreadPoolExecutor) -> None:
+    queue = PerKeyQueue(4, max_waiting=1, clock=clock)
+    with ExitStack() as pages:
+        for _ in range(4):
+            pages.enter_context(queue.hold("slow"))
+        pressed = waiting_in(queue, pool, 32)
+
+    for request in pressed:
+        request.result()
+    assert not queue._held
+    assert not queue._waiting
+
+
+def test_a_slow_key_leaves_threads_to_others(clock: Clock, pool: ThreadPoolExecutor) -> None:
+    queue = PerKeyQueue(2, max_waiting=1, clock=clock)
+    with ExitStack() as pages:
+        for _ in range(2):
+            pages.enter_context(queue.hold("slow"))
+        first = waiting_in(queue, pool, 1)
+
+        clock.seconds += WAIT_SECONDS
+        with pytest.raises(SlotRefused):
+            take(queue, "slow")
+        take(queue, "other")
+
+    first[0].result()
+    take(queue, "slow")
+
+
+def test_a_rush_ends_with_a_pause(clock: Clock, pool: ThreadPoolExecutor) -> None:
+    queue = PerKeyQueue(1, max_waiting=1, clock=clock)
+    for pause, may_wait in ((0.0, True), (RUSH_PAUSE_SECONDS - 1, False), (RUSH_PAUSE_SECONDS, True)):
+        clock.seconds += pause
+        with queue.hold("slow"):
+            futures = waiting_in(queue, pool, 1)
+            if may_wait:
+                futures += [pool.submit(take, queue, "slow")]
+                wait_until(lambda: queue._waiting["slow"] == 2)
+            else:
+                with pytest.raises(SlotRefused):
+                    take(queue, "slow")
+        for future in futures:
+            future.result()
+
+
+def test_nobody_waits_for_long(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared_slots, "WAIT_SECONDS", 0.01)
+    queue = PerKeyQueue(1, max_waiting=1, clock=clock)
+
+    with queue.hold("slow"), pytest.raises(SlotRefused):
+        take(queue, "slow")
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_pages_about_the_team_of_a_busy_portal_are_refused(
+    world: World, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    world.install("beta")
+    anna, clara = world.session("anna"), world.session("clara", "beta")
+    monkeypatch.setattr(shared_slots, "WAIT_SECONDS", 0.0)
+    services: Services = world.app.extensions["services"]
+    opening = world.portal().open_as("anna", placement="CALENDAR_GRIDVIEW", options={})
+
+    with ExitStack() as pages:
+        for _ in range(4):  # half of a process's threads
+            pages.enter_context(services.portal_queue.hold(world.known().id))
+        refused = world.post("/", opening) if path == OPENING_IN_CALENDAR else world.browser.get(path, headers=anna)
+        others = [world.browser.get("/me", headers=anna), world.browser.get("/team", headers=clara)]
+
+    assert (refused.status_code, refused.headers["Retry-After"]) == (503, "5")
+    assert errors_on(refused.text) == ["too_many_requests_at_once"]
+    assert [other.status_code for other in others] == [200, 200]
+    assert world.browser.get("/team", headers=anna).status_code == 200
