@@ -273,6 +273,7 @@ def test_a_large_deletion_hides_everything_at_once_and_ends_later(large: World) 
     assert (page.status_code, 'data-forgotten="under_way"' in page.text) == (200, True)
     assert large.one("SELECT count(*) FROM people") > 10
     assert large.browser.get("/me", headers=anna).status_code == 401
+    assert large.one("SELECT portal_id FROM buckets") == large.known().id
     again = in_english(large)
     assert [person["user_id"] for person in exported(large, again)["people"]] == [1]
     assert len(large.app.test_cli_runner().invoke(args=["portals", "list"]).output.splitlines()) == 2
