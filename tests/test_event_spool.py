@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import runpy
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,6 +25,7 @@ from dashboard.launch import event_spool
 from dashboard.launch.events import EventHandler
 from dashboard.services import build_services
 from tests.emulator import Emulator
+from tests.emulator.faults import Fault
 from tests.test_full_disk import fill_the_disk, only_read
 from tests.waiting import wait_until
 from tests.world import FERNET_KEY, World
@@ -93,6 +95,24 @@ def test_an_event_is_handled_when_the_database_is_back(threadless_world: World, 
     assert spooled(tmp_path) == []
     assert threadless_world.one("SELECT state FROM portals") == "uninstalled"
     assert threadless_world.one("SELECT count(*) FROM people") == 0
+
+
+@pytest.mark.parametrize("removed", [True, False])
+def test_an_event_waits_for_the_authorization_server(threadless_world: World, tmp_path: Path, removed: bool) -> None:
+    """By our clock it was sent before the last opening, so that only this server knows what it ends."""
+    threadless_world.open("boris")
+    if removed:
+        threadless_world.portal().uninstall()
+    threadless_world.bitrix24.faults.add(Fault(kind="status:503", where="authorization", times=None))
+
+    assert threadless_world.portal().send_event("ONAPPUNINSTALL", ts=int(time.time()) - 900)[0] == 200
+    restarted(threadless_world).retry()
+    assert (len(spooled(tmp_path)), threadless_world.one("SELECT state FROM portals")) == (1, "active")
+    threadless_world.bitrix24.faults.clear()
+    restarted(threadless_world).retry()
+
+    assert spooled(tmp_path) == []
+    assert threadless_world.one("SELECT state FROM portals") == ("uninstalled" if removed else "active")
 
 
 def test_the_file_is_private_and_encrypted(threadless_world: World, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Store uninstall events while the database is unavailable, and handle them when it is back.
+"""Store uninstall events while the database or the authorization server is unavailable, and handle them later.
 
 Bitrix24 sends an event once, so answering 503 would lose it.
 """

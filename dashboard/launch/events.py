@@ -11,7 +11,14 @@ from pydantic import SecretStr
 from sqlalchemy.orm import Session
 
 from dashboard.bitrix24.client import Command
-from dashboard.bitrix24.errors import CredentialsRefused, PersonRefused, PortalRefused, TokenRejected
+from dashboard.bitrix24.errors import (
+    CredentialsRefused,
+    Limited,
+    NotAnswered,
+    PersonRefused,
+    PortalRefused,
+    TokenRejected,
+)
 from dashboard.bitrix24.inbound import Event
 from dashboard.bitrix24.schemas import AppInfo, parse_as, parse_profile
 from dashboard.core.database import Database
@@ -55,7 +62,7 @@ class EventHandler:
         """Act on an event; a repeated or delayed one changes nothing more.
 
         :raise EventRefused: it could not be verified.
-        :raise Bitrix24Error: Bitrix24 could not be asked about a new ``application_token`` now.
+        :raise Bitrix24Error: Bitrix24 could not be asked now, about a new ``application_token`` or a removal.
         """
         portal = self.installations.find(event.member_id)
         is_verified = self._has_application_token(event, portal)
@@ -99,7 +106,11 @@ class EventHandler:
         if event.name != UNINSTALL or must_have_token:
             raise EventRefused("wrong_token", event, portal)
         throttle_verification(portal)
-        if not self.token_refresher.confirm_uninstalled(portal, record=calls.add):
+        try:
+            is_confirmed = self.token_refresher.confirm_uninstalled(portal, record=calls.add)
+        except (NotAnswered, Limited):
+            is_confirmed = False  # anyone can send such an event, so it is not kept until the server answers
+        if not is_confirmed:
             raise EventRefused("portal_has_no_token", event, portal)
         self._uninstall(event, portal)
 

@@ -20,6 +20,8 @@ from dashboard.bitrix24.errors import (
     Bitrix24Error,
     GrantRejected,
     KeysRejected,
+    Limited,
+    NotAnswered,
     PaymentRequired,
     PortalRefused,
     TokenRejected,
@@ -108,7 +110,10 @@ class TokenRefresher:
     def confirm_uninstalled(self, portal: Portal, *, record: RecordCall) -> bool:
         """Ask the authorization server whether the application was removed from the portal; delete nothing.
 
-        The answer counts for the most trusted person's pair only. False also where the answer is unclear.
+        The answer counts for the most trusted person's pair only. Without such a pair the answer is False.
+
+        :raise NotAnswered: the server did not answer: ask again later.
+        :raise Limited: the server asks to wait.
         """
         trusted = self.token_store.most_trusted_person(portal)
         if trusted is None:
@@ -122,6 +127,8 @@ class TokenRefresher:
                 self._wait_or_refresh(tokens, record, rejection=rejection)
         except ApplicationGone:
             return True
+        except (NotAnswered, Limited):
+            raise
         except Bitrix24Error as error:
             log.info("uninstallation_not_confirmed", portal=portal.id, code=error.code)
         return False

@@ -13,6 +13,7 @@ from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import UnsupportedMediaType
 
 from dashboard.bitrix24 import inbound
+from dashboard.bitrix24.errors import Limited, NotAnswered
 from dashboard.bitrix24.inbound import BadField, OpeningRequest
 from dashboard.core.database import UNAVAILABLE
 from dashboard.models import Portal, PortalState
@@ -82,12 +83,12 @@ def install_app() -> ResponseReturnValue:
 
 @blueprint.post("/events")
 def receive_event() -> ResponseReturnValue:
-    """Handle an event. Bitrix24 sends each once, so one that cannot be stored now is spooled."""
+    """Handle an event. Bitrix24 sends each once, so one that cannot be stored or checked now is spooled."""
     event = inbound.parse_event(_form())
     try:
         with throttle_event() as throttle_verification:
             services().events.handle(event, throttle_verification=throttle_verification)
-    except UNAVAILABLE:
+    except (*UNAVAILABLE, NotAnswered, Limited):
         if not services().spool.add(event, sender=hashed_address()):
             raise
     return jsonify(status="ok")
