@@ -39,7 +39,7 @@ from dashboard.bitrix24.errors import (
     TokenRejected,
     Unreadable,
 )
-from dashboard.bitrix24.transport import RawResponse
+from dashboard.bitrix24.transport import DEFAULT_LIMIT, RawResponse
 from dashboard.core.json_values import Json
 from tests.rest_fixtures import JSON, ErrorClass
 
@@ -318,6 +318,20 @@ def test_deep_nesting_is_unreadable(opens: bytes, closes: bytes, depth: int) -> 
     bottom = b"[]" if opens == b"[" else b"{}"
 
     assert type(error_of(b'{"result":' + opens * depth + bottom + closes * depth + b"}")) is Unreadable
+
+
+@pytest.mark.parametrize("value", [b"[]", b"{}", b"0", b'"\\ud800"', b"[" * 35 + b"]" * 35])
+def test_too_many_values_are_not_parsed(value: bytes) -> None:
+    """Half a megabyte of empty lists would take thirty times as much memory."""
+    allowed = DEFAULT_LIMIT.values
+    count = 2 * allowed // (1 + value.count(b"[") + value.count(b"{"))
+    body = b'{"result":[' + b",".join([value] * count) + b"]}"
+
+    error = error_of(body)
+
+    assert (type(error), error.code) == (Unreadable, "answer_too_large")
+    assert type(error_of(body, 502)) is ServerFailed
+    assert "result" in envelope.parse_response(response(body), max_values=3 * allowed)
 
 
 def test_moderate_nesting_is_decoded() -> None:

@@ -16,8 +16,9 @@ import pytest
 from sqlalchemy import select, update
 
 from dashboard import models
-from dashboard.bitrix24 import transport, users
+from dashboard.bitrix24 import users
 from dashboard.bitrix24.masking import record_nothing
+from dashboard.bitrix24.transport import DEFAULT_LIMIT, ResponseLimit
 from dashboard.models import OAuthToken, Portal, Run, RunState
 from dashboard.portals import rate_limits
 from dashboard.sync.engine import SyncEngine
@@ -538,6 +539,23 @@ def test_an_oversized_page_is_cut_to_the_page_size(world: World) -> None:
     assert world.one("SELECT count(*) FROM people WHERE user_id >= 10000") == users.PAGE_SIZE
 
 
+@pytest.mark.parametrize("value", ["x" * (DEFAULT_LIMIT.bytes // 50), [1] * (DEFAULT_LIMIT.values // 50)])
+def test_a_list_with_fields_that_were_not_requested_is_read(world: World, value: Any) -> None:
+    """Some portals ignore the selection; a part of a list may be larger than other responses."""
+    open_as_crowd(world, 1, of=60)
+
+    def with_all_fields(body: dict[str, Any]) -> dict[str, Any]:
+        for row in body["result"]["result"].get("page0", []):
+            row["UF_SKILLS"] = value
+        return body
+
+    world.bitrix24.faults.add(Fault("answer", "portal", method="batch", times=None, change=with_all_fields))
+    world.sync()
+
+    assert world.one("SELECT directory_error FROM portals") is None
+    assert sum(key.startswith("person") for key in people_by_key(world)) == 60
+
+
 @pytest.mark.parametrize("asked", ["everyone", "the missing"])
 def test_an_answer_too_large_to_read_postpones_no_run(
     world: World, monkeypatch: pytest.MonkeyPatch, asked: str
@@ -546,7 +564,7 @@ def test_an_answer_too_large_to_read_postpones_no_run(
     open_as_crowd(world, 1, of=60)
     world.sync()
     world.portal().dismiss("person59")
-    monkeypatch.setattr(transport, "MAX_RESPONSE_BYTES", 200_000)
+    monkeypatch.setattr(users, "LIST_LIMIT", ResponseLimit(bytes=200_000, values=200_000))
 
     def oversized(body: dict[str, Any]) -> dict[str, Any]:
         pages = body["result"]["result"]

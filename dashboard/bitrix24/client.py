@@ -10,6 +10,7 @@ from dashboard.bitrix24.envelope import find_error, result_of
 from dashboard.bitrix24.errors import BAD_RESPONSE, Bitrix24Error, Unreadable
 from dashboard.bitrix24.http import RestHttp
 from dashboard.bitrix24.masking import RecordCall
+from dashboard.bitrix24.transport import DEFAULT_LIMIT, ResponseLimit
 from dashboard.core.json_values import Json, as_object
 
 MAX_BATCH_COMMANDS = 50
@@ -56,7 +57,13 @@ class Client:
     record: RecordCall
 
     def call(
-        self, method: str, parameters: Mapping[str, Json] | None = None, *, token: str, read_only: bool = False
+        self,
+        method: str,
+        parameters: Mapping[str, Json] | None = None,
+        *,
+        token: str,
+        read_only: bool = False,
+        limit: ResponseLimit = DEFAULT_LIMIT,
     ) -> Json:
         """Return the method's result. A ``read_only`` call changes nothing, so it may be sent twice.
 
@@ -64,9 +71,16 @@ class Client:
         """
         body: dict[str, Json] = {**(parameters or {}), "auth": token}
         url = f"{self.origin}/rest/{method}"
-        return result_of(self.rest.post(url, body, method=method, record=self.record, read_only=read_only))
+        return result_of(self.rest.post(url, body, method=method, record=self.record, read_only=read_only, limit=limit))
 
-    def batch(self, commands: Mapping[str, Command], *, token: str, read_only: bool = False) -> BatchResult:
+    def batch(
+        self,
+        commands: Mapping[str, Command],
+        *,
+        token: str,
+        read_only: bool = False,
+        limit: ResponseLimit = DEFAULT_LIMIT,
+    ) -> BatchResult:
         """Execute up to 50 commands in order, in one request.
 
         A ``read_only`` batch may be sent twice: its commands change nothing, or nothing more the second time.
@@ -77,7 +91,7 @@ class Client:
         if len(commands) > MAX_BATCH_COMMANDS:
             raise ValueError(f"a batch takes {MAX_BATCH_COMMANDS} commands, not {len(commands)}")
         encoded: Json = {key: str(command) for key, command in commands.items()}
-        result = self.call("batch", {"halt": 0, "cmd": encoded}, token=token, read_only=read_only)
+        result = self.call("batch", {"halt": 0, "cmd": encoded}, token=token, read_only=read_only, limit=limit)
         if not isinstance(result, dict):
             raise Unreadable(BAD_RESPONSE)
         errors = _by_key(result.get("result_error"), commands)

@@ -25,10 +25,13 @@ from urllib3.util.connection import create_connection
 from dashboard.bitrix24 import errors
 from dashboard.bitrix24.address_policy import AddressPolicy
 from dashboard.bitrix24.dns import resolve
+from dashboard.bitrix24.errors import Unreadable
 
 MAX_ADDRESSES = 4  # of one host that are tried
 # NAT gateways forget idle connections, the quickest known after 350 seconds.
 MAX_IDLE_SECONDS = 60.0
+# Each piece of a body costs a few microseconds. Real ones are as long as a packet, unless the server is slow.
+MIN_AVERAGE_PIECE = 256
 # Options of new sockets, so that the system notices when the other end is gone; not every system has all.
 _KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 5000}
 # How often a thread that waits for a response checks whether it should yield.
@@ -57,6 +60,7 @@ class ConnectionAttempt:
     address_policy: AddressPolicy
     timeouts: Timeouts
     clock: Clock = time.monotonic
+    max_bytes: int = 1024 * 1024  # of a response with its head, as received
     should_yield: Callable[[], bool] = lambda: False
     fresh_only: bool = False  # use no kept connection
     is_new: bool = False  # a new connection was needed
@@ -126,16 +130,17 @@ def socket_options() -> list[tuple[int, int, int]]:
 
 
 class _TimedStream(io.RawIOBase):
-    """The bytes from a socket, until the deadline of the attempt.
+    """The bytes of a response from a socket, up to the attempt's maximum and until its deadline.
 
     A loop around the response would be too late: the libraries read the status line, headers, chunk sizes and
-    compressed data in loops of their own, which a slow but steady server keeps running forever.
+    trailers in loops of their own, which a steady server keeps running forever.
     """
 
     def __init__(self, stream: io.RawIOBase, connection: socket.socket, attempt: ConnectionAttempt) -> None:
         self._stream = stream
         self._connection = connection
         self._attempt = attempt
+        self._bytes_left = attempt.max_bytes
 
     def readable(self) -> bool:
         return True
@@ -150,6 +155,9 @@ class _TimedStream(io.RawIOBase):
             except TimeoutError:
                 continue
             self._attempt.answering = self._attempt.answering or count > 0
+            self._bytes_left -= count
+            if self._bytes_left < 0:
+                raise Unreadable(errors.RESPONSE_TOO_LARGE)
             return count
         raise TimeoutError("the response takes too long")
 
@@ -161,12 +169,24 @@ class _TimedStream(io.RawIOBase):
 class _TimedResponse(HTTPResponse):
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
-        self.fp = io.BufferedReader(_TimedStream(self.fp.detach(), sock, _attempt.get()))
+        attempt = _attempt.get()
+        self.fp = io.BufferedReader(_TimedStream(self.fp.detach(), sock, attempt))
+        self._pieces_left = attempt.max_bytes // MIN_AVERAGE_PIECE
 
     def begin(self) -> None:
         """Read the head and drop its cookies: none is kept, and parsing many long ones takes seconds."""
         super().begin()
         del self.headers["Set-Cookie"]
+
+    def read1(self, n: int = -1) -> bytes:
+        """Return the next piece of the body.
+
+        :raise Unreadable: there are too many.
+        """
+        self._pieces_left -= 1
+        if self._pieces_left < 0:
+            raise Unreadable(errors.RESPONSE_TOO_LARGE)
+        return super().read1(n)
 
 
 class _GuardedConnection(HTTPConnection):

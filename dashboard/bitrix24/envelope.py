@@ -9,6 +9,7 @@ import re
 from dashboard.bitrix24.errors import (
     BAD_RESPONSE,
     PORTAL_CODES,
+    RESPONSE_TOO_LARGE,
     Bitrix24Error,
     Codes,
     PortalMoved,
@@ -16,7 +17,7 @@ from dashboard.bitrix24.errors import (
     Unreadable,
     from_code,
 )
-from dashboard.bitrix24.transport import RawResponse
+from dashboard.bitrix24.transport import DEFAULT_LIMIT, RawResponse
 from dashboard.core.json_values import Json
 
 MAX_DEPTH = 40
@@ -27,7 +28,9 @@ _YEAR_10000 = 253_402_300_800
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
-def parse_response(response: RawResponse, *, codes: Codes = PORTAL_CODES) -> dict[str, Json]:
+def parse_response(
+    response: RawResponse, *, codes: Codes = PORTAL_CODES, max_values: int = DEFAULT_LIMIT.values
+) -> dict[str, Json]:
     """Return the response's JSON object.
 
     :raise Bitrix24Error: the error that the server sent, or that the response is not usable.
@@ -35,8 +38,9 @@ def parse_response(response: RawResponse, *, codes: Codes = PORTAL_CODES) -> dic
     status = response.status
     if 300 <= status < 400:
         raise PortalMoved("moved")
+    is_too_large = _max_count(response.body) > max_values
     try:
-        body = decode(response.body)
+        body = None if is_too_large else decode(response.body)
     except ValueError:
         body = None
     if isinstance(body, dict):
@@ -45,7 +49,9 @@ def parse_response(response: RawResponse, *, codes: Codes = PORTAL_CODES) -> dic
             raise find_error(body, codes=codes, status=status)
         if status < 400:
             return body
-    raise ServerFailed(f"http_{status}") if status >= 500 else Unreadable(BAD_RESPONSE)
+    if status >= 500:
+        raise ServerFailed(f"http_{status}")
+    raise Unreadable(RESPONSE_TOO_LARGE if is_too_large else BAD_RESPONSE)
 
 
 def result_of(body: dict[str, Json]) -> Json:
@@ -70,8 +76,7 @@ def decode(body: bytes) -> Json:
         raise ValueError("nested too deeply") from None
     _check_depth(value)
     if _SURROGATE.search(text):
-        # JSON allows half of a surrogate pair, UTF-8 does not.
-        value = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", errors="replace"))
+        value = _replace_surrogates(value)
     return value
 
 
@@ -100,6 +105,24 @@ def _find_reset(body: dict[str, Json]) -> float | None:
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < _YEAR_10000:
         return None
     return float(seconds)
+
+
+def _max_count(body: bytes) -> int:
+    """Return how many values the JSON has at most: each follows one of these, which may also be in texts."""
+    return sum(map(body.count, (b"[", b"{", b",")))
+
+
+def _replace_surrogates(value: Json) -> Json:
+    """Replace each half of a surrogate pair by ``?``: JSON allows it, UTF-8 does not."""
+    if isinstance(value, dict):
+        return {_encodable(key): _replace_surrogates(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_replace_surrogates(item) for item in value]
+    return _encodable(value) if isinstance(value, str) else value
+
+
+def _encodable(text: str) -> str:
+    return text.encode("utf-8", errors="replace").decode()
 
 
 def _check_depth(value: Json) -> None:

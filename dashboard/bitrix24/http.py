@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from dashboard.bitrix24.envelope import parse_response
 from dashboard.bitrix24.errors import PORTAL_CODES, Bitrix24Error, Codes
 from dashboard.bitrix24.masking import MASK, MAX_RECORDED_BYTES, CallRecord, RecordCall, mask, record_nothing
-from dashboard.bitrix24.transport import RawResponse, Transport
+from dashboard.bitrix24.transport import DEFAULT_LIMIT, RawResponse, ResponseLimit, Transport
 from dashboard.core.json_values import Json
 
 
@@ -31,6 +31,7 @@ class RestHttp:
         codes: Codes = PORTAL_CODES,
         as_form: bool = False,
         read_only: bool = False,
+        limit: ResponseLimit = DEFAULT_LIMIT,
     ) -> dict[str, Json]:
         """POST JSON or a form and return the response's object.
 
@@ -45,10 +46,12 @@ class RestHttp:
         error: str | None = None
         try:
             if as_form:
-                response = self.transport.post(url, form={name: str(value) for name, value in body.items()})
+                response = self.transport.post(
+                    url, form={name: str(value) for name, value in body.items()}, limit=limit
+                )
             else:
-                response = self.transport.post(url, json=body, read_only=read_only)
-            parsed = parse_response(response, codes=codes)
+                response = self.transport.post(url, json=body, read_only=read_only, limit=limit)
+            parsed = parse_response(response, codes=codes, max_values=limit.values)
         except Bitrix24Error as failure:
             error = failure.code
             raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import zlib
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +19,7 @@ from dashboard.bitrix24.connections import Clock, ConnectionAttempt, GuardedAdap
 from dashboard.bitrix24.errors import Unreachable, Unreadable
 from dashboard.bitrix24.host_limit import PerHostLimit, Slot
 
-MAX_RESPONSE_BYTES = 4 * 1024 * 1024
+MAX_HEAD_BYTES = 256 * 1024  # of a response, with the sizes of its chunks
 CHUNK_BYTES = 64 * 1024
 MAX_POOLED_HOSTS = 256
 
@@ -27,6 +28,22 @@ DEFAULT_TIMEOUTS = Timeouts()
 SHORT_TIMEOUTS = Timeouts(connect=2.0, read=4.0, total=5.0)
 
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class ResponseLimit:
+    """The largest response that is read: bytes, also when decompressed, and values in its JSON.
+
+    Parsing occupies all threads of the process, and a self-hosted portal can answer anything: empty lists, for
+    example, take two bytes each, and thirty times as much memory.
+    """
+
+    bytes: int
+    values: int
+
+
+# Enough for the settings of somebody with 400 calendars, each of which takes up to 1.2 KB and 35 values.
+DEFAULT_LIMIT = ResponseLimit(bytes=512 * 1024, values=20_000)
 
 
 @dataclass(frozen=True)
@@ -65,6 +82,7 @@ class Transport:
         self._session.trust_env = False
         self._session.headers["User-Agent"] = "calendar-dashboard/0.1"
         self._session.headers["Accept"] = "application/json"
+        self._session.headers["Accept-Encoding"] = "gzip"
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         adapter = GuardedAdapter(
             pool_connections=MAX_POOLED_HOSTS, pool_maxsize=connections_per_host or threads, max_retries=0
@@ -80,7 +98,13 @@ class Transport:
         self._limit = PerHostLimit(threads)
 
     def post(
-        self, url: str, *, json: object = None, form: dict[str, str] | None = None, read_only: bool = False
+        self,
+        url: str,
+        *,
+        json: object = None,
+        form: dict[str, str] | None = None,
+        read_only: bool = False,
+        limit: ResponseLimit = DEFAULT_LIMIT,
     ) -> RawResponse:
         """POST JSON or a form.
 
@@ -88,19 +112,19 @@ class Transport:
         breaks before a response begins, and it is given up early when other hosts need its thread.
 
         :raise Unreachable: no connection, a timeout, a reset, or a forbidden address.
-        :raise Unreadable: the response is too large.
+        :raise Unreadable: the response is larger than ``limit``, or compressed in an unknown way.
         """
-        return self._send(requests.Request("POST", url, json=json, data=form), read_only=read_only)
+        return self._send(requests.Request("POST", url, json=json, data=form), read_only=read_only, limit=limit)
 
     def get(self, url: str) -> RawResponse:
         """GET a URL, as ``post`` does with a read-only request."""
-        return self._send(requests.Request("GET", url), read_only=True)
+        return self._send(requests.Request("GET", url), read_only=True, limit=DEFAULT_LIMIT)
 
-    def _send(self, request: requests.Request, *, read_only: bool) -> RawResponse:
+    def _send(self, request: requests.Request, *, read_only: bool, limit: ResponseLimit) -> RawResponse:
         origin = "/".join(request.url.split("/", 3)[:3])
         try:
             with self._limit.slot(origin) as slot:
-                response = self._send_in_slot(request, slot, read_only=read_only)
+                response = self._send_in_slot(request, slot, read_only=read_only, limit=limit)
                 self._limit.record_answer(slot)
                 return response
         except Unreachable as failure:
@@ -111,20 +135,22 @@ class Transport:
         log.warning("host_unreachable", host=host, code=code)
         raise Unreachable(code, host=host, at_portal=origin not in self._authorization_servers)
 
-    def _send_in_slot(self, request: requests.Request, slot: Slot, *, read_only: bool) -> RawResponse:
+    def _send_in_slot(
+        self, request: requests.Request, slot: Slot, *, read_only: bool, limit: ResponseLimit
+    ) -> RawResponse:
         timeouts = self._timeouts.at_most(SHORT_TIMEOUTS) if slot.suspected and read_only else self._timeouts
-        attempt = ConnectionAttempt(self._address_policy, timeouts, self._clock)
+        attempt = ConnectionAttempt(self._address_policy, timeouts, self._clock, max_bytes=limit.bytes + MAX_HEAD_BYTES)
         if read_only:
             attempt.should_yield = partial(self._limit.should_yield, slot)
         try:
             try:
-                return self._try(request, attempt)
+                return self._try(request, attempt, limit)
             except requests.ConnectionError:
                 if not read_only or attempt.is_new or attempt.answering:
                     raise
             # The other end dropped this kept connection, and maybe the other ones too.
             attempt.fresh_only = True
-            return self._try(request, attempt)
+            return self._try(request, attempt, limit)
         except (requests.RequestException, HTTPError, OSError, ValueError) as error:
             code = _code_of(error, attempt)
             if code in errors.TIMEOUT_CODES:
@@ -132,7 +158,7 @@ class Transport:
             # Not chained: the messages contain the URL, which may be a stranger's input.
             raise Unreachable(code) from None
 
-    def _try(self, request: requests.Request, attempt: ConnectionAttempt) -> RawResponse:
+    def _try(self, request: requests.Request, attempt: ConnectionAttempt, limit: ResponseLimit) -> RawResponse:
         timeouts = attempt.timeouts
         with (
             attempting(attempt),
@@ -143,7 +169,8 @@ class Transport:
                 timeout=(timeouts.connect, timeouts.read),
             ) as response,
         ):
-            return RawResponse(response.status_code, _read_body(response), response.headers.get("Date"))
+            body = _decompress(_read_body(response, limit), response.headers.get("Content-Encoding", ""), limit)
+            return RawResponse(response.status_code, body, response.headers.get("Date"))
 
 
 class _Session(requests.Session):
@@ -166,10 +193,32 @@ def _code_of(error: Exception, attempt: ConnectionAttempt) -> str:
     return errors.TIMEOUT if attempt.connected or not attempt.is_new else errors.CONNECT_TIMEOUT
 
 
-def _read_body(response: requests.Response) -> bytes:
+def _read_body(response: requests.Response, limit: ResponseLimit) -> bytes:
     body = bytearray()
-    while chunk := response.raw.read1(CHUNK_BYTES, decode_content=True):
+    while chunk := response.raw.read1(CHUNK_BYTES, decode_content=False):
         body += chunk
-        if len(body) > MAX_RESPONSE_BYTES:
+        if len(body) > limit.bytes:
             raise Unreadable(errors.RESPONSE_TOO_LARGE)
     return bytes(body)
+
+
+def _decompress(body: bytes, encoding: str, limit: ResponseLimit) -> bytes:
+    """Return the decompressed body.
+
+    The library would decompress several layers, and any number of empty parts in each, which takes a server a few
+    bytes and us endless time.
+    """
+    if not body or encoding.lower() in ("", "identity"):
+        return body
+    if encoding.lower() not in ("gzip", "x-gzip", "deflate"):
+        raise Unreadable(errors.BAD_RESPONSE)
+    decompressor = zlib.decompressobj(zlib.MAX_WBITS | 32)  # finds out which of both formats it is
+    try:
+        body = decompressor.decompress(body, limit.bytes + 1)
+    except zlib.error:
+        raise Unreadable(errors.BAD_RESPONSE) from None
+    if len(body) > limit.bytes:
+        raise Unreadable(errors.RESPONSE_TOO_LARGE)
+    if not decompressor.eof:
+        raise Unreadable(errors.BAD_RESPONSE)
+    return body

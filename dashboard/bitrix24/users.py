@@ -13,6 +13,7 @@ from pydantic import BeforeValidator
 from dashboard.bitrix24.client import MAX_BATCH_COMMANDS, BatchResult, Client, Command
 from dashboard.bitrix24.errors import RESPONSE_TOO_LARGE, Unreadable
 from dashboard.bitrix24.schemas import Flag, Text, User, parse_as
+from dashboard.bitrix24.transport import ResponseLimit
 from dashboard.core.json_values import Json, as_list, parse_int
 
 METHOD = "user.get"
@@ -25,6 +26,8 @@ MAX_DEPARTMENTS = 50  # of one user
 MAX_LIST_SIZE = 15_000_000
 MAX_CHECKED = PAGE_SIZE * MAX_BATCH_COMMANDS  # users in one request
 DEPARTMENT_SIZE = 20
+# 1.6 KB and 80 values for each user, because some portals send all fields. Only workers list users.
+LIST_LIMIT = ResponseLimit(bytes=4 * 1024 * 1024, values=200_000)
 FIELDS = (
     *("ID", "ACTIVE", "NAME", "LAST_NAME", "WORK_POSITION"),
     *("PERSONAL_PHOTO", "UF_DEPARTMENT", "TIME_ZONE", "USER_TYPE"),
@@ -152,7 +155,7 @@ def find_still_employed(client: Client, token: str, user_ids: Collection[int]) -
 def _call(client: Client, token: str, commands: Mapping[str, Command]) -> BatchResult | None:
     """Return the batch, None where the response is too large: it would be so again."""
     try:
-        return client.batch(commands, token=token, read_only=True)
+        return client.batch(commands, token=token, read_only=True, limit=LIST_LIMIT)
     except Unreadable as error:
         if error.code != RESPONSE_TOO_LARGE:
             raise
