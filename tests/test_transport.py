@@ -164,13 +164,13 @@ def test_the_body_of_a_redirect_is_bounded(transport: Transport, listen: Listen)
     ids=["address", "cookie"],
 )
 def test_no_header_takes_long_to_parse(transport: Transport, listen: Listen, header: bytes) -> None:
-    many = 7 if header.startswith(b"Set-Cookie") else 1
+    many = 11 if header.startswith(b"Set-Cookie") else 1
     head = b"HTTP/1.1 302 Found\r\n" + (header + b"\r\n") * many + b"Content-Length: 2\r\n\r\n"
     began = time.process_time()
 
     assert transport.post(listen(say(head, b"{}")), json={}).status == 302
 
-    assert time.process_time() - began < 0.4
+    assert time.process_time() - began < 0.1
 
 
 def test_no_cookie_is_kept(transport: Transport, echo: Echo) -> None:
