@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack
 from io import BytesIO
 from pathlib import Path
+from queue import SimpleQueue
 from unittest.mock import Mock
 
 import pytest
@@ -22,13 +24,19 @@ from sqlalchemy import text
 from dashboard.web.http import client_socket
 from dashboard.web.http.client_socket import ClientSocket, SlowClient
 from dashboard.web.http.gunicorn_worker import TimedThreadWorker
-from tests import clock
 from tests.processes import ROOT, free_port, wait_for
 from tests.team_fixtures import store_people
 from tests.world import World
 
 CLIENTS = 6  # of each kind
 THREADS = 4
+# Gunicorn with the tests' clock, in which a download has to leave its slot to others sooner.
+PROGRAM = """
+import runpy
+from dashboard.core import shared_slots
+shared_slots.MAX_LEAD_SECONDS = 1.0
+runpy.run_module("tests.clock", run_name="__main__", alter_sys=True)
+"""
 # What each client sends before it falls silent.
 BEGINNINGS = (
     b"",
@@ -53,7 +61,7 @@ def pair() -> Iterator[tuple[ClientSocket, socket.socket]]:
 def server(world: World) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
     port = free_port()
     sizes = {"PORT": str(port), "WEB_CONCURRENCY": "1", "WEB_THREADS": str(THREADS), "LOG_FORMAT": "json"}
-    command = clock.command("gunicorn", "app:create_app()")
+    command = [sys.executable, "-c", PROGRAM, "gunicorn", "app:create_app()"]
     settings = os.environ | world.environment | sizes
     with subprocess.Popen(command, env=settings, cwd=ROOT, stderr=subprocess.PIPE) as process:
         try:
@@ -99,6 +107,59 @@ def test_a_slow_download_keeps_no_export_from_others(world: World, server: tuple
 
     assert (refused.status_code, refused.headers["Retry-After"]) == (503, "5")
     assert [(response.status_code, response.json()["total"] > 0) for response in accepted] == [(200, True)] * 3
+
+
+def test_slow_downloads_of_all_slots_leave_exports_to_others(
+    world: World, server: tuple[int, subprocess.Popen[bytes]]
+) -> None:
+    """Although whoever loses a slot asks for another at once, and as often as it may."""
+    port, process = server
+    world.install("beta")
+    world.bitrix24.add_portal("gamma")
+    world.install("gamma")
+    honest = world.session("clara", "gamma")
+    slow = [world.session("anna"), world.session("clara", "beta")]
+    for portal in ("alpha", "beta"):
+        store_people(world, *({"position": "x" * 20_000} for _ in range(400)), portal=portal)
+    downloads: SimpleQueue[str] = SimpleQueue()
+    ended = threading.Event()
+
+    def download_slowly(headers: dict[str, str]) -> None:
+        """Receive only the beginning of one download after the other."""
+        request = f"GET /team.json HTTP/1.1\r\nHost: a\r\nAuthorization: {headers['Authorization']}\r\n\r\n"
+        with ExitStack() as clients:
+            while not ended.wait(0.1):
+                client = clients.enter_context(socket.socket())
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                client.connect(("127.0.0.1", port))
+                client.sendall(request.encode())
+                if client.recv(12) == b"HTTP/1.1 200":
+                    downloads.put(headers["Authorization"])
+
+    def export() -> int:
+        """Ask while all slots are taken."""
+        return requests.get(f"http://127.0.0.1:{port}/team.csv", headers=honest, timeout=60).status_code
+
+    with ThreadPoolExecutor(2) as pool:
+        for headers in slow:
+            pool.submit(download_slowly, headers)
+        try:
+            began = {downloads.get(timeout=60) for _ in slow}
+            until = time.monotonic() + 20
+            while (status := export()) != 200 and time.monotonic() < until:
+                ended.wait(0.1)
+            statuses = [status]
+            while statuses[-1] == 200 and len(statuses) < 4:
+                downloads.get(timeout=60)  # whoever lost a slot has one again
+                statuses.append(export())
+        finally:
+            ended.set()
+    process.kill()
+    output = process.communicate(timeout=60)[1]
+
+    assert (len(began), statuses) == (2, [200] * 4)
+    assert output.count(b"download_cut_off") == len(statuses)
+    assert b"Traceback" not in output
 
 
 def test_one_persons_requests_leave_threads_to_others(

@@ -7,6 +7,14 @@ import time
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+
+# Whoever has recently held slots for this much longer than somebody who asks for one loses it to them.
+MAX_LEAD_SECONDS = 10.0
+HALF_LIFE_SECONDS = 600.0  # after which half of the time that slots were held for counts
+MIN_SECONDS = 0.001  # less is forgotten
+
+Holder = tuple[int, int]  # a portal and a person of it
 
 WAIT_SECONDS = 2.0
 # A rush ends when nobody had to wait for this long.
@@ -17,34 +25,94 @@ class SlotRefused(Exception):
     """No slot is free for this portal or person; others may still get one."""
 
 
+@dataclass(frozen=True, eq=False)
+class _Hold:
+    holder: Holder
+    since: float
+    take_away: Callable[[], None]
+
+
 class SharedSlots:
     """A fixed number of slots. A person holds one, and a portal gets another only while more are free than it holds.
 
-    So one portal never holds all of them if there are at least two.
+    So one portal never holds all of them if there are at least two. A slot may be held for as long as nobody else
+    needs it. Then the portal, or among the people of one portal the person, that has recently held slots longest
+    loses one, however often it asks again.
     """
 
-    def __init__(self, slots: int) -> None:
+    def __init__(self, slots: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._slots = slots
-        self._holders: set[tuple[int, int]] = set()
+        self._clock = clock
+        self._holds: dict[Holder, _Hold] = {}
+        # How long slots were held, and when that was: by portals as (portal,), and by people as (portal, person).
+        self._past: dict[tuple[int, ...], tuple[float, float]] = {}
         self._lock = threading.Lock()
 
     @contextmanager
-    def hold(self, *, portal: int, person: int) -> Iterator[None]:
-        """Hold a slot.
+    def hold(self, *, portal: int, person: int, take_away: Callable[[], None]) -> Iterator[None]:
+        """Hold a slot. If somebody else needs it, ``take_away`` is called; it must end its use at once, and not wait.
 
-        :raise SlotRefused: the person holds one, or the portal as many as are free.
+        :raise SlotRefused: the person holds one, or the portal as many as are free and nobody has to lose one.
         """
-        holder = (portal, person)
         with self._lock:
-            held = sum(other == portal for other, _ in self._holders)
-            if holder in self._holders or held >= self._slots - len(self._holders):
+            hold = _Hold((portal, person), self._clock(), take_away)
+            if hold.holder in self._holds:
                 raise SlotRefused
-            self._holders.add(holder)
+            if not self._may_have_one(portal):
+                loser = self._loser_to(hold)
+                self._release(loser)
+                # Still locked, so that it has not ended by itself.
+                loser.take_away()
+            self._holds[hold.holder] = hold
         try:
             yield
         finally:
             with self._lock:
-                self._holders.remove(holder)
+                if self._holds.get(hold.holder) is hold:
+                    self._release(hold)
+
+    def _may_have_one(self, portal: int, *, without: _Hold | None = None) -> bool:
+        """Say whether a portal may hold another slot, also if somebody's hold had ended."""
+        others = [hold.holder[0] for hold in self._holds.values() if hold is not without]
+        return others.count(portal) < self._slots - len(others)
+
+    def _loser_to(self, new: _Hold) -> _Hold:
+        """Return the hold whose slot a new one gets.
+
+        :raise SlotRefused: nobody has recently held slots for so much longer.
+        """
+        portal = new.holder[0]
+        leads = {
+            hold: self._lead(hold, new)
+            for hold in self._holds.values()
+            if hold.holder[0] == portal or self._may_have_one(portal, without=hold)
+        }
+        loser = max(leads, key=leads.__getitem__, default=None)
+        if loser is None or leads[loser] < MAX_LEAD_SECONDS:
+            raise SlotRefused
+        return loser
+
+    def _lead(self, hold: _Hold, new: _Hold) -> float:
+        """Return for how much longer a portal, or a person of the same portal, has recently held slots."""
+        level = 2 if hold.holder[0] == new.holder[0] else 1
+        return self._seconds(hold.holder[:level], new.since) - self._seconds(new.holder[:level], new.since)
+
+    def _seconds(self, key: tuple[int, ...], now: float) -> float:
+        present = (now - hold.since for hold in self._holds.values() if hold.holder[: len(key)] == key)
+        return self._past_seconds(key, now) + sum(present)
+
+    def _past_seconds(self, key: tuple[int, ...], now: float) -> float:
+        seconds, moment = self._past.get(key, (0.0, now))
+        return float(seconds * 0.5 ** ((now - moment) / HALF_LIFE_SECONDS))
+
+    def _release(self, hold: _Hold) -> None:
+        now = self._clock()
+        del self._holds[hold.holder]
+        keys: tuple[tuple[int, ...], ...] = (hold.holder[:1], hold.holder)
+        for key in keys:
+            self._past[key] = (self._past_seconds(key, now) + now - hold.since, now)
+        for old in [key for key in self._past if self._past_seconds(key, now) < MIN_SECONDS]:
+            del self._past[old]
 
 
 class PerKeyLimit:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from contextvars import copy_context
 from functools import partial
 
 import structlog
-from flask import Response, g
+from flask import Response, g, request
 
 from dashboard.web.http.client_socket import SlowClient
 from dashboard.web.http.context import services
@@ -24,22 +25,33 @@ log = structlog.get_logger()
 def stream(start: Callable[[], Iterator[str]], *, mimetype: str, filename: str = "") -> Response:
     """Return a response to the signed-in user whose parts are produced while it is sent.
 
-    ``start`` may fail with an error page; later errors break off the transfer.
+    ``start`` may fail with an error page; later errors break off the transfer, and so does the loss of its slot.
 
     :raise SlotRefused: this process already sends the user a download, or too many to the user's portal.
     """
+    holder = {"portal": g.portal.id, "person": g.person.id}
+    cut_off = partial(log.warning, "download_cut_off", **holder)
+    # Without gunicorn there is no connection to end, and the download goes on beside the other.
+    end = partial(_end, request.environ.get("gunicorn.socket"), cut_off)
     with ExitStack() as stack:
-        stack.enter_context(services().download_slots.hold(portal=g.portal.id, person=g.person.id))
+        stack.enter_context(services().download_slots.hold(**holder, take_away=end))
         stack.enter_context(services().portal_queue.hold(g.portal.id))
         # The parts are translated in the request's context, after Flask has left it.
         part = partial(copy_context().run, next, start(), None)
         slot = stack.pop_all()
-    cut_off = partial(log.warning, "download_cut_off", portal=g.portal.id, person=g.person.id)
     response = Response(_parts(part, slot, cut_off), mimetype=mimetype)
     response.call_on_close(slot.close)
     if filename:
         response.headers["Content-Disposition"] = f'attachment; filename="{filename}"'
     return response
+
+
+def _end(connection: socket.socket | None, cut_off: Callable[..., None]) -> None:
+    """End the connection of a download that another thread sends, which then stops waiting for its client."""
+    cut_off()
+    if connection is not None:
+        with suppress(OSError):  # the client has closed it
+            connection.shutdown(socket.SHUT_RDWR)
 
 
 def _parts(part: Callable[[], str | None], slot: ExitStack, cut_off: Callable[..., None]) -> Iterator[bytes]:
