@@ -57,8 +57,7 @@ def test_install_open_refresh_uninstall(empty_world: World, page: Page) -> None:
     assert world.bitrix24.refreshes() == 1
 
     control(page, "uninstall")
-    wait_until(lambda: world.known().state == "uninstalled")
-    assert world.one("SELECT count(*) FROM people") == 0
+    wait_until(lambda: world.known().state == "uninstalled" and world.one("SELECT count(*) FROM people") == 0)
 
     assert watch.messages == []
     assert page.context.cookies(world.bitrix24.app_url) == []

@@ -34,8 +34,9 @@ def stream(start: Callable[[], Iterator[str]], *, mimetype: str, filename: str =
     # Without gunicorn there is no connection to end, and the download goes on beside the other.
     end = partial(_end, request.environ.get("gunicorn.socket"), cut_off)
     with ExitStack() as stack:
-        stack.enter_context(services().download_slots.hold(**holder, take_away=end))
+        # First, because a slot may be taken from somebody.
         stack.enter_context(services().portal_queue.hold(g.portal.id))
+        stack.enter_context(services().download_slots.hold(**holder, take_away=end))
         # The parts are translated in the request's context, after Flask has left it.
         part = partial(copy_context().run, next, start(), None)
         slot = stack.pop_all()
