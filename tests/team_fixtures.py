@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import insert
 
-from dashboard.core.search_text import folded
+from dashboard.core.search_text import fold
 from dashboard.models import Person
 from tests.world import World
 
@@ -79,7 +79,7 @@ def store_people(world: World, *people: dict[str, Any], portal: str = "alpha") -
         for number, person in enumerate(people)
     ]
     for row in rows:
-        row["search"] = folded(f"{row['name']}\n{row['position']}")
+        row["search"] = fold(f"{row['name']}\n{row['position']}")
     with world.database.write_session() as session:
         session.execute(insert(Person), rows)
 

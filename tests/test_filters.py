@@ -17,7 +17,7 @@ from dashboard.calendar.parser import SettingEntry, SettingsResponse, parse
 from dashboard.calendar.reminders import AtTimeOfDay, Before, OnDate, Reminder, UnrecognizedReminder
 from dashboard.calendar.values import DefaultSections
 from dashboard.calendar.working_hours import Span
-from dashboard.core.json_values import Json, compact
+from dashboard.core.json_values import Json, compact_json
 from dashboard.models import Run
 from dashboard.sync.last_runs import LastRun
 from dashboard.web.errors import responses
@@ -140,7 +140,7 @@ def test_a_long_raw_value_is_cut() -> None:
 
 @pytest.mark.parametrize("value", ["\ud800", {"\udfff": ["\ud800a"]}, "</script>\u0000", {"é": 1.5}])
 def test_compact_json_always_encodes_and_reads_back(value: Json) -> None:
-    assert json.loads(compact(value).encode()) == value
+    assert json.loads(compact_json(value).encode()) == value
 
 
 def test_default_calendars_without_a_choice() -> None:
@@ -241,7 +241,7 @@ def test_each_setting_is_one_element_with_its_value(app: Flask, settings: dict[s
         for attributes in page_of(settings).having("data-setting")
     ]
 
-    assert sorted(values) == sorted((key, compact(raw)) for key, raw in settings.items())
+    assert sorted(values) == sorted((key, compact_json(raw)) for key, raw in settings.items())
 
 
 @pytest.mark.parametrize(("code", "expected"), [("ERROR_ARGUMENT", "ERROR_ARGUMENT"), ("", "empty_error_code")])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dashboard.core.json_values import Json, escape_invisible, parse_int, printable, without_controls
+from dashboard.core.json_values import Json, escape_invisible, escape_surrogates, parse_int, strip_control_characters
 
 
 @pytest.mark.parametrize(
@@ -30,8 +30,8 @@ def test_integers_have_at_most_fifteen_digits(value: Json, number: int | None) -
 
 
 def test_text_for_pages_has_no_controls_and_no_lone_surrogates() -> None:
-    assert without_controls("A\x07\u202en\u200dna\n\ud800") == "An\u200dna\n\\ud800"
-    assert printable("\udfff") == "\\udfff"
+    assert strip_control_characters("A\x07\u202en\u200dna\n\ud800") == "An\u200dna\n\\ud800"
+    assert escape_surrogates("\udfff") == "\\udfff"
 
 
 def test_text_for_terminals_has_no_invisible_characters() -> None:

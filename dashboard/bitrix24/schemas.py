@@ -34,8 +34,8 @@ def sanitize(value: Any) -> Any:
     if value is None or isinstance(value, bool | list | dict):
         return ""
     # Control characters are rare, so the text we keep is within four times its length.
-    printable = (mark for mark in str(value)[: 4 * MAX_TEXT_LENGTH] if unicodedata.category(mark) not in ("Cc", "Cs"))
-    return "".join(printable).strip()[:MAX_TEXT_LENGTH]
+    characters = (mark for mark in str(value)[: 4 * MAX_TEXT_LENGTH] if unicodedata.category(mark) not in ("Cc", "Cs"))
+    return "".join(characters).strip()[:MAX_TEXT_LENGTH]
 
 
 def parse_origin(endpoint: str) -> str:

@@ -44,22 +44,22 @@ def is_unset(value: Json) -> bool:
     return not value or value in ("false", "0")
 
 
-def compact(value: Json) -> str:
+def compact_json(value: Json) -> str:
     """Return compact JSON that can always be encoded as UTF-8."""
-    return printable(json.dumps(value, separators=(",", ":"), ensure_ascii=False))
+    return escape_surrogates(json.dumps(value, separators=(",", ":"), ensure_ascii=False))
 
 
-def printable(text: str) -> str:
+def escape_surrogates(text: str) -> str:
     """Escape lone surrogates, which JSON may contain and UTF-8 may not."""
     return _LONE_SURROGATE.sub(lambda match: _escape(match.group()), text)
 
 
-def without_controls(text: str) -> str:
+def strip_control_characters(text: str) -> str:
     """Remove control characters and those that change the direction of text.
 
     Tabs and line ends stay, and so do the marks and joiners that Arabic, Hebrew and Persian names need.
     """
-    return printable(text).translate(_CONTROLS)
+    return escape_surrogates(text).translate(_CONTROLS)
 
 
 def escape_invisible(text: str) -> str:

@@ -16,10 +16,10 @@ MAX_NEEDLE_LENGTH = 60
 
 def searchable(name: str, position: str) -> str:
     """Return the text that a search for a person looks in."""
-    return folded(f"{name}\n{position}")[:MAX_TEXT_LENGTH]
+    return fold(f"{name}\n{position}")[:MAX_TEXT_LENGTH]
 
 
-def folded(text: str) -> str:
+def fold(text: str) -> str:
     """Return the form in which two texts are compared."""
     return text.casefold().replace("ё", "е")
 

@@ -11,7 +11,7 @@ from sqlalchemy import case, func, select, tuple_
 from sqlalchemy.orm import Session
 
 from dashboard.calendar.working_hours import DAY, Span
-from dashboard.core.search_text import folded
+from dashboard.core.search_text import fold
 from dashboard.models import Person, Portal
 from dashboard.people.connection_state import colleagues
 from dashboard.team.frequency import MostFrequent, most_frequent
@@ -66,7 +66,7 @@ def people_names(
     with_settings = (*colleagues(portal), Person.settings_at.is_not(None))
     # In the order of an index: any other would make the database sort everyone.
     query = select(Person.name).where(*with_settings, tuple_(*columns).in_(rows)).order_by(*columns, Person.id)
-    return sorted(session.scalars(query.offset(offset).limit(limit)), key=folded)
+    return sorted(session.scalars(query.offset(offset).limit(limit)), key=fold)
 
 
 def _zones_and_hours(zones: MostFrequent, places: MostFrequent) -> dict[ZoneAndHours, int]:

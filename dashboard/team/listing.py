@@ -14,7 +14,7 @@ from sqlalchemy.sql.expression import false
 
 from dashboard.calendar.working_hours import Span
 from dashboard.core.database import Database
-from dashboard.core.search_text import contains, folded
+from dashboard.core.search_text import contains, fold
 from dashboard.models import Person, Portal
 from dashboard.people.connection_state import STATES, colleagues, state_of
 
@@ -107,7 +107,7 @@ def _conditions(portal: Portal, team_filter: TeamFilter, now: datetime) -> list[
     count = Person.reminder_count
     reminders = {"none": count == 0, "one": count == 1, "many": count > 1, "unknown": count.is_(None)}
     state = state_of(now) == team_filter.state if team_filter.state in STATES else false()
-    needle = folded(team_filter.q.strip())
+    needle = fold(team_filter.q.strip())
     conditions = (
         (needle, contains(Person.search, needle)),
         (team_filter.view, Person.view == team_filter.view),

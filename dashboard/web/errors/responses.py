@@ -10,7 +10,7 @@ from jinja2 import Environment
 from dashboard.bitrix24 import errors
 from dashboard.bitrix24.inbound import BadField
 from dashboard.calendar.parser import EMPTY_CODE, CalendarSettings
-from dashboard.core.json_values import without_controls
+from dashboard.core.json_values import strip_control_characters
 from dashboard.models import Person, TokenState
 from dashboard.portals.installations import VerificationFailed
 from dashboard.web.errors.messages import (
@@ -95,7 +95,7 @@ def token_notice(person: Person) -> Notice | None:
 def error_label(code: str) -> str:
     """Return a few words without a full stop; an unknown code is quoted."""
     # The plain-text form of <bdi>: scripts put this text into pages too.
-    isolated = f"\N{FIRST STRONG ISOLATE}{without_controls(code)}\N{POP DIRECTIONAL ISOLATE}"
+    isolated = f"\N{FIRST STRONG ISOLATE}{strip_control_characters(code)}\N{POP DIRECTIONAL ISOLATE}"
     return known_label(code) or _(UNKNOWN_LABEL) % {"code": isolated}
 
 

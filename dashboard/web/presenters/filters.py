@@ -21,7 +21,7 @@ from dashboard.calendar.holidays import WEEKDAY_CODES
 from dashboard.calendar.reminders import AtTimeOfDay, Before, OnDate, Reminder
 from dashboard.calendar.time_zones import zone_info
 from dashboard.calendar.working_hours import DAY, Span, minutes_to_clock
-from dashboard.core.json_values import Json, compact, printable, without_controls
+from dashboard.core.json_values import Json, compact_json, escape_surrogates, strip_control_characters
 from dashboard.web.i18n.translations import _, current, ngettext, number, pgettext
 
 # Longer values are cut on the page; `data-value` has them in full.
@@ -56,7 +56,11 @@ def reminder(value: Reminder) -> str:
         case AtTimeOfDay():
             return _day_before(value)
         case OnDate():
-            return _("Once, at %(moment)s") % {"moment": printable(value.text)} if value.text else _("On a fixed date")
+            return (
+                _("Once, at %(moment)s") % {"moment": escape_surrogates(value.text)}
+                if value.text
+                else _("On a fixed date")
+            )
     return _("Unrecognized reminder") if value.raw is None else raw_text(value.raw)
 
 
@@ -191,7 +195,7 @@ def _date(skeleton: str, day: date, locale: Locale) -> str:
 def weekday(code: str) -> str:
     """Return "Saturday" for "SA", and an unknown code as it is."""
     if code not in WEEKDAY_CODES:
-        return printable(code)
+        return escape_surrogates(code)
     names = get_day_names("wide", context="stand-alone", locale=current().locale)
     return str(names[WEEKDAY_CODES.index(code)])
 
@@ -228,7 +232,7 @@ def join_words(words: Iterable[str]) -> str:
 
 def raw_text(value: Json) -> str:
     """Return an unrecognized value as it came: text without quotes, others as JSON, cut when very long."""
-    text = printable(value) if isinstance(value, str) and value.strip() else compact(value)
+    text = escape_surrogates(value) if isinstance(value, str) and value.strip() else compact_json(value)
     return text if len(text) <= MAX_RAW_LENGTH else text[: MAX_RAW_LENGTH - 1] + "…"
 
 
@@ -237,4 +241,4 @@ def bdi(text: str) -> Markup:
 
     Every name, position, calendar, raw value and code on a page is in such an element.
     """
-    return Markup("<bdi>%s</bdi>") % without_controls(text)
+    return Markup("<bdi>%s</bdi>") % strip_control_characters(text)

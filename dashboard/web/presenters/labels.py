@@ -1,6 +1,6 @@
 """Name settings, their groups, and some of their values."""
 
-from dashboard.core.json_values import printable
+from dashboard.core.json_values import escape_surrogates
 from dashboard.web.i18n.translations import N_, _
 
 LABELS = {
@@ -61,7 +61,7 @@ UNSET = {
 
 def label(key: str) -> str:
     """Return the title of a setting, and an unknown key as it is."""
-    return _(LABELS[key]) if key in LABELS else printable(key)
+    return _(LABELS[key]) if key in LABELS else escape_surrogates(key)
 
 
 def group(name: str) -> str:
@@ -71,7 +71,7 @@ def group(name: str) -> str:
 
 def view(name: str) -> str:
     """Return the title of a view, and an unknown name as it is."""
-    return _(VIEWS[name]) if name in VIEWS else printable(name)
+    return _(VIEWS[name]) if name in VIEWS else escape_surrogates(name)
 
 
 def unset(key: str) -> str:
@@ -86,7 +86,7 @@ def place(name: str, own_id: int) -> str:
     for prefix, text in _PLACES.items():
         if name.startswith(prefix) and name.removeprefix(prefix).isdecimal():
             return _(text) % {"id": name.removeprefix(prefix)}
-    return _("In the company calendar") if name == "company_calendar" else printable(name)
+    return _("In the company calendar") if name == "company_calendar" else escape_surrogates(name)
 
 
 _PLACES = {"user": N_("In the calendar of user %(id)s"), "group": N_("In workgroup %(id)s")}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from dashboard.core.json_values import printable
+from dashboard.core.json_values import escape_surrogates
 from dashboard.models import RunState
 from dashboard.sync.last_runs import LastRun
 from dashboard.web.errors.responses import error_label
@@ -58,7 +58,7 @@ def run_row(last_run: LastRun) -> RunRow:
 def _requester(last_run: LastRun) -> str:
     if last_run.run.asked_by is None:
         return _("automatically")
-    return printable(last_run.requested_by) if last_run.requested_by else _("someone who has left")
+    return escape_surrogates(last_run.requested_by) if last_run.requested_by else _("someone who has left")
 
 
 def _format_duration(time: timedelta) -> str:

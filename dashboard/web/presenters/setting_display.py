@@ -22,7 +22,7 @@ from dashboard.calendar.values import (
     View,
 )
 from dashboard.calendar.working_hours import ClockTime, minutes_to_clock
-from dashboard.core.json_values import Json, compact, printable
+from dashboard.core.json_values import Json, compact_json, escape_surrogates
 from dashboard.web.i18n.translations import _, ngettext
 from dashboard.web.presenters import filters, labels
 
@@ -89,13 +89,13 @@ def setting_attributes(entry: SettingEntry) -> dict[str, str]:
     """Return the attributes that name an element's setting, and its value as compact JSON."""
     if entry.is_absent:
         return {"data-absent": entry.key}
-    return {"data-setting": printable(entry.key), "data-value": compact(entry.raw)}
+    return {"data-setting": escape_surrogates(entry.key), "data-value": compact_json(entry.raw)}
 
 
 def calendar_display(section: CalendarSection, has_calendar_list: bool = True) -> SettingDisplay:
     """Return a calendar's name, or its number and the reason why the name is unknown."""
     if section.name:
-        return SettingDisplay("calendar", printable(section.name), color=section.color)
+        return SettingDisplay("calendar", escape_surrogates(section.name), color=section.color)
     note = _("not one of your calendars") if has_calendar_list else _("name unknown")
     return SettingDisplay("calendar", _("Calendar %(id)s") % {"id": section.id}, note, section.color)
 

@@ -9,7 +9,7 @@ from functools import lru_cache, reduce
 
 from dashboard.calendar.encoding import decode_reminders
 from dashboard.calendar.reminders import Reminder
-from dashboard.core.json_values import without_controls
+from dashboard.core.json_values import strip_control_characters
 from dashboard.team.listing import TeamRow
 from dashboard.web.errors.responses import error_label
 from dashboard.web.i18n.translations import N_, Language, _, current, ngettext, number, pgettext
@@ -67,7 +67,7 @@ def team_row_text(row: TeamRow, now: datetime, user_zone: tzinfo) -> TeamRowText
         name=row.name,
         position=row.position,
         photo=row.photo if row.photo.startswith("https://") else "",
-        initials="".join(word[0] for word in without_controls(row.name).split()[:2]).upper(),
+        initials="".join(word[0] for word in strip_control_characters(row.name).split()[:2]).upper(),
         view=labels.view(row.view),
         hours=filters.hours(row.span) if row.span else "",
         city=filters.zone_city(row.zone) if row.zone else "",

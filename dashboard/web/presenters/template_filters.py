@@ -5,7 +5,7 @@ from inspect import getmembers, isfunction
 from jinja2 import Environment
 
 from dashboard.calendar.working_hours import minutes_to_clock
-from dashboard.core.json_values import printable
+from dashboard.core.json_values import escape_surrogates
 from dashboard.web.presenters import filters, labels, reminder_timeline, setting_display, team_row
 
 
@@ -19,7 +19,7 @@ def install(env: Environment) -> None:
         clock=minutes_to_clock,
         group_title=labels.group,
         label=labels.label,
-        printable=printable,
+        escape_surrogates=escape_surrogates,
         row_text=team_row.team_row_text,
         state_label=team_row.state,
         state_tone=team_row.STATE_TONES.__getitem__,

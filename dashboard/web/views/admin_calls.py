@@ -12,7 +12,7 @@ from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
 from dashboard.calendar.parser import EMPTY_CODE
-from dashboard.core.json_values import Json, printable
+from dashboard.core.json_values import Json, escape_surrogates
 from dashboard.models import ApiCall
 from dashboard.portals import call_log_pages
 from dashboard.portals.call_log_pages import ANY_ERROR, CallFilter
@@ -112,7 +112,7 @@ def _with_unit(text: str, value: float) -> str:
 
 def _json(value: Json) -> str:
     """Return the masked value as indented JSON, cut if it is very long."""
-    text = printable(json.dumps(value, indent=1, ensure_ascii=False))
+    text = escape_surrogates(json.dumps(value, indent=1, ensure_ascii=False))
     return text if len(text) <= MAX_JSON_LENGTH else text[:MAX_JSON_LENGTH] + "…"
 
 

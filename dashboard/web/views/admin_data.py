@@ -12,7 +12,7 @@ import structlog
 from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
-from dashboard.core.json_values import compact
+from dashboard.core.json_values import compact_json
 from dashboard.portals import personal_data
 from dashboard.web.auth.permissions import administrator, confirm_rights_first
 from dashboard.web.auth.sessions import CurrentUser, queued_per_portal, signed_in
@@ -75,10 +75,10 @@ def _deletion_page(user: CurrentUser, *, notice: Notice | None = None) -> str:
 
 def _document(head: dict[str, Any], lists: Mapping[str, Iterable[dict[str, Any]]]) -> Iterator[str]:
     """Yield one JSON object row by row; a transfer that breaks off leaves invalid JSON."""
-    yield compact(head)[:-1]
+    yield compact_json(head)[:-1]
     for name, rows in lists.items():
         yield f",\n{json.dumps(name)}: ["
         for number, row in enumerate(rows):
-            yield f"{',' if number else ''}\n{compact(row)}"
+            yield f"{',' if number else ''}\n{compact_json(row)}"
         yield "\n]"
     yield "}\n"

@@ -11,7 +11,7 @@ from datetime import tzinfo
 from flask import Blueprint, current_app, request
 from flask.typing import ResponseReturnValue
 
-from dashboard.core.json_values import printable
+from dashboard.core.json_values import escape_surrogates
 from dashboard.team import listing
 from dashboard.team.listing import TeamRow
 from dashboard.web.auth.permissions import confirm_rights_first, team_viewer
@@ -85,8 +85,8 @@ def _json(batches: Iterator[Sequence[TeamRow]]) -> Iterator[str]:
 def _json_row(row: TeamRow) -> dict[str, object]:
     return {
         "user": row.user_id,
-        "name": printable(row.name),
-        "position": printable(row.position),
+        "name": escape_surrogates(row.name),
+        "position": escape_surrogates(row.position),
         "state": row.state,
         "view": row.view,
         "work_hours": str(row.span or ""),
@@ -100,8 +100,8 @@ def _json_row(row: TeamRow) -> dict[str, object]:
 def _csv_row(row: TeamRow, time_zone: tzinfo) -> Sequence[str]:
     return (
         str(row.user_id),
-        printable(row.name),
-        printable(row.position),
+        escape_surrogates(row.name),
+        escape_surrogates(row.position),
         team_row.state(row.state),
         labels.view(row.view),
         str(row.span or ""),
