@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, Program
 
 from dashboard.core import migrations
 from dashboard.core import sqlite as sqlite_engine
-from dashboard.core.database import MAX_BATCH_PAUSE_SECONDS, Base, Database, delete_in_batches, raise_time_limits
+from dashboard.core.database import MAX_BATCH_PAUSE_SECONDS, Base, Database, delete_in_batches, extend_time_limits
 from dashboard.core.database_errors import describe
 from dashboard.models import Person, Portal
 
@@ -376,7 +376,7 @@ def test_a_raised_limit_ends_with_its_transaction(database: Database) -> None:
     database.limit_reads(seconds=0.01)
 
     with database.read_session() as session:
-        raise_time_limits(session.connection(), seconds=60)
+        extend_time_limits(session.connection(), seconds=60)
         assert session.scalar(LONG) == 500_000
     with database.read_session() as session, pytest.raises(OperationalError):
         session.execute(LONG)

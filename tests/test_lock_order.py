@@ -284,6 +284,6 @@ def test_a_canceled_statement_closes_the_database_to_nobody(
                 session.execute(text("UPDATE portals SET app_status = 'L'"))
 
         dialect: Any = alpha.database.engine.dialect
-        assert not dialect._to_connect._is_away
-        assert not dialect._to_get_answers._is_away
+        assert not dialect._connect_breaker._is_open
+        assert not dialect._response_breaker._is_open
         assert alpha.app.test_client().get("/readyz").status_code == 200

@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from app import create_app
 from dashboard.core import config, logging_setup, migrations, postgres
-from dashboard.core.database import Database, raise_time_limits
+from dashboard.core.database import Database, extend_time_limits
 from dashboard.core.database_errors import MIN_SECONDS_BETWEEN, OutageLog, describe
 from dashboard.core.postgres import CircuitBreaker
 from tests.emulator import Emulator
@@ -89,7 +89,7 @@ def test_requests_end_while_the_server_is_silent_and_succeed_afterwards(far_worl
 
 def test_during_an_outage_only_one_thread_tries_to_connect(monkeypatch: pytest.MonkeyPatch) -> None:
     """The other threads fail after a moment, so that they can answer other requests."""
-    monkeypatch.setattr(postgres, "ATTEMPT_SECONDS", 0.01)
+    monkeypatch.setattr(postgres, "RETRY_LOCK_SECONDS", 0.01)
     attempts, trying, goes_on = CircuitBreaker(psycopg.Error), threading.Event(), threading.Event()
 
     def fail() -> None:
@@ -99,7 +99,7 @@ def test_during_an_outage_only_one_thread_tries_to_connect(monkeypatch: pytest.M
 
     def make() -> None:
         with pytest.raises(psycopg.OperationalError, match="expired"):
-            attempts.make(fail)
+            attempts.call(fail)
 
     goes_on.set()
     make()
@@ -109,11 +109,11 @@ def test_during_an_outage_only_one_thread_tries_to_connect(monkeypatch: pytest.M
     first.start()
     trying.wait()
     with pytest.raises(psycopg.OperationalError, match="another thread"):
-        attempts.make(lambda: "connected")
+        attempts.call(lambda: "connected")
     goes_on.set()
     first.join()
 
-    assert [attempts.make(lambda: "connected") for _ in range(2)] == ["connected"] * 2
+    assert [attempts.call(lambda: "connected") for _ in range(2)] == ["connected"] * 2
 
 
 def test_a_statement_without_an_answer_ends(wire: Wire) -> None:
@@ -143,7 +143,7 @@ def test_a_client_that_vanishes_in_a_transaction_keeps_no_lock(
         session.execute(lock)
         wire.silent = True
         with other.write_session() as theirs:
-            raise_time_limits(theirs.connection(), seconds=30)
+            extend_time_limits(theirs.connection(), seconds=30)
             theirs.execute(lock)
             is_locked = True
     assert is_locked
@@ -155,7 +155,7 @@ def test_a_copy_may_pause_in_its_transaction(migrated_postgres_url: str) -> None
     database = Database(migrated_postgres_url)
     with database.read_session() as session:
         assert session.execute(text("SHOW idle_in_transaction_session_timeout")).scalar_one() == "10s"
-        raise_time_limits(session.connection(), seconds=3600)
+        extend_time_limits(session.connection(), seconds=3600)
         assert session.execute(text("SHOW idle_in_transaction_session_timeout")).scalar_one() == "1h"
     database.engine.dispose()
 
@@ -334,10 +334,10 @@ def test_an_outage_is_logged_once_a_minute_and_its_end_once(capsys: pytest.Captu
     outage = OutageLog(clock=lambda: now[0])
 
     for _ in range(60):
-        outage.failed(psycopg.OperationalError("the server did not answer in time"))
+        outage.record_failure(psycopg.OperationalError("the server did not answer in time"))
         now[0] += MIN_SECONDS_BETWEEN / 30
-    outage.succeeded()
-    outage.succeeded()
+    outage.record_success()
+    outage.record_success()
 
     assert [(one["event"], one["failures"]) for one in _logged(capsys)] == [
         ("database_away", 1),

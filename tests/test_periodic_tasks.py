@@ -139,7 +139,7 @@ def test_a_backlog_is_purged_in_several_transactions(each_world: World, monkeypa
     now = each_world.now() + timedelta(days=4)
     total = each_world.one("SELECT count(*) FROM api_calls")
 
-    first = call_log.purge(each_world.database, now=now, must_end=lambda: True)
+    first = call_log.purge(each_world.database, now=now, should_stop=lambda: True)
     remaining = each_world.one("SELECT count(*) FROM api_calls")
     rest = call_log.purge(each_world.database, now=now)
 

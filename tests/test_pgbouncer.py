@@ -94,7 +94,7 @@ def test_a_pooler_without_a_free_server_blocks_one_thread(pooled_url: str, monke
     """
     monkeypatch.setattr(postgres, "PING_SECONDS", 0.5)
     monkeypatch.setattr(postgres, "BEGIN_SECONDS", 0.5)
-    monkeypatch.setattr(postgres, "ATTEMPT_SECONDS", 0.01)
+    monkeypatch.setattr(postgres, "RETRY_LOCK_SECONDS", 0.01)
     database = Database(pooled_url.replace("postgresql:", "postgresql+psycopg:"))
 
     def ask(_: int) -> str:

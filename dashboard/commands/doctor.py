@@ -79,9 +79,9 @@ def _check_database(parts: Services) -> Iterator[CheckResult]:
     yield good("migrations", message)
     yield _check_keys(parts.database, parts.encryption)
     readiness = parts.readiness.check()
-    if missing_rights := migrations.missing_rights(parts.database):
+    if missing_privileges := migrations.missing_privileges(parts.database):
         advice = "GRANT them to the role in DATABASE_URL, or make it the owner of the tables."
-        yield wrong("writing", f"the role lacks {', '.join(missing_rights)}", advice)
+        yield wrong("writing", f"the role lacks {', '.join(missing_privileges)}", advice)
     elif "database" in readiness.down:
         advice = "Free space on its disk, or find out why it is locked or read-only."
         yield wrong("writing", "the database stores nothing", advice)

@@ -10,7 +10,6 @@ from sqlalchemy import func, select
 
 from dashboard.commands import output
 from dashboard.commands.context import OperatorGroup, find_portal, services
-from dashboard.core.database import never
 from dashboard.models import Person, Portal, PortalState, TokenState
 from dashboard.people import storage_limit
 from dashboard.portals.deletion import FORMER_GENERATION
@@ -54,7 +53,7 @@ def show(member_id: str, as_json: bool) -> None:
 @click.confirmation_option(prompt="This deletes everything about the people of this portal. Continue?")
 def forget(member_id: str) -> None:
     """Delete everything about a portal's people, as if it had uninstalled the application."""
-    is_done = services().installations.uninstall(find_portal(member_id), must_end=never)
+    is_done = services().installations.uninstall(find_portal(member_id), should_stop=lambda: False)
     output.print_text("Deleted." if is_done else "Hidden from everybody; the worker deletes the rest.")
 
 

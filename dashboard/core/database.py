@@ -134,7 +134,7 @@ class Database:
             session.begin(),
         ):
             yield session
-        self.outages.succeeded()
+        self.outages.record_success()
         if self._is_checkpoint_due:
             self.checkpoint_wal()
 
@@ -145,10 +145,10 @@ class Database:
         except ProgrammingError as error:
             if sqlstate(error) not in UNUSABLE_SCHEMA or error.orig is None:
                 raise
-            self.outages.failed(error)
+            self.outages.record_failure(error)
             raise OperationalError(error.statement, None, error.orig) from error
         except UNAVAILABLE as error:
-            self.outages.failed(error)
+            self.outages.record_failure(error)
             raise
 
     def write(self, work: Callable[[Session], T], *, durable: bool = True) -> T:
@@ -187,7 +187,7 @@ class Database:
         # VACUUM cannot run in a transaction, so it goes to the driver's connection.
         with self.engine.connect() as connection:
             driver: Any = connection.connection.driver_connection
-            driver.answer_seconds = VACUUM_SECONDS
+            driver.response_seconds = VACUUM_SECONDS
             try:
                 driver.execute(f"VACUUM (SKIP_LOCKED) {', '.join(tables)}")
             except self.engine.dialect.loaded_dbapi.Error as error:
@@ -197,7 +197,7 @@ class Database:
                 raise DBAPIError.instance("VACUUM", None, error, base) from None
 
 
-def raise_time_limits(connection: Connection, *, seconds: float) -> None:
+def extend_time_limits(connection: Connection, *, seconds: float) -> None:
     """Raise this transaction's time limits above those of a request."""
     if connection.dialect.name == "sqlite":
         sqlite_engine.timer_of(connection).seconds = seconds
@@ -206,7 +206,7 @@ def raise_time_limits(connection: Connection, *, seconds: float) -> None:
         connection.execute(text(f"SET LOCAL {limit} = {round(seconds * 1000)}"))
     # dashboard.core.postgres.Connection waits that long too.
     driver: Any = connection.connection.driver_connection
-    driver.answer_seconds = seconds
+    driver.response_seconds = seconds
 
 
 def dialect_of(session: Session) -> str:
@@ -240,23 +240,22 @@ def _upsert_statement(dialect: str, table: type[Base], columns: tuple[str, ...])
     return insert.on_conflict_do_update(index_elements=key, set_=changes)
 
 
-def rows_changed(session: Session, statement: Update | Delete) -> int:
+def execute_and_count(session: Session, statement: Update | Delete) -> int:
     """Return how many rows an UPDATE or DELETE matched. Objects loaded in the session do not change."""
     result = session.execute(statement.execution_options(synchronize_session=False))
     return result.rowcount if isinstance(result, CursorResult) else 0
 
 
-def never() -> bool:
-    """Return False."""
-    return False
-
-
 def delete_in_batches(
-    database: Database, table: type[Base], condition: ColumnElement[bool], *, must_end: Callable[[], bool] = never
+    database: Database,
+    table: type[Base],
+    condition: ColumnElement[bool],
+    *,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> int:
     """Delete the rows in transactions that stay below the time limits of a request; return how many.
 
-    If ``must_end`` returns True after one of them, the rest is left for the next call. After each transaction the
+    If ``should_stop`` returns True after one of them, the rest is left for the next call. After each transaction the
     others have as much time as it took, because on SQLite they need the same lock.
     """
     (key,) = inspect(table).primary_key
@@ -264,9 +263,9 @@ def delete_in_batches(
     total = 0
     while True:
         began = time.monotonic()
-        count = database.write(lambda session: rows_changed(session, statement))
+        count = database.write(lambda session: execute_and_count(session, statement))
         total += count
-        if count < DELETE_BATCH_ROWS or must_end():
+        if count < DELETE_BATCH_ROWS or should_stop():
             return total
         time.sleep(min(time.monotonic() - began, MAX_BATCH_PAUSE_SECONDS))
 

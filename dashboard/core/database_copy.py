@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Column, Connection, Table, func, insert, inspect, select, text, tuple_
 
 from dashboard.core import migrations
-from dashboard.core.database import Base, Database, raise_time_limits
+from dashboard.core.database import Base, Database, extend_time_limits
 
 BATCH_ROWS = 500
 # One side waits while the other writes a batch or reads a whole table.
@@ -36,7 +36,7 @@ def copy(source: Database, target: Database, *, batch: int = BATCH_ROWS) -> dict
         target.engine.execution_options(sqlite_begin="IMMEDIATE").begin() as writer,
     ):
         for connection in (reader, writer):
-            raise_time_limits(connection, seconds=MAX_SECONDS)
+            extend_time_limits(connection, seconds=MAX_SECONDS)
         for table in Base.metadata.sorted_tables:
             if writer.execute(select(table).limit(1)).first() is not None:
                 raise CannotCopy(f"The target is not empty: {table.name} has rows. Nothing was changed.")

@@ -84,7 +84,7 @@ class OutageLog:
         self._logged_at: float | None = None
         self._is_logged = False  # since the last success
 
-    def failed(self, error: BaseException) -> None:
+    def record_failure(self, error: BaseException) -> None:
         """Count a failure that is no conflict, and log it if no other was logged lately."""
         if is_conflict(error):
             return
@@ -96,7 +96,7 @@ class OutageLog:
             self._logged_at, self._is_logged, failures = now, True, self._failures
         log.error("database_away", reason=describe(error), failures=failures)
 
-    def succeeded(self) -> None:
+    def record_success(self) -> None:
         """End the outage, and log its end if its beginning was logged."""
         if not self._failures:
             return

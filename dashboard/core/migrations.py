@@ -14,7 +14,7 @@ import structlog
 from sqlalchemy import inspect, text
 from sqlalchemy.exc import OperationalError
 
-from dashboard.core.database import Base, Database, raise_time_limits
+from dashboard.core.database import Base, Database, extend_time_limits
 
 log = structlog.get_logger()
 
@@ -27,7 +27,7 @@ MAX_SECONDS = 900  # for an index on a million people, or another release's migr
 LOCK_SECONDS = 2.0
 LOCK_PAUSE_SECONDS = 3.0
 MAX_LOCK_WAIT_SECONDS = 300.0
-RIGHTS = ("SELECT", "INSERT", "UPDATE", "DELETE")
+PRIVILEGES = ("SELECT", "INSERT", "UPDATE", "DELETE")
 # Nothing was changed when a lock was not available in time, or to resolve a deadlock with the live application.
 LOCK_ERRORS = ("55P03", "40P01")
 
@@ -91,7 +91,7 @@ def _try_to_migrate(database: Database, step: Literal["upgrade", "downgrade"], r
 
     try:
         with database.engine.execution_options(sqlite_begin="IMMEDIATE").begin() as connection:
-            raise_time_limits(connection, seconds=MAX_SECONDS)
+            extend_time_limits(connection, seconds=MAX_SECONDS)
             if connection.dialect.name == "postgresql":
                 connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": ADVISORY_LOCK})
                 connection.execute(text(f"SET LOCAL lock_timeout = {round(LOCK_SECONDS * 1000)}"))
@@ -139,7 +139,7 @@ def missing_columns(database: Database) -> tuple[str, ...]:
     return tuple(dict.fromkeys(missing))
 
 
-def missing_rights(database: Database) -> tuple[str, ...]:
+def missing_privileges(database: Database) -> tuple[str, ...]:
     """Return what the role may not do with the tables that exist, as ``INSERT on people``; on SQLite nothing.
 
     With the rights on a table come those on the sequences that number its rows, as ``USAGE on people_id_seq``;
@@ -159,7 +159,7 @@ def missing_rights(database: Database) -> tuple[str, ...]:
         WHERE NOT has_sequence_privilege(sequence, 'USAGE, UPDATE')
     """)
     with database.engine.connect() as connection:
-        return tuple(connection.scalars(query, {"tables": list(Base.metadata.tables), "rights": list(RIGHTS)}))
+        return tuple(connection.scalars(query, {"tables": list(Base.metadata.tables), "rights": list(PRIVILEGES)}))
 
 
 def revision(database: Database) -> str | None:

@@ -30,7 +30,7 @@ IDLE_SECONDS = 10.0
 # The server ends a statement after STATEMENT_SECONDS; after these more the connection counts as lost.
 GRACE_SECONDS = 5.0
 # How long a thread waits for another one's attempt while the server is away.
-ATTEMPT_SECONDS = 0.5
+RETRY_LOCK_SECONDS = 0.5
 
 # The address may override them (https://www.postgresql.org/docs/current/libpq-connect.html).
 DEFAULTS: Mapping[str, object] = {
@@ -51,25 +51,25 @@ CONNECTION_EXCEPTION = "08"
 _Result = TypeVar("_Result")
 
 
-class NoAnswer(psycopg.OperationalError):
+class ResponseTimeout(psycopg.OperationalError):
     """The server accepted a connection and does not answer on it."""
 
 
 class Connection(psycopg.Connection[Any]):
     """A connection that is closed when the server does not answer in time."""
 
-    answer_seconds = float(CONNECT_SECONDS)
+    response_seconds = float(CONNECT_SECONDS)
 
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
-        """Wait for the server's answer, ``answer_seconds`` by default.
+        """Wait for the server's answer, ``response_seconds`` by default.
 
-        :raise NoAnswer: none arrived; the connection is closed.
+        :raise ResponseTimeout: none arrived; the connection is closed.
         """
         try:
-            return super().wait(gen, interval, self.answer_seconds if timeout is None else timeout)
+            return super().wait(gen, interval, self.response_seconds if timeout is None else timeout)
         except _WaitTimeout:
             self.pgconn.finish()
-            raise NoAnswer("the server did not answer in time") from None
+            raise ResponseTimeout("the server did not answer in time") from None
 
 
 class BoundedDialect(PGDialect_psycopg):
@@ -80,10 +80,10 @@ class BoundedDialect(PGDialect_psycopg):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)  # type: ignore[no-untyped-call]  # SQLAlchemy has no types for it
-        self._to_connect = CircuitBreaker(psycopg.Error)
+        self._connect_breaker = CircuitBreaker(psycopg.Error)
         # A pooler accepts connections while its server is away, so silence means an outage too. Other errors
         # concern one connection only.
-        self._to_get_answers = CircuitBreaker(NoAnswer)
+        self._response_breaker = CircuitBreaker(ResponseTimeout)
 
     def create_connect_args(self, url: URL) -> tuple[Any, Any]:
         """Return the driver's parameters: the address's, else DEFAULTS.
@@ -98,7 +98,7 @@ class BoundedDialect(PGDialect_psycopg):
 
     def connect(self, *arguments: Any, **parameters: Any) -> Any:
         """Connect; autocommit is on because ``do_begin`` sends BEGIN itself."""
-        return self._to_connect.make(lambda: _connect(*arguments, autocommit=True, **parameters))
+        return self._connect_breaker.call(lambda: _connect(*arguments, autocommit=True, **parameters))
 
     def do_begin(self, dbapi_connection: Any) -> None:
         """Begin a transaction; its limits end with it, as a pooler in transaction mode requires."""
@@ -107,15 +107,15 @@ class BoundedDialect(PGDialect_psycopg):
         limits += f"; SET LOCAL lock_timeout = {round(LOCK_SECONDS * 1000)}"
         if self._limits_statements:
             limits += f"; SET LOCAL statement_timeout = {round(STATEMENT_SECONDS * 1000)}"
-        connection.answer_seconds = BEGIN_SECONDS
-        self._to_get_answers.make(lambda: connection.execute(f"BEGIN{limits}"))
-        connection.answer_seconds = STATEMENT_SECONDS + GRACE_SECONDS
+        connection.response_seconds = BEGIN_SECONDS
+        self._response_breaker.call(lambda: connection.execute(f"BEGIN{limits}"))
+        connection.response_seconds = STATEMENT_SECONDS + GRACE_SECONDS
 
     def do_ping(self, dbapi_connection: Any) -> bool:
         """Return True if an idle connection answers within PING_SECONDS."""
         connection: Connection = dbapi_connection
-        connection.answer_seconds = PING_SECONDS
-        self._to_get_answers.make(lambda: connection.execute(";"))
+        connection.response_seconds = PING_SECONDS
+        self._response_breaker.call(lambda: connection.execute(";"))
         return True
 
     def is_disconnect(self, e: Any, connection: Any, cursor: Any) -> bool:
@@ -148,17 +148,17 @@ class CircuitBreaker:
 
     def __init__(self, outage: type[psycopg.Error]) -> None:
         self._outage = outage
-        self._is_away = False
+        self._is_open = False
         self._retry_lock = threading.Lock()
 
-    def make(self, attempt: Callable[[], _Result]) -> _Result:
+    def call(self, attempt: Callable[[], _Result]) -> _Result:
         """Return the result of the attempt.
 
         :raise psycopg.OperationalError: another thread is trying.
         """
-        if not self._is_away:
+        if not self._is_open:
             return self._try(attempt)
-        if not self._retry_lock.acquire(timeout=ATTEMPT_SECONDS):
+        if not self._retry_lock.acquire(timeout=RETRY_LOCK_SECONDS):
             raise psycopg.OperationalError("the server did not answer; another thread tries it again")
         try:
             return self._try(attempt)
@@ -169,9 +169,9 @@ class CircuitBreaker:
         try:
             result = attempt()
         except self._outage:
-            self._is_away = True
+            self._is_open = True
             raise
-        self._is_away = False
+        self._is_open = False
         return result
 
 

@@ -50,7 +50,7 @@ class ReadinessProbe:
                 return Readiness(down=("database",))
             return Readiness() if self._is_worker_alive() else Readiness(warnings=("worker",))
         except SQLAlchemyError as error:
-            self._database.outages.failed(error)
+            self._database.outages.record_failure(error)
             return Readiness(down=("database",))
 
     def _is_schema_compatible(self) -> bool:
@@ -72,7 +72,7 @@ class ReadinessProbe:
             return True
         with self._database.write_session() as session:
             upsert(session, PeriodicTask, {"name": WRITE_CHECK, "next_at": now})
-        if migrations.missing_rights(self._database):
+        if migrations.missing_privileges(self._database):
             return False
         self._written_at = now
         return True

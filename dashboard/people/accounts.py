@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from dashboard.bitrix24.errors import PersonDismissed
 from dashboard.bitrix24.inbound import OpeningRequest
 from dashboard.bitrix24.schemas import Profile
-from dashboard.core.database import Database, rows_changed
+from dashboard.core.database import Database, execute_and_count
 from dashboard.core.search_text import searchable
 from dashboard.core.stored_times import ahead
 from dashboard.models import Person, Portal
@@ -110,7 +110,7 @@ class Accounts:
         """Store the values if the conditions hold, and set on ``person`` what is stored then."""
         with self.database.write_session() as session:
             same = Person.id == person.id
-            if not rows_changed(session, update(Person).where(same, *conditions).values(**values)):
+            if not execute_and_count(session, update(Person).where(same, *conditions).values(**values)):
                 columns = [getattr(Person, name) for name in values]
                 stored = session.execute(select(*columns).where(same)).one_or_none()
                 values = stored._asdict() if stored else values

@@ -14,7 +14,7 @@ from sqlalchemy import BigInteger, bindparam, func, select, update
 from sqlalchemy.orm import Session
 
 from dashboard.bitrix24.errors import PortalFull
-from dashboard.core.database import rows_changed
+from dashboard.core.database import execute_and_count
 from dashboard.models import Person, Portal
 
 log = structlog.get_logger()
@@ -57,4 +57,4 @@ def recount(session: Session, portal_ids: Sequence[int]) -> None:
     """Count everything again, because other versions, and deletions of listed people, leave the number as it is."""
     sizes = func.count() * PERSON_BYTES + func.coalesce(func.sum(Person.snapshot_bytes), 0)
     stored = select(sizes).where(Person.portal_id == Portal.id).scalar_subquery()
-    rows_changed(session, update(Portal).where(Portal.id.in_(portal_ids)).values(stored_bytes=stored))
+    execute_and_count(session, update(Portal).where(Portal.id.in_(portal_ids)).values(stored_bytes=stored))

@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from dashboard.bitrix24.masking import MASK, CallRecord
-from dashboard.core.database import UNAVAILABLE, Database, delete_in_batches, never
+from dashboard.core.database import UNAVAILABLE, Database, delete_in_batches
 from dashboard.core.stored_times import ahead
 from dashboard.models import ApiCall, Portal, PortalState
 from dashboard.portals import rate_limits
@@ -171,8 +171,8 @@ def _row(call: CallRecord, portal: Portal | None, *, verified: bool) -> _Row:
     return row
 
 
-def purge(database: Database, *, now: datetime, must_end: Callable[[], bool] = never) -> int:
+def purge(database: Database, *, now: datetime, should_stop: Callable[[], bool] = lambda: False) -> int:
     """Delete the calls older than the three days that the Market requires; return how many."""
     # One condition after the other, because the index on the time serves each of them alone.
     conditions = (ApiCall.at < now - RETENTION, ahead(ApiCall.at, now, max_wait=RETENTION))
-    return sum(delete_in_batches(database, ApiCall, condition, must_end=must_end) for condition in conditions)
+    return sum(delete_in_batches(database, ApiCall, condition, should_stop=should_stop) for condition in conditions)

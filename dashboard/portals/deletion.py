@@ -15,7 +15,7 @@ import structlog
 from sqlalchemy import delete, exists, inspect, select, update
 from sqlalchemy.orm import Session
 
-from dashboard.core.database import UNAVAILABLE, Database, delete_in_batches, never, rows_changed
+from dashboard.core.database import UNAVAILABLE, Database, delete_in_batches, execute_and_count
 from dashboard.models import ApiCall, Person, Portal, PortalState, RateLimit, Run
 from dashboard.portals import vacuum
 
@@ -52,19 +52,19 @@ def replace_row(session: Session, portal: Portal, **changes: Any) -> int | None:
     return former.id
 
 
-def delete_former(database: Database, former_id: int, *, must_end: Callable[[], bool] = never) -> bool:
+def delete_former(database: Database, former_id: int, *, should_stop: Callable[[], bool] = lambda: False) -> bool:
     """Delete a former row and everything that belongs to it, in short transactions; return whether all is deleted.
 
-    What remains, because ``must_end`` returned True or the process ended, is deleted by the periodic task. Of two
+    What remains, because ``should_stop`` returned True or the process ended, is deleted by the periodic task. Of two
     processes that do this at once, one may find the other's rows gone, and leaves the end to the other.
     """
     for table in _TABLES:
-        delete_in_batches(database, table, table.portal_id == former_id, must_end=must_end)
+        delete_in_batches(database, table, table.portal_id == former_id, should_stop=should_stop)
     none_remain = (~exists().where(table.portal_id == Portal.id) for table in _TABLES)
     last = delete(Portal).where(Portal.id == former_id, Portal.generation == FORMER_GENERATION, *none_remain)
 
     def delete_row(session: Session) -> bool:
-        if not rows_changed(session, last):
+        if not execute_and_count(session, last):
             return False
         vacuum.request(session)
         return True
@@ -76,25 +76,25 @@ def delete_former(database: Database, former_id: int, *, must_end: Callable[[], 
     return True
 
 
-def delete_now(database: Database, former_id: int, *, must_end: Callable[[], bool] | None = None) -> bool:
+def delete_now(database: Database, former_id: int, *, should_stop: Callable[[], bool] | None = None) -> bool:
     """Delete a former row as ``delete_former`` does; leave the rest to the worker after a moment or an error.
 
     The portal already has its new row, so an error would only ask the caller to repeat what was done.
     """
     try:
-        return delete_former(database, former_id, must_end=must_end or time_limit(MAX_REQUEST_SECONDS))
+        return delete_former(database, former_id, should_stop=should_stop or time_limit(MAX_REQUEST_SECONDS))
     except UNAVAILABLE:
         return False  # logged as an outage
 
 
-def delete_all_former(database: Database, *, must_end: Callable[[], bool]) -> None:
+def delete_all_former(database: Database, *, should_stop: Callable[[], bool]) -> None:
     """Delete what requests and processes that ended have left."""
     with database.read_session() as session:
         former_ids = session.scalars(select(Portal.id).where(Portal.generation == FORMER_GENERATION)).all()
     for former_id in former_ids:
-        if must_end():
+        if should_stop():
             return
-        delete_former(database, former_id, must_end=must_end)
+        delete_former(database, former_id, should_stop=should_stop)
 
 
 def time_limit(seconds: float) -> Callable[[], bool]:

@@ -274,10 +274,10 @@ class Installations:
         statement = update(Portal).where(*same, Portal.state != PortalState.UNINSTALLED).values(**values)
         self.database.write(lambda session: session.execute(statement))
 
-    def uninstall(self, portal: Portal, *, clean: bool = True, must_end: Callable[[], bool] | None = None) -> bool:
+    def uninstall(self, portal: Portal, *, clean: bool = True, should_stop: Callable[[], bool] | None = None) -> bool:
         """Delete everything about the portal's people; a tombstone remains.
 
-        In a large portal the worker deletes what remains after a moment, or when ``must_end`` returns True; return
+        In a large portal the worker deletes what remains after a moment, or when ``should_stop`` returns True; return
         whether everything is deleted.
 
         ``clean`` also resets what administrators decided. A second event finds nothing to delete. An event
@@ -295,7 +295,7 @@ class Installations:
         if former_id is None:
             return True
         log.info("portal_uninstalled", portal=portal.id)
-        return deletion.delete_now(self.database, former_id, must_end=must_end)
+        return deletion.delete_now(self.database, former_id, should_stop=should_stop)
 
 
 def _reactivate(portal: Portal, stored_portal: Portal | None, *, now: datetime) -> None:

@@ -21,7 +21,7 @@ from sqlalchemy import Row, bindparam, select
 from sqlalchemy.orm import Session
 
 from dashboard.bitrix24.errors import OwnLimit
-from dashboard.core.database import Database, delete_in_batches, insert_or_ignore, never
+from dashboard.core.database import Database, delete_in_batches, insert_or_ignore
 from dashboard.core.stored_times import is_ahead
 from dashboard.models import ThrottleCount
 
@@ -177,6 +177,6 @@ class ProcessThrottle:
             raise TooManyAttempts(seconds, self._code)
 
 
-def purge(database: Database, *, now: datetime, must_end: Callable[[], bool] = never) -> int:
+def purge(database: Database, *, now: datetime, should_stop: Callable[[], bool] = lambda: False) -> int:
     """Delete the counts that have been empty for long; return how many."""
-    return delete_in_batches(database, ThrottleCount, ThrottleCount.at < now - RETENTION, must_end=must_end)
+    return delete_in_batches(database, ThrottleCount, ThrottleCount.at < now - RETENTION, should_stop=should_stop)

@@ -97,7 +97,7 @@ class SyncEngine:
 
     def _sync_directory(self, lease: Lease, calls: CallRecords, deadline: float) -> bool:
         """Return False if the rate limit or the end of the slice leaves the rest to the next slice."""
-        while not self._must_end(deadline):
+        while not self._should_stop(deadline):
             now = self.now().timestamp()
             take = partial(rate_limits.take_for_tasks, portal_id=lease.portal.id, now=now, costs=[DIRECTORY_COST])
             if not self.runs.write(lease, take):
@@ -106,11 +106,11 @@ class SyncEngine:
             save = partial(save_directory_progress, lease=lease, calls=calls, progress=progress, now=self.now())
             self.runs.write(lease, save)
             if progress.position is None:
-                return not self._must_end(deadline)
+                return not self._should_stop(deadline)
             lease.run.list_position = asdict(progress.position)
         return False
 
-    def _must_end(self, deadline: float) -> bool:
+    def _should_stop(self, deadline: float) -> bool:
         return self.stopping.is_set() or self.clock() >= deadline
 
     def _sync_people(self, lease: Lease, calls: CallRecords, deadline: float) -> int | None:
@@ -127,7 +127,7 @@ class SyncEngine:
         has_ended = False
         for task in tasks:
             # After people without a response, further ones tell whether the portal is down, so only a stop ends that.
-            has_ended = self.stopping.is_set() or (not unsaved and self._must_end(deadline))
+            has_ended = self.stopping.is_set() or (not unsaved and self._should_stop(deadline))
             if has_ended:
                 break
             result = sync_person(self.snapshots, lease, task, record=calls.add)

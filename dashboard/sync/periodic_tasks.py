@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, and_, or_, select, update
 from sqlalchemy.orm import Session
 
 from dashboard.bitrix24.errors import Bitrix24Error, PortalRefused
-from dashboard.core.database import Database, delete_in_batches, insert_or_ignore, rows_changed
+from dashboard.core.database import Database, delete_in_batches, execute_and_count, insert_or_ignore
 from dashboard.core.stored_times import ahead, due, is_due
 from dashboard.models import OAuthToken, PeriodicTask, Person, Portal, PortalState, Run, Snapshot, TokenState
 from dashboard.monitoring.readiness import HEARTBEAT
@@ -81,7 +81,7 @@ class PeriodicTasks:
         with self.database.write_session() as session:
             insert_or_ignore(session, PeriodicTask, [{"name": name, "next_at": now}])
             claim = update(PeriodicTask).where(*due_conditions).values(next_at=now + INTERVALS[name])
-            return rows_changed(session, claim) == 1
+            return execute_and_count(session, claim) == 1
 
     def plan_runs(self) -> None:
         """Start the daily runs that are due, and plan the first one of each new portal."""
@@ -155,15 +155,15 @@ class PeriodicTasks:
     def purge(self) -> None:
         """Delete old API calls, throttle counts and runs; what takes too long goes on an hour later."""
         now = self.now()
-        call_log.purge(self.database, now=now, must_end=self._time_limit())
-        throttle.purge(self.database, now=now, must_end=self._time_limit())
+        call_log.purge(self.database, now=now, should_stop=self._time_limit())
+        throttle.purge(self.database, now=now, should_stop=self._time_limit())
         old_runs = Run.finished_at < now - RUN_RETENTION
-        delete_in_batches(self.database, Run, old_runs, must_end=self._time_limit())
+        delete_in_batches(self.database, Run, old_runs, should_stop=self._time_limit())
 
     def finish_deletions(self) -> None:
         """Delete what the deletions of portals' data have left; the next of these tasks goes on with the rest."""
         seconds = INTERVALS[deletion.TASK].total_seconds()
-        deletion.delete_all_former(self.database, must_end=self._time_limit(seconds))
+        deletion.delete_all_former(self.database, should_stop=self._time_limit(seconds))
 
     def _time_limit(self, seconds: float = MAX_PURGE_SECONDS) -> Callable[[], bool]:
         is_over = deletion.time_limit(seconds)

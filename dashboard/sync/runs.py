@@ -11,7 +11,7 @@ from uuid import uuid4
 from sqlalchemy import ColumnElement, case, func, literal, or_, select, update
 from sqlalchemy.orm import Session
 
-from dashboard.core.database import Database, UTCDateTime, insert_or_ignore, rows_changed
+from dashboard.core.database import Database, UTCDateTime, execute_and_count, insert_or_ignore
 from dashboard.core.stored_times import ahead, due
 from dashboard.models import Person, Portal, PortalState, Run, RunState
 from dashboard.portals import rate_limits
@@ -206,7 +206,7 @@ def change_run(session: Session, lease: Lease, *, unless_canceled: bool = False,
     conditions = [Run.id == lease.run.id, Run.lease_owner == lease.owner, Run.finished_at.is_(None)]
     if unless_canceled:
         conditions.append(Run.cancel.is_(False))
-    if not rows_changed(session, update(Run).where(*conditions).values(**values)):
+    if not execute_and_count(session, update(Run).where(*conditions).values(**values)):
         raise LostLease
 
 

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from dashboard.bitrix24.errors import GrantRejected
 from dashboard.bitrix24.schemas import TokenResponse
-from dashboard.core.database import Database, dialect_of, insert_into, rows_changed
+from dashboard.core.database import Database, dialect_of, execute_and_count, insert_into
 from dashboard.core.encryption import DecryptionError, TokenEncryption, token_context
 from dashboard.core.stored_times import due, is_ahead, is_due
 from dashboard.models import OAuthToken, Person, Portal, TokenState
@@ -200,7 +200,7 @@ def _change(session: Session, tokens: TokenPair, *conditions: ColumnElement[bool
     """Change the row if it still holds this pair; the person's copy of the state follows."""
     person_id = tokens.person.id
     same = (OAuthToken.person_id == person_id, OAuthToken.version == tokens.version)
-    changed = rows_changed(session, update(OAuthToken).where(*same, *conditions).values(**values)) == 1
+    changed = execute_and_count(session, update(OAuthToken).where(*same, *conditions).values(**values)) == 1
     if changed and "state" in values:
         session.execute(update(Person).where(Person.id == person_id).values(chain_state=values["state"]))
     return changed
