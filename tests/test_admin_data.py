@@ -12,7 +12,7 @@ from sqlalchemy.exc import OperationalError
 
 from dashboard.core import database
 from dashboard.portals import deletion, personal_data
-from dashboard.portals.personal_data import Deletion
+from dashboard.portals.personal_data import DeletionResult
 from tests.emulator.faults import Fault
 from tests.team_fixtures import NEVER_OPENED, Session, in_english, store_people
 from tests.world import FERNET_KEY, SECRET_KEY, World, settings_on
@@ -185,7 +185,7 @@ def test_a_deletion_leaves_other_portals(world: World, anna: Session) -> None:
 def test_two_simultaneous_deletions_delete_once(each_world: World) -> None:
     each_world.session("anna")
     portal = each_world.known()
-    results: list[Deletion] = []
+    results: list[DeletionResult] = []
     both = [
         threading.Thread(target=lambda: results.append(personal_data.delete_all(each_world.database, portal)))
         for _ in range(2)
@@ -319,7 +319,7 @@ def test_a_deletion_that_loses_the_database_is_not_repeated(large: World) -> Non
 
     large.before_next_write(lose, after=1)
 
-    assert personal_data.delete_all(large.database, portal) is Deletion.UNDER_WAY
+    assert personal_data.delete_all(large.database, portal) is DeletionResult.IN_PROGRESS
     finish(large)
     assert counts_of_everybody(large) == [0, 1]
 

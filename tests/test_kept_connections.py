@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from dashboard.bitrix24.address_policy import AddressPolicy
 from dashboard.bitrix24.client import Client, Command
-from dashboard.bitrix24.connections import MAX_IDLE_SECONDS, ConnectionAttempt, Timeouts, attempting
+from dashboard.bitrix24.connections import MAX_IDLE_SECONDS, ConnectionAttempt, Timeouts, use_attempt
 from dashboard.bitrix24.errors import Bitrix24Error, Unreachable
 from dashboard.bitrix24.http import RestHttp
 from dashboard.bitrix24.masking import record_nothing
@@ -104,7 +104,7 @@ def test_a_retry_uses_no_kept_connection(server: ResettingServer, transport: Tra
     server.resets = False
     transport.post(server.origin, json={})
 
-    with attempting(ConnectionAttempt(AddressPolicy(loopback=True), Timeouts(), clock, fresh_only=True)):
+    with use_attempt(ConnectionAttempt(AddressPolicy(loopback=True), Timeouts(), clock, fresh_only=True)):
         transport._session.post(server.origin, json={})
 
     assert server.requests == [1, 2]

@@ -259,7 +259,7 @@ def test_an_opening_waits_for_a_deletion_and_finds_the_new_row(alpha: World) -> 
     """Postgres then returns no row to it: what it waited for no longer has the member id."""
     portal = alpha.known()
     with ThreadPoolExecutor(1) as pool, alpha.database.write_session() as session:
-        assert deletion.replace_row(session, portal, generation=2)
+        assert deletion.replace_portal_row(session, portal, generation=2)
         opening = pool.submit(alpha.open, "boris")
         waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
         wait_until(lambda: alpha.one(waits) == 1)

@@ -13,7 +13,7 @@ from werkzeug.test import TestResponse
 from app import create_app
 from dashboard.models import Person
 from dashboard.people.accounts import Accounts
-from dashboard.people.permission_checks import CONFIRMATION_LIFETIME, CONFIRMATION_LIMIT, MAX_UNCONFIRMED
+from dashboard.people.permission_checks import CONFIRMATION_LIFETIME, CONFIRMATION_LIMIT, MAX_UNCONFIRMED_AGE
 from dashboard.tokens.store import TokenStore
 from tests.emulator.faults import Fault
 from tests.world import World, errors_on
@@ -212,7 +212,7 @@ def test_pages_are_shown_for_a_while_when_bitrix24_is_unreachable(world: World, 
     assert {world.browser.get("/team", headers=anna).status_code for _ in range(3)} == {200}
     assert world.bitrix24.count(method="profile") == 1  # one attempt a minute, however many pages
 
-    later(world, MAX_UNCONFIRMED)
+    later(world, MAX_UNCONFIRMED_AGE)
     answers = [world.browser.get("/team", headers=anna) for _ in range(2)]
     assert [(answer.status_code, "Keller" in answer.text) for answer in answers] == [(502, False)] * 2
     world.bitrix24.faults.clear()

@@ -143,7 +143,7 @@ def test_a_former_employee_is_deleted_with_their_token(world: World) -> None:
 
 
 def test_a_person_who_moves_to_another_page_meanwhile_stays(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(users, "MAX_CHECKED", 1)  # at once, and only once
+    monkeypatch.setattr(users, "MAX_CHECKED_USERS", 1)  # at once, and only once
     open_as_crowd(world, 2, of=80)
     world.sync()
     removed = world.portal().people["person60"].user_id
@@ -315,7 +315,7 @@ def list_requests(world: World) -> int:
 def test_a_long_list_is_read_in_several_slices(each_world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each slice stores a part, so that neither a thread nor the memory is held by a list of any length."""
     monkeypatch.setattr(users, "MAX_BATCH_COMMANDS", 1)
-    monkeypatch.setattr(users, "MAX_CHECKED", 1)
+    monkeypatch.setattr(users, "MAX_CHECKED_USERS", 1)
     open_as_crowd(each_world, 1, of=120)
     each_world.sync()
     for number in (7, 8):

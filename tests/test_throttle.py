@@ -307,13 +307,13 @@ def test_an_untrusted_proxy_is_logged_now_and_then(
     send_forged(frozen_world, remote, X_Forwarded_For=OFFICE)
 
     assert caplog.text.count("proxy_not_trusted") == 2
-    assert throttle_of(frozen_world).last(UNTRUSTED_PROXY)
+    assert throttle_of(frozen_world).last_counted_at(UNTRUSTED_PROXY)
 
 
 def test_a_forged_header_does_not_report_a_proxy(frozen_world: World, caplog: pytest.LogCaptureFixture) -> None:
     send_forged(frozen_world, "8.8.8.8", X_Forwarded_For=OFFICE)
     assert "proxy_not_trusted" not in caplog.text
-    assert throttle_of(frozen_world).last(UNTRUSTED_PROXY) is None
+    assert throttle_of(frozen_world).last_counted_at(UNTRUSTED_PROXY) is None
 
     send_valid(frozen_world, "boris", "8.8.8.8", X_Forwarded_For=OFFICE)
 

@@ -31,11 +31,11 @@ MAX_ADDRESSES = 4  # of one host that are tried
 # NAT gateways forget idle connections, the quickest known after 350 seconds.
 MAX_IDLE_SECONDS = 60.0
 # Each piece of a body costs a few microseconds. Real ones are as long as a packet, unless the server is slow.
-MIN_AVERAGE_PIECE = 256
+MIN_AVERAGE_CHUNK = 256
 # Options of new sockets, so that the system notices when the other end is gone; not every system has all.
 _KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 5000}
 # How often a thread that waits for a response checks whether it should yield.
-TICK_SECONDS = 0.25
+YIELD_CHECK_SECONDS = 0.25
 
 Clock = Callable[[], float]
 
@@ -82,7 +82,7 @@ _attempt: ContextVar[ConnectionAttempt] = ContextVar("attempt")
 
 
 @contextmanager
-def attempting(attempt: ConnectionAttempt) -> Iterator[None]:
+def use_attempt(attempt: ConnectionAttempt) -> Iterator[None]:
     """Pass the attempt to the connections used inside; the libraries in between have no parameter for it."""
     token = _attempt.set(attempt)
     try:
@@ -148,7 +148,7 @@ class _TimedStream(io.RawIOBase):
     def readinto(self, buffer: Any) -> int | None:
         until = min(self._attempt.deadline, time.monotonic() + self._attempt.timeouts.read)
         while (left := until - time.monotonic()) > 0 and not self._attempt.should_yield():
-            self._connection.settimeout(min(left, TICK_SECONDS))
+            self._connection.settimeout(min(left, YIELD_CHECK_SECONDS))
             try:
                 # Not from the stream, which refuses to be read again after a timeout.
                 count = self._connection.recv_into(buffer)
@@ -171,7 +171,7 @@ class _TimedResponse(HTTPResponse):
         super().__init__(sock, *args, **kwargs)
         attempt = _attempt.get()
         self.fp = io.BufferedReader(_TimedStream(self.fp.detach(), sock, attempt))
-        self._pieces_left = attempt.max_bytes // MIN_AVERAGE_PIECE
+        self._chunks_left = attempt.max_bytes // MIN_AVERAGE_CHUNK
 
     def begin(self) -> None:
         """Read the head and drop its cookies: none is kept, and parsing many long ones takes seconds."""
@@ -183,8 +183,8 @@ class _TimedResponse(HTTPResponse):
 
         :raise Unreadable: there are too many.
         """
-        self._pieces_left -= 1
-        if self._pieces_left < 0:
+        self._chunks_left -= 1
+        if self._chunks_left < 0:
             raise Unreadable(errors.RESPONSE_TOO_LARGE)
         return super().read1(n)
 

@@ -38,7 +38,7 @@ def parse_response(
     status = response.status
     if 300 <= status < 400:
         raise PortalMoved("moved")
-    is_too_large = _max_count(response.body) > max_values
+    is_too_large = _max_values(response.body) > max_values
     try:
         body = None if is_too_large else decode(response.body)
     except ValueError:
@@ -107,7 +107,7 @@ def _find_reset(body: dict[str, Json]) -> float | None:
     return float(seconds)
 
 
-def _max_count(body: bytes) -> int:
+def _max_values(body: bytes) -> int:
     """Return how many values the JSON has at most: each follows one of these, which may also be in texts."""
     return sum(map(body.count, (b"[", b"{", b",")))
 

@@ -60,7 +60,7 @@ class AuthorizationServers:
         }
         try:
             response = self.rest.post(
-                f"{self._checked(server)}/oauth/token/",
+                f"{self._require_allowed(server)}/oauth/token/",
                 fields,
                 method="oauth/token",
                 record=record,
@@ -79,7 +79,7 @@ class AuthorizationServers:
         """
         try:
             response = self.rest.post(
-                f"{self._checked(server)}/rest/app.info",
+                f"{self._require_allowed(server)}/rest/app.info",
                 {"auth": access_token.get_secret_value()},
                 method="oauth/app.info",
                 record=record,
@@ -90,7 +90,7 @@ class AuthorizationServers:
             raise TokenRejected(error.code) from None
         return parse_as(OAuthAppInfo, response.get("result"))
 
-    def accepts_keys(self, server: str) -> bool | None:
+    def accepts_client_credentials(self, server: str) -> bool | None:
         """Tell whether a server accepts our client id and secret, None where its responses do not show it.
 
         Send a refresh with an invalid token: with correct client credentials the server rejects the token, with
@@ -116,7 +116,7 @@ class AuthorizationServers:
 
         :raise NotAnswered: the server does not respond.
         """
-        url = f"{self._checked(server)}/rest/app.info"
+        url = f"{self._require_allowed(server)}/rest/app.info"
         response = self.rest.transport.post(url, json={"auth": INVALID_TOKEN}, read_only=True)
         try:
             time = parsedate_to_datetime(response.date or "")
@@ -124,7 +124,7 @@ class AuthorizationServers:
             return None
         return time if time.tzinfo else None
 
-    def _checked(self, server: str) -> str:
+    def _require_allowed(self, server: str) -> str:
         if server not in self.allowed:
             raise ValueError("not an allowed authorization server")
         return server

@@ -15,7 +15,7 @@ from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from dashboard.bitrix24 import errors
 from dashboard.bitrix24.address_policy import AddressPolicy
-from dashboard.bitrix24.connections import Clock, ConnectionAttempt, GuardedAdapter, Timeouts, attempting
+from dashboard.bitrix24.connections import Clock, ConnectionAttempt, GuardedAdapter, Timeouts, use_attempt
 from dashboard.bitrix24.errors import Unreachable, Unreadable
 from dashboard.bitrix24.host_limit import PerHostLimit, Slot
 
@@ -161,7 +161,7 @@ class Transport:
     def _try(self, request: requests.Request, attempt: ConnectionAttempt, limit: ResponseLimit) -> RawResponse:
         timeouts = attempt.timeouts
         with (
-            attempting(attempt),
+            use_attempt(attempt),
             self._session.send(
                 self._session.prepare_request(request),
                 allow_redirects=False,

@@ -24,7 +24,7 @@ MAX_DEPARTMENTS = 50  # of one user
 # Characters of a whole list: 300 for each user of the largest portal. A self-hosted portal can answer anything,
 # and must not fill the database.
 MAX_LIST_SIZE = 15_000_000
-MAX_CHECKED = PAGE_SIZE * MAX_BATCH_COMMANDS  # users in one request
+MAX_CHECKED_USERS = PAGE_SIZE * MAX_BATCH_COMMANDS  # users in one request
 DEPARTMENT_SIZE = 20
 # 1.6 KB and 80 values for each user, because some portals send all fields. Only workers list users.
 LIST_LIMIT = ResponseLimit(bytes=4 * 1024 * 1024, values=200_000)
@@ -136,9 +136,10 @@ def read_part(client: Client, token: str, position: ListPosition) -> ListPart:
 
 
 def find_still_employed(client: Client, token: str, user_ids: Collection[int]) -> set[int]:
-    """Return which of up to MAX_CHECKED users are active employees; if the response cannot be trusted, all of them.
+    """Return which users are active employees; all of them if the response is not plausible.
 
-    A list that is read page by page can miss a user when another one leaves meanwhile; this cannot.
+    One request checks up to MAX_CHECKED_USERS. Reading the list page by page can miss a user when another one leaves
+    meanwhile; a filter by ID cannot.
     """
     ordered = sorted(user_ids)
     pages = [ordered[at : at + PAGE_SIZE] for at in range(0, len(ordered), PAGE_SIZE)]

@@ -94,7 +94,7 @@ def _check_proxies(trusted: int, throttle: Throttle, proxies: int | None) -> Che
 
 def _has_forwarded_visitors(throttle: Throttle) -> bool:
     try:
-        return throttle.last(UNTRUSTED_PROXY) is not None
+        return throttle.last_counted_at(UNTRUSTED_PROXY) is not None
     except SQLAlchemyError:
         return False  # another check reports the database
 
@@ -131,7 +131,7 @@ def _check_server(server: str, servers: AuthorizationServers, failure: Failure) 
 def _check_keys(server: str, servers: AuthorizationServers, failure: Failure) -> CheckResult:
     subject = f"keys at {_host(server)}"
     try:
-        accepted = servers.accepts_keys(server)
+        accepted = servers.accepts_client_credentials(server)
     except Bitrix24Error as error:
         return not_checked(subject, f"the server refused to tell ({error.code})", "Try again in a minute.")
     if accepted is None:

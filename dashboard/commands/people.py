@@ -8,7 +8,7 @@ from sqlalchemy import select
 from dashboard.commands import output
 from dashboard.commands.context import OperatorGroup, find_portal, services
 from dashboard.models import Person, Portal
-from dashboard.people.connection_state import STATES, state_of
+from dashboard.people.connection_state import STATES, state_expression
 
 group = OperatorGroup("people", help="The people of the portals.")
 
@@ -24,7 +24,7 @@ def list_people(state: str | None, member_id: str | None, limit: int, as_json: b
     connected: updated within two days. stale: not updated for longer. reconnect: the person has to open the
     application again. never: listed by the portal, has not opened it yet.
     """
-    current_state = state_of(services().now())
+    current_state = state_expression(services().now())
     query = select(Person, Portal.member_id, current_state).join(Portal).order_by(Portal.id, Person.user_id)
     if member_id is not None:
         query = query.where(Portal.id == find_portal(member_id).id)

@@ -142,7 +142,7 @@ def load(environment: Mapping[str, str]) -> Config:
     try:
         return Config(environment)
     except ValidationError as error:
-        raise ConfigError(_one_line(error)) from None
+        raise ConfigError(_first_error_message(error)) from None
 
 
 def ignored_variables(environment: Mapping[str, str]) -> tuple[str, ...]:
@@ -157,7 +157,7 @@ def _read_file(variable: str, path: str) -> str:
         raise ConfigError(f"{variable}: cannot be read ({type(error).__name__})") from None
 
 
-def _one_line(error: ValidationError) -> str:
+def _first_error_message(error: ValidationError) -> str:
     first = error.errors(include_input=False, include_url=False)[0]
     reason = "must be set" if first["type"] in ("missing", "too_short") else first["msg"].removeprefix("Value error, ")
     # An error of the whole model has no location and names the variable itself.

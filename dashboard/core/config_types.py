@@ -60,11 +60,11 @@ def _default_folder(values: dict[str, SecretStr]) -> Path:
     return Path(str(url.database)).parent if is_file else Path("var")
 
 
-def _split(text: object) -> object:
+def _split_list(text: object) -> object:
     return tuple(part for item in text.split(",") if (part := item.strip())) if isinstance(text, str) else text
 
 
-def _parse_address(url: str) -> SplitResult:
+def _parse_url(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
         is_valid = (
@@ -77,33 +77,33 @@ def _parse_address(url: str) -> SplitResult:
     return parts
 
 
-def _address(url: str) -> str:
-    _parse_address(url)
+def _check_url(url: str) -> str:
+    _parse_url(url)
     return url
 
 
-def _origin(url: str) -> str:
+def _normalize_origin(url: str) -> str:
     """Return the origin as Bitrix24 would spell it: lower-case and without a default port."""
-    parts = _parse_address(url)
+    parts = _parse_url(url)
     if parts.path.rstrip("/") or parts.query or parts.fragment or parts.username or parts.password:
         raise ValueError("must be an address without path, query and user")
     default_port = {"http": ":80", "https": ":443"}[parts.scheme]
     return f"{parts.scheme}://{parts.netloc.lower().removesuffix(default_port)}"
 
 
-def _email(address: str) -> str:
+def _check_email(address: str) -> str:
     if address and not re.fullmatch(r"[^@\s<>\"]+@[^@\s<>\"]+", address):
         raise ValueError("must be an e-mail address")
     return address
 
 
-def _long_key(key: SecretStr) -> SecretStr:
+def _check_key_length(key: SecretStr) -> SecretStr:
     if len(key.get_secret_value()) < MIN_KEY_LENGTH:
         raise ValueError(f"every key must have at least {MIN_KEY_LENGTH} characters")
     return key
 
 
-def _fernet_key(key: SecretStr) -> SecretStr:
+def _check_fernet_key(key: SecretStr) -> SecretStr:
     try:
         Fernet(key.get_secret_value())
         # Base64 is read up to its padding: a second key after a line break would go unnoticed.
@@ -114,15 +114,17 @@ def _fernet_key(key: SecretStr) -> SecretStr:
     return key
 
 
-Address = Annotated[str, AfterValidator(_address)]
-Origin = Annotated[str, AfterValidator(_origin)]
-Origins = Annotated[tuple[Origin, ...], BeforeValidator(_split), Field(min_length=1)]
-BearerToken = Annotated[SecretStr, AfterValidator(_long_key)]
-SigningKeys = Annotated[tuple[BearerToken, ...], BeforeValidator(_split), Field(min_length=1)]
+Address = Annotated[str, AfterValidator(_check_url)]
+Origin = Annotated[str, AfterValidator(_normalize_origin)]
+Origins = Annotated[tuple[Origin, ...], BeforeValidator(_split_list), Field(min_length=1)]
+BearerToken = Annotated[SecretStr, AfterValidator(_check_key_length)]
+SigningKeys = Annotated[tuple[BearerToken, ...], BeforeValidator(_split_list), Field(min_length=1)]
 FernetKeys = Annotated[
-    tuple[Annotated[SecretStr, AfterValidator(_fernet_key)], ...], BeforeValidator(_split), Field(min_length=1)
+    tuple[Annotated[SecretStr, AfterValidator(_check_fernet_key)], ...],
+    BeforeValidator(_split_list),
+    Field(min_length=1),
 ]
 DatabaseURL = Annotated[SecretStr, AfterValidator(parse_database_url)]
 Folder = Annotated[Path, Field(default_factory=_default_folder)]
-Email = Annotated[str, AfterValidator(_email)]
+Email = Annotated[str, AfterValidator(_check_email)]
 Count = Annotated[int, Field(ge=1, le=1024)]

@@ -116,7 +116,7 @@ class Database:
     @contextmanager
     def read_session(self) -> Iterator[Session]:
         """Yield a session whose changes are rolled back."""
-        with self._logging_outages(), Session(self._reader, expire_on_commit=False) as session:
+        with self._log_outages(), Session(self._reader, expire_on_commit=False) as session:
             yield session
 
     @contextmanager
@@ -128,7 +128,7 @@ class Database:
         a power cut before the next durable one: it does not wait for the disk while it holds the lock.
         """
         with (
-            self._logging_outages(),
+            self._log_outages(),
             self._write_lock(),
             Session(self._writers[durable], expire_on_commit=False) as session,
             session.begin(),
@@ -139,7 +139,7 @@ class Database:
             self.checkpoint_wal()
 
     @contextmanager
-    def _logging_outages(self) -> Iterator[None]:
+    def _log_outages(self) -> Iterator[None]:
         try:
             yield
         except ProgrammingError as error:

@@ -53,7 +53,7 @@ def _migrate_target(target: Database) -> None:
 def _copy_table(table: Table, reader: Connection, writer: Connection, size: int) -> int:
     for rows in _batches(table, reader, size):
         writer.execute(insert(table), rows)
-    _continue_ids(table, reader, writer)
+    _copy_sequence(table, reader, writer)
     count = 0
     for rows in _batches(table, reader, size):
         originals = _by_key(table, rows)
@@ -79,7 +79,7 @@ def _batches(table: Table, connection: Connection, size: int) -> Iterator[list[d
         batch = first.where(tuple_(*key) > tuple_(*(rows[-1][column.name] for column in key)))
 
 
-def _continue_ids(table: Table, reader: Connection, writer: Connection) -> None:
+def _copy_sequence(table: Table, reader: Connection, writer: Connection) -> None:
     """Let the target's ids continue where the source's stopped: copied rows bring theirs and move no counter.
 
     The id of a deleted row is not used again, as in the source.

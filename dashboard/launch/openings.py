@@ -160,7 +160,7 @@ class OpeningService:
         self, request: OpeningRequest, origin: str, commands: Commands, calls: CallRecords
     ) -> SnapshotReply:
         client = self.installations.client(origin, record=calls.add)
-        return fetch_snapshot(client, request.access_token.get_secret_value(), now=self.now, also=commands)
+        return fetch_snapshot(client, request.access_token.get_secret_value(), now=self.now, extra_commands=commands)
 
     def _save_opening(
         self, verified: _VerifiedOpening, calls: CallRecords, *, is_installation: bool = False

@@ -33,6 +33,6 @@ def state_conditions(now: datetime) -> dict[ConnectionState, ColumnElement[bool]
     }
 
 
-def state_of(now: datetime) -> ColumnElement[str]:
+def state_expression(now: datetime) -> ColumnElement[str]:
     """Return an SQL expression for a person's state."""
     return case(*((condition, name) for name, condition in state_conditions(now).items()), else_="connected")

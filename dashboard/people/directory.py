@@ -78,7 +78,7 @@ class Directory:
         """Read and store the next part; return where the list goes on, None if everything is done.
 
         After the last part of a complete list, guests are marked, and people who have left are deleted with their
-        tokens, up to MAX_CHECKED of them at each call.
+        tokens, up to MAX_CHECKED_USERS of them at each call.
 
         :raise IncompleteList: nobody is marked or deleted because of it.
         :raise PortalFull: some new people found no room; everything else is done.
@@ -113,7 +113,7 @@ class Directory:
             if session.scalar(select(Person.id).where(*unlisted, Person.id == reader.id)) is not None:
                 # A guest gets a part of the list only; everybody else would be deleted.
                 raise PersonRefused("directory_without_reader")
-            missing = {row.user_id: row.id for row in session.execute(missing_people.limit(users.MAX_CHECKED))}
+            missing = {row.user_id: row.id for row in session.execute(missing_people.limit(users.MAX_CHECKED_USERS))}
         self._write(portal, partial(_mark_guests, unlisted=unlisted, run=run))
         if not missing:
             return False
@@ -128,7 +128,7 @@ class Directory:
             self._write(portal, partial(storage_limit.recount, portal_ids=[portal.id]))
             self.database.checkpoint_wal()
             log.info("people_left", portal=portal.id, count=len(departed))
-        return len(missing) == users.MAX_CHECKED
+        return len(missing) == users.MAX_CHECKED_USERS
 
     def _write(self, portal: Portal, work: Callable[[Session], T]) -> T | None:
         """Run ``work`` in a short transaction; it does nothing if the application was uninstalled meanwhile."""

@@ -24,7 +24,7 @@ log = structlog.get_logger()
 # How old a confirmation may be for the team's and the administrators' pages.
 CONFIRMATION_LIFETIME = timedelta(minutes=3)
 # Maximum age while Bitrix24 is unreachable.
-MAX_UNCONFIRMED = timedelta(minutes=15)
+MAX_UNCONFIRMED_AGE = timedelta(minutes=15)
 # One confirmation a minute in all processes, however many pages are requested and however slow the portal is.
 RECENT_CONFIRMATION_LIMIT = Limit(depth=1, seconds=60)
 # Exporting and deleting ask each time. Nobody does either this often by hand.
@@ -57,11 +57,11 @@ class PermissionChecks:
         If several requests come at once, only one asks; the rest use an older answer or are refused.
 
         :raise VerificationFailed: the user no longer has access; the other exceptions in ``DENIALS`` mean the same.
-        :raise Bitrix24Error: Bitrix24 has been unreachable longer than MAX_UNCONFIRMED.
+        :raise Bitrix24Error: Bitrix24 has been unreachable longer than MAX_UNCONFIRMED_AGE.
         """
         if self._was_confirmed(person, age=CONFIRMATION_LIFETIME):
             return
-        can_wait = self._was_confirmed(person, age=MAX_UNCONFIRMED)
+        can_wait = self._was_confirmed(person, age=MAX_UNCONFIRMED_AGE)
         try:
             self.throttle.take(f"confirmation of {person.id}", RECENT_CONFIRMATION_LIMIT, code="not_confirmed")
         except OwnLimit:

@@ -175,13 +175,13 @@ class Snapshots:
 
 
 def fetch_snapshot(
-    client: Client, token: str, *, now: Callable[[], datetime], also: Mapping[str, Command] | None = None
+    client: Client, token: str, *, now: Callable[[], datetime], extra_commands: Mapping[str, Command] | None = None
 ) -> SnapshotReply:
-    """Run ``SNAPSHOT_COMMANDS``, and those in ``also``, in one batch.
+    """Run ``SNAPSHOT_COMMANDS``, and those in ``extra_commands``, in one batch.
 
     :raise Bitrix24Error: the batch failed as a whole, or one of its commands refused the token.
     """
-    batch = client.batch({**SNAPSHOT_COMMANDS, **(also or {})}, token=token, read_only=True)
+    batch = client.batch({**SNAPSHOT_COMMANDS, **(extra_commands or {})}, token=token, read_only=True)
     for error in batch.errors.values():
         if isinstance(error, TokenRejected):
             raise error

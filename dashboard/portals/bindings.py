@@ -28,7 +28,7 @@ CHECK_INTERVAL = timedelta(days=1)
 LIST_COMMANDS = {"events": Command("event.get"), "placements": Command("placement.get")}
 CHECK_COMMANDS = {**LIST_COMMANDS, "scope": Command("scope")}
 MAX_SCOPE_LENGTH, MAX_SCOPES = 64, 100
-MAX_LEFTOVERS = 40  # refused_bindings at once: a batch takes fifty commands
+MAX_UNBIND_COMMANDS = 40  # refused_bindings at once: a batch takes fifty commands
 # `ERROR_CORE`: this handler is bound already (`Handler already binded`).
 # `ERROR_PLACEMENT_MAX_COUNT`: another handler of ours already holds this placement, which takes only one.
 ALREADY_BOUND = ("ERROR_CORE", "ERROR_PLACEMENT_MAX_COUNT")
@@ -96,7 +96,7 @@ class Bindings:
             parameters = {f"LANG_ALL[{language}][TITLE]": title for language, title in titles.items()}
             parameters |= {"HANDLER": places.url, "TITLE": titles["en"]}
             bind |= {name: Command("placement.bind", {"PLACEMENT": name, **parameters}) for name in places.missing}
-        commands = {f"unbind{number}": command for number, command in enumerate(unbind[:MAX_LEFTOVERS])} | bind
+        commands = {f"unbind{number}": command for number, command in enumerate(unbind[:MAX_UNBIND_COMMANDS])} | bind
         if not commands:
             return {}
         # Running it twice changes nothing more, so it may be sent again like a read.

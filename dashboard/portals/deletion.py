@@ -29,8 +29,8 @@ FORMER_GENERATION = 0
 _TABLES = (Run, ApiCall, Person)
 
 
-def replace_row(session: Session, portal: Portal, **changes: Any) -> int | None:
-    """Give the portal a new row without people; return the id of its former row, for ``delete_former``.
+def replace_portal_row(session: Session, portal: Portal, **changes: Any) -> int | None:
+    """Give the portal a new row without people; return the id of its former row, for ``delete_former_portal``.
 
     Return None if the portal is uninstalled, or another deletion or installation came first: nothing is changed then.
     The caller's transaction must not have locked anything before.
@@ -52,7 +52,9 @@ def replace_row(session: Session, portal: Portal, **changes: Any) -> int | None:
     return former.id
 
 
-def delete_former(database: Database, former_id: int, *, should_stop: Callable[[], bool] = lambda: False) -> bool:
+def delete_former_portal(
+    database: Database, former_id: int, *, should_stop: Callable[[], bool] = lambda: False
+) -> bool:
     """Delete a former row and everything that belongs to it, in short transactions; return whether all is deleted.
 
     What remains, because ``should_stop`` returned True or the process ended, is deleted by the periodic task. Of two
@@ -77,24 +79,24 @@ def delete_former(database: Database, former_id: int, *, should_stop: Callable[[
 
 
 def delete_now(database: Database, former_id: int, *, should_stop: Callable[[], bool] | None = None) -> bool:
-    """Delete a former row as ``delete_former`` does; leave the rest to the worker after a moment or an error.
+    """Delete a former row as ``delete_former_portal`` does; leave the rest to the worker after a moment or an error.
 
     The portal already has its new row, so an error would only ask the caller to repeat what was done.
     """
     try:
-        return delete_former(database, former_id, should_stop=should_stop or time_limit(MAX_REQUEST_SECONDS))
+        return delete_former_portal(database, former_id, should_stop=should_stop or time_limit(MAX_REQUEST_SECONDS))
     except UNAVAILABLE:
         return False  # logged as an outage
 
 
-def delete_all_former(database: Database, *, should_stop: Callable[[], bool]) -> None:
+def delete_all_former_portals(database: Database, *, should_stop: Callable[[], bool]) -> None:
     """Delete what requests and processes that ended have left."""
     with database.read_session() as session:
         former_ids = session.scalars(select(Portal.id).where(Portal.generation == FORMER_GENERATION)).all()
     for former_id in former_ids:
         if should_stop():
             return
-        delete_former(database, former_id, should_stop=should_stop)
+        delete_former_portal(database, former_id, should_stop=should_stop)
 
 
 def time_limit(seconds: float) -> Callable[[], bool]:

@@ -191,10 +191,10 @@ class Installations:
         if until is not None and not is_due(until, self.now(), max_wait=PREVIOUS_TOKEN_LIFETIME):
             encrypted.append(portal.previous_token)
         # Compare all of them even after a match, so that the time shows nothing.
-        matches = [self._is_same(portal, value, posted) for value in encrypted if value is not None]
+        matches = [self._matches_encrypted(portal, value, posted) for value in encrypted if value is not None]
         return any(matches)
 
-    def _is_same(self, portal: Portal, encrypted: str, posted: SecretStr) -> bool:
+    def _matches_encrypted(self, portal: Portal, encrypted: str, posted: SecretStr) -> bool:
         try:
             stored = self.encryption.decrypt(encrypted, context=portal_context(portal.member_id))
         except DecryptionError:
@@ -291,7 +291,7 @@ class Installations:
             "state": PortalState.UNINSTALLED,
             "uninstalled_at": self.now(),
         }
-        former_id = self.database.write(lambda session: deletion.replace_row(session, portal, **tombstone))
+        former_id = self.database.write(lambda session: deletion.replace_portal_row(session, portal, **tombstone))
         if former_id is None:
             return True
         log.info("portal_uninstalled", portal=portal.id)

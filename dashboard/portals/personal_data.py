@@ -115,15 +115,15 @@ def _columns(row: Base, names: tuple[str, ...]) -> dict[str, Any]:
     return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in values}
 
 
-class Deletion(StrEnum):
+class DeletionResult(StrEnum):
     """What became of a request to delete everything."""
 
     DONE = "done"
-    UNDER_WAY = "under_way"  # nobody sees anything anymore, and the worker deletes the remaining rows
-    OVERTAKEN = "overtaken"  # somebody else has just done it
+    IN_PROGRESS = "under_way"  # nobody sees anything anymore, and the worker deletes the remaining rows
+    ALREADY_DONE = "overtaken"  # somebody else has just done it
 
 
-def delete_all(database: Database, portal: Portal) -> Deletion:
+def delete_all(database: Database, portal: Portal) -> DeletionResult:
     """Delete everything about the portal's people; in a large portal, leave the rest to the worker.
 
     The installation stays as a new generation, so that sessions, requests and runs of the previous one store
@@ -131,8 +131,8 @@ def delete_all(database: Database, portal: Portal) -> Deletion:
     and events must still work, and none of these is about people.
     """
     values = {**ALWAYS_RESET_COLUMNS, **ADMIN_CHOICE_COLUMNS, "generation": portal.generation + 1}
-    former_id = database.write(lambda session: deletion.replace_row(session, portal, **values))
+    former_id = database.write(lambda session: deletion.replace_portal_row(session, portal, **values))
     if former_id is None:
-        return Deletion.OVERTAKEN
+        return DeletionResult.ALREADY_DONE
     is_done = deletion.delete_now(database, former_id)
-    return Deletion.DONE if is_done else Deletion.UNDER_WAY
+    return DeletionResult.DONE if is_done else DeletionResult.IN_PROGRESS

@@ -29,7 +29,7 @@ RETENTION = timedelta(days=1)
 ENFORCED_SECONDS = 60.0
 MAX_PROCESS_SUBJECTS = 10_000  # of each ProcessThrottle; the subject that was unused for the longest time is dropped
 ADDRESS_GROUPS = 2**16  # addresses of one group share their limits
-# Counted when a request came through a proxy while TRUSTED_PROXIES is 0; see `Throttle.last`.
+# Counted when a request came through a proxy while TRUSTED_PROXIES is 0; see `Throttle.last_counted_at`.
 UNTRUSTED_PROXY = "untrusted proxy"
 _FIND = select(ThrottleCount.level, ThrottleCount.at).where(ThrottleCount.key == bindparam("hashed"))
 
@@ -78,7 +78,7 @@ class Throttle:
         """
         return str(int(self.hash_subject(f"address {address}"), 16) % ADDRESS_GROUPS)
 
-    def last(self, subject: str) -> datetime | None:
+    def last_counted_at(self, subject: str) -> datetime | None:
         """Return when the subject was last counted, or None if that is more than a day ago."""
         row = self._find(subject)
         return row.at if row else None

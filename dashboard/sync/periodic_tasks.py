@@ -163,7 +163,7 @@ class PeriodicTasks:
     def finish_deletions(self) -> None:
         """Delete what the deletions of portals' data have left; the next of these tasks goes on with the rest."""
         seconds = INTERVALS[deletion.TASK].total_seconds()
-        deletion.delete_all_former(self.database, should_stop=self._time_limit(seconds))
+        deletion.delete_all_former_portals(self.database, should_stop=self._time_limit(seconds))
 
     def _time_limit(self, seconds: float = MAX_PURGE_SECONDS) -> Callable[[], bool]:
         is_over = deletion.time_limit(seconds)

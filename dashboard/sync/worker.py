@@ -82,12 +82,12 @@ class Worker:
                 self._start_tasks()
             return self._start_slices()
         except SQLAlchemyError as error:
-            self._outages.failed(error)
+            self._outages.record_failure(error)
             return POLL_SECONDS
 
     def _start_tasks(self) -> None:
         names = self._periodic_tasks.claim_due()
-        self._outages.succeeded()
+        self._outages.record_success()
         for name in names:
             self._start(partial(self._periodic_tasks.run, name))
 
@@ -146,7 +146,7 @@ class Worker:
             raise  # a defect, which belongs in the log
         except SQLAlchemyError as error:
             # The lease expires and the run continues from its cursor; a periodic task is due again later.
-            self._outages.failed(error)
+            self._outages.record_failure(error)
         finally:
             with self._lock:
                 self._free_slots += slots
@@ -159,7 +159,7 @@ class Worker:
                 if owners := set(self._sync.leases):
                     self._runs.heartbeat(owners)
             except SQLAlchemyError as error:
-                self._outages.failed(error)
+                self._outages.record_failure(error)
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         # Not `_wake`: this runs in the main thread, which may hold the lock of that event.

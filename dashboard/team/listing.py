@@ -16,7 +16,7 @@ from dashboard.calendar.working_hours import Span
 from dashboard.core.database import Database
 from dashboard.core.search_text import contains, fold
 from dashboard.models import Person, Portal
-from dashboard.people.connection_state import STATES, colleagues, state_of
+from dashboard.people.connection_state import STATES, colleagues, state_expression
 
 PAGE_SIZE = 50
 BATCH_ROWS = 500  # of an export, so that a large team does not fill the memory
@@ -106,7 +106,7 @@ def all_rows(
 def _conditions(portal: Portal, team_filter: TeamFilter, now: datetime) -> list[ColumnElement[bool]]:
     count = Person.reminder_count
     reminders = {"none": count == 0, "one": count == 1, "many": count > 1, "unknown": count.is_(None)}
-    state = state_of(now) == team_filter.state if team_filter.state in STATES else false()
+    state = state_expression(now) == team_filter.state if team_filter.state in STATES else false()
     needle = fold(team_filter.q.strip())
     conditions = (
         (needle, contains(Person.search, needle)),
@@ -123,7 +123,7 @@ def _count(session: Session, conditions: Iterable[ColumnElement[bool]]) -> int:
 
 
 def _rows(session: Session, conditions: list[ColumnElement[bool]], now: datetime, sort: str) -> list[TeamRow]:
-    columns = (Person.user_id, Person.name, Person.position, Person.photo, state_of(now), Person.view)
+    columns = (Person.user_id, Person.name, Person.position, Person.photo, state_expression(now), Person.view)
     more_columns = (Person.calendar_zone, Person.reminders, Person.settings_at, Person.problem)
     query = select(*columns, *more_columns, Person.work_start, Person.work_end).where(*conditions)
     return [_row(*row) for row in session.execute(query.order_by(*_order(sort, now)))]
@@ -170,7 +170,7 @@ def _parts(sort: str, now: datetime) -> list[tuple[ColumnElement[bool], list[Col
     name, is_descending = sort.removeprefix("-"), sort.startswith("-")
     if name == "state":
         states = reversed(STATES) if is_descending else STATES
-        return [(state_of(now) == state, [Person.id.asc()]) for state in states]
+        return [(state_expression(now) == state, [Person.id.asc()]) for state in states]
     by_name: dict[str, tuple[ColumnElement[bool], list[Any]]] = {
         "view": (Person.view != "", [Person.view]),
         "hours": (Person.work_start.is_not(None), [Person.work_start, Person.work_end]),

@@ -89,7 +89,7 @@ class TokenRefresher:
         :raise Bitrix24Error: any other subclass: the portal's state is unchanged.
         """
         tokens = self.token_store.get(portal, person)
-        with self._storing_portal_state(tokens):
+        with self._save_portal_state_on_error(tokens):
             try:
                 result = self.installations.call(portal, tokens.access, operation, record=record)
             except TokenRejected as rejection:
@@ -104,7 +104,7 @@ class TokenRefresher:
         :raise Bitrix24Error: as ``call_with_token``.
         """
         tokens = self.token_store.get(portal, person)
-        with self._storing_portal_state(tokens):
+        with self._save_portal_state_on_error(tokens):
             self._wait_or_refresh(tokens, record)
 
     def confirm_uninstalled(self, portal: Portal, *, record: RecordCall) -> bool:
@@ -134,7 +134,7 @@ class TokenRefresher:
         return False
 
     @contextmanager
-    def _storing_portal_state(self, tokens: TokenPair) -> Iterator[None]:
+    def _save_portal_state_on_error(self, tokens: TokenPair) -> Iterator[None]:
         """Store what a refusal says about the portal as a whole.
 
         Only the most trusted person's pair proves an uninstallation: any other may be left from an earlier

@@ -103,7 +103,7 @@ class TokenStore:
         free = or_(OAuthToken.lease_until.is_(None), due(OAuthToken.lease_until, now, max_wait=LEASE_DURATION))
         values = {"lease_owner": lease, "lease_until": now + LEASE_DURATION, "renewal_failed_at": None}
         with self.database.write_session() as session:
-            return lease if _change(session, tokens, free, **values) else None
+            return lease if _update_row(session, tokens, free, **values) else None
 
     def replace(self, tokens: TokenPair, response: TokenResponse) -> None:
         """Store a refreshed pair unless another one was stored since.
@@ -116,7 +116,7 @@ class TokenStore:
 
         def replace(session: Session) -> None:
             if lock_portal(session, tokens.portal):
-                _change(session, tokens, version=tokens.version + 1, **columns)
+                _update_row(session, tokens, version=tokens.version + 1, **columns)
 
         self.database.write(replace)
 
@@ -126,7 +126,7 @@ class TokenStore:
         return self.database.write(
             lambda session: (
                 lock_portal(session, tokens.portal)
-                and _change(session, tokens, OAuthToken.lease_owner == lease, **values)
+                and _update_row(session, tokens, OAuthToken.lease_owner == lease, **values)
             )
         )
 
@@ -196,7 +196,7 @@ def _upsert(dialect: str) -> Insert:
     return new.on_conflict_do_update(index_elements=["person_id"], set_=changes, where=not_(keep))
 
 
-def _change(session: Session, tokens: TokenPair, *conditions: ColumnElement[bool], **values: Any) -> bool:
+def _update_row(session: Session, tokens: TokenPair, *conditions: ColumnElement[bool], **values: Any) -> bool:
     """Change the row if it still holds this pair; the person's copy of the state follows."""
     person_id = tokens.person.id
     same = (OAuthToken.person_id == person_id, OAuthToken.version == tokens.version)
