@@ -16,6 +16,7 @@ from dashboard.core.database import Database
 from dashboard.core.encryption import TokenEncryption
 from dashboard.core.shared_slots import PerKeyLimit, PerKeyQueue, SharedSlots
 from dashboard.core.single_flight import SingleFlight
+from dashboard.core.waiting_threads import WaitingThreads
 from dashboard.launch.event_spool import EventSpool
 from dashboard.launch.events import EventHandler
 from dashboard.launch.openings import OPENING_LIMIT, OpeningService
@@ -51,6 +52,7 @@ class Services:
     encryption: TokenEncryption
     throttle: Throttle
     opening_throttle: ProcessThrottle
+    waiting_threads: WaitingThreads
     rest: RestHttp
     authorization_servers: AuthorizationServers
     metrics: Metrics
@@ -94,9 +96,10 @@ def build_services(
     encryption = TokenEncryption(config.token_keys)
     throttle = Throttle(database=database, hash_secret=config.secret_key[0], now=now)
     call_log = CallLog(database=database, throttle=throttle)
+    waiting_threads = WaitingThreads(config.web_threads)
     transport = Transport(
         AddressPolicy(loopback=config.trust_loopback, private=config.allow_private_portals),
-        threads=config.web_threads,
+        waiting=waiting_threads,
         connections_per_host=threads,
         authorization_servers=config.bitrix24_auth_servers,
     )
@@ -121,7 +124,6 @@ def build_services(
     )
     accounts = Accounts(database=database, token_store=token_store, throttle=throttle, now=now)
     runs = Runs(database=database, now=now)
-    # Threads that wait for others' results are in no limit per host or person.
     max_waiting = max(1, config.web_threads // 8)
     snapshots = Snapshots(
         database=database,
@@ -129,8 +131,7 @@ def build_services(
         token_refresher=token_refresher,
         call_log=call_log,
         throttle=throttle,
-        # These threads are not in the transport's limit per host, which leaves a quarter of the threads to others.
-        refreshes=SingleFlight(max_waiting=max_waiting),
+        refreshes=SingleFlight(waiting_threads.share(max_waiting)),
         now=now,
     )
     directory = Directory(database=database, token_refresher=token_refresher)
@@ -148,6 +149,7 @@ def build_services(
         encryption=encryption,
         throttle=throttle,
         opening_throttle=ProcessThrottle(OPENING_LIMIT, code="too_many_openings"),
+        waiting_threads=waiting_threads,
         rest=rest,
         authorization_servers=servers,
         metrics=metrics,
@@ -170,8 +172,8 @@ def build_services(
         permissions=PermissionChecks(
             token_refresher=token_refresher, accounts=accounts, call_log=call_log, throttle=throttle, now=now
         ),
-        team_stats=PortalCache(team_stats, max_waiting=max_waiting),
-        settings_counts=PortalCache(settings_counts, max_waiting=max_waiting),
+        team_stats=PortalCache(team_stats, waiting_threads.share(max_waiting)),
+        settings_counts=PortalCache(settings_counts, waiting_threads.share(max_waiting)),
         runs=runs,
         sync=SyncEngine(
             runs=runs, directory=directory, snapshots=snapshots, call_log=call_log, now=now, stopping=stopping

@@ -29,6 +29,7 @@ from dashboard.bitrix24.host_limit import (
 from dashboard.bitrix24.transport import Transport
 from dashboard.core import migrations
 from dashboard.core.database import Database
+from dashboard.core.waiting_threads import WaitingThreads
 from tests.emulator import Emulator, Fault
 from tests.emulator.opening import Opening
 from tests.processes import free_port, serve, wait_for
@@ -42,9 +43,15 @@ THREADS = 20
 
 
 @pytest.fixture
-def limit(clock: ManualClock) -> PerHostLimit:
+def waiting() -> WaitingThreads:
+    """Give the count of a process with twenty threads."""
+    return WaitingThreads(THREADS)
+
+
+@pytest.fixture
+def limit(waiting: WaitingThreads, clock: ManualClock) -> PerHostLimit:
     """Give the limit of a process with twenty threads."""
-    return PerHostLimit(THREADS, clock=clock)
+    return PerHostLimit(waiting, clock=clock)
 
 
 def occupy(limit: PerHostLimit, host: str, stack: ExitStack, *, at_most: int = THREADS) -> int:
@@ -119,7 +126,7 @@ def test_a_suspicion_expires(limit: PerHostLimit, clock: ManualClock) -> None:
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_a_process_with_few_threads_calls_every_host(threads: int, clock: ManualClock) -> None:
-    limit = PerHostLimit(threads, clock=clock)
+    limit = PerHostLimit(WaitingThreads(threads), clock=clock)
     for host in ("a", "b"):
         answer(limit, host)
         time_out(limit, host)
@@ -178,6 +185,47 @@ def test_hosts_that_fall_silent_together_give_up_a_quarter(limit: PerHostLimit, 
         assert not has_room(limit, "a")
         assert has_room(limit, "good")
     assert limit._active == set()
+
+
+@pytest.mark.parametrize("held", [0, THREADS // 2, THREADS * 3 // 4])
+def test_silent_hosts_get_only_threads_that_others_leave(
+    held: int, waiting: WaitingThreads, limit: PerHostLimit, clock: ManualClock
+) -> None:
+    answer(limit, "good")
+    with ExitStack() as stack:
+        taken = sum(stack.enter_context(waiting.share(held).hold()) for _ in range(held))
+        for number in range(30):
+            taken += occupy(limit, f"silent{number}", stack)
+            clock.seconds += SLOW_AFTER
+
+        assert max(held, THREADS // 2) <= taken <= THREADS - THREADS // 4
+        assert has_room(limit, "good")
+
+
+def test_requests_give_up_if_others_need_the_quarter(
+    waiting: WaitingThreads, limit: PerHostLimit, clock: ManualClock
+) -> None:
+    answer(limit, "silent")
+    with ExitStack() as stack:
+        slots = [stack.enter_context(limit.slot("silent")) for _ in range(10)]
+        # As long as their host is not slow, they count for nobody.
+        held = sum(stack.enter_context(waiting.share(THREADS).hold()) for _ in range(THREADS))
+        clock.seconds += GIVE_UP_AFTER
+
+        assert held == THREADS * 3 // 4
+        assert sum(limit.should_yield(slot) for slot in slots) == len(slots) - 1
+
+
+def test_slow_requests_leave_no_thread_to_slow_clients(
+    waiting: WaitingThreads, limit: PerHostLimit, clock: ManualClock
+) -> None:
+    answer(limit, "silent")
+    with ExitStack() as stack:
+        slow = occupy(limit, "silent", stack)
+        clock.seconds += SLOW_AFTER
+
+        assert slow == THREADS * 3 // 4
+        assert not stack.enter_context(waiting.share(1).hold())
 
 
 def test_reads_from_a_host_that_timed_out_are_short(
@@ -250,7 +298,7 @@ def test_a_host_that_responds_in_a_second_refuses_nobody(
     has_answered: bool, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Requests above the host's share wait for the responses of the others."""
-    limit = PerHostLimit(8, clock=clock)
+    limit = PerHostLimit(WaitingThreads(8), clock=clock)
     if has_answered:
         answer(limit, "portal")
     requests_under_way = ExitStack()
@@ -294,7 +342,7 @@ def test_nobody_waits_for_a_slot_of_a_silent_host(
 
 
 def test_a_busy_slow_host_leaves_threads_to_others(clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> None:
-    limit = PerHostLimit(4, clock=clock)
+    limit = PerHostLimit(WaitingThreads(4), clock=clock)
     answer(limit, "portal")
 
     def happens(seconds: float) -> None:

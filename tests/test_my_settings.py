@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -213,8 +214,14 @@ def test_frequent_refreshes_send_no_requests(world: World) -> None:
     assert world.bitrix24.count(method="batch") == 1
 
 
-def test_repeated_refreshes_leave_threads_to_others(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While the portal does not answer, one thread asks it and one more waits; the others are free soon."""
+@pytest.mark.parametrize("slow_clients", [False, True])
+def test_repeated_refreshes_leave_threads_to_others(
+    world: World, monkeypatch: pytest.MonkeyPatch, *, slow_clients: bool
+) -> None:
+    """While the portal does not answer, one thread asks it and one more waits; the others are free soon.
+
+    If slow clients hold too many threads, no other thread waits.
+    """
     monkeypatch.setattr(single_flight, "CROWDED_SECONDS", 0.0)
     session = world.session("boris")
     world.bitrix24.clear()
@@ -223,11 +230,16 @@ def test_repeated_refreshes_leave_threads_to_others(world: World, monkeypatch: p
     def refresh() -> int:
         return world.app.test_client().post("/me/refresh", headers=session).status_code
 
-    with ThreadPoolExecutor(3) as pool:
+    with ThreadPoolExecutor(3) as pool, ExitStack() as clients:
+        threads = world.app.extensions["services"].waiting_threads
+        share = threads.share(threads.threads if slow_clients else 0)
+        for _ in range(share.limit):
+            clients.enter_context(share.hold())
         clicks = [pool.submit(refresh) for _ in range(3)]
-        first = next(as_completed(clicks, timeout=60)).result()
+        done = as_completed(clicks, timeout=60)
+        refused = [next(done).result() for _ in range(2 if slow_clients else 1)]
         held.released.set()
 
-    assert first == 503
-    assert sorted(click.result() for click in clicks) == [200, 200, 503]
+    assert set(refused) == {503}
+    assert sorted(click.result() for click in clicks) == [200] * (3 - len(refused)) + refused
     assert world.bitrix24.count(method="batch") == 1

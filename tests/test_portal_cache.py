@@ -9,6 +9,7 @@ from threading import Event
 import pytest
 from sqlalchemy.orm import Session
 
+from dashboard.core.waiting_threads import WaitingThreads
 from dashboard.models import Portal
 from dashboard.team.portal_cache import MAX_AGE, MAX_PORTALS, PortalCache
 from tests.world import World
@@ -24,7 +25,7 @@ def test_simultaneous_requests_share_one_computation(world: World, monkeypatch: 
         assert may_end.wait(timeout=60)
         return len(counted)
 
-    cache = PortalCache(count, max_waiting=4)
+    cache = PortalCache(count, WaitingThreads(8).share(4))
     wait_for_first = cache._running._wait
 
     def wait_for_it(running: Future[int], began: float) -> int:
@@ -49,7 +50,7 @@ def test_simultaneous_requests_share_one_computation(world: World, monkeypatch: 
 def test_results_are_few_and_do_not_outlive_their_age(world: World) -> None:
     world.install()
     portal, now = world.known(), world.now()
-    cache = PortalCache(lambda _session, counted_portal, _now: counted_portal.id, max_waiting=4)
+    cache = PortalCache(lambda _session, counted_portal, _now: counted_portal.id, WaitingThreads(8).share(4))
 
     with world.database.read_session() as session:
         for number in range(MAX_PORTALS + 5):

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from io import BytesIO
 from pathlib import Path
 from queue import SimpleQueue
@@ -21,11 +21,15 @@ import requests
 from gunicorn.workers.gthread import ThreadWorker
 from sqlalchemy import text
 
+from dashboard.core.waiting_threads import Share, WaitingThreads
 from dashboard.web.http import client_socket
 from dashboard.web.http.client_socket import ClientSocket, SlowClient
 from dashboard.web.http.gunicorn_worker import TimedThreadWorker
+from tests.emulator import Fault
+from tests.emulator.opening import Opening
 from tests.processes import ROOT, free_port, wait_for
 from tests.team_fixtures import store_people
+from tests.waiting import wait_until
 from tests.world import World
 
 CLIENTS = 6  # of each kind
@@ -52,7 +56,7 @@ BEGINNINGS = (
 def pair() -> Iterator[tuple[ClientSocket, socket.socket]]:
     """Give a connection, and the client's end of it."""
     server, client = socket.socketpair()
-    connection = ClientSocket(server, threading.Semaphore(1))
+    connection = ClientSocket(server, WaitingThreads(2).share(1))
     with connection, client:
         yield connection, client
 
@@ -85,6 +89,35 @@ def test_slow_requests_leave_threads_to_others(server: tuple[int, subprocess.Pop
     process.kill()
 
     assert b"Traceback" not in process.communicate(timeout=60)[1]
+
+
+def test_slow_clients_and_a_silent_host_together_leave_threads_to_others(
+    world: World, server: tuple[int, subprocess.Popen[bytes]]
+) -> None:
+    port, _ = server
+    world.install()
+    openings = [world.portal().open_as("boris") for _ in range(THREADS // 2)]
+    world.bitrix24.clear()
+    world.bitrix24.faults.add(Fault("hang", times=None))
+
+    def post(opening: Opening) -> None:
+        with suppress(requests.ConnectionError):
+            requests.post(f"http://127.0.0.1:{port}/", params=opening.query, data=opening.form, timeout=60)
+
+    with ExitStack() as clients:
+        for _ in range(THREADS // 2 + 1):
+            client = clients.enter_context(socket.create_connection(("127.0.0.1", port)))
+            client.sendall(BEGINNINGS[1])
+        assert client.recv(1) == b""  # the last one is cut off, because the others hold half of the threads
+        for opening in openings:
+            threading.Thread(target=post, args=(opening,), daemon=True).start()
+        wait_until(lambda: len(world.bitrix24.requests) >= 1)
+        started = time.monotonic()
+        assert requests.get(f"http://127.0.0.1:{port}/healthz", timeout=60).status_code == 200
+        seconds = time.monotonic() - started
+
+    # Without a common count, until the first client is cut off after ten.
+    assert seconds < 5
 
 
 def test_a_slow_download_keeps_no_export_from_others(world: World, server: tuple[int, subprocess.Popen[bytes]]) -> None:
@@ -215,7 +248,7 @@ def test_a_silent_request_ends_its_connection(
 def test_without_a_slot_nobody_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client_socket, "CROWDED_SECONDS", 0.0)
     server, client = socket.socketpair()
-    with ClientSocket(server, threading.Semaphore(0)) as connection, client:
+    with ClientSocket(server, WaitingThreads(2).share(0)) as connection, client:
         connection.start_request()
         client.send(b"x")
         assert connection.recv(1) == b"x"
@@ -225,6 +258,22 @@ def test_without_a_slot_nobody_is_waited_for(monkeypatch: pytest.MonkeyPatch) ->
                 connection.recv(1)
             client.send(b"too late")
         assert time.monotonic() - started < client_socket.REQUEST_SECONDS / 2
+
+
+def test_a_quick_client_counts_for_nobody(
+    pair: tuple[ClientSocket, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection, client = pair
+    monkeypatch.setattr(Share, "hold", Mock(side_effect=AssertionError))
+    connection.start_request()
+    sender = threading.Thread(target=client.send, args=(b"a request",))
+    sender.start()
+    assert connection.recv(100) == b"a request"
+    sender.join()
+
+    connection.sendall(b"a response")
+
+    assert client.recv(100) == b"a response"
 
 
 def test_a_response_that_nobody_receives_is_given_up(
@@ -244,15 +293,15 @@ def test_a_response_that_nobody_receives_is_given_up(
 def test_without_a_slot_a_response_is_given_up_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client_socket, "CROWDED_SEND_SECONDS", 0.05)
     server, client = socket.socketpair()
-    slots = threading.Semaphore(0)
-    with ClientSocket(server, slots) as connection, client:
+    waiting = WaitingThreads(2).share(0)
+    with ClientSocket(server, waiting) as connection, client:
         connection.sendall(b"a short response")
         started = time.monotonic()
         with pytest.raises(SlowClient):
             connection.sendall(b"x" * 10_000_000)
 
     assert time.monotonic() - started < client_socket.SEND_SECONDS / 2
-    assert not slots.acquire(blocking=False)  # what it did not take it does not give back
+    assert waiting.held == 0  # what it did not take it does not give back
 
 
 def test_the_last_response_is_not_waited_for_twice(

@@ -658,7 +658,7 @@ def test_a_connection_is_kept(transport: Transport, echo: Echo) -> None:
 
 
 def test_threads_share_connections(echo: Echo) -> None:
-    transport = Transport(AddressPolicy(loopback=True), threads=4)
+    transport = Transport(AddressPolicy(loopback=True), connections_per_host=4)
     echo.answer.pause = 0.002
 
     with ThreadPoolExecutor(4) as threads:

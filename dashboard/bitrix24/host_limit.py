@@ -1,7 +1,7 @@
 """Limit how many threads wait for each host, so that slow hosts leave threads to the others (a bulkhead).
 
 Each request takes a slot. The number of slots of a host depends on how it responded recently, and on how many
-threads wait for other slow hosts.
+threads wait for other slow hosts, and for slow clients.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+
+from dashboard.core.waiting_threads import WaitingThreads
 
 MAX_WAIT = 2.0  # seconds for a slot
 SLOW_AFTER = 0.5  # seconds of a request without a response, after which its host is slow
@@ -66,17 +68,25 @@ class Slot:
 
 
 class PerHostLimit:
-    """Shares the threads of this process between hosts; safe to share between threads."""
+    """Shares between hosts the threads of this process that do not wait for others; safe to share between threads."""
 
-    def __init__(self, threads: int, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._threads = threads
-        self._reserve = max(1, threads // 4)
+    def __init__(self, waiting: WaitingThreads, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._waiting = waiting
+        waiting.count_slow_requests = self._count_slow_requests
         self._clock = clock
         self._hosts: dict[str, _Host] = {}
         self._active: set[_Host] = set()  # with requests or waiting threads
         self._changed = threading.Condition()
         self._waited = 0.0  # seconds spent waiting for slots, as a leaky bucket
         self._waited_at = clock()
+
+    @property
+    def _threads(self) -> int:
+        return self._waiting.threads - self._waiting.held
+
+    @property
+    def _reserve(self) -> int:
+        return self._waiting.reserve
 
     @contextmanager
     def slot(self, origin: str) -> Iterator[Slot]:
@@ -179,9 +189,14 @@ class PerHostLimit:
         if host.is_trusted(now):
             return max(1, free * 3 // 4)
         # It may not respond, so it gets none of the threads that are reserved for hosts that do.
-        if used and free <= self._reserve:
+        if free < self._waiting.threads and free <= self._reserve:
             return 0
         return 1 if host.is_suspected(now) else max(1, free // 2)
+
+    def _count_slow_requests(self) -> int:
+        with self._changed:
+            now = self._clock()
+            return _requests(host for host in self._active if host.is_slow(now))
 
     def _leave(self, host: _Host) -> None:
         if not host.threads:

@@ -18,6 +18,7 @@ from dashboard.bitrix24.address_policy import AddressPolicy
 from dashboard.bitrix24.connections import Clock, ConnectionAttempt, GuardedAdapter, Timeouts, use_attempt
 from dashboard.bitrix24.errors import Unreachable, Unreadable
 from dashboard.bitrix24.host_limit import PerHostLimit, Slot
+from dashboard.core.waiting_threads import WaitingThreads
 
 MAX_HEAD_BYTES = 256 * 1024  # of a response, with the sizes of its chunks
 CHUNK_BYTES = 64 * 1024
@@ -59,23 +60,22 @@ class Transport:
     """Sends requests over kept connections; safe to share between threads.
 
     It follows no redirects, keeps no cookies and takes no proxy from the environment: each could carry a token
-    to an unverified place. ``threads`` is the number of threads in the process; slow hosts never occupy all
-    of them.
+    to an unverified place. Slow hosts never occupy all of the threads in which ``waiting`` counts.
     """
 
     def __init__(
         self,
         address_policy: AddressPolicy,
         *,
-        threads: int = 16,
-        connections_per_host: int | None = None,
+        waiting: WaitingThreads | None = None,
+        connections_per_host: int = 16,
         timeouts: Timeouts = DEFAULT_TIMEOUTS,
         authorization_servers: Collection[str] = (),
         clock: Clock = time.monotonic,
     ) -> None:
         self._address_policy = address_policy
         self._timeouts = timeouts
-        self._limit = PerHostLimit(threads)
+        self._limit = PerHostLimit(waiting or WaitingThreads(16))
         self._authorization_servers = frozenset(authorization_servers)
         self._clock = clock
         self._session = _Session()
@@ -84,18 +84,12 @@ class Transport:
         self._session.headers["Accept"] = "application/json"
         self._session.headers["Accept-Encoding"] = "gzip"
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        adapter = GuardedAdapter(
-            pool_connections=MAX_POOLED_HOSTS, pool_maxsize=connections_per_host or threads, max_retries=0
-        )
+        adapter = GuardedAdapter(pool_connections=MAX_POOLED_HOSTS, pool_maxsize=connections_per_host, max_retries=0)
         self._session.mount("https://", adapter)
         self._session.mount("http://", adapter)
         if not address_policy.loopback:
             # Portals and authorization servers use https; only the emulator on this machine does not.
             del self._session.adapters["http://"]
-
-    def set_threads(self, threads: int) -> None:
-        """Set the number of threads that share the hosts. Call it before the first request."""
-        self._limit = PerHostLimit(threads)
 
     def post(
         self,

@@ -30,7 +30,7 @@ def command() -> None:
     parts.spool.start()
     # Twice as many as there are, so that no host is refused a request while others are slow: its run would be
     # postponed. The worker itself leaves threads to portals that are not slow.
-    parts.rest.transport.set_threads(2 * parts.config.worker_threads)
+    parts.waiting_threads.threads = 2 * parts.config.worker_threads
     Worker(
         sync=parts.sync,
         runs=parts.runs,

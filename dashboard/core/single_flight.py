@@ -9,6 +9,7 @@ from concurrent.futures import Future, wait
 from typing import Generic, TypeVar
 
 from dashboard.core.shared_slots import SlotRefused
+from dashboard.core.waiting_threads import Share
 
 T = TypeVar("T")
 
@@ -21,10 +22,10 @@ class SingleFlight(Generic[T]):
     Other processes run their own: work that must run once among all processes takes a lease in the database.
     """
 
-    def __init__(self, *, max_waiting: int) -> None:
-        """``max_waiting`` threads wait until the work ends, however many keys there are; further ones only briefly."""
+    def __init__(self, waiting: Share) -> None:
+        """Let threads wait until the work ends as ``waiting`` allows, whatever their keys; others only briefly."""
         self._lock = threading.Lock()
-        self._waiting = threading.Semaphore(max_waiting)
+        self._waiting = waiting
         self._running: dict[Hashable, tuple[Future[T], float]] = {}  # and when it began
 
     def run(self, key: Hashable, work: Callable[[], T]) -> T:
@@ -49,12 +50,8 @@ class SingleFlight(Generic[T]):
         return future.result()
 
     def _wait(self, running: Future[T], began: float) -> T:
-        has_slot = self._waiting.acquire(blocking=False)
-        try:
-            wait([running], timeout=None if has_slot else max(0.0, began + CROWDED_SECONDS - time.monotonic()))
-        finally:
-            if has_slot:
-                self._waiting.release()
+        with self._waiting.hold() as may_wait:
+            wait([running], timeout=None if may_wait else max(0.0, began + CROWDED_SECONDS - time.monotonic()))
         if not running.done():
             raise SlotRefused
         return running.result()

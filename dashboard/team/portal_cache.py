@@ -12,6 +12,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from dashboard.core.single_flight import SingleFlight
+from dashboard.core.waiting_threads import Share
 from dashboard.models import Person, Portal
 
 # Anyone who sorts or filters the table requests it repeatedly, and these queries read ten thousand people.
@@ -28,12 +29,12 @@ class PortalCache(Generic[T]):
     second one waits for the first one's result.
     """
 
-    def __init__(self, count: Callable[[Session, Portal, datetime], T], *, max_waiting: int) -> None:
-        """``max_waiting`` threads wait for other threads' results, further ones only briefly."""
+    def __init__(self, count: Callable[[Session, Portal, datetime], T], waiting: Share) -> None:
+        """Let as many threads wait for other threads' results as ``waiting`` allows, further ones only briefly."""
         self._count = count
         self._lock = Lock()
         self._cache: OrderedDict[int, tuple[object, datetime, T]] = OrderedDict()
-        self._running = SingleFlight[T](max_waiting=max_waiting)
+        self._running = SingleFlight[T](waiting)
 
     def get(self, session: Session, portal: Portal, *, now: datetime) -> T:
         """Return the result for the portal.

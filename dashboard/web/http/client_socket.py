@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import socket
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,11 +11,13 @@ from typing import Any
 
 import structlog
 
+from dashboard.core.waiting_threads import Share
+
 REQUEST_SECONDS = 10.0  # for all headers and the body of a request
-# While half the threads are waiting for clients, a further read may take only this long.
+# What a request may take of that without counting as slow. If too many threads wait, it ends then.
 CROWDED_SECONDS = 0.25
 SEND_SECONDS = 20.0  # for one part of a response
-CROWDED_SEND_SECONDS = 1.0  # the same while half the threads are waiting for clients
+CROWDED_SEND_SECONDS = 1.0  # the same if too many threads wait
 CLOSE_SECONDS = 2.0  # for the client to close its end after the last response
 
 log = structlog.get_logger()
@@ -32,13 +33,13 @@ class SlowClient(ConnectionResetError):
 class ClientSocket(socket.socket):
     """A connection to a client, on which no single read, request or write takes long.
 
-    ``slots`` counts how many threads of the process may wait for slow requests at once. A request without a slot
-    must arrive almost at once.
+    ``waiting`` counts the threads of the process that wait for slow clients. What does not fit must arrive almost
+    at once.
     """
 
-    def __init__(self, connection: socket.socket, slots: threading.Semaphore) -> None:
+    def __init__(self, connection: socket.socket, waiting: Share) -> None:
         super().__init__(fileno=connection.detach())
-        self._slots = slots
+        self._waiting = waiting
         self._deadline = self._crowded_deadline = 0.0
         self._is_slow = self._is_finished = False
 
@@ -56,25 +57,28 @@ class ClientSocket(socket.socket):
         now = time.monotonic()
         if self._is_slow or now >= self._deadline:
             raise SlowClient
-        has_slot = self._slots.acquire(blocking=False)
-        try:
+        with suppress(TimeoutError, BlockingIOError):
             # Without a wait, what has arrived is still received.
-            self.settimeout(max(0.0, (self._deadline if has_slot else self._crowded_deadline) - now))
+            self.settimeout(max(0.0, self._crowded_deadline - now))
             return super().recv(size, flags)
-        except (TimeoutError, BlockingIOError):
-            self._is_slow = True
-            raise SlowClient from None
-        finally:
-            if has_slot:
-                self._slots.release()
+        with self._waiting.hold() as may_wait, suppress(TimeoutError, BlockingIOError):
+            self.settimeout(max(0.0, self._deadline - time.monotonic()) if may_wait else 0.0)
+            return super().recv(size, flags)
+        self._is_slow = True
+        raise SlowClient
 
     def sendall(self, data: Any, flags: int = 0, /) -> None:
         """Send all bytes.
 
         :raise SlowClient: the client does not receive them in time.
         """
-        with self._sending():
-            super().sendall(data, flags)
+        rest = memoryview(data).cast("B")
+        self.settimeout(0.0)
+        with suppress(BlockingIOError):
+            rest = rest[self.send(rest, flags) :]
+        if rest:
+            with self._sending():
+                super().sendall(rest, flags)
 
     def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
         """Send a file, as `sendall` does."""
@@ -95,19 +99,16 @@ class ClientSocket(socket.socket):
 
     def _allow(self, seconds: float) -> None:
         now = time.monotonic()
-        self._deadline, self._crowded_deadline = now + seconds, now + CROWDED_SECONDS
+        self._deadline, self._crowded_deadline = now + seconds, now + min(CROWDED_SECONDS, seconds)
 
     @contextmanager
     def _sending(self) -> Iterator[None]:
-        """Limit the time of a part of a response; a client that receives slowly takes one of the slots."""
-        has_slot = self._slots.acquire(blocking=False)
-        self.settimeout(SEND_SECONDS if has_slot else CROWDED_SEND_SECONDS)
-        try:
-            yield
-        except TimeoutError:
-            self._is_slow = True
-            log.warning("response_not_received")
-            raise SlowClient from None
-        finally:
-            if has_slot:
-                self._slots.release()
+        """Limit the time of a part of a response; one that does not fit the buffers counts as slow."""
+        with self._waiting.hold() as may_wait:
+            self.settimeout(SEND_SECONDS if may_wait else CROWDED_SEND_SECONDS)
+            try:
+                yield
+            except TimeoutError:
+                self._is_slow = True
+                log.warning("response_not_received")
+                raise SlowClient from None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import selectors
-import threading
 import time
 from functools import partial
 from typing import Any
@@ -18,17 +17,17 @@ FIRST_BYTE_SECONDS = 5.0  # without a thread, until a new connection sends anyth
 class TimedThreadWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
     """Gunicorn's worker with threads, whose own reads and writes wait for ever."""
 
-    def init_process(self) -> None:
-        """Prepare the process after the fork; then serve until it ends."""
-        self._slots = threading.Semaphore(max(1, self.cfg.threads // 2))
-        super().init_process()
+    def load_wsgi(self) -> None:
+        """Load the application, which counts how many of its threads wait."""
+        super().load_wsgi()
+        self._waiting = self.wsgi.extensions["services"].waiting_threads.share(max(1, self.cfg.threads // 2))
 
     def enqueue_req(self, conn: TConn) -> None:
         """Give a connection to a thread as soon as it has sent something."""
         if isinstance(conn.sock, ClientSocket):
             super().enqueue_req(conn)
             return
-        conn.sock = ClientSocket(conn.sock, self._slots)
+        conn.sock = ClientSocket(conn.sock, self._waiting)
         conn.sock.setblocking(False)
         conn.timeout = time.monotonic() + FIRST_BYTE_SECONDS
         self.pending_conns.append(conn)

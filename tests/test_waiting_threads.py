@@ -1,0 +1,25 @@
+"""Threads that wait, for whomever, leave a quarter of all threads together."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+import pytest
+
+from dashboard.core.waiting_threads import Share, WaitingThreads
+
+
+def take(share: Share, stack: ExitStack) -> int:
+    """Let as many threads of one kind wait as may, and return their number."""
+    return sum(stack.enter_context(share.hold()) for _ in range(40))
+
+
+@pytest.mark.parametrize(("threads", "together"), [(1, 1), (2, 1), (4, 3), (8, 6), (24, 18)])
+def test_all_kinds_together_leave_a_quarter_of_the_threads(threads: int, together: int) -> None:
+    waiting = WaitingThreads(threads)
+    clients, results = waiting.share(max(1, threads // 2)), waiting.share(threads)
+    for _ in range(2):  # what was held is given back
+        with ExitStack() as stack:
+            assert take(clients, stack) == clients.limit
+            assert take(results, stack) == together - clients.limit
+    assert waiting.held == 0
