@@ -97,6 +97,11 @@ class ClientSocket(socket.socket):
                 pass
         self._is_finished = True
 
+    def break_off(self) -> None:
+        """End the connection at once, also while another thread sends."""
+        with suppress(OSError):  # the client has closed it
+            self.shutdown(socket.SHUT_RDWR)
+
     def _allow(self, seconds: float) -> None:
         now = time.monotonic()
         self._deadline, self._crowded_deadline = now + seconds, now + min(CROWDED_SECONDS, seconds)

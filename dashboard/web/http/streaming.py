@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from contextvars import copy_context
 from functools import partial
 
 import structlog
 from flask import Response, g, request
 
-from dashboard.web.http.client_socket import SlowClient
+from dashboard.web.http.client_socket import ClientSocket, SlowClient
 from dashboard.web.http.context import services
 
 # How long a download may wait for its client: seconds at once, and more with every byte that was sent.
@@ -47,12 +46,11 @@ def stream(start: Callable[[], Iterator[str]], *, mimetype: str, filename: str =
     return response
 
 
-def _end(connection: socket.socket | None, cut_off: Callable[..., None]) -> None:
+def _end(connection: ClientSocket | None, cut_off: Callable[..., None]) -> None:
     """End the connection of a download that another thread sends, which then stops waiting for its client."""
     cut_off()
     if connection is not None:
-        with suppress(OSError):  # the client has closed it
-            connection.shutdown(socket.SHUT_RDWR)
+        connection.break_off()
 
 
 def _parts(part: Callable[[], str | None], slot: ExitStack, cut_off: Callable[..., None]) -> Iterator[bytes]:
