@@ -77,7 +77,7 @@ def create_app(
     app = request_hooks.Application(__name__, static_folder=None)
     app.extensions["services"] = services
     app.jinja_environment = TemplateEnvironment
-    # Otherwise `/me//refresh` is redirected to whatever Host the request named, by http behind a proxy.
+    # Otherwise Flask redirects `/me//refresh` to the host in the Host header, which a client can forge.
     app.url_map.merge_slashes = False
     static_files.install(app, static_files.StaticFiles(watch=settings.trust_loopback))
     for module in (translations, template_filters, responses):

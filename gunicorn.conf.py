@@ -16,10 +16,10 @@ from dashboard.web.http.preload import preload
 try:
     _config = configuration.load(os.environ)
 except configuration.ConfigError as error:
-    # One line on stderr, instead of workers that die again and again.
+    # Print one line, instead of starting workers that fail again and again.
     raise SystemExit(str(error)) from None
 
-# For each statement with which a page reads from SQLite. Ordinary ones take less than a second.
+# Limit for each statement of a page that reads from SQLite; most take less than a second.
 READ_SECONDS = 5.0
 
 # In development the application trusts loopback, so nothing outside this machine may reach it.
@@ -38,21 +38,21 @@ loglevel = "warning"
 forwarder_headers = ""
 control_socket_disable = True  # it would be in the home directory, where the service's user cannot write
 
-# Before anything imports prometheus_client, which reads the variable once. The folder is in memory where the
-# system has such a place: prometheus_client maps its files, and a full disk would kill a process that writes
-# to one. A reload with SIGHUP executes this file again and keeps the folder; an upgrade with SIGUSR2 does not.
+# Set the variable before anything imports prometheus_client, which reads it once. The folder is in memory if the
+# system has /dev/shm: prometheus_client maps its files, and a full disk would kill a process that writes to one.
+# A reload with SIGHUP executes this file again and keeps the folder; an upgrade with SIGUSR2 does not.
 _variable, _folders = "PROMETHEUS_MULTIPROC_DIR", "calendar-dashboard-metrics-"
 if not Path(os.environ.get(_variable, "")).name.startswith(f"{_folders}{os.getpid()}-"):
     _parent = "/dev/shm" if os.access("/dev/shm", os.W_OK) else tempfile.gettempdir()  # noqa: S108  # see mkdtemp
-    # Another user of the machine may have put something there that opening would wait for, so only files are opened.
+    # Open regular files only: opening another user's named pipe would wait for ever.
     for _lock in filter(Path.is_file, Path(_parent).glob(f"{_folders}*/lock")):
-        # Remove what a killed server has left. A running one, its workers included, holds the lock.
+        # Remove the folders of killed servers. A running server, with its workers, holds its lock.
         with suppress(OSError), _lock.open() as _file:
             fcntl.flock(_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(_lock.parent)
     _folder = Path(tempfile.mkdtemp(prefix=f"{_folders}{os.getpid()}-", dir=_parent))
     os.environ[_variable] = str(_folder)
-    # Locked before it has its name, so that no other server finds it unlocked.
+    # Lock the file before it gets its name, so that no other server finds it unlocked.
     _held = (_folder / "new").open("w")
     fcntl.flock(_held, fcntl.LOCK_EX)
     (_folder / "new").rename(_folder / "lock")
@@ -75,13 +75,13 @@ def on_reload(server: Any) -> None:
 
 
 def pre_fork(server: Any, worker: Any) -> None:
-    """Give the new process a number: a reload or a killed process then leaves no file of metrics behind."""
+    """Give the new process the lowest free number, so that it reuses the metrics file of an ended process."""
     taken = {other.number for other in server.WORKERS.values()}
     worker.number = min(set(range(1, len(taken) + 2)) - taken)
 
 
 def post_fork(server: Any, worker: Any) -> None:
-    """Tell the metrics of the new process its number."""
+    """Name the metrics file of the new process after its number."""
     # Not imported above: prometheus_client would be imported before its variable is set.
     from dashboard.monitoring.metrics import ProcessNumber
 

@@ -212,7 +212,7 @@ def test_the_proxies_in_front_are_counted(world: World, monkeypatch: pytest.Monk
     results = {trusted: results["TRUSTED_PROXIES"] for trusted, results in states.items()}
     assert [results[trusted]["state"] for trusted in results] == ["wrong", "wrong", "good", "wrong"]
     assert results[0]["mend"] == "Set TRUSTED_PROXIES=2."
-    assert "may write their own" in results[3]["says"]
+    assert "visitors can forge" in results[3]["says"]
 
 
 def test_visitors_that_came_through_a_proxy_are_reported(world: World) -> None:

@@ -29,7 +29,7 @@ TOGGLE_KEYS = (
     "denyBusyInvitation",
     "syncTasks",
 )
-# Postgres cannot index longer values, and hardly two people share reminders as long as this.
+# Postgres cannot index much longer values.
 MAX_REMINDERS_LENGTH = 300
 
 _TOGGLES = {"Y": Toggle(on=True), "N": Toggle(on=False)}
@@ -44,8 +44,8 @@ _DAY_BEFORE = re.compile(r"([0-9]{1,15})d@([0-9]{2}):([0-9]{2})")
 def encode_reminders(reminders: Reminders) -> str:
     """Return the reminders as "timed:50min;day:15min,0d@08:00", empty when unknown.
 
-    text     = half *(";" half)            an unknown half is left out
-    half     = ("timed" | "day") ":" ("none" | reminder *("," reminder))
+    text     = list *(";" list)            an unknown list is left out
+    list     = ("timed" | "day") ":" ("none" | reminder *("," reminder))
     reminder = count ("min" | "hour" | "day")  before the start
              | days "d@" HH ":" MM             so many days before, at a time of day
              | "date" | "odd"                  on a fixed date; unrecognized
@@ -55,7 +55,7 @@ def encode_reminders(reminders: Reminders) -> str:
 
 
 def decode_reminders(text: str) -> Reminders:
-    """Return the reminders of a stored text; the text of a date and an unrecognized value are not stored."""
+    """Decode reminders; ``OnDate`` and ``UnrecognizedReminder`` lose their text, which is not encoded."""
     halves = dict(half.split(":", 1) for half in text.split(";") if ":" in half)
     return Reminders(timed=_decode_list(halves.get("timed")), all_day=_decode_list(halves.get("day")))
 
@@ -74,19 +74,19 @@ def encode_habits(settings: CalendarSettings) -> str:
 
 
 def split_habits(text: str) -> tuple[str, str]:
-    """Return the letters of the toggles and the text of the reminders; a page reads thousands of these texts."""
+    """Return the letters of the toggles and the text of the reminders."""
     letters, _space, reminders = text.partition(" ")
     return letters, reminders
 
 
 def decode_toggles(letters: str) -> dict[str, bool]:
-    """Return which toggles are on or off; one that is unset is left out."""
+    """Return the state of each toggle; unset ones are left out."""
     answers = zip(TOGGLE_KEYS, letters, strict=False)
     return {key: _TOGGLES[letter].on for key, letter in answers if letter in _TOGGLES}
 
 
 def has_toggle(text: str, key: str, *, on: bool) -> bool:
-    """Tell whether a toggle is on, or off, in a stored text."""
+    """Tell whether a stored text has the toggle in this state."""
     place = TOGGLE_KEYS.index(key)
     return split_habits(text)[0][place : place + 1] == _LETTERS[Toggle(on)]
 
@@ -107,7 +107,6 @@ def _encode_list(reminders: ReminderList) -> str:
 
 
 def _encode_reminder(reminder: Reminder) -> str:
-    """Return one reminder, such as "15min"."""
     match reminder:
         case Before():
             return f"{reminder.count}{reminder.unit}"

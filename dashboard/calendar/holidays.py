@@ -1,4 +1,4 @@
-"""Parse a portal's days off: weekends, holidays, and the dates that are working days all the same."""
+"""Parse a portal's days off: weekends, holidays, and the working days that are exceptions to both."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ class DaysOff:
         return day.weekday() in self.weekend or _includes(self.holidays, day)
 
 
-# For charts of a regular day.
+# For charts that ignore weekends and holidays.
 NO_DAYS_OFF = DaysOff()
 
 
 def parse_days_off(account: Json) -> DaysOff:
-    """Return the days off of a `calendar.settings.get` response, none where it is unreadable."""
+    """Parse a `calendar.settings.get` response; an unreadable part has no days off."""
     settings = as_object(account)
     codes = as_list(settings.get("week_holidays")) or []
     return DaysOff(

@@ -1,4 +1,4 @@
-"""Parse a response with calendar settings into typed values, keeping every key and accepting any shape."""
+"""Parse a response with calendar settings into typed values. Accepts any JSON and keeps every key."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -55,7 +55,7 @@ PARSERS: dict[str, ParseValue] = {
     "SPCalendarSelCont": values.parse_legacy,
 }
 
-# The settings that have no card of their own on the page.
+# The settings that share a card on the page.
 GROUPS = {
     "grid": ("showTasks", "showCompletedTasks", "showDeclined", "showWeekNumbers", "collapseOffHours"),
     "invitations": ("meetSection", "denyBusyInvitation", "sendFromEmail"),
@@ -132,7 +132,7 @@ class CalendarSettings:
 
 
 def parse(response: SettingsResponse, *, profile_time_zone: str | None) -> CalendarSettings:
-    """Return the typed settings. Accepts any JSON and keeps every key."""
+    """Return the typed settings."""
     person, portal = as_object(response.settings), as_object(response.portal_settings)
     sections = values.parse_section_list(response.sections)
     entries = _parse_entries(person, {section.id: section for section in sections or ()})
@@ -153,7 +153,7 @@ def parse(response: SettingsResponse, *, profile_time_zone: str | None) -> Calen
 
 
 def changed_keys(before: CalendarSettings | None, after: CalendarSettings) -> tuple[str, ...] | None:
-    """Return the keys whose raw values differ, None where one side has no settings."""
+    """Return the keys whose raw values differ, None if one of the two has no settings."""
     if before is None or METHOD in after.errors or not isinstance(before.raw, dict) or not isinstance(after.raw, dict):
         return None
     old, new = before.raw, after.raw

@@ -36,7 +36,7 @@ class OnDate:
 
 @dataclass(frozen=True)
 class UnrecognizedReminder:
-    """An entry that cannot be read, as it came; None when the value is not stored."""
+    """The raw value of an unreadable entry; None when the value is not stored."""
 
     raw: Json
 

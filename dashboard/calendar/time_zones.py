@@ -69,7 +69,7 @@ class Zone:
 
 @cache
 def _names() -> frozenset[str]:
-    # ZoneInfo looks for a name on the disk; this set makes "../../etc/passwd" a wrong name and nothing more.
+    # ZoneInfo opens a file of that name, so names such as "../../etc/passwd" must not reach it.
     return frozenset(available_timezones())
 
 
@@ -85,7 +85,7 @@ def parse_offset(value: Json) -> Offset | None:
 
 
 def find_zone(person: dict[str, Json], profile_time_zone: str | None, at: datetime) -> Zone:
-    """Return the zone by calendar and profile, with their disagreements at a moment."""
+    """Return the zones of the calendar and the profile, and where they disagree at a moment."""
     name = parse_zone_name(person.get("timezoneName"))
     offset = parse_offset(person.get("timezoneOffsetUTC"))
     profile = parse_zone_name(profile_time_zone)
@@ -104,7 +104,7 @@ def find_zone(person: dict[str, Json], profile_time_zone: str | None, at: dateti
 
 @lru_cache(maxsize=1024)
 def zone_info(name: str) -> ZoneInfo:
-    """Return an existing zone. There is room for all of them: the class itself keeps eight, and reads others again."""
+    """Return an existing zone. This cache has room for all of them; the one of ``ZoneInfo`` keeps only eight."""
     return ZoneInfo(name)
 
 
@@ -115,10 +115,9 @@ def offset_at(name: str, at: datetime) -> int:
 
 
 def same_clock(first: str, second: str, at: datetime) -> bool:
-    """Tell whether two zones have the same time at a moment and in each week of the year after it.
+    """Tell whether two zones have the same time now and in each week of the next year.
 
-    Europe/Kiev and Europe/Kyiv are the same zone, and Berlin and Paris have had the same time for decades:
-    only a clock that differs, now or after the next change, matters to a person.
+    Zones with different names often have the same time: Europe/Kiev and Europe/Kyiv, or Berlin and Paris.
     """
     if first == second:
         return True

@@ -1,4 +1,4 @@
-"""Parse the value of one setting; each kind of setting has a function that returns None for an unreadable value."""
+"""Parse the value of one setting; each parser returns None for an unreadable value."""
 
 import re
 from collections.abc import Callable
@@ -20,12 +20,12 @@ class Absent:
 
 @dataclass(frozen=True)
 class Unset:
-    """The portal sends the setting without a choice."""
+    """The portal sends an empty value: the user has not chosen one."""
 
 
 @dataclass(frozen=True)
 class Unrecognized:
-    """An unknown key, or an unreadable value of a known one: shown as it came."""
+    """An unknown key, or an unreadable value of a known one; pages show the raw value."""
 
     part: Literal["key", "value"]
 
@@ -132,7 +132,7 @@ def parse_view(value: Json) -> SettingValue | None:
 
 
 def parse_toggle(value: Json) -> SettingValue | None:
-    """Parse a boolean, "Y" or "N", or the text or number a form made of it."""
+    """Parse a boolean, "Y" or "N", or a boolean that a form has turned into text or a number."""
     if value in (None, ""):
         return Unset()
     if isinstance(value, bool | int | float):
@@ -158,7 +158,7 @@ def parse_section_id(value: Json) -> SettingValue | None:
 
 
 def parse_default_sections(value: Json) -> SettingValue | None:
-    """Parse the object of places; PHP sends an empty one, and one with keys from 0 up, as a list."""
+    """Parse an object of places. PHP encodes an empty array, and one with keys 0, 1, 2 …, as a list."""
     if value in (None, False, "", "false"):
         return Unset()
     if isinstance(value, list):
@@ -181,7 +181,7 @@ def parse_email(value: Json) -> SettingValue | None:
 
 
 def parse_legacy(value: Json) -> SettingValue | None:
-    """Parse a setting that Bitrix24 itself no longer reads: any scalar is fine."""
+    """Parse a setting that Bitrix24 itself no longer reads; any scalar is accepted."""
     if is_unset(value):
         return Unset()
     return Text(str(value)) if isinstance(value, bool | int | float | str) else None

@@ -85,7 +85,7 @@ def parse_clock(value: Json) -> ClockTime | None:
 
 
 def parse_hours(person: dict[str, Json], portal: dict[str, Json]) -> Hours:
-    """Return the hours in a person's settings where both ends are readable, else those in the portal's settings."""
+    """Return the person's own hours if both ends are readable, else the portal's."""
     own = _parse_span(person)
     if own is not None:
         return Hours(own, "person")

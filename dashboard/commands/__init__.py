@@ -1,1 +1,1 @@
-"""Define the operator's commands, one module for each group."""
+"""Define the operator's commands, one module per group."""

@@ -1,4 +1,4 @@
-"""Describe what `doctor` has checked, and print the report."""
+"""Define the results of `doctor`'s checks, and print the report."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ State = Literal["good", "warning", "wrong", "not checked"]
 
 @dataclass(frozen=True)
 class CheckResult:
-    """The result of one check; the advice is empty where all is good."""
+    """The result of one check; ``advice`` says how to fix a problem."""
 
     state: State
     subject: str

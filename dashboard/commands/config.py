@@ -25,14 +25,14 @@ def table() -> None:
 
 
 def markdown_table() -> str:
-    """Return name, default and meaning of every variable, and none of the values set."""
+    """Return the name, default and meaning of every variable, but no configured value."""
     fields = Config.model_fields.items()
     rows = [f"| `{name.upper()}` | {_default(field)} | {field.description} |" for name, field in fields]
     return "\n".join(["| variable | default | meaning |", "|---|---|---|", *rows])
 
 
 def update_document(text: str) -> str:
-    """Return a document with the table between its marks replaced by the current one."""
+    """Return a document with the current table between its two markers."""
     return TABLE_IN_DOCUMENT.sub(lambda marks: f"{marks[1]}\n{markdown_table()}\n\n{marks[2]}", text)
 
 

@@ -19,7 +19,7 @@ from dashboard.services import Services
 
 
 class OperatorCommand(click.Command):
-    """A command that ends with one line if the database is away or has another schema."""
+    """A command that prints one line if the database is unavailable or has another schema."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
@@ -28,7 +28,7 @@ class OperatorCommand(click.Command):
 
 
 class OperatorGroup(AppGroup):
-    """A group of such commands, each run in the application's context."""
+    """A group of `OperatorCommand`s that run in the application's context."""
 
     command_class = OperatorCommand
 
@@ -40,9 +40,9 @@ def services() -> Services:
 
 
 def find_portal(text: str) -> Portal:
-    """Return the portal with this member id, or with this id in the log.
+    """Return the portal with this member id, or with this number from the log.
 
-    :raise ClickException: there is none.
+    :raise ClickException: no portal has it.
     """
     portal = services().installations.find(text)
     if portal is None and text.isascii() and text.isdecimal() and len(text) < 10:
@@ -60,9 +60,9 @@ def _one_line_errors() -> Iterator[None]:
     except click.UsageError:
         raise  # quotes only what the operator typed
     except click.ClickException as error:
-        # It may quote a code that Bitrix24, or another server in its place, has sent.
+        # The message may quote an error code from Bitrix24 or from any other server.
         raise click.ClickException(escape_invisible(error.message)) from None
     except (IntegrityError, DataError):
-        raise  # a defect of the statement, not of the database
+        raise  # a defect in our statement, not in the database
     except (DBAPIError, PoolTimeout) as error:
         raise SystemExit(describe(error)) from None

@@ -28,13 +28,13 @@ group = OperatorGroup("db", help="Migrate the schema, and copy everything into a
 @group.command()
 @click.argument("revision", default="head")
 def upgrade(revision: str) -> None:
-    """Migrate forwards, to the newest revision if none is named."""
+    """Migrate forwards, by default to the newest revision."""
     database = services().database
     with _migration_errors():
         migrations.upgrade(database, revision)
     present = migrations.revision(database)
     if migrations.is_newer(database):
-        output.print_text(f"The schema is at {present}, of a later version; this version works with it.")
+        output.print_text(f"The schema is at {present}, from a newer version; this version is compatible with it.")
     else:
         output.print_text("The schema is up to date." if migrations.is_current(database) else f"Now at {present}.")
 

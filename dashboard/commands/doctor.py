@@ -1,4 +1,4 @@
-"""`doctor`: check whether everything works, and say how to fix what does not."""
+"""`doctor`: check whether everything works, and say how to fix each problem."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ KEY_SAMPLE_SIZE = 100
 def command(member_id: str | None, as_json: bool) -> None:
     """Check configuration, database, keys, worker, PUBLIC_URL, clock and authorization servers.
 
-    Exits with 1 if anything is wrong, and prints "not checked" for what could not be proven. It changes nothing,
+    Exits with 1 if anything is wrong, and prints "not checked" if a check proves nothing. It changes nothing,
     sends the client secret only to the authorization servers, and prints no secret.
     """
     if member_id is not None:

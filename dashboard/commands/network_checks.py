@@ -22,10 +22,10 @@ from dashboard.core.json_values import Json, as_object, parse_int
 from dashboard.portals.throttle import UNTRUSTED_PROXY, Throttle
 
 TIMEOUTS = Timeouts(connect=3.05, read=5.0, total=8.0)
-# The `Date` header has whole seconds, and a response takes a while to arrive.
+# The `Date` header has whole seconds, and the response takes time.
 MAX_CLOCK_SECONDS = 30
 MAX_TOLERATED_CLOCK_SECONDS = 300
-# These causes are the same from any network.
+# These errors do not depend on the network that we connect from.
 MISTYPED_ADDRESS = (errors.UNKNOWN_HOST, errors.CERTIFICATE_UNTRUSTED, errors.TLS_FAILED)
 
 Failure = Callable[[str, str, str], CheckResult]
@@ -33,7 +33,7 @@ Failure = Callable[[str, str, str], CheckResult]
 
 def check_own_address(config: Config, throttle: Throttle) -> Iterator[CheckResult]:
     """Request PUBLIC_URL/healthz, to see which application answers and how many proxies are in front."""
-    # From inside, our own name may lead to a private address; nothing but /healthz is requested.
+    # Inside the network, our host name may resolve to a private address. Only /healthz is requested.
     transport = Transport(AddressPolicy(loopback=True, private=True), timeouts=TIMEOUTS)
     proxies = None
     try:
@@ -77,12 +77,12 @@ def _explain_foreign(response: RawResponse, body: dict[str, Json]) -> CheckResul
 
 
 def _check_proxies(trusted: int, throttle: Throttle, proxies: int | None) -> CheckResult:
-    """Compare TRUSTED_PROXIES with the proxies that our own request passed, else with what visitors' passed."""
+    """Compare TRUSTED_PROXIES with the proxies in front of our own request, or else of visitors' requests."""
     if proxies == trusted:
         return good("TRUSTED_PROXIES", f"{proxies} in front, as configured")
     if proxies is not None:
-        # With too few trusted, the address that is read is a proxy's; with too many, the visitor may write it.
-        result = "all visitors count as one" if trusted < proxies else "visitors may write their own address"
+        # If too few are trusted, we read a proxy's address; if too many, an entry that the visitor can forge.
+        result = "all visitors count as one" if trusted < proxies else "visitors can forge their address"
         message = f"{proxies} in front add to X-Forwarded-For, {trusted} are trusted: {result}"
         return wrong("TRUSTED_PROXIES", message, f"Set TRUSTED_PROXIES={proxies}.")
     if trusted == 0 and _has_forwarded_visitors(throttle):
@@ -103,7 +103,7 @@ def check_authorization_servers(servers: AuthorizationServers, *, now: Callable[
     """Check that each server answers and accepts our keys, and compare our clock with the first that does."""
     clock: CheckResult | None = None
     for server in servers.allowed:
-        # Only portals that name them use the servers after the first.
+        # The first is the default; only portals that name another one use it.
         failure = wrong if server == servers.allowed[0] else warning
         result = _check_server(server, servers, failure)
         yield result
@@ -133,10 +133,10 @@ def _check_keys(server: str, servers: AuthorizationServers, failure: Failure) ->
     try:
         accepted = servers.accepts_client_credentials(server)
     except Bitrix24Error as error:
-        return not_checked(subject, f"the server refused to tell ({error.code})", "Try again in a minute.")
+        return not_checked(subject, f"the server did not say ({error.code})", "Try again in a minute.")
     if accepted is None:
-        message = "the server answers the same to a right and a wrong secret"
-        return not_checked(subject, message, "Open the application in a portal, which needs them.")
+        message = "the server gives the same answer to a right and a wrong secret"
+        return not_checked(subject, message, "Open the application in a portal; that works only with the right keys.")
     if accepted:
         return good(subject, "client id and secret are accepted")
     advice = "Copy BITRIX24_CLIENT_ID and BITRIX24_CLIENT_SECRET from the vendor console again."

@@ -84,7 +84,7 @@ def _addresses(host: str, port: int) -> str:
 
 
 def _judge_answer(error: Bitrix24Error | None) -> CheckResult:
-    """Return the result of an answer that arrived: a portal refuses an invalid token."""
+    """Check the portal's answer: it must refuse an invalid token."""
     if error is None:
         return wrong("answer", "accepts any token", "This is not a Bitrix24 portal.")
     if isinstance(error, NotAnswered):

@@ -44,7 +44,7 @@ def list_portals(state: str | None, as_json: bool) -> None:
 @click.argument("member_id")
 @output.as_json
 def show(member_id: str, as_json: bool) -> None:
-    """Show one portal, and how many of its tokens are in which state."""
+    """Show one portal, and count its tokens by state."""
     output.print_row(_details(find_portal(member_id)), as_json=as_json)
 
 

@@ -1,4 +1,4 @@
-"""`runs` and `sync`: list the updates of portals' people, and request one."""
+"""`runs` and `sync`: list the runs that update portals' people, and request one."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def list_runs(state: str | None, member_id: str | None, limit: int, as_json: boo
 @click.option("--all", "is_all", is_flag=True, help="Every active portal.")
 @output.as_json
 def request_runs(member_id: str | None, is_all: bool, as_json: bool) -> None:
-    """Request a run of one portal or of all, and show it; an unfinished run is shown instead."""
+    """Request a run of one portal or of all, or show the run that is already in progress."""
     if is_all == (member_id is not None):
         raise click.UsageError("Name one portal by its member id, or use --all.")
     portals = [find_portal(member_id)] if member_id else _active_portals()

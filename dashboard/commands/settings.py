@@ -81,7 +81,7 @@ def _read(webhook: Webhook, now: datetime) -> SettingsResponse:
 
 
 def _render(settings: CalendarSettings, now: datetime) -> str:
-    """Return the page as text in which no value of the portal's can begin a new line."""
+    """Return the page as text; values from the portal cannot break a line."""
     environment = current_app.jinja_env.overlay(
         finalize=lambda value: escape_invisible(value) if isinstance(value, str) else value
     )

@@ -28,8 +28,8 @@ def command() -> None:
     _print_database_error(parts.database)
     _serve_metrics(parts.config, parts.metrics)
     parts.spool.start()
-    # Twice as many as there are, so that no host is refused a request while others are slow: its run would be
-    # postponed. The worker itself leaves threads to portals that are not slow.
+    # Twice the threads, so that no request is refused while other hosts are slow: a refusal would postpone the run.
+    # The worker itself reserves threads for portals that are not slow.
     parts.waiting_threads.threads = 2 * parts.config.worker_threads
     Worker(
         sync=parts.sync,
@@ -51,6 +51,5 @@ def _print_database_error(database: Database) -> None:
 
 def _serve_metrics(config: Config, metrics: Metrics) -> None:
     if config.metrics_port is not None and config.metrics_token is not None:
-        # In production Prometheus connects from another machine; in development nobody else may.
         host = "127.0.0.1" if config.trust_loopback else "0.0.0.0"  # noqa: S104  # Prometheus may run on another machine
         metrics_server.start(metrics, config.metrics_token, host=host, port=config.metrics_port)

@@ -27,7 +27,7 @@ class DatabaseGauges(Collector):
     now: Callable[[], datetime]
 
     def collect(self) -> Iterator[Metric]:
-        """Yield the gauges; while the database is away, only that it is."""
+        """Yield the gauges; without the database, only the version and `database_up`."""
         yield _gauge("build_info", "The version of this instance.", {VERSION: 1}, label="version")
         is_up = "database" not in self.readiness.check().down
         gauges: list[Metric] = []
@@ -43,7 +43,7 @@ class DatabaseGauges(Collector):
 def _gauges(session: Session, now: datetime) -> Iterator[Metric]:
     due = (Run.finished_at.is_(None), Run.next_slice_at <= now)
     waits = (Run.state == RunState.RUNNING, Run.lease_owner.is_(None), Run.next_slice_at > now)
-    # A run that was canceled while a worker had it keeps its lease, which nobody has to take over.
+    # A run that was canceled under a lease keeps the lease, so finished runs do not count as overdue.
     unfinished = Run.finished_at.is_(None)
     overdue = {
         "chain": _seconds_since(session, OAuthToken.lease_until, now),
@@ -55,13 +55,13 @@ def _gauges(session: Session, now: datetime) -> Iterator[Metric]:
     yield _gauge("runs_due", "Runs that wait for a worker.", _count(session, *due))
     yield _gauge(
         "runs_due_oldest_seconds",
-        "How long the first of them has waited.",
+        "How long the first of these runs has waited.",
         _seconds_since(session, Run.next_slice_at, now, *due) or 0,
     )
     yield _gauge("runs_waiting_for_limit", "Runs that wait for their portal's rate limit.", _count(session, *waits))
     yield _gauge(
         "lease_overdue_seconds",
-        "How long ago the oldest lease ended that was not released.",
+        "How long ago the oldest unreleased lease expired.",
         {name: seconds or 0 for name, seconds in overdue.items()},
         label="of",
     )
@@ -71,7 +71,7 @@ def _gauges(session: Session, now: datetime) -> Iterator[Metric]:
 
 
 def _gauge(name: str, text: str, value: float | Mapping[str, float], *, label: str = "") -> Metric:
-    """Return a gauge of one value, or of one for each value of the label."""
+    """Return a gauge with one value, or with a value per label."""
     family = GaugeMetricFamily(f"dashboard_{name}", text, labels=[label] if label else [])
     for key, number in value.items() if isinstance(value, Mapping) else [("", value)]:
         family.add_metric([key] if label else [], number)
@@ -95,6 +95,6 @@ def _seconds_since(
     now: datetime,
     *conditions: ColumnElement[bool],
 ) -> float | None:
-    """Return how long ago the column's earliest time was, 0 if it is still to come, None if there is none."""
+    """Return how long ago the column's earliest time was, 0 if it is in the future, None without rows."""
     earliest = session.scalar(select(func.min(column)).where(*conditions))
     return max(0.0, (now - earliest).total_seconds()) if earliest is not None else None

@@ -22,15 +22,15 @@ from pydantic import SecretStr
 from dashboard.bitrix24.errors import AUTHORIZATION_CODES, UNREACHABLE_CODES
 from dashboard.bitrix24.masking import CallRecord
 
-# gunicorn.conf.py names a folder in which each web process keeps its counters; prometheus_client looks once,
-# when it is imported. `flask run` and the worker are one process each and need none.
+# gunicorn.conf.py sets this variable to the folder with the counters of its processes; prometheus_client reads it
+# when it is imported. `flask run` and the worker are single processes and need no folder.
 IS_MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR" in os.environ
 REQUEST_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 # A client may send any method; each one would become a series of its own.
 METHODS = ("GET", "HEAD", "POST", "OPTIONS")
-# The alerts compare these with the past, so they start at zero: a series that begins at one has not increased.
+# These series start at zero, because Prometheus sees no increase in a series whose first value is one.
 REFRESH_OUTCOMES = ("ok", "invalid_grant", "invalid_client", "wrong_client", "unauthorized_client")
-# A portal may send any error code; only our own and those of the authorization server become series.
+# A portal may send any error code; only codes of ours and of the authorization server become series.
 _OUR_CODES = re.compile("|".join(UNREACHABLE_CODES) + r"|moved|bad_answer|answer_too_large|strange_code|http_5\d\d")
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # prometheus_client is typed in part
@@ -85,7 +85,7 @@ class Metrics:
         """Count one response."""
         method = method if method in METHODS else "other"
         self._requests.labels(endpoint, method, str(status)).inc()
-        # The alert for defects needs this series before the first one; see REFRESH_OUTCOMES.
+        # This series must exist before the first error; see REFRESH_OUTCOMES.
         self._requests.labels(endpoint, method, "500")
         self._request_seconds.labels(endpoint).observe(seconds)
 

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from dashboard.monitoring.metrics import TEXT, Metrics, Response
 
 MAX_CLIENTS = 32
-CLIENT_SECONDS = 10.0  # for the request and its response, however slowly the client sends and receives
+CLIENT_SECONDS = 10.0  # for a request and its response
 
 log = structlog.get_logger()
 
@@ -31,14 +31,14 @@ class _Server(ThreadingMixIn, TCPServer):
         self._slots = threading.Semaphore(MAX_CLIENTS)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Answer a client in a thread; too many at once are disconnected."""
+        """Answer a client in a thread; disconnect it if MAX_CLIENTS are connected."""
         if self._slots.acquire(blocking=False):
             super().process_request(request, client_address)
         else:
             self.shutdown_request(request)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Answer a client, and end its connection when its time is over."""
+        """Answer a client, and disconnect it after CLIENT_SECONDS."""
         deadline = threading.Timer(CLIENT_SECONDS, _disconnect, [request])
         deadline.daemon = True
         try:
@@ -54,7 +54,7 @@ class _Server(ThreadingMixIn, TCPServer):
 
 
 def _disconnect(connection: socket.socket) -> None:
-    # A thread that waits for the client wakes up; the connection may have ended meanwhile.
+    # This wakes the thread that waits for the client. The connection may have ended meanwhile.
     with suppress(OSError):
         connection.shutdown(socket.SHUT_RDWR)
 
@@ -62,7 +62,7 @@ def _disconnect(connection: socket.socket) -> None:
 def start(metrics: Metrics, token: SecretStr, *, host: str, port: int) -> TCPServer | None:
     """Answer `GET /metrics` from daemon threads.
 
-    Where the port is in use, for example by another worker, the log says so and the worker goes on without.
+    If the port is in use, for example by another worker, log it and return None; the worker runs without metrics.
     """
 
     class Handler(BaseHTTPRequestHandler):
@@ -78,7 +78,7 @@ def start(metrics: Metrics, token: SecretStr, *, host: str, port: int) -> TCPSer
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: Any) -> None:
-            """Log nothing: the path may hold anything."""
+            """Log nothing: the path may contain secrets."""
 
     try:
         server = _Server((host, port), Handler)

@@ -22,7 +22,7 @@ HEARTBEAT_TIMEOUT = timedelta(minutes=2)
 
 @dataclass(frozen=True)
 class Readiness:
-    """What is down, by name; a warning is about something that pages do not need."""
+    """Names of what is down; ``warnings`` name what pages do not need."""
 
     down: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -40,8 +40,8 @@ class ReadinessProbe:
     def check(self) -> Readiness:
         """Return what is down now.
 
-        A missing worker is only a warning: pages work without it, and a load balancer that removed every web
-        process for it would leave no pages at all.
+        A missing worker is only a warning, because pages work without it and a load balancer would otherwise
+        remove every web process.
         """
         try:
             if not self._is_schema_compatible():

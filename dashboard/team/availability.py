@@ -15,11 +15,11 @@ HOUR = 60
 STEP = 15  # meetings start at a quarter of an hour
 NOON = DAY // 2
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-OFFSET_STEP = 6 * HOUR  # no zone changes its clocks twice within it
+OFFSET_STEP = 6 * HOUR  # no zone changes its clocks twice within this time
 
 Band = tuple[int, int]  # minutes of the user's day, from and to
-OffsetPart = tuple[int, int, int]  # from and to in minutes of UTC, and the minutes that clocks are ahead of it
-# From and to on the zone's clock, the minutes from there to the user's day, and the midnights of the working days near.
+OffsetPart = tuple[int, int, int]  # from and to in minutes of UTC, and the offset in minutes
+# From and to on the zone's clock, what to subtract to get minutes of the user's day, and midnights of nearby workdays.
 ZonePart = tuple[int, int, int, list[int]]
 
 
@@ -51,10 +51,10 @@ class BestHour:
 class UserDay:
     """One day of a user, on which the working hours of other time zones are placed to the minute.
 
-    All arithmetic is on whole minutes, in UTC or on a zone's clock, counted from the same midnight. A person is at
-    work while the clock in their zone is within their hours, so an hour that it repeats counts twice and one that
-    it skips never. An hour that the user's own clock repeats appears once on their day; one that it skips appears
-    if the hours on both sides do.
+    All times are whole minutes since the epoch, in UTC or on a zone's clock. A person is at work while the clock in
+    their zone is within their hours. When clocks change, that zone may repeat an hour, which then counts twice, or
+    skip one, which does not count. If the user's own clock repeats an hour, it appears once on their day; if it
+    skips one, that hour appears if the person is at work just before and just after it.
     """
 
     def __init__(self, day: date, *, user_zone: tzinfo, workdays: DaysOff) -> None:
@@ -67,7 +67,7 @@ class UserDay:
         self._parts_by_zone: dict[str, list[ZonePart]] = {}
 
     def bands(self, zone: str, span: Span) -> tuple[Band, ...]:
-        """Return the parts of the user's day when a person with this zone and these hours is at work."""
+        """Return when a person with this zone and these hours is at work on the user's day."""
         if (parts := self._parts_by_zone.get(zone)) is None:
             parts = self._parts_by_zone[zone] = self._zone_parts(zone_info(zone))
         length = span.minutes
@@ -101,7 +101,7 @@ class UserDay:
         ]
 
     def _workdays_near(self, start: int, end: int) -> list[int]:
-        # Hours start at the midnight that ends a day at the latest, and last a day at most.
+        # Hours start on the day or at the midnight that ends it, and last a day at most.
         return [midnight for midnight in self._workdays if start - 2 * DAY < midnight < end]
 
 
@@ -121,7 +121,7 @@ def _offset_parts(zone: tzinfo, start: int, end: int) -> list[OffsetPart]:
 
 
 def _minutes_ahead(zone: tzinfo, minute: int) -> int:
-    """Return the zone's offset; one with seconds, as some had until 1972, is rounded as clocks round."""
+    """Return the zone's offset, rounded down to a minute; some zones had offsets with seconds until 1972."""
     offset = (EPOCH + timedelta(minutes=minute)).astimezone(zone).utcoffset() or timedelta()
     return offset // timedelta(minutes=1)
 
@@ -134,7 +134,7 @@ def day_rows(groups: Iterable[HoursGroup], *, day: date, user_zone: tzinfo, work
 
 def people_at_work(groups: Iterable[HoursGroup], *, moment: datetime, workdays: DaysOff) -> int:
     """Return how many people are at work at a moment."""
-    # No clock in UTC repeats or skips an hour.
+    # UTC never repeats or skips an hour.
     now = moment.astimezone(UTC)
     minute = now.hour * 60 + now.minute
     rows = day_rows(groups, day=now.date(), user_zone=UTC, workdays=workdays)
@@ -185,7 +185,7 @@ def _count_by_start(rows: Sequence[DayRow]) -> list[int]:
 
 
 def _merge(bands: Iterable[Band]) -> tuple[Band, ...]:
-    """Return the bands in order, with those that touch joined; an hour that the clock repeats appears once."""
+    """Return the bands in order, and join those that touch or overlap."""
     merged: list[Band] = []
     for start, end in sorted(bands):
         if merged and start <= merged[-1][1]:

@@ -1,4 +1,4 @@
-"""Count people by the most frequent values of some columns, however many values a portal invents."""
+"""Count people by the most frequent values of some columns."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-# More than teams have; a portal that invents more costs no more. Python reads and computes with every value.
+# More than real teams have. It bounds the work in Python for a portal that invents values.
 MAX_VALUES = 2000
 
 
 @dataclass(frozen=True)
 class MostFrequent:
-    """The most frequent values, each row with its number of people at the end, and how many people have others."""
+    """Rows of values that each end with a number of people, and how many people have less frequent values."""
 
     rows: Sequence[Any]
     others: int
@@ -27,7 +27,7 @@ def most_frequent(
     *conditions: ColumnElement[bool],
     limit: int = MAX_VALUES,
 ) -> MostFrequent:
-    """Return the most frequent values of the columns; among equally frequent ones, the first in their order."""
+    """Return the most frequent values of the columns; ties go by the order of the values."""
     people = func.count()
     query = select(*columns, people, func.sum(people).over()).where(*conditions).group_by(*columns)
     rows = session.execute(query.order_by(people.desc(), *columns).limit(limit)).all()

@@ -1,4 +1,4 @@
-"""Query the database for *Insights*: numbers of people by their settings, and the names of some of them."""
+"""Query the database for *Insights*: counts of people by their settings, and the names of some of them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MAX_NAMES = 6  # in one line
 
 
 def settings_counts(session: Session, portal: Portal, _now: datetime) -> SettingsCounts:
-    """Return numbers of people by their settings; two indexes cover all of these queries."""
+    """Count people by their settings; two indexes cover all of these queries."""
     team = colleagues(portal)
     totals = select(func.count(), func.count(Person.settings_at), func.max(Person.settings_at))
     total, people, read_at = session.execute(totals.where(*team)).one()
@@ -33,12 +33,11 @@ def settings_counts(session: Session, portal: Portal, _now: datetime) -> Setting
     known = (Person.calendar_zone != "", Person.work_start <= DAY, Person.work_end <= DAY)
     hours = [Person.calendar_zone, Person.work_start, Person.work_end]
     places = most_frequent(session, hours, *with_settings, *known)
-    # Views may have any name, and reminders any number, so the database counts them by what is shown.
+    # A portal may have any number of views and reminders, so the database groups them as the page does.
     view = case((Person.view.in_(("", *USUAL_VIEWS)), Person.view), else_=OTHER_VIEW)
     reminders = case((Person.reminder_count > MANY_REMINDERS, MANY_REMINDERS), else_=Person.reminder_count)
     shown = select(view.label("shown_view"), reminders.label("shown_reminders")).where(*with_settings).subquery()
     views = most_frequent(session, [*shown.c])
-    # People without settings have no such text.
     habits = most_frequent(session, [Person.habits], *team, Person.habits != "")
     differ = (Person.time_zone != "", Person.calendar_zone != "", Person.time_zone != Person.calendar_zone)
     pairs = most_frequent(session, [Person.time_zone, Person.calendar_zone], *team, *differ)
@@ -61,16 +60,16 @@ def people_names(
 ) -> list[str]:
     """Return the names of some of the people, in alphabetical order."""
     columns = [getattr(Person, name) for name in people.columns]
-    # No row is without people, so the names come from no more rows than there are names.
+    # Each row has at least one person, so these rows have enough names.
     rows = sorted(people.rows)[: offset + limit]
     with_settings = (*colleagues(portal), Person.settings_at.is_not(None))
-    # In the order of an index: any other would make the database sort everyone.
+    # This is the order of an index, so the database does not sort everyone.
     query = select(Person.name).where(*with_settings, tuple_(*columns).in_(rows)).order_by(*columns, Person.id)
     return sorted(session.scalars(query.offset(offset).limit(limit)), key=fold)
 
 
 def _zones_and_hours(zones: MostFrequent, places: MostFrequent) -> dict[ZoneAndHours, int]:
-    """Return the numbers of people by zone and hours; without hours those of each zone who have none, or rare ones."""
+    """Count people by zone and hours; people whose hours are unknown or rare count under the zone alone."""
     counts = {ZoneAndHours(zone, Span(start, end)): people for zone, start, end, people in places.rows}
     with_hours = _sum((place.zone, people) for place, people in counts.items())
     others = {ZoneAndHours(zone, None): people - with_hours.get(zone, 0) for zone, people in zones.rows}

@@ -1,4 +1,4 @@
-"""Find patterns in a team's settings: the day people share, and the settings in which some of them differ."""
+"""Find patterns in a team's settings: common hours, and settings in which a minority differs."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ class PeopleFilter:
 
 @dataclass(frozen=True)
 class TeamDay:
-    """How many people are at work over a regular day of the user, of those whose zone and hours are known."""
+    """How many people are at work on a regular day of the user. People without known zone and hours are left out."""
 
     people: int
     rows: tuple[DayRow, ...]
-    slots: tuple[int, ...]  # at the start of each half hour
-    pieces: tuple[tuple[Band, int], ...]  # the same to the minute
+    slots: tuple[int, ...]  # people at work at the start of each half hour
+    pieces: tuple[tuple[Band, int], ...]  # people at work in each part of the day, to the minute
     nobody: tuple[Band, ...]
     everyone: tuple[Band, ...]
     best: tuple[BestHour, ...]
@@ -51,7 +51,7 @@ class TeamDay:
 
 @dataclass(frozen=True)
 class Difference:
-    """A setting that most people have alike: Bitrix24's key, "hours" or "reminders"."""
+    """A setting in which a minority differs: a key of Bitrix24's, "hours" or "reminders"."""
 
     setting: str
     majority: Answer  # reminders as `calendar/encoding.py` encodes them
@@ -115,14 +115,14 @@ def team_day(groups: list[HoursGroup], *, day: date, user_zone: tzinfo) -> TeamD
 
 
 def _join_at_midnight(bands: list[Band]) -> tuple[Band, ...]:
-    """Return the bands with those at both ends of the day as one that goes through the night."""
+    """Return the bands, with the first and the last joined if they meet at midnight."""
     if len(bands) > 1 and bands[0][0] == 0 and bands[-1][1] == DAY:
         return (*bands[1:-1], (bands[-1][0], bands[0][1]))
     return tuple(bands)
 
 
 def outside_best_hours(day: TeamDay) -> Mapping[ZoneAndHours, int]:
-    """Return the numbers of people at work in none of the best hours, if one of these suits most people."""
+    """Count the people who are at work in none of the best hours; empty unless an hour suits most people."""
     hours = [(hour.start, hour.start + availability.HOUR) for hour in day.best if hour.people > day.people / 2]
     return {
         ZoneAndHours(row.group.zone, row.group.span): row.group.people
@@ -132,12 +132,12 @@ def outside_best_hours(day: TeamDay) -> Mapping[ZoneAndHours, int]:
 
 
 def long_days(counts: SettingsCounts) -> Mapping[ZoneAndHours, int]:
-    """Return the numbers of people whose working hours are so long that they are probably a mistake."""
+    """Count people whose working hours are so long that they are probably a mistake."""
     return {place: people for place, people in counts.zones_and_hours.items() if place.span and _is_long(place.span)}
 
 
 def night_shifts(counts: SettingsCounts) -> Mapping[ZoneAndHours, int]:
-    """Return the numbers of people who work past midnight in their own time zone, without long days."""
+    """Count people who work past midnight in their own time zone, except those in `long_days`."""
     return {
         place: people
         for place, people in counts.zones_and_hours.items()
@@ -194,7 +194,7 @@ def _reminders_difference(counts: SettingsCounts) -> Difference | None:
 
 
 def _difference(setting: str, answers: Mapping[A, int], others: Callable[[A], PeopleFilter]) -> Difference | None:
-    """Return the difference, None where there is no clear majority or no minority."""
+    """Return the difference, or None without a clear majority or without a minority."""
     total = sum(answers.values())
     usual = max(answers, key=lambda answer: answers[answer], default=None)
     if usual is None or total < MIN_ANSWERS or not MAJORITY * total <= answers[usual] < total:

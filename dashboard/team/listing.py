@@ -74,7 +74,7 @@ def team_page(
     number: int = 1,
     total: int | None = None,
 ) -> TeamPage:
-    """Return one page, the last one for a number past the end; ``total`` saves a query where it is known."""
+    """Return one page, the last one if the number is too high; pass ``total`` if it is known, to save a query."""
     conditions = _conditions(portal, team_filter, now)
     if total is None:
         total = _count(session, conditions)
@@ -89,7 +89,7 @@ def all_rows(
 ) -> Iterator[Sequence[TeamRow]]:
     """Return the rows of all pages in batches, each read in a short transaction when it is needed.
 
-    The order is that of the call; people who no longer match when their batch is read are left out.
+    The order is fixed at the call. People who no longer match when their batch is read are left out.
     """
     conditions = _conditions(portal, team_filter, now)
     with database.read_session() as session:
@@ -138,7 +138,7 @@ def _row(*values: Any) -> TeamRow:
 def _page_ids(
     session: Session, conditions: list[ColumnElement[bool]], sort: str, now: datetime, *, offset: int
 ) -> list[int]:
-    """Return the ids on one page. Each part is in the order of an index, so the database sorts nothing."""
+    """Return the ids on one page. An index has each part in order, so the database sorts nothing."""
     ids: list[int] = []
     for belongs, columns in _parts(sort, now):
         if len(ids) == PAGE_SIZE:
@@ -179,7 +179,7 @@ def _parts(sort: str, now: datetime) -> list[tuple[ColumnElement[bool], list[Col
         "as_of": (Person.settings_at.is_not(None), [Person.settings_at]),
     }
     has_value, columns = by_name.get(name, (true(), [Person.search]))
-    # One direction for all columns: the database reads an index forwards or backwards.
+    # All columns have one direction, so that the database can read an index forwards or backwards.
     order = [column.desc() if is_descending else column.asc() for column in (*columns, Person.id)]
     without_value = (not_(has_value), [column.asc() for column in (*columns, Person.id)])
     return [(has_value, order), without_value] if name in by_name else [(has_value, order)]

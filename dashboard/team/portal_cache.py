@@ -1,4 +1,4 @@
-"""Keep what was counted in a portal for a few seconds, and count once for everyone who asks at the same time."""
+"""Cache a portal's statistics for a few seconds, and compute them once for simultaneous requests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dashboard.core.single_flight import SingleFlight
 from dashboard.core.waiting_threads import Share
 from dashboard.models import Person, Portal
 
-# Anyone who sorts or filters the table requests it repeatedly, and these queries read ten thousand people.
+# Sorting and filtering the table repeats the request, and the queries may read ten thousand people.
 MAX_AGE = timedelta(seconds=5)
 MAX_PORTALS = 32  # a result may take two megabytes
 
@@ -23,14 +23,14 @@ T = TypeVar("T")
 
 
 class PortalCache(Generic[T]):
-    """Keep each portal's result for MAX_AGE, or until somebody's settings or the user list are read.
+    """Keep each portal's result for MAX_AGE, or until new settings or a new list of users are stored.
 
     A revoked token or a removed person appears only after MAX_AGE. When two threads miss the cache at once, the
     second one waits for the first one's result.
     """
 
     def __init__(self, count: Callable[[Session, Portal, datetime], T], waiting: Share) -> None:
-        """Let as many threads wait for other threads' results as ``waiting`` allows, further ones only briefly."""
+        """Let as many threads wait for the results of others as ``waiting`` allows; further ones wait only briefly."""
         self._count = count
         self._lock = Lock()
         self._cache: OrderedDict[int, tuple[object, datetime, T]] = OrderedDict()
@@ -39,7 +39,7 @@ class PortalCache(Generic[T]):
     def get(self, session: Session, portal: Portal, *, now: datetime) -> T:
         """Return the result for the portal.
 
-        :raise SlotRefused: another thread has been counting for a while, and too many threads wait.
+        :raise SlotRefused: another thread is still computing the result, and too many threads wait.
         """
         settings_at = session.scalar(select(func.max(Person.settings_at)).where(Person.portal_id == portal.id))
         version = (portal.generation, settings_at, portal.directory_at)
@@ -54,7 +54,7 @@ class PortalCache(Generic[T]):
         with self._lock:
             self._cache[portal.id] = (version, now, result)
             self._cache.move_to_end(portal.id)
-            # The oldest come first; what is too old would only take memory.
+            # The oldest come first. Expired results would only take memory.
             while len(self._cache) > MAX_PORTALS or not _is_recent(next(iter(self._cache.values()))[1], now):
                 self._cache.popitem(last=False)
         return result

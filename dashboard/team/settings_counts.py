@@ -18,7 +18,7 @@ MANY_REMINDERS = 2
 
 @dataclass(frozen=True)
 class ZoneAndHours:
-    """A time zone and hours that people share; the zone is empty where unknown, the span None if unknown or rare."""
+    """A time zone and working hours; the zone is empty if unknown, the span None if unknown or rare."""
 
     zone: str
     span: Span | None
@@ -28,24 +28,24 @@ class ZoneAndHours:
 class SettingsCounts:
     """Numbers of people by their settings. Each mapping counts everyone whose settings are known.
 
-    In a portal with very many different settings (``frequency.MAX_VALUES``), ``habits`` and ``zone_pairs`` have only
-    the most frequent ones, and ``zones_and_hours`` has the people with rare hours as if theirs were unknown.
+    In a portal with more than ``frequency.MAX_VALUES`` different settings, ``habits`` and ``zone_pairs`` have only the
+    most frequent ones, and ``zones_and_hours`` counts people with rare hours as people with unknown hours.
     """
 
     total: int  # including those whose settings are unknown
     people: int
     read_at: datetime | None  # when any settings were last read
     zones_and_hours: Mapping[ZoneAndHours, int]
-    views: Mapping[str, int]  # OTHER_VIEW is an application's, "" is not set
-    reminder_counts: Mapping[int | None, int]  # MANY_REMINDERS is that many or more
-    habits: Mapping[str, int]  # by the text of `people.habits`; those without one are left out
-    zone_pairs: Mapping[tuple[str, str], int]  # by the profile's zone and the calendar's, where these differ
-    people_in_other_groups: int = 0  # whose zone and hours are known, and rare
+    views: Mapping[str, int]  # OTHER_VIEW: a view that another application adds; "": not set
+    reminder_counts: Mapping[int | None, int]  # MANY_REMINDERS includes higher numbers
+    habits: Mapping[str, int]  # by `people.habits`; people without it are left out
+    zone_pairs: Mapping[tuple[str, str], int]  # (profile's zone, calendar's zone), if these differ
+    people_in_other_groups: int = 0  # whose zone and hours are known but rare
     is_complete: bool = True
 
 
 def zones(counts: SettingsCounts) -> dict[str, int]:
-    """Return how many people have their calendar in each time zone; "" is unknown."""
+    """Count people by their calendar's time zone; "" is unknown."""
     people_by_zone: Counter[str] = Counter()
     for place, people in counts.zones_and_hours.items():
         people_by_zone[place.zone] += people
@@ -53,7 +53,7 @@ def zones(counts: SettingsCounts) -> dict[str, int]:
 
 
 def reminder_counts(counts: SettingsCounts) -> dict[str, int]:
-    """Return how many people have "none", "one" or "many" reminders, or an "unknown" number."""
+    """Count people by their number of reminders: "none", "one", "many" or "unknown"."""
     people_by_count: Counter[str] = Counter()
     for number, people in counts.reminder_counts.items():
         people_by_count["unknown" if number is None else ("none", "one", "many")[min(number, MANY_REMINDERS)]] += people
@@ -61,7 +61,7 @@ def reminder_counts(counts: SettingsCounts) -> dict[str, int]:
 
 
 def usual_reminders(counts: SettingsCounts, *, limit: int) -> list[tuple[str, int]]:
-    """Return the most frequent single reminders, encoded, with how many people have each."""
+    """Return the most frequent reminders, encoded, each with its number of people."""
     people_by_text: Counter[str] = Counter()
     for text, people in counts.habits.items():
         people_by_text[split_habits(text)[1]] += people
@@ -73,7 +73,7 @@ def usual_reminders(counts: SettingsCounts, *, limit: int) -> list[tuple[str, in
 
 
 def toggle_counts(counts: SettingsCounts) -> dict[str, dict[bool | None, int]]:
-    """Return for each toggle how many people have it on, off, or without an answer (None)."""
+    """Count people by the state of each toggle: on, off, or unknown (None)."""
     people_by_letters: Counter[str] = Counter()
     for text, people in counts.habits.items():
         people_by_letters[split_habits(text)[0]] += people

@@ -17,12 +17,12 @@ from dashboard.people.connection_state import colleagues, state_conditions
 from dashboard.team.availability import HoursGroup
 from dashboard.team.frequency import MAX_VALUES, most_frequent
 
-MAX_VIEWS = 100  # that the filter offers
+MAX_VIEWS = 100  # options of the filter
 
 
 @dataclass(frozen=True)
 class TeamStats:
-    """The numbers of a whole team; of very many zones, groups and views, only those that most people have."""
+    """The numbers of a whole team. Zones, groups and views are limited to the most frequent ones."""
 
     total: int
     states: dict[str, int]

@@ -1,1 +1,1 @@
-"""Our HTTP, and nothing else."""
+"""Serve HTTP requests: pages, exports, Bitrix24's calls, health checks."""

@@ -1,4 +1,4 @@
-"""Decorators for views that not everyone may use, and the pages that refuse the others."""
+"""Restrict views to administrators or team viewers, and tell everyone else why they are refused."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ PAGES = ("/team", "/insights", "/admin", "/admin/team", "/admin/calls", "/admin/
 
 
 def confirm_rights_first(view: UserView[P]) -> UserView[P]:
-    """Ask Bitrix24 for the user's rights before the view runs; for views that export, delete or decide.
+    """Ask Bitrix24 for the user's rights before the view runs; for exports, deletions and decisions for everyone.
 
-    Place it above the permission decorator, which then checks the fresh rights.
+    Place this decorator above the permission decorator, which then checks the fresh rights.
     """
 
     @wraps(view)
@@ -64,7 +64,7 @@ def administrator(view: UserView[P]) -> UserView[P]:
 
 
 def _is_allowed(user: CurrentUser, has_right: Callable[[], bool]) -> bool:
-    """Tell whether the stored rights suffice, and still do after Bitrix24 confirmed them in the last minutes."""
+    """Check the stored rights, and check them again after Bitrix24 has confirmed them within the last minutes."""
     if not has_right():
         return False
     services().permissions.ensure_recently_confirmed(user.portal, user.person)
@@ -78,12 +78,11 @@ def _refuse(response: ErrorResponse) -> ResponseReturnValue:
 
 
 def _team_not_allowed(user: CurrentUser) -> ErrorResponse:
-    # An administrator can open the team to employees only.
-    # Before the directory is read, nobody is known to be an employee.
+    # Administrators cannot let guests see the team. `listed` is None until the list of employees is read.
     if user.person.listed is False or user.portal.team_open:
         return response_for_code("employees_only")
     response = response_for_code("team_not_allowed")
-    # A guest learns nobody's name, and whoever is in no list yet may be a guest.
+    # Guests must not see names, and a person who is not listed yet may be a guest.
     if not user.person.listed:
         return response
     with services().database.read_session() as session:

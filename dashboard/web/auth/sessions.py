@@ -21,7 +21,7 @@ from dashboard.web.http.context import services
 from dashboard.web.i18n import translations
 
 MAX_TOKEN_SECONDS = 30 * 60
-# After this a page must be opened again, so that Bitrix24 says anew who the user is.
+# After this the user must open the app again, so that Bitrix24 identifies them again.
 MAX_SESSION_SECONDS = 12 * 60 * 60
 # A token may come from another machine whose clock is ahead of ours by this much.
 MAX_CLOCK_SKEW_SECONDS = 60
@@ -97,9 +97,9 @@ def signed_in(view: UserView[P]) -> Callable[P, ResponseReturnValue]:
 
 
 def queued_per_portal(page: Callable[Concatenate[CurrentUser, P], R]) -> Callable[Concatenate[CurrentUser, P], R]:
-    """Let a part of the threads make pages about one portal's team at once; further requests wait a moment.
+    """Limit the threads that build pages about one portal's team; further requests wait a moment.
 
-    :raise SlotRefused: too many of them wait, or the pages take too long.
+    :raise SlotRefused: too many requests wait, or one has waited too long.
     """
 
     @wraps(page)
@@ -125,7 +125,7 @@ def _current_user(authorization: str) -> CurrentUser:
         select(Portal, Person)
         .join(Person, Person.portal_id == Portal.id)
         .where(Portal.id == portal_id, Portal.generation == generation)
-        # Both ids: after a power cut ours may be given again, to somebody who opened the application since.
+        # Compare both ids: after a power cut the database may give our id to another person.
         .where(Person.id == person_id, Person.user_id == user_id)
         .where(Portal.state != PortalState.UNINSTALLED)
     )
@@ -145,7 +145,7 @@ def _claims(token: str) -> tuple[int, int, int, int, int]:
     except (BadData, ValueError, TypeError):
         raise SessionRefused("session_invalid") from None
     age = time.time() - signed_at.timestamp()
-    # The library's own `max_age` refuses a token that was signed a second ahead of this clock.
+    # The library's own `max_age` refuses any token that was signed ahead of this clock.
     if not -MAX_CLOCK_SKEW_SECONDS <= age <= MAX_TOKEN_SECONDS or time.time() - opened_at > MAX_SESSION_SECONDS:
         raise SessionRefused("session_expired")
     return portal_id, person_id, user_id, generation, opened_at

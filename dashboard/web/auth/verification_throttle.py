@@ -22,7 +22,7 @@ log = structlog.get_logger()
 # Failed openings of a known portal without its APPLICATION_TOKEN, for each IP address and portal. A browser that
 # reloads old pages stays far below; somebody who tries tokens gets ten a minute.
 KNOWN_PORTAL_LIMIT = Limit(depth=50, seconds=6)
-# Failures for portals we do not know, for each IP address; a new portal behind the same one must still get in.
+# Failures for unknown portals, for each IP address. It is higher, so that a new portal behind that address can install.
 UNKNOWN_PORTAL_LIMIT = Limit(depth=300, seconds=1)
 # Failed openings that carry the portal's APPLICATION_TOKEN. Above this limit they are not refused, but verified
 # at the authorization server before the portal, so that they do not use up the portal's request limit.
@@ -65,7 +65,7 @@ def throttle_opening(portal: Portal | None, access_token: SecretStr, *, has_appl
         opening_throttle.enforce(group)
         raise
     except PortalMoved as error:
-        # Not counted: the new address was not asked, so nothing shows that the opening is forged.
+        # This is not counted: we did not ask the new address, so the opening may be genuine.
         _log_failure("redirect_refused", reason=error.code, portal=g.get("portal"))
         raise
     if has_failures:
@@ -107,9 +107,9 @@ def _address_group() -> str:
 
 
 def _check(subject: str, limit: Limit) -> bool:
-    """Return True if any failures are on record.
+    """Tell whether any failures are recorded.
 
-    :raise TooManyAttempts: as many as the limit allows.
+    :raise TooManyAttempts: the limit is reached.
     """
     with _logging_limits():
         return services().throttle.check(subject, limit)

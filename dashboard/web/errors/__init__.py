@@ -1,1 +1,1 @@
-"""Turn errors into responses and words."""
+"""Turn errors into responses and texts."""

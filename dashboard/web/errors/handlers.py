@@ -1,4 +1,4 @@
-"""Answer errors with a page, a part of a page, or JSON, whichever the request accepts."""
+"""Answer errors with a page, a part of a page, or JSON, depending on the request."""
 
 from __future__ import annotations
 

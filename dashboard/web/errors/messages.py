@@ -1,4 +1,4 @@
-"""Map each error to what we say about it. A new code has its class in bitrix24/errors.py and its words here."""
+"""The texts of errors. To add a code, add its class in bitrix24/errors.py and its text here."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dashboard.web.i18n.translations import N_
 SOON_SECONDS = 5
 LATER_SECONDS = 600
 
-# Headings above what to do; they say who has to act.
+# Headings of the advice; they say who has to act.
 HEADING_YOU = N_("What to do:")
 HEADING_NOBODY = N_("This resolves itself.")
 HEADING_NOBODY_SOON = N_("This usually resolves itself soon.")
@@ -145,7 +145,7 @@ PORTAL_FULL = ErrorText(
 )
 
 
-# By Bitrix24's code in lower case, by a code of ours, or by an error's class, which counts for its subclasses too.
+# Keys: Bitrix24's codes in lower case, codes of ours, and error classes, which stand for their subclasses too.
 ERRORS: dict[str | type[Exception], ErrorText] = {
     # What was posted, and who opened the application.
     BadField: NOT_FROM_PORTAL,

@@ -24,7 +24,7 @@ from dashboard.web.errors.messages import (
 from dashboard.web.http.context import services
 from dashboard.web.i18n.translations import N_, _
 
-# Failures of an authorization server that end by themselves; any other means that it does not accept this application.
+# Temporary failures of an authorization server; after any other, the operator has to act.
 TRANSIENT_FAILURES = (errors.TIMEOUT, errors.NAME_LOOKUP_FAILED, errors.UNREACHABLE)
 UNKNOWN_LABEL = N_("Bitrix24 returned an error: %(code)s")
 
@@ -59,7 +59,7 @@ def response_for_error(error: errors.Bitrix24Error | VerificationFailed | BadFie
     if isinstance(error, errors.Unreachable) and not error.at_portal:
         is_transient = code in TRANSIENT_FAILURES
         return _error_response(ERRORS[errors.Unreachable if is_transient else "authorization_server_unreachable"], code)
-    # Other errors carry a code that a portal has sent, which could be any of ours.
+    # Other errors have a code that a portal has sent and that may equal one of ours.
     own_code = code if isinstance(error, errors.Unreachable | VerificationFailed) else None
     return _error_response(_page_text(own_code, type(error)), code)
 
@@ -88,13 +88,13 @@ def settings_notice(settings: CalendarSettings) -> Notice | None:
 
 
 def token_notice(person: Person) -> Notice | None:
-    """Return what to tell a person whose access has ended, None if it has not."""
+    """Return the notice for a person whose token is revoked, None for others."""
     return _notice(ERRORS["reconnect"], "reconnect") if person.chain_state == TokenState.REVOKED else None
 
 
 def error_label(code: str) -> str:
     """Return a few words without a full stop; an unknown code is quoted."""
-    # The plain-text form of <bdi>: scripts put this text into pages too.
+    # These characters isolate text like <bdi>, but also work in JSON, which scripts show.
     isolated = f"\N{FIRST STRONG ISOLATE}{strip_control_characters(code)}\N{POP DIRECTIONAL ISOLATE}"
     return known_label(code) or _(UNKNOWN_LABEL) % {"code": isolated}
 

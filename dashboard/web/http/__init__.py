@@ -1,1 +1,1 @@
-"""Wrap every request: hooks, headers, static files, templates."""
+"""What every request passes through: hooks, headers, static files, templates."""

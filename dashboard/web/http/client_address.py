@@ -71,7 +71,7 @@ def parse_forwarded(text: str) -> str | None:
 def network_of(address: str) -> str:
     """Return the IPv6 network of an address, or the IPv4 address itself.
 
-    A text that is no address stays as it is: it comes from our own server, such as the path of a socket.
+    Any other text, such as the path of a Unix socket, is returned unchanged: only our own server sets it.
     """
     try:
         parsed = ip_address(address.partition("%")[0])

@@ -1,4 +1,4 @@
-"""Read values from a query string; unusable ones count as missing."""
+"""Read values from a query string; invalid ones count as missing."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from dashboard.bitrix24.inbound import TooManyFields
 from dashboard.web.http.client_socket import SlowClient
 
 MAX_BODY_BYTES = 256 * 1024
-# An opening has 14 fields and an event some 30; parsing more only costs time.
+# An opening has 14 fields and an event about 30.
 MAX_FIELDS = 500
 
 log = structlog.get_logger()
@@ -24,7 +24,7 @@ ExceptionInfo = tuple[type, BaseException, TracebackType | None] | tuple[None, N
 
 
 class Application(Flask):
-    """Flask with another log line for unexpected errors: Flask's own quotes the path as it was sent."""
+    """Flask, except that the log line of an unexpected error does not quote the requested path."""
 
     def log_exception(self, exc_info: ExceptionInfo) -> None:
         """Log an unexpected error with its stack trace."""
@@ -34,7 +34,7 @@ class Application(Flask):
 def logged_path() -> str | None:
     """Return the URL rule that the request matches, None if it matches none.
 
-    The path as it was sent may hold control characters, or a token that slipped into a link.
+    The requested path may contain control characters or a token.
     """
     return request.url_rule.rule if request.url_rule else None
 
@@ -52,7 +52,7 @@ def install(app: Flask) -> None:
 
     @app.before_request
     def refuse_large_requests() -> None:
-        """Check the body even if no view reads it and no length was sent."""
+        """Check the body, even if no view reads it or its length is not declared."""
         if (request.content_length or 0) > MAX_BODY_BYTES or len(_body()) > MAX_BODY_BYTES:
             raise RequestEntityTooLarge
         # Count the fields before parsing them. The server limits the query string.

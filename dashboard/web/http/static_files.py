@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[3] / "static"
 # The stylesheet's layers, in this order; within a folder, files in alphabetical order.
 STYLES = ("tokens.css", "base.css", "layout.css", "components/*.css", "pages/*.css")
 TYPES = {".css": "text/css", ".js": "text/javascript"}
-# One line that imports from another module, or exports what that one exports already.
+# One line that imports from another module, or re-exports from it.
 IMPORT = re.compile(r'^(?:import|export) .+ from "(\.[^"]+)";\n', re.MULTILINE)
 CACHE_FOREVER = "public, max-age=31536000, immutable"
 
@@ -30,7 +30,7 @@ class StaticFile:
 
 
 class StaticFiles:
-    """The static files as they were at the start; with ``watch`` they are read again when one changes."""
+    """The static files, read at the start; with ``watch``, they are read again when one changes."""
 
     def __init__(self, root: Path = ROOT, *, watch: bool = False) -> None:
         self._root = root
@@ -102,7 +102,7 @@ def install(app: Flask, files: StaticFiles) -> None:
 
     @app.get("/static/<digest>/<path:name>")
     def asset(digest: str, name: str) -> Response:
-        """Send a file. With the hash of another version the current file is sent, and not cached."""
+        """Send the current file; it is cacheable only if the hash in the URL is current."""
         file = files.find(name)
         if file is None:
             raise NotFound

@@ -74,7 +74,7 @@ def find(lang: str | None, *, catalogs: Path = CATALOGS) -> Language:
 
 
 def _read(path: Path) -> NullTranslations:
-    # Compiled in memory when it is first needed: that takes some 20 ms, and a stored .mo file would go stale.
+    # Compile in memory, in about 20 ms: a stored .mo file could be out of date.
     compiled = io.BytesIO()
     with path.open("rb") as file:
         write_mo(compiled, read_po(file))
@@ -88,7 +88,7 @@ _read_once = cache(_read)
 @cache
 def in_every_language(message: str) -> Mapping[str, str]:
     """Return a message in each language that has a catalog, by Bitrix24's codes."""
-    # The catalogs are not kept: together they need more memory than a process ever uses.
+    # Do not keep these catalogs in memory: most of their languages are never used by the process.
     paths = ((code, catalog_of(locale)) for code, locale in LOCALES.items())
     return {"en": message} | {code: _read(path).gettext(message) for code, path in paths if path.is_file()}
 
@@ -137,8 +137,7 @@ def install(env: Environment) -> None:
     """Add translation to the templates."""
     env.add_extension("jinja2.ext.i18n")
     env.policies["ext.i18n.trimmed"] = True
-    # Jinja compiles calls with values for such functions. Its own wrappers do the same in more steps, and a page
-    # has a hundred strings.
+    # Jinja then passes values to these functions. Its own wrappers are slower, and a page has a hundred strings.
     env.newstyle_gettext = True  # type: ignore[attr-defined]  # the i18n extension adds it
     env.globals |= {
         "_": _with_values(_),

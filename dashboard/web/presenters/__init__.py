@@ -1,1 +1,1 @@
-"""Prepare what templates print."""
+"""Prepare the values and texts that templates print."""

@@ -30,7 +30,7 @@ class Bar:
 
     @property
     def is_quiet(self) -> bool:
-        """Tell whether the bar stands for people without a group of their own."""
+        """Tell whether the bar stands for unknown values or for all other groups."""
         return self.key in ("", "unknown", "rest")
 
 
@@ -46,7 +46,7 @@ class ColumnMark:
 def bars(
     counts: SuppressedCounts[str], *, title: Callable[[str], str], others: str, href: Callable[[str], str | None]
 ) -> list[Bar]:
-    """Return a bar for each group, as long as its share of all people, and a last one for the others."""
+    """Return a bar for each group, and a last one for all others; lengths are shares of all people."""
     rows = [(key, title(key), people, href(key)) for key, people in counts.groups]
     rows += [("rest", others, counts.suppressed, None)] if counts.suppressed else []
     total = sum(people for _key, _title, people, _href in rows)

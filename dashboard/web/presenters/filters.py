@@ -100,13 +100,13 @@ def offset_now(now: datetime, tz: tzinfo) -> int:
 
 
 def clock_attributes(now: datetime, tz: tzinfo) -> dict[str, str]:
-    """Return the attributes by which the script keeps a clock right: the zone's offset, and its name if any."""
+    """Return the attributes of a clock that the script updates: the zone's offset, and its name if it has one."""
     named = {"data-zone": tz.key} if isinstance(tz, ZoneInfo) else {}
     return named | {"data-offset": str(offset_now(now, tz))}
 
 
 def time_in(moment: datetime, tz: tzinfo | str) -> str:
-    """Return "14:05", which is the format of a time in every language here."""
+    """Return "14:05"; all languages of the interface use this format."""
     return f"{moment.astimezone(zone_info(tz) if isinstance(tz, str) else tz):%H:%M}"
 
 
@@ -205,7 +205,7 @@ def zone_city(name: str) -> str:
     return _city(name, current().locale)
 
 
-# It has room for every zone in every language.
+# This cache has room for every zone in every language.
 @lru_cache(maxsize=8192)
 def _city(name: str, locale: Locale) -> str:
     # CLDR has the cities of renamed zones under the old names, where Babel does not look for them.
@@ -237,8 +237,8 @@ def raw_text(value: Json) -> str:
 
 
 def bdi(text: str) -> Markup:
-    """Return somebody else's text in an element of its own, because its direction may differ from the page's.
+    """Isolate a text from outside in a ``<bdi>`` element, because its direction may differ from the page's.
 
-    Every name, position, calendar, raw value and code on a page is in such an element.
+    Pages do this with every name, position, calendar, raw value and code.
     """
     return Markup("<bdi>%s</bdi>") % strip_control_characters(text)

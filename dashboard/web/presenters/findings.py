@@ -34,7 +34,7 @@ def list_findings(
     now: datetime,
     min_group_size: int,
 ) -> list[InsightFinding]:
-    """Return what stands out. With a minimum, only if so many people are concerned and so many are not."""
+    """Return what stands out. Both the people of a finding and all others must reach ``min_group_size``."""
     findings = [
         _zones_disagree(counts, now, min_group_size),
         _without_reminders(counts, min_group_size),

@@ -41,7 +41,7 @@ GROUPS = {
 VIEWS = {"day": N_("Day"), "week": N_("Week"), "month": N_("Month"), "list": N_("Schedule")}
 
 NOT_SET = N_("Not set")
-# Why a setting may be empty, where "Not set" would say too little.
+# Why a setting may be empty, where there is more to say than NOT_SET.
 UNSET = {
     "view": N_("Chosen by Bitrix24"),
     "work_time_start": N_("The portal's hours apply"),

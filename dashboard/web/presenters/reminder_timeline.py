@@ -38,7 +38,7 @@ class Timeline:
 
 
 def timed(reminders: ReminderList) -> Timeline | None:
-    """Return the timeline of a timed event, None where no reminder has a place on it."""
+    """Return the timeline of a timed event, None if no reminder fits on it."""
     marks = _marks(reminders, _place_timed)
     return (
         Timeline(marks, WIDTH, (_time_before(weeks=1), _time_before(days=1), _time_before(hours=1))) if marks else None
@@ -46,7 +46,7 @@ def timed(reminders: ReminderList) -> Timeline | None:
 
 
 def all_day(reminders: ReminderList) -> Timeline | None:
-    """Return the timeline of an all-day event, None where no reminder has a place on it."""
+    """Return the timeline of an all-day event, None if no reminder fits on it."""
     marks = _marks(reminders, _place_all_day)
     scale = (_time_before(days=2), _time_before(days=1), _("Day of the event"))
     return Timeline(marks, WIDTH * 2 // _DAYS, scale) if marks else None

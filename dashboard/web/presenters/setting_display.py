@@ -106,7 +106,7 @@ def _place(place: DefaultSection, own_id: int, has_calendar_list: bool) -> tuple
 
 
 def raw_display(value: Json, *, is_known_key: bool = True) -> SettingDisplay:
-    """Return a value as it came, with a note that it is unrecognized if its key is known."""
+    """Return a raw value, with a note that it is unrecognized if its key is known."""
     return SettingDisplay("raw", filters.raw_text(value), _("Unrecognized value") if is_known_key else "")
 
 

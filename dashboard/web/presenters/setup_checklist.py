@@ -35,7 +35,7 @@ STATUSES = {
 
 @dataclass(frozen=True)
 class ChecklistItem:
-    """One line of the checklist, with what to do about it, and Bitrix24's error code, where there are any."""
+    """One line of the checklist, with advice and Bitrix24's error code if there are any."""
 
     name: str
     state: str
@@ -83,7 +83,7 @@ def _scope(scope: Requirement) -> ChecklistItem:
 
 
 def _events(events: Sequence[Requirement]) -> ChecklistItem:
-    """Return one item for all events, because an administrator treats them alike."""
+    """Return one item for all events, because the remedy is the same."""
     failed = [event for event in events if event.state != "ok"]
     state = failed[0].state if failed else "ok"
     explanation = _("Bitrix24 notifies the app about updates, payments and removal.")

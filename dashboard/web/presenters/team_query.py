@@ -13,7 +13,7 @@ from dashboard.team.listing import NO_FILTER, SORTS, TeamFilter
 from dashboard.web.http.query_values import page_number, text_value
 
 MAX_TEXT_LENGTH = 200
-MAX_RANGE_DAYS = 62  # a month's view includes days of both neighbors
+MAX_RANGE_DAYS = 62  # a month view also shows days of the months around it
 _FILTERS = tuple(field.name for field in fields(TeamFilter))
 
 
@@ -75,7 +75,7 @@ class TeamQuery:
 
 
 def parse_team_query(query: Mapping[str, str], *, today: date) -> TeamQuery:
-    """Return the parsed query; an unreadable parameter is ignored, and an unknown filter value finds nobody."""
+    """Parse the query. Invalid parameters are ignored; an unknown filter value matches nobody."""
     sort = query.get("sort", "")
     return TeamQuery(
         filter=TeamFilter(**{name: text_value(query, name, max_length=MAX_TEXT_LENGTH) for name in _FILTERS}),
@@ -86,7 +86,7 @@ def parse_team_query(query: Mapping[str, str], *, today: date) -> TeamQuery:
 
 
 def parse_calendar_options(options: Mapping[str, Json], *, today: date) -> TeamQuery:
-    """Return the query for the days a calendar shows, by the options Bitrix24 posts to a view inside it."""
+    """Return the query for the days that the calendar shows, from the options that Bitrix24 posts to our tab."""
     return TeamQuery(range=_range(options.get("viewRangeFrom"), options.get("viewRangeTo"), None, today))
 
 
@@ -99,7 +99,7 @@ def _range(first: Json, last: Json, chosen: Json, today: date) -> DateRange | No
 
 
 def _date(value: Json) -> date | None:
-    """Return the day, None outside of the years for which every day has neighbors."""
+    """Return the day, None outside of 1970 to 2100: charts also compute with the days around it."""
     try:
         day = date.fromisoformat(value) if isinstance(value, str) and len(value) == 10 else None
     except ValueError:

@@ -61,7 +61,7 @@ class TeamRowText:
 
 def team_row_text(row: TeamRow, now: datetime, user_zone: tzinfo) -> TeamRowText:
     """Return the texts of a person's row."""
-    # People who never opened the application have no problem beyond their state.
+    # For people who never opened the application, the state says everything.
     problem = row.problem if row.state != "never" else None
     return TeamRowText(
         name=row.name,

@@ -1,1 +1,1 @@
-"""Answer the application's addresses, one module a page."""
+"""Define the views, one module per page."""

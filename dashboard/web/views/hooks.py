@@ -37,7 +37,7 @@ blueprint = Blueprint("hooks", __name__)
 
 @blueprint.before_request
 def ensure_spool_thread() -> None:
-    """Start the thread that handles spooled events again, if an error has ended it."""
+    """Restart the thread that handles spooled events if an error has ended it."""
     services().spool.ensure_alive()
 
 
@@ -95,7 +95,7 @@ def receive_event() -> ResponseReturnValue:
 
 
 def _parse_opening() -> tuple[OpeningRequest, Portal | None, bool]:
-    """Return the request, the portal it claims to come from, and whether it carries that portal's token."""
+    """Return the opening, the portal it claims to come from, and whether it has that portal's application token."""
     config = services().config
     opening = inbound.parse_opening(request.args, _form())
     if inbound.is_ip_literal(opening.domain) and not (config.trust_loopback or config.allow_private_portals):
@@ -107,7 +107,7 @@ def _parse_opening() -> tuple[OpeningRequest, Portal | None, bool]:
     if portal is None or portal.state == PortalState.UNINSTALLED:
         return opening, portal, False
     g.portal = portal
-    # Send the frame header only if the caller already named this portal's host; otherwise it would reveal it.
+    # Errors name the portal's host in a header only if the caller has sent it: it must not be revealed to others.
     if urlsplit(portal.origin).netloc == opening.domain:
         g.frame_origin = portal.origin
     token = opening.application_token

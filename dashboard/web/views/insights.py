@@ -46,7 +46,7 @@ class FigurePeople:
 @team_viewer
 @queued_per_portal
 def show_insights(user: CurrentUser) -> ResponseReturnValue:
-    """Show the portal's habits: to administrators with names, to others only numbers of larger groups."""
+    """Show how people set up their calendars: administrators see names, others only numbers of larger groups."""
     is_admin, now = user.person.is_admin, services().now()
     min_group_size = small_groups.NO_MINIMUM if is_admin else small_groups.MIN_GROUP_SIZE
     with services().database.read_session() as session:
@@ -82,7 +82,7 @@ def _charts(counts: SettingsCounts, *, now: datetime, user_zone: tzinfo, min_gro
         "differences": [
             difference
             for difference in insights.differences(counts, min_group_size=min_group_size)
-            # A minority that declines when busy is a finding already.
+            # A minority that declines when busy is already a finding.
             if difference.setting != findings.DECLINES_WHEN_BUSY or difference.majority
         ],
         "usual": _usual,

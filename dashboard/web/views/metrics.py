@@ -25,7 +25,7 @@ def count_requests(app: Flask, metrics: Metrics) -> None:
 
 @blueprint.get("/metrics")
 def show_metrics() -> ResponseReturnValue:
-    """Return the metrics of this instance; without a configured token 404."""
+    """Return the metrics of this instance, or 404 if METRICS_TOKEN is not set."""
     token = services().config.metrics_token
     if token is None:
         abort(404)

@@ -107,7 +107,7 @@ def _csv_row(row: TeamRow, time_zone: tzinfo) -> Sequence[str]:
         str(row.span or ""),
         row.zone,
         team_row.reminder_text(row.reminders),
-        # The one form of a time that every spreadsheet understands.
+        # Every spreadsheet understands this format.
         f"{row.as_of.astimezone(time_zone):%Y-%m-%d %H:%M}" if row.as_of else "",
     )
 

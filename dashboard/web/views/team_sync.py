@@ -14,7 +14,7 @@ from dashboard.web.presenters.run_status import RunStatus, run_status
 
 blueprint = Blueprint("team_sync", __name__)
 
-# Of one portal. Runs are kept for thirty days, and a portal without people ends each at once.
+# Per portal. Runs are kept for thirty days, and those of a portal without people end at once.
 REQUESTED_RUN_LIMIT = Limit(depth=60, seconds=60)
 
 
