@@ -53,12 +53,12 @@ if not Path(os.environ.get(_variable, "")).name.startswith(f"{_folders}{os.getpi
     _folder = Path(tempfile.mkdtemp(prefix=f"{_folders}{os.getpid()}-", dir=_parent))
     os.environ[_variable] = str(_folder)
     # Lock the file before it gets its name, so that no other server finds it unlocked.
-    _held = (_folder / "new").open("w")
-    fcntl.flock(_held, fcntl.LOCK_EX)
+    _lock_file = (_folder / "new").open("w")
+    fcntl.flock(_lock_file, fcntl.LOCK_EX)
     (_folder / "new").rename(_folder / "lock")
 
     @atexit.register
-    def _remove_metrics(folder: Path = _folder, owner: int = os.getpid(), lock: IO[str] = _held) -> None:
+    def _remove_metrics(folder: Path = _folder, owner: int = os.getpid(), lock: IO[str] = _lock_file) -> None:
         """Remove the folder when the master process ends, not a worker; the argument keeps the lock open."""
         if os.getpid() == owner:
             shutil.rmtree(folder, ignore_errors=True)
@@ -76,8 +76,8 @@ def on_reload(server: Any) -> None:
 
 def pre_fork(server: Any, worker: Any) -> None:
     """Give the new process the lowest free number, so that it reuses the metrics file of an ended process."""
-    taken = {other.number for other in server.WORKERS.values()}
-    worker.number = min(set(range(1, len(taken) + 2)) - taken)
+    used_numbers = {other.number for other in server.WORKERS.values()}
+    worker.number = min(set(range(1, len(used_numbers) + 2)) - used_numbers)
 
 
 def post_fork(server: Any, worker: Any) -> None:

@@ -8,5 +8,5 @@ for _name in ("greenlet", "pygments", "rich"):  # None: cannot be imported, as i
 from app import create_app  # noqa: E402  # after the names above
 from dashboard.web.http.static_files import StaticFiles  # noqa: E402  # as above
 
-StaticFiles._stamp = lambda self: []  # type: ignore[method-assign]  # no file changes here
+StaticFiles._mtimes = lambda self: []  # type: ignore[method-assign]  # no file changes here
 __all__ = ["create_app"]

@@ -227,10 +227,10 @@ def test_offsets_are_computed_once_for_each_zone(monkeypatch: pytest.MonkeyPatch
 
     def count(zone: tzinfo, minute: int) -> int:
         computed.append(minute)
-        return minutes_ahead(zone, minute)
+        return offset_minutes(zone, minute)
 
-    minutes_ahead = availability._minutes_ahead
-    monkeypatch.setattr(availability, "_minutes_ahead", count)
+    offset_minutes = availability._offset_minutes
+    monkeypatch.setattr(availability, "_offset_minutes", count)
     groups = [
         HoursGroup(zone, Span(start, start + 480), 1)
         for zone in ("Asia/Tokyo", "Europe/Berlin", "UTC")

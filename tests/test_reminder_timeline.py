@@ -15,7 +15,7 @@ from dashboard.web.presenters.reminder_timeline import WIDTH, TimelineMark, all_
         (Before("day", 1), TimelineMark(300)),
         (Before("day", 4), TimelineMark(150)),
         (Before("day", 7), TimelineMark(0)),
-        (Before("day", 8), TimelineMark(0, beyond=True)),
+        (Before("day", 8), TimelineMark(0, is_off_scale=True)),
     ],
 )
 def test_a_timed_reminder_has_its_place(reminder: Reminder, mark: TimelineMark) -> None:
@@ -31,7 +31,7 @@ def test_a_timed_reminder_has_its_place(reminder: Reminder, mark: TimelineMark) 
         (AtTimeOfDay(0, 720), TimelineMark(750)),
         (AtTimeOfDay(1, 0), TimelineMark(300)),
         (AtTimeOfDay(2, 0), TimelineMark(0)),
-        (AtTimeOfDay(3, 720), TimelineMark(0, beyond=True)),
+        (AtTimeOfDay(3, 720), TimelineMark(0, is_off_scale=True)),
         (Before("hour", 12), TimelineMark(450)),
         (Before("min", 0), TimelineMark(600)),
     ],

@@ -245,7 +245,7 @@ def test_own_hours(start: Json, end: Json, expected: Span) -> None:
 def test_partly_readable_hours_are_replaced_by_the_portals(start: Json, end: Json) -> None:
     my = read_settings({"work_time_start": start, "work_time_end": end}, account=ACCOUNT)
 
-    assert my.hours == Hours(Span(540, 1140), "account", are_own_hours_unreadable=True)
+    assert my.hours == Hours(Span(540, 1140), "account", has_unreadable_own_hours=True)
 
 
 @pytest.mark.parametrize("start", ["9.60", 25, "nine", float("nan"), float("inf"), 10**400, [], True])

@@ -50,14 +50,14 @@ def encode_reminders(reminders: Reminders) -> str:
              | days "d@" HH ":" MM             so many days before, at a time of day
              | "date" | "odd"                  on a fixed date; unrecognized
     """
-    halves = (("timed", reminders.timed), ("day", reminders.all_day))
-    return ";".join(f"{name}:{_encode_list(half)}" for name, half in halves if half is not None)
+    parts = (("timed", reminders.timed), ("day", reminders.all_day))
+    return ";".join(f"{name}:{_encode_list(part)}" for name, part in parts if part is not None)
 
 
 def decode_reminders(text: str) -> Reminders:
     """Decode reminders; ``OnDate`` and ``UnrecognizedReminder`` lose their text, which is not encoded."""
-    halves = dict(half.split(":", 1) for half in text.split(";") if ":" in half)
-    return Reminders(timed=_decode_list(halves.get("timed")), all_day=_decode_list(halves.get("day")))
+    parts = dict(part.split(":", 1) for part in text.split(";") if ":" in part)
+    return Reminders(timed=_decode_list(parts.get("timed")), all_day=_decode_list(parts.get("day")))
 
 
 def encode_habits(settings: CalendarSettings) -> str:
@@ -67,8 +67,8 @@ def encode_habits(settings: CalendarSettings) -> str:
     """
     if not settings.is_readable:
         return ""
-    meanings = (settings.entries[key].parsed for key in TOGGLE_KEYS)
-    letters = "".join(_LETTERS[meaning] if isinstance(meaning, Toggle) else _NO_LETTER for meaning in meanings)
+    values = (settings.entries[key].parsed for key in TOGGLE_KEYS)
+    letters = "".join(_LETTERS[value] if isinstance(value, Toggle) else _NO_LETTER for value in values)
     reminders = encode_reminders(settings.reminders)
     return f"{letters} {reminders if len(reminders) <= MAX_REMINDERS_LENGTH else ''}"
 
@@ -81,22 +81,22 @@ def split_habits(text: str) -> tuple[str, str]:
 
 def decode_toggles(letters: str) -> dict[str, bool]:
     """Return the state of each toggle; unset ones are left out."""
-    answers = zip(TOGGLE_KEYS, letters, strict=False)
-    return {key: _TOGGLES[letter].on for key, letter in answers if letter in _TOGGLES}
+    letter_by_key = zip(TOGGLE_KEYS, letters, strict=False)
+    return {key: _TOGGLES[letter].on for key, letter in letter_by_key if letter in _TOGGLES}
 
 
 def has_toggle(text: str, key: str, *, on: bool) -> bool:
     """Tell whether a stored text has the toggle in this state."""
-    place = TOGGLE_KEYS.index(key)
-    return split_habits(text)[0][place : place + 1] == _LETTERS[Toggle(on)]
+    index = TOGGLE_KEYS.index(key)
+    return split_habits(text)[0][index : index + 1] == _LETTERS[Toggle(on)]
 
 
 def split_reminders(text: str) -> frozenset[str]:
     """Return the text of each different reminder on its own, such as "timed:15min"."""
-    halves = (half.partition(":") for half in text.split(";"))
+    parts = (part.partition(":") for part in text.split(";"))
     return frozenset(
         f"{name}:{entry}"
-        for name, _colon, entries in halves
+        for name, _colon, entries in parts
         for entry in entries.split(",")
         if entry not in ("", NO_REMINDERS)
     )

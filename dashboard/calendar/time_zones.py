@@ -90,7 +90,7 @@ def find_zone(person: dict[str, Json], profile_time_zone: str | None, at: dateti
     offset = parse_offset(person.get("timezoneOffsetUTC"))
     profile = parse_zone_name(profile_time_zone)
     disagreements: list[Disagreement] = []
-    if name and offset and offset.seconds != (expected := offset_at(name.name, at)):
+    if name and offset and offset.seconds != (expected := offset_at(at, zone_info(name.name))):
         disagreements.append(OffsetDisagrees(reported_offset=offset.seconds, zone_offset=expected))
     if name and profile and not same_clock(profile.name, name.name, at):
         disagreements.append(ProfileDisagrees(profile=profile.name, calendar=name.name))
@@ -108,9 +108,9 @@ def zone_info(name: str) -> ZoneInfo:
     return ZoneInfo(name)
 
 
-def offset_at(name: str, at: datetime) -> int:
+def offset_at(at: datetime, tz: tzinfo) -> int:
     """Return a zone's offset in seconds at a moment."""
-    offset = at.astimezone(zone_info(name)).utcoffset()
+    offset = at.astimezone(tz).utcoffset()
     return int(offset.total_seconds()) if offset else 0
 
 
@@ -128,4 +128,5 @@ def same_clock(first: str, second: str, at: datetime) -> bool:
 # It has room for all zones at a few moments, so that no portal evicts what the others need.
 @lru_cache(maxsize=4096)
 def _offsets_of_year(name: str, at: datetime) -> tuple[int, ...]:
-    return tuple(offset_at(name, at + timedelta(weeks=week)) for week in range(53))
+    zone = zone_info(name)
+    return tuple(offset_at(at + timedelta(weeks=week), zone) for week in range(53))

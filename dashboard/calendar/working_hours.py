@@ -60,7 +60,7 @@ class Hours:
 
     span: Span | None
     source: Source
-    are_own_hours_unreadable: bool = False  # the person has hours of their own, but they could not be read in full
+    has_unreadable_own_hours: bool = False  # the person has hours of their own, but they could not be read in full
 
 
 def parse_clock(value: Json) -> ClockTime | None:
@@ -91,7 +91,7 @@ def parse_hours(person: dict[str, Json], portal: dict[str, Json]) -> Hours:
         return Hours(own, "person")
     has_own = any(person.get(key) not in (None, "") for key in ("work_time_start", "work_time_end"))
     shared = _parse_span(portal)
-    return Hours(shared, "account" if shared else "unknown", are_own_hours_unreadable=has_own)
+    return Hours(shared, "account" if shared else "unknown", has_unreadable_own_hours=has_own)
 
 
 def _parse_span(settings: dict[str, Json]) -> Span | None:

@@ -33,7 +33,7 @@ def markdown_table() -> str:
 
 def update_document(text: str) -> str:
     """Return a document with the current table between its two markers."""
-    return TABLE_IN_DOCUMENT.sub(lambda marks: f"{marks[1]}\n{markdown_table()}\n\n{marks[2]}", text)
+    return TABLE_IN_DOCUMENT.sub(lambda markers: f"{markers[1]}\n{markdown_table()}\n\n{markers[2]}", text)
 
 
 def _default(field: FieldInfo) -> str:

@@ -32,11 +32,11 @@ def upgrade(revision: str) -> None:
     database = services().database
     with _migration_errors():
         migrations.upgrade(database, revision)
-    present = migrations.revision(database)
+    schema = migrations.revision(database)
     if migrations.is_newer(database):
-        output.print_text(f"The schema is at {present}, from a newer version; this version is compatible with it.")
+        output.print_text(f"The schema is at {schema}, from a newer version; this version is compatible with it.")
     else:
-        output.print_text("The schema is up to date." if migrations.is_current(database) else f"Now at {present}.")
+        output.print_text("The schema is up to date." if migrations.is_current(database) else f"Now at {schema}.")
 
 
 @group.command()

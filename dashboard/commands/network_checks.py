@@ -39,14 +39,14 @@ def check_own_address(config: Config, throttle: Throttle) -> Iterator[CheckResul
     try:
         response = transport.get(f"{config.public_url}/healthz")
     except NotAnswered as error:
-        yield _explain_silence(config, error)
+        yield _unreachable_result(config, error)
     else:
         body = _json_object(response)
         if body.get("application") == config.fingerprint:
             yield good("PUBLIC_URL", "answers as this application")
             proxies = parse_int(body.get("proxies"))
         else:
-            yield _explain_foreign(response, body)
+            yield _wrong_server_result(response, body)
     yield _check_proxies(config.trusted_proxies, throttle, proxies)
 
 
@@ -57,7 +57,7 @@ def _json_object(response: RawResponse) -> dict[str, Json]:
         return {}
 
 
-def _explain_silence(config: Config, error: NotAnswered) -> CheckResult:
+def _unreachable_result(config: Config, error: NotAnswered) -> CheckResult:
     if error.code in MISTYPED_ADDRESS:
         advice = "Correct PUBLIC_URL, its name or its certificate: people and Bitrix24 use it."
         return wrong("PUBLIC_URL", f"nobody can reach {config.public_url} ({error.code})", advice)
@@ -65,7 +65,7 @@ def _explain_silence(config: Config, error: NotAnswered) -> CheckResult:
     return not_checked("PUBLIC_URL", f"this machine does not reach {config.public_url} ({error.code})", advice)
 
 
-def _explain_foreign(response: RawResponse, body: dict[str, Json]) -> CheckResult:
+def _wrong_server_result(response: RawResponse, body: dict[str, Json]) -> CheckResult:
     if response.status >= 500:
         message = f"a proxy answers HTTP {response.status}, not the application behind it"
         return wrong("PUBLIC_URL", message, "Start the web process, or correct the proxy's target.")

@@ -59,7 +59,7 @@ def check_portal(portal: Portal, installations: Installations) -> Iterator[Check
         if step == "certificate" and not is_https:
             continue
         if step == failed_step:
-            yield wrong(step, message, advice) if message else _judge_answer(error)
+            yield wrong(step, message, advice) if message else _check_answer(error)
             return
         if step == "name":
             addresses = _addresses(parts.hostname or "", parts.port or (443 if is_https else 80))
@@ -83,7 +83,7 @@ def _addresses(host: str, port: int) -> str:
         return "unknown"
 
 
-def _judge_answer(error: Bitrix24Error | None) -> CheckResult:
+def _check_answer(error: Bitrix24Error | None) -> CheckResult:
     """Check the portal's answer: it must refuse an invalid token."""
     if error is None:
         return wrong("answer", "accepts any token", "This is not a Bitrix24 portal.")

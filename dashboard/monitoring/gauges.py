@@ -42,7 +42,7 @@ class DatabaseGauges(Collector):
 
 def _gauges(session: Session, now: datetime) -> Iterator[Metric]:
     due = (Run.finished_at.is_(None), Run.next_slice_at <= now)
-    waits = (Run.state == RunState.RUNNING, Run.lease_owner.is_(None), Run.next_slice_at > now)
+    waiting = (Run.state == RunState.RUNNING, Run.lease_owner.is_(None), Run.next_slice_at > now)
     # A run that was canceled under a lease keeps the lease, so finished runs do not count as overdue.
     unfinished = Run.finished_at.is_(None)
     overdue = {
@@ -58,7 +58,7 @@ def _gauges(session: Session, now: datetime) -> Iterator[Metric]:
         "How long the first of these runs has waited.",
         _seconds_since(session, Run.next_slice_at, now, *due) or 0,
     )
-    yield _gauge("runs_waiting_for_limit", "Runs that wait for their portal's rate limit.", _count(session, *waits))
+    yield _gauge("runs_waiting_for_limit", "Runs that wait for their portal's rate limit.", _count(session, *waiting))
     yield _gauge(
         "lease_overdue_seconds",
         "How long ago the oldest unreleased lease expired.",

@@ -59,10 +59,10 @@ class UserDay:
 
     def __init__(self, day: date, *, user_zone: tzinfo, workdays: DaysOff) -> None:
         self._midnight = (day - EPOCH.date()).days * DAY
-        near = {self._midnight + number * DAY: day + timedelta(days=number) for number in range(-3, 3)}
-        self._workdays = [midnight for midnight, date_there in near.items() if not workdays.is_off(date_there)]
+        days = {self._midnight + number * DAY: day + timedelta(days=number) for number in range(-3, 3)}
+        self._workdays = [midnight for midnight, near_day in days.items() if not workdays.is_off(near_day)]
         self._parts = self._parts_of_day(user_zone)
-        local = [(start + ahead - self._midnight, end + ahead - self._midnight) for start, end, ahead in self._parts]
+        local = [(start + offset - self._midnight, end + offset - self._midnight) for start, end, offset in self._parts]
         self._skipped = [(end, start) for (_, end), (start, _) in pairwise(local) if end < start]
         self._parts_by_zone: dict[str, list[ZonePart]] = {}
 
@@ -72,8 +72,8 @@ class UserDay:
             parts = self._parts_by_zone[zone] = self._zone_parts(zone_info(zone))
         length = span.minutes
         bands = [
-            (max(start, midnight + span.start) - behind, min(end, midnight + span.start + length) - behind)
-            for start, end, behind, workdays in parts
+            (max(start, midnight + span.start) - shift, min(end, midnight + span.start + length) - shift)
+            for start, end, shift, workdays in parts
             for midnight in workdays
             if start < midnight + span.start + length and midnight + span.start < end
         ]
@@ -86,18 +86,22 @@ class UserDay:
 
     def _parts_of_day(self, user_zone: tzinfo) -> list[OffsetPart]:
         """Return the parts of the user's day, each with one offset."""
-        around = _offset_parts(user_zone, self._midnight - DAY, self._midnight + 2 * DAY)
         parts = (
-            (max(start, self._midnight - ahead), min(end, self._midnight + DAY - ahead), ahead)
-            for start, end, ahead in around
+            (max(start, self._midnight - offset), min(end, self._midnight + DAY - offset), offset)
+            for start, end, offset in _offset_parts(user_zone, self._midnight - DAY, self._midnight + 2 * DAY)
         )
         return [part for part in parts if part[0] < part[1]]
 
     def _zone_parts(self, zone: tzinfo) -> list[ZonePart]:
         return [
-            (start + there, end + there, self._midnight + there - here, self._workdays_near(start + there, end + there))
-            for first, last, here in self._parts
-            for start, end, there in _offset_parts(zone, first, last)
+            (
+                start + offset,
+                end + offset,
+                self._midnight + offset - user_offset,
+                self._workdays_near(start + offset, end + offset),
+            )
+            for first, last, user_offset in self._parts
+            for start, end, offset in _offset_parts(zone, first, last)
         ]
 
     def _workdays_near(self, start: int, end: int) -> list[int]:
@@ -108,19 +112,19 @@ class UserDay:
 def _offset_parts(zone: tzinfo, start: int, end: int) -> list[OffsetPart]:
     """Return a part for each offset that the zone has between two minutes of UTC."""
     parts: list[OffsetPart] = []
-    at, ahead = start, _minutes_ahead(zone, start)
-    for probe in (*range(start + OFFSET_STEP, end, OFFSET_STEP), end):
-        if (changed := _minutes_ahead(zone, probe)) != ahead:
-            low, change = max(at, probe - OFFSET_STEP), probe
+    part_start, offset = start, _offset_minutes(zone, start)
+    for minute in (*range(start + OFFSET_STEP, end, OFFSET_STEP), end):
+        if (new_offset := _offset_minutes(zone, minute)) != offset:
+            low, change = max(part_start, minute - OFFSET_STEP), minute
             while change - low > 1:
                 middle = (low + change) // 2
-                low, change = (middle, change) if _minutes_ahead(zone, middle) == ahead else (low, middle)
-            parts.append((at, change, ahead))
-            at, ahead = change, changed
-    return [*parts, (at, end, ahead)] if at < end else parts
+                low, change = (middle, change) if _offset_minutes(zone, middle) == offset else (low, middle)
+            parts.append((part_start, change, offset))
+            part_start, offset = change, new_offset
+    return [*parts, (part_start, end, offset)] if part_start < end else parts
 
 
-def _minutes_ahead(zone: tzinfo, minute: int) -> int:
+def _offset_minutes(zone: tzinfo, minute: int) -> int:
     """Return the zone's offset, rounded down to a minute; some zones had offsets with seconds until 1972."""
     offset = (EPOCH + timedelta(minutes=minute)).astimezone(zone).utcoffset() or timedelta()
     return offset // timedelta(minutes=1)

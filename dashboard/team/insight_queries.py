@@ -32,7 +32,7 @@ def settings_counts(session: Session, portal: Portal, _now: datetime) -> Setting
     zones = most_frequent(session, [Person.calendar_zone], *with_settings)
     known = (Person.calendar_zone != "", Person.work_start <= DAY, Person.work_end <= DAY)
     hours = [Person.calendar_zone, Person.work_start, Person.work_end]
-    places = most_frequent(session, hours, *with_settings, *known)
+    hours_counts = most_frequent(session, hours, *with_settings, *known)
     # A portal may have any number of views and reminders, so the database groups them as the page does.
     view = case((Person.view.in_(("", *USUAL_VIEWS)), Person.view), else_=OTHER_VIEW)
     reminders = case((Person.reminder_count > MANY_REMINDERS, MANY_REMINDERS), else_=Person.reminder_count)
@@ -45,13 +45,13 @@ def settings_counts(session: Session, portal: Portal, _now: datetime) -> Setting
         total=total,
         people=people,
         read_at=read_at,
-        zones_and_hours=_zones_and_hours(zones, places),
+        zones_and_hours=_zones_and_hours(zones, hours_counts),
         views=_sum((view, number) for view, _reminders, number in views.rows),
         reminder_counts=_sum((reminders, number) for _view, reminders, number in views.rows),
         habits=_sum(habits.rows),
         zone_pairs=_sum(((profile, calendar), number) for profile, calendar, number in pairs.rows),
-        people_in_other_groups=places.others,
-        is_complete=not (places.others or habits.others or pairs.others),
+        people_in_other_groups=hours_counts.others,
+        is_complete=not (hours_counts.others or habits.others or pairs.others),
     )
 
 
@@ -68,9 +68,9 @@ def people_names(
     return sorted(session.scalars(query.offset(offset).limit(limit)), key=fold)
 
 
-def _zones_and_hours(zones: MostFrequent, places: MostFrequent) -> dict[ZoneAndHours, int]:
+def _zones_and_hours(zones: MostFrequent, hours_counts: MostFrequent) -> dict[ZoneAndHours, int]:
     """Count people by zone and hours; people whose hours are unknown or rare count under the zone alone."""
-    counts = {ZoneAndHours(zone, Span(start, end)): people for zone, start, end, people in places.rows}
+    counts = {ZoneAndHours(zone, Span(start, end)): people for zone, start, end, people in hours_counts.rows}
     with_hours = _sum((place.zone, people) for place, people in counts.items())
     others = {ZoneAndHours(zone, None): people - with_hours.get(zone, 0) for zone, people in zones.rows}
     return counts | {place: people for place, people in others.items() if people}

@@ -162,11 +162,11 @@ def _toggle_differences(counts: SettingsCounts, min_group_size: int) -> Iterator
     for key, answers in settings_counts.toggle_counts(counts).items():
         if not suppress_small_groups(answers, min_group_size=min_group_size).suppressed:
             toggles = {on: people for on, people in answers.items() if on is not None}
-            yield _difference(key, toggles, partial(_with_other_answer, counts, key))
+            yield _difference(key, toggles, partial(_by_other_answer, counts, key))
 
 
-def _with_other_answer(counts: SettingsCounts, key: str, usual: bool) -> PeopleFilter:
-    return by_toggle(counts, key, on=not usual)
+def _by_other_answer(counts: SettingsCounts, key: str, majority: bool) -> PeopleFilter:
+    return by_toggle(counts, key, on=not majority)
 
 
 def _hours_difference(counts: SettingsCounts) -> Difference | None:
@@ -177,7 +177,7 @@ def _hours_difference(counts: SettingsCounts) -> Difference | None:
     return _difference(
         "hours",
         spans,
-        lambda usual: by_zone_and_hours(place for place in counts.zones_and_hours if place.span != usual),
+        lambda majority: by_zone_and_hours(place for place in counts.zones_and_hours if place.span != majority),
     )
 
 
@@ -189,14 +189,14 @@ def _reminders_difference(counts: SettingsCounts) -> Difference | None:
     return _difference(
         "reminders",
         reminders,
-        lambda usual: _by_habits(text for text in counts.habits if split_habits(text)[1] not in ("", usual)),
+        lambda majority: _by_habits(text for text in counts.habits if split_habits(text)[1] not in ("", majority)),
     )
 
 
 def _difference(setting: str, answers: Mapping[A, int], others: Callable[[A], PeopleFilter]) -> Difference | None:
     """Return the difference, or None without a clear majority or without a minority."""
     total = sum(answers.values())
-    usual = max(answers, key=lambda answer: answers[answer], default=None)
-    if usual is None or total < MIN_ANSWERS or not MAJORITY * total <= answers[usual] < total:
+    majority = max(answers, key=lambda answer: answers[answer], default=None)
+    if majority is None or total < MIN_ANSWERS or not MAJORITY * total <= answers[majority] < total:
         return None
-    return Difference(setting, usual, answers[usual], total - answers[usual], others(usual))
+    return Difference(setting, majority, answers[majority], total - answers[majority], others(majority))

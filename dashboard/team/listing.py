@@ -140,15 +140,15 @@ def _page_ids(
 ) -> list[int]:
     """Return the ids on one page. An index has each part in order, so the database sorts nothing."""
     ids: list[int] = []
-    for belongs, columns in _parts(sort, now):
+    for in_part, columns in _parts(sort, now):
         if len(ids) == PAGE_SIZE:
             break
         if offset:
-            size = _count(session, [*conditions, belongs])
+            size = _count(session, [*conditions, in_part])
             if offset >= size:
                 offset -= size
                 continue
-        query = select(Person.id).where(*conditions, belongs).order_by(*columns)
+        query = select(Person.id).where(*conditions, in_part).order_by(*columns)
         ids += session.scalars(query.limit(PAGE_SIZE - len(ids)).offset(offset))
         offset = 0
     return ids
@@ -157,7 +157,7 @@ def _page_ids(
 def _order(sort: str, now: datetime) -> Iterator[ColumnElement[Any]]:
     """Yield the columns by which a query over all parts is sorted."""
     parts = _parts(sort, now)
-    yield case(*((belongs, place) for place, (belongs, _) in enumerate(parts)), else_=len(parts))
+    yield case(*((in_part, place) for place, (in_part, _) in enumerate(parts)), else_=len(parts))
     has_value, columns = parts[0]
     yield from columns[:-1]
     # The last column is the id (tie-breaker). Rows without a value are always sorted by ascending id.

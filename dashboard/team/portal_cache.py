@@ -29,9 +29,9 @@ class PortalCache(Generic[T]):
     second one waits for the first one's result.
     """
 
-    def __init__(self, count: Callable[[Session, Portal, datetime], T], waiting: Share) -> None:
+    def __init__(self, compute: Callable[[Session, Portal, datetime], T], waiting: Share) -> None:
         """Let as many threads wait for the results of others as ``waiting`` allows; further ones wait only briefly."""
-        self._count = count
+        self._compute = compute
         self._lock = Lock()
         self._cache: OrderedDict[int, tuple[object, datetime, T]] = OrderedDict()
         self._running = SingleFlight[T](waiting)
@@ -47,10 +47,10 @@ class PortalCache(Generic[T]):
             cached = self._cache.get(portal.id)
         if cached and cached[0] == version and _is_recent(cached[1], now):
             return cached[2]
-        return self._running.run((portal.id, version), lambda: self._renew(session, portal, version, now))
+        return self._running.run((portal.id, version), lambda: self._compute_and_store(session, portal, version, now))
 
-    def _renew(self, session: Session, portal: Portal, version: object, now: datetime) -> T:
-        result = self._count(session, portal, now)
+    def _compute_and_store(self, session: Session, portal: Portal, version: object, now: datetime) -> T:
+        result = self._compute(session, portal, now)
         with self._lock:
             self._cache[portal.id] = (version, now, result)
             self._cache.move_to_end(portal.id)

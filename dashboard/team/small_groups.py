@@ -19,7 +19,7 @@ class SuppressedCounts(Generic[K]):
     groups: tuple[tuple[K, int], ...]
     suppressed: int
 
-    def of(self, key: K) -> int:
+    def size_of(self, key: K) -> int:
         """Return the size of a group, 0 where it is suppressed."""
         return dict(self.groups).get(key, 0)
 

@@ -33,7 +33,7 @@ class TeamStats:
     groups: tuple[HoursGroup, ...]
 
     @property
-    def opened(self) -> int:
+    def opened_count(self) -> int:
         """Return how many people have opened the application."""
         return self.total - self.states["never"]
 

@@ -32,35 +32,35 @@ def confirm_rights_first(view: UserView[P]) -> UserView[P]:
     """
 
     @wraps(view)
-    def checked(user: CurrentUser, /, *args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
+    def wrapper(user: CurrentUser, /, *args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
         services().permissions.confirm(user.portal, user.person)
         return view(user, *args, **kwargs)
 
-    return checked
+    return wrapper
 
 
 def team_viewer(view: UserView[P]) -> UserView[P]:
     """Require a user who may see the team."""
 
     @wraps(view)
-    def checked(user: CurrentUser, /, *args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
+    def wrapper(user: CurrentUser, /, *args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
         if _is_allowed(user, lambda: access.can_see_team(user.portal, user.person)):
             return view(user, *args, **kwargs)
         return _refuse(_team_not_allowed(user))
 
-    return checked
+    return wrapper
 
 
 def administrator(view: UserView[P]) -> UserView[P]:
     """Require a portal administrator."""
 
     @wraps(view)
-    def checked(user: CurrentUser, /, *args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
+    def wrapper(user: CurrentUser, /, *args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
         if _is_allowed(user, lambda: user.person.is_admin):
             return view(user, *args, **kwargs)
         return _refuse(response_for_code("admin_only"))
 
-    return checked
+    return wrapper
 
 
 def _is_allowed(user: CurrentUser, has_right: Callable[[], bool]) -> bool:

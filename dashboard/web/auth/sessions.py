@@ -103,11 +103,11 @@ def queued_per_portal(page: Callable[Concatenate[CurrentUser, P], R]) -> Callabl
     """
 
     @wraps(page)
-    def queued(user: CurrentUser, /, *args: P.args, **kwargs: P.kwargs) -> R:
+    def wrapper(user: CurrentUser, /, *args: P.args, **kwargs: P.kwargs) -> R:
         with services().portal_queue.hold(user.portal.id):
             return page(user, *args, **kwargs)
 
-    return queued
+    return wrapper
 
 
 def _signer() -> URLSafeTimedSerializer:

@@ -46,7 +46,7 @@ def install(app: Flask) -> None:
 
     @app.before_request
     def begin() -> None:
-        g.began = time.perf_counter()
+        g.start_time = time.perf_counter()
         g.request_id = uuid4().hex[:16]
         structlog.contextvars.bind_contextvars(request=g.request_id)
 
@@ -67,7 +67,7 @@ def install(app: Flask) -> None:
             method=request.method,
             path=logged_path(),
             status=response.status_code,
-            milliseconds=round((time.perf_counter() - g.began) * 1000),
+            milliseconds=round((time.perf_counter() - g.start_time) * 1000),
             portal=g.portal.id if g.get("portal") else None,
             person=g.person.id if g.get("person") else None,
         )

@@ -48,12 +48,12 @@ class StaticFiles:
 
     def find(self, name: str) -> StaticFile | None:
         """Return a file, None if there is none with this name."""
-        if self._watch and self._stamp() != self._stamp_read:
+        if self._watch and self._mtimes() != self._read_mtimes:
             self._read()
         return self._files.get(name)
 
     def _read(self) -> None:
-        self._stamp_read = self._stamp()
+        self._read_mtimes = self._mtimes()
         contents = {"app.css": b"".join(path.read_bytes() for path in self._styles())}
         contents |= {f"js/{path.name}": _bundle(path) for path in self._scripts()}
         self.digest = sha256(repr(sorted(contents.items())).encode()).hexdigest()[:12]
@@ -69,7 +69,7 @@ class StaticFiles:
     def _scripts(self) -> list[Path]:
         return sorted((self._root / "js").glob("*.js"))
 
-    def _stamp(self) -> list[tuple[Path, int]]:
+    def _mtimes(self) -> list[tuple[Path, int]]:
         paths = (*self._styles(), *(module for path in self._scripts() for module in _modules(path)))
         return [(path, path.stat().st_mtime_ns) for path in paths]
 

@@ -12,6 +12,7 @@ from dashboard.calendar.time_zones import zone_info
 from dashboard.calendar.working_hours import DAY
 from dashboard.team.insights import SLOT, TeamDay
 from dashboard.team.small_groups import SuppressedCounts
+from dashboard.web.presenters.filters import minutes_in
 
 MAX_LENGTH = 100  # of a bar or a column
 _MIN_LENGTH = 2  # a single person among thousands is still visible
@@ -57,8 +58,7 @@ def clock_columns(zones: Sequence[tuple[str, int]], *, now: datetime) -> list[Co
     """Return a column at the local time of each zone; zones with the same time share one."""
     people_by_minute: Counter[int] = Counter()
     for zone, people in zones:
-        local = now.astimezone(zone_info(zone))
-        people_by_minute[local.hour * 60 + local.minute] += people
+        people_by_minute[minutes_in(now, zone_info(zone))] += people
     most = max(people_by_minute.values(), default=0)
     return [
         ColumnMark(min(max(minute - _CLOCK_WIDTH // 2, 0), DAY - _CLOCK_WIDTH), _CLOCK_WIDTH, _length(people, most))

@@ -10,6 +10,7 @@ from itertools import groupby
 from dashboard.calendar.holidays import NO_DAYS_OFF, DaysOff
 from dashboard.team import availability
 from dashboard.team.availability import Band, BestHour, DayRow, HoursGroup
+from dashboard.web.presenters.filters import minutes_in
 
 MAX_ROWS = 8
 SHADES = 10
@@ -33,7 +34,7 @@ class DayChart:
     is_off: bool  # then the chart shows a regular day
     rows: Sequence[DayRow]
     others: OtherGroups | None
-    shared: tuple[Band, ...]
+    common: tuple[Band, ...]
     best: BestHour | None
     people: int
     now: int | None  # minute of the day, None on another day
@@ -45,17 +46,16 @@ def build(groups: Sequence[HoursGroup], *, day: date, now: datetime, user_zone: 
     rows = availability.day_rows(groups, day=day, user_zone=user_zone, workdays=NO_DAYS_OFF if is_off else workdays)
     rows.sort(key=lambda row: (-row.group.people, row.group.zone, row.group.span.start, row.group.span.end))
     # A row for one other group would need as much room as that group's own row.
-    own = len(rows) if len(rows) == MAX_ROWS + 1 else MAX_ROWS
-    local = now.astimezone(user_zone)
+    row_count = len(rows) if len(rows) == MAX_ROWS + 1 else MAX_ROWS
     return DayChart(
         day=day,
         is_off=is_off,
-        rows=sorted(rows[:own], key=_start_of_work),
-        others=_others(rows[own:]),
-        shared=availability.common_bands(rows),
+        rows=sorted(rows[:row_count], key=_start_of_work),
+        others=_others(rows[row_count:]),
+        common=availability.common_bands(rows),
         best=next(iter(availability.best_hours(rows, count=1)), None),
         people=sum(group.people for group in groups),
-        now=local.hour * 60 + local.minute if local.date() == day else None,
+        now=minutes_in(now, user_zone) if now.astimezone(user_zone).date() == day else None,
     )
 
 

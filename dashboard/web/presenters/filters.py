@@ -19,7 +19,7 @@ from markupsafe import Markup, escape
 
 from dashboard.calendar.holidays import WEEKDAY_CODES
 from dashboard.calendar.reminders import AtTimeOfDay, Before, OnDate, Reminder
-from dashboard.calendar.time_zones import zone_info
+from dashboard.calendar.time_zones import offset_at, zone_info
 from dashboard.calendar.working_hours import DAY, Span, minutes_to_clock
 from dashboard.core.json_values import Json, compact_json, escape_surrogates, strip_control_characters
 from dashboard.web.i18n.translations import _, current, ngettext, number, pgettext
@@ -93,16 +93,10 @@ def offset(seconds: int) -> str:
     return f"{text}:{second:02}" if second else text
 
 
-def offset_now(now: datetime, tz: tzinfo) -> int:
-    """Return the offset of a zone in seconds at a moment."""
-    ahead = now.astimezone(tz).utcoffset()
-    return int(ahead.total_seconds()) if ahead else 0
-
-
 def clock_attributes(now: datetime, tz: tzinfo) -> dict[str, str]:
     """Return the attributes of a clock that the script updates: the zone's offset, and its name if it has one."""
-    named = {"data-zone": tz.key} if isinstance(tz, ZoneInfo) else {}
-    return named | {"data-offset": str(offset_now(now, tz))}
+    name = {"data-zone": tz.key} if isinstance(tz, ZoneInfo) else {}
+    return name | {"data-offset": str(offset_at(now, tz))}
 
 
 def time_in(moment: datetime, tz: tzinfo | str) -> str:

@@ -59,10 +59,10 @@ def _finding(
 
 
 def _zones_disagree(counts: SettingsCounts, now: datetime, min_group_size: int) -> InsightFinding:
-    pairs = [pair for pair in counts.zone_pairs if _has_two_clocks(*pair, now)]
+    pairs = [pair for pair in counts.zone_pairs if _clocks_differ(*pair, now)]
     people = sum(counts.zone_pairs[pair] for pair in pairs)
     by_answer = {True: people, False: counts.people - people}
-    people = suppress_small_groups(by_answer, min_group_size=min_group_size).of(True)
+    people = suppress_small_groups(by_answer, min_group_size=min_group_size).size_of(True)
     text = ngettext(
         "%(num)s person has different time zones in their calendar and profile.",
         "%(num)s people have different time zones in their calendar and profile.",
@@ -71,41 +71,41 @@ def _zones_disagree(counts: SettingsCounts, now: datetime, min_group_size: int) 
     return _finding("zones_disagree", people, text, insights.by_zone_pair(pairs))
 
 
-def _has_two_clocks(profile: str, calendar: str, at: datetime) -> bool:
-    exist = parse_zone_name(profile) and parse_zone_name(calendar)
-    return bool(exist) and not same_clock(profile, calendar, at)
+def _clocks_differ(profile: str, calendar: str, at: datetime) -> bool:
+    are_known = parse_zone_name(profile) and parse_zone_name(calendar)
+    return bool(are_known) and not same_clock(profile, calendar, at)
 
 
-def _outside_best_hours(places: Mapping[ZoneAndHours, int]) -> InsightFinding:
-    people = sum(places.values())
+def _outside_best_hours(counts_by_group: Mapping[ZoneAndHours, int]) -> InsightFinding:
+    people = sum(counts_by_group.values())
     text = ngettext(
         "%(num)s person is not at work during any of the best common hours.",
         "%(num)s people are not at work during any of the best common hours.",
         people,
     )
-    return _finding("apart", people, text, by_zone_and_hours(places))
+    return _finding("apart", people, text, by_zone_and_hours(counts_by_group))
 
 
-def _long_days(places: Mapping[ZoneAndHours, int]) -> InsightFinding:
-    people = sum(places.values())
+def _long_days(counts_by_group: Mapping[ZoneAndHours, int]) -> InsightFinding:
+    people = sum(counts_by_group.values())
     text = ngettext(
         "%(num)s person has a working day of %(hours)s hours or more. Probably a mistake.",
         "%(num)s people have a working day of %(hours)s hours or more. Probably a mistake.",
         people,
     )
-    return _finding("long_days", people, text, by_zone_and_hours(places), hours=insights.MIN_LONG_DAY // 60)
+    return _finding("long_days", people, text, by_zone_and_hours(counts_by_group), hours=insights.MIN_LONG_DAY // 60)
 
 
 def _without_reminders(counts: SettingsCounts, min_group_size: int) -> InsightFinding:
     by_count = settings_counts.reminder_counts(counts)
-    people = suppress_small_groups(by_count, min_group_size=min_group_size).of("none")
+    people = suppress_small_groups(by_count, min_group_size=min_group_size).size_of("none")
     text = ngettext("%(num)s person has no default reminder.", "%(num)s people have no default reminder.", people)
     return _finding("unreminded", people, text, href="/team?reminders=none")
 
 
 def _declining_when_busy(counts: SettingsCounts, min_group_size: int) -> InsightFinding:
     by_answer = settings_counts.toggle_counts(counts)[DECLINES_WHEN_BUSY]
-    people = suppress_small_groups(by_answer, min_group_size=min_group_size).of(True)
+    people = suppress_small_groups(by_answer, min_group_size=min_group_size).size_of(True)
     text = ngettext(
         "%(num)s person declines invitations when busy, so a meeting may be declined without being seen.",
         "%(num)s people decline invitations when busy, so a meeting may be declined without being seen.",
@@ -114,7 +114,7 @@ def _declining_when_busy(counts: SettingsCounts, min_group_size: int) -> Insight
     return _finding("refusing", people, text, insights.by_toggle(counts, DECLINES_WHEN_BUSY, on=True))
 
 
-def _night_shifts(places: Mapping[ZoneAndHours, int]) -> InsightFinding:
-    people = sum(places.values())
+def _night_shifts(counts_by_group: Mapping[ZoneAndHours, int]) -> InsightFinding:
+    people = sum(counts_by_group.values())
     text = ngettext("%(num)s person works past midnight.", "%(num)s people work past midnight.", people)
-    return _finding("nights", people, text, by_zone_and_hours(places))
+    return _finding("nights", people, text, by_zone_and_hours(counts_by_group))

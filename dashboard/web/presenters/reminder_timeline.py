@@ -22,10 +22,10 @@ _DAYS = 3
 
 @dataclass(frozen=True)
 class TimelineMark:
-    """A reminder from 0 to WIDTH; ``beyond`` when it is before the start of the line."""
+    """A reminder from 0 to WIDTH; ``is_off_scale`` when it is before the start of the line."""
 
     x: int
-    beyond: bool = False
+    is_off_scale: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def _time_before(**span: int) -> str:
 
 def _marks(reminders: ReminderList, place: Callable[[Reminder], float | None]) -> tuple[TimelineMark, ...]:
     places = sorted(x for x in map(place, reminders or ()) if x is not None)
-    return tuple(TimelineMark(max(0, round(x)), beyond=x < 0) for x in places)
+    return tuple(TimelineMark(max(0, round(x)), is_off_scale=x < 0) for x in places)
 
 
 def _place_timed(reminder: Reminder) -> float | None:

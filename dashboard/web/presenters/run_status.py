@@ -33,11 +33,11 @@ class RunStatus:
         return self.state in (RunState.WAITING, RunState.RUNNING, RunState.POSTPONED)
 
     @property
-    def handled(self) -> int:
+    def finished_people(self) -> int:
         """Return the number of people whose update has succeeded or failed."""
         return self.done + self.failed
 
-    def answer(self, status: int = 200) -> ResponseReturnValue:
+    def to_response(self, status: int = 200) -> ResponseReturnValue:
         """Return the run as a JSON response."""
         fields = asdict(self)
         return jsonify(words=fields.pop("text"), under_way=self.is_under_way, **fields), status
@@ -51,7 +51,7 @@ def run_status(run: RunProgress | None, *, now: datetime, user_zone: tzinfo) -> 
 
 
 def _text(run: RunProgress, now: datetime, user_zone: tzinfo) -> str:
-    ended = filters.time_and_date(run.finished_at or now, now, user_zone)
+    end_time = filters.time_and_date(run.finished_at or now, now, user_zone)
     match run.state:
         case RunState.WAITING:
             return _("The update is about to start.")
@@ -62,11 +62,11 @@ def _text(run: RunProgress, now: datetime, user_zone: tzinfo) -> str:
         case RunState.FAILED:
             reason = error_label(run.error) if run.error is not None else _("unknown")
             # Translators: %(moment)s is "14:05" or "14:05, Mar 5".
-            return _("The last update failed at %(moment)s. Reason: %(code)s.") % {"moment": ended, "code": reason}
+            return _("The last update failed at %(moment)s. Reason: %(code)s.") % {"moment": end_time, "code": reason}
         case RunState.CANCELED:
             # Translators: %(moment)s is "14:05" or "14:05, Mar 5".
-            return _("The last update was canceled at %(moment)s.") % {"moment": ended}
-    return _done(run, ended)
+            return _("The last update was canceled at %(moment)s.") % {"moment": end_time}
+    return _done(run, end_time)
 
 
 def _join(*parts: str) -> str:
@@ -76,10 +76,10 @@ def _join(*parts: str) -> str:
 def _running(run: RunProgress) -> str:
     if not run.total:
         return _("Reading the list of employees.")
-    handled = {"done": number(run.done + run.failed), "total": number(run.total)}
+    counts = {"done": number(run.done + run.failed), "total": number(run.total)}
     failed = ngettext("%(num)s person could not be updated", "%(num)s people could not be updated", run.failed)
     return _join(
-        _("%(done)s of %(total)s updated") % handled,
+        _("%(done)s of %(total)s updated") % counts,
         _time_left(run.eta_seconds),
         failed % {"num": number(run.failed)} if run.failed else "",
     )
@@ -102,9 +102,9 @@ def _postponed(run: RunProgress, user_zone: tzinfo) -> str:
     }
 
 
-def _done(run: RunProgress, ended: str) -> str:
+def _done(run: RunProgress, end_time: str) -> str:
     # Translators: %(moment)s is "14:05" or "14:05, Mar 5".
-    text = _("Updated at %(moment)s.") % {"moment": ended}
+    text = _("Updated at %(moment)s.") % {"moment": end_time}
     if not run.failed:
         return text
     failed = ngettext("%(num)s person could not be updated.", "%(num)s people could not be updated.", run.failed)

@@ -81,8 +81,8 @@ def display(entry: SettingEntry, own_id: int = 0, has_calendar_list: bool = True
             return raw_display(entry.raw, is_known_key=part == "value")
         case Reminders():
             return raw_display(entry.raw)
-        case meaning:
-            assert_never(meaning)
+        case value:
+            assert_never(value)
 
 
 def setting_attributes(entry: SettingEntry) -> dict[str, str]:

@@ -56,7 +56,7 @@ def checklist(portal: Portal) -> list[ChecklistItem]:
     ]
 
 
-def missing(items: Sequence[ChecklistItem]) -> int:
+def count_missing(items: Sequence[ChecklistItem]) -> int:
     """Return how many items are missing."""
     return sum(item.state == "missing" for item in items)
 

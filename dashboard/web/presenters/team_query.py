@@ -90,11 +90,11 @@ def parse_calendar_options(options: Mapping[str, Json], *, today: date) -> TeamQ
     return TeamQuery(range=_range(options.get("viewRangeFrom"), options.get("viewRangeTo"), None, today))
 
 
-def _range(first: Json, last: Json, chosen: Json, today: date) -> DateRange | None:
+def _range(first: Json, last: Json, chosen_day: Json, today: date) -> DateRange | None:
     start, end = _date(first), _date(last)
     if start is None or end is None or not 0 <= (end - start).days < MAX_RANGE_DAYS:
         return None
-    day = _date(chosen) or today
+    day = _date(chosen_day) or today
     return DateRange(start, end, day if start <= day <= end else start)
 
 

@@ -4,6 +4,7 @@ from inspect import getmembers, isfunction
 
 from jinja2 import Environment
 
+from dashboard.calendar.time_zones import offset_at
 from dashboard.calendar.working_hours import minutes_to_clock
 from dashboard.core.json_values import escape_surrogates
 from dashboard.web.presenters import filters, labels, reminder_timeline, setting_display, team_row
@@ -20,6 +21,7 @@ def install(env: Environment) -> None:
         group_title=labels.group,
         label=labels.label,
         escape_surrogates=escape_surrogates,
+        offset_at=offset_at,
         row_text=team_row.team_row_text,
         state_label=team_row.state,
         state_tone=team_row.STATE_TONES.__getitem__,

@@ -58,14 +58,14 @@ def _admin_page(user: CurrentUser, portal: Portal) -> str:
     with services().database.read_session() as session:
         switched_by = access.name_of(session, portal, portal.team_switched_by)
         runs = last_runs(session, portal)
-        numbers = statistics.team_stats(session, portal, now)
+        stats = statistics.team_stats(session, portal, now)
         stored = personal_data.count_stored(session, portal)
     requirements = setup_checklist.checklist(portal)
     return render_template(
         "admin.html",
         **page_context(portal, user.person, current="/admin"),
         requirements=requirements,
-        missing=setup_checklist.missing(requirements),
+        missing=setup_checklist.count_missing(requirements),
         status=setup_checklist.status(portal),
         installed_at=portal.installed_at,
         checked_at=portal.bindings_at,
@@ -73,7 +73,7 @@ def _admin_page(user: CurrentUser, portal: Portal) -> str:
         next_run_at=portal.next_run_at,
         directory_at=portal.directory_at,
         directory_error=portal.directory_error,
-        numbers=numbers,
+        stats=stats,
         stored=stored,
         team_open=portal.team_open,
         switched_by=switched_by,

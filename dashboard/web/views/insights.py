@@ -77,7 +77,7 @@ def _charts(counts: SettingsCounts, *, now: datetime, user_zone: tzinfo, min_gro
         "slots": charts.slot_columns(day),
         **_zones(counts, now=now, min_group_size=min_group_size),
         "views": _views(counts, min_group_size=min_group_size),
-        "reminded": _reminder_counts(counts, min_group_size=min_group_size),
+        "reminder_counts": _reminder_counts(counts, min_group_size=min_group_size),
         "usual_reminders": _usual_reminders(counts, min_group_size=min_group_size),
         "differences": [
             difference
@@ -85,7 +85,7 @@ def _charts(counts: SettingsCounts, *, now: datetime, user_zone: tzinfo, min_gro
             # A minority that declines when busy is already a finding.
             if difference.setting != findings.DECLINES_WHEN_BUSY or difference.majority
         ],
-        "usual": _usual,
+        "majority_text": _majority_text,
         "label": insight_people.label,
     }
 
@@ -99,7 +99,7 @@ def _zones(counts: SettingsCounts, *, now: datetime, min_group_size: int) -> dic
         "zones": zones[:MAX_ZONES],
         "zones_more": zones[MAX_ZONES:],
         "zones_suppressed": counts_by_zone.suppressed,
-        "zones_unknown": counts_by_zone.of(""),
+        "zones_unknown": counts_by_zone.size_of(""),
     }
 
 
@@ -146,8 +146,8 @@ def _figure_people(
     return people
 
 
-def _usual(difference: Difference) -> str:
-    """Return in words what most people have."""
+def _majority_text(difference: Difference) -> str:
+    """Return the value that most people have, in words."""
     match difference.majority:
         case bool():
             return _("Yes") if difference.majority else _("No")

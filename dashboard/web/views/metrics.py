@@ -18,7 +18,7 @@ def count_requests(app: Flask, metrics: Metrics) -> None:
 
     @app.after_request
     def count(response: Response) -> Response:
-        seconds = time.perf_counter() - g.began
+        seconds = time.perf_counter() - g.start_time
         metrics.count_request(request.endpoint or "none", request.method, response.status_code, seconds)
         return response
 

@@ -65,7 +65,7 @@ def team_page(user: CurrentUser, query: TeamQuery, *, full_page: FullPage | None
         workdays=workdays,
         directory_at=portal.directory_at,
         directory_error=portal.directory_error,
-        show_onboarding=person.is_admin and stats.opened * 2 < stats.total,
+        show_onboarding=person.is_admin and stats.opened_count * 2 < stats.total,
         run=run_status(services().runs.progress(portal), now=now, user_zone=user_zone),
         **_options(stats),
         link=f"{portal.origin}/marketplace/view/{portal.app_code}/" if portal.app_code else None,

@@ -23,7 +23,7 @@ REQUESTED_RUN_LIMIT = Limit(depth=60, seconds=60)
 @team_viewer
 def show_sync(user: CurrentUser) -> ResponseReturnValue:
     """Return the state of the last update."""
-    return _status(user, services().runs.progress(user.portal)).answer()
+    return _status(user, services().runs.progress(user.portal)).to_response()
 
 
 @blueprint.post("/team/sync")
@@ -39,7 +39,7 @@ def start_sync(user: CurrentUser) -> ResponseReturnValue:
     run = services().runs.request(user.portal, by=user.person.user_id)
     if run is None:
         raise SessionRefused("session_invalid")
-    return _status(user, run).answer(202)
+    return _status(user, run).to_response(202)
 
 
 @blueprint.post("/team/sync/cancel")
@@ -50,7 +50,7 @@ def cancel_sync(user: CurrentUser) -> ResponseReturnValue:
     """Cancel the update that is under way."""
     if not services().runs.cancel(user.portal):
         raise SessionRefused("session_invalid")
-    return _status(user, services().runs.progress(user.portal)).answer()
+    return _status(user, services().runs.progress(user.portal)).to_response()
 
 
 def _status(user: CurrentUser, run: RunProgress | None) -> RunStatus:
