@@ -84,6 +84,22 @@ def test_the_table_can_be_sorted_filtered_searched_and_paged(company: World, pag
     assert watch.messages == []
 
 
+def test_a_search_typed_while_filters_are_cleared_has_none(company: World, page: Page) -> None:
+    frame = open_team(company, page)
+    frame.locator("select[name=view]").select_option("week")
+    expect(frame.locator("[data-user]")).to_have_count(23)
+    delayed: list[Route] = []
+    page.route("**/team", lambda route: delayed.append(route))
+    with page.expect_request("**/team"):
+        frame.get_by_role("link", name="Clear filters").press("Enter")
+
+    with page.expect_request("**/team?q=larry"):
+        frame.get_by_label("Name or position").fill("larry")
+
+    expect(names(frame)).to_have_text(["Late Larry"])
+    expect(frame.locator("select[name=view]")).to_have_value("")
+
+
 def test_newer_typing_aborts_an_older_search(company: World, page: Page) -> None:
     watch = Watch(page, company.bitrix24.app_url)
     frame = open_team(company, page)

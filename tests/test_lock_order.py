@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Session
 
 from dashboard.core import postgres
+from dashboard.launch.event_spool import EventSpool
 from dashboard.portals import deletion
 from tests.emulator import Emulator
 from tests.emulator.cast import crowd
@@ -179,9 +181,12 @@ def lose(world: World) -> None:
 
 
 @pytest.fixture
-def alpha(bitrix24: Emulator, migrated_postgres_url: str) -> Iterator[World]:
-    """Return Alpha on Postgres."""
-    with World(bitrix24, migrated_postgres_url) as world:
+def alpha(
+    bitrix24: Emulator, migrated_postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[World]:
+    """Return Alpha on Postgres, without the thread that handles stored events."""
+    monkeypatch.setattr(EventSpool, "start", lambda self: None)
+    with World(bitrix24, migrated_postgres_url, STATE_DIRECTORY=str(tmp_path)) as world:
         world.install()
         yield world
 

@@ -11,7 +11,7 @@ import { listenForNavigation } from "./app/router.js";
 // What other scripts import from here.
 export { whileBusy } from "./app/busy.js";
 export { showResponseError } from "./app/errors.js";
-export { on } from "./app/events.js";
+export { isPlainClick, on } from "./app/events.js";
 export { main } from "./app/page.js";
 export { load } from "./app/router.js";
 export { send } from "./app/session.js";

@@ -7,10 +7,18 @@ const TYPING_PAUSE_MS = 300;
 let typingTimer = 0;
 
 export function listenForFilters() {
+  document.addEventListener("click", clear, true);
   page.on("change", ".filters select", (select) => select.form.requestSubmit());
   page.on("input", ".filters [type=search]", () => {
     clearTimeout(typingTimer);
     // Look the form up again: a response may have replaced it meanwhile.
     typingTimer = setTimeout(() => page.main.querySelector(".filters")?.requestSubmit(), TYPING_PAUSE_MS);
   });
+}
+
+// Empties the form at once, so that a search typed before the response arrives has no old filter.
+function clear(event) {
+  if (!event.target.closest("[data-keep=clear]") || !page.isPlainClick(event)) return;
+  clearTimeout(typingTimer);
+  for (const field of page.main.querySelectorAll(".filters select, .filters [type=search]")) field.value = "";
 }
