@@ -163,7 +163,7 @@ def test_a_copy_that_differs_is_rolled_back(world: World, tmp_path: Path) -> Non
     result = copy(world, url)
 
     assert result.exit_code == 1
-    assert "people does not read back" in result.output
+    assert "people differs after the copy" in result.output
     assert all(not rows for rows in contents(target).values())
     target.engine.dispose()
 

@@ -97,7 +97,7 @@ class Config(BaseSettings):
 
     @model_validator(mode="before")
     @classmethod
-    def _log_readably_in_development(cls, values: dict[str, Any]) -> dict[str, Any]:
+    def _default_to_console_log(cls, values: dict[str, Any]) -> dict[str, Any]:
         if values.get("trust_loopback", "").lower() in TRUE_VALUES:
             return {"log_format": "console", **values}
         return values

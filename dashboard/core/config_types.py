@@ -1,4 +1,4 @@
-"""Types of environment variables; each validates its text and says what is wrong without quoting it."""
+"""Types of environment variables. Each validates a value and explains an error without quoting the value."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ DRIVERS = {
 
 
 def parse_database_url(url: SecretStr) -> SecretStr:
-    """Return the address with SQLAlchemy's driver name: ``postgres://`` and ``postgresql://`` mean psycopg 3.
+    """Return the URL with SQLAlchemy's driver name: ``postgres://`` and ``postgresql://`` mean psycopg 3.
 
-    :raise ValueError: it is not a database address; the message does not repeat it.
+    :raise ValueError: it is not a database URL; the message does not repeat it.
     """
     scheme, separator, location = url.get_secret_value().partition("://")
     if not separator or scheme not in DRIVERS:
@@ -34,7 +34,7 @@ def parse_database_url(url: SecretStr) -> SecretStr:
     try:
         parts = make_url(address)
     except (ArgumentError, ValueError):
-        # The parser's message quotes the address and its password, so it is not chained.
+        # Not chained: the parser's message quotes the URL and its password.
         raise ValueError("is not a database address") from None
     if scheme != "sqlite":
         _check_postgres_url(parts, location)
@@ -47,7 +47,7 @@ def _check_postgres_url(url: URL, location: str) -> None:
     from psycopg.pq import Conninfo
 
     unknown = set(url.query) - {option.keyword.decode() for option in Conninfo.get_defaults()}
-    # After a raw @ or ? in the password, its remainder looks like a host, a name or a parameter: do not print it.
+    # After a raw @ or ?, the rest of the password is parsed as a host, a database or a parameter: do not print it.
     if "@" in f"{url.host}{url.database}" or (unknown and location.count("@") > 1):
         raise ValueError("has a raw @ in user or password; write it as %40")
     if unknown:
@@ -106,7 +106,7 @@ def _check_key_length(key: SecretStr) -> SecretStr:
 def _check_fernet_key(key: SecretStr) -> SecretStr:
     try:
         Fernet(key.get_secret_value())
-        # Base64 is read up to its padding: a second key after a line break would go unnoticed.
+        # The decoder ignores what follows the padding, such as a second key after a line break.
         if len(key.get_secret_value()) != FERNET_KEY_LENGTH:
             raise ValueError
     except ValueError:

@@ -38,16 +38,16 @@ from dashboard.core import sqlite as sqlite_engine
 from dashboard.core.database_errors import LOCK_TIMEOUT, OutageLog, is_conflict, sqlstate
 
 POOL_SECONDS = 10  # how long a thread waits for a connection of the pool
-VACUUM_SECONDS = 300.0  # after that the server continues, and the process no longer waits
+VACUUM_SECONDS = 300.0  # then this process stops waiting; the server continues
 
-# The database is away, read-only (InternalError on Postgres) or full, or lacks what UNUSABLE_SCHEMA says.
+# The database is unreachable, read-only (InternalError on Postgres) or full, or its schema is unusable (see below).
 UNAVAILABLE = (OperationalError, InternalError, PoolTimeout)
-# insufficient_privilege, undefined_table, undefined_column, and invalid_column_reference for a missing key: after a
-# restore that did not bring everything. SQLAlchemy does not distinguish them from a wrong statement of ours.
+# insufficient_privilege, undefined_table, undefined_column, and invalid_column_reference for a missing key: an
+# incomplete restore causes them. SQLAlchemy raises ProgrammingError for them, as for a bug in a statement.
 UNUSABLE_SCHEMA = ("42501", "42P01", "42703", "42P10")
-DELETE_BATCH_ROWS = 1000  # a tenth of a second on SQLite, where openings wait for the lock
+DELETE_BATCH_ROWS = 1000  # takes a tenth of a second on SQLite, where other writers wait for the lock
 CONFLICT_PAUSES = (0.05, 0.2, 1.0)  # maximum seconds before each retry
-MAX_LOCK_TIMEOUTS = 2  # a retry waits for the same lock again, and its thread and connection with it
+MAX_LOCK_TIMEOUTS = 2  # each one keeps a thread and a connection waiting for LOCK_SECONDS
 MAX_BATCH_PAUSE_SECONDS = 0.5
 
 T = TypeVar("T")
@@ -89,7 +89,7 @@ class Base(DeclarativeBase):
 
 
 class Database:
-    """Open short transactions that read or write. None is open during a request to Bitrix24."""
+    """Open short read and write transactions. Code that calls Bitrix24 must not hold one open."""
 
     def __init__(self, url: str, *, connections: int = 8) -> None:
         self.engine = self._reader = _new_engine(url, connections)
@@ -102,7 +102,7 @@ class Database:
         self._is_checkpoint_due = is_sqlite
 
     def limit_reads(self, *, seconds: float) -> None:
-        """End statements of read sessions on SQLite after less time than others; Postgres ends all of them alike."""
+        """Shorten the time limit for statements of read sessions on SQLite; Postgres has one limit for all."""
         self._reader = self.engine.execution_options(sqlite_statement_seconds=seconds)
 
     def create_file(self) -> None:
@@ -124,8 +124,8 @@ class Database:
         """Yield a session that commits at the end, or rolls back on an exception.
 
         On SQLite the write lock is taken at the start, because a reader that becomes a writer can fail. A second
-        writer waits up to BUSY_SECONDS. A transaction that is not ``durable`` survives a killed process, but not
-        a power cut before the next durable one: it does not wait for the disk while it holds the lock.
+        writer waits up to BUSY_SECONDS. A transaction that is not ``durable`` is not fsynced, so the lock is free
+        sooner; it survives a killed process, but not a power cut before the next durable one.
         """
         with (
             self._log_outages(),
@@ -154,9 +154,8 @@ class Database:
     def write(self, work: Callable[[Session], T], *, durable: bool = True) -> T:
         """Run ``work`` in a ``write_session`` and return its result.
 
-        It runs again if Postgres aborts the transaction because of a deadlock or a serialization failure, and once
-        after a lock was not available in time. So ``work`` must change nothing but its session and send nothing to
-        Bitrix24.
+        ``work`` runs again after a deadlock or a serialization failure, and once after a lock timeout. So it must
+        change nothing but the session and send nothing to Bitrix24.
         """
         lock_timeouts = 0
         for pause in CONFLICT_PAUSES:
@@ -174,8 +173,8 @@ class Database:
     def checkpoint_wal(self) -> None:
         """Purge deleted rows from SQLite's write-ahead log; Postgres does not need this.
 
-        While a reader prevents it, the next write of this process tries again; a periodic task of the worker
-        does it for processes that have ended.
+        If a reader prevents it, the next write of this process tries again. A periodic task of the worker does it
+        for processes that have ended.
         """
         if self.engine.dialect.name == "sqlite":
             self._is_checkpoint_due = not sqlite_engine.truncate_wal(self.engine)
@@ -191,20 +190,20 @@ class Database:
             try:
                 driver.execute(f"VACUUM (SKIP_LOCKED) {', '.join(tables)}")
             except self.engine.dialect.loaded_dbapi.Error as error:
-                # The connection may be lost, and its rollback would fail with a second stack trace in the log.
+                # A lost connection cannot be rolled back; trying would log a second stack trace.
                 connection.invalidate()
                 base = self.engine.dialect.loaded_dbapi.Error
                 raise DBAPIError.instance("VACUUM", None, error, base) from None
 
 
 def extend_time_limits(connection: Connection, *, seconds: float) -> None:
-    """Raise this transaction's time limits above those of a request."""
+    """Give this transaction's statements more time than those of a request have."""
     if connection.dialect.name == "sqlite":
         sqlite_engine.timer_of(connection).seconds = seconds
         return
     for limit in ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"):
         connection.execute(text(f"SET LOCAL {limit} = {round(seconds * 1000)}"))
-    # dashboard.core.postgres.Connection waits that long too.
+    # For dashboard.core.postgres.Connection.wait.
     driver: Any = connection.connection.driver_connection
     driver.response_seconds = seconds
 
@@ -232,7 +231,7 @@ def upsert(session: Session, table: type[Base], row: Mapping[str, Any]) -> None:
     session.connection().execute(_upsert_statement(dialect_of(session), table, tuple(row)), row)
 
 
-@cache  # to build the statement takes longer than to run it
+@cache  # building the statement takes longer than running it
 def _upsert_statement(dialect: str, table: type[Base], columns: tuple[str, ...]) -> sqlite.Insert | postgresql.Insert:
     insert = insert_into(dialect, table)
     key = [column.name for column in inspect(table).primary_key]
@@ -241,7 +240,7 @@ def _upsert_statement(dialect: str, table: type[Base], columns: tuple[str, ...])
 
 
 def execute_and_count(session: Session, statement: Update | Delete) -> int:
-    """Return how many rows an UPDATE or DELETE matched. Objects loaded in the session do not change."""
+    """Execute an UPDATE or DELETE and return how many rows it matched. Objects in the session do not change."""
     result = session.execute(statement.execution_options(synchronize_session=False))
     return result.rowcount if isinstance(result, CursorResult) else 0
 
@@ -253,10 +252,10 @@ def delete_in_batches(
     *,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> int:
-    """Delete the rows in transactions that stay below the time limits of a request; return how many.
+    """Delete the rows in short transactions and return how many there were.
 
-    If ``should_stop`` returns True after one of them, the rest is left for the next call. After each transaction the
-    others have as much time as it took, because on SQLite they need the same lock.
+    If ``should_stop`` returns True after one of them, the rest is left for the next call. After each transaction it
+    sleeps as long as the transaction took, so that other writers get SQLite's lock.
     """
     (key,) = inspect(table).primary_key
     statement = delete(table).where(key.in_(select(key).where(condition).limit(DELETE_BATCH_ROWS)))

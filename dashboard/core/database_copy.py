@@ -11,7 +11,7 @@ from dashboard.core import migrations
 from dashboard.core.database import Base, Database, extend_time_limits
 
 BATCH_ROWS = 500
-# One side waits while the other writes a batch or reads a whole table.
+# For each statement: one side is idle while the other writes a batch or reads a table.
 MAX_SECONDS = 3600.0
 
 
@@ -22,8 +22,8 @@ class CannotCopy(Exception):
 def copy(source: Database, target: Database, *, batch: int = BATCH_ROWS) -> dict[str, int]:
     """Copy every row and return the number of rows by table.
 
-    Each side is one transaction: the copy shows the source at one moment, and a copy that fails or differs leaves
-    the target empty.
+    The source is read in one transaction, so the copy is consistent. The target is written in one transaction, so
+    it stays empty if the copy fails or differs.
 
     :raise CannotCopy: the source's schema is not this version's, the target is not empty, or the copy differs.
     """
@@ -59,7 +59,7 @@ def _copy_table(table: Table, reader: Connection, writer: Connection, size: int)
         originals = _by_key(table, rows)
         copies = writer.execute(select(table).where(tuple_(*table.primary_key).in_(originals))).mappings()
         if _by_key(table, copies) != originals:
-            raise CannotCopy(f"{table.name} does not read back as it was written. Nothing was kept.")
+            raise CannotCopy(f"{table.name} differs after the copy. Nothing was kept.")
         count += len(rows)
     if writer.scalar(select(func.count()).select_from(table)) != count:
         raise CannotCopy(f"{table.name} has more rows than were written. Nothing was kept.")
@@ -80,9 +80,9 @@ def _batches(table: Table, connection: Connection, size: int) -> Iterator[list[d
 
 
 def _copy_sequence(table: Table, reader: Connection, writer: Connection) -> None:
-    """Let the target's ids continue where the source's stopped: copied rows bring theirs and move no counter.
+    """Set the counter of the target's ids to that of the source, because inserting rows with ids does not move it.
 
-    The id of a deleted row is not used again, as in the source.
+    So the id of a deleted row is never used again.
     """
     column = table.autoincrement_column
     if column is None or not (last := _last_id(column, reader)):

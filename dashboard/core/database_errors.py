@@ -1,4 +1,4 @@
-"""Explain in one line why the database cannot be used, and log an outage once a minute, not once a request."""
+"""Explain in one line why the database cannot be used, and log an outage at most once a minute."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 log = structlog.get_logger()
 
 MIN_SECONDS_BETWEEN = 60.0
-# Another transaction was in the way, and a retry may succeed: serialization_failure, deadlock_detected,
-# lock_not_available.
-LOCK_TIMEOUT = "55P03"
+LOCK_TIMEOUT = "55P03"  # lock_not_available
+# serialization_failure, deadlock_detected: another transaction prevented this one, and a retry may succeed.
 CONFLICTS = ("40001", "40P01", LOCK_TIMEOUT)
 
 # Patterns for the errors of Postgres, libpq, psycopg, PgBouncer and SQLite, and what each means. The driver's own text
@@ -59,7 +58,7 @@ def sqlstate(error: BaseException) -> str | None:
 
 
 def is_conflict(error: BaseException) -> bool:
-    """Tell whether Postgres ended the transaction because of a concurrent one: the database is not away."""
+    """Tell whether Postgres aborted the transaction because of a concurrent one."""
     return sqlstate(error) in CONFLICTS
 
 
@@ -75,7 +74,7 @@ def describe(error: BaseException) -> str:
 
 
 class OutageLog:
-    """Logs that the database is away, at most once in MIN_SECONDS_BETWEEN, and once that it is back."""
+    """Logs that the database is unavailable, at most once in MIN_SECONDS_BETWEEN, and once when it is back."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -85,7 +84,7 @@ class OutageLog:
         self._is_logged = False  # since the last success
 
     def record_failure(self, error: BaseException) -> None:
-        """Count a failure that is no conflict, and log it if no other was logged lately."""
+        """Count a failure unless it is a conflict, and log it unless another one was logged recently."""
         if is_conflict(error):
             return
         with self._lock:

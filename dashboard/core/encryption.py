@@ -68,4 +68,5 @@ def portal_context(member_id: str) -> str:
 
 def token_context(member_id: str, user_id: int, part: str) -> str:
     """Return the context of a person's OAuth token; ``part`` is ``access`` or ``refresh``."""
+    # Stored ciphertexts contain this text, so it keeps the first name of the tokens' table.
     return f"chain {member_id} {user_id} {part}"

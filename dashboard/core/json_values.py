@@ -40,7 +40,7 @@ def as_object(value: Json) -> dict[str, Json]:
 
 
 def is_unset(value: Json) -> bool:
-    """Tell whether PHP would call the value empty, or a form has turned its `false` into text."""
+    """Tell whether PHP considers the value empty; a form turns `false` into the text "false"."""
     return not value or value in ("false", "0")
 
 

@@ -13,7 +13,7 @@ from dashboard.core.json_values import escape_invisible
 
 
 def configure(*, level: str, style: str) -> None:
-    """Send our log and that of the libraries to stderr. Tracebacks contain no values of variables."""
+    """Send our log and the libraries' logs to stderr. Tracebacks never contain the values of variables."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -41,14 +41,14 @@ def configure(*, level: str, style: str) -> None:
 
 
 def replace_gunicorn_handlers() -> None:
-    """Send gunicorn's log to ours: its own handlers, which each reload adds, would write the same lines as text."""
+    """Send gunicorn's log through ours. Each reload adds handlers that would write the same lines as text."""
     server = logging.getLogger("gunicorn.error")
     server.handlers, server.propagate = [], True
     server.addFilter(_strip_request_data)
 
 
 def _escape_values(logger: Any, name: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """Escape what a terminal would obey, as JSON does by itself. Only tracebacks keep their line ends."""
+    """Escape control characters, as JSON does. Only tracebacks keep their line ends."""
     for key, value in event.items():
         if key in ("exception", "stack"):
             event[key] = "\n".join(map(escape_invisible, str(value).split("\n")))
@@ -58,7 +58,7 @@ def _escape_values(logger: Any, name: str, event: structlog.typing.EventDict) ->
 
 
 def _strip_request_data(record: logging.LogRecord) -> bool:
-    """Remove the sender and the content of a request from gunicorn's line, and keep the line."""
+    """Remove the sender and the content of a request from gunicorn's messages."""
     for message in ("Invalid request", "Error handling request"):
         if str(record.msg).startswith(message):
             record.msg, record.args = message, ()

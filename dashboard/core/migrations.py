@@ -21,14 +21,16 @@ log = structlog.get_logger()
 MIGRATIONS = Path(__file__).parents[2] / "migrations"
 # Two releases that migrate at the same time take this lock one after the other.
 ADVISORY_LOCK = 5_201_314
-MAX_SECONDS = 900  # for an index on a million people, or another release's migration
-# While a migration waits for a table that somebody reads, everybody else waits behind it. So it waits for a moment
-# only, and tries again after a pause in which the others continue.
+MAX_SECONDS = (
+    900  # for each statement, such as an index on a million people, or waiting for another release's migration
+)
+# While a migration waits for a table's lock, every later statement on that table queues behind it. So it waits only
+# briefly, and tries again after a pause in which the others continue.
 LOCK_SECONDS = 2.0
 LOCK_PAUSE_SECONDS = 3.0
 MAX_LOCK_WAIT_SECONDS = 300.0
 PRIVILEGES = ("SELECT", "INSERT", "UPDATE", "DELETE")
-# Nothing was changed when a lock was not available in time, or to resolve a deadlock with the live application.
+# lock_not_available and deadlock_detected: the transaction was rolled back, so the migration can run again.
 LOCK_ERRORS = ("55P03", "40P01")
 
 
@@ -37,7 +39,7 @@ class CannotMigrate(Exception):
 
 
 def upgrade(database: Database, revision: str = "head") -> None:
-    """Migrate forwards. A second process that does the same waits, then finds nothing to do.
+    """Migrate to a later revision. A second process that does the same waits, then finds nothing to do.
 
     A schema of a later version is left as it is.
 
@@ -48,22 +50,22 @@ def upgrade(database: Database, revision: str = "head") -> None:
     database.create_file()
     if revision != "head" or not is_newer(database):
         _migrate(database, "upgrade", revision)
-    # After a roll-back of the code: what later versions add to the schema does not disturb this one.
+    # The code was rolled back: this version ignores what later versions add to the schema.
     elif missing := missing_columns(database):
         raise CannotMigrate(f"The schema is a later version's, and lacks {', '.join(missing)}.")
 
 
 def downgrade(database: Database, revision: str) -> None:
-    """Migrate back, dropping what later revisions added, with its data.
+    """Migrate to an earlier revision, dropping what later ones added, with its data.
 
-    :raise CannotMigrate: the revision, or the database's present one, is unknown, or another session holds a lock
+    :raise CannotMigrate: the revision, or the one in the database, is unknown, or another session holds a lock
         for too long.
     """
     _migrate(database, "downgrade", revision)
 
 
 def _migrate(database: Database, step: Literal["upgrade", "downgrade"], revision: str) -> None:
-    """Migrate in one transaction, again and again while another session's lock prevents it."""
+    """Migrate in one transaction; retry while another session's lock prevents it."""
     deadline = time.monotonic() + MAX_LOCK_WAIT_SECONDS
     is_logged = False
     while True:
@@ -140,10 +142,10 @@ def missing_columns(database: Database) -> tuple[str, ...]:
 
 
 def missing_privileges(database: Database) -> tuple[str, ...]:
-    """Return what the role may not do with the tables that exist, as ``INSERT on people``; on SQLite nothing.
+    """Return the privileges that the role lacks on existing tables, as ``INSERT on people``; none on SQLite.
 
-    With the rights on a table come those on the sequences that number its rows, as ``USAGE on people_id_seq``;
-    GRANT … ON ALL TABLES does not include them. The sequence of an identity column needs no right.
+    The sequences of serial columns are included, as ``USAGE on people_id_seq``, because GRANT … ON ALL TABLES does
+    not cover them. The sequence of an identity column needs no privilege.
     """
     if database.engine.dialect.name != "postgresql":
         return ()

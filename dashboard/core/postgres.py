@@ -1,4 +1,4 @@
-"""A SQLAlchemy dialect for Postgres behind firewalls, poolers and failovers, in which every wait is bounded.
+"""Define a SQLAlchemy dialect for Postgres in which every wait has a timeout, also behind firewalls and poolers.
 
 Only a process that uses Postgres imports this module, because psycopg takes a tenth of a worker's memory.
 """
@@ -19,20 +19,20 @@ DRIVER = "postgresql+bounded"
 CONNECT_SECONDS = 5
 PING_SECONDS = 3.0
 STATEMENT_SECONDS = 15.0
-# How long a statement waits for another transaction's lock. Ours hold locks for milliseconds; whoever waits for one
-# that is held longer keeps a thread and, in a pooler, one of a few server connections from everybody else.
+# How long a statement waits for another transaction's lock. Our transactions hold locks for milliseconds. A longer
+# wait would occupy a thread and, with a pooler, one of a few server connections.
 LOCK_SECONDS = 2.0
 # BEGIN waits for no lock, only for a pooler that has no free server connection.
 BEGIN_SECONDS = 5.0
-# Without it, the server would keep the locks of a client that vanished for two hours, until TCP notices. Our
-# processes never pause that long between two statements.
+# When a client vanishes, the server keeps its locks until TCP notices, which takes two hours. Our processes never
+# pause this long between two statements.
 IDLE_SECONDS = 10.0
-# The server ends a statement after STATEMENT_SECONDS; after these more the connection counts as lost.
+# After STATEMENT_SECONDS the server cancels a statement; after so many more the connection counts as lost.
 GRACE_SECONDS = 5.0
-# How long a thread waits for another one's attempt while the server is away.
+# How long a thread waits while another thread tries a server that is down.
 RETRY_LOCK_SECONDS = 0.5
 
-# The address may override them (https://www.postgresql.org/docs/current/libpq-connect.html).
+# The database URL may override them (https://www.postgresql.org/docs/current/libpq-connect.html).
 DEFAULTS: Mapping[str, object] = {
     "connect_timeout": CONNECT_SECONDS,
     "keepalives": 1,
@@ -52,7 +52,7 @@ _Result = TypeVar("_Result")
 
 
 class ResponseTimeout(psycopg.OperationalError):
-    """The server accepted a connection and does not answer on it."""
+    """The server accepted the connection but did not respond in time."""
 
 
 class Connection(psycopg.Connection[Any]):
@@ -81,18 +81,18 @@ class BoundedDialect(PGDialect_psycopg):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)  # type: ignore[no-untyped-call]  # SQLAlchemy has no types for it
         self._connect_breaker = CircuitBreaker(psycopg.Error)
-        # A pooler accepts connections while its server is away, so silence means an outage too. Other errors
+        # A pooler accepts connections while its server is down, so a timeout means an outage too. Other errors
         # concern one connection only.
         self._response_breaker = CircuitBreaker(ResponseTimeout)
 
     def create_connect_args(self, url: URL) -> tuple[Any, Any]:
-        """Return the driver's parameters: the address's, else DEFAULTS.
+        """Return the driver's parameters: those of the URL, else DEFAULTS.
 
-        The client encoding is ours: with that of the address, the environment or the role, names may not be writable.
+        The client encoding is always UTF8, because no other can encode every name.
         """
-        arguments, url_parameters = super().create_connect_args(url)  # type: ignore[no-untyped-call]  # nor for this
+        arguments, url_parameters = super().create_connect_args(url)  # type: ignore[no-untyped-call]
         parameters = {**DEFAULTS, **url_parameters, "client_encoding": "UTF8"}
-        # ``do_begin`` sets our limit, because poolers refuse start-up options.
+        # Poolers refuse start-up options, so ``do_begin`` sets the limit unless the URL has one.
         self._limits_statements = "statement_timeout" not in str(parameters.get("options", ""))
         return arguments, parameters
 
@@ -119,7 +119,7 @@ class BoundedDialect(PGDialect_psycopg):
         return True
 
     def is_disconnect(self, e: Any, connection: Any, cursor: Any) -> bool:
-        """Tell whether this connection and the others of the pool are useless."""
+        """Tell whether the pool must drop this connection and its others."""
         code = getattr(e, "sqlstate", None) or ""
         is_closed = connection is not None and (connection.closed or connection.broken)
         is_away = code in FAILOVER_CODES or code.startswith(CONNECTION_EXCEPTION)
@@ -140,9 +140,9 @@ def _connect(*arguments: Any, **parameters: Any) -> Connection:
 
 
 class CircuitBreaker:
-    """Lets one thread at a time try a server that is away (a circuit breaker); the others fail after a moment.
+    """Lets one thread at a time try a server that is down; the others fail quickly.
 
-    Otherwise all threads of the process would wait for the server, and none would answer anything else.
+    Otherwise all threads of the process would wait for the server, and none would be left for other requests.
     An error of the class ``outage`` opens the circuit, the next success closes it.
     """
 
@@ -152,9 +152,9 @@ class CircuitBreaker:
         self._retry_lock = threading.Lock()
 
     def call(self, attempt: Callable[[], _Result]) -> _Result:
-        """Return the result of the attempt.
+        """Return the result of ``attempt``.
 
-        :raise psycopg.OperationalError: another thread is trying.
+        :raise psycopg.OperationalError: the circuit is open, and another thread is trying.
         """
         if not self._is_open:
             return self._try(attempt)
@@ -176,6 +176,6 @@ class CircuitBreaker:
 
 
 def use_bounded_dialect(url: str) -> URL:
-    """Return the address with this module's dialect as its driver."""
+    """Return the URL with this module's dialect as its driver."""
     registry.register("postgresql.bounded", __name__, BoundedDialect.__name__)
     return make_url(url).set(drivername=DRIVER)

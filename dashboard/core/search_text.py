@@ -9,7 +9,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import literal
 from sqlalchemy.sql.functions import GenericFunction
 
-# Folding may triple a text. Both bounds limit the time for which one search reads ten thousand people.
+# Case folding may triple a text. Both bounds keep a search among ten thousand people fast.
 MAX_TEXT_LENGTH = 300
 MAX_NEEDLE_LENGTH = 60
 
@@ -20,15 +20,14 @@ def searchable(name: str, position: str) -> str:
 
 
 def fold(text: str) -> str:
-    """Return the form in which two texts are compared."""
+    """Return a text without differences of case, and with the Russian letters ё and е as one."""
     return text.casefold().replace("ё", "е")
 
 
 def contains(column: ColumnElement[str] | Any, needle: str) -> ColumnElement[bool]:
-    """Return the SQL condition that a searchable text contains the folded needle, of which the beginning counts.
+    """Return the SQL condition that a searchable text contains the folded needle, up to MAX_NEEDLE_LENGTH.
 
-    LIKE would compare the needle with every part of the text letter by letter, a hundred times as slow for texts
-    that repeat one letter.
+    LIKE is a hundred times as slow for texts that repeat one letter.
     """
     return strpos(column, literal(needle[:MAX_NEEDLE_LENGTH])) > 0
 

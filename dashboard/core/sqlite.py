@@ -1,4 +1,4 @@
-"""Create SQLAlchemy engines for SQLite in WAL mode, in which waits and statements take a bounded time."""
+"""Create SQLAlchemy engines for SQLite in WAL mode, with timeouts for locks and statements."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError, DisconnectionError
 BUSY_SECONDS = 10.0
 LOCK_POLL_SECONDS = 0.0005
 STATEMENT_SECONDS = 15.0  # as on Postgres
-# Between two looks at the clock, for which the thread needs Python's lock: about two milliseconds.
+# SQLite's virtual machine instructions between two calls of the progress handler: about two milliseconds.
 INSTRUCTIONS_PER_CHECK = 50_000
 FILE_MODE, FOLDER_MODE = 0o600, 0o750
 
@@ -33,7 +33,7 @@ class StatementTimer:
         self._deadline = math.inf
 
     def start(self) -> None:
-        """Start anew, for the next statement."""
+        """Restart the time for the next statement."""
         self._deadline = time.monotonic() + self.seconds
 
     def is_over(self) -> bool:
@@ -44,8 +44,8 @@ class StatementTimer:
 class WriteLock:
     """Lets one thread of the process write at a time.
 
-    SQLite lets waiting writers sleep and retry in no order, so that one of many threads may wait for seconds.
-    With this lock only one thread of each process waits for SQLite's own lock.
+    SQLite's waiting writers sleep and retry in no order, so one of many threads could wait for seconds. With this
+    lock, only one thread of each process waits for SQLite's own lock.
     """
 
     def __init__(self) -> None:
@@ -132,7 +132,7 @@ def _require_file(path: Path) -> None:
 
 
 def _require_same_file(path: Path, file_id: tuple[int, int] | None) -> None:
-    """Drop a connection to a file that was removed or replaced: nobody would find what it stores.
+    """Drop a connection to a file that was removed or replaced: what it stores would be lost.
 
     :raise DisconnectionError: the pool then connects again.
     """

@@ -1,7 +1,7 @@
 """Compare stored times with a clock that may have been wrong when they were written.
 
-A deadline farther ahead than the longest wait we ever write comes from a clock that was ahead. It counts as due, so
-that nothing waits for hours or years because of one wrong clock.
+A stored deadline that is later than now plus the longest wait (``max_wait``) was written by a clock that was ahead.
+It counts as due, so that one wrong clock does not delay anything for hours or years.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Column = InstrumentedAttribute[Any] | ColumnElement[Any]
 
 
 def is_ahead(moment: datetime, now: datetime, *, max_wait: timedelta = timedelta()) -> bool:
-    """Tell whether a time lies farther ahead than ``max_wait``, the longest wait that is ever written."""
+    """Tell whether a stored time is later than a correct clock can have written it: now plus ``max_wait``."""
     return moment > now + max_wait + MAX_CLOCK_SKEW
 
 
@@ -29,12 +29,12 @@ def is_ahead_seconds(at: float, now: float, *, max_wait: timedelta = timedelta()
 
 
 def is_recent(moment: datetime | None, now: datetime, *, age: timedelta) -> bool:
-    """Tell whether a stored time is less than ``age`` old; None and a time ahead of the clock are not."""
+    """Tell whether a stored time is less than ``age`` old; None and a future time are not."""
     return moment is not None and moment > now - age and not is_ahead(moment, now)
 
 
 def is_due(moment: datetime, now: datetime, *, max_wait: timedelta) -> bool:
-    """Tell whether a stored deadline has passed, or lies too far ahead to be right."""
+    """Tell whether a stored deadline has passed, or is too late to be right."""
     return moment <= now or is_ahead(moment, now, max_wait=max_wait)
 
 
