@@ -33,8 +33,8 @@ class BatchResult:
 
     results: Mapping[str, Json]
     errors: Mapping[str, Bitrix24Error]
-    totals: Mapping[str, Json] = field(default_factory=dict)  # of methods that list: the number of all rows
-    next_starts: Mapping[str, Json] = field(default_factory=dict)  # of methods that list: the start of the next page
+    totals: Mapping[str, Json] = field(default_factory=dict)  # of list methods: the total number of rows
+    next_starts: Mapping[str, Json] = field(default_factory=dict)  # of list methods: the ``start`` of the next page
 
     def __getitem__(self, key: str) -> Json:
         """Return the command's result.

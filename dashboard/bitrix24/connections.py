@@ -1,4 +1,4 @@
-"""Make connections to allowed addresses only, with time limits, and drop those that were idle for too long."""
+"""Connect to allowed addresses only, with timeouts, and drop connections that were idle for too long."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from dashboard.bitrix24.dns import resolve
 from dashboard.bitrix24.errors import Unreadable
 
 MAX_ADDRESSES = 4  # of one host that are tried
-# NAT gateways forget idle connections, the quickest known after 350 seconds.
+# NAT gateways drop idle connections without a notice; the shortest known timeout is 350 seconds.
 MAX_IDLE_SECONDS = 60.0
-# Each piece of a body costs a few microseconds. Real ones are as long as a packet, unless the server is slow.
+# Bytes of a chunk of a body. Reading one takes a few microseconds, so tiny ones would take too long.
 MIN_AVERAGE_CHUNK = 256
 # Options of new sockets, so that the system notices when the other end is gone; not every system has all.
 _KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 5000}
@@ -60,9 +60,9 @@ class ConnectionAttempt:
     address_policy: AddressPolicy
     timeouts: Timeouts
     clock: Clock = time.monotonic
-    max_bytes: int = 1024 * 1024  # of a response with its head, as received
+    max_bytes: int = 1024 * 1024  # of a response with its headers, before decompression
     should_yield: Callable[[], bool] = lambda: False
-    fresh_only: bool = False  # use no kept connection
+    fresh_only: bool = False  # do not reuse a connection
     is_new: bool = False  # a new connection was needed
     connected: bool = False
     answering: bool = False  # the response has begun
@@ -100,19 +100,19 @@ class GuardedAdapter(HTTPAdapter):
         self.poolmanager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
 
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
-        """Verify every certificate, with the authorities of the context.
+        """Verify every certificate, with the certificate authorities (CAs) of the TLS context.
 
-        The library's own way reads the file of authorities again for each new connection.
+        The library would read the file of CAs again for each new connection.
         """
         conn.cert_reqs = "CERT_REQUIRED"
 
 
 @cache
 def trusted_tls_context() -> ssl.SSLContext:
-    """Return the only context of this process: it trusts certifi's authorities and the system's.
+    """Return this process's TLS context, which trusts certifi's certificate authorities and the system's.
 
-    OpenSSL finds the system's; SSL_CERT_FILE adds those of a company with a self-hosted portal. Reading the
-    authorities takes ten times as long as a handshake.
+    SSL_CERT_FILE adds the authorities of a company with a self-hosted portal. Reading the files takes ten times as
+    long as a handshake, so there is one context.
     """
     context = ssl.create_default_context(cafile=certifi.where())
     context.load_default_certs()
@@ -132,8 +132,8 @@ def socket_options() -> list[tuple[int, int, int]]:
 class _TimedStream(io.RawIOBase):
     """The bytes of a response from a socket, up to the attempt's maximum and until its deadline.
 
-    A loop around the response would be too late: the libraries read the status line, headers, chunk sizes and
-    trailers in loops of their own, which a steady server keeps running forever.
+    The libraries read the status line, headers, chunk sizes and trailers in loops without a time limit. A server that
+    sends a byte now and then would keep them reading forever.
     """
 
     def __init__(self, stream: io.RawIOBase, connection: socket.socket, attempt: ConnectionAttempt) -> None:
@@ -150,7 +150,7 @@ class _TimedStream(io.RawIOBase):
         while (left := until - time.monotonic()) > 0 and not self._attempt.should_yield():
             self._connection.settimeout(min(left, YIELD_CHECK_SECONDS))
             try:
-                # Not from the stream, which refuses to be read again after a timeout.
+                # Not ``self._stream``: it cannot be read again after a timeout.
                 count = self._connection.recv_into(buffer)
             except TimeoutError:
                 continue
@@ -174,12 +174,12 @@ class _TimedResponse(HTTPResponse):
         self._chunks_left = attempt.max_bytes // MIN_AVERAGE_CHUNK
 
     def begin(self) -> None:
-        """Read the head and drop its cookies: none is kept, and parsing many long ones takes seconds."""
+        """Read the headers and drop cookies: none is used, and parsing many long ones takes seconds."""
         super().begin()
         del self.headers["Set-Cookie"]
 
     def read1(self, n: int = -1) -> bytes:
-        """Return the next piece of the body.
+        """Return the next chunk of the body.
 
         :raise Unreadable: there are too many.
         """
@@ -232,9 +232,9 @@ class _HTTPSPool(HTTPSConnectionPool):
 
 
 def _connect(connection: HTTPConnection, attempt: ConnectionAttempt) -> socket.socket:
-    """Connect to one of the addresses that were checked, so that a second lookup cannot change it.
+    """Connect to an address that was checked, so that a second DNS lookup cannot change it (DNS rebinding).
 
-    A few addresses are tried; they share the time.
+    Up to MAX_ADDRESSES are tried; they share the time.
     """
     attempt.is_new = True
     until = time.monotonic() + attempt.seconds_to_connect

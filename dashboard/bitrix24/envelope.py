@@ -108,7 +108,7 @@ def _find_reset(body: dict[str, Json]) -> float | None:
 
 
 def _max_values(body: bytes) -> int:
-    """Return how many values the JSON has at most: each follows one of these, which may also be in texts."""
+    """Return an upper bound of the number of values in the JSON: every value but the first follows one of these."""
     return sum(map(body.count, (b"[", b"{", b",")))
 
 
@@ -126,7 +126,7 @@ def _encodable(text: str) -> str:
 
 
 def _check_depth(value: Json) -> None:
-    """Refuse nesting that later recursion over the value (to mask, store or show it) could not handle."""
+    """Refuse nesting that is too deep for the recursive functions that mask, store or show the value."""
     level: list[Json] = [value]
     for _ in range(MAX_DEPTH):
         containers = [part for part in level if isinstance(part, dict | list)]

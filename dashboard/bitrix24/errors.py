@@ -1,8 +1,9 @@
-"""Errors of Bitrix24, one class per decision of the caller.
+"""Define the errors of calls to Bitrix24: one class for each way in which a caller must react.
 
 Bitrix24Error
 ├── NotAnswered         Unreachable, Unreadable, ServerFailed
 ├── Limited             QueryLimit (OwnLimit), MethodPaused, Overloaded
+├── PortalFull
 ├── PortalMoved
 ├── TokenRejected       ApplicationUnknown
 ├── CredentialsRefused
@@ -14,7 +15,7 @@ Bitrix24Error
 ├── AccessDenied
 └── CallRejected        MethodMissing
 
-Codes are compared without case. The HTTP status does not matter: the server, its documentation and the
+Codes are case-insensitive. The HTTP status does not matter: the server, its documentation and the
 official clients disagree about statuses, but seldom about codes.
 """
 
@@ -37,7 +38,7 @@ UNREACHABLE_CODES = (
     *(CERTIFICATE_UNTRUSTED, TLS_FAILED, TIMEOUT, UNREACHABLE),
 )
 TIMEOUT_CODES = frozenset({NAME_LOOKUP_FAILED, CONNECT_TIMEOUT, TIMEOUT})
-# Stored in databases, so these codes and `renewal_busy` keep their first names.
+# Databases contain these codes, so they must not be renamed.
 BAD_RESPONSE = "bad_answer"
 RESPONSE_TOO_LARGE = "answer_too_large"
 
@@ -97,7 +98,7 @@ class Limited(Bitrix24Error):
 
 
 class QueryLimit(Limited):
-    """The portal's bucket is full: wait seconds."""
+    """The portal's request limit is reached: wait for some seconds."""
 
 
 class OwnLimit(QueryLimit):
@@ -105,7 +106,7 @@ class OwnLimit(QueryLimit):
 
 
 class PortalFull(Bitrix24Error):
-    """What we store of one portal has reached its limit; people and settings that are stored already stay."""
+    """A portal has used up its storage in our database; what is stored already stays."""
 
     CODE = "portal_full"
 
@@ -118,7 +119,7 @@ class MethodPaused(Limited):
 
 
 class Overloaded(Limited):
-    """Bitrix24 blocked the portal: wait hours."""
+    """Bitrix24 blocked the portal for its load: wait for some hours."""
 
 
 class PortalMoved(Bitrix24Error):
@@ -134,7 +135,7 @@ class ApplicationUnknown(TokenRejected):
 
 
 class CredentialsRefused(Bitrix24Error):
-    """The token is missing, or a refresh does not help it."""
+    """The token is missing, or is rejected in a way that a refresh does not cure."""
 
 
 class GrantRejected(Bitrix24Error):

@@ -16,7 +16,7 @@ from dashboard.core.json_values import Json
 
 @dataclass(frozen=True)
 class RestHttp:
-    """Sends every call. ``observe`` receives the record of each, and keeps none."""
+    """Sends every call. ``observe`` receives the record of each, for metrics."""
 
     transport: Transport
     observe: RecordCall = record_nothing

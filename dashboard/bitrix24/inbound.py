@@ -1,4 +1,4 @@
-"""Parse the forms that Bitrix24 posts. Everything in them is a claim until a token proves it."""
+"""Parse the forms that Bitrix24 posts. Nothing in them is trusted until a token is verified."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dashboard.core.json_values import Json
 
 # Tokens are opaque: Bitrix24 documents neither their length nor their characters.
 _TOKEN = rf"[\x21-\x7e]{{1,{MAX_TOKEN_LENGTH}}}"
-# ASCII only: parsing a URL normalizes Unicode, in a time that grows with the square of the length.
+# ASCII only, because parsing a URL normalizes Unicode in quadratic time.
 _ENDPOINT = r"[\x21-\x7e]{1,255}"
 _MEMBER_ID = r"[0-9A-Za-z_.\-]{1,64}"
 _WORD = r"[0-9A-Za-z_:.*\-]{1,64}"
@@ -133,7 +133,7 @@ def parse_opening(query: Fields, form: Fields) -> OpeningRequest:
 def parse_event(form: Fields) -> Event:
     """Return the event. Malformed optional fields are ignored.
 
-    Bitrix24 sends an event once: an uninstallation must not be lost for a field that proves nothing.
+    Bitrix24 sends an event once, so a malformed field that verifies nothing must not lose an uninstallation.
 
     :raise BadField: a field is repeated, or a required one is missing or malformed.
     """
@@ -163,7 +163,7 @@ def parse_domain(value: str, *, secure: bool) -> str:
     if port is None or int(port) == (443 if secure else 80):
         return host
     if not 0 < int(port) < 65536:
-        raise BadField("DOMAIN", "has no such port")
+        raise BadField("DOMAIN", "has an invalid port")
     return f"{host}:{int(port)}"
 
 

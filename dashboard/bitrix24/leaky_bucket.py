@@ -1,4 +1,4 @@
-"""Compute a portal's leaky bucket: a pure value; the caller passes the time.
+"""Compute the leaky bucket of a portal's request limit. The functions are pure; the caller passes the time.
 
 A request adds one to the bucket, time drains it, and a full bucket answers `QUERY_LIMIT_EXCEEDED`. It holds 50
 requests and drains 2 a second; on Enterprise 250 and 5 (Bitrix24 REST docs,
@@ -15,7 +15,7 @@ RATE = 2.0
 INTERACTIVE_HEADROOM = 15.0
 MIN_RATE = 0.25
 RECOVERY_SECONDS = 60.0
-# Part of a request that floats of Unix seconds may lose; without it, a computed wait could be too short.
+# Rounding error of floats of Unix seconds, in requests; without this, a computed wait could be too short.
 ROUNDING = 1e-5
 
 
@@ -30,9 +30,9 @@ class LeakyBucket:
     full_rate: float = RATE
 
     def at(self, now: float) -> LeakyBucket:
-        """Return the bucket at a later time; an earlier one drains nothing.
+        """Return the bucket at a later time; at an earlier time nothing drains.
 
-        Nobody waits for requests above the depth: the server has refused them.
+        Requests above the depth do not count, because the server has refused them.
         """
         elapsed = max(0.0, now - self.updated_at)
         return replace(
@@ -52,7 +52,7 @@ class LeakyBucket:
         return replace(present, level=present.level + requests)
 
     def seconds_until(self, now: float, *, requests: int = 1, headroom: float = 0.0) -> float:
-        """Return the seconds until this many requests have fitted, if each is sent as soon as possible."""
+        """Return the seconds until this many requests can have been sent, each as soon as possible."""
         present = self.at(now)
         excess = present.level + requests - (present.depth - headroom)
         if excess <= ROUNDING:
@@ -62,14 +62,13 @@ class LeakyBucket:
     def slow_down(self, now: float) -> LeakyBucket:
         """Return the bucket after the server refused a request: full, and draining at half the rate.
 
-        Another application behind our address shares it, or the plan is slower than we assumed. The rate
-        recovers within a minute.
+        Another application with our IP address shares the bucket, or the plan's rate is lower than we assumed. The
+        rate recovers within RECOVERY_SECONDS.
         """
         present = self.at(now)
         return replace(present, level=self.depth, rate=max(MIN_RATE, present.rate / 2))
 
-    # The rate grows linearly, so what has drained is the area below a straight line. Computing it in several
-    # steps gives the same result as in one.
+    # The rate grows linearly, so the drained amount is the area below a straight line.
 
     @property
     def _rate_growth(self) -> float:

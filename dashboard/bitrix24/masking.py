@@ -1,4 +1,4 @@
-"""Mask call records: they let Bitrix24's support understand a call, and hold no tokens or personal data.
+"""Mask call records, so that they show Bitrix24's support each call without tokens or personal data.
 
 The Market requires three days of requests and responses from server applications (preparing-to-publish,
 common requirements); its security checklist forbids tokens and personal data in them.

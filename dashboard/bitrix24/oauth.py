@@ -44,7 +44,7 @@ class AuthorizationServers:
         return origin if origin in self.allowed else self.allowed[0]
 
     def refresh(self, server: str, refresh_token: SecretStr, *, record: RecordCall) -> TokenResponse:
-        """Return a new pair; it invalidates the old one, so the request is never sent twice.
+        """Return a new token pair. The old one becomes invalid, so the request is never sent twice.
 
         The documentation shows GET, but the official JavaScript client posts a form, which keeps the secret
         out of the URL.

@@ -20,7 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from dashboard.bitrix24.errors import PersonDismissed, Unreadable
+from dashboard.bitrix24.errors import BAD_RESPONSE, PersonDismissed, Unreadable
 from dashboard.core.json_values import Json, parse_int
 
 MAX_TEXT_LENGTH = 255
@@ -33,7 +33,7 @@ def sanitize(value: Any) -> Any:
     """Return text without control characters, of at most MAX_TEXT_LENGTH; PHP sends an empty text as false or []."""
     if value is None or isinstance(value, bool | list | dict):
         return ""
-    # Control characters are rare, so the text we keep is within four times its length.
+    # Limit the work first. Control characters are rare, so this leaves enough text.
     characters = (mark for mark in str(value)[: 4 * MAX_TEXT_LENGTH] if unicodedata.category(mark) not in ("Cc", "Cs"))
     return "".join(characters).strip()[:MAX_TEXT_LENGTH]
 
@@ -44,8 +44,8 @@ def parse_origin(endpoint: str) -> str:
     :raise ValueError: the endpoint is no http address, contains a user name, or is too long to be stored.
     """
     if len(endpoint) > MAX_TEXT_LENGTH:
-        # Checked first: parsing normalizes Unicode in a time that grows with the square of the length.
-        raise ValueError("too long an address")
+        # Check first: parsing normalizes Unicode in quadratic time.
+        raise ValueError("the URL is too long")
     parts = urlsplit(endpoint)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.password:
         raise ValueError("not an address")
@@ -58,7 +58,7 @@ def parse_origin(endpoint: str) -> str:
         raise ValueError("not a host")
     origin = f"{parts.scheme}://{host}{port}"
     if len(origin) > MAX_TEXT_LENGTH:
-        raise ValueError("too long an address")
+        raise ValueError("the URL is too long")
     return origin
 
 
@@ -106,7 +106,7 @@ def parse_as(model: type[ModelT], value: Json) -> ModelT:
     try:
         return model.model_validate(value)
     except ValidationError:
-        raise Unreadable("bad_answer") from None
+        raise Unreadable(BAD_RESPONSE) from None
 
 
 class AppInfo(ResponseModel):
@@ -126,7 +126,7 @@ class User(ResponseModel):
 
     @property
     def full_name(self) -> str:
-        """Return the first and the last name, bounded."""
+        """Return the first and the last name, of at most MAX_TEXT_LENGTH."""
         return f"{self.NAME} {self.LAST_NAME}".strip()[:MAX_TEXT_LENGTH]
 
 
@@ -185,7 +185,7 @@ class OAuthAppInfo(ResponseModel):
 class TokenResponse(ResponseModel):
     """A token response (Bitrix24 REST docs, oauth/auto-renewal.md).
 
-    Its ``domain`` is the authorization server's and not read.
+    ``domain`` is not read, because it is the authorization server's.
     """
 
     access_token: Token

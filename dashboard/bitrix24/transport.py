@@ -33,10 +33,10 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class ResponseLimit:
-    """The largest response that is read: bytes, also when decompressed, and values in its JSON.
+    """The maximum size of a response: bytes, before and after decompression, and values in its JSON.
 
-    Parsing occupies all threads of the process, and a self-hosted portal can answer anything: empty lists, for
-    example, take two bytes each, and thirty times as much memory.
+    Parsing holds the GIL, and a self-hosted portal can send anything: an empty list, for example, takes two bytes, and
+    thirty times as much memory.
     """
 
     bytes: int
@@ -57,7 +57,7 @@ class RawResponse:
 
 
 class Transport:
-    """Sends requests over kept connections; safe to share between threads.
+    """Sends requests over persistent connections; safe to share between threads.
 
     It follows no redirects, keeps no cookies and takes no proxy from the environment: each could carry a token
     to an unverified place. Slow hosts never occupy all of the threads in which ``waiting`` counts.
@@ -102,7 +102,7 @@ class Transport:
     ) -> RawResponse:
         """POST JSON or a form.
 
-        A ``read_only`` request changes nothing at its receiver. It is sent once more if a kept connection
+        A ``read_only`` request changes nothing at its receiver. It is sent once more if a reused connection
         breaks before a response begins, and it is given up early when other hosts need its thread.
 
         :raise Unreachable: no connection, a timeout, a reset, or a forbidden address.
@@ -142,7 +142,7 @@ class Transport:
             except requests.ConnectionError:
                 if not read_only or attempt.is_new or attempt.answering:
                     raise
-            # The other end dropped this kept connection, and maybe the other ones too.
+            # The server closed this reused connection, and maybe the other ones too.
             attempt.fresh_only = True
             return self._try(request, attempt, limit)
         except (requests.RequestException, HTTPError, OSError, ValueError) as error:
@@ -199,14 +199,14 @@ def _read_body(response: requests.Response, limit: ResponseLimit) -> bytes:
 def _decompress(body: bytes, encoding: str, limit: ResponseLimit) -> bytes:
     """Return the decompressed body.
 
-    The library would decompress several layers, and any number of empty parts in each, which takes a server a few
-    bytes and us endless time.
+    Not with the library, which decompresses several layers, and any number of empty members in each: a few bytes could
+    take endless time.
     """
     if not body or encoding.lower() in ("", "identity"):
         return body
     if encoding.lower() not in ("gzip", "x-gzip", "deflate"):
         raise Unreadable(errors.BAD_RESPONSE)
-    decompressor = zlib.decompressobj(zlib.MAX_WBITS | 32)  # finds out which of both formats it is
+    decompressor = zlib.decompressobj(zlib.MAX_WBITS | 32)  # detects gzip or zlib
     try:
         body = decompressor.decompress(body, limit.bytes + 1)
     except zlib.error:

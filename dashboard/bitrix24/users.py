@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator
 
 from dashboard.bitrix24.client import MAX_BATCH_COMMANDS, BatchResult, Client, Command
-from dashboard.bitrix24.errors import RESPONSE_TOO_LARGE, Unreadable
+from dashboard.bitrix24.errors import BAD_RESPONSE, RESPONSE_TOO_LARGE, Unreadable
 from dashboard.bitrix24.schemas import Flag, Text, User, parse_as
 from dashboard.bitrix24.transport import ResponseLimit
 from dashboard.core.json_values import Json, as_list, parse_int
@@ -25,7 +25,7 @@ MAX_DEPARTMENTS = 50  # of one user
 # and must not fill the database.
 MAX_LIST_SIZE = 15_000_000
 MAX_CHECKED_USERS = PAGE_SIZE * MAX_BATCH_COMMANDS  # users in one request
-DEPARTMENT_SIZE = 20
+DEPARTMENT_SIZE = 20  # characters of a department's id in JSON, at most
 # 1.6 KB and 80 values for each user, because some portals send all fields. Only workers list users.
 LIST_LIMIT = ResponseLimit(bytes=4 * 1024 * 1024, values=200_000)
 FIELDS = (
@@ -68,7 +68,7 @@ class Employee(User):
 
 @dataclass(frozen=True)
 class ListPosition:
-    """How far a list has been read. It is stored, because the slices of a run share one reading."""
+    """How far a list has been read. It is stored, so that the next slice of a run can continue."""
 
     start: int = 0  # rows before the next page
     pages: int = 1  # to request next; 0 at the end of the list
@@ -86,14 +86,14 @@ class ListPosition:
 
     @classmethod
     def load(cls, stored: Mapping[str, Any] | None) -> ListPosition:
-        """Return a stored position; if none is stored, or by a version with other fields, one without a reader."""
+        """Return a stored position; one without a reader if none is stored, or another version stored it."""
         known = {field.name for field in fields(cls)}
         return cls(**stored) if stored is not None and stored.keys() == known else cls()
 
 
 @dataclass(frozen=True)
 class ListPart:
-    """The active employees of one request by ID, where the list goes on, and whether it seems complete so far."""
+    """The active employees of one request by ID, where the list continues, and whether it seems complete so far."""
 
     employees: Mapping[int, Employee]
     next: ListPosition
@@ -118,7 +118,7 @@ def read_part(client: Client, token: str, position: ListPosition) -> ListPart:
     for key in commands:
         rows = _rows(batch, key)
         page = _parse_rows(rows)
-        # The list is in the order of IDs, so that pages which an earlier request returned have no higher one.
+        # The list is sorted by ID, so a page without a higher ID was returned before.
         is_new = bool(page.keys() - users.keys()) and max(page) > position.last_id
         complete = complete and _is_in_order(rows, is_new=is_new, batch=batch, key=key)
         users |= page
@@ -131,8 +131,8 @@ def read_part(client: Client, token: str, position: ListPosition) -> ListPart:
     # Users come and go while the list is read, so a difference of less than a page is normal.
     complete = complete and (pages > 0 or min(totals, default=0) - received < PAGE_SIZE)
     last_id = max((position.last_id, *users))
-    following = replace(position, start=start, pages=pages, received=received, size=size, last_id=last_id)
-    return ListPart({user_id: user for user_id, user in users.items() if user.is_employed}, following, complete)
+    next_position = replace(position, start=start, pages=pages, received=received, size=size, last_id=last_id)
+    return ListPart({user_id: user for user_id, user in users.items() if user.is_employed}, next_position, complete)
 
 
 def find_still_employed(client: Client, token: str, user_ids: Collection[int]) -> set[int]:
@@ -154,7 +154,7 @@ def find_still_employed(client: Client, token: str, user_ids: Collection[int]) -
 
 
 def _call(client: Client, token: str, commands: Mapping[str, Command]) -> BatchResult | None:
-    """Return the batch, None where the response is too large: it would be so again."""
+    """Return the batch; None if the response is too large, because a retry would not help."""
     try:
         return client.batch(commands, token=token, read_only=True, limit=LIST_LIMIT)
     except Unreadable as error:
@@ -174,7 +174,7 @@ def _page_command(start: int, *, user_ids: Iterable[int] = ()) -> Command:
 def _rows(batch: BatchResult, key: str) -> list[Json]:
     rows = as_list(batch[key])
     if rows is None:
-        raise Unreadable("bad_answer")
+        raise Unreadable(BAD_RESPONSE)
     return rows
 
 
