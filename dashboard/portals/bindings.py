@@ -28,7 +28,7 @@ CHECK_INTERVAL = timedelta(days=1)
 LIST_COMMANDS = {"events": Command("event.get"), "placements": Command("placement.get")}
 CHECK_COMMANDS = {**LIST_COMMANDS, "scope": Command("scope")}
 MAX_SCOPE_LENGTH, MAX_SCOPES = 64, 100
-MAX_UNBIND_COMMANDS = 40  # refused_bindings at once: a batch takes fifty commands
+MAX_UNBIND_COMMANDS = 40  # of the fifty commands in a batch; the next check unbinds the rest
 # `ERROR_CORE`: this handler is bound already (`Handler already binded`).
 # `ERROR_PLACEMENT_MAX_COUNT`: another handler of ours already holds this placement, which takes only one.
 ALREADY_BOUND = ("ERROR_CORE", "ERROR_PLACEMENT_MAX_COUNT")
@@ -58,7 +58,7 @@ class Bindings:
         return CHECK_COMMANDS
 
     def restore(self, portal: Portal, client: Client, present: BatchResult, *, token: SecretStr) -> None:
-        """Bind what an update removed, if ``present`` says what is bound; log an error instead of raising it."""
+        """Bind what an update removed. Without lists in ``present`` do nothing; log an error instead of raising it."""
         if not LIST_COMMANDS.keys() <= present.results.keys():
             return
         try:
@@ -84,7 +84,7 @@ class Bindings:
     def _send(self, client: Client, present: BatchResult, *, token: str) -> dict[str, str]:
         """Unbind what leads to a former PUBLIC_URL, then bind what is missing, in one batch.
 
-        In this order, because a portal takes one link only, and would show the calendar's tab twice.
+        In this order, because a portal allows one link handler, and would show two tabs in the calendar.
         """
         events = _compare(present, "event", EVENTS, f"{self.public_url}/events")
         places = _compare(present, "placement", PLACEMENTS, f"{self.public_url}/")

@@ -27,11 +27,11 @@ log = structlog.get_logger()
 
 RETENTION = timedelta(seconds=RETENTION_SECONDS)
 QUERY_LIMIT_EXCEEDED = "QUERY_LIMIT_EXCEEDED"
-# Anyone can make us call Bitrix24 with what they posted; those calls must not fill the database.
+# Anyone can post a form that makes us call Bitrix24; those calls must not fill the database.
 UNVERIFIED_CALLS = Limit(depth=200, seconds=30)
-# Whoever posts may control the portal that answers, so longer answers to unverified requests are not stored.
+# The sender of an unverified request may control the portal, so longer responses to it are not stored.
 MAX_UNVERIFIED_ANSWER = 4 * 1024
-ROW_BYTES = 300  # of a record without its parameters and answer, with its part of the indexes
+ROW_BYTES = 300  # of a record and its index entries, without its parameters and response
 _INSERT = insert(ApiCall)  # built once, because every request uses it
 _NO_DETAILS = {"parameters": MASK, "answer": MASK}
 
@@ -65,7 +65,7 @@ class CallRecords:
     ) -> None:
         """Store the calls in the session's transaction; they stay here until it commits.
 
-        Nothing of an installation that has ended is stored.
+        If the installation has ended, nothing is stored.
 
         :param portal: the portal that the unit has verified meanwhile, which owns its calls from then on.
         :param already_counted: how many of the requests the rate limit has counted already.
@@ -75,11 +75,11 @@ class CallRecords:
         if not calls:
             return
 
-        def committed(_session: Session) -> None:
+        def drop_stored(_session: Session) -> None:
             del self._calls[: len(calls)]
             self.portal, self.verified = owner, verified
 
-        event.listen(session, "after_commit", committed, once=True)
+        event.listen(session, "after_commit", drop_stored, once=True)
         if owner is not None and not lock_portal(session, owner):
             return
         rows = [_row(call, owner, verified=verified) for call in calls] if store else []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum, auto
 
 RETENTION_SECONDS = 3 * 24 * 60 * 60
-MAX_BYTES = 80 * 2**20  # burst size; the bucket refills by the same amount per retention period
+MAX_BYTES = 80 * 2**20  # of the bucket; it drains completely in RETENTION_SECONDS
 MAX_DETAILED_BYTES = 64 * 2**20  # above it, calls are stored without details
 
 

@@ -1,8 +1,8 @@
 """Delete everything about a portal's people: hide it at once in a short transaction, then delete it in batches.
 
-A large portal has so many rows that nobody could wait until one transaction has deleted them, least of all the
-portal's own openings, which need its row. So the portal gets a new row, and the people stay with the former one,
-which no session, opening or run finds anymore. The new row works from that moment, for a reinstallation too.
+Deleting a large portal's rows in one transaction would lock the portal's row for too long. So the portal gets a new
+row, and the people stay with the former one, which no session, opening or run finds anymore. The new row can be used
+at once, for a reinstallation too.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ log = structlog.get_logger()
 
 TASK = "deletion"
 MAX_REQUEST_SECONDS = 2.0  # then the worker goes on
-# Of former rows only: no request can name such a member id, and no installation has this generation.
+# These mark former rows: no request can contain such a member id, and no installation has this generation.
 FORMER_MEMBER_ID = "deleted:{}"
 FORMER_GENERATION = 0
 _TABLES = (Run, ApiCall, Person)
@@ -35,8 +35,12 @@ def replace_portal_row(session: Session, portal: Portal, **changes: Any) -> int 
     Return None if the portal is uninstalled, or another deletion or installation came first: nothing is changed then.
     The caller's transaction must not have locked anything before.
     """
-    same = (Portal.id == portal.id, Portal.generation == portal.generation, Portal.state != PortalState.UNINSTALLED)
-    former = session.scalar(select(Portal).where(*same).with_for_update())
+    is_current = (
+        Portal.id == portal.id,
+        Portal.generation == portal.generation,
+        Portal.state != PortalState.UNINSTALLED,
+    )
+    former = session.scalar(select(Portal).where(*is_current).with_for_update())
     if former is None:
         return None
     kept = {name: getattr(former, name) for name in inspect(Portal).columns.keys() if name != "id"}  # noqa: SIM118
@@ -57,8 +61,8 @@ def delete_former_portal(
 ) -> bool:
     """Delete a former row and everything that belongs to it, in short transactions; return whether all is deleted.
 
-    What remains, because ``should_stop`` returned True or the process ended, is deleted by the periodic task. Of two
-    processes that do this at once, one may find the other's rows gone, and leaves the end to the other.
+    What remains, because ``should_stop`` returned True or the process ended, is deleted by the periodic task. Several
+    processes may do this at once: one of them deletes the portal's row, and the others return False.
     """
     for table in _TABLES:
         delete_in_batches(database, table, table.portal_id == former_id, should_stop=should_stop)
@@ -81,7 +85,7 @@ def delete_former_portal(
 def delete_now(database: Database, former_id: int, *, should_stop: Callable[[], bool] | None = None) -> bool:
     """Delete a former row as ``delete_former_portal`` does; leave the rest to the worker after a moment or an error.
 
-    The portal already has its new row, so an error would only ask the caller to repeat what was done.
+    An error is not raised: the portal already has its new row, so the caller has nothing to repeat.
     """
     try:
         return delete_former_portal(database, former_id, should_stop=should_stop or time_limit(MAX_REQUEST_SECONDS))
@@ -90,7 +94,7 @@ def delete_now(database: Database, former_id: int, *, should_stop: Callable[[], 
 
 
 def delete_all_former_portals(database: Database, *, should_stop: Callable[[], bool]) -> None:
-    """Delete what requests and processes that ended have left."""
+    """Delete the former rows that requests and ended processes have left."""
     with database.read_session() as session:
         former_ids = session.scalars(select(Portal.id).where(Portal.generation == FORMER_GENERATION)).all()
     for former_id in former_ids:
@@ -100,6 +104,6 @@ def delete_all_former_portals(database: Database, *, should_stop: Callable[[], b
 
 
 def time_limit(seconds: float) -> Callable[[], bool]:
-    """Return a function that returns True when so much time has passed from now on."""
+    """Return a function that returns True once so much time has passed since this call."""
     deadline = time.monotonic() + seconds
     return lambda: time.monotonic() >= deadline

@@ -41,10 +41,10 @@ from dashboard.portals.personal_data import ADMIN_CHOICE_COLUMNS, ALWAYS_RESET_C
 log = structlog.get_logger()
 T = TypeVar("T")
 
-# Every opening would write to the portal's one row, so `proven_at`, when the portal was last verified, is updated
-# only this often.
+# `proven_at`, when the portal was last verified, is updated only this often, so that not every opening writes to the
+# portal's row.
 VERIFICATION_UPDATE_INTERVAL = timedelta(minutes=1)
-# Events may be delayed by this long, so one that was sent before an update carries the token before.
+# Events may be delayed by this long, so one that was sent before an update may carry the previous token.
 PREVIOUS_TOKEN_LIFETIME = timedelta(hours=1)
 MAX_CODE_LENGTH = 64
 # Each opening uses both, so they are built once.
@@ -60,7 +60,7 @@ class VerificationFailed(Exception):
         self.code = code
 
 
-# The token proves nothing, or its user has no access. A portal that is closed, unpaid or busy denies nothing.
+# The token is not valid here, or its user has no access. A closed, unpaid or busy portal is no denial.
 DENIALS = (VerificationFailed, TokenRejected, CredentialsRefused, GrantRejected, PersonRefused, ApplicationGone)
 
 
@@ -154,7 +154,7 @@ class Installations:
         key = {"member": verified.member_id}
         portal = session.scalar(_LOCK, key)
         if portal is None and verified.address is None:
-            # It was known a moment ago; its row was replaced while this transaction waited for it (`deletion.py`).
+            # `deletion.py` replaced the portal's row while this transaction waited for it.
             portal = session.scalar(_LOCK, key)
         if portal is not None:
             return portal
@@ -175,8 +175,8 @@ class Installations:
     def _set_token(self, portal: Portal, token: SecretStr, *, keep_previous: bool) -> None:
         """Store a new ``application_token``.
 
-        The previous one stays valid for a while after an update. After a new installation it does not: it
-        belonged to the installation before.
+        After an update, the previous one stays valid for a while. After a new installation it does not, because it
+        belonged to the previous installation.
         """
         previous = portal.application_token if keep_previous else None
         portal.previous_token = previous
@@ -190,7 +190,7 @@ class Installations:
         until = portal.previous_until
         if until is not None and not is_due(until, self.now(), max_wait=PREVIOUS_TOKEN_LIFETIME):
             encrypted.append(portal.previous_token)
-        # Compare all of them even after a match, so that the time shows nothing.
+        # Compare all of them even after a match, so that the time reveals nothing.
         matches = [self._matches_encrypted(portal, value, posted) for value in encrypted if value is not None]
         return any(matches)
 
@@ -270,22 +270,22 @@ class Installations:
         self._update(portal, bindings_at=None)
 
     def _update(self, portal: Portal, **values: object) -> None:
-        same = (Portal.id == portal.id, Portal.generation == portal.generation)
-        statement = update(Portal).where(*same, Portal.state != PortalState.UNINSTALLED).values(**values)
+        is_current = (Portal.id == portal.id, Portal.generation == portal.generation)
+        statement = update(Portal).where(*is_current, Portal.state != PortalState.UNINSTALLED).values(**values)
         self.database.write(lambda session: session.execute(statement))
 
     def uninstall(self, portal: Portal, *, clean: bool = True, should_stop: Callable[[], bool] | None = None) -> bool:
         """Delete everything about the portal's people; a tombstone remains.
 
-        In a large portal the worker deletes what remains after a moment, or when ``should_stop`` returns True; return
-        whether everything is deleted.
-
         ``clean`` also resets what administrators decided. A second event finds nothing to delete. An event
         that comes after a reinstallation finds another generation and deletes nothing.
+
+        :param should_stop: leaves the rest to the worker when it returns True; by default after a moment.
+        :return: whether everything is deleted.
         """
-        cleared = ("app_code", "previous_token", "previous_until", "bindings_at", "scopes", "unbound")
+        columns_to_clear = ("app_code", "previous_token", "previous_until", "bindings_at", "scopes", "unbound")
         tombstone = {
-            **dict.fromkeys(cleared),
+            **dict.fromkeys(columns_to_clear),
             **ALWAYS_RESET_COLUMNS,
             **(ADMIN_CHOICE_COLUMNS if clean else {}),
             "state": PortalState.UNINSTALLED,

@@ -15,21 +15,21 @@ from dashboard.core.database import Base, Database
 from dashboard.models import ApiCall, OAuthToken, Person, Portal, Run, Snapshot
 from dashboard.portals import deletion
 
-BATCH_ROWS = 200  # people at a time, so that no export fills the memory
+BATCH_ROWS = 200  # limits the memory of an export
 
-# The exported columns by name, so that a new column is not exported until somebody decides it.
-_PORTAL = (
+# The exported columns are listed, so that a new column is not exported by accident.
+_PORTAL_COLUMNS = (
     *("origin", "state", "installed_at", "team_open", "team_switched_by", "team_switched_at"),
     *("directory_at", "next_run_at", "scopes"),
 )
-_PERSON = (
+_PERSON_COLUMNS = (
     *("user_id", "name", "position", "photo", "departments", "language", "time_zone", "is_admin"),
     *("listed", "opened_at", "chain_state", "problem"),
 )
-_SNAPSHOT = ("settings", "account", "sections", "errors", "taken_at", "settings_taken_at")
-_RUN = ("asked_by", "state", "error", "total", "done", "failed", "created_at", "started_at", "finished_at")
+_SNAPSHOT_COLUMNS = ("settings", "account", "sections", "errors", "taken_at", "settings_taken_at")
+_RUN_COLUMNS = ("asked_by", "state", "error", "total", "done", "failed", "created_at", "started_at", "finished_at")
 
-# The portal's columns that are reset with its people. Whatever administrators may keep, a person's id always goes.
+# The portal's columns that are reset when its people are deleted; a person's id must never stay.
 ALWAYS_RESET_COLUMNS = {
     "directory_at": None,
     "directory_error": None,
@@ -72,7 +72,7 @@ def count_stored(session: Session, portal: Portal) -> StoredCounts:
 
 def export_portal(portal: Portal) -> dict[str, Any]:
     """Return the portal's own row without its tokens."""
-    return _columns(portal, _PORTAL)
+    return _columns(portal, _PORTAL_COLUMNS)
 
 
 def export_runs(database: Database, portal: Portal) -> Iterator[dict[str, Any]]:
@@ -81,7 +81,7 @@ def export_runs(database: Database, portal: Portal) -> Iterator[dict[str, Any]]:
     with database.read_session() as session:
         runs = session.scalars(query.order_by(Run.id)).all()
     for run in runs:
-        yield _columns(run, _RUN)
+        yield _columns(run, _RUN_COLUMNS)
 
 
 def export_people(database: Database, portal: Portal) -> Iterator[dict[str, Any]]:
@@ -92,8 +92,8 @@ def export_people(database: Database, portal: Portal) -> Iterator[dict[str, Any]
     last_id = 0
     while rows := _people_after(database, portal, last_id):
         for person, snapshot in rows:
-            calendar = _columns(snapshot, _SNAPSHOT) if snapshot else None
-            yield {**_columns(person, _PERSON), "calendar": calendar}
+            calendar = _columns(snapshot, _SNAPSHOT_COLUMNS) if snapshot else None
+            yield {**_columns(person, _PERSON_COLUMNS), "calendar": calendar}
         last_id = rows[-1][0].id
 
 
@@ -116,11 +116,11 @@ def _columns(row: Base, names: tuple[str, ...]) -> dict[str, Any]:
 
 
 class DeletionResult(StrEnum):
-    """What became of a request to delete everything."""
+    """The result of a request to delete everything."""
 
     DONE = "done"
-    IN_PROGRESS = "under_way"  # nobody sees anything anymore, and the worker deletes the remaining rows
-    ALREADY_DONE = "overtaken"  # somebody else has just done it
+    IN_PROGRESS = "under_way"  # the data is hidden, and the worker deletes the remaining rows
+    ALREADY_DONE = "overtaken"  # by a simultaneous request
 
 
 def delete_all(database: Database, portal: Portal) -> DeletionResult:

@@ -26,7 +26,7 @@ _LOCK = (
 def lock_portal(session: Session, portal: Portal) -> bool:
     """Lock the portal's row until the transaction ends; return False if this installation has ended.
 
-    Then nothing may be stored: it would stay for ever, or be taken for the next installation's.
+    Then the caller must store nothing: it would stay forever, or become part of the next installation.
     """
     locked = session.info.setdefault("locked_portals", set())
     # A portal that this session has loaded itself was locked when it was loaded.

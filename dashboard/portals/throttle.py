@@ -74,7 +74,7 @@ class Throttle:
     def group_of(self, address: str) -> str:
         """Return one of ``ADDRESS_GROUPS`` texts that stands for an IP address in a subject.
 
-        Anonymous visitors can use any number of IPv6 networks; this way their counts are limited in number.
+        Anonymous visitors can use any number of IPv6 networks, so counting each address would fill the database.
         """
         return str(int(self.hash_subject(f"address {address}"), 16) % ADDRESS_GROUPS)
 
@@ -95,11 +95,11 @@ class Throttle:
         return level > 0
 
     def record_failure(self, subject: str, limit: Limit) -> None:
-        """Count one failure. The level stays at the depth, so a flood is not punished for longer."""
+        """Count one failure. The level never exceeds the depth, so a flood of failures does not extend the wait."""
         self._change(subject, limit, by=1)
 
     def credit(self, subject: str, limit: Limit) -> None:
-        """Take back one failure for one success, so an office behind one IP address is not slowed by a few failures."""
+        """Subtract one failure after a success, so a few failures do not slow an office behind one IP address."""
         self._change(subject, limit, by=-1)
 
     def _change(self, subject: str, limit: Limit, *, by: int) -> None:
@@ -128,7 +128,7 @@ class Throttle:
             return session.connection().execute(_FIND, {"hashed": self.hash_subject(subject)}).one_or_none()
 
     def _level(self, level: float, at: datetime, limit: Limit) -> float:
-        """Return the level now. One that was stored by a clock that was ahead would last too long: drop it."""
+        """Return the level now; 0 if a clock that was ahead stored it, because it would last too long."""
         now = self.now()
         return 0.0 if is_ahead(at, now) else limit.drain(level, (now - at).total_seconds())
 
@@ -141,7 +141,7 @@ class Throttle:
 
 
 class ProcessThrottle:
-    """Limit attempts per subject in this process's memory, for groups of subjects that must be protected now.
+    """Limit attempts per subject in this process's memory, for those groups of subjects that ``enforce`` names.
 
     Each process counts for itself: several together allow as many times the limit.
     """
@@ -149,7 +149,7 @@ class ProcessThrottle:
     def __init__(self, limit: Limit, *, code: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._limit, self._code, self._clock = limit, code, clock
         self._lock = threading.Lock()
-        self._levels: OrderedDict[str, tuple[float, float]] = OrderedDict()  # levels and when they were so
+        self._levels: OrderedDict[str, tuple[float, float]] = OrderedDict()  # subject → level, and its time
         self._enforced_until: dict[str, float] = {}
 
     def enforce(self, group: str) -> None:
@@ -178,5 +178,5 @@ class ProcessThrottle:
 
 
 def purge(database: Database, *, now: datetime, should_stop: Callable[[], bool] = lambda: False) -> int:
-    """Delete the counts that have been empty for long; return how many."""
+    """Delete the counts that are older than RETENTION; return how many."""
     return delete_in_batches(database, ThrottleCount, ThrottleCount.at < now - RETENTION, should_stop=should_stop)
