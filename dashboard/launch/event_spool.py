@@ -30,7 +30,7 @@ log = structlog.get_logger()
 ENCRYPTION_CONTEXT = "uninstall event"
 FOLDER = "events"
 SUFFIX = ".event"
-UNVERIFIED = "unproven-"
+UNVERIFIED_PREFIX = "unproven-"  # of file names
 RETRY_SECONDS = 10.0
 MAX_DATABASE_FAILURES = 3  # in a row; then the database is unavailable, and the other events wait
 # While the database is unavailable most events cannot be verified, and any of those may be forged. The limit
@@ -71,7 +71,7 @@ class EventSpool:
             return False
         token = event.application_token.get_secret_value()
         name = self._file_name(event, token, sender)
-        if name.startswith(UNVERIFIED) and not self._has_room(sender):
+        if name.startswith(UNVERIFIED_PREFIX) and not self._has_room(sender):
             return False
         encrypted = self._encrypt(event, token)
         try:
@@ -100,7 +100,7 @@ class EventSpool:
         """Handle every stored event, those with the fewest attempts first; stop if the database is unavailable."""
         failures_in_a_row = 0
         for name in sorted(self._names(), key=self._attempts.__getitem__):
-            # Count before the attempt, so that an event that ends the thread comes last too.
+            # Count first, so that an event whose unexpected error ends the thread comes last next time.
             self._attempts[name] += 1
             try:
                 if (encrypted := self._read(name)) is not None:
@@ -135,18 +135,18 @@ class EventSpool:
 
     def _has_room(self, sender: str) -> bool:
         """Tell whether one more unverified event of this sender may be stored."""
-        unverified = [name for name in self._names() if name.startswith(UNVERIFIED)]
-        of_sender = sum(name.startswith(f"{UNVERIFIED}{sender}-") for name in unverified)
+        unverified = [name for name in self._names() if name.startswith(UNVERIFIED_PREFIX)]
+        of_sender = sum(name.startswith(f"{UNVERIFIED_PREFIX}{sender}-") for name in unverified)
         return len(unverified) < MAX_UNVERIFIED and of_sender < MAX_UNVERIFIED_OF_SENDER
 
     def _file_name(self, event: Event, token: str, sender: str) -> str:
-        """Return one name for all copies of an event."""
+        """Return the file's name, which is the same for all copies of an event."""
         try:
             is_verified = self._handler.is_verified(event)
         except SQLAlchemyError:
             is_verified = False
         key = event.member_id if is_verified else f"{event.member_id} {token}"
-        prefix = "" if is_verified else f"{UNVERIFIED}{sender}-"
+        prefix = "" if is_verified else f"{UNVERIFIED_PREFIX}{sender}-"
         return f"{prefix}{hashlib.sha256(key.encode()).hexdigest()}{SUFFIX}"
 
     def _names(self) -> Iterator[str]:
@@ -160,16 +160,16 @@ class EventSpool:
         :raise OSError: it cannot be written.
         """
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        unfinished = self._folder / f"{name}.{os.getpid()}-{threading.get_ident()}"
+        temporary_path = self._folder / f"{name}.{os.getpid()}-{threading.get_ident()}"
         try:
-            descriptor = os.open(unfinished, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
+            descriptor = os.open(temporary_path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
             with os.fdopen(descriptor, "w", encoding="ascii") as file:
                 file.write(encrypted)
                 file.flush()
                 os.fsync(file.fileno())
-            unfinished.replace(self._folder / name)
+            temporary_path.replace(self._folder / name)
         except OSError:
-            unfinished.unlink(missing_ok=True)
+            temporary_path.unlink(missing_ok=True)
             raise
 
     def _read(self, name: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Handle the events of a portal: verify them by the portal's token; handling is idempotent."""
+"""Verify the events of a portal by its ``application_token``, and act on them idempotently."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ log = structlog.get_logger()
 
 UNINSTALL = "ONAPPUNINSTALL"
 TOKEN_EVENTS = ("ONAPPINSTALL", "ONAPPUPDATE")
-MAX_SENDER_CLOCK_SKEW = 300  # seconds by which an event may come from the future
+MAX_SENDER_CLOCK_SKEW = 300  # seconds by which the time of an event may be ahead of our clock
 _COMMANDS = {"app": Command("app.info"), "profile": Command("profile")}
 
 # Called before Bitrix24 is asked about an event of this portal; raises if that has happened too often.
@@ -87,7 +87,7 @@ class EventHandler:
 
     def _handle_verified(self, event: Event, portal: Portal, calls: CallRecords) -> None:
         if event.name == UNINSTALL and self._is_current(event, portal, calls):
-            self._uninstall(event, portal)
+            self.installations.uninstall(portal, clean=event.clean)
         elif event.name == "ONAPPUPDATE":
             self.installations.require_bindings_check(portal)
 
@@ -112,9 +112,6 @@ class EventHandler:
             is_confirmed = False  # anyone can send such an event, so it is not kept until the server answers
         if not is_confirmed:
             raise EventRefused("portal_has_no_token", event, portal)
-        self._uninstall(event, portal)
-
-    def _uninstall(self, event: Event, portal: Portal) -> None:
         self.installations.uninstall(portal, clean=event.clean)
 
     def _is_current(self, event: Event, portal: Portal, calls: CallRecords) -> bool:

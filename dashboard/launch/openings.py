@@ -26,8 +26,8 @@ from dashboard.sync.runs import Runs
 
 log = structlog.get_logger()
 
-# Openings with one access token, in each process, once the portal's request limit was reached: all its people share
-# it, and a script that reloads the page would use it up. Nobody reloads this fast by hand.
+# Openings with one access token, in each process, after the portal's request limit was reached. All its people share
+# that limit, and a script that reloads the page would use it up. Nobody reloads this fast by hand.
 OPENING_LIMIT = Limit(depth=10, seconds=6)
 
 Commands = Mapping[str, Command]
@@ -92,10 +92,10 @@ class OpeningService:
         return InstallationResult(result.portal, refused_bindings)
 
     def open(self, request: OpeningRequest, stored_portal: Portal | None, *, may_ask_portal: bool) -> OpeningResult:
-        """Verify who opens the application and save their settings: one request if the portal is known.
+        """Verify who opens the application and save their settings, with one request if the portal is known.
 
-        Without ``may_ask_portal`` the authorization server is asked first, so that forged openings use up nothing
-        of the portal's rate limit.
+        Without ``may_ask_portal`` the authorization server is asked first, so that forged openings do not use up the
+        portal's rate limit.
 
         :raise VerificationFailed: the token belongs to another portal or application than the form says.
         :raise Bitrix24Error: Bitrix24 refused or did not answer.

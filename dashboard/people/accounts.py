@@ -24,11 +24,11 @@ from dashboard.tokens.store import TokenStore
 
 log = structlog.get_logger()
 
-# People of one portal who are not in its stored user list: guests, and whoever opens the application before
-# the list is first read, minutes after the first opening. Beyond the limit they wait for that.
+# People of one portal who are not in its stored user list: guests, and whoever opens the application before the list
+# is first read. That happens minutes after the first opening; until then, more people are refused.
 NEW_PEOPLE_LIMIT = Limit(depth=100, seconds=15)
-# People of one portal who open the application for the first time, listed or not. Each stores a snapshot, and a
-# self-hosted portal may invent people without end.
+# People of one portal who open the application for the first time, listed or not. Each gets a snapshot, and a
+# self-hosted portal can invent any number of people.
 FIRST_OPENING_LIMIT = Limit(depth=500, seconds=1)
 _FIND = select(Person).where(Person.portal_id == bindparam("portal"), Person.user_id == bindparam("user"))
 
@@ -89,7 +89,7 @@ class Accounts:
         self._update(person, is_admin=admin)
 
     def confirm(self, person: Person, *, admin: bool, asked_at: datetime) -> None:
-        """Store what Bitrix24 answered about the person's rights; if a newer answer is stored, use that one."""
+        """Store Bitrix24's answer about the person's rights, unless a newer answer is stored."""
         was_admin = person.is_admin
         self._update(person, self._is_newest_answer(asked_at), is_admin=admin, confirmed_at=asked_at)
         if person.is_admin != was_admin:
@@ -109,10 +109,10 @@ class Accounts:
     def _update(self, person: Person, *conditions: ColumnElement[bool], **values: Any) -> None:
         """Store the values if the conditions hold, and set on ``person`` what is stored then."""
         with self.database.write_session() as session:
-            same = Person.id == person.id
-            if not execute_and_count(session, update(Person).where(same, *conditions).values(**values)):
+            is_person = Person.id == person.id
+            if not execute_and_count(session, update(Person).where(is_person, *conditions).values(**values)):
                 columns = [getattr(Person, name) for name in values]
-                stored = session.execute(select(*columns).where(same)).one_or_none()
+                stored = session.execute(select(*columns).where(is_person)).one_or_none()
                 values = stored._asdict() if stored else values
         for name, value in values.items():
             setattr(person, name, value)

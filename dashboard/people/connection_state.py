@@ -24,7 +24,7 @@ def colleagues(portal: Portal) -> tuple[ColumnElement[bool], ...]:
 
 
 def state_conditions(now: datetime) -> dict[ConnectionState, ColumnElement[bool]]:
-    """Return the condition of each state except "connected", which is everyone else. No two overlap."""
+    """Return the condition of each state; "connected" has none, it is everyone else. No two conditions overlap."""
     has_valid_token = Person.chain_state == TokenState.VALID
     return {
         "never": Person.chain_state.is_(None),

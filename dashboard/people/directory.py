@@ -43,16 +43,15 @@ class IncompleteList(Exception):
 class Directory:
     """Use an employee's token to read the list of users, and store the list part by part.
 
-    Each part is one request and is stored before the next one, with the run's mark on everybody in it
-    (``Person.listed_by_run``). So the memory does not depend on the length of a list, and another slice of the run
-    continues where this one stops.
+    Each part is one request, and is stored before the next one. ``Person.listed_by_run`` marks everybody in it with the
+    run. So the memory does not depend on the length of a list, and the next slice of the run can continue it.
     """
 
     database: Database
     token_refresher: TokenRefresher
 
     def readers(self, portal: Portal, position: ListPosition) -> Sequence[Person]:
-        """Return whose token may go on reading the list, without those who were refused.
+        """Return the people whose tokens may read the next part, without those who were refused.
 
         The reader of the previous part comes first, then administrators, then the most recent visitors.
         """
@@ -67,7 +66,7 @@ class Directory:
             return session.scalars(query).all()
 
     def first_position(self, portal: Portal, reader: Person, *, refused: Sequence[int]) -> ListPosition:
-        """Return where a reader begins, with as many pages in the first request as the portal has people."""
+        """Return where a reader begins; the first request has as many pages as the stored people need."""
         with self.database.read_session() as session:
             expected = session.scalar(select(func.count()).where(Person.portal_id == portal.id)) or 0
         return ListPosition.first(expected=expected, reader=reader.id, refused=refused)
@@ -75,13 +74,13 @@ class Directory:
     def read_part(
         self, portal: Portal, reader: Person, position: ListPosition, *, run: Run, record: RecordCall
     ) -> ListPosition | None:
-        """Read and store the next part; return where the list goes on, None if everything is done.
+        """Read and store the next part; return where the list continues, None if everything is done.
 
         After the last part of a complete list, guests are marked, and people who have left are deleted with their
         tokens, up to MAX_CHECKED_USERS of them at each call.
 
-        :raise IncompleteList: nobody is marked or deleted because of it.
-        :raise PortalFull: some new people found no room; everything else is done.
+        :raise IncompleteList: part of the list is missing, so nobody is marked as a guest or deleted.
+        :raise PortalFull: there was no room for some new people; everything else is done.
         :raise Bitrix24Error: the part could not be read; nothing is changed.
         """
         if position.pages:
@@ -111,23 +110,23 @@ class Directory:
         missing_people = select(Person.user_id, Person.id).where(*unlisted, Person.listed.is_(True))
         with self.database.read_session() as session:
             if session.scalar(select(Person.id).where(*unlisted, Person.id == reader.id)) is not None:
-                # A guest gets a part of the list only; everybody else would be deleted.
+                # The reader is a guest, who gets only a part of the list: everybody else would be deleted.
                 raise PersonRefused("directory_without_reader")
             missing = {row.user_id: row.id for row in session.execute(missing_people.limit(users.MAX_CHECKED_USERS))}
         self._write(portal, partial(_mark_guests, unlisted=unlisted, run=run))
         if not missing:
             return False
         find_employed = partial(users.find_still_employed, user_ids=missing)
-        employed = self.token_refresher.call_with_token(portal, reader, find_employed, record=record)
-        departed = [person_id for user_id, person_id in missing.items() if user_id not in employed]
-        for user_ids in _chunks(employed & missing.keys()):
+        employed_ids = self.token_refresher.call_with_token(portal, reader, find_employed, record=record)
+        departed_ids = [person_id for user_id, person_id in missing.items() if user_id not in employed_ids]
+        for user_ids in _chunks(employed_ids & missing.keys()):
             self._write(portal, partial(_mark_listed, portal_id=portal.id, run_id=run.id, user_ids=user_ids))
-        for person_ids in _chunks(departed):
+        for person_ids in _chunks(departed_ids):
             self._write(portal, partial(_delete, person_ids=person_ids))
-        if departed:
+        if departed_ids:
             self._write(portal, partial(storage_limit.recount, portal_ids=[portal.id]))
             self.database.checkpoint_wal()
-            log.info("people_left", portal=portal.id, count=len(departed))
+            log.info("people_left", portal=portal.id, count=len(departed_ids))
         return len(missing) == users.MAX_CHECKED_USERS
 
     def _write(self, portal: Portal, work: Callable[[Session], T]) -> T | None:
@@ -148,27 +147,29 @@ def _store(session: Session, *, portal_id: int, run_id: int, employees: Sequence
     """
     columns = (Person.id, Person.user_id, Person.listed, *(getattr(Person, name) for name in _COMPARED_COLUMNS))
     user_ids = [employee.ID for employee in employees]
-    same = (Person.portal_id == portal_id, Person.user_id.in_(user_ids))
-    stored = {row.user_id: row for row in session.execute(select(*columns).where(*same))}
-    joined, changed = [], []
+    in_chunk = (Person.portal_id == portal_id, Person.user_id.in_(user_ids))
+    stored = {row.user_id: row for row in session.execute(select(*columns).where(*in_chunk))}
+    new_rows, changed_rows = [], []
     for employee in employees:
         row = stored.get(employee.ID)
         values = _columns(employee, time_zone=row.time_zone if row else "")
         if row is None:
-            joined.append({"portal_id": portal_id, "user_id": employee.ID, "is_admin": False, "language": "", **values})
+            new_rows.append(
+                {"portal_id": portal_id, "user_id": employee.ID, "is_admin": False, "language": "", **values}
+            )
         elif not row.listed or any(getattr(row, name) != values[name] for name in _COMPARED_COLUMNS):
-            changed.append({"id": row.id, **values})
-    if changed:
-        session.execute(update(Person), changed)
-    has_room = storage_limit.allocate(session, portal_id, len(joined) * storage_limit.PERSON_BYTES)
-    if joined and has_room:
-        insert_or_ignore(session, Person, joined)
+            changed_rows.append({"id": row.id, **values})
+    if changed_rows:
+        session.execute(update(Person), changed_rows)
+    has_room = storage_limit.allocate(session, portal_id, len(new_rows) * storage_limit.PERSON_BYTES)
+    if new_rows and has_room:
+        insert_or_ignore(session, Person, new_rows)
     _mark_listed(session, portal_id=portal_id, run_id=run_id, user_ids=user_ids)
     return has_room
 
 
 def _columns(employee: Employee, *, time_zone: str) -> dict[str, Any]:
-    """Return a person's columns. Older portals list no time zones; then the profile's stays."""
+    """Return a person's columns. Older portals list no time zones; then the stored one stays."""
     return {
         "name": employee.full_name,
         "position": employee.WORK_POSITION,
@@ -181,12 +182,12 @@ def _columns(employee: Employee, *, time_zone: str) -> dict[str, Any]:
 
 
 def _mark_listed(session: Session, *, portal_id: int, run_id: int, user_ids: Sequence[int]) -> None:
-    same = (Person.portal_id == portal_id, Person.user_id.in_(user_ids))
-    session.execute(update(Person).where(*same).values(listed_by_run=run_id))
+    in_chunk = (Person.portal_id == portal_id, Person.user_id.in_(user_ids))
+    session.execute(update(Person).where(*in_chunk).values(listed_by_run=run_id))
 
 
 def _mark_guests(session: Session, *, unlisted: Iterable[ColumnElement[bool]], run: Run) -> None:
-    """Mark who opened the application before the run, and is no employee."""
+    """Mark those who opened the application before the run and are not in the list."""
     guests = (*unlisted, Person.listed.is_(None), Person.opened_at < run.started_at)
     session.execute(update(Person).where(*guests).values(listed=False))
 

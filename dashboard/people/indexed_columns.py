@@ -14,8 +14,8 @@ MAX_VIEW_LENGTH = 64
 def update_indexed_columns(person: Person, settings: CalendarSettings) -> None:
     """Set the person's columns to what their settings contain; they are empty if the settings are not readable."""
     span = settings.hours.span if settings.is_readable else None
-    reminders = [half for half in (settings.reminders.timed, settings.reminders.all_day) if half is not None]
-    # An unknown view may contain anything.
+    reminders = [group for group in (settings.reminders.timed, settings.reminders.all_day) if group is not None]
+    # The name of an unknown view can contain any character.
     person.view = "".join(filter(str.isprintable, settings.view))[:MAX_VIEW_LENGTH]
     person.work_start = span.start if span else None
     person.work_end = span.end if span else None

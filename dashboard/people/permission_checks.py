@@ -25,9 +25,9 @@ log = structlog.get_logger()
 CONFIRMATION_LIFETIME = timedelta(minutes=3)
 # Maximum age while Bitrix24 is unreachable.
 MAX_UNCONFIRMED_AGE = timedelta(minutes=15)
-# One confirmation a minute in all processes, however many pages are requested and however slow the portal is.
+# All processes together ask once a minute per person, however many pages are requested.
 RECENT_CONFIRMATION_LIMIT = Limit(depth=1, seconds=60)
-# Exporting and deleting ask each time. Nobody does either this often by hand.
+# For exports and deletions, which always ask. Nobody starts this many by hand.
 CONFIRMATION_LIMIT = Limit(depth=20, seconds=3)
 
 
@@ -61,13 +61,13 @@ class PermissionChecks:
         """
         if self._was_confirmed(person, age=CONFIRMATION_LIFETIME):
             return
-        can_wait = self._was_confirmed(person, age=MAX_UNCONFIRMED_AGE)
+        is_older_answer_valid = self._was_confirmed(person, age=MAX_UNCONFIRMED_AGE)
         try:
             self.throttle.take(f"confirmation of {person.id}", RECENT_CONFIRMATION_LIMIT, code="not_confirmed")
         except OwnLimit:
-            if can_wait:
+            if is_older_answer_valid:
                 return
-            # Another request asked a moment ago, and the person's row holds the result.
+            # Another request has just asked, and stored the result in the person's row.
             kind = TokenRejected if person.confirmed_at is None else Unreachable
             raise kind("not_confirmed") from None
         try:
@@ -75,7 +75,7 @@ class PermissionChecks:
         except DENIALS:
             raise
         except Bitrix24Error:
-            if not can_wait:
+            if not is_older_answer_valid:
                 raise
 
     def _was_confirmed(self, person: Person, *, age: timedelta) -> bool:
@@ -87,7 +87,7 @@ class PermissionChecks:
             try:
                 profile = self.token_refresher.call_with_token(portal, person, _profile, record=calls.add)
                 if person.user_id != profile.ID:
-                    # A denial, unlike in `Snapshots.fetch`: this answer must not give anybody access.
+                    # Unlike in `Snapshots.fetch` this is a denial, because the answer decides about access.
                     raise CredentialsRefused("foreign_profile")
             except DENIALS as denial:
                 log.info("permission_denied", portal=portal.id, person=person.id, code=denial.code)

@@ -12,7 +12,14 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from dashboard.bitrix24.client import BatchResult, Client, Command
-from dashboard.bitrix24.errors import OwnLimit, PersonRefused, PortalFull, TokenRejected, Unreadable
+from dashboard.bitrix24.errors import (
+    RESPONSE_TOO_LARGE,
+    OwnLimit,
+    PersonRefused,
+    PortalFull,
+    TokenRejected,
+    Unreadable,
+)
 from dashboard.bitrix24.masking import RecordCall
 from dashboard.bitrix24.schemas import AppInfo, Profile, parse_as, parse_profile
 from dashboard.calendar import parser
@@ -46,8 +53,8 @@ SNAPSHOT_COMMANDS = {
     "sections": Command(SECTIONS_METHOD, {"type": "user"}),
 }
 
-# Characters of each result as JSON. Real settings have less than a thousand, and two hundred calendars fit, but a
-# self-hosted portal may return anything.
+# Characters of each result as JSON, because a self-hosted portal can return anything. Real settings have less than a
+# thousand; two hundred calendars fit.
 MAX_RESULT_LENGTHS = {"settings": 16 * 1024, "account": 16 * 1024, "sections": 32 * 1024}
 
 # Refreshes by one person: ten at once, then one in six seconds.
@@ -60,7 +67,7 @@ MAX_RECENT_AGE = timedelta(minutes=1)
 class SnapshotReply:
     """What a portal returned for ``SNAPSHOT_COMMANDS``."""
 
-    client: Client  # the portal's
+    client: Client  # for further calls to the same portal
     batch: BatchResult
     taken_at: datetime
 
@@ -74,7 +81,7 @@ class SnapshotReply:
 
     @property
     def app(self) -> AppInfo:
-        """Return what the portal calls our application; empty if it did not return that."""
+        """Return the portal's ``app.info`` of this application; empty if it returned none."""
         return parse_as(AppInfo, self.batch["app"]) if "app" in self.batch.results else AppInfo()
 
     @property
@@ -82,19 +89,19 @@ class SnapshotReply:
         """Return the calendar settings, with an error code for each method that returned none."""
         commands, results = SNAPSHOT_COMMANDS, self.batch.results
         errors = {commands[key].method: error.code for key, error in self.batch.errors.items() if key in commands}
-        unanswered = commands.keys() - results.keys() - self.batch.errors.keys()
-        errors |= {commands[key].method: "command_not_answered" for key in unanswered}
+        missing_keys = commands.keys() - results.keys() - self.batch.errors.keys()
+        errors |= {commands[key].method: "command_not_answered" for key in missing_keys}
 
-        def part(key: str, value: Json) -> Json:
+        def limit_size(key: str, value: Json) -> Json:
             if not value or len(json.dumps(value)) <= MAX_RESULT_LENGTHS[key]:
                 return value
-            errors[commands[key].method] = "answer_too_large"
+            errors[commands[key].method] = RESPONSE_TOO_LARGE
             return None
 
         return SettingsResponse(
-            settings=part("settings", results.get("settings")),
-            portal_settings=part("account", results.get("account")),
-            sections=part("sections", _sections(results.get("sections"))),
+            settings=limit_size("settings", results.get("settings")),
+            portal_settings=limit_size("account", results.get("account")),
+            sections=limit_size("sections", _sections(results.get("sections"))),
             errors=errors,
             taken_at=self.taken_at,
         )
@@ -191,8 +198,8 @@ def fetch_snapshot(
 def save_snapshot(session: Session, person: Person, response: SettingsResponse) -> CalendarSettings:
     """Store the response as the person's snapshot and return the settings that are stored now.
 
-    A part that could not be read, or finds no room, keeps its previous value; ``errors`` says which. The caller has
-    locked the portal's row.
+    A part that failed, or for which there is no room, keeps its previous value; ``errors`` names the method. The caller
+    has locked the portal's row.
     """
     merged = replace(response, settings_taken_at=response.taken_at)
     if response.errors or not _is_object_or_empty_list(response.settings):
@@ -208,7 +215,7 @@ def save_snapshot(session: Session, person: Person, response: SettingsResponse) 
     upsert(session, Snapshot, columns)
     settings = parse_settings(person, merged)
     update_indexed_columns(person, settings)
-    person.confirmed_at = response.taken_at  # the same batch returned whose token it is
+    person.confirmed_at = response.taken_at  # the batch also returned the user's profile
     return settings
 
 

@@ -1,8 +1,7 @@
-"""Limit what the people of one portal take up in the database.
+"""Limit the space that the people of one portal take up in the database.
 
-A self-hosted portal may invent people and settings without end, and all portals share one disk. So the portal's row
-counts bytes. A transaction that adds some has locked that row: of two at once, the second finds what the first has
-left, and stores nothing new if that is too little.
+A self-hosted portal can invent any number of people and settings, and all portals share one disk. So the portal's row
+counts bytes, and a transaction that stores people or settings locks that row first.
 """
 
 from __future__ import annotations
@@ -20,8 +19,8 @@ from dashboard.models import Person, Portal
 log = structlog.get_logger()
 
 MAX_PORTAL_BYTES = 2**30  # a hundred thousand people with the usual settings take up two thirds
-# A person's row, its part of the indexes and the token pair. Most take up a third of it, the largest possible four
-# times as much. A fixed number, because later updates of names and tokens must not fail.
+# For a person's row, its index entries and the token pair. Most take up a third of this, the largest possible four
+# times as much. The number is fixed, so that later updates of names and tokens never fail.
 PERSON_BYTES = 4 * 1024
 _ID = bindparam("id_", type_=BigInteger)
 _ADD = update(Portal).where(Portal.id == _ID).values(stored_bytes=Portal.stored_bytes + bindparam("size"))
@@ -54,7 +53,7 @@ def allocate_person(session: Session, portal_id: int) -> None:
 
 
 def recount(session: Session, portal_ids: Sequence[int]) -> None:
-    """Count everything again, because other versions, and deletions of listed people, leave the number as it is."""
+    """Count the stored bytes again, because the previous version and some deletions do not update the number."""
     sizes = func.count() * PERSON_BYTES + func.coalesce(func.sum(Person.snapshot_bytes), 0)
     stored = select(sizes).where(Person.portal_id == Portal.id).scalar_subquery()
     execute_and_count(session, update(Portal).where(Portal.id.in_(portal_ids)).values(stored_bytes=stored))

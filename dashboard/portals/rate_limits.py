@@ -24,10 +24,12 @@ from dashboard.portals.call_log_space import LogDetail
 OPERATING_WINDOW = timedelta(minutes=10)
 
 # Every opening and every person of a run uses these, so they are built once and bypass the ORM.
-_SAME = RateLimit.portal_id == bindparam("portal")
-_FIND = select(RateLimit.level, RateLimit.at, RateLimit.rate, RateLimit.pauses, RateLimit.log_empty_at).where(_SAME)
+_OF_PORTAL = RateLimit.portal_id == bindparam("portal")
+_FIND = select(RateLimit.level, RateLimit.at, RateLimit.rate, RateLimit.pauses, RateLimit.log_empty_at).where(
+    _OF_PORTAL
+)
 _LOCK = _FIND.with_for_update()
-_UPDATE = update(RateLimit).where(_SAME)
+_UPDATE = update(RateLimit).where(_OF_PORTAL)
 
 _Row = Row[float, float, float, dict[str, float], float]  # level, at, rate, pauses, log_empty_at
 

@@ -38,8 +38,8 @@ def rotate(
 ) -> Generator[RotationProgress, None, None]:
     """Yield after each committed batch.
 
-    An interrupted rotation is started again; it skips values of the newest key. A token that is refreshed
-    meanwhile stays, because each value is compared and set.
+    An interrupted rotation can be started again, and skips values of the newest key. Each value is written by
+    compare-and-set, so a token that was refreshed meanwhile is not overwritten.
     """
     with database.read_session() as session:
         total = sum(session.scalar(select(func.count(column))) or 0 for column in ENCRYPTED_COLUMNS)
@@ -66,7 +66,7 @@ def _reencrypt_rows(
 
 
 def reencrypt(session: Session, encryption: TokenEncryption, column: Column, row_id: int, value: str) -> bool:
-    """Encrypt a value with the newest key unless it is so already; False if no key decrypts it."""
+    """Encrypt a value with the newest key if another key encrypted it; return False if no key decrypts it."""
     table = column.class_
     (key,) = table.__mapper__.primary_key
     try:

@@ -1,4 +1,4 @@
-"""Call Bitrix24 with a person's stored token; refresh it once, whichever process is first, when it is rejected."""
+"""Call Bitrix24 with a person's stored token; when it is rejected, refresh it in one process, and call again."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ T = TypeVar("T")
 MAX_LEASE_WAIT_SECONDS = 12.0
 MIN_POLL_SECONDS, MAX_POLL_SECONDS = 0.02, 0.25
 REFRESH_COOLDOWN = timedelta(minutes=1)  # after a portal rejected a refreshed pair too
-# Pause after the server refused this person's token but not the portal; also the longest pause ever stored.
+# Pause after the server refused this person's token but not the portal. No longer pause is ever stored.
 MAX_REFRESH_PAUSE = timedelta(minutes=10)
 # Refreshes of one portal: more than the fastest run needs when every token has expired.
 REFRESH_LIMIT = Limit(depth=60, seconds=0.25)
-# Refreshed pairs that one portal rejected too, of whichever person.
+# Refreshed pairs that a portal rejected too, of all its people together.
 REJECTED_REFRESH_LIMIT = Limit(depth=10, seconds=60)
 _REJECTED_KEY = "rejected token refreshes {}"
 
@@ -99,7 +99,7 @@ class TokenRefresher:
         return result
 
     def refresh(self, portal: Portal, person: Person, *, record: RecordCall) -> None:
-        """Refresh the person's pair before it expires from disuse.
+        """Refresh the person's pair, which would expire if it were not used for a long time.
 
         :raise Bitrix24Error: as ``call_with_token``.
         """
@@ -123,7 +123,7 @@ class TokenRefresher:
             try:
                 self.servers.app_info(portal.authorization_server, tokens.access, record=record)
             except TokenRejected as rejection:
-                # An expired access token says nothing about the application; its refresh does.
+                # An expired access token says nothing about the application, so ask by refreshing it.
                 self._wait_or_refresh(tokens, record, rejection=rejection)
         except ApplicationGone:
             return True
@@ -135,7 +135,7 @@ class TokenRefresher:
 
     @contextmanager
     def _save_portal_state_on_error(self, tokens: TokenPair) -> Iterator[None]:
-        """Store what a refusal says about the portal as a whole.
+        """Store a state of the whole portal that an error reports.
 
         Only the most trusted person's pair proves an uninstallation: any other may be left from an earlier
         installation, or posted by somebody who owns another portal.
@@ -241,7 +241,7 @@ class TokenRefresher:
                 raise GrantRejected("foreign_token") from None
             log.warning("token_refresh_paused", portal=portal.id, person=person.id, code=refusal.code)
             self.token_store.pause(person, MAX_REFRESH_PAUSE)
-            # All we know: this access token has expired, and we cannot get a new one now.
+            # To the caller this is an expired access token that cannot be refreshed now.
             raise TokenRejected("expired_token") from None
         if response.member_id not in ("", portal.member_id) or response.user_id not in (None, person.user_id):
             # When an employee is dismissed, Bitrix24 may reassign their tokens to a system user.

@@ -121,7 +121,7 @@ class TokenStore:
         self.database.write(replace)
 
     def mark_invalid(self, tokens: TokenPair, lease: str) -> bool:
-        """Mark a pair as invalid; False where another pair was stored or leased since."""
+        """Mark a pair as invalid; return False if another pair has been stored or leased since."""
         values = {"state": TokenState.REVOKED, "lease_owner": None, "lease_until": None}
         return self.database.write(
             lambda session: (
@@ -142,14 +142,14 @@ class TokenStore:
     def pause(self, person: Person, duration: timedelta) -> None:
         """Stop refreshing for this person for a while, even if they open the app and post a new pair.
 
-        A portal that rejects every token rejects those too.
+        A portal that rejects every token would reject that pair too.
         """
         values = {"renewal_paused_until": self.now() + duration}
         with self.database.write_session() as session:
             session.execute(update(OAuthToken).where(OAuthToken.person_id == person.id).values(values))
 
     def most_trusted_person(self, portal: Portal) -> Person | None:
-        """Return the person whose refused refresh counts as proof about the portal, None where no pair is valid.
+        """Return the person whose refresh shows whether the application is installed, None if no pair is valid.
 
         This is the administrator with the newest pair, else the person with the newest. Anybody can post a
         refresh token of another portal. An administrator is trusted because they could uninstall the app themselves.
@@ -197,10 +197,10 @@ def _upsert(dialect: str) -> Insert:
 
 
 def _update_row(session: Session, tokens: TokenPair, *conditions: ColumnElement[bool], **values: Any) -> bool:
-    """Change the row if it still holds this pair; the person's copy of the state follows."""
+    """Update the row if it still contains this pair, and the person's copy of the state; return whether it did."""
     person_id = tokens.person.id
-    same = (OAuthToken.person_id == person_id, OAuthToken.version == tokens.version)
-    changed = execute_and_count(session, update(OAuthToken).where(*same, *conditions).values(**values)) == 1
+    is_this_pair = (OAuthToken.person_id == person_id, OAuthToken.version == tokens.version)
+    changed = execute_and_count(session, update(OAuthToken).where(*is_this_pair, *conditions).values(**values)) == 1
     if changed and "state" in values:
         session.execute(update(Person).where(Person.id == person_id).values(chain_state=values["state"]))
     return changed
