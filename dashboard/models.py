@@ -61,7 +61,7 @@ class Portal(Base):
     scopes: Mapped[list[str] | None] = mapped_column(_Json)  # that the portal has granted; None: unknown
     unbound: Mapped[dict[str, str] | None] = mapped_column(_Json)  # what the portal refused to bind → its error code
     state: Mapped[str] = mapped_column(String(16), default=PortalState.ACTIVE)
-    # Grows with each installation and deletion of all data, which ends older sessions and work in progress.
+    # Grows with each installation and deletion of all data. Sessions and runs of an earlier generation are invalid.
     generation: Mapped[int] = mapped_column(Integer, default=1)
     installed_at: Mapped[datetime]
     proven_at: Mapped[datetime]  # the last verified opening or installation
@@ -73,7 +73,7 @@ class Portal(Base):
     directory_at: Mapped[datetime | None]  # the last update of the list of employees
     directory_error: Mapped[str | None] = mapped_column(String(64))  # why the last update failed or is incomplete
     next_run_at: Mapped[datetime | None]
-    # What its people take up (`people/storage_limit.py`).
+    # The space that its people take up (`people/storage_limit.py`).
     stored_bytes: Mapped[int] = mapped_column(BigInteger, default=0, server_default=text("0"))
 
 
@@ -112,7 +112,9 @@ class Person(Base):
             *("reminder_count", "view", "settings_at"),
         ),
         Index("ix_people_habits", "portal_id", "habits", "time_zone", "calendar_zone", "listed"),
-        {"sqlite_autoincrement": True},  # work in progress for a deleted person must not find another one
+        {
+            "sqlite_autoincrement": True
+        },  # ids are never reused: a request for a deleted person must not find another one
     )
 
     id: Mapped[int] = mapped_column(_Key, primary_key=True)
@@ -123,7 +125,7 @@ class Person(Base):
     time_zone: Mapped[str] = mapped_column(String(255))  # of the profile; the calendar has its own
     language: Mapped[str] = mapped_column(String(8))  # Bitrix24's LANG
     opened_at: Mapped[datetime | None]  # None: has never opened the application
-    # When Bitrix24 last confirmed user and rights; None: never, or it refused.
+    # When Bitrix24 last confirmed the user and their rights; None: never, or the last answer was a denial.
     confirmed_at: Mapped[datetime | None]
     # True: an employee. False: a guest. None: opened the application after the last update of the list.
     listed: Mapped[bool | None]

@@ -1,4 +1,4 @@
-"""The first part of a run: update the portal's employees part by part, and count the people to sync."""
+"""Begin a run: update the portal's employees from its list of users, and count the people to sync."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ _READER_ERRORS = (PersonRefused, GrantRejected, TokenRejected, ApplicationGone, 
 
 @dataclass(frozen=True)
 class DirectoryProgress:
-    """Where the list goes on, None if nothing remains to be read, and the error code if it is not whole."""
+    """Where the list continues, None if nothing remains to be read, and the error code if it is incomplete."""
 
     position: ListPosition | None
     problem: str | None = None
 
 
 def sync_directory_part(directory: Directory, lease: Lease, *, record: RecordCall) -> DirectoryProgress:
-    """Update the next part of the portal's employees; where the list cannot be read, the run syncs who is stored.
+    """Update the next part of the portal's employees; if the list cannot be read, the run syncs the stored people.
 
-    Lists of two readers may differ. So one reader reads all parts; if they are refused or can no longer be asked,
-    the next one begins anew. A run asks at most MAX_READERS whom the portal refuses.
+    The lists that two people see may differ, so all parts are read with one person's token (the reader). If the portal
+    refuses it, the next reader starts from the beginning. After MAX_READERS refusals the run continues without a list.
 
     :raise Bitrix24Error: the error concerns the whole portal.
     """
@@ -70,7 +70,7 @@ def sync_directory_part(directory: Directory, lease: Lease, *, record: RecordCal
 def save_directory_progress(
     session: Session, lease: Lease, calls: CallRecords, progress: DirectoryProgress, *, now: datetime
 ) -> None:
-    """Save where the list goes on; at its end, which people the run is about: everyone who has ever connected."""
+    """Save where the list continues; at its end, save which people the run syncs: all who have a token pair."""
     calls.write(session, already_counted=DIRECTORY_COST)
     if progress.position is not None:
         change_run(session, lease, unless_canceled=True, list_position=asdict(progress.position))

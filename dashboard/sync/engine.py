@@ -1,4 +1,4 @@
-"""Work on a run for one slice: the directory first, then the people whom the portal's rate limit allows now."""
+"""Run a slice of a run: first the directory, then as many people as the portal's rate limit allows now."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ log = structlog.get_logger()
 
 RETRY_DELAYS = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 15, 60, 120, 240))  # up to runs.MAX_POSTPONEMENT
 OVERLOAD_DELAY = timedelta(hours=1)
-# A slice ends with its first request after this time, so that slow portals and long lists let others have the thread.
+# No further request of a slice starts after this time, so that other portals get the thread.
 MAX_SLICE_SECONDS = 5.0
 
 
@@ -121,14 +121,14 @@ class SyncEngine:
         tasks, remaining = self.runs.write(lease, partial(take_next_tasks, lease=lease, now=self.now()))
         max_without_response = _max_without_response(len(tasks), remaining, attempts=lease.run.attempts)
         has_responded = lease.run.done > 0
-        # People whose request got no response are saved with the next person whose request got one: until then the
-        # portal itself may be down.
+        # Results without a response are saved only after another person's request gets one, because the portal may be
+        # down.
         unsaved: list[PersonResult] = []
-        has_ended = False
+        is_interrupted = False
         for task in tasks:
-            # After people without a response, further ones tell whether the portal is down, so only a stop ends that.
-            has_ended = self.stopping.is_set() or (not unsaved and self._should_stop(deadline))
-            if has_ended:
+            # With results without a response, continue after the deadline to find out whether the portal is down.
+            is_interrupted = self.stopping.is_set() or (not unsaved and self._should_stop(deadline))
+            if is_interrupted:
                 break
             result = sync_person(self.snapshots, lease, task, record=calls.add)
             unsaved.append(result)
@@ -137,7 +137,7 @@ class SyncEngine:
                 unsaved, has_responded = [], True
             elif len(unsaved) > max_without_response:
                 raise NotAnswered(result.problem or "")
-        if remaining or has_ended or self.stopping.is_set():
+        if remaining or is_interrupted or self.stopping.is_set():
             return min(remaining or len(tasks), MIN_SLICE_PEOPLE)
         if unsaved and not has_responded:
             raise NotAnswered(unsaved[0].problem or "")
@@ -165,7 +165,7 @@ class SyncEngine:
         self._postpone(lease, error, delay=max(timedelta(seconds=until - now.timestamp()), timedelta(seconds=1)))
 
     def _postpone(self, lease: Lease, error: Bitrix24Error, *, delay: timedelta | None = None) -> None:
-        """Retry the run later, with growing delays; after the last one it has failed."""
+        """Retry the run later, with growing delays; after the last attempt it fails."""
         attempts = lease.run.attempts + 1
         if attempts > len(RETRY_DELAYS):
             self._finish(lease, RunState.FAILED, error=error.code)
@@ -194,9 +194,9 @@ class SyncEngine:
 def _max_without_response(tasks: int, remaining: int, *, attempts: int) -> int:
     """Return how many people in a row may get no response before the portal itself is considered down.
 
-    One at first. But a portal's server may fail for several people in a row, so every run would stop at the same
-    people and never reach the rest. Therefore every attempt allows one more. While people remain, the limit stays
-    below the size of the slice: otherwise no slice could find the portal down.
+    One at first, and one more at every attempt: otherwise several such people in a row would stop every run, and the
+    rest would never be reached. While people remain, the limit is less than the size of the slice, because a slice
+    could not reach it otherwise.
     """
     allowed = 1 + attempts
     return max(1, min(allowed, tasks - 1)) if remaining else allowed

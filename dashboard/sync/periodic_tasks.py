@@ -1,4 +1,4 @@
-"""Periodic tasks that the workers share: plan runs, refresh idle tokens, purge, update columns, purge files."""
+"""Run periodic tasks: plan runs, refresh idle tokens, delete old rows, vacuum, recompute columns."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ INTERVALS: Mapping[str, timedelta] = {
     vacuum.TASK: timedelta(hours=1),
     deletion.TASK: timedelta(minutes=1),
 }
-MAX_PORTALS, MAX_PEOPLE, MAX_TOKENS = 500, 200, 50  # each time
+MAX_PORTALS, MAX_PEOPLE, MAX_TOKENS = 500, 200, 50  # in one run of a task
 # A refresh token expires after 180 days (Bitrix24 REST docs, oauth/auto-renewal.md).
 IDLE_DAYS, SPREAD_DAYS = 150, 10
 RUN_RETENTION = timedelta(days=30)
@@ -46,7 +46,7 @@ MAX_PURGE_SECONDS = 600.0  # for each table
 
 @dataclass(frozen=True, kw_only=True)
 class PeriodicTasks:
-    """The tasks; a worker claims one by setting its next time, and the others then find that it is not due."""
+    """The tasks of all workers. A worker claims a task by setting its next time, so that no other one runs it."""
 
     database: Database
     runs: Runs
@@ -64,7 +64,7 @@ class PeriodicTasks:
         return [name for name in names if self._claim(name, now)]
 
     def run(self, name: str) -> None:
-        """Run the task; claiming the heartbeat is all it has to do."""
+        """Run the task. The heartbeat has nothing to run, because the claim itself shows that a worker is alive."""
         tasks: Mapping[str, Callable[[], object]] = {
             "plan": self.plan_runs,
             "facts": self.recompute_outdated_columns,  # the name that is stored
@@ -77,10 +77,10 @@ class PeriodicTasks:
             tasks[name]()
 
     def _claim(self, name: str, now: datetime) -> bool:
-        due_conditions = (PeriodicTask.name == name, due(PeriodicTask.next_at, now, max_wait=INTERVALS[name]))
+        conditions = (PeriodicTask.name == name, due(PeriodicTask.next_at, now, max_wait=INTERVALS[name]))
         with self.database.write_session() as session:
             insert_or_ignore(session, PeriodicTask, [{"name": name, "next_at": now}])
-            claim = update(PeriodicTask).where(*due_conditions).values(next_at=now + INTERVALS[name])
+            claim = update(PeriodicTask).where(*conditions).values(next_at=now + INTERVALS[name])
             return execute_and_count(session, claim) == 1
 
     def plan_runs(self) -> None:
@@ -153,7 +153,7 @@ class PeriodicTasks:
         return True
 
     def purge(self) -> None:
-        """Delete old API calls, throttle counts and runs; what takes too long goes on an hour later."""
+        """Delete old API calls, throttle counts and runs; after MAX_PURGE_SECONDS leave the rest to the next purge."""
         now = self.now()
         call_log.purge(self.database, now=now, should_stop=self._time_limit())
         throttle.purge(self.database, now=now, should_stop=self._time_limit())
@@ -161,7 +161,7 @@ class PeriodicTasks:
         delete_in_batches(self.database, Run, old_runs, should_stop=self._time_limit())
 
     def finish_deletions(self) -> None:
-        """Delete what the deletions of portals' data have left; the next of these tasks goes on with the rest."""
+        """Continue unfinished deletions of portals' data until the task is due again."""
         seconds = INTERVALS[deletion.TASK].total_seconds()
         deletion.delete_all_former_portals(self.database, should_stop=self._time_limit(seconds))
 
@@ -180,13 +180,13 @@ def _is_run_due(now: datetime) -> ColumnElement[bool]:
 def _is_idle(now: datetime) -> ColumnElement[bool]:
     """Return whether a token is old enough.
 
-    The age depends on the person, so that one company's tokens do not fall due together.
+    The age depends on the person, so that a company's tokens are not all refreshed at once.
     """
     ages = (timedelta(days=IDLE_DAYS + number) for number in range(SPREAD_DAYS))
     spread = (
         and_(Person.id % SPREAD_DAYS == number, OAuthToken.renewed_at < now - age) for number, age in enumerate(ages)
     )
-    # If a clock that was ahead has dated the token, its age is unknown.
+    # A time in the future was written by a wrong clock, so the token may be old.
     return or_(*spread, ahead(OAuthToken.renewed_at, now, max_wait=timedelta(days=1)))
 
 

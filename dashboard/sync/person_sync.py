@@ -1,4 +1,4 @@
-"""One person's step of a run: take the requests, fetch the settings, save the result."""
+"""Sync one person in a run: count the requests against the rate limit, fetch the settings, save the result."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ from dashboard.portals.installations import VerificationFailed
 from dashboard.sync.runs import Lease, change_run
 from dashboard.tokens.refresh import RefreshInProgress
 
-MAX_SLICE_PEOPLE = 10  # so that a portal with thousands of people does not keep the others waiting
-MIN_SLICE_PEOPLE = 4  # when the rate limit sets the pace, the next slice starts once it allows so many
+MAX_SLICE_PEOPLE = 10  # so that large portals do not delay the others
+MIN_SLICE_PEOPLE = 4  # the next slice starts when the rate limit allows so many
 MAX_REFRESH_WAITS = 3  # in a row, for a token that another process refreshes
 
 # These concern the portal or the application; the next person would fail the same way.
@@ -53,7 +53,7 @@ class PersonTask:
 
 @dataclass(frozen=True)
 class PersonResult:
-    """The response for a person, or the error code that stands in its place."""
+    """The response for a person, or an error code (``problem``)."""
 
     task: PersonTask
     response: SettingsResponse | None = None
@@ -63,7 +63,7 @@ class PersonResult:
 
 
 def take_next_tasks(session: Session, lease: Lease, *, now: datetime) -> tuple[Sequence[PersonTask], int]:
-    """Return the people whose requests the rate limit allows now, and how many further people are known to remain.
+    """Return the people whose requests the rate limit allows now, and how many of the people looked up remain.
 
     :raise MethodPaused: the portal allows the method again later.
     """

@@ -1,4 +1,4 @@
-"""The table of runs: request, acquire, change, release and finish them."""
+"""Store runs: request, lease, change, release and finish them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from dashboard.sync.schedule import next_off_peak
 
 T = TypeVar("T")
 
-# The worker's heartbeat extends the lease. If the worker is killed, another one continues when the lease has ended.
+# The worker's heartbeat extends the lease. If the worker is killed, another one continues after the lease has expired.
 RUN_LEASE_DURATION = timedelta(seconds=20)
 MAX_POSTPONEMENT = timedelta(hours=4)  # the longest that a run is ever postponed
 
@@ -57,8 +57,8 @@ class Runs:
                 return False
             self.ensure(session, portal, by=by)
             if by is not None:
-                postponed_conditions = (Run.portal_id == portal.id, Run.state == RunState.POSTPONED)
-                session.execute(update(Run).where(*postponed_conditions).values(next_slice_at=self.now(), attempts=0))
+                is_postponed = (Run.portal_id == portal.id, Run.state == RunState.POSTPONED)
+                session.execute(update(Run).where(*is_postponed).values(next_slice_at=self.now(), attempts=0))
             return True
 
         return self.progress(portal) if self.database.write(insert_run) else None
@@ -79,8 +79,8 @@ class Runs:
                 return False
             unfinished = (Run.portal_id == portal.id, Run.finished_at.is_(None))
             session.execute(update(Run).where(*unfinished).values(cancel=True))
-            ended = {"state": RunState.CANCELED, "finished_at": self.now()}
-            session.execute(update(Run).where(*unfinished, _is_unleased(self.now())).values(ended))
+            values = {"state": RunState.CANCELED, "finished_at": self.now()}
+            session.execute(update(Run).where(*unfinished, _is_unleased(self.now())).values(values))
             return True
 
         return self.database.write(mark_canceled)
@@ -107,10 +107,10 @@ class Runs:
         return at_most if next_due is None else min(at_most, max(0.0, (next_due - now).total_seconds()))
 
     def acquire(self, *, limit: int = 1, portal_id: int | None = None, excluded: Collection[int] = ()) -> list[Lease]:
-        """Lease due runs, of all portals but the excluded ones or of one, those first that have been due longest.
+        """Lease due runs, the longest due first: of one portal, or of all but the excluded ones.
 
-        Workers that do this at the same time get different runs: on Postgres each skips the rows that another
-        has locked, on SQLite the later one finds the leases of the earlier one.
+        Simultaneous workers get different runs: on Postgres each skips the rows that another one has locked; on SQLite
+        they write one after the other.
         """
         now = self.now()
         of_portal = Run.portal_id.not_in(excluded) if portal_id is None else Run.portal_id == portal_id
@@ -133,11 +133,11 @@ class Runs:
         return leases
 
     def heartbeat(self, owners: Iterable[str]) -> None:
-        """Extend these leases, however long a portal takes to answer."""
+        """Extend these leases, so that they do not expire while a portal is slow."""
         now = self.now()
-        extended = {"lease_until": now + RUN_LEASE_DURATION, "heartbeat_at": now}
+        values = {"lease_until": now + RUN_LEASE_DURATION, "heartbeat_at": now}
         with self.database.write_session(durable=False) as session:
-            session.execute(update(Run).where(Run.lease_owner.in_(list(owners))).values(extended))
+            session.execute(update(Run).where(Run.lease_owner.in_(list(owners))).values(values))
 
     def write(self, lease: Lease, work: Callable[[Session], T]) -> T:
         """Run ``work`` in a transaction that holds the portal's lock (see portal_lock.py).
@@ -177,12 +177,12 @@ class Runs:
 
         :raise LostLease: another worker has the run.
         """
-        finished: dict[str, Any] = {"state": state, "error": error, "finished_at": self.now()}
+        columns: dict[str, Any] = {"state": state, "error": error, "finished_at": self.now()}
 
         def finish_and_plan(session: Session) -> None:
-            change_run(session, lease, lease_owner=None, lease_until=None, **finished)
-            planned = {"next_run_at": self.next_run_at(session, lease.portal)}
-            session.execute(update(Portal).where(Portal.id == lease.portal.id).values(planned))
+            change_run(session, lease, lease_owner=None, lease_until=None, **columns)
+            values = {"next_run_at": self.next_run_at(session, lease.portal)}
+            session.execute(update(Portal).where(Portal.id == lease.portal.id).values(values))
 
         self.write(lease, finish_and_plan)
 
@@ -211,8 +211,8 @@ def change_run(session: Session, lease: Lease, *, unless_canceled: bool = False,
 
 
 def _release(session: Session, lease: Lease, *, at: datetime, **values: Any) -> None:
-    released = {"lease_owner": None, "lease_until": None, "next_slice_at": at, **values}
-    change_run(session, lease, unless_canceled=True, **released)
+    columns = {"lease_owner": None, "lease_until": None, "next_slice_at": at, **values}
+    change_run(session, lease, unless_canceled=True, **columns)
 
 
 def _lease(run: Run, portal: Portal, *, now: datetime) -> Lease:
@@ -223,9 +223,10 @@ def _lease(run: Run, portal: Portal, *, now: datetime) -> Lease:
 
 
 def _is_due(now: datetime) -> ColumnElement[bool]:
-    """Return whether a run is due; also if its last change lies in the future.
+    """Return whether a run is due, also if its last change is in the future.
 
-    Then the clock has been set back, and the stored time may lie hours ahead and still within MAX_POSTPONEMENT.
+    Such a change was written by a clock that was ahead, so the time of the next slice is wrong by hours too, even if
+    it is within MAX_POSTPONEMENT.
     """
     changed_at = func.coalesce(Run.heartbeat_at, Run.created_at)
     return or_(due(Run.next_slice_at, now, max_wait=MAX_POSTPONEMENT), ahead(changed_at, now))

@@ -13,7 +13,7 @@ MAX_TIME_TO_NEXT_RUN = timedelta(hours=30)  # the next off-peak time is never fu
 
 
 def next_off_peak(now: datetime, zone: str, *, member_id: str) -> datetime:
-    """Return the next time (UTC) at the portal's own minute of the night, at least MIN_INTERVAL away."""
+    """Return the portal's next off-peak time (UTC), at least MIN_INTERVAL away; its minute depends on ``member_id``."""
     local = ZoneInfo(zone or "UTC")
     minute = zlib.crc32(member_id.encode()) % SPREAD_MINUTES
     earliest = (now + MIN_INTERVAL).astimezone(local)

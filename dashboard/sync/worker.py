@@ -1,4 +1,4 @@
-"""The worker process: run slices of due runs and periodic tasks in threads.
+"""Run the worker process: slices of due runs, and periodic tasks, in threads.
 
 Any number of workers on any number of machines share one database. Each run is leased, and each periodic task
 (table ``chores``) claimed, by one of them at a time.
@@ -70,7 +70,7 @@ class Worker:
             self._wake.wait(self.poll())
             self._wake.clear()
         self._join()
-        # Only now: the heartbeat extends the leases of the last threads.
+        # Stop the heartbeat last, because it extends the leases of the remaining threads.
         self._stopped.set()
         log.info("worker_stopped")
 
@@ -93,18 +93,18 @@ class Worker:
 
     def _start_slices(self) -> float:
         with self._lock:
-            free_slots, slow = self._free_slots, self._slow_portals()
+            free_slots, slow = self._free_slots, self._update_slow_portals()
             free_for_slow = self._max_slow - sum(portal_id in slow for portal_id in self._slices)
         if free_slots <= 0:
             # A slice that ends wakes the loop; polling before that would only take processor time from it.
             return POLL_SECONDS
         if (seconds := self._runs.seconds_to_next(at_most=POLL_SECONDS)) > 0:
             return seconds
-        # In the order in which runs are due, while it may be any portal's; then the others, if slow ones are too many.
+        # First runs of any portal, as long as there are slots for slow portals; then runs of the other portals only.
         leases = self._acquire(min(free_slots, free_for_slow), excluded=())
         leases += self._acquire(free_slots - len(leases), excluded=slow)
-        # If another worker is acquiring the due runs at this moment, they are still due. Slow portals' runs may be due
-        # until a slice ends, which wakes the loop.
+        # Poll again soon if runs are due: another worker may have locked them just now. But if only slow portals' runs
+        # are due, they wait for the end of a slice, which wakes the loop.
         return MIN_PAUSE_SECONDS if leases or free_for_slow > 0 else POLL_SECONDS
 
     def _acquire(self, limit: int, *, excluded: Collection[int]) -> list[Lease]:
@@ -115,8 +115,8 @@ class Worker:
             self._start(partial(self._run_slice, lease), slots=1)
         return leases
 
-    def _slow_portals(self) -> set[int]:
-        """Return the portals that had a slow slice recently, or whose slice is slow already. Forget older ones."""
+    def _update_slow_portals(self) -> set[int]:
+        """Update and return the portals that had a slow slice recently or have one now."""
         now = self._clock()
         slow_now = (portal_id for portal_id, began in self._slices.items() if now - began > MAX_FAST_SECONDS)
         self._slow = {portal_id: until for portal_id, until in self._slow.items() if until > now}
@@ -128,7 +128,7 @@ class Worker:
             self._sync.run_slice(lease)
         finally:
             with self._lock:
-                self._slow_portals()
+                self._update_slow_portals()
                 self._slices.pop(lease.portal.id, None)
 
     def _start(self, work: Callable[[], None], *, slots: int = 0) -> None:
@@ -175,7 +175,7 @@ class Worker:
             log.warning("worker_did_not_finish", threads=unfinished)
 
 
-def _log_defect(raised: threading.ExceptHookArgs) -> None:
+def _log_defect(arguments: threading.ExceptHookArgs) -> None:
     """Log the exception that ended a thread; other runs continue, and this one after its lease expires."""
-    error = raised.exc_value or raised.exc_type()
-    log.error("thread_failed", exc_info=(raised.exc_type, error, raised.exc_traceback))
+    error = arguments.exc_value or arguments.exc_type()
+    log.error("thread_failed", exc_info=(arguments.exc_type, error, arguments.exc_traceback))
