@@ -274,7 +274,6 @@ def _new_engine(url: str, connections: int) -> Engine:
     pool = {"pool_size": connections, "max_overflow": connections, "pool_timeout": POOL_SECONDS}
     if make_url(url).get_backend_name() == "sqlite":
         return sqlite_engine.new_engine(url, **pool)
-    # SQLite needs no Postgres driver, which takes some megabytes.
     from dashboard.core import postgres
 
     # hide_parameters: error messages are logged, and must not quote values.

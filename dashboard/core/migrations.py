@@ -15,6 +15,7 @@ from sqlalchemy import inspect, text
 from sqlalchemy.exc import OperationalError
 
 from dashboard.core.database import Base, Database, extend_time_limits
+from dashboard.core.database_errors import sqlstate
 
 log = structlog.get_logger()
 
@@ -72,7 +73,7 @@ def _migrate(database: Database, step: Literal["upgrade", "downgrade"], revision
         try:
             return _try_to_migrate(database, step, revision)
         except OperationalError as error:
-            if getattr(error.orig, "sqlstate", None) not in LOCK_ERRORS:
+            if sqlstate(error) not in LOCK_ERRORS:
                 raise
             statement = " ".join((error.statement or "").split())
         if time.monotonic() > deadline:

@@ -11,7 +11,7 @@ import structlog
 from sqlalchemy import ColumnElement, bindparam, or_, select, update
 from sqlalchemy.orm import Session
 
-from dashboard.bitrix24.errors import PersonDismissed
+from dashboard.bitrix24.errors import PersonDismissed, PortalFull
 from dashboard.bitrix24.inbound import OpeningRequest
 from dashboard.bitrix24.schemas import Profile
 from dashboard.core.database import Database, execute_and_count
@@ -56,7 +56,8 @@ class Accounts:
         person = session.scalar(_FIND, {"portal": portal.id, "user": profile.ID})
         if person is None:
             self._take(session, f"new people {portal.id}", NEW_PEOPLE_LIMIT)
-            storage_limit.allocate_person(session, portal.id)
+            if not storage_limit.allocate(session, portal.id, storage_limit.PERSON_BYTES):
+                raise PortalFull
             person = Person(portal_id=portal.id, user_id=profile.ID, snapshot_bytes=0)
             session.add(person)
         if person.chain_state is None:

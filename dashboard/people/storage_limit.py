@@ -43,15 +43,6 @@ def allocate(session: Session, portal_id: int, size: int) -> bool:
     return False
 
 
-def allocate_person(session: Session, portal_id: int) -> None:
-    """Count a new person without settings.
-
-    :raise PortalFull: there is no room.
-    """
-    if not allocate(session, portal_id, PERSON_BYTES):
-        raise PortalFull
-
-
 def recount(session: Session, portal_ids: Sequence[int]) -> None:
     """Count the stored bytes again, because the previous version and some deletions do not update the number."""
     sizes = func.count() * PERSON_BYTES + func.coalesce(func.sum(Person.snapshot_bytes), 0)

@@ -70,7 +70,7 @@ class PeriodicTasks:
             "facts": self.recompute_outdated_columns,  # the name that is stored
             "idle": self.refresh_idle_tokens,
             "purge": self.purge,
-            vacuum.TASK: partial(vacuum.vacuum_deleted_rows, self.database),
+            vacuum.TASK: partial(self.database.purge_deleted_rows, vacuum.TABLES),
             deletion.TASK: self.finish_deletions,
         }
         if name != HEARTBEAT:
