@@ -11,7 +11,7 @@ export function compareZones() {
   text.hidden = notice.hidden = notice.parentElement.hidden = false;
 }
 
-// Returns what the browser's zone differs from: "calendar", "profile", "both", or a falsy value.
+// Returns "calendar", "profile" or "both", whichever the browser's zone differs from, or a falsy value.
 function findDifference(browserZone, { zone, profile, offset }) {
   try {
     const fromCalendar = zone
