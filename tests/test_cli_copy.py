@@ -51,7 +51,7 @@ def contents(database: Database) -> dict[str, set[str]]:
         }
 
 
-def test_it_works_both_ways(each_world: World, target_url: str, target: Database) -> None:
+def test_a_database_is_copied_in_both_directions(each_world: World, target_url: str, target: Database) -> None:
     each_world.open("boris")
     each_world.install("beta")
 

@@ -46,7 +46,7 @@ __all__ = ["alpha", "client", "records", "rest", "servers"]
 # A call
 
 
-def test_it_works(client: Client, alpha: Portal) -> None:
+def test_a_method_is_called(client: Client, alpha: Portal) -> None:
     settings = client.call("calendar.user.settings.get", token=token_of(alpha))
 
     assert settings == alpha.people["boris"].settings

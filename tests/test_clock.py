@@ -16,7 +16,7 @@ from tests.browsers import page
 __all__ = ["page"]
 
 
-def test_chromium_has_it(page: Page) -> None:
+def test_chromium_uses_the_tests_clock(page: Page) -> None:
     page.goto("about:blank")
 
     moments = page.evaluate("[Date.now(), new Date().getTime(), new Date(0).getTime()]")
@@ -24,7 +24,7 @@ def test_chromium_has_it(page: Page) -> None:
     assert moments == [pytest.approx(time.time() * 1000, abs=60_000)] * 2 + [0]
 
 
-def test_processes_have_it(tmp_path: Path) -> None:
+def test_processes_use_the_tests_clock(tmp_path: Path) -> None:
     (tmp_path / "moment.py").write_text("import time\nprint(time.time())")
 
     text = subprocess.run(

@@ -54,7 +54,7 @@ def error_line(environment: dict[str, str]) -> str:
     return line
 
 
-def test_it_works() -> None:
+def test_required_variables_are_enough() -> None:
     settings = load()
 
     assert settings.bitrix24_client_id == "app.test.1"

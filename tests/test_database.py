@@ -64,7 +64,7 @@ def alpha(**changes: object) -> Portal:
     return Portal(**(values | changes))
 
 
-def test_it_works(each_database: Database) -> None:
+def test_a_committed_row_is_read(each_database: Database) -> None:
     with each_database.write_session() as session:
         session.add(alpha())
 

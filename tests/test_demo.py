@@ -8,7 +8,7 @@ import sys
 from tests.processes import ROOT, free_port
 
 
-def test_a_port_that_is_taken_is_told_at_once_and_with_the_way_out() -> None:
+def test_a_port_in_use_is_reported_with_a_remedy() -> None:
     with socket.create_server(("127.0.0.1", 0)) as somebody:
         taken = str(somebody.getsockname()[1])
         ports = {

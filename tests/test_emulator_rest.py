@@ -136,7 +136,9 @@ def test_lists_come_fifty_a_page(bitrix24: Emulator, alpha: Portal) -> None:
         ("APPLICATION_NOT_FOUND", errors.BitrixAPIApplicationNotFound),
     ],
 )
-def test_faults_are_what_they_are_called(bitrix24: Emulator, alpha: Portal, code: str, kind: type[Exception]) -> None:
+def test_each_simulated_fault_raises_its_error(
+    bitrix24: Emulator, alpha: Portal, code: str, kind: type[Exception]
+) -> None:
     token = token_of(bitrix24, alpha, "boris")
     bitrix24.faults.add(Fault(f"error:{code}", method="profile"))
 

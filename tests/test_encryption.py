@@ -19,7 +19,7 @@ ANNA = token_context("alpha", 1, "refresh")
 ENCRYPTION = TokenEncryption([OLD])
 
 
-def test_it_works() -> None:
+def test_a_secret_is_decrypted_in_its_context() -> None:
     assert ENCRYPTION.decrypt(ENCRYPTION.encrypt(SECRET, context=ANNA), context=ANNA) == SECRET
 
 

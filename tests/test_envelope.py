@@ -108,7 +108,7 @@ def error_of(body: object, status: int = 200, *, codes: Codes = PORTAL_CODES) ->
     return caught.value
 
 
-def test_it_works() -> None:
+def test_a_result_is_returned() -> None:
     body: Json = {"result": {"view": "week"}, "time": {"start": 1790000000, "operating": 0}}
 
     assert envelope.parse_response(response(body)) == body

@@ -185,7 +185,7 @@ def test_no_field_takes_long_whatever_fills_it(world: World, filling: bytes) -> 
 
 
 @pytest.mark.parametrize(("path", "status"), [("/", 400), ("/install", 400), ("/events", 400)])
-def test_the_limit_of_fields_is_the_same_at_every_door(world: World, path: str, status: int) -> None:
+def test_every_route_limits_the_number_of_fields(world: World, path: str, status: int) -> None:
     flood = b"&".join([b"a="] * (MAX_FIELDS + 1))
 
     assert world.browser.post(path, data=flood, content_type=FORM).status_code == status
@@ -253,7 +253,7 @@ def test_any_settings_a_portal_sends_make_a_page(world: World) -> None:
 @pytest.mark.parametrize(
     ("key", "size"), [("settings", 9000), ("settings", 1500), ("account", 1500), ("sections", 700)]
 )
-def test_an_answer_that_is_no_persons_settings_is_not_kept(world: World, key: str, size: int) -> None:
+def test_a_response_that_is_not_settings_is_not_stored(world: World, key: str, size: int) -> None:
     """What is read is not always stored and drawn: that page would take the server seconds."""
     world.open("boris")
     flood: Any = {f"key{number}": 1 for number in range(size)}

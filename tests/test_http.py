@@ -46,7 +46,7 @@ def every_answer(world: World) -> dict[str, TestResponse]:
     }
 
 
-def test_the_manual_shows_what_readyz_answers(world: World) -> None:
+def test_the_documentation_shows_the_answer_of_readyz(world: World) -> None:
     manual = (Path(__file__).parent.parent / "docs" / "operate.md").read_text(encoding="utf-8")
     ready = world.browser.get("/readyz").json
 
@@ -71,7 +71,7 @@ def test_the_headers_are_on_every_answer(world: World) -> None:
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize("path", ["/", "/install", "/events"])
-def test_a_curious_person_and_the_vendor_console_are_answered(world: World, method: str, path: str) -> None:
+def test_get_and_head_requests_show_the_welcome_page(world: World, method: str, path: str) -> None:
     response = world.browser.open(path, method=method)
 
     assert response.status_code == 200
@@ -102,7 +102,7 @@ def test_pages_have_no_inline_script_or_style(world: World) -> None:
         ("/me//refresh", "POST", {"headers": {"Host": "a.example"}}, 404),
     ],
 )
-def test_what_is_not_ours_gets_a_clear_answer(
+def test_unknown_paths_methods_and_types_get_a_clear_error(
     world: World, path: str, method: str, options: dict[str, object], status: int
 ) -> None:
     if isinstance(options.get("data"), bytes) and "content_type" not in options:
@@ -114,7 +114,7 @@ def test_what_is_not_ours_gets_a_clear_answer(
     assert len(errors_on(response.text)) == 1
 
 
-def test_a_body_is_measured_where_nobody_reads_it(world: World) -> None:
+def test_a_body_that_no_view_reads_is_limited(world: World) -> None:
     session = world.session("boris")
 
     response = world.browser.post("/me/refresh", headers=session, data=b"x" * 300_000)
@@ -136,7 +136,7 @@ def chunks(size: int) -> Iterator[bytes]:
         (2_000, "application/x-www-form-urlencoded", 400),
     ],
 )
-def test_a_body_of_untold_length_is_measured_too(world: World, size: int, content_type: str, status: int) -> None:
+def test_a_body_of_undeclared_length_is_limited(world: World, size: int, content_type: str, status: int) -> None:
     address = f"{world.bitrix24.app_url}/"
 
     response = requests.post(address, data=chunks(size), headers={"Content-Type": content_type}, timeout=60)
@@ -144,20 +144,20 @@ def test_a_body_of_untold_length_is_measured_too(world: World, size: int, conten
     assert response.status_code == status
 
 
-def test_an_error_is_json_for_who_asks_for_json(world: World) -> None:
+def test_an_error_is_json_if_the_request_accepts_only_json(world: World) -> None:
     response = world.browser.get("/nowhere", headers={"Accept": "application/json"})
 
     assert response.json == {"error": "http_404"}
 
 
-def test_it_says_that_it_is_alive_and_ready(each_world: World) -> None:
+def test_healthz_and_readyz_answer_200(each_world: World) -> None:
     healthz = each_world.browser.get("/healthz", headers={"X-Forwarded-For": "192.0.2.1, 192.0.2.2"}).json
     assert healthz == {"status": "ok", "application": each_world.config.fingerprint, "proxies": 2}
     assert healthz["application"] not in each_world.environment.values()
     assert each_world.browser.get("/readyz").status_code == 200
 
 
-def test_it_says_what_is_down(world: World) -> None:
+def test_readyz_names_what_is_down(world: World) -> None:
     with world.database.write_session() as session:
         session.connection().exec_driver_sql("DELETE FROM alembic_version")
 
@@ -234,7 +234,7 @@ def server(world: World) -> tuple[int, subprocess.Popen[bytes]]:
     return port, process
 
 
-def test_what_breaks_off_is_answered_and_told_without_a_word_of_it(
+def test_interrupted_requests_are_logged_without_their_content(
     server: tuple[int, subprocess.Popen[bytes]],
 ) -> None:
     port, process = server

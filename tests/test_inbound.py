@@ -90,7 +90,7 @@ def refused(work: Any, *arguments: Any) -> BadField:
 # Openings
 
 
-def test_it_works() -> None:
+def test_an_opening_is_parsed() -> None:
     assert opening() == OpeningRequest(
         domain="acme.bitrix24.com",
         secure=True,

@@ -44,7 +44,7 @@ def anna(each_world: World) -> Session:
     return each_world.session("anna")
 
 
-def test_it_works(each_world: World, anna: Session) -> None:
+def test_the_page_counts_people_by_their_settings(each_world: World, anna: Session) -> None:
     store_people(each_world, *[PERSON] * 5, PERSON | {"view": "custom_7"}, PERSON | {"view": ""}, WITHOUT_SETTINGS)
 
     html = page(each_world, anna)
@@ -238,7 +238,7 @@ def test_others_see_numbers_of_at_least_five_and_no_names(open_to_all: World) ->
     assert {number for number in numbers if 0 < number < 5} == set()
 
 
-def test_no_remainder_is_small(open_to_all: World) -> None:
+def test_no_suppressed_remainder_is_small(open_to_all: World) -> None:
     store_people(open_to_all, *crowd())
 
     html = page(open_to_all, open_to_all.session("boris"))

@@ -35,7 +35,7 @@ def count_new(world: World) -> int:
     return sum(BOTH.uses_first_key(value) for value in sealed(world))
 
 
-def test_every_sealed_column_is_rotated(each_world: World) -> None:
+def test_every_encrypted_column_is_rotated(each_world: World) -> None:
     each_world.open("boris")
     each_world.portal().update(new_application_token=True)
     each_world.portal().deliver_events()
@@ -75,7 +75,7 @@ def test_people_go_on_working_while_keys_rotate(world: World) -> None:
     assert count_new(world) == len(sealed(world))
 
 
-def test_a_pair_renewed_meanwhile_stays_the_renewed_one(world: World) -> None:
+def test_a_rotation_keeps_a_pair_refreshed_meanwhile(world: World) -> None:
     """After the batch was read and before it is written."""
     session = world.session("boris")
     stale = world.rows("SELECT person_id, access_token FROM chains")

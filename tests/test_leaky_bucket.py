@@ -38,7 +38,7 @@ pauses = st.floats(0, 120)
 headrooms = st.sampled_from([0.0, 1.0, INTERACTIVE_HEADROOM])
 
 
-def test_it_works() -> None:
+def test_requests_fill_the_bucket_and_time_drains_it() -> None:
     assert EMPTY.available(NOW) == 50
     assert EMPTY.take(NOW, requests=50).available(NOW) == 0
     assert EMPTY.take(NOW, requests=50).available(NOW + 3) == 6

@@ -85,7 +85,7 @@ def test_the_addresses_on_the_card_answer_the_console(world: World, path: str, m
     assert world.browser.open(path, method=method).status_code == 200
 
 
-def test_only_the_rights_that_are_used_are_asked_for(world: World) -> None:
+def test_only_scopes_that_are_used_are_requested(world: World) -> None:
     assert world.portal().application.scopes == list(SCOPES)
     world.open("boris")
     world.sync()
@@ -98,7 +98,7 @@ def test_only_the_rights_that_are_used_are_asked_for(world: World) -> None:
 
 
 @pytest.mark.parametrize("scope", SCOPES)
-def test_each_of_them_is_needed(bitrix24: Emulator, sqlite_url: str, scope: str) -> None:
+def test_each_scope_is_needed(bitrix24: Emulator, sqlite_url: str, scope: str) -> None:
     bitrix24.portal("alpha").drop_scope(scope)
     with World(bitrix24, sqlite_url) as world:
         world.install()

@@ -62,7 +62,7 @@ def names(monkeypatch: pytest.MonkeyPatch, *answers: list[str]) -> list[str]:
     return requests
 
 
-def test_a_name_that_changes_its_mind_is_looked_up_once(inside: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_host_name_is_resolved_once_per_request(inside: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was checked is what is connected to: a public address first, this machine's ever after."""
     requests = names(monkeypatch, [PUBLIC], ["127.0.0.1"])
 
@@ -134,7 +134,7 @@ def test_hanging_look_ups_do_not_pile_up() -> None:
 
 
 @pytest.mark.parametrize(("name", "answered"), [("localhost", True), ("127.0.0.1", False)])
-def test_a_certificate_counts_for_its_own_name(
+def test_a_certificate_is_valid_for_its_own_host_name_only(
     name: str, answered: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A company's own authority, told of by SSL_CERT_FILE, is believed, for the host it names alone."""

@@ -43,14 +43,14 @@ def synced_world(world: World) -> World:
     return world
 
 
-def test_an_open_sends_few_statements(synced_world: World) -> None:
+def test_an_opening_sends_few_statements(synced_world: World) -> None:
     with statements(synced_world.database.engine) as sent:
         assert synced_world.open("boris").status_code == 200
 
     assert len(sent) <= 10, "\n".join(statement for statement, _ in sent)
 
 
-def test_an_open_writes_once(synced_world: World) -> None:
+def test_an_opening_writes_once(synced_world: World) -> None:
     commits: list[str] = []
 
     def record(connection: Any) -> None:
@@ -89,7 +89,7 @@ def test_team_sends_as_many_statements_for_many_people_as_for_few(synced_world: 
     assert page.text.count("data-user=") == 50
 
 
-def test_an_open_of_a_known_portal_sends_one_request(synced_world: World) -> None:
+def test_an_opening_in_a_known_portal_sends_one_request(synced_world: World) -> None:
     synced_world.bitrix24.clear()
 
     synced_world.open("boris")

@@ -73,7 +73,7 @@ def test_a_slow_authorization_server_is_waited_for_once(world: World) -> None:
 # The store
 
 
-def test_a_store_that_is_locked_while_a_pair_arrives_gets_it_afterwards(world: World) -> None:
+def test_a_refreshed_pair_is_stored_after_a_lock_ends(world: World) -> None:
     session = world.session("boris")
     expire(world)
     path = world.config.database_url.get_secret_value().removeprefix("sqlite:///")
@@ -92,7 +92,7 @@ def test_a_store_that_is_locked_while_a_pair_arrives_gets_it_afterwards(world: W
     assert world.bitrix24.refreshes("boris") == 1
 
 
-def test_a_store_that_is_away_while_a_pair_arrives_gets_it_afterwards(world: World) -> None:
+def test_a_refreshed_pair_is_stored_after_an_outage(world: World) -> None:
     """The exchange is done, the old pair is void: this process holds the only good one."""
     session = world.session("boris")
     expire(world)
@@ -115,9 +115,7 @@ def test_a_store_that_is_away_while_a_pair_arrives_gets_it_afterwards(world: Wor
     assert world.bitrix24.refreshes("boris") == 1
 
 
-def test_a_store_that_is_away_for_long_gets_the_pair_when_it_is_back(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_refreshed_pair_is_stored_after_a_long_outage(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Longer than anybody waits; the process that holds the only good pair goes on offering it."""
     monkeypatch.setattr("dashboard.tokens.store_retry.RETRY_SECONDS", (0.05,))
     monkeypatch.setattr("dashboard.tokens.store_retry.SLOW_RETRY_SECONDS", 0.1)
@@ -229,7 +227,7 @@ def killable(bitrix24: Emulator, sqlite_url: str) -> Iterator[World]:
         ("slow:30", False),
     ],
 )
-def test_a_process_killed_while_it_renews(killable: World, kind: str, kept: bool) -> None:
+def test_a_process_killed_during_a_refresh_loses_only_its_response(killable: World, kind: str, kept: bool) -> None:
     world, port = killable, free_port()
     session = world.session("boris")
     process = serve(environment_for(world.bitrix24, world.environment["DATABASE_URL"]), port)

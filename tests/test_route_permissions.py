@@ -103,7 +103,7 @@ def test_public_routes_are_named_once_and_exist(world: World) -> None:
     "kind",
     ["nothing", "garbage", "huge", "of another key", "of another purpose", "of another digest", "expired"],
 )
-def test_no_route_answers_without_a_good_token(busy: World, kind: str) -> None:
+def test_no_route_answers_without_a_valid_token(busy: World, kind: str) -> None:
     good = bearer(busy.session("anna"))
     claims = [1, 1, 1, 1, int(time.time())]
     assert ask(busy, ("GET", "/me"), signed(claims)).status_code == 200
@@ -173,7 +173,7 @@ def test_no_route_answers_a_token_of_another_generation_of_somebody_who_is_there
     assert ask(busy, ("GET", "/me"), forged(busy, "alpha", 7, 1)).status_code == 200
 
 
-def test_no_route_answers_the_token_of_somebody_whose_number_is_now_anothers(busy: World) -> None:
+def test_no_route_answers_a_token_whose_person_id_was_reused(busy: World) -> None:
     """After a power cut the store may give a number it has given before."""
     other = forged(busy, "alpha", 7, 1, user=8)
 
@@ -202,7 +202,7 @@ def test_no_route_answers_a_token_that_joins_two_portals(busy: World) -> None:
     assert answers == dict.fromkeys(answers, 401)
 
 
-def test_another_portals_people_see_no_byte_of_it(busy: World) -> None:
+def test_people_of_another_portal_see_nothing_of_it(busy: World) -> None:
     """Clara administers Beta, so that everything opens to her, and nothing of Alpha does."""
     alphas = [name for person in busy.portal().people.values() for name in (person.last_name, person.email)]
 
@@ -213,7 +213,7 @@ def test_another_portals_people_see_no_byte_of_it(busy: World) -> None:
         assert not result, (route, result)
 
 
-def test_what_is_for_administrators_is_refused_to_an_ordinary_person(busy: World) -> None:
+def test_admin_routes_are_refused_to_ordinary_people(busy: World) -> None:
     boris = bearer(busy.session("boris"))
     closed = [route for route in guarded(busy) if route not in PERSONAL]
 
@@ -223,7 +223,7 @@ def test_what_is_for_administrators_is_refused_to_an_ordinary_person(busy: World
     assert not [route for route, answer in answers.items() if "Thapa" in answer.text]
 
 
-def test_every_route_says_how_to_treat_its_answer(busy: World) -> None:
+def test_every_route_sets_security_and_cache_headers(busy: World) -> None:
     """On success and on every kind of failure: refused, not found, not allowed, malformed, too large."""
     answers = [ask(busy, route, None) for route in routes(busy)]
     answers += [ask(busy, route, bearer(busy.session("anna"))) for route in routes(busy)]
@@ -246,7 +246,7 @@ def test_every_route_says_how_to_treat_its_answer(busy: World) -> None:
         answer.close()
 
 
-def test_in_production_browsers_are_told_to_stay_with_https(world: World) -> None:
+def test_production_sends_the_hsts_header(world: World) -> None:
     production = {"PUBLIC_URL": "https://calendar.example.com", "TRUST_LOOPBACK": "", "BX24_JS_URL": ""}
     production |= {"BITRIX24_AUTH_SERVERS": "https://oauth.example"}
     app = create_app(config.load(world.environment | production), database=world.database)

@@ -74,7 +74,7 @@ def test_the_log_holds_no_token_and_no_name(
     assert "Thapa" not in message
 
 
-def test_remembered_calls_explain_and_do_not_identify(world: World) -> None:
+def test_stored_calls_contain_no_personal_data(world: World) -> None:
     secrets = journey(world) | keys(world)
     calls = world.rows("SELECT * FROM api_calls ORDER BY id")
 
@@ -88,7 +88,7 @@ def test_remembered_calls_explain_and_do_not_identify(world: World) -> None:
         assert person.email not in message
 
 
-def test_every_request_to_bitrix24_is_remembered(world: World) -> None:
+def test_every_request_to_bitrix24_is_stored_in_the_call_log(world: World) -> None:
     journey(world)
 
     requests = [one for one in world.bitrix24.requests if one.method]
@@ -172,7 +172,7 @@ def misadventures(world: World) -> list[str]:
     return pages
 
 
-def test_no_token_key_or_person_is_anywhere(
+def test_no_token_key_or_name_leaks_anywhere(
     world: World, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str], sqlite_folder: Path
 ) -> None:
     logging.getLogger().setLevel(logging.DEBUG)

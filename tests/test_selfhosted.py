@@ -60,7 +60,7 @@ def test_an_old_portal_installs_and_opens_with_the_old_form(old_world: World) ->
     assert errors_on(page.text) == []
 
 
-def test_an_old_portal_without_limits_is_synchronised(old_world: World) -> None:
+def test_an_old_portal_without_limits_is_synchronized(old_world: World) -> None:
     old_world.install()
     old_world.open("boris")
 

@@ -52,7 +52,7 @@ def waiting_in(queue: PerKeyQueue, pool: ThreadPoolExecutor, number: int) -> lis
     return futures
 
 
-def test_many_who_press_at_once_are_all_served(clock: Clock, pool: ThreadPoolExecutor) -> None:
+def test_simultaneous_requests_are_all_answered(clock: Clock, pool: ThreadPoolExecutor) -> None:
     queue = PerKeyQueue(4, max_waiting=1, clock=clock)
     with ExitStack() as pages:
         for _ in range(4):

@@ -134,7 +134,7 @@ def test_the_last_room_is_given_once(each_world: World, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("end", ["uninstalled", "deleted", "left", "dismissed"])
-def test_what_is_deleted_makes_room(each_world: World, end: str) -> None:
+def test_a_deletion_frees_space(each_world: World, end: str) -> None:
     world = each_world
     world.open("boris")
     anna = world.session("anna")

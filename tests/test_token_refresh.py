@@ -38,7 +38,7 @@ def set_columns(world: World, **values: object) -> None:
         )
 
 
-def test_it_works(each_world: World) -> None:
+def test_an_expired_token_is_refreshed(each_world: World) -> None:
     session = each_world.session("boris")
     each_world.portal().expire("boris")
 

@@ -118,7 +118,7 @@ def say(*pieces: bytes, every: float = 0.0, endlessly: bytes = b"") -> Speak:
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 
 
-def test_it_works(transport: Transport, echo: Echo) -> None:
+def test_a_post_returns_status_and_body(transport: Transport, echo: Echo) -> None:
     answer = transport.post(echo.url, json={"auth": TOKEN})
 
     assert (answer.status, answer.body) == (200, b'{"result":true}')
@@ -127,7 +127,7 @@ def test_it_works(transport: Transport, echo: Echo) -> None:
     assert requests.body == f'{{"auth": "{TOKEN}"}}'.encode()
 
 
-def test_a_form_is_a_form(transport: Transport, echo: Echo) -> None:
+def test_form_fields_are_sent_url_encoded(transport: Transport, echo: Echo) -> None:
     transport.post(echo.url, form={"grant_type": "refresh_token", "client_secret": "a&b=ы"})
 
     assert echo.requests[0].headers["content-type"] == "application/x-www-form-urlencoded"
@@ -316,7 +316,7 @@ def test_a_response_of_the_maximum_size_is_read(echo: Echo) -> None:
     ],
     ids=["interim responses", "headers", "trailers"],
 )
-def test_what_surrounds_a_body_is_bounded(transport: Transport, listen: Listen, head: bytes, flood: bytes) -> None:
+def test_headers_and_trailers_are_bounded(transport: Transport, listen: Listen, head: bytes, flood: bytes) -> None:
     with pytest.raises(Unreadable, match="answer_too_large"):
         transport.post(listen(say(head, endlessly=flood)), json={})
 

@@ -21,14 +21,14 @@ def report(*dependencies: dict[str, Any]) -> str:
     return json.dumps({"dependencies": dependencies, "fixes": []})
 
 
-def test_a_finding_fails_and_is_named() -> None:
+def test_a_vulnerability_fails_the_audit_and_is_named() -> None:
     verdict = judge(report(SAFE, HOLE, UNKNOWN))
 
     assert verdict.failed
     assert verdict.lines == ("audit: urllib3 1.0: PYSEC-2026-1 (mended in 1.1)",)
 
 
-def test_no_finding_passes() -> None:
+def test_the_audit_passes_without_vulnerabilities() -> None:
     verdict = judge(report(SAFE, UNKNOWN))
 
     assert not verdict.failed
@@ -36,7 +36,7 @@ def test_no_finding_passes() -> None:
 
 
 @pytest.mark.parametrize("said", ["", "<html>", "[]", "{}", "null", report(UNKNOWN, UNKNOWN)])
-def test_silence_is_not_taken_for_safety(said: str) -> None:
+def test_an_audit_without_an_answer_says_not_checked(said: str) -> None:
     verdict = judge(said)
 
     assert not verdict.failed
@@ -45,12 +45,12 @@ def test_silence_is_not_taken_for_safety(said: str) -> None:
     assert "passes without it" in verdict.lines[1]
 
 
-def test_a_finding_in_one_of_the_files_is_enough() -> None:
+def test_a_vulnerability_in_any_file_fails_the_audit() -> None:
     assert judge(report(SAFE), report(HOLE)).failed
     assert "NOT CHECKED" in judge(report(SAFE), "").lines[0]
 
 
-def test_it_is_part_of_the_check() -> None:
+def test_the_audit_is_part_of_make_check() -> None:
     makefile = (Path(__file__).parents[2] / "Makefile").read_text(encoding="utf-8")
     check, audit = (makefile.partition(f"\n{target}:")[2].partition("\n\n")[0] for target in ("check", "audit"))
 

@@ -65,7 +65,7 @@ def test_an_untranslated_or_broken_string_is_noticed(
     ("message", "string"),
     [(HELLO, "%(name)s, hallo"), (DAYS, ("ein Tag", "%(num)s Tage")), ("<b>A</b> B", "B <b>A</b>")],
 )
-def test_a_good_translation_is_no_complaint(message: str | tuple[str, ...], string: str | tuple[str, ...]) -> None:
+def test_a_correct_translation_is_not_reported(message: str | tuple[str, ...], string: str | tuple[str, ...]) -> None:
     sources = catalog((message, ""))
 
     assert list(complaints(sources, sources, [catalog((message, string))])) == []
@@ -131,7 +131,7 @@ def test_translations_are_merged_and_what_is_gone_goes() -> None:
         '{{ names|join(", ") }}',
     ],
 )
-def test_words_nobody_can_translate_are_found(tmp_path: Path, template: str) -> None:
+def test_untranslatable_template_texts_are_found(tmp_path: Path, template: str) -> None:
     (tmp_path / "page.html").write_text(template)
 
     assert list(unwrapped(tmp_path))
@@ -148,7 +148,7 @@ def test_words_nobody_can_translate_are_found(tmp_path: Path, template: str) -> 
         "{# Words for those who read the source #}",
     ],
 )
-def test_words_that_are_marked_or_are_none_are_not(tmp_path: Path, template: str) -> None:
+def test_translatable_template_texts_are_not_reported(tmp_path: Path, template: str) -> None:
     (tmp_path / "page.html").write_text(template)
 
     assert list(unwrapped(tmp_path)) == []
@@ -165,7 +165,7 @@ def test_words_that_are_marked_or_are_none_are_not(tmp_path: Path, template: str
         'told = ", ".join(names)',
     ],
 )
-def test_words_in_python_nobody_can_translate_are_found(tmp_path: Path, line: str) -> None:
+def test_untranslatable_python_texts_are_found(tmp_path: Path, line: str) -> None:
     (tmp_path / "page.py").write_text(line)
 
     assert list(literals(tmp_path))
@@ -184,7 +184,7 @@ def test_words_in_python_nobody_can_translate_are_found(tmp_path: Path, line: st
         'parts = ",".join(names)',
     ],
 )
-def test_words_in_python_that_are_marked_or_are_none_are_not(tmp_path: Path, line: str) -> None:
+def test_translatable_python_texts_are_not_reported(tmp_path: Path, line: str) -> None:
     (tmp_path / "page.py").write_text(line)
 
     assert list(literals(tmp_path)) == []
