@@ -51,7 +51,9 @@ def encode_reminders(reminders: Reminders) -> str:
              | "date" | "odd"                  on a fixed date; unrecognized
     """
     parts = (("timed", reminders.timed), ("day", reminders.all_day))
-    return ";".join(f"{name}:{_encode_list(part)}" for name, part in parts if part is not None)
+    return ";".join(
+        f"{name}:{','.join(map(_encode_reminder, part)) or NO_REMINDERS}" for name, part in parts if part is not None
+    )
 
 
 def decode_reminders(text: str) -> Reminders:
@@ -100,10 +102,6 @@ def split_reminders(text: str) -> frozenset[str]:
         for entry in entries.split(",")
         if entry not in ("", NO_REMINDERS)
     )
-
-
-def _encode_list(reminders: ReminderList) -> str:
-    return ",".join(map(_encode_reminder, reminders or ())) or NO_REMINDERS
 
 
 def _encode_reminder(reminder: Reminder) -> str:

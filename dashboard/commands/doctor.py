@@ -70,7 +70,7 @@ def _check_database(parts: Services) -> Iterator[CheckResult]:
         return
     yield good("database", "answers")
     missing = migrations.missing_columns(parts.database)
-    message = f"the schema is at {revision or 'nothing'}"
+    message = f"the schema is at {revision or 'no revision'}"
     if not migrations.is_compatible(parts.database):
         advice = "Run `flask --app app db upgrade`, or start the version that fits the database."
         lacks = f"the schema lacks {', '.join(missing)}" if revision and missing else message
@@ -84,9 +84,9 @@ def _check_database(parts: Services) -> Iterator[CheckResult]:
         yield wrong("writing", f"the role lacks {', '.join(missing_privileges)}", advice)
     elif "database" in readiness.down:
         advice = "Free space on its disk, or find out why it is locked or read-only."
-        yield wrong("writing", "the database stores nothing", advice)
+        yield wrong("writing", "the database cannot be written to", advice)
     else:
-        yield good("writing", "the database stores rows")
+        yield good("writing", "the database can be written to")
     if "worker" in readiness.warnings:
         advice = "Start the worker of the Procfile; without it nobody is updated in the background."
         yield warning("worker", "no heartbeat for two minutes", advice)
@@ -106,7 +106,7 @@ def _check_keys(database: Database, encryption: TokenEncryption) -> CheckResult:
     if older:
         advice = "Run `flask --app app tokens rotate-keys` before you remove that key."
         return warning("token keys", f"{older} of {len(sample)} encrypted values need an older key", advice)
-    return good("token keys", f"decrypt what is stored ({len(sample)} values tried)")
+    return good("token keys", f"decrypt all {len(sample)} stored values that were tried")
 
 
 def _sample_ciphertexts(database: Database) -> set[str]:

@@ -85,8 +85,7 @@ def network_of(address: str) -> str:
 
 
 def _is_public(address: str) -> bool:
-    """Tell whether this is a public IP address; a Unix socket has none."""
     try:
         return ip_address(address).is_global
-    except ValueError:
+    except ValueError:  # a Unix socket
         return False

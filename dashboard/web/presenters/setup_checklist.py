@@ -56,11 +56,6 @@ def checklist(portal: Portal) -> list[ChecklistItem]:
     ]
 
 
-def count_missing(items: Sequence[ChecklistItem]) -> int:
-    """Return how many items are missing."""
-    return sum(item.state == "missing" for item in items)
-
-
 def status(portal: Portal) -> str:
     """Return the kind of installation, empty where it is unknown."""
     return _(STATUSES[portal.app_status]) if portal.app_status in STATUSES else ""

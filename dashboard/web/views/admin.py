@@ -65,7 +65,7 @@ def _admin_page(user: CurrentUser, portal: Portal) -> str:
         "admin.html",
         **page_context(portal, user.person, current="/admin"),
         requirements=requirements,
-        missing=setup_checklist.count_missing(requirements),
+        missing=sum(item.state == "missing" for item in requirements),
         status=setup_checklist.status(portal),
         installed_at=portal.installed_at,
         checked_at=portal.bindings_at,

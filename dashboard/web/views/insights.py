@@ -126,7 +126,6 @@ def _reminder_counts(counts: SettingsCounts, *, min_group_size: int) -> list[cha
 
 
 def _usual_reminders(counts: SettingsCounts, *, min_group_size: int) -> list[tuple[str, int]]:
-    """Return the most frequent reminders in words, with their number of people."""
     rows = settings_counts.usual_reminders(counts, limit=MAX_USUAL_REMINDERS)
     return [(team_row.reminder_text(reminder), people) for reminder, people in rows if people >= min_group_size]
 
@@ -147,7 +146,6 @@ def _figure_people(
 
 
 def _majority_text(difference: Difference) -> str:
-    """Return the value that most people have, in words."""
     match difference.majority:
         case bool():
             return _("Yes") if difference.majority else _("No")

@@ -44,7 +44,6 @@ def show_styleguide() -> ResponseReturnValue:
 
 
 def _settings_components() -> dict[str, Any]:
-    """Return samples for the components of *My settings*."""
     return {
         "spans": (Span(9 * 60, 18 * 60), Span(22 * 60, 6 * 60), Span(0, 24 * 60)),
         "views": ("day", "week", "month", "list"),
@@ -65,7 +64,6 @@ def _settings_components() -> dict[str, Any]:
 
 
 def _team_components() -> dict[str, Any]:
-    """Return samples for the components of *Team*."""
     zones = ("Europe/Berlin", "Europe/Kyiv", "Europe/Lisbon", "Asia/Tokyo", "America/New_York")
     many_groups = [HoursGroup(zone, Span(480 + 30 * row, 1020), 3 + row) for zone in zones for row in range(2)]
     few_groups = [HoursGroup(zone, Span(540, 1080), 3) for zone in zones[:2]]
@@ -104,7 +102,6 @@ def _chart(groups: list[HoursGroup], *, day: date) -> day_chart.DayChart:
 
 
 def _other_components() -> dict[str, Any]:
-    """Return samples for the components of *Insights* and *Admin*, and an error."""
     return {
         "bars": (Bar("week", "An answer", 12, 75, "#guide-bars"), Bar("", "Unknown", 4, 25)),
         "slots": [ColumnMark(540 + 30 * place, 26, height) for place, height in enumerate((20, 60, 100, 80))],

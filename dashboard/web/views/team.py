@@ -73,7 +73,6 @@ def team_page(user: CurrentUser, query: TeamQuery, *, full_page: FullPage | None
 
 
 def _options(stats: TeamStats) -> dict[str, list[tuple[str, str]]]:
-    """Return the options of each filter: values with their names."""
     views = [*labels.VIEWS, *(name for name in stats.views if name not in labels.VIEWS)]
     return {
         "view_options": [(name, labels.view(name)) for name in views],

@@ -137,10 +137,6 @@ def _without_formulas(cell: str) -> str:
         characters.append(character)
         if character in SEPARATORS:
             cell_start = len(characters)
-        elif not _is_ignored(character):
+        elif character not in IGNORED and unicodedata.category(character) not in IGNORED_CATEGORIES:
             cell_start = None
     return "".join(characters)
-
-
-def _is_ignored(character: str) -> bool:
-    return character in IGNORED or unicodedata.category(character) in IGNORED_CATEGORIES
