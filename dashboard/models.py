@@ -206,7 +206,7 @@ class Run(Base):
     state: Mapped[str] = mapped_column(String(16), default=RunState.WAITING)
     error: Mapped[str | None] = mapped_column(String(64))
     directory_read: Mapped[bool] = mapped_column(default=False)
-    # Where the list of employees goes on (`bitrix24/users.py`, ListPosition); None: at its beginning.
+    # Where the list of employees continues (`bitrix24/users.py`, ListPosition); None: at its beginning.
     list_position: Mapped[dict[str, Any] | None] = mapped_column(_Json)
     total: Mapped[int] = mapped_column(Integer, default=0)
     done: Mapped[int] = mapped_column(Integer, default=0)

@@ -83,7 +83,7 @@ class Client:
     ) -> BatchResult:
         """Execute up to 50 commands in order, in one request.
 
-        A ``read_only`` batch may be sent twice: its commands change nothing, or nothing more the second time.
+        A ``read_only`` batch may be sent twice: its commands are idempotent.
 
         :raise Bitrix24Error: the batch as a whole was refused.
         :raise ValueError: there are too many commands.

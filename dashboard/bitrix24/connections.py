@@ -65,7 +65,7 @@ class ConnectionAttempt:
     fresh_only: bool = False  # do not reuse a connection
     is_new: bool = False  # a new connection was needed
     connected: bool = False
-    answering: bool = False  # the response has begun
+    response_started: bool = False
     cause: str | None = None  # why there is no connection
     deadline: float = field(init=False)  # of time.monotonic()
 
@@ -154,7 +154,7 @@ class _TimedStream(io.RawIOBase):
                 count = self._connection.recv_into(buffer)
             except TimeoutError:
                 continue
-            self._attempt.answering = self._attempt.answering or count > 0
+            self._attempt.response_started = self._attempt.response_started or count > 0
             self._bytes_left -= count
             if self._bytes_left < 0:
                 raise Unreadable(errors.RESPONSE_TOO_LARGE)

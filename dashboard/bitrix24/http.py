@@ -35,8 +35,7 @@ class RestHttp:
     ) -> dict[str, Json]:
         """POST JSON or a form and return the response's object.
 
-        ``record`` receives the masked record, also when the call fails. A ``read_only`` request changes
-        nothing, so it may be sent twice.
+        ``record`` receives the masked record, also when the call fails. For ``read_only`` see ``Transport.post``.
 
         :raise Bitrix24Error: the call failed.
         """

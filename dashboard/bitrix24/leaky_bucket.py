@@ -21,7 +21,7 @@ ROUNDING = 1e-5
 
 @dataclass(frozen=True)
 class LeakyBucket:
-    """Level at a time (Unix seconds), and the drain rate (requests a second) we assume."""
+    """The level at ``updated_at`` (Unix seconds), and the assumed drain rate (requests per second)."""
 
     level: float = 0.0
     updated_at: float = 0.0
@@ -48,16 +48,16 @@ class LeakyBucket:
 
     def take(self, now: float, *, requests: int = 1) -> LeakyBucket:
         """Return the bucket after that many requests."""
-        present = self.at(now)
-        return replace(present, level=present.level + requests)
+        current = self.at(now)
+        return replace(current, level=current.level + requests)
 
     def seconds_until(self, now: float, *, requests: int = 1, headroom: float = 0.0) -> float:
         """Return the seconds until this many requests can have been sent, each as soon as possible."""
-        present = self.at(now)
-        excess = present.level + requests - (present.depth - headroom)
+        current = self.at(now)
+        excess = current.level + requests - (current.depth - headroom)
         if excess <= ROUNDING:
             return 0.0
-        return (present.updated_at - now) + present._seconds_to_drain(excess)
+        return (current.updated_at - now) + current._seconds_to_drain(excess)
 
     def slow_down(self, now: float) -> LeakyBucket:
         """Return the bucket after the server refused a request: full, and draining at half the rate.
@@ -65,8 +65,8 @@ class LeakyBucket:
         Another application with our IP address shares the bucket, or the plan's rate is lower than we assumed. The
         rate recovers within RECOVERY_SECONDS.
         """
-        present = self.at(now)
-        return replace(present, level=self.depth, rate=max(MIN_RATE, present.rate / 2))
+        current = self.at(now)
+        return replace(current, level=self.depth, rate=max(MIN_RATE, current.rate / 2))
 
     # The rate grows linearly, so the drained amount is the area below a straight line.
 

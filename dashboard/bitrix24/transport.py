@@ -140,7 +140,7 @@ class Transport:
             try:
                 return self._try(request, attempt, limit)
             except requests.ConnectionError:
-                if not read_only or attempt.is_new or attempt.answering:
+                if not read_only or attempt.is_new or attempt.response_started:
                     raise
             # The server closed this reused connection, and maybe the other ones too.
             attempt.fresh_only = True

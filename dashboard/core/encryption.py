@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 
 class DecryptionError(Exception):
-    """The text is not a ciphertext of ours, its key is missing, or it belongs to another context."""
+    """The text is no valid ciphertext, its key is missing, or it was encrypted in another context."""
 
 
 class TokenEncryption:

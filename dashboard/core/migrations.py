@@ -113,8 +113,8 @@ def is_current(database: Database) -> bool:
 
 def is_newer(database: Database) -> bool:
     """Tell whether a later version migrated the schema: this one does not know its revision."""
-    present = revision(database)
-    return present is not None and present not in known_revisions()
+    current = revision(database)
+    return current is not None and current not in known_revisions()
 
 
 def is_compatible(database: Database) -> bool:
@@ -170,8 +170,8 @@ def revision(database: Database) -> str | None:
     with database.engine.connect() as connection:
         if not inspect(connection).has_table("alembic_version"):
             return None
-        present: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
-        return present
+        current: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+        return current
 
 
 @cache

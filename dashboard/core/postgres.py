@@ -122,8 +122,8 @@ class BoundedDialect(PGDialect_psycopg):
         """Tell whether the pool must drop this connection and its others."""
         code = getattr(e, "sqlstate", None) or ""
         is_closed = connection is not None and (connection.closed or connection.broken)
-        is_away = code in FAILOVER_CODES or code.startswith(CONNECTION_EXCEPTION)
-        return is_away or (isinstance(e, psycopg.Error) and is_closed)
+        is_down = code in FAILOVER_CODES or code.startswith(CONNECTION_EXCEPTION)
+        return is_down or (isinstance(e, psycopg.Error) and is_closed)
 
 
 def _connect(*arguments: Any, **parameters: Any) -> Connection:

@@ -26,7 +26,7 @@ class SingleFlight(Generic[T]):
         """Let threads wait until the work ends as ``waiting`` allows, whatever their keys; others only briefly."""
         self._lock = threading.Lock()
         self._waiting = waiting
-        self._running: dict[Hashable, tuple[Future[T], float]] = {}  # and when it began
+        self._running: dict[Hashable, tuple[Future[T], float]] = {}  # the result, and when the work began
 
     def run(self, key: Hashable, work: Callable[[], T]) -> T:
         """Return the result of ``work``, or of the same work that another thread is running.

@@ -73,12 +73,12 @@ class EventSpool:
         name = self._file_name(event, token, sender)
         if name.startswith(UNVERIFIED_PREFIX) and not self._has_room(sender):
             return False
-        encrypted = self._encrypt(event, token)
+        ciphertext = self._encrypt(event, token)
         try:
-            self._write(name, encrypted)
+            self._write(name, ciphertext)
         except OSError as error:
             log.error("event_spooled_in_memory", reason=type(error).__name__)
-            self._memory[name] = encrypted
+            self._memory[name] = ciphertext
         else:
             log.warning("event_spooled")
         self.start()
@@ -103,8 +103,8 @@ class EventSpool:
             # Count first, so that an event whose unexpected error ends the thread comes last next time.
             self._attempts[name] += 1
             try:
-                if (encrypted := self._read(name)) is not None:
-                    self._handle(encrypted)
+                if (ciphertext := self._read(name)) is not None:
+                    self._handle(ciphertext)
             except (SQLAlchemyError, Bitrix24Error, OSError) as error:
                 if self._attempts[name] == 1:
                     log.warning("spooled_event_failed", reason=type(error).__name__)
@@ -120,9 +120,9 @@ class EventSpool:
             self.retry()
             time.sleep(RETRY_SECONDS)
 
-    def _handle(self, encrypted: str) -> None:
+    def _handle(self, ciphertext: str) -> None:
         try:
-            self._handler.handle(self._decrypt(encrypted))
+            self._handler.handle(self._decrypt(ciphertext))
         except DecryptionError:
             log.error("spooled_event_undecryptable")
         except _UnreadableEvent:
@@ -154,7 +154,7 @@ class EventSpool:
             yield from sorted(path.name for path in self._folder.glob(f"*{SUFFIX}"))
         yield from tuple(self._memory)
 
-    def _write(self, name: str, encrypted: str) -> None:
+    def _write(self, name: str, ciphertext: str) -> None:
         """Write a whole file or none, readable by its owner only, and sync it to the disk.
 
         :raise OSError: it cannot be written.
@@ -164,7 +164,7 @@ class EventSpool:
         try:
             descriptor = os.open(temporary_path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
             with os.fdopen(descriptor, "w", encoding="ascii") as file:
-                file.write(encrypted)
+                file.write(ciphertext)
                 file.flush()
                 os.fsync(file.fileno())
             temporary_path.replace(self._folder / name)
@@ -194,8 +194,8 @@ class EventSpool:
         fields = [event.member_id, token, sent_at, "1" if event.clean else None]
         return self._encryption.encrypt(SecretStr(json.dumps(fields)), context=ENCRYPTION_CONTEXT)
 
-    def _decrypt(self, encrypted: str) -> Event:
-        text = self._encryption.decrypt(encrypted, context=ENCRYPTION_CONTEXT).get_secret_value()
+    def _decrypt(self, ciphertext: str) -> Event:
+        text = self._encryption.decrypt(ciphertext, context=ENCRYPTION_CONTEXT).get_secret_value()
         try:
             member_id, token, sent_at, clean = json.loads(text)
         except (ValueError, TypeError):

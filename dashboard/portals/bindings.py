@@ -57,37 +57,37 @@ class Bindings:
             return {}
         return CHECK_COMMANDS
 
-    def restore(self, portal: Portal, client: Client, present: BatchResult, *, token: SecretStr) -> None:
-        """Bind what an update removed. Without lists in ``present`` do nothing; log an error instead of raising it."""
-        if not LIST_COMMANDS.keys() <= present.results.keys():
+    def restore(self, portal: Portal, client: Client, check_result: BatchResult, *, token: SecretStr) -> None:
+        """Bind what an update removed, if ``check_result`` has the lists; log an error instead of raising it."""
+        if not LIST_COMMANDS.keys() <= check_result.results.keys():
             return
         try:
-            self.bind_missing(portal, client, present, token=token)
+            self.bind_missing(portal, client, check_result, token=token)
         except Bitrix24Error as error:
             log.warning("binding_failed", portal=portal.id, error=error.code)
 
     def bind_missing(
-        self, portal: Portal, client: Client, present: BatchResult, *, token: SecretStr
+        self, portal: Portal, client: Client, check_result: BatchResult, *, token: SecretStr
     ) -> Mapping[str, str]:
-        """Bind what ``present`` lacks, and return and store the error code of each name the portal refused.
+        """Bind what ``check_result`` lacks, and return and store the error code of each name the portal refused.
 
-        ``present`` holds the results of ``CHECK_COMMANDS``.
+        ``check_result`` holds the results of ``CHECK_COMMANDS``.
 
         :raise Bitrix24Error: the batch as a whole was refused.
         """
-        refused_bindings = self._send(client, present, token=token.get_secret_value())
+        refused_bindings = self._bind_and_unbind(client, check_result, token=token.get_secret_value())
         if refused_bindings:
             log.warning("binding_failed", portal=portal.id, codes=refused_bindings)
         self.installations.save_bindings(portal, refused_bindings=refused_bindings)
         return refused_bindings
 
-    def _send(self, client: Client, present: BatchResult, *, token: str) -> dict[str, str]:
+    def _bind_and_unbind(self, client: Client, check_result: BatchResult, *, token: str) -> dict[str, str]:
         """Unbind what leads to a former PUBLIC_URL, then bind what is missing, in one batch.
 
         In this order, because a portal allows one link handler, and would show two tabs in the calendar.
         """
-        events = _compare(present, "event", EVENTS, f"{self.public_url}/events")
-        places = _compare(present, "placement", PLACEMENTS, f"{self.public_url}/")
+        events = _compare(check_result, "event", EVENTS, f"{self.public_url}/events")
+        places = _compare(check_result, "placement", PLACEMENTS, f"{self.public_url}/")
         unbind = [Command("event.unbind", {"event": name, "handler": handler}) for name, handler in events.elsewhere]
         unbind += [Command("placement.unbind", {"PLACEMENT": name, "HANDLER": url}) for name, url in places.elsewhere]
         bind = {name: Command("event.bind", {"event": name, "handler": events.url}) for name in events.missing}
@@ -117,13 +117,13 @@ class _Comparison:
     elsewhere: list[tuple[str, str]]
 
 
-def _compare(present: BatchResult, kind: str, names: tuple[str, ...], url: str) -> _Comparison:
+def _compare(check_result: BatchResult, kind: str, names: tuple[str, ...], url: str) -> _Comparison:
     """Compare what is bound with what should be. A portal lists the application's own bindings only.
 
     A list that could not be read counts as empty: binding twice does no harm. A row without its handler is
     left out, because unbinding it would unbind all handlers.
     """
-    rows = present.results.get(f"{kind}s")
+    rows = check_result.results.get(f"{kind}s")
     bound = [
         (str(row.get(kind)).upper(), handler)
         for row in (rows if isinstance(rows, list) else ())

@@ -22,7 +22,7 @@ from dashboard.portals import vacuum
 log = structlog.get_logger()
 
 TASK = "deletion"
-MAX_REQUEST_SECONDS = 2.0  # then the worker goes on
+MAX_REQUEST_SECONDS = 2.0  # of a request; then the worker continues
 # These mark former rows: no request can contain such a member id, and no installation has this generation.
 FORMER_MEMBER_ID = "deleted:{}"
 FORMER_GENERATION = 0

@@ -123,26 +123,26 @@ class SyncEngine:
         has_responded = lease.run.done > 0
         # Results without a response are saved only after another person's request gets one, because the portal may be
         # down.
-        unsaved: list[PersonResult] = []
+        unsaved_results: list[PersonResult] = []
         is_interrupted = False
         for task in tasks:
             # With results without a response, continue after the deadline to find out whether the portal is down.
-            is_interrupted = self.stopping.is_set() or (not unsaved and self._should_stop(deadline))
+            is_interrupted = self.stopping.is_set() or (not unsaved_results and self._should_stop(deadline))
             if is_interrupted:
                 break
             result = sync_person(self.snapshots, lease, task, record=calls.add)
-            unsaved.append(result)
+            unsaved_results.append(result)
             if result.got_response:
-                self._save(lease, unsaved, calls)
-                unsaved, has_responded = [], True
-            elif len(unsaved) > max_without_response:
+                self._save(lease, unsaved_results, calls)
+                unsaved_results, has_responded = [], True
+            elif len(unsaved_results) > max_without_response:
                 raise NotAnswered(result.problem or "")
         if remaining or is_interrupted or self.stopping.is_set():
             return min(remaining or len(tasks), MIN_SLICE_PEOPLE)
-        if unsaved and not has_responded:
-            raise NotAnswered(unsaved[0].problem or "")
-        if unsaved:
-            self._save(lease, unsaved, calls)
+        if unsaved_results and not has_responded:
+            raise NotAnswered(unsaved_results[0].problem or "")
+        if unsaved_results:
+            self._save(lease, unsaved_results, calls)
         return None
 
     def _save(self, lease: Lease, results: Sequence[PersonResult], calls: CallRecords) -> None:

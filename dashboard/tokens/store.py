@@ -183,12 +183,9 @@ class TokenStore:
         return self.encryption.decrypt(ciphertext, context=token_context(portal.member_id, person.user_id, part))
 
 
-@cache
+@cache  # building the statement takes longer than running it
 def _upsert(dialect: str) -> Insert:
-    """Return the statement that stores a pair in place of any other.
-
-    It is cached, because building it takes longer than running it.
-    """
+    """Return the statement that stores a pair in place of any other."""
     new = insert_into(dialect, OAuthToken)
     changes = {name: new.excluded[name] for name in _PAIR_COLUMNS} | {"version": OAuthToken.version + 1}
     can_be_refreshed = and_(OAuthToken.state == TokenState.VALID, OAuthToken.refresh_token.is_not(None))
