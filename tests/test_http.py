@@ -6,6 +6,7 @@ import os
 import re
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -148,6 +149,22 @@ def test_an_error_is_json_if_the_request_accepts_only_json(world: World) -> None
     response = world.browser.get("/nowhere", headers={"Accept": "application/json"})
 
     assert response.json == {"error": "http_404"}
+
+
+@pytest.mark.parametrize("text", ["a,", '";\\='])
+@pytest.mark.parametrize("path", ["/nowhere", "/healthz", "style sheet"])
+def test_no_header_takes_long_to_parse(world: World, path: str, text: str) -> None:
+    if path == "style sheet":
+        path = stylesheet(world)
+    joined = (text * 820_000)[:820_000]  # gunicorn joins up to 100 headers with one name
+    names = ("Accept", "Accept-Encoding", "Accept-Language", "Cookie", "Range", "If-None-Match", "X-Forwarded-For")
+    headers = dict.fromkeys(names, joined) | {"Content-Type": joined[:8190], "Authorization": joined[:8190]}
+    environ = world.browser.application.test_request_context(path, headers=headers).request.environ
+    began = time.process_time()
+
+    world.browser.open(environ).close()
+
+    assert time.process_time() - began < 0.2
 
 
 def test_healthz_and_readyz_answer_200(each_world: World) -> None:

@@ -27,6 +27,7 @@ from dashboard.bitrix24.http import RestHttp
 from dashboard.bitrix24.masking import record_nothing
 from dashboard.bitrix24.oauth import AuthorizationServers
 from dashboard.bitrix24.schemas import OAuthAppInfo, parse_as, parse_profile
+from dashboard.bitrix24.transport import RawResponse, Transport
 from dashboard.core.json_values import Json
 from tests.emulator import OTHER_CLIENT_ID, Emulator, Fault, Portal
 from tests.rest_fixtures import (
@@ -279,3 +280,14 @@ def test_an_odd_app_info_is_accepted(
 def test_an_incomplete_app_info_is_unreadable(install: Json) -> None:
     with pytest.raises(Unreadable):
         parse_as(OAuthAppInfo, {"client_id": "app.test.1", "install": install})
+
+
+@pytest.mark.parametrize(
+    "date", [None, "", "soon", "Mon, 1 Jan 2026 10:00:00 +99999999999999", "1 Jan 99999999999 1:1 GMT"]
+)
+def test_a_malformed_date_is_no_time(
+    monkeypatch: pytest.MonkeyPatch, servers: AuthorizationServers, date: str | None
+) -> None:
+    monkeypatch.setattr(Transport, "post", lambda *args, **kwargs: RawResponse(401, b"{}", date))
+
+    assert servers.server_time(servers.allowed[0]) is None

@@ -158,19 +158,52 @@ def test_the_body_of_a_redirect_is_bounded(transport: Transport, listen: Listen)
 @pytest.mark.parametrize(
     "header",
     [
-        b"Location: https://a" + "\u0301\u0316".encode() * 16_000,
-        b"Set-Cookie: " + b"a=b; " * 13_000,
+        b"Location: https://a" + "\u0301\u0316".encode() * 15_000,
+        b"Set-Cookie: " + b"a=b; " * 12_000,
+        b'Content-Type: multipart/x; a="' + b";" * 30_000 + b"\r\n " + b";" * 30_000,
     ],
-    ids=["address", "cookie"],
+    ids=["address", "cookie", "type"],
 )
 def test_no_header_takes_long_to_parse(transport: Transport, listen: Listen, header: bytes) -> None:
-    many = 11 if header.startswith(b"Set-Cookie") else 1
-    head = b"HTTP/1.1 302 Found\r\n" + (header + b"\r\n") * many + b"Content-Length: 2\r\n\r\n"
+    head = b"HTTP/1.1 302 Found\r\n" + header + b"\r\nContent-Length: 2\r\n\r\n"
     began = time.process_time()
 
-    assert transport.post(listen(say(head, b"{}")), json={}).status == 302
+    assert transport.post(listen(say(head, b"{}")), json={}).body == b"{}"
 
     assert time.process_time() - began < 0.1
+
+
+@pytest.mark.parametrize(
+    ("head", "code"),
+    [
+        (b"X: 1\r\n" * 200, "answer_too_large"),
+        (b"X: " + b"x" * 70_000 + b"\r\n", "answer_too_large"),
+        (b"Date: " + b"(" * 2000 + b"\r\n", "bad_answer"),
+        (b"Date: x\rContent-Type: multipart/x\r\n", "bad_answer"),
+        (b"Date: x\x85Content-Type: multipart/x\r\n", "bad_answer"),
+        (b"Content-Length: 1\r\n 0\r\n", "bad_answer"),
+    ],
+    ids=["lines", "bytes", "long", "two lines", "two lines in Latin-1", "folded"],
+)
+def test_an_unusual_head_is_refused(transport: Transport, listen: Listen, head: bytes, code: str) -> None:
+    with pytest.raises(Unreadable, match=code):
+        transport.post(listen(say(HEAD + head + b"\r\n{}")), json={})
+
+
+@pytest.mark.parametrize("status", [100, 102, 103])
+def test_interim_responses_are_skipped(transport: Transport, listen: Listen, status: int) -> None:
+    interim = b"HTTP/1.1 %d Wait\r\nContent-Length: 5\r\n\r\n" % status
+
+    answer = transport.post(listen(say(interim * 2 + HEAD + b"Content-Length: 2\r\n\r\n{}")), json={})
+
+    assert (answer.status, answer.body) == (200, b"{}")
+
+
+def test_many_trailers_are_refused_early(transport: Transport, listen: Listen) -> None:
+    body = b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n" + b"x\n" * 100 + b"\n"
+
+    with pytest.raises(Unreadable, match="answer_too_large"):
+        transport.post(listen(say(HEAD + body)), json={})
 
 
 def test_no_cookie_is_kept(transport: Transport, echo: Echo) -> None:
@@ -655,6 +688,14 @@ def test_a_connection_is_kept(transport: Transport, echo: Echo) -> None:
         transport.post(echo.url, json={})
 
     assert (len(echo.requests), echo.server.connections) == (5, 1)
+
+
+def test_a_connection_is_dropped_if_two_headers_give_a_length(transport: Transport, echo: Echo) -> None:
+    echo.answer = Answer(200, b"2\r\n{}\r\n0\r\n\r\n", {"Transfer-Encoding": "chunked"})
+    for _ in range(2):
+        assert transport.post(echo.url, json={}).body == b"{}"
+
+    assert echo.server.connections == 2
 
 
 def test_threads_share_connections(echo: Echo) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import socket
 import ssl
 import time
@@ -13,7 +14,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from http.client import HTTPResponse
 from ipaddress import ip_address
-from typing import Any
+from itertools import takewhile
+from typing import Any, BinaryIO
 
 import certifi
 from requests.adapters import HTTPAdapter
@@ -30,6 +32,13 @@ from dashboard.bitrix24.errors import Unreadable
 MAX_ADDRESSES = 4  # of one host that are tried
 # NAT gateways drop idle connections without a notice; the shortest known timeout is 350 seconds.
 MAX_IDLE_SECONDS = 60.0
+MAX_HEAD_BYTES = 64 * 1024  # of a response with its interim responses; also of its trailers
+MAX_HEAD_LINES = 100
+MAX_STATUS_LINE = 1024
+# What http.client, urllib3 and this application read; the libraries' parsers never see another header.
+_USED_HEADERS = {b"connection", b"content-encoding", b"content-length", b"date", b"keep-alive", b"transfer-encoding"}
+# Of other characters, the parser of http.client takes some as ends of lines.
+_USED_LINE = re.compile(rb"[\t -~]{1,1024}")
 # Bytes of a chunk of a body. Reading one takes a few microseconds, so tiny ones would take too long.
 MIN_AVERAGE_CHUNK = 256
 # Options of new sockets, so that the system notices when the other end is gone; not every system has all.
@@ -174,9 +183,19 @@ class _TimedResponse(HTTPResponse):
         self._chunks_left = attempt.max_bytes // MIN_AVERAGE_CHUNK
 
     def begin(self) -> None:
-        """Read the headers and drop cookies: none is used, and parsing many long ones takes seconds."""
-        super().begin()
-        del self.headers["Set-Cookie"]
+        """Parse the status line and the headers that are used; the connection is not kept if two give a length.
+
+        :raise Unreadable: the head is too large or malformed.
+        """
+        stream = self.fp
+        head = _read_head(stream)
+        self.fp = io.BufferedReader(io.BytesIO(head))
+        try:
+            super().begin()
+        finally:
+            self.fp = stream
+        lengths = [name for name in self.headers if name.lower() in ("content-length", "transfer-encoding")]
+        self.will_close = self.will_close or len(lengths) > 1
 
     def read1(self, n: int = -1) -> bytes:
         """Return the next chunk of the body.
@@ -187,6 +206,52 @@ class _TimedResponse(HTTPResponse):
         if self._chunks_left < 0:
             raise Unreadable(errors.RESPONSE_TOO_LARGE)
         return super().read1(n)
+
+    def _read_and_discard_trailer(self) -> None:
+        for _ in takewhile(len, _head_lines(self.fp)):
+            pass
+
+
+def _read_head(stream: BinaryIO) -> bytes:
+    """Return the status line and the used headers of a response, without interim responses; nothing if none begins.
+
+    http.client would parse every header: one Content-Type of 250 KB takes its parser a minute.
+
+    :raise Unreadable: the head is too large, or a used header malformed.
+    """
+    lines = _head_lines(stream)
+    status = next(lines)
+    while status[8:10] == b" 1":
+        for _ in takewhile(len, lines):
+            pass
+        status = next(lines)
+    if not status:
+        return b""
+    used, is_used = [status[:MAX_STATUS_LINE]], False
+    for line in takewhile(len, lines):
+        is_folded = line[:1].isspace()
+        if not is_folded:
+            is_used = line.partition(b":")[0].lower() in _USED_HEADERS
+        if is_used and (is_folded or not _USED_LINE.fullmatch(line)):
+            raise Unreadable(errors.BAD_RESPONSE)
+        if is_used:
+            used.append(line)
+    return b"\r\n".join([*used, b"", b""])
+
+
+def _head_lines(stream: BinaryIO) -> Iterator[bytes]:
+    """Yield the lines of a head, or of the trailers; the end of the stream is an empty line.
+
+    :raise Unreadable: there are too many.
+    """
+    bytes_left = MAX_HEAD_BYTES
+    for _ in range(MAX_HEAD_LINES):
+        line = stream.readline(bytes_left + 1)
+        bytes_left -= len(line)
+        if bytes_left < 0:
+            break
+        yield line.rstrip(b"\r\n")
+    raise Unreadable(errors.RESPONSE_TOO_LARGE)
 
 
 class _GuardedConnection(HTTPConnection):

@@ -120,7 +120,7 @@ class AuthorizationServers:
         response = self.rest.transport.post(url, json={"auth": INVALID_TOKEN}, read_only=True)
         try:
             time = parsedate_to_datetime(response.date or "")
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
         return time if time.tzinfo else None
 

@@ -20,7 +20,7 @@ from dashboard.bitrix24.errors import Unreachable, Unreadable
 from dashboard.bitrix24.host_limit import PerHostLimit, Slot
 from dashboard.core.waiting_threads import WaitingThreads
 
-MAX_HEAD_BYTES = 256 * 1024  # of a response, with the sizes of its chunks
+MAX_EXTRA_BYTES = 256 * 1024  # of a response besides its body: its head, and the sizes of its chunks
 CHUNK_BYTES = 64 * 1024
 MAX_POOLED_HOSTS = 256
 
@@ -78,7 +78,7 @@ class Transport:
         self._limit = PerHostLimit(waiting or WaitingThreads(16))
         self._authorization_servers = frozenset(authorization_servers)
         self._clock = clock
-        self._session = _Session()
+        self._session = requests.Session()
         self._session.trust_env = False
         self._session.headers["User-Agent"] = "calendar-dashboard/0.1"
         self._session.headers["Accept"] = "application/json"
@@ -133,7 +133,9 @@ class Transport:
         self, request: requests.Request, slot: Slot, *, read_only: bool, limit: ResponseLimit
     ) -> RawResponse:
         timeouts = self._timeouts.at_most(SHORT_TIMEOUTS) if slot.suspected and read_only else self._timeouts
-        attempt = ConnectionAttempt(self._address_policy, timeouts, self._clock, max_bytes=limit.bytes + MAX_HEAD_BYTES)
+        attempt = ConnectionAttempt(
+            self._address_policy, timeouts, self._clock, max_bytes=limit.bytes + MAX_EXTRA_BYTES
+        )
         if read_only:
             attempt.should_yield = partial(self._limit.should_yield, slot)
         try:
@@ -165,16 +167,6 @@ class Transport:
         ):
             body = _decompress(_read_body(response, limit), response.headers.get("Content-Encoding", ""), limit)
             return RawResponse(response.status_code, body, response.headers.get("Date"))
-
-
-class _Session(requests.Session):
-    """A session that ignores redirects.
-
-    The library parses the target of one even if it is told not to follow it, and reads its body of any size.
-    """
-
-    def get_redirect_target(self, resp: requests.Response) -> str | None:
-        return None
 
 
 def _code_of(error: Exception, attempt: ConnectionAttempt) -> str:

@@ -30,7 +30,7 @@ def visitor_address() -> str:
     if not proxies:
         warn_of_untrusted_proxy(verified=False)
         return network_of(remote)
-    entries = ",".join(request.headers.getlist("X-Forwarded-For")).split(",")
+    entries = request.headers.get("X-Forwarded-For", "").rsplit(",", proxies)
     forwarded = parse_forwarded(entries[-proxies]) if len(entries) >= proxies else None
     return network_of(forwarded or remote)
 

@@ -7,6 +7,8 @@ from flask.typing import ResponseReturnValue
 
 from dashboard.web.http.context import services
 
+MAX_COUNTED_PROXIES = 100
+
 blueprint = Blueprint("health", __name__)
 
 
@@ -16,7 +18,7 @@ def healthz() -> ResponseReturnValue:
 
     `doctor` requests it through PUBLIC_URL, to find out whether that leads here and how TRUSTED_PROXIES must be set.
     """
-    hops = ",".join(request.headers.getlist("X-Forwarded-For")).split(",")
+    hops = request.headers.get("X-Forwarded-For", "").rsplit(",", MAX_COUNTED_PROXIES)
     proxies = sum(bool(hop.strip()) for hop in hops)
     return jsonify(status="ok", application=services().config.fingerprint, proxies=proxies)
 
