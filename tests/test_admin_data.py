@@ -8,6 +8,7 @@ import threading
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
 from dashboard.core import database
@@ -70,6 +71,26 @@ def test_the_export_of_a_large_portal_is_complete(world: World, anna: Session) -
     store_people(world, *({} for _ in range(2 * personal_data.BATCH_ROWS + 1)))
 
     assert len(exported(world, anna)["people"]) == 2 * personal_data.BATCH_ROWS + 3
+
+
+def test_the_export_reads_few_large_snapshots_at_once(
+    world: World, anna: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their values take many times more memory than their bytes."""
+    monkeypatch.setattr(personal_data, "BATCH_BYTES", 1)
+    world.open("boris")
+    store_people(world, NEVER_OPENED)
+    batches: list[str] = []
+
+    @event.listens_for(world.database.engine, "before_cursor_execute")
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if "OUTER JOIN snapshots" in statement:
+            batches.append(statement)
+
+    people = exported(world, anna)["people"]
+
+    assert len(batches) >= len(people)
+    assert [person["user_id"] for person in people] == [1, 7, 5001]
 
 
 def test_the_export_contains_no_token_and_no_key(world: World, anna: Session) -> None:

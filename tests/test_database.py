@@ -6,15 +6,16 @@ import os
 import shutil
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, event, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, ProgrammingError, StatementError
+from sqlalchemy.orm import Session
 
 from dashboard.core import migrations
 from dashboard.core import sqlite as sqlite_engine
@@ -404,3 +405,20 @@ def test_migrations_may_take_longer(sqlite_url: str) -> None:
 
     assert seconds
     assert set(seconds) == {migrations.MAX_SECONDS}
+
+
+@pytest.mark.parametrize("session_of", [Database.read_session, Database.write_session], ids=["read", "write"])
+def test_a_transaction_on_an_idle_connection_begins(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch, session_of: Callable[[Database], AbstractContextManager[Session]]
+) -> None:
+    """SQLite calls the progress handler there too, once in thousands of times."""
+    monkeypatch.setattr(sqlite_engine, "INSTRUCTIONS_PER_CHECK", 1)
+    database = Database(sqlite_url)
+    database.create_file()
+    with session_of(database) as session:
+        timer = sqlite_engine.timer_of(session.connection())
+    timer._deadline = 0.0  # long ago
+
+    with session_of(database) as session:
+        assert session.scalar(text("SELECT 1")) == 1
+    database.engine.dispose()

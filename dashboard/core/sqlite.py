@@ -151,14 +151,17 @@ def _set_up_connection(connection: sqlite3.Connection, record: Any) -> None:
 
 def _begin(connection: Connection) -> None:
     options = connection.get_execution_options()
-    timer_of(connection).seconds = options.get("sqlite_statement_seconds", STATEMENT_SECONDS)
+    timer = timer_of(connection)
+    timer.seconds = options.get("sqlite_statement_seconds", STATEMENT_SECONDS)
+    # SQLite counts the instructions of all executions of BEGIN together, so now and then it calls the handler here.
+    timer.start()
     # The driver's cursor takes a fifth of the time of `connection.execute`, and an opening begins twice.
     cursor = connection.connection.cursor()
     try:
         if options.get("sqlite_begin") == "IMMEDIATE":
             # FULL: a refreshed token pair must survive a power cut, because the old pair is already invalid.
             cursor.execute(f"PRAGMA synchronous = {options.get('sqlite_synchronous', 'FULL')}")
-            _begin_immediate(cursor)
+            _begin_immediate(cursor, timer)
         else:
             cursor.execute("BEGIN")
     except sqlite3.Error as error:
@@ -167,7 +170,7 @@ def _begin(connection: Connection) -> None:
         cursor.close()
 
 
-def _begin_immediate(cursor: DBAPICursor) -> None:
+def _begin_immediate(cursor: DBAPICursor, timer: StatementTimer) -> None:
     """Take SQLite's write lock, polling for BUSY_SECONDS.
 
     SQLite's own wait sleeps up to a tenth of a second between tries, while the other processes hold the lock for
@@ -179,6 +182,7 @@ def _begin_immediate(cursor: DBAPICursor) -> None:
     cursor.execute("PRAGMA busy_timeout = 0")
     try:
         while True:
+            timer.start()
             try:
                 cursor.execute("BEGIN IMMEDIATE")
                 return

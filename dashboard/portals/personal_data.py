@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from itertools import accumulate
 from typing import Any
 
 from sqlalchemy import func, select
@@ -15,7 +16,9 @@ from dashboard.core.database import Base, Database
 from dashboard.models import ApiCall, OAuthToken, Person, Portal, Run, Snapshot
 from dashboard.portals import deletion
 
-BATCH_ROWS = 200  # limits the memory of an export
+BATCH_ROWS = 200
+# Limits the memory of an export: a snapshot's values may take twenty times as much as its JSON.
+BATCH_BYTES = 512 * 1024
 
 # The exported columns are listed, so that a new column is not exported by accident.
 _PORTAL_COLUMNS = (
@@ -91,23 +94,26 @@ def export_people(database: Database, portal: Portal) -> Iterator[dict[str, Any]
     """
     last_id = 0
     while rows := _people_after(database, portal, last_id):
-        for person, snapshot in rows:
+        last_id = rows[0][0].id
+        while rows:  # each is released before the next batch is read
+            person, snapshot = rows.pop()
             calendar = _columns(snapshot, _SNAPSHOT_COLUMNS) if snapshot else None
             yield {**_columns(person, _PERSON_COLUMNS), "calendar": calendar}
-        last_id = rows[-1][0].id
 
 
 def _people_after(database: Database, portal: Portal, last_id: int) -> list[tuple[Person, Snapshot | None]]:
-    query = (
-        select(Person, Snapshot)
-        .join(Portal, Portal.id == Person.portal_id)
-        .outerjoin(Snapshot, Snapshot.person_id == Person.id)
-        .where(Person.portal_id == portal.id, Person.id > last_id, Portal.generation == portal.generation)
-        .order_by(Person.id)
-        .limit(BATCH_ROWS)
-    )
+    """Return the next people, the last one first: at most BATCH_ROWS, and BATCH_BYTES unless one has more."""
+    following = (Person.portal_id == portal.id, Person.id > last_id, Portal.generation == portal.generation)
+    sizes = select(Person.id, Person.snapshot_bytes).join(Portal, Portal.id == Person.portal_id).where(*following)
     with database.read_session() as session:
-        return [(person, snapshot) for person, snapshot in session.execute(query)]
+        next_people = session.execute(sizes.order_by(Person.id).limit(BATCH_ROWS)).all()
+        ends = accumulate(size for _id, size in next_people)
+        ids = [
+            person_id for (person_id, size), end in zip(next_people, ends, strict=True) if end <= max(BATCH_BYTES, size)
+        ]
+        people = select(Person, Snapshot).outerjoin(Snapshot, Snapshot.person_id == Person.id)
+        rows = session.execute(people.where(Person.id.in_(ids)).order_by(Person.id.desc()))
+        return [(person, snapshot) for person, snapshot in rows]
 
 
 def _columns(row: Base, names: tuple[str, ...]) -> dict[str, Any]:

@@ -198,5 +198,7 @@ def _recompute_people(session: Session, *, portal: Portal, person_ids: Sequence[
         .join(Snapshot, Snapshot.person_id == Person.id)
         .where(Person.id.in_(person_ids), Person.portal_id == portal.id)
     )
-    for person, snapshot in session.execute(people).all():
+    # One at a time: together, the values of two hundred large snapshots may take half a gigabyte.
+    for person, snapshot in session.execute(people.execution_options(yield_per=1)):
         indexed_columns.update_indexed_columns(person, snapshots.parse_snapshot(person, snapshot))
+        session.expunge(snapshot)
