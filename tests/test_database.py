@@ -422,3 +422,14 @@ def test_a_transaction_on_an_idle_connection_begins(
     with session_of(database) as session:
         assert session.scalar(text("SELECT 1")) == 1
     database.engine.dispose()
+
+
+def test_a_missing_file_ends_no_checkpoint_with_an_error(database: Database) -> None:
+    """The thread of spooled events would end with it."""
+    database.engine.dispose()
+    assert database.engine.url.database
+    Path(database.engine.url.database).unlink()
+
+    database.checkpoint_wal()
+
+    assert database._is_checkpoint_due

@@ -335,7 +335,8 @@ def test_the_next_request_restarts_a_thread_that_has_ended(
 
         assert world.portal().send_event("ONAPPUNINSTALL", application_token=FORGED)[0] == 403
 
-        wait_until(lambda: world.known().state == "uninstalled")
+        wait_until(lambda: spooled(tmp_path) == [])
+        assert world.known().state == "uninstalled"
 
 
 def test_a_new_process_handles_the_events_of_another(
@@ -358,7 +359,8 @@ def test_a_new_process_handles_the_events_of_another(
         started = runpy.run_path("gunicorn.conf.py")["post_worker_init"]
         started(SimpleNamespace(app=SimpleNamespace(wsgi=lambda: world.app)))
 
-        wait_until(lambda: world.known().state == "uninstalled")
+        wait_until(lambda: spooled(tmp_path) == [])
+        assert world.known().state == "uninstalled"
         with world.database.read_session() as session:
             assert sqlite.timer_of(session.connection()).seconds == 5.0
 
@@ -373,4 +375,5 @@ def test_a_process_handles_its_own_events(
         assert world.portal().send_event("ONAPPUNINSTALL")[0] == 200
         empty_the_disk(world)
 
-        wait_until(lambda: world.known().state == "uninstalled")
+        wait_until(lambda: spooled(tmp_path) == [])
+        assert world.known().state == "uninstalled"

@@ -104,17 +104,21 @@ def create_file(path: Path) -> None:
 
 
 def truncate_wal(engine: Engine) -> bool:
-    """Move the write-ahead log into the database file without waiting; return False if a reader prevents it."""
+    """Move the write-ahead log into the database file without waiting; return False if that is impossible now.
+
+    A reader may prevent it, or the file may be gone.
+    """
     # A checkpoint cannot run in a transaction, which a SQLAlchemy connection begins by itself.
-    with closing(engine.raw_connection()) as connection, closing(connection.cursor()) as cursor:
-        cursor.execute("PRAGMA busy_timeout = 0")
-        try:
-            (is_busy, _, _) = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        except sqlite3.OperationalError:
-            return False
-        finally:
-            _restore_busy_timeout(cursor)
-        return not is_busy
+    try:
+        with closing(engine.raw_connection()) as connection, closing(connection.cursor()) as cursor:
+            cursor.execute("PRAGMA busy_timeout = 0")
+            try:
+                (is_busy, _, _) = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            finally:
+                _restore_busy_timeout(cursor)
+    except sqlite3.OperationalError:
+        return False
+    return not is_busy
 
 
 def _file_id(path: Path) -> tuple[int, int] | None:
