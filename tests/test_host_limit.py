@@ -25,6 +25,7 @@ from dashboard.bitrix24.host_limit import (
     SLOW_AFTER,
     SUSPECTED_FOR,
     PerHostLimit,
+    Slot,
 )
 from dashboard.bitrix24.transport import Transport
 from dashboard.core import migrations
@@ -187,7 +188,7 @@ def test_hosts_that_fall_silent_together_give_up_a_quarter(limit: PerHostLimit, 
     assert limit._active == set()
 
 
-@pytest.mark.parametrize("held", [0, THREADS // 2, THREADS * 3 // 4])
+@pytest.mark.parametrize("held", [0, THREADS // 2, THREADS * 3 // 4 - 1])
 def test_silent_hosts_get_only_threads_that_others_leave(
     held: int, waiting: WaitingThreads, limit: PerHostLimit, clock: ManualClock
 ) -> None:
@@ -212,7 +213,7 @@ def test_requests_give_up_if_others_need_the_quarter(
         held = sum(stack.enter_context(waiting.share(THREADS).hold()) for _ in range(THREADS))
         clock.seconds += GIVE_UP_AFTER
 
-        assert held == THREADS * 3 // 4
+        assert held == THREADS * 3 // 4 - 1
         assert sum(limit.should_yield(slot) for slot in slots) == len(slots) - 1
 
 
@@ -372,6 +373,73 @@ def test_a_slow_host_that_responds_never_yields(limit: PerHostLimit, clock: Manu
         limit._active.add(limit._find("new"))
 
         assert not any(limit.should_yield(slot) for slot in slots)
+
+
+@pytest.mark.parametrize("threads", [2, 4, 8, 20])
+@pytest.mark.parametrize("hosts", [("silent",), ("silent", "silent2"), ("silent", "answering")])
+@pytest.mark.parametrize("kinds", [0, 1, 2])
+def test_slow_clients_and_slow_hosts_refuse_no_unknown_host(
+    threads: int, hosts: tuple[str, ...], kinds: int, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Slow clients hold their share, other waits as much as they may, and slow hosts try to use all the rest."""
+    waiting = WaitingThreads(threads)
+    limit = PerHostLimit(waiting, clock=clock)
+    requests_under_way: list[tuple[str, Slot, ExitStack]] = []
+
+    def begin() -> None:
+        for host in hosts:
+            while len(requests_under_way) < threads - waiting.count - 1 and has_room(limit, host):
+                stack = ExitStack()
+                requests_under_way.append((host, stack.enter_context(limit.slot(host)), stack))
+
+    def happens(seconds: float) -> None:
+        """Let the hosts behave, and replace each request that ends."""
+        clock.seconds += seconds
+        for request in list(requests_under_way):
+            host, slot, stack = request
+            if host == "answering" and clock.seconds >= slot.started + 1:
+                limit.record_answer(slot)
+            elif limit.should_yield(slot):
+                limit.record_timeout(slot)
+            else:
+                continue
+            requests_under_way.remove(request)
+            stack.close()
+        begin()
+
+    while_waiting(limit, monkeypatch, happens)
+    with ExitStack() as stack:
+        for share in (waiting.share(threads // 2), waiting.share(threads))[:kinds]:
+            for _ in range(threads):
+                stack.enter_context(share.hold())
+        begin()
+        for number in range(5):
+            served, seconds = seconds_for_slot(limit, clock, f"new{number}")
+            assert served
+            assert seconds < MAX_WAIT
+            happens(SLOW_AFTER)
+        for _, _, request in requests_under_way:
+            request.close()
+
+
+def test_a_request_given_up_is_for_the_host_that_waits(
+    waiting: WaitingThreads, limit: PerHostLimit, clock: ManualClock
+) -> None:
+    """A slow host that responds gives up nothing, and may have more requests than the silent one."""
+    with ExitStack() as stack:
+        for _ in range(THREADS // 2):
+            stack.enter_context(waiting.share(THREADS).hold())
+        slot = stack.enter_context(limit.slot("silent"))
+        assert occupy(limit, "answering", stack, at_most=4) == 4
+        clock.seconds += SILENT_AFTER
+        limit._find("answering").answered_at = clock.seconds
+        limit._find("new").waiting = 1
+        limit._active.add(limit._find("new"))
+
+        assert limit.should_yield(slot)
+        limit.record_timeout(slot)
+        assert not has_room(limit, "silent")
+        assert has_room(limit, "new")
 
 
 # A web process

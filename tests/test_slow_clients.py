@@ -301,7 +301,7 @@ def test_without_a_slot_a_response_is_given_up_soon(monkeypatch: pytest.MonkeyPa
             connection.sendall(b"x" * 10_000_000)
 
     assert time.monotonic() - started < client_socket.SEND_SECONDS / 2
-    assert waiting.held == 0  # what it did not take it does not give back
+    assert waiting.count == 0  # what it did not take it does not give back
 
 
 def test_the_last_response_is_not_waited_for_twice(

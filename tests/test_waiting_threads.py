@@ -1,4 +1,4 @@
-"""Threads that wait, for whomever, leave a quarter of all threads together."""
+"""Threads that wait, for whatever, leave a quarter of all threads together."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ def take(share: Share, stack: ExitStack) -> int:
     return sum(stack.enter_context(share.hold()) for _ in range(40))
 
 
-@pytest.mark.parametrize(("threads", "together"), [(1, 1), (2, 1), (4, 3), (8, 6), (24, 18)])
+@pytest.mark.parametrize(("threads", "together"), [(1, 1), (2, 1), (4, 2), (8, 5), (24, 17)])
 def test_all_kinds_together_leave_a_quarter_of_the_threads(threads: int, together: int) -> None:
     waiting = WaitingThreads(threads)
     clients, results = waiting.share(max(1, threads // 2)), waiting.share(threads)
     for _ in range(2):  # what was held is given back
         with ExitStack() as stack:
             assert take(clients, stack) == clients.limit
+            # One more than a quarter is left: for a request to a host.
             assert take(results, stack) == together - clients.limit
-    assert waiting.held == 0
+    assert waiting.count == 0

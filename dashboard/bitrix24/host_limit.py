@@ -82,7 +82,7 @@ class PerHostLimit:
 
     @property
     def _threads(self) -> int:
-        return self._waiting.threads - self._waiting.held
+        return self._waiting.threads - self._waiting.count
 
     @property
     def _reserve(self) -> int:
@@ -121,8 +121,9 @@ class PerHostLimit:
         """Tell whether to give up a request now, because another host needs its thread.
 
         It must if its host is silent, another host that is not slow waits for a slot, and slow hosts use more
-        than half of the threads. The host with the most requests gives up first. If slow hosts use nearly all
-        threads, no other host can even wait, so requests are given up after a longer time.
+        than half of the threads or leave only the reserve. The silent host with the most requests gives up
+        first. If slow hosts use nearly all threads, no other host can even wait, so requests are given up after
+        a longer time, first those of the slow host with the most.
         """
         with self._changed:
             if not slot.given_up and self._must_yield(slot):
@@ -135,14 +136,18 @@ class PerHostLimit:
         now, host = self._clock(), slot.host
         age = now - slot.started
         slow = [other for other in self._active if other.is_slow(now)]
-        most = max((len(other.started) for other in slow), default=0)
-        if host not in slow or age < SLOW_AFTER or len(host.started) < most:
+        if host not in slow or age < SLOW_AFTER:
             return False
         used = _requests(slow)
-        if used > max(1, self._threads - self._reserve) and age >= GIVE_UP_AFTER:
-            return True
-        is_needed = any(other.waiting and other not in slow for other in self._active)
-        return is_needed and used > self._threads // 2 and host.is_silent(now)
+        is_scarce = used > self._threads // 2 or self._threads - used <= self._reserve
+        is_needed = is_scarce and any(other.waiting and other not in slow for other in self._active)
+        if is_needed and host.is_silent(now):
+            candidates = [other for other in slow if other.is_silent(now)]
+        elif used > max(1, self._threads - self._reserve) and age >= GIVE_UP_AFTER:
+            candidates = slow
+        else:
+            return False
+        return len(host.started) == max(len(other.started) for other in candidates)
 
     def _wait(self, host: _Host) -> None:
         started = self._clock()
@@ -188,10 +193,15 @@ class PerHostLimit:
         free = self._threads - used
         if host.is_trusted(now):
             return max(1, free * 3 // 4)
-        # It may not respond, so it gets none of the threads that are reserved for hosts that do.
-        if free < self._waiting.threads and free <= self._reserve:
+        # What a slow request gave up is for a host that waits without any request.
+        if host.is_slow(now) and any(
+            other.waiting and not other.started and not other.is_slow(now) for other in self._active
+        ):
             return 0
-        return 1 if host.is_suspected(now) else max(1, free // 2)
+        # It may not respond, so reserved threads are for hosts that do, unless no slow request can be given up for it.
+        if used and free <= self._reserve:
+            return 0
+        return 1 if host.is_suspected(now) else max(1, min(free // 2, free - self._reserve))
 
     def _count_slow_requests(self) -> int:
         with self._changed:

@@ -1,4 +1,4 @@
-"""Limit how many threads of a process wait for others, whoever these are, so that some remain."""
+"""Limit how many threads of a process wait for hosts, clients or other threads, so that some remain."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from threading import Lock
 class WaitingThreads:
     """Counts the threads of a process that wait: for slow hosts, slow clients, or the result of another thread.
 
-    Each kind has a limit of its own, and all together leave a quarter of the threads. Nobody waits to be counted.
+    Each kind has a limit of its own, and all together leave a quarter of the threads. All kinds but hosts leave one
+    more, so that a host that nobody knows gets a request without a reserved thread. Nobody waits to be counted.
     """
 
     def __init__(self, threads: int) -> None:
         self.threads = threads
-        self.held = 0  # by all kinds but hosts
+        self.count = 0  # of all kinds but slow hosts
         # Counted when asked for: a request becomes slow merely by waiting.
         self.count_slow_requests: Callable[[], int] = lambda: 0
         self._lock = Lock()
@@ -30,28 +31,29 @@ class WaitingThreads:
         return Share(self, limit)
 
     def acquire(self, share: Share) -> bool:
-        """Count one more thread, unless this were too many."""
+        """Count one more thread, unless too many wait already."""
         slow = self.count_slow_requests()
         with self._lock:
-            if share.held >= share.limit or self.held + slow >= max(1, self.threads - self.reserve):
+            limit = max(1, self.threads - self.reserve)
+            if share.count >= share.limit or self.count + slow >= limit or self.count >= max(1, limit - 1):
                 return False
-            share.held += 1
-            self.held += 1
+            share.count += 1
+            self.count += 1
             return True
 
     def release(self, share: Share) -> None:
         """Count one thread less."""
         with self._lock:
-            share.held -= 1
-            self.held -= 1
+            share.count -= 1
+            self.count -= 1
 
 
 class Share:
-    """The threads that wait for one kind of others."""
+    """Counts the threads that wait for the same kind of event, such as bytes of slow clients."""
 
     def __init__(self, threads: WaitingThreads, limit: int) -> None:
         self.limit = limit
-        self.held = 0
+        self.count = 0
         self._threads = threads
 
     @contextmanager

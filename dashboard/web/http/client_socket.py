@@ -44,7 +44,7 @@ class ClientSocket(socket.socket):
         self._is_slow = self._is_finished = False
 
     def start_request(self) -> None:
-        """Give the next request its time."""
+        """Start the time limit of the next request."""
         self._allow(REQUEST_SECONDS)
 
     def recv(self, size: int, flags: int = 0, /) -> bytes:
