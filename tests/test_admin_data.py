@@ -8,15 +8,17 @@ import threading
 from typing import Any
 
 import pytest
+import time_machine
 from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
 from dashboard.core import database
 from dashboard.portals import deletion, personal_data
 from dashboard.portals.personal_data import DeletionResult
+from dashboard.web.views.admin_data import DELETION_LIMIT
 from tests.emulator.faults import Fault
 from tests.team_fixtures import NEVER_OPENED, Session, in_english, store_people
-from tests.world import FERNET_KEY, SECRET_KEY, World, settings_on
+from tests.world import FERNET_KEY, SECRET_KEY, World, errors_on, settings_on
 
 TABLES = ("people", "chains", "snapshots", "runs", "api_calls")
 
@@ -190,6 +192,29 @@ def test_a_wrong_confirmation_deletes_nothing(world: World, anna: Session, typed
 
     assert forget(world, anna, typed) == 400
     assert counts(world) == before | {"api_calls": before["api_calls"] + 1}
+
+
+def test_deletions_are_limited_and_uninstallations_are_not(world: World) -> None:
+    """Each costs a VACUUM, and the portal's rows are new after it."""
+    world.install("beta")
+    with time_machine.travel(world.now(), tick=False):
+        for _ in range(DELETION_LIMIT.depth):
+            assert forget(world, in_english(world)) == 200
+        anna, clara = in_english(world), world.session("clara", "beta")
+
+        data = {"domain": world.portal().domain}
+        refused = world.browser.post("/admin/forget", data=data, headers=anna)
+        others = world.browser.post("/admin/forget", data={"domain": world.portal("beta").domain}, headers=clara)
+
+        assert (refused.status_code, errors_on(refused.text)) == (503, ["too_many_deletions"])
+        assert refused.headers["Retry-After"] == str(int(DELETION_LIMIT.seconds))
+        assert others.status_code == 200
+        assert world.browser.get("/me", headers=anna).status_code == 200
+        world.portal().uninstall()
+        world.portal().deliver_events()
+
+    assert world.known().state == "uninstalled"
+    assert world.one("SELECT count(*) FROM people") == 0
 
 
 def test_a_deletion_leaves_other_portals(world: World, anna: Session) -> None:

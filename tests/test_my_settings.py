@@ -192,9 +192,9 @@ def test_the_age_of_the_settings_uses_the_applications_clock(world: World) -> No
 @pytest.mark.usefixtures("frozen_clock")
 def test_frequent_refreshes_send_no_requests(world: World) -> None:
     """Settings read a moment ago are shown again; otherwise the response says how long to wait."""
-    session = world.session("boris")
+    session, subject = world.session("boris"), f"settings refreshes {world.known().member_id} 7"
     for _ in range(SETTINGS_REFRESH_LIMIT.depth):
-        world.services.throttle.record_failure("settings refreshes 2", SETTINGS_REFRESH_LIMIT)
+        world.services.throttle.record_failure(subject, SETTINGS_REFRESH_LIMIT)
     world.bitrix24.clear()
 
     response = world.browser.post("/me/refresh", headers=session)
@@ -204,7 +204,7 @@ def test_frequent_refreshes_send_no_requests(world: World) -> None:
 
     world.bitrix24.clock.advance(MAX_RECENT_AGE.total_seconds() + 1)
     for _ in range(SETTINGS_REFRESH_LIMIT.depth):
-        world.services.throttle.record_failure("settings refreshes 2", SETTINGS_REFRESH_LIMIT)
+        world.services.throttle.record_failure(subject, SETTINGS_REFRESH_LIMIT)
     refused = world.browser.post("/me/refresh", headers=session)
     assert (refused.status_code, errors_on(refused.text)) == (503, ["too_many_settings_refreshes"])
     assert int(refused.headers["Retry-After"]) >= 1

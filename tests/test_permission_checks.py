@@ -104,8 +104,9 @@ def test_nothing_is_exported_or_deleted_while_bitrix24_is_unreachable(
 @pytest.mark.usefixtures("frozen_clock")
 def test_confirmations_are_limited(world: World, anna: Session) -> None:
     world.bitrix24.clock.advance(-3600)  # the wait goes by the application's clock, not by the machine's
+    subject = f"confirmations {world.known().member_id} 1"
     for _ in range(CONFIRMATION_LIMIT.depth):
-        world.services.throttle.take("confirmations 1", CONFIRMATION_LIMIT, code="too_many")
+        world.services.throttle.take(subject, CONFIRMATION_LIMIT, code="too_many")
 
     answer = world.browser.get("/team.csv", headers=anna)
 

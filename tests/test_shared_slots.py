@@ -105,6 +105,33 @@ def test_nobody_waits_for_long(clock: Clock, monkeypatch: pytest.MonkeyPatch) ->
         take(queue, "slow")
 
 
+def test_a_deletion_frees_no_slot(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The portal and its people then have other rows, but hold what they held."""
+    monkeypatch.setattr(shared_slots, "WAIT_SECONDS", 0.0)
+    services: Services = world.app.extensions["services"]
+    anna = world.session("anna")
+    member_id, row_id = world.known().member_id, world.known().id
+
+    download = world.browser.get("/admin/export.json", headers=anna)
+    form = {"domain": world.portal().domain}
+    assert world.browser.post("/admin/forget", data=form, headers=anna).status_code == 200
+    anna = world.session("anna")
+    assert world.known().id != row_id
+    statuses = [world.browser.get("/admin/export.json", headers=anna).status_code]
+    with ExitStack() as pages:
+        for _ in range(3):  # beside the download, half of a process's threads
+            pages.enter_context(services.portal_queue.hold(member_id))
+        statuses.append(world.browser.get("/team", headers=anna).status_code)
+    with ExitStack() as requests:
+        for _ in range(6):  # three quarters
+            requests.enter_context(services.person_limit.hold((member_id, 1)))
+        statuses.append(world.browser.get("/me", headers=anna).status_code)
+    download.close()
+
+    assert statuses == [503, 503, 503]
+    assert [world.browser.get(path, headers=anna).status_code for path in ("/admin/export.json", "/me")] == [200, 200]
+
+
 @pytest.mark.parametrize("path", PATHS)
 def test_pages_about_the_team_of_a_busy_portal_are_refused(
     world: World, monkeypatch: pytest.MonkeyPatch, path: str
@@ -117,7 +144,7 @@ def test_pages_about_the_team_of_a_busy_portal_are_refused(
 
     with ExitStack() as pages:
         for _ in range(4):  # half of a process's threads
-            pages.enter_context(services.portal_queue.hold(world.known().id))
+            pages.enter_context(services.portal_queue.hold(world.known().member_id))
         refused = world.post("/", opening) if path == OPENING_IN_CALENDAR else world.browser.get(path, headers=anna)
         others = [world.browser.get("/me", headers=anna), world.browser.get("/team", headers=clara)]
 

@@ -198,8 +198,9 @@ def test_an_endless_list_fills_only_its_own_share(world: World, monkeypatch: pyt
 def test_requested_runs_are_limited(world: World) -> None:
     """Each leaves a row for thirty days."""
     anna = world.session("anna")
+    subject = f"runs {world.known().member_id}"
     for _ in range(team_sync.REQUESTED_RUN_LIMIT.depth):
-        world.services.throttle.record_failure("runs 1", team_sync.REQUESTED_RUN_LIMIT)
+        world.services.throttle.record_failure(subject, team_sync.REQUESTED_RUN_LIMIT)
 
     response = world.browser.post("/team/sync", headers=anna)
 

@@ -12,7 +12,7 @@ import pytest
 import time_machine
 from flask.testing import FlaskClient
 from pydantic import SecretStr
-from sqlalchemy import delete
+from sqlalchemy import delete, update
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
@@ -21,7 +21,7 @@ from dashboard.bitrix24.errors import OwnLimit
 from dashboard.core import config
 from dashboard.core.database import Database, insert_or_ignore
 from dashboard.launch.openings import OPENING_LIMIT
-from dashboard.models import ThrottleCount
+from dashboard.models import Person, ThrottleCount
 from dashboard.portals import throttle
 from dashboard.portals.call_log import UNVERIFIED_CALLS
 from dashboard.portals.throttle import (
@@ -82,8 +82,9 @@ def throttle_of(world: World) -> Throttle:
 
 def exhaust(world: World, address: str) -> None:
     """Use up the failures an address is allowed."""
+    subject = f"opening {throttle_of(world).group_of(address)} {world.known().member_id}"
     for _ in range(KNOWN_PORTAL_LIMIT.depth - 1):
-        throttle_of(world).record_failure(f"opening {throttle_of(world).group_of(address)} 1", KNOWN_PORTAL_LIMIT)
+        throttle_of(world).record_failure(subject, KNOWN_PORTAL_LIMIT)
     assert send_forged(world, address).status_code == 403
 
 
@@ -190,8 +191,9 @@ def test_forged_openings_send_the_portal_no_request(frozen_world: World) -> None
 def test_failures_with_the_application_token_send_the_portal_no_more_requests(frozen_world: World) -> None:
     """A colleague knows the token. Their forgeries are verified at the authorization server, and nobody is blocked."""
     own = {"APPLICATION_TOKEN": frozen_world.portal().application_token}
+    subject = f"opening-by-token {frozen_world.known().member_id}"
     for _ in range(KNOWN_TOKEN_LIMIT.depth - 1):
-        throttle_of(frozen_world).record_failure("opening-by-token 1", KNOWN_TOKEN_LIMIT)
+        throttle_of(frozen_world).record_failure(subject, KNOWN_TOKEN_LIMIT)
     assert send_forged(frozen_world, ATTACKER, form=own).status_code == 403
     frozen_world.bitrix24.clear()
 
@@ -377,8 +379,9 @@ def test_old_counts_are_deleted(frozen_world: World) -> None:
 def test_failed_verifications_do_not_fill_the_call_log(frozen_world: World) -> None:
     """From any number of addresses."""
     send_forged(frozen_world, "198.51.100.1")
+    subject = f"calls {frozen_world.known().member_id}"
     for _ in range(UNVERIFIED_CALLS.depth - 2):
-        throttle_of(frozen_world).record_failure("calls 1", UNVERIFIED_CALLS)
+        throttle_of(frozen_world).record_failure(subject, UNVERIFIED_CALLS)
     before = frozen_world.one("SELECT count(*) FROM api_calls")
     send_forged(frozen_world, "198.51.100.2")
     last = frozen_world.one("SELECT count(*) FROM api_calls")
@@ -428,6 +431,40 @@ def test_a_count_that_is_purged_meanwhile_is_inserted_again(each_world: World, m
 
     assert len(inserts) == 2
     assert each_world.one("SELECT level FROM refusals") == 1
+
+
+def test_no_count_starts_again_after_a_deletion(frozen_world: World) -> None:
+    """The portal and its people then have other rows, but are counted as before."""
+    world, alpha = frozen_world, frozen_world.portal()
+    world.open("anna")  # and its token is stored
+    own = {"APPLICATION_TOKEN": alpha.application_token}
+
+    def attempt_everything() -> set[str]:
+        with world.database.write_session() as session:
+            session.execute(delete(ThrottleCount))
+        world.open("boris")  # for the first time
+        anna = world.session("anna")
+        for form in (None, own):
+            assert send_forged(world, ATTACKER, form=form).status_code == 403
+        assert alpha.send_event("ONAPPUPDATE", application_token="f" * 32, access_token="a" * 70)[0] == 403
+        assert world.browser.post("/team/sync", headers=anna).status_code == 202
+        for change in ({"confirmed_at": None}, {"confirmed_at": world.now()}):
+            with world.database.write_session() as session:
+                session.execute(update(Person).values(change))
+            world.browser.get("/team", headers=anna)
+        alpha.expire("anna")
+        world.bitrix24.faults.add(Fault(kind="error:expired_token:401", method="batch", times=2))
+        world.browser.post("/me/refresh", headers=anna)
+        world.bitrix24.faults.clear()
+        anna = world.session("anna")
+        forgotten = world.browser.post("/admin/forget", headers=anna, data={"domain": alpha.domain})
+        assert forgotten.status_code == 200
+        return {row["key"] for row in world.rows("SELECT key FROM refusals")}
+
+    subjects = attempt_everything()
+
+    assert len(subjects) == 13
+    assert attempt_everything() == subjects
 
 
 def test_openings_with_one_access_token_are_limited_once_the_portal_is_exhausted(frozen_world: World) -> None:

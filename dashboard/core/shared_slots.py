@@ -14,7 +14,7 @@ MAX_LEAD_SECONDS = 10.0
 HALF_LIFE_SECONDS = 600.0  # after which half of the time that slots were held for counts
 MIN_SECONDS = 0.001  # less is forgotten
 
-Holder = tuple[int, int]  # a portal and a person of it
+Holder = tuple[Hashable, Hashable]  # a portal and a person of it
 
 WAIT_SECONDS = 2.0
 # A rush ends when nobody had to wait for this long.
@@ -45,11 +45,11 @@ class SharedSlots:
         self._clock = clock
         self._holds: dict[Holder, _Hold] = {}
         # How long slots were held, and when that was: by portals as (portal,), and by people as (portal, person).
-        self._past: dict[tuple[int, ...], tuple[float, float]] = {}
+        self._past: dict[tuple[Hashable, ...], tuple[float, float]] = {}
         self._lock = threading.Lock()
 
     @contextmanager
-    def hold(self, *, portal: int, person: int, take_away: Callable[[], None]) -> Iterator[None]:
+    def hold(self, *, portal: Hashable, person: Hashable, take_away: Callable[[], None]) -> Iterator[None]:
         """Hold a slot. If somebody else needs it, ``take_away`` is called; it must end its use at once, and not wait.
 
         :raise SlotRefused: the person holds one, or the portal as many as are free and nobody has to lose one.
@@ -71,7 +71,7 @@ class SharedSlots:
                 if self._holds.get(hold.holder) is hold:
                     self._release(hold)
 
-    def _may_have_one(self, portal: int, *, without: _Hold | None = None) -> bool:
+    def _may_have_one(self, portal: Hashable, *, without: _Hold | None = None) -> bool:
         """Say whether a portal may hold another slot, also if somebody's hold had ended."""
         others = [hold.holder[0] for hold in self._holds.values() if hold is not without]
         return others.count(portal) < self._slots - len(others)
@@ -97,18 +97,18 @@ class SharedSlots:
         level = 2 if hold.holder[0] == new.holder[0] else 1
         return self._seconds(hold.holder[:level], new.since) - self._seconds(new.holder[:level], new.since)
 
-    def _seconds(self, key: tuple[int, ...], now: float) -> float:
+    def _seconds(self, key: tuple[Hashable, ...], now: float) -> float:
         present = (now - hold.since for hold in self._holds.values() if hold.holder[: len(key)] == key)
         return self._past_seconds(key, now) + sum(present)
 
-    def _past_seconds(self, key: tuple[int, ...], now: float) -> float:
+    def _past_seconds(self, key: tuple[Hashable, ...], now: float) -> float:
         seconds, moment = self._past.get(key, (0.0, now))
         return float(seconds * 0.5 ** ((now - moment) / HALF_LIFE_SECONDS))
 
     def _release(self, hold: _Hold) -> None:
         now = self._clock()
         del self._holds[hold.holder]
-        keys: tuple[tuple[int, ...], ...] = (hold.holder[:1], hold.holder)
+        keys: tuple[tuple[Hashable, ...], ...] = (hold.holder[:1], hold.holder)
         for key in keys:
             self._past[key] = (self._past_seconds(key, now) + now - hold.since, now)
         for old in [key for key in self._past if self._past_seconds(key, now) < MIN_SECONDS]:

@@ -55,13 +55,13 @@ class Accounts:
         """
         person = session.scalar(_FIND, {"portal": portal.id, "user": profile.ID})
         if person is None:
-            self._take(session, f"new people {portal.id}", NEW_PEOPLE_LIMIT)
+            self._take(session, f"new people {portal.member_id}", NEW_PEOPLE_LIMIT)
             if not storage_limit.allocate(session, portal.id, storage_limit.PERSON_BYTES):
                 raise PortalFull
             person = Person(portal_id=portal.id, user_id=profile.ID, snapshot_bytes=0)
             session.add(person)
         if person.chain_state is None:
-            self._take(session, f"first openings {portal.id}", FIRST_OPENING_LIMIT)
+            self._take(session, f"first openings {portal.member_id}", FIRST_OPENING_LIMIT)
         previously_opened_at, person.opened_at = person.opened_at, self.now()
         person.problem = None
         person.name = profile.full_name

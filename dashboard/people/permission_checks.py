@@ -48,7 +48,8 @@ class PermissionChecks:
         :raise VerificationFailed: the user no longer has access; the other exceptions in ``DENIALS`` mean the same.
         :raise Bitrix24Error: Bitrix24 could not be asked.
         """
-        self.throttle.take(f"confirmations {person.id}", CONFIRMATION_LIMIT, code="too_many_confirmations")
+        subject = f"confirmations {portal.member_id} {person.user_id}"
+        self.throttle.take(subject, CONFIRMATION_LIMIT, code="too_many_confirmations")
         self._ask_portal(portal, person)
 
     def ensure_recently_confirmed(self, portal: Portal, person: Person) -> None:
@@ -62,8 +63,9 @@ class PermissionChecks:
         if self._was_confirmed(person, age=CONFIRMATION_LIFETIME):
             return
         is_older_answer_valid = self._was_confirmed(person, age=MAX_UNCONFIRMED_AGE)
+        subject = f"confirmation of {portal.member_id} {person.user_id}"
         try:
-            self.throttle.take(f"confirmation of {person.id}", RECENT_CONFIRMATION_LIMIT, code="not_confirmed")
+            self.throttle.take(subject, RECENT_CONFIRMATION_LIMIT, code="not_confirmed")
         except OwnLimit:
             if is_older_answer_valid:
                 return

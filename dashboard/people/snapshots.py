@@ -150,10 +150,9 @@ class Snapshots:
         return reply.response
 
     def _refresh(self, portal: Portal, person: Person) -> CalendarSettings:
+        subject = f"settings refreshes {portal.member_id} {person.user_id}"
         try:
-            self.throttle.take(
-                f"settings refreshes {person.id}", SETTINGS_REFRESH_LIMIT, code="too_many_settings_refreshes"
-            )
+            self.throttle.take(subject, SETTINGS_REFRESH_LIMIT, code="too_many_settings_refreshes")
         except OwnLimit:
             if (recent := self._get_recent(person)) is None:
                 raise

@@ -124,7 +124,7 @@ class CallLog:
 
     def _take_unverified_quota(self, portal: Portal | None) -> bool:
         """Count one more unverified unit; return False if its calls may not be stored."""
-        subject = f"calls {portal.id if portal else ''}"
+        subject = f"calls {portal.member_id if portal else ''}"
         try:
             self.throttle.check(subject, UNVERIFIED_CALLS)  # only reads, so a flood takes no write lock
         except TooManyAttempts:

@@ -1,6 +1,7 @@
 """Limit attempts per subject with leaky buckets that all processes share in the database.
 
-A subject is a text that names who or what the attempts come from.
+A subject is a text that names who or what the attempts come from: a portal by its member id, and a person also by
+the user id of Bitrix24. The ids of rows change when a portal's data is deleted, which must not reset its counts.
 """
 
 from __future__ import annotations

@@ -157,7 +157,7 @@ class TokenRefresher:
             return self.installations.call(tokens.portal, tokens.access, operation, record=record)
         except TokenRejected:
             self.token_store.pause(tokens.person, REFRESH_COOLDOWN)
-            self.throttle.record_failure(_REJECTED_KEY.format(tokens.portal.id), REJECTED_REFRESH_LIMIT)
+            self.throttle.record_failure(_REJECTED_KEY.format(tokens.portal.member_id), REJECTED_REFRESH_LIMIT)
             raise
 
     def _wait_or_refresh(
@@ -192,7 +192,7 @@ class TokenRefresher:
         if tokens.paused_until is not None and not is_due(tokens.paused_until, now, max_wait=MAX_REFRESH_PAUSE):
             return True
         try:
-            self.throttle.check(_REJECTED_KEY.format(tokens.portal.id), REJECTED_REFRESH_LIMIT)
+            self.throttle.check(_REJECTED_KEY.format(tokens.portal.member_id), REJECTED_REFRESH_LIMIT)
         except TooManyAttempts:
             return True
         return False
@@ -231,7 +231,7 @@ class TokenRefresher:
         portal, person = tokens.portal, tokens.person
         if tokens.refresh is None:
             raise GrantRejected("reconnect")
-        self.throttle.take(f"token refreshes {portal.id}", REFRESH_LIMIT, code="too_many_token_refreshes")
+        self.throttle.take(f"token refreshes {portal.member_id}", REFRESH_LIMIT, code="too_many_token_refreshes")
         try:
             response = self.servers.refresh(portal.authorization_server, tokens.refresh, record=record)
         except (PortalRefused, KeysRejected) as refusal:

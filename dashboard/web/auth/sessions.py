@@ -86,7 +86,7 @@ def signed_in(view: UserView[P]) -> Callable[P, ResponseReturnValue]:
             user = _current_user(request.headers.get("Authorization", ""))
             g.portal, g.person = user.portal, user.person
             translations.use(user.person.language)
-            with services().person_limit.hold(user.person.id):
+            with services().person_limit.hold((user.portal.member_id, user.person.user_id)):
                 response = make_response(view(user, *args, **kwargs))
         except SessionRefused as refusal:
             return jsonify(error=refusal.code), 401
@@ -104,7 +104,7 @@ def queued_per_portal(page: Callable[Concatenate[CurrentUser, P], R]) -> Callabl
 
     @wraps(page)
     def wrapper(user: CurrentUser, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        with services().portal_queue.hold(user.portal.id):
+        with services().portal_queue.hold(user.portal.member_id):
             return page(user, *args, **kwargs)
 
     return wrapper

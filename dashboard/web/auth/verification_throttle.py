@@ -39,16 +39,17 @@ def throttle_opening(portal: Portal | None, access_token: SecretStr, *, has_appl
     :raise TooManyAttempts: too many openings from this IP address failed; or the portal's request limit was reached
         lately, and too many openings carried this access token. Bitrix24 is not asked.
     """
-    throttle, opening_throttle, group = services().throttle, services().opening_throttle, str(portal and portal.id)
+    throttle, opening_throttle = services().throttle, services().opening_throttle
+    group = portal.member_id if portal else ""
     with _logging_limits():
         opening_throttle.take(throttle.hash_subject(access_token.get_secret_value()), group=group)
     # By IP address and claimed portal, so that failures for one portal do not block another.
     if portal is None:
         subject, limit = f"opening {_address_group()}", UNKNOWN_PORTAL_LIMIT
     elif has_application_token:
-        subject, limit = f"opening-by-token {portal.id}", KNOWN_TOKEN_LIMIT
+        subject, limit = f"opening-by-token {portal.member_id}", KNOWN_TOKEN_LIMIT
     else:
-        subject, limit = f"opening {_address_group()} {portal.id}", KNOWN_PORTAL_LIMIT
+        subject, limit = f"opening {_address_group()} {portal.member_id}", KNOWN_PORTAL_LIMIT
     try:
         has_failures, may_ask_portal = _check(subject, limit), has_application_token
     except TooManyAttempts:
@@ -83,7 +84,7 @@ def throttle_event() -> Iterator[Callable[[Portal | None], None]]:
     attempts: list[tuple[str, Limit]] = []
 
     def throttle_verification(portal: Portal | None) -> None:
-        subject = f"event {_address_group()} {portal.id if portal else ''}"
+        subject = f"event {_address_group()} {portal.member_id if portal else ''}"
         limit = KNOWN_PORTAL_LIMIT if portal else UNKNOWN_PORTAL_LIMIT
         _check(subject, limit)
         attempts.append((subject, limit))

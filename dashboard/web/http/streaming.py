@@ -28,14 +28,15 @@ def stream(start: Callable[[], Iterator[str]], *, mimetype: str, filename: str =
 
     :raise SlotRefused: this process already sends the user a download, or too many to the user's portal.
     """
-    holder = {"portal": g.portal.id, "person": g.person.id}
-    cut_off = partial(log.warning, "download_cut_off", **holder)
+    portal, person = g.portal, g.person
+    cut_off = partial(log.warning, "download_cut_off", portal=portal.id, person=person.id)
     # Without gunicorn there is no connection to end, and the download goes on beside the other.
     end = partial(_end, request.environ.get("gunicorn.socket"), cut_off)
     with ExitStack() as stack:
         # First, because a slot may be taken from somebody.
-        stack.enter_context(services().portal_queue.hold(g.portal.id))
-        stack.enter_context(services().download_slots.hold(**holder, take_away=end))
+        stack.enter_context(services().portal_queue.hold(portal.member_id))
+        slots = services().download_slots
+        stack.enter_context(slots.hold(portal=portal.member_id, person=person.user_id, take_away=end))
         # The parts are translated in the request's context, after Flask has left it.
         part = partial(copy_context().run, next, start(), None)
         slot = stack.pop_all()

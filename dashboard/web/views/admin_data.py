@@ -14,6 +14,7 @@ from flask.typing import ResponseReturnValue
 
 from dashboard.core.json_values import compact_json
 from dashboard.portals import personal_data
+from dashboard.portals.throttle import Limit
 from dashboard.web.auth.permissions import administrator, confirm_rights_first
 from dashboard.web.auth.sessions import CurrentUser, queued_per_portal, signed_in
 from dashboard.web.errors.responses import Notice, response_for_code
@@ -22,6 +23,8 @@ from dashboard.web.http.streaming import stream
 from dashboard.web.presenters.page_context import page_context
 
 MAX_INPUT_LENGTH = 255
+# Per portal. Each deletion starts a VACUUM; nobody needs this many.
+DELETION_LIMIT = Limit(depth=3, seconds=60)
 
 log = structlog.get_logger()
 blueprint = Blueprint("admin_data", __name__)
@@ -56,10 +59,14 @@ def ask_before_deletion(user: CurrentUser) -> ResponseReturnValue:
 @confirm_rights_first
 @administrator
 def delete_data(user: CurrentUser) -> ResponseReturnValue:
-    """Delete the portal's data if the administrator typed the portal's address."""
+    """Delete the portal's data if the administrator typed the portal's address.
+
+    :raise OwnLimit: the portal's administrators have deleted it too often.
+    """
     domain = request.form.get("domain", "")[:MAX_INPUT_LENGTH].strip()
     if domain.casefold() != urlsplit(user.portal.origin).netloc.casefold():
         return _deletion_page(user, notice=response_for_code("wrong_address").notice), 400
+    services().throttle.take(f"deletions {user.portal.member_id}", DELETION_LIMIT, code="too_many_deletions")
     outcome = personal_data.delete_all(services().database, user.portal)
     layout = page_context(user.portal, user.person, current="/admin")
     return render_template("admin/forgotten.html", **layout, outcome=outcome)

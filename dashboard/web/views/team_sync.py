@@ -35,7 +35,7 @@ def start_sync(user: CurrentUser) -> ResponseReturnValue:
 
     :raise OwnLimit: the portal's administrators have started too many.
     """
-    services().throttle.take(f"runs {user.portal.id}", REQUESTED_RUN_LIMIT, code="too_many_runs")
+    services().throttle.take(f"runs {user.portal.member_id}", REQUESTED_RUN_LIMIT, code="too_many_runs")
     run = services().runs.request(user.portal, by=user.person.user_id)
     if run is None:
         raise SessionRefused("session_invalid")
