@@ -12,9 +12,9 @@ from sqlalchemy import text, update
 from dashboard.core import database
 from dashboard.core.database import Database
 from dashboard.models import OAuthToken, Portal
-from dashboard.portals import call_log, vacuum
+from dashboard.portals import call_log
 from dashboard.services import build_services
-from dashboard.sync.periodic_tasks import INTERVALS
+from dashboard.sync.periodic_tasks import INTERVALS, PeriodicTasks
 from dashboard.sync.schedule import next_off_peak
 from tests.emulator import Emulator
 from tests.world import World
@@ -30,6 +30,36 @@ def test_a_task_is_claimed_once_each_time_it_is_due(each_world: World) -> None:
     assert set(first) == set(INTERVALS)
     assert second == []
     assert set(later) == {"heartbeat", "plan", "facts", "deletion"}
+
+
+@pytest.mark.parametrize(
+    ("name", "owner", "method"),
+    [("vacuum", Database, "purge_deleted_rows"), ("deletion", PeriodicTasks, "finish_deletions")],
+)
+def test_a_task_that_outlasts_its_interval_is_not_started_again(
+    each_world: World, monkeypatch: pytest.MonkeyPatch, name: str, owner: type, method: str
+) -> None:
+    worker, clock = each_world.services.periodic_tasks, each_world.bitrix24.clock
+    another = build_services(each_world.config, database=each_world.database, now=each_world.now).periodic_tasks
+    interval = INTERVALS[name].total_seconds()
+    started: list[str] = []
+
+    def outlast(*_args: object) -> None:
+        for _ in range(6):
+            clock.advance(interval * 0.6)
+            started.extend(another.claim_due() + worker.claim_due())
+        raise ConnectionError
+
+    monkeypatch.setattr(owner, method, outlast)
+    assert name in worker.claim_due()
+    with pytest.raises(ConnectionError):
+        worker.run(name)
+    after = another.claim_due() + worker.claim_due()
+    clock.advance(interval)
+
+    assert "heartbeat" in started
+    assert name not in started + after
+    assert name in worker.claim_due()
 
 
 def test_each_portal_has_one_run_a_night(world: World) -> None:
@@ -180,8 +210,8 @@ def test_a_token_dated_by_a_clock_that_was_a_year_ahead_is_refreshed(world: Worl
 
 def clear(world: World) -> None:
     """Run the task that clears the files, if it is due."""
-    if vacuum.TASK in world.services.periodic_tasks.claim_due():
-        world.services.periodic_tasks.run(vacuum.TASK)
+    if "vacuum" in world.services.periodic_tasks.claim_due():
+        world.services.periodic_tasks.run("vacuum")
 
 
 def test_deleted_names_are_cleared_from_sqlites_log_after_a_reader_ends(world: World) -> None:
@@ -194,8 +224,10 @@ def test_deleted_names_are_cleared_from_sqlites_log_after_a_reader_ends(world: W
         world.portal().send_event("ONAPPUNINSTALL")
 
     assert b"Keller" in Path(f"{path}-wal").read_bytes()
-    assert vacuum.TASK in worker.periodic_tasks.claim_due()
-    worker.periodic_tasks.run(vacuum.TASK)
+    assert "vacuum" not in worker.periodic_tasks.claim_due()  # so many deletions do not start many VACUUMs
+    world.bitrix24.clock.advance(600)
+    assert "vacuum" in worker.periodic_tasks.claim_due()
+    worker.periodic_tasks.run("vacuum")
 
     assert b"Keller" not in Path(f"{path}-wal").read_bytes()
     worker.database.engine.dispose()
@@ -224,6 +256,7 @@ def test_postgres_frees_the_space_of_deleted_people(bitrix24: Emulator, migrated
         assert world.one("SELECT pg_relation_size('people')") > 0
         world.portal().send_event("ONAPPUNINSTALL")
         assert world.one("SELECT pg_relation_size('people')") > 0
+        world.bitrix24.clock.advance(600)
 
         clear(world)
 

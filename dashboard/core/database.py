@@ -38,7 +38,7 @@ from dashboard.core import sqlite as sqlite_engine
 from dashboard.core.database_errors import LOCK_TIMEOUT, OutageLog, is_conflict, sqlstate
 
 POOL_SECONDS = 10  # how long a thread waits for a connection of the pool
-VACUUM_SECONDS = 300.0  # then this process stops waiting; the server continues
+VACUUM_SECONDS = 3600.0  # then this process stops waiting, and the server continues beside the next VACUUM
 
 # The database is unreachable, read-only (InternalError on Postgres) or full, or its schema is unusable (see below).
 UNAVAILABLE = (OperationalError, InternalError, PoolTimeout)
@@ -180,7 +180,10 @@ class Database:
             self._is_checkpoint_due = not sqlite_engine.truncate_wal(self.engine)
 
     def purge_deleted_rows(self, tables: Sequence[str]) -> None:
-        """Purge deleted rows from SQLite's write-ahead log, or from the named tables' files on Postgres."""
+        """Purge deleted rows from SQLite's write-ahead log, or from the named tables' files on Postgres.
+
+        The server vacuums one table after the other, on one connection.
+        """
         if self.engine.dialect.name == "sqlite":
             return self.checkpoint_wal()
         # VACUUM cannot run in a transaction, so it goes to the driver's connection.

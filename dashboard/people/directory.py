@@ -20,7 +20,6 @@ from dashboard.core.database import Database, insert_or_ignore
 from dashboard.core.search_text import searchable
 from dashboard.models import Person, Portal, Run, TokenState
 from dashboard.people import storage_limit
-from dashboard.portals import vacuum
 from dashboard.portals.portal_lock import lock_portal
 from dashboard.tokens.refresh import TokenRefresher
 
@@ -194,4 +193,3 @@ def _mark_guests(session: Session, *, unlisted: Iterable[ColumnElement[bool]], r
 
 def _delete(session: Session, *, person_ids: Sequence[int]) -> None:
     session.execute(delete(Person).where(Person.id.in_(person_ids)))
-    vacuum.request(session)

@@ -17,7 +17,6 @@ from sqlalchemy.orm import Session
 
 from dashboard.core.database import UNAVAILABLE, Database, delete_in_batches, execute_and_count
 from dashboard.models import ApiCall, Person, Portal, PortalState, RateLimit, Run
-from dashboard.portals import vacuum
 
 log = structlog.get_logger()
 
@@ -68,14 +67,7 @@ def delete_former_portal(
         delete_in_batches(database, table, table.portal_id == former_id, should_stop=should_stop)
     none_remain = (~exists().where(table.portal_id == Portal.id) for table in _TABLES)
     last = delete(Portal).where(Portal.id == former_id, Portal.generation == FORMER_GENERATION, *none_remain)
-
-    def delete_row(session: Session) -> bool:
-        if not execute_and_count(session, last):
-            return False
-        vacuum.request(session)
-        return True
-
-    if not database.write(delete_row):
+    if not database.write(lambda session: execute_and_count(session, last)):
         return False
     database.checkpoint_wal()
     log.info("data_deleted", portal=former_id)

@@ -16,10 +16,21 @@ from sqlalchemy.orm import Session
 from dashboard.bitrix24.errors import Bitrix24Error, PortalRefused
 from dashboard.core.database import Database, delete_in_batches, execute_and_count, insert_or_ignore
 from dashboard.core.stored_times import ahead, due, is_due
-from dashboard.models import OAuthToken, PeriodicTask, Person, Portal, PortalState, Run, Snapshot, TokenState
+from dashboard.models import (
+    ApiCall,
+    OAuthToken,
+    PeriodicTask,
+    Person,
+    Portal,
+    PortalState,
+    RateLimit,
+    Run,
+    Snapshot,
+    TokenState,
+)
 from dashboard.monitoring.readiness import HEARTBEAT
 from dashboard.people import indexed_columns, snapshots
-from dashboard.portals import call_log, deletion, throttle, vacuum
+from dashboard.portals import call_log, deletion, throttle
 from dashboard.portals.call_log import CallLog
 from dashboard.portals.portal_lock import lock_portal
 from dashboard.sync.runs import Runs
@@ -34,7 +45,7 @@ INTERVALS: Mapping[str, timedelta] = {
     "facts": timedelta(minutes=1),
     "idle": timedelta(hours=1),
     "purge": timedelta(hours=1),
-    vacuum.TASK: timedelta(hours=1),
+    "vacuum": timedelta(minutes=10),  # security.md says how long deleted rows remain
     deletion.TASK: timedelta(minutes=1),
 }
 MAX_PORTALS, MAX_PEOPLE, MAX_TOKENS = 500, 200, 50  # in one run of a task
@@ -42,11 +53,19 @@ MAX_PORTALS, MAX_PEOPLE, MAX_TOKENS = 500, 200, 50  # in one run of a task
 IDLE_DAYS, SPREAD_DAYS = 150, 10
 RUN_RETENTION = timedelta(days=30)
 MAX_PURGE_SECONDS = 600.0  # for each table
+VACUUMED_TABLES = tuple(
+    table.__tablename__ for table in (Person, OAuthToken, Snapshot, Run, ApiCall, RateLimit, Portal)
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class PeriodicTasks:
-    """The tasks of all workers. A worker claims a task by setting its next time, so that no other one runs it."""
+    """The tasks of all workers. A worker claims a task by setting its next time, so that no other one runs it.
+
+    While a task runs for longer than half of its interval, its worker claims it again and again without starting it.
+    So no other worker starts it, unless its worker cannot reach the database meanwhile; and the task of a killed worker
+    is due after its interval.
+    """
 
     database: Database
     runs: Runs
@@ -54,14 +73,17 @@ class PeriodicTasks:
     call_log: CallLog
     now: Callable[[], datetime]
     stopping: threading.Event = field(default_factory=threading.Event)  # when set, tasks end after their current row
+    _running: set[str] = field(default_factory=set)  # names, in this process
 
     def claim_due(self) -> list[str]:
         """Return the names of the due tasks that this worker has claimed and has to run."""
         now = self.now()
+        running = self._running.copy()  # one that ends meanwhile is not started before its interval has passed
+        due_by = {name: now + wait / 2 if name in running else now for name, wait in INTERVALS.items()}
         with self.database.read_session() as session:
             next_at = {task.name: task.next_at for task in session.scalars(select(PeriodicTask))}
-        names = [name for name, wait in INTERVALS.items() if is_due(next_at.get(name, now), now, max_wait=wait)]
-        return [name for name in names if self._claim(name, now)]
+        names = [name for name, by in due_by.items() if is_due(next_at.get(name, now), by, max_wait=INTERVALS[name])]
+        return [name for name in names if self._claim(name, now, due_by[name]) and name not in running]
 
     def run(self, name: str) -> None:
         """Run the task. The heartbeat has nothing to run, because the claim itself shows that a worker is alive."""
@@ -70,14 +92,19 @@ class PeriodicTasks:
             "facts": self.recompute_outdated_columns,  # the name that is stored
             "idle": self.refresh_idle_tokens,
             "purge": self.purge,
-            vacuum.TASK: partial(self.database.purge_deleted_rows, vacuum.TABLES),
+            "vacuum": partial(self.database.purge_deleted_rows, VACUUMED_TABLES),
             deletion.TASK: self.finish_deletions,
         }
-        if name != HEARTBEAT:
+        if name == HEARTBEAT:
+            return
+        self._running.add(name)
+        try:
             tasks[name]()
+        finally:
+            self._running.discard(name)
 
-    def _claim(self, name: str, now: datetime) -> bool:
-        conditions = (PeriodicTask.name == name, due(PeriodicTask.next_at, now, max_wait=INTERVALS[name]))
+    def _claim(self, name: str, now: datetime, due_by: datetime) -> bool:
+        conditions = (PeriodicTask.name == name, due(PeriodicTask.next_at, due_by, max_wait=INTERVALS[name]))
         with self.database.write_session() as session:
             insert_or_ignore(session, PeriodicTask, [{"name": name, "next_at": now}])
             claim = update(PeriodicTask).where(*conditions).values(next_at=now + INTERVALS[name])
