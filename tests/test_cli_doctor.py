@@ -17,12 +17,13 @@ from sqlalchemy.engine import make_url
 
 from app import create_app
 from dashboard.core import config, migrations
+from dashboard.core.database import Database
 from dashboard.models import PeriodicTask, Portal
 from dashboard.portals.throttle import UNTRUSTED_PROXY, Limit
 from tests.emulator import Emulator, Fault
 from tests.emulator.wire import Answer, Server
 from tests.test_transport import answer_without_tls, self_signed
-from tests.world import FERNET_KEY, SECRET_KEY, World
+from tests.world import FERNET_KEY, SECRET_KEY, World, environment_for
 
 
 def doctor(world: World, **environment: str) -> tuple[int, dict[str, dict[str, Any]]]:
@@ -341,6 +342,7 @@ def test_an_unknown_portal_is_one_line(world: World) -> None:
         ("INSERT, DELETE ON people", "the role lacks INSERT on people, DELETE on people"),
         # GRANT … ON ALL TABLES leaves them out, as after `pg_restore --no-owner`.
         ("USAGE ON ALL SEQUENCES IN SCHEMA public", "USAGE on people_id_seq"),
+        ("SELECT ON chains", "the role lacks SELECT on chains"),
     ],
 )
 def test_a_right_that_the_role_lacks_is_named(
@@ -371,3 +373,39 @@ def test_a_right_that_the_role_lacks_is_named(
     assert (unready.status_code, unready.json) == (503, {"status": "unready", "down": ["database"]})
     assert (result.exit_code, named in result.output) == (1, True)
     assert ready.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("is_migrated", "statement", "named"),
+    [
+        # From Postgres 15, GRANT ALL ON DATABASE includes no right to create tables.
+        (False, "REVOKE CREATE ON SCHEMA public FROM PUBLIC, {role}", "CREATE on schema public"),
+        (False, "REVOKE USAGE, CREATE ON SCHEMA public FROM PUBLIC, {role}", "USAGE on schema public"),
+        (True, "REVOKE USAGE, CREATE ON SCHEMA public FROM PUBLIC, {role}", "USAGE on schema public"),
+        (True, "REVOKE ALL ON alembic_version FROM PUBLIC, {role}", "SELECT on alembic_version"),
+        (True, "UPDATE alembic_version SET version_num = '0001'", "ownership of people"),
+    ],
+)
+def test_doctor_and_migration_name_the_right_that_a_migration_takes(
+    bitrix24: Emulator, postgres_url: str, is_migrated: bool, statement: str, named: str
+) -> None:
+    """Otherwise each of the two commands refers to the other."""
+    owner, role = Database(postgres_url), f"limited_{uuid.uuid4().hex[:12]}"
+    if is_migrated:
+        migrations.upgrade(owner)
+    with owner.engine.begin() as connection:
+        connection.execute(text(f"CREATE ROLE {role} LOGIN"))
+        connection.execute(text(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}"))
+        connection.execute(text(f"GRANT ALL ON SCHEMA public TO {role}"))
+        connection.execute(text(statement.format(role=role)))
+    url = make_url(postgres_url).set(username=role).render_as_string(hide_password=False)
+    limited = create_app(config.load(environment_for(bitrix24, url)))
+
+    results = [limited.test_cli_runner().invoke(args=args) for args in (["doctor"], ["db", "upgrade"])]
+
+    limited.extensions["services"].database.engine.dispose()
+    with owner.engine.begin() as connection:
+        connection.execute(text(f"DROP OWNED BY {role}"))
+        connection.execute(text(f"DROP ROLE {role}"))
+    owner.engine.dispose()
+    assert [(result.exit_code, named in result.output) for result in results] == [(1, True)] * 2

@@ -56,6 +56,7 @@ REFUSALS = {
     "42P01": "schema",
     "42703": "schema",
     "42P10": "lacks its key",
+    "3F000": "may use no schema",
     "25006": "read-only",
     "53100": "disk is full",
     "53200": "out of memory",

@@ -63,12 +63,17 @@ def _check_configuration(config: Config) -> Iterator[CheckResult]:
 
 def _check_database(parts: Services) -> Iterator[CheckResult]:
     try:
-        revision = migrations.revision(parts.database)
+        missing_privileges = migrations.missing_privileges(parts.database)
+        revision = None if missing_privileges else migrations.revision(parts.database)
     except SQLAlchemyError as error:
         advice = "Check DATABASE_URL, and that the server runs and accepts this machine."
         yield wrong("database", describe(error), advice)
         return
     yield good("database", "answers")
+    if missing_privileges:
+        advice = "GRANT them to the role in DATABASE_URL, or make it the owner; then run `flask --app app db upgrade`."
+        yield wrong("privileges", f"the role lacks {', '.join(missing_privileges)}", advice)
+        return
     missing = migrations.missing_columns(parts.database)
     message = f"the schema is at {revision or 'no revision'}"
     if not migrations.is_compatible(parts.database):
@@ -79,10 +84,7 @@ def _check_database(parts: Services) -> Iterator[CheckResult]:
     yield good("migrations", message)
     yield _check_keys(parts.database, parts.encryption)
     readiness = parts.readiness.check()
-    if missing_privileges := migrations.missing_privileges(parts.database):
-        advice = "GRANT them to the role in DATABASE_URL, or make it the owner of the tables."
-        yield wrong("writing", f"the role lacks {', '.join(missing_privileges)}", advice)
-    elif "database" in readiness.down:
+    if "database" in readiness.down:
         advice = "Free space on its disk, or find out why it is locked or read-only."
         yield wrong("writing", "the database cannot be written to", advice)
     else:

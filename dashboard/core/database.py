@@ -42,9 +42,9 @@ VACUUM_SECONDS = 3600.0  # then this process stops waiting, and the server conti
 
 # The database is unreachable, read-only (InternalError on Postgres) or full, or its schema is unusable (see below).
 UNAVAILABLE = (OperationalError, InternalError, PoolTimeout)
-# insufficient_privilege, undefined_table, undefined_column, and invalid_column_reference for a missing key: an
-# incomplete restore causes them. SQLAlchemy raises ProgrammingError for them, as for a bug in a statement.
-UNUSABLE_SCHEMA = ("42501", "42P01", "42703", "42P10")
+# insufficient_privilege, invalid_schema_name, undefined_table, undefined_column, and invalid_column_reference for a
+# missing key: an incomplete restore causes them. SQLAlchemy raises ProgrammingError, as for a bug in a statement.
+UNUSABLE_SCHEMA = ("42501", "3F000", "42P01", "42703", "42P10")
 DELETE_BATCH_ROWS = 1000  # takes a tenth of a second on SQLite, where other writers wait for the lock
 CONFLICT_PAUSES = (0.05, 0.2, 1.0)  # maximum seconds before each retry
 MAX_LOCK_TIMEOUTS = 2  # each one keeps a thread and a connection waiting for LOCK_SECONDS

@@ -44,6 +44,7 @@ MEANINGS = (
     (r"unable to open database file", "the file cannot be opened or created"),
     (r"not a database|malformed", "the file is not an SQLite database"),
     (r"^42501", "the role lacks a right, which `doctor` names"),
+    (r"^3F000", "the role may use no schema of its search path; `doctor` names the right"),
     (r"^53200", "the server is out of memory"),
     (r"no such table|no such column|^42P01|^42703", "the schema is not this version's; run `db upgrade`"),
     (r"^42P10|ON CONFLICT clause does not match", "a table lacks its key; restore the database again"),

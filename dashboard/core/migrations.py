@@ -6,13 +6,15 @@ Alembic is imported only where a migration runs: it takes a tenth of the memory 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Literal
 
 import structlog
 from sqlalchemy import inspect, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from dashboard.core.database import Base, Database, extend_time_limits
 from dashboard.core.database_errors import sqlstate
@@ -33,6 +35,8 @@ MAX_LOCK_WAIT_SECONDS = 300.0
 PRIVILEGES = ("SELECT", "INSERT", "UPDATE", "DELETE")
 # lock_not_available and deadlock_detected: the transaction was rolled back, so the migration can run again.
 LOCK_ERRORS = ("55P03", "40P01")
+# insufficient_privilege, and invalid_schema_name if the role may use no schema of its search path.
+PRIVILEGE_ERRORS = ("42501", "3F000")
 
 
 class CannotMigrate(Exception):
@@ -44,25 +48,37 @@ def upgrade(database: Database, revision: str = "head") -> None:
 
     A schema of a later version is left as it is.
 
-    :raise CannotMigrate: the revision is unknown, a later version's schema lacks something, or another session
-        holds a lock for too long.
+    :raise CannotMigrate: the revision is unknown, a later version's schema or the role lacks something, or another
+        session holds a lock for too long.
     :raise OSError: SQLite's file cannot be created.
     """
     database.create_file()
-    if revision != "head" or not is_newer(database):
-        _migrate(database, "upgrade", revision)
-    # The code was rolled back: this version ignores what later versions add to the schema.
-    elif missing := missing_columns(database):
-        raise CannotMigrate(f"The schema is a later version's, and lacks {', '.join(missing)}.")
+    with _missing_privileges_named(database):
+        if revision != "head" or not is_newer(database):
+            _migrate(database, "upgrade", revision)
+        # The code was rolled back: this version ignores what later versions add to the schema.
+        elif missing := missing_columns(database):
+            raise CannotMigrate(f"The schema is a later version's, and lacks {', '.join(missing)}.")
 
 
 def downgrade(database: Database, revision: str) -> None:
     """Migrate to an earlier revision, dropping what later ones added, with its data.
 
-    :raise CannotMigrate: the revision, or the one in the database, is unknown, or another session holds a lock
-        for too long.
+    :raise CannotMigrate: the revision, or the one in the database, is unknown, the role lacks something, or another
+        session holds a lock for too long.
     """
-    _migrate(database, "downgrade", revision)
+    with _missing_privileges_named(database):
+        _migrate(database, "downgrade", revision)
+
+
+@contextmanager
+def _missing_privileges_named(database: Database) -> Iterator[None]:
+    try:
+        yield
+    except ProgrammingError as error:
+        if sqlstate(error) not in PRIVILEGE_ERRORS or not (missing := missing_privileges(database)):
+            raise
+        raise CannotMigrate(f"The role in DATABASE_URL lacks {', '.join(missing)}.") from None
 
 
 def _migrate(database: Database, step: Literal["upgrade", "downgrade"], revision: str) -> None:
@@ -143,14 +159,32 @@ def missing_columns(database: Database) -> tuple[str, ...]:
 
 
 def missing_privileges(database: Database) -> tuple[str, ...]:
-    """Return the privileges that the role lacks on existing tables, as ``INSERT on people``; none on SQLite.
+    """Return the privileges that the role lacks, as ``INSERT on people``; none on SQLite.
 
-    The sequences of serial columns are included, as ``USAGE on people_id_seq``, because GRANT … ON ALL TABLES does
-    not cover them. The sequence of an identity column needs no privilege.
+    Without those that reading the revision takes, the others cannot be known. If a migration is due, it takes CREATE
+    on the schema and ownership of the existing tables. The sequences of serial columns are included, as
+    ``USAGE on people_id_seq``, because GRANT … ON ALL TABLES does not cover them. The sequence of an identity column
+    needs no privilege.
     """
     if database.engine.dialect.name != "postgresql":
         return ()
+    # The current schema is None if the role may not use the one in its search path.
+    to_read = text("""
+        SELECT 'USAGE on schema public' WHERE current_schema() IS NULL
+        UNION ALL
+        SELECT 'SELECT on alembic_version' WHERE NOT has_table_privilege(to_regclass('alembic_version'), 'SELECT')
+    """)
+    with database.engine.connect() as connection:
+        if missing := tuple(connection.scalars(to_read)):
+            return missing
     query = text("""
+        SELECT 'CREATE on schema ' || current_schema()
+        WHERE :is_due AND NOT has_schema_privilege(current_schema(), 'CREATE')
+        UNION ALL
+        SELECT 'ownership of ' || relname
+        FROM unnest(CAST(:tables AS text[])) AS table_name JOIN pg_class ON pg_class.oid = to_regclass(table_name)
+        WHERE :is_due AND NOT pg_has_role(relowner, 'USAGE')
+        UNION ALL
         SELECT right_name || ' on ' || table_name
         FROM unnest(CAST(:tables AS text[])) AS table_name, unnest(CAST(:rights AS text[])) AS right_name
         WHERE NOT has_table_privilege(to_regclass(table_name), right_name)
@@ -161,8 +195,13 @@ def missing_privileges(database: Database) -> tuple[str, ...]:
         CROSS JOIN pg_get_serial_sequence(table_name, attname) AS sequence
         WHERE NOT has_sequence_privilege(sequence, 'USAGE, UPDATE')
     """)
+    values = {
+        "tables": list(Base.metadata.tables),
+        "rights": list(PRIVILEGES),
+        "is_due": not (is_current(database) or is_newer(database)),
+    }
     with database.engine.connect() as connection:
-        return tuple(connection.scalars(query, {"tables": list(Base.metadata.tables), "rights": list(PRIVILEGES)}))
+        return tuple(connection.scalars(query, values))
 
 
 def revision(database: Database) -> str | None:
