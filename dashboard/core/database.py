@@ -202,6 +202,8 @@ class Database:
 def extend_time_limits(connection: Connection, *, seconds: float) -> None:
     """Give this transaction's statements more time than those of a request have."""
     if connection.dialect.name == "sqlite":
+        if not connection.in_transaction():
+            connection.begin()  # else the first statement would begin it, with the usual time
         sqlite_engine.timer_of(connection).seconds = seconds
         return
     for limit in ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"):
