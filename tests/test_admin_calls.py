@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from sqlalchemy import insert
 
 from dashboard.models import ApiCall
+from dashboard.web.views.admin_calls import MAX_JSON_LENGTH, _json
 from tests.emulator.faults import Fault
 from tests.team_fixtures import Session, in_english
 from tests.world import World, errors_on
@@ -149,3 +151,15 @@ def test_the_page_shows_no_token_name_or_address(world: World, anna: Session) ->
             secrets |= {pair.access, pair.refresh}
     # The reader's own name is no part of the page's main part.
     assert not [secret for page in pages for secret in secrets if secret in page]
+
+
+def test_a_long_value_is_cut_and_the_rest_is_not_encoded() -> None:
+    class Answer(list[Any]):
+        def __iter__(self) -> Iterator[Any]:
+            yield from ["\ud800", *range(1000)]
+            raise AssertionError("more was encoded")
+
+    shown = _json(Answer([0]))
+
+    assert (len(shown), shown[:14], shown[-1]) == (MAX_JSON_LENGTH + 1, '[\n "\\ud800",\n ', "…")
+    assert _json({"a": [1]}) == '{\n "a": [\n  1\n ]\n}'

@@ -111,8 +111,13 @@ def _with_unit(text: str, value: float) -> str:
 
 
 def _json(value: Json) -> str:
-    """Return the masked value as indented JSON, cut if it is very long."""
-    text = escape_surrogates(json.dumps(value, indent=1, ensure_ascii=False))
+    """Return the masked value as indented JSON, cut if it is very long; the rest is not encoded."""
+    text = ""
+    for part in json.JSONEncoder(indent=1, ensure_ascii=False).iterencode(value):
+        text += part
+        if len(text) > MAX_JSON_LENGTH:
+            break
+    text = escape_surrogates(text[: MAX_JSON_LENGTH + 1])
     return text if len(text) <= MAX_JSON_LENGTH else text[:MAX_JSON_LENGTH] + "…"
 
 
