@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,8 +14,11 @@ from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
 from dashboard.core import database
+from dashboard.models import Run
+from dashboard.monitoring.gauges import DatabaseGauges
 from dashboard.portals import deletion, personal_data
 from dashboard.portals.personal_data import DeletionResult
+from dashboard.team import listing
 from dashboard.web.views.admin_data import DELETION_LIMIT
 from tests.emulator.faults import Fault
 from tests.team_fixtures import NEVER_OPENED, Session, in_english, store_people
@@ -323,6 +327,10 @@ def test_a_large_deletion_hides_everything_at_once_and_ends_later(large: World) 
     again = in_english(large)
     assert [person["user_id"] for person in exported(large, again)["people"]] == [1]
     assert len(large.app.test_cli_runner().invoke(args=["portals", "list"]).output.splitlines()) == 2
+    gauges = DatabaseGauges(large.database, large.services.readiness, large.now).collect()
+    assert [[sample.value for sample in gauge.samples] for gauge in gauges if gauge.name == "dashboard_portals"] == [
+        [1, 0, 0]
+    ]
     finish(large)
     assert large.one("SELECT count(*) FROM people") == large.one("SELECT count(*) FROM portals") == 1
     assert large.one("SELECT count(*) FROM buckets") == 1
@@ -346,13 +354,26 @@ def test_a_portal_is_installed_again_while_a_large_uninstallation_ends(large: Wo
 
 
 def test_an_export_ends_when_a_large_deletion_begins(large: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(personal_data, "BATCH_ROWS", 1)
-    people = personal_data.export_people(large.database, large.known())
-    next(people)
+    for module in (personal_data, listing):
+        monkeypatch.setattr(module, "BATCH_ROWS", 1)
+    portal = large.known()
+    values = {"portal_id": portal.id, "generation": portal.generation}
+    times = dict.fromkeys(("created_at", "next_slice_at", "finished_at"), large.now())
+    with large.database.write_session() as session:
+        session.add_all(Run(**values, **times) for _ in range(20))
+    assert len(list(personal_data.export_runs(large.database, portal))) == large.one("SELECT count(*) FROM runs")
+    exports: list[Iterator[object]] = [
+        personal_data.export_runs(large.database, portal),
+        personal_data.export_people(large.database, portal),
+        iter(listing.all_rows(large.database, portal, listing.NO_FILTER, now=large.now())),
+    ]
+    for export in exports:
+        next(export)
 
-    personal_data.delete_all(large.database, large.known())
+    personal_data.delete_all(large.database, portal)
 
-    assert list(people) == []
+    assert large.one(f"SELECT count(*) FROM runs WHERE portal_id = {portal.id}") > 5
+    assert [list(export) for export in exports] == [[], [], []]
 
 
 def test_a_deletion_that_loses_the_database_is_not_repeated(large: World) -> None:

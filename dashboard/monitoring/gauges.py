@@ -16,6 +16,7 @@ from dashboard.core.database import Database
 from dashboard.core.version import VERSION
 from dashboard.models import OAuthToken, PeriodicTask, Portal, PortalState, Run, RunState, TokenState
 from dashboard.monitoring.readiness import HEARTBEAT, ReadinessProbe
+from dashboard.portals.deletion import FORMER_GENERATION
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,8 @@ def _gauges(session: Session, now: datetime) -> Iterator[Metric]:
         "chain": _seconds_since(session, OAuthToken.lease_until, now),
         "run": _seconds_since(session, Run.lease_until, now, unfinished),
     }
-    yield _gauge("portals", "Portals by state.", _by_state(session, Portal.state, PortalState), label="state")
+    portals = _by_state(session, Portal.state, PortalState, Portal.generation != FORMER_GENERATION)
+    yield _gauge("portals", "Portals by state.", portals, label="state")
     yield _gauge("chains", "OAuth tokens by state.", _by_state(session, OAuthToken.state, TokenState), label="state")
     yield _gauge("runs", "Runs of the last 30 days by state.", _by_state(session, Run.state, RunState), label="state")
     yield _gauge("runs_due", "Runs that wait for a worker.", _count(session, *due))
@@ -83,9 +85,13 @@ def _count(session: Session, *conditions: ColumnElement[bool]) -> int:
 
 
 def _by_state(
-    session: Session, column: InstrumentedAttribute[str], states: type[PortalState | TokenState | RunState]
+    session: Session,
+    column: InstrumentedAttribute[str],
+    states: type[PortalState | TokenState | RunState],
+    *conditions: ColumnElement[bool],
 ) -> dict[str, float]:
-    counts = {row[0]: row[1] for row in session.execute(select(column, func.count()).group_by(column))}
+    query = select(column, func.count()).where(*conditions).group_by(column)
+    counts = {row[0]: row[1] for row in session.execute(query)}
     return {state: counts.get(state, 0) for state in states}
 
 

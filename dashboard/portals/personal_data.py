@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from itertools import accumulate
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import exists, func, select
 from sqlalchemy.orm import Session
 
 from dashboard.core.database import Base, Database
@@ -79,12 +79,11 @@ def export_portal(portal: Portal) -> dict[str, Any]:
 
 
 def export_runs(database: Database, portal: Portal) -> Iterator[dict[str, Any]]:
-    """Yield the runs; they are kept for thirty days, so there are few."""
-    query = select(Run).where(Run.portal_id == portal.id, Run.generation == portal.generation)
-    with database.read_session() as session:
-        runs = session.scalars(query.order_by(Run.id)).all()
-    for run in runs:
-        yield _columns(run, _RUN_COLUMNS)
+    """Yield the runs as ``export_people`` yields the people."""
+    last_id = 0
+    while runs := _runs_after(database, portal, last_id):
+        last_id = runs[-1].id
+        yield from (_columns(run, _RUN_COLUMNS) for run in runs)
 
 
 def export_people(database: Database, portal: Portal) -> Iterator[dict[str, Any]]:
@@ -99,6 +98,13 @@ def export_people(database: Database, portal: Portal) -> Iterator[dict[str, Any]
             person, snapshot = rows.pop()
             calendar = _columns(snapshot, _SNAPSHOT_COLUMNS) if snapshot else None
             yield {**_columns(person, _PERSON_COLUMNS), "calendar": calendar}
+
+
+def _runs_after(database: Database, portal: Portal, last_id: int) -> Sequence[Run]:
+    is_current = exists().where(Portal.id == portal.id, Portal.generation == portal.generation)
+    following = (Run.portal_id == portal.id, Run.generation == portal.generation, Run.id > last_id, is_current)
+    with database.read_session() as session:
+        return session.scalars(select(Run).where(*following).order_by(Run.id).limit(BATCH_ROWS)).all()
 
 
 def _people_after(database: Database, portal: Portal, last_id: int) -> list[tuple[Person, Snapshot | None]]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, case, func, not_, select, true
+from sqlalchemy import ColumnElement, case, exists, func, not_, select, true
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.expression import false
 
@@ -89,9 +89,11 @@ def all_rows(
 ) -> Iterator[Sequence[TeamRow]]:
     """Return the rows of all pages in batches, each read in a short transaction when it is needed.
 
-    The order is fixed at the call. People who no longer match when their batch is read are left out.
+    The order is fixed at the call. People who no longer match when their batch is read are left out, and everybody
+    once a deletion has begun.
     """
-    conditions = _conditions(portal, team_filter, now)
+    is_current = exists().where(Portal.id == portal.id, Portal.generation == portal.generation)
+    conditions = [*_conditions(portal, team_filter, now), is_current]
     with database.read_session() as session:
         ids = array("q", session.scalars(select(Person.id).where(*conditions).order_by(*_order(sort, now))))
 
