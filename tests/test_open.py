@@ -340,7 +340,7 @@ def test_new_people_of_a_portal_are_limited(world: World) -> None:
     world.bitrix24.faults.add(Fault(kind="answer", method="batch", change=invent, times=None))
     assert world.open("boris").status_code == 200
     for _ in range(NEW_PEOPLE_LIMIT.depth):
-        world.services.throttle.record_failure("new people 1", NEW_PEOPLE_LIMIT)
+        world.services.throttle.record_failure(f"new people {world.portal().member_id}", NEW_PEOPLE_LIMIT)
     before = world.rows("SELECT count(*) FROM people")
 
     answer = world.open("boris")

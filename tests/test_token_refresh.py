@@ -116,7 +116,9 @@ def test_rejected_refreshes_are_counted_per_portal(world: World) -> None:
     """A portal can name any number of people, and each gets an opening."""
     sessions = [world.session(person) for person in ("boris", "anna")]
     for _ in range(REJECTED_REFRESH_LIMIT.depth - 1):
-        world.services.throttle.record_failure("rejected token refreshes 1", REJECTED_REFRESH_LIMIT)
+        world.services.throttle.record_failure(
+            f"rejected token refreshes {world.portal().member_id}", REJECTED_REFRESH_LIMIT
+        )
     world.bitrix24.faults.add(Fault(kind="error:expired_token:401", method="batch", times=None))
 
     answers = [world.browser.post("/me/refresh", headers=session).status_code for session in sessions]
@@ -130,7 +132,9 @@ def test_refreshes_of_a_portal_are_limited(world: World) -> None:
     session = world.session("boris")
     world.portal().expire("boris")
     for _ in range(REFRESH_LIMIT.depth):
-        world.services.throttle.take("token refreshes 1", REFRESH_LIMIT._replace(seconds=3600), code="too_many")
+        world.services.throttle.take(
+            f"token refreshes {world.portal().member_id}", REFRESH_LIMIT._replace(seconds=3600), code="too_many"
+        )
 
     refused = world.browser.post("/me/refresh", headers=session)
 
