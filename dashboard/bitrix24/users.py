@@ -87,8 +87,8 @@ class ListPosition:
     @classmethod
     def load(cls, stored: Mapping[str, Any] | None) -> ListPosition:
         """Return a stored position; one without a reader if none is stored, or another version stored it."""
-        known = {field.name for field in fields(cls)}
-        return cls(**stored) if stored is not None and stored.keys() == known else cls()
+        names = {field.name for field in fields(cls)}
+        return cls(**stored) if stored is not None and stored.keys() == names else cls()
 
 
 @dataclass(frozen=True)

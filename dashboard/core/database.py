@@ -274,6 +274,12 @@ def delete_in_batches(
         time.sleep(min(time.monotonic() - began, MAX_BATCH_PAUSE_SECONDS))
 
 
+def time_limit(seconds: float) -> Callable[[], bool]:
+    """Return a function that returns True once so much time has passed since this call."""
+    deadline = time.monotonic() + seconds
+    return lambda: time.monotonic() >= deadline
+
+
 def _new_engine(url: str, connections: int) -> Engine:
     # With overflow, a thread that reads need not wait until the writers return their connections.
     pool = {"pool_size": connections, "max_overflow": connections, "pool_timeout": POOL_SECONDS}

@@ -129,6 +129,6 @@ def _compare(check_result: BatchResult, kind: str, names: tuple[str, ...], url: 
         for row in (rows if isinstance(rows, list) else ())
         if isinstance(row, dict) and isinstance(handler := row.get("handler"), str) and handler
     ]
-    here = {name for name, handler in bound if handler.rstrip("/") == url.rstrip("/")}
+    bound_names = {name for name, handler in bound if handler.rstrip("/") == url.rstrip("/")}
     elsewhere = [(name, handler) for name, handler in bound if name in names and handler.rstrip("/") != url.rstrip("/")]
-    return _Comparison(url, [name for name in names if name not in here], elsewhere)
+    return _Comparison(url, [name for name in names if name not in bound_names], elsewhere)

@@ -7,7 +7,6 @@ at once, for a reinstallation too.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +14,7 @@ import structlog
 from sqlalchemy import delete, exists, inspect, select, update
 from sqlalchemy.orm import Session
 
-from dashboard.core.database import UNAVAILABLE, Database, delete_in_batches, execute_and_count
+from dashboard.core.database import UNAVAILABLE, Database, delete_in_batches, execute_and_count, time_limit
 from dashboard.models import ApiCall, Person, Portal, PortalState, RateLimit, Run
 
 log = structlog.get_logger()
@@ -42,11 +41,11 @@ def replace_portal_row(session: Session, portal: Portal, **changes: Any) -> int 
     former = session.scalar(select(Portal).where(*is_current).with_for_update())
     if former is None:
         return None
-    kept = {name: getattr(former, name) for name in inspect(Portal).columns.keys() if name != "id"}  # noqa: SIM118
+    copied = {name: getattr(former, name) for name in inspect(Portal).columns.keys() if name != "id"}  # noqa: SIM118
     former.member_id, former.generation = FORMER_MEMBER_ID.format(former.id), FORMER_GENERATION
     former.state, former.application_token, former.previous_token = PortalState.UNINSTALLED, None, None
     session.flush()  # two rows cannot have the member id
-    new = Portal(**{**kept, **changes})
+    new = Portal(**{**copied, **changes})
     session.add(new)
     session.flush()
     if new.state != PortalState.UNINSTALLED:
@@ -93,9 +92,3 @@ def delete_all_former_portals(database: Database, *, should_stop: Callable[[], b
         if should_stop():
             return
         delete_former_portal(database, former_id, should_stop=should_stop)
-
-
-def time_limit(seconds: float) -> Callable[[], bool]:
-    """Return a function that returns True once so much time has passed since this call."""
-    deadline = time.monotonic() + seconds
-    return lambda: time.monotonic() >= deadline

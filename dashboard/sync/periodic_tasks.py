@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, and_, or_, select, update
 from sqlalchemy.orm import Session
 
 from dashboard.bitrix24.errors import Bitrix24Error, PortalRefused
-from dashboard.core.database import Database, delete_in_batches, execute_and_count, insert_or_ignore
+from dashboard.core.database import Database, delete_in_batches, execute_and_count, insert_or_ignore, time_limit
 from dashboard.core.stored_times import ahead, due, is_due
 from dashboard.models import (
     ApiCall,
@@ -193,7 +193,7 @@ class PeriodicTasks:
         deletion.delete_all_former_portals(self.database, should_stop=self._time_limit(seconds))
 
     def _time_limit(self, seconds: float = MAX_PURGE_SECONDS) -> Callable[[], bool]:
-        is_over = deletion.time_limit(seconds)
+        is_over = time_limit(seconds)
         return lambda: self.stopping.is_set() or is_over()
 
     def _may_continue(self, _row: object) -> bool:
