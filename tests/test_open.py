@@ -218,9 +218,19 @@ def test_a_slow_opening_does_not_restore_an_old_address(world: World) -> None:
     assert world.one("SELECT origin FROM portals") == new_origin
 
 
-def test_a_response_without_settings_keeps_the_stored_ones(world: World) -> None:
+@pytest.mark.parametrize(
+    ("results", "code"),
+    [
+        ({}, "command_not_answered"),
+        *(({"settings": value}, "settings_not_a_map") for value in (["month"], "month", None)),
+    ],
+)
+def test_a_response_without_readable_settings_keeps_the_stored_ones(
+    world: World, results: dict[str, Any], code: str
+) -> None:
     def without_settings(body: dict[str, Any]) -> dict[str, Any]:
         del body["result"]["result"]["settings"]
+        body["result"]["result"] |= results
         return body
 
     world.open("boris")
@@ -228,22 +238,7 @@ def test_a_response_without_settings_keeps_the_stored_ones(world: World) -> None
 
     response = world.open("boris")
 
-    assert errors_on(response.text) == ["command_not_answered"]
-    assert settings_on(response.text) == world.portal().people["boris"].settings
-
-
-@pytest.mark.parametrize("value", [["month"], "month", None])
-def test_a_value_that_is_no_settings_keeps_the_stored_ones(world: World, value: Any) -> None:
-    def with_value(body: dict[str, Any]) -> dict[str, Any]:
-        body["result"]["result"]["settings"] = value
-        return body
-
-    world.open("boris")
-    world.bitrix24.faults.add(Fault(kind="answer", method="batch", change=with_value))
-
-    response = world.open("boris")
-
-    assert errors_on(response.text) == ["settings_not_a_map"]
+    assert errors_on(response.text) == [code]
     assert settings_on(response.text) == world.portal().people["boris"].settings
 
 

@@ -11,27 +11,17 @@ import pytest
 from dashboard.core import shared_slots
 from dashboard.core.shared_slots import RUSH_PAUSE_SECONDS, WAIT_SECONDS, PerKeyQueue, SlotRefused
 from dashboard.services import Services
+from tests.rest_fixtures import ManualClock, clock
 from tests.waiting import wait_until
 from tests.world import World, errors_on
+
+__all__ = ["clock"]
 
 OPENING_IN_CALENDAR = "/"
 PATHS = (
     *("/team", "/team?q=a", "/team.json", "/team.csv", "/insights", "/insights/hours"),
     *("/admin", "/admin/calls", "/admin/forget", "/admin/export.json", OPENING_IN_CALENDAR),
 )
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.seconds = 1000.0
-
-    def __call__(self) -> float:
-        return self.seconds
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture
@@ -52,7 +42,7 @@ def waiting_in(queue: PerKeyQueue, pool: ThreadPoolExecutor, number: int) -> lis
     return futures
 
 
-def test_simultaneous_requests_are_all_answered(clock: Clock, pool: ThreadPoolExecutor) -> None:
+def test_simultaneous_requests_are_all_answered(clock: ManualClock, pool: ThreadPoolExecutor) -> None:
     queue = PerKeyQueue(4, max_waiting=1, clock=clock)
     with ExitStack() as pages:
         for _ in range(4):
@@ -65,7 +55,7 @@ def test_simultaneous_requests_are_all_answered(clock: Clock, pool: ThreadPoolEx
     assert not queue._waiting
 
 
-def test_a_slow_key_leaves_threads_to_others(clock: Clock, pool: ThreadPoolExecutor) -> None:
+def test_a_slow_key_leaves_threads_to_others(clock: ManualClock, pool: ThreadPoolExecutor) -> None:
     queue = PerKeyQueue(2, max_waiting=1, clock=clock)
     with ExitStack() as pages:
         for _ in range(2):
@@ -81,7 +71,7 @@ def test_a_slow_key_leaves_threads_to_others(clock: Clock, pool: ThreadPoolExecu
     take(queue, "slow")
 
 
-def test_a_rush_ends_with_a_pause(clock: Clock, pool: ThreadPoolExecutor) -> None:
+def test_a_rush_ends_with_a_pause(clock: ManualClock, pool: ThreadPoolExecutor) -> None:
     queue = PerKeyQueue(1, max_waiting=1, clock=clock)
     for pause, may_wait in ((0.0, True), (RUSH_PAUSE_SECONDS - 1, False), (RUSH_PAUSE_SECONDS, True)):
         clock.seconds += pause
@@ -97,7 +87,7 @@ def test_a_rush_ends_with_a_pause(clock: Clock, pool: ThreadPoolExecutor) -> Non
             future.result()
 
 
-def test_nobody_waits_for_long(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nobody_waits_for_long(clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shared_slots, "WAIT_SECONDS", 0.01)
     queue = PerKeyQueue(1, max_waiting=1, clock=clock)
 
