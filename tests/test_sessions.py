@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import time_machine
 from flask import Flask
+from sqlalchemy import text
 
 from app import create_app
 from dashboard.core import config
@@ -83,6 +84,18 @@ def test_a_new_secret_key_keeps_sessions(world: World) -> None:
     fresh = {"Authorization": f"Bearer {newer.headers['X-Session-Token']}"}
     assert world.browser.get("/me", headers=fresh).json == {"error": "session_invalid"}
     assert rotated.test_client().get("/me", headers=fresh).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "other", ["UPDATE portals SET member_id = 'other'", "UPDATE people SET user_id = user_id + 900"]
+)
+def test_a_token_does_not_follow_a_row_to_another_portal_or_person(world: World, other: str) -> None:
+    """Once a backup is restored, the ids of newer rows are given again."""
+    session = world.session("boris")
+    with world.database.write_session() as database:
+        database.execute(text(other))
+
+    assert world.browser.get("/me", headers=session).json == {"error": "session_invalid"}
 
 
 def config_with(world: World, secret_key: str) -> Flask:

@@ -70,8 +70,9 @@ def start_session(portal: Portal, person: Person) -> CurrentUser:
 
 def issue_token(user: CurrentUser) -> str:
     """Return a token for the user's session, valid for 30 minutes."""
-    portal, person = user.portal, user.person
-    return _signer().dumps([portal.id, person.id, person.user_id, portal.generation, user.opened_at])
+    # Not the ids of rows: after a backup is restored, the database gives them to other portals and people.
+    portal = user.portal
+    return _signer().dumps([portal.member_id, portal.generation, user.person.user_id, user.opened_at])
 
 
 def signed_in(view: UserView[P]) -> Callable[P, ResponseReturnValue]:
@@ -120,14 +121,12 @@ def _current_user(authorization: str) -> CurrentUser:
     scheme, _, token = authorization.partition(" ")
     if scheme.lower() != "bearer" or not token:
         raise SessionRefused("session_missing")
-    portal_id, person_id, user_id, generation, opened_at = _claims(token)
+    member_id, generation, user_id, opened_at = _claims(token)
     query = (
         select(Portal, Person)
         .join(Person, Person.portal_id == Portal.id)
-        .where(Portal.id == portal_id, Portal.generation == generation)
-        # Compare both ids: after a power cut the database may give our id to another person.
-        .where(Person.id == person_id, Person.user_id == user_id)
-        .where(Portal.state != PortalState.UNINSTALLED)
+        .where(Portal.member_id == member_id, Portal.generation == generation)
+        .where(Portal.state != PortalState.UNINSTALLED, Person.user_id == user_id)
     )
     with services().database.read_session() as session:
         row = session.execute(query).one_or_none()
@@ -136,16 +135,16 @@ def _current_user(authorization: str) -> CurrentUser:
     return CurrentUser(*row, opened_at=opened_at)
 
 
-def _claims(token: str) -> tuple[int, int, int, int, int]:
+def _claims(token: str) -> tuple[str, int, int, int]:
     if len(token) > MAX_TOKEN_LENGTH:
         raise SessionRefused("session_invalid")
     try:
         claims, signed_at = _signer().loads(token, return_timestamp=True)
-        portal_id, person_id, user_id, generation, opened_at = claims
+        member_id, generation, user_id, opened_at = claims
     except (BadData, ValueError, TypeError):
         raise SessionRefused("session_invalid") from None
     age = time.time() - signed_at.timestamp()
     # The library's own `max_age` refuses any token that was signed ahead of this clock.
     if not -MAX_CLOCK_SKEW_SECONDS <= age <= MAX_TOKEN_SECONDS or time.time() - opened_at > MAX_SESSION_SECONDS:
         raise SessionRefused("session_expired")
-    return portal_id, person_id, user_id, generation, opened_at
+    return member_id, generation, user_id, opened_at
