@@ -106,7 +106,7 @@ def application(page: Page) -> FrameLocator:
 def control(page: Page, name: str) -> None:
     """Press a control of the emulator's page and wait for its effect."""
     with page.expect_response(lambda response: f"/_emulator/{name}" in response.url or name in response.url):
-        page.locator(f'button[data-control="{name}"]').click()
+        page.locator(f'button[data-control="{name}"]').press("Enter")
 
 
 def open_in_browser(page: Page, portal: Portal, person: str) -> FrameLocator:

@@ -80,7 +80,7 @@ def test_refreshing_mints_a_pair_of_its_own(bitrix24: Emulator, page: Page) -> N
 def test_finishing_the_installation_opens_the_application(bitrix24: Emulator, stand_in: StandIn, page: Page) -> None:
     alpha = bitrix24.portal("alpha")
     page.goto(alpha.page_url("anna"))
-    page.click("[data-control=install-market]")
+    page.press("[data-control=install-market]", "Enter")
     frame = frame_of(page, state="installer")
 
     frame.evaluate("void b24.installFinish()")
@@ -155,7 +155,7 @@ def test_the_calendar_shows_the_bound_view_and_tells_when_it_is_turned(
     frame = frame_of(page)
     frame.evaluate("b24.placement.bindEvent('Calendar.customView:increaseViewRangeDate', () => { told = 1 })")
     page.wait_for_function("portalFrame.bound.size === 1")
-    page.click("[data-control=later]")
+    page.press("[data-control=later]", "Enter")
 
     frame.wait_for_function("window.told === 1")
     path, fields = stand_in.posted[-1]
@@ -191,7 +191,7 @@ def test_the_controls_work_and_nothing_scrolls_sideways(bitrix24: Emulator, page
     frame_of(page)
     token = alpha.open_as("anna").access_token
 
-    page.click("[data-control=expire]")
+    page.press("[data-control=expire]", "Enter")
     page.get_by_text("has expired").wait_for()
 
     assert alpha.ask("profile", token)["error"] == "expired_token"
