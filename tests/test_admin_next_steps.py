@@ -39,6 +39,8 @@ def test_the_card_disappears_when_half_have_opened_the_app(world: World) -> None
 
 
 def test_only_administrators_see_the_card(world: World) -> None:
+    world.open("boris")
+    world.sync()
     store_people(world, *(NEVER_OPENED for _ in range(9)))
     world.browser.post("/admin/team", data={"everyone": "yes"}, headers=in_english(world))
 

@@ -15,11 +15,9 @@ def can_see_team(portal: Portal, person: Person) -> bool:
     """Tell whether the person may see the team.
 
     Administrators may, and employees if an administrator has allowed it. A guest of the portal never may.
-    ``listed`` is None for somebody who came after the last sync of the user list; they count as a guest
-    until the next one, unless there has been no sync yet.
+    ``listed`` is None for somebody who is not yet in the stored list of users; they may be a guest.
     """
-    is_employee = portal.directory_at is None if person.listed is None else person.listed
-    return person.is_admin or (portal.team_open and is_employee)
+    return person.is_admin or (portal.team_open and person.listed is True)
 
 
 def administrators(session: Session, portal: Portal) -> list[str]:
