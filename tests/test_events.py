@@ -11,6 +11,7 @@ import time_machine
 from sqlalchemy import text
 
 from dashboard.portals.installations import PREVIOUS_TOKEN_LIFETIME
+from dashboard.portals.personal_data import delete_all
 from dashboard.services import build_services
 from tests.emulator.faults import Fault
 from tests.waiting import wait_until
@@ -384,6 +385,18 @@ def test_an_uninstallation_overtaken_by_a_reinstallation_deletes_nothing(each_wo
     portals.uninstall(values)
 
     assert (state(world), world.one("SELECT count(*) FROM people")) == ("active", 1)
+
+
+def test_an_uninstallation_overtaken_by_a_deletion_is_not_lost(each_world: World) -> None:
+    """An administrator's deletion gives the portal a new row while the event is being handled."""
+    world = each_world
+    portal = world.known()
+    world.portal().uninstall()
+    world.before_next_write(lambda: delete_all(world.database, portal))
+
+    world.portal().deliver_events()
+
+    assert (state(world), world.one("SELECT count(*) FROM people")) == ("uninstalled", 0)
 
 
 # What is left

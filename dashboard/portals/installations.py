@@ -293,9 +293,17 @@ class Installations:
         }
         former_id = self.database.write(lambda session: deletion.replace_portal_row(session, portal, **tombstone))
         if former_id is None:
-            return True
+            successor = self._find_successor(portal)
+            return successor is None or self.uninstall(successor, clean=clean, should_stop=should_stop)
         log.info("portal_uninstalled", portal=portal.id)
         return deletion.delete_now(self.database, former_id, should_stop=should_stop)
+
+    def _find_successor(self, portal: Portal) -> Portal | None:
+        """Return the row that an administrator's deletion has given this installation meanwhile."""
+        current = self.find(portal.member_id)
+        if current is None or current.state == PortalState.UNINSTALLED or current.id == portal.id:
+            return None
+        return current if current.installed_at == portal.installed_at else None
 
 
 def _reactivate(portal: Portal, stored_portal: Portal | None, *, now: datetime) -> None:
