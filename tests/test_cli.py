@@ -13,6 +13,7 @@ from sqlalchemy import text
 
 from app import create_app
 from dashboard.core import config, migrations
+from dashboard.portals.deletion import replace_portal_row
 from tests.test_cli_settings import HOSTILE, obeyed
 from tests.world import FERNET_KEY, World
 
@@ -160,6 +161,15 @@ def test_an_unknown_portal_is_an_error(world: World, words: str) -> None:
 
     assert result.exit_code == 1
     assert "No portal has this member id." in result.output
+
+
+def test_the_former_row_of_a_deleted_portal_is_no_portal(world: World) -> None:
+    with world.database.write_session() as session:
+        former_id = replace_portal_row(session, world.known())
+
+    result = run(world, "portals", "forget", str(former_id), "--yes")
+
+    assert (result.exit_code, "No portal has this member id." in result.output) == (1, True)
 
 
 def test_forget_asks_for_confirmation(world: World) -> None:

@@ -15,6 +15,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from dashboard.core.database_errors import describe
 from dashboard.core.json_values import escape_invisible
 from dashboard.models import Portal
+from dashboard.portals.deletion import FORMER_GENERATION
 from dashboard.services import Services
 
 
@@ -48,7 +49,7 @@ def find_portal(text: str) -> Portal:
     if portal is None and text.isascii() and text.isdecimal() and len(text) < 10:
         with services().database.read_session() as session:
             portal = session.get(Portal, int(text))
-    if portal is None:
+    if portal is None or portal.generation == FORMER_GENERATION:
         raise click.ClickException("No portal has this member id. `portals list` shows them all.")
     return portal
 
