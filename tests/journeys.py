@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tests.emulator.faults import Fault
-from tests.team_fixtures import NEVER_OPENED, store_people
+from tests.team_fixtures import NEVER_OPENED, open_to_everyone, store_people
 from tests.world import World
 
 # A browser says of itself when an answer is a refusal or a failure; anything else in a console is ours.
@@ -28,8 +28,8 @@ def lack(world: World) -> None:
     world.services.installations.require_bindings_check(world.known())
 
 
-def open_to_everyone(world: World) -> None:
-    world.browser.post("/admin/team", data={"everyone": "yes"}, headers=world.session("anna"))
+def open_to_boris(world: World) -> None:
+    open_to_everyone(world, "boris")
 
 
 def bring_people(world: World) -> None:
@@ -107,7 +107,7 @@ PAGES = (
     Page("calls", (ADMIN, '[href="/admin/calls"]', ".details__summary"), ".details__text"),
     Page("forget", (ADMIN, '[href="/admin/forget"]'), "#domain"),
     Page("refused", (TEAM,), '[data-error="team_not_allowed"]', person="boris"),
-    Page("numbers", (INSIGHTS,), "[data-insights]", person="boris", before=open_to_everyone),
+    Page("numbers", (INSIGHTS,), "[data-insights]", person="boris", before=open_to_boris),
     Page("reconnect", (REFRESH,), '[data-error="reconnect"]', person="boris", before=expire),
     Page("failed", (REFRESH,), '[data-error="http_500"]', person="boris", before=fail),
     Page("suspended", (), '[data-error="PAYMENT_REQUIRED"]', person="boris", before=suspend, late=False),

@@ -7,7 +7,7 @@ from datetime import timedelta
 from html.parser import HTMLParser
 from typing import Any
 
-from sqlalchemy import insert
+from sqlalchemy import insert, update
 
 from dashboard.core.search_text import fold
 from dashboard.models import Person
@@ -51,6 +51,15 @@ def text_of(page: str, part: str) -> str:
     match = re.search(rf"<(\w+)[^>]*{re.escape(part)}[^>]*>.*?</\1>", page, flags=re.DOTALL)
     assert match, f"no {part} on the page"
     return " ".join(re.sub(r"<[^>]+>", " ", match[0]).split())
+
+
+def open_to_everyone(world: World, *people: str) -> None:
+    """Let everyone see the team, among them these people, whom the list of users names."""
+    world.browser.post("/admin/team", data={"everyone": "yes"}, headers=world.session("anna"))
+    for person in people:
+        world.open(person)
+    with world.database.write_session() as session:
+        session.execute(update(Person).where(Person.listed.is_(None)).values(listed=True))
 
 
 def store_people(world: World, *people: dict[str, Any], portal: str = "alpha") -> None:

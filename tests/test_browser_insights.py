@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import FrameLocator, Page, expect
 
 from tests.browsers import application, page
-from tests.team_fixtures import store_people
+from tests.team_fixtures import open_to_everyone, store_people
 from tests.world import World
 
 __all__ = ["page"]
@@ -34,7 +34,7 @@ def company(world: World) -> World:
             for number in range(60)
         ),
     )
-    world.browser.post("/admin/team", data={"everyone": "yes"}, headers=world.session("anna"))
+    open_to_everyone(world, "boris")
     return world
 
 

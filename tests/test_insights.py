@@ -17,7 +17,7 @@ from dashboard.team.settings_counts import SettingsCounts
 from dashboard.team.small_groups import NO_MINIMUM
 from dashboard.web.presenters.findings import list_findings
 from dashboard.web.views.insight_people import PAGE_SIZE
-from tests.team_fixtures import NEVER_OPENED, Session, store_people, text_of
+from tests.team_fixtures import NEVER_OPENED, Session, open_to_everyone, store_people, text_of
 from tests.test_query_counts import statements
 from tests.world import World, errors_on
 
@@ -215,7 +215,7 @@ def crowd() -> Iterator[dict[str, Any]]:
 @pytest.fixture
 def open_to_all(world: World) -> World:
     """Give a portal whose administrator opened the team to everyone."""
-    world.browser.post("/admin/team", data={"everyone": "yes"}, headers=world.session("anna"))
+    open_to_everyone(world, "boris")
     return world
 
 
