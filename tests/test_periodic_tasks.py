@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -14,7 +15,7 @@ from dashboard.core.database import Database
 from dashboard.models import OAuthToken, Portal
 from dashboard.portals import call_log
 from dashboard.services import build_services
-from dashboard.sync.periodic_tasks import INTERVALS, PeriodicTasks
+from dashboard.sync.periodic_tasks import INTERVALS, VACUUMED_TABLES, PeriodicTasks
 from dashboard.sync.schedule import next_off_peak
 from tests.emulator import Emulator
 from tests.world import World
@@ -282,3 +283,22 @@ def test_periodic_tasks_end_when_the_worker_stops(world: World) -> None:
     assert stopped == (0, None)
     assert world.bitrix24.refreshes() == 2
     assert world.known().next_run_at is not None
+
+
+def test_a_role_that_does_not_own_the_tables_is_told_that_it_cannot_vacuum(
+    migrated_postgres_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    owners, role = Database(migrated_postgres_url), f"limited_{uuid.uuid4().hex[:12]}"
+    with owners.engine.begin() as connection:
+        connection.execute(text(f"CREATE ROLE {role} LOGIN"))
+    limited = Database(owners.engine.url.set(username=role).render_as_string(hide_password=False))
+
+    owners.purge_deleted_rows(VACUUMED_TABLES)
+    refusals_of_the_owner = caplog.text.count("vacuum_refused")
+    limited.purge_deleted_rows(VACUUMED_TABLES)
+
+    limited.engine.dispose()
+    with owners.engine.begin() as connection:
+        connection.execute(text(f"DROP ROLE {role}"))
+    owners.engine.dispose()
+    assert (refusals_of_the_owner, caplog.text.count("vacuum_refused")) == (0, len(VACUUMED_TABLES))

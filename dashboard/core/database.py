@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any, ClassVar, TypeVar
 
+import structlog
 from sqlalchemy import (
     ColumnElement,
     Connection,
@@ -36,6 +37,8 @@ from sqlalchemy.types import TypeDecorator
 
 from dashboard.core import sqlite as sqlite_engine
 from dashboard.core.database_errors import LOCK_TIMEOUT, OutageLog, is_conflict, sqlstate
+
+log = structlog.get_logger()
 
 POOL_SECONDS = 10  # how long a thread waits for a connection of the pool
 VACUUM_SECONDS = 3600.0  # then this process stops waiting, and the server continues beside the next VACUUM
@@ -182,7 +185,8 @@ class Database:
     def purge_deleted_rows(self, tables: Sequence[str]) -> None:
         """Purge deleted rows from SQLite's write-ahead log, or from the named tables' files on Postgres.
 
-        The server vacuums one table after the other, on one connection.
+        The server vacuums one table after the other, on one connection. It only warns of tables that the role may
+        not vacuum.
         """
         if self.engine.dialect.name == "sqlite":
             return self.checkpoint_wal()
@@ -190,6 +194,7 @@ class Database:
         with self.engine.connect() as connection:
             driver: Any = connection.connection.driver_connection
             driver.response_seconds = VACUUM_SECONDS
+            driver.add_notice_handler(_log_refused_vacuum)
             try:
                 driver.execute(f"VACUUM (SKIP_LOCKED) {', '.join(tables)}")
             except self.engine.dialect.loaded_dbapi.Error as error:
@@ -197,6 +202,14 @@ class Database:
                 connection.invalidate()
                 base = self.engine.dialect.loaded_dbapi.Error
                 raise DBAPIError.instance("VACUUM", None, error, base) from None
+            finally:
+                driver.remove_notice_handler(_log_refused_vacuum)
+
+
+def _log_refused_vacuum(notice: Any) -> None:
+    # A locked table is vacuumed the next time.
+    if notice.sqlstate != LOCK_TIMEOUT:
+        log.warning("vacuum_refused", reason=notice.message_primary)
 
 
 def extend_time_limits(connection: Connection, *, seconds: float) -> None:
