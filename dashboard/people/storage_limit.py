@@ -18,10 +18,11 @@ from dashboard.models import Person, Portal
 
 log = structlog.get_logger()
 
-MAX_PORTAL_BYTES = 2**30  # a hundred thousand people with the usual settings take up two thirds
-# For a person's row, its index entries and the token pair. Most take up a third of this, the largest possible four
-# times as much. The number is fixed, so that later updates of names and tokens never fail.
-PERSON_BYTES = 4 * 1024
+MAX_PORTAL_BYTES = 2**30  # sixty thousand people with the usual settings
+# For a person's row, its index entries and the token pair: the largest possible. The number is fixed, so that later
+# updates of names and tokens never fail. It also limits the number of people: queries about four times as many took
+# seconds, and a few at once took all connections of a small pooler.
+PERSON_BYTES = 16 * 1024
 _ID = bindparam("id_", type_=BigInteger)
 _ADD = update(Portal).where(Portal.id == _ID).values(stored_bytes=Portal.stored_bytes + bindparam("size"))
 _ADD_IF_ROOM = _ADD.where(Portal.stored_bytes + bindparam("size") <= bindparam("max_bytes"))
