@@ -328,6 +328,23 @@ def test_doctor_and_the_log_say_the_same(postgres_url: str, capsys: pytest.Captu
     assert [one["reason"] for one in logged] == [line]
 
 
+def test_a_table_that_another_session_has_locked_is_reported(
+    bitrix24: Emulator, migrated_postgres_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logging_setup.configure(level="info", style="json")
+    monkeypatch.setattr(postgres, "LOCK_SECONDS", 0.2)
+    with World(bitrix24, migrated_postgres_url) as world, world.database.engine.begin() as other:
+        other.execute(text("LOCK TABLE people"))
+
+        unready = world.browser.get("/readyz")
+        again = world.browser.get("/readyz")
+        other.rollback()
+        ready = world.browser.get("/readyz")
+
+    assert [answer.status_code for answer in (unready, again, ready)] == [503, 503, 200]
+    assert capsys.readouterr().err.count("another session holds a lock") == 1
+
+
 def test_an_outage_is_logged_once_a_minute_and_its_end_once(capsys: pytest.CaptureFixture[str]) -> None:
     logging_setup.configure(level="info", style="json")
     now = [0.0]

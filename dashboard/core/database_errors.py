@@ -40,6 +40,7 @@ MEANINGS = (
     (r"connection refused|no route|unreachable|No such file", "no server listens at that address"),
     (r"disk is full|^53100|No space left", "the disk is full"),
     (r"database is locked", "another process holds the lock"),
+    (rf"^{LOCK_TIMEOUT}", "another session holds a lock; pg_stat_activity lists it"),
     (r"it is not there", "the file does not exist; `flask --app app db upgrade` creates it"),
     (r"unable to open database file", "the file cannot be opened or created"),
     (r"not a database|malformed", "the file is not an SQLite database"),
@@ -82,11 +83,14 @@ class OutageLog:
         self._lock = threading.Lock()
         self._failures = 0
         self._logged_at: float | None = None
+        self._lock_timeout_logged_at: float | None = None
         self._is_logged = False  # since the last success
 
     def record_failure(self, error: BaseException) -> None:
         """Count a failure unless it is a conflict, and log it unless another one was logged recently."""
         if is_conflict(error):
+            if sqlstate(error) == LOCK_TIMEOUT:
+                self._log_lock_timeout(error)
             return
         with self._lock:
             self._failures += 1
@@ -95,6 +99,15 @@ class OutageLog:
                 return
             self._logged_at, self._is_logged, failures = now, True, self._failures
         log.error("database_away", reason=describe(error), failures=failures)
+
+    def _log_lock_timeout(self, error: BaseException) -> None:
+        """Log that somebody else's lock prevents requests: the database itself is well."""
+        with self._lock:
+            now = self._clock()
+            if self._lock_timeout_logged_at is not None and now - self._lock_timeout_logged_at < MIN_SECONDS_BETWEEN:
+                return
+            self._lock_timeout_logged_at = now
+        log.warning("lock_timeout", reason=describe(error))
 
     def record_success(self) -> None:
         """End the outage, and log its end if its beginning was logged."""

@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from dashboard.core import migrations
 from dashboard.core.database import Database, upsert
 from dashboard.core.stored_times import is_ahead
-from dashboard.models import PeriodicTask
+from dashboard.models import PeriodicTask, Person, Portal
 
 HEARTBEAT = "heartbeat"
 WRITE_CHECK = "looked"  # the row that is written to find out whether the database can be written to
@@ -63,14 +63,16 @@ class ReadinessProbe:
     def _can_write(self) -> bool:
         """Write a row: a database with a full disk, or a read-only one, still answers every query.
 
-        Return False if the role lacks a right on another table.
+        The main tables are read too, because another session may have locked them.
 
+        :return: False if the role lacks a right on another table.
         :raise SQLAlchemyError: nothing can be written.
         """
         now = self._now()
         if self._written_at is not None and timedelta() <= now - self._written_at < WRITE_INTERVAL:
             return True
         with self._database.write_session() as session:
+            session.execute(select(Portal.id, Person.id).join_from(Portal, Person).limit(1))
             upsert(session, PeriodicTask, {"name": WRITE_CHECK, "next_at": now})
         if migrations.missing_privileges(self._database):
             return False
