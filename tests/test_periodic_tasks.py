@@ -8,16 +8,18 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from sqlalchemy import text, update
+from sqlalchemy import select, text, update
 
 from dashboard.core import database
 from dashboard.core.database import Database
-from dashboard.models import OAuthToken, Portal
+from dashboard.models import OAuthToken, Person, Portal
 from dashboard.portals import call_log
 from dashboard.services import build_services
+from dashboard.sync import periodic_tasks
 from dashboard.sync.periodic_tasks import INTERVALS, VACUUMED_TABLES, PeriodicTasks
 from dashboard.sync.schedule import next_off_peak
-from tests.emulator import Emulator
+from tests.emulator import Emulator, Fault
+from tests.emulator.cast import crowd
 from tests.world import World
 
 
@@ -204,6 +206,28 @@ def test_a_token_dated_by_a_clock_that_was_a_year_ahead_is_refreshed(world: Worl
     world.services.periodic_tasks.refresh_idle_tokens()
 
     assert world.bitrix24.refreshes() == 1
+
+
+def test_portals_take_turns_in_refreshing_idle_tokens(each_world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One whose tokens are refused, and so come first each time, stops no other."""
+    monkeypatch.setattr(periodic_tasks, "MAX_TOKENS", 2)
+    each_world.portal().add_people(*crowd(3))
+    for person in ("person0", "person1", "person2"):
+        each_world.open(person)
+    each_world.install("beta")
+    each_world.open("clara", "beta")
+    claras = select(Person.id).where(Person.name.startswith("Clara")).scalar_subquery()
+    with each_world.database.write_session() as session:
+        session.execute(update(OAuthToken).values(renewed_at=each_world.now() - timedelta(days=175)))
+        of_clara = update(OAuthToken).where(OAuthToken.person_id == claras)
+        session.execute(of_clara.values(renewed_at=each_world.now() - timedelta(days=172)))
+    each_world.bitrix24.faults.add(
+        Fault("error:PAYMENT_REQUIRED", "authorization", "oauth/token", times=None, portal="alpha")
+    )
+
+    each_world.services.periodic_tasks.refresh_idle_tokens()
+
+    assert each_world.bitrix24.refreshes("clara") == 1
 
 
 # Files

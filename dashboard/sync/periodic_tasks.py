@@ -10,7 +10,7 @@ from functools import partial
 from itertools import groupby, takewhile
 
 import structlog
-from sqlalchemy import ColumnElement, and_, or_, select, update
+from sqlalchemy import ColumnElement, and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from dashboard.bitrix24.errors import Bitrix24Error, PortalRefused
@@ -152,14 +152,24 @@ class PeriodicTasks:
             self.database.write(partial(_recompute_people, portal=portal, person_ids=person_ids))
 
     def refresh_idle_tokens(self) -> None:
-        """Refresh tokens that have not been used for five months, before Bitrix24 lets them expire."""
+        """Refresh tokens that have not been used for five months, before Bitrix24 lets them expire.
+
+        Tokens whose refresh fails come first again the next time. So the portals take turns.
+        """
         now = self.now()
+        place = func.row_number().over(partition_by=Person.portal_id, order_by=(OAuthToken.renewed_at, Person.id))
+        idle_people = (
+            select(Person.id, OAuthToken.renewed_at, place.label("place"))
+            .join(OAuthToken, OAuthToken.person_id == Person.id)
+            .where(OAuthToken.state == TokenState.VALID, _is_idle(now))
+            .subquery()
+        )
         idle = (
             select(Portal, Person)
             .join(Person, Person.portal_id == Portal.id)
-            .join(OAuthToken, OAuthToken.person_id == Person.id)
-            .where(Portal.state == PortalState.ACTIVE, OAuthToken.state == TokenState.VALID, _is_idle(now))
-            .order_by(OAuthToken.renewed_at)
+            .join(idle_people, idle_people.c.id == Person.id)
+            .where(Portal.state == PortalState.ACTIVE)
+            .order_by(idle_people.c.place, idle_people.c.renewed_at)
             .limit(MAX_TOKENS)
         )
         with self.database.read_session() as session:
