@@ -37,6 +37,8 @@ def test_everything_is_ok_after_the_installation(each_world: World) -> None:
     assert checks(html) == dict.fromkeys(NEEDED, "ok")
     assert "Everything checked is OK." in html
     assert "· Free" in html
+    assert '<details class="fold" id="health">' in html
+    assert html.index('id="who-sees"') < html.index('id="health"')
     assert re.search(r"checked at \d\d:\d\d", html)
 
 
@@ -57,6 +59,9 @@ def test_a_missing_permission_is_named_with_advice(world: World) -> None:
     assert checks(html)["placement"] == "missing"
     assert checks(html)["CALENDAR_GRIDVIEW"] == "missing"
     assert checks(html)["calendar"] == "ok"
+    # A failed check unfolds its line and moves it to the top.
+    assert '<details class="fold" id="health" open>' in html
+    assert html.index('id="health"') < html.index('id="who-sees"')
     assert "Open the app in the Market and confirm its permissions." in html
 
 

@@ -38,12 +38,17 @@ def open_admin(world: World, page: Page) -> FrameLocator:
     return frame
 
 
+def unfold(frame: FrameLocator, line: str) -> None:
+    frame.locator(f"#{line} > summary").press("Enter")
+
+
 def test_calls_can_be_filtered_and_opened(company: World, page: Page) -> None:
     watch = Watch(page, company.bitrix24.app_url)
     frame = open_admin(company, page)
 
+    unfold(frame, "log")
     frame.get_by_role("link", name="View calls").press("Enter")
-    first = frame.locator("details").first
+    first = frame.locator(".details").first
     first.locator("summary").click()
     expect(first.locator("pre").first).to_contain_text('"cmd"')
 
@@ -69,6 +74,7 @@ def test_a_figure_links_to_its_people(company: World, page: Page) -> None:
 
 def test_everything_can_be_exported(company: World, page: Page) -> None:
     frame = open_admin(company, page)
+    unfold(frame, "data")
 
     with page.expect_download() as caught:
         frame.get_by_role("button", name="Export everything").press("Enter")
@@ -80,6 +86,7 @@ def test_everything_can_be_exported(company: World, page: Page) -> None:
 
 def test_deleting_everything_takes_two_steps(company: World, page: Page) -> None:
     frame = open_admin(company, page)
+    unfold(frame, "data")
     # A key, not a click: the frame is still growing, so the link moves under the pointer.
     frame.get_by_role("link", name="Delete everything…").press("Enter")
     expect(frame.get_by_text("cannot be restored")).to_be_visible()

@@ -28,7 +28,7 @@ function findSameControl(focused) {
 
 function announcement(title, target) {
   const error = main.querySelector("[data-error] h2")?.textContent;
-  const status = main.querySelector("[data-refreshed], [data-as-of]")?.textContent;
+  const status = (main.querySelector("[data-refreshed]") ?? main.querySelector("[data-as-of]"))?.textContent;
   return error ?? (target && status) ?? title ?? "";
 }
 
