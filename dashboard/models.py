@@ -73,6 +73,9 @@ class Portal(Base):
     directory_at: Mapped[datetime | None]  # the last update of the list of employees
     directory_error: Mapped[str | None] = mapped_column(String(64))  # why the last update failed or is incomplete
     next_run_at: Mapped[datetime | None]
+    # The company's working hours in minutes of the day, which apply to everybody without hours of their own.
+    work_start: Mapped[int | None]
+    work_end: Mapped[int | None]
     # The space that its people take up (`people/storage_limit.py`).
     stored_bytes: Mapped[int] = mapped_column(BigInteger, default=0, server_default=text("0"))
 
@@ -90,7 +93,7 @@ class RateLimit(Base):
     log_empty_at: Mapped[float] = mapped_column(Float, server_default="0")  # see ``portals/call_log_space.py``
 
 
-_SORTS = (("search",), ("view",), ("work_start", "work_end"), ("calendar_zone",), ("reminder_count",), ("settings_at",))
+_SORTS = (("search",), ("view",), ("work_start", "work_end"), ("zone",), ("reminder_count",), ("settings_at",))
 
 
 class Person(Base):
@@ -108,7 +111,7 @@ class Person(Base):
         Index(None, "portal_id", "id"),
         Index(
             "ix_people_team",
-            *("portal_id", "calendar_zone", "work_start", "work_end", "listed", "chain_state"),
+            *("portal_id", "zone", "work_start", "work_end", "listed", "chain_state"),
             *("reminder_count", "view", "settings_at"),
         ),
         Index("ix_people_habits", "portal_id", "habits", "time_zone", "calendar_zone", "listed"),
@@ -123,6 +126,9 @@ class Person(Base):
     name: Mapped[str] = mapped_column(String(255))
     is_admin: Mapped[bool]
     time_zone: Mapped[str] = mapped_column(String(255))  # of the profile; the calendar has its own
+    # When the profile's was seen to have changed, and what it was before: the person travels or has moved.
+    previous_time_zone: Mapped[str] = mapped_column(String(255), default="", server_default="")
+    time_zone_changed_at: Mapped[datetime | None]
     language: Mapped[str] = mapped_column(String(8))  # Bitrix24's LANG
     opened_at: Mapped[datetime | None]  # None: has never opened the application
     # When Bitrix24 last confirmed the user and their rights; None: never, or the last answer was a denial.
@@ -137,8 +143,12 @@ class Person(Base):
     problem: Mapped[str | None] = mapped_column(String(64))  # why the last run failed for this person
     chain_state: Mapped[str | None] = mapped_column(String(16))  # a TokenState; None: never had a token pair
     view: Mapped[str] = mapped_column(String(64), default="", server_default="")
-    work_start: Mapped[int | None]  # minutes of the day
+    # Their own, in minutes of the day; None: the company's apply.
+    work_start: Mapped[int | None]
     work_end: Mapped[int | None]
+    # The canonical name of the zone they are believed to be in, and whose it is; empty if unknown.
+    zone: Mapped[str] = mapped_column(String(64), default="", server_default="")
+    zone_source: Mapped[str] = mapped_column(String(8), default="", server_default="")
     calendar_zone: Mapped[str] = mapped_column(String(64), default="", server_default="")
     reminders: Mapped[str] = mapped_column(Text, default="", server_default="")
     reminder_count: Mapped[int | None]  # None: unknown

@@ -134,7 +134,7 @@ def build_services(
         refreshes=SingleFlight(waiting_threads.share(max_waiting)),
         now=now,
     )
-    directory = Directory(database=database, token_refresher=token_refresher)
+    directory = Directory(database=database, token_refresher=token_refresher, now=now)
     events = EventHandler(
         database=database,
         installations=installations,

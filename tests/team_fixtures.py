@@ -88,6 +88,8 @@ def store_people(world: World, *people: dict[str, Any], portal: str = "alpha") -
         for number, person in enumerate(people)
     ]
     for row in rows:
+        row.setdefault("zone", row["calendar_zone"])
+        row.setdefault("zone_source", "calendar" if row["calendar_zone"] else "")
         row["search"] = fold(f"{row['name']}\n{row['position']}")
     with world.database.write_session() as session:
         session.execute(insert(Person), rows)

@@ -136,7 +136,7 @@ def test_only_administrators_see_the_people_of_a_finding(open_to_all: World) -> 
 
 
 def test_the_hours_of_the_day(each_world: World, anna: Session) -> None:
-    store_people(each_world, *[PERSON] * 3, PERSON | {"work_start": None, "work_end": None})
+    store_people(each_world, *[PERSON] * 3, PERSON | {"calendar_zone": ""})
 
     html = page(each_world, anna)
 

@@ -35,6 +35,7 @@ LANDED = {
     "0008_confirmed_users": "f8c03948fb9fdc7747a3c4a818b8e9447f0d49da62b89e88473af305ab689bff",
     "0009_stored_bytes": "7c2dc03d734f80d7da8bb303310ecb2eccb307a684cad23816b3bc95fcc37547",
     "0010_lists_in_parts": "889834d85296115ca67a30294e74aa658b0a1f67e54bc269d18337d932a6dd3f",
+    "0011_believed_zones": "a6eb7e935fb59566405795d259dd49f63f15b7d5bc3f54ace89a582624cb1715",
 }
 
 

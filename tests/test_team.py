@@ -43,20 +43,23 @@ def test_rows_show_each_persons_settings(each_world: World) -> None:
 
     rows = {int(row.pop("user")): row for row in rows_on(page(each_world, each_world.session("anna")))}
 
-    def row(state: str, view: str, hours: str, zone: str, reminders: str) -> dict[str, str]:
+    def row(state: str, view: str, hours: str, zone: str, reminders: str, *sources: str) -> dict[str, str]:
         return {
             "state": state, "view": view, "work-hours": hours, "timezone": zone, "reminders": reminders,
+            "timezone-source": sources[0], "hours-source": sources[1],
         }  # fmt: skip
 
-    usual = "timed:15min;day:0d@08:00"
-    assert rows[1] == row("connected", "week", "09:00-18:00", "Europe/Moscow", "timed:15min,1hour;day:0d@08:00")
-    assert rows[7] == row("connected", "month", "09:00-19:00", "Europe/Berlin", "timed:50min;day:15min")
-    assert rows[10] == row("connected", "list", "22:00-06:00", "America/New_York", usual)
-    assert rows[11] == row("connected", "day", "08:30-16:30", "America/St_Johns", "day:none")
-    assert rows[14] == row("connected", "custom_7", "00:00-24:00", "Asia/Tokyo", "timed:date,3day;day:date")
-    assert rows[15] == row("connected", "month", "09:00-18:30", "Pacific/Chatham", "")
-    assert rows[1000] == row("connected", "month", "09:00-18:30", "Europe/Berlin", usual)
-    assert rows[1001] == row("never", "", "", "", "")
+    usual, own, company = "timed:15min;day:0d@08:00", ("calendar", "person"), ("calendar", "account")
+    anna = row("connected", "week", "09:00-18:00", "Europe/Moscow", "timed:15min,1hour;day:0d@08:00", *own)
+    assert rows[1] == anna
+    assert rows[7] == row("connected", "month", "09:00-19:00", "Europe/Berlin", "timed:50min;day:15min", *own)
+    assert rows[10] == row("connected", "list", "22:00-06:00", "America/New_York", usual, *own)
+    assert rows[11] == row("connected", "day", "08:30-16:30", "America/St_Johns", "day:none", *own)
+    assert rows[14] == row("connected", "custom_7", "00:00-24:00", "Asia/Tokyo", "timed:date,3day;day:date", *own)
+    assert rows[15] == row("connected", "month", "09:00-18:30", "Pacific/Chatham", "", *company)
+    assert rows[1000] == row("connected", "month", "09:00-18:30", "Europe/Berlin", usual, *company)
+    # Somebody who has not opened the application has the time zone of their profile, and the company's hours.
+    assert rows[1001] == row("never", "", "09:00-18:30", "America/New_York", "", "profile", "account")
     # Neither the supplier's man nor a former colleague is one of the team.
     assert {18, 19}.isdisjoint(rows)
 
@@ -135,9 +138,11 @@ SORTS = {
     "-name": [5001, 1, 5004, 5003, 5006, 5005, 5002],
     "view": [5004, 5001, 5003, 5005, 1, 5002, 5006],
     "-view": [5002, 1, 5005, 5003, 5001, 5004, 5006],
-    "hours": [1, 5001, 5004, 5005, 5002, 5003, 5006],
-    "-hours": [5002, 5005, 5004, 5001, 1, 5003, 5006],
-    "timezone": [5002, 5001, 5003, 5004, 1, 5005, 5006],
+    # The company's hours are later than all of theirs but one's.
+    "hours": [1, 5001, 5004, 5005, 5003, 5006, 5002],
+    "-hours": [5002, 5003, 5006, 5005, 5004, 5001, 1],
+    "timezone": [5001, 5003, 5004, 1, 5002, 5005, 5006],
+    "-timezone": [5002, 1, 5001, 5003, 5004, 5005, 5006],
     "-reminders": [1, 5005, 5002, 5001, 5003, 5004, 5006],
     "state": [1, 5001, 5002, 5003, 5004, 5005, 5006],
     "-state": [5006, 5005, 1, 5001, 5002, 5003, 5004],

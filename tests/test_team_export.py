@@ -139,7 +139,7 @@ def test_other_text_stays_as_it_is(world: World) -> None:
 
 def test_json_of_a_person_who_never_opened_the_app(world: World) -> None:
     anna = world.session("anna")
-    store_people(world, NEVER_OPENED)
+    store_people(world, NEVER_OPENED | {"zone": "Asia/Kolkata", "zone_source": "profile"})
 
     message = world.browser.get("/team.json?state=never", headers=anna).json
 
@@ -148,7 +148,9 @@ def test_json_of_a_person_who_never_opened_the_app(world: World) -> None:
         "people": [
             {
                 "user": 5001, "name": "Colleague 0", "position": "Colleague", "state": "never", "view": "",
-                "work_hours": "", "timezone": "", "reminders": "", "as_of": None, "problem": None,
+                "work_hours": "09:00-18:30", "hours_source": "account",
+                "timezone": "Asia/Kolkata", "timezone_source": "profile", "utc_offset": "UTC+05:30", "reminders": "",
+                "as_of": None, "problem": None,
             }
         ],
     }  # fmt: skip

@@ -16,7 +16,7 @@ from dashboard.calendar.values import (
     SettingValue,
     Unrecognized,
 )
-from dashboard.calendar.working_hours import Hours, parse_hours
+from dashboard.calendar.working_hours import Hours, Span, parse_hours, parse_span
 from dashboard.core.json_values import Json, as_list, as_object
 
 METHOD = "calendar.user.settings.get"
@@ -104,6 +104,7 @@ class CalendarSettings:
     entries: Mapping[str, SettingEntry]
     groups: Mapping[str, tuple[SettingEntry, ...]]  # by the names of GROUPS, and "unknown"
     hours: Hours
+    company_hours: Span | None
     zone: Zone
     reminders: Reminders
     days_off: tuple[str, ...]  # of the portal: "SA", "SU"
@@ -131,7 +132,13 @@ class CalendarSettings:
         return raw if isinstance(raw, str) else ""
 
 
-def parse(response: SettingsResponse, *, profile_time_zone: str | None) -> CalendarSettings:
+def parse(
+    response: SettingsResponse,
+    *,
+    profile_time_zone: str | None,
+    profile_changed_at: datetime | None = None,
+    language: str = "",
+) -> CalendarSettings:
     """Return the typed settings."""
     person, portal = as_object(response.settings), as_object(response.portal_settings)
     sections = values.parse_section_list(response.sections)
@@ -142,7 +149,8 @@ def parse(response: SettingsResponse, *, profile_time_zone: str | None) -> Calen
         entries=entries,
         groups=_groups(entries),
         hours=parse_hours(person, portal),
-        zone=find_zone(person, profile_time_zone, taken_at),
+        company_hours=parse_span(portal),
+        zone=find_zone(person, profile_time_zone, taken_at, profile_changed_at=profile_changed_at, language=language),
         reminders=reminders if isinstance(reminders, Reminders) else Reminders(),
         days_off=tuple(day for day in as_list(portal.get("week_holidays")) or () if isinstance(day, str)),
         sections=sections,

@@ -86,15 +86,16 @@ def parse_clock(value: Json) -> ClockTime | None:
 
 def parse_hours(person: dict[str, Json], portal: dict[str, Json]) -> Hours:
     """Return the person's own hours if both ends are readable, else the portal's."""
-    own = _parse_span(person)
+    own = parse_span(person)
     if own is not None:
         return Hours(own, "person")
     has_own = any(person.get(key) not in (None, "") for key in ("work_time_start", "work_time_end"))
-    shared = _parse_span(portal)
+    shared = parse_span(portal)
     return Hours(shared, "account" if shared else "unknown", has_unreadable_own_hours=has_own)
 
 
-def _parse_span(settings: dict[str, Json]) -> Span | None:
+def parse_span(settings: dict[str, Json]) -> Span | None:
+    """Return the hours of a person or a portal, or None if an end is missing or unreadable."""
     start = parse_clock(settings.get("work_time_start"))
     end = parse_clock(settings.get("work_time_end"))
     return Span(start.minutes, end.minutes) if start and end else None

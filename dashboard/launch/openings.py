@@ -188,7 +188,9 @@ class OpeningService:
                     stored_portal=verified.stored_portal,
                     application_token=application_token,
                 )
-                person, previously_opened_at = self.accounts.upsert_from_opening(session, portal, profile, request)
+                person, previously_opened_at = self.accounts.upsert_from_opening(
+                    session, portal, profile, request, taken_at=response.taken_at
+                )
                 never_opened = previously_opened_at is None
                 if is_installation and never_opened:
                     # The installer shows no settings: the next opening is this person's first.

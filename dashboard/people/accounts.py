@@ -19,6 +19,7 @@ from dashboard.core.search_text import searchable
 from dashboard.core.stored_times import ahead
 from dashboard.models import Person, Portal
 from dashboard.people import storage_limit
+from dashboard.people.indexed_columns import profile_zone_columns
 from dashboard.portals.throttle import Limit, Throttle
 from dashboard.tokens.store import TokenStore
 
@@ -43,12 +44,13 @@ class Accounts:
     now: Callable[[], datetime]
 
     def upsert_from_opening(
-        self, session: Session, portal: Portal, profile: Profile, request: OpeningRequest
+        self, session: Session, portal: Portal, profile: Profile, request: OpeningRequest, *, taken_at: datetime
     ) -> tuple[Person, datetime | None]:
         """Store who opened the application and their token pair; the caller has locked the portal's row.
 
         The lock orders simultaneous openings of one person; the later pair stays.
 
+        :param taken_at: when the profile was read.
         :return: the person, and when they opened the application before; None for never.
         :raise OwnLimit: too many new people at once.
         :raise PortalFull: too many people altogether.
@@ -58,7 +60,7 @@ class Accounts:
             self._take(session, f"new people {portal.member_id}", NEW_PEOPLE_LIMIT)
             if not storage_limit.allocate(session, portal.id, storage_limit.PERSON_BYTES):
                 raise PortalFull
-            person = Person(portal_id=portal.id, user_id=profile.ID, snapshot_bytes=0)
+            person = Person(portal_id=portal.id, user_id=profile.ID, snapshot_bytes=0, time_zone="")
             session.add(person)
         if person.chain_state is None:
             self._take(session, f"first openings {portal.member_id}", FIRST_OPENING_LIMIT)
@@ -67,7 +69,8 @@ class Accounts:
         person.name = profile.full_name
         person.search = searchable(profile.full_name, person.position or "")
         person.is_admin = profile.ADMIN
-        person.time_zone = profile.TIME_ZONE
+        for name, value in profile_zone_columns(person, profile.TIME_ZONE, at=taken_at).items():
+            setattr(person, name, value)
         person.language = request.language[:8]
         if person.id is None:
             session.flush()  # the token pair needs the id
@@ -88,6 +91,10 @@ class Accounts:
         """Store whether the person is an administrator."""
         log.info("permissions_changed", person=person.id, is_admin=admin)
         self._update(person, is_admin=admin)
+
+    def set_time_zone(self, person: Person, time_zone: str, *, at: datetime) -> None:
+        """Store the time zone in the person's profile, which was read at that time."""
+        self._update(person, **profile_zone_columns(person, time_zone, at=at))
 
     def confirm(self, person: Person, *, admin: bool, asked_at: datetime) -> None:
         """Store Bitrix24's answer about the person's rights, unless a newer answer is stored."""

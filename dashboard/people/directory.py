@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import partial
 from itertools import islice
 from typing import Any, TypeVar
@@ -20,6 +21,7 @@ from dashboard.core.database import Database, insert_or_ignore
 from dashboard.core.search_text import searchable
 from dashboard.models import Person, Portal, Run, TokenState
 from dashboard.people import storage_limit
+from dashboard.people.indexed_columns import profile_zone_columns
 from dashboard.portals.portal_lock import lock_portal
 from dashboard.tokens.refresh import TokenRefresher
 
@@ -31,7 +33,9 @@ INCOMPLETE = "directory_incomplete"
 
 CHUNK_ROWS = 500
 MAX_READERS = 3
-_COMPARED_COLUMNS = ("name", "position", "search", "photo", "departments", "time_zone")
+# The stored columns from which `_columns` computes the new ones, beside those.
+_ZONE_COLUMNS = ("time_zone", "previous_time_zone", "time_zone_changed_at", "calendar_zone", "zone", "zone_source")
+_COLUMNS = ("name", "position", "search", "photo", "departments", "listed", "columns_version", *_ZONE_COLUMNS)
 
 
 class IncompleteList(Exception):
@@ -48,6 +52,7 @@ class Directory:
 
     database: Database
     token_refresher: TokenRefresher
+    now: Callable[[], datetime]
 
     def readers(self, portal: Portal, position: ListPosition) -> Sequence[Person]:
         """Return the people whose tokens may read the next part, without those who were refused.
@@ -84,12 +89,13 @@ class Directory:
         """
         if position.pages:
             read = partial(users.read_part, position=position)
+            read_at = self.now()
             part = self.token_refresher.call_with_token(portal, reader, read, record=record)
             is_full = position.is_full
             if not position.start:
                 self._write(portal, partial(storage_limit.recount, portal_ids=[portal.id]))
             for chunk in _chunks(part.employees.values()):
-                store = partial(_store, portal_id=portal.id, run_id=run.id, employees=chunk)
+                store = partial(_store, portal_id=portal.id, run_id=run.id, employees=chunk, at=read_at)
                 is_full = self._write(portal, store) is False or is_full
             if not part.complete:
                 raise PortalFull if is_full else IncompleteList
@@ -139,24 +145,24 @@ def _chunks(rows: Iterable[T]) -> Iterator[list[T]]:
         yield chunk
 
 
-def _store(session: Session, *, portal_id: int, run_id: int, employees: Sequence[Employee]) -> bool:
+def _store(session: Session, *, portal_id: int, run_id: int, employees: Sequence[Employee], at: datetime) -> bool:
     """Insert and update these employees, and mark them as listed by this run.
 
     Return False if there is no room for the new ones.
     """
-    columns = (Person.id, Person.user_id, Person.listed, *(getattr(Person, name) for name in _COMPARED_COLUMNS))
+    columns = (Person.id, Person.user_id, *(getattr(Person, name) for name in _COLUMNS))
     user_ids = [employee.ID for employee in employees]
     in_chunk = (Person.portal_id == portal_id, Person.user_id.in_(user_ids))
     stored = {row.user_id: row for row in session.execute(select(*columns).where(*in_chunk))}
     new_rows, changed_rows = [], []
     for employee in employees:
         row = stored.get(employee.ID)
-        values = _columns(employee, time_zone=row.time_zone if row else "")
+        values = _columns(employee, row, at=at)
         if row is None:
             new_rows.append(
                 {"portal_id": portal_id, "user_id": employee.ID, "is_admin": False, "language": "", **values}
             )
-        elif not row.listed or any(getattr(row, name) != values[name] for name in _COMPARED_COLUMNS):
+        elif any(getattr(row, name) != value for name, value in values.items()):
             changed_rows.append({"id": row.id, **values})
     if changed_rows:
         session.execute(update(Person), changed_rows)
@@ -167,16 +173,17 @@ def _store(session: Session, *, portal_id: int, run_id: int, employees: Sequence
     return has_room
 
 
-def _columns(employee: Employee, *, time_zone: str) -> dict[str, Any]:
+def _columns(employee: Employee, stored: Any, *, at: datetime) -> dict[str, Any]:
     """Return a person's columns. Older portals list no time zones; then the stored one stays."""
+    time_zone = employee.TIME_ZONE or (stored.time_zone if stored else "")
     return {
         "name": employee.full_name,
         "position": employee.WORK_POSITION,
         "search": searchable(employee.full_name, employee.WORK_POSITION),
         "photo": employee.PERSONAL_PHOTO,
         "departments": list(employee.UF_DEPARTMENT),
-        "time_zone": employee.TIME_ZONE or time_zone,
         "listed": True,
+        **profile_zone_columns(stored, time_zone, at=at),
     }
 
 

@@ -2,26 +2,91 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import Any, Protocol
+
+from sqlalchemy.orm import Session
+
 from dashboard.calendar import encoding
 from dashboard.calendar.parser import CalendarSettings
-from dashboard.models import Person
+from dashboard.calendar.time_zones import canonical_name, parse_zone_name
+from dashboard.calendar.working_hours import Span
+from dashboard.models import Person, Portal
 
 # Increase it when the parsing of settings changes; the worker then updates everyone's columns.
-COLUMNS_VERSION = 2
+COLUMNS_VERSION = 3
 MAX_VIEW_LENGTH = 64
 
 
 def update_indexed_columns(person: Person, settings: CalendarSettings) -> None:
     """Set the person's columns to what their settings contain; they are empty if the settings are not readable."""
-    span = settings.hours.span if settings.is_readable else None
+    span = settings.hours.span if settings.is_readable and settings.hours.source == "person" else None
     reminders = [group for group in (settings.reminders.timed, settings.reminders.all_day) if group is not None]
     # The name of an unknown view can contain any character.
     person.view = "".join(filter(str.isprintable, settings.view))[:MAX_VIEW_LENGTH]
     person.work_start = span.start if span else None
     person.work_end = span.end if span else None
     person.calendar_zone = settings.zone.name
+    person.zone, person.zone_source = settings.zone.believed.name, settings.zone.believed.source
     person.reminders = encoding.encode_reminders(settings.reminders)
     person.reminder_count = sum(map(len, reminders)) if reminders else None
     person.habits = encoding.encode_habits(settings)
     person.settings_at = settings.taken_at if settings.is_readable else None
     person.columns_version = COLUMNS_VERSION
+
+
+def update_company_hours(session: Session, portal_id: int, settings: CalendarSettings) -> None:
+    """Set the portal's hours to the company's, which everybody's calendar returns; they stay if it has none."""
+    if span := settings.company_hours:
+        portal = session.get_one(Portal, portal_id)
+        portal.work_start, portal.work_end = span.start, span.end
+
+
+def company_hours(portal: Portal) -> Span | None:
+    """Return the company's working hours, None while unknown."""
+    if portal.work_start is None or portal.work_end is None:
+        return None
+    return Span(portal.work_start, portal.work_end)
+
+
+class StoredZones(Protocol):
+    """A person's columns about time zones."""
+
+    time_zone: str
+    previous_time_zone: str
+    time_zone_changed_at: datetime | None
+    calendar_zone: str
+    zone: str
+    zone_source: str
+    columns_version: int
+
+
+def profile_zone_columns(stored: StoredZones | None, time_zone: str, *, at: datetime) -> dict[str, Any]:
+    """Return the columns about time zones of a person whose profile had this one at that time.
+
+    A time zone that has changed is believed until the settings are read again.
+    """
+    new = _canonical(time_zone)
+    columns: dict[str, Any] = {
+        "time_zone": time_zone,
+        "previous_time_zone": (stored and stored.previous_time_zone) or "",
+        "time_zone_changed_at": stored and stored.time_zone_changed_at,
+        "zone": new,
+        "zone_source": "profile" if new else "",
+        "columns_version": stored.columns_version if stored else COLUMNS_VERSION,
+    }
+    if stored is None:
+        return columns
+    old = _canonical(stored.time_zone)
+    if old and new and old != new:
+        return columns | {"previous_time_zone": stored.time_zone, "time_zone_changed_at": at}
+    if stored.calendar_zone:
+        # If only one of them is known, the worker decides again which zone to believe.
+        columns |= {"zone": stored.zone, "zone_source": stored.zone_source}
+        columns["columns_version"] = stored.columns_version if old == new else 0
+    return columns
+
+
+def _canonical(time_zone: str) -> str:
+    name = parse_zone_name(time_zone)
+    return canonical_name(name.name) if name else ""

@@ -38,7 +38,7 @@ from dashboard.core.stored_times import is_recent
 from dashboard.models import Person, Portal, Snapshot
 from dashboard.people import storage_limit
 from dashboard.people.accounts import Accounts
-from dashboard.people.indexed_columns import update_indexed_columns
+from dashboard.people.indexed_columns import update_company_hours, update_indexed_columns
 from dashboard.portals.call_log import CallLog
 from dashboard.portals.portal_lock import lock_portal
 from dashboard.portals.throttle import Limit, Throttle
@@ -147,6 +147,8 @@ class Snapshots:
             raise Unreadable("foreign_profile")
         if person.is_admin != profile.ADMIN:
             self.accounts.set_admin(person, admin=profile.ADMIN)
+        if profile.TIME_ZONE and person.time_zone != profile.TIME_ZONE:
+            self.accounts.set_time_zone(person, profile.TIME_ZONE, at=reply.taken_at)
         return reply.response
 
     def _refresh(self, portal: Portal, person: Person) -> CalendarSettings:
@@ -214,6 +216,9 @@ def save_snapshot(session: Session, person: Person, response: SettingsResponse) 
     upsert(session, Snapshot, columns)
     settings = parse_settings(person, merged)
     update_indexed_columns(person, settings)
+    person.problem = settings.error[:64] if settings.error else None
+    if PORTAL_SETTINGS_METHOD not in merged.errors:
+        update_company_hours(session, person.portal_id, settings)
     person.confirmed_at = response.taken_at  # the batch also returned the user's profile
     return settings
 
@@ -254,7 +259,12 @@ def parse_snapshot(person: Person, snapshot: Snapshot) -> CalendarSettings:
 
 def parse_settings(person: Person, response: SettingsResponse) -> CalendarSettings:
     """Return the settings in a response."""
-    return parser.parse(response, profile_time_zone=person.time_zone or None)
+    return parser.parse(
+        response,
+        profile_time_zone=person.time_zone or None,
+        profile_changed_at=person.time_zone_changed_at,
+        language=person.language,
+    )
 
 
 def find_current(session: Session, portal: Portal, person: Person) -> Person | None:

@@ -23,11 +23,12 @@ BATCH_BYTES = 512 * 1024
 # The exported columns are listed, so that a new column is not exported by accident.
 _PORTAL_COLUMNS = (
     *("origin", "state", "installed_at", "team_open", "team_switched_by", "team_switched_at"),
-    *("directory_at", "next_run_at", "scopes"),
+    *("directory_at", "next_run_at", "scopes", "work_start", "work_end"),
 )
 _PERSON_COLUMNS = (
     *("user_id", "name", "position", "photo", "departments", "language", "time_zone", "is_admin"),
     *("listed", "opened_at", "chain_state", "problem"),
+    *("previous_time_zone", "time_zone_changed_at", "zone", "zone_source"),
 )
 _SNAPSHOT_COLUMNS = ("settings", "account", "sections", "errors", "taken_at", "settings_taken_at")
 _RUN_COLUMNS = ("asked_by", "state", "error", "total", "done", "failed", "created_at", "started_at", "finished_at")
@@ -39,6 +40,8 @@ ALWAYS_RESET_COLUMNS = {
     "next_run_at": None,
     "team_switched_by": None,
     "stored_bytes": 0,
+    "work_start": None,
+    "work_end": None,
 }
 ADMIN_CHOICE_COLUMNS = {"team_open": False, "team_switched_at": None}
 

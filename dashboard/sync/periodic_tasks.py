@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import groupby, takewhile
 
@@ -51,6 +51,7 @@ INTERVALS: Mapping[str, timedelta] = {
 MAX_PORTALS, MAX_PEOPLE, MAX_TOKENS = 500, 200, 50  # in one run of a task
 # A refresh token expires after 180 days (Bitrix24 REST docs, oauth/auto-renewal.md).
 IDLE_DAYS, SPREAD_DAYS = 150, 10
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 RUN_RETENTION = timedelta(days=30)
 MAX_PURGE_SECONDS = 600.0  # for each table
 VACUUMED_TABLES = tuple(
@@ -140,7 +141,6 @@ class PeriodicTasks:
         outdated = (
             select(Portal, Person.id)
             .join(Person, Person.portal_id == Portal.id)
-            .join(Snapshot, Snapshot.person_id == Person.id)
             .where(Person.columns_version < indexed_columns.COLUMNS_VERSION, Portal.state != PortalState.UNINSTALLED)
             .order_by(Portal.id)
             .limit(MAX_PEOPLE)
@@ -230,12 +230,17 @@ def _is_idle(now: datetime) -> ColumnElement[bool]:
 def _recompute_people(session: Session, *, portal: Portal, person_ids: Sequence[int]) -> None:
     if not lock_portal(session, portal):
         return
+    current = session.get_one(Portal, portal.id)
     people = (
         select(Person, Snapshot)
-        .join(Snapshot, Snapshot.person_id == Person.id)
+        .outerjoin(Snapshot, Snapshot.person_id == Person.id)
         .where(Person.id.in_(person_ids), Person.portal_id == portal.id)
     )
     # One at a time: together, the values of two hundred large snapshots may take half a gigabyte.
     for person, snapshot in session.execute(people.execution_options(yield_per=1)):
-        indexed_columns.update_indexed_columns(person, snapshots.parse_snapshot(person, snapshot))
-        session.expunge(snapshot)
+        settings = snapshots.parse_snapshot(person, snapshot or Snapshot(errors={}, taken_at=EPOCH))
+        indexed_columns.update_indexed_columns(person, settings)
+        if current.work_start is None:
+            indexed_columns.update_company_hours(session, portal.id, settings)
+        if snapshot is not None:
+            session.expunge(snapshot)

@@ -189,10 +189,10 @@ class Runs:
     def next_run_at(self, session: Session, portal: Portal) -> datetime:
         """Return the portal's next off-peak time, in the time zone that most of its people have."""
         most_common = (
-            select(Person.calendar_zone)
-            .where(Person.portal_id == portal.id, Person.calendar_zone != "")
-            .group_by(Person.calendar_zone)
-            .order_by(func.count().desc(), Person.calendar_zone)
+            select(Person.zone)
+            .where(Person.portal_id == portal.id, Person.zone != "")
+            .group_by(Person.zone)
+            .order_by(func.count().desc(), Person.zone)
             .limit(1)
         )
         return next_off_peak(self.now(), session.scalar(most_common) or "", member_id=portal.member_id)

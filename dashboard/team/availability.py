@@ -30,6 +30,7 @@ class HoursGroup:
     zone: str
     span: Span
     people: int
+    assumed: int = 0  # of them, people whose settings are unknown: the zone is the profile's, the hours the company's
 
 
 @dataclass(frozen=True)

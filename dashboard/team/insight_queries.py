@@ -7,7 +7,7 @@ from collections.abc import Hashable, Iterable
 from datetime import datetime
 from typing import TypeVar
 
-from sqlalchemy import case, func, select, tuple_
+from sqlalchemy import ColumnElement, Integer, case, func, literal, select, tuple_
 from sqlalchemy.orm import Session
 
 from dashboard.calendar.working_hours import DAY, Span
@@ -29,10 +29,11 @@ def settings_counts(session: Session, portal: Portal, _now: datetime) -> Setting
     totals = select(func.count(), func.count(Person.settings_at), func.max(Person.settings_at))
     total, people, read_at = session.execute(totals.where(*team)).one()
     with_settings = (*team, Person.settings_at.is_not(None))
-    zones = most_frequent(session, [Person.calendar_zone], *with_settings)
-    known = (Person.calendar_zone != "", Person.work_start <= DAY, Person.work_end <= DAY)
-    hours = [Person.calendar_zone, Person.work_start, Person.work_end]
-    hours_counts = most_frequent(session, hours, *with_settings, *known)
+    zones = most_frequent(session, [Person.zone], *team)
+    hours = _hours_columns(portal)
+    known = [Person.zone != "", *(column <= DAY for column in hours)]
+    hours_counts = most_frequent(session, [Person.zone, *hours], *team, *known)
+    confirmed_hours = most_frequent(session, hours, *with_settings, *known)
     # A portal may have any number of views and reminders, so the database groups them as the page does.
     view = case((Person.view.in_(("", *USUAL_VIEWS)), Person.view), else_=OTHER_VIEW)
     reminders = case((Person.reminder_count > MANY_REMINDERS, MANY_REMINDERS), else_=Person.reminder_count)
@@ -46,6 +47,7 @@ def settings_counts(session: Session, portal: Portal, _now: datetime) -> Setting
         people=people,
         read_at=read_at,
         zones_and_hours=_zones_and_hours(zones, hours_counts),
+        hours={Span(start, end): number for start, end, number in confirmed_hours.rows},
         views=_sum((view, number) for view, _reminders, number in views.rows),
         reminder_counts=_sum((reminders, number) for _view, reminders, number in views.rows),
         habits=_sum(habits.rows),
@@ -59,13 +61,21 @@ def people_names(
     session: Session, portal: Portal, people: PeopleFilter, *, offset: int = 0, limit: int = MAX_NAMES
 ) -> list[str]:
     """Return the names of some of the people, in alphabetical order."""
-    columns = [getattr(Person, name) for name in people.columns]
+    hours = dict(zip(("work_start", "work_end"), _hours_columns(portal), strict=True))
+    columns = [hours.get(name, getattr(Person, name)) for name in people.columns]
     # Each row has at least one person, so these rows have enough names.
     rows = sorted(people.rows)[: offset + limit]
-    with_settings = (*colleagues(portal), Person.settings_at.is_not(None))
-    # This is the order of an index, so the database does not sort everyone.
-    query = select(Person.name).where(*with_settings, tuple_(*columns).in_(rows)).order_by(*columns, Person.id)
+    conditions = [*colleagues(portal), tuple_(*columns).in_(rows)]
+    if people.with_settings:
+        conditions.append(Person.settings_at.is_not(None))
+    query = select(Person.name).where(*conditions).order_by(*columns, Person.id)
     return sorted(session.scalars(query.offset(offset).limit(limit)), key=fold)
+
+
+def _hours_columns(portal: Portal) -> list[ColumnElement[int | None]]:
+    """Return the start and the end of a person's own working hours, else of the company's."""
+    columns = ((Person.work_start, portal.work_start), (Person.work_end, portal.work_end))
+    return [func.coalesce(own, literal(company, Integer, literal_execute=True)) for own, company in columns]
 
 
 def _zones_and_hours(zones: MostFrequent, hours_counts: MostFrequent) -> dict[ZoneAndHours, int]:

@@ -34,6 +34,7 @@ class PeopleFilter:
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str | int, ...], ...]
+    with_settings: bool = False  # only those whose settings are known
 
 
 @dataclass(frozen=True)
@@ -60,10 +61,10 @@ class Difference:
     filter: PeopleFilter  # the others
 
 
-def by_zone_and_hours(places: Iterable[ZoneAndHours]) -> PeopleFilter:
+def by_zone_and_hours(places: Iterable[ZoneAndHours], *, with_settings: bool = False) -> PeopleFilter:
     """Return a filter for the people with one of these zones and hours."""
     rows = ((place.zone, place.span.start, place.span.end) for place in places if place.span)
-    return PeopleFilter(("calendar_zone", "work_start", "work_end"), tuple(rows))
+    return PeopleFilter(("zone", "work_start", "work_end"), tuple(rows), with_settings)
 
 
 def by_zone_pair(pairs: Iterable[tuple[str, str]]) -> PeopleFilter:
@@ -170,14 +171,12 @@ def _by_other_answer(counts: SettingsCounts, key: str, majority: bool) -> People
 
 
 def _hours_difference(counts: SettingsCounts) -> Difference | None:
-    spans: Counter[Span] = Counter()
-    for place, people in counts.zones_and_hours.items():
-        if place.span:
-            spans[place.span] += people
     return _difference(
         "hours",
-        spans,
-        lambda majority: by_zone_and_hours(place for place in counts.zones_and_hours if place.span != majority),
+        counts.hours,
+        lambda majority: by_zone_and_hours(
+            (place for place in counts.zones_and_hours if place.span != majority), with_settings=True
+        ),
     )
 
 

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, case, exists, func, not_, select, true
+from sqlalchemy import ColumnElement, and_, exists, func, not_, select, true, tuple_
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.expression import false
 
+from dashboard.calendar.time_zones import canonical_name, offset_at, zone_info
 from dashboard.calendar.working_hours import Span
 from dashboard.core.database import Database
 from dashboard.core.search_text import contains, fold
 from dashboard.models import Person, Portal
 from dashboard.people.connection_state import STATES, colleagues, state_expression
+from dashboard.people.indexed_columns import company_hours
 
 PAGE_SIZE = 50
 BATCH_ROWS = 500  # of an export, so that a large team does not fill the memory
@@ -48,10 +50,23 @@ class TeamRow:
     state: str
     view: str
     zone: str
+    zone_source: str  # "calendar" or "profile"
+    calendar_zone: str
     reminders: str  # as `calendar/encoding.py` encodes them
     as_of: datetime | None
     problem: str | None
     span: Span | None
+    hours_source: str  # "person" or "account"
+
+
+@dataclass(frozen=True)
+class Order:
+    """The order of the table; people in zones with the same time are sorted by the names of their cities."""
+
+    portal: Portal
+    sort: str
+    now: datetime
+    city: Callable[[str], str]
 
 
 @dataclass(frozen=True)
@@ -73,6 +88,7 @@ def team_page(
     sort: str = "name",
     number: int = 1,
     total: int | None = None,
+    city: Callable[[str], str] = str,
 ) -> TeamPage:
     """Return one page, the last one if the number is too high; pass ``total`` if it is known, to save a query."""
     conditions = _conditions(portal, team_filter, now)
@@ -80,12 +96,20 @@ def team_page(
         total = _count(session, conditions)
     pages = max(1, -(-total // PAGE_SIZE))
     number = min(max(number, 1), pages)
-    ids = _page_ids(session, conditions, sort, now, offset=(number - 1) * PAGE_SIZE)
-    return TeamPage(_rows(session, [Person.id.in_(ids)], now, sort), total, number, pages)
+    order = Order(portal, sort, now, city)
+    ids = list(_ids(session, conditions, order, offset=(number - 1) * PAGE_SIZE, limit=PAGE_SIZE))
+    rows = _rows(session, portal, [Person.id.in_(ids)], now)
+    return TeamPage([rows[person_id] for person_id in ids], total, number, pages)
 
 
 def all_rows(
-    database: Database, portal: Portal, team_filter: TeamFilter, *, now: datetime, sort: str = "name"
+    database: Database,
+    portal: Portal,
+    team_filter: TeamFilter,
+    *,
+    now: datetime,
+    sort: str = "name",
+    city: Callable[[str], str] = str,
 ) -> Iterator[Sequence[TeamRow]]:
     """Return the rows of all pages in batches, each read in a short transaction when it is needed.
 
@@ -95,11 +119,12 @@ def all_rows(
     is_current = exists().where(Portal.id == portal.id, Portal.generation == portal.generation)
     conditions = [*_conditions(portal, team_filter, now), is_current]
     with database.read_session() as session:
-        ids = array("q", session.scalars(select(Person.id).where(*conditions).order_by(*_order(sort, now))))
+        ids = array("q", _ids(session, conditions, Order(portal, sort, now, city)))
 
     def read(batch: Sequence[int]) -> list[TeamRow]:
         with database.read_session() as session:
-            return _rows(session, [*conditions, Person.id.in_(batch)], now, sort)
+            rows = _rows(session, portal, [*conditions, Person.id.in_(batch)], now)
+        return [rows[person_id] for person_id in batch if person_id in rows]
 
     batches = (read(ids[at : at + BATCH_ROWS]) for at in range(0, len(ids), BATCH_ROWS))
     return filter(None, batches)
@@ -113,7 +138,7 @@ def _conditions(portal: Portal, team_filter: TeamFilter, now: datetime) -> list[
     conditions = (
         (needle, contains(Person.search, needle)),
         (team_filter.view, Person.view == team_filter.view),
-        (team_filter.timezone, Person.calendar_zone == team_filter.timezone),
+        (team_filter.timezone, Person.zone == canonical_name(team_filter.timezone)),
         (team_filter.reminders, reminders.get(team_filter.reminders, false())),
         (team_filter.state, state),
     )
@@ -124,64 +149,87 @@ def _count(session: Session, conditions: Iterable[ColumnElement[bool]]) -> int:
     return session.scalar(select(func.count()).select_from(Person).where(*conditions)) or 0
 
 
-def _rows(session: Session, conditions: list[ColumnElement[bool]], now: datetime, sort: str) -> list[TeamRow]:
+def _rows(session: Session, portal: Portal, conditions: list[ColumnElement[bool]], now: datetime) -> dict[int, TeamRow]:
     columns = (Person.user_id, Person.name, Person.position, Person.photo, state_expression(now), Person.view)
-    more_columns = (Person.calendar_zone, Person.reminders, Person.settings_at, Person.problem)
-    query = select(*columns, *more_columns, Person.work_start, Person.work_end).where(*conditions)
-    return [_row(*row) for row in session.execute(query.order_by(*_order(sort, now)))]
+    more_columns = (Person.zone, Person.zone_source, Person.calendar_zone, Person.reminders, Person.settings_at)
+    last_columns = (Person.problem, Person.work_start, Person.work_end)
+    query = select(Person.id, *columns, *more_columns, *last_columns).where(*conditions)
+    return {person_id: _row(portal, *row) for person_id, *row in session.execute(query)}
 
 
-def _row(*values: Any) -> TeamRow:
+def _row(portal: Portal, *values: Any) -> TeamRow:
     *fields, start, end = values
-    fields.append(Span(start, end) if start is not None and end is not None else None)
+    own = Span(start, end) if start is not None and end is not None else None
+    company = company_hours(portal)
+    fields += [own or company, "person" if own else "account" if company else ""]
     return TeamRow(*fields)
 
 
-def _page_ids(
-    session: Session, conditions: list[ColumnElement[bool]], sort: str, now: datetime, *, offset: int
-) -> list[int]:
-    """Return the ids on one page. An index has each part in order, so the database sorts nothing."""
-    ids: list[int] = []
-    for in_part, columns in _parts(sort, now):
-        if len(ids) == PAGE_SIZE:
+def _ids(
+    session: Session, conditions: list[ColumnElement[bool]], order: Order, *, offset: int = 0, limit: int | None = None
+) -> Iterator[int]:
+    """Yield ids in order. An index has each part in order, so the database sorts nothing."""
+    for in_part, columns, known_size in _parts(session, conditions, order):
+        if limit is not None and limit <= 0:
             break
         if offset:
-            size = _count(session, [*conditions, in_part])
+            size = _count(session, [*conditions, in_part]) if known_size is None else known_size
             if offset >= size:
                 offset -= size
                 continue
         query = select(Person.id).where(*conditions, in_part).order_by(*columns)
-        ids += session.scalars(query.limit(PAGE_SIZE - len(ids)).offset(offset))
+        for person_id in session.scalars(query.limit(limit).offset(offset)):
+            limit = None if limit is None else limit - 1
+            yield person_id
         offset = 0
-    return ids
 
 
-def _order(sort: str, now: datetime) -> Iterator[ColumnElement[Any]]:
-    """Yield the columns by which a query over all parts is sorted."""
-    parts = _parts(sort, now)
-    yield case(*((in_part, place) for place, (in_part, _) in enumerate(parts)), else_=len(parts))
-    has_value, columns = parts[0]
-    yield from columns[:-1]
-    # The last column is the id (tie-breaker). Rows without a value are always sorted by ascending id.
-    is_descending = sort.startswith("-") and len(parts) < len(STATES)
-    yield case((has_value, -Person.id), else_=Person.id) if is_descending else Person.id.asc()
+class _Part(NamedTuple):
+    """A part of the list, with its condition and order, and its number of people if that is known."""
+
+    condition: ColumnElement[bool]
+    columns: list[ColumnElement[Any]]
+    size: int | None = None
 
 
-def _parts(sort: str, now: datetime) -> list[tuple[ColumnElement[bool], list[ColumnElement[Any]]]]:
-    """Return the parts of the list, each with its condition and order; people without a value come last."""
-    name, is_descending = sort.removeprefix("-"), sort.startswith("-")
+def _parts(session: Session, conditions: list[ColumnElement[bool]], order: Order) -> list[_Part]:
+    """Return the parts of the list; people without a value come last."""
+    name, is_descending = order.sort.removeprefix("-"), order.sort.startswith("-")
     if name == "state":
         states = reversed(STATES) if is_descending else STATES
-        return [(state_expression(now) == state, [Person.id.asc()]) for state in states]
+        return [_Part(state_expression(order.now) == state, [Person.id.asc()]) for state in states]
+    if name == "timezone":
+        return _zone_parts(session, conditions, order, is_descending=is_descending)
     by_name: dict[str, tuple[ColumnElement[bool], list[Any]]] = {
         "view": (Person.view != "", [Person.view]),
         "hours": (Person.work_start.is_not(None), [Person.work_start, Person.work_end]),
-        "timezone": (Person.calendar_zone != "", [Person.calendar_zone]),
         "reminders": (Person.reminder_count.is_not(None), [Person.reminder_count]),
         "as_of": (Person.settings_at.is_not(None), [Person.settings_at]),
     }
     has_value, columns = by_name.get(name, (true(), [Person.search]))
     # All columns have one direction, so that the database can read an index forwards or backwards.
-    order = [column.desc() if is_descending else column.asc() for column in (*columns, Person.id)]
-    without_value = (not_(has_value), [column.asc() for column in (*columns, Person.id)])
-    return [(has_value, order), without_value] if name in by_name else [(has_value, order)]
+    by_value = [column.desc() if is_descending else column.asc() for column in (*columns, Person.id)]
+    if name not in by_name:
+        return [_Part(has_value, by_value)]
+    without_value = _Part(not_(has_value), [column.asc() for column in (*columns, Person.id)])
+    if name == "hours" and (company := company_hours(order.portal)):
+        # Those without hours of their own are among those who have the company's.
+        is_earlier = tuple_(Person.work_start, Person.work_end) < tuple_(company.start, company.end)
+        earlier = _Part(and_(has_value, is_earlier), by_value)
+        parts = [earlier, without_value, _Part(and_(has_value, not_(is_earlier)), by_value)]
+        return parts[::-1] if is_descending else parts
+    return [_Part(has_value, by_value), without_value]
+
+
+def _zone_parts(
+    session: Session, conditions: list[ColumnElement[bool]], order: Order, *, is_descending: bool
+) -> list[_Part]:
+    """Return a part for each zone, by the zones' offsets now and then by their cities."""
+    query = select(Person.zone, func.count()).where(*conditions).group_by(Person.zone)
+    sizes = {row[0]: row[1] for row in session.execute(query)}
+
+    def offset_and_city(zone: str) -> tuple[int, str]:
+        return offset_at(order.now, zone_info(zone)), order.city(zone)
+
+    zones = sorted(filter(None, sizes), key=offset_and_city, reverse=is_descending)
+    return [_Part(Person.zone == zone, [Person.id.asc()], sizes[zone]) for zone in (*zones, *sizes.keys() & {""})]

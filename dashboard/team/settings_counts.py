@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from dashboard.calendar.encoding import TOGGLE_KEYS, decode_toggles, split_habits, split_reminders
@@ -26,7 +26,7 @@ class ZoneAndHours:
 
 @dataclass(frozen=True)
 class SettingsCounts:
-    """Numbers of people by their settings. Each mapping counts everyone whose settings are known.
+    """Numbers of people by their settings. ``zones_and_hours`` counts everyone, all others those with known settings.
 
     In a portal with more than ``frequency.MAX_VALUES`` different settings, ``habits`` and ``zone_pairs`` have only the
     most frequent ones, and ``zones_and_hours`` counts people with rare hours as people with unknown hours.
@@ -42,10 +42,11 @@ class SettingsCounts:
     zone_pairs: Mapping[tuple[str, str], int]  # (profile's zone, calendar's zone), if these differ
     people_in_other_groups: int = 0  # whose zone and hours are known but rare
     is_complete: bool = True
+    hours: Mapping[Span, int] = field(default_factory=dict)
 
 
 def zones(counts: SettingsCounts) -> dict[str, int]:
-    """Count people by their calendar's time zone; "" is unknown."""
+    """Count people by their time zone; "" is unknown."""
     people_by_zone: Counter[str] = Counter()
     for place, people in counts.zones_and_hours.items():
         people_by_zone[place.zone] += people

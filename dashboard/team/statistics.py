@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from dashboard.calendar.holidays import DaysOff, parse_days_off
 from dashboard.calendar.working_hours import DAY, Span
 from dashboard.models import Person, Portal, Snapshot
 from dashboard.people.connection_state import colleagues, state_conditions
+from dashboard.people.indexed_columns import company_hours
 from dashboard.team.availability import HoursGroup
 from dashboard.team.frequency import MAX_VALUES, most_frequent
 
@@ -42,6 +43,11 @@ class TeamStats:
         """Return how many people are in the groups."""
         return sum(group.people for group in self.groups)
 
+    @property
+    def assumed_in_groups(self) -> int:
+        """Return for how many people in the groups the zone and the hours are assumed."""
+        return sum(group.assumed for group in self.groups)
+
 
 def days_off(session: Session, person: Person) -> DaysOff:
     """Return the portal's days off, from this person's snapshot."""
@@ -51,15 +57,18 @@ def days_off(session: Session, person: Person) -> DaysOff:
 def team_stats(session: Session, portal: Portal, now: datetime) -> TeamStats:
     """Return the numbers of the whole team; indexes cover these queries."""
     conditions = state_conditions(now)
-    hours = (Person.calendar_zone, Person.work_start, Person.work_end)
-    have_hours = and_(Person.calendar_zone != "", Person.work_start <= DAY, Person.work_end <= DAY)
+    company = company_hours(portal)
+    columns = (Person.zone, Person.work_start, Person.work_end)
+    own_hours = and_(Person.work_start <= DAY, Person.work_end <= DAY)
+    have_hours = and_(Person.zone != "", or_(own_hours, Person.work_start.is_(None)) if company else own_hours)
     filters = (Person.reminder_count == 0, have_hours, *conditions.values())
     people = func.count()
     # Each row has the totals of all groups, even of those beyond the limit.
     totals = (func.sum(number).over() for number in (people, *(people.filter(condition) for condition in filters)))
-    query = select(*hours, people, *totals).where(*colleagues(portal)).group_by(*hours)
-    rows: Sequence[Any] = session.execute(query.order_by(people.desc(), *hours).limit(MAX_VALUES)).all()
-    total, without_reminders, with_hours, *counts = map(int, rows[0][4:] if rows else [0] * (1 + len(filters)))
+    query = select(*columns, people, func.count(Person.settings_at), *totals)
+    query = query.where(*colleagues(portal)).group_by(*columns).order_by(people.desc(), *columns)
+    rows: Sequence[Any] = session.execute(query.limit(MAX_VALUES)).all()
+    total, without_reminders, with_hours, *counts = map(int, rows[0][5:] if rows else [0] * (2 + len(filters)))
     views = most_frequent(session, [Person.view], *colleagues(portal), Person.view != "", limit=MAX_VIEWS)
     return TeamStats(
         total=total,
@@ -68,9 +77,17 @@ def team_stats(session: Session, portal: Portal, now: datetime) -> TeamStats:
         with_hours=with_hours,
         views=tuple(sorted(view for view, _people in views.rows)),
         zones=tuple(sorted({row[0] for row in rows if row[0]})),
-        groups=tuple(
-            HoursGroup(zone, Span(start, end), people)
-            for zone, start, end, people, *_ in rows
-            if zone and start is not None and end is not None and max(start, end) <= DAY
-        ),
+        groups=_groups(rows, company),
     )
+
+
+def _groups(rows: Sequence[Any], company: Span | None) -> tuple[HoursGroup, ...]:
+    """Return the groups of people whose zone and hours are known; the company's hours are those of the others."""
+    groups: dict[tuple[str, Span], HoursGroup] = {}
+    for zone, start, end, people, confirmed, *_ in rows:
+        span = company if start is None or end is None else Span(start, end)
+        if zone and span and max(span.start, span.end) <= DAY:
+            group = groups.get((zone, span), HoursGroup(zone, span, 0))
+            assumed = group.assumed + people - confirmed
+            groups[zone, span] = HoursGroup(zone, span, group.people + people, assumed)
+    return tuple(groups.values())

@@ -42,11 +42,9 @@ class CurrentUser:
 
     @property
     def time_zone(self) -> tzinfo:
-        """Return the time zone of the user's calendar, else of their profile, else UTC."""
-        for name in (self.person.calendar_zone, self.person.time_zone):
-            if zone := parse_zone_name(name):
-                return zone_info(zone.name)
-        return UTC
+        """Return the time zone that the user is believed to be in, UTC if it is unknown."""
+        zone = parse_zone_name(self.person.zone)
+        return zone_info(zone.name) if zone else UTC
 
 
 UserView: TypeAlias = Callable[Concatenate[CurrentUser, P], ResponseReturnValue]

@@ -44,6 +44,7 @@ def build(groups: Sequence[HoursGroup], *, day: date, now: datetime, user_zone: 
     """Return the chart of a day; on a day off it shows a regular day."""
     is_off = workdays.is_off(day)
     rows = availability.day_rows(groups, day=day, user_zone=user_zone, workdays=NO_DAYS_OFF if is_off else workdays)
+    people = sum(group.people for group in groups)
     rows.sort(key=lambda row: (-row.group.people, row.group.zone, row.group.span.start, row.group.span.end))
     # A row for one other group would need as much room as that group's own row.
     row_count = len(rows) if len(rows) == MAX_ROWS + 1 else MAX_ROWS
@@ -52,9 +53,10 @@ def build(groups: Sequence[HoursGroup], *, day: date, now: datetime, user_zone: 
         is_off=is_off,
         rows=sorted(rows[:row_count], key=_start_of_work),
         others=_others(rows[row_count:]),
-        common=availability.common_bands(rows),
-        best=next(iter(availability.best_hours(rows, count=1)), None),
-        people=sum(group.people for group in groups),
+        # One person has no hours in common with anybody.
+        common=availability.common_bands(rows) if people > 1 else (),
+        best=next(iter(availability.best_hours(rows, count=1)), None) if people > 1 else None,
+        people=people,
         now=minutes_in(now, user_zone) if now.astimezone(user_zone).date() == day else None,
     )
 

@@ -13,7 +13,7 @@ from dashboard.web.auth.permissions import team_viewer
 from dashboard.web.auth.sessions import CurrentUser, queued_per_portal, signed_in
 from dashboard.web.http.context import services
 from dashboard.web.i18n.translations import _
-from dashboard.web.presenters import day_chart, labels, team_query, team_row
+from dashboard.web.presenters import day_chart, filters, labels, team_query, team_row
 from dashboard.web.presenters.page_context import FullPage, page_context
 from dashboard.web.presenters.run_status import run_status
 from dashboard.web.presenters.team_query import TeamQuery
@@ -50,6 +50,7 @@ def team_page(user: CurrentUser, query: TeamQuery, *, full_page: FullPage | None
             sort=query.sort,
             number=query.number,
             total=None if query.is_filtered else stats.total,
+            city=filters.zone_city,
         )
     day = query.range.day if query.range else today(user)
     return render_template(

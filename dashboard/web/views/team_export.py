@@ -6,11 +6,12 @@ import csv
 import io
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import tzinfo
+from datetime import datetime, tzinfo
 
 from flask import Blueprint, current_app, request
 from flask.typing import ResponseReturnValue
 
+from dashboard.calendar.time_zones import offset_at, zone_info
 from dashboard.core.json_values import escape_surrogates
 from dashboard.team import listing
 from dashboard.team.listing import TeamRow
@@ -19,7 +20,7 @@ from dashboard.web.auth.sessions import CurrentUser, signed_in
 from dashboard.web.http.context import services
 from dashboard.web.http.streaming import stream
 from dashboard.web.i18n.translations import N_, _
-from dashboard.web.presenters import labels, team_query, team_row
+from dashboard.web.presenters import filters, labels, team_query, team_row
 
 COLUMNS = (
     N_("User ID"),
@@ -53,7 +54,7 @@ blueprint = Blueprint("team_export", __name__)
 @team_viewer
 def export_team_json(user: CurrentUser) -> ResponseReturnValue:
     """Send everyone's settings as JSON."""
-    return stream(lambda: _json(_rows(user)), mimetype="application/json")
+    return stream(lambda: _json(_rows(user), services().now()), mimetype="application/json")
 
 
 @blueprint.get("/team.csv")
@@ -68,21 +69,23 @@ def export_team_csv(user: CurrentUser) -> ResponseReturnValue:
 def _rows(user: CurrentUser) -> Iterator[Sequence[TeamRow]]:
     now = services().now()
     query = team_query.parse_team_query(request.args, today=now.date())
-    return listing.all_rows(services().database, user.portal, query.filter, now=now, sort=query.sort)
+    return listing.all_rows(
+        services().database, user.portal, query.filter, now=now, sort=query.sort, city=filters.zone_city
+    )
 
 
-def _json(batches: Iterator[Sequence[TeamRow]]) -> Iterator[str]:
+def _json(batches: Iterator[Sequence[TeamRow]], now: datetime) -> Iterator[str]:
     """Yield one JSON object batch by batch; a transfer that breaks off leaves invalid JSON."""
     yield '{"people":['
     total = 0
     for rows in batches:
-        entries = ",".join(current_app.json.dumps(_json_row(row), separators=(",", ":")) for row in rows)
+        entries = ",".join(current_app.json.dumps(_json_row(row, now), separators=(",", ":")) for row in rows)
         yield f"{',' if total else ''}{entries}"
         total += len(rows)
     yield f'],"total":{total}}}\n'
 
 
-def _json_row(row: TeamRow) -> dict[str, object]:
+def _json_row(row: TeamRow, now: datetime) -> dict[str, object]:
     return {
         "user": row.user_id,
         "name": escape_surrogates(row.name),
@@ -90,7 +93,10 @@ def _json_row(row: TeamRow) -> dict[str, object]:
         "state": row.state,
         "view": row.view,
         "work_hours": str(row.span or ""),
+        "hours_source": row.hours_source,
         "timezone": row.zone,
+        "timezone_source": row.zone_source,
+        "utc_offset": filters.offset(offset_at(now, zone_info(row.zone))) if row.zone else "",
         "reminders": row.reminders,
         "as_of": row.as_of.isoformat() if row.as_of else None,
         "problem": row.problem,
