@@ -70,6 +70,9 @@ class Portal(Base):
     team_open: Mapped[bool] = mapped_column(default=False, server_default=false())
     team_switched_by: Mapped[int | None] = mapped_column(BigInteger)
     team_switched_at: Mapped[datetime | None]
+    # When an administrator let heads see their departments. It is valid only while it equals ``team_switched_at``:
+    # the previous version changes that one alone.
+    heads_allowed_at: Mapped[datetime | None]
     directory_at: Mapped[datetime | None]  # the last update of the list of employees
     directory_error: Mapped[str | None] = mapped_column(String(64))  # why the last update failed or is incomplete
     next_run_at: Mapped[datetime | None]
@@ -158,6 +161,31 @@ class Person(Base):
     snapshot_bytes: Mapped[int] = mapped_column(Integer, default=0, server_default=text("0"))
     # The COLUMNS_VERSION of `people/indexed_columns.py` that set the columns above.
     columns_version: Mapped[int] = mapped_column("facts_version", Integer, default=0, server_default=text("0"))
+
+
+class Department(Base):
+    """A department of a portal, as ``department.get`` last returned it. Its parent and its head may not exist."""
+
+    __tablename__ = "departments"
+    __table_args__ = (Index(None, "portal_id", "parent_id"), Index(None, "portal_id", "head_id"))
+
+    portal_id: Mapped[int] = mapped_column(_Key, ForeignKey("portals.id", ondelete="CASCADE"), primary_key=True)
+    department_id: Mapped[int] = mapped_column(BigInteger, primary_key=True)  # Bitrix24's
+    parent_id: Mapped[int | None] = mapped_column(BigInteger)
+    name: Mapped[str] = mapped_column(String(255))
+    head_id: Mapped[int | None] = mapped_column(BigInteger)  # a user id
+    sort: Mapped[int]
+
+
+class DepartmentMember(Base):
+    """One of a person's departments: ``Person.departments``, so that *Team* can find the people of a department."""
+
+    __tablename__ = "department_members"
+    __table_args__ = (Index("ix_department_members_department", "portal_id", "department_id", "person_id"),)
+
+    person_id: Mapped[int] = mapped_column(_Key, ForeignKey("people.id", ondelete="CASCADE"), primary_key=True)
+    department_id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    portal_id: Mapped[int] = mapped_column(BigInteger)
 
 
 class OAuthToken(Base):

@@ -14,13 +14,14 @@ from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from dashboard.bitrix24 import users
-from dashboard.bitrix24.errors import PersonRefused, PortalFull
+from dashboard.bitrix24.departments import read_departments
+from dashboard.bitrix24.errors import Bitrix24Error, PersonRefused, PortalFull, ScopeMissing
 from dashboard.bitrix24.masking import RecordCall
 from dashboard.bitrix24.users import Employee, ListPosition
 from dashboard.core.database import Database, insert_or_ignore
 from dashboard.core.search_text import searchable
 from dashboard.models import Person, Portal, Run, TokenState
-from dashboard.people import storage_limit
+from dashboard.people import departments, storage_limit
 from dashboard.people.indexed_columns import profile_zone_columns
 from dashboard.portals.portal_lock import lock_portal
 from dashboard.tokens.refresh import TokenRefresher
@@ -94,6 +95,7 @@ class Directory:
             is_full = position.is_full
             if not position.start:
                 self._write(portal, partial(storage_limit.recount, portal_ids=[portal.id]))
+                self._sync_departments(portal, reader, record=record)
             for chunk in _chunks(part.employees.values()):
                 store = partial(_store, portal_id=portal.id, run_id=run.id, employees=chunk, at=read_at)
                 is_full = self._write(portal, store) is False or is_full
@@ -108,6 +110,21 @@ class Directory:
         if position.is_full:
             raise PortalFull
         return None
+
+    def _sync_departments(self, portal: Portal, reader: Person, *, record: RecordCall) -> None:
+        """Read and store the departments. The permission for them is optional, so no error stops the run."""
+        if not departments.may_be_read(portal):
+            self._write(portal, partial(departments.store, portal_id=portal.id, rows=[]))
+            return
+        try:
+            found = self.token_refresher.call_with_token(portal, reader, read_departments, record=record)
+        except ScopeMissing:
+            found = {}
+        except Bitrix24Error as error:
+            # The stored ones stay. If the error concerns the whole portal, the list of employees meets it too.
+            log.warning("departments_not_read", portal=portal.id, code=error.code)
+            return
+        self._write(portal, partial(departments.store, portal_id=portal.id, rows=list(found.values())))
 
     def _delete_departed(self, portal: Portal, reader: Person, *, run: Run, record: RecordCall) -> bool:
         """Delete people who have left; return whether more remain to be checked."""
@@ -170,6 +187,7 @@ def _store(session: Session, *, portal_id: int, run_id: int, employees: Sequence
     if new_rows and has_room:
         insert_or_ignore(session, Person, new_rows)
     _mark_listed(session, portal_id=portal_id, run_id=run_id, user_ids=user_ids)
+    departments.store_members(session, portal_id, {employee.ID: employee.UF_DEPARTMENT for employee in employees})
     return has_room
 
 

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from dashboard.bitrix24.errors import PortalFull
 from dashboard.core.database import execute_and_count
-from dashboard.models import Person, Portal
+from dashboard.models import Department, Person, Portal
 
 log = structlog.get_logger()
 
@@ -23,6 +23,7 @@ MAX_PORTAL_BYTES = 2**30  # sixty thousand people with the usual settings
 # updates of names and tokens never fail. It also limits the number of people: queries about four times as many took
 # seconds, and a few at once took all connections of a small pooler.
 PERSON_BYTES = 16 * 1024
+DEPARTMENT_BYTES = 1024  # a name of 255 characters takes up most of it
 _ID = bindparam("id_", type_=BigInteger)
 _ADD = update(Portal).where(Portal.id == _ID).values(stored_bytes=Portal.stored_bytes + bindparam("size"))
 _ADD_IF_ROOM = _ADD.where(Portal.stored_bytes + bindparam("size") <= bindparam("max_bytes"))
@@ -47,5 +48,7 @@ def allocate(session: Session, portal_id: int, size: int) -> bool:
 def recount(session: Session, portal_ids: Sequence[int]) -> None:
     """Count the stored bytes again, because the previous version and some deletions do not update the number."""
     sizes = func.count() * PERSON_BYTES + func.coalesce(func.sum(Person.snapshot_bytes), 0)
-    stored = select(sizes).where(Person.portal_id == Portal.id).scalar_subquery()
+    people = select(sizes).where(Person.portal_id == Portal.id).scalar_subquery()
+    departments = select(func.count() * DEPARTMENT_BYTES).where(Department.portal_id == Portal.id).scalar_subquery()
+    stored = people + departments
     execute_and_count(session, update(Portal).where(Portal.id.in_(portal_ids)).values(stored_bytes=stored))

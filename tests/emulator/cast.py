@@ -79,7 +79,7 @@ def _europe() -> list[Person]:
             | _hours("9.00", "19.00")
             | _reminders([{"type": "min", "count": 15}], [{"type": "min", "count": 50}]),
             "Europe/Berlin", lang="de", gender="M", position="Engineer",
-            sections=[Section(4, "Boris Keller"), Section(21, "Ops & on-call", "9dcf00")],
+            departments=[2], sections=[Section(4, "Boris Keller"), Section(21, "Ops & on-call", "9dcf00")],
         ),
         # The zone has an old name, and half of the stored work time is missing.
         Person(
@@ -88,7 +88,7 @@ def _europe() -> list[Person]:
             | {"collapseOffHours": True, "showWeekNumbers": False, "showTasks": "true"}
             | _hours(".00", "18.00"),
             "Europe/Kiev", lang="ua", gender="F", position="Designer",
-            sections=[Section(31, "Олена")],
+            departments=[2, 4], sections=[Section(31, "Олена")],
         ),
     ]  # fmt: skip
 
@@ -99,7 +99,7 @@ def _americas() -> list[Person]:
         Person(
             "julia", 9, "Júlia", "D'Ávila", fresh_settings("America/Sao_Paulo"),
             "America/Sao_Paulo", lang="br", gender="F", position="Sales",
-            sections=[Section(41, "Júlia D'Ávila")],
+            departments=[4], sections=[Section(41, "Júlia D'Ávila")],
         ),
         # Works through the night, and wiped half of the settings to nulls.
         Person(
@@ -110,7 +110,7 @@ def _americas() -> list[Person]:
                "defaultSections": None, "syncPeriodPast": None, "syncPeriodFuture": "false"}
             | _hours("22.00", "6.00"),
             "America/New_York", gender="M", position="Night support",
-            sections=[Section(51, "Marcus", "")],
+            departments=[3], sections=[Section(51, "Marcus", "")],
         ),
         # Half an hour off the hour; removed every reminder of one kind, the other is missing.
         Person(
@@ -118,7 +118,7 @@ def _americas() -> list[Person]:
             fresh_settings("America/St_Johns")
             | {"view": "day", "defaultReminders": {"fullDay": []}}
             | _hours("8.30", "16.30"),
-            "America/St_Johns", gender="F", position="Analyst", sections=[Section(61, "Ruth")],
+            "America/St_Johns", gender="F", position="Analyst", departments=[3], sections=[Section(61, "Ruth")],
         ),
     ]  # fmt: skip
 
@@ -155,7 +155,7 @@ def _asia_and_oceania() -> list[Person]:
                 [{"type": "date", "value": "05.12.2025 10:00:00"}, {"type": "day", "count": "3"}],
             ),
             "Asia/Tokyo", lang="ja", gender="M", position="Partner manager",
-            sections=[Section(81, "佐藤 健司")],
+            departments=[5], sections=[Section(81, "佐藤 健司")],
         ),
         # Leftovers of old versions pass through; reminders are nothing at all.
         Person(

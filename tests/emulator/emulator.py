@@ -7,6 +7,7 @@ from typing import Literal, Self
 
 from . import cast
 from .clock import Clock
+from .departments import company
 from .faults import Faults
 from .oauth import AuthorizationServer
 from .people import People, Person
@@ -57,7 +58,7 @@ class Emulator:
         self._server = Server(site.handle, port=authorization_port)
         self.world.authorization_port = self._server.port
         self._server.start()
-        self._open("alpha", cast.alpha(), port=portal_port)
+        self._open("alpha", cast.alpha(), port=portal_port).departments = company()
         self._open("beta", cast.beta())
         if self._events == "auto":
             threading.Thread(target=self._deliver_now_and_then, daemon=True).start()

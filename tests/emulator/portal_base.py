@@ -7,6 +7,7 @@ from typing import Any
 import requests
 
 from .application import DEFAULT_SCOPES, Application
+from .departments import Department
 from .events import EventQueue
 from .limiter import Bucket
 from .people import People, Person
@@ -26,6 +27,7 @@ class PortalBase:
         # For ever the same, so that an application with a lasting store knows the portal again.
         self.member_id = hashlib.md5(f"{world.client_id}/{name}".encode()).hexdigest()
         self.directory = people
+        self.departments: list[Department] = []
         self.application = Application(token=secrets.token_hex(16), scopes=list(DEFAULT_SCOPES))
         self.queue = EventQueue()
         self.webhooks = Webhooks()

@@ -1,6 +1,6 @@
 """The REST methods of the portal; importing the package fills the table."""
 
-from . import bindings, calendars, options, placements, system, users
+from . import bindings, calendars, departments, options, placements, system, users
 from .registry import METHODS, Call, Listing, Method
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "Method",
     "bindings",
     "calendars",
+    "departments",
     "options",
     "placements",
     "system",

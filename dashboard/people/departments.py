@@ -1,0 +1,99 @@
+"""Store a portal's departments and who belongs to them, and find the people of a department."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from sqlalchemy import ColumnElement, Select, delete, exists, literal, select, tuple_
+from sqlalchemy.orm import Session
+
+from dashboard.bitrix24 import departments as bitrix24_departments
+from dashboard.core.database import insert_or_ignore
+from dashboard.models import Department, DepartmentMember, Person, Portal
+from dashboard.people import storage_limit
+
+CHUNK_ROWS = 500  # in one statement
+
+
+def may_be_read(portal: Portal) -> bool:
+    """Tell whether the portal grants the permission for departments, or has not said which it grants."""
+    return portal.scopes is None or bitrix24_departments.SCOPE in portal.scopes
+
+
+def store(session: Session, *, portal_id: int, rows: Sequence[bitrix24_departments.Department]) -> None:
+    """Replace the portal's departments; new ones are left out if there is no room for them.
+
+    The caller has locked the portal's row.
+    """
+    new = {row.ID: (row.PARENT, row.NAME, row.UF_HEAD, row.SORT) for row in rows}
+    columns = (Department.parent_id, Department.name, Department.head_id, Department.sort)
+    stored_rows = session.execute(select(Department.department_id, *columns).where(Department.portal_id == portal_id))
+    stored = {row.department_id: tuple(row[1:]) for row in stored_rows}
+    outdated = [department_id for department_id, values in stored.items() if new.get(department_id) != values]
+    for at in range(0, len(outdated), CHUNK_ROWS):
+        chunk = Department.department_id.in_(outdated[at : at + CHUNK_ROWS])
+        session.execute(delete(Department).where(Department.portal_id == portal_id, chunk))
+    missing = [
+        {
+            **dict(zip(("parent_id", "name", "head_id", "sort"), values, strict=True)),
+            "portal_id": portal_id,
+            "department_id": department_id,
+        }
+        for department_id, values in new.items()
+        if stored.get(department_id) != values
+    ]
+    size = (len(missing) - len(outdated)) * storage_limit.DEPARTMENT_BYTES
+    if missing and storage_limit.allocate(session, portal_id, size):
+        insert_or_ignore(session, Department, missing)
+
+
+def store_members(session: Session, portal_id: int, department_ids: Mapping[int, Iterable[int]]) -> None:
+    """Store the departments of these people, by user id. Only differences are written."""
+    ids = select(Person.user_id, Person.id).where(Person.portal_id == portal_id, Person.user_id.in_(department_ids))
+    people = {row.user_id: row.id for row in session.execute(ids)}
+    members = select(DepartmentMember.person_id, DepartmentMember.department_id)
+    stored = {
+        (row.person_id, row.department_id)
+        for row in session.execute(members.where(DepartmentMember.person_id.in_(people.values())))
+    }
+    new = {(people[user_id], number) for user_id in people for number in department_ids[user_id]}
+    key = tuple_(DepartmentMember.person_id, DepartmentMember.department_id)
+    former = sorted(stored - new)
+    for at in range(0, len(former), CHUNK_ROWS):
+        session.execute(delete(DepartmentMember).where(key.in_(former[at : at + CHUNK_ROWS])))
+    missing = [
+        {"portal_id": portal_id, "person_id": person_id, "department_id": number}
+        for person_id, number in sorted(new - stored)
+    ]
+    if missing:
+        insert_or_ignore(session, DepartmentMember, missing)
+
+
+def in_department(portal: Portal, department_id: int) -> ColumnElement[bool]:
+    """Return the condition for the people of a department and of all departments below it."""
+    start = (Department.portal_id == portal.id, Department.department_id == department_id)
+    return Person.id.in_(_members_below(portal, start))
+
+
+def is_led_by(portal: Portal, person: Person) -> ColumnElement[bool]:
+    """Return the condition for whom a head may see: themselves, and everyone in and below their departments."""
+    led = _members_below(portal, (Department.portal_id == portal.id, Department.head_id == person.user_id))
+    return Person.id.in_(led.union_all(select(literal(person.id))))
+
+
+def is_head(session: Session, portal: Portal, person: Person) -> bool:
+    """Tell whether the person heads a department."""
+    led = exists().where(Department.portal_id == portal.id, Department.head_id == person.user_id)
+    return bool(session.scalar(select(led)))
+
+
+def _members_below(portal: Portal, start: Iterable[ColumnElement[bool]]) -> Select[int]:
+    """Return the ids of the people in the departments of ``start`` and below. UNION ends at a cycle of parents."""
+    found = select(Department.department_id).where(*start).cte("found", recursive=True)
+    below = select(Department.department_id).where(
+        Department.portal_id == portal.id, Department.parent_id == found.c.department_id
+    )
+    found = found.union(below)
+    return select(DepartmentMember.person_id).where(
+        DepartmentMember.portal_id == portal.id, DepartmentMember.department_id.in_(select(found.c.department_id))
+    )

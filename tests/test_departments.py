@@ -1,0 +1,158 @@
+"""Departments: read with the list of employees, found with those below them, and harmless whatever a portal answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from dashboard.bitrix24 import departments as bitrix24_departments
+from dashboard.bitrix24.schemas import parse_as
+from dashboard.models import Person
+from dashboard.people import departments, storage_limit
+from tests.emulator import Emulator, Fault
+from tests.emulator.departments import Department
+from tests.world import World
+
+METHOD = "department.get"
+
+
+@pytest.fixture(name="company", params=["sqlite_url", "migrated_postgres_url"], ids=["sqlite", "postgres"])
+def _company(bitrix24: Emulator, request: pytest.FixtureRequest) -> Iterator[World]:
+    """Install in a portal that grants the permission for departments, on each database."""
+    bitrix24.portal("alpha").application.scopes.append("department")
+    with World(bitrix24, str(request.getfixturevalue(request.param))) as world:
+        world.install()
+        yield world
+
+
+def stored(world: World) -> dict[int, tuple[Any, ...]]:
+    """Return the stored departments by id: parent, name, head, sort."""
+    rows = world.rows("SELECT * FROM departments ORDER BY department_id")
+    return {row["department_id"]: (row["parent_id"], row["name"], row["head_id"], row["sort"]) for row in rows}
+
+
+def members(world: World, department_id: int) -> set[int]:
+    """Return the user ids of the people of a department, and of those below it."""
+    portal = world.known()
+    with world.database.read_session() as session:
+        in_department = departments.in_department(portal, department_id)
+        return set(session.scalars(select(Person.user_id).where(Person.portal_id == portal.id, in_department)))
+
+
+def test_departments_are_read_with_the_list_of_employees(company: World) -> None:
+    assert company.sync()["state"] == "done"
+
+    assert stored(company) == {
+        1: (None, "Alpha", 1, 500),
+        2: (1, "Engineering", 7, 100),
+        3: (2, "Platform <b>", None, 100),
+        4: (1, "Sales & partners", 9, 200),
+        5: (4, "Поддержка", 999, 300),
+    }
+    assert members(company, 3) == {10, 11}
+    assert members(company, 2) == {7, 8, 10, 11}
+    assert members(company, 4) == {8, 9, 14}
+    assert len(members(company, 1)) == 12
+    assert members(company, 77) == set()
+
+
+def test_changes_replace_what_was_stored(company: World) -> None:
+    company.sync()
+    portal = company.portal()
+    portal.departments = [Department(1, "Alpha"), Department(2, "Research", parent=4, head=8), Department(9, "New", 2)]
+    portal.people["boris"].departments = [9, 9]
+    portal.people["marcus"].departments = []
+
+    company.sync()
+
+    assert stored(company) == {
+        1: (None, "Alpha", None, 500),
+        2: (4, "Research", 8, 500),
+        9: (2, "New", None, 500),
+    }
+    assert members(company, 2) == {7, 8}
+    assert members(company, 3) == set()
+
+
+def test_without_the_permission_nothing_is_asked_or_stored(world: World) -> None:
+    assert world.sync()["state"] == "done"
+
+    assert world.bitrix24.count(inner=METHOD) == 0
+    assert stored(world) == {}
+
+
+def test_a_withdrawn_permission_deletes_the_departments(company: World) -> None:
+    company.sync()
+    company.portal().drop_scope("department")
+
+    assert company.sync()["state"] == "done"
+
+    assert stored(company) == {}
+
+
+def test_a_cycle_of_parents_ends(company: World) -> None:
+    company.portal().departments = [Department(2, "A", parent=3), Department(3, "B", parent=2), Department(4, "C", 4)]
+    company.sync()
+
+    assert members(company, 2) == members(company, 3) == {7, 8, 10, 11}
+    assert members(company, 4) == {8, 9}
+
+
+def test_five_thousand_departments_are_the_limit(company: World) -> None:
+    company.portal().departments = [Department(number, f"Team {number}") for number in range(1, 5_102)]
+    company.bitrix24.clear()
+    company.sync()
+
+    assert len(stored(company)) == bitrix24_departments.MAX_DEPARTMENTS
+    assert company.bitrix24.count(inner=METHOD) <= 102
+    size = company.one("SELECT stored_bytes FROM portals")
+    assert size >= bitrix24_departments.MAX_DEPARTMENTS * storage_limit.DEPARTMENT_BYTES
+
+
+def test_pages_that_repeat_end_the_list(company: World) -> None:
+    company.portal().departments = [Department(number, f"Team {number}") for number in range(1, 200)]
+    company.bitrix24.world.strictness.ignores_start = True
+    company.sync()
+
+    assert len(stored(company)) == 50
+
+
+def test_an_error_keeps_the_stored_departments_and_the_run_goes_on(company: World) -> None:
+    company.sync()
+    before = stored(company)
+    company.bitrix24.faults.add(Fault("error:ERROR_CORE:400", "portal", inner=METHOD))
+
+    run = company.sync()
+
+    assert (run["state"], stored(company)) == ("done", before)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"ID": "2"},
+        {"ID": 2, "NAME": False, "SORT": "x", "PARENT": "", "UF_HEAD": []},
+        {"ID": "2", "NAME": "N" * 9000, "SORT": 10**30, "PARENT": 0, "UF_HEAD": "0", "DEPTH": {}},
+        {"ID": "2", "NAME": "A\x00B", "PARENT": 10**40, "UF_HEAD": -1},
+    ],
+)
+def test_a_department_of_any_shape_is_read(answer: dict[str, Any]) -> None:
+    department = parse_as(bitrix24_departments.Department, answer)
+
+    assert (department.ID, department.PARENT, department.UF_HEAD) == (2, None, None)
+    assert len(department.NAME) <= 255
+    assert "\x00" not in department.NAME
+    assert 0 <= department.SORT <= bitrix24_departments.MAX_SORT
+
+
+def test_departments_are_deleted_with_the_portals_data(company: World) -> None:
+    company.sync()
+    session = company.session("anna")
+
+    company.browser.post("/admin/forget", headers=session, data={"domain": company.portal().domain})
+
+    assert stored(company) == {}
+    assert company.one("SELECT count(*) FROM department_members") == 0
