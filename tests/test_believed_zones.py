@@ -126,6 +126,20 @@ def test_unreadable_settings_leave_the_profile_and_the_reason(each_world: World)
     assert (zone_of(team(each_world)[user]), stored(each_world)["problem"]) == (("Europe/Madrid", "calendar"), None)
 
 
+def test_pages_say_in_words_whose_zone_and_hours_are_shown(world: World) -> None:
+    add_person(world, profile="Asia/Kolkata", calendar="Asia/Colombo")
+    html = world.open("person0").text
+    anna = in_english(world)
+    world.sync()
+
+    assert "Bitrix24 guessed Colombo from the UTC offset" in text_of(html, 'data-zone-reason="guessed"')
+    team_page = world.browser.get("/team?q=boris", headers=anna).text
+    assert "Time zone from profile" in team_page
+    assert "Company hours" in team_page
+    lines = world.browser.get("/team.csv?q=crowd", headers=anna).text.splitlines()
+    assert lines[1].endswith(",UTC+05:30,Profile,Portal default")
+
+
 def test_both_spellings_find_the_same_people(world: World) -> None:
     store_people(world, {"calendar_zone": "Europe/Kiev", "zone": "Europe/Kyiv"}, {"calendar_zone": "Europe/Kyiv"})
 

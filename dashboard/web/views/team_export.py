@@ -32,7 +32,16 @@ COLUMNS = (
     N_("Time zone"),
     N_("Reminders"),
     N_("Updated"),
+    N_("UTC offset"),
+    N_("Source of the time zone"),
+    N_("Source of the working hours"),
 )
+SOURCES = {
+    "person": N_("Custom"),
+    "account": N_("Portal default"),
+    "calendar": N_("Calendar"),
+    "profile": N_("Profile"),
+}
 # Characters that begin a formula in some spreadsheet, with their full-width and small forms.
 FORMULA_STARTS = frozenset("=＝﹦+＋﹢-－﹣−@＠﹫")
 # A spreadsheet may split cells at a comma, semicolon, tab or bar, depending on the country and on its import
@@ -63,7 +72,7 @@ def export_team_json(user: CurrentUser) -> ResponseReturnValue:
 @team_viewer
 def export_team_csv(user: CurrentUser) -> ResponseReturnValue:
     """Send everyone's settings as a spreadsheet file."""
-    return stream(lambda: _csv(_rows(user), user.time_zone), mimetype="text/csv", filename="team.csv")
+    return stream(lambda: _csv(_rows(user), user.time_zone, services().now()), mimetype="text/csv", filename="team.csv")
 
 
 def _rows(user: CurrentUser) -> Iterator[Sequence[TeamRow]]:
@@ -103,7 +112,7 @@ def _json_row(row: TeamRow, now: datetime) -> dict[str, object]:
     }
 
 
-def _csv_row(row: TeamRow, time_zone: tzinfo) -> Sequence[str]:
+def _csv_row(row: TeamRow, time_zone: tzinfo, now: datetime) -> Sequence[str]:
     return (
         str(row.user_id),
         escape_surrogates(row.name),
@@ -115,13 +124,16 @@ def _csv_row(row: TeamRow, time_zone: tzinfo) -> Sequence[str]:
         team_row.reminder_text(row.reminders),
         # Every spreadsheet understands this format.
         f"{row.as_of.astimezone(time_zone):%Y-%m-%d %H:%M}" if row.as_of else "",
+        filters.offset(offset_at(now, zone_info(row.zone))) if row.zone else "",
+        _(SOURCES[row.zone_source]) if row.zone_source else "",
+        _(SOURCES[row.hours_source]) if row.hours_source else "",
     )
 
 
-def _csv(batches: Iterator[Sequence[TeamRow]], time_zone: tzinfo) -> Iterator[str]:
+def _csv(batches: Iterator[Sequence[TeamRow]], time_zone: tzinfo, now: datetime) -> Iterator[str]:
     yield BYTE_ORDER_MARK + _csv_lines([[_(title) for title in COLUMNS]])
     for rows in batches:
-        yield _csv_lines([_without_formulas(cell) for cell in _csv_row(row, time_zone)] for row in rows)
+        yield _csv_lines([_without_formulas(cell) for cell in _csv_row(row, time_zone, now)] for row in rows)
 
 
 def _csv_lines(rows: Iterable[Sequence[str]]) -> str:
