@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import text
@@ -10,6 +11,7 @@ from dashboard.people.indexed_columns import COLUMNS_VERSION
 from tests.emulator.cast import crowd
 from tests.emulator.people import offset_of
 from tests.team_fixtures import NEVER_OPENED, in_english, rows_on, store_people, text_of
+from tests.test_time_zones import ZONES
 from tests.world import World
 
 
@@ -60,6 +62,21 @@ def test_a_guess_of_the_server_is_not_believed(world: World) -> None:
     world.open("person0")
 
     assert zone_of(team(world)[user]) == ("Asia/Kolkata", "profile")
+
+
+def test_thirty_profiles_are_believed_in_january_and_july(world: World) -> None:
+    people = crowd(len(ZONES))
+    for person, zone in zip(people, ZONES, strict=True):
+        person.time_zone, person.zone_is_guessed = zone, True
+    world.portal().add_people(*people)
+    expected = {person.user_id: person.time_zone for person in people}
+    for month in (1, 7):
+        start = datetime(world.now().year + 1, month, 15, 12, tzinfo=UTC)
+        world.bitrix24.clock.advance((start - world.now()).total_seconds())
+        for person in people:
+            world.open(person.key)
+
+        assert {user: row["timezone"] for user, row in team(world, "q=crowd").items()} == expected
 
 
 def test_a_chosen_zone_is_believed(world: World) -> None:

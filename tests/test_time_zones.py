@@ -8,6 +8,7 @@ from importlib.resources import files
 import pytest
 
 from dashboard.calendar.time_zones import BelievedZone, believe, canonical_name, offset_at, zone_info
+from tests.emulator.time_zones import guess_zone
 
 WINTER, SUMMER = datetime(2026, 1, 15, 12, tzinfo=UTC), datetime(2026, 7, 15, 12, tzinfo=UTC)
 ZONES = [
@@ -42,28 +43,11 @@ ZONES = [
     "Pacific/Auckland",
     "Pacific/Chatham",
 ]
-NINE = (
-    *("Kaliningrad", "Moscow", "Samara", "Yekaterinburg", "Novosibirsk"),
-    *("Krasnoyarsk", "Irkutsk", "Yakutsk", "Vladivostok"),
-)
-
-
-def guess(offset: int, at: datetime, *, in_russian: bool = False) -> str:
-    """Guess a zone as the server does (calendar/classes/general/calendar.php, GetGoodTimezoneForOffset)."""
-    lines = (files("tzdata") / "zoneinfo" / "zone.tab").read_text().splitlines()
-    zones = sorted(line.split("\t")[2] for line in lines if not line.startswith("#"))
-    first = ""
-    for zone in zones:
-        if offset_at(at, zone_info(zone)) == offset:
-            first = first or zone
-            if any(city in zone for city in NINE) if in_russian else "Europe" in zone:
-                return zone
-    return first
 
 
 def test_the_servers_guesses() -> None:
     """These were computed with PHP's list."""
-    guesses = {zone: [guess(offset_at(at, zone_info(zone)), at) for at in (WINTER, SUMMER)] for zone in ZONES}
+    guesses = {zone: [guess_zone(offset_at(at, zone_info(zone)), at=at) for at in (WINTER, SUMMER)] for zone in ZONES}
 
     assert guesses["Africa/Cairo"] == ["Europe/Athens"] * 2
     assert guesses["Africa/Lagos"] == ["Europe/Amsterdam", "Europe/Dublin"]
@@ -77,7 +61,7 @@ def test_the_profile_is_believed_where_the_server_guesses(zone: str, at: datetim
     offset = offset_at(at, zone_info(zone))
     later = at + timedelta(weeks=26)
     for language in ("en", "ru"):
-        guessed = guess(offset, at, in_russian=language == "ru")
+        guessed = guess_zone(offset, at=at, in_russian=language == "ru")
         expected = BelievedZone(zone, "profile", "guessed") if guessed != zone else BelievedZone(zone, "calendar")
         assert believe(guessed, zone, reported_offset=offset, at=at, language=language) == expected
         # It was saved with the calendar's settings, and is returned whenever the offset is the same.
@@ -92,7 +76,7 @@ def test_a_chosen_zone_is_believed(zone: str, at: datetime) -> None:
     """Whoever chose another zone in the calendar than in the profile keeps it, unless the server could guess it."""
     offset = offset_at(at, zone_info(zone))
     for chosen in ZONES:
-        if chosen in (zone, guess(offset, at), guess(offset, at - timedelta(weeks=26))):
+        if chosen in (zone, guess_zone(offset, at=at), guess_zone(offset, at=at - timedelta(weeks=26))):
             continue
         expected = BelievedZone(chosen, "calendar", "chosen")
         assert believe(chosen, zone, reported_offset=offset, at=at, language="en") == expected

@@ -29,6 +29,7 @@ def beta() -> People:
             Person(
                 "esther", 7, "Esther", "Banda", fresh_settings("Africa/Lusaka"), "Africa/Lusaka",
                 gender="F", position="Lawyer", sections=[Section(5, "Esther Banda")],
+                zone_is_guessed=True,
             ),
         ]
     )  # fmt: skip

@@ -32,6 +32,7 @@ class Person:
     extranet: bool = False
     restricted: bool = False
     broken: bool = False
+    zone_is_guessed: bool = False  # the server guesses the calendar's from the offset of the profile's
     lang: str = "en"
     gender: str = ""
     position: str = ""

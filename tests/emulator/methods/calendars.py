@@ -6,6 +6,7 @@ from typing import Any
 from ..errors import RestError
 from ..people import Section, fresh_settings
 from ..php import array, truthy
+from ..time_zones import guessed_settings
 from .registry import Call, method
 
 SETTABLE = tuple(fresh_settings("UTC"))[:18]
@@ -45,7 +46,11 @@ _ACCOUNT: dict[str, Any] = {
 def user_settings_get(call: Call) -> dict[str, Any]:
     """Tell the caller's own settings, whoever else is asked for in the parameters."""
     _refuse_broken(call)
-    return dict(call.person.settings)
+    person = call.person
+    if person.zone_is_guessed:
+        guessed = guessed_settings(person.time_zone, now=call.portal.world.clock.now(), lang=person.lang)
+        return person.settings | guessed
+    return dict(person.settings)
 
 
 @method("calendar.user.settings.set", "calendar")
