@@ -55,7 +55,7 @@ def text_of(page: str, part: str) -> str:
 
 def open_to_everyone(world: World, *people: str) -> None:
     """Let everyone see the team, among them these people, whom the list of users names."""
-    world.browser.post("/admin/team", data={"everyone": "yes"}, headers=world.session("anna"))
+    world.browser.post("/admin/team", data={"who": "everyone"}, headers=world.session("anna"))
     for person in people:
         world.open(person)
     with world.database.write_session() as session:

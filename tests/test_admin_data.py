@@ -59,7 +59,7 @@ def test_the_export_contains_everything_about_everybody(each_world: World) -> No
     each_world.open("boris")
     anna = in_english(each_world)
     store_people(each_world, NEVER_OPENED)
-    each_world.browser.post("/admin/team", data={"everyone": "yes"}, headers=anna)
+    each_world.browser.post("/admin/team", data={"who": "everyone"}, headers=anna)
 
     message = exported(each_world, anna)
 
@@ -152,7 +152,7 @@ def test_the_page_says_what_will_be_deleted(world: World, anna: Session) -> None
 def test_everything_is_deleted_and_the_session_ends(each_world: World) -> None:
     each_world.open("boris")
     anna = in_english(each_world)
-    each_world.browser.post("/admin/team", data={"everyone": "yes"}, headers=anna)
+    each_world.browser.post("/admin/team", data={"who": "everyone"}, headers=anna)
 
     response = each_world.browser.post(
         "/admin/forget", data={"domain": f" {each_world.portal().domain.upper()} "}, headers=anna

@@ -42,7 +42,7 @@ def test_only_administrators_see_the_card(world: World) -> None:
     world.open("boris")
     world.sync()
     store_people(world, *(NEVER_OPENED for _ in range(9)))
-    world.browser.post("/admin/team", data={"everyone": "yes"}, headers=in_english(world))
+    world.browser.post("/admin/team", data={"who": "everyone"}, headers=in_english(world))
 
     assert BOX not in team(world, "boris")
 

@@ -79,7 +79,7 @@ def hostile(world: World) -> World:
         world.open(name)
     world.sync()
     session = world.session("anna")
-    world.browser.post("/admin/team", data={"everyone": "no"}, headers=session)
+    world.browser.post("/admin/team", data={"who": "administrators"}, headers=session)
     world.browser.post("/team/sync", headers=session)
     everybody_is_called(world, HOSTILE)
     return world

@@ -206,7 +206,7 @@ def page_of(settings: Json, *, errors: dict[str, str] | None = None, notice: Not
         layout="layout.html",
         my=parse(reading, profile_time_zone="Europe/Berlin"),
         person=SimpleNamespace(name="Anna", user_id=7, is_admin=True),
-        portal=SimpleNamespace(domain="alpha.example", origin="https://alpha.example", team_open=False),
+        portal=SimpleNamespace(domain="alpha.example", origin="https://alpha.example", team_access="administrators"),
         now=NOON,
         session_token="signed",
         bx24_js_url="https://library.example/",

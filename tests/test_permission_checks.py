@@ -34,7 +34,7 @@ LONG = CONFIRMATION_LIFETIME + timedelta(seconds=1)
 
 def ask(world: World, route: tuple[str, str], session: Session) -> TestResponse:
     method, path = route
-    form = {"everyone": "yes", "domain": world.portal().domain} if method == "POST" else None
+    form = {"who": "everyone", "domain": world.portal().domain} if method == "POST" else None
     return world.browser.open(path, method=method, headers=session, data=form)
 
 

@@ -63,7 +63,7 @@ def ask(world: World, route: tuple[str, str], session: str | None) -> TestRespon
     method, rule = route
     path = "/".join("1" if part.startswith("<") else part for part in rule.split("/"))
     headers = {"Authorization": f"Bearer {session}"} if session is not None else {}
-    data = {"everyone": "yes"} if method == "POST" else None
+    data = {"who": "everyone"} if method == "POST" else None
     return world.browser.open(path, method=method, headers=headers, data=data, buffered=True)
 
 

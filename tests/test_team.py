@@ -301,7 +301,7 @@ def test_others_see_only_the_names_of_administrators(world: World) -> None:
 
 
 def test_everyone_sees_the_team_once_it_is_allowed(world: World) -> None:
-    world.browser.post("/admin/team", data={"everyone": "yes"}, headers=world.session("anna"))
+    world.browser.post("/admin/team", data={"who": "everyone"}, headers=world.session("anna"))
     boris = world.session("boris")
     world.sync()
 
@@ -313,7 +313,7 @@ def test_everyone_sees_the_team_once_it_is_allowed(world: World) -> None:
 
 
 def test_a_guest_never_sees_the_team(world: World) -> None:
-    world.browser.post("/admin/team", data={"everyone": "yes"}, headers=world.session("anna"))
+    world.browser.post("/admin/team", data={"who": "everyone"}, headers=world.session("anna"))
     otto = world.session("otto")
     before_the_list_is_read = [world.browser.get(path, headers=otto).status_code for path in ADDRESSES]
     world.bitrix24.clock.advance(60)
@@ -349,7 +349,7 @@ def test_a_guest_sees_no_administrators_names(world: World, listed: bool) -> Non
 
 
 def test_a_guest_does_not_see_the_team_before_the_next_sync(world: World) -> None:
-    world.browser.post("/admin/team", data={"everyone": "yes"}, headers=world.session("anna"))
+    world.browser.post("/admin/team", data={"who": "everyone"}, headers=world.session("anna"))
     world.sync()
 
     otto = world.session("otto")
@@ -376,7 +376,7 @@ def test_a_former_administrator_loses_access_when_their_settings_are_read(world:
 
 def test_a_dismissed_person_loses_access_when_their_settings_are_read(world: World) -> None:
     anna = world.session("anna")
-    world.browser.post("/admin/team", data={"everyone": "yes"}, headers=anna)
+    world.browser.post("/admin/team", data={"who": "everyone"}, headers=anna)
     world.sync()
     world.portal().dismiss("anna")
 

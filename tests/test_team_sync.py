@@ -103,7 +103,7 @@ def test_others_may_only_see_the_progress(synced_world: World) -> None:
     for method, path in (("GET", "/team/sync"), ("POST", "/team/sync"), ("POST", "/team/sync/cancel")):
         assert send(synced_world, method, path, boris) == (403, {"error": "team_not_allowed"})
 
-    synced_world.browser.post("/admin/team", data={"everyone": "yes"}, headers=synced_world.session("anna"))
+    synced_world.browser.post("/admin/team", data={"who": "everyone"}, headers=synced_world.session("anna"))
 
     assert send(synced_world, "GET", "/team/sync", boris)[0] == 200
     for path in ("/team/sync", "/team/sync/cancel"):

@@ -2,22 +2,62 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from dashboard.models import Person, Portal
+from dashboard.people import departments
 from dashboard.people.connection_state import colleagues
 
 MAX_ADMINISTRATORS = 5  # names in one sentence
 
 
-def can_see_team(portal: Portal, person: Person) -> bool:
-    """Tell whether the person may see the team.
+class TeamAccess(StrEnum):
+    """Who may see the team: administrators always, and whom one of them has allowed it."""
 
-    Administrators may, and employees if an administrator has allowed it. A guest of the portal never may.
+    ADMINISTRATORS = "administrators"
+    HEADS = "heads"  # of departments, each the people in and below their departments
+    EVERYONE = "everyone"
+
+
+def team_access(portal: Portal) -> TeamAccess:
+    """Return who may see the portal's team. What the previous version has stored since counts."""
+    if portal.team_open:
+        return TeamAccess.EVERYONE
+    is_for_heads = portal.heads_allowed_at is not None and portal.heads_allowed_at == portal.team_switched_at
+    return TeamAccess.HEADS if is_for_heads else TeamAccess.ADMINISTRATORS
+
+
+def allow(portal: Portal, choice: TeamAccess, *, by: Person, at: datetime) -> None:
+    """Store who may see the team, and who decided it."""
+    portal.team_open = choice == TeamAccess.EVERYONE
+    portal.heads_allowed_at = at if choice == TeamAccess.HEADS else None
+    portal.team_switched_by, portal.team_switched_at = by.user_id, at
+
+
+def can_see_team(session: Session, portal: Portal, person: Person) -> bool:
+    """Tell whether the person may see the team, or a part of it.
+
+    Administrators may, and employees or heads if an administrator has allowed it. A guest of the portal never may.
     ``listed`` is None for somebody who is not yet in the stored list of users; they may be a guest.
     """
-    return person.is_admin or (portal.team_open and person.listed is True)
+    if can_see_whole_team(portal, person):
+        return True
+    is_for_heads = team_access(portal) == TeamAccess.HEADS and person.listed is True
+    return is_for_heads and departments.is_head(session, portal, person)
+
+
+def can_see_whole_team(portal: Portal, person: Person) -> bool:
+    """Tell whether the person may see all people of the team."""
+    return person.is_admin or (team_access(portal) == TeamAccess.EVERYONE and person.listed is True)
+
+
+def visible_people(portal: Portal, person: Person) -> tuple[ColumnElement[bool], ...]:
+    """Return the condition for the people whom a viewer of the team may see; none if they may see everyone."""
+    return () if can_see_whole_team(portal, person) else (departments.is_led_by(portal, person),)
 
 
 def administrators(session: Session, portal: Portal) -> list[str]:

@@ -13,6 +13,7 @@ from dashboard.models import Department, DepartmentMember, Person, Portal
 from dashboard.people import storage_limit
 
 CHUNK_ROWS = 500  # in one statement
+MAX_OPTIONS = 500  # of the filter; a page must stay small
 
 
 def may_be_read(portal: Portal) -> bool:
@@ -79,6 +80,24 @@ def is_led_by(portal: Portal, person: Person) -> ColumnElement[bool]:
     """Return the condition for whom a head may see: themselves, and everyone in and below their departments."""
     led = _members_below(portal, (Department.portal_id == portal.id, Department.head_id == person.user_id))
     return Person.id.in_(led.union_all(select(literal(person.id))))
+
+
+def options(session: Session, portal: Portal, visible: Sequence[ColumnElement[bool]] = ()) -> Sequence[tuple[int, str]]:
+    """Return the ids and names of departments to filter by, in the order of their names, at most MAX_OPTIONS.
+
+    If only some people are ``visible``, these are the departments of those people.
+    """
+    query = select(Department.department_id, Department.name).where(Department.portal_id == portal.id)
+    if visible:
+        people = select(DepartmentMember.department_id).join(Person, Person.id == DepartmentMember.person_id)
+        query = query.where(Department.department_id.in_(people.where(Person.portal_id == portal.id, *visible)))
+    rows = session.execute(query.order_by(Department.name, Department.department_id).limit(MAX_OPTIONS))
+    return [(row.department_id, row.name) for row in rows]
+
+
+def are_known(session: Session, portal: Portal) -> bool:
+    """Tell whether the portal has returned any departments."""
+    return bool(session.scalar(select(exists().where(Department.portal_id == portal.id))))
 
 
 def is_head(session: Session, portal: Portal, person: Person) -> bool:

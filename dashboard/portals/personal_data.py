@@ -22,7 +22,7 @@ BATCH_BYTES = 512 * 1024
 
 # The exported columns are listed, so that a new column is not exported by accident.
 _PORTAL_COLUMNS = (
-    *("origin", "state", "installed_at", "team_open", "team_switched_by", "team_switched_at"),
+    *("origin", "state", "installed_at", "team_open", "heads_allowed_at", "team_switched_by", "team_switched_at"),
     *("directory_at", "next_run_at", "scopes", "work_start", "work_end"),
 )
 _PERSON_COLUMNS = (
@@ -43,7 +43,7 @@ ALWAYS_RESET_COLUMNS = {
     "work_start": None,
     "work_end": None,
 }
-ADMIN_CHOICE_COLUMNS = {"team_open": False, "team_switched_at": None}
+ADMIN_CHOICE_COLUMNS = {"team_open": False, "heads_allowed_at": None, "team_switched_at": None}
 
 
 @dataclass(frozen=True)

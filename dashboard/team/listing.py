@@ -15,9 +15,11 @@ from sqlalchemy.sql.expression import false
 from dashboard.calendar.time_zones import canonical_name, offset_at, zone_info
 from dashboard.calendar.working_hours import Span
 from dashboard.core.database import Database
+from dashboard.core.json_values import parse_int
 from dashboard.core.search_text import contains, fold
 from dashboard.models import Person, Portal
 from dashboard.people.connection_state import STATES, colleagues, state_expression
+from dashboard.people.departments import are_known, in_department
 from dashboard.people.indexed_columns import company_hours
 
 PAGE_SIZE = 50
@@ -34,6 +36,7 @@ class TeamFilter:
     timezone: str = ""
     reminders: str = ""
     state: str = ""
+    department: str = ""
 
 
 NO_FILTER = TeamFilter()
@@ -57,6 +60,7 @@ class TeamRow:
     problem: str | None
     span: Span | None
     hours_source: str  # "person" or "account"
+    departments: Sequence[int] = ()  # empty while the portal's departments are unknown
 
 
 @dataclass(frozen=True)
@@ -89,9 +93,13 @@ def team_page(
     number: int = 1,
     total: int | None = None,
     city: Callable[[str], str] = str,
+    visible: Sequence[ColumnElement[bool]] = (),
 ) -> TeamPage:
-    """Return one page, the last one if the number is too high; pass ``total`` if it is known, to save a query."""
-    conditions = _conditions(portal, team_filter, now)
+    """Return one page of the ``visible`` people, the last one if the number is too high.
+
+    Pass ``total`` if it is known, to save a query.
+    """
+    conditions = [*_conditions(portal, team_filter, now), *visible]
     if total is None:
         total = _count(session, conditions)
     pages = max(1, -(-total // PAGE_SIZE))
@@ -110,14 +118,15 @@ def all_rows(
     now: datetime,
     sort: str = "name",
     city: Callable[[str], str] = str,
+    visible: Sequence[ColumnElement[bool]] = (),
 ) -> Iterator[Sequence[TeamRow]]:
-    """Return the rows of all pages in batches, each read in a short transaction when it is needed.
+    """Return all rows of the ``visible`` people in batches, each read in a short transaction when it is needed.
 
     The order is fixed at the call. People who no longer match when their batch is read are left out, and everybody
     once a deletion has begun.
     """
     is_current = exists().where(Portal.id == portal.id, Portal.generation == portal.generation)
-    conditions = [*_conditions(portal, team_filter, now), is_current]
+    conditions = [*_conditions(portal, team_filter, now), *visible, is_current]
     with database.read_session() as session:
         ids = array("q", _ids(session, conditions, Order(portal, sort, now, city)))
 
@@ -141,6 +150,7 @@ def _conditions(portal: Portal, team_filter: TeamFilter, now: datetime) -> list[
         (team_filter.timezone, Person.zone == canonical_name(team_filter.timezone)),
         (team_filter.reminders, reminders.get(team_filter.reminders, false())),
         (team_filter.state, state),
+        (team_filter.department, in_department(portal, parse_int(team_filter.department) or 0)),
     )
     return [*colleagues(portal), *(condition for value, condition in conditions if value)]
 
@@ -152,16 +162,17 @@ def _count(session: Session, conditions: Iterable[ColumnElement[bool]]) -> int:
 def _rows(session: Session, portal: Portal, conditions: list[ColumnElement[bool]], now: datetime) -> dict[int, TeamRow]:
     columns = (Person.user_id, Person.name, Person.position, Person.photo, state_expression(now), Person.view)
     more_columns = (Person.zone, Person.zone_source, Person.calendar_zone, Person.reminders, Person.settings_at)
-    last_columns = (Person.problem, Person.work_start, Person.work_end)
+    last_columns = (Person.problem, Person.departments, Person.work_start, Person.work_end)
     query = select(Person.id, *columns, *more_columns, *last_columns).where(*conditions)
-    return {person_id: _row(portal, *row) for person_id, *row in session.execute(query)}
+    known = are_known(session, portal)
+    return {person_id: _row(portal, *row, known=known) for person_id, *row in session.execute(query)}
 
 
-def _row(portal: Portal, *values: Any) -> TeamRow:
-    *fields, start, end = values
+def _row(portal: Portal, *values: Any, known: bool) -> TeamRow:
+    *fields, departments, start, end = values
     own = Span(start, end) if start is not None and end is not None else None
     company = company_hours(portal)
-    fields += [own or company, "person" if own else "account" if company else ""]
+    fields += [own or company, "person" if own else "account" if company else "", (known and departments) or ()]
     return TeamRow(*fields)
 
 

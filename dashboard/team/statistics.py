@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from dashboard.calendar.holidays import DaysOff, parse_days_off
@@ -54,8 +54,9 @@ def days_off(session: Session, person: Person) -> DaysOff:
     return parse_days_off(session.scalar(select(Snapshot.account).where(Snapshot.person_id == person.id)))
 
 
-def team_stats(session: Session, portal: Portal, now: datetime) -> TeamStats:
-    """Return the numbers of the whole team; indexes cover these queries."""
+def team_stats(session: Session, portal: Portal, now: datetime, *visible: ColumnElement[bool]) -> TeamStats:
+    """Return the numbers of the team, or of its ``visible`` part; indexes cover these queries for the whole team."""
+    team = (*colleagues(portal), *visible)
     conditions = state_conditions(now)
     company = company_hours(portal)
     columns = (Person.zone, Person.work_start, Person.work_end)
@@ -66,10 +67,10 @@ def team_stats(session: Session, portal: Portal, now: datetime) -> TeamStats:
     # Each row has the totals of all groups, even of those beyond the limit.
     totals = (func.sum(number).over() for number in (people, *(people.filter(condition) for condition in filters)))
     query = select(*columns, people, func.count(Person.settings_at), *totals)
-    query = query.where(*colleagues(portal)).group_by(*columns).order_by(people.desc(), *columns)
+    query = query.where(*team).group_by(*columns).order_by(people.desc(), *columns)
     rows: Sequence[Any] = session.execute(query.limit(MAX_VALUES)).all()
     total, without_reminders, with_hours, *counts = map(int, rows[0][5:] if rows else [0] * (2 + len(filters)))
-    views = most_frequent(session, [Person.view], *colleagues(portal), Person.view != "", limit=MAX_VIEWS)
+    views = most_frequent(session, [Person.view], *team, Person.view != "", limit=MAX_VIEWS)
     return TeamStats(
         total=total,
         states={"connected": total - sum(counts)} | dict(zip(conditions, counts, strict=True)),

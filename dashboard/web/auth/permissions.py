@@ -12,6 +12,7 @@ from flask.typing import ResponseReturnValue
 from markupsafe import Markup
 
 from dashboard.people import access
+from dashboard.people.access import TeamAccess
 from dashboard.web.auth.sessions import CurrentUser, UserView
 from dashboard.web.errors.handlers import render_error
 from dashboard.web.errors.responses import ErrorResponse, response_for_code
@@ -44,11 +45,29 @@ def team_viewer(view: UserView[P]) -> UserView[P]:
 
     @wraps(view)
     def wrapper(user: CurrentUser, /, *args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
-        if _is_allowed(user, lambda: access.can_see_team(user.portal, user.person)):
+        if _is_allowed(user, lambda: can_see_team(user)):
             return view(user, *args, **kwargs)
         return _refuse(_team_not_allowed(user))
 
     return wrapper
+
+
+def whole_team_viewer(view: UserView[P]) -> UserView[P]:
+    """Require a user who may see all people of the team, because the view counts them together."""
+
+    @wraps(view)
+    def wrapper(user: CurrentUser, /, *args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
+        if _is_allowed(user, lambda: access.can_see_whole_team(user.portal, user.person)):
+            return view(user, *args, **kwargs)
+        return _refuse(_team_not_allowed(user))
+
+    return wrapper
+
+
+def can_see_team(user: CurrentUser) -> bool:
+    """Tell whether the user may see the team, or a part of it."""
+    with services().database.read_session() as session:
+        return access.can_see_team(session, user.portal, user.person)
 
 
 def administrator(view: UserView[P]) -> UserView[P]:
@@ -81,7 +100,8 @@ def _team_not_allowed(user: CurrentUser) -> ErrorResponse:
     # Administrators cannot let guests see the team. `listed` is None until the list of employees is read.
     if user.person.listed is False or user.portal.team_open:
         return response_for_code("employees_only")
-    response = response_for_code("team_not_allowed")
+    is_for_heads = access.team_access(user.portal) == TeamAccess.HEADS
+    response = response_for_code("heads_only" if is_for_heads else "team_not_allowed")
     # Guests must not see names, and a person who is not listed yet may be a guest.
     if not user.person.listed:
         return response

@@ -205,6 +205,15 @@ ERRORS: dict[str | type[Exception], ErrorText] = {
         N_("In this portal, only administrators can see everyone's settings. You can see your own."),
         N_("Ask an administrator to make it visible to everyone on the Admin page."),
     ),
+    "heads_only": ErrorText(
+        N_("You can't see the team"),
+        N_(
+            "In this portal, administrators see everyone's settings, and heads of departments see those of their"
+            " departments. You can see your own."
+        ),
+        N_("Ask an administrator to make it visible to everyone on the Admin page."),
+        code="team_not_allowed",
+    ),
     "employees_only": ErrorText(
         N_("You can't see the team"),
         N_(

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from dashboard.models import Person, Portal
+from dashboard.people import access
 from dashboard.web.i18n.translations import _
 
 
@@ -28,7 +29,7 @@ def page_context(portal: Portal, person: Person, *, current: str, full_page: Ful
         "portal": {
             "domain": urlsplit(portal.origin).netloc,
             "origin": portal.origin,
-            "team_open": portal.team_open,
+            "team_access": str(access.team_access(portal)),
         },
         "session_token": full_page.session_token if full_page else None,
         "bx24_js_url": full_page.bx24_js_url if full_page else None,

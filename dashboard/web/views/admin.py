@@ -7,7 +7,8 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
 from dashboard.models import Portal
-from dashboard.people import access
+from dashboard.people import access, departments
+from dashboard.people.access import TeamAccess
 from dashboard.portals import personal_data
 from dashboard.portals.portal_lock import lock_portal
 from dashboard.sync.last_runs import last_runs
@@ -37,16 +38,17 @@ def show_admin(user: CurrentUser) -> ResponseReturnValue:
 @administrator
 def set_team_access(user: CurrentUser) -> ResponseReturnValue:
     """Store who may see the team besides administrators, and who decided it."""
-    everyone = request.form.get("everyone")
-    if everyone not in ("yes", "no"):
+    # Pages that the previous version has sent contain the other field.
+    former = {"yes": TeamAccess.EVERYONE, "no": TeamAccess.ADMINISTRATORS}.get(request.form.get("everyone", ""), "")
+    who = request.form.get("who", former)
+    if who not in list(TeamAccess):
         return render_error(response_for_code("invalid_choice"))
 
     def store(session: Session) -> Portal:
         if not lock_portal(session, user.portal):
             raise SessionRefused("session_invalid")
         portal = session.get_one(Portal, user.portal.id)
-        portal.team_open = everyone == "yes"
-        portal.team_switched_by, portal.team_switched_at = user.person.user_id, services().now()
+        access.allow(portal, TeamAccess(who), by=user.person, at=services().now())
         return portal
 
     return _admin_page(user, services().database.write(store))
@@ -59,6 +61,7 @@ def _admin_page(user: CurrentUser, portal: Portal) -> str:
         switched_by = access.name_of(session, portal, portal.team_switched_by)
         runs = last_runs(session, portal)
         stats = statistics.team_stats(session, portal, now)
+        has_departments = departments.are_known(session, portal)
         stored = personal_data.count_stored(session, portal)
     requirements = setup_checklist.checklist(portal)
     return render_template(
@@ -75,7 +78,8 @@ def _admin_page(user: CurrentUser, portal: Portal) -> str:
         directory_error=portal.directory_error,
         stats=stats,
         stored=stored,
-        team_open=portal.team_open,
+        who=str(access.team_access(portal)),
+        has_departments=has_departments,
         switched_by=switched_by,
         switched_at=portal.team_switched_at,
         now=now,

@@ -17,8 +17,8 @@ from dashboard.bitrix24.errors import Limited, NotAnswered
 from dashboard.bitrix24.inbound import BadField, OpeningRequest
 from dashboard.core.database import UNAVAILABLE
 from dashboard.models import Portal, PortalState
-from dashboard.people.access import can_see_team
 from dashboard.portals import bindings
+from dashboard.web.auth.permissions import can_see_team
 from dashboard.web.auth.sessions import issue_token, start_session
 from dashboard.web.auth.verification_throttle import hashed_address, throttle_event, throttle_opening
 from dashboard.web.http.context import services
@@ -59,7 +59,7 @@ def open_app() -> ResponseReturnValue:
     g.person = result.person
     user = start_session(result.portal, result.person)
     full_page = FullPage(issue_token(user), services().config.bx24_js_url)
-    if opening.placement == bindings.CALENDAR_VIEW and can_see_team(user.portal, user.person):
+    if opening.placement == bindings.CALENDAR_VIEW and can_see_team(user):
         query = team_query.parse_calendar_options(opening.options, today=today(user))
         return team_page(user, query, full_page=full_page)
     return my_settings_page(user, result.settings, first_open=result.is_first, full_page=full_page)

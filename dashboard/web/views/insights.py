@@ -17,7 +17,7 @@ from dashboard.team import insight_queries, insights, settings_counts, small_gro
 from dashboard.team.insights import Difference, PeopleFilter
 from dashboard.team.settings_counts import SettingsCounts
 from dashboard.team.small_groups import suppress_small_groups
-from dashboard.web.auth.permissions import team_viewer
+from dashboard.web.auth.permissions import whole_team_viewer
 from dashboard.web.auth.sessions import CurrentUser, queued_per_portal, signed_in
 from dashboard.web.http.context import services
 from dashboard.web.i18n.translations import _
@@ -43,7 +43,7 @@ class FigurePeople:
 
 @blueprint.get("/insights")
 @signed_in
-@team_viewer
+@whole_team_viewer
 @queued_per_portal
 def show_insights(user: CurrentUser) -> ResponseReturnValue:
     """Show how people set up their calendars: administrators see names, others only numbers of larger groups."""

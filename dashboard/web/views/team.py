@@ -7,6 +7,7 @@ from datetime import date
 from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
+from dashboard.people import access, departments
 from dashboard.team import availability, listing, statistics
 from dashboard.team.statistics import TeamStats
 from dashboard.web.auth.permissions import team_viewer
@@ -17,6 +18,7 @@ from dashboard.web.presenters import day_chart, filters, labels, team_query, tea
 from dashboard.web.presenters.page_context import FullPage, page_context
 from dashboard.web.presenters.run_status import run_status
 from dashboard.web.presenters.team_query import TeamQuery
+from dashboard.web.views.team_sync import visible_progress
 
 blueprint = Blueprint("team", __name__)
 
@@ -40,7 +42,14 @@ def team_page(user: CurrentUser, query: TeamQuery, *, full_page: FullPage | None
     portal, person, user_zone = user.portal, user.person, user.time_zone
     now = services().now()
     with services().database.read_session() as session:
-        stats = services().team_stats.get(session, portal, now=now)
+        visible = access.visible_people(portal, person)
+        # The shared cache holds the whole team, so the numbers of a part are always counted.
+        stats = (
+            statistics.team_stats(session, portal, now, *visible)
+            if visible
+            else services().team_stats.get(session, portal, now=now)
+        )
+        department_options = departments.options(session, portal, visible)
         workdays = statistics.days_off(session, person)
         page = listing.team_page(
             session,
@@ -51,6 +60,7 @@ def team_page(user: CurrentUser, query: TeamQuery, *, full_page: FullPage | None
             number=query.number,
             total=None if query.is_filtered else stats.total,
             city=filters.zone_city,
+            visible=visible,
         )
     day = query.range.day if query.range else today(user)
     return render_template(
@@ -67,8 +77,9 @@ def team_page(user: CurrentUser, query: TeamQuery, *, full_page: FullPage | None
         directory_at=portal.directory_at,
         directory_error=portal.directory_error,
         show_onboarding=person.is_admin and stats.opened_count * 2 < stats.total,
-        run=run_status(services().runs.progress(portal), now=now, user_zone=user_zone),
+        run=run_status(visible_progress(user), now=now, user_zone=user_zone),
         **_options(stats),
+        department_options=[(str(number), name) for number, name in department_options],
         link=f"{portal.origin}/marketplace/view/{portal.app_code}/" if portal.app_code else None,
     )
 

@@ -13,6 +13,7 @@ from flask.typing import ResponseReturnValue
 
 from dashboard.calendar.time_zones import offset_at, zone_info
 from dashboard.core.json_values import escape_surrogates
+from dashboard.people import access
 from dashboard.team import listing
 from dashboard.team.listing import TeamRow
 from dashboard.web.auth.permissions import confirm_rights_first, team_viewer
@@ -79,7 +80,13 @@ def _rows(user: CurrentUser) -> Iterator[Sequence[TeamRow]]:
     now = services().now()
     query = team_query.parse_team_query(request.args, today=now.date())
     return listing.all_rows(
-        services().database, user.portal, query.filter, now=now, sort=query.sort, city=filters.zone_city
+        services().database,
+        user.portal,
+        query.filter,
+        now=now,
+        sort=query.sort,
+        visible=access.visible_people(user.portal, user.person),
+        city=filters.zone_city,
     )
 
 
@@ -107,6 +114,7 @@ def _json_row(row: TeamRow, now: datetime) -> dict[str, object]:
         "timezone_source": row.zone_source,
         "utc_offset": filters.offset(offset_at(now, zone_info(row.zone))) if row.zone else "",
         "reminders": row.reminders,
+        **({"departments": row.departments} if row.departments else {}),
         "as_of": row.as_of.isoformat() if row.as_of else None,
         "problem": row.problem,
     }

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from flask import Blueprint
 from flask.typing import ResponseReturnValue
 
+from dashboard.people import access
 from dashboard.portals.throttle import Limit
 from dashboard.sync.progress import RunProgress
 from dashboard.web.auth.permissions import administrator, team_viewer
@@ -23,7 +26,7 @@ REQUESTED_RUN_LIMIT = Limit(depth=60, seconds=60)
 @team_viewer
 def show_sync(user: CurrentUser) -> ResponseReturnValue:
     """Return the state of the last update."""
-    return _status(user, services().runs.progress(user.portal)).to_response()
+    return _status(user, visible_progress(user)).to_response()
 
 
 @blueprint.post("/team/sync")
@@ -51,6 +54,14 @@ def cancel_sync(user: CurrentUser) -> ResponseReturnValue:
     if not services().runs.cancel(user.portal):
         raise SessionRefused("session_invalid")
     return _status(user, services().runs.progress(user.portal)).to_response()
+
+
+def visible_progress(user: CurrentUser) -> RunProgress | None:
+    """Return the last update; its numbers count the whole team, so heads of departments do not see them."""
+    progress = services().runs.progress(user.portal)
+    if progress is None or access.can_see_whole_team(user.portal, user.person):
+        return progress
+    return replace(progress, total=0, done=0, failed=0)
 
 
 def _status(user: CurrentUser, run: RunProgress | None) -> RunStatus:
