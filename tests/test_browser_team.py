@@ -123,9 +123,14 @@ def test_the_export_has_the_filters_of_the_page(company: World, page: Page) -> N
     expect(names(frame)).to_have_text(["Lost Lucy"])
 
     with page.expect_download() as caught:
-        frame.get_by_role("button", name="Export").press("Enter")
+        frame.locator("summary", has_text="Export").press("Enter")
+        frame.get_by_role("button", name="CSV").press("Enter")
 
-    assert caught.value.suggested_filename == "team.csv"
+    assert (
+        caught.value.suggested_filename
+        == f"team-{company.portal().domain.replace(':', '-')}-{company.now():%Y-%m-%d}.csv"
+    )
+    expect(frame.get_by_role("button", name="CSV")).to_be_hidden()
     lines = Path(caught.value.path()).read_text(encoding="utf-8-sig").splitlines()
     assert [line.split(",")[1] for line in lines] == ["Name", "Lost Lucy"]
 

@@ -25,6 +25,7 @@ Lose = Callable[[World], None]
 CONFIRMED = [
     ("GET", "/team.csv"),
     ("GET", "/team.json"),
+    ("GET", "/team.xlsx"),
     ("GET", "/admin/export.json"),
     ("POST", "/admin/team"),
     ("POST", "/admin/forget"),

@@ -6,7 +6,9 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from typing import Any
+from zipfile import ZipFile
 
 import pytest
 import time_machine
@@ -18,8 +20,10 @@ from werkzeug.test import TestResponse
 from app import create_app
 from dashboard.core import config
 from dashboard.web.auth.sessions import MAX_SESSION_SECONDS
+from dashboard.web.views.team_export import EXCEL_TYPE
 from tests.world import SECRET_KEY, World
 
+WITHOUT_CHARSET = {"application/json", EXCEL_TYPE}
 # What anybody may ask for without a session. Whoever adds a public route names it here, and says why.
 PUBLIC = {
     ("GET", "/"),  # tells a curious person, and the vendor console, what this is
@@ -191,6 +195,14 @@ def test_no_route_answers_a_token_that_joins_two_portals(busy: World) -> None:
     assert answers == dict.fromkeys(answers, 401)
 
 
+def unpacked(answer: TestResponse) -> str:
+    """Return the text of a response, and of all files in a workbook."""
+    if answer.mimetype != EXCEL_TYPE:
+        return answer.text
+    with ZipFile(BytesIO(answer.data)) as workbook:
+        return "".join(workbook.read(name).decode() for name in workbook.namelist())
+
+
 def test_people_of_another_portal_see_nothing_of_it(busy: World) -> None:
     """Clara administers Beta, so that everything opens to her, and nothing of Alpha does."""
     alphas = [name for person in busy.portal().people.values() for name in (person.last_name, person.email)]
@@ -198,7 +210,8 @@ def test_people_of_another_portal_see_nothing_of_it(busy: World) -> None:
     for route in guarded(busy):
         # Anew each time: one of the routes may forget the portal's people, her among them.
         answer = ask(busy, route, bearer(busy.session("clara", "beta")))
-        result = [own for own in (*alphas, *ALPHAS_OWN, busy.portal().domain) if own and own in answer.text]
+        body = unpacked(answer)
+        result = [own for own in (*alphas, *ALPHAS_OWN, busy.portal().domain) if own and own in body]
         assert not result, (route, result)
 
 
@@ -209,7 +222,7 @@ def test_admin_routes_are_refused_to_ordinary_people(busy: World) -> None:
     answers = {route: ask(busy, route, boris) for route in closed}
 
     assert {route: answer.status_code for route, answer in answers.items()} == dict.fromkeys(answers, 403)
-    assert not [route for route, answer in answers.items() if "Thapa" in answer.text]
+    assert not [route for route, answer in answers.items() if "Thapa" in unpacked(answer)]
 
 
 def test_every_route_sets_security_and_cache_headers(busy: World) -> None:
@@ -230,7 +243,7 @@ def test_every_route_sets_security_and_cache_headers(busy: World) -> None:
         assert "no-store" in headers["Cache-Control"] or "immutable" in headers["Cache-Control"]
         assert "Set-Cookie" not in headers
         assert "Access-Control-Allow-Origin" not in headers
-        assert answer.mimetype == "application/json" or answer.content_type.endswith("; charset=utf-8")
+        assert answer.mimetype in WITHOUT_CHARSET or answer.content_type.endswith("; charset=utf-8")
         assert not [name for name in headers.keys() if name.lower() in ("server", "x-powered-by")]  # noqa: SIM118
         answer.close()
 

@@ -19,7 +19,7 @@ __all__ = ["clock"]
 
 OPENING_IN_CALENDAR = "/"
 PATHS = (
-    *("/team", "/team?q=a", "/team.json", "/team.csv", "/insights", "/insights/hours"),
+    *("/team", "/team?q=a", "/team.json", "/team.csv", "/team.xlsx", "/insights", "/insights/hours"),
     *("/admin", "/admin/calls", "/admin/forget", "/admin/export.json", OPENING_IN_CALENDAR),
 )
 

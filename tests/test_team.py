@@ -282,7 +282,7 @@ def test_people_of_another_portal_are_not_listed(each_world: World, anna: Sessio
 
 # Who may see it
 
-ADDRESSES = ("/team", "/team.csv", "/team.json", "/team/sync")
+ADDRESSES = ("/team", "/team.csv", "/team.json", "/team.xlsx", "/team/sync")
 
 
 def test_others_see_only_the_names_of_administrators(world: World) -> None:
@@ -305,7 +305,7 @@ def test_everyone_sees_the_team_once_it_is_allowed(world: World) -> None:
     boris = world.session("boris")
     world.sync()
 
-    assert [world.browser.get(path, headers=boris).status_code for path in ADDRESSES] == [200] * 4
+    assert [world.browser.get(path, headers=boris).status_code for path in ADDRESSES] == [200] * len(ADDRESSES)
     html = world.browser.get("/team", headers=boris).text
     assert {7, 1} < set(users_on(html))
     # Beginning and ending a run stays with administrators.
@@ -319,7 +319,7 @@ def test_a_guest_never_sees_the_team(world: World) -> None:
     world.bitrix24.clock.advance(60)
     world.sync()
 
-    assert before_the_list_is_read == [403] * 4
+    assert before_the_list_is_read == [403] * len(ADDRESSES)
     assert world.one("SELECT listed FROM people WHERE user_id = 18") in (False, 0)
     refused = world.browser.get("/team", headers=otto)
     assert refused.status_code == 403

@@ -6,6 +6,12 @@ import csv
 import io
 import json
 import math
+import re
+from datetime import datetime, timedelta
+from typing import Any
+from xml.etree import ElementTree
+from zipfile import ZipFile
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import delete, update
@@ -19,7 +25,7 @@ from tests.team_fixtures import NEVER_OPENED, in_english, rows_on, store_people
 from tests.world import World, errors_on
 
 CROWD = 15
-EXPORTS = ("/team.json", "/team.csv", "/admin/export.json")
+EXPORTS = ("/team.json", "/team.csv", "/team.xlsx", "/admin/export.json")
 # Characters of several kinds that nobody sees in a cell, or that stand on the one before.
 UNSEEN = "\u00ad\u034f\u0301\u115f\u1160\u17b4\u180b\u200b\u2065\u2800\u3164\ufe0e\ufe0f\uffa0"
 UNSEEN += "\U000e0001\U000e0100\U000e0fff"
@@ -28,6 +34,22 @@ UNSEEN += "\U000e0001\U000e0100\U000e0fff"
 def table(body: str) -> list[list[str]]:
     assert body.startswith("\ufeff")
     return list(csv.reader(io.StringIO(body.removeprefix("\ufeff"), newline="")))
+
+
+def filename_of(world: World, extension: str) -> str:
+    host = world.portal().domain.replace(":", "-")
+    return f'attachment; filename="team-{host}-{world.now():%Y-%m-%d}.{extension}"'
+
+
+def sheet(body: bytes) -> ElementTree.Element:
+    """Return the sheet of a workbook, without namespaces."""
+    with ZipFile(io.BytesIO(body)) as file:
+        return ElementTree.fromstring(re.sub(rb' xmlns(:r)?="[^"]+"', b"", file.read("xl/worksheets/sheet1.xml")))
+
+
+def cells(body: bytes) -> list[list[str]]:
+    """Return the raw values of a workbook's sheet; an empty cell is left out."""
+    return [["".join(cell.itertext()) for cell in row] for row in sheet(body).iter("row")]
 
 
 def test_page_csv_and_json_agree_with_the_portal_person_by_person(each_world: World) -> None:
@@ -90,7 +112,7 @@ def test_csv_opens_in_a_spreadsheet(world: World) -> None:
 
     assert response.data.startswith(b"\xef\xbb\xbf")
     assert response.content_type == "text/csv; charset=utf-8"
-    assert response.headers["Content-Disposition"] == 'attachment; filename="team.csv"'
+    assert response.headers["Content-Disposition"] == filename_of(world, "csv")
     assert response.data.count(b"\r\n") == response.data.count(b"\n") == 4
     assert table(response.text)[2][1:3] == ['Zoë "Z", née Ыч', "Line\u2028break"]
 
@@ -125,6 +147,55 @@ def test_no_cell_is_a_formula_however_a_spreadsheet_separates(world: World, deli
     assert len(cells) > len(hostile)
     ignored = "".join((*map(chr, range(33)), *UNSEEN, '"\u2028\u202e\x7f'))
     assert not [cell for cell in cells if cell.lstrip(ignored).startswith(tuple("=+-@＝＋－＠﹦"))]
+
+
+def test_csv_has_semicolons_where_decimals_have_a_comma(world: World) -> None:
+    world.portal().people["anna"].lang = "de"
+    anna = world.session("anna")
+    store_people(world, {"name": "Bob;=1,5"})
+
+    body = world.browser.get("/team.csv?q=bob", headers=anna).text
+
+    lines = list(csv.reader(io.StringIO(body.removeprefix("\ufeff"), newline=""), delimiter=";"))
+    assert [line[1] for line in lines] == ["Name", "Bob;'=1,5"]
+
+
+def test_a_workbook_has_numbers_times_and_dates(each_world: World) -> None:
+    anna = in_english(each_world, "anna")
+    updated = each_world.now() - timedelta(hours=3)
+    people: list[dict[str, Any]] = [
+        {"name": "=1+1", "work_start": 540, "work_end": 1440, "settings_at": updated, "view": "week"},
+        {"name": "http://a.example/ \x0b", "view": "week"} | NEVER_OPENED,
+    ]
+    store_people(each_world, *people)
+
+    response = each_world.browser.get("/team.xlsx?q=colleague&sort=-name", headers=anna)
+
+    assert response.headers["Content-Disposition"] == filename_of(each_world, "xlsx")
+    local = updated.astimezone(ZoneInfo(each_world.one("SELECT time_zone FROM people WHERE user_id = 1"))).replace(
+        tzinfo=None
+    )
+    days = (local - datetime.fromisoformat("1899-12-30")) / timedelta(days=1)
+    titles, link, formula = cells(response.data)
+    assert titles == ["User ID", "Name", "Position", "State", "View", "Work starts", "Work ends", "Time zone",
+                      "Reminders", "Updated", "UTC offset", "Source of the time zone",
+                      "Source of the working hours"]  # fmt: skip
+    assert link[:4] == ["5002", "http://a.example/ _x000B_", "Colleague", "Not opened yet"]
+    assert formula[:7] == ["5001", "=1+1", "Colleague", "Confirmed", "Week", "0.375", "1"]
+    assert abs(float(formula[9]) - days) < 1e-6
+    xml = sheet(response.data)
+    assert (xml.find(".//f"), xml.find(".//hyperlink")) == (None, None)
+    assert xml.find("autoFilter").get("ref") == "A1:M3"  # type: ignore[union-attr]
+    assert xml.find(".//pane").get("state") == "frozen"  # type: ignore[union-attr]
+
+
+def test_a_workbook_of_an_arabic_reader_begins_at_the_right(world: World) -> None:
+    world.portal().people["anna"].lang = "ar"
+
+    view = sheet(world.browser.get("/team.xlsx", headers=world.session("anna")).data).find(".//sheetView")
+
+    assert view is not None
+    assert view.get("rightToLeft") == "1"
 
 
 def test_other_text_stays_as_it_is(world: World) -> None:

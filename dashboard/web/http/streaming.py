@@ -21,7 +21,7 @@ MIN_BYTES_PER_SECOND = 32 * 1024
 log = structlog.get_logger()
 
 
-def stream(start: Callable[[], Iterator[str]], *, mimetype: str, filename: str = "") -> Response:
+def stream(start: Callable[[], Iterator[str | bytes]], *, mimetype: str, filename: str = "") -> Response:
     """Return a response to the signed-in user whose parts are produced while it is sent.
 
     ``start`` may fail with an error page; later errors break off the transfer, and so does the loss of its slot.
@@ -54,15 +54,15 @@ def _end(connection: ClientSocket | None, cut_off: Callable[..., None]) -> None:
         connection.break_off()
 
 
-def _parts(part: Callable[[], str | None], slot: ExitStack, cut_off: Callable[..., None]) -> Iterator[bytes]:
+def _parts(part: Callable[[], str | bytes | None], slot: ExitStack, cut_off: Callable[..., None]) -> Iterator[bytes]:
     """Yield the parts, and release the slot after the last one, or when nobody reads on.
 
     :raise SlowClient: the client receives them too slowly.
     """
     sent, waited = 0, 0.0
     with slot:
-        for text in iter(part, None):
-            content = text.encode()
+        while (text := part()) is not None:
+            content = text.encode() if isinstance(text, str) else text
             began = time.monotonic()
             yield content
             waited += time.monotonic() - began

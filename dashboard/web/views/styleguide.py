@@ -70,12 +70,14 @@ def _team_components() -> dict[str, Any]:
 
     def sample_row(number: int, name: str, state: str, **settings: Any) -> TeamRow:
         empty: dict[str, Any] = {"photo": "", "view": "", "span": None, "zone": "", "reminders": ""}
+        empty |= {"zone_source": "", "calendar_zone": "", "hours_source": ""}
         fields = empty | {"as_of": None, "problem": None} | settings
         return TeamRow(user_id=number, name=name, position="Colleague", state=state, **fields)
 
     everything = {
         "view": "week", "span": Span(540, 1080), "zone": "Europe/Berlin", "as_of": MOMENT,
-        "reminders": "timed:15min,60min;day:none",
+        "reminders": "timed:15min,60min;day:none", "zone_source": "calendar", "calendar_zone": "Europe/Berlin",
+        "hours_source": "person",
     }  # fmt: skip
     return {
         "now": MOMENT,

@@ -1,17 +1,16 @@
-"""Export the team as JSON or CSV: the rows of the *Team* page with its filters, all pages of them."""
+"""Export the team as Excel, CSV or JSON: the rows of the *Team* page with its filters, all pages of them."""
 
 from __future__ import annotations
 
-import csv
-import io
-import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Iterator, Sequence
 from datetime import datetime, tzinfo
 
 from flask import Blueprint, current_app, request
 from flask.typing import ResponseReturnValue
 
 from dashboard.calendar.time_zones import offset_at, zone_info
+from dashboard.calendar.working_hours import ClockTime
 from dashboard.core.json_values import escape_surrogates
 from dashboard.people import access
 from dashboard.team import listing
@@ -20,22 +19,19 @@ from dashboard.web.auth.permissions import confirm_rights_first, team_viewer
 from dashboard.web.auth.sessions import CurrentUser, signed_in
 from dashboard.web.http.context import services
 from dashboard.web.http.streaming import stream
-from dashboard.web.i18n.translations import N_, _
+from dashboard.web.i18n.translations import N_, _, current
 from dashboard.web.presenters import filters, labels, team_query, team_row
+from dashboard.web.presenters.spreadsheets import Cell, Column, csv_parts, workbook_parts
 
-COLUMNS = (
-    N_("User ID"),
-    N_("Name"),
-    N_("Position"),
-    N_("State"),
-    N_("View"),
-    N_("Working hours"),
-    N_("Time zone"),
-    N_("Reminders"),
-    N_("Updated"),
-    N_("UTC offset"),
-    N_("Source of the time zone"),
-    N_("Source of the working hours"),
+# Titles with the widths of their columns. Excel gets the start and the end of work as two times.
+PERSON_COLUMNS = ((N_("User ID"), 9), (N_("Name"), 28), (N_("Position"), 28), (N_("State"), 20), (N_("View"), 12))
+CSV_HOURS = ((N_("Working hours"), 0),)
+EXCEL_HOURS = ((N_("Work starts"), 11), (N_("Work ends"), 11))
+SETTING_COLUMNS = ((N_("Time zone"), 22), (N_("Reminders"), 40), (N_("Updated"), 17))
+ZONE_COLUMNS = (
+    (N_("UTC offset"), 12),
+    (N_("Source of the time zone"), 20),
+    (N_("Source of the working hours"), 20),
 )
 SOURCES = {
     "person": N_("Custom"),
@@ -43,17 +39,7 @@ SOURCES = {
     "calendar": N_("Calendar"),
     "profile": N_("Profile"),
 }
-# Characters that begin a formula in some spreadsheet, with their full-width and small forms.
-FORMULA_STARTS = frozenset("=＝﹦+＋﹢-－﹣−@＠﹫")
-# A spreadsheet may split cells at a comma, semicolon, tab or bar, depending on the country and on its import
-# dialog, and some ignore quotes. So a cell may begin after each of these, and after every kind of line end.
-SEPARATORS = ",;|\t\r\n\v\f\x1c\x1d\x1e\x85\u2028\u2029"
-# Spreadsheets ignore invisible characters in front of a formula, and remove quotes: spaces, control and format
-# characters, combining marks, unassigned characters, and fillers that count as letters.
-IGNORED_CATEGORIES = frozenset(["Cc", "Cf", "Cn", "Me", "Mn", "Zl", "Zp", "Zs"])
-IGNORED = '"\u115f\u1160\u2800\u3164\uffa0'
-# Without it Excel reads the file in the machine's own encoding.
-BYTE_ORDER_MARK = "\ufeff"
+EXCEL_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 blueprint = Blueprint("team_export", __name__)
 
@@ -64,7 +50,9 @@ blueprint = Blueprint("team_export", __name__)
 @team_viewer
 def export_team_json(user: CurrentUser) -> ResponseReturnValue:
     """Send everyone's settings as JSON."""
-    return stream(lambda: _json(_rows(user), services().now()), mimetype="application/json")
+    return stream(
+        lambda: _json(_rows(user), services().now()), mimetype="application/json", filename=_filename(user, "json")
+    )
 
 
 @blueprint.get("/team.csv")
@@ -72,8 +60,41 @@ def export_team_json(user: CurrentUser) -> ResponseReturnValue:
 @confirm_rights_first
 @team_viewer
 def export_team_csv(user: CurrentUser) -> ResponseReturnValue:
-    """Send everyone's settings as a spreadsheet file."""
-    return stream(lambda: _csv(_rows(user), user.time_zone, services().now()), mimetype="text/csv", filename="team.csv")
+    """Send everyone's settings as a CSV file."""
+
+    def parts() -> Iterator[str]:
+        columns = _columns(PERSON_COLUMNS, CSV_HOURS, SETTING_COLUMNS, ZONE_COLUMNS)
+        now = services().now()
+        rows = ((_csv_row(row, user.time_zone, now) for row in batch) for batch in _rows(user))
+        return csv_parts(columns, rows, locale=current().locale)
+
+    return stream(parts, mimetype="text/csv", filename=_filename(user, "csv"))
+
+
+@blueprint.get("/team.xlsx")
+@signed_in
+@confirm_rights_first
+@team_viewer
+def export_team_xlsx(user: CurrentUser) -> ResponseReturnValue:
+    """Send everyone's settings as an Excel workbook."""
+
+    def parts() -> Iterator[bytes]:
+        columns = _columns(PERSON_COLUMNS, EXCEL_HOURS, SETTING_COLUMNS, ZONE_COLUMNS)
+        now = services().now()
+        rows = ((_excel_row(row, user.time_zone, now) for row in batch) for batch in _rows(user))
+        return workbook_parts(_("Team"), columns, rows, right_to_left=current().direction == "rtl")
+
+    return stream(parts, mimetype=EXCEL_TYPE, filename=_filename(user, "xlsx"))
+
+
+def _filename(user: CurrentUser, extension: str) -> str:
+    """Return a file name such as "team-example.bitrix24.com-2026-11-30.csv"."""
+    host = re.sub(r"[^A-Za-z0-9.-]+", "-", user.portal.origin.partition("://")[2])
+    return f"team-{host}-{services().now().astimezone(user.time_zone):%Y-%m-%d}.{extension}"
+
+
+def _columns(*groups: Sequence[tuple[str, int]]) -> list[Column]:
+    return [Column(_(title), width) for group in groups for title, width in group]
 
 
 def _rows(user: CurrentUser) -> Iterator[Sequence[TeamRow]]:
@@ -120,49 +141,27 @@ def _json_row(row: TeamRow, now: datetime) -> dict[str, object]:
     }
 
 
-def _csv_row(row: TeamRow, time_zone: tzinfo, now: datetime) -> Sequence[str]:
+def _csv_row(row: TeamRow, time_zone: tzinfo, now: datetime) -> Sequence[Cell]:
+    return (*_person_cells(row), str(row.span or ""), *_setting_cells(row, time_zone), *_zone_cells(row, now))
+
+
+def _excel_row(row: TeamRow, time_zone: tzinfo, now: datetime) -> Sequence[Cell]:
+    hours = (ClockTime(row.span.start), ClockTime(row.span.end)) if row.span else (None, None)
+    return (*_person_cells(row), *hours, *_setting_cells(row, time_zone), *_zone_cells(row, now))
+
+
+def _person_cells(row: TeamRow) -> Sequence[Cell]:
+    return (row.user_id, row.name, row.position, team_row.state(row.state), labels.view(row.view))
+
+
+def _setting_cells(row: TeamRow, time_zone: tzinfo) -> Sequence[Cell]:
+    updated = row.as_of.astimezone(time_zone).replace(tzinfo=None) if row.as_of else None
+    return (row.zone, team_row.reminder_text(row.reminders), updated)
+
+
+def _zone_cells(row: TeamRow, now: datetime) -> Sequence[Cell]:
     return (
-        str(row.user_id),
-        escape_surrogates(row.name),
-        escape_surrogates(row.position),
-        team_row.state(row.state),
-        labels.view(row.view),
-        str(row.span or ""),
-        row.zone,
-        team_row.reminder_text(row.reminders),
-        # Every spreadsheet understands this format.
-        f"{row.as_of.astimezone(time_zone):%Y-%m-%d %H:%M}" if row.as_of else "",
         filters.offset(offset_at(now, zone_info(row.zone))) if row.zone else "",
         _(SOURCES[row.zone_source]) if row.zone_source else "",
         _(SOURCES[row.hours_source]) if row.hours_source else "",
     )
-
-
-def _csv(batches: Iterator[Sequence[TeamRow]], time_zone: tzinfo, now: datetime) -> Iterator[str]:
-    yield BYTE_ORDER_MARK + _csv_lines([[_(title) for title in COLUMNS]])
-    for rows in batches:
-        yield _csv_lines([_without_formulas(cell) for cell in _csv_row(row, time_zone, now)] for row in rows)
-
-
-def _csv_lines(rows: Iterable[Sequence[str]]) -> str:
-    file = io.StringIO()
-    csv.writer(file, lineterminator="\r\n").writerows(rows)
-    return file.getvalue()
-
-
-def _without_formulas(cell: str) -> str:
-    """Put an apostrophe, which marks text, wherever a spreadsheet could see the beginning of a formula."""
-    if FORMULA_STARTS.isdisjoint(cell):
-        return cell
-    characters: list[str] = []
-    cell_start: int | None = 0  # until a visible character follows
-    for character in cell:
-        if cell_start is not None and character in FORMULA_STARTS:
-            characters.insert(cell_start, "'")
-            cell_start = None
-        characters.append(character)
-        if character in SEPARATORS:
-            cell_start = len(characters)
-        elif character not in IGNORED and unicodedata.category(character) not in IGNORED_CATEGORIES:
-            cell_start = None
-    return "".join(characters)

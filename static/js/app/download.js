@@ -16,7 +16,8 @@ async function download(button) {
   if (!response.ok) return showResponseError(response.status);
   const link = document.createElement("a");
   link.href = URL.createObjectURL(await response.blob());
-  link.download = button.dataset.name;
+  link.download = /filename="([^"]+)"/.exec(response.headers.get("Content-Disposition"))?.[1] ?? "";
   link.click();
+  button.closest("details")?.removeAttribute("open");
   setTimeout(() => URL.revokeObjectURL(link.href), REVOKE_DELAY_MS);
 }
