@@ -13,7 +13,7 @@ from tests.world import World
 __all__ = ["page"]
 
 # The names of all visible controls, in the order of the page.
-CONTROLS = """() => [...document.querySelectorAll('a[href], button, input, select, textarea, summary')]
+CONTROLS = """() => [...document.querySelectorAll('a[href], button, input, select, textarea, summary, [role=slider]')]
   .filter((each) => each.checkVisibility() && !each.disabled && each.type !== 'hidden')
   .map((each) => each.name || each.textContent.trim())"""
 FOCUS = """() => {
@@ -205,6 +205,45 @@ def test_lines_break_between_words(company: World, page: Page, width: int, perso
     assert column["width"] >= person_column
 
 
+def test_a_phone_shows_the_first_person_at_once(company: World, page: Page) -> None:
+    page.set_viewport_size({"width": 360, "height": 720})
+    frame = open_team(company, page)
+
+    name = frame.locator(".people-chart__name").first
+    inside = page.frames[1]
+    top, row, total = inside.evaluate("""() => {
+      const rows = [...document.querySelectorAll('[data-user]')].map((each) => each.getBoundingClientRect());
+      const { top } = document.querySelector('.people-chart__name').getBoundingClientRect();
+      return [top, rows[0].height, rows[11].bottom];
+    }""")
+
+    expect(name).to_be_visible()
+    assert top < 240
+    assert row <= 76
+    assert total < 1200
+
+
+@pytest.mark.parametrize(("language", "forwards"), [("en", "ArrowRight"), ("ar", "ArrowLeft")])
+def test_the_hours_can_be_walked_by_key(company: World, page: Page, language: str, forwards: str) -> None:
+    company.portal().people["anna"].lang = language
+    frame = open_team(company, page)
+    slider = frame.get_by_role("slider")
+
+    slider.press("Home")
+    slider.press(forwards)
+
+    expect(slider).to_have_attribute("aria-valuenow", "15")
+    expect(frame.locator("[data-pointer-tag]")).to_contain_text("00:15 ·")
+    # Berlin is an hour behind Moscow in September.
+    person = frame.locator('[data-user][data-timezone="Europe/Berlin"] time').first
+    expect(person).to_have_text("23:15")
+
+    slider.press("Escape")
+
+    expect(frame.locator("[data-pointer-tag]")).to_be_hidden()
+    expect(person).not_to_have_text("23:15")
+
+
 def test_team_prints_its_chart_and_table(company: World, page: Page) -> None:
     frame = open_team(company, page)
 
@@ -212,5 +251,5 @@ def test_team_prints_its_chart_and_table(company: World, page: Page) -> None:
 
     for removed in (".bar__nav", ".head__actions", ".filters__field", "[data-copy]"):
         expect(frame.locator(removed).first).to_be_hidden()
-    expect(frame.locator(".day-chart__svg")).to_be_visible()
+    expect(frame.locator(".people-chart__day").first).to_be_visible()
     expect(frame.locator("[data-user]").first).to_be_visible()

@@ -67,8 +67,8 @@ def test_a_figure_links_to_its_people(company: World, page: Page) -> None:
 
     frame.get_by_role("link", name="Needs to reconnect: 1").press("Enter")
 
-    expect(frame.locator(".people-table__name")).to_have_text(["Lost Lucy"])
-    problem = frame.locator(".people-table__problem")
+    expect(frame.locator(".people-chart__name")).to_have_text(["Lost Lucy"])
+    problem = frame.locator(".people-chart__problem")
     expect(problem).to_have_text("This person doesn't have access to the app")
 
 

@@ -68,7 +68,7 @@ def test_a_name_links_to_its_row_on_team(company: World, page: Page) -> None:
     refusing.get_by_role("link").first.press("Enter")
 
     expect(frame.locator("[data-user]")).to_have_count(1)
-    expect(frame.locator(".people-table__name")).to_have_text(name)
+    expect(frame.locator(".people-chart__name")).to_have_text(name)
 
 
 def test_others_see_no_links_to_people(company: World, page: Page) -> None:

@@ -50,7 +50,7 @@ def open_team(world: World, page: Page, person: str = "anna") -> FrameLocator:
 
 
 def names(frame: FrameLocator) -> Locator:
-    return frame.locator(".people-table__name")
+    return frame.locator(".people-chart__name")
 
 
 def test_the_table_can_be_sorted_filtered_searched_and_paged(company: World, page: Page) -> None:
@@ -248,7 +248,7 @@ def test_a_day_of_the_calendar_can_be_chosen(company: World, page: Page) -> None
 
     expect(saturday).to_have_attribute("aria-current", "date")
     expect(saturday).to_be_focused()
-    expect(frame.locator(".day-chart__summary")).to_contain_text("A day off in this portal")
+    expect(frame.locator(".team-summary__text")).to_contain_text("A day off in this portal")
 
 
 def test_search_and_filters_work_on_a_phone(company: World, page: Page) -> None:

@@ -1,47 +1,96 @@
-"""The chart of the team's day: its rows, and the hidden table with the same numbers."""
+"""The day of *Team*: bars of a person's hours, the number of people above them, and the hidden table."""
 
 from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime
+from typing import Any
 
 import pytest
 
-from dashboard.calendar.holidays import NO_DAYS_OFF
+from dashboard.calendar.holidays import NO_DAYS_OFF, DaysOff
 from dashboard.calendar.working_hours import Span
 from dashboard.team.availability import HoursGroup
-from dashboard.web.presenters.day_chart import DayChart, build
-from tests.team_fixtures import store_people
+from dashboard.team.listing import TeamRow
+from dashboard.web.presenters.day_chart import DayChart, Place, build
+from tests.team_fixtures import NEVER_OPENED, rows_on, store_people
 from tests.world import World
 
-
-def chart(groups: int) -> DayChart:
-    spans = (Span(60 * number, 60 * number + 480) for number in range(groups))
-    hours_groups = [HoursGroup("UTC", span, 20 - number) for number, span in enumerate(spans)]
-    now = datetime(2026, 3, 4, 12, tzinfo=UTC)
-    return build(hours_groups, day=date(2026, 3, 4), now=now, user_zone=UTC, workdays=NO_DAYS_OFF)
+NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
 
 
-@pytest.mark.parametrize(("groups", "rows", "others"), [(8, 8, 0), (9, 9, 0), (10, 8, 2), (12, 8, 4)])
-def test_small_groups_share_one_row(groups: int, rows: int, others: int) -> None:
-    day_chart = chart(groups)
-
-    assert len(day_chart.rows) == rows
-    assert (day_chart.others.groups if day_chart.others else 0) == others
+def chart(*groups: HoursGroup, workdays: DaysOff = NO_DAYS_OFF) -> DayChart:
+    return build(groups, day=date(2026, 3, 4), now=NOON, user_zone=UTC, workdays=workdays)
 
 
-def test_the_hidden_table_has_the_same_people_as_the_chart(world: World) -> None:
-    store_people(world, *({"work_start": 360 + 30 * group} for group in range(12) for _person in range(group + 1)))
+def person(span: Span | None, zone: str = "UTC", **fields: Any) -> TeamRow:
+    values: dict[str, Any] = {
+        "user_id": 1,
+        "name": "Ada",
+        "position": "",
+        "photo": "",
+        "state": "connected",
+        "view": "",
+    }
+    values |= {"zone_source": "calendar", "calendar_zone": zone, "reminders": "", "as_of": NOON, "problem": None}
+    return TeamRow(**(values | {"zone": zone, "span": span, "hours_source": "person"} | fields))
 
-    page = world.browser.get("/team", headers=world.session("anna")).text
 
-    rows = re.findall(r"<tr data-chart-row>(.*?)</tr>", page, flags=re.DOTALL)
-    table_people = [int(re.findall(r"<td>(.*?)</td>", row, flags=re.DOTALL)[0]) for row in rows]
-    chart_people = re.findall(r'<span class="day-chart__zone">.*? · (\d+)</span>', page)
-    assert table_people == [int(people) for people in chart_people]
-    assert sum(table_people) >= sum(range(1, 13))
-    others = [people for people, row in zip(table_people, rows, strict=True) if "Others" in row]
-    assert len(others) == 1
-    # Some of them are at work at some hours, and never more than there are.
-    at_work = [int(people) for people, total in re.findall(r"(\d+) of (\d+)</li>", rows[-1]) if int(total)]
-    assert 0 < max(at_work) <= others[0]
+@pytest.mark.parametrize(
+    ("span", "bars"),
+    [
+        (Span(540, 1080), [Place(37.5, 37.5)]),
+        # A bar that midnight cuts passes the edge, so that its end there is square.
+        (Span(1320, 360), [Place(-2.778, 27.778), Place(91.667, 11.111)]),
+        (None, []),
+    ],
+)
+def test_bars_stand_at_the_hours(span: Span | None, bars: list[Place]) -> None:
+    assert list(chart().person(person(span)).bars) == bars
+
+
+def test_only_hours_from_a_persons_settings_are_confirmed() -> None:
+    day = chart()
+
+    assert not day.person(person(Span(540, 1080))).is_assumed
+    assert day.person(person(Span(540, 1080), zone_source="profile")).is_assumed
+    assert day.person(person(Span(540, 1080), as_of=None)).is_assumed
+
+
+def test_a_person_is_at_work_by_their_own_clock() -> None:
+    day = chart()
+
+    assert day.person(person(Span(540, 1080))).is_at_work
+    assert day.person(person(Span(540, 1080), "Asia/Tokyo")).is_at_work is False
+    assert day.person(person(None)).is_at_work is None
+
+
+def test_columns_count_everyone() -> None:
+    day = chart(HoursGroup("UTC", Span(540, 1080), 30, 4), HoursGroup("Asia/Tokyo", Span(540, 1080), 10))
+
+    assert (day.people, day.assumed) == (40, 4)
+    assert [day.counts[minute // 15] for minute in (0, 525, 540, 1065, 1080)] == [10, 10, 30, 30, 0]
+    assert max(column.height for column in day.columns) == 100
+    # A column for each half hour with somebody at work.
+    assert len(day.columns) == 36
+
+
+def test_nobody_at_all_is_no_error() -> None:
+    assert (chart().columns, chart().people, chart().best) == ([], 0, None)
+
+
+def test_a_row_has_its_hours_and_the_filters_change_the_chart(world: World) -> None:
+    store_people(
+        world,
+        {"name": "Ada", "zone": "Europe/Berlin", "zone_source": "calendar"},
+        {"name": "Bea", "time_zone": "Asia/Tokyo", "zone": "Asia/Tokyo", "zone_source": "profile"} | NEVER_OPENED,
+    )
+
+    html = world.browser.get("/team?q=ada", headers=world.session("anna")).text
+
+    assert [row["user"] for row in rows_on(html)] == ["5001"]
+    assert len(re.findall(r"people-chart__bar\b", html)) == 1
+    assert "people-chart__bar--assumed" not in html
+    counts = [int(people) for people in re.findall(r"<tr data-chart-row>.*?<td>(.*?)</td>", html)]
+    assert max(counts) == 1
+    assert "<b>1</b> of 1 confirmed" in html

@@ -39,6 +39,6 @@ def test_the_team_page_shows_why_a_person_was_not_updated(world: World) -> None:
     anna = in_english(world)
     store_people(world, {"problem": "ERROR_ARGUMENT"})
 
-    label = text_of(world.browser.get("/team", headers=anna).text, "people-table__problem")
+    label = text_of(world.browser.get("/team", headers=anna).text, "people-chart__problem")
 
     assert label == "A stored setting is corrupted, so Bitrix24 returns none of them"

@@ -64,7 +64,7 @@ def test_an_opening_writes_once(synced_world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "max_statements"), [("/me", 2), ("/team", 8), ("/team?q=bo&view=week&sort=name&page=1", 9)]
+    ("path", "max_statements"), [("/me", 2), ("/team", 10), ("/team?q=bo&view=week&sort=name&page=1", 11)]
 )
 def test_a_page_sends_few_statements(synced_world: World, path: str, max_statements: int) -> None:
     session = synced_world.session("anna")

@@ -53,7 +53,7 @@ def test_a_day_can_be_chosen(world: World) -> None:
     working = world.browser.get(address + "2026-03-04", headers=headers).text
     weekend = world.browser.get(address + "2026-03-07", headers=headers).text
 
-    assert text_of(working, "day-chart__day") == "Wednesday, March 4, 2026"
+    assert text_of(working, "team-summary__day") == "Wednesday, March 4, 2026"
     assert "A day off in this portal" not in working
     assert "A day off in this portal" in weekend
     # Filters and the export keep the days.

@@ -133,7 +133,11 @@ def _offset_minutes(zone: tzinfo, minute: int) -> int:
 
 def day_rows(groups: Iterable[HoursGroup], *, day: date, user_zone: tzinfo, workdays: DaysOff) -> list[DayRow]:
     """Return each group with its hours on the user's day."""
-    user_day = UserDay(day, user_zone=user_zone, workdays=workdays)
+    return rows_on(UserDay(day, user_zone=user_zone, workdays=workdays), groups)
+
+
+def rows_on(user_day: UserDay, groups: Iterable[HoursGroup]) -> list[DayRow]:
+    """Return each group with its hours on a day that other hours are placed on, too."""
     return [DayRow(group, user_day.bands(group.zone, group.span)) for group in groups]
 
 

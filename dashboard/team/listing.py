@@ -99,7 +99,7 @@ def team_page(
 
     Pass ``total`` if it is known, to save a query.
     """
-    conditions = [*_conditions(portal, team_filter, now), *visible]
+    conditions = [*matching(portal, team_filter, now), *visible]
     if total is None:
         total = _count(session, conditions)
     pages = max(1, -(-total // PAGE_SIZE))
@@ -126,7 +126,7 @@ def all_rows(
     once a deletion has begun.
     """
     is_current = exists().where(Portal.id == portal.id, Portal.generation == portal.generation)
-    conditions = [*_conditions(portal, team_filter, now), *visible, is_current]
+    conditions = [*matching(portal, team_filter, now), *visible, is_current]
     with database.read_session() as session:
         ids = array("q", _ids(session, conditions, Order(portal, sort, now, city)))
 
@@ -139,7 +139,8 @@ def all_rows(
     return filter(None, batches)
 
 
-def _conditions(portal: Portal, team_filter: TeamFilter, now: datetime) -> list[ColumnElement[bool]]:
+def matching(portal: Portal, team_filter: TeamFilter, now: datetime) -> list[ColumnElement[bool]]:
+    """Return the conditions for a colleague who matches the filter."""
     count = Person.reminder_count
     reminders = {"none": count == 0, "one": count == 1, "many": count > 1, "unknown": count.is_(None)}
     state = state_expression(now) == team_filter.state if team_filter.state in STATES else false()

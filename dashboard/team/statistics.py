@@ -54,8 +54,13 @@ def days_off(session: Session, person: Person) -> DaysOff:
     return parse_days_off(session.scalar(select(Snapshot.account).where(Snapshot.person_id == person.id)))
 
 
-def team_stats(session: Session, portal: Portal, now: datetime, *visible: ColumnElement[bool]) -> TeamStats:
-    """Return the numbers of the team, or of its ``visible`` part; indexes cover these queries for the whole team."""
+def team_stats(
+    session: Session, portal: Portal, now: datetime, *visible: ColumnElement[bool], lists_views: bool = True
+) -> TeamStats:
+    """Return the numbers of the team, or of its ``visible`` part; indexes cover these queries for the whole team.
+
+    Only the filter's options need the views, at the cost of a query.
+    """
     team = (*colleagues(portal), *visible)
     conditions = state_conditions(now)
     company = company_hours(portal)
@@ -69,14 +74,14 @@ def team_stats(session: Session, portal: Portal, now: datetime, *visible: Column
     query = select(*columns, people, func.count(Person.settings_at), *totals)
     query = query.where(*team).group_by(*columns).order_by(people.desc(), *columns)
     rows: Sequence[Any] = session.execute(query.limit(MAX_VALUES)).all()
-    total, without_reminders, with_hours, *counts = map(int, rows[0][5:] if rows else [0] * (2 + len(filters)))
-    views = most_frequent(session, [Person.view], *team, Person.view != "", limit=MAX_VIEWS)
+    total, without_reminders, with_hours, *counts = map(int, rows[0][5:] if rows else [0] * (1 + len(filters)))
+    views = most_frequent(session, [Person.view], *team, Person.view != "", limit=MAX_VIEWS).rows if lists_views else ()
     return TeamStats(
         total=total,
         states={"connected": total - sum(counts)} | dict(zip(conditions, counts, strict=True)),
         without_reminders=without_reminders,
         with_hours=with_hours,
-        views=tuple(sorted(view for view, _people in views.rows)),
+        views=tuple(sorted(view for view, _people in views)),
         zones=tuple(sorted({row[0] for row in rows if row[0]})),
         groups=_groups(rows, company),
     )

@@ -11,6 +11,7 @@ import { listenForNavigation } from "./app/router.js";
 // What other scripts import from here.
 export { whileBusy } from "./app/busy.js";
 export { showResponseError } from "./app/errors.js";
+export { clockText, momentOn, showClock, updateClocks } from "./app/clocks.js";
 export { isPlainClick, on } from "./app/events.js";
 export { main } from "./app/page.js";
 export { load } from "./app/router.js";

@@ -2,10 +2,12 @@
 
 import { listenForCopy } from "./team/copy_text.js";
 import { listenForFilters } from "./team/filters.js";
+import { listenForPointer } from "./team/hours_pointer.js";
 import { listenForSync, watchSync } from "./team/sync_progress.js";
 
 listenForCopy();
 listenForFilters();
+listenForPointer();
 listenForSync();
 
 // Called each time the Team page is shown.

@@ -1,29 +1,49 @@
-"""Prepare the chart of the team's day: a row for each of the largest groups, and one for all the others."""
+"""Prepare the day of *Team*: each person's hours as a bar, and the number of people at work above them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, tzinfo
-from itertools import groupby
+from datetime import date, datetime, time, tzinfo
 
 from dashboard.calendar.holidays import NO_DAYS_OFF, DaysOff
+from dashboard.calendar.working_hours import DAY
 from dashboard.team import availability
-from dashboard.team.availability import Band, BestHour, DayRow, HoursGroup
+from dashboard.team.availability import Band, BestHour, HoursGroup, UserDay
+from dashboard.team.listing import TeamRow
 from dashboard.web.presenters.filters import minutes_in
 
-MAX_ROWS = 8
-SHADES = 10
+STEP = 15  # minutes between the moments that the pointer shows
+COLUMN = 30
+_MIN_HEIGHT = 4  # percent: a single person among thousands is still visible
+_BEYOND = 40  # minutes by which a bar that midnight cuts passes the edge, so that its end there is square
 
 
 @dataclass(frozen=True)
-class OtherGroups:
-    """The groups without a row of their own, by the parts of the day when some of their people are at work."""
+class Place:
+    """A part of the day, in percent of the day."""
 
-    groups: int
-    people: int
-    pieces: tuple[tuple[Band, float], ...]  # with the share of the people, rounded to one of SHADES
-    at_work: tuple[tuple[Band, int], ...]  # with the number of people
+    x: float
+    width: float
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column for half an hour; all in percent."""
+
+    x: float
+    width: float
+    height: float
+
+
+@dataclass(frozen=True)
+class PersonDay:
+    """One person's hours on the user's day."""
+
+    bands: tuple[Band, ...]
+    bars: tuple[Place, ...]
+    is_at_work: bool | None  # now; None on another day, and where the hours are unknown
+    is_assumed: bool  # the zone is the profile's, or the hours are not from the person's settings
 
 
 @dataclass(frozen=True)
@@ -31,49 +51,80 @@ class DayChart:
     """One day of the user."""
 
     day: date
+    midnight: int  # when the day begins, in seconds since the epoch
     is_off: bool  # then the chart shows a regular day
-    rows: Sequence[DayRow]
-    others: OtherGroups | None
     common: tuple[Band, ...]
     best: BestHour | None
-    people: int
+    people: int  # whose hours are known
+    assumed: int
+    pieces: Sequence[tuple[Band, int]]  # the parts of the day, with the number of people at work
+    counts: Sequence[int]  # people at work at each step of the day
+    columns: Sequence[Column]
     now: int | None  # minute of the day, None on another day
+    user_day: UserDay
+
+    def person(self, row: TeamRow) -> PersonDay:
+        """Return a person's hours."""
+        bands = self.user_day.bands(row.zone, row.span) if row.zone and row.span else ()
+        now = self.now
+        is_known = now is not None and row.zone and row.span
+        return PersonDay(
+            bands=bands,
+            bars=tuple(map(_bar, bands)),
+            is_at_work=any(start <= now < end for start, end in bands) if is_known and now is not None else None,
+            is_assumed=row.as_of is None or row.zone_source != "calendar",
+        )
 
 
 def build(groups: Sequence[HoursGroup], *, day: date, now: datetime, user_zone: tzinfo, workdays: DaysOff) -> DayChart:
     """Return the chart of a day; on a day off it shows a regular day."""
     is_off = workdays.is_off(day)
-    rows = availability.day_rows(groups, day=day, user_zone=user_zone, workdays=NO_DAYS_OFF if is_off else workdays)
+    user_day = UserDay(day, user_zone=user_zone, workdays=NO_DAYS_OFF if is_off else workdays)
+    rows = availability.rows_on(user_day, groups)
+    pieces = availability.count_at_work(rows)
+    counts = _counts(pieces)
     people = sum(group.people for group in groups)
-    rows.sort(key=lambda row: (-row.group.people, row.group.zone, row.group.span.start, row.group.span.end))
-    # A row for one other group would need as much room as that group's own row.
-    row_count = len(rows) if len(rows) == MAX_ROWS + 1 else MAX_ROWS
     return DayChart(
         day=day,
+        midnight=int(datetime.combine(day, time(), user_zone).timestamp()),
         is_off=is_off,
-        rows=sorted(rows[:row_count], key=_start_of_work),
-        others=_others(rows[row_count:]),
         # One person has no hours in common with anybody.
         common=availability.common_bands(rows) if people > 1 else (),
         best=next(iter(availability.best_hours(rows, count=1)), None) if people > 1 else None,
         people=people,
+        assumed=sum(group.assumed for group in groups),
+        pieces=pieces,
+        counts=counts,
+        columns=_columns(counts),
         now=minutes_in(now, user_zone) if now.astimezone(user_zone).date() == day else None,
+        user_day=user_day,
     )
 
 
-def _start_of_work(row: DayRow) -> tuple[int, int, str]:
-    # A night shift that started yesterday continues at midnight; its own start today is the later band.
-    starts = [start for start, _end in row.bands if start > 0] or [0]
-    return (starts[0], -row.group.people, row.group.zone)
+def _counts(pieces: Sequence[tuple[Band, int]]) -> list[int]:
+    counts, at = [], 0
+    for minute in range(0, DAY, STEP):
+        while pieces[at][0][1] <= minute:
+            at += 1
+        counts.append(pieces[at][1])
+    return counts
 
 
-def _others(rows: Sequence[DayRow]) -> OtherGroups | None:
-    people = sum(row.group.people for row in rows)
-    if not people:
-        return None
-    counts = availability.count_at_work(rows)
-    shades = groupby(counts, key=lambda piece: round(piece[1] / people * SHADES) / SHADES)
-    # Neighbors of the same shade are one piece.
-    merged = [(share, [band for band, _count in pieces]) for share, pieces in shades]
-    pieces = tuple(((bands[0][0], bands[-1][1]), share) for share, bands in merged if share)
-    return OtherGroups(len(rows), people, pieces, tuple((band, count) for band, count in counts if count))
+def _columns(counts: Sequence[int]) -> list[Column]:
+    most = max(counts)
+    return [
+        Column(_percent(minute + 2), _percent(COLUMN - 4), max(_MIN_HEIGHT, round(100 * people / most)))
+        for minute in range(0, DAY, COLUMN)
+        if (people := counts[minute // STEP])
+    ]
+
+
+def _bar(band: Band) -> Place:
+    start, end = band
+    first = start if start else -_BEYOND
+    last = end if end < DAY else DAY + _BEYOND
+    return Place(_percent(first), _percent(last - first))
+
+
+def _percent(minutes: int) -> float:
+    return round(minutes * 100 / DAY, 3)

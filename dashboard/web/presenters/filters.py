@@ -48,6 +48,15 @@ def duration(minutes: int) -> str:
     return _("%(hours)s h %(minutes)s min") % {"hours": whole_hours, "minutes": more_minutes}
 
 
+def hours_apart(seconds: int) -> str:
+    """Return how far one clock is from another: "+2 h", "−3:30 h", and nothing for the same clock."""
+    if not seconds:
+        return ""
+    hours, minutes = divmod(abs(seconds) // 60, 60)
+    clock = f"{hours}:{minutes:02}" if minutes else str(hours)
+    return _("%(hours)s h") % {"hours": f"{'−' if seconds < 0 else '+'}{clock}"}
+
+
 def reminder(value: Reminder) -> str:
     """Return when a reminder appears: "15 minutes before", "08:00 the day before"."""
     match value:

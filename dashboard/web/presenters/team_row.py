@@ -9,6 +9,7 @@ from functools import lru_cache, reduce
 
 from dashboard.calendar.encoding import decode_reminders
 from dashboard.calendar.reminders import Reminder
+from dashboard.calendar.time_zones import offset_at, zone_info
 from dashboard.core.json_values import strip_control_characters
 from dashboard.team.listing import TeamRow
 from dashboard.web.errors.responses import error_label
@@ -28,6 +29,7 @@ REMINDERS = {
     "many": N_("Several reminders"),
     "unknown": N_("Unknown"),
 }
+FACES = ("blue", "green", "teal", "violet", "amber", "rose")
 MAX_REMINDERS = 10  # in words, of one kind of event; a portal may return hundreds
 
 
@@ -48,10 +50,13 @@ class TeamRowText:
     position: str
     photo: str
     initials: str
+    face: str  # the color behind the initials
     view: str
     hours: str
     city: str
     time: str
+    offset: str  # from the user's clock: "+2 h", empty if there is none
+    source: str  # of an assumed zone and of assumed hours
     reminders: tuple[ReminderColumn, ...]
     state: str
     tone: str
@@ -67,17 +72,34 @@ def team_row_text(row: TeamRow, now: datetime, user_zone: tzinfo) -> TeamRowText
         name=row.name,
         position=row.position,
         photo=row.photo if row.photo.startswith("https://") else "",
+        face=FACES[row.user_id % len(FACES)],
         initials="".join(word[0] for word in strip_control_characters(row.name).split()[:2]).upper(),
         view=labels.view(row.view),
         hours=filters.hours(row.span) if row.span else "",
         city=filters.zone_city(row.zone) if row.zone else "",
         time=filters.time_in(now, row.zone) if row.zone else "",
+        offset=_offset(row.zone, now, user_zone),
+        source=_source(row),
         reminders=_reminder_columns(row.reminders, current()),
         state=state(row.state),
         tone=STATE_TONES[row.state],
         problem=error_label(problem) if problem else "",
         as_of=filters.time_or_date(row.as_of, now, user_zone) if row.as_of else "",
     )
+
+
+def _offset(zone: str, now: datetime, user_zone: tzinfo) -> str:
+    seconds = offset_at(now, zone_info(zone)) - offset_at(now, user_zone) if zone else 0
+    return filters.hours_apart(seconds)
+
+
+def _source(row: TeamRow) -> str:
+    # Translators: where an assumed time zone, and assumed working hours, come from.
+    zone = _("Time zone from profile") if row.zone_source == "profile" else ""
+    hours = _("Company hours") if row.hours_source == "account" else ""
+    if not row.zone:
+        return _("No time zone in the profile") if row.state == "never" else ""
+    return " · ".join(filter(None, (zone, hours)))
 
 
 # Most people have the same few reminders, and a page shows fifty people.

@@ -24,7 +24,7 @@ from dashboard.calendar.working_hours import Span
 from dashboard.team.availability import BestHour, HoursGroup
 from dashboard.team.listing import TeamRow
 from dashboard.web.errors.responses import Notice
-from dashboard.web.presenters import day_chart
+from dashboard.web.presenters import day_chart, team_row
 from dashboard.web.presenters.charts import Bar, ColumnMark
 from dashboard.web.presenters.setup_checklist import ChecklistItem
 
@@ -86,15 +86,27 @@ def _team_components() -> dict[str, Any]:
         "is_off": WEEKEND.is_off,
         "here": lambda *_name, **_day: "#guide-head",
         "direction": lambda name: {"name": "ascending", "state": "descending"}.get(name, "none"),
+        "faces": [
+            {"photo": "", "face": face, "initials": initials}
+            for face, initials in zip(team_row.FACES, ("AO", "LL", "NN", "MV", "CK", "TS"), strict=True)
+        ],
         "members": (
             sample_row(1, "Anna Orlova", "connected", **everything),
             sample_row(2, "Lost Lucy", "reconnect", **everything, problem="user_access_error"),
             sample_row(3, "New Nina", "never"),
+            sample_row(
+                4,
+                "Night Nick",
+                "never",
+                zone="Asia/Tokyo",
+                zone_source="profile",
+                span=Span(540, 1080),
+                hours_source="account",
+            ),
         ),
         "charts": {
             "working": _chart(few_groups, day=WEEK[0]),
             "off": _chart(many_groups, day=WEEK[3]),
-            "empty": _chart([], day=WEEK[1]),
         },
     }
 

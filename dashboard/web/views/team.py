@@ -51,6 +51,10 @@ def team_page(user: CurrentUser, query: TeamQuery, *, full_page: FullPage | None
         )
         department_options = departments.options(session, portal, visible)
         workdays = statistics.days_off(session, person)
+        shown = stats
+        if query.is_filtered:
+            matching = listing.matching(portal, query.filter, now)
+            shown = statistics.team_stats(session, portal, now, *matching, *visible, lists_views=False)
         page = listing.team_page(
             session,
             portal,
@@ -58,7 +62,7 @@ def team_page(user: CurrentUser, query: TeamQuery, *, full_page: FullPage | None
             now=now,
             sort=query.sort,
             number=query.number,
-            total=None if query.is_filtered else stats.total,
+            total=shown.total,
             city=filters.zone_city,
             visible=visible,
         )
@@ -71,8 +75,9 @@ def team_page(user: CurrentUser, query: TeamQuery, *, full_page: FullPage | None
         query=query,
         page=page,
         stats=stats,
-        at_work=availability.people_at_work(stats.groups, moment=now, workdays=workdays),
-        chart=day_chart.build(stats.groups, day=day, now=now, user_zone=user_zone, workdays=workdays),
+        shown=shown,
+        at_work=availability.people_at_work(shown.groups, moment=now, workdays=workdays),
+        chart=day_chart.build(shown.groups, day=day, now=now, user_zone=user_zone, workdays=workdays),
         workdays=workdays,
         directory_at=portal.directory_at,
         directory_error=portal.directory_error,

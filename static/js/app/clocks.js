@@ -3,10 +3,25 @@
 
 export function updateClocks() {
   const now = new Date();
-  for (const clock of document.querySelectorAll("[data-clock]")) {
-    clock.textContent = formatTime(now, clock.dataset) ?? clock.textContent;
-  }
+  for (const clock of document.querySelectorAll("[data-clock]")) showClock(clock, now);
   for (const line of document.querySelectorAll("[data-now]")) moveLine(line, formatTime(now, line.dataset));
+}
+
+// Shows the time of a moment on one clock.
+export function showClock(clock, moment) {
+  clock.textContent = formatTime(moment, clock.dataset) ?? clock.textContent;
+}
+
+// Returns "15:30" for a minute of the day.
+export function clockText(minute) {
+  return [Math.floor(minute / 60), minute % 60].map((part) => String(part).padStart(2, "0")).join(":");
+}
+
+// Returns the moment when the clock of a day shows a minute, also on a day when clocks change.
+export function momentOn({ midnight, zone, offset }, minute) {
+  const guess = new Date((Number(midnight) + minute * 60) * 1000);
+  const shown = minuteOf(formatTime(guess, { zone, offset }) ?? clockText(minute));
+  return new Date(guess.getTime() + (minute - shown) * 60_000);
 }
 
 export function updateClocksEachMinute() {
@@ -31,9 +46,18 @@ function timeFormat(timeZone) {
   return new Intl.DateTimeFormat("en-GB", { timeZone, hour: "2-digit", minute: "2-digit" });
 }
 
-// The chart is 1440 units wide, one for each minute of the day.
+function minuteOf(time) {
+  const [hours, minutes] = time.split(":").map(Number);
+  return hours * 60 + minutes;
+}
+
+// A chart is 1440 units wide, one for each minute of the day; the bars of a list are placed in percent.
 function moveLine(line, time) {
   if (!time) return;
-  const [hours, minutes] = time.split(":").map(Number);
-  line.setAttribute("x", hours * 60 + minutes - line.width.baseVal.value / 2);
+  const minute = minuteOf(time);
+  if (line.dataset.now === "tag") {
+    line.style.insetInlineStart = `${minute / 14.4}%`;
+    line.hidden = false;
+  } else if (line.dataset.now === "line") line.setAttribute("x", `${minute / 14.4}%`);
+  else line.setAttribute("x", minute - line.width.baseVal.value / 2);
 }

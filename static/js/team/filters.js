@@ -8,12 +8,19 @@ let typingTimer = 0;
 
 export function listenForFilters() {
   document.addEventListener("click", clear, true);
+  page.on("click", "[data-filters]", toggle);
   page.on("change", ".filters select", (select) => select.form.requestSubmit());
   page.on("input", ".filters [type=search]", () => {
     clearTimeout(typingTimer);
     // Look the form up again: a response may have replaced it meanwhile.
     typingTimer = setTimeout(() => page.main.querySelector(".filters")?.requestSubmit(), TYPING_PAUSE_MS);
   });
+}
+
+// On a phone the filters unfold below the search.
+function toggle(button) {
+  const isOpen = button.getAttribute("aria-expanded") === "true";
+  button.setAttribute("aria-expanded", String(!isOpen));
 }
 
 // Empties the form at once, so that a search typed before the response arrives has no old filter.

@@ -1,0 +1,103 @@
+// Shows everyone's clock at the hour under the pointer, or at the hour that the axis, a slider, was moved to by key.
+
+import * as page from "../app.js";
+
+const STEP = 15;
+const LAST = 1440 - STEP;
+
+export function listenForPointer() {
+  page.on("pointermove", "[data-day]", (cell, { clientX }) => showAt(minuteAt(clientX)));
+  page.on("pointerdown", "[data-slider]", (slider, { clientX }) => showAt(minuteAt(clientX)));
+  page.on("pointerout", "[data-day]", (cell, { relatedTarget }) => {
+    if (!relatedTarget?.closest?.("[data-day]")) hide();
+  });
+  page.on("keydown", "[data-slider]", pressKey);
+  page.on("focusout", "[data-slider]", hide);
+}
+
+function pressKey(slider, event) {
+  if (event.key === "Escape") return hide();
+  const forwards = isRightToLeft() ? "ArrowLeft" : "ArrowRight";
+  const backwards = isRightToLeft() ? "ArrowRight" : "ArrowLeft";
+  const now = Math.round(Number(slider.getAttribute("aria-valuenow")) / STEP) * STEP;
+  const minute = {
+    [forwards]: now + STEP,
+    [backwards]: now - STEP,
+    ArrowUp: now + STEP,
+    ArrowDown: now - STEP,
+    Home: 0,
+    End: LAST,
+  }[event.key];
+  if (minute === undefined) return;
+  event.preventDefault();
+  showAt(Math.min(Math.max(minute, 0), LAST));
+}
+
+function isRightToLeft() {
+  return document.documentElement.dir === "rtl";
+}
+
+function minuteAt(clientX) {
+  const { left, right, width } = page.main.querySelector("[data-slider]").getBoundingClientRect();
+  const share = (isRightToLeft() ? right - clientX : clientX - left) / width;
+  return Math.min(Math.max(Math.floor((share * 1440) / STEP) * STEP, 0), LAST);
+}
+
+function showAt(minute) {
+  const chart = page.main.querySelector("[data-chart]");
+  const time = page.clockText(minute);
+  const count = chart.dataset.counts.split(" ")[minute / STEP];
+  const text = chart.dataset.moment.replace("{time}", time).replace("{count}", count);
+  const slider = chart.querySelector("[data-slider]");
+  slider.setAttribute("aria-valuenow", minute);
+  slider.setAttribute("aria-valuetext", text);
+  place(chart.querySelector("[data-pointer-tag]"), text, minute);
+  moveLineTo(chart, slider, minute);
+  setTitle(chart, chart.dataset.at.replace("{time}", time));
+  const moment = page.momentOn(chart.dataset, minute);
+  for (const row of chart.querySelectorAll("[data-user]")) showRow(row, minute, moment);
+}
+
+function place(tag, text, minute) {
+  tag.textContent = text;
+  tag.style.insetInlineStart = `${minute / 14.4}%`;
+  tag.hidden = false;
+}
+
+function moveLineTo(chart, slider, minute) {
+  const line = chart.parentElement.querySelector("[data-pointer]");
+  const frame = chart.parentElement.getBoundingClientRect();
+  const axis = slider.getBoundingClientRect();
+  const start = isRightToLeft() ? frame.right - axis.right : axis.left - frame.left;
+  line.style.insetInlineStart = `${start + (axis.width * minute) / 1440}px`;
+  line.hidden = false;
+}
+
+function showRow(row, minute, moment) {
+  const light = row.querySelector("[data-light]");
+  if (!light) return;
+  light.dataset.lightNow ??= light.dataset.light;
+  const bands = row.querySelector("[data-bands]").dataset.bands.trim().split(" ");
+  const isAtWork = bands.some((band) => {
+    const [start, end] = band.split("-").map(Number);
+    return start <= minute && minute < end;
+  });
+  light.dataset.light = isAtWork ? "day" : "night";
+  page.showClock(light.querySelector("time"), moment);
+}
+
+function setTitle(chart, text) {
+  const title = chart.querySelector("[data-at-title]");
+  title.textContent = text;
+  title.hidden = !text;
+  title.previousElementSibling.hidden = Boolean(text);
+}
+
+function hide() {
+  const chart = page.main.querySelector("[data-chart]");
+  if (!chart) return;
+  for (const part of chart.parentElement.querySelectorAll("[data-pointer], [data-pointer-tag]")) part.hidden = true;
+  setTitle(chart, "");
+  for (const { dataset } of chart.querySelectorAll("[data-light]")) dataset.light = dataset.lightNow ?? dataset.light;
+  page.updateClocks();
+}
