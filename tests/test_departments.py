@@ -101,6 +101,20 @@ def test_a_cycle_of_parents_ends(company: World) -> None:
     assert members(company, 4) == {8, 9}
 
 
+def test_postgres_searches_the_departments_once_even_without_statistics(
+    bitrix24: Emulator, migrated_postgres_url: str
+) -> None:
+    """Right after the first sync of 10,000 people, a search for each person took minutes."""
+    with World(bitrix24, migrated_postgres_url) as world:
+        world.install()
+        portal, engine = world.known(), world.database.engine
+        for condition in (departments.in_department(portal, 2), departments.is_led_by(portal, Person(id=1, user_id=7))):
+            query = select(Person.id).where(Person.portal_id == portal.id, condition)
+            statement = query.compile(engine, compile_kwargs={"literal_binds": True})
+            plan = world.rows(f"EXPLAIN {statement}")
+            assert any("hashed SubPlan" in row["QUERY PLAN"] for row in plan), plan
+
+
 def test_five_thousand_departments_are_the_limit(company: World) -> None:
     company.portal().departments = [Department(number, f"Team {number}") for number in range(1, 5_102)]
     company.bitrix24.clear()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from sqlalchemy import ColumnElement, Select, delete, exists, literal, select, tuple_
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, CompoundSelect, Select, delete, exists, literal, select, tuple_
+from sqlalchemy.orm import Mapped, Session
 
 from dashboard.bitrix24 import departments as bitrix24_departments
 from dashboard.core.database import insert_or_ignore
@@ -73,13 +73,19 @@ def store_members(session: Session, portal_id: int, department_ids: Mapping[int,
 def in_department(portal: Portal, department_id: int) -> ColumnElement[bool]:
     """Return the condition for the people of a department and of all departments below it."""
     start = (Department.portal_id == portal.id, Department.department_id == department_id)
-    return Person.id.in_(_members_below(portal, start))
+    return _is_one_of(Person.id, _members_below(portal, start))
 
 
 def is_led_by(portal: Portal, person: Person) -> ColumnElement[bool]:
     """Return the condition for whom a head may see: themselves, and everyone in and below their departments."""
     led = _members_below(portal, (Department.portal_id == portal.id, Department.head_id == person.user_id))
-    return Person.id.in_(led.union_all(select(literal(person.id))))
+    return _is_one_of(Person.id, led.union_all(select(literal(person.id))))
+
+
+def _is_one_of(column: Mapped[int], ids: Select[int] | CompoundSelect[int]) -> ColumnElement[bool]:
+    # With IS TRUE, Postgres runs the subquery once and hashes it. As a join, it runs the subquery for each row while it
+    # has no statistics, such as after the first sync of a portal.
+    return column.in_(ids).is_(True)
 
 
 def options(session: Session, portal: Portal, visible: Sequence[ColumnElement[bool]] = ()) -> Sequence[tuple[int, str]]:
@@ -90,7 +96,8 @@ def options(session: Session, portal: Portal, visible: Sequence[ColumnElement[bo
     query = select(Department.department_id, Department.name).where(Department.portal_id == portal.id)
     if visible:
         people = select(DepartmentMember.department_id).join(Person, Person.id == DepartmentMember.person_id)
-        query = query.where(Department.department_id.in_(people.where(Person.portal_id == portal.id, *visible)))
+        people = people.where(Person.portal_id == portal.id, *visible)
+        query = query.where(_is_one_of(Department.department_id, people))
     rows = session.execute(query.order_by(Department.name, Department.department_id).limit(MAX_OPTIONS))
     return [(row.department_id, row.name) for row in rows]
 
@@ -108,11 +115,14 @@ def is_head(session: Session, portal: Portal, person: Person) -> bool:
 
 def _members_below(portal: Portal, start: Iterable[ColumnElement[bool]]) -> Select[int]:
     """Return the ids of the people in the departments of ``start`` and below. UNION ends at a cycle of parents."""
-    found = select(Department.department_id).where(*start).cte("found", recursive=True)
+    # Without a name, so that a statement can contain several.
+    found = select(Department.department_id).where(*start).cte(recursive=True)
     below = select(Department.department_id).where(
         Department.portal_id == portal.id, Department.parent_id == found.c.department_id
     )
     found = found.union(below)
-    return select(DepartmentMember.person_id).where(
-        DepartmentMember.portal_id == portal.id, DepartmentMember.department_id.in_(select(found.c.department_id))
+    return (
+        select(DepartmentMember.person_id)
+        .join(found, found.c.department_id == DepartmentMember.department_id)
+        .where(DepartmentMember.portal_id == portal.id)
     )
