@@ -50,8 +50,13 @@ def walk_in_chromium(world: World, page: Page, stop: journeys.Page) -> None:
     if stop.late:
         stop.before(world)
     for step in stop.steps:
+        control = frame.locator(step).first
+        control.wait_for(state="attached")
+        # On a phone the filters stand behind a button.
+        if not control.is_visible():
+            frame.locator("[data-filters]").press("Enter")
         # A key, not a click: the frame is still growing, so the control moves under the pointer.
-        frame.locator(step).first.press("Enter")
+        control.press("Enter")
     expect(frame.locator(stop.there).first).to_be_visible()
 
 
