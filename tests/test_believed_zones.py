@@ -181,10 +181,13 @@ def test_what_is_assumed_is_counted(each_world: World) -> None:
 
 
 def test_nothing_is_said_about_the_common_hours_of_one_person(world: World) -> None:
-    html = world.browser.get("/team", headers=in_english(world)).text
+    anna = in_english(world)
+    alone = world.browser.get("/team", headers=anna).text
+    world.open("boris")
+    together = world.browser.get("/team", headers=anna).text
 
-    assert "Everyone is at work" not in text_of(html, "day-chart__summary")
-    assert "Best common hour" not in html
+    assert [sentence in alone for sentence in ("Everyone is at work", "Best common hour")] == [False, False]
+    assert "Best common hour" in together
 
 
 def test_the_worker_fills_the_columns_of_an_upgraded_database(each_world: World) -> None:
