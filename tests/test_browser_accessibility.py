@@ -237,6 +237,7 @@ def test_the_hours_can_be_walked_by_key(company: World, page: Page, language: st
     # Berlin is an hour behind Moscow in September.
     person = frame.locator('[data-user][data-timezone="Europe/Berlin"] time').first
     expect(person).to_have_text("23:15")
+    expect(person).to_have_attribute("data-held", "")
 
     slider.press("Escape")
 

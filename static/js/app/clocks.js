@@ -1,9 +1,10 @@
 // Updates clocks, and the lines that mark the current time on a chart, every minute.
-// Both have `data-zone`, an IANA name, or `data-offset`, the seconds ahead of UTC.
+// Both have `data-zone`, an IANA name, or `data-offset`, the seconds ahead of UTC. A clock with `data-held` shows another
+// moment meanwhile.
 
 export function updateClocks() {
   const now = new Date();
-  for (const clock of document.querySelectorAll("[data-clock]")) showClock(clock, now);
+  for (const clock of document.querySelectorAll("[data-clock]:not([data-held])")) showClock(clock, now);
   for (const line of document.querySelectorAll("[data-now]")) moveLine(line, formatTime(now, line.dataset));
 }
 

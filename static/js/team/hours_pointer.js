@@ -83,7 +83,9 @@ function showRow(row, minute, moment) {
     return start <= minute && minute < end;
   });
   light.dataset.light = isAtWork ? "day" : "night";
-  page.showClock(light.querySelector("time"), moment);
+  const clock = light.querySelector("time");
+  clock.dataset.held = "";
+  page.showClock(clock, moment);
 }
 
 function setTitle(chart, text) {
@@ -99,5 +101,6 @@ function hide() {
   for (const part of chart.parentElement.querySelectorAll("[data-pointer], [data-pointer-tag]")) part.hidden = true;
   setTitle(chart, "");
   for (const { dataset } of chart.querySelectorAll("[data-light]")) dataset.light = dataset.lightNow ?? dataset.light;
+  for (const clock of chart.querySelectorAll("[data-held]")) delete clock.dataset.held;
   page.updateClocks();
 }
