@@ -154,7 +154,7 @@ def test_an_error_keeps_the_stored_departments_and_the_run_goes_on(company: Worl
     ],
 )
 def test_a_department_of_any_shape_is_read(answer: dict[str, Any]) -> None:
-    department = parse_as(bitrix24_departments.Department, answer)
+    department = parse_as(bitrix24_departments.ListedDepartment, answer)
 
     assert (department.ID, department.PARENT, department.UF_HEAD) == (2, None, None)
     assert len(department.NAME) <= 255

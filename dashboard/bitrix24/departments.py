@@ -30,7 +30,7 @@ def _parse_sort(value: Any) -> int:
     return DEFAULT_SORT if number is None else min(max(number, 0), MAX_SORT)
 
 
-class Department(ResponseModel):
+class ListedDepartment(ResponseModel):
     """A department. The company itself has no parent, and a department without a head has ``0`` or no field."""
 
     ID: Id
@@ -40,41 +40,41 @@ class Department(ResponseModel):
     UF_HEAD: OptionalId = None
 
 
-def read_departments(client: Client, token: str) -> dict[int, Department]:
+def read_departments(client: Client, token: str) -> dict[int, ListedDepartment]:
     """Return the departments by ID, at most MAX_DEPARTMENTS of them, in one request for each fifty pages.
 
     The list ends where a portal repeats pages (some ignore ``start``).
 
     :raise Bitrix24Error: a page could not be read.
     """
-    found: dict[int, Department] = {}
+    departments: dict[int, ListedDepartment] = {}
     starts: Iterable[int] = [0]
     while starts:
         commands = {f"departments{start}": _page_command(start) for start in starts}
         batch = client.batch(commands, token=token, read_only=True, limit=LIST_LIMIT)
         pages = [_parse_page(batch, key) for key in commands]
         last_start = max(starts)
-        if not any(page.keys() - found.keys() for page in pages):
+        if not any(page.keys() - departments.keys() for page in pages):
             break
         for page in pages:
-            found |= page
+            departments |= page
         starts = _following_starts(batch, last_start + PAGE_SIZE, is_full=len(pages[-1]) >= PAGE_SIZE)
-    return dict(list(found.items())[:MAX_DEPARTMENTS])
+    return dict(list(departments.items())[:MAX_DEPARTMENTS])
 
 
 def _page_command(start: int) -> Command:
     return Command(METHOD, {"sort": "ID", "order": "ASC", "START": str(start)})
 
 
-def _parse_page(batch: BatchResult, key: str) -> dict[int, Department]:
+def _parse_page(batch: BatchResult, key: str) -> dict[int, ListedDepartment]:
     """Return the departments of a page, without malformed rows and rows beyond a page."""
     rows = as_list(batch[key])
     if rows is None:
         raise Unreadable(BAD_RESPONSE)
-    departments: dict[int, Department] = {}
+    departments: dict[int, ListedDepartment] = {}
     for row in rows[:PAGE_SIZE]:
         with suppress(Unreadable):
-            department = parse_as(Department, row)
+            department = parse_as(ListedDepartment, row)
             departments[department.ID] = department
     return departments
 

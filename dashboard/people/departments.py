@@ -21,7 +21,7 @@ def may_be_read(portal: Portal) -> bool:
     return portal.scopes is None or bitrix24_departments.SCOPE in portal.scopes
 
 
-def store(session: Session, *, portal_id: int, rows: Sequence[bitrix24_departments.Department]) -> None:
+def store(session: Session, *, portal_id: int, rows: Sequence[bitrix24_departments.ListedDepartment]) -> None:
     """Replace the portal's departments; new ones are left out if there is no room for them.
 
     The caller has locked the portal's row.
@@ -116,13 +116,13 @@ def is_head(session: Session, portal: Portal, person: Person) -> bool:
 def _members_below(portal: Portal, start: Iterable[ColumnElement[bool]]) -> Select[int]:
     """Return the ids of the people in the departments of ``start`` and below. UNION ends at a cycle of parents."""
     # Without a name, so that a statement can contain several.
-    found = select(Department.department_id).where(*start).cte(recursive=True)
+    branch = select(Department.department_id).where(*start).cte(recursive=True)
     below = select(Department.department_id).where(
-        Department.portal_id == portal.id, Department.parent_id == found.c.department_id
+        Department.portal_id == portal.id, Department.parent_id == branch.c.department_id
     )
-    found = found.union(below)
+    branch = branch.union(below)
     return (
         select(DepartmentMember.person_id)
-        .join(found, found.c.department_id == DepartmentMember.department_id)
+        .join(branch, branch.c.department_id == DepartmentMember.department_id)
         .where(DepartmentMember.portal_id == portal.id)
     )

@@ -117,14 +117,14 @@ class Directory:
             self._write(portal, partial(departments.store, portal_id=portal.id, rows=[]))
             return
         try:
-            found = self.token_refresher.call_with_token(portal, reader, read_departments, record=record)
+            listed = self.token_refresher.call_with_token(portal, reader, read_departments, record=record)
         except ScopeMissing:
-            found = {}
+            listed = {}
         except Bitrix24Error as error:
             # The stored ones stay. If the error concerns the whole portal, the list of employees meets it too.
             log.warning("departments_not_read", portal=portal.id, code=error.code)
             return
-        self._write(portal, partial(departments.store, portal_id=portal.id, rows=list(found.values())))
+        self._write(portal, partial(departments.store, portal_id=portal.id, rows=list(listed.values())))
 
     def _delete_departed(self, portal: Portal, reader: Person, *, run: Run, record: RecordCall) -> bool:
         """Delete people who have left; return whether more remain to be checked."""

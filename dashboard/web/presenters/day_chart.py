@@ -28,7 +28,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Column:
+class HalfHourColumn:
     """A column for half an hour; all in percent."""
 
     x: float
@@ -59,7 +59,7 @@ class DayChart:
     assumed: int
     pieces: Sequence[tuple[Band, int]]  # the parts of the day, with the number of people at work
     counts: Sequence[int]  # people at work at each step of the day
-    columns: Sequence[Column]
+    columns: Sequence[HalfHourColumn]
     now: int | None  # minute of the day, None on another day
     user_day: UserDay
 
@@ -110,10 +110,10 @@ def _counts(pieces: Sequence[tuple[Band, int]]) -> list[int]:
     return counts
 
 
-def _columns(counts: Sequence[int]) -> list[Column]:
+def _columns(counts: Sequence[int]) -> list[HalfHourColumn]:
     most = max(counts)
     return [
-        Column(_percent(minute + 2), _percent(COLUMN - 4), max(_MIN_HEIGHT, round(100 * people / most)))
+        HalfHourColumn(_percent(minute + 2), _percent(COLUMN - 4), max(_MIN_HEIGHT, round(100 * people / most)))
         for minute in range(0, DAY, COLUMN)
         if (people := counts[minute // STEP])
     ]
