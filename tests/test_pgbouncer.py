@@ -119,12 +119,16 @@ def test_a_pooler_without_a_free_server_blocks_one_thread(pooled_url: str, monke
 
 
 def left_on_servers(url: str) -> set[tuple[str, int, int]]:
-    """Return each server's limit, prepared statements and locks, which the next client would inherit."""
+    """Return each server's limit, prepared statements and locks, which the next client would inherit.
+
+    `pg_locks` lists the locks of all databases, of tests that run beside this one too.
+    """
     remaining = (
         "SELECT current_setting('statement_timeout')"
         " || current_setting('idle_in_transaction_session_timeout'),"
         " (SELECT count(*) FROM pg_prepared_statements),"
-        " (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory')"
+        " (SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database"
+        " WHERE locktype = 'advisory' AND datname = current_database())"
     )
     result = set[tuple[str, int, int]]()
     for _ in range(2 * SERVERS):
