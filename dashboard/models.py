@@ -79,6 +79,11 @@ class Portal(Base):
     # The company's working hours in minutes of the day, which apply to everybody without hours of their own.
     work_start: Mapped[int | None]
     work_end: Mapped[int | None]
+    # What an administrator recommends (`team/recommendations.py`), the id of the one who last decided, and when.
+    recommended: Mapped[dict[str, Any] | None] = mapped_column(_Json)
+    recommended_by: Mapped[int | None] = mapped_column(BigInteger)
+    recommended_at: Mapped[datetime | None]
+    steps_hidden_at: Mapped[datetime | None]  # when an administrator hid the first steps
     # The space that its people take up (`people/storage_limit.py`).
     stored_bytes: Mapped[int] = mapped_column(BigInteger, default=0, server_default=text("0"))
 
@@ -218,6 +223,36 @@ class Snapshot(Base):
     errors: Mapped[dict[str, str]] = mapped_column(JSON)
     taken_at: Mapped[datetime]
     settings_taken_at: Mapped[datetime | None]
+
+
+class SettingChange(Base):
+    """A change of one of a person's settings: by their own click here, or seen when the settings were read."""
+
+    __tablename__ = "setting_changes"
+    __table_args__ = (Index(None, "person_id", "id"), Index(None, "portal_id", "id"), Index(None, "changed_at"))
+
+    id: Mapped[int] = mapped_column(_Key, primary_key=True)
+    portal_id: Mapped[int] = mapped_column(ForeignKey("portals.id", ondelete="CASCADE"))
+    person_id: Mapped[int] = mapped_column(ForeignKey("people.id", ondelete="CASCADE"))
+    changed_at: Mapped[datetime]
+    key: Mapped[str] = mapped_column(String(64))  # as Bitrix24 names the setting
+    before: Mapped[str | None] = mapped_column(Text)  # JSON; None: it was not known
+    after: Mapped[str | None] = mapped_column(Text)
+    how: Mapped[str] = mapped_column(String(16))  # a `people.history.ChangeSource`
+    change_set: Mapped[str | None] = mapped_column(String(32))  # shared by the changes that are undone together
+
+
+class SavedGroup(Base):
+    """People whom a person has saved under a name, to find times with them again."""
+
+    __tablename__ = "saved_groups"
+    __table_args__ = (UniqueConstraint("person_id", "name"),)
+
+    id: Mapped[int] = mapped_column(_Key, primary_key=True)
+    person_id: Mapped[int] = mapped_column(ForeignKey("people.id", ondelete="CASCADE"))
+    name: Mapped[str] = mapped_column(String(100))
+    user_ids: Mapped[list[int]] = mapped_column(_Json)
+    created_at: Mapped[datetime]
 
 
 class Run(Base):

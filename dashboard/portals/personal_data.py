@@ -23,6 +23,7 @@ BATCH_BYTES = 512 * 1024
 # The exported columns are listed, so that a new column is not exported by accident.
 _PORTAL_COLUMNS = (
     *("origin", "state", "installed_at", "team_open", "heads_allowed_at", "team_switched_by", "team_switched_at"),
+    *("recommended", "recommended_by", "recommended_at", "steps_hidden_at"),
     *("directory_at", "next_run_at", "scopes", "work_start", "work_end"),
 )
 _PERSON_COLUMNS = (
@@ -39,11 +40,19 @@ ALWAYS_RESET_COLUMNS = {
     "directory_error": None,
     "next_run_at": None,
     "team_switched_by": None,
+    "recommended_by": None,
     "stored_bytes": 0,
     "work_start": None,
     "work_end": None,
 }
-ADMIN_CHOICE_COLUMNS = {"team_open": False, "heads_allowed_at": None, "team_switched_at": None}
+ADMIN_CHOICE_COLUMNS = {
+    "team_open": False,
+    "heads_allowed_at": None,
+    "team_switched_at": None,
+    "recommended": None,
+    "recommended_at": None,
+    "steps_hidden_at": None,
+}
 
 
 @dataclass(frozen=True)

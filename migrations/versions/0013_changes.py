@@ -1,0 +1,65 @@
+"""The history of settings, recommended settings, saved groups, and whether the first steps are hidden.
+
+Revision ID: 0013
+Revises: 0012
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0013"
+down_revision = "0012"
+branch_labels = None
+depends_on = None
+
+_KEY = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+_TIME = sa.DateTime(timezone=True)
+
+
+def upgrade() -> None:
+    op.create_table(
+        "setting_changes",
+        sa.Column("id", _KEY, nullable=False),
+        sa.Column("portal_id", _KEY, nullable=False),
+        sa.Column("person_id", _KEY, nullable=False),
+        sa.Column("changed_at", _TIME, nullable=False),
+        sa.Column("key", sa.String(64), nullable=False),
+        sa.Column("before", sa.Text),
+        sa.Column("after", sa.Text),
+        sa.Column("how", sa.String(16), nullable=False),
+        sa.Column("change_set", sa.String(32)),
+        sa.ForeignKeyConstraint(
+            ["portal_id"], ["portals.id"], name="fk_setting_changes_portal_id_portals", ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["person_id"], ["people.id"], name="fk_setting_changes_person_id_people", ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name="pk_setting_changes"),
+    )
+    op.create_index("ix_setting_changes_person_id_id", "setting_changes", ["person_id", "id"])
+    op.create_index("ix_setting_changes_portal_id_id", "setting_changes", ["portal_id", "id"])
+    op.create_index("ix_setting_changes_changed_at", "setting_changes", ["changed_at"])
+    op.create_table(
+        "saved_groups",
+        sa.Column("id", _KEY, nullable=False),
+        sa.Column("person_id", _KEY, nullable=False),
+        sa.Column("name", sa.String(100), nullable=False),
+        sa.Column("user_ids", sa.JSON, nullable=False),
+        sa.Column("created_at", _TIME, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["person_id"], ["people.id"], name="fk_saved_groups_person_id_people", ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name="pk_saved_groups"),
+        sa.UniqueConstraint("person_id", "name", name="uq_saved_groups_person_id_name"),
+    )
+    op.add_column("portals", sa.Column("recommended", sa.JSON))
+    op.add_column("portals", sa.Column("recommended_by", sa.BigInteger))
+    op.add_column("portals", sa.Column("recommended_at", _TIME))
+    op.add_column("portals", sa.Column("steps_hidden_at", _TIME))
+
+
+def downgrade() -> None:
+    for column in ("steps_hidden_at", "recommended_at", "recommended_by", "recommended"):
+        op.drop_column("portals", column)
+    op.drop_table("saved_groups")
+    op.drop_table("setting_changes")
