@@ -1,5 +1,6 @@
 """A pretend Bitrix24: portals, their REST, the authorization server, events, and a portal page."""
 
+from .calendar_tab import CalendarTab
 from .cast import crowd
 from .emulator import Emulator
 from .events import Delivery
@@ -13,6 +14,7 @@ from .world import OTHER_CLIENT_ID, Strictness
 
 __all__ = [
     "OTHER_CLIENT_ID",
+    "CalendarTab",
     "CannotOpen",
     "Delivery",
     "Emulator",

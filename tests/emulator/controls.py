@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from .door import JSON
+from .errors import RestError
 from .faults import Fault
 from .page import described
 from .php import array, encode
@@ -31,7 +32,9 @@ def control(world: World, portal: Portal, request: Request, name: str) -> Answer
     try:
         done = act(world, portal, body)
     except CannotOpen as refusal:
-        done = {"note": str(refusal)}
+        done = _note(str(refusal))
+    except RestError as error:
+        done = _note(f"The portal fails too: {error.description}")
     if done is None:
         return Answer(204)
     return Answer(200, encode(done).encode(), dict(JSON))
@@ -127,6 +130,24 @@ def _allow(_world: World, portal: Portal, body: dict[str, Any]) -> dict[str, Any
     return _note("This person may use the application again.")
 
 
+def _open_calendar(_world: World, portal: Portal, body: dict[str, Any]) -> dict[str, Any]:
+    portal.tabs[body["person"]] = portal.calendar_tab(body["person"])
+    return _note("A calendar is open in another tab; it knows the settings as they are now.")
+
+
+def _save_calendar(_world: World, portal: Portal, body: dict[str, Any]) -> dict[str, Any]:
+    tab = portal.tabs.get(body["person"])
+    if tab is None:
+        return _note("This person has no calendar open.")
+    tab.save()
+    return _note("The open calendar has saved all settings as it knew them.")
+
+
+def _damage_settings(_world: World, portal: Portal, body: dict[str, Any]) -> dict[str, Any]:
+    portal.people[body["person"]].broken = True
+    return _note("One stored setting is no JSON any more: reading and writing all of them fails.")
+
+
 def _rename(_world: World, portal: Portal, _body: dict[str, Any]) -> dict[str, Any]:
     return {"origin": portal.rename(), "note": "The old address answers 302 from now on."}
 
@@ -207,6 +228,9 @@ _ACTS: dict[str, Act] = {
     "kill-refresh": _kill_refresh,
     "restrict": _restrict,
     "allow": _allow,
+    "open-calendar": _open_calendar,
+    "save-calendar": _save_calendar,
+    "damage-settings": _damage_settings,
     "rename": _rename,
     "close": _close,
     "reopen": _reopen,

@@ -3,6 +3,7 @@
 from typing import Any
 from urllib.parse import urlencode
 
+from .calendar_tab import CalendarTab
 from .opening import Form, Opening, form_of, query_of
 from .people import Person
 from .portal_life import CannotOpen, PortalLife
@@ -54,6 +55,10 @@ class Portal(PortalLife):
             )
         if not person.active or person.restricted:
             raise CannotOpen(f"{person.full_name} may not open the application.")
+
+    def calendar_tab(self, key: str) -> CalendarTab:
+        """Open the portal's own calendar in a tab of a person's browser."""
+        return CalendarTab(self.people[key], self.world.lock)
 
     def page_url(
         self,

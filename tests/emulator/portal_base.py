@@ -7,6 +7,7 @@ from typing import Any
 import requests
 
 from .application import DEFAULT_SCOPES, Application
+from .calendar_tab import CalendarTab
 from .departments import Department
 from .events import EventQueue
 from .limiter import Bucket
@@ -32,6 +33,8 @@ class PortalBase:
         self.queue = EventQueue()
         self.webhooks = Webhooks()
         self.closed = False
+        # The calendars that the controls of the portal's page have opened, by the key of the person.
+        self.tabs: dict[str, CalendarTab] = {}
         strictness = world.strictness
         self.bucket = (
             Bucket(depth=strictness.bucket_depth, leak=strictness.bucket_leak)

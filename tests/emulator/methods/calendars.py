@@ -3,13 +3,12 @@
 import json
 from typing import Any
 
+from .. import user_settings
 from ..errors import RestError
-from ..people import Section, fresh_settings
-from ..php import array, truthy
+from ..people import Section
 from ..time_zones import guessed_settings
 from .registry import Call, method
 
-SETTABLE = tuple(fresh_settings("UTC"))[:18]
 _GROUP_SECTIONS = {6: [Section(49, "Product launch", "#2FC6F6")]}
 # Nearly everything in the account's settings is text, whatever it stands for.
 _ACCOUNT: dict[str, Any] = {
@@ -45,43 +44,24 @@ _ACCOUNT: dict[str, Any] = {
 @method("calendar.user.settings.get", "calendar")
 def user_settings_get(call: Call) -> dict[str, Any]:
     """Tell the caller's own settings, whoever else is asked for in the parameters."""
-    _refuse_broken(call)
     person = call.person
+    settings = user_settings.read(person)
     if person.zone_is_guessed:
-        guessed = guessed_settings(person.time_zone, now=call.portal.world.clock.now(), lang=person.lang)
-        return person.settings | guessed
-    return dict(person.settings)
+        settings |= guessed_settings(person.time_zone, now=call.portal.world.clock.now(), lang=person.lang)
+    return settings
 
 
 @method("calendar.user.settings.set", "calendar")
 def user_settings_set(call: Call) -> bool:
-    """Store the caller's settings; unknown keys are dropped without a word."""
+    """Store the caller's settings, people from outside too; whatever becomes of them, the answer is `true`."""
     wanted = call.param("settings")
     if wanted is None:
         raise RestError(
             "",
             'The mandatory parameter "settings" is not specified for the method "calendar.user.settings.set"',
         )
-    if wanted is False or wanted == "":
-        call.person.broken = False
-        call.person.settings = fresh_settings(str(call.person.settings["timezoneName"]))
-        return True
-    _refuse_broken(call)
-    stored = call.fields("settings")
-    call.person.settings |= {key: _cast(key, stored[key]) for key in SETTABLE if key in stored}
+    user_settings.write(call.person, wanted)
     return True
-
-
-def _refuse_broken(call: Call) -> None:
-    if call.person.broken:
-        raise RestError("ERROR_ARGUMENT", argument="data")
-
-
-def _cast(key: str, value: Any) -> Any:
-    """Cast two of the keys as PHP does: "N" and "false" read true, null stays null."""
-    if key in {"showDeclined", "denyBusyInvitation"} and value is not None:
-        return truthy(value)
-    return array(value) if isinstance(value, dict) else value
 
 
 @method("calendar.settings.get", "calendar")
