@@ -209,6 +209,8 @@ class OAuthToken(Base):
     lease_until: Mapped[datetime | None]
     renewal_failed_at: Mapped[datetime | None]
     renewal_paused_until: Mapped[datetime | None]  # because the new pair was refused too
+    # Until then, one process changes the person's settings (`people/settings_lease.py`); the next one waits.
+    settings_lease_until: Mapped[datetime | None]
 
 
 class Snapshot(Base):

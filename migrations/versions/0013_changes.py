@@ -1,4 +1,4 @@
-"""The history of settings, recommended settings, saved groups, and whether the first steps are hidden.
+"""The history of settings, the lease of who changes them, recommended settings, saved groups, and hidden first steps.
 
 Revision ID: 0013
 Revises: 0012
@@ -52,6 +52,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_saved_groups"),
         sa.UniqueConstraint("person_id", "name", name="uq_saved_groups_person_id_name"),
     )
+    op.add_column("chains", sa.Column("settings_lease_until", _TIME))
     op.add_column("portals", sa.Column("recommended", sa.JSON))
     op.add_column("portals", sa.Column("recommended_by", sa.BigInteger))
     op.add_column("portals", sa.Column("recommended_at", _TIME))
@@ -61,5 +62,6 @@ def upgrade() -> None:
 def downgrade() -> None:
     for column in ("steps_hidden_at", "recommended_at", "recommended_by", "recommended"):
         op.drop_column("portals", column)
+    op.drop_column("chains", "settings_lease_until")
     op.drop_table("saved_groups")
     op.drop_table("setting_changes")
