@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import cast
 
 from dashboard.calendar.parser import CalendarSettings
@@ -51,9 +52,12 @@ def encode_reminders(reminders: Reminders) -> str:
              | "date" | "odd"                  on a fixed date; unrecognized
     """
     parts = (("timed", reminders.timed), ("day", reminders.all_day))
-    return ";".join(
-        f"{name}:{','.join(map(_encode_reminder, part)) or NO_REMINDERS}" for name, part in parts if part is not None
-    )
+    return ";".join(f"{name}:{encode_reminder_list(part) or NO_REMINDERS}" for name, part in parts if part is not None)
+
+
+def encode_reminder_list(reminders: Iterable[Reminder]) -> str:
+    """Return the reminders of one kind of event as "15min,1hour"."""
+    return ",".join(map(encode_reminder, reminders))
 
 
 def decode_reminders(text: str) -> Reminders:
@@ -104,7 +108,8 @@ def split_reminders(text: str) -> frozenset[str]:
     )
 
 
-def _encode_reminder(reminder: Reminder) -> str:
+def encode_reminder(reminder: Reminder) -> str:
+    """Return the word of one reminder."""
     match reminder:
         case Before():
             return f"{reminder.count}{reminder.unit}"
@@ -118,10 +123,11 @@ def _encode_reminder(reminder: Reminder) -> str:
 def _decode_list(text: str | None) -> ReminderList:
     if text is None:
         return None
-    return tuple(_decode_reminder(entry) for entry in text.split(",") if entry != NO_REMINDERS)
+    return tuple(decode_reminder(entry) for entry in text.split(",") if entry != NO_REMINDERS)
 
 
-def _decode_reminder(text: str) -> Reminder:
+def decode_reminder(text: str) -> Reminder:
+    """Return the reminder of a word; an unknown word is an ``UnrecognizedReminder``."""
     if match := _BEFORE.fullmatch(text):
         return Before(cast("Unit", match[2]), int(match[1]))
     if match := _DAY_BEFORE.fullmatch(text):

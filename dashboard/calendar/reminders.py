@@ -70,18 +70,21 @@ def parse_reminders(value: Json) -> Reminders | None:
 def _parse_list(value: Json) -> ReminderList:
     if value in _NOT_SET:
         return None
-    return tuple(_parse_reminder(entry) for entry in _entries(value) if entry not in (None, "", []))
+    return tuple(map(parse_reminder, raw_entries(value)))
 
 
-def _entries(value: Json) -> list[Json]:
-    """Return the entries of one kind of event; a single reminder comes without a list around it."""
+def raw_entries(value: Json) -> list[Json]:
+    """Return the raw entries of one kind of event; a single reminder comes without a list around it."""
+    if value in _NOT_SET:
+        return []
     if isinstance(value, dict) and not all(isinstance(entry, dict) for entry in value.values()):
         return [value]
     entries = as_list(value)
-    return [value] if entries is None else entries
+    return [entry for entry in ([value] if entries is None else entries) if entry not in (None, "", [])]
 
 
-def _parse_reminder(raw: Json) -> Reminder:
+def parse_reminder(raw: Json) -> Reminder:
+    """Return one reminder."""
     return (_parse_known(raw) if isinstance(raw, dict) else None) or UnrecognizedReminder(raw)
 
 
