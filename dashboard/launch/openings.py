@@ -17,7 +17,8 @@ from dashboard.calendar.parser import CalendarSettings
 from dashboard.core.database import Database
 from dashboard.models import Person, Portal, PortalState
 from dashboard.people.accounts import Accounts
-from dashboard.people.snapshots import SnapshotReply, fetch_snapshot, save_snapshot
+from dashboard.people.snapshot_store import save_snapshot
+from dashboard.people.snapshots import SnapshotReply, fetch_snapshot
 from dashboard.portals.bindings import CHECK_COMMANDS, Bindings, scopes_in
 from dashboard.portals.call_log import CallLog, CallRecords
 from dashboard.portals.installations import Installations, PortalAddress, VerificationFailed, VerifiedPortal

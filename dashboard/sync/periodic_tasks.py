@@ -29,7 +29,7 @@ from dashboard.models import (
     TokenState,
 )
 from dashboard.monitoring.readiness import HEARTBEAT
-from dashboard.people import indexed_columns, snapshots
+from dashboard.people import indexed_columns, snapshot_store
 from dashboard.portals import call_log, deletion, throttle
 from dashboard.portals.call_log import CallLog
 from dashboard.portals.portal_lock import lock_portal
@@ -238,7 +238,7 @@ def _recompute_people(session: Session, *, portal: Portal, person_ids: Sequence[
     )
     # One at a time: together, the values of two hundred large snapshots may take half a gigabyte.
     for person, snapshot in session.execute(people.execution_options(yield_per=1)):
-        settings = snapshots.parse_snapshot(person, snapshot or Snapshot(errors={}, taken_at=EPOCH))
+        settings = snapshot_store.parse_snapshot(person, snapshot or Snapshot(errors={}, taken_at=EPOCH))
         indexed_columns.update_indexed_columns(person, settings)
         if current.work_start is None:
             indexed_columns.update_company_hours(session, portal.id, settings)

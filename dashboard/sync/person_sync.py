@@ -27,7 +27,8 @@ from dashboard.calendar.parser import EMPTY_CODE, METHOD, SettingsResponse
 from dashboard.core.stored_times import is_ahead
 from dashboard.models import OAuthToken, Person, Portal, Run, TokenState
 from dashboard.people import storage_limit
-from dashboard.people.snapshots import Snapshots, find_current, save_snapshot
+from dashboard.people.snapshot_store import find_current, save_snapshot
+from dashboard.people.snapshots import Snapshots
 from dashboard.portals import rate_limits
 from dashboard.portals.call_log import CallRecords
 from dashboard.portals.installations import VerificationFailed
