@@ -16,23 +16,45 @@ from dashboard.models import Person, Portal
 # Increase it when the parsing of settings changes; the worker then updates everyone's columns.
 COLUMNS_VERSION = 3
 MAX_VIEW_LENGTH = 64
+_MEANING_COLUMNS = ("view", "work_start", "work_end", "zone", "reminders", "habits")
 
 
 def update_indexed_columns(person: Person, settings: CalendarSettings) -> None:
     """Set the person's columns to what their settings contain; they are empty if the settings are not readable."""
+    for name, value in _columns(settings).items():
+        setattr(person, name, value)
+
+
+def may_have_changed(person: Person, settings: CalendarSettings) -> bool:
+    """Tell whether the settings, or the believed time zone, may mean something else than what the columns say.
+
+    So the previous snapshot is read only if there is something to record.
+    """
+    if person.settings_at is None:
+        return False
+    if person.time_zone_changed_at is not None and person.time_zone_changed_at > person.settings_at:
+        return True  # the column has the profile's new time zone already
+    new = _columns(settings)
+    return any(getattr(person, name) != new[name] for name in _MEANING_COLUMNS)
+
+
+def _columns(settings: CalendarSettings) -> dict[str, Any]:
     span = settings.hours.span if settings.is_readable and settings.hours.source == "person" else None
     reminders = [group for group in (settings.reminders.timed, settings.reminders.all_day) if group is not None]
-    # The name of an unknown view can contain any character.
-    person.view = "".join(filter(str.isprintable, settings.view))[:MAX_VIEW_LENGTH]
-    person.work_start = span.start if span else None
-    person.work_end = span.end if span else None
-    person.calendar_zone = settings.zone.name
-    person.zone, person.zone_source = settings.zone.believed.name, settings.zone.believed.source
-    person.reminders = encoding.encode_reminders(settings.reminders)
-    person.reminder_count = sum(map(len, reminders)) if reminders else None
-    person.habits = encoding.encode_habits(settings)
-    person.settings_at = settings.taken_at if settings.is_readable else None
-    person.columns_version = COLUMNS_VERSION
+    return {
+        # The name of an unknown view can contain any character.
+        "view": "".join(filter(str.isprintable, settings.view))[:MAX_VIEW_LENGTH],
+        "work_start": span.start if span else None,
+        "work_end": span.end if span else None,
+        "calendar_zone": settings.zone.name,
+        "zone": settings.zone.believed.name,
+        "zone_source": settings.zone.believed.source,
+        "reminders": encoding.encode_reminders(settings.reminders),
+        "reminder_count": sum(map(len, reminders)) if reminders else None,
+        "habits": encoding.encode_habits(settings),
+        "settings_at": settings.taken_at if settings.is_readable else None,
+        "columns_version": COLUMNS_VERSION,
+    }
 
 
 def update_company_hours(session: Session, portal_id: int, settings: CalendarSettings) -> None:

@@ -1,0 +1,176 @@
+"""Record what changes in people's settings, and how: by their own click here, or seen when their settings are read.
+
+A row has the value of one setting before and after, as JSON. Working hours and the time zone are part of it, although
+they cannot be changed here: "workTime" is the name of Bitrix24's own option, as "09:00-18:00" or null without hours of
+one's own; "timezoneName" is the zone that the person is believed to be in.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.orm import Session
+
+from dashboard.calendar.changes import same_meaning
+from dashboard.calendar.edits import EDITABLE_KEYS
+from dashboard.calendar.parser import CalendarSettings
+from dashboard.calendar.undo import Change
+from dashboard.core.database import Database, delete_in_batches
+from dashboard.core.json_values import Json, as_object
+from dashboard.core.stored_times import ahead
+from dashboard.models import Person, Portal, SettingChange
+from dashboard.people import storage_limit
+
+HOURS_KEY, ZONE_KEY = "workTime", "timezoneName"
+
+RETENTION = timedelta(days=365)
+MAX_CHANGES = 200  # of one person; then the oldest are deleted
+MAX_VALUE_LENGTH = 1000  # of a value as JSON; a longer one is not stored, so its change cannot be undone
+ROW_BYTES = 300  # of a change and its index entries, without its values
+
+
+class ChangeSource(StrEnum):
+    """How a change came about."""
+
+    EDITED = "edited"  # here, by the person
+    ADOPTED = "adopted"  # from the recommended settings, by the person's click
+    UNDONE = "undone"  # here, by the person
+    SYNCED = "synced"  # seen when the settings were read: made in Bitrix24
+    REVERTED = "reverted"  # the same, and it brought back what was before the person's change here
+
+
+# Changes made here.
+OWN_SOURCES = (ChangeSource.EDITED, ChangeSource.ADOPTED, ChangeSource.UNDONE)
+
+
+@dataclass(frozen=True)
+class OwnChanges:
+    """The keys that a person has just changed here, and what their changes have in common."""
+
+    source: ChangeSource
+    keys: frozenset[str]
+    change_set: str  # changes with the same one are undone together
+
+
+def record(
+    session: Session, person: Person, before: CalendarSettings, after: CalendarSettings, *, own: OwnChanges | None
+) -> None:
+    """Store what differs between two readings; the caller has locked the portal's row."""
+    old, new = _values(before, own), _values(after, own)
+    changed_keys = [key for key in new if key in old and not same_meaning(key, old[key], new[key])]
+    if not changed_keys:
+        return
+    last_changes = _last_changes(session, person, changed_keys)
+    rows: list[SettingChange] = []
+    for key in changed_keys:
+        change = Change(key, old[key], new[key])
+        is_own = own is not None and key in own.keys
+        rows.append(
+            SettingChange(
+                portal_id=person.portal_id,
+                person_id=person.id,
+                changed_at=after.taken_at,
+                key=key,
+                before=_encode(change.before),
+                after=_encode(change.after),
+                how=own.source if own and is_own else _source_outside(change, last_changes.get(key)),
+                change_set=own.change_set if own and is_own else None,
+            )
+        )
+    if storage_limit.allocate(session, person.portal_id, sum(map(_size, rows))):
+        session.add_all(rows)
+        session.flush()
+        _delete_oldest(session, person)
+
+
+def of_person(session: Session, person: Person, *, limit: int = MAX_CHANGES) -> tuple[Sequence[SettingChange], int]:
+    """Return a person's changes, the newest first, and how many there are altogether."""
+    query = (
+        select(SettingChange, func.count().over())
+        .where(SettingChange.person_id == person.id)
+        .order_by(SettingChange.id.desc())
+        .limit(limit)
+    )
+    rows = session.execute(query).all()
+    return [change for change, _count in rows], rows[0][1] if rows else 0
+
+
+def of_portal(session: Session, portal: Portal, *, limit: int) -> Sequence[tuple[SettingChange, Person]]:
+    """Return the newest changes of all people, each with whose it is; the caller decides who may see them."""
+    query = (
+        select(SettingChange, Person)
+        .join(Person, Person.id == SettingChange.person_id)
+        .where(SettingChange.portal_id == portal.id)
+        .order_by(SettingChange.id.desc())
+        .limit(limit)
+    )
+    return [(change, person) for change, person in session.execute(query)]
+
+
+def decode(text: str | None) -> Json:
+    """Return a stored value; None also for one that was not known."""
+    value: Json = json.loads(text) if text is not None else None
+    return value
+
+
+def to_change(row: SettingChange) -> Change:
+    """Return a stored change with its values."""
+    return Change(row.key, decode(row.before), decode(row.after))
+
+
+def purge(database: Database, *, now: datetime, should_stop: Callable[[], bool] = lambda: False) -> int:
+    """Delete the changes that are older than a year; return how many."""
+    conditions = (SettingChange.changed_at < now - RETENTION, ahead(SettingChange.changed_at, now))
+    return sum(
+        delete_in_batches(database, SettingChange, condition, should_stop=should_stop) for condition in conditions
+    )
+
+
+def _values(settings: CalendarSettings, own: OwnChanges | None) -> dict[str, Json]:
+    """Return the values that are compared, without those that the portal does not send."""
+    raw = as_object(settings.raw)
+    keys = dict.fromkeys([*EDITABLE_KEYS, *sorted(own.keys if own else ())])
+    values: dict[str, Json] = {key: raw[key] for key in keys if key in raw}
+    hours, zone = settings.hours, settings.zone.believed.name
+    values[HOURS_KEY] = str(hours.span) if hours.span and hours.source == "person" else None
+    return values | ({ZONE_KEY: zone} if zone else {})
+
+
+def _source_outside(change: Change, last: SettingChange | None) -> ChangeSource:
+    """Return whether a change made in Bitrix24 brought back what was before the last one, which was made here."""
+    if last is None or last.how not in (ChangeSource.EDITED, ChangeSource.ADOPTED):
+        return ChangeSource.SYNCED
+    made_here = to_change(last)
+    pairs = ((change.before, made_here.after), (change.after, made_here.before))
+    is_back = all(same_meaning(change.key, one, other) for one, other in pairs)
+    return ChangeSource.REVERTED if is_back else ChangeSource.SYNCED
+
+
+def _last_changes(session: Session, person: Person, keys: Sequence[str]) -> Mapping[str, SettingChange]:
+    """Return the newest change of each key."""
+    newest = select(func.max(SettingChange.id)).where(SettingChange.person_id == person.id, SettingChange.key.in_(keys))
+    rows = session.scalars(select(SettingChange).where(SettingChange.id.in_(newest.group_by(SettingChange.key))))
+    return {row.key: row for row in rows}
+
+
+def _delete_oldest(session: Session, person: Person) -> None:
+    own = SettingChange.person_id == person.id
+    last_kept = select(SettingChange.id).where(own).order_by(SettingChange.id.desc()).offset(MAX_CHANGES - 1).limit(1)
+    old = session.scalars(select(SettingChange).where(own, SettingChange.id < last_kept.scalar_subquery())).all()
+    if old:
+        storage_limit.allocate(session, person.portal_id, -sum(map(_size, old)))
+        session.execute(delete(SettingChange).where(SettingChange.id.in_([row.id for row in old])))
+
+
+def _size(row: SettingChange) -> int:
+    return ROW_BYTES + len(row.before or "") + len(row.after or "")
+
+
+def _encode(value: Json) -> str | None:
+    text = json.dumps(value, separators=(",", ":"))
+    return text if len(text) <= MAX_VALUE_LENGTH else None
