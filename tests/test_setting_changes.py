@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -43,12 +44,12 @@ ENTRIES = (
     | st.builds(lambda days, time: {"type": "daybefore", "before": days, "time": time}, NUMBERS, NUMBERS)
     | st.sampled_from([{"type": "date", "value": "05.12.2025 10:00:00"}, {"type": "moon"}, "sometime"])
 )
-HALVES = ENTRIES | st.lists(ENTRIES, max_size=3) | st.sampled_from([None, "", [""], {}, False])
+HALVES: st.SearchStrategy[Any] = ENTRIES | st.lists(ENTRIES, max_size=3) | st.sampled_from([None, "", [""], {}, False])
 REMINDERS = st.fixed_dictionaries(
     {}, optional={"fullDay": HALVES, "withTime": HALVES, "later": HALVES}
 ) | st.sampled_from([[], [""], None, "", False, "nonsense", 7])
-SETTINGS = st.fixed_dictionaries(
-    {key: st.just(value) for key, value in FRESH.items()},
+ODD_SETTINGS = st.fixed_dictionaries(
+    {},
     optional={
         "view": st.sampled_from(["day", "week", "month", "list", "custom_12", "", None]),
         **dict.fromkeys((*LETTER_KEYS, "syncTasks"), LETTERS),
@@ -57,6 +58,12 @@ SETTINGS = st.fixed_dictionaries(
         "tabId": st.integers() | st.text(),
         "work_time_start": st.just("9.00"),
     },
+)
+MISSING = st.sets(st.sampled_from(sorted(FRESH)), max_size=2)
+SETTINGS = st.builds(
+    lambda odd, missing: {key: value for key, value in {**FRESH, **odd}.items() if key not in missing},
+    ODD_SETTINGS,
+    st.just(set()) | MISSING,
 )
 WORDS = st.one_of(
     st.builds("{}{}".format, st.integers(0, 300), st.sampled_from(["min", "hour", "day"])),
@@ -95,7 +102,7 @@ def test_only_what_was_asked_for_changes(before: dict[str, Json], form: dict[str
     after = write(before, plan)
 
     outcome = compare(before, plan.values, after)
-    assert (set(outcome.changed), outcome.unchanged, outcome.foreign) == (plan.values.keys(), (), ())
+    assert (outcome.changed, outcome.unchanged, outcome.foreign) == (tuple(plan.values), (), ())
     differing = differing_fields(edits, read_fields(after))
     assert {key_of(field) for field in differing} <= set(plan.refused)
     assert all(as_json(after[key]) == as_json(before[key]) for key in before if key not in plan.values)
@@ -278,8 +285,9 @@ def test_reminders_that_only_bitrix24_understands_are_kept() -> None:
 
 
 def test_undo_of_one_kind_of_reminders_keeps_a_later_change_of_the_other() -> None:
-    before, all_day = {"withTime": {"type": "min", "count": 15}, "fullDay": []}, [{"type": "day", "count": 1}]
-    timed = [{"type": "hour", "count": 1}]
+    before: dict[str, Json] = {"withTime": {"type": "min", "count": 15}, "fullDay": []}
+    timed: Json = [{"type": "hour", "count": 1}]
+    all_day: Json = [{"type": "day", "count": 1}]
     change = Change(REMINDERS_KEY, before, {**before, "withTime": timed})
 
     undo = plan_undo([change], FRESH | {REMINDERS_KEY: {"withTime": timed, "fullDay": all_day}})

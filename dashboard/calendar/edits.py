@@ -22,7 +22,7 @@ from dashboard.calendar.reminders import (
 )
 from dashboard.calendar.values import Toggle, View, parse_toggle, parse_view
 from dashboard.calendar.working_hours import DAY
-from dashboard.core.json_values import Json, as_object, compact_json
+from dashboard.core.json_values import Json, compact_json
 
 REMINDERS_KEY = "defaultReminders"
 TIMED, ALL_DAY = "reminders.timed", "reminders.day"
@@ -97,13 +97,13 @@ def encode_field(field: str, value: FieldValue) -> str:
             return encode_reminder_list(reminders)
 
 
-def read_fields(settings: Json) -> dict[str, FieldValue]:
+def read_fields(settings: Json | Mapping[str, Json]) -> dict[str, FieldValue]:
     """Return the fields of settings as Bitrix24 returns them; those without a readable value are left out.
 
     A kind of event whose reminders are not set has none, as one whose list is empty: in both cases Bitrix24 uses its
     own default for new events.
     """
-    raw = as_object(settings)
+    raw: Mapping[str, Json] = settings if isinstance(settings, Mapping) else {}
     fields: dict[str, FieldValue] = {}
     if isinstance(view := parse_view(raw.get("view")), View):
         fields["view"] = view
