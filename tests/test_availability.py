@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
 
-from dashboard.calendar import time_zones
+from dashboard.calendar import clock_changes, time_zones
 from dashboard.calendar.holidays import NO_DAYS_OFF, DaysOff, parse_days_off
 from dashboard.calendar.working_hours import DAY, Span
 from dashboard.team import availability
@@ -222,15 +222,14 @@ def test_days_with_other_offsets_to_the_minute(user_zone: str, on: date, zone: s
         assert [*row.bands] == expected, span
 
 
-def test_offsets_are_computed_once_for_each_zone(monkeypatch: pytest.MonkeyPatch) -> None:
-    computed: list[int] = []
+def test_offsets_are_looked_up_once_for_each_zone(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_up: list[tzinfo] = []
 
-    def count(zone: tzinfo, minute: int) -> int:
-        computed.append(minute)
-        return offset_minutes(zone, minute)
+    def count(zone: tzinfo, start: int, end: int) -> list[clock_changes.OffsetPart]:
+        looked_up.append(zone)
+        return clock_changes.offset_parts(zone, start, end)
 
-    offset_minutes = availability._offset_minutes
-    monkeypatch.setattr(availability, "_offset_minutes", count)
+    monkeypatch.setattr(availability, "offset_parts", count)
     groups = [
         HoursGroup(zone, Span(start, start + 480), 1)
         for zone in ("Asia/Tokyo", "Europe/Berlin", "UTC")
@@ -238,9 +237,9 @@ def test_offsets_are_computed_once_for_each_zone(monkeypatch: pytest.MonkeyPatch
     ]
 
     assert len(day_rows(groups, day=WEDNESDAY, user_zone=BERLIN, workdays=WEEKEND)) == 2700
-    assert len(computed) < 40
+    assert len(looked_up) == 4  # the user's, too
 
 
-@pytest.mark.parametrize("cached", [time_zones.zone_info, time_zones._offsets_of_year])
+@pytest.mark.parametrize("cached", [time_zones.zone_info, time_zones._offsets_of_year, clock_changes._block])
 def test_no_portal_evicts_the_zones_of_others(cached: _lru_cache_wrapper[Any]) -> None:
     assert (cached.cache_parameters()["maxsize"] or 0) >= len(available_timezones())

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from itertools import accumulate, pairwise
 
+from dashboard.calendar.clock_changes import OffsetPart, midnight_of, offset_parts
 from dashboard.calendar.holidays import DaysOff
 from dashboard.calendar.time_zones import zone_info
 from dashboard.calendar.working_hours import DAY, Span
@@ -14,11 +15,8 @@ from dashboard.calendar.working_hours import DAY, Span
 HOUR = 60
 STEP = 15  # meetings start at a quarter of an hour
 NOON = DAY // 2
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-OFFSET_STEP = 6 * HOUR  # no zone changes its clocks twice within this time
 
 Band = tuple[int, int]  # minutes of the user's day, from and to
-OffsetPart = tuple[int, int, int]  # from and to in minutes of UTC, and the offset in minutes
 # From and to on the zone's clock, what to subtract to get minutes of the user's day, and midnights of nearby workdays.
 ZonePart = tuple[int, int, int, list[int]]
 
@@ -59,7 +57,7 @@ class UserDay:
     """
 
     def __init__(self, day: date, *, user_zone: tzinfo, workdays: DaysOff) -> None:
-        self._midnight = (day - EPOCH.date()).days * DAY
+        self._midnight = midnight_of(day)
         days = {self._midnight + number * DAY: day + timedelta(days=number) for number in range(-3, 3)}
         self._workdays = [midnight for midnight, near_day in days.items() if not workdays.is_off(near_day)]
         self._parts = self._parts_of_day(user_zone)
@@ -89,7 +87,7 @@ class UserDay:
         """Return the parts of the user's day, each with one offset."""
         parts = (
             (max(start, self._midnight - offset), min(end, self._midnight + DAY - offset), offset)
-            for start, end, offset in _offset_parts(user_zone, self._midnight - DAY, self._midnight + 2 * DAY)
+            for start, end, offset in offset_parts(user_zone, self._midnight - DAY, self._midnight + 2 * DAY)
         )
         return [part for part in parts if part[0] < part[1]]
 
@@ -102,33 +100,12 @@ class UserDay:
                 self._workdays_near(start + offset, end + offset),
             )
             for first, last, user_offset in self._parts
-            for start, end, offset in _offset_parts(zone, first, last)
+            for start, end, offset in offset_parts(zone, first, last)
         ]
 
     def _workdays_near(self, start: int, end: int) -> list[int]:
         # Hours start on the day or at the midnight that ends it, and last a day at most.
         return [midnight for midnight in self._workdays if start - 2 * DAY < midnight < end]
-
-
-def _offset_parts(zone: tzinfo, start: int, end: int) -> list[OffsetPart]:
-    """Return a part for each offset that the zone has between two minutes of UTC."""
-    parts: list[OffsetPart] = []
-    part_start, offset = start, _offset_minutes(zone, start)
-    for minute in (*range(start + OFFSET_STEP, end, OFFSET_STEP), end):
-        if (new_offset := _offset_minutes(zone, minute)) != offset:
-            low, change = max(part_start, minute - OFFSET_STEP), minute
-            while change - low > 1:
-                middle = (low + change) // 2
-                low, change = (middle, change) if _offset_minutes(zone, middle) == offset else (low, middle)
-            parts.append((part_start, change, offset))
-            part_start, offset = change, new_offset
-    return [*parts, (part_start, end, offset)] if part_start < end else parts
-
-
-def _offset_minutes(zone: tzinfo, minute: int) -> int:
-    """Return the zone's offset, rounded down to a minute; some zones had offsets with seconds until 1972."""
-    offset = (EPOCH + timedelta(minutes=minute)).astimezone(zone).utcoffset() or timedelta()
-    return offset // timedelta(minutes=1)
 
 
 def day_rows(groups: Iterable[HoursGroup], *, day: date, user_zone: tzinfo, workdays: DaysOff) -> list[DayRow]:

@@ -1,0 +1,108 @@
+"""Plan a day for a few people: who works when, when all do, the best times to meet, and a better day."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta, tzinfo
+from functools import reduce
+
+from dashboard.calendar.clock_changes import minute_of
+from dashboard.calendar.holidays import DaysOff
+from dashboard.team.proposals import STEP, Participant, Proposal, Proposer, count_outside, possible_starts
+from dashboard.team.working_spans import Interval, WorkingSpans, intersect, intervals_of_day
+
+MIN_MINUTES, MAX_MINUTES, DEFAULT_MINUTES = 15, 480, 60
+NEAREST_DAYS = 14
+
+
+@dataclass(frozen=True)
+class DayPlan:
+    """One day of the reader: when it is, who works when, when all do, and the best slots."""
+
+    intervals: tuple[Interval, ...]
+    spans: Mapping[int, Sequence[Interval]]  # by user id, cut to the day
+    common: tuple[Interval, ...]
+    proposals: tuple[Proposal, ...]
+
+
+@dataclass(frozen=True)
+class BetterDay:
+    """A later day with a slot for which fewer people are outside their hours."""
+
+    day: date
+    outside: int
+
+
+def plan_day(
+    participants: Sequence[Participant],
+    *,
+    day: date,
+    reader_zone: tzinfo,
+    minutes: int,
+    days_off: DaysOff,
+    now: datetime,
+) -> DayPlan:
+    """Return the plan of one day in the reader's zone."""
+    intervals = intervals_of_day(day, reader_zone)
+    if not intervals:  # when Samoa crossed the date line, it left out a day
+        return DayPlan((), {person.user_id: () for person in participants}, (), ())
+    proposer = Proposer(
+        participants,
+        intervals,
+        reader_zone=reader_zone,
+        minutes=minutes,
+        days_off=days_off,
+        now=minute_of(now),
+    )
+    spans = {person.user_id: proposer.spans[person.pattern] for person in participants}
+    return DayPlan(intervals, spans, common_times(proposer.spans.values()), tuple(proposer.proposals()))
+
+
+def common_times(spans: Iterable[Sequence[Interval]]) -> tuple[Interval, ...]:
+    """Return when all people are at work; never, if there are none."""
+    every = [tuple(each) for each in spans]
+    return reduce(intersect, every) if every else ()
+
+
+def better_day(
+    participants: Sequence[Participant],
+    *,
+    after: date,
+    outside: int,
+    reader_zone: tzinfo,
+    minutes: int,
+    days_off: DaysOff,
+) -> BetterDay | None:
+    """Return the day of the next two weeks on which the fewest people are outside, the first of several.
+
+    :param outside: how many are on the day itself; None is returned if no day has fewer.
+    """
+    days = {
+        day: intervals
+        for number in range(1, NEAREST_DAYS + 1)
+        if (intervals := intervals_of_day(day := after + timedelta(days=number), reader_zone))
+    }
+    sizes = Counter(person.pattern for person in participants)
+    first, last = min(days.values())[0][0], max(days.values())[-1][1]
+    around = WorkingSpans(first, last, days_off)
+    spans = {pattern: around.of(pattern) for pattern in sizes}
+    best: BetterDay | None = None
+    for day, intervals in days.items():
+        counts = count_outside(sizes, spans, possible_starts(intervals, reader_zone, minutes), minutes)
+        fewest = min(counts, default=outside)
+        if fewest < (best.outside if best else outside):
+            best = BetterDay(day, fewest)
+    return best
+
+
+def times_without(plan: DayPlan, user_ids: Sequence[int]) -> tuple[Interval, ...]:
+    """Return when all people but these are at work."""
+    return common_times(spans for user_id, spans in plan.spans.items() if user_id not in user_ids)
+
+
+def longest_common_meeting(plan: DayPlan) -> int:
+    """Return how many minutes a meeting of everyone may last, in quarters of an hour; 0 if there is none."""
+    lengths = ((end - -(-start // STEP) * STEP) // STEP * STEP for start, end in plan.common)
+    return max((min(length, MAX_MINUTES) for length in lengths), default=0)
