@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from dashboard.bitrix24.errors import PortalFull
 from dashboard.core.database import execute_and_count
-from dashboard.models import Department, Person, Portal
+from dashboard.models import Department, Person, Portal, SavedGroup
 
 log = structlog.get_logger()
 
@@ -24,6 +24,7 @@ MAX_PORTAL_BYTES = 2**30  # sixty thousand people with the usual settings
 # seconds, and a few at once took all connections of a small pooler.
 PERSON_BYTES = 16 * 1024
 DEPARTMENT_BYTES = 1024  # a name of 255 characters takes up most of it
+GROUP_BYTES = 4 * 1024  # that a person has saved; two hundred ids of any length
 _ID = bindparam("id_", type_=BigInteger)
 _ADD = update(Portal).where(Portal.id == _ID).values(stored_bytes=Portal.stored_bytes + bindparam("size"))
 _ADD_IF_ROOM = _ADD.where(Portal.stored_bytes + bindparam("size") <= bindparam("max_bytes"))
@@ -50,5 +51,11 @@ def recount(session: Session, portal_ids: Sequence[int]) -> None:
     sizes = func.count() * PERSON_BYTES + func.coalesce(func.sum(Person.snapshot_bytes), 0)
     people = select(sizes).where(Person.portal_id == Portal.id).scalar_subquery()
     departments = select(func.count() * DEPARTMENT_BYTES).where(Department.portal_id == Portal.id).scalar_subquery()
-    stored = people + departments
+    groups = (
+        select(func.count() * GROUP_BYTES)
+        .join(Person, Person.id == SavedGroup.person_id)
+        .where(Person.portal_id == Portal.id)
+        .scalar_subquery()
+    )
+    stored = people + departments + groups
     execute_and_count(session, update(Portal).where(Portal.id.in_(portal_ids)).values(stored_bytes=stored))
