@@ -32,6 +32,7 @@ from dashboard.web.views import (
     legal,
     metrics,
     my_settings,
+    recommended,
     styleguide,
     team,
     team_export,
@@ -41,6 +42,7 @@ from dashboard.web.views import (
 BLUEPRINTS = (
     hooks.blueprint,
     my_settings.blueprint,
+    recommended.blueprint,
     team.blueprint,
     team_sync.blueprint,
     team_export.blueprint,

@@ -36,6 +36,7 @@ from dashboard.sync.periodic_tasks import PeriodicTasks
 from dashboard.sync.runs import Runs
 from dashboard.team.insight_queries import settings_counts
 from dashboard.team.portal_cache import PortalCache
+from dashboard.team.recommendations import DifferenceCounts, difference_counts
 from dashboard.team.settings_counts import SettingsCounts
 from dashboard.team.statistics import TeamStats, team_stats
 from dashboard.tokens.refresh import TokenRefresher
@@ -65,6 +66,7 @@ class Services:
     permissions: PermissionChecks
     team_stats: PortalCache[TeamStats]
     settings_counts: PortalCache[SettingsCounts]
+    difference_counts: PortalCache[DifferenceCounts]
     runs: Runs
     sync: SyncEngine
     periodic_tasks: PeriodicTasks
@@ -174,6 +176,7 @@ def build_services(
         ),
         team_stats=PortalCache(team_stats, waiting_threads.share(max_waiting)),
         settings_counts=PortalCache(settings_counts, waiting_threads.share(max_waiting)),
+        difference_counts=PortalCache(difference_counts, waiting_threads.share(max_waiting)),
         runs=runs,
         sync=SyncEngine(
             runs=runs, directory=directory, snapshots=snapshots, call_log=call_log, now=now, stopping=stopping

@@ -91,6 +91,11 @@ def decode_toggles(letters: str) -> dict[str, bool]:
     return {key: _TOGGLES[letter].on for key, letter in letter_by_key if letter in _TOGGLES}
 
 
+def toggle_letter(*, on: bool) -> str:
+    """Return the letter of a toggle's state."""
+    return _LETTERS[Toggle(on)]
+
+
 def has_toggle(text: str, key: str, *, on: bool) -> bool:
     """Tell whether a stored text has the toggle in this state."""
     index = TOGGLE_KEYS.index(key)

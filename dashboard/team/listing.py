@@ -21,6 +21,7 @@ from dashboard.models import Person, Portal
 from dashboard.people.connection_state import STATES, colleagues, state_expression
 from dashboard.people.departments import are_known, in_department
 from dashboard.people.indexed_columns import company_hours
+from dashboard.team.recommendations import differs
 
 PAGE_SIZE = 50
 BATCH_ROWS = 500  # of an export, so that a large team does not fill the memory
@@ -37,6 +38,7 @@ class TeamFilter:
     reminders: str = ""
     state: str = ""
     department: str = ""
+    differs: str = ""  # from the recommended settings: `recommendations.ANY`, a key, or a field
 
 
 NO_FILTER = TeamFilter()
@@ -152,6 +154,7 @@ def matching(portal: Portal, team_filter: TeamFilter, now: datetime) -> list[Col
         (team_filter.reminders, reminders.get(team_filter.reminders, false())),
         (team_filter.state, state),
         (team_filter.department, in_department(portal, parse_int(team_filter.department) or 0)),
+        (team_filter.differs, differs(portal, team_filter.differs)),
     )
     return [*colleagues(portal), *(condition for value, condition in conditions if value)]
 

@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 class PortalCache(Generic[T]):
-    """Keep each portal's result for MAX_AGE, or until new settings or a new list of users are stored.
+    """Keep each portal's result for MAX_AGE, or until new settings, users or recommended settings are stored.
 
     A revoked token or a removed person appears only after MAX_AGE. When two threads miss the cache at once, the
     second one waits for the first one's result.
@@ -42,7 +42,7 @@ class PortalCache(Generic[T]):
         :raise SlotRefused: another thread is still computing the result, and too many threads wait.
         """
         settings_at = session.scalar(select(func.max(Person.settings_at)).where(Person.portal_id == portal.id))
-        version = (portal.generation, settings_at, portal.directory_at)
+        version = (portal.generation, settings_at, portal.directory_at, portal.recommended_at)
         with self._lock:
             cached = self._cache.get(portal.id)
         if cached and cached[0] == version and _is_recent(cached[1], now):

@@ -23,7 +23,7 @@ from dashboard.web.presenters.filters import bdi, join_words
 P = ParamSpec("P")
 
 # Paths of pages; the other paths answer programs with JSON.
-PAGES = ("/team", "/insights", "/admin", "/admin/team", "/admin/calls", "/admin/forget")
+PAGES = ("/team", "/insights", "/admin", "/admin/team", "/admin/recommended", "/admin/calls", "/admin/forget")
 
 
 def confirm_rights_first(view: UserView[P]) -> UserView[P]:

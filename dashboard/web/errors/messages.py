@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from dashboard.bitrix24 import errors
 from dashboard.bitrix24.inbound import BadField, TooManyFields
+from dashboard.calendar.edits import InvalidEdit
 from dashboard.calendar.parser import EMPTY_CODE, NOT_AN_OBJECT
 from dashboard.people.directory import INCOMPLETE
 from dashboard.portals.installations import VerificationFailed
@@ -389,6 +390,13 @@ ERRORS: dict[str | type[Exception], ErrorText] = {
     "http_415": _http(N_("This address only accepts forms, as Bitrix24 sends them.")),
     "http_error": _http(N_("The request couldn't be understood.")),
     # Forms of ours.
+    InvalidEdit: ErrorText(
+        N_("Something was wrong with that request"),
+        N_("The field %(field)s has a value that can't be used. Nothing was changed."),
+        N_("Choose another value and try again."),
+        status=400,
+        code="invalid_request",
+    ),
     "invalid_choice": ErrorText(
         N_("Something was wrong with that request"),
         N_("The choice of who may see the team was not valid. Nothing was changed."),

@@ -9,6 +9,7 @@ from jinja2 import Environment
 
 from dashboard.bitrix24 import errors
 from dashboard.bitrix24.inbound import BadField
+from dashboard.calendar.edits import InvalidEdit
 from dashboard.calendar.parser import EMPTY_CODE, CalendarSettings
 from dashboard.core.json_values import strip_control_characters
 from dashboard.models import Person, TokenState
@@ -49,9 +50,9 @@ class ErrorResponse:
     retry_after: int | None = None
 
 
-def response_for_error(error: errors.Bitrix24Error | VerificationFailed | BadField) -> ErrorResponse:
+def response_for_error(error: errors.Bitrix24Error | VerificationFailed | BadField | InvalidEdit) -> ErrorResponse:
     """Return the response to an error of Bitrix24, of the verification, or of a form."""
-    if isinstance(error, BadField):
+    if isinstance(error, BadField | InvalidEdit):
         return _error_response(_page_text(None, type(error)), "", field=error.field)
     code = error.code or EMPTY_CODE
     if isinstance(error, errors.Limited):

@@ -12,13 +12,13 @@ from dashboard.people.access import TeamAccess
 from dashboard.portals import personal_data
 from dashboard.portals.portal_lock import lock_portal
 from dashboard.sync.last_runs import last_runs
-from dashboard.team import statistics
+from dashboard.team import recommendations, statistics
 from dashboard.web.auth.permissions import administrator, confirm_rights_first
 from dashboard.web.auth.sessions import CurrentUser, SessionRefused, queued_per_portal, signed_in
 from dashboard.web.errors.handlers import render_error
 from dashboard.web.errors.responses import response_for_code
 from dashboard.web.http.context import services
-from dashboard.web.presenters import run_history, setup_checklist
+from dashboard.web.presenters import recommended, run_history, setup_checklist
 from dashboard.web.presenters.page_context import page_context
 
 blueprint = Blueprint("admin", __name__)
@@ -29,7 +29,7 @@ blueprint = Blueprint("admin", __name__)
 @administrator
 def show_admin(user: CurrentUser) -> ResponseReturnValue:
     """Show the state of the installation and the portal's choices."""
-    return _admin_page(user, user.portal)
+    return admin_page(user, user.portal)
 
 
 @blueprint.post("/admin/team")
@@ -51,11 +51,12 @@ def set_team_access(user: CurrentUser) -> ResponseReturnValue:
         access.allow(portal, TeamAccess(who), by=user.person, at=services().now())
         return portal
 
-    return _admin_page(user, services().database.write(store))
+    return admin_page(user, services().database.write(store))
 
 
 @queued_per_portal
-def _admin_page(user: CurrentUser, portal: Portal) -> str:
+def admin_page(user: CurrentUser, portal: Portal) -> str:
+    """Return the page *Admin*; the caller has checked that the user is an administrator."""
     now = services().now()
     with services().database.read_session() as session:
         switched_by = access.name_of(session, portal, portal.team_switched_by)
@@ -63,6 +64,8 @@ def _admin_page(user: CurrentUser, portal: Portal) -> str:
         stats = statistics.team_stats(session, portal, now)
         has_departments = departments.are_known(session, portal)
         stored = personal_data.count_stored(session, portal)
+        differences = recommendations.count_differences(session, portal)
+        recommended_by = access.name_of(session, portal, portal.recommended_by)
     requirements = setup_checklist.checklist(portal)
     return render_template(
         "admin.html",
@@ -82,6 +85,7 @@ def _admin_page(user: CurrentUser, portal: Portal) -> str:
         has_departments=has_departments,
         switched_by=switched_by,
         switched_at=portal.team_switched_at,
+        recommended=recommended.admin_card(portal, differences, recommended_by),
         now=now,
         user_zone=user.time_zone,
     )

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from datetime import date
+from collections.abc import Sequence
+from datetime import date, datetime
 
 from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
+from sqlalchemy import ColumnElement
+from sqlalchemy.orm import Session
 
+from dashboard.models import Portal
 from dashboard.people import access, departments
-from dashboard.team import availability, listing, statistics
+from dashboard.team import availability, listing, recommendations, statistics
 from dashboard.team.statistics import TeamStats
 from dashboard.web.auth.permissions import team_viewer
 from dashboard.web.auth.sessions import CurrentUser, queued_per_portal, signed_in
 from dashboard.web.http.context import services
 from dashboard.web.i18n.translations import _
-from dashboard.web.presenters import day_chart, filters, labels, team_query, team_row
+from dashboard.web.presenters import day_chart, filters, labels, recommended, team_query, team_row
 from dashboard.web.presenters.page_context import FullPage, page_context
 from dashboard.web.presenters.run_status import run_status
 from dashboard.web.presenters.team_query import TeamQuery
@@ -49,6 +53,7 @@ def team_page(user: CurrentUser, query: TeamQuery, *, full_page: FullPage | None
             if visible
             else services().team_stats.get(session, portal, now=now)
         )
+        differ = _count_differing(session, portal, visible, now=now)
         department_options = departments.options(session, portal, visible)
         workdays = statistics.days_off(session, person)
         shown = stats
@@ -79,14 +84,25 @@ def team_page(user: CurrentUser, query: TeamQuery, *, full_page: FullPage | None
         at_work=availability.people_at_work(shown.groups, moment=now, workdays=workdays),
         chart=day_chart.build(shown.groups, day=day, now=now, user_zone=user_zone, workdays=workdays),
         workdays=workdays,
+        differ=differ,
         directory_at=portal.directory_at,
         directory_error=portal.directory_error,
         show_onboarding=person.is_admin and stats.opened_count * 2 < stats.total,
         run=run_status(visible_progress(user), now=now, user_zone=user_zone),
         **_options(stats),
+        differs_options=recommended.differs_options(portal),
         department_options=[(str(number), name) for number, name in department_options],
         link=f"{portal.origin}/marketplace/view/{portal.app_code}/" if portal.app_code else None,
     )
+
+
+def _count_differing(session: Session, portal: Portal, visible: Sequence[ColumnElement[bool]], *, now: datetime) -> int:
+    """Return how many of the visible people differ from what the portal recommends."""
+    if not portal.recommended:
+        return 0
+    if visible:
+        return recommendations.count_differences(session, portal, *visible).differ
+    return services().difference_counts.get(session, portal, now=now).differ
 
 
 def _options(stats: TeamStats) -> dict[str, list[tuple[str, str]]]:

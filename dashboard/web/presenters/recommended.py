@@ -1,0 +1,208 @@
+"""Describe recommended settings in words: to administrators, and to people whose own settings differ."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from dashboard.calendar import edits
+from dashboard.calendar.edits import FieldValue
+from dashboard.calendar.parser import CalendarSettings
+from dashboard.calendar.values import Toggle, View
+from dashboard.models import Portal
+from dashboard.team import recommendations
+from dashboard.team.recommendations import DifferenceCounts, Recommendation
+from dashboard.team.small_groups import NO_MINIMUM, suppress_small_groups
+from dashboard.web.i18n.translations import N_, _
+from dashboard.web.presenters import filters, labels
+
+FIELD_LABELS = {
+    edits.TIMED: N_("Reminders, events with a time"),
+    edits.ALL_DAY: N_("Reminders, all-day events"),
+}
+ADVICE_LABELS = {"advice.hours": N_("Working hours"), "advice.zone": N_("Time zone")}
+# Where in Bitrix24 a person follows an advice: the grid of their calendar, and their profile.
+ADVICE_PATHS = {
+    "advice.hours": "/company/personal/user/%d/calendar/",
+    "advice.zone": "/company/personal/user/%d/",
+}
+# What the form offers; a list that was chosen elsewhere is offered too while it is recommended.
+REMINDER_CHOICES = {
+    edits.TIMED: ("0min", "5min", "10min", "15min", "30min", "1hour", "2hour", "1day", "15min,1hour", "15min,1day"),
+    edits.ALL_DAY: ("0d@08:00", "0d@09:00", "1d@09:00", "1d@12:00", "1d@18:00", "2d@09:00"),
+}
+
+
+@dataclass(frozen=True)
+class RecommendedRow:
+    """A recommended setting, and how many people differ; None for advice, which cannot be compared."""
+
+    field: str
+    label: str
+    text: str
+    differ: int | None = None
+
+
+@dataclass(frozen=True)
+class ChoiceField:
+    """A field of the form in which an administrator chooses: its options, and the chosen one."""
+
+    field: str
+    label: str
+    options: Sequence[tuple[str, str]]
+    chosen: str
+
+
+@dataclass(frozen=True)
+class RecommendationCard:
+    """What administrators see of the recommended settings, and the form in which they change them."""
+
+    rows: Sequence[RecommendedRow]
+    people: int  # whose settings are known
+    decided_by: str | None  # None: somebody who has left
+    decided_at: datetime | None
+    choices: Sequence[ChoiceField]
+    advice: Sequence[tuple[str, str, str]]  # field, title and text
+
+
+@dataclass(frozen=True)
+class DifferenceRow:
+    """A setting of a person that differs from the recommended one."""
+
+    field: str
+    label: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
+class AdviceRow:
+    """An advice to a person, and where in the portal they follow it."""
+
+    field: str
+    label: str
+    text: str
+    path: str
+
+
+def field_label(field: str) -> str:
+    """Return the title of a field; the two kinds of reminders have one each."""
+    return _(FIELD_LABELS[field]) if field in FIELD_LABELS else labels.label(field)
+
+
+def value_text(value: FieldValue | None) -> str:
+    """Return a value in a few words; None is one that we cannot read."""
+    match value:
+        case None:
+            return _("Other")
+        case View(name):
+            return labels.view(name)
+        case Toggle(on):
+            return _("On") if on else _("Off")
+        case ():
+            return _("No reminders")
+        case reminders:
+            return filters.join_words(map(filters.reminder, reminders))
+
+
+def admin_card(portal: Portal, counts: DifferenceCounts, decided_by: str | None) -> RecommendationCard:
+    """Return the card of *Admin*."""
+    recommendation = recommendations.recommendation_of(portal)
+    advice = [(field, _(label), recommendation.advice.get(field, "")) for field, label in ADVICE_LABELS.items()]
+    values = [
+        RecommendedRow(field, field_label(field), value_text(value), counts.by_field[field].differ)
+        for field, value in recommendation.values.items()
+    ]
+    return RecommendationCard(
+        rows=[*values, *(RecommendedRow(*row) for row in advice if row[2])],
+        people=counts.people,
+        decided_by=decided_by,
+        decided_at=portal.recommended_at,
+        choices=_choices(recommendation),
+        advice=advice,
+    )
+
+
+def _choices(recommendation: Recommendation) -> list[ChoiceField]:
+    """Return the fields of the form; the first option of each recommends nothing."""
+    chosen = edits.encode_edits(recommendation.values)
+    return [
+        ChoiceField(
+            field,
+            field_label(field),
+            [("", _("Not recommended")), *((text, _option_text(field, text)) for text in _texts(field, chosen))],
+            # An empty list of reminders has another word in forms: a field without text recommends nothing.
+            chosen.get(field, "") if field not in chosen or chosen[field] else "none",
+        )
+        for field in edits.FIELDS
+    ]
+
+
+def _texts(field: str, chosen: dict[str, str]) -> list[str]:
+    if field == "view":
+        return list(labels.VIEWS)
+    if field in edits.LETTER_KEYS:
+        return ["Y", "N"]
+    if field in edits.BOOLEAN_KEYS:
+        return ["1", "0"]
+    offered = REMINDER_CHOICES[field]
+    stored = chosen.get(field, offered[0]) or "none"
+    return [*offered, *({stored} - {*offered})]
+
+
+def _option_text(field: str, text: str) -> str:
+    return value_text(edits.parse_edits([(field, text)])[field])
+
+
+def difference_rows(portal: Portal, settings: CalendarSettings) -> list[DifferenceRow]:
+    """Return the settings of a person that differ from what the portal recommends."""
+    recommendation = recommendations.recommendation_of(portal)
+    current = edits.read_fields(settings.raw)
+    return [
+        DifferenceRow(
+            field, field_label(field), _current_text(field, current, settings), value_text(recommendation.values[field])
+        )
+        for field in recommendations.differing_fields(recommendation, settings)
+    ]
+
+
+def _current_text(field: str, current: dict[str, FieldValue], settings: CalendarSettings) -> str:
+    if field == "view" and field not in current:
+        return labels.view(settings.view)
+    return value_text(current.get(field))
+
+
+def advice_rows(portal: Portal, user_id: int) -> list[AdviceRow]:
+    """Return what the portal advises for settings that only Bitrix24's own pages can change."""
+    advice = recommendations.recommendation_of(portal).advice
+    return [
+        AdviceRow(field, _(label), advice[field], ADVICE_PATHS[field] % user_id)
+        for field, label in ADVICE_LABELS.items()
+        if field in advice
+    ]
+
+
+def insight_rows(portal: Portal, counts: DifferenceCounts, *, min_group_size: int) -> list[RecommendedRow]:
+    """Return the recommended settings in which people differ, the most frequent difference first.
+
+    With a minimum group size, numbers from which a small group could be computed are left out, and so are reminders:
+    their lists are counted one by one beside these.
+    """
+    rows = []
+    for field, value in recommendations.recommendation_of(portal).values.items():
+        count = counts.by_field[field]
+        by_answer = {"differ": count.differ, "same": count.same, "unknown": count.unknown}
+        is_safe = not suppress_small_groups(by_answer, min_group_size=min_group_size).suppressed
+        is_shown = min_group_size == NO_MINIMUM or (is_safe and field not in edits.REMINDER_PARTS)
+        if count.differ and is_shown:
+            rows.append(RecommendedRow(field, field_label(field), value_text(value), count.differ))
+    return sorted(rows, key=lambda row: -(row.differ or 0))
+
+
+def differs_options(portal: Portal) -> list[tuple[str, str]]:
+    """Return the options of *Team*'s filter by differences, none if nothing is recommended."""
+    values = recommendations.recommendation_of(portal).values
+    keys = dict.fromkeys(map(edits.key_of, values))
+    options = [(recommendations.ANY, _("Differ in any setting"))] if keys else []
+    return [*options, *((key, labels.label(key)) for key in keys)]

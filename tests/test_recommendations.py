@@ -1,0 +1,305 @@
+"""Recommended settings: who decides, who differs, and that both databases and *My settings* agree about it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import delete
+
+from dashboard.calendar.edits import InvalidEdit
+from dashboard.calendar.encoding import encode_habits, encode_reminders
+from dashboard.core.json_values import Json
+from dashboard.models import Person
+from dashboard.team import recommendations
+from dashboard.team.recommendations import NOTHING, parse_recommendation
+from tests.team_fixtures import NEVER_OPENED, Session, open_to_everyone, store_people, text_of, users_on
+from tests.test_encoding import read_settings
+from tests.world import World, errors_on
+
+FULL = {
+    "view": "week",
+    "collapseOffHours": "N",
+    "showWeekNumbers": "Y",
+    "showTasks": "Y",
+    "showCompletedTasks": "N",
+    "showDeclined": "1",
+    "denyBusyInvitation": "0",
+    "reminders.timed": "10min",
+    "reminders.day": "0d@09:00,1d@18:00",
+    "advice.hours": "9 to 18, please",
+    "advice.zone": "Where you live",
+}
+
+
+@pytest.fixture
+def anna(each_world: World) -> Session:
+    return each_world.session("anna")
+
+
+def recommend(world: World, session: Session, **fields: str) -> str:
+    """Save recommended settings; "__" in a name is a dot."""
+    form = {name.replace("__", "."): text for name, text in fields.items()}
+    response = world.browser.post("/admin/recommended", data=form, headers=session)
+    assert response.status_code == 200, response.text[:500]
+    return response.text
+
+
+def stored(world: World) -> tuple[Any, Any]:
+    portal = world.known()
+    return portal.recommended, portal.recommended_by
+
+
+def numbers(page: str) -> dict[str, str]:
+    """Return how many people differ in each recommended field, "" for advice."""
+    found = re.findall(r'data-recommended="([^"]+)"(?: data-differ="(\d+)")?', page)
+    return dict(found)
+
+
+# Who decides
+
+
+def test_an_administrator_recommends_settings_for_everyone(each_world: World, anna: Session) -> None:
+    page = recommend(each_world, anna, **{name.replace(".", "__"): text for name, text in FULL.items()})
+
+    values = {name: text for name, text in FULL.items() if not name.startswith("advice.")}
+    advice = {name: text for name, text in FULL.items() if name.startswith("advice.")}
+    assert stored(each_world) == ({"values": values, "advice": advice}, 1)
+    assert list(numbers(page)) == list(FULL)
+    assert text_of(page, 'data-recommended="reminders.day"').startswith(
+        "Reminders, all-day events 09:00 on the day and 18:00 the day before"
+    )
+    assert text_of(page, "data-recommended-by").startswith("Decided by Анна Орлова at")
+
+
+def test_each_decision_replaces_the_one_before(each_world: World, anna: Session) -> None:
+    recommend(each_world, anna, view="week", showTasks="N", advice__zone="Home")
+
+    recommend(each_world, anna, view="", showDeclined="0", reminders__timed="none")
+    assert stored(each_world)[0] == {"values": {"showDeclined": "0", "reminders.timed": ""}, "advice": {}}
+
+    assert "Nothing is recommended yet." in recommend(each_world, anna)
+    assert stored(each_world) == (None, 1)
+
+
+@pytest.mark.parametrize(
+    ("form", "field"),
+    [
+        ({"view": "year"}, "view"),
+        ({"showTasks": "1"}, "showTasks"),
+        ({"showDeclined": "Y"}, "showDeclined"),
+        ({"reminders.timed": "15 minutes"}, "reminders.timed"),
+        ({"reminders.day": "date"}, "reminders.day"),
+        ({"syncTasks": "Y"}, "syncTasks"),
+        ({"syncTasks": ""}, "syncTasks"),
+        ({"showTasks": "N", "showCompletedTasks": "Y"}, "showCompletedTasks"),
+        ({"view": ["day", "week"]}, "view"),
+        ({"advice.hours": "x" * 201}, "advice.hours"),
+        ({"advice.zone": ["a", "b"]}, "advice.zone"),
+    ],
+)
+def test_a_bad_field_is_named_and_changes_nothing(world: World, form: dict[str, Any], field: str) -> None:
+    anna = world.session("anna")
+    recommend(world, anna, view="week")
+
+    response = world.browser.post("/admin/recommended", data={"showTasks": "Y", **form}, headers=anna)
+
+    assert response.status_code == 400
+    assert errors_on(response.text) == ["invalid_request"]
+    assert field in response.text
+    assert stored(world)[0] == {"values": {"view": "week"}, "advice": {}}
+
+
+def test_only_administrators_decide(world: World) -> None:
+    anna, boris = world.session("anna"), world.session("boris")
+    recommend(world, anna, view="week")
+
+    response = world.browser.post("/admin/recommended", data={"view": "day"}, headers=boris)
+
+    assert response.status_code == 403
+    assert errors_on(response.text) == ["admin_only"]
+    assert stored(world)[0]["values"] == {"view": "week"}
+
+
+def test_rights_are_confirmed_first(world: World) -> None:
+    anna = world.session("anna")
+    world.portal().people["anna"].admin = False
+
+    assert world.browser.post("/admin/recommended", data={"view": "day"}, headers=anna).status_code == 403
+    assert stored(world) == (None, None)
+
+
+def test_a_decision_overtaken_by_an_uninstallation_is_lost(each_world: World, anna: Session) -> None:
+    def decide() -> int:
+        return each_world.browser.post("/admin/recommended", data={"view": "day"}, headers=anna).status_code
+
+    last = each_world.writes_of(decide) - 1
+    each_world.before_next_write(lambda: each_world.services.installations.uninstall(each_world.known()), after=last)
+
+    assert decide() == 401
+
+    each_world.install()
+    assert stored(each_world) == (None, None)
+
+
+def test_what_another_version_has_stored_is_left_out(world: World) -> None:
+    portal = world.known()
+    portal.recommended = {"values": {"view": "week", "theme": "dark", "showTasks": 7}, "advice": {"mood": "x"}}
+
+    assert recommendations.recommendation_of(portal) == parse_recommendation([("view", "week")])
+    portal.recommended = {"values": []}
+    assert recommendations.recommendation_of(portal) == NOTHING
+
+
+# Who differs
+
+USUAL = {"view": "week", "habits": "YNNNYNN timed:15min;day:0d@08:00", "reminders": "timed:15min;day:0d@08:00"}
+
+
+def test_team_and_admin_count_and_find_who_differs(each_world: World, anna: Session) -> None:
+    each_world.bitrix24.clock.advance(10)
+    store_people(
+        each_world,
+        USUAL,
+        USUAL | {"view": "month"},
+        USUAL | {"view": "custom_7", "habits": "NNNNYNN timed:15min"},
+        USUAL | {"reminders": "timed:15min,1hour", "chain_state": "reconnect"},
+        USUAL | {"view": "", "habits": "-NNNYNN ", "reminders": ""},
+        NEVER_OPENED | {"view": "", "habits": "", "reminders": ""},
+    )  # fmt: skip
+
+    page = recommend(each_world, anna, view="week", showTasks="Y", reminders__timed="15min", advice__zone="Home")
+
+    # Anna has other reminders; she and five of the others have settings.
+    assert numbers(page) == {"view": "2", "showTasks": "1", "reminders.timed": "2", "advice.zone": ""}
+    assert "Differ, of 6" in page
+    found = {
+        name: sorted(users_on(each_world.browser.get(f"/team?differs={name}", headers=anna).text))
+        for name in ("1", "view", "showTasks", "defaultReminders", "reminders.timed", "reminders.day", "crmSection")
+    }
+    assert found["view"] == [5002, 5003]
+    assert found["showTasks"] == [5003]
+    assert found["defaultReminders"] == found["reminders.timed"] == [1, 5004]
+    assert found["1"] == [1, 5002, 5003, 5004]
+    assert found["reminders.day"] == found["crmSection"] == []
+    team = each_world.browser.get("/team", headers=anna).text
+    assert text_of(team, 'data-keep="differs-1"') == "Differ from recommended 4"
+    rows = each_world.browser.get("/team.json?differs=view", headers=anna).get_json()
+    assert [row["user"] for row in rows["people"]] == [5002, 5003]
+
+
+def test_without_recommended_settings_nobody_differs(world: World) -> None:
+    anna = world.session("anna")
+
+    team = world.browser.get("/team?differs=1", headers=anna).text
+
+    assert users_on(team) == []
+    assert "Differ from recommended" not in team
+
+
+WORDS = ("15min", "1hour", "0d@08:00", "5min", "115min", "15")
+LISTS = st.lists(st.sampled_from(WORDS[:5]), max_size=3)
+TOGGLE = st.sampled_from(["Y", "N", True, False, "1", None, "odd"])
+ENTRIES: dict[str, dict[str, Json]] = {
+    "15min": {"type": "min", "count": 15},
+    "115min": {"type": "min", "count": "115"},
+    "5min": {"type": "min", "count": 5},
+    "1hour": {"type": "hour", "count": 1},
+    "0d@08:00": {"type": "daybefore", "before": 0, "time": 480},
+}
+HALF = (
+    st.none() | LISTS.map(lambda words: [ENTRIES[word] for word in words]) | st.just({"type": "date", "value": "1.1"})
+)
+SETTINGS = st.fixed_dictionaries(
+    {},
+    optional={
+        "view": st.sampled_from(["week", "month", "custom_7", "", None, 5]),
+        "showTasks": TOGGLE,
+        "showDeclined": TOGGLE,
+        "defaultReminders": st.none()
+        | st.just("damaged")
+        | st.fixed_dictionaries({}, optional={"withTime": HALF, "fullDay": HALF, "more": st.just(1)}),
+    },
+)
+WANTED = st.fixed_dictionaries(
+    {},
+    optional={
+        "view": st.sampled_from(["week", "month"]),
+        "showTasks": st.sampled_from("YN"),
+        "showDeclined": st.sampled_from("10"),
+        "reminders.timed": LISTS.map(",".join).map(lambda text: text or "none"),
+        "reminders.day": LISTS.map(",".join).map(lambda text: text or "none"),
+    },
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(wanted=WANTED, people=st.lists(SETTINGS, min_size=1, max_size=4))
+def test_the_database_finds_whom_their_own_page_tells(
+    each_world: World, wanted: dict[str, str], people: list[dict[str, Json]]
+) -> None:
+    recommendation = parse_recommendation(wanted.items())
+    parsed = [read_settings(one) for one in people]
+    with each_world.database.write_session() as session:
+        session.execute(delete(Person))
+    store_people(
+        each_world,
+        *(
+            {"view": one.view, "habits": encode_habits(one), "reminders": encode_reminders(one.reminders)}
+            for one in parsed
+        ),
+    )
+    portal = each_world.known()
+    with each_world.database.write_session() as session:
+        portal = session.merge(portal)
+        recommendations.store_recommendation(portal, recommendation, by=Person(user_id=1), at=each_world.now())
+
+    with each_world.database.read_session() as session:
+        counts = recommendations.count_differences(session, portal)
+
+    differing = [recommendations.differing_fields(recommendation, one) for one in parsed]
+    assert counts.differ == sum(map(bool, differing))
+    for field, count in counts.by_field.items():
+        assert count.differ == sum(field in fields for fields in differing), field
+        assert count.differ + count.same + count.unknown == len(people)
+    assert counts.by_field.keys() == recommendation.values.keys()
+
+
+def test_reminders_are_compared_in_any_order(world: World) -> None:
+    recommendation = parse_recommendation([("reminders.timed", "1hour,15min")])
+
+    def differing(*words: str) -> tuple[str, ...]:
+        value: Json = {"withTime": [ENTRIES[word] for word in words]}
+        return recommendations.differing_fields(recommendation, read_settings({"defaultReminders": value}))
+
+    assert differing("15min", "1hour") == differing("1hour", "15min") == ()
+    assert differing("15min") == differing("15min", "1hour", "5min") == ("reminders.timed",)
+
+
+def test_a_bad_field_is_an_error_of_its_own() -> None:
+    with pytest.raises(InvalidEdit) as caught:
+        parse_recommendation([("advice.hours", "two\nlines")])
+    assert caught.value.field == "advice.hours"
+
+
+# Insights
+
+
+def differ_on(page: str) -> dict[str, int]:
+    return {name: int(people) for name, people in re.findall(r'data-differ-from="([^"]+)" data-people="(\d+)"', page)}
+
+
+def test_insights_count_who_differs_and_hide_small_groups(each_world: World, anna: Session) -> None:
+    store_people(each_world, *[USUAL] * 20, *[USUAL | {"view": "month"}] * 6, *[USUAL | {"habits": "NNNNYNN "}] * 3)
+    recommend(each_world, anna, view="week", showTasks="Y", reminders__timed="10min")
+    open_to_everyone(each_world, "boris")
+
+    def insights(session: Session) -> dict[str, int]:
+        return differ_on(each_world.browser.get("/insights", headers=session).text)
+
+    assert insights(each_world.session("anna")) == {"view": 7, "showTasks": 3, "reminders.timed": 31}
+    # Three people are too few, and reminders are listed one by one above.
+    assert insights(each_world.session("boris")) == {"view": 7}
