@@ -21,7 +21,7 @@ from dashboard.web.auth.permissions import whole_team_viewer
 from dashboard.web.auth.sessions import CurrentUser, queued_per_portal, signed_in
 from dashboard.web.http.context import services
 from dashboard.web.i18n.translations import _
-from dashboard.web.presenters import charts, filters, findings, labels, team_row
+from dashboard.web.presenters import charts, filters, findings, labels, recommended, team_row
 from dashboard.web.presenters.findings import InsightFinding
 from dashboard.web.presenters.page_context import page_context
 from dashboard.web.views import insight_people
@@ -54,6 +54,11 @@ def show_insights(user: CurrentUser) -> ResponseReturnValue:
         context: dict[str, Any] = {"too_few": counts.people < max(2, min_group_size), "people_by_filter": {}}
         if not context["too_few"]:
             context |= _charts(counts, now=now, user_zone=user.time_zone, min_group_size=min_group_size)
+            if user.portal.recommended:
+                differences = services().difference_counts.get(session, user.portal, now=now)
+                context["recommended"] = recommended.insight_rows(
+                    user.portal, differences, min_group_size=min_group_size
+                )
             if is_admin:
                 figures = [*context["findings"], *context["differences"]]
                 context["people_by_filter"] = _figure_people(session, user.portal, figures)
