@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -179,8 +180,11 @@ def sqlite_folder() -> Iterator[Path]:
 @pytest.fixture
 def sqlite_url(sqlite_folder: Path) -> str:
     """Give an empty database in a file; the address is always the same, see IDLE of tests/world.py."""
-    for file in sqlite_folder.iterdir():
-        file.unlink()
+    for path in sqlite_folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
     return f"sqlite:///{sqlite_folder / 'dashboard.db'}"
 
 

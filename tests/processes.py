@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -40,7 +42,18 @@ def serve(
     """Start gunicorn."""
     sizes = {"PORT": str(port), "WEB_CONCURRENCY": str(processes), "WEB_THREADS": str(threads)}
     settings = os.environ | environment | sizes
-    return subprocess.Popen(clock.command("gunicorn", "app:create_app()"), env=settings, cwd=ROOT, stderr=stderr)
+    command = clock.command("gunicorn", "app:create_app()")
+    return subprocess.Popen(command, env=settings, cwd=ROOT, stderr=stderr, start_new_session=True)
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """Kill a process started in a session of its own, and its children.
+
+    Gunicorn's children outlive it for a moment, and would write to the file of the next test's database.
+    """
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait(timeout=60)
 
 
 def wait_for(address: str) -> None:
@@ -48,7 +61,8 @@ def wait_for(address: str) -> None:
     until = time.monotonic() + 60
     while time.monotonic() < until:
         try:
-            assert requests.get(f"{address}/readyz", timeout=30).json()["down"] == []
+            down = requests.get(f"{address}/readyz", timeout=30).json()["down"]
+            assert not down, down
         except requests.ConnectionError:
             time.sleep(0.1)
         else:

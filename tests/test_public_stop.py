@@ -13,7 +13,7 @@ import pytest
 import requests
 
 from tests.emulator import Emulator, Fault
-from tests.processes import free_port, serve, wait_for
+from tests.processes import free_port, kill, serve, wait_for
 from tests.waiting import wait_until
 from tests.world import World
 
@@ -30,8 +30,7 @@ def address(world: World) -> Iterator[tuple[str, Popen[bytes]]]:
         wait_for(address)
         yield address, process
     finally:
-        process.kill()
-        process.wait(timeout=60)
+        kill(process)
 
 
 def test_a_request_under_way_is_answered_before_the_end(
@@ -77,8 +76,7 @@ def test_after_a_reload_each_line_is_logged_once_as_json(world: World, tmp_path:
             client.recv(1000)
         wait_until(lambda: '"Invalid request"' in log.read_text())
     finally:
-        process.kill()
-        process.wait(timeout=60)
+        kill(process)
 
     events = [json.loads(line)["event"] for line in log.read_text().splitlines()]
     assert events.count("Invalid request") == 1

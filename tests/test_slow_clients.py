@@ -27,7 +27,7 @@ from dashboard.web.http.client_socket import ClientSocket, SlowClient
 from dashboard.web.http.gunicorn_worker import TimedThreadWorker
 from tests.emulator import Fault
 from tests.emulator.opening import Opening
-from tests.processes import ROOT, free_port, wait_for
+from tests.processes import ROOT, free_port, kill, wait_for
 from tests.team_fixtures import store_people
 from tests.waiting import wait_until
 from tests.world import World
@@ -67,12 +67,12 @@ def server(world: World) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
     sizes = {"PORT": str(port), "WEB_CONCURRENCY": "1", "WEB_THREADS": str(THREADS), "LOG_FORMAT": "json"}
     command = [sys.executable, "-c", PROGRAM, "gunicorn", "app:create_app()"]
     settings = os.environ | world.environment | sizes
-    with subprocess.Popen(command, env=settings, cwd=ROOT, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(command, env=settings, cwd=ROOT, stderr=subprocess.PIPE, start_new_session=True) as process:
         try:
             wait_for(f"http://127.0.0.1:{port}")
             yield port, process
         finally:
-            process.kill()
+            kill(process)
 
 
 def test_slow_requests_leave_threads_to_others(server: tuple[int, subprocess.Popen[bytes]]) -> None:
@@ -86,7 +86,7 @@ def test_slow_requests_leave_threads_to_others(server: tuple[int, subprocess.Pop
         assert requests.get(f"http://127.0.0.1:{port}/healthz", timeout=60).status_code == 200
         # Any one of these kinds would take longer, if a thread, or the main loop, waited for each client.
         assert time.monotonic() - started < 8
-    process.kill()
+    kill(process)
 
     assert b"Traceback" not in process.communicate(timeout=60)[1]
 
@@ -187,7 +187,7 @@ def test_slow_downloads_of_all_slots_leave_exports_to_others(
                 statuses.append(export())
         finally:
             ended.set()
-    process.kill()
+    kill(process)
     output = process.communicate(timeout=60)[1]
 
     assert (len(began), statuses) == (2, [200] * 4)
