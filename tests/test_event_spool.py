@@ -111,8 +111,43 @@ def test_an_event_waits_for_the_authorization_server(threadless_world: World, tm
     threadless_world.bitrix24.faults.clear()
     restarted(threadless_world).retry()
 
-    assert spooled(tmp_path) == []
+    assert len(spooled(tmp_path)) == (0 if removed else 1)
     assert threadless_world.one("SELECT state FROM portals") == ("uninstalled" if removed else "active")
+
+
+def test_an_uninstallation_is_asked_about_again(threadless_world: World, tmp_path: Path) -> None:
+    """A portal sends the event before it tells the authorization server, which then says "installed"."""
+    threadless_world.open("boris")
+
+    assert threadless_world.portal().send_event("ONAPPUNINSTALL", ts=int(time.time()) - 900)[0] == 200
+    restarted(threadless_world).retry()
+    assert (len(spooled(tmp_path)), threadless_world.one("SELECT state FROM portals")) == (1, "active")
+    threadless_world.portal().uninstall()
+    restarted(threadless_world).retry()
+
+    assert spooled(tmp_path) == []
+    assert threadless_world.one("SELECT state FROM portals") == "uninstalled"
+
+
+def test_an_uninstallation_is_asked_about_for_an_hour(
+    threadless_world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = SimpleNamespace(monotonic=lambda: 0.0)
+    threadless_world.open("boris")
+    threadless_world.portal().send_event("ONAPPUNINSTALL", ts=int(time.time()) - 900)
+    monkeypatch.setattr(event_spool, "time", clock)
+    spool = restarted(threadless_world)
+    requests = []
+
+    for second in range(0, 4200, 5):
+        clock.monotonic = lambda second=second: float(second)
+        threadless_world.bitrix24.clear()
+        spool.retry()
+        requests += [second] if threadless_world.bitrix24.count(where="authorization") else []
+
+    assert requests == [0, 10, 30, 70, 150, 310, 630, 1230, 1830, 2430, 3030]
+    assert spooled(tmp_path) == []
+    assert threadless_world.one("SELECT state FROM portals") == "active"
 
 
 def test_the_file_is_private_and_encrypted(threadless_world: World, tmp_path: Path) -> None:
@@ -142,7 +177,7 @@ def test_several_processes_may_handle_an_event(threadless_world: World, tmp_path
     assert threadless_world.one("SELECT count(*) FROM portals WHERE state = 'uninstalled' AND generation = 1") == 1
 
 
-def test_an_event_does_not_undo_a_later_installation(threadless_world: World, tmp_path: Path) -> None:
+def test_an_event_does_not_undo_a_later_installation(threadless_world: World) -> None:
     fill_the_disk(threadless_world)
     threadless_world.portal().send_event("ONAPPUNINSTALL")
     empty_the_disk(threadless_world)
@@ -151,7 +186,6 @@ def test_an_event_does_not_undo_a_later_installation(threadless_world: World, tm
 
     restarted(threadless_world).retry()
 
-    assert spooled(tmp_path) == []
     assert threadless_world.one("SELECT state FROM portals") == "active"
 
 

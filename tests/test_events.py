@@ -10,6 +10,7 @@ import pytest
 import time_machine
 from sqlalchemy import text
 
+from dashboard.launch.event_spool import EventSpool
 from dashboard.portals.installations import PREVIOUS_TOKEN_LIFETIME
 from dashboard.portals.personal_data import delete_all
 from dashboard.services import build_services
@@ -92,7 +93,10 @@ def test_json_is_refused(world: World) -> None:
     assert status == 415
 
 
-def test_a_delayed_uninstallation_of_an_earlier_installation_is_ignored(world: World) -> None:
+def test_a_delayed_uninstallation_of_an_earlier_installation_is_ignored(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(EventSpool, "start", lambda self: None)
     world.portal().uninstall()
     world.portal().deliver_events()
     world.install()
@@ -333,8 +337,11 @@ def test_a_wrong_clock_does_not_lose_an_uninstallation(world: World, minutes: in
 
 
 @pytest.mark.parametrize("minutes", MINUTES)
-def test_a_wrong_clock_does_not_uninstall_a_present_installation(world: World, minutes: int) -> None:
+def test_a_wrong_clock_does_not_uninstall_a_present_installation(
+    world: World, minutes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The event is of an earlier installation; only the authorization server can confirm the end of this one."""
+    monkeypatch.setattr(EventSpool, "start", lambda self: None)
     world.open("boris")
 
     status, _ = world.portal().send_event("ONAPPUNINSTALL", ts=int(time.time()) + minutes * 60)

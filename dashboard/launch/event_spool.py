@@ -1,4 +1,4 @@
-"""Store uninstall events while the database or the authorization server is unavailable, and handle them later.
+"""Store uninstall events that cannot be stored or confirmed now, and handle them later.
 
 Bitrix24 sends an event once, so answering 503 would lose it.
 """
@@ -23,7 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from dashboard.bitrix24.errors import Bitrix24Error
 from dashboard.bitrix24.inbound import Event
 from dashboard.core.encryption import DecryptionError, TokenEncryption
-from dashboard.launch.events import UNINSTALL, EventHandler, EventRefused
+from dashboard.launch.events import UNINSTALL, EventHandler, EventRefused, UninstallationUnconfirmed
 
 log = structlog.get_logger()
 
@@ -32,6 +32,10 @@ FOLDER = "events"
 SUFFIX = ".event"
 UNVERIFIED_PREFIX = "unproven-"  # of file names
 RETRY_SECONDS = 10.0
+# How often the authorization server is asked about an uninstallation it does not know of, with pauses that double
+# up to MAX_PAUSE: about an hour. Bitrix24 may tell the server after it has sent the event.
+MAX_CONFIRMATIONS = 11
+MAX_PAUSE = 600.0
 MAX_DATABASE_FAILURES = 3  # in a row; then the database is unavailable, and the other events wait
 # While the database is unavailable most events cannot be verified, and any of those may be forged. The limit
 # for one sender leaves room for the events of Bitrix24's servers.
@@ -59,6 +63,8 @@ class EventSpool:
         self._now = now
         self._memory: dict[str, str] = {}
         self._attempts: Counter[str] = Counter()
+        # How often an event was not confirmed, and the monotonic time before which it is not tried again.
+        self._unconfirmed: dict[str, tuple[int, float]] = {}
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
@@ -99,12 +105,15 @@ class EventSpool:
     def retry(self) -> None:
         """Handle every stored event, those with the fewest attempts first; stop if the database is unavailable."""
         failures_in_a_row = 0
-        for name in sorted(self._names(), key=self._attempts.__getitem__):
+        for name in sorted(filter(self._is_due, self._names()), key=self._attempts.__getitem__):
             # Count first, so that an event whose unexpected error ends the thread comes last next time.
             self._attempts[name] += 1
             try:
                 if (ciphertext := self._read(name)) is not None:
                     self._handle(ciphertext)
+            except UninstallationUnconfirmed:
+                failures_in_a_row = 0
+                self._postpone(name)
             except (SQLAlchemyError, Bitrix24Error, OSError) as error:
                 if self._attempts[name] == 1:
                     log.warning("spooled_event_failed", reason=type(error).__name__)
@@ -114,6 +123,22 @@ class EventSpool:
             else:
                 failures_in_a_row = 0
                 self._delete(name)
+
+    def _is_due(self, name: str) -> bool:
+        return name not in self._unconfirmed or self._unconfirmed[name][1] <= time.monotonic()
+
+    def _postpone(self, name: str) -> None:
+        """Try an unconfirmed event again later; delete it when the authorization server has denied it often enough.
+
+        Each process counts for itself, so a restart begins anew, and the first process to finish deletes the event.
+        """
+        count = self._unconfirmed.get(name, (0, 0.0))[0] + 1
+        if count >= MAX_CONFIRMATIONS:
+            log.warning("spooled_event_unconfirmed")
+            self._delete(name)
+        else:
+            pause = min(RETRY_SECONDS * 2 ** (count - 1), MAX_PAUSE)
+            self._unconfirmed[name] = (count, time.monotonic() + pause)
 
     def _retry_forever(self) -> None:
         while True:
@@ -185,6 +210,7 @@ class EventSpool:
     def _delete(self, name: str) -> None:
         self._memory.pop(name, None)
         self._attempts.pop(name, None)
+        self._unconfirmed.pop(name, None)
         with suppress(OSError):
             (self._folder / name).unlink(missing_ok=True)
 

@@ -48,6 +48,10 @@ class EventRefused(Exception):
         self.portal = portal
 
 
+class UninstallationUnconfirmed(Exception):
+    """The authorization server does not know yet of an uninstallation whose time contradicts our clock."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class EventHandler:
     """Act on the events of all portals."""
@@ -63,6 +67,7 @@ class EventHandler:
 
         :raise EventRefused: it could not be verified.
         :raise Bitrix24Error: Bitrix24 could not be asked now, about a new ``application_token`` or a removal.
+        :raise UninstallationUnconfirmed: ask again later.
         """
         portal = self.installations.find(event.member_id)
         is_verified = self._has_application_token(event, portal)
@@ -86,7 +91,8 @@ class EventHandler:
         return portal is not None and token is not None and self.installations.matches_application_token(portal, token)
 
     def _handle_verified(self, event: Event, portal: Portal, calls: CallRecords) -> None:
-        if event.name == UNINSTALL and self._is_current(event, portal, calls):
+        if event.name == UNINSTALL and portal.state != PortalState.UNINSTALLED:
+            self._confirm_contradicting_time(event, portal, calls)
             self.installations.uninstall(portal, clean=event.clean)
         elif event.name == "ONAPPUPDATE":
             self.installations.require_bindings_check(portal)
@@ -114,18 +120,22 @@ class EventHandler:
             raise EventRefused("portal_has_no_token", event, portal)
         self.installations.uninstall(portal, clean=event.clean)
 
-    def _is_current(self, event: Event, portal: Portal, calls: CallRecords) -> bool:
-        """Tell whether a verified uninstall event is about the present installation.
+    def _confirm_contradicting_time(self, event: Event, portal: Portal, calls: CallRecords) -> None:
+        """Ask the authorization server about a verified uninstall event whose time contradicts ours.
 
-        It is not if it was sent before the installation was last verified. If its time contradicts our clock,
-        one of the two clocks is wrong, and the authorization server decides.
+        If it was sent before the installation was last verified, it is about an earlier installation, or one of
+        the two clocks is wrong. Bitrix24 sends the event before it tells its authorization server (real portals
+        send it while the application is still registered), so a denial counts only after a while.
+
+        :raise UninstallationUnconfirmed: the server says that the application is installed.
         """
         if event.sent_at is None:
-            return True
+            return
         verified_at, now = int(portal.proven_at.timestamp()), self.now().timestamp()
         if verified_at <= event.sent_at <= now + MAX_SENDER_CLOCK_SKEW:
-            return True
-        return self.token_refresher.confirm_uninstalled(portal, record=calls.add)
+            return
+        if not self.token_refresher.confirm_uninstalled(portal, record=calls.add):
+            raise UninstallationUnconfirmed
 
     def _save_application_token(self, event: Event, portal: Portal | None, calls: CallRecords) -> None:
         """Store the ``application_token`` of an event whose access token belongs to an administrator.

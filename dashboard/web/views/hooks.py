@@ -16,6 +16,7 @@ from dashboard.bitrix24 import inbound
 from dashboard.bitrix24.errors import Limited, NotAnswered
 from dashboard.bitrix24.inbound import BadField, OpeningRequest
 from dashboard.core.database import UNAVAILABLE
+from dashboard.launch.events import UninstallationUnconfirmed
 from dashboard.models import Portal, PortalState
 from dashboard.portals import bindings
 from dashboard.web.auth.permissions import can_see_team
@@ -88,7 +89,7 @@ def receive_event() -> ResponseReturnValue:
     try:
         with throttle_event() as throttle_verification:
             services().events.handle(event, throttle_verification=throttle_verification)
-    except (*UNAVAILABLE, NotAnswered, Limited):
+    except (*UNAVAILABLE, NotAnswered, Limited, UninstallationUnconfirmed):
         if not services().spool.add(event, sender=hashed_address()):
             raise
     return jsonify(status="ok")
