@@ -14,16 +14,14 @@ from sqlalchemy import ColumnElement, and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from dashboard.bitrix24.errors import Bitrix24Error, PortalRefused
-from dashboard.core.database import Database, delete_in_batches, execute_and_count, insert_or_ignore, time_limit
+from dashboard.core.database import Base, Database, delete_in_batches, execute_and_count, insert_or_ignore, time_limit
 from dashboard.core.stored_times import ahead, due, is_due
 from dashboard.models import (
-    ApiCall,
     OAuthToken,
     PeriodicTask,
     Person,
     Portal,
     PortalState,
-    RateLimit,
     Run,
     Snapshot,
     TokenState,
@@ -54,8 +52,9 @@ IDLE_DAYS, SPREAD_DAYS = 150, 10
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 RUN_RETENTION = timedelta(days=30)
 MAX_PURGE_SECONDS = 600.0  # for each table
+# Every table with rows of a portal; a new one is included by its foreign key.
 VACUUMED_TABLES = tuple(
-    table.__tablename__ for table in (Person, OAuthToken, Snapshot, Run, ApiCall, RateLimit, Portal)
+    table.name for table in Base.metadata.sorted_tables if table.foreign_keys or table.name == Portal.__tablename__
 )
 
 
