@@ -2,6 +2,7 @@
 
 import { initBX24 } from "./app/bx24.js";
 import { updateClocksEachMinute } from "./app/clocks.js";
+import { listenForCopy } from "./app/copy_text.js";
 import { listenForDownloads } from "./app/download.js";
 import { listenForDismiss, showError } from "./app/errors.js";
 import { init, loadModules } from "./app/modules.js";
@@ -22,6 +23,7 @@ export const ready = start();
 
 async function start() {
   listenForNavigation();
+  listenForCopy();
   listenForDownloads();
   listenForDismiss();
   initBX24();

@@ -1,11 +1,9 @@
 // Starts the Team page. It is served as one file with the modules in team/.
 
-import { listenForCopy } from "./team/copy_text.js";
 import { listenForFilters } from "./team/filters.js";
 import { listenForPointer } from "./team/hours_pointer.js";
 import { listenForSync, watchSync } from "./team/sync_progress.js";
 
-listenForCopy();
 listenForFilters();
 listenForPointer();
 listenForSync();

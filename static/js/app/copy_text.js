@@ -1,17 +1,19 @@
 // Copies a text to the clipboard, and shows whether that worked.
 
-import * as page from "../app.js";
+import { whileBusy } from "./busy.js";
+import { on } from "./events.js";
+import { announce, main } from "./page.js";
 
 export function listenForCopy() {
-  page.on("click", "[data-copy]", (button) => page.whileBusy(button, copyText));
+  on("click", "[data-copy]", (button) => whileBusy(button, copyText));
 }
 
 async function copyText(button) {
-  const source = page.main.querySelector(button.dataset.copy);
-  const copied = await copy(source);
-  const result = page.main.querySelector("[data-copy-result]");
+  const copied = await copy(main.querySelector(button.dataset.copy));
+  const result = (button.closest("[data-copies]") ?? main).querySelector("[data-copy-result]");
   result.textContent = copied ? button.dataset.copied : button.dataset.marked;
   result.hidden = false;
+  announce(result.textContent);
 }
 
 // Browsers may deny the clipboard to a frame; then show and select the text.
