@@ -1,4 +1,4 @@
-"""Decide who may see the team, and name those who can change that."""
+"""Decide who may see the team, and name whom to ask for it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from sqlalchemy.orm import Session
 from dashboard.models import Person, Portal
 from dashboard.people import departments
 from dashboard.people.connection_state import colleagues
-
-MAX_ADMINISTRATORS = 5  # names in one sentence
 
 
 class TeamAccess(StrEnum):
@@ -60,15 +58,18 @@ def visible_people(portal: Portal, person: Person) -> tuple[ColumnElement[bool],
     return () if can_see_whole_team(portal, person) else (departments.is_led_by(portal, person),)
 
 
-def administrators(session: Session, portal: Portal) -> list[str]:
-    """Return the names of administrators who have opened the application, the most recent first."""
+def whom_to_ask(session: Session, portal: Portal) -> str | None:
+    """Return the name of the administrator to ask for access, None if none has opened the application.
+
+    That is who decided who may see the team, or else who opened the application last.
+    """
     query = (
         select(Person.name)
         .where(*colleagues(portal), Person.is_admin, Person.opened_at.is_not(None))
-        .order_by(Person.opened_at.desc(), Person.id)
-        .limit(MAX_ADMINISTRATORS)
+        .order_by((Person.user_id == portal.team_switched_by).is_not(True), Person.opened_at.desc(), Person.id)
+        .limit(1)
     )
-    return list(session.scalars(query))
+    return session.scalar(query)
 
 
 def name_of(session: Session, portal: Portal, user_id: int | None) -> str | None:

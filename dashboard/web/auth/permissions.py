@@ -18,12 +18,15 @@ from dashboard.web.errors.handlers import render_error
 from dashboard.web.errors.responses import ErrorResponse, response_for_code
 from dashboard.web.http.context import services
 from dashboard.web.i18n.translations import _
-from dashboard.web.presenters.filters import bdi, join_words
+from dashboard.web.presenters.filters import bdi
 
 P = ParamSpec("P")
 
 # Paths of pages; the other paths answer programs with JSON.
-PAGES = ("/team", "/insights", "/admin", "/admin/team", "/admin/recommended", "/admin/calls", "/admin/forget")
+PAGES = (
+    *("/team", "/team/invitation", "/insights"),
+    *("/admin", "/admin/team", "/admin/first-steps", "/admin/recommended", "/admin/calls", "/admin/forget"),
+)
 
 
 def confirm_rights_first(view: UserView[P]) -> UserView[P]:
@@ -106,9 +109,12 @@ def _team_not_allowed(user: CurrentUser) -> ErrorResponse:
     if not user.person.listed:
         return response
     with services().database.read_session() as session:
-        names = access.administrators(session, user.portal)
-    if not names:
+        if access.can_see_team(session, user.portal, user.person):
+            return response_for_code("insights_not_allowed")
+        name = access.whom_to_ask(session, user.portal)
+    if name is None:
         return response
-    text = Markup(_("Ask an administrator (%(names)s) to make it visible to everyone on the Admin page."))  # noqa: S704  # a translation
-    action = text % {"names": join_words(map(bdi, names))}
-    return replace(response, notice=replace(response.notice, action=action))
+    text = Markup(_("Ask %(name)s for access. You can always see your own settings."))  # noqa: S704  # a translation
+    message = _("Could you let me see the team in “Calendar settings”? You can choose who sees it on the Admin page.")
+    notice = replace(response.notice, explanation=text % {"name": bdi(name)}, request=message)
+    return replace(response, notice=notice)

@@ -43,6 +43,7 @@ class ErrorText:
     label: str = ""  # where there is room for a few words only
     settings: ErrorText | None = None  # above settings that could not be read
     code: str = ""  # shown instead of the error's own
+    is_neutral: bool = False  # says what is not there for this person, which is no error
 
 
 NO_USABLE_RESPONSE = N_("Bitrix24 didn't return a usable response")
@@ -131,6 +132,11 @@ def _http(explanation: str) -> ErrorText:
     return ErrorText(N_("This page can't be shown"), explanation, OPEN_FROM_MENU)
 
 
+NOT_FOR_YOU = ErrorText(
+    explanation=N_("Ask an administrator for access. You can always see your own settings."),
+    code="team_not_allowed",
+    is_neutral=True,
+)
 PORTAL_FULL = ErrorText(
     N_("This portal has reached its storage limit"),
     N_("The app stores only so much for one portal. Everyone who already uses the app can go on."),
@@ -201,33 +207,24 @@ ERRORS: dict[str | type[Exception], ErrorText] = {
     "allowed_only_intranet_user": FORBIDDEN_SETTINGS,
     "foreign_profile": ErrorText(label=N_("Bitrix24 returned another person's data")),
     # Rights inside the application.
-    "team_not_allowed": ErrorText(
-        N_("You can't see the team"),
-        N_("In this portal, only administrators can see everyone's settings. You can see your own."),
-        N_("Ask an administrator to make it visible to everyone on the Admin page."),
+    "team_not_allowed": replace(NOT_FOR_YOU, title=N_("The team is visible to administrators")),
+    "heads_only": replace(NOT_FOR_YOU, title=N_("The team is visible to department heads")),
+    "employees_only": replace(
+        NOT_FOR_YOU,
+        title=N_("The team is visible to employees"),
+        explanation=N_("You aren't in this portal's list of employees. You can always see your own settings."),
+        action=N_("If you have just joined, try again tomorrow. The list is updated every night."),
     ),
-    "heads_only": ErrorText(
-        N_("You can't see the team"),
-        N_(
-            "In this portal, administrators see everyone's settings, and heads of departments see those of their"
-            " departments. You can see your own."
-        ),
-        N_("Ask an administrator to make it visible to everyone on the Admin page."),
-        code="team_not_allowed",
-    ),
-    "employees_only": ErrorText(
-        N_("You can't see the team"),
-        N_(
-            "Only employees can see everyone's settings, and you aren't in this portal's list of employees."
-            " You can see your own."
-        ),
-        N_("If you have just joined, try again tomorrow. The list is updated every night."),
-        code="team_not_allowed",
+    "insights_not_allowed": replace(
+        NOT_FOR_YOU,
+        title=N_("Insights are visible to administrators"),
+        explanation=N_("They count everyone in the portal. You can see the people of your departments on Team."),
     ),
     "admin_only": ErrorText(
         N_("This page is for administrators"),
         N_("Decisions made here apply to everyone in the portal."),
         N_("If you were just made an administrator, open the app again from your portal's menu."),
+        is_neutral=True,
     ),
     # State of the portal.
     errors.ApplicationUnknown: NOT_INSTALLED,

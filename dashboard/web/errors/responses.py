@@ -39,6 +39,8 @@ class Notice:
     explanation: str
     action_heading: str  # says who has to act
     action: str | None = None
+    is_neutral: bool = False  # no error: it says what is not there for this person
+    request: str = ""  # a text to send to whoever can change that
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,8 @@ def _error_response(
 
 def _notice(text: ErrorText, code: str, *, action: str | None = None, **values: str) -> Notice:
     explanation = _(text.explanation) % values if values else _(text.explanation)
-    return Notice(text.code or code, _(text.title), explanation, _(text.action_heading), action or _(text.action))
+    action = action or (_(text.action) if text.action else None)
+    return Notice(text.code or code, _(text.title), explanation, _(text.action_heading), action, text.is_neutral)
 
 
 def install(env: Environment) -> None:
