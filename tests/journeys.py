@@ -6,6 +6,9 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from sqlalchemy import update
+
+from dashboard.models import Portal
 from tests.emulator.faults import Fault
 from tests.team_fixtures import NEVER_OPENED, open_to_everyone, store_people
 from tests.world import World
@@ -30,6 +33,12 @@ def lack(world: World) -> None:
 
 def open_to_boris(world: World) -> None:
     open_to_everyone(world, "boris")
+
+
+def close_to_boris(world: World) -> None:
+    """Let only administrators see the team; the page that is open still has the tab."""
+    with world.database.write_session() as session:
+        session.execute(update(Portal).values(team_open=False))
 
 
 def bring_people(world: World) -> None:
@@ -93,7 +102,8 @@ REFRESH = "[data-refresh]"
 
 PAGES = (
     Page("me", (), REFRESH),
-    Page("beginning", (TEAM,), "[data-beginning]", before=list_everyone),
+    Page("beginning", (TEAM,), "[data-first-steps]", before=list_everyone),
+    Page("invitation", (TEAM, '[data-first-steps] [value="everyone"]', '[href="/team/invitation"]'), "#invitation"),
     Page("team", (TEAM,), "[data-team]", before=bring_people),
     Page(
         "nobody",
@@ -106,8 +116,8 @@ PAGES = (
     Page("admin", (ADMIN,), '[data-state="missing"]', before=lack, late=False),
     Page("calls", (ADMIN, "#log > summary", '[href="/admin/calls"]', ".details__summary"), ".details__text"),
     Page("forget", (ADMIN, "#data > summary", '[href="/admin/forget"]'), "#domain"),
-    Page("refused", (TEAM,), '[data-error="team_not_allowed"]', person="boris"),
-    Page("numbers", (INSIGHTS,), "[data-insights]", person="boris", before=open_to_boris),
+    Page("numbers", (INSIGHTS,), "[data-insights]", person="boris", before=open_to_boris, late=False),
+    Page("refused", (TEAM,), '[data-error="team_not_allowed"]', person="boris", before=close_to_boris),
     Page("reconnect", (REFRESH,), '[data-error="reconnect"]', person="boris", before=expire),
     Page("failed", (REFRESH,), '[data-error="http_500"]', person="boris", before=fail),
     Page("suspended", (), '[data-error="PAYMENT_REQUIRED"]', person="boris", before=suspend, late=False),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -9,7 +10,7 @@ from sqlalchemy import text
 
 from tests.emulator import Emulator
 from tests.emulator.departments import Department
-from tests.team_fixtures import Session, in_english, rows_on, users_on
+from tests.team_fixtures import Session, in_english, rows_on, text_of, users_on
 from tests.world import World, errors_on, settings_on
 
 BORIS_AND_BELOW = {7, 8, 10, 11}
@@ -138,3 +139,113 @@ def test_the_first_opening_is_true_for_each_rule(world: World) -> None:
 
     assert settings_on(first)
     assert "the heads of your departments can see them" in first
+
+
+# Tabs and notes
+
+
+def tabs(world: World, person: str) -> list[str]:
+    """Return the tabs that a person has after opening the application."""
+    return re.findall(r'href="(/[a-z]+)" data-page', world.open(person).text)
+
+
+def test_nobody_has_a_tab_that_they_cannot_use(world: World) -> None:
+    own, everything = ["/me"], ["/me", "/team", "/insights", "/admin"]
+    expected = {
+        "administrators": (everything, own, own),
+        "heads": (everything, ["/me", "/team"], own),
+        "everyone": (everything, ["/me", "/team", "/insights"], ["/me", "/team", "/insights"]),
+    }
+    for who, people in expected.items():
+        allow(world, who)
+        assert tuple(tabs(world, person) for person in ("anna", "boris", "olena")) == people, who
+    # A guest keeps to their own settings whatever is allowed.
+    assert tabs(world, "otto") == own
+
+
+def test_insights_appears_with_its_content(bitrix24: Emulator, sqlite_url: str) -> None:
+    with World(bitrix24, sqlite_url) as world:
+        world.install()
+        world.sync()
+        allow(world, "everyone")
+        appears = {}
+        for person in ("boris", "olena", "marcus", "julia"):
+            world.open(person)
+            appears[person] = tuple("/insights" in tabs(world, reader) for reader in ("anna", "boris"))
+
+    # Two connected people for administrators, five for others.
+    assert appears == {
+        "boris": (True, False),
+        "olena": (True, False),
+        "marcus": (True, False),
+        "julia": (True, True),
+    }
+
+
+def note(world: World, path: str, session: Session) -> str:
+    response = world.browser.get(path, headers=session)
+    assert (response.status_code, errors_on(response.text)) == (403, ["team_not_allowed"])
+    assert "notice--neutral" in response.text
+    assert "Code:" not in response.text
+    return text_of(response.text, 'data-error="team_not_allowed"')
+
+
+def test_an_address_opened_anyway_says_whom_to_ask(world: World) -> None:
+    olena, boris = in_english(world, "olena"), in_english(world, "boris")
+    for who, title in {
+        "administrators": "The team is visible to administrators",
+        "heads": "The team is visible to department heads",
+    }.items():
+        allow(world, who)
+        words = note(world, "/team", olena)
+        assert f"{title} Ask Анна Орлова for access." in words
+        assert "Copy request" in words
+        assert "Could you let me see the team" in words
+    # A head sees a part of the team, so Insights says something else.
+    assert "Insights are visible to administrators" in note(world, "/insights", boris)
+
+
+def test_guests_are_given_no_name(world: World) -> None:
+    allow(world, "heads")
+    otto = in_english(world, "otto")
+    before_the_list = note(world, "/team", otto)
+    world.bitrix24.clock.advance(60)
+    world.sync()
+    after_the_list = note(world, "/team", otto)
+
+    for words in (before_the_list, after_the_list):
+        assert "Анна" not in words
+        assert "Copy request" not in words
+    assert "The team is visible to employees" in after_the_list
+
+
+def test_the_administrator_who_decided_is_asked(world: World) -> None:
+    world.portal().people["marcus"].admin = True
+    world.open("marcus")
+    world.browser.post("/admin/team", data={"who": "heads"}, headers=world.session("anna"))
+    world.bitrix24.clock.advance(60)
+    world.open("marcus")
+
+    assert "Ask Анна Орлова for access." in note(world, "/team", in_english(world, "olena"))
+
+
+def test_heads_are_named_to_administrators(world: World) -> None:
+    page = world.browser.get("/admin", headers=in_english(world)).text
+
+    # The head of the fifth department is nobody of this portal.
+    assert "3 heads: Boris Keller, Júlia D&#39;Ávila, and Анна Орлова." in re.sub(r"</?bdi>", "", page)
+
+
+def test_the_hint_follows_the_permission(world: World) -> None:
+    anna = in_english(world)
+    assert "data-no-departments" not in world.browser.get("/admin", headers=anna).text
+    with world.database.write_session() as session:
+        session.execute(text("DELETE FROM departments"))
+
+    granted = text_of(world.browser.get("/admin", headers=anna).text, "data-no-departments")
+    world.portal().drop_scope("department")
+    world.bitrix24.clock.advance(86_500)
+    missing = text_of(world.browser.get("/admin", headers=in_english(world)).text, "data-no-departments")
+
+    assert "is granted, but no departments have been read" in granted
+    assert "you could also let heads see their departments" in missing

@@ -57,6 +57,12 @@ def settings_counts(session: Session, portal: Portal, _now: datetime) -> Setting
     )
 
 
+def have_settings(session: Session, portal: Portal, people: int) -> bool:
+    """Tell whether the settings of at least this many people are known."""
+    first = select(Person.id).where(*colleagues(portal), Person.settings_at.is_not(None)).limit(people).subquery()
+    return session.scalar(select(func.count()).select_from(first)) == people
+
+
 def people_names(
     session: Session, portal: Portal, people: PeopleFilter, *, offset: int = 0, limit: int = MAX_NAMES
 ) -> list[str]:

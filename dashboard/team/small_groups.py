@@ -24,6 +24,11 @@ class SuppressedCounts(Generic[K]):
         return dict(self.groups).get(key, 0)
 
 
+def min_people(*, is_admin: bool) -> int:
+    """Return how many people's settings must be known before *Insights* has anything to show."""
+    return 2 if is_admin else MIN_GROUP_SIZE
+
+
 def suppress_small_groups(counts: Mapping[K, int], *, min_group_size: int) -> SuppressedCounts[K]:
     """Return the groups of at least ``min_group_size`` people, and the number of people in the others.
 

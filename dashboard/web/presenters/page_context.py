@@ -8,6 +8,9 @@ from urllib.parse import urlsplit
 
 from dashboard.models import Person, Portal
 from dashboard.people import access
+from dashboard.team import insight_queries
+from dashboard.team.small_groups import min_people
+from dashboard.web.http.context import services
 from dashboard.web.i18n.translations import _
 
 
@@ -21,8 +24,8 @@ class FullPage:
 
 def page_context(portal: Portal, person: Person, *, current: str, full_page: FullPage | None = None) -> dict[str, Any]:
     """Return the variables of the layout; without ``full_page`` the response is only a part of a page."""
-    pages = [(_("My settings"), "/me"), (_("Team"), "/team"), (_("Insights"), "/insights")]
-    pages += [(_("Admin"), "/admin")] if person.is_admin else []
+    # Only the full page has tabs; the parts that follow it do not change them.
+    pages = _pages(portal, person) if full_page else []
     return {
         "layout": "layout.html" if full_page else "part.html",
         "person": person,
@@ -35,3 +38,19 @@ def page_context(portal: Portal, person: Person, *, current: str, full_page: Ful
         "bx24_js_url": full_page.bx24_js_url if full_page else None,
         "nav": [{"title": title, "href": href, "current": href == current} for title, href in pages],
     }
+
+
+def _pages(portal: Portal, person: Person) -> list[tuple[str, str]]:
+    """Return the titles and paths of the pages that the person can use."""
+    sees_everyone = access.can_see_whole_team(portal, person)
+    with services().database.read_session() as session:
+        sees_team = sees_everyone or access.can_see_team(session, portal, person)
+        people = min_people(is_admin=person.is_admin)
+        has_insights = sees_everyone and insight_queries.have_settings(session, portal, people)
+    pages = [
+        (_("My settings"), "/me", True),
+        (_("Team"), "/team", sees_team),
+        (_("Insights"), "/insights", has_insights),
+        (_("Admin"), "/admin", person.is_admin),
+    ]
+    return [(title, path) for title, path, is_usable in pages if is_usable]

@@ -51,7 +51,8 @@ def show_insights(user: CurrentUser) -> ResponseReturnValue:
     min_group_size = small_groups.NO_MINIMUM if is_admin else small_groups.MIN_GROUP_SIZE
     with services().database.read_session() as session:
         counts = services().settings_counts.get(session, user.portal, now=now)
-        context: dict[str, Any] = {"too_few": counts.people < max(2, min_group_size), "people_by_filter": {}}
+        context: dict[str, Any] = {"people_by_filter": {}}
+        context["too_few"] = counts.people < small_groups.min_people(is_admin=is_admin)
         if not context["too_few"]:
             context |= _charts(counts, now=now, user_zone=user.time_zone, min_group_size=min_group_size)
             if user.portal.recommended:
