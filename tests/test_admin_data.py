@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 import time_machine
-from sqlalchemy import event
+from sqlalchemy import event, insert
 from sqlalchemy.exc import OperationalError
 
 from dashboard.core import database
-from dashboard.models import Run
+from dashboard.models import Department, Run
 from dashboard.monitoring.gauges import DatabaseGauges
 from dashboard.portals import deletion, personal_data
 from dashboard.portals.personal_data import DeletionResult
@@ -71,6 +71,17 @@ def test_the_export_contains_everything_about_everybody(each_world: World) -> No
     assert message["portal"]["team_open"] is True
     assert message["portal"]["origin"] == each_world.portal().origin
     assert message["runs"]
+
+
+def test_the_export_contains_departments_and_their_heads(world: World, anna: Session) -> None:
+    rows = [
+        {"department_id": number, "parent_id": 1, "name": f"Team {number}", "head_id": 7, "sort": 500}
+        for number in range(1, 4 + personal_data.BATCH_ROWS)
+    ]
+    with world.database.write_session() as session:
+        session.execute(insert(Department), [row | {"portal_id": world.known().id} for row in rows])
+
+    assert exported(world, anna)["departments"] == rows
 
 
 def test_the_export_of_a_large_portal_is_complete(world: World, anna: Session) -> None:

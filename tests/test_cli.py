@@ -40,7 +40,7 @@ def test_json_for_programs(world: World) -> None:
 
     assert listing["member_id"] == details["member_id"] == world.portal().member_id
     assert listing["people"] == 1
-    assert details["team_open"] is False
+    assert (details["team_access"], details["departments"]) == ("administrators", 0)
 
 
 @pytest.mark.parametrize("options", [(), ("--json",)])

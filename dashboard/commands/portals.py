@@ -10,8 +10,8 @@ from sqlalchemy import func, select
 
 from dashboard.commands import output
 from dashboard.commands.context import OperatorGroup, find_portal, services
-from dashboard.models import Person, Portal, PortalState, TokenState
-from dashboard.people import storage_limit
+from dashboard.models import Department, Person, Portal, PortalState, TokenState
+from dashboard.people import access, storage_limit
 from dashboard.portals.deletion import FORMER_GENERATION
 
 group = OperatorGroup("portals", help="The portals that installed the application.")
@@ -61,6 +61,8 @@ def _details(portal: Portal) -> dict[str, Any]:
     with services().database.read_session() as session:
         query = select(Person.chain_state, Person.opened_at).where(Person.portal_id == portal.id)
         people = session.execute(query).all()
+        count = select(func.count()).where(Department.portal_id == portal.id)
+        departments = session.scalar(count)
     tokens = Counter(state for state, _ in people)
     return {
         "member_id": portal.member_id,
@@ -73,7 +75,8 @@ def _details(portal: Portal) -> dict[str, Any]:
         "people": len(people),
         "opened": sum(opened_at is not None for _, opened_at in people),
         "chains": ", ".join(f"{tokens[state]} {state}" for state in TokenState),
-        "team_open": portal.team_open,
+        "team_access": str(access.team_access(portal)),
+        "departments": departments,
         "directory_read": portal.directory_at,
         "directory_error": portal.directory_error,
         "next_run": portal.next_run_at,

@@ -9,11 +9,11 @@ from enum import StrEnum
 from itertools import accumulate
 from typing import Any
 
-from sqlalchemy import exists, func, select
+from sqlalchemy import ColumnElement, exists, func, select
 from sqlalchemy.orm import Session
 
 from dashboard.core.database import Base, Database
-from dashboard.models import ApiCall, OAuthToken, Person, Portal, Run, Snapshot
+from dashboard.models import ApiCall, Department, OAuthToken, Person, Portal, Run, Snapshot
 from dashboard.portals import deletion
 
 BATCH_ROWS = 200
@@ -32,6 +32,7 @@ _PERSON_COLUMNS = (
     *("previous_time_zone", "time_zone_changed_at", "zone", "zone_source"),
 )
 _SNAPSHOT_COLUMNS = ("settings", "account", "sections", "errors", "taken_at", "settings_taken_at")
+_DEPARTMENT_COLUMNS = ("department_id", "parent_id", "name", "head_id", "sort")
 _RUN_COLUMNS = ("asked_by", "state", "error", "total", "done", "failed", "created_at", "started_at", "finished_at")
 
 # The portal's columns that are reset when its people are deleted; a person's id must never stay.
@@ -90,6 +91,14 @@ def export_portal(portal: Portal) -> dict[str, Any]:
     return _columns(portal, _PORTAL_COLUMNS)
 
 
+def export_departments(database: Database, portal: Portal) -> Iterator[dict[str, Any]]:
+    """Yield the departments with their heads as ``export_people`` yields the people."""
+    last_id = 0
+    while departments := _departments_after(database, portal, last_id):
+        last_id = departments[-1].department_id
+        yield from (_columns(department, _DEPARTMENT_COLUMNS) for department in departments)
+
+
 def export_runs(database: Database, portal: Portal) -> Iterator[dict[str, Any]]:
     """Yield the runs as ``export_people`` yields the people."""
     last_id = 0
@@ -112,9 +121,19 @@ def export_people(database: Database, portal: Portal) -> Iterator[dict[str, Any]
             yield {**_columns(person, _PERSON_COLUMNS), "calendar": calendar}
 
 
+def _is_current(portal: Portal) -> ColumnElement[bool]:
+    return exists().where(Portal.id == portal.id, Portal.generation == portal.generation)
+
+
+def _departments_after(database: Database, portal: Portal, last_id: int) -> Sequence[Department]:
+    number = Department.department_id
+    following = (Department.portal_id == portal.id, number > last_id, _is_current(portal))
+    with database.read_session() as session:
+        return session.scalars(select(Department).where(*following).order_by(number).limit(BATCH_ROWS)).all()
+
+
 def _runs_after(database: Database, portal: Portal, last_id: int) -> Sequence[Run]:
-    is_current = exists().where(Portal.id == portal.id, Portal.generation == portal.generation)
-    following = (Run.portal_id == portal.id, Run.generation == portal.generation, Run.id > last_id, is_current)
+    following = (Run.portal_id == portal.id, Run.generation == portal.generation, Run.id > last_id, _is_current(portal))
     with database.read_session() as session:
         return session.scalars(select(Run).where(*following).order_by(Run.id).limit(BATCH_ROWS)).all()
 

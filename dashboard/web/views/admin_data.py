@@ -40,6 +40,7 @@ def export_data(user: CurrentUser) -> ResponseReturnValue:
     log.info("data_exported", portal=portal.id, person=user.person.id)
     head = {"exported_at": services().now().isoformat(), "portal": personal_data.export_portal(portal)}
     lists = {
+        "departments": personal_data.export_departments(database, portal),
         "runs": personal_data.export_runs(database, portal),
         "people": personal_data.export_people(database, portal),
     }
