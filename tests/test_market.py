@@ -112,6 +112,7 @@ def test_the_moderator_finds_what_the_notes_name(world: World) -> None:
     notes = (ROOT / "docs" / "market.md").read_text().partition("**Notes for the moderator**")[2].partition("##")[0]
     session = world.session("anna")
     world.sync()
+    world.browser.post("/admin/team", data={"who": "everyone"}, headers=session)
     pages = "".join(world.browser.get(path, headers=session).text for path in ("/me", "/team", "/admin"))
 
     named = re.findall(r'"([^"]+)"', notes)
