@@ -6,6 +6,7 @@ import signal
 import threading
 
 from .emulator import Emulator
+from .newcomers import newcomers
 from .rehearsal import rehearse
 
 
@@ -35,6 +36,8 @@ def _begin(emulator: Emulator, *, team: bool) -> None:
     if team:
         # Whoever looks for the first time reads English; the others keep their own languages.
         alpha.people["anna"].lang = "en"
+        alpha.add_people(*newcomers())
+        alpha.grant_scope("department")
         try:
             rehearse(alpha)
         finally:

@@ -2,20 +2,18 @@
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
 from .door import JSON
 from .errors import RestError
 from .faults import Fault
 from .page import described
+from .panel import DEPARTMENTS
 from .php import array, encode
 from .portal import CannotOpen, Portal
-from .records import RequestRecord
 from .wire import Answer, Request
 from .world import World
 
-SHOWN = 40
 SLOW_SECONDS = 3.0
 BROKEN_TIMES = 3
 
@@ -40,18 +38,6 @@ def control(world: World, portal: Portal, request: Request, name: str) -> Answer
     return Answer(200, encode(done).encode(), dict(JSON))
 
 
-def seen(world: World, portal: Portal) -> Answer:
-    """Tell what the servers saw of this portal, newest first; no token among it."""
-    records = [one for one in world.log.all() if one.portal in {"", portal.name}]
-    refreshes = [one for one in records if one.granted and one.grant == "refresh_token"]
-    body = {
-        "count": len(records),
-        "refreshes": len(refreshes),
-        "requests": [_row(record) for record in records[-SHOWN:][::-1]],
-    }
-    return Answer(200, encode(body).encode(), dict(JSON))
-
-
 def people(portal: Portal) -> Answer:
     """Tell who is in the portal."""
     body = [
@@ -59,18 +45,6 @@ def people(portal: Portal) -> Answer:
         for one in portal.people.values()
     ]
     return Answer(200, encode(body).encode(), dict(JSON))
-
-
-def _row(record: RequestRecord) -> dict[str, Any]:
-    return {
-        "time": datetime.fromtimestamp(record.at, UTC).strftime("%H:%M:%S"),
-        "where": record.where,
-        "method": record.method,
-        "inner": list(record.inner),
-        "person": record.person,
-        "status": record.status,
-        "error": record.error,
-    }
 
 
 def _note(text: str) -> dict[str, Any]:
@@ -146,6 +120,32 @@ def _save_calendar(_world: World, portal: Portal, body: dict[str, Any]) -> dict[
 def _damage_settings(_world: World, portal: Portal, body: dict[str, Any]) -> dict[str, Any]:
     portal.people[body["person"]].broken = True
     return _note("One stored setting is no JSON any more: reading and writing all of them fails.")
+
+
+def _repair_settings(_world: World, portal: Portal, body: dict[str, Any]) -> dict[str, Any]:
+    portal.people[body["person"]].broken = False
+    return _note("The stored settings can be read again.")
+
+
+def _language(_world: World, portal: Portal, body: dict[str, Any]) -> dict[str, Any]:
+    portal.people[body["person"]].lang = str(body["language"])
+    return _note("This person reads another language now.")
+
+
+def _grant_departments(_world: World, portal: Portal, _body: dict[str, Any]) -> dict[str, Any]:
+    portal.grant_scope(DEPARTMENTS)
+    portal.update()
+    return _note("Granted with an update; the application learns it when an administrator opens it.")
+
+
+def _withdraw_departments(_world: World, portal: Portal, _body: dict[str, Any]) -> dict[str, Any]:
+    portal.drop_scope(DEPARTMENTS)
+    return _note("Withdrawn: department.get is answered insufficient_scope.")
+
+
+def _quick(world: World, _portal: Portal, _body: dict[str, Any]) -> dict[str, Any]:
+    world.latency = 0.0
+    return _note("Answers are quick again.")
 
 
 def _rename(_world: World, portal: Portal, _body: dict[str, Any]) -> dict[str, Any]:
@@ -231,11 +231,16 @@ _ACTS: dict[str, Act] = {
     "open-calendar": _open_calendar,
     "save-calendar": _save_calendar,
     "damage-settings": _damage_settings,
+    "repair-settings": _repair_settings,
+    "language": _language,
+    "grant-departments": _grant_departments,
+    "withdraw-departments": _withdraw_departments,
     "rename": _rename,
     "close": _close,
     "reopen": _reopen,
     "storm": _storm,
     "slow": _slow,
+    "quick": _quick,
     "html": _html,
     "truncated": _truncated,
     "calm": _calm,

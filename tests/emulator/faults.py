@@ -60,6 +60,11 @@ class Faults:
         """Do the work of a method, such as rotating a token, and lose the answer."""
         return self.add(Fault(kind="lost", where=_home_of(method), method=method, times=times))
 
+    def waiting(self) -> list[Fault]:
+        """Return the faults still to happen."""
+        with self._lock:
+            return list(self._waiting)
+
     def clear(self) -> None:
         """Call every fault off."""
         with self._lock:

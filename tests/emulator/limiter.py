@@ -17,6 +17,11 @@ class Bucket:
         self._levels[client] = (level + passes, now)
         return passes
 
+    def level(self, *, now: float) -> float:
+        """Return how full it is for whoever has asked the most."""
+        levels = (level - (now - since) * self.leak for level, since in self._levels.values())
+        return max(0.0, *levels, 0.0)
+
     def fill(self, *, now: float) -> None:
         """Leave no room for any client, as a storm of requests would."""
         expected = self._levels or {"127.0.0.1": (0.0, now)}

@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 from .door import HTML
 from .opening import Form, Opening
 from .people import Person
+from .photos import portrait
 from .php import array, encode
 from .portal import CannotOpen, Portal
 from .wire import Answer, Request
@@ -28,6 +29,19 @@ APP_NAMES = {
     "ru": "Настройки календаря",
     "tr": "Takvim ayarları",
     "ua": "Налаштування календаря",
+}
+LANGUAGES = {
+    "en": "English",
+    "ar": "العربية",
+    "br": "Português (Brasil)",
+    "de": "Deutsch",
+    "fr": "Français",
+    "it": "Italiano",
+    "la": "Español",
+    "pl": "Polski",
+    "ru": "Русский",
+    "tr": "Türkçe",
+    "ua": "Українська",
 }
 _TYPES = {".css": "text/css", ".js": "text/javascript"}
 _GRID_DAYS = 42
@@ -65,6 +79,7 @@ def page(portal: Portal, portals: dict[str, Portal], request: Request) -> Answer
         content=body,
         open="open" if requests.get("controls") == "open" else "",
         installing="" if portal.application.added else _install_button("install"),
+        languages="".join(_option(code, name, chosen=person.lang) for code, name in _languages(person).items()),
         forms="".join(_option(one, f"{one.capitalize()} form", chosen=form) for one in ("new", "old")),
         state=encode(state),
     )
@@ -80,6 +95,14 @@ def asset(name: str) -> Answer:
     if kind is None or not result.is_file():
         return Answer(404, b"Not found", dict(HTML))
     return Answer(200, result.read_bytes(), {"Content-Type": f"{kind}; charset=utf-8"})
+
+
+def photo(name: str) -> Answer:
+    """Return the photo of a person, by their number."""
+    number = Path(name).stem
+    if not number.isdecimal():
+        return Answer(404, b"Not found", dict(HTML))
+    return Answer(200, portrait(int(number)).encode(), {"Content-Type": "image/svg+xml"})
 
 
 def described(portal: Portal, opening: Opening) -> dict[str, Any]:
@@ -205,10 +228,15 @@ def _signable(portal: Portal) -> list[Person]:
     return [person for person in portal.people.values() if person.active][:50]
 
 
+def _languages(person: Person) -> dict[str, str]:
+    """Return the languages to choose from; somebody may have another one."""
+    return LANGUAGES if person.lang in LANGUAGES else {person.lang: person.lang, **LANGUAGES}
+
+
 def _label(person: Person) -> str:
     roles = {"administrator": person.admin, "from outside": person.extranet}
     text = [role for role, holds in roles.items() if holds]
-    return person.full_name + (f" ({', '.join(text)})" if text else "")
+    return (person.full_name or f"Employee {person.user_id}") + (f" ({', '.join(text)})" if text else "")
 
 
 def _option(value: str, label: str, *, chosen: str) -> str:

@@ -36,6 +36,8 @@ class Person:
     lang: str = "en"
     gender: str = ""
     position: str = ""
+    second_name: str = ""
+    has_photo: bool = False
     departments: list[int] = field(default_factory=lambda: [1])
     sections: list[Section] = field(default_factory=list)
     options: dict[str, Any] = field(default_factory=dict)

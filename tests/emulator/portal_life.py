@@ -133,6 +133,11 @@ class PortalLife(PortalEvents):
         """Take away a person's right to use the application."""
         self.people[key].restricted = True
 
+    def grant_scope(self, scope: str) -> None:
+        """Let an administrator grant the application one more permission."""
+        if scope not in self.application.scopes:
+            self.application.scopes.append(scope)
+
     def drop_scope(self, scope: str) -> None:
         """Let the application lose a permission."""
         self.application.scopes = [one for one in self.application.scopes if one != scope]

@@ -8,7 +8,7 @@ from .opening import Opening
 from .portal import Portal
 
 # Some never look, so that the application has somebody to miss.
-ABSENT = {"ruth", "mere"}
+ABSENT = {"ruth", "mere", "tomas", "employee502", "patronymic"}
 PATIENCE = 60
 
 

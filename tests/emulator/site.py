@@ -1,9 +1,10 @@
 """Which part of a host answers which path."""
 
-from .controls import control, people, seen
+from .controls import control, people
 from .door import HTML
 from .oauth import AuthorizationServer
-from .page import asset, page
+from .page import asset, page, photo
+from .panel import seen
 from .portal import Portal
 from .rest import PortalRest
 from .wire import Answer, Request
@@ -36,8 +37,10 @@ class PortalSite:
     def _control(self, request: Request, name: str) -> Answer:
         if name.startswith("assets/"):
             return asset(name)
+        if name.startswith("photo/"):
+            return photo(name)
         if name == "seen":
-            return seen(self.world, self.portal)
+            return seen(self.world, self.portal, request)
         if name == "people":
             return people(self.portal)
         return control(self.world, self.portal, request, name)

@@ -70,6 +70,7 @@ const AFTER = {
   uninstall: () => reload({ placement: "" }),
   "uninstall-keep": () => reload({ placement: "" }),
   restrict: () => reload({}),
+  allow: () => reload({}),
   close: () => reload({}),
   reopen: () => reload({}),
   rename: (answer) => location.assign(answer.origin + addressOf({ placement: state.placement })),
@@ -84,8 +85,9 @@ const MOVES = {
 };
 
 for (const button of document.querySelectorAll("button[data-control]")) {
-  const name = button.dataset.control;
   button.addEventListener("click", async () => {
+    // A switch does the opposite of its present state.
+    const name = button.dataset.control;
     if (MOVES[name]) return MOVES[name]();
     const answer = await post(name, {});
     note(answer?.note || "Done.");
@@ -98,6 +100,10 @@ find("[data-control=person]").addEventListener("change", (event) => {
   location.assign(addressOf({ person: event.target.value, placement: state.placement }));
 });
 find("[data-control=form]").addEventListener("change", (event) => reload({ form: event.target.value }));
+find("[data-control=language]").addEventListener("change", async (event) => {
+  await post("language", { language: event.target.value });
+  reload({});
+});
 
 function row(request) {
   const line = document.createElement("li");
@@ -110,11 +116,18 @@ function row(request) {
   return line;
 }
 
+function turn(button, on) {
+  button.setAttribute("aria-checked", String(on));
+  button.dataset.control = on ? button.dataset.off : button.dataset.on;
+}
+
 async function look() {
-  const seen = await fetch("/_emulator/seen").then((answer) => answer.json()).catch(() => null);
+  const seen = await fetch(`/_emulator/seen?${new URLSearchParams({ person: state.person })}`).then((answer) => answer.json()).catch(() => null);
   if (seen === null) return;
   find("[data-counter=requests]").textContent = seen.count;
   find("[data-counter=refreshes]").textContent = seen.refreshes;
+  for (const [name, on] of Object.entries(seen.switches)) turn(find(`[data-switch=${name}]`), on);
+  for (const [name, text] of Object.entries(seen.facts)) find(`[data-fact=${name}]`).textContent = text;
   find("#seen").replaceChildren(...seen.requests.map(row));
 }
 

@@ -85,6 +85,7 @@ def _card(call: Call, person: Person) -> dict[str, Any]:
         "ACTIVE": person.active,
         "NAME": person.name,
         "LAST_NAME": person.last_name,
+        "SECOND_NAME": person.second_name,
     }
     if _granted(call, "user_basic", "user"):
         card["EMAIL"] = person.email
@@ -103,6 +104,8 @@ def _card(call: Call, person: Person) -> dict[str, Any]:
         "UF_EMPLOYMENT_DATE": "",
         "UF_DEPARTMENT": person.departments,
     }
+    if person.has_photo:
+        card["PERSONAL_PHOTO"] = f"{call.portal.origin}/_emulator/photo/{person.user_id}.svg"
     # Keys without a value are left out, unless they are among those always sent.
     return {key: value for key, value in card.items() if key != "WORK_POSITION" or value}
 
