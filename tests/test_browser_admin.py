@@ -107,13 +107,24 @@ def test_deleting_everything_takes_two_steps(company: World, page: Page) -> None
     expect(frame.locator('[data-tally="connected"]')).to_contain_text("1")
 
 
-def test_an_administrator_sees_the_next_steps(company: World, page: Page) -> None:
+def test_the_first_steps_lead_to_the_invitation(company: World, page: Page) -> None:
     page.goto(company.portal().page_url("anna"))
     frame = application(page)
     frame.get_by_role("link", name="Team", exact=True).press("Enter")
-    way = frame.locator("[data-beginning]")
+    steps = frame.locator("[data-first-steps]")
+    expect(steps.get_by_role("button", name="Copy invitation")).to_have_count(0)
 
-    expect(way).to_contain_text("Everyone is listed")
-    way.get_by_role("button", name="Copy invitation").press("Enter")
+    steps.get_by_role("button", name="Everyone").press("Enter")
+    expect(steps.get_by_role("button", name="Everyone")).to_have_attribute("aria-pressed", "true")
+    expect(steps.get_by_role("button", name="Everyone")).to_be_focused()
+    steps.get_by_role("button", name="Copy invitation").press("Enter")
+    expect(steps.locator("[data-copy-result]")).to_be_visible()
 
-    expect(way.locator("[data-copy-result]")).to_be_visible()
+    steps.get_by_role("link", name="Other languages").press("Enter")
+    frame.get_by_label("Language").select_option(label="Deutsch")
+    expect(frame.locator("#invitation")).to_have_attribute("lang", "de")
+
+    frame.get_by_role("link", name="Back to Team").press("Enter")
+    steps.get_by_role("button", name="Hide").press("Enter")
+    expect(frame.locator(".people-chart__name").first).to_be_visible()
+    expect(steps).to_have_count(0)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-from sqlalchemy import ColumnElement, CompoundSelect, Select, delete, exists, literal, select, tuple_
+from sqlalchemy import ColumnElement, CompoundSelect, Select, delete, exists, func, literal, select, tuple_
 from sqlalchemy.orm import Mapped, Session
 
 from dashboard.bitrix24 import departments as bitrix24_departments
 from dashboard.core.database import insert_or_ignore
 from dashboard.models import Department, DepartmentMember, Person, Portal
 from dashboard.people import storage_limit
+from dashboard.people.connection_state import colleagues
 
 CHUNK_ROWS = 500  # in one statement
 MAX_OPTIONS = 500  # of the filter; a page must stay small
@@ -82,7 +84,7 @@ def is_led_by(portal: Portal, person: Person) -> ColumnElement[bool]:
     return _is_one_of(Person.id, led.union_all(select(literal(person.id))))
 
 
-def _is_one_of(column: Mapped[int], ids: Select[int] | CompoundSelect[int]) -> ColumnElement[bool]:
+def _is_one_of(column: Mapped[int], ids: Select[Any] | CompoundSelect[int]) -> ColumnElement[bool]:
     # With IS TRUE, Postgres runs the subquery once and hashes it. As a join, it runs the subquery for each row while it
     # has no statistics, such as after the first sync of a portal.
     return column.in_(ids).is_(True)
@@ -111,6 +113,15 @@ def is_head(session: Session, portal: Portal, person: Person) -> bool:
     """Tell whether the person heads a department."""
     led = exists().where(Department.portal_id == portal.id, Department.head_id == person.user_id)
     return bool(session.scalar(select(led)))
+
+
+def heads(session: Session, portal: Portal, *, limit: int) -> tuple[Sequence[str], int]:
+    """Return the names of the first heads of departments, and how many heads there are. Only employees can be heads."""
+    led = select(Department.head_id).where(Department.portal_id == portal.id, Department.head_id.is_not(None))
+    conditions = (*colleagues(portal), _is_one_of(Person.user_id, led))
+    query = select(Person.name, func.count().over()).where(*conditions).order_by(Person.search, Person.id)
+    rows = session.execute(query.limit(limit)).all()
+    return [name for name, _count in rows], rows[0][1] if rows else 0
 
 
 def _members_below(portal: Portal, start: Iterable[ColumnElement[bool]]) -> Select[int]:

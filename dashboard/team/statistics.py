@@ -29,14 +29,10 @@ class TeamStats:
     states: dict[str, int]
     without_reminders: int
     with_hours: int
+    with_settings: int
     views: tuple[str, ...]
     zones: tuple[str, ...]
     groups: tuple[HoursGroup, ...]
-
-    @property
-    def opened_count(self) -> int:
-        """Return how many people have opened the application."""
-        return self.total - self.states["never"]
 
     @property
     def people_in_groups(self) -> int:
@@ -67,20 +63,23 @@ def team_stats(
     columns = (Person.zone, Person.work_start, Person.work_end)
     own_hours = and_(Person.work_start <= DAY, Person.work_end <= DAY)
     have_hours = and_(Person.zone != "", or_(own_hours, Person.work_start.is_(None)) if company else own_hours)
-    filters = (Person.reminder_count == 0, have_hours, *conditions.values())
+    filters = (Person.reminder_count == 0, have_hours, Person.settings_at.is_not(None), *conditions.values())
     people = func.count()
     # Each row has the totals of all groups, even of those beyond the limit.
     totals = (func.sum(number).over() for number in (people, *(people.filter(condition) for condition in filters)))
     query = select(*columns, people, func.count(Person.settings_at), *totals)
     query = query.where(*team).group_by(*columns).order_by(people.desc(), *columns)
     rows: Sequence[Any] = session.execute(query.limit(MAX_VALUES)).all()
-    total, without_reminders, with_hours, *counts = map(int, rows[0][5:] if rows else [0] * (1 + len(filters)))
+    total, without_reminders, with_hours, with_settings, *counts = map(
+        int, rows[0][5:] if rows else [0] * (1 + len(filters))
+    )
     views = most_frequent(session, [Person.view], *team, Person.view != "", limit=MAX_VIEWS).rows if lists_views else ()
     return TeamStats(
         total=total,
         states={"connected": total - sum(counts)} | dict(zip(conditions, counts, strict=True)),
         without_reminders=without_reminders,
         with_hours=with_hours,
+        with_settings=with_settings,
         views=tuple(sorted(view for view, _people in views)),
         zones=tuple(sorted({row[0] for row in rows if row[0]})),
         groups=_groups(rows, company),

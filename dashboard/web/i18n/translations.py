@@ -73,6 +73,21 @@ def find(lang: str | None, *, catalogs: Path = CATALOGS) -> Language:
     return Language(Locale.parse(locale), _read_once(path)) if path.is_file() else ENGLISH
 
 
+def code_of(lang: str | None) -> str:
+    """Return the one code of a language that Bitrix24 may spell in several ways; empty if it is unknown."""
+    locale = LOCALES.get((lang or "").lower())
+    return next((code for code, name in LOCALES.items() if name == locale), "")
+
+
+@cache
+def available() -> tuple[tuple[str, str], ...]:
+    """Return the code of each language that has texts, with its name in that language."""
+    codes = dict.fromkeys(map(code_of, LOCALES))
+    usable = (code for code in codes if code == "en" or catalog_of(LOCALES[code]).is_file())
+    names = ((code, str(Locale.parse(LOCALES[code]).display_name)) for code in usable)
+    return tuple(sorted(((code, name[:1].upper() + name[1:]) for code, name in names), key=lambda row: row[1]))
+
+
 def _read(path: Path) -> NullTranslations:
     # Compile in memory, in about 20 ms: a stored .mo file could be out of date.
     compiled = io.BytesIO()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
@@ -18,8 +20,14 @@ from dashboard.web.auth.sessions import CurrentUser, SessionRefused, queued_per_
 from dashboard.web.errors.handlers import render_error
 from dashboard.web.errors.responses import response_for_code
 from dashboard.web.http.context import services
-from dashboard.web.presenters import recommended, run_history, setup_checklist
+from dashboard.web.i18n import translations
+from dashboard.web.presenters import recommended, run_history, setup_checklist, team_query
+from dashboard.web.presenters.first_steps import first_steps
+from dashboard.web.presenters.invitation import invitation
 from dashboard.web.presenters.page_context import page_context
+from dashboard.web.views.team import team_page, today
+
+MAX_HEADS = 5  # named in one sentence
 
 blueprint = Blueprint("admin", __name__)
 
@@ -37,7 +45,7 @@ def show_admin(user: CurrentUser) -> ResponseReturnValue:
 @confirm_rights_first
 @administrator
 def set_team_access(user: CurrentUser) -> ResponseReturnValue:
-    """Store who may see the team besides administrators, and who decided it."""
+    """Store who may see the team besides administrators, and who decided it. Of two decisions the later one counts."""
     # Pages that the previous version has sent contain the other field.
     former = {"yes": TeamAccess.EVERYONE, "no": TeamAccess.ADMINISTRATORS}.get(request.form.get("everyone", ""), "")
     who = request.form.get("who", former)
@@ -45,13 +53,38 @@ def set_team_access(user: CurrentUser) -> ResponseReturnValue:
         return render_error(response_for_code("invalid_choice"))
 
     def store(session: Session) -> Portal:
-        if not lock_portal(session, user.portal):
-            raise SessionRefused("session_invalid")
-        portal = session.get_one(Portal, user.portal.id)
+        portal = _locked_portal(session, user)
         access.allow(portal, TeamAccess(who), by=user.person, at=services().now())
         return portal
 
-    return admin_page(user, services().database.write(store))
+    return _page_with_steps(replace(user, portal=services().database.write(store)))
+
+
+@blueprint.post("/admin/first-steps")
+@signed_in
+@administrator
+def hide_first_steps(user: CurrentUser) -> ResponseReturnValue:
+    """Hide the first steps for all administrators; hiding them twice only changes the time."""
+
+    def store(session: Session) -> Portal:
+        portal = _locked_portal(session, user)
+        portal.steps_hidden_at = services().now()
+        return portal
+
+    return _page_with_steps(replace(user, portal=services().database.write(store)))
+
+
+def _locked_portal(session: Session, user: CurrentUser) -> Portal:
+    if not lock_portal(session, user.portal):
+        raise SessionRefused("session_invalid")
+    return session.get_one(Portal, user.portal.id)
+
+
+def _page_with_steps(user: CurrentUser) -> str:
+    """Return the page on which the first steps were used."""
+    if request.form.get("page") == "team":
+        return team_page(user, team_query.parse_team_query({}, today=today(user)))
+    return admin_page(user, user.portal)
 
 
 @queued_per_portal
@@ -63,6 +96,7 @@ def admin_page(user: CurrentUser, portal: Portal) -> str:
         runs = last_runs(session, portal)
         stats = statistics.team_stats(session, portal, now)
         has_departments = departments.are_known(session, portal)
+        heads, head_count = departments.heads(session, portal, limit=MAX_HEADS)
         stored = personal_data.count_stored(session, portal)
         differences = recommendations.count_differences(session, portal)
         recommended_by = access.name_of(session, portal, portal.recommended_by)
@@ -81,8 +115,13 @@ def admin_page(user: CurrentUser, portal: Portal) -> str:
         directory_error=portal.directory_error,
         stats=stats,
         stored=stored,
+        steps=first_steps(portal, user.person, stats),
+        invitation=invitation(portal, translations.current()),
         who=str(access.team_access(portal)),
         has_departments=has_departments,
+        may_read_departments=departments.may_be_read(portal),
+        heads=heads,
+        head_count=head_count,
         switched_by=switched_by,
         switched_at=portal.team_switched_at,
         recommended=recommended.admin_card(portal, differences, recommended_by),

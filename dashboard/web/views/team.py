@@ -17,8 +17,11 @@ from dashboard.team.statistics import TeamStats
 from dashboard.web.auth.permissions import team_viewer
 from dashboard.web.auth.sessions import CurrentUser, queued_per_portal, signed_in
 from dashboard.web.http.context import services
+from dashboard.web.i18n import translations
 from dashboard.web.i18n.translations import _
 from dashboard.web.presenters import day_chart, filters, labels, recommended, team_query, team_row
+from dashboard.web.presenters.first_steps import first_steps
+from dashboard.web.presenters.invitation import invitation
 from dashboard.web.presenters.page_context import FullPage, page_context
 from dashboard.web.presenters.run_status import run_status
 from dashboard.web.presenters.team_query import TeamQuery
@@ -87,12 +90,13 @@ def team_page(user: CurrentUser, query: TeamQuery, *, full_page: FullPage | None
         differ=differ,
         directory_at=portal.directory_at,
         directory_error=portal.directory_error,
-        show_onboarding=person.is_admin and stats.opened_count * 2 < stats.total,
+        steps=first_steps(portal, person, stats),
+        invitation=invitation(portal, translations.current()),
         run=run_status(visible_progress(user), now=now, user_zone=user_zone),
         **_options(stats),
         differs_options=recommended.differs_options(portal),
         department_options=[(str(number), name) for number, name in department_options],
-        link=f"{portal.origin}/marketplace/view/{portal.app_code}/" if portal.app_code else None,
+        has_departments=bool(department_options),
     )
 
 
