@@ -38,15 +38,6 @@ def control(world: World, portal: Portal, request: Request, name: str) -> Answer
     return Answer(200, encode(done).encode(), dict(JSON))
 
 
-def people(portal: Portal) -> Answer:
-    """Tell who is in the portal."""
-    body = [
-        {"key": one.key, "user_id": one.user_id, "name": one.full_name, "admin": one.admin}
-        for one in portal.people.values()
-    ]
-    return Answer(200, encode(body).encode(), dict(JSON))
-
-
 def _note(text: str) -> dict[str, Any]:
     return {"note": text}
 

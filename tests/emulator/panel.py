@@ -59,6 +59,15 @@ def facts(world: World, portal: Portal, person: Person | None) -> dict[str, str]
     }
 
 
+def people(portal: Portal) -> Answer:
+    """Tell who is in the portal."""
+    body = [
+        {"key": one.key, "user_id": one.user_id, "name": one.full_name, "admin": one.admin}
+        for one in portal.people.values()
+    ]
+    return Answer(200, encode(body).encode(), dict(JSON))
+
+
 def _row(record: RequestRecord) -> dict[str, Any]:
     return {
         "time": datetime.fromtimestamp(record.at, UTC).strftime("%H:%M:%S"),

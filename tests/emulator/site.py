@@ -1,10 +1,10 @@
 """Which part of a host answers which path."""
 
-from .controls import control, people
+from .controls import control
 from .door import HTML
 from .oauth import AuthorizationServer
 from .page import asset, page, photo
-from .panel import seen
+from .panel import people, seen
 from .portal import Portal
 from .rest import PortalRest
 from .wire import Answer, Request
