@@ -26,6 +26,8 @@ from dashboard.monitoring.readiness import ReadinessProbe
 from dashboard.people.accounts import Accounts
 from dashboard.people.directory import Directory
 from dashboard.people.permission_checks import PermissionChecks
+from dashboard.people.settings_lease import SettingsLease
+from dashboard.people.settings_writer import SettingsWriter
 from dashboard.people.snapshots import Snapshots
 from dashboard.portals.bindings import Bindings
 from dashboard.portals.call_log import CallLog
@@ -63,6 +65,7 @@ class Services:
     events: EventHandler
     spool: EventSpool
     snapshots: Snapshots
+    settings_writer: SettingsWriter
     permissions: PermissionChecks
     team_stats: PortalCache[TeamStats]
     settings_counts: PortalCache[SettingsCounts]
@@ -171,6 +174,15 @@ def build_services(
         events=events,
         spool=EventSpool(folder=config.state_directory, encryption=encryption, handler=events, now=now),
         snapshots=snapshots,
+        settings_writer=SettingsWriter(
+            database=database,
+            accounts=accounts,
+            token_refresher=token_refresher,
+            call_log=call_log,
+            throttle=throttle,
+            lease=SettingsLease(database=database, now=now, waiting=waiting_threads.share(max_waiting)),
+            now=now,
+        ),
         permissions=PermissionChecks(
             token_refresher=token_refresher, accounts=accounts, call_log=call_log, throttle=throttle, now=now
         ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -21,16 +22,22 @@ from dashboard.calendar.parser import (
 from dashboard.core.database import upsert
 from dashboard.core.json_values import Json
 from dashboard.models import Person, Portal, Snapshot
-from dashboard.people import storage_limit
-from dashboard.people.indexed_columns import update_company_hours, update_indexed_columns
+from dashboard.people import history, storage_limit
+from dashboard.people.history import OwnChanges
+from dashboard.people.indexed_columns import may_have_changed, update_company_hours, update_indexed_columns
+
+# No request to Bitrix24 takes so long.
+MAX_READ_TIME = timedelta(minutes=5)
 
 
 def save_snapshot(session: Session, person: Person, response: SettingsResponse) -> CalendarSettings:
     """Store the response as the person's snapshot and return the settings that are stored now.
 
-    A part that failed, or for which there is no room, keeps its previous value; ``errors`` names the method. The caller
-    has locked the portal's row.
+    A part that failed, or for which there is no room, keeps its previous value; ``errors`` names the method. A response
+    to a request that began before the stored settings were read is dropped. The caller has locked the portal's row.
     """
+    if _is_outdated(person, response) and (stored := _stored(session, person)):
+        return parse_snapshot(person, stored)
     merged = replace(response, settings_taken_at=response.taken_at)
     if response.errors or not _is_object_or_empty_list(response.settings):
         merged = _keep_previous(session, person, response)
@@ -40,16 +47,71 @@ def save_snapshot(session: Session, person: Person, response: SettingsResponse) 
     else:
         errors = dict.fromkeys((METHOD, PORTAL_SETTINGS_METHOD, SECTIONS_METHOD), PortalFull.CODE)
         merged = _keep_previous(session, person, replace(response, errors={**response.errors, **errors}))
-    columns = {"person_id": person.id, **vars(merged)}
-    columns["account"] = columns.pop("portal_settings")
-    upsert(session, Snapshot, columns)
-    settings = parse_settings(person, merged)
-    update_indexed_columns(person, settings)
-    person.problem = settings.error[:64] if settings.error else None
+    settings = _store(session, person, merged, own=None)
     if PORTAL_SETTINGS_METHOD not in merged.errors:
         update_company_hours(session, person.portal_id, settings)
     person.confirmed_at = response.taken_at  # the batch also returned the user's profile
     return settings
+
+
+def save_settings(
+    session: Session, person: Person, settings: Json, *, taken_at: datetime, own: OwnChanges | None = None
+) -> CalendarSettings:
+    """Store the settings alone, and keep the other parts of the snapshot; the caller has locked the portal's row.
+
+    Unlike a whole snapshot they are stored whether there is room for them or not: the person has just changed them.
+
+    :param own: what the person has changed; all other differences were made in Bitrix24.
+    """
+    previous = _stored(session, person) or Snapshot(errors={})
+    response = SettingsResponse(
+        settings=settings,
+        portal_settings=previous.account,
+        sections=previous.sections,
+        errors={method: code for method, code in previous.errors.items() if method != METHOD},
+        taken_at=taken_at,
+        settings_taken_at=taken_at,
+    )
+    size = _size(response)
+    if storage_limit.allocate(session, person.portal_id, size - person.snapshot_bytes):
+        person.snapshot_bytes = size
+    return _store(session, person, response, own=own)
+
+
+def _store(session: Session, person: Person, response: SettingsResponse, *, own: OwnChanges | None) -> CalendarSettings:
+    """Store a snapshot, what has changed since the previous one, and the copies in the person's columns."""
+    settings = parse_settings(person, response)
+    if settings.error is None and (own is not None or may_have_changed(person, settings)):
+        previous = _stored(session, person)
+        if previous is not None and isinstance(previous.settings, dict):
+            history.record(session, person, _parse_previous(person, previous), settings, own=own)
+    columns = {"person_id": person.id, **vars(response)}
+    columns["account"] = columns.pop("portal_settings")
+    upsert(session, Snapshot, columns)
+    update_indexed_columns(person, settings)
+    person.problem = settings.error[:64] if settings.error else None
+    return settings
+
+
+def _stored(session: Session, person: Person) -> Snapshot | None:
+    # An upsert does not change loaded objects.
+    return session.get(Snapshot, person.id, with_for_update=True, populate_existing=True)
+
+
+def _is_outdated(person: Person, response: SettingsResponse) -> bool:
+    """Tell whether newer settings are stored; those of the far future were stored by a wrong clock."""
+    if person.settings_at is None:
+        return False
+    return timedelta() < person.settings_at - response.taken_at <= MAX_READ_TIME
+
+
+def _parse_previous(person: Person, snapshot: Snapshot) -> CalendarSettings:
+    """Return the previous settings with the time zone that the person's profile had then."""
+    changed_at, taken_at = person.time_zone_changed_at, snapshot.settings_taken_at or snapshot.taken_at
+    has_changed = changed_at is not None and changed_at > taken_at
+    response = _response(snapshot)
+    profile = person.previous_time_zone if has_changed else person.time_zone
+    return parser.parse(response, profile_time_zone=profile or None, language=person.language)
 
 
 def _size(response: SettingsResponse) -> int:
@@ -59,7 +121,7 @@ def _size(response: SettingsResponse) -> int:
 
 def _keep_previous(session: Session, person: Person, response: SettingsResponse) -> SettingsResponse:
     """Replace the parts that failed by the previous snapshot's."""
-    previous = session.get(Snapshot, person.id, with_for_update=True) or Snapshot()
+    previous = _stored(session, person) or Snapshot()
     errors = dict(response.errors)
     if METHOD not in errors and not _is_object_or_empty_list(response.settings) and previous.settings:
         errors[METHOD] = NOT_AN_OBJECT
@@ -75,7 +137,11 @@ def _keep_previous(session: Session, person: Person, response: SettingsResponse)
 
 def parse_snapshot(person: Person, snapshot: Snapshot) -> CalendarSettings:
     """Return the settings in a stored snapshot."""
-    response = SettingsResponse(
+    return parse_settings(person, _response(snapshot))
+
+
+def _response(snapshot: Snapshot) -> SettingsResponse:
+    return SettingsResponse(
         settings=snapshot.settings,
         portal_settings=snapshot.account,
         sections=snapshot.sections,
@@ -83,7 +149,6 @@ def parse_snapshot(person: Person, snapshot: Snapshot) -> CalendarSettings:
         taken_at=snapshot.taken_at,
         settings_taken_at=snapshot.settings_taken_at,
     )
-    return parse_settings(person, response)
 
 
 def parse_settings(person: Person, response: SettingsResponse) -> CalendarSettings:

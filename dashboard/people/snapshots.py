@@ -64,7 +64,7 @@ class SnapshotReply:
 
     client: Client  # for further calls to the same portal
     batch: BatchResult
-    taken_at: datetime
+    taken_at: datetime  # when the request was sent
 
     @property
     def profile(self) -> Profile:
@@ -184,11 +184,12 @@ def fetch_snapshot(
 
     :raise Bitrix24Error: the batch failed as a whole, or one of its commands refused the token.
     """
+    taken_at = now()  # the settings may change during the request
     batch = client.batch({**SNAPSHOT_COMMANDS, **(extra_commands or {})}, token=token, read_only=True)
     for error in batch.errors.values():
         if isinstance(error, TokenRejected):
             raise error
-    return SnapshotReply(client, batch, taken_at=now())
+    return SnapshotReply(client, batch, taken_at=taken_at)
 
 
 def _sections(result: Json) -> Json:

@@ -78,7 +78,8 @@ class TokenRefresher:
     ) -> T:
         """Return ``operation(client, token)`` with the person's token, refreshed once if it is rejected.
 
-        ``operation`` may run twice, so it must only read. ``record`` receives every request.
+        ``operation`` may run twice, so it must only read, or change nothing more the second time. ``record`` receives
+        every request.
 
         :raise GrantRejected: the refresh token is invalid until the person opens the application.
         :raise PaymentRequired: the portal is now stored as suspended.

@@ -1,0 +1,264 @@
+"""Change a person's settings at their own click, with their own token: read, decide, write, read again, store.
+
+``SettingsWriter`` is the only caller of ``calendar.user.settings.set``, and only views that a person's click reaches
+use it: no run, command or administrator changes anybody's settings.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from uuid import uuid4
+
+from sqlalchemy.orm import Session
+
+from dashboard.bitrix24.client import Client
+from dashboard.bitrix24.errors import (
+    RESPONSE_TOO_LARGE,
+    Bitrix24Error,
+    CallRejected,
+    NotAnswered,
+    PersonRefused,
+    Unreadable,
+)
+from dashboard.calendar.changes import Plan, compare, plan_edits
+from dashboard.calendar.edits import EDITABLE_KEYS, Edits
+from dashboard.calendar.parser import METHOD, NOT_AN_OBJECT, CalendarSettings, SettingsResponse
+from dashboard.calendar.undo import plan_undo
+from dashboard.core.database import Database
+from dashboard.core.json_values import Json
+from dashboard.models import Person, Portal, SettingChange
+from dashboard.people import history
+from dashboard.people.accounts import Accounts
+from dashboard.people.history import ChangeSource, OwnChanges
+from dashboard.people.settings_lease import SettingsLease
+from dashboard.people.snapshot_store import find_current, parse_settings, save_settings
+from dashboard.people.snapshots import MAX_RESULT_LENGTHS
+from dashboard.portals.call_log import CallLog, CallRecords
+from dashboard.portals.portal_lock import lock_portal
+from dashboard.portals.throttle import Limit, Throttle
+from dashboard.tokens.refresh import TokenRefresher
+
+SET_METHOD = "calendar.user.settings.set"
+# Bitrix24's code where one stored setting is corrupted, so that it can neither return nor change any of them.
+CORRUPTED_CODE = "ERROR_ARGUMENT"
+# Changes by one person: thirty at once, then one in two seconds. Each takes three requests.
+CHANGE_LIMIT = Limit(depth=30, seconds=2)
+
+Decide = Callable[[dict[str, Json]], Plan]
+
+
+class ChangeUnconfirmed(NotAnswered):
+    """The values were sent, but reading them again failed: they may be saved or not. The next reading shows it."""
+
+
+class ChangeNotFound(Exception):
+    """The person has no such change, or it is too old."""
+
+
+@dataclass(frozen=True)
+class ChangeResult:
+    """What became of a change; of equal values nothing is said, as nothing had to be written."""
+
+    settings: CalendarSettings  # as they are now, and stored
+    changed: tuple[str, ...] = ()  # keys that were written and have their new value
+    unchanged: tuple[str, ...] = ()  # keys that were asked for and do not
+    error: Bitrix24Error | None = None  # why nothing was written
+
+
+@dataclass(frozen=True)
+class _Reading:
+    settings: dict[str, Json]
+    taken_at: datetime
+
+
+@dataclass(frozen=True)
+class _Written:
+    """The settings before and after, and what was written in between."""
+
+    before: _Reading | None  # None: they could not be read
+    after: _Reading
+    changed: tuple[str, ...]
+    unchanged: tuple[str, ...]
+    error: Bitrix24Error | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SettingsWriter:
+    """Changes settings. Two changes of one person at once are made one after the other (`settings_lease.py`)."""
+
+    database: Database
+    accounts: Accounts
+    token_refresher: TokenRefresher
+    call_log: CallLog
+    throttle: Throttle
+    lease: SettingsLease
+    now: Callable[[], datetime]
+
+    def edit(
+        self, portal: Portal, person: Person, edits: Edits, *, source: ChangeSource = ChangeSource.EDITED
+    ) -> ChangeResult:
+        """Write the edits that differ from the settings, and record them as made in this way.
+
+        :raise InvalidEdit: an edit keeps reminders that are not there.
+        :raise Bitrix24Error: the settings could not be read; nothing was written.
+        :raise ChangeUnconfirmed: they could not be read again.
+        """
+        return self._change(portal, person, partial(plan_edits, edits), source=source)
+
+    def undo(self, portal: Portal, person: Person, change_id: int) -> ChangeResult:
+        """Undo one of the person's changes and all others of its set, unless a value has changed since.
+
+        The second of two clicks finds the value that the first one has restored, so it is refused and writes nothing.
+
+        :raise ChangeNotFound: there is no such change of theirs that was made here.
+        :raise Bitrix24Error: as ``edit``.
+        """
+        with self.database.read_session() as session:
+            rows, changed_since = _find_set(session, person, change_id)
+        changes = [history.to_change(row) for row in rows]
+        decide = partial(plan_undo, changes, changed_since=changed_since)
+        return self._change(portal, person, decide, source=ChangeSource.UNDONE)
+
+    def reset(self, portal: Portal, person: Person) -> ChangeResult:
+        """Reset corrupted settings to Bitrix24's defaults, which is the only way to make them readable again.
+
+        Settings that can be read are never reset.
+
+        :raise Bitrix24Error: as ``edit``.
+        """
+
+        def write(calls: CallRecords) -> _Written:
+            try:
+                reading = self._read(portal, person, calls)
+            except CallRejected as rejection:
+                if rejection.code.upper() != CORRUPTED_CODE:
+                    raise
+            else:
+                return _Written(reading, reading, (), ())
+            error = self._write(portal, person, False, calls)
+            if error and not isinstance(error, NotAnswered):
+                raise error
+            return _Written(None, self._read_again(portal, person, calls), EDITABLE_KEYS, ())
+
+        return self._run(portal, person, write, source=ChangeSource.EDITED)
+
+    def _change(self, portal: Portal, person: Person, decide: Decide, *, source: ChangeSource) -> ChangeResult:
+        def write(calls: CallRecords) -> _Written:
+            before = self._read(portal, person, calls)
+            plan = decide(before.settings)
+            if not plan.values:
+                return _Written(before, before, (), plan.refused)
+            error = self._write(portal, person, plan.values, calls)
+            if error and not isinstance(error, NotAnswered):
+                return _Written(before, before, (), (*plan.values, *plan.refused), error)
+            after = self._read_again(portal, person, calls)
+            outcome = compare(before.settings, plan.values, after.settings)
+            return _Written(
+                before,
+                after,
+                outcome.changed,
+                (*outcome.unchanged, *plan.refused),
+                error if outcome.unchanged else None,  # a lost answer does not matter if the values are there
+            )
+
+        return self._run(portal, person, write, source=source)
+
+    def _run(
+        self, portal: Portal, person: Person, write: Callable[[CallRecords], _Written], *, source: ChangeSource
+    ) -> ChangeResult:
+        subject = f"settings changes {portal.member_id} {person.user_id}"
+        self.throttle.take(subject, CHANGE_LIMIT, code="too_many_settings_changes")
+        started_at = self.now()
+        with self.lease.hold(person), self.call_log.unit(portal) as calls:
+            try:
+                written = write(calls)
+            except PersonRefused as denial:
+                self.accounts.revoke_access(person, denial, asked_at=started_at)
+                raise
+            own = OwnChanges(source, frozenset(written.changed), uuid4().hex)
+            save = partial(_save, portal=portal, person=person, written=written, own=own, calls=calls)
+            return self.database.write(save)
+
+    def _read(self, portal: Portal, person: Person, calls: CallRecords) -> _Reading:
+        """Read the settings. They are not stored yet, so a refresh of the token repeats nothing else."""
+        taken_at = self.now()
+        settings = self.token_refresher.call_with_token(portal, person, _get, record=calls.add)
+        return _Reading(settings, taken_at)
+
+    def _read_again(self, portal: Portal, person: Person, calls: CallRecords) -> _Reading:
+        """Read the settings after they were written, twice if the first attempt fails.
+
+        :raise ChangeUnconfirmed: both failed.
+        """
+        with suppress(Bitrix24Error):
+            return self._read(portal, person, calls)
+        try:
+            return self._read(portal, person, calls)
+        except PersonRefused:
+            raise
+        except Bitrix24Error as error:
+            raise ChangeUnconfirmed(error.code) from error
+
+    def _write(self, portal: Portal, person: Person, values: Json, calls: CallRecords) -> Bitrix24Error | None:
+        """Write the values and return the error, if there was one. The answer proves nothing, so it is not read.
+
+        Writing the same values twice changes nothing more, so it may be repeated with a new token.
+        """
+        try:
+            self.token_refresher.call_with_token(portal, person, partial(_set, values=values), record=calls.add)
+        except PersonRefused:
+            raise
+        except Bitrix24Error as error:
+            return error
+        return None
+
+
+def _get(client: Client, token: str) -> dict[str, Json]:
+    """Return the raw settings; a call of its own keeps the types, which a batch's commands would lose in writing."""
+    settings = client.call(METHOD, token=token, read_only=True)
+    if settings == []:
+        return {}  # PHP writes an empty object as []
+    if not isinstance(settings, dict):
+        raise Unreadable(NOT_AN_OBJECT)
+    if len(json.dumps(settings)) > MAX_RESULT_LENGTHS["settings"]:
+        raise Unreadable(RESPONSE_TOO_LARGE)
+    return settings
+
+
+def _set(client: Client, token: str, *, values: Json) -> None:
+    client.call(SET_METHOD, {"settings": values}, token=token)
+
+
+def _find_set(session: Session, person: Person, change_id: int) -> tuple[list[SettingChange], set[str]]:
+    """Return the changes that are undone together, and the keys that were changed later."""
+    rows, _count = history.of_person(session, person)
+    change = next((row for row in rows if row.id == change_id), None)
+    if change is None or change.how not in history.OWN_SOURCES:
+        raise ChangeNotFound
+    together = [row for row in rows if row.change_set == change.change_set]
+    last_id = max(row.id for row in together)
+    return together, {row.key for row in rows if row.id > last_id}
+
+
+def _save(
+    session: Session, *, portal: Portal, person: Person, written: _Written, own: OwnChanges, calls: CallRecords
+) -> ChangeResult:
+    """Store the settings before, so that what others have changed is told apart, and the settings after."""
+    is_installed = lock_portal(session, portal)
+    calls.write(session)
+    current = find_current(session, portal, person) if is_installed else None
+    before, after = written.before, written.after
+    if current is None:
+        response = SettingsResponse(after.settings, None, None, {}, after.taken_at)
+        settings = parse_settings(person, response)
+    else:
+        is_newer = before is not None and (current.settings_at is None or current.settings_at <= before.taken_at)
+        if before is not None and before is not after and is_newer:
+            save_settings(session, current, before.settings, taken_at=before.taken_at)
+        settings = save_settings(session, current, after.settings, taken_at=after.taken_at, own=own)
+    return ChangeResult(settings, written.changed, tuple(dict.fromkeys(written.unchanged)), written.error)
