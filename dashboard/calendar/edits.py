@@ -32,6 +32,7 @@ REMINDER_PARTS = {TIMED: "withTime", ALL_DAY: "fullDay"}
 LETTER_KEYS = ("showTasks", "showCompletedTasks", "showWeekNumbers", "collapseOffHours")
 BOOLEAN_KEYS = ("showDeclined", "denyBusyInvitation")
 FIELDS = ("view", *LETTER_KEYS, *BOOLEAN_KEYS, TIMED, ALL_DAY)
+_OTHER_FIELDS = ("body", "change")  # what an error may also name
 # The keys of Bitrix24 that these fields change.
 EDITABLE_KEYS = ("view", *LETTER_KEYS, *BOOLEAN_KEYS, REMINDERS_KEY)
 
@@ -50,8 +51,9 @@ class InvalidEdit(ValueError):
     """A field is unknown, repeated, malformed or contradicts another one; the value is not kept."""
 
     def __init__(self, field: str, reason: str) -> None:
-        super().__init__(f"{field}: {reason}")
-        self.field = field
+        # The name of an unknown field may be anything, and the message is logged.
+        super().__init__(f"{field if field in (*FIELDS, *_OTHER_FIELDS) else 'another field'}: {reason}")
+        self.field = field[:64]
         self.reason = reason
 
 
@@ -61,7 +63,7 @@ def parse_edits(fields: Iterable[tuple[str, str]], *, for_everyone: bool = False
     The words "date" and "odd" stand for entries that a person has and keeps: reminders on a fixed date, and those that
     we cannot read. They are refused in edits ``for_everyone``, such as recommended settings.
 
-    :raise InvalidEdit: with the name of the field that is wrong, "" if there is none at all.
+    :raise InvalidEdit: with the name of the field that is wrong, "body" if there is none at all.
     """
     edits: dict[str, FieldValue] = {}
     for field, text in fields:
@@ -74,7 +76,7 @@ def parse_edits(fields: Iterable[tuple[str, str]], *, for_everyone: bool = False
             raise InvalidEdit(field, "has a value that is not allowed")
         edits[field] = value
     if not edits:
-        raise InvalidEdit("", "no field is given")
+        raise InvalidEdit("body", "no field is given")
     if edits.get("showTasks") == Toggle(on=False) and edits.get("showCompletedTasks") == Toggle(on=True):
         raise InvalidEdit("showCompletedTasks", "needs showTasks")
     return edits

@@ -36,7 +36,7 @@ from dashboard.people import history
 from dashboard.people.accounts import Accounts
 from dashboard.people.history import ChangeSource, OwnChanges
 from dashboard.people.settings_lease import SettingsLease
-from dashboard.people.snapshot_store import find_current, parse_settings, save_settings
+from dashboard.people.snapshot_store import find_current, mark_unreadable, parse_settings, save_settings
 from dashboard.people.snapshots import MAX_RESULT_LENGTHS
 from dashboard.portals.call_log import CallLog, CallRecords
 from dashboard.portals.portal_lock import lock_portal
@@ -136,7 +136,7 @@ class SettingsWriter:
             try:
                 reading = self._read(portal, person, calls)
             except CallRejected as rejection:
-                if rejection.code.upper() != CORRUPTED_CODE:
+                if not is_corrupted(rejection):
                     raise
             else:
                 return _Written(reading, reading, (), ())
@@ -180,6 +180,10 @@ class SettingsWriter:
             except PersonRefused as denial:
                 self.accounts.revoke_access(person, denial, asked_at=started_at)
                 raise
+            except CallRejected as rejection:
+                if is_corrupted(rejection):
+                    self.database.write(partial(mark_unreadable, person=person, code=rejection.code))
+                raise
             own = OwnChanges(source, frozenset(written.changed), uuid4().hex)
             save = partial(_save, portal=portal, person=person, written=written, own=own, calls=calls)
             return self.database.write(save)
@@ -216,6 +220,11 @@ class SettingsWriter:
         except Bitrix24Error as error:
             return error
         return None
+
+
+def is_corrupted(error: Bitrix24Error) -> bool:
+    """Tell whether Bitrix24 could not return the settings because one of them is corrupted."""
+    return error.code.upper() == CORRUPTED_CODE
 
 
 def _get(client: Client, token: str) -> dict[str, Json]:

@@ -78,6 +78,12 @@ def save_settings(
     return _store(session, person, response, own=own)
 
 
+def mark_unreadable(session: Session, person: Person, code: str) -> None:
+    """Store why the settings could not be read; the previous ones stay."""
+    if snapshot := _stored(session, person):
+        snapshot.errors = {**snapshot.errors, METHOD: code}
+
+
 def _store(session: Session, person: Person, response: SettingsResponse, *, own: OwnChanges | None) -> CalendarSettings:
     """Store a snapshot, what has changed since the previous one, and the copies in the person's columns."""
     settings = parse_settings(person, response)

@@ -10,6 +10,7 @@ from werkzeug.exceptions import HTTPException
 
 from dashboard.bitrix24.errors import Bitrix24Error
 from dashboard.bitrix24.inbound import BadField
+from dashboard.calendar.edits import InvalidEdit
 from dashboard.core.database_errors import is_conflict
 from dashboard.core.shared_slots import SlotRefused
 from dashboard.launch.events import EventRefused
@@ -27,7 +28,8 @@ def install(app: Flask) -> None:
     @app.errorhandler(Bitrix24Error)
     @app.errorhandler(VerificationFailed)
     @app.errorhandler(BadField)
-    def expected_error(error: Bitrix24Error | VerificationFailed | BadField) -> Response:
+    @app.errorhandler(InvalidEdit)
+    def expected_error(error: Bitrix24Error | VerificationFailed | BadField | InvalidEdit) -> Response:
         log.warning("request_refused", error=str(error), kind=type(error).__name__, path=logged_path())
         return render_error(response_for_error(error))
 

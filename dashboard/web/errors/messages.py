@@ -9,6 +9,7 @@ from dashboard.bitrix24.inbound import BadField, TooManyFields
 from dashboard.calendar.edits import InvalidEdit
 from dashboard.calendar.parser import EMPTY_CODE, NOT_AN_OBJECT
 from dashboard.people.directory import INCOMPLETE
+from dashboard.people.settings_writer import ChangeUnconfirmed
 from dashboard.portals.installations import VerificationFailed
 from dashboard.web.i18n.translations import N_
 
@@ -342,10 +343,7 @@ ERRORS: dict[str | type[Exception], ErrorText] = {
         settings=ErrorText(
             "",
             N_("Bitrix24 can't return your settings because one of them is corrupted."),
-            N_(
-                "Open your calendar's settings in Bitrix24 and save them again. If that doesn't help,"
-                " your administrator can ask Bitrix24 support to reset them."
-            ),
+            N_("Reset them to Bitrix24's defaults. There is no other way to make them readable again."),
         ),
     ),
     EMPTY_CODE: ErrorText(
@@ -393,6 +391,23 @@ ERRORS: dict[str | type[Exception], ErrorText] = {
         N_("Choose another value and try again."),
         status=400,
         code="invalid_request",
+    ),
+    "change_not_found": ErrorText(
+        N_("This change can't be undone"),
+        N_("It is too old, or it isn't one of yours. Nothing was changed."),
+        N_("Change the setting itself."),
+        status=404,
+    ),
+    "reset_not_needed": ErrorText(
+        N_("Your settings need no reset"),
+        N_("Bitrix24 returns them. Nothing was changed."),
+        N_("Change the setting itself."),
+        status=409,
+    ),
+    ChangeUnconfirmed: _unreachable(
+        N_("Bitrix24 didn't answer after the change was sent, so it may have been saved or not."),
+        N_("Update your settings to see."),
+        HEADING_YOU,
     ),
     "invalid_choice": ErrorText(
         N_("Something was wrong with that request"),

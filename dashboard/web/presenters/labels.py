@@ -29,6 +29,14 @@ LABELS = {
     "SPCalendarSelCont": N_("Visible shared calendars (legacy)"),
 }
 
+# Short names, for lists of switches and of changes.
+SWITCHES = {
+    "showTasks": N_("Tasks"),
+    "showCompletedTasks": N_("Completed tasks"),
+    "showDeclined": N_("Events I declined"),
+    "showWeekNumbers": N_("Week numbers"),
+}
+
 GROUPS = {
     "grid": N_("What the calendar shows"),
     "invitations": N_("Invitations"),
@@ -62,6 +70,11 @@ UNSET = {
 def label(key: str) -> str:
     """Return the title of a setting, and an unknown key as it is."""
     return _(LABELS[key]) if key in LABELS else escape_surrogates(key)
+
+
+def switch(key: str) -> str:
+    """Return the short title of a setting."""
+    return _(SWITCHES[key]) if key in SWITCHES else label(key)
 
 
 def group(name: str) -> str:

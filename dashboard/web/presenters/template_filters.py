@@ -7,7 +7,7 @@ from jinja2 import Environment
 from dashboard.calendar.time_zones import offset_at
 from dashboard.calendar.working_hours import minutes_to_clock
 from dashboard.core.json_values import escape_surrogates
-from dashboard.web.presenters import filters, labels, reminder_timeline, setting_display, team_row
+from dashboard.web.presenters import filters, labels, reminder_timeline, setting_display, setting_editors, team_row
 
 
 def install(env: Environment) -> None:
@@ -20,6 +20,7 @@ def install(env: Environment) -> None:
         clock=minutes_to_clock,
         group_title=labels.group,
         label=labels.label,
+        editable_attributes=setting_editors.editable_attributes,
         escape_surrogates=escape_surrogates,
         offset_at=offset_at,
         row_text=team_row.team_row_text,

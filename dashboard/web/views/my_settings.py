@@ -8,13 +8,20 @@ from flask.typing import ResponseReturnValue
 from dashboard.bitrix24.errors import Bitrix24Error, Unreadable
 from dashboard.calendar import parser
 from dashboard.calendar.parser import CalendarSettings
+from dashboard.people import history
+from dashboard.people.settings_writer import CORRUPTED_CODE
 from dashboard.web.auth.sessions import CurrentUser, signed_in
 from dashboard.web.errors.handlers import render_error
 from dashboard.web.errors.responses import Notice, response_for_error, token_notice
 from dashboard.web.http.context import services
+from dashboard.web.presenters import setting_changes, setting_editors
 from dashboard.web.presenters.page_context import FullPage, page_context
+from dashboard.web.presenters.setting_changes import ChangeOutcome
 
 blueprint = Blueprint("my_settings", __name__)
+
+SHOWN_CHANGES = 3
+LATEST_CHANGES = 40  # among them are those whose state the settings show
 
 
 @blueprint.get("/me")
@@ -49,16 +56,43 @@ def my_settings_page(
     *,
     notice: Notice | None = None,
     changed: tuple[str, ...] | None = None,
+    outcome: ChangeOutcome | None = None,
     first_open: bool = False,
     full_page: FullPage | None = None,
 ) -> str:
-    """Return the page *My settings*; ``changed`` names the settings that a refresh found changed."""
+    """Return the page *My settings*.
+
+    :param changed: the settings that a refresh found changed.
+    :param outcome: what became of the change that the page answers.
+    """
+    with services().database.read_session() as session:
+        changes, change_count = history.of_person(session, user.person, limit=LATEST_CHANGES)
+    now, undoable = services().now(), setting_changes.undoable_ids(settings, changes)
+    editable = setting_changes.editable_keys(settings, user.person)
+    states = setting_changes.states(settings, changes, outcome=outcome, now=now)
     return render_template(
         "me.html",
         **page_context(user.portal, user.person, current="/me", full_page=full_page),
         my=settings,
-        now=services().now(),
+        now=now,
         notice=notice,
         changed=changed,
+        outcome=outcome,
+        editable=editable,
+        states=states,
+        views=setting_editors.view_options(),
+        switches=setting_editors.switch_rows(settings, editable, states),
+        calendar_entries=setting_editors.calendar_entries(settings),
+        reminder_editor=setting_editors.reminder_editor(settings, editable),
+        changes=setting_changes.history_entries(
+            changes[:SHOWN_CHANGES], now=now, tz=settings.zone.tz(), undoable=undoable
+        ),
+        change_count=change_count,
+        can_reset=is_corrupted(settings),
         first_open=first_open,
     )
+
+
+def is_corrupted(settings: CalendarSettings) -> bool:
+    """Tell whether Bitrix24 could not return the settings because one of them is corrupted."""
+    return settings.errors.get(parser.METHOD, "").upper() == CORRUPTED_CODE

@@ -1,0 +1,260 @@
+"""Describe changes of settings: what became of the one that was just made, each setting's state, and the history."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta, tzinfo
+from typing import Literal
+
+from dashboard.bitrix24.errors import Bitrix24Error, Limited, NotAnswered
+from dashboard.calendar.changes import is_editable, is_on
+from dashboard.calendar.edits import (
+    EDITABLE_KEYS,
+    REMINDER_PARTS,
+    REMINDERS_KEY,
+    encode_field,
+    has_kept_entries,
+    key_of,
+    read_fields,
+    same_value,
+)
+from dashboard.calendar.parser import CalendarSettings
+from dashboard.calendar.undo import Change, can_undo
+from dashboard.calendar.values import Toggle
+from dashboard.core.json_values import Json, as_object
+from dashboard.models import Person, SettingChange, TokenState
+from dashboard.people.history import HOURS_KEY, OWN_SOURCES, ZONE_KEY, ChangeSource, to_change
+from dashboard.people.settings_lease import BUSY_CODE
+from dashboard.people.settings_writer import ChangeUnconfirmed
+from dashboard.web.errors.responses import error_label
+from dashboard.web.i18n.translations import N_, _, ngettext
+from dashboard.web.presenters import filters, labels
+
+# Changes that went back are pointed out for so long; the history has them longer.
+SHOW_REVERTED = timedelta(days=7)
+
+SOURCES = {
+    ChangeSource.EDITED: N_("edited here"),
+    ChangeSource.ADOPTED: N_("adopted"),
+    ChangeSource.UNDONE: N_("undone here"),
+    ChangeSource.SYNCED: N_("seen at an update"),
+    ChangeSource.REVERTED: N_("changed back in Bitrix24"),
+}
+_REMINDER_LABELS = {
+    "reminders.timed": N_("Reminders, events with a time"),
+    "reminders.day": N_("Reminders, all-day events"),
+}
+_LABELS = {HOURS_KEY: N_("Working hours"), ZONE_KEY: N_("Time zone")}
+
+
+@dataclass(frozen=True)
+class ChangeOutcome:
+    """What became of the change that this page answers."""
+
+    kind: Literal["saved", "undone", "reset"] = "saved"
+    changed: tuple[str, ...] = ()
+    unchanged: tuple[str, ...] = ()
+    error: Bitrix24Error | None = None
+    fields: tuple[tuple[str, str], ...] = ()  # as posted, to try again
+
+    @property
+    def reason(self) -> str:
+        """Return why something was not changed."""
+        if self.error is None:
+            if self.kind == "undone":
+                return _("It has been changed since.")
+            return _("Bitrix24 kept the old value.")
+        return reason_of(self.error)
+
+    @property
+    def text(self) -> str:
+        """Return the outcome in one sentence, which is read aloud."""
+        if self.unchanged or self.error is not None:
+            return f"{_('Not undone.') if self.kind == 'undone' else _('Not saved.')} {self.reason}"
+        if not self.changed:
+            return _("Nothing to change. It was set already.")
+        names = filters.join_words(map(labels.label, self.changed))
+        count = len(self.changed)
+        if self.kind == "undone":
+            text = ngettext("Undone: %(names)s.", "%(count)s changes undone: %(names)s.", count)
+        else:
+            text = ngettext("Saved: %(names)s.", "%(count)s settings saved: %(names)s.", count)
+        return text % {"names": names, "count": count}
+
+
+@dataclass(frozen=True)
+class SettingState:
+    """What a setting's row says beside its value, and the button for it."""
+
+    kind: Literal["saved", "failed", "reverted"]
+    text: str
+    action: str = ""  # the button's text
+    path: str = ""
+    fields: tuple[tuple[str, str], ...] = ()
+    change_id: int | None = None  # of the change that the button undoes
+    hidden: bool = False  # until the script shows it, on a page where the person has made the change
+
+
+@dataclass(frozen=True)
+class HistoryEntry:
+    """One change in words; reminders of both kinds of event have a line each."""
+
+    lines: tuple[tuple[str, str, str], ...]  # title, before, after
+    when: str
+    how: str
+    change_id: int | None = None  # where it can be undone
+
+
+def reason_of(error: Bitrix24Error) -> str:
+    """Return in a sentence why a change was not saved."""
+    if isinstance(error, ChangeUnconfirmed):
+        return _("Bitrix24 didn't answer, so it may have been saved or not. Update to see.")
+    if error.code == BUSY_CODE:
+        return _("Another change of yours is still being saved.")
+    if isinstance(error, NotAnswered):
+        return _("Bitrix24 didn't answer.")
+    if isinstance(error, Limited):
+        return _("Too many requests at once.")
+    return _("%(reason)s.") % {"reason": error_label(error.code)}
+
+
+def states(
+    settings: CalendarSettings, rows: Sequence[SettingChange], *, outcome: ChangeOutcome | None, now: datetime
+) -> dict[str, SettingState]:
+    """Return the state of each setting that has one.
+
+    :param rows: the person's latest changes, the newest first.
+    """
+    undoable = undoable_ids(settings, rows)
+    found: dict[str, SettingState] = {}
+    for key in EDITABLE_KEYS:
+        row = next((row for row in rows if row.key == key), None)
+        if outcome and key in outcome.unchanged:
+            found[key] = _failed(key, outcome)
+        elif row is not None and row.id in undoable:
+            was_changed = outcome is not None and key in outcome.changed
+            found[key] = _saved(row, hidden=not was_changed)
+        elif row is not None and row.how == ChangeSource.REVERTED and row.changed_at > now - SHOW_REVERTED:
+            found[key] = _reverted(row)
+    return found
+
+
+def undoable_ids(settings: CalendarSettings, rows: Iterable[SettingChange]) -> frozenset[int]:
+    """Return the ids of the changes that can still be undone, together with all others of their sets."""
+    raw = as_object(settings.raw)
+    sets: dict[str | None, list[SettingChange]] = {}
+    for row in rows:
+        if row.how in OWN_SOURCES:
+            sets.setdefault(row.change_set, []).append(row)
+    return frozenset(
+        row.id for changes in sets.values() if all(can_undo(to_change(one), raw) for one in changes) for row in changes
+    )
+
+
+def history_entries(
+    rows: Iterable[SettingChange], *, now: datetime, tz: tzinfo, undoable: frozenset[int] = frozenset()
+) -> list[HistoryEntry]:
+    """Return the changes in words."""
+    return [
+        HistoryEntry(
+            lines=tuple(_lines(to_change(row))),
+            when=filters.time_and_date(row.changed_at, now, tz),
+            how=_(SOURCES[ChangeSource(row.how)]),
+            change_id=row.id if row.id in undoable else None,
+        )
+        for row in rows
+    ]
+
+
+def editable_keys(settings: CalendarSettings, person: Person) -> frozenset[str]:
+    """Return the keys that can be changed here: the settings can be read, and the person's token is valid.
+
+    Completed tasks can be shown only together with tasks.
+    """
+    if settings.error is not None or person.chain_state != TokenState.VALID:
+        return frozenset()
+    raw = as_object(settings.raw)
+    keys = {key for key in EDITABLE_KEYS if is_editable(raw, key)}
+    tasks = settings.entries["showTasks"].parsed
+    return frozenset(keys - ({"showCompletedTasks"} if tasks == Toggle(on=False) else set()))
+
+
+def known_values(settings: CalendarSettings) -> list[tuple[str, str]]:
+    """Return the title and the last known value of each setting that can be changed here."""
+    raw = as_object(settings.raw)
+    plain = [(title(key), value_text(key, raw[key])) for key in EDITABLE_KEYS if key in raw and key != REMINDERS_KEY]
+    reminders = ((name, _reminders_text(value)) for name, value in read_fields(raw).items() if name in REMINDER_PARTS)
+    return plain + [(title(name), text) for name, text in reminders]
+
+
+def title(key: str) -> str:
+    """Return the short name of a setting."""
+    if key in _REMINDER_LABELS:
+        return _(_REMINDER_LABELS[key])
+    return _(_LABELS[key]) if key in _LABELS else labels.switch(key)
+
+
+def value_text(key: str, value: Json) -> str:
+    """Return a raw value in words."""
+    if key == HOURS_KEY:
+        return str(value).replace("-", " – ") if value else _("Portal's hours")
+    if key == ZONE_KEY:
+        return str(value)
+    if key == "view":
+        return labels.view(value) if isinstance(value, str) and value else _(labels.NOT_SET)
+    return _("On") if is_on(value) else _("Off")
+
+
+def _lines(change: Change) -> Iterable[tuple[str, str, str]]:
+    if change.key != REMINDERS_KEY:
+        yield title(change.key), value_text(change.key, change.before), value_text(change.key, change.after)
+        return
+    before, after = (read_fields({REMINDERS_KEY: value}) for value in (change.before, change.after))
+    for field in REMINDER_PARTS:
+        old, new = before.get(field, ()), after.get(field, ())
+        if not same_value(old, new):
+            yield title(field), _reminders_text(old), _reminders_text(new)
+
+
+def _reminders_text(value: object) -> str:
+    reminders = value if isinstance(value, tuple) else ()
+    return ", ".join(map(filters.reminder, reminders)) or _("None")
+
+
+def _failed(key: str, outcome: ChangeOutcome) -> SettingState:
+    text = _("Not undone.") if outcome.kind == "undone" else _("Not saved.")
+    fields = tuple((name, value) for name, value in outcome.fields if key_of(name) == key)
+    action = _("Try again") if fields and outcome.kind == "saved" else ""
+    return SettingState("failed", f"{text} {outcome.reason}", action, "/me/settings", fields)
+
+
+def _saved(row: SettingChange, *, hidden: bool) -> SettingState:
+    saved = _("Undone.") if row.how == ChangeSource.UNDONE else _("Saved.")
+    change = to_change(row)
+    lines = list(_lines(change))
+    if change.key not in ("view", REMINDERS_KEY):
+        was = _("It was on.") if is_on(change.before) else _("It was off.")
+    else:
+        was = _("It was: %(value)s.") % {"value": ", ".join(before for _title, before, _after in lines)}
+    fields = (("change", str(row.id)),)
+    return SettingState("saved", f"{saved} {was}", _("Undo"), "/me/undo", fields, change_id=row.id, hidden=hidden)
+
+
+def _reverted(row: SettingChange) -> SettingState:
+    change = to_change(row)
+    wanted = _fields_to_set(change)
+    if change.key in ("view", REMINDERS_KEY):
+        action = _("Set again")
+    else:
+        action = _("Turn on again") if is_on(change.before) else _("Turn off again")
+    return SettingState("reverted", _("Changed back."), action if wanted else "", "/me/settings", wanted)
+
+
+def _fields_to_set(change: Change) -> tuple[tuple[str, str], ...]:
+    """Return the fields that bring back the value that the person had set here."""
+    before, after = (read_fields({change.key: value}) for value in (change.before, change.after))
+    differing = {field: value for field, value in before.items() if not same_value(value, after.get(field))}
+    if any(map(has_kept_entries, differing.values())):
+        return ()
+    return tuple((field, encode_field(field, value)) for field, value in differing.items())
