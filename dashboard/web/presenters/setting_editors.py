@@ -20,7 +20,7 @@ from dashboard.calendar.encoding import encode_reminder
 from dashboard.calendar.parser import CalendarSettings, SettingEntry
 from dashboard.calendar.reminders import AtTimeOfDay, Before, Reminder, Unit
 from dashboard.calendar.values import Toggle
-from dashboard.web.i18n.translations import N_, _, current
+from dashboard.web.i18n.translations import N_, _, current, number
 from dashboard.web.presenters import filters, labels
 from dashboard.web.presenters.setting_changes import SettingState
 from dashboard.web.presenters.setting_display import SettingDisplay, display, setting_attributes
@@ -183,5 +183,5 @@ def _by_plural(reminder_of: Callable[[int], Reminder], *, first: int = 1, unless
     for count in range(first, _MAX_SAMPLE):
         form = plural_form(count)
         if form not in texts and not (unless and count % unless == 0):
-            texts[form] = filters.reminder(reminder_of(count)).replace(filters.number(count), "{count}", 1)
+            texts[form] = filters.reminder(reminder_of(count)).replace(number(count), "{count}", 1)
     return texts

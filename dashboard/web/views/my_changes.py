@@ -9,7 +9,7 @@ from flask import Blueprint, Response, make_response, render_template, request
 from flask.typing import ResponseReturnValue
 
 from dashboard.bitrix24.errors import Bitrix24Error, Limited, NotAnswered, Unreadable
-from dashboard.calendar.edits import InvalidEdit, parse_edits
+from dashboard.calendar.edits import InvalidEdit, key_of, parse_edits
 from dashboard.core.json_values import parse_int
 from dashboard.people import history
 from dashboard.people.settings_writer import ChangeNotFound, ChangeResult
@@ -31,7 +31,7 @@ def change_my_settings(user: CurrentUser) -> ResponseReturnValue:
     """Write some of the user's settings, and read them again."""
     fields = tuple(request.form.items(multi=True))
     edits = parse_edits(fields)
-    keys = tuple(dict.fromkeys(map(setting_changes.key_of, edits)))
+    keys = tuple(dict.fromkeys(map(key_of, edits)))
     failed = ChangeOutcome("saved", unchanged=keys, fields=fields)
     return answer_change(user, lambda: services().settings_writer.edit(user.portal, user.person, edits), failed)
 
