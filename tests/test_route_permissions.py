@@ -41,7 +41,15 @@ PUBLIC = {
     ("GET", "/static/<digest>/<path:name>"),
 }
 # What every person of a portal may ask for. All the rest is for administrators until somebody opens it.
-PERSONAL = {("GET", "/me"), ("POST", "/me/refresh")}
+PERSONAL = {
+    ("GET", "/me"),
+    ("POST", "/me/refresh"),
+    ("POST", "/me/settings"),
+    ("POST", "/me/undo"),
+    ("GET", "/me/history"),
+    ("GET", "/me/reset"),
+    ("POST", "/me/reset"),
+}
 
 Digest = Callable[..., Any]
 

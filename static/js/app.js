@@ -14,7 +14,7 @@ export { whileBusy } from "./app/busy.js";
 export { showResponseError } from "./app/errors.js";
 export { clockText, momentOn, showClock, updateClocks } from "./app/clocks.js";
 export { isPlainClick, on } from "./app/events.js";
-export { main } from "./app/page.js";
+export { announce, main } from "./app/page.js";
 export { load } from "./app/router.js";
 export { send } from "./app/session.js";
 

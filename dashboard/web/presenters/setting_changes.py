@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, tzinfo
 from typing import Literal
 
@@ -33,6 +33,9 @@ from dashboard.web.presenters import filters, labels
 
 # Changes that went back are pointed out for so long; the history has them longer.
 SHOW_REVERTED = timedelta(days=7)
+
+# Where the focus goes after a change: to the pencil of these settings, to the switch of the others.
+_PENCILS = {"view": "edit-view-editor", REMINDERS_KEY: "edit-reminder-editor"}
 
 SOURCES = {
     ChangeSource.EDITED: N_("edited here"),
@@ -89,6 +92,7 @@ class SettingState:
 
     kind: Literal["saved", "failed", "reverted"]
     text: str
+    keep: str  # the control that has the focus after the button was pressed
     action: str = ""  # the button's text
     path: str = ""
     fields: tuple[tuple[str, str], ...] = ()
@@ -103,6 +107,7 @@ class HistoryEntry:
     lines: tuple[tuple[str, str, str], ...]  # title, before, after
     when: str
     how: str
+    keep: str
     change_id: int | None = None  # where it can be undone
 
 
@@ -161,6 +166,7 @@ def history_entries(
             lines=tuple(_lines(to_change(row))),
             when=filters.time_and_date(row.changed_at, now, tz),
             how=_(SOURCES[ChangeSource(row.how)]),
+            keep=_control(row.key),
             change_id=row.id if row.id in undoable else None,
         )
         for row in rows
@@ -206,6 +212,10 @@ def value_text(key: str, value: Json) -> str:
     return _("On") if is_on(value) else _("Off")
 
 
+def _control(key: str) -> str:
+    return _PENCILS.get(key, key)
+
+
 def _lines(change: Change) -> Iterable[tuple[str, str, str]]:
     if change.key != REMINDERS_KEY:
         yield title(change.key), value_text(change.key, change.before), value_text(change.key, change.after)
@@ -226,7 +236,7 @@ def _failed(key: str, outcome: ChangeOutcome) -> SettingState:
     text = _("Not undone.") if outcome.kind == "undone" else _("Not saved.")
     fields = tuple((name, value) for name, value in outcome.fields if key_of(name) == key)
     action = _("Try again") if fields and outcome.kind == "saved" else ""
-    return SettingState("failed", f"{text} {outcome.reason}", action, "/me/settings", fields)
+    return SettingState("failed", f"{text} {outcome.reason}", _control(key), action, "/me/settings", fields)
 
 
 def _saved(row: SettingChange, *, hidden: bool) -> SettingState:
@@ -238,7 +248,8 @@ def _saved(row: SettingChange, *, hidden: bool) -> SettingState:
     else:
         was = _("It was: %(value)s.") % {"value": ", ".join(before for _title, before, _after in lines)}
     fields = (("change", str(row.id)),)
-    return SettingState("saved", f"{saved} {was}", _("Undo"), "/me/undo", fields, change_id=row.id, hidden=hidden)
+    state = SettingState("saved", f"{saved} {was}", _control(row.key), _("Undo"), "/me/undo", fields)
+    return replace(state, change_id=row.id, hidden=hidden)
 
 
 def _reverted(row: SettingChange) -> SettingState:
@@ -248,7 +259,8 @@ def _reverted(row: SettingChange) -> SettingState:
         action = _("Set again")
     else:
         action = _("Turn on again") if is_on(change.before) else _("Turn off again")
-    return SettingState("reverted", _("Changed back."), action if wanted else "", "/me/settings", wanted)
+    label = action if wanted else ""
+    return SettingState("reverted", _("Changed back."), _control(row.key), label, "/me/settings", wanted)
 
 
 def _fields_to_set(change: Change) -> tuple[tuple[str, str], ...]:

@@ -3,7 +3,10 @@
 import { compareZones } from "./browser_zone.js";
 import { updateClocks } from "./clocks.js";
 
-const MODULES = { "[data-team]": () => import("../team.js") };
+const MODULES = {
+  "[data-me]": () => import("../me.js"),
+  "[data-team]": () => import("../team.js"),
+};
 
 // Load them before the page is shown, so that its buttons work at once.
 export function loadModules(part) {

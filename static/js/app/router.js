@@ -11,23 +11,26 @@ import { swap } from "./swap.js";
 // The request under way; a later one replaces it.
 let current = null;
 
-export async function load(path, { method = "GET", body, focus } = {}) {
+// Resolves to whether there is a new page. `busy` is the part that waits for it, by default the whole page.
+export async function load(path, { method = "GET", body, focus, busy = main } = {}) {
   current?.abort();
   const request = (current = new AbortController());
-  main.setAttribute("aria-busy", "true");
+  busy.setAttribute("aria-busy", "true");
   try {
     const response = await send(path, { method, body, signal: request.signal });
     const text = await response.text();
     const part = isHtml(response) && parse(text);
     const modules = part && (await loadModules(part));
-    if (request !== current) return;
+    if (request !== current) return true;
     if (part) swap(part, { path, modules, focus });
     else showResponseError(response.status, text);
+    return Boolean(part);
   } catch {
     // A replaced request is aborted on purpose; otherwise the connection was lost.
     if (!request.signal.aborted) showError("offline");
+    return request.signal.aborted;
   } finally {
-    if (request === current) main.removeAttribute("aria-busy");
+    if (request === current || busy !== main) busy.removeAttribute("aria-busy");
   }
 }
 

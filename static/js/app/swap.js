@@ -28,8 +28,9 @@ function findSameControl(focused) {
 
 function announcement(title, target) {
   const error = main.querySelector("[data-error] h2")?.textContent;
+  const outcome = main.querySelector("[data-changed]")?.textContent;
   const status = (main.querySelector("[data-refreshed]") ?? main.querySelector("[data-as-of]"))?.textContent;
-  return error ?? (target && status) ?? title ?? "";
+  return error ?? outcome ?? (target && status) ?? title ?? "";
 }
 
 function markCurrentLink(path) {
