@@ -31,7 +31,6 @@ HOURS_KEY, ZONE_KEY = "workTime", "timezoneName"
 RETENTION = timedelta(days=365)
 MAX_CHANGES = 200  # of one person; then the oldest are deleted
 MAX_VALUE_LENGTH = 1000  # of a value as JSON; a longer one is not stored, so its change cannot be undone
-ROW_BYTES = 300  # of a change and its index entries, without its values
 
 
 class ChangeSource(StrEnum):
@@ -168,7 +167,7 @@ def _delete_oldest(session: Session, person: Person) -> None:
 
 
 def _size(row: SettingChange) -> int:
-    return ROW_BYTES + len(row.before or "") + len(row.after or "")
+    return storage_limit.CHANGE_BYTES + len(row.before or "") + len(row.after or "")
 
 
 def _encode(value: Json) -> str | None:

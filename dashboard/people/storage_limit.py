@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from dashboard.bitrix24.errors import PortalFull
 from dashboard.core.database import execute_and_count
-from dashboard.models import Department, Person, Portal, SavedGroup
+from dashboard.models import Department, Person, Portal, SavedGroup, SettingChange
 
 log = structlog.get_logger()
 
@@ -25,6 +25,7 @@ MAX_PORTAL_BYTES = 2**30  # sixty thousand people with the usual settings
 PERSON_BYTES = 16 * 1024
 DEPARTMENT_BYTES = 1024  # a name of 255 characters takes up most of it
 GROUP_BYTES = 4 * 1024  # that a person has saved; two hundred ids of any length
+CHANGE_BYTES = 300  # of a row of the history and its index entries, without its values
 _ID = bindparam("id_", type_=BigInteger)
 _ADD = update(Portal).where(Portal.id == _ID).values(stored_bytes=Portal.stored_bytes + bindparam("size"))
 _ADD_IF_ROOM = _ADD.where(Portal.stored_bytes + bindparam("size") <= bindparam("max_bytes"))
@@ -53,9 +54,13 @@ def recount(session: Session, portal_ids: Sequence[int]) -> None:
     departments = select(func.count() * DEPARTMENT_BYTES).where(Department.portal_id == Portal.id).scalar_subquery()
     groups = (
         select(func.count() * GROUP_BYTES)
+        .select_from(SavedGroup)
         .join(Person, Person.id == SavedGroup.person_id)
         .where(Person.portal_id == Portal.id)
         .scalar_subquery()
     )
-    stored = people + departments + groups
+    size = CHANGE_BYTES + func.length(func.coalesce(SettingChange.before, ""))
+    size += func.length(func.coalesce(SettingChange.after, ""))
+    changes = select(func.coalesce(func.sum(size), 0)).where(SettingChange.portal_id == Portal.id).scalar_subquery()
+    stored = people + departments + groups + changes
     execute_and_count(session, update(Portal).where(Portal.id.in_(portal_ids)).values(stored_bytes=stored))

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, tzinfo
 from typing import Literal
 
+from markupsafe import Markup, escape
+
 from dashboard.bitrix24.errors import Bitrix24Error, Limited, NotAnswered
 from dashboard.calendar.changes import is_editable, is_on
 from dashboard.calendar.edits import (
@@ -246,9 +248,10 @@ def _saved(row: SettingChange, *, hidden: bool) -> SettingState:
     if change.key not in ("view", REMINDERS_KEY):
         was = _("It was on.") if is_on(change.before) else _("It was off.")
     else:
-        was = _("It was: %(value)s.") % {"value": ", ".join(before for _title, before, _after in lines)}
+        value = filters.bdi(", ".join(before for _title, before, _after in lines))
+        was = Markup(_("It was: %(value)s.")) % {"value": value}  # noqa: S704  # a translation
     fields = (("change", str(row.id)),)
-    state = SettingState("saved", f"{saved} {was}", _control(row.key), _("Undo"), "/me/undo", fields)
+    state = SettingState("saved", escape(saved) + " " + was, _control(row.key), _("Undo"), "/me/undo", fields)
     return replace(state, change_id=row.id, hidden=hidden)
 
 

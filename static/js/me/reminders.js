@@ -69,9 +69,7 @@ function appendChip(kind, word, text) {
   const chip = kind.querySelector("template").content.firstElementChild.cloneNode(true);
   chip.dataset.word = word;
   chip.classList.add("reminder-editor__chip--new");
-  chip.querySelector("span").textContent = text;
-  const button = chip.querySelector("button");
-  button.setAttribute("aria-label", `${button.getAttribute("aria-label")} ${text}`.trim());
+  for (const place of chip.querySelectorAll("[data-text]")) place.textContent = text;
   kind.querySelector("ul").append(chip);
   showNone(kind);
   page.announce(text);
