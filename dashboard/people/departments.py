@@ -104,6 +104,12 @@ def options(session: Session, portal: Portal, visible: Sequence[ColumnElement[bo
     return [(row.department_id, row.name) for row in rows]
 
 
+def name_of(session: Session, portal: Portal, department_id: int) -> str | None:
+    """Return the name of a department, None if there is no such department."""
+    query = select(Department.name).where(Department.portal_id == portal.id, Department.department_id == department_id)
+    return session.scalar(query)
+
+
 def are_known(session: Session, portal: Portal) -> bool:
     """Tell whether the portal has returned any departments."""
     return bool(session.scalar(select(exists().where(Department.portal_id == portal.id))))

@@ -124,12 +124,6 @@ def departments_of(session: Session, person: Person) -> list[tuple[int, str]]:
     return [(row.department_id, row.name) for row in session.execute(query)]
 
 
-def department_name(session: Session, portal: Portal, department: int) -> str | None:
-    """Return the name of a department, None if there is no such department."""
-    query = select(Department.name).where(Department.portal_id == portal.id, Department.department_id == department)
-    return session.scalar(query)
-
-
 def _person(row: Any, company: Span | None) -> PlanPerson:
     own = Span(row.work_start, row.work_end) if None not in (row.work_start, row.work_end) else None
     span = own or company

@@ -23,6 +23,7 @@ class DayPlan:
 
     intervals: tuple[Interval, ...]
     spans: Mapping[int, Sequence[Interval]]  # by user id, cut to the day
+    whole_spans: Mapping[int, Sequence[Interval]]  # the same, not cut
     common: tuple[Interval, ...]
     proposals: tuple[Proposal, ...]
 
@@ -47,7 +48,8 @@ def plan_day(
     """Return the plan of one day in the reader's zone."""
     intervals = intervals_of_day(day, reader_zone)
     if not intervals:  # when Samoa crossed the date line, it left out a day
-        return DayPlan((), {person.user_id: () for person in participants}, (), ())
+        nothing: dict[int, Sequence[Interval]] = {person.user_id: () for person in participants}
+        return DayPlan((), nothing, nothing, (), ())
     proposer = Proposer(
         participants,
         intervals,
@@ -56,8 +58,13 @@ def plan_day(
         days_off=days_off,
         now=minute_of(now),
     )
-    spans = {person.user_id: proposer.spans[person.pattern] for person in participants}
-    return DayPlan(intervals, spans, common_times(proposer.spans.values()), tuple(proposer.proposals()))
+    return DayPlan(
+        intervals,
+        {person.user_id: proposer.spans[person.pattern] for person in participants},
+        {person.user_id: proposer.whole_spans(person.pattern) for person in participants},
+        common_times(proposer.spans.values()),
+        tuple(proposer.proposals()),
+    )
 
 
 def common_times(spans: Iterable[Sequence[Interval]]) -> tuple[Interval, ...]:

@@ -120,6 +120,11 @@ class Proposer:
             self._share(chosen, counts)
         return [self._proposal(slot) for slot in chosen]
 
+    def whole_spans(self, pattern: WorkPattern) -> list[Interval]:
+        """Return the spans that are at least in part on the day, not cut to it."""
+        first, last = self._intervals[0][0], self._intervals[-1][1]
+        return [span for span in self._around[pattern] if span[0] < last and first < span[1]]
+
     def _counted(self, counts: Sequence[int]) -> Iterable[tuple[int, int]]:
         return zip(self._starts, counts, strict=True)
 

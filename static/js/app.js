@@ -12,7 +12,7 @@ import { listenForNavigation } from "./app/router.js";
 // What other scripts import from here.
 export { whileBusy } from "./app/busy.js";
 export { showResponseError } from "./app/errors.js";
-export { clockText, momentOn, showClock, updateClocks } from "./app/clocks.js";
+export { clockText, momentOn, showClock, timeAt, updateClocks } from "./app/clocks.js";
 export { isPlainClick, on } from "./app/events.js";
 export { announce, main } from "./app/page.js";
 export { load } from "./app/router.js";

@@ -24,7 +24,7 @@ P = ParamSpec("P")
 
 # Paths of pages; the other paths answer programs with JSON.
 PAGES = (
-    *("/team", "/team/invitation", "/insights"),
+    *("/team", "/team/invitation", "/plan", "/plan/groups", "/insights"),
     *("/admin", "/admin/team", "/admin/first-steps", "/admin/recommended", "/admin/calls", "/admin/forget"),
 )
 

@@ -17,6 +17,7 @@ from dashboard.launch.events import EventRefused
 from dashboard.portals.installations import VerificationFailed
 from dashboard.portals.throttle import TooManyAttempts
 from dashboard.web.errors.responses import ErrorResponse, response_for_code, response_for_error, response_for_status
+from dashboard.web.http.query_values import InvalidValue
 from dashboard.web.http.request_hooks import logged_path
 
 log = structlog.get_logger()
@@ -32,6 +33,10 @@ def install(app: Flask) -> None:
     def expected_error(error: Bitrix24Error | VerificationFailed | BadField | InvalidEdit) -> Response:
         log.warning("request_refused", error=str(error), kind=type(error).__name__, path=logged_path())
         return render_error(response_for_error(error))
+
+    @app.errorhandler(InvalidValue)
+    def invalid_value(error: InvalidValue) -> Response:
+        return render_error(response_for_code("invalid_value", field=error.field))
 
     @app.errorhandler(EventRefused)
     def event_refused(error: EventRefused) -> Response:

@@ -416,6 +416,20 @@ ERRORS: dict[str | type[Exception], ErrorText] = {
         status=400,
         code="invalid_request",
     ),
+    "invalid_value": ErrorText(
+        N_("Something was wrong with that request"),
+        N_("The value of “%(field)s” is not valid."),
+        N_("Go back and choose another value."),
+        status=400,
+        code="invalid_request",
+    ),
+    "too_many_groups": ErrorText(
+        N_("You have too many saved groups"),
+        N_("You can save up to %(count)s groups. The new one was not saved."),
+        N_("Delete a group that you no longer need."),
+        status=400,
+        code="too_many_groups",
+    ),
     "wrong_address": ErrorText(
         N_("That is not this portal's address"),
         N_("Nothing was deleted."),

@@ -67,9 +67,9 @@ def response_for_error(error: errors.Bitrix24Error | VerificationFailed | BadFie
     return _error_response(_page_text(own_code, type(error)), code)
 
 
-def response_for_code(code: str, *, retry_after: int | None = None) -> ErrorResponse:
-    """Return the response to an error of ours, by its code in the table."""
-    return _error_response(ERRORS[code], code, retry_after=retry_after)
+def response_for_code(code: str, *, retry_after: int | None = None, **values: str) -> ErrorResponse:
+    """Return the response to an error of ours, by its code in the table; its text names the values."""
+    return _error_response(ERRORS[code], code, retry_after=retry_after, **values)
 
 
 def response_for_status(status: int) -> ErrorResponse:

@@ -1,10 +1,18 @@
-"""Read values from a query string; invalid ones count as missing."""
+"""Read values from a query string; invalid ones count as missing, unless a page refuses them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 MAX_PAGE_DIGITS = 8
+
+
+class InvalidValue(ValueError):
+    """A parameter is malformed. The response names it; its value is not kept."""
+
+    def __init__(self, field: str) -> None:
+        super().__init__(field)
+        self.field = field
 
 
 def page_number(query: Mapping[str, str]) -> int:

@@ -126,7 +126,7 @@ def minutes_in(moment: datetime, tz: tzinfo) -> int:
 
 def weekday_and_date(moment: datetime, tz: tzinfo) -> str:
     """Return "Wed, Mar 5"."""
-    return _date("MMMEd", moment.astimezone(tz).date(), current().locale)
+    return weekday_and_month_day(moment.astimezone(tz).date())
 
 
 def weekday_date_and_time(moment: datetime, tz: tzinfo) -> str:
@@ -177,6 +177,11 @@ def short_weekday(day: date) -> str:
 def month_day(day: date) -> str:
     """Return "Mar 5"."""
     return _date("MMMd", day, current().locale)
+
+
+def weekday_and_month_day(day: date) -> str:
+    """Return "Wed, Mar 5" for a day."""
+    return _date("MMMEd", day, current().locale)
 
 
 def day_number(day: date) -> str:

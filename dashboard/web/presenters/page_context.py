@@ -50,6 +50,7 @@ def _pages(portal: Portal, person: Person) -> list[tuple[str, str]]:
     pages = [
         (_("My settings"), "/me", True),
         (_("Team"), "/team", sees_team),
+        (_("Find a time"), "/plan", sees_team),
         (_("Insights"), "/insights", has_insights),
         (_("Admin"), "/admin", person.is_admin),
     ]

@@ -7,7 +7,16 @@ from jinja2 import Environment
 from dashboard.calendar.time_zones import offset_at
 from dashboard.calendar.working_hours import minutes_to_clock
 from dashboard.core.json_values import escape_surrogates
-from dashboard.web.presenters import filters, labels, reminder_timeline, setting_display, setting_editors, team_row
+from dashboard.web.presenters import (
+    filters,
+    labels,
+    plan_rows,
+    plan_words,
+    reminder_timeline,
+    setting_display,
+    setting_editors,
+    team_row,
+)
 
 
 def install(env: Environment) -> None:
@@ -23,7 +32,10 @@ def install(env: Environment) -> None:
         editable_attributes=setting_editors.editable_attributes,
         escape_surrogates=escape_surrogates,
         offset_at=offset_at,
+        person_name=plan_words.display_name,
+        portrait=plan_rows.portrait,
         row_text=team_row.team_row_text,
+        short_duration=plan_words.short_duration,
         state_label=team_row.state,
         state_tone=team_row.STATE_TONES.__getitem__,
         timed_line=reminder_timeline.timed,

@@ -13,6 +13,11 @@ export function showClock(clock, moment) {
   clock.textContent = formatTime(moment, clock.dataset) ?? clock.textContent;
 }
 
+// Returns the time that a clock shows at a moment: "15:30".
+export function timeAt(clock, moment) {
+  return formatTime(moment, clock) ?? "";
+}
+
 // Returns "15:30" for a minute of the day.
 export function clockText(minute) {
   return [Math.floor(minute / 60), minute % 60].map((part) => String(part).padStart(2, "0")).join(":");

@@ -5,7 +5,8 @@ import { updateClocks } from "./clocks.js";
 
 const MODULES = {
   "[data-me]": () => import("../me.js"),
-  "[data-team]": () => import("../team.js"),
+  "[data-plan]": () => import("../plan.js"),
+  "[data-team], [data-plan]": () => import("../team.js"),
 };
 
 // Load them before the page is shown, so that its buttons work at once.

@@ -3,7 +3,7 @@
 import * as page from "../app.js";
 
 const STEP = 15;
-const LAST = 1440 - STEP;
+const DAY = 1440;
 
 export function listenForPointer() {
   page.on("pointermove", "[data-day]", (cell, { clientX }) => showAt(minuteAt(clientX)));
@@ -26,11 +26,20 @@ function pressKey(slider, event) {
     ArrowUp: now + STEP,
     ArrowDown: now - STEP,
     Home: 0,
-    End: LAST,
+    End: Infinity,
   }[event.key];
   if (minute === undefined) return;
   event.preventDefault();
-  showAt(Math.min(Math.max(minute, 0), LAST));
+  showAt(clamp(minute));
+}
+
+// A chart with `data-length` is a scale of elapsed minutes, so that an hour that the clock repeats has two places.
+function lengthOf(chart) {
+  return Number(chart.dataset.length ?? DAY);
+}
+
+function clamp(minute) {
+  return Math.min(Math.max(minute, 0), lengthOf(page.main.querySelector("[data-chart]")) - STEP);
 }
 
 function isRightToLeft() {
@@ -40,36 +49,42 @@ function isRightToLeft() {
 function minuteAt(clientX) {
   const { left, right, width } = page.main.querySelector("[data-slider]").getBoundingClientRect();
   const share = (isRightToLeft() ? right - clientX : clientX - left) / width;
-  return Math.min(Math.max(Math.floor((share * 1440) / STEP) * STEP, 0), LAST);
+  const length = lengthOf(page.main.querySelector("[data-chart]"));
+  return clamp(Math.floor((share * length) / STEP) * STEP);
 }
 
 function showAt(minute) {
   const chart = page.main.querySelector("[data-chart]");
-  const time = page.clockText(minute);
+  const moment = momentAt(chart, minute);
+  const time = chart.dataset.length ? page.timeAt(chart.dataset, moment) : page.clockText(minute);
   const count = chart.dataset.counts.split(" ")[minute / STEP];
   const text = chart.dataset.moment.replace("{time}", time).replace("{count}", count);
   const slider = chart.querySelector("[data-slider]");
   slider.setAttribute("aria-valuenow", minute);
   slider.setAttribute("aria-valuetext", text);
-  place(chart.querySelector("[data-pointer-tag]"), text, minute);
-  moveLineTo(chart, slider, minute);
+  place(chart.querySelector("[data-pointer-tag]"), text, minute / lengthOf(chart));
+  moveLineTo(chart, slider, minute / lengthOf(chart));
   setTitle(chart, chart.dataset.at.replace("{time}", time));
-  const moment = page.momentOn(chart.dataset, minute);
   for (const row of chart.querySelectorAll("[data-user]")) showRow(row, minute, moment);
 }
 
-function place(tag, text, minute) {
+function momentAt(chart, minute) {
+  if (!chart.dataset.length) return page.momentOn(chart.dataset, minute);
+  return new Date((Number(chart.dataset.midnight) + minute * 60) * 1000);
+}
+
+function place(tag, text, share) {
   tag.textContent = text;
-  tag.style.insetInlineStart = `${minute / 14.4}%`;
+  tag.style.insetInlineStart = `${share * 100}%`;
   tag.hidden = false;
 }
 
-function moveLineTo(chart, slider, minute) {
+function moveLineTo(chart, slider, share) {
   const line = chart.parentElement.querySelector("[data-pointer]");
   const frame = chart.parentElement.getBoundingClientRect();
   const axis = slider.getBoundingClientRect();
   const start = isRightToLeft() ? frame.right - axis.right : axis.left - frame.left;
-  line.style.insetInlineStart = `${start + (axis.width * minute) / 1440}px`;
+  line.style.insetInlineStart = `${start + axis.width * share}px`;
   line.hidden = false;
 }
 

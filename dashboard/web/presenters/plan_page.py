@@ -1,0 +1,201 @@
+"""Prepare the page *Find a time*: the outcome, the proposals, the chart and what to know besides."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+
+from markupsafe import Markup
+
+from dashboard.calendar.clock_changes import moment_of
+from dashboard.calendar.holidays import DaysOff
+from dashboard.calendar.time_zones import offset_at
+from dashboard.team.plan_people import PlanPerson
+from dashboard.team.planning import DayPlan, better_day, plan_day
+from dashboard.team.proposals import Proposal
+from dashboard.team.weekly_changes import WeeklyMeeting
+from dashboard.web.i18n.translations import _
+from dashboard.web.presenters import filters, plan_notes, plan_rows, plan_scale, plan_words
+from dashboard.web.presenters.plan_notes import ClockNote, OtherWay
+from dashboard.web.presenters.plan_query import PlanQuery
+from dashboard.web.presenters.plan_rows import PlanGroup, PlanRow
+from dashboard.web.presenters.plan_scale import DayScale, Part
+from dashboard.web.presenters.plan_words import CityLine
+
+MAX_LINES = 8  # of one proposal; more cities are in the chart
+
+
+@dataclass(frozen=True)
+class Card:
+    """A proposal in words."""
+
+    slot: str  # for machines, in UTC
+    outside: str  # the ids of those who are not at work
+    times: str
+    verdict: Markup
+    is_full: bool
+    is_past: bool
+    until: str
+    lines: Sequence[CityLine]
+    names: Markup | str  # who would stretch, where there are too many people to name all
+    mark: Part
+
+
+@dataclass(frozen=True)
+class CommonHours:
+    """A part of the day when everyone is at work."""
+
+    part: Part
+    text: str
+
+
+@dataclass(frozen=True)
+class Chip:
+    """A person who is named in the address, and the address of the plan without them."""
+
+    name: str
+    photo: str
+    initials: str
+    face: str
+    without: str
+
+
+@dataclass(frozen=True)
+class PlanView:
+    """Everything that the template prints about one plan."""
+
+    title: Markup | str
+    time_zone: str
+    cards: Sequence[Card]
+    rows: Sequence[PlanRow]
+    groups: Sequence[PlanGroup]
+    unknown: Sequence[PlanRow]
+    common: Sequence[CommonHours]
+    clock_notes: Sequence[ClockNote]
+    other_ways: Sequence[OtherWay]
+    copied_text: str
+    scale: DayScale | None
+    counts: Sequence[int]
+    now: int | None  # minutes since the day began
+    planned: int
+
+    @property
+    def clocks_matter(self) -> bool:
+        """Tell whether a change of clocks changes the common hours."""
+        return any(note.matters for note in self.clock_notes)
+
+    @property
+    def has_assumed(self) -> bool:
+        """Tell whether the hours of somebody are assumed."""
+        return any(row.is_assumed for row in self.rows)
+
+
+def build(
+    people: Sequence[PlanPerson],
+    query: PlanQuery,
+    *,
+    reader: int,
+    reader_zone: tzinfo,
+    days_off: DaysOff,
+    now: datetime,
+) -> PlanView:
+    """Return the plan of the people."""
+    participants = [person.participant for person in people if person.participant]
+    plan = plan_day(
+        participants, day=query.day, reader_zone=reader_zone, minutes=query.minutes, days_off=days_off, now=now
+    )
+    scale = DayScale(plan, query.day, reader_zone) if plan.intervals else None
+    if scale is None:
+        return _empty(people, plan)
+    rows = plan_rows.rows(people, plan, day=query.day, reader_zone=reader_zone, scale=scale)
+    known = [row for row in rows if row.is_known]
+    meeting = WeeklyMeeting(participants, query.day, reader_zone)
+    fewest = len(plan.proposals[0].stretches) if plan.proposals else 0
+    better = (
+        better_day(
+            participants,
+            after=query.day,
+            outside=fewest,
+            reader_zone=reader_zone,
+            minutes=query.minutes,
+            days_off=days_off,
+        )
+        if fewest
+        else None
+    )
+    lines = [plan_words.city_lines(proposal, people, plan.spans, query.day) for proposal in plan.proposals]
+    return PlanView(
+        title=plan_words.title(plan, people, reader),
+        time_zone=_time_zone(scale, reader_zone),
+        cards=[
+            _card(proposal, cities, people, meeting, scale, reader_zone, now)
+            for proposal, cities in zip(plan.proposals, lines, strict=True)
+        ],
+        rows=known,
+        groups=plan_rows.groups(known, plan, scale, reader_zone),
+        unknown=[row for row in rows if not row.is_known],
+        common=_common(plan, scale, reader_zone) if len(participants) > 1 else [],
+        clock_notes=plan_notes.clock_notes(meeting, plan, people, query, reader_zone) if participants else [],
+        other_ways=plan_notes.other_ways(plan, people, query, reader_zone=reader_zone, better=better),
+        copied_text=plan_words.copied_text(lines, query.day),
+        scale=scale,
+        counts=plan_scale.counts_by_step(plan, scale),
+        now=plan_scale.minute_on(scale, now),
+        planned=len(participants),
+    )
+
+
+def chips(people: Sequence[PlanPerson], query: PlanQuery) -> list[Chip]:
+    """Return a chip for each person who is named, in the order of the address."""
+    by_id = {person.user_id: person for person in people}
+    named = [by_id[user_id] for user_id in query.people if user_id in by_id]
+    return [Chip(**plan_rows.portrait(person), without=query.without_person(person.user_id)) for person in named]
+
+
+def _empty(people: Sequence[PlanPerson], plan: DayPlan) -> PlanView:
+    """Return the plan of a day that the reader's time zone has left out."""
+    title = _("This day doesn't exist in your time zone")
+    return PlanView(title, "", [], [], [], [], [], [], [], "", None, [], None, len(plan.spans) if people else 0)
+
+
+def _card(
+    proposal: Proposal,
+    lines: Sequence[CityLine],
+    people: Sequence[PlanPerson],
+    meeting: WeeklyMeeting,
+    scale: DayScale,
+    reader_zone: tzinfo,
+    now: datetime,
+) -> Card:
+    outside = [person for person in people if person.user_id in proposal.stretches]
+    names: tuple[Markup, ...] = ()
+    if len(people) > plan_words.MAX_NAMED:
+        lines = sorted(lines, key=lambda line: -line.people)[:MAX_LINES]
+        names = tuple(filters.bdi(plan_words.display_name(person)) for person in outside[: plan_words.MAX_NAMED])
+    interval = (proposal.start, proposal.end)
+    return Card(
+        slot=plan_rows.utc_text(interval),
+        outside=" ".join(map(str, proposal.outside)),
+        times=plan_words.slot_times(proposal, reader_zone),
+        verdict=plan_words.verdict(proposal, people),
+        is_full=not outside,
+        is_past=moment_of(proposal.start) < now,
+        until=plan_notes.until(meeting.last_day_of(proposal)),
+        lines=lines,
+        names=filters.join_words(names),
+        mark=scale.part(interval),
+    )
+
+
+def _common(plan: DayPlan, scale: DayScale, reader_zone: tzinfo) -> list[CommonHours]:
+    return [
+        CommonHours(scale.part(interval), plan_words.interval_times(interval, reader_zone)) for interval in plan.common
+    ]
+
+
+def _time_zone(scale: DayScale, reader_zone: tzinfo) -> str:
+    """Return the reader's zone in words: "Kyiv (UTC+02:00)"."""
+    offset = filters.offset(offset_at(moment_of(scale.start), reader_zone))
+    name = getattr(reader_zone, "key", None)
+    return _("%(city)s (%(offset)s)") % {"city": filters.zone_city(name), "offset": offset} if name else offset

@@ -1,0 +1,134 @@
+"""Parse the URL of *Find a time*, and build the URLs of its links."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from typing import Any, Protocol
+from urllib.parse import urlencode
+
+from dashboard.team.plan_people import MAX_PEOPLE
+from dashboard.team.planning import DEFAULT_MINUTES, MAX_MINUTES, MIN_MINUTES
+from dashboard.web.http.query_values import InvalidValue
+
+FIRST_YEAR, LAST_YEAR = 1970, 2100  # plans also compute with the weeks around a day
+_ID = re.compile(r"[0-9]{1,18}")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_MINUTES = re.compile(r"[0-9]{1,4}")
+
+
+class QueryValues(Protocol):
+    """A query string or a form, as the web framework represents it."""
+
+    def getlist(self, key: str) -> list[str]:
+        """Return every value of a field."""
+        ...
+
+
+@dataclass(frozen=True)
+class PlanQuery:
+    """Whom to plan with, on which day of the reader, and for how long."""
+
+    people: tuple[int, ...]
+    department: int | None
+    day: date
+    minutes: int = DEFAULT_MINUTES
+
+    def url(self, path: str = "/plan", **changes: Any) -> str:
+        """Return the URL of the query with changes."""
+        changed = replace(self, **changes)
+        parameters = {
+            "people": ",".join(map(str, changed.people)),
+            "department": "" if changed.department is None else str(changed.department),
+            "date": changed.day.isoformat(),
+            "minutes": "" if changed.minutes == DEFAULT_MINUTES else str(changed.minutes),
+        }
+        # Without anybody the page would begin with its reader again.
+        is_named = changed.department is not None
+        kept = {name: value for name, value in parameters.items() if value or (name == "people" and not is_named)}
+        return f"{path}?{urlencode(kept, safe=',')}"
+
+    @property
+    def shared(self) -> str:
+        """Return the query string for the app's page in the portal, which passes it on when it opens the app."""
+        return self.url("").replace("?", "?plan=1&", 1)
+
+    def with_people(self, user_ids: Iterable[int]) -> str:
+        """Return the URL with more people."""
+        return self.url(people=tuple(dict.fromkeys((*self.people, *user_ids)))[:MAX_PEOPLE])
+
+    def without_person(self, user_id: int) -> str:
+        """Return the URL without one of the people who are named."""
+        return self.url(people=tuple(number for number in self.people if number != user_id))
+
+    @property
+    def day_before(self) -> str | None:
+        """Return the URL of the day before, None for the first day that can be planned."""
+        return self._on(self.day - timedelta(days=1))
+
+    @property
+    def day_after(self) -> str | None:
+        """Return the URL of the day after, None for the last day that can be planned."""
+        return self._on(self.day + timedelta(days=1))
+
+    def _on(self, day: date) -> str | None:
+        return self.url(day=day) if FIRST_YEAR <= day.year <= LAST_YEAR else None
+
+
+def parse_plan_query(query: QueryValues, *, today: date, reader: int) -> PlanQuery:
+    """Parse the query; without people and department the reader is the only one.
+
+    :raise InvalidValue: a parameter is malformed.
+    """
+    people = _people(query.getlist("people"))
+    department = _one(query, "department")
+    day = _one(query, "date")
+    minutes = _one(query, "minutes")
+    if not query.getlist("people") and not department:
+        people = (reader,)
+    return PlanQuery(
+        people=people,
+        department=_number(_ID, department, "department") if department else None,
+        day=_day(day) if day else today,
+        minutes=_length(minutes) if minutes else DEFAULT_MINUTES,
+    )
+
+
+def _people(values: Iterable[str]) -> tuple[int, ...]:
+    ids = [text.strip() for value in values for text in value.split(",") if text.strip()]
+    people = tuple(dict.fromkeys(_number(_ID, text, "people") for text in ids))
+    if len(people) > MAX_PEOPLE:
+        raise InvalidValue("people")
+    return people
+
+
+def _one(query: QueryValues, name: str) -> str:
+    values = query.getlist(name)
+    if len(values) > 1:
+        raise InvalidValue(name)
+    return values[0].strip() if values else ""
+
+
+def _number(pattern: re.Pattern[str], text: str, name: str) -> int:
+    if not pattern.fullmatch(text):
+        raise InvalidValue(name)
+    return int(text)
+
+
+def _length(text: str) -> int:
+    minutes = _number(_MINUTES, text, "minutes")
+    if not MIN_MINUTES <= minutes <= MAX_MINUTES:
+        raise InvalidValue("minutes")
+    return minutes
+
+
+def _day(text: str) -> date:
+    try:
+        day = date.fromisoformat(text) if _DATE.fullmatch(text) else None
+    except ValueError:
+        day = None
+    if day is None or not FIRST_YEAR <= day.year <= LAST_YEAR:
+        raise InvalidValue("date")
+    return day

@@ -1,0 +1,216 @@
+"""Prepare the rows of a plan: each person's hours as bars and words, and what each proposal means for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, tzinfo
+
+from dashboard.calendar.clock_changes import moment_of
+from dashboard.calendar.time_zones import offset_at, zone_info
+from dashboard.core.json_values import strip_control_characters
+from dashboard.team.plan_people import PlanPerson
+from dashboard.team.planning import DayPlan
+from dashboard.team.proposals import Proposal
+from dashboard.team.working_spans import Interval
+from dashboard.web.i18n.translations import _, ngettext, number
+from dashboard.web.presenters import filters, plan_words
+from dashboard.web.presenters.plan_scale import DayScale, Part, count_present
+from dashboard.web.presenters.team_row import FACES
+
+MAX_UNGROUPED = 12  # people; more are folded into their time zones
+LABEL_MINUTES = 75  # room that the clock beside the end of a bar needs
+
+
+@dataclass(frozen=True)
+class EndLabel:
+    """A person's own clock at the start or end of a bar; the place runs in the reading direction."""
+
+    x: float
+    text: str
+    is_start: bool
+
+
+@dataclass(frozen=True)
+class SlotText:
+    """What a person's clock shows during a proposal, and whether they are at work."""
+
+    times: str
+    shift: str
+    note: str
+    is_outside: bool
+    stretch: Part | None
+
+
+@dataclass(frozen=True)
+class PlanRow:
+    """One person's row; empty where unknown."""
+
+    user_id: int
+    name: str
+    position: str
+    photo: str
+    initials: str
+    face: str
+    zone: str
+    where: str
+    source: str  # of an assumed zone and of assumed hours, or why there is no bar
+    hours: str  # for machines, in UTC
+    own_hours: str
+    in_reader_time: Sequence[str]
+    bars: Sequence[Part]
+    bands: Sequence[tuple[int, int]]  # minutes since the day began
+    labels: Sequence[EndLabel]
+    slots: Sequence[SlotText]
+    is_assumed: bool
+    is_known: bool
+
+
+@dataclass(frozen=True)
+class PlanGroup:
+    """The people of one time zone, and for each part of the day the share of them who are at work."""
+
+    city: str
+    offset: str
+    rows: Sequence[PlanRow]
+    strip: Sequence[tuple[Part, float]]
+    slots: Sequence[str]  # "4 of 5 at work", for each proposal
+
+
+def rows(
+    people: Sequence[PlanPerson], plan: DayPlan, *, day: date, reader_zone: tzinfo, scale: DayScale
+) -> list[PlanRow]:
+    """Return a row for each person, by the start of their day; those whose hours are unknown come last."""
+
+    def order(person: PlanPerson) -> tuple[int, int, str]:
+        spans = plan.whole_spans.get(person.user_id)
+        return (spans[0][0] if spans else scale.end + (not person.participant), person.user_id, "")
+
+    return [_row(person, plan, day, reader_zone, scale) for person in sorted(people, key=order)]
+
+
+def _row(person: PlanPerson, plan: DayPlan, day: date, reader_zone: tzinfo, scale: DayScale) -> PlanRow:
+    spans = plan.spans.get(person.user_id, ())
+    whole = plan.whole_spans.get(person.user_id, ())
+    is_known = person.participant is not None
+    return PlanRow(
+        user_id=person.user_id,
+        **portrait(person),
+        position=person.position,
+        zone=person.zone if is_known else "",
+        where=_where(person, scale.start, reader_zone),
+        source=_source(person),
+        hours=" ".join(map(utc_text, spans)),
+        own_hours=filters.hours(person.span) if person.span else "",
+        in_reader_time=[_in_reader_time(span, scale, day, reader_zone) for span in _counted_once(spans, whole)],
+        bars=[scale.bar(span) for span in spans],
+        bands=[(start - scale.start, end - scale.start) for start, end in spans],
+        labels=[label for span in spans for label in _labels(span, person.zone, scale)],
+        slots=[_slot(person, proposal, day, scale) for proposal in plan.proposals] if is_known else [],
+        is_assumed=person.is_assumed,
+        is_known=is_known,
+    )
+
+
+def portrait(person: PlanPerson) -> dict[str, str]:
+    """Return the person's name, picture, initials, and the color behind those."""
+    name = plan_words.display_name(person)
+    return {
+        "name": name,
+        "photo": person.photo if person.photo.startswith("https://") else "",
+        "initials": "".join(word[0] for word in strip_control_characters(name).split()[:2]).upper(),
+        "face": FACES[person.user_id % len(FACES)],
+    }
+
+
+def _where(person: PlanPerson, minute: int, reader_zone: tzinfo) -> str:
+    if not person.zone:
+        return ""
+    moment = moment_of(minute)
+    apart = filters.hours_apart(offset_at(moment, zone_info(person.zone)) - offset_at(moment, reader_zone))
+    return f"{filters.zone_city(person.zone)} · {apart or _('your time')}"
+
+
+def _source(person: PlanPerson) -> str:
+    if not person.zone:
+        return _("No time zone in the profile")
+    if not person.span:
+        return _("Working hours unknown")
+    if not person.is_assumed:
+        return ""
+    zone = _("Time zone from profile") if person.zone_source == "profile" else ""
+    hours = _("Company hours") if person.has_company_hours else ""
+    return " · ".join(filter(None, (zone, hours)))
+
+
+def utc_text(interval: Interval) -> str:
+    """Return an interval for machines: "2026-12-03T07:00Z/2026-12-03T16:00Z"."""
+    return "/".join(f"{moment_of(minute):%Y-%m-%dT%H:%MZ}" for minute in interval)
+
+
+def _counted_once(spans: Sequence[Interval], whole: Sequence[Interval]) -> Sequence[Interval]:
+    """Return the spans of the day, each as long as it is if it begins on the day."""
+    ends = dict(whole)
+    return [(start, ends.get(start, end)) for start, end in spans]
+
+
+def _in_reader_time(span: Interval, scale: DayScale, day: date, reader_zone: tzinfo) -> str:
+    if span[0] <= scale.start and span[1] >= scale.end:
+        return _("the whole day")
+    times = plan_words.interval_times(span, reader_zone)
+    shift = plan_words.day_shift(span[1] - 1, reader_zone, day)
+    return f"{times} {shift}" if shift else times
+
+
+def _labels(span: Interval, zone: str, scale: DayScale) -> Iterable[EndLabel]:
+    for minute, is_start in ((span[0], True), (span[1], False)):
+        room = minute - scale.start if is_start else scale.end - minute
+        if room >= LABEL_MINUTES:
+            yield EndLabel(scale.text_place(minute), filters.time_in(moment_of(minute), zone), is_start)
+
+
+def _slot(person: PlanPerson, proposal: Proposal, day: date, scale: DayScale) -> SlotText:
+    zone = zone_info(person.zone)
+    stretch = proposal.stretches.get(person.user_id)
+    part = None
+    if stretch:
+        starts = {"late": proposal.end - stretch.minutes, "early": proposal.start, "off": proposal.start}
+        ends = {"late": proposal.end, "early": proposal.start + stretch.minutes, "off": proposal.end}
+        first, last = max(starts[stretch.kind], scale.start), min(ends[stretch.kind], scale.end)
+        part = scale.part((first, last))
+    return SlotText(
+        times=plan_words.slot_times(proposal, zone),
+        shift=plan_words.day_shift(proposal.start, zone, day),
+        note=plan_words.stretch_note(stretch) if stretch else _("at work"),
+        is_outside=stretch is not None,
+        stretch=part,
+    )
+
+
+def groups(chart_rows: Sequence[PlanRow], plan: DayPlan, scale: DayScale, reader_zone: tzinfo) -> list[PlanGroup]:
+    """Return the rows by time zone, in the order of the first row of each; none if there are few rows."""
+    if len(chart_rows) <= MAX_UNGROUPED:
+        return []
+    by_zone: dict[str, list[PlanRow]] = {}
+    for row in chart_rows:
+        by_zone.setdefault(row.zone, []).append(row)
+    return [_group(zone, members, plan, scale, reader_zone) for zone, members in by_zone.items() if zone]
+
+
+def _group(zone: str, members: Sequence[PlanRow], plan: DayPlan, scale: DayScale, reader_zone: tzinfo) -> PlanGroup:
+    pieces = count_present([plan.spans[row.user_id] for row in members], scale)
+    moment = moment_of(scale.start)
+    apart = filters.hours_apart(offset_at(moment, zone_info(zone)) - offset_at(moment, reader_zone))
+    return PlanGroup(
+        city=filters.zone_city(zone),
+        offset=apart or _("your time"),
+        rows=members,
+        strip=[(scale.part(piece), round(people / len(members), 2)) for piece, people in pieces if people],
+        slots=[_present(members, proposal) for proposal in plan.proposals],
+    )
+
+
+def _present(members: Sequence[PlanRow], proposal: Proposal) -> str:
+    present = sum(row.user_id not in proposal.stretches for row in members)
+    text = ngettext("%(count)s of %(total)s at work", "%(count)s of %(total)s at work", len(members))
+    return text % {"count": number(present), "total": number(len(members))}

@@ -1,0 +1,102 @@
+"""Place times on the reader's day: a scale of elapsed time, and the number of people at work along it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, tzinfo
+from itertools import accumulate, pairwise
+
+from dashboard.calendar.clock_changes import midnight_of, minute_of, offset_parts
+from dashboard.calendar.working_hours import DAY
+from dashboard.team.planning import DayPlan
+from dashboard.team.working_spans import Interval
+from dashboard.web.i18n.translations import current
+
+STEP = 15  # minutes between the moments that the pointer shows
+HOURS_BETWEEN_LABELS = 3
+BEYOND = 40  # minutes by which a bar that midnight cuts passes the edge, so that its end there is square
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the day, in percent of it."""
+
+    x: float
+    width: float
+
+    @property
+    def end(self) -> float:
+        """Return where it ends."""
+        return round(self.x + self.width, 3)
+
+
+class DayScale:
+    """The reader's day as a scale of elapsed time, so that a repeated hour has its own place."""
+
+    def __init__(self, plan: DayPlan, day: date, zone: tzinfo) -> None:
+        self.start, self.end = plan.intervals[0][0], plan.intervals[-1][1]
+        self.minutes = self.end - self.start
+        self.is_regular = self.minutes == DAY
+        self._day, self._zone = day, zone
+        self._is_rtl = current().direction == "rtl"
+
+    def place(self, minute: int) -> float:
+        """Return where a minute of UTC stands, in percent from the start of the day."""
+        return round((minute - self.start) * 100 / self.minutes, 3)
+
+    def part(self, interval: Interval) -> Part:
+        """Return where an interval stands."""
+        start, end = (self.place(minute) for minute in interval)
+        return Part(start, round(end - start, 3))
+
+    def bar(self, interval: Interval) -> Part:
+        """Return a bar that passes the edges where the day cuts it."""
+        start, end = interval
+        return self.part((start - BEYOND * (start == self.start), end + BEYOND * (end == self.end)))
+
+    def text_place(self, minute: int) -> float:
+        """Return where a text stands, from the left; shapes are mirrored by the stylesheet, texts are not."""
+        place = self.place(minute)
+        return round(100 - place, 3) if self._is_rtl else place
+
+    @property
+    def hours(self) -> list[tuple[float, float, str]]:
+        """Return the hours of the axis: where each stands, where its text stands, and the text."""
+        midnight, step = midnight_of(self._day), HOURS_BETWEEN_LABELS * 60
+        moments = {
+            (minute, (minute + offset - midnight) // 60)
+            for start, end, offset in offset_parts(self._zone, self.start, self.end)
+            for minute in range(start + (midnight - start - offset) % step, end, step)
+        }
+        ordered = [*sorted(moments), (self.end, 24)]
+        return [(self.place(minute), self.text_place(minute), f"{hour:02}") for minute, hour in ordered]
+
+
+def count_present(spans: Iterable[Sequence[Interval]], scale: DayScale) -> list[tuple[Interval, int]]:
+    """Return the parts of the day, each with the number of people at work."""
+    changes: dict[int, int] = {scale.start: 0, scale.end: 0}
+    for intervals in spans:
+        for start, end in intervals:
+            changes[start] = changes.get(start, 0) + 1
+            changes[end] = changes.get(end, 0) - 1
+    minutes = sorted(changes)
+    counts = accumulate(changes[minute] for minute in minutes)
+    return list(zip(pairwise(minutes), counts, strict=False))
+
+
+def counts_by_step(plan: DayPlan, scale: DayScale) -> list[int]:
+    """Return how many people are at work at each step of the pointer."""
+    pieces = count_present(plan.spans.values(), scale)
+    counts, at = [], 0
+    for minute in range(scale.start, scale.end, STEP):
+        while pieces[at][0][1] <= minute:
+            at += 1
+        counts.append(pieces[at][1])
+    return counts
+
+
+def minute_on(scale: DayScale, now: datetime) -> int | None:
+    """Return how many minutes of the day have passed, None on another day."""
+    minute = minute_of(now)
+    return minute - scale.start if scale.start <= minute < scale.end else None

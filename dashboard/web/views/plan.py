@@ -1,0 +1,132 @@
+"""Show *Find a time*: when chosen people can meet; and find people to add."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from flask import Blueprint, render_template, request
+from flask.typing import ResponseReturnValue
+from sqlalchemy.orm import Session
+
+from dashboard.core.search_text import fold
+from dashboard.people import access, departments, saved_groups
+from dashboard.team import plan_people, statistics
+from dashboard.web.auth.permissions import team_viewer
+from dashboard.web.auth.sessions import CurrentUser, queued_per_portal, signed_in
+from dashboard.web.http.context import services
+from dashboard.web.http.query_values import text_value
+from dashboard.web.presenters import plan_page
+from dashboard.web.presenters.page_context import FullPage, page_context
+from dashboard.web.presenters.plan_query import PlanQuery, QueryValues, parse_plan_query
+
+LENGTHS = (30, 60, 90, 120)  # minutes
+MAX_TEXT_LENGTH = 60
+MAX_FOUND = 8  # people, and departments, of one search
+
+blueprint = Blueprint("plan", __name__)
+
+
+@blueprint.get("/plan")
+@signed_in
+@team_viewer
+def show_plan(user: CurrentUser) -> ResponseReturnValue:
+    """Show when the chosen people can meet."""
+    return show(user, query_of(user, request.args))
+
+
+@blueprint.get("/plan/people")
+@signed_in
+@team_viewer
+@queued_per_portal
+def find_people(user: CurrentUser) -> ResponseReturnValue:
+    """Show the people, departments and groups that match a text, each as a link to the plan with them."""
+    query = query_of(user, request.args)
+    text = text_value(request.args, "q", max_length=MAX_TEXT_LENGTH)
+    portal, needle = user.portal, fold(text)
+    with services().database.read_session() as session:
+        visible = access.visible_people(portal, user.person)
+        people = (
+            plan_people.found_people(session, portal, text, without=query.people, visible=visible, limit=MAX_FOUND)
+            if needle
+            else plan_people.suggested_people(session, portal, user.person, without=query.people, visible=visible)
+        )
+        known = departments.options(session, portal, visible) if needle else ()
+        mine = plan_people.departments_of(session, user.person) if not needle else ()
+        groups = saved_groups.groups_of(session, user.person)
+    return render_template(
+        "plan/found.html",
+        query=query,
+        text=text,
+        people=people,
+        departments=[(number, name) for number, name in known if needle in fold(name)][:MAX_FOUND],
+        my_departments=mine,
+        saved_groups=[group for group in groups if needle in fold(group.name)],
+    )
+
+
+def query_of(user: CurrentUser, values: QueryValues) -> PlanQuery:
+    """Return the query of a request.
+
+    :raise InvalidValue: a parameter is malformed.
+    """
+    today = services().now().astimezone(user.time_zone).date()
+    return parse_plan_query(values, today=today, reader=user.person.user_id)
+
+
+@queued_per_portal
+def show(user: CurrentUser, query: PlanQuery, *, full_page: FullPage | None = None, saved: str = "") -> str:
+    """Return the page; the caller has checked that the user may see the team."""
+    portal, person, now = user.portal, user.person, services().now()
+    with services().database.read_session() as session:
+        visible = access.visible_people(portal, person)
+        chosen = plan_people.chosen_people(
+            session, portal, user_ids=query.people, department=query.department, visible=visible
+        )
+        suggestions = (
+            plan_people.suggested_people(session, portal, person, without=query.people, visible=visible)
+            if len(chosen.people) < 2
+            else ()
+        )
+        mine = plan_people.departments_of(session, person) if suggestions else ()
+        department = _department_name(session, user, query.department)
+        groups = saved_groups.groups_of(session, person)
+        days_off = statistics.days_off(session, person)
+    return render_template(
+        "plan.html",
+        **page_context(portal, person, current="/plan", full_page=full_page),
+        query=query,
+        view=plan_page.build(
+            chosen.people,
+            query,
+            reader=person.user_id,
+            reader_zone=user.time_zone,
+            days_off=days_off,
+            now=now,
+        ),
+        chips=plan_page.chips(chosen.people, query),
+        is_cut=chosen.is_cut,
+        max_people=plan_people.MAX_PEOPLE,
+        department=department,
+        suggestions=suggestions,
+        my_departments=mine,
+        saved_groups=groups,
+        saved=saved,
+        lengths=_lengths(query.minutes),
+        now=now,
+        user_zone=user.time_zone,
+        link=f"{portal.origin}/marketplace/view/{portal.app_code}/" if portal.app_code else None,
+    )
+
+
+def _department_name(session: Session, user: CurrentUser, number: int | None) -> str | None:
+    """Return the name of a department, if people of it are visible to the user."""
+    if number is None:
+        return None
+    visible = access.visible_people(user.portal, user.person)
+    if not visible:
+        return departments.name_of(session, user.portal, number)
+    return dict(departments.options(session, user.portal, visible)).get(number)
+
+
+def _lengths(minutes: int) -> Sequence[int]:
+    return sorted({*LENGTHS, minutes})
