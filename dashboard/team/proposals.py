@@ -18,7 +18,7 @@ STEP = 15  # meetings start at a quarter of an hour
 MAX_PROPOSALS = 3
 MIN_DISTANCE = 30  # minutes between the starts of two proposals
 FAR_FROM_EDGES = 60  # minutes; beyond them a slot is as good as any
-DAY_OFF_BURDEN = 480  # minutes; a meeting on a day off weighs as much as one eight hours after work
+DAY_OFF_BURDEN = 240  # minutes; a meeting on a day off weighs as much as one four hours after work
 MAX_TO_SHARE = 12  # people; in larger groups nobody reads who shares a stretch
 
 StretchKind = Literal["early", "late", "off"]

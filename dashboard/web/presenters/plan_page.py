@@ -172,6 +172,7 @@ def _card(
     names: tuple[Markup, ...] = ()
     if len(people) > plan_words.MAX_NAMED:
         lines = sorted(lines, key=lambda line: -line.people)[:MAX_LINES]
+        outside = outside if len(outside) > 2 else []  # else the verdict names them
         names = tuple(filters.bdi(plan_words.display_name(person)) for person in outside[: plan_words.MAX_NAMED])
     interval = (proposal.start, proposal.end)
     return Card(
@@ -179,7 +180,7 @@ def _card(
         outside=" ".join(map(str, proposal.outside)),
         times=plan_words.slot_times(proposal, reader_zone),
         verdict=plan_words.verdict(proposal, people),
-        is_full=not outside,
+        is_full=not proposal.stretches,
         is_past=moment_of(proposal.start) < now,
         until=plan_notes.until(meeting.last_day_of(proposal)),
         lines=lines,
