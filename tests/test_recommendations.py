@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete
+from werkzeug.test import TestResponse
 
 from dashboard.calendar.edits import InvalidEdit
 from dashboard.calendar.encoding import encode_habits, encode_reminders
@@ -16,6 +17,7 @@ from dashboard.core.json_values import Json
 from dashboard.models import Person
 from dashboard.team import recommendations
 from dashboard.team.recommendations import NOTHING, parse_recommendation
+from tests.emulator import Fault
 from tests.team_fixtures import NEVER_OPENED, Session, open_to_everyone, store_people, text_of, users_on
 from tests.test_encoding import read_settings
 from tests.world import World, errors_on
@@ -51,6 +53,12 @@ def recommend(world: World, session: Session, **fields: str) -> str:
 def stored(world: World) -> tuple[Any, Any]:
     portal = world.known()
     return portal.recommended, portal.recommended_by
+
+
+def changed_on(page: str) -> list[str]:
+    match = re.search(r'data-changed="([^"]*)"', page)
+    assert match, "the page names no changes"
+    return match[1].split()
 
 
 def numbers(page: str) -> dict[str, str]:
@@ -303,3 +311,143 @@ def test_insights_count_who_differs_and_hide_small_groups(each_world: World, ann
     assert insights(each_world.session("anna")) == {"view": 7, "showTasks": 3, "reminders.timed": 31}
     # Three people are too few, and reminders are listed one by one above.
     assert insights(each_world.session("boris")) == {"view": 7}
+
+
+# What a person does with it
+
+
+def my_page(world: World, key: str = "boris") -> str:
+    return world.browser.get("/me", headers=world.session(key)).text
+
+
+def differing_on(page: str) -> list[str]:
+    return re.findall(r'data-difference="([^"]+)"', page)
+
+
+def adopt(world: World, session: Session, **form: Any) -> TestResponse:
+    return world.browser.post("/me/adopt", data=form, headers=session)
+
+
+def test_people_see_what_differs_from_their_first_opening_on(world: World) -> None:
+    recommend(
+        world, world.session("anna"), view="week", showTasks="Y", reminders__timed="10min", advice__hours="9 to 18 <b>"
+    )
+
+    first = world.open("boris").text
+
+    assert 'data-first-open=""' in first
+    assert differing_on(first) == ["view", "reminders.timed"]
+    assert "2 settings differ from recommended" in first
+    assert text_of(first, 'data-difference="view"').startswith("View now Month → recommended: Week Adopt")
+    assert text_of(first, 'data-advice="advice.hours"') == "Working hours 9 to 18 &lt;b&gt; Open my calendar"
+    assert "Adopt both" in first
+
+
+def test_one_click_adopts_all_and_one_undo_takes_all_back(each_world: World, anna: Session) -> None:
+    recommend(each_world, anna, view="week", showTasks="N", reminders__timed="10min", showDeclined="1")
+    boris = each_world.session("boris")
+    person = each_world.portal().people["boris"]
+    person.settings |= {"showCompletedTasks": "Y"}
+    before = dict(person.settings)
+
+    response = adopt(each_world, boris)
+
+    assert response.status_code == 200
+    keys = {"view", "showTasks", "showCompletedTasks", "defaultReminders"}  # he shows declined events already
+    assert set(changed_on(response.text)) == keys
+    reminders = {"fullDay": before["defaultReminders"]["fullDay"], "withTime": [{"type": "min", "count": 10}]}
+    adopted = {"view": "week", "showTasks": "N", "showCompletedTasks": "N", "defaultReminders": reminders}
+    assert person.settings == before | adopted
+    assert text_of(response.text, "data-adopted").startswith("4 settings adopted. Undo")
+    rows = each_world.rows("SELECT how, change_set FROM setting_changes WHERE change_set IS NOT NULL")
+    assert {row["how"] for row in rows} == {"adopted"}
+    assert len({row["change_set"] for row in rows}) == 1
+
+    change = re.search(r'name="change" value="(\d+)"', response.text)
+    assert change
+    undone = each_world.browser.post("/me/undo", data={"change": change[1]}, headers=boris)
+
+    assert set(changed_on(undone.text)) == keys
+    assert person.settings == before
+    assert differing_on(undone.text) == ["view", "showTasks", "reminders.timed"]
+
+
+@pytest.mark.parametrize(
+    ("names", "adopted"),
+    [
+        (["view"], {"view"}),
+        (["defaultReminders"], {"defaultReminders"}),
+        (["reminders.timed", "view"], {"view", "defaultReminders"}),
+        (["showTasks"], set()),  # it is on already
+        (["crmSection"], None),
+        (["view", ""], None),
+    ],
+)
+def test_named_settings_alone_are_adopted(world: World, names: list[str], adopted: set[str] | None) -> None:
+    recommend(world, world.session("anna"), view="week", showTasks="Y", reminders__timed="10min")
+    before = world.portal().people["boris"].settings
+
+    response = adopt(world, world.session("boris"), key=names)
+
+    after = world.portal().people["boris"].settings
+    assert {key for key in after if after[key] != before[key]} == (adopted or set())
+    assert response.status_code == (400 if adopted is None else 200)
+    if adopted is None:
+        assert errors_on(response.text) == ["invalid_request"]
+        assert "key" in response.text
+
+
+def test_values_that_the_page_has_not_shown_are_not_adopted(world: World) -> None:
+    anna, boris = world.session("anna"), world.session("boris")
+    recommend(world, anna, view="week")
+    shown = re.search(r'name="decided_at" value="([^"]+)"', my_page(world))
+    assert shown
+    world.bitrix24.clock.advance(1)
+    recommend(world, anna, view="day")
+
+    response = adopt(world, boris, key="view", decided_at=shown[1])
+
+    assert response.status_code == 409
+    assert errors_on(response.text) == ["recommendation_changed"]
+    assert world.portal().people["boris"].settings["view"] == "month"
+    assert "→ recommended: Day" in text_of(response.text, 'data-difference="view"')
+
+    recommend(world, anna)
+    assert adopt(world, boris).status_code == 200
+    assert world.bitrix24.world.log.writes() == []
+
+
+def test_whoever_differs_in_nothing_sees_one_quiet_line(world: World) -> None:
+    anna = world.session("anna")
+    assert "recommended" not in my_page(world)
+
+    recommend(world, anna, view="month")
+
+    assert text_of(my_page(world), 'data-differs="0"') == "Your settings are as recommended."
+    assert "Adopt" not in my_page(world)
+
+
+def test_a_failed_adoption_leaves_everything_as_it_was(world: World) -> None:
+    recommend(world, world.session("anna"), view="week", showTasks="N")
+    boris = world.session("boris")
+    before = world.portal().people["boris"].settings
+    world.bitrix24.faults.add(Fault("html:502", method="calendar.user.settings.get", times=3))
+
+    response = adopt(world, boris)
+
+    assert response.status_code == 502
+    assert world.portal().people["boris"].settings == before
+    assert differing_on(response.text) == ["view", "showTasks"]
+
+
+def test_whoever_must_reconnect_sees_differences_without_buttons(world: World) -> None:
+    recommend(world, world.session("anna"), view="week")
+    boris = world.session("boris")
+    world.portal().expire("boris")
+    world.portal().kill_refresh("boris")
+    world.browser.post("/me/refresh", headers=boris)
+
+    page = world.browser.get("/me", headers=boris).text
+
+    assert differing_on(page) == ["view"]
+    assert "/me/adopt" not in page

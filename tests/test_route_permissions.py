@@ -46,6 +46,7 @@ PERSONAL = {
     ("POST", "/me/refresh"),
     ("POST", "/me/settings"),
     ("POST", "/me/undo"),
+    ("POST", "/me/adopt"),
     ("GET", "/me/history"),
     ("GET", "/me/reset"),
     ("POST", "/me/reset"),

@@ -409,6 +409,12 @@ ERRORS: dict[str | type[Exception], ErrorText] = {
         N_("Update your settings to see."),
         HEADING_YOU,
     ),
+    "recommendation_changed": ErrorText(
+        N_("The recommended settings have changed"),
+        N_("An administrator has changed them since you opened this page. Nothing was adopted."),
+        N_("Look at the new ones below and adopt what you like."),
+        status=409,
+    ),
     "invalid_choice": ErrorText(
         N_("Something was wrong with that request"),
         N_("The choice of who may see the team was not valid. Nothing was changed."),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,17 +10,14 @@ from dashboard.calendar import edits
 from dashboard.calendar.edits import FieldValue
 from dashboard.calendar.parser import CalendarSettings
 from dashboard.calendar.values import Toggle, View
-from dashboard.models import Portal
+from dashboard.models import Person, Portal
 from dashboard.team import recommendations
 from dashboard.team.recommendations import DifferenceCounts, Recommendation
 from dashboard.team.small_groups import NO_MINIMUM, suppress_small_groups
 from dashboard.web.i18n.translations import N_, _
 from dashboard.web.presenters import filters, labels
+from dashboard.web.presenters.setting_changes import title
 
-FIELD_LABELS = {
-    edits.TIMED: N_("Reminders, events with a time"),
-    edits.ALL_DAY: N_("Reminders, all-day events"),
-}
 ADVICE_LABELS = {"advice.hours": N_("Working hours"), "advice.zone": N_("Time zone")}
 # Where in Bitrix24 a person follows an advice: the grid of their calendar, and their profile.
 ADVICE_PATHS = {
@@ -68,12 +65,13 @@ class RecommendationCard:
 
 @dataclass(frozen=True)
 class DifferenceRow:
-    """A setting of a person that differs from the recommended one."""
+    """A setting of a person that differs from the recommended one, and whether it can be adopted now."""
 
     field: str
     label: str
     before: str
     after: str
+    can_adopt: bool
 
 
 @dataclass(frozen=True)
@@ -86,9 +84,18 @@ class AdviceRow:
     path: str
 
 
-def field_label(field: str) -> str:
-    """Return the title of a field; the two kinds of reminders have one each."""
-    return _(FIELD_LABELS[field]) if field in FIELD_LABELS else labels.label(field)
+@dataclass(frozen=True)
+class PersonalCard:
+    """How a person's settings differ from the recommended ones; ``decided_at`` tells these from later ones."""
+
+    decided_at: str
+    differences: Sequence[DifferenceRow]
+    advice: Sequence[AdviceRow]
+
+    @property
+    def adoptable(self) -> int:
+        """Return how many of the differences can be adopted now."""
+        return sum(row.can_adopt for row in self.differences)
 
 
 def value_text(value: FieldValue | None) -> str:
@@ -111,7 +118,7 @@ def admin_card(portal: Portal, counts: DifferenceCounts, decided_by: str | None)
     recommendation = recommendations.recommendation_of(portal)
     advice = [(field, _(label), recommendation.advice.get(field, "")) for field, label in ADVICE_LABELS.items()]
     values = [
-        RecommendedRow(field, field_label(field), value_text(value), counts.by_field[field].differ)
+        RecommendedRow(field, title(field), value_text(value), counts.by_field[field].differ)
         for field, value in recommendation.values.items()
     ]
     return RecommendationCard(
@@ -130,7 +137,7 @@ def _choices(recommendation: Recommendation) -> list[ChoiceField]:
     return [
         ChoiceField(
             field,
-            field_label(field),
+            title(field),
             [("", _("Not recommended")), *((text, _option_text(field, text)) for text in _texts(field, chosen))],
             # An empty list of reminders has another word in forms: a field without text recommends nothing.
             chosen.get(field, "") if field not in chosen or chosen[field] else "none",
@@ -155,32 +162,33 @@ def _option_text(field: str, text: str) -> str:
     return value_text(edits.parse_edits([(field, text)])[field])
 
 
-def difference_rows(portal: Portal, settings: CalendarSettings) -> list[DifferenceRow]:
-    """Return the settings of a person that differ from what the portal recommends."""
+def personal_card(
+    portal: Portal, person: Person, settings: CalendarSettings, editable: Collection[str]
+) -> PersonalCard | None:
+    """Return the card of *My settings*, None if nothing is recommended.
+
+    :param editable: the keys that the person can change now.
+    """
     recommendation = recommendations.recommendation_of(portal)
+    if recommendation.is_empty or not settings.is_readable:
+        return None
     current = edits.read_fields(settings.raw)
-    return [
+    differences = [
         DifferenceRow(
-            field, field_label(field), _current_text(field, current, settings), value_text(recommendation.values[field])
+            field=field,
+            label=title(field),
+            before=labels.view(settings.view) if field == "view" else value_text(current.get(field)),
+            after=value_text(recommendation.values[field]),
+            can_adopt=edits.key_of(field) in editable,
         )
         for field in recommendations.differing_fields(recommendation, settings)
     ]
-
-
-def _current_text(field: str, current: dict[str, FieldValue], settings: CalendarSettings) -> str:
-    if field == "view" and field not in current:
-        return labels.view(settings.view)
-    return value_text(current.get(field))
-
-
-def advice_rows(portal: Portal, user_id: int) -> list[AdviceRow]:
-    """Return what the portal advises for settings that only Bitrix24's own pages can change."""
-    advice = recommendations.recommendation_of(portal).advice
-    return [
-        AdviceRow(field, _(label), advice[field], ADVICE_PATHS[field] % user_id)
+    advice = [
+        AdviceRow(field, _(label), recommendation.advice[field], ADVICE_PATHS[field] % person.user_id)
         for field, label in ADVICE_LABELS.items()
-        if field in advice
+        if field in recommendation.advice
     ]
+    return PersonalCard(portal.recommended_at.isoformat() if portal.recommended_at else "", differences, advice)
 
 
 def insight_rows(portal: Portal, counts: DifferenceCounts, *, min_group_size: int) -> list[RecommendedRow]:
@@ -196,7 +204,7 @@ def insight_rows(portal: Portal, counts: DifferenceCounts, *, min_group_size: in
         is_safe = not suppress_small_groups(by_answer, min_group_size=min_group_size).suppressed
         is_shown = min_group_size == NO_MINIMUM or (is_safe and field not in edits.REMINDER_PARTS)
         if count.differ and is_shown:
-            rows.append(RecommendedRow(field, field_label(field), value_text(value), count.differ))
+            rows.append(RecommendedRow(field, title(field), value_text(value), count.differ))
     return sorted(rows, key=lambda row: -(row.differ or 0))
 
 

@@ -57,7 +57,7 @@ _LABELS = {HOURS_KEY: N_("Working hours"), ZONE_KEY: N_("Time zone")}
 class ChangeOutcome:
     """What became of the change that this page answers."""
 
-    kind: Literal["saved", "undone", "reset"] = "saved"
+    kind: Literal["saved", "adopted", "undone", "reset"] = "saved"
     changed: tuple[str, ...] = ()
     unchanged: tuple[str, ...] = ()
     error: Bitrix24Error | None = None

@@ -47,7 +47,7 @@ def undo_my_change(user: CurrentUser) -> ResponseReturnValue:
         undo = services().settings_writer.undo
         return answer_change(user, lambda: undo(user.portal, user.person, change_id), ChangeOutcome("undone"))
     except ChangeNotFound:
-        return _page_with_error(user, response_for_code("change_not_found"))
+        return page_with_error(user, response_for_code("change_not_found"))
 
 
 @blueprint.get("/me/history")
@@ -75,7 +75,7 @@ def answer_change(user: CurrentUser, change: Callable[[], ChangeResult], failed:
     try:
         result = change()
     except Bitrix24Error as error:
-        return _page_with_error(user, response_for_error(error), error=error, outcome=failed)
+        return page_with_error(user, response_for_error(error), error=error, outcome=failed)
     outcome = ChangeOutcome(failed.kind, result.changed, result.unchanged, result.error, failed.fields)
     response = make_response(my_settings_page(user, result.settings, outcome=outcome))
     if result.error is not None:
@@ -89,7 +89,7 @@ def ask_before_reset(user: CurrentUser) -> ResponseReturnValue:
     """Say what a reset of corrupted settings loses, and ask whether to go on."""
     settings = services().snapshots.get(user.person)
     if settings is None or not is_corrupted(settings):
-        return _page_with_error(user, response_for_code("reset_not_needed"))
+        return page_with_error(user, response_for_code("reset_not_needed"))
     return render_template(
         "me/reset.html",
         **page_context(user.portal, user.person, current="/me"),
@@ -107,7 +107,7 @@ def reset_my_settings(user: CurrentUser) -> ResponseReturnValue:
     return answer_change(user, lambda: reset(user.portal, user.person), ChangeOutcome("reset"))
 
 
-def _page_with_error(
+def page_with_error(
     user: CurrentUser,
     failure: ErrorResponse,
     *,

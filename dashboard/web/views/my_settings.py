@@ -14,7 +14,7 @@ from dashboard.web.auth.sessions import CurrentUser, signed_in
 from dashboard.web.errors.handlers import render_error
 from dashboard.web.errors.responses import Notice, response_for_error, token_notice
 from dashboard.web.http.context import services
-from dashboard.web.presenters import setting_changes, setting_editors
+from dashboard.web.presenters import recommended, setting_changes, setting_editors
 from dashboard.web.presenters.page_context import FullPage, page_context
 from dashboard.web.presenters.setting_changes import ChangeOutcome
 
@@ -88,6 +88,7 @@ def my_settings_page(
             changes[:SHOWN_CHANGES], now=now, tz=settings.zone.tz(), undoable=undoable
         ),
         change_count=change_count,
+        recommended=recommended.personal_card(user.portal, user.person, settings, editable),
         can_reset=is_corrupted(settings),
         first_open=first_open,
     )
