@@ -19,7 +19,7 @@ from sqlalchemy import text
 
 from dashboard.core import migrations
 from dashboard.core.database import Database
-from tests import clock, programs
+from tests import clicks, clock, programs
 from tests.browsers import DESK, new_context
 from tests.databases import CopiedDatabase, connected, new_database
 from tests.emulator import Emulator
@@ -199,6 +199,7 @@ def bitrix24() -> Iterator[Emulator]:
     """Give a pretend Bitrix24: portal Alpha (Anna administers, Boris works there) and Beta (Clara)."""
     with Emulator(client_id="app.test.1", client_secret="emulated-secret", everyone_speaks="en") as it:
         yield it
+        clicks.check_writes(it)
 
 
 @pytest.fixture

@@ -36,6 +36,7 @@ from dashboard.core import config, migrations
 from dashboard.core.database import Database
 from dashboard.services import Services, build_services
 from dashboard.web.http import static_files
+from tests import clicks
 from tests.emulator import Emulator, Portal
 from tests.emulator.opening import Opening
 
@@ -101,6 +102,7 @@ class World:
         ):
             self.app = create_app(self.config, database=self.database, now=self.now)
         self.app.jinja_env.bytecode_cache = COMPILED
+        clicks.watch(self.app, bitrix24)
         self.browser: FlaskClient = self.app.test_client()
 
     def __enter__(self) -> Self:

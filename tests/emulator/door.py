@@ -116,5 +116,6 @@ def _record(world: World, request: Request, visit: Visit, *, status: int) -> Req
         had_cookie="cookie" in request.headers,
         secret_in_url="client_secret" in in_url,
         token_in_url=bool({"auth", "access_token", "refresh_token"} & set(in_url)),
+        agent=request.headers.get("user-agent", ""),
         followed=visit.followed,
     )

@@ -4,6 +4,8 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
+WRITES = {"calendar.user.settings.set"}
+
 
 @dataclass(frozen=True)
 class RequestRecord:
@@ -25,6 +27,7 @@ class RequestRecord:
     had_cookie: bool
     secret_in_url: bool
     token_in_url: bool
+    agent: str
     # The client went where a 302 of this portal pointed without first asking the
     # authorization server whose address that is.
     followed: bool
@@ -36,16 +39,24 @@ class RequestLog:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._records: list[RequestRecord] = []
+        self._writes: list[RequestRecord] = []
 
     def add(self, record: RequestRecord) -> None:
         """Remember one request."""
         with self._lock:
             self._records.append(record)
+            if WRITES & {record.method, *record.inner}:
+                self._writes.append(record)
 
     def all(self) -> list[RequestRecord]:
         """Return the records, oldest first."""
         with self._lock:
             return list(self._records)
+
+    def writes(self) -> list[RequestRecord]:
+        """Return the requests that write somebody's settings, even those before a `clear`."""
+        with self._lock:
+            return list(self._writes)
 
     def clear(self) -> None:
         """Forget everything."""
