@@ -14,6 +14,8 @@ from dashboard.core.database import Base
 _Json = JSON(none_as_null=True)
 # SQLite generates ids only for an INTEGER key.
 _Key = BigInteger().with_variant(Integer(), "sqlite")
+# Compared character by character on both databases.
+_SortKey = String(100).with_variant(String(100, collation="C"), "postgresql")
 
 
 class PortalState(StrEnum):
@@ -101,7 +103,10 @@ class RateLimit(Base):
     log_empty_at: Mapped[float] = mapped_column(Float, server_default="0")  # see ``portals/call_log_space.py``
 
 
-_SORTS = (("search",), ("view",), ("work_start", "work_end"), ("zone",), ("reminder_count",), ("settings_at",))
+_SORTS = (
+    *(("sort_key",), ("accented_sort_key",), ("zone", "sort_key"), ("main_department", "sort_key")),
+    *(("view",), ("work_start", "work_end"), ("reminder_count",), ("settings_at",)),
+)
 
 
 class Person(Base):
@@ -147,7 +152,12 @@ class Person(Base):
     position: Mapped[str] = mapped_column(String(255), default="", server_default="")
     photo: Mapped[str] = mapped_column(Text, default="", server_default="")
     departments: Mapped[list[int] | None] = mapped_column(_Json)
+    # Of the departments, the first; None where there is none.
+    main_department: Mapped[int | None] = mapped_column(BigInteger)
     search: Mapped[str] = mapped_column(Text, default="", server_default="")  # folded name and position
+    # Of the name, for the languages of their readers (`core/sort_keys.py`); empty for people without a name.
+    sort_key: Mapped[str] = mapped_column(_SortKey, default="", server_default="")
+    accented_sort_key: Mapped[str] = mapped_column(_SortKey, default="", server_default="")
     problem: Mapped[str | None] = mapped_column(String(64))  # why the last run failed for this person
     chain_state: Mapped[str | None] = mapped_column(String(16))  # a TokenState; None: never had a token pair
     view: Mapped[str] = mapped_column(String(64), default="", server_default="")

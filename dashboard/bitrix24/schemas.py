@@ -122,12 +122,13 @@ class User(ResponseModel):
     ID: Id
     NAME: Text = ""
     LAST_NAME: Text = ""
+    SECOND_NAME: Text = ""
     TIME_ZONE: Text = ""
 
     @property
     def full_name(self) -> str:
-        """Return the first and the last name, of at most MAX_TEXT_LENGTH."""
-        return f"{self.NAME} {self.LAST_NAME}".strip()[:MAX_TEXT_LENGTH]
+        """Return the first and the last name, else the patronymic, of at most MAX_TEXT_LENGTH; empty if all are."""
+        return (f"{self.NAME} {self.LAST_NAME}".strip() or self.SECOND_NAME.strip())[:MAX_TEXT_LENGTH]
 
 
 class Profile(User):

@@ -29,7 +29,7 @@ DEPARTMENT_SIZE = 20  # characters of a department's id in JSON, at most
 # 1.6 KB and 80 values for each user, because some portals send all fields. Only workers list users.
 LIST_LIMIT = ResponseLimit(bytes=4 * 1024 * 1024, values=200_000)
 FIELDS = (
-    *("ID", "ACTIVE", "NAME", "LAST_NAME", "WORK_POSITION"),
+    *("ID", "ACTIVE", "NAME", "LAST_NAME", "SECOND_NAME", "WORK_POSITION"),
     *("PERSONAL_PHOTO", "UF_DEPARTMENT", "TIME_ZONE", "USER_TYPE"),
 )
 
@@ -57,7 +57,7 @@ class Employee(User):
     @property
     def size(self) -> int:
         """Return the approximate number of characters that are kept."""
-        texts = (self.NAME, self.LAST_NAME, self.WORK_POSITION, self.TIME_ZONE, self.PERSONAL_PHOTO)
+        texts = (self.NAME, self.LAST_NAME, self.SECOND_NAME, self.WORK_POSITION, self.TIME_ZONE, self.PERSONAL_PHOTO)
         return sum(map(len, texts)) + DEPARTMENT_SIZE * len(self.UF_DEPARTMENT)
 
     @property

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from typing import Any
 
 from sqlalchemy import ColumnElement, Integer
@@ -13,6 +15,14 @@ from sqlalchemy.sql.functions import GenericFunction
 MAX_TEXT_LENGTH = 300
 MAX_NEEDLE_LENGTH = 60
 
+# Accents of Latin, Greek and Cyrillic letters, and the vowel points of Hebrew and Arabic. Other scripts have marks that
+# make different words.
+MARKS = re.compile("[\u0300-\u036f\u0591-\u05c7\u064b-\u065f\u0670]")
+# Letters that Unicode does not compose of a letter and a mark.
+UNMARKED_LETTERS = str.maketrans(
+    {"ł": "l", "ø": "o", "đ": "d", "ð": "d", "ħ": "h", "ı": "i", "ŧ": "t", "æ": "ae", "œ": "oe", "þ": "th"}
+)
+
 
 def searchable(name: str, position: str) -> str:
     """Return the text that a search for a person looks in."""
@@ -20,8 +30,9 @@ def searchable(name: str, position: str) -> str:
 
 
 def fold(text: str) -> str:
-    """Return a text without differences of case, and with the Russian letters ё and е as one."""
-    return text.casefold().replace("ё", "е")
+    """Return a text without differences of case, accents and composition: ё is е, ß is ss, and ł is l."""
+    unmarked = MARKS.sub("", unicodedata.normalize("NFD", text.casefold()))
+    return unicodedata.normalize("NFC", unmarked.translate(UNMARKED_LETTERS))
 
 
 def contains(column: ColumnElement[str] | Any, needle: str) -> ColumnElement[bool]:

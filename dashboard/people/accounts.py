@@ -15,11 +15,11 @@ from dashboard.bitrix24.errors import PersonDismissed, PortalFull
 from dashboard.bitrix24.inbound import OpeningRequest
 from dashboard.bitrix24.schemas import Profile
 from dashboard.core.database import Database, execute_and_count
-from dashboard.core.search_text import searchable
 from dashboard.core.stored_times import ahead
 from dashboard.models import Person, Portal
 from dashboard.people import storage_limit
 from dashboard.people.indexed_columns import profile_zone_columns
+from dashboard.people.names import name_columns
 from dashboard.portals.throttle import Limit, Throttle
 from dashboard.tokens.store import TokenStore
 
@@ -66,10 +66,12 @@ class Accounts:
             self._take(session, f"first openings {portal.member_id}", FIRST_OPENING_LIMIT)
         previously_opened_at, person.opened_at = person.opened_at, self.now()
         person.problem = None
-        person.name = profile.full_name
-        person.search = searchable(profile.full_name, person.position or "")
+        # A profile has no patronymic, which is the name of some people in the list of employees.
+        names = name_columns(profile.full_name or person.name or "", person.position or "")
+        for name, value in (names | profile_zone_columns(person, profile.TIME_ZONE, at=taken_at)).items():
+            setattr(person, name, value)
         person.is_admin = profile.ADMIN
-        for name, value in profile_zone_columns(person, profile.TIME_ZONE, at=taken_at).items():
+        for name, value in _listed_as_employee(person, admin=profile.ADMIN).items():
             setattr(person, name, value)
         person.language = request.language[:8]
         if person.id is None:
@@ -90,7 +92,7 @@ class Accounts:
     def set_admin(self, person: Person, *, admin: bool) -> None:
         """Store whether the person is an administrator."""
         log.info("permissions_changed", person=person.id, is_admin=admin)
-        self._update(person, is_admin=admin)
+        self._update(person, is_admin=admin, **_listed_as_employee(person, admin=admin))
 
     def set_time_zone(self, person: Person, time_zone: str, *, at: datetime) -> None:
         """Store the time zone in the person's profile, which was read at that time."""
@@ -99,7 +101,8 @@ class Accounts:
     def confirm(self, person: Person, *, admin: bool, asked_at: datetime) -> None:
         """Store Bitrix24's answer about the person's rights, unless a newer answer is stored."""
         was_admin = person.is_admin
-        self._update(person, self._is_newest_answer(asked_at), is_admin=admin, confirmed_at=asked_at)
+        values = {"is_admin": admin, "confirmed_at": asked_at, **_listed_as_employee(person, admin=admin)}
+        self._update(person, self._is_newest_answer(asked_at), **values)
         if person.is_admin != was_admin:
             log.info("permissions_changed", person=person.id, is_admin=person.is_admin)
 
@@ -129,3 +132,8 @@ class Accounts:
         """Return the SQL condition that no newer answer is stored; stored times in the future are ignored."""
         column = Person.confirmed_at
         return or_(column.is_(None), column <= asked_at, ahead(column, self.now()))
+
+
+def _listed_as_employee(person: Person, *, admin: bool) -> dict[str, bool]:
+    """Return the column for an administrator whom the list of employees has not named yet: they are one."""
+    return {"listed": True} if admin and person.listed is None else {}

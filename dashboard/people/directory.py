@@ -19,10 +19,10 @@ from dashboard.bitrix24.errors import Bitrix24Error, PersonRefused, PortalFull, 
 from dashboard.bitrix24.masking import RecordCall
 from dashboard.bitrix24.users import Employee, ListPosition
 from dashboard.core.database import Database, insert_or_ignore
-from dashboard.core.search_text import searchable
 from dashboard.models import Person, Portal, Run, TokenState
 from dashboard.people import departments, storage_limit
 from dashboard.people.indexed_columns import profile_zone_columns
+from dashboard.people.names import name_columns
 from dashboard.portals.portal_lock import lock_portal
 from dashboard.tokens.refresh import TokenRefresher
 
@@ -36,7 +36,11 @@ CHUNK_ROWS = 500
 MAX_READERS = 3
 # The stored columns from which `_columns` computes the new ones, beside those.
 _ZONE_COLUMNS = ("time_zone", "previous_time_zone", "time_zone_changed_at", "calendar_zone", "zone", "zone_source")
-_COLUMNS = ("name", "position", "search", "photo", "departments", "listed", "columns_version", *_ZONE_COLUMNS)
+_NAME_COLUMNS = ("name", "search", "sort_key", "accented_sort_key")
+_COLUMNS = (
+    *("position", "photo", "departments", "main_department", "listed", "columns_version"),
+    *(*_NAME_COLUMNS, *_ZONE_COLUMNS),
+)
 
 
 class IncompleteList(Exception):
@@ -195,12 +199,12 @@ def _columns(employee: Employee, stored: Any, *, at: datetime) -> dict[str, Any]
     """Return a person's columns. Older portals list no time zones; then the stored one stays."""
     time_zone = employee.TIME_ZONE or (stored.time_zone if stored else "")
     return {
-        "name": employee.full_name,
         "position": employee.WORK_POSITION,
-        "search": searchable(employee.full_name, employee.WORK_POSITION),
         "photo": employee.PERSONAL_PHOTO,
         "departments": list(employee.UF_DEPARTMENT),
+        "main_department": next(iter(employee.UF_DEPARTMENT), None),
         "listed": True,
+        **name_columns(employee.full_name, employee.WORK_POSITION),
         **profile_zone_columns(stored, time_zone, at=at),
     }
 

@@ -12,9 +12,10 @@ from dashboard.calendar.parser import CalendarSettings
 from dashboard.calendar.time_zones import canonical_name, parse_zone_name
 from dashboard.calendar.working_hours import Span
 from dashboard.models import Person, Portal
+from dashboard.people.names import name_columns
 
 # Increase it when the parsing of settings changes; the worker then updates everyone's columns.
-COLUMNS_VERSION = 3
+COLUMNS_VERSION = 4
 MAX_VIEW_LENGTH = 64
 _MEANING_COLUMNS = ("view", "work_start", "work_end", "zone", "reminders", "habits")
 
@@ -55,6 +56,13 @@ def _columns(settings: CalendarSettings) -> dict[str, Any]:
         "settings_at": settings.taken_at if settings.is_readable else None,
         "columns_version": COLUMNS_VERSION,
     }
+
+
+def update_name_columns(person: Person) -> None:
+    """Set the columns that depend on the person's name, position and departments."""
+    for column, value in name_columns(person.name, person.position).items():
+        setattr(person, column, value)
+    person.main_department = next(iter(person.departments or ()), None)
 
 
 def update_company_hours(session: Session, portal_id: int, settings: CalendarSettings) -> None:

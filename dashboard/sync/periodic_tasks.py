@@ -239,6 +239,7 @@ def _recompute_people(session: Session, *, portal: Portal, person_ids: Sequence[
     for person, snapshot in session.execute(people.execution_options(yield_per=1)):
         settings = snapshot_store.parse_snapshot(person, snapshot or Snapshot(errors={}, taken_at=EPOCH))
         indexed_columns.update_indexed_columns(person, settings)
+        indexed_columns.update_name_columns(person)
         if current.work_start is None:
             indexed_columns.update_company_hours(session, portal.id, settings)
         if snapshot is not None:

@@ -1,4 +1,4 @@
-"""The history of settings, the lease of who changes them, recommended settings, saved groups, and hidden first steps.
+"""The history of settings and who changes them, recommended settings, saved groups, sort keys and main departments.
 
 Revision ID: 0013
 Revises: 0012
@@ -14,6 +14,7 @@ depends_on = None
 
 _KEY = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 _TIME = sa.DateTime(timezone=True)
+_SORT_KEY = sa.String(100).with_variant(sa.String(100, collation="C"), "postgresql")
 
 
 def upgrade() -> None:
@@ -57,9 +58,27 @@ def upgrade() -> None:
     op.add_column("portals", sa.Column("recommended_by", sa.BigInteger))
     op.add_column("portals", sa.Column("recommended_at", _TIME))
     op.add_column("portals", sa.Column("steps_hidden_at", _TIME))
+    # The worker and the next list of employees fill these.
+    for name in ("sort_key", "accented_sort_key"):
+        op.add_column("people", sa.Column(name, _SORT_KEY, nullable=False, server_default=""))
+        op.create_index(f"ix_people_by_{name}", "people", ["portal_id", name, "id", "listed"])
+    op.add_column("people", sa.Column("main_department", sa.BigInteger))
+    for name in ("zone", "main_department"):
+        columns = ["portal_id", name, "sort_key", "id", "listed"]
+        op.create_index(f"ix_people_by_{name}_sort_key", "people", columns)
+    op.drop_index("ix_people_by_search", "people")
+    op.drop_index("ix_people_by_zone", "people")
 
 
 def downgrade() -> None:
+    op.create_index("ix_people_by_zone", "people", ["portal_id", "zone", "id", "listed"])
+    op.create_index("ix_people_by_search", "people", ["portal_id", "search", "id", "listed"])
+    for name in ("zone", "main_department"):
+        op.drop_index(f"ix_people_by_{name}_sort_key", "people")
+    op.drop_column("people", "main_department")
+    for name in ("sort_key", "accented_sort_key"):
+        op.drop_index(f"ix_people_by_{name}", "people")
+        op.drop_column("people", name)
     for column in ("steps_hidden_at", "recommended_at", "recommended_by", "recommended"):
         op.drop_column("portals", column)
     op.drop_column("chains", "settings_lease_until")
