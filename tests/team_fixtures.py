@@ -9,8 +9,8 @@ from typing import Any
 
 from sqlalchemy import insert, update
 
-from dashboard.core.search_text import fold
 from dashboard.models import Person
+from dashboard.people.names import name_columns
 from tests.world import World
 
 Session = dict[str, str]
@@ -83,14 +83,15 @@ def store_people(world: World, *people: dict[str, Any], portal: str = "alpha") -
         "settings_at": world.now(),
         "problem": None,
     }
-    rows = [
+    rows: list[dict[str, Any]] = [
         defaults | {"user_id": 5001 + number, "name": f"Colleague {number}"} | person
         for number, person in enumerate(people)
     ]
     for row in rows:
         row.setdefault("zone", row["calendar_zone"])
         row.setdefault("zone_source", "calendar" if row["calendar_zone"] else "")
-        row["search"] = fold(f"{row['name']}\n{row['position']}")
+        row.update(name_columns(row["name"], row["position"]))
+        row["main_department"] = next(iter(row.get("departments", [])), None)
     with world.database.write_session() as session:
         session.execute(insert(Person), rows)
 

@@ -19,6 +19,8 @@ from dashboard.monitoring.gauges import DatabaseGauges
 from dashboard.portals import deletion, personal_data
 from dashboard.portals.personal_data import DeletionResult
 from dashboard.team import listing
+from dashboard.team.team_filter import NO_FILTER, TeamReader
+from dashboard.team.team_order import Arrangement
 from dashboard.web.views.admin_data import DELETION_LIMIT
 from tests.emulator.faults import Fault
 from tests.team_fixtures import NEVER_OPENED, Session, in_english, store_people
@@ -376,7 +378,7 @@ def test_an_export_ends_when_a_large_deletion_begins(large: World, monkeypatch: 
     exports: list[Iterator[object]] = [
         personal_data.export_runs(large.database, portal),
         personal_data.export_people(large.database, portal),
-        iter(listing.all_rows(large.database, portal, listing.NO_FILTER, now=large.now())),
+        iter(listing.all_rows(large.database, portal, NO_FILTER, Arrangement(), TeamReader(large.now()))),
     ]
     for export in exports:
         next(export)

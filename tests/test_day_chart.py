@@ -33,6 +33,7 @@ def person(span: Span | None, zone: str = "UTC", **fields: Any) -> TeamRow:
         "view": "",
     }
     values |= {"zone_source": "calendar", "calendar_zone": zone, "reminders": "", "as_of": NOON, "problem": None}
+    values |= {"previous_zone": "", "zone_changed_at": None}
     return TeamRow(**(values | {"zone": zone, "span": span, "hours_source": "person"} | fields))
 
 

@@ -237,6 +237,12 @@ def same_clock(first: str, second: str, at: datetime) -> bool:
     return _offsets_of_year(first, hour) == _offsets_of_year(second, hour)
 
 
+def clocks_differ(first: str, second: str, at: datetime) -> bool:
+    """Tell whether two names are of existing zones that do not have the same time."""
+    are_known = parse_zone_name(first) and parse_zone_name(second)
+    return bool(are_known) and not same_clock(first, second, at)
+
+
 # It has room for all zones at a few moments, so that no portal evicts what the others need.
 @lru_cache(maxsize=4096)
 def _offsets_of_year(name: str, at: datetime) -> tuple[int, ...]:

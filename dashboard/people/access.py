@@ -58,21 +58,22 @@ def visible_people(portal: Portal, person: Person) -> tuple[ColumnElement[bool],
     return () if can_see_whole_team(portal, person) else (departments.is_led_by(portal, person),)
 
 
-def whom_to_ask(session: Session, portal: Portal) -> str | None:
-    """Return the name of the administrator to ask for access, None if none has opened the application.
+def whom_to_ask(session: Session, portal: Portal) -> tuple[int, str] | None:
+    """Return the id and name of the administrator to ask for access, None if none has opened the application.
 
     That is who decided who may see the team, or else who opened the application last.
     """
     query = (
-        select(Person.name)
+        select(Person.user_id, Person.name)
         .where(*colleagues(portal), Person.is_admin, Person.opened_at.is_not(None))
         .order_by((Person.user_id == portal.team_switched_by).is_not(True), Person.opened_at.desc(), Person.id)
         .limit(1)
     )
-    return session.scalar(query)
+    row = session.execute(query).first()
+    return (row.user_id, row.name) if row else None
 
 
 def name_of(session: Session, portal: Portal, user_id: int | None) -> str | None:
-    """Return a colleague's name, or None if this person is not stored."""
+    """Return a colleague's name, which may be empty, or None if this person is not stored."""
     query = select(Person.name).where(Person.portal_id == portal.id, Person.user_id == user_id)
     return session.scalar(query)

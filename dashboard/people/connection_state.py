@@ -16,11 +16,13 @@ STATES: tuple[ConnectionState, ...] = ("connected", "stale", "reconnect", "never
 
 
 def colleagues(portal: Portal) -> tuple[ColumnElement[bool], ...]:
-    """Return the conditions for a member of the portal's team.
+    """Return the conditions for a member of the portal's team: an employee.
 
-    That is everyone except known guests; people who are not yet in the directory count.
+    Whom the list of employees has not named yet may be a guest, and does not count; administrators are marked as
+    employees at their first opening. Until the list has been read once, everybody counts who opened the application.
     """
-    return (Person.portal_id == portal.id, Person.listed.is_not(False))
+    is_employee = Person.listed.is_not(False) if portal.directory_at is None else Person.listed.is_(True)
+    return (Person.portal_id == portal.id, is_employee)
 
 
 def state_conditions(now: datetime) -> dict[ConnectionState, ColumnElement[bool]]:

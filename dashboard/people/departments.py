@@ -110,6 +110,14 @@ def name_of(session: Session, portal: Portal, department_id: int) -> str | None:
     return session.scalar(query)
 
 
+def names(session: Session, portal: Portal, department_ids: Iterable[int] | None = None) -> dict[int, str]:
+    """Return the names of these departments, or of all, by id; unknown ones are left out."""
+    query = select(Department.department_id, Department.name).where(Department.portal_id == portal.id)
+    if department_ids is not None:
+        query = query.where(Department.department_id.in_(list(department_ids)))
+    return {row.department_id: row.name for row in session.execute(query)}
+
+
 def are_known(session: Session, portal: Portal) -> bool:
     """Tell whether the portal has returned any departments."""
     return bool(session.scalar(select(exists().where(Department.portal_id == portal.id))))

@@ -11,7 +11,6 @@ from sqlalchemy import ColumnElement, Integer, case, func, literal, select, tupl
 from sqlalchemy.orm import Session
 
 from dashboard.calendar.working_hours import DAY, Span
-from dashboard.core.search_text import fold
 from dashboard.models import Person, Portal
 from dashboard.people.connection_state import colleagues
 from dashboard.team.frequency import MostFrequent, most_frequent
@@ -65,8 +64,8 @@ def have_settings(session: Session, portal: Portal, people: int) -> bool:
 
 def people_names(
     session: Session, portal: Portal, people: PeopleFilter, *, offset: int = 0, limit: int = MAX_NAMES
-) -> list[str]:
-    """Return the names of some of the people, in alphabetical order."""
+) -> list[tuple[int, str]]:
+    """Return the user ids and names of some of the people, in alphabetical order."""
     hours = dict(zip(("work_start", "work_end"), _hours_columns(portal), strict=True))
     columns = [hours.get(name, getattr(Person, name)) for name in people.columns]
     # Each row has at least one person, so these rows have enough names.
@@ -74,8 +73,9 @@ def people_names(
     conditions = [*colleagues(portal), tuple_(*columns).in_(rows)]
     if people.with_settings:
         conditions.append(Person.settings_at.is_not(None))
-    query = select(Person.name).where(*conditions).order_by(*columns, Person.id)
-    return sorted(session.scalars(query.offset(offset).limit(limit)), key=fold)
+    query = select(Person.user_id, Person.name, Person.sort_key).where(*conditions).order_by(*columns, Person.id)
+    rows_of_page = session.execute(query.offset(offset).limit(limit)).all()
+    return [(user_id, name) for user_id, name, _key in sorted(rows_of_page, key=lambda row: (row[2], row[0]))]
 
 
 def _hours_columns(portal: Portal) -> list[ColumnElement[int | None]]:

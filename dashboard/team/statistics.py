@@ -1,10 +1,11 @@
-"""Count a portal's whole team: states, views, time zones, and groups with the same hours."""
+"""Count the people of a team: states, views, time zones, and groups with the same hours."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, func, or_, select
@@ -17,19 +18,21 @@ from dashboard.people.connection_state import colleagues, state_conditions
 from dashboard.people.indexed_columns import company_hours
 from dashboard.team.availability import HoursGroup
 from dashboard.team.frequency import MAX_VALUES, most_frequent
+from dashboard.team.team_filter import zone_pairs
 
 MAX_VIEWS = 100  # options of the filter
 
 
 @dataclass(frozen=True)
 class TeamStats:
-    """The numbers of a whole team. Zones, groups and views are limited to the most frequent ones."""
+    """The numbers of a team. Zones, groups and views are limited to the most frequent ones."""
 
     total: int
     states: dict[str, int]
     without_reminders: int
     with_hours: int
     with_settings: int
+    zones_differ: int  # people whose calendar and profile have different clocks
     views: tuple[str, ...]
     zones: tuple[str, ...]
     groups: tuple[HoursGroup, ...]
@@ -51,19 +54,19 @@ def days_off(session: Session, person: Person) -> DaysOff:
 
 
 def team_stats(
-    session: Session, portal: Portal, now: datetime, *visible: ColumnElement[bool], lists_views: bool = True
+    session: Session, portal: Portal, now: datetime, *conditions: ColumnElement[bool], lists_views: bool = True
 ) -> TeamStats:
-    """Return the numbers of the team, or of its ``visible`` part; indexes cover these queries for the whole team.
+    """Return the numbers of the people who meet the conditions; indexes cover these queries for the whole team.
 
     Only the filter's options need the views, at the cost of a query.
     """
-    team = (*colleagues(portal), *visible)
-    conditions = state_conditions(now)
+    team = (*colleagues(portal), *conditions)
+    states = state_conditions(now)
     company = company_hours(portal)
     columns = (Person.zone, Person.work_start, Person.work_end)
     own_hours = and_(Person.work_start <= DAY, Person.work_end <= DAY)
     have_hours = and_(Person.zone != "", or_(own_hours, Person.work_start.is_(None)) if company else own_hours)
-    filters = (Person.reminder_count == 0, have_hours, Person.settings_at.is_not(None), *conditions.values())
+    filters = (Person.reminder_count == 0, have_hours, Person.settings_at.is_not(None), *states.values())
     people = func.count()
     # Each row has the totals of all groups, even of those beyond the limit.
     totals = (func.sum(number).over() for number in (people, *(people.filter(condition) for condition in filters)))
@@ -76,14 +79,27 @@ def team_stats(
     views = most_frequent(session, [Person.view], *team, Person.view != "", limit=MAX_VIEWS).rows if lists_views else ()
     return TeamStats(
         total=total,
-        states={"connected": total - sum(counts)} | dict(zip(conditions, counts, strict=True)),
+        states={"connected": total - sum(counts)} | dict(zip(states, counts, strict=True)),
         without_reminders=without_reminders,
         with_hours=with_hours,
         with_settings=with_settings,
+        zones_differ=sum(zone_pairs(session, team, now=now).values()),
         views=tuple(sorted(view for view, _people in views)),
         zones=tuple(sorted({row[0] for row in rows if row[0]})),
         groups=_groups(rows, company),
     )
+
+
+def groups_of_departments(
+    session: Session, portal: Portal, conditions: Sequence[ColumnElement[bool]], department_ids: Sequence[int]
+) -> dict[int, tuple[HoursGroup, ...]]:
+    """Return the people of each main department whose zone and hours are known, in groups with the same hours."""
+    columns = (Person.main_department, Person.zone, Person.work_start, Person.work_end)
+    query = select(*columns, func.count(), func.count(Person.settings_at))
+    query = query.where(*conditions, Person.main_department.in_(department_ids)).group_by(*columns)
+    rows: Sequence[Any] = session.execute(query.order_by(*columns).limit(MAX_VALUES)).all()
+    by_department = groupby(rows, key=lambda row: row[0])
+    return {number: _groups([row[1:] for row in group], company_hours(portal)) for number, group in by_department}
 
 
 def _groups(rows: Sequence[Any], company: Span | None) -> tuple[HoursGroup, ...]:

@@ -27,7 +27,6 @@ class Person:
     last_name: str
     settings: dict[str, Any]
     time_zone: str = ""
-    second_name: str = ""  # the patronymic
     admin: bool = False
     active: bool = True
     extranet: bool = False

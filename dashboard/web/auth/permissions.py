@@ -18,6 +18,7 @@ from dashboard.web.errors.handlers import render_error
 from dashboard.web.errors.responses import ErrorResponse, response_for_code
 from dashboard.web.http.context import services
 from dashboard.web.i18n.translations import _
+from dashboard.web.presenters import labels
 from dashboard.web.presenters.filters import bdi
 
 P = ParamSpec("P")
@@ -111,10 +112,14 @@ def _team_not_allowed(user: CurrentUser) -> ErrorResponse:
     with services().database.read_session() as session:
         if access.can_see_team(session, user.portal, user.person):
             return response_for_code("insights_not_allowed")
-        name = access.whom_to_ask(session, user.portal)
-    if name is None:
+        administrator = access.whom_to_ask(session, user.portal)
+    if administrator is None:
         return response
     text = Markup(_("Ask %(name)s for access. You can always see your own settings."))  # noqa: S704  # a translation
     message = _("Could you let me see the team in “Calendar settings”? You can choose who sees it on the Admin page.")
-    notice = replace(response.notice, explanation=text % {"name": bdi(name)}, request=message)
+    notice = replace(
+        response.notice,
+        explanation=text % {"name": bdi(labels.person_name(administrator[1], administrator[0]))},
+        request=message,
+    )
     return replace(response, notice=notice)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, tzinfo
 
-from dashboard.calendar.holidays import NO_DAYS_OFF, DaysOff
+from dashboard.calendar.holidays import DaysOff
 from dashboard.calendar.working_hours import DAY
 from dashboard.team import availability
 from dashboard.team.availability import Band, BestHour, HoursGroup, UserDay
@@ -16,6 +16,7 @@ from dashboard.web.presenters.filters import minutes_in
 STEP = 15  # minutes between the moments that the pointer shows
 COLUMN = 30
 _MIN_HEIGHT = 4  # percent: a single person among thousands is still visible
+_MIN_SHARE = 0.2  # of a strip's color
 _BEYOND = 40  # minutes by which a bar that midnight cuts passes the edge, so that its end there is square
 
 
@@ -37,6 +38,15 @@ class HalfHourColumn:
 
 
 @dataclass(frozen=True)
+class StripPart:
+    """A part of a group's strip: in percent of the day, and the share of the group that is at work."""
+
+    x: float
+    width: float
+    share: float
+
+
+@dataclass(frozen=True)
 class PersonDay:
     """One person's hours on the user's day."""
 
@@ -47,12 +57,26 @@ class PersonDay:
 
 
 @dataclass(frozen=True)
+class GroupDay:
+    """How many people of a group are at work on the user's day."""
+
+    at_work: int | None  # now; None on another day
+    pieces: Sequence[tuple[Band, int]]  # the parts of the day, with the number of people at work
+    strip: Sequence[StripPart]
+
+    @property
+    def pieces_text(self) -> str:
+        """Return the parts with somebody at work as "540-1080:4 1080-1200:1"."""
+        return " ".join(f"{start}-{end}:{number}" for (start, end), number in self.pieces if number)
+
+
+@dataclass(frozen=True)
 class DayChart:
     """One day of the user."""
 
     day: date
     midnight: int  # when the day begins, in seconds since the epoch
-    is_off: bool  # then the chart shows a regular day
+    is_off: bool  # in the portal
     common: tuple[Band, ...]
     best: BestHour | None
     people: int  # whose hours are known
@@ -62,6 +86,11 @@ class DayChart:
     columns: Sequence[HalfHourColumn]
     now: int | None  # minute of the day, None on another day
     user_day: UserDay
+
+    @property
+    def is_today(self) -> bool:
+        """Tell whether the day is the user's today."""
+        return self.now is not None
 
     def person(self, row: TeamRow) -> PersonDay:
         """Return a person's hours."""
@@ -75,11 +104,23 @@ class DayChart:
             is_assumed=row.as_of is None or row.zone_source != "calendar",
         )
 
+    def group(self, groups: Sequence[HoursGroup], *, people: int) -> GroupDay:
+        """Return the hours of a group of so many people, whose known hours are these."""
+        pieces = availability.count_at_work(availability.rows_on(self.user_day, groups))
+        return GroupDay(
+            at_work=None if self.now is None else _count_at(pieces, self.now),
+            pieces=pieces,
+            strip=[
+                StripPart(_percent(start), _percent(end - start), max(_MIN_SHARE, round(number / people, 2)))
+                for (start, end), number in pieces
+                if number
+            ],
+        )
+
 
 def build(groups: Sequence[HoursGroup], *, day: date, now: datetime, user_zone: tzinfo, workdays: DaysOff) -> DayChart:
-    """Return the chart of a day; on a day off it shows a regular day."""
-    is_off = workdays.is_off(day)
-    user_day = UserDay(day, user_zone=user_zone, workdays=NO_DAYS_OFF if is_off else workdays)
+    """Return the chart of a day; hours that begin on a day off are left out."""
+    user_day = UserDay(day, user_zone=user_zone, workdays=workdays)
     rows = availability.rows_on(user_day, groups)
     pieces = availability.count_at_work(rows)
     counts = _counts(pieces)
@@ -87,7 +128,7 @@ def build(groups: Sequence[HoursGroup], *, day: date, now: datetime, user_zone: 
     return DayChart(
         day=day,
         midnight=int(datetime.combine(day, time(), user_zone).timestamp()),
-        is_off=is_off,
+        is_off=workdays.is_off(day),
         # One person has no hours in common with anybody.
         common=availability.common_bands(rows) if people > 1 else (),
         best=next(iter(availability.best_hours(rows, count=1)), None) if people > 1 else None,
@@ -99,6 +140,10 @@ def build(groups: Sequence[HoursGroup], *, day: date, now: datetime, user_zone: 
         now=minutes_in(now, user_zone) if now.astimezone(user_zone).date() == day else None,
         user_day=user_day,
     )
+
+
+def _count_at(pieces: Sequence[tuple[Band, int]], minute: int) -> int:
+    return next(number for (start, end), number in pieces if start <= minute < end)
 
 
 def _counts(pieces: Sequence[tuple[Band, int]]) -> list[int]:

@@ -129,6 +129,11 @@ def weekday_and_date(moment: datetime, tz: tzinfo) -> str:
     return weekday_and_month_day(moment.astimezone(tz).date())
 
 
+def short_date(day: date) -> str:
+    """Return "Wed, Mar 5"."""
+    return _date("MMMEd", day, current().locale)
+
+
 def weekday_date_and_time(moment: datetime, tz: tzinfo) -> str:
     """Return "Wed, Mar 5, 14:05"."""
     pattern = str(get_datetime_format("medium", locale=current().locale)).replace("'", "")
@@ -160,6 +165,14 @@ def time_and_date(moment: datetime, now: datetime, tz: tzinfo) -> str:
 def time_or_date(moment: datetime, now: datetime, tz: tzinfo) -> str:
     """Return "14:05", or "Mar 5" if it was not today."""
     return _date_unless_today(moment, now, tz) or time_in(moment, tz)
+
+
+def recent_day(moment: datetime, now: datetime, tz: tzinfo) -> str:
+    """Return "Monday" for a day of the last week, else "Mar 5"."""
+    day, today = moment.astimezone(tz).date(), now.astimezone(tz).date()
+    if 0 <= (today - day).days < 7:
+        return weekday(WEEKDAY_CODES[day.weekday()])
+    return _date("MMMd" if day.year == today.year else "yMMMd", day, current().locale)
 
 
 def _date_unless_today(moment: datetime, now: datetime, tz: tzinfo) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from dashboard.calendar.time_zones import parse_zone_name, same_clock
+from dashboard.calendar.time_zones import clocks_differ
 from dashboard.team import insights, settings_counts
 from dashboard.team.insights import PeopleFilter, TeamDay, by_zone_and_hours
 from dashboard.team.settings_counts import SettingsCounts, ZoneAndHours
@@ -59,7 +59,7 @@ def _finding(
 
 
 def _zones_disagree(counts: SettingsCounts, now: datetime, min_group_size: int) -> InsightFinding:
-    pairs = [pair for pair in counts.zone_pairs if _clocks_differ(*pair, now)]
+    pairs = [pair for pair in counts.zone_pairs if clocks_differ(*pair, now)]
     people = sum(counts.zone_pairs[pair] for pair in pairs)
     by_answer = {True: people, False: counts.people - people}
     people = suppress_small_groups(by_answer, min_group_size=min_group_size).size_of(True)
@@ -69,11 +69,6 @@ def _zones_disagree(counts: SettingsCounts, now: datetime, min_group_size: int) 
         people,
     )
     return _finding("zones_disagree", people, text, insights.by_zone_pair(pairs))
-
-
-def _clocks_differ(profile: str, calendar: str, at: datetime) -> bool:
-    are_known = parse_zone_name(profile) and parse_zone_name(calendar)
-    return bool(are_known) and not same_clock(profile, calendar, at)
 
 
 def _outside_best_hours(counts_by_group: Mapping[ZoneAndHours, int]) -> InsightFinding:

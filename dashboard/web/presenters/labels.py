@@ -82,6 +82,17 @@ def group(name: str) -> str:
     return _(GROUPS[name])
 
 
+def person_name(name: str, user_id: int) -> str:
+    """Return what is shown as a person's name: "Employee 502" for somebody without one."""
+    return name or unnamed() % {"number": user_id}
+
+
+def unnamed() -> str:
+    """Return what is shown instead of a name."""
+    # Translators: instead of the name of a person who has none; the number is the person's in Bitrix24.
+    return _("Employee %(number)s")
+
+
 def view(name: str) -> str:
     """Return the title of a view, and an unknown name as it is."""
     return _(VIEWS[name]) if name in VIEWS else escape_surrogates(name)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from functools import lru_cache, reduce
 
 from dashboard.calendar.encoding import decode_reminders
 from dashboard.calendar.reminders import Reminder
-from dashboard.calendar.time_zones import offset_at, zone_info
+from dashboard.calendar.time_zones import offset_at, parse_zone_name, same_clock, zone_info
 from dashboard.core.json_values import strip_control_characters
 from dashboard.team.listing import TeamRow
 from dashboard.web.errors.responses import error_label
@@ -31,6 +31,20 @@ REMINDERS = {
 }
 FACES = ("blue", "green", "teal", "violet", "amber", "rose")
 MAX_REMINDERS = 10  # in words, of one kind of event; a portal may return hundreds
+RECENT_MOVE = timedelta(days=30)  # how long a change of the time zone is mentioned
+PROFILE_PATH = "/company/personal/user/%s/"
+CHAT_PATH = "/online/?IM_DIALOG=%s"
+
+
+@dataclass(frozen=True)
+class ListContext:
+    """What the rows of a list depend on: when and by whom it is read, and the departments' names."""
+
+    now: datetime
+    user_zone: tzinfo
+    user_id: int = 0  # the reader's
+    origin: str = ""  # the portal's
+    department_names: Mapping[int, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -46,6 +60,7 @@ class ReminderColumn:
 class TeamRowText:
     """The texts of one person's row; empty where unknown."""
 
+    user_id: int
     name: str
     position: str
     photo: str
@@ -61,31 +76,85 @@ class TeamRowText:
     state: str
     tone: str
     problem: str
-    as_of: str
+    departments: str
+    details: tuple[tuple[str, str], ...]  # more about the person, as names and values
+    is_reader: bool
+    profile_path: str  # in the portal
+    chat_path: str  # empty unless somebody has reason to write to this person
 
 
-def team_row_text(row: TeamRow, now: datetime, user_zone: tzinfo) -> TeamRowText:
+def team_row_text(row: TeamRow, context: ListContext) -> TeamRowText:
     """Return the texts of a person's row."""
     # For people who never opened the application, the state says everything.
     problem = row.problem if row.state != "never" else None
+    now, name = context.now, labels.person_name(row.name, row.user_id)
     return TeamRowText(
-        name=row.name,
+        user_id=row.user_id,
+        name=name,
         position=row.position,
         photo=row.photo if row.photo.startswith("https://") else "",
         face=FACES[row.user_id % len(FACES)],
-        initials="".join(word[0] for word in strip_control_characters(row.name).split()[:2]).upper(),
+        initials="".join(word[0] for word in strip_control_characters(name).split()[:2]).upper(),
         view=labels.view(row.view),
         hours=filters.hours(row.span) if row.span else "",
         city=filters.zone_city(row.zone) if row.zone else "",
         time=filters.time_in(now, row.zone) if row.zone else "",
-        offset=_offset(row.zone, now, user_zone),
+        offset=_offset(row.zone, now, context.user_zone),
         source=_source(row),
         reminders=_reminder_columns(row.reminders, current()),
         state=state(row.state),
         tone=STATE_TONES[row.state],
         problem=error_label(problem) if problem else "",
-        as_of=filters.time_or_date(row.as_of, now, user_zone) if row.as_of else "",
+        departments=department_names(row, context.department_names or {}),
+        details=tuple(_details(row, context)),
+        is_reader=row.user_id == context.user_id,
+        profile_path=PROFILE_PATH % row.user_id,
+        chat_path=CHAT_PATH % row.user_id if row.state in ("never", "reconnect") else "",
     )
+
+
+def department_names(row: TeamRow, names: Mapping[int, str]) -> str:
+    """Return the names of a person's departments in one line."""
+    return ", ".join(names[number] for number in row.departments if number in names)
+
+
+def _details(row: TeamRow, context: ListContext) -> Iterator[tuple[str, str]]:
+    """Yield what the row has no room for, or shows on wide screens only."""
+    if row.zone:
+        place = f"{filters.zone_city(row.zone)}, {filters.offset(offset_at(context.now, zone_info(row.zone)))}"
+        yield _("Time zone"), _joined(place, zone_reason(row, context))
+    if row.span:
+        source = _("Own hours") if row.hours_source == "person" else _("Company hours")
+        yield _("Working hours"), _joined(filters.hours(row.span), source)
+    if row.view:
+        yield _("View"), labels.view(row.view)
+    for column in _reminder_columns(row.reminders, current()):
+        yield column.title, column.reminders
+    if names := department_names(row, context.department_names or {}):
+        yield _("Department"), names
+    if row.as_of:
+        yield _("Updated"), filters.time_or_date(row.as_of, context.now, context.user_zone)
+
+
+def _joined(*parts: str) -> str:
+    return " · ".join(filter(None, parts))
+
+
+def zone_reason(row: TeamRow, context: ListContext) -> str:
+    """Return why this time zone is believed to be the person's."""
+    changed_at = row.zone_changed_at
+    previous = parse_zone_name(row.previous_zone)
+    is_recent = changed_at is not None and context.now - changed_at < RECENT_MOVE
+    if previous and changed_at and is_recent and not same_clock(previous.name, row.zone, context.now):
+        day = filters.recent_day(changed_at, context.now, context.user_zone)
+        # Translators: the person's time zone has changed; the day is "Monday" or "Mar 5".
+        return _("Moved from %(city)s · %(day)s") % {"city": filters.zone_city(previous.name), "day": day}
+    if row.zone_source == "calendar":
+        return _("Time zone from calendar")
+    if row.calendar_zone and not same_clock(row.calendar_zone, row.zone, context.now):
+        city = filters.zone_city(row.calendar_zone)
+        return _("Time zone from profile; the calendar's, %(city)s, is out of date or a guess") % {"city": city}
+    return _("Time zone from profile")
 
 
 def _offset(zone: str, now: datetime, user_zone: tzinfo) -> str:

@@ -21,7 +21,7 @@ from dashboard.web.errors.handlers import render_error
 from dashboard.web.errors.responses import response_for_code
 from dashboard.web.http.context import services
 from dashboard.web.i18n import translations
-from dashboard.web.presenters import recommended, run_history, setup_checklist, team_query
+from dashboard.web.presenters import labels, recommended, run_history, setup_checklist, team_query
 from dashboard.web.presenters.first_steps import first_steps
 from dashboard.web.presenters.invitation import invitation
 from dashboard.web.presenters.page_context import page_context
@@ -122,7 +122,7 @@ def admin_page(user: CurrentUser, portal: Portal) -> str:
         may_read_departments=departments.may_be_read(portal),
         heads=heads,
         head_count=head_count,
-        switched_by=switched_by,
+        switched_by=None if switched_by is None else labels.person_name(switched_by, portal.team_switched_by or 0),
         switched_at=portal.team_switched_at,
         recommended=recommended.admin_card(portal, differences, recommended_by),
         now=now,

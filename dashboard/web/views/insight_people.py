@@ -56,9 +56,10 @@ def show_people(user: CurrentUser, code: str) -> ResponseReturnValue:
         if people_list:
             pages = -(-people_list.count // PAGE_SIZE)
             page = min(page_number(request.args), pages)
-            names = insight_queries.people_names(
+            people = insight_queries.people_names(
                 session, user.portal, people_list.filter, offset=(page - 1) * PAGE_SIZE, limit=PAGE_SIZE
             )
+            names = [labels.person_name(name, user_id) for user_id, name in people]
     return render_template(
         "insights/people_list.html",
         **page_context(user.portal, user.person, current="/insights"),

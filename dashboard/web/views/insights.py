@@ -146,7 +146,8 @@ def _figure_people(
         else:
             number, code = figure.others, figure.setting
         if figure.filter is not None and figure.filter not in people:
-            names = insight_queries.people_names(session, portal, figure.filter)
+            rows = insight_queries.people_names(session, portal, figure.filter)
+            names = [labels.person_name(name, user_id) for user_id, name in rows]
             people[figure.filter] = FigurePeople(tuple(names), number - len(names), insight_people.people_path(code))
     return people
 

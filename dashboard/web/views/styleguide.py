@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -27,6 +28,7 @@ from dashboard.web.errors.responses import Notice
 from dashboard.web.presenters import day_chart, team_row
 from dashboard.web.presenters.charts import Bar, ColumnMark
 from dashboard.web.presenters.setup_checklist import ChecklistItem
+from dashboard.web.presenters.team_groups import ListGroup
 
 blueprint = Blueprint("styleguide", __name__)
 
@@ -71,17 +73,33 @@ def _team_components() -> dict[str, Any]:
     def sample_row(number: int, name: str, state: str, **settings: Any) -> TeamRow:
         empty: dict[str, Any] = {"photo": "", "view": "", "span": None, "zone": "", "reminders": ""}
         empty |= {"zone_source": "", "calendar_zone": "", "hours_source": ""}
+        empty |= {"previous_zone": "", "zone_changed_at": None}
         fields = empty | {"as_of": None, "problem": None} | settings
         return TeamRow(user_id=number, name=name, position="Colleague", state=state, **fields)
 
     everything = {
         "view": "week", "span": Span(540, 1080), "zone": "Europe/Berlin", "as_of": MOMENT,
         "reminders": "timed:15min,60min;day:none", "zone_source": "calendar", "calendar_zone": "Europe/Berlin",
-        "hours_source": "person",
+        "hours_source": "person", "departments": (1,),
     }  # fmt: skip
+    members = (
+        sample_row(1, "Anna Orlova", "connected", **everything),
+        sample_row(2, "Lost Lucy", "reconnect", **everything, problem="user_access_error"),
+        sample_row(3, "", "never"),
+        sample_row(
+            4,
+            "Night Nick",
+            "never",
+            zone="Asia/Tokyo",
+            zone_source="profile",
+            span=Span(540, 1080),
+            hours_source="account",
+        ),
+    )
     return {
         "now": MOMENT,
         "user_zone": UTC,
+        "row_context": team_row.ListContext(MOMENT, UTC, 1, "https://portal.example", {1: "Engineering"}),
         "week": WEEK,
         "is_off": WEEKEND.is_off,
         "here": lambda *_name, **_day: "#guide-head",
@@ -90,25 +108,21 @@ def _team_components() -> dict[str, Any]:
             {"photo": "", "face": face, "initials": initials}
             for face, initials in zip(team_row.FACES, ("AO", "LL", "NN", "MV", "CK", "TS"), strict=True)
         ],
-        "members": (
-            sample_row(1, "Anna Orlova", "connected", **everything),
-            sample_row(2, "Lost Lucy", "reconnect", **everything, problem="user_access_error"),
-            sample_row(3, "New Nina", "never"),
-            sample_row(
-                4,
-                "Night Nick",
-                "never",
-                zone="Asia/Tokyo",
-                zone_source="profile",
-                span=Span(540, 1080),
-                hours_source="account",
-            ),
-        ),
+        "list_groups": _sample_groups(members, _chart(few_groups, day=WEEK[0]), few_groups),
         "charts": {
             "working": _chart(few_groups, day=WEEK[0]),
             "off": _chart(many_groups, day=WEEK[3]),
         },
     }
+
+
+def _sample_groups(
+    members: Sequence[TeamRow], chart: day_chart.DayChart, hours: list[HoursGroup]
+) -> dict[str, list[ListGroup]]:
+    plain = ListGroup("", "", len(members), members, None, is_folded=False)
+    open_group = ListGroup("sample", "Engineering", 6, members, chart.group(hours, people=6), is_folded=False)
+    folded_group = ListGroup("folded", "Product", 3, members, chart.group(hours[:1], people=3), is_folded=True)
+    return {"plain": [plain], "headed": [open_group, folded_group]}
 
 
 def _chart(groups: list[HoursGroup], *, day: date) -> day_chart.DayChart:

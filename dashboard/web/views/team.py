@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 
 from flask import Blueprint, render_template, request
@@ -13,19 +13,24 @@ from sqlalchemy.orm import Session
 from dashboard.models import Portal
 from dashboard.people import access, departments
 from dashboard.team import availability, listing, recommendations, statistics
+from dashboard.team.availability import HoursGroup
+from dashboard.team.listing import TeamPage
 from dashboard.team.statistics import TeamStats
+from dashboard.team.team_filter import matching
 from dashboard.web.auth.permissions import team_viewer
 from dashboard.web.auth.sessions import CurrentUser, queued_per_portal, signed_in
 from dashboard.web.http.context import services
 from dashboard.web.i18n import translations
 from dashboard.web.i18n.translations import _
-from dashboard.web.presenters import day_chart, filters, labels, recommended, team_query, team_row
+from dashboard.web.presenters import day_chart, labels, recommended, team_chips, team_groups, team_query, team_row
 from dashboard.web.presenters.first_steps import first_steps
 from dashboard.web.presenters.invitation import invitation
 from dashboard.web.presenters.page_context import FullPage, page_context
 from dashboard.web.presenters.run_status import run_status
 from dashboard.web.presenters.team_query import TeamQuery
 from dashboard.web.views.team_sync import visible_progress
+
+PLAN_PATH = "/plan"
 
 blueprint = Blueprint("team", __name__)
 
@@ -56,57 +61,104 @@ def team_page(user: CurrentUser, query: TeamQuery, *, full_page: FullPage | None
             if visible
             else services().team_stats.get(session, portal, now=now)
         )
-        differ = _count_differing(session, portal, visible, now=now)
-        department_options = departments.options(session, portal, visible)
         workdays = statistics.days_off(session, person)
-        shown = stats
-        if query.is_filtered:
-            matching = listing.matching(portal, query.filter, now)
-            shown = statistics.team_stats(session, portal, now, *matching, *visible, lists_views=False)
-        page = listing.team_page(
-            session,
-            portal,
-            query.filter,
-            now=now,
-            sort=query.sort,
-            number=query.number,
-            total=shown.total,
-            city=filters.zone_city,
-            visible=visible,
+        reader = team_query.team_reader(now, user_zone, workdays)
+        conditions = [*matching(session, portal, query.filter, reader), *visible]
+        shown = (
+            statistics.team_stats(session, portal, now, *conditions, lists_views=False) if query.is_filtered else stats
         )
-    day = query.range.day if query.range else today(user)
+        page = listing.team_page(
+            session, portal, conditions, query.arrangement, reader, total=shown.total, number=query.number
+        )
+        differ = _count_differing(session, portal, conditions if visible or query.is_filtered else (), now=now)
+        department_options = departments.options(session, portal, visible)
+        names = _department_names(session, portal, page, department_options)
+        hours = _hours_by_group(session, portal, page, conditions, shown)
+    day = query.range.day if query.range else query.day or today(user)
+    chart = day_chart.build(shown.groups, day=day, now=now, user_zone=user_zone, workdays=workdays)
+    # The chart shows people who are at work on the user's day, the number also those on whose day it is not that hour.
+    at_work = availability.people_at_work(shown.groups, moment=now, workdays=workdays) if chart.is_today else None
+    layout = page_context(portal, person, current="/team", full_page=full_page)
     return render_template(
         "team.html",
-        **page_context(portal, person, current="/team", full_page=full_page),
+        **layout,
         now=now,
         user_zone=user_zone,
         query=query,
         page=page,
+        titles=_titles(page, has_departments=bool(department_options)),
+        groups=team_groups.list_groups(page, chart, hours, names),
         stats=stats,
         shown=shown,
-        at_work=availability.people_at_work(shown.groups, moment=now, workdays=workdays),
-        chart=day_chart.build(shown.groups, day=day, now=now, user_zone=user_zone, workdays=workdays),
+        at_work=at_work,
+        chart=chart,
+        chips_of_team=team_chips.team_chips(query, shown, at_work=at_work, differ=differ),
+        day=team_query.days_around(day, today(user)),
         workdays=workdays,
-        differ=differ,
         directory_at=portal.directory_at,
         directory_error=portal.directory_error,
         steps=first_steps(portal, person, stats),
         invitation=invitation(portal, translations.current()),
         run=run_status(visible_progress(user), now=now, user_zone=user_zone),
+        row_context=team_row.ListContext(now, user_zone, person.user_id, portal.origin, names),
+        can_plan=any(link["href"] == PLAN_PATH for link in layout["nav"]),
+        plan_path=PLAN_PATH,
         **_options(stats),
         differs_options=recommended.differs_options(portal),
         department_options=[(str(number), name) for number, name in department_options],
         has_departments=bool(department_options),
+        group_options=_group_options(has_departments=bool(department_options)),
     )
 
 
-def _count_differing(session: Session, portal: Portal, visible: Sequence[ColumnElement[bool]], *, now: datetime) -> int:
-    """Return how many of the visible people differ from what the portal recommends."""
+def _count_differing(
+    session: Session, portal: Portal, conditions: Sequence[ColumnElement[bool]], *, now: datetime
+) -> int:
+    """Return how many people differ from what the portal recommends, of the team or of those who meet conditions."""
     if not portal.recommended:
         return 0
-    if visible:
-        return recommendations.count_differences(session, portal, *visible).differ
+    if conditions:
+        return recommendations.count_differences(session, portal, *conditions).differ
     return services().difference_counts.get(session, portal, now=now).differ
+
+
+def _department_names(
+    session: Session, portal: Portal, page: TeamPage, options: Sequence[tuple[int, str]]
+) -> dict[int, str]:
+    """Return the names of the departments on the page; most are among the filter's options."""
+    names = dict(options)
+    missing = {number for row in page.rows for number in row.departments} - names.keys()
+    missing |= {int(group.key) for group in page.groups if page.is_by_department and group.key} - names.keys()
+    return names | (departments.names(session, portal, missing) if missing else {})
+
+
+def _hours_by_group(
+    session: Session, portal: Portal, page: TeamPage, conditions: list[ColumnElement[bool]], shown: TeamStats
+) -> Mapping[str, Sequence[HoursGroup]]:
+    if not page.is_by_department:
+        return team_groups.by_zone(shown.groups)
+    numbers = [int(group.key) for group in page.groups if group.key]
+    hours = statistics.groups_of_departments(session, portal, conditions, numbers)
+    return {str(number): groups for number, groups in hours.items()}
+
+
+def _titles(page: TeamPage, *, has_departments: bool) -> dict[str, str]:
+    """Return the titles of the list's columns; that of departments repeats nothing that the groups say."""
+    department = {"department": _("Department")} if has_departments and not page.is_by_department else {}
+    return {
+        "name": _("Person"),
+        "timezone": _("Local time"),
+        "hours": _("Working hours"),
+        **department,
+        "view": _("View"),
+        "reminders": _("Reminders"),
+        "state": _("State"),
+    }
+
+
+def _group_options(*, has_departments: bool) -> list[tuple[str, str]]:
+    options = [("none", _("No groups")), ("timezone", _("Time zone"))]
+    return options + ([("department", _("Department"))] if has_departments else [])
 
 
 def _options(stats: TeamStats) -> dict[str, list[tuple[str, str]]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, tzinfo
 
 from flask import Blueprint, current_app, request
@@ -12,8 +12,8 @@ from flask.typing import ResponseReturnValue
 from dashboard.calendar.time_zones import offset_at, zone_info
 from dashboard.calendar.working_hours import ClockTime
 from dashboard.core.json_values import escape_surrogates
-from dashboard.people import access
-from dashboard.team import listing
+from dashboard.people import access, departments
+from dashboard.team import listing, statistics
 from dashboard.team.listing import TeamRow
 from dashboard.web.auth.permissions import confirm_rights_first, team_viewer
 from dashboard.web.auth.sessions import CurrentUser, signed_in
@@ -33,6 +33,7 @@ ZONE_COLUMNS = (
     (N_("Source of the time zone"), 20),
     (N_("Source of the working hours"), 20),
 )
+DEPARTMENT_COLUMNS = ((N_("Departments"), 28),)  # left out where the portal's departments are unknown
 SOURCES = {
     "person": N_("Custom"),
     "account": N_("Portal default"),
@@ -51,7 +52,9 @@ blueprint = Blueprint("team_export", __name__)
 def export_team_json(user: CurrentUser) -> ResponseReturnValue:
     """Send everyone's settings as JSON."""
     return stream(
-        lambda: _json(_rows(user), services().now()), mimetype="application/json", filename=_filename(user, "json")
+        lambda: _json(_rows(user), services().now(), _department_names(user)),
+        mimetype="application/json",
+        filename=_filename(user, "json"),
     )
 
 
@@ -63,9 +66,11 @@ def export_team_csv(user: CurrentUser) -> ResponseReturnValue:
     """Send everyone's settings as a CSV file."""
 
     def parts() -> Iterator[str]:
-        columns = _columns(PERSON_COLUMNS, CSV_HOURS, SETTING_COLUMNS, ZONE_COLUMNS)
-        now = services().now()
-        rows = ((_csv_row(row, user.time_zone, now) for row in batch) for batch in _rows(user))
+        now, names = services().now(), _department_names(user)
+        columns = _columns(
+            PERSON_COLUMNS, CSV_HOURS, SETTING_COLUMNS, ZONE_COLUMNS, DEPARTMENT_COLUMNS if names else ()
+        )
+        rows = ((_csv_row(row, user.time_zone, now, names) for row in batch) for batch in _rows(user))
         return csv_parts(columns, rows, locale=current().locale)
 
     return stream(parts, mimetype="text/csv", filename=_filename(user, "csv"))
@@ -79,9 +84,10 @@ def export_team_xlsx(user: CurrentUser) -> ResponseReturnValue:
     """Send everyone's settings as an Excel workbook."""
 
     def parts() -> Iterator[bytes]:
-        columns = _columns(PERSON_COLUMNS, EXCEL_HOURS, SETTING_COLUMNS, ZONE_COLUMNS)
-        now = services().now()
-        rows = ((_excel_row(row, user.time_zone, now) for row in batch) for batch in _rows(user))
+        now, names = services().now(), _department_names(user)
+        more_columns = DEPARTMENT_COLUMNS if names else ()
+        columns = _columns(PERSON_COLUMNS, EXCEL_HOURS, SETTING_COLUMNS, ZONE_COLUMNS, more_columns)
+        rows = ((_excel_row(row, user.time_zone, now, names) for row in batch) for batch in _rows(user))
         return workbook_parts(_("Team"), columns, rows, right_to_left=current().direction == "rtl")
 
     return stream(parts, mimetype=EXCEL_TYPE, filename=_filename(user, "xlsx"))
@@ -100,32 +106,38 @@ def _columns(*groups: Sequence[tuple[str, int]]) -> list[Column]:
 def _rows(user: CurrentUser) -> Iterator[Sequence[TeamRow]]:
     now = services().now()
     query = team_query.parse_team_query(request.args, today=now.date())
+    with services().database.read_session() as session:
+        workdays = statistics.days_off(session, user.person)
     return listing.all_rows(
         services().database,
         user.portal,
         query.filter,
-        now=now,
-        sort=query.sort,
+        query.arrangement,
+        team_query.team_reader(now, user.time_zone, workdays),
         visible=access.visible_people(user.portal, user.person),
-        city=filters.zone_city,
     )
 
 
-def _json(batches: Iterator[Sequence[TeamRow]], now: datetime) -> Iterator[str]:
+def _department_names(user: CurrentUser) -> dict[int, str]:
+    with services().database.read_session() as session:
+        return departments.names(session, user.portal)
+
+
+def _json(batches: Iterator[Sequence[TeamRow]], now: datetime, names: Mapping[int, str]) -> Iterator[str]:
     """Yield one JSON object batch by batch; a transfer that breaks off leaves invalid JSON."""
     yield '{"people":['
     total = 0
     for rows in batches:
-        entries = ",".join(current_app.json.dumps(_json_row(row, now), separators=(",", ":")) for row in rows)
+        entries = ",".join(current_app.json.dumps(_json_row(row, now, names), separators=(",", ":")) for row in rows)
         yield f"{',' if total else ''}{entries}"
         total += len(rows)
     yield f'],"total":{total}}}\n'
 
 
-def _json_row(row: TeamRow, now: datetime) -> dict[str, object]:
+def _json_row(row: TeamRow, now: datetime, names: Mapping[int, str]) -> dict[str, object]:
     return {
         "user": row.user_id,
-        "name": escape_surrogates(row.name),
+        "name": escape_surrogates(labels.person_name(row.name, row.user_id)),
         "position": escape_surrogates(row.position),
         "state": row.state,
         "view": row.view,
@@ -135,23 +147,35 @@ def _json_row(row: TeamRow, now: datetime) -> dict[str, object]:
         "timezone_source": row.zone_source,
         "utc_offset": filters.offset(offset_at(now, zone_info(row.zone))) if row.zone else "",
         "reminders": row.reminders,
-        **({"departments": row.departments} if row.departments else {}),
+        **(_json_departments(row, names) if row.departments else {}),
         "as_of": row.as_of.isoformat() if row.as_of else None,
         "problem": row.problem,
     }
 
 
-def _csv_row(row: TeamRow, time_zone: tzinfo, now: datetime) -> Sequence[Cell]:
-    return (*_person_cells(row), str(row.span or ""), *_setting_cells(row, time_zone), *_zone_cells(row, now))
+def _json_departments(row: TeamRow, names: Mapping[int, str]) -> dict[str, object]:
+    known = [escape_surrogates(names[number]) for number in row.departments if number in names]
+    return {"departments": row.departments, "department_names": known}
 
 
-def _excel_row(row: TeamRow, time_zone: tzinfo, now: datetime) -> Sequence[Cell]:
+def _csv_row(row: TeamRow, time_zone: tzinfo, now: datetime, names: Mapping[int, str]) -> Sequence[Cell]:
+    cells = (*_setting_cells(row, time_zone), *_zone_cells(row, now), *_department_cells(row, names))
+    return (*_person_cells(row), str(row.span or ""), *cells)
+
+
+def _excel_row(row: TeamRow, time_zone: tzinfo, now: datetime, names: Mapping[int, str]) -> Sequence[Cell]:
     hours = (ClockTime(row.span.start), ClockTime(row.span.end)) if row.span else (None, None)
-    return (*_person_cells(row), *hours, *_setting_cells(row, time_zone), *_zone_cells(row, now))
+    cells = (*_setting_cells(row, time_zone), *_zone_cells(row, now), *_department_cells(row, names))
+    return (*_person_cells(row), *hours, *cells)
+
+
+def _department_cells(row: TeamRow, names: Mapping[int, str]) -> Sequence[Cell]:
+    return (team_row.department_names(row, names),) if names else ()
 
 
 def _person_cells(row: TeamRow) -> Sequence[Cell]:
-    return (row.user_id, row.name, row.position, team_row.state(row.state), labels.view(row.view))
+    name = labels.person_name(row.name, row.user_id)
+    return (row.user_id, name, row.position, team_row.state(row.state), labels.view(row.view))
 
 
 def _setting_cells(row: TeamRow, time_zone: tzinfo) -> Sequence[Cell]:

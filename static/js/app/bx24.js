@@ -11,6 +11,7 @@ let fittedHeight = 0;
 
 export function initBX24() {
   on("click", "[data-open-path]", openPath);
+  on("click", "[data-open-chat]", openChat);
   const library = document.querySelector("script[data-bx24]");
   if (window.BX24) connect();
   else library?.addEventListener("load", connect);
@@ -45,4 +46,10 @@ function openPath(link, event) {
   frame.openPath(link.dataset.openPath, (result) => {
     if (result?.result === "error") window.open(link.href, "_blank", "noopener");
   });
+}
+
+function openChat(link, event) {
+  if (!frame?.im?.openMessenger || !isPlainClick(event)) return;
+  event.preventDefault();
+  frame.im.openMessenger(link.dataset.openChat);
 }

@@ -9,7 +9,7 @@ let typingTimer = 0;
 export function listenForFilters() {
   document.addEventListener("click", clear, true);
   page.on("click", "[data-filters]", toggle);
-  page.on("change", ".filters select", (select) => select.form.requestSubmit());
+  page.on("change", ".filters select, .filters [type=date]", (field) => field.form.requestSubmit());
   page.on("input", ".filters [type=search]", () => {
     clearTimeout(typingTimer);
     // Look the form up again: a response may have replaced it meanwhile.
@@ -27,5 +27,5 @@ function toggle(button) {
 function clear(event) {
   if (!event.target.closest("[data-keep=clear]") || !page.isPlainClick(event)) return;
   clearTimeout(typingTimer);
-  for (const field of page.main.querySelectorAll(".filters select, .filters [type=search]")) field.value = "";
+  for (const field of page.main.querySelectorAll(".filters select, .filters [type=search], .filters [type=hidden][value='1']")) field.value = "";
 }

@@ -66,6 +66,16 @@ function showAt(minute) {
   moveLineTo(chart, slider, minute / lengthOf(chart));
   setTitle(chart, chart.dataset.at.replace("{time}", time));
   for (const row of chart.querySelectorAll("[data-user]")) showRow(row, minute, moment);
+  for (const group of chart.querySelectorAll("[data-group]")) showGroup(group, minute, chart.dataset.groupMoment);
+}
+
+// Shows how many of a group are at work; its own text has the number of now.
+function showGroup({ dataset, children }, minute, text) {
+  const share = children[1];
+  dataset.shareNow ??= share.textContent;
+  const pieces = dataset.pieces.split(" ").map((piece) => piece.split(/[-:]/).map(Number));
+  const count = pieces.find(([start, end]) => start <= minute && minute < end)?.[2] ?? 0;
+  share.textContent = text.replace("{count}", count).replace("{people}", dataset.people);
 }
 
 function momentAt(chart, minute) {
@@ -116,6 +126,10 @@ function hide() {
   for (const part of chart.parentElement.querySelectorAll("[data-pointer], [data-pointer-tag]")) part.hidden = true;
   setTitle(chart, "");
   for (const { dataset } of chart.querySelectorAll("[data-light]")) dataset.light = dataset.lightNow ?? dataset.light;
+  for (const { dataset, children } of chart.querySelectorAll("[data-share-now]")) {
+    children[1].textContent = dataset.shareNow;
+    delete dataset.shareNow;
+  }
   for (const clock of chart.querySelectorAll("[data-held]")) delete clock.dataset.held;
   page.updateClocks();
 }
