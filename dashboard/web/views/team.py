@@ -113,10 +113,13 @@ def team_page(user: CurrentUser, query: TeamQuery, *, full_page: FullPage | None
 
 def _count_differing(
     session: Session, portal: Portal, conditions: Sequence[ColumnElement[bool]], *, now: datetime
-) -> int:
-    """Return how many people differ from what the portal recommends, of the team or of those who meet conditions."""
+) -> int | None:
+    """Return how many of the team, or of those who meet the conditions, differ from what the portal recommends.
+
+    None if it recommends nothing.
+    """
     if not portal.recommended:
-        return 0
+        return None
     if conditions:
         return recommendations.count_differences(session, portal, *conditions).differ
     return services().difference_counts.get(session, portal, now=now).differ
