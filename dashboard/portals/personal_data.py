@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, exists, func, select
 from sqlalchemy.orm import Session
 
 from dashboard.core.database import Base, Database
-from dashboard.models import ApiCall, Department, OAuthToken, Person, Portal, Run, Snapshot
+from dashboard.models import ApiCall, Department, OAuthToken, Person, Portal, Run, SavedGroup, Snapshot
 from dashboard.portals import deletion
 
 BATCH_ROWS = 200
@@ -31,6 +31,7 @@ _PERSON_COLUMNS = (
     *("listed", "opened_at", "chain_state", "problem"),
     *("previous_time_zone", "time_zone_changed_at", "zone", "zone_source"),
 )
+_GROUP_COLUMNS = ("name", "user_ids", "created_at")
 _SNAPSHOT_COLUMNS = ("settings", "account", "sections", "errors", "taken_at", "settings_taken_at")
 _DEPARTMENT_COLUMNS = ("department_id", "parent_id", "name", "head_id", "sort")
 _RUN_COLUMNS = ("asked_by", "state", "error", "total", "done", "failed", "created_at", "started_at", "finished_at")
@@ -107,6 +108,14 @@ def export_runs(database: Database, portal: Portal) -> Iterator[dict[str, Any]]:
         yield from (_columns(run, _RUN_COLUMNS) for run in runs)
 
 
+def export_groups(database: Database, portal: Portal) -> Iterator[dict[str, Any]]:
+    """Yield the groups that people have saved as ``export_people`` yields the people."""
+    last_id = 0
+    while rows := _groups_after(database, portal, last_id):
+        last_id = rows[-1][0].id
+        yield from ({"user_id": user_id, **_columns(group, _GROUP_COLUMNS)} for group, user_id in rows)
+
+
 def export_people(database: Database, portal: Portal) -> Iterator[dict[str, Any]]:
     """Yield everybody with their snapshot, in short transactions, because the download may be slow.
 
@@ -136,6 +145,13 @@ def _runs_after(database: Database, portal: Portal, last_id: int) -> Sequence[Ru
     following = (Run.portal_id == portal.id, Run.generation == portal.generation, Run.id > last_id, _is_current(portal))
     with database.read_session() as session:
         return session.scalars(select(Run).where(*following).order_by(Run.id).limit(BATCH_ROWS)).all()
+
+
+def _groups_after(database: Database, portal: Portal, last_id: int) -> list[tuple[SavedGroup, int]]:
+    following = (Person.portal_id == portal.id, SavedGroup.id > last_id, _is_current(portal))
+    query = select(SavedGroup, Person.user_id).join(Person, Person.id == SavedGroup.person_id).where(*following)
+    with database.read_session() as session:
+        return [(row[0], row[1]) for row in session.execute(query.order_by(SavedGroup.id).limit(BATCH_ROWS))]
 
 
 def _people_after(database: Database, portal: Portal, last_id: int) -> list[tuple[Person, Snapshot | None]]:

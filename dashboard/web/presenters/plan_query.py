@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any, Protocol
 from urllib.parse import urlencode
 
+from dashboard.core.json_values import Json
 from dashboard.team.plan_people import MAX_PEOPLE
 from dashboard.team.planning import DEFAULT_MINUTES, MAX_MINUTES, MIN_MINUTES
 from dashboard.web.http.query_values import InvalidValue
@@ -94,6 +95,24 @@ def parse_plan_query(query: QueryValues, *, today: date, reader: int) -> PlanQue
         day=_day(day) if day else today,
         minutes=_length(minutes) if minutes else DEFAULT_MINUTES,
     )
+
+
+def parse_shared_plan(options: Mapping[str, Json], *, today: date, reader: int) -> PlanQuery | None:
+    """Return the plan of a copied link, whose query string Bitrix24 passes on when the app opens; None without one."""
+    if not options.get("plan"):
+        return None
+    values = {name: str(options[name]) for name in ("people", "department", "date", "minutes") if options.get(name)}
+    try:
+        return parse_plan_query(_Options(values), today=today, reader=reader)
+    except InvalidValue:
+        return None
+
+
+class _Options(dict[str, str]):
+    """Options with one value each, as a query string."""
+
+    def getlist(self, key: str) -> list[str]:
+        return [self[key]] if key in self else []
 
 
 def _people(values: Iterable[str]) -> tuple[int, ...]:

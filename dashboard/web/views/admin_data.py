@@ -41,6 +41,7 @@ def export_data(user: CurrentUser) -> ResponseReturnValue:
     head = {"exported_at": services().now().isoformat(), "portal": personal_data.export_portal(portal)}
     lists = {
         "departments": personal_data.export_departments(database, portal),
+        "saved_groups": personal_data.export_groups(database, portal),
         "runs": personal_data.export_runs(database, portal),
         "people": personal_data.export_people(database, portal),
     }

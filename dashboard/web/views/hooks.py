@@ -27,6 +27,7 @@ from dashboard.web.i18n import translations
 from dashboard.web.i18n.translations import N_
 from dashboard.web.presenters import team_query
 from dashboard.web.presenters.page_context import FullPage
+from dashboard.web.views import plan
 from dashboard.web.views.my_settings import my_settings_page
 from dashboard.web.views.team import team_page, today
 
@@ -63,6 +64,8 @@ def open_app() -> ResponseReturnValue:
     if opening.placement == bindings.CALENDAR_VIEW and can_see_team(user):
         query = team_query.parse_calendar_options(opening.options, today=today(user))
         return team_page(user, query, full_page=full_page)
+    if (shared := plan.shared_query(user, opening.options)) and can_see_team(user):
+        return plan.show(user, shared, full_page=full_page)
     return my_settings_page(user, result.settings, first_open=result.is_first, full_page=full_page)
 
 

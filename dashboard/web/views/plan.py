@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import date
 
 from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
+from dashboard.core.json_values import Json
 from dashboard.core.search_text import fold
 from dashboard.people import access, departments, saved_groups
 from dashboard.team import plan_people, statistics
@@ -17,7 +19,7 @@ from dashboard.web.http.context import services
 from dashboard.web.http.query_values import text_value
 from dashboard.web.presenters import plan_page
 from dashboard.web.presenters.page_context import FullPage, page_context
-from dashboard.web.presenters.plan_query import PlanQuery, QueryValues, parse_plan_query
+from dashboard.web.presenters.plan_query import PlanQuery, QueryValues, parse_plan_query, parse_shared_plan
 
 LENGTHS = (30, 60, 90, 120)  # minutes
 MAX_TEXT_LENGTH = 60
@@ -69,8 +71,16 @@ def query_of(user: CurrentUser, values: QueryValues) -> PlanQuery:
 
     :raise InvalidValue: a parameter is malformed.
     """
-    today = services().now().astimezone(user.time_zone).date()
-    return parse_plan_query(values, today=today, reader=user.person.user_id)
+    return parse_plan_query(values, today=_today(user), reader=user.person.user_id)
+
+
+def shared_query(user: CurrentUser, options: Mapping[str, Json]) -> PlanQuery | None:
+    """Return the query of the copied link through which the user has opened the app, None without one."""
+    return parse_shared_plan(options, today=_today(user), reader=user.person.user_id)
+
+
+def _today(user: CurrentUser) -> date:
+    return services().now().astimezone(user.time_zone).date()
 
 
 @queued_per_portal
