@@ -59,7 +59,7 @@ class Emulator:
         self.world.authorization_port = self._server.port
         self._server.start()
         self._open("alpha", cast.alpha(), port=portal_port).departments = company()
-        self._open("beta", cast.beta())
+        self._open("beta", cast.beta()).lacks_placements = {"IM_SIDEBAR", "USER_PROFILE_TOOLBAR"}
         if self._events == "auto":
             threading.Thread(target=self._deliver_now_and_then, daemon=True).start()
         return self

@@ -1,6 +1,5 @@
 """The portal's page: a small intranet with the application in a frame."""
 
-from datetime import UTC, datetime, timedelta
 from html import escape
 from pathlib import Path
 from string import Template
@@ -12,6 +11,7 @@ from .opening import Form, Opening
 from .people import Person
 from .photos import portrait
 from .php import array, encode
+from .places import CALENDAR, CARD, CHAT, options_of, surroundings
 from .portal import CannotOpen, Portal
 from .wire import Answer, Request
 
@@ -44,7 +44,6 @@ LANGUAGES = {
     "ua": "Українська",
 }
 _TYPES = {".css": "text/css", ".js": "text/javascript"}
-_GRID_DAYS = 42
 
 
 def page(portal: Portal, portals: dict[str, Portal], request: Request) -> Answer:
@@ -55,14 +54,16 @@ def page(portal: Portal, portals: dict[str, Portal], request: Request) -> Answer
     person = _person(portal, requests.get("person") or _remembered(portal, request))
     form: Form = "old" if requests.get("form") == "old" else "new"
     placement = requests.get("placement", "DEFAULT")
+    colleague = _colleague(portal, person, requests.get("colleague", ""))
     if portal.closed:
         body, opening = _message("This portal is closed", "Its address answers nobody now."), None
     else:
-        body, opening = _content(portal, person, placement=placement, form=form)
+        body, opening = _content(portal, person, placement=placement, colleague=colleague, form=form)
     state = {
         "person": person.key,
         "form": form,
         "placement": "" if placement == "DEFAULT" else placement,
+        "colleague": colleague.key if placement in _WITH_COLLEAGUE and colleague else "",
         "opening": None if opening is None else described(portal, opening),
     }
     text = Template((ASSETS / "portal.html").read_text("utf-8")).substitute(
@@ -70,11 +71,10 @@ def page(portal: Portal, portals: dict[str, Portal], request: Request) -> Answer
         domain=escape(portal.domain),
         portals=" ".join(_link(other) for other in portals.values() if other is not portal),
         people="".join(_option(one.key, _label(one), chosen=person.key) for one in _signable(portal)),
-        here_calendar='aria-current="page"' if placement == "CALENDAR_GRIDVIEW" else "",
-        here_main='aria-current="page"' if placement == "DEFAULT" else "",
+        **{f"here_{name}": 'aria-current="page"' if placement == code else "" for name, code in _MENU.items()},
         name=escape(_name_for(person)),
         title=escape(_title_of(portal, person, placement)),
-        tools=_GRID_TOOLS if placement == "CALENDAR_GRIDVIEW" else "",
+        tools=_tools(portal, person, placement, colleague),
         notice=_trial_notice(portal),
         content=body,
         open="open" if requests.get("controls") == "open" else "",
@@ -141,6 +141,12 @@ def _person(portal: Portal, key: str) -> Person:
     return expected or next(person for person in portal.people.values() if person.admin)
 
 
+def _colleague(portal: Portal, person: Person, key: str) -> Person | None:
+    """Return whose card or chat is opened, somebody by default."""
+    others = [one for one in portal.people.values() if one.active and one is not person]
+    return portal.people.get(key) or next(iter(others), None)
+
+
 def _remembered(portal: Portal, request: Request) -> str:
     for pair in request.headers.get("cookie", "").split(";"):
         name, _, value = pair.strip().partition("=")
@@ -149,9 +155,11 @@ def _remembered(portal: Portal, request: Request) -> str:
     return ""
 
 
-def _content(portal: Portal, person: Person, *, placement: str, form: Form) -> tuple[str, Opening | None]:
+def _content(
+    portal: Portal, person: Person, *, placement: str, colleague: Person | None, form: Form
+) -> tuple[str, Opening | None]:
     """Return what stands in the middle of the page, and the opening if a frame does."""
-    place = '<div class="place" id="place"></div>'
+    place = surroundings(placement, colleague)
     application = portal.application
     if not application.added:
         return _market(person), None
@@ -160,11 +168,10 @@ def _content(portal: Portal, person: Person, *, placement: str, form: Form) -> t
             return place, portal.open_installer_as(person.key, form=form)
         text = "The application is not fully installed. Contact your administrator."
         return _message("Not installed yet", text), None
-    options = _grid_range() if placement == "CALENDAR_GRIDVIEW" else None
     if placement != "DEFAULT" and not portal.bound(placement):
         return _message("Nothing here", "The application has bound no view of its own here."), None
     try:
-        return place, portal.open_as(person.key, placement, options, form)
+        return place, portal.open_as(person.key, placement, options_of(placement, colleague), form)
     except CannotOpen:
         return _message("No access", "You have no access to this application."), None
 
@@ -179,16 +186,8 @@ def _title_of(portal: Portal, person: Person, placement: str) -> str:
         return _name_for(person)
     bound = next((one for one in portal.application.placements if one.code == placement), None)
     if bound is None:
-        return "Calendar"
+        return {CARD: "Employees", CHAT: "Messenger"}.get(placement, "Calendar")
     return str(bound.lang_all.get(person.lang, {}).get("TITLE") or bound.title)
-
-
-def _grid_range() -> dict[str, Any]:
-    today = datetime.now(UTC).date()
-    first = today.replace(day=1)
-    first -= timedelta(days=first.weekday())
-    last = first + timedelta(days=_GRID_DAYS - 1)
-    return {"viewRangeFrom": str(first), "viewRangeTo": str(last), "URI": "/calendar/"}
 
 
 def _market(person: Person) -> str:
@@ -206,10 +205,23 @@ def _install_button(control: str) -> str:
     return f'<button type="button" class="button primary" data-control="{control}">Install</button>'
 
 
+_MENU = {"main": "DEFAULT", "calendar": CALENDAR, "card": CARD, "chat": CHAT}
+_WITH_COLLEAGUE = (CARD, CHAT)
 _GRID_TOOLS = "".join(
     f'<button type="button" class="button" data-control="{name}">{name.capitalize()}</button>'
     for name in ("earlier", "today", "later")
 )
+
+
+def _tools(portal: Portal, person: Person, placement: str, colleague: Person | None) -> str:
+    """Return the controls beside the title: of the calendar, or whose card or chat is shown."""
+    if placement == CALENDAR:
+        return f'{_GRID_TOOLS}<input type="date" data-control="date" aria-label="Date">'
+    if placement not in _WITH_COLLEAGUE or colleague is None:
+        return ""
+    others = [one for one in _signable(portal) if one is not person]
+    options = "".join(_option(one.key, one.full_name, chosen=colleague.key) for one in others)
+    return f'<select data-control="colleague" aria-label="Colleague">{options}</select>'
 
 
 def _trial_notice(portal: Portal) -> str:

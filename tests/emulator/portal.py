@@ -65,6 +65,7 @@ class Portal(PortalLife):
         key: str,
         *,
         placement: str = "DEFAULT",
+        colleague: str = "",
         form: Form = "new",
         controls: bool = False,
     ) -> str:
@@ -72,6 +73,8 @@ class Portal(PortalLife):
         requests = {"person": key, "form": form}
         if placement != "DEFAULT":
             requests["placement"] = placement
+        if colleague:
+            requests["colleague"] = colleague
         if controls:
             requests["controls"] = "open"
         return f"{self.origin}/?{urlencode(requests)}"

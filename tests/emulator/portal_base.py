@@ -35,6 +35,8 @@ class PortalBase:
         self.closed = False
         # The calendars that the controls of the portal's page have opened, by the key of the person.
         self.tabs: dict[str, CalendarTab] = {}
+        # Placements that this portal's version does not have yet.
+        self.lacks_placements: set[str] = set()
         strictness = world.strictness
         self.bucket = (
             Bucket(depth=strictness.bucket_depth, leak=strictness.bucket_leak)

@@ -21,7 +21,8 @@ function addressOf(changes) {
   return `/?${new URLSearchParams(query)}`;
 }
 
-const reload = (changes) => location.assign(addressOf({ placement: state.placement, ...changes }));
+const reload = (changes) =>
+  location.assign(addressOf({ placement: state.placement, colleague: state.colleague, ...changes }));
 
 function note(text) {
   find("#note").textContent = text;
@@ -79,6 +80,8 @@ const AFTER = {
 const MOVES = {
   main: () => location.assign(addressOf({ placement: "" })),
   gridview: () => location.assign(addressOf({ placement: "CALENDAR_GRIDVIEW" })),
+  card: () => location.assign(addressOf({ placement: "USER_PROFILE_TOOLBAR", colleague: state.colleague })),
+  chat: () => location.assign(addressOf({ placement: "IM_SIDEBAR", colleague: state.colleague })),
   earlier: () => frame?.happen("Calendar.customView:decreaseViewRangeDate", {}),
   later: () => frame?.happen("Calendar.customView:increaseViewRangeDate", {}),
   today: () => frame?.happen("Calendar.customView:adjustToDate", day(0)),
@@ -98,6 +101,10 @@ for (const button of document.querySelectorAll("button[data-control]")) {
 
 find("[data-control=person]").addEventListener("change", (event) => {
   location.assign(addressOf({ person: event.target.value, placement: state.placement }));
+});
+find("[data-control=colleague]")?.addEventListener("change", (event) => reload({ colleague: event.target.value }));
+find("[data-control=date]")?.addEventListener("change", (event) => {
+  frame?.happen("Calendar.customView:adjustToDate", event.target.value);
 });
 find("[data-control=form]").addEventListener("change", (event) => reload({ form: event.target.value }));
 find("[data-control=language]").addEventListener("change", async (event) => {

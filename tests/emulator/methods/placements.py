@@ -1,5 +1,6 @@
 """Methods about placements; all but the list are for administrators."""
 
+import re
 from typing import Any
 
 from ..application import Placement
@@ -8,24 +9,30 @@ from ..php import array, entries
 from .bindings import check_handler
 from .registry import Call, method, missing_argument
 
-# A placement that needs a tool's permission besides its own does not exist without it.
+# A placement that needs a tool's permission besides its own does not exist without one of these.
 CODES: dict[str, tuple[str, ...]] = {
     "CALENDAR_GRIDVIEW": ("calendar",),
     "LEFT_MENU": (),
     "REST_APP_URI": (),
     "PAGE_BACKGROUND_WORKER": (),
     "IM_NAVIGATION": (),
-    "USER_PROFILE_MENU": ("user",),
-    "USER_PROFILE_TOOLBAR": ("user",),
+    "IM_SIDEBAR": (),
+    "USER_PROFILE_MENU": ("user", "user_basic", "user_brief"),
+    "USER_PROFILE_TOOLBAR": ("user", "user_basic", "user_brief"),
 }
 SINGLE = {"REST_APP_URI", "PAGE_BACKGROUND_WORKER"}
+CONTEXTS = {"ALL", "USER", "CHAT", "LINES", "CRM"}
 
 
 @method("placement.list", "placement")
 def placement_list(call: Call) -> list[str]:
     """List the codes the application may bind."""
-    granted = call.portal.application.scopes
-    return [code for code, needs in CODES.items() if all(need in granted for need in needs)]
+    granted, lacking = call.portal.application.scopes, call.portal.lacks_placements
+    return [
+        code
+        for code, scopes in CODES.items()
+        if code not in lacking and (not scopes or any(scope in granted for scope in scopes))
+    ]
 
 
 @method("placement.bind", "placement")
@@ -39,6 +46,8 @@ def placement_bind(call: Call) -> bool:
         raise missing_argument("HANDLER")
     check_handler(url)
     _refuse_second(call, code=code, url=url)
+    if code == "IM_SIDEBAR":
+        _check_sidebar(call.fields("options"))
     call.portal.application.placements.append(
         Placement(
             code=code,
@@ -60,6 +69,18 @@ def _refuse_second(call: Call, *, code: str, url: str) -> None:
     if any(one.url == url for one in bound):
         text = "Unable to set placement handler: Handler already binded"
         raise RestError("ERROR_CORE", text)
+
+
+def _check_sidebar(options: dict[str, Any]) -> None:
+    """Refuse options that the messenger does not know; an icon is required."""
+    if not re.fullmatch(r"[a-z -]{1,50}", str(options.get("iconName") or "")):
+        raise missing_argument("iconName")
+    if not set(str(options.get("context") or "ALL").split(";")) <= CONTEXTS:
+        raise RestError("INVALID_ERROR_CONTEXT", "Invalid context")
+    if str(options.get("extranet") or "N") not in {"Y", "N"}:
+        raise RestError("INVALID_ERROR_EXTRANET", "Invalid extranet")
+    if str(options.get("role") or "USER") not in {"USER", "ADMIN"}:
+        raise RestError("INVALID_ERROR_ROLE", "Invalid role")
 
 
 @method("placement.get", "placement")
