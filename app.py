@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Callable
 from datetime import datetime
-from functools import partial
 
 import structlog
 from flask import Flask
@@ -83,8 +82,7 @@ def create_app(
     logging_setup.configure(level=settings.log_level, style=settings.log_format)
     for variable in config.ignored_variables(os.environ):
         log.warning("variable_ignored", variable=variable, hint="It is no longer used; remove it.")
-    titles = partial(translations.in_every_language, hooks.PLACEMENT_TITLE)
-    services = build_services(settings, database=database, placement_titles=titles, now=now)
+    services = build_services(settings, database=database, placement_titles=hooks.placement_titles, now=now)
 
     app = request_hooks.Application(__name__, static_folder=None)
     app.extensions["services"] = services

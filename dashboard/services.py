@@ -83,17 +83,22 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+def no_titles(placement: str) -> Mapping[str, str]:
+    """Return the titles of a placement for processes that bind none."""
+    return {}
+
+
 def build_services(
     config: Config,
     *,
     database: Database | None = None,
     now: Callable[[], datetime] = utc_now,
-    placement_titles: Callable[[], Mapping[str, str]] = dict,
+    placement_titles: Callable[[str], Mapping[str, str]] = no_titles,
 ) -> Services:
     """Return the services of one process. Nothing connects to the database or the network yet.
 
-    ``placement_titles`` returns the title of the calendar's tab by Bitrix24's language codes; only a process that
-    serves openings needs it.
+    ``placement_titles`` returns the title of a placement by Bitrix24's language codes; only a process that serves
+    openings needs it.
     """
     stopping = Event()  # set by a worker that ends
     threads = max(config.web_threads, config.worker_threads)

@@ -28,7 +28,8 @@ def checks(html: str) -> dict[str, str]:
     return dict(re.findall(r'data-check="(\w+)" data-state="(\w+)"', html))
 
 
-NEEDED = ("calendar", "user_brief", "placement", "events", "CALENDAR_GRIDVIEW", "REST_APP_URI")
+EVERYWHERE = ("CALENDAR_GRIDVIEW", "REST_APP_URI")
+NEEDED = ("calendar", "user_brief", "placement", "events", *EVERYWHERE, "USER_PROFILE_TOOLBAR", "IM_SIDEBAR")
 
 
 def test_everything_is_ok_after_the_installation(each_world: World) -> None:
@@ -58,6 +59,7 @@ def test_a_missing_permission_is_named_with_advice(world: World) -> None:
 
     assert checks(html)["placement"] == "missing"
     assert checks(html)["CALENDAR_GRIDVIEW"] == "missing"
+    assert "IM_SIDEBAR" not in checks(html)
     assert checks(html)["calendar"] == "ok"
     # A failed check unfolds its line and moves it to the top.
     assert '<details class="fold" id="health" open>' in html
@@ -82,6 +84,15 @@ def test_a_refused_binding_shows_its_error_code(world: World) -> None:
     assert checks(html)["REST_APP_URI"] == "missing"
     assert checks(html)["events"] == "ok"
     assert "ERROR_PLACEMENT_NOT_FOUND" in html
+
+
+def test_what_the_portal_does_not_offer_is_not_listed(world: World) -> None:
+    world.install("beta")
+
+    html = page(world, in_english(world, "clara", "beta"))
+
+    assert list(checks(html)) == ["calendar", "user_brief", "placement", "events", *EVERYWHERE]
+    assert "Everything checked is OK." in html
 
 
 def test_an_unchecked_requirement_is_not_missing(world: World, anna: Session) -> None:

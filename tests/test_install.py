@@ -10,6 +10,9 @@ from tests.emulator.faults import Fault
 from tests.world import World, errors_on
 
 EVENTS = {"ONAPPINSTALL", "ONAPPUPDATE", "ONAPPUNINSTALL", "ONAPPPAYMENT"}
+EVERYWHERE = {"CALENDAR_GRIDVIEW", "REST_APP_URI"}
+CARDS = {"USER_PROFILE_TOOLBAR", "IM_SIDEBAR"}
+DAY = 86401
 
 
 @pytest.fixture
@@ -34,9 +37,53 @@ def test_events_and_placements_are_bound_in_one_batch(world: World) -> None:
 
     assert {handler.event for handler in application.handlers} == EVENTS
     assert {handler.url for handler in application.handlers} == {f"{world.bitrix24.app_url}/events"}
-    assert {placement.code for placement in application.placements} == {"CALENDAR_GRIDVIEW", "REST_APP_URI"}
+    assert {placement.code for placement in application.placements} == EVERYWHERE | CARDS
     binding = [request for request in world.bitrix24.requests if "event.bind" in request.inner]
     assert len(binding) == 1
+
+
+def test_the_sidebar_is_bound_for_private_chats_of_employees(world: World) -> None:
+    bound = {placement.code: placement for placement in world.portal().application.placements}
+
+    options = bound["IM_SIDEBAR"].options
+    assert (options["context"], options["extranet"], options["role"]) == ("USER", "N", "USER")
+    assert bound["USER_PROFILE_TOOLBAR"].options == {}
+    assert {bound[code].title for code in CARDS} == {"Working hours"}
+    assert {bound[code].lang_all["ru"]["TITLE"] for code in CARDS} == {"Рабочее время"}
+    assert {bound[code].title for code in EVERYWHERE} == {"Calendar settings"}
+
+
+def test_a_portal_without_the_cards_gets_the_rest(world: World) -> None:
+    """Beta is an older portal; it lists neither of the two."""
+    beta = world.portal("beta")
+
+    installed = world.install("beta")
+
+    assert {placement.code for placement in beta.application.placements} == EVERYWHERE
+    assert "sidebar of a private chat" not in installed.text
+    assert world.known("beta").unbound == dict.fromkeys(CARDS, "not_offered")
+    assert "sidebar of a private chat" in world.install().text
+
+
+def test_cards_are_bound_once_the_portal_offers_them(world: World) -> None:
+    world.install("beta")
+    world.portal("beta").lacks_placements.clear()
+    world.bitrix24.clock.advance(DAY)
+
+    assert world.open("clara", "beta").status_code == 200
+
+    assert {placement.code for placement in world.portal("beta").application.placements} == EVERYWHERE | CARDS
+    assert world.known("beta").unbound == {}
+
+
+def test_a_card_that_is_listed_but_not_found_counts_as_not_offered(empty: World) -> None:
+    with empty as world:
+        world.bitrix24.faults.add(Fault(kind="error:ERROR_PLACEMENT_NOT_FOUND:400", inner="placement.bind", times=None))
+
+        world.install("alpha")
+
+        codes = dict.fromkeys(EVERYWHERE, "ERROR_PLACEMENT_NOT_FOUND") | dict.fromkeys(CARDS, "not_offered")
+        assert world.known().unbound == codes
 
 
 def test_a_repeated_installation_changes_nothing(world: World) -> None:
@@ -121,7 +168,7 @@ def test_bindings_to_a_former_address_are_replaced(world: World) -> None:
     application.placements = [replace(one, url=f"{earlier}/") for one in application.placements]
     application.handlers = [replace(one, url=f"{earlier}/events") for one in application.handlers]
     # In the portals that have it the next look moves it, a day later at most.
-    world.bitrix24.clock.advance(86401)
+    world.bitrix24.clock.advance(DAY)
 
     assert world.open("anna").status_code == 200
 
@@ -138,7 +185,7 @@ def test_a_long_list_of_foreign_bindings_does_not_stop_the_installation(world: W
 
     assert world.install("alpha").status_code == 200
 
-    assert len(application.placements) == 162
+    assert len(application.placements) == 164
 
 
 def test_nothing_is_installed_while_the_authorization_server_is_unreachable(empty: World) -> None:

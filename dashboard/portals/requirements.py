@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dashboard.models import Portal
-from dashboard.portals.bindings import EVENTS, PLACEMENTS
+from dashboard.portals.bindings import EVENTS, NOT_OFFERED, OPTIONAL_PLACEMENTS, PLACEMENTS
 
 NO_SCOPE = "insufficient_scope"
 
@@ -46,11 +46,15 @@ def events(portal: Portal) -> list[Requirement]:
 
 
 def placements(portal: Portal) -> list[Requirement]:
-    """Return where the portal shows the application besides its menu, as last checked."""
+    """Return where the portal shows the application besides its menu, as last checked.
+
+    Optional placements that the portal does not offer are left out: nobody can do anything about them.
+    """
     if portal.scopes is not None and "placement" not in portal.scopes:
-        # Without this scope the portal does not return what is bound.
-        return [Requirement(name, "missing", NO_SCOPE) for name in PLACEMENTS]
-    return [_binding(portal, name) for name in PLACEMENTS]
+        # Without this scope the portal does not return what is bound or offered.
+        return [Requirement(name, "missing", NO_SCOPE) for name in PLACEMENTS if name not in OPTIONAL_PLACEMENTS]
+    placements = (_binding(portal, name) for name in PLACEMENTS)
+    return [placement for placement in placements if placement.code != NOT_OFFERED]
 
 
 def _binding(portal: Portal, name: str) -> Requirement:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from dashboard.models import Portal, PortalState
 from dashboard.portals import requirements
-from dashboard.portals.bindings import CALENDAR_VIEW, LINK
+from dashboard.portals.bindings import CALENDAR_VIEW, CHAT_SIDEBAR, EMPLOYEE_CARD, LINK
 from dashboard.portals.requirements import Requirement
 from dashboard.web.i18n.translations import N_, _
 from dashboard.web.presenters.filters import join_words
@@ -21,6 +21,8 @@ SCOPES = {
 PLACEMENTS = {
     CALENDAR_VIEW: (N_("Tab in the calendar"), N_("Opens Team on the days shown in the calendar.")),
     LINK: (N_("Links in messages"), N_("Lets the link in the invitation open the app.")),
+    EMPLOYEE_CARD: (N_("Menu of an employee's card"), N_("Shows when the person is at work, in the reader's time.")),
+    CHAT_SIDEBAR: (N_("Beside private chats"), N_("Shows when the other person is at work, in the reader's time.")),
 }
 # The statuses of `app.info`.
 STATUSES = {

@@ -5,6 +5,7 @@ An opening is Bitrix24's POST when a user starts the app.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from flask import Blueprint, g, jsonify, render_template, request
@@ -31,10 +32,15 @@ from dashboard.web.views import plan
 from dashboard.web.views.my_settings import my_settings_page
 from dashboard.web.views.team import team_page, today
 
-PLACEMENT_TITLE = N_("Calendar settings")
+APP_TITLE, CARD_TITLE = N_("Calendar settings"), N_("Working hours")
 FORM = "application/x-www-form-urlencoded"
 
 blueprint = Blueprint("hooks", __name__)
+
+
+def placement_titles(placement: str) -> Mapping[str, str]:
+    """Return the title that a placement has in Bitrix24, by its language codes."""
+    return translations.in_every_language(CARD_TITLE if placement in bindings.OPTIONAL_PLACEMENTS else APP_TITLE)
 
 
 @blueprint.before_request
