@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,15 @@ def open_team(world: World, page: Page, person: str = "anna") -> FrameLocator:
     frame = application(page)
     frame.get_by_role("link", name="Team", exact=True).press("Enter")
     return frame
+
+
+def open_calendar(world: World, page: Page) -> FrameLocator:
+    page.goto(world.portal().page_url("anna", placement="CALENDAR_GRIDVIEW"))
+    return application(page)
+
+
+def day_link(frame: FrameLocator, day: date) -> Locator:
+    return frame.locator(f'[data-keep="day-{day}"]')
 
 
 def names(frame: FrameLocator) -> Locator:
@@ -251,6 +261,65 @@ def test_a_day_of_the_calendar_can_be_chosen(company: World, page: Page) -> None
     expect(saturday).to_have_attribute("aria-current", "date")
     expect(saturday).to_be_focused()
     expect(frame.locator(".team-summary__text")).to_contain_text("A day off in this portal")
+
+
+def test_the_days_follow_the_portals_calendar(company: World, page: Page) -> None:
+    watch = Watch(page, company.bitrix24.app_url)
+    frame = open_calendar(company, page)
+    expect(frame.locator(".days__day")).to_have_count(42)
+    page.wait_for_function("portalFrame.bound.size === 3")
+    today = company.now().date()
+    months = [date(today.year + (today.month + n - 1) // 12, (today.month + n - 1) % 12 + 1, 1) for n in range(4)]
+
+    # Twice before the first answer has come.
+    page.locator("[data-control=later]").press("Enter")
+    page.locator("[data-control=later]").press("Enter")
+    expect(day_link(frame, months[2])).to_have_attribute("aria-current", "date")
+
+    page.locator("[data-control=later]").press("Enter")
+    expect(day_link(frame, months[3])).to_have_attribute("aria-current", "date")
+
+    page.locator("[data-control=earlier]").press("Enter")
+    expect(day_link(frame, months[2])).to_have_attribute("aria-current", "date")
+
+    page.locator("[data-control=date]").fill("2031-08-14")
+    expect(day_link(frame, date(2031, 8, 14))).to_have_attribute("aria-current", "date")
+    expect(frame.locator(".team-summary__day")).to_have_text("Thursday, August 14, 2031")
+    assert watch.messages == []
+
+
+def test_the_days_are_one_tab_stop_with_arrow_keys(company: World, page: Page) -> None:
+    frame = open_calendar(company, page)
+    chosen = frame.locator(".days [aria-current]")
+    expect(chosen).to_be_visible()
+    links = frame.locator(".days a")
+    first = links.all()[0].get_attribute("href")
+    assert first is not None
+
+    chosen.press("Home")
+    expect(links.first).to_be_focused()
+    links.first.press("ArrowLeft")
+    links.first.press("ArrowRight")
+    expect(links.nth(1)).to_be_focused()
+    expect(frame.locator('.days [tabindex="0"]')).to_have_count(1)
+    links.nth(1).press("Enter")
+
+    expect(frame.locator(".days [aria-current]")).to_be_focused()
+    expect(links.nth(1)).to_have_attribute("aria-current", "date")
+    links.nth(1).press("Tab")
+    expect(frame.locator(".days a:focus")).to_have_count(0)
+
+
+def test_the_answer_is_above_the_fold_in_the_calendar(company: World, page: Page) -> None:
+    page.set_viewport_size({"width": 1280, "height": 720})
+    frame = open_calendar(company, page)
+    answer = frame.locator(".team-summary__text")
+    expect(answer).to_contain_text("Best common hour")
+
+    box = answer.bounding_box()
+
+    assert box is not None
+    assert box["y"] + box["height"] < 720
 
 
 def test_search_and_filters_work_on_a_phone(company: World, page: Page) -> None:

@@ -10,11 +10,12 @@ import { main } from "./app/page.js";
 import { listenForNavigation } from "./app/router.js";
 
 // What other scripts import from here.
+export { onPortalEvent } from "./app/bx24.js";
 export { whileBusy } from "./app/busy.js";
 export { showResponseError } from "./app/errors.js";
 export { clockText, momentOn, showClock, timeAt, updateClocks } from "./app/clocks.js";
 export { isPlainClick, on } from "./app/events.js";
-export { announce, main } from "./app/page.js";
+export { announce, isRightToLeft, main } from "./app/page.js";
 export { load } from "./app/router.js";
 export { send } from "./app/session.js";
 

@@ -187,9 +187,14 @@ def short_weekday(day: date) -> str:
     return _date("E", day, current().locale)
 
 
-def month_day(day: date) -> str:
-    """Return "Mar 5"."""
-    return _date("MMMd", day, current().locale)
+def narrow_weekday(day: date) -> str:
+    """Return "W"."""
+    return str(get_day_names("narrow", context="stand-alone", locale=current().locale)[day.weekday()])
+
+
+def short_month(day: date) -> str:
+    """Return "Mar"."""
+    return _date("MMM", day, current().locale)
 
 
 def weekday_and_month_day(day: date) -> str:

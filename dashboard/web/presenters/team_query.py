@@ -16,9 +16,9 @@ from dashboard.team.team_order import SORTS, Arrangement, Grouping
 from dashboard.web.http.query_values import page_number, text_value
 from dashboard.web.i18n.translations import current
 from dashboard.web.presenters import filters, labels
+from dashboard.web.presenters.calendar_days import DateRange, date_range, is_supported, parse_date, parse_range
 
 MAX_TEXT_LENGTH = 200
-MAX_RANGE_DAYS = 62  # a month view also shows days of the months around it
 _FILTERS = tuple(field.name for field in fields(TeamFilter))
 
 
@@ -30,20 +30,6 @@ class DaysAround:
     previous: date | None
     following: date | None
     is_today: bool
-
-
-@dataclass(frozen=True)
-class DateRange:
-    """The days of a calendar view, both ends included, and the day of the chart."""
-
-    first: date
-    last: date
-    day: date
-
-    @property
-    def days(self) -> list[date]:
-        """Return each day of the range."""
-        return [self.first + timedelta(days=number) for number in range((self.last - self.first).days + 1)]
 
 
 @dataclass(frozen=True)
@@ -117,14 +103,14 @@ def team_reader(now: datetime, zone: tzinfo, workdays: DaysOff) -> TeamReader:
 
 def parse_team_query(query: Mapping[str, str], *, today: date) -> TeamQuery:
     """Parse the query. Invalid parameters are ignored; an unknown filter value matches nobody."""
-    sort, day = query.get("sort", ""), _date(query.get("day"))
+    sort, day = query.get("sort", ""), parse_date(query.get("day"))
     return TeamQuery(
         filter=TeamFilter(**{name: _filter_value(query, name) for name in _FILTERS}),
         sort=sort if sort.removeprefix("-") in SORTS else "",
         group=group if (group := query.get("group", "")) in list(Grouping) else "",
         number=page_number(query),
         day=None if day == today else day,
-        range=_range(query.get("from"), query.get("to"), query.get("day"), today),
+        range=parse_range(query, today=today),
     )
 
 
@@ -135,7 +121,7 @@ def _filter_value(query: Mapping[str, str], name: str) -> str:
 
 def parse_calendar_options(options: Mapping[str, Json], *, today: date) -> TeamQuery:
     """Return the query for the days that the calendar shows, from the options that Bitrix24 posts to our tab."""
-    return TeamQuery(range=_range(options.get("viewRangeFrom"), options.get("viewRangeTo"), None, today))
+    return TeamQuery(range=date_range(options.get("viewRangeFrom"), options.get("viewRangeTo"), None, today=today))
 
 
 def days_around(day: date, today: date) -> DaysAround:
@@ -144,22 +130,5 @@ def days_around(day: date, today: date) -> DaysAround:
     return DaysAround(day, previous, following, is_today=day == today)
 
 
-def _range(first: Json, last: Json, chosen_day: Json, today: date) -> DateRange | None:
-    start, end = _date(first), _date(last)
-    if start is None or end is None or not 0 <= (end - start).days < MAX_RANGE_DAYS:
-        return None
-    day = _date(chosen_day) or today
-    return DateRange(start, end, day if start <= day <= end else start)
-
-
-def _date(value: Json) -> date | None:
-    """Return the day, None outside of 1970 to 2100: charts also compute with the days around it."""
-    try:
-        day = date.fromisoformat(value) if isinstance(value, str) and len(value) == 10 else None
-    except ValueError:
-        return None
-    return _supported(day) if day else None
-
-
 def _supported(day: date) -> date | None:
-    return day if 1970 <= day.year <= 2100 else None
+    return day if is_supported(day) else None

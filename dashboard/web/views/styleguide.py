@@ -35,6 +35,7 @@ blueprint = Blueprint("styleguide", __name__)
 # A Wednesday during working hours, and the week from that day on.
 MOMENT = datetime(2026, 4, 15, 12, 5, tzinfo=UTC)
 WEEK = [MOMENT.date() + timedelta(days=number) for number in range(7)]
+MONTH = [MOMENT.date() + timedelta(days=number - 16) for number in range(42)]
 WEEKEND = DaysOff(weekend=frozenset((5, 6)))
 OWN, UNKNOWN = CalendarSection(4, "A calendar", "#e89b06"), CalendarSection(49)
 
@@ -101,6 +102,7 @@ def _team_components() -> dict[str, Any]:
         "user_zone": UTC,
         "row_context": team_row.ListContext(MOMENT, UTC, 1, "https://portal.example", {1: "Engineering"}),
         "week": WEEK,
+        "month": MONTH,
         "is_off": WEEKEND.is_off,
         "here": lambda *_name, **_day: "#guide-head",
         "direction": lambda name: {"name": "ascending", "state": "descending"}.get(name, "none"),

@@ -1,4 +1,4 @@
-// Uses Bitrix24's frame library to fit the frame to its content and to open the portal's own pages.
+// Uses Bitrix24's frame library to fit the frame to its content, to open the portal's own pages, and to hear its events.
 
 import { isPlainClick, on } from "./events.js";
 
@@ -8,6 +8,11 @@ const FIT_DELAY_MS = 80;
 let frame = null;
 let fitTimer = 0;
 let fittedHeight = 0;
+
+let setConnected;
+const connected = new Promise((resolve) => {
+  setConnected = resolve;
+});
 
 export function initBX24() {
   on("click", "[data-open-path]", openPath);
@@ -20,9 +25,16 @@ export function initBX24() {
 function connect() {
   window.BX24?.init(() => {
     frame = window.BX24;
+    setConnected();
     new ResizeObserver(fitSoon).observe(document.body);
     fit();
   });
+}
+
+// Calls the handler each time the portal's page around the frame sends an event; other pages do not know it.
+export async function onPortalEvent(name, handler) {
+  await connected;
+  frame.placement?.bindEvent(name, handler);
 }
 
 function fitSoon() {

@@ -8,3 +8,7 @@ const announcer = document.getElementById("announce");
 export function announce(text) {
   announcer.textContent = text;
 }
+
+export function isRightToLeft() {
+  return document.documentElement.dir === "rtl";
+}

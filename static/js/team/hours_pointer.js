@@ -17,8 +17,8 @@ export function listenForPointer() {
 
 function pressKey(slider, event) {
   if (event.key === "Escape") return hide();
-  const forwards = isRightToLeft() ? "ArrowLeft" : "ArrowRight";
-  const backwards = isRightToLeft() ? "ArrowRight" : "ArrowLeft";
+  const forwards = page.isRightToLeft() ? "ArrowLeft" : "ArrowRight";
+  const backwards = page.isRightToLeft() ? "ArrowRight" : "ArrowLeft";
   const now = Math.round(Number(slider.getAttribute("aria-valuenow")) / STEP) * STEP;
   const minute = {
     [forwards]: now + STEP,
@@ -42,13 +42,9 @@ function clamp(minute) {
   return Math.min(Math.max(minute, 0), lengthOf(page.main.querySelector("[data-chart]")) - STEP);
 }
 
-function isRightToLeft() {
-  return document.documentElement.dir === "rtl";
-}
-
 function minuteAt(clientX) {
   const { left, right, width } = page.main.querySelector("[data-slider]").getBoundingClientRect();
-  const share = (isRightToLeft() ? right - clientX : clientX - left) / width;
+  const share = (page.isRightToLeft() ? right - clientX : clientX - left) / width;
   const length = lengthOf(page.main.querySelector("[data-chart]"));
   return clamp(Math.floor((share * length) / STEP) * STEP);
 }
@@ -93,7 +89,7 @@ function moveLineTo(chart, slider, share) {
   const line = chart.parentElement.querySelector("[data-pointer]");
   const frame = chart.parentElement.getBoundingClientRect();
   const axis = slider.getBoundingClientRect();
-  const start = isRightToLeft() ? frame.right - axis.right : axis.left - frame.left;
+  const start = page.isRightToLeft() ? frame.right - axis.right : axis.left - frame.left;
   line.style.insetInlineStart = `${start + axis.width * share}px`;
   line.hidden = false;
 }
