@@ -155,3 +155,17 @@ def test_only_tokens_css_names_colors() -> None:
         assert path.name == "tokens.css" or not literal.search(rules), path
         assert "!important" not in rules, path
         assert not re.search(r"(?m)^\s*#", rules), f"{path} styles an id"
+
+
+def test_comments_and_indentation_are_not_served(folder: Path) -> None:
+    (folder / "css/base.css").write_text("/* Why\n   it is so. */\n\n.a {\n  color: red; /* why */\n}\n")
+    (folder / "js/app/b.js").write_text('// Why.\n\nexport const b = "https://b";\n\n  // Why.\n  b();\n')
+
+    files = StaticFiles(folder)
+
+    style, script = files.find("app.css"), files.find("js/app.js")
+    assert style
+    assert script
+    assert style.plain == b"1\n.a {\ncolor: red;\n}\n3456"
+    assert b'export const b = "https://b";\n  b();\n' in script.plain
+    assert b"Why" not in script.plain

@@ -17,6 +17,10 @@ STYLES = ("tokens.css", "base.css", "layout.css", "components/*.css", "pages/*.c
 TYPES = {".css": "text/css", ".js": "text/javascript"}
 # One line that imports from another module, or re-exports from it.
 IMPORT = re.compile(r'^(?:import|export) .+ from "(\.[^"]+)";\n', re.MULTILINE)
+# For readers of the source, not for browsers: comments, blank lines and, in stylesheets, indentation.
+STYLE_COMMENTS = re.compile(rb"/\*.*?\*/", re.DOTALL)
+LINE_STARTS = re.compile(rb"\s*\n\s*")
+SCRIPT_COMMENTS = re.compile(r"^(?:[ \t]*//.*)?\n", re.MULTILINE)
 CACHE_FOREVER = "public, max-age=31536000, immutable"
 
 
@@ -54,7 +58,7 @@ class StaticFiles:
 
     def _read(self) -> None:
         self._read_mtimes = self._mtimes()
-        contents = {"app.css": b"".join(path.read_bytes() for path in self._styles())}
+        contents = {"app.css": _stylesheet(self._styles())}
         contents |= {f"js/{path.name}": _bundle(path) for path in self._scripts()}
         self.digest = sha256(repr(sorted(contents.items())).encode()).hexdigest()[:12]
         self._files = {
@@ -74,6 +78,12 @@ class StaticFiles:
         return [(path, path.stat().st_mtime_ns) for path in paths]
 
 
+def _stylesheet(paths: list[Path]) -> bytes:
+    """Return the stylesheets as one, without comments and indentation."""
+    text = STYLE_COMMENTS.sub(b"", b"".join(path.read_bytes() for path in paths))
+    return LINE_STARTS.sub(b"\n", text).lstrip()
+
+
 def _modules(script: Path) -> list[Path]:
     """Return the modules in the folder named like the script, then the script itself."""
     return [*sorted(script.with_suffix("").glob("*.js")), script]
@@ -84,6 +94,7 @@ def _bundle(script: Path) -> bytes:
 
     The modules share one scope, so a top-level name may be defined only once, and only the script itself may run
     code when it is loaded. Imports between the modules are dropped; those from other scripts ("../") are kept once.
+    Lines that are comments are dropped too.
     """
     imports: dict[str, None] = {}
 
@@ -92,7 +103,8 @@ def _bundle(script: Path) -> bytes:
             imports[line[0]] = None
         return ""
 
-    bodies = [IMPORT.sub(keep_import, module.read_text(encoding="utf-8")) for module in _modules(script)]
+    texts = (SCRIPT_COMMENTS.sub("", module.read_text(encoding="utf-8")) for module in _modules(script))
+    bodies = [IMPORT.sub(keep_import, text) for text in texts]
     return "".join([*imports, *bodies]).replace('"../', '"./').encode()
 
 
