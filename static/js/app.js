@@ -7,7 +7,7 @@ import { listenForDownloads } from "./app/download.js";
 import { listenForDismiss, showError } from "./app/errors.js";
 import { init, loadModules } from "./app/modules.js";
 import { main } from "./app/page.js";
-import { listenForNavigation } from "./app/router.js";
+import { listenForNavigation, resume } from "./app/router.js";
 
 // What other scripts import from here.
 export { onPortalEvent } from "./app/bx24.js";
@@ -37,4 +37,5 @@ async function start() {
     showError("offline");
   }
   document.documentElement.dataset.ready = "";
+  resume();
 }

@@ -20,6 +20,7 @@ class FullPage:
 
     session_token: str
     bx24_js_url: str
+    frame_key: str = ""  # who opened the application where: a reload returns to the last page only of the same frame
 
 
 def page_context(portal: Portal, person: Person, *, current: str, full_page: FullPage | None = None) -> dict[str, Any]:
@@ -36,6 +37,7 @@ def page_context(portal: Portal, person: Person, *, current: str, full_page: Ful
         },
         "session_token": full_page.session_token if full_page else None,
         "bx24_js_url": full_page.bx24_js_url if full_page else None,
+        "frame_key": full_page.frame_key if full_page else None,
         "nav": [{"title": title, "href": href, "current": href == current} for title, href in pages],
     }
 

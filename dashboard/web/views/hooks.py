@@ -66,7 +66,8 @@ def open_app() -> ResponseReturnValue:
     _set_portal(result.portal)
     g.person = result.person
     user = start_session(result.portal, result.person)
-    full_page = FullPage(issue_token(user), services().config.bx24_js_url)
+    frame_key = f"{result.person.id} {opening.placement}"
+    full_page = FullPage(issue_token(user), services().config.bx24_js_url, frame_key)
     if opening.placement == bindings.CALENDAR_VIEW and can_see_team(user):
         query = team_query.parse_calendar_options(opening.options, today=today(user))
         return team_page(user, query, full_page=full_page)

@@ -10,7 +10,9 @@ let fitTimer = 0;
 let fittedHeight = 0;
 
 let setConnected;
-const connected = new Promise((resolve) => {
+
+// Resolves with the library; never where it could not be loaded, or the portal does not answer.
+export const connected = new Promise((resolve) => {
   setConnected = resolve;
 });
 
@@ -25,7 +27,7 @@ export function initBX24() {
 function connect() {
   window.BX24?.init(() => {
     frame = window.BX24;
-    setConnected();
+    setConnected(frame);
     new ResizeObserver(fitSoon).observe(document.body);
     fit();
   });
@@ -33,8 +35,7 @@ function connect() {
 
 // Calls the handler each time the portal's page around the frame sends an event; other pages do not know it.
 export async function onPortalEvent(name, handler) {
-  await connected;
-  frame.placement?.bindEvent(name, handler);
+  (await connected).placement?.bindEvent(name, handler);
 }
 
 function fitSoon() {

@@ -3,13 +3,14 @@
 import { init } from "./modules.js";
 import { announce, main } from "./page.js";
 
-export function swap(part, { path, modules, focus }) {
+export function swap(part, { path, modules, focus, isResumed }) {
   const focused = document.activeElement;
   main.replaceChildren(part);
   const title = main.querySelector("[data-title]")?.dataset.title;
   if (title) document.title = title;
   markCurrentLink(path);
   init(modules);
+  if (isResumed) return;
   const target = focus ? main.querySelector(focus) : findSameControl(focused);
   (target ?? main).focus({ preventScroll: Boolean(target) });
   announce(announcement(title, target));
