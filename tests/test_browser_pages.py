@@ -44,6 +44,8 @@ def tab(firefox: Firefox) -> Iterator[Tab]:
 def walk_in_chromium(world: World, page: Page, stop: journeys.Page) -> None:
     if not stop.late:
         stop.before(world)
+    # An opening of its own: the same address once more is a reload, which returns to the page before.
+    page.goto("about:blank")
     page.goto(world.portal().page_url(stop.person, placement=stop.placement))
     frame = application(page)
     expect(frame.locator("h1")).to_be_attached()
@@ -63,6 +65,7 @@ def walk_in_chromium(world: World, page: Page, stop: journeys.Page) -> None:
 def walk_in_firefox(world: World, tab: Tab, stop: journeys.Page) -> None:
     if not stop.late:
         stop.before(world)
+    tab.go("about:blank")
     tab.go(world.portal().page_url(stop.person, placement=stop.placement))
     tab.wait_for("main")
     if stop.late:
