@@ -202,6 +202,11 @@ def weekday_and_month_day(day: date) -> str:
     return _date("MMMEd", day, current().locale)
 
 
+def month_day(day: date) -> str:
+    """Return "Mar 5"."""
+    return _date("MMMd", day, current().locale)
+
+
 def day_number(day: date) -> str:
     """Return "5"."""
     return _date("d", day, current().locale)
