@@ -208,9 +208,13 @@ def insight_rows(portal: Portal, counts: DifferenceCounts, *, min_group_size: in
     return sorted(rows, key=lambda row: -(row.differ or 0))
 
 
-def differs_options(portal: Portal) -> list[tuple[str, str]]:
-    """Return the options of *Team*'s filter by differences, none if nothing is recommended."""
-    values = recommendations.recommendation_of(portal).values
-    keys = dict.fromkeys(map(edits.key_of, values))
-    options = [(recommendations.ANY, _("Differ in any setting"))] if keys else []
-    return [*options, *((key, labels.label(key)) for key in keys)]
+def differs_options(portal: Portal, chosen: str) -> list[tuple[str, str]]:
+    """Return the options of *Team*'s filter by differences, none if nothing is recommended.
+
+    :param chosen: the filter's value; all reminders together are an option only while they are chosen.
+    """
+    fields = list(recommendations.recommendation_of(portal).values)
+    if not fields:
+        return []
+    names = [*fields, *({edits.REMINDERS_KEY} & {chosen})]
+    return [(recommendations.ANY, _("Differ in any setting")), *((name, title(name)) for name in names)]

@@ -104,7 +104,7 @@ def team_page(user: CurrentUser, query: TeamQuery, *, full_page: FullPage | None
         can_plan=any(link["href"] == PLAN_PATH for link in layout["nav"]),
         plan_path=PLAN_PATH,
         **_options(stats),
-        differs_options=recommended.differs_options(portal),
+        differs_options=recommended.differs_options(portal, query.filter.differs),
         department_options=[(str(number), name) for number, name in department_options],
         has_departments=bool(department_options),
         group_options=_group_options(has_departments=bool(department_options)),
