@@ -249,9 +249,8 @@ def _find_set(session: Session, person: Person, change_id: int) -> tuple[list[Se
     change = next((row for row in rows if row.id == change_id), None)
     if change is None or change.how not in history.OWN_SOURCES:
         raise ChangeNotFound
-    together = [row for row in rows if row.change_set == change.change_set]
-    last_id = max(row.id for row in together)
-    return together, {row.key for row in rows if row.id > last_id}
+    together = [row for row in reversed(rows) if row.change_set == change.change_set]
+    return together, {row.key for row in rows if row.id > together[-1].id}
 
 
 def _save(
