@@ -96,7 +96,7 @@ def marks(response: TestResponse) -> tuple[str, str]:
 
 def undo_id(response: TestResponse) -> str:
     """Return the id of the newest change that can be undone."""
-    return max(re.findall(r'data-change="(\d+)"', response.text), key=int)
+    return str(max(map(int, re.findall(r'data-change="(\d+)"', response.text))))
 
 
 def after_writing(world: World, action: Callable[[], object]) -> None:
@@ -337,7 +337,12 @@ def test_a_calendar_tab_that_saves_old_values_is_recorded(me: Me, read: str) -> 
     me.edit(showWeekNumbers="Y")
     tab.save(denyBusyInvitation=True)
 
-    {"refresh": lambda: me.post("/me/refresh"), "opening": lambda: me.world.open("boris"), "run": me.world.sync}[read]()
+    readings: dict[str, Callable[[], object]] = {
+        "refresh": lambda: me.post("/me/refresh"),
+        "opening": lambda: me.world.open("boris"),
+        "run": me.world.sync,
+    }
+    readings[read]()
 
     assert me.changes() == [
         ("showWeekNumbers", "edited", "N", "Y"),
