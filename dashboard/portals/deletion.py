@@ -15,7 +15,7 @@ from sqlalchemy import delete, exists, inspect, select, update
 from sqlalchemy.orm import Session
 
 from dashboard.core.database import UNAVAILABLE, Database, delete_in_batches, execute_and_count, time_limit
-from dashboard.models import ApiCall, Person, Portal, PortalState, RateLimit, Run
+from dashboard.models import ApiCall, Person, Portal, PortalState, RateLimit, Run, SettingChange
 
 log = structlog.get_logger()
 
@@ -24,7 +24,8 @@ MAX_REQUEST_SECONDS = 2.0  # of a request; then the worker continues
 # These mark former rows: no request can contain such a member id, and no installation has this generation.
 FORMER_MEMBER_ID = "deleted:{}"
 FORMER_GENERATION = 0
-_TABLES = (Run, ApiCall, Person)
+# Changes come before their people, who would take any number of them along in one transaction.
+_TABLES = (Run, ApiCall, SettingChange, Person)
 
 
 def replace_portal_row(session: Session, portal: Portal, **changes: Any) -> int | None:

@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, exists, func, select
 from sqlalchemy.orm import Session
 
 from dashboard.core.database import Base, Database
-from dashboard.models import ApiCall, Department, OAuthToken, Person, Portal, Run, SavedGroup, Snapshot
+from dashboard.models import ApiCall, Department, OAuthToken, Person, Portal, Run, SavedGroup, SettingChange, Snapshot
 from dashboard.portals import deletion
 
 BATCH_ROWS = 200
@@ -31,6 +31,7 @@ _PERSON_COLUMNS = (
     *("listed", "opened_at", "chain_state", "problem"),
     *("previous_time_zone", "time_zone_changed_at", "zone", "zone_source"),
 )
+_CHANGE_COLUMNS = ("key", "before", "after", "how", "changed_at")
 _GROUP_COLUMNS = ("name", "user_ids", "created_at")
 _SNAPSHOT_COLUMNS = ("settings", "account", "sections", "errors", "taken_at", "settings_taken_at")
 _DEPARTMENT_COLUMNS = ("department_id", "parent_id", "name", "head_id", "sort")
@@ -116,6 +117,14 @@ def export_groups(database: Database, portal: Portal) -> Iterator[dict[str, Any]
         yield from ({"user_id": user_id, **_columns(group, _GROUP_COLUMNS)} for group, user_id in rows)
 
 
+def export_changes(database: Database, portal: Portal) -> Iterator[dict[str, Any]]:
+    """Yield the changes of people's settings as ``export_people`` yields the people."""
+    last_id = 0
+    while rows := _changes_after(database, portal, last_id):
+        last_id = rows[-1][0].id
+        yield from ({"user_id": user_id, **_columns(change, _CHANGE_COLUMNS)} for change, user_id in rows)
+
+
 def export_people(database: Database, portal: Portal) -> Iterator[dict[str, Any]]:
     """Yield everybody with their snapshot, in short transactions, because the download may be slow.
 
@@ -152,6 +161,13 @@ def _groups_after(database: Database, portal: Portal, last_id: int) -> list[tupl
     query = select(SavedGroup, Person.user_id).join(Person, Person.id == SavedGroup.person_id).where(*following)
     with database.read_session() as session:
         return [(row[0], row[1]) for row in session.execute(query.order_by(SavedGroup.id).limit(BATCH_ROWS))]
+
+
+def _changes_after(database: Database, portal: Portal, last_id: int) -> list[tuple[SettingChange, int]]:
+    following = (SettingChange.portal_id == portal.id, SettingChange.id > last_id, _is_current(portal))
+    query = select(SettingChange, Person.user_id).join(Person, Person.id == SettingChange.person_id).where(*following)
+    with database.read_session() as session:
+        return [(row[0], row[1]) for row in session.execute(query.order_by(SettingChange.id).limit(BATCH_ROWS))]
 
 
 def _people_after(database: Database, portal: Portal, last_id: int) -> list[tuple[Person, Snapshot | None]]:

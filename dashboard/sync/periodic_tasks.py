@@ -27,7 +27,7 @@ from dashboard.models import (
     TokenState,
 )
 from dashboard.monitoring.readiness import HEARTBEAT
-from dashboard.people import indexed_columns, snapshot_store
+from dashboard.people import history, indexed_columns, snapshot_store
 from dashboard.portals import call_log, deletion, throttle
 from dashboard.portals.call_log import CallLog
 from dashboard.portals.portal_lock import lock_portal
@@ -189,10 +189,11 @@ class PeriodicTasks:
         return True
 
     def purge(self) -> None:
-        """Delete old API calls, throttle counts and runs; after MAX_PURGE_SECONDS leave the rest to the next purge."""
+        """Delete what is too old to keep; after MAX_PURGE_SECONDS for each table leave the rest to the next purge."""
         now = self.now()
         call_log.purge(self.database, now=now, should_stop=self._time_limit())
         throttle.purge(self.database, now=now, should_stop=self._time_limit())
+        history.purge(self.database, now=now, should_stop=self._time_limit())
         old_runs = Run.finished_at < now - RUN_RETENTION
         delete_in_batches(self.database, Run, old_runs, should_stop=self._time_limit())
 

@@ -25,7 +25,7 @@ P = ParamSpec("P")
 
 # Paths of pages; the other paths answer programs with JSON.
 PAGES = (
-    *("/team", "/team/invitation", "/plan", "/plan/groups", "/insights"),
+    *("/team", "/team/invitation", "/team/<int:user_id>/history", "/plan", "/plan/groups", "/insights"),
     *("/admin", "/admin/team", "/admin/first-steps", "/admin/recommended", "/admin/calls", "/admin/forget"),
 )
 
@@ -95,7 +95,7 @@ def _is_allowed(user: CurrentUser, has_right: Callable[[], bool]) -> bool:
 
 
 def _refuse(response: ErrorResponse) -> ResponseReturnValue:
-    if request.path in PAGES:
+    if request.url_rule is not None and request.url_rule.rule in PAGES:
         return render_error(response)
     return jsonify(error=response.notice.code), response.status
 

@@ -42,6 +42,7 @@ def export_data(user: CurrentUser) -> ResponseReturnValue:
     lists = {
         "departments": personal_data.export_departments(database, portal),
         "saved_groups": personal_data.export_groups(database, portal),
+        "setting_changes": personal_data.export_changes(database, portal),
         "runs": personal_data.export_runs(database, portal),
         "people": personal_data.export_people(database, portal),
     }

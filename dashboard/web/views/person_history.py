@@ -1,0 +1,39 @@
+"""Show whoever may see a colleague on *Team* what has changed in that person's settings."""
+
+from __future__ import annotations
+
+from flask import Blueprint, render_template
+from flask.typing import ResponseReturnValue
+from sqlalchemy import select
+from werkzeug.exceptions import NotFound
+
+from dashboard.models import Person
+from dashboard.people import access, history
+from dashboard.people.connection_state import colleagues
+from dashboard.web.auth.permissions import team_viewer
+from dashboard.web.auth.sessions import CurrentUser, signed_in
+from dashboard.web.http.context import services
+from dashboard.web.presenters import setting_changes
+from dashboard.web.presenters.page_context import page_context
+
+blueprint = Blueprint("person_history", __name__)
+
+
+@blueprint.get("/team/<int:user_id>/history")
+@signed_in
+@team_viewer
+def show_person_history(user: CurrentUser, user_id: int) -> ResponseReturnValue:
+    """Show what has changed in a colleague's settings; whoever may not be seen is not found."""
+    is_visible = (*colleagues(user.portal), *access.visible_people(user.portal, user.person))
+    with services().database.read_session() as session:
+        person = session.scalar(select(Person).where(Person.user_id == user_id, *is_visible))
+        if person is None:
+            raise NotFound
+        rows, _count = history.of_person(session, person)
+    return render_template(
+        "team/history.html",
+        **page_context(user.portal, user.person, current="/team"),
+        name=person.name,
+        user_id=user_id,
+        entries=setting_changes.history_entries(rows, now=services().now(), tz=user.time_zone),
+    )
