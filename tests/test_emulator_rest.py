@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 import requests
 import requests.adapters
-from b24pysdk import errors
+from b24pysdk import Client, errors
 from b24pysdk.credentials import BitrixApp, BitrixToken
 from b24pysdk.errors import oauth as oauth_errors
 
 from tests.emulator import Emulator, Fault, Portal, crowd
+from tests.emulator.departments import Department
 from tests.emulator_fixtures import bitrix24, stand_in
 
 __all__ = ["bitrix24", "stand_in"]
@@ -125,6 +126,28 @@ def test_lists_come_fifty_a_page(bitrix24: Emulator, alpha: Portal) -> None:
 
     assert len(answer["result"]) == 120 + 13
     assert len({person["ID"] for person in answer["result"]}) == 120 + 13
+
+
+def test_departments_are_what_the_sdk_expects(bitrix24: Emulator, alpha: Portal) -> None:
+    alpha.grant_scope("department")
+    alpha.departments += [Department(number, f"Team {number}", parent=1) for number in range(10, 110)]
+    token = token_of(bitrix24, alpha, "boris")
+    departments = Client(token).department
+
+    rows = token.call_list("department.get", {"sort": "ID"})["result"]
+    engineering, sales = departments.get(bitrix_id=[2, 4], sort="ID").values
+
+    assert [row["ID"] for row in rows] == [str(one.id) for one in alpha.departments]
+    assert rows[0] == {"ID": "1", "NAME": "Alpha", "SORT": 500, "UF_HEAD": "1"}
+    assert (engineering.bitrix_id, engineering.name, engineering.sort) == (2, "Engineering", 100)
+    assert (sales.parent_id, sales.uf_head_id) == (1, 9)
+    assert [row["NAME"] for row in departments.get(parent=2).result] == ["Platform <b>"]
+    assert [row["NAME"] for row in departments.get(uf_head=7).result] == ["Engineering"]
+
+
+def test_departments_need_their_permission(bitrix24: Emulator, alpha: Portal) -> None:
+    with pytest.raises(errors.BitrixAPIInsufficientScope):
+        token_of(bitrix24, alpha, "boris").call_method("department.get")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from typing import Any
 
 from ..departments import Department
+from ..php import members
 from .registry import PAGE, Call, Listing, method
 
 
@@ -27,7 +28,7 @@ def _matches(call: Call, department: Department) -> bool:
     # ``sort`` names the column of the order, so a number is needed to filter by SORT.
     if not str(wanted["SORT"]).isdigit():
         wanted["SORT"] = None
-    return all(value is None or str(card.get(name, "")) == str(value) for name, value in wanted.items())
+    return all(value is None or str(card.get(name, "")) in map(str, members(value)) for name, value in wanted.items())
 
 
 def _sort_key(department: Department, name: str) -> tuple[Any, int]:
