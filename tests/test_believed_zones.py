@@ -79,6 +79,25 @@ def test_thirty_profiles_are_believed_in_january_and_july(world: World) -> None:
         assert {user: row["timezone"] for user, row in team(world, "q=crowd").items()} == expected
 
 
+def test_thirty_chosen_zones_are_kept_in_january_and_july(world: World) -> None:
+    """The server reports the offset of the profile, from which it would have guessed none of these."""
+    profile = "Pacific/Auckland"
+    people = crowd(len(ZONES))
+    for person, zone in zip(people, ZONES, strict=True):
+        person.time_zone = profile
+        person.settings["timezoneName"] = zone
+    world.portal().add_people(*people)
+    expected = {person.user_id: person.settings["timezoneName"] for person in people}
+    for month in (1, 7):
+        start = datetime(world.now().year + 1, month, 15, 12, tzinfo=UTC)
+        world.bitrix24.clock.advance((start - world.now()).total_seconds())
+        for person in people:
+            person.settings["timezoneOffsetUTC"] = offset_of(profile, at=start)
+            world.open(person.key)
+
+        assert {user: row["timezone"] for user, row in team(world, "q=crowd").items()} == expected
+
+
 def test_a_chosen_zone_is_believed(world: World) -> None:
     user = add_person(world, profile="Europe/Berlin", calendar="Europe/Madrid")
     world.open("person0")
