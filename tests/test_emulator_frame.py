@@ -1,5 +1,7 @@
 """The official b24jssdk works inside a frame of the emulator's portal page."""
 
+from collections.abc import Callable
+
 import pytest
 from playwright.sync_api import Frame, Page
 
@@ -182,6 +184,49 @@ def test_our_own_library_speaks_the_same(bitrix24: Emulator, page: Page) -> None
     )
 
     assert message == [False, "de", "DEFAULT", "7"]
+
+
+def test_the_controls_leave_the_page_visible_and_show_their_state(
+    bitrix24: Emulator, stand_in: StandIn, page: Page
+) -> None:
+    alpha = bitrix24.portal("alpha")
+    alpha.install()
+    page.goto(alpha.page_url("anna", controls=True))
+    frame_of(page)
+    panel, place = (page.locator(selector).bounding_box() for selector in ("#controls", "#place"))
+    assert panel
+    assert place
+    assert place["x"] + place["width"] <= panel["x"]
+
+    states: dict[str, Callable[[], bool]] = {
+        "trial": lambda: alpha.application.trial_over,
+        "departments": lambda: "department" in alpha.application.scopes,
+        "slow": lambda: bitrix24.latency > 0,
+        "broken": lambda: alpha.people["anna"].broken,
+    }
+    for switch, state in states.items():
+        button = page.locator(f"[data-switch={switch}]")
+        for on in (True, False):
+            button.press("Enter")
+            page.wait_for_function(
+                "([name, on]) => document.querySelector(`[data-switch=${name}]`).ariaChecked === on",
+                arg=[switch, str(on).lower()],
+            )
+            assert state() is on, switch
+
+
+def test_a_person_can_read_another_language(bitrix24: Emulator, stand_in: StandIn, page: Page) -> None:
+    alpha = bitrix24.portal("alpha")
+    alpha.install()
+    page.goto(alpha.page_url("anna", controls=True))
+    frame_of(page)
+
+    with page.expect_navigation():
+        page.select_option("[data-control=language]", "ar")
+    frame_of(page)
+
+    assert (alpha.people["anna"].lang, page.input_value("[data-control=language]")) == ("ar", "ar")
+    assert page.inner_text("#title") == "إعدادات التقويم"
 
 
 def test_the_controls_work_and_nothing_scrolls_sideways(bitrix24: Emulator, page: Page) -> None:
