@@ -34,8 +34,12 @@ FIELDS = (
 )
 
 
+# Pages load no photo from the second one, unless they are on this machine themselves, for development.
+PHOTO_ADDRESSES = ("https://", "http://localhost:")
+
+
 def _parse_photo(value: Any) -> str:
-    if isinstance(value, str) and value.startswith("https://") and len(value) <= MAX_URL_LENGTH:
+    if isinstance(value, str) and value.startswith(PHOTO_ADDRESSES) and len(value) <= MAX_URL_LENGTH:
         return value if value.isprintable() else ""
     return ""
 

@@ -14,13 +14,14 @@ def install(app: Flask, *, script_url: str, https: bool) -> None:
     """
     script = urlsplit(script_url)
     script_origin = f"{script.scheme}://{script.netloc}"
+    images = "https:" if https else "https: http://localhost:*"
 
     @app.after_request
     def set_security_headers(response: Response) -> Response:
         ancestors = g.get("frame_origin") or "'none'"
         response.headers["Content-Security-Policy"] = (
             f"default-src 'none'; script-src 'self' {script_origin}; style-src 'self'; "
-            "img-src 'self' data: https:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+            f"img-src 'self' data: {images}; connect-src 'self'; base-uri 'none'; form-action 'none'; "
             f"frame-ancestors {ancestors}"
         )
         response.headers["X-Content-Type-Options"] = "nosniff"

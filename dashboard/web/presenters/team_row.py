@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from functools import lru_cache, reduce
 
+from dashboard.bitrix24.users import PHOTO_ADDRESSES
 from dashboard.calendar.encoding import decode_reminders
 from dashboard.calendar.reminders import Reminder
 from dashboard.calendar.time_zones import offset_at, parse_zone_name, same_clock, zone_info
 from dashboard.core.json_values import strip_control_characters
 from dashboard.team.listing import TeamRow
 from dashboard.web.errors.responses import error_label
+from dashboard.web.http.context import services
 from dashboard.web.i18n.translations import N_, Language, _, current, ngettext, number, pgettext
 from dashboard.web.presenters import filters, labels
 
@@ -92,7 +94,7 @@ def team_row_text(row: TeamRow, context: ListContext) -> TeamRowText:
         user_id=row.user_id,
         name=name,
         position=row.position,
-        photo=row.photo if row.photo.startswith("https://") else "",
+        photo=row.photo if row.photo.startswith(photo_addresses()) else "",
         face=FACES[row.user_id % len(FACES)],
         initials="".join(word[0] for word in strip_control_characters(name).split()[:2]).upper(),
         view=labels.view(row.view),
@@ -155,6 +157,11 @@ def zone_reason(row: TeamRow, context: ListContext) -> str:
         city = filters.zone_city(row.calendar_zone)
         return _("Time zone from profile; the calendar's, %(city)s, is out of date or a guess") % {"city": city}
     return _("Time zone from profile")
+
+
+def photo_addresses() -> tuple[str, ...]:
+    """Return how the addresses of photos begin: https alone, except in development on this machine."""
+    return PHOTO_ADDRESSES if services().config.trust_loopback else PHOTO_ADDRESSES[:1]
 
 
 def _offset(zone: str, now: datetime, user_zone: tzinfo) -> str:
