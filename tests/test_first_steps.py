@@ -124,6 +124,14 @@ def test_the_invitation_is_in_the_language_of_the_one_invited(world: World) -> N
     assert "Copy invitation" in known
 
 
+def test_rows_lead_to_the_invitation_of_those_who_have_to_open_the_app(world: World) -> None:
+    store_people(world, {}, NEVER_OPENED, {"chain_state": "reconnect"})
+
+    links = re.findall(r'href="/team/invitation\?user=(\d+)"', page(world))
+
+    assert sorted(links) == ["5002", "5003"]
+
+
 @pytest.mark.parametrize("query", ["", "user=7", "user=x", "user=999999999999999999", "language=xx", "language=../de"])
 def test_an_unknown_person_or_language_is_ignored(world: World, query: str) -> None:
     html = invite(world, query)
