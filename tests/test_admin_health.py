@@ -158,6 +158,18 @@ def test_people_by_state_link_to_the_team(world: World, anna: Session) -> None:
         assert f'href="/team?state={state}"' in html
 
 
+def test_guests_are_apart_from_everyone_who_is_counted(world: World, anna: Session) -> None:
+    world.open("otto")
+    world.bitrix24.clock.advance(60)
+    world.sync()
+
+    html = page(world, anna)
+
+    assert "1 guest is not counted." in text_of(html, "data-counting")
+    counted = sum(int(count) for count in re.findall(r'data-tally="\w+".*?>(\d+)<', html, flags=re.DOTALL))
+    assert f"of {counted} people are confirmed" in html
+
+
 def test_the_state_of_other_portals_is_hidden(world: World, anna: Session) -> None:
     world.install("beta")
     store_people(world, {"chain_state": "reconnect"}, portal="beta")

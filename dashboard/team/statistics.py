@@ -53,6 +53,12 @@ def days_off(session: Session, person: Person) -> DaysOff:
     return parse_days_off(session.scalar(select(Snapshot.account).where(Snapshot.person_id == person.id)))
 
 
+def count_guests(session: Session, portal: Portal) -> int:
+    """Count the guests of the portal who have opened the application; no other number includes them."""
+    query = select(func.count()).where(Person.portal_id == portal.id, Person.listed.is_(False))
+    return session.scalar(query) or 0
+
+
 def team_stats(
     session: Session, portal: Portal, now: datetime, *conditions: ColumnElement[bool], lists_views: bool = True
 ) -> TeamStats:
