@@ -16,9 +16,9 @@ from dashboard.team import availability
 from dashboard.team.availability import (
     Band,
     BestHour,
+    CommonHours,
     HoursGroup,
-    best_hours,
-    common_bands,
+    common_hours,
     count_at_work,
     day_rows,
     people_at_work,
@@ -128,7 +128,7 @@ def test_at_work_during_a_night_shift(moment: datetime, expected: bool) -> None:
 
 
 def common(*groups: HoursGroup, user_zone: ZoneInfo = BERLIN) -> list[Band]:
-    return list(common_bands(day_rows(groups, day=WEDNESDAY, user_zone=user_zone, workdays=NO_DAYS_OFF)))
+    return list(common_hours(day_rows(groups, day=WEDNESDAY, user_zone=user_zone, workdays=NO_DAYS_OFF)).everyone)
 
 
 def test_common_hours_include_everyone() -> None:
@@ -139,7 +139,7 @@ def test_common_hours_include_everyone() -> None:
 
 def best(*groups: HoursGroup) -> BestHour | None:
     rows = day_rows(groups, day=WEDNESDAY, user_zone=BERLIN, workdays=NO_DAYS_OFF)
-    return next(iter(best_hours(rows, count=1)), None)
+    return next(iter(common_hours(rows).best), None)
 
 
 def test_the_best_hour_has_the_most_people() -> None:
@@ -148,17 +148,37 @@ def test_the_best_hour_has_the_most_people() -> None:
     assert best(crowd, night, group("Europe/Berlin", 9, 15)) == BestHour(14 * 60, 10)
 
 
-def test_among_equal_hours_the_one_nearest_to_midday_is_best() -> None:
-    assert best(group("Europe/Berlin", 9, 18)) == BestHour(11 * 60 + 30, 1)
-    assert best(group("Europe/Berlin", 16, 20)) == BestHour(16 * 60, 1)
+def test_among_equal_hours_the_one_far_from_all_edges_is_best() -> None:
+    assert best(group("Europe/Berlin", 9, 18, people=2)) == BestHour(13 * 60, 2)
+    assert best(group("Europe/Berlin", 16, 20, people=2)) == BestHour(17 * 60 + 30, 2)
+
+
+def test_readers_in_different_time_zones_get_the_same_best_hours() -> None:
+    groups = [group("Europe/Berlin", 9, 18, people=3), group("Asia/Kolkata", 10, 19, people=2)]
+    berlin, kolkata = (
+        common_hours(day_rows(groups, day=WEDNESDAY, user_zone=ZoneInfo(zone), workdays=NO_DAYS_OFF))
+        for zone in ("Europe/Berlin", "Asia/Kolkata")
+    )
+
+    assert berlin.most == (540, 870)
+    assert kolkata.most == (540 + 270, 870 + 270)
+    assert [hour.start + 270 for hour in berlin.best] == [hour.start for hour in kolkata.best]
 
 
 def test_people_must_work_the_whole_best_hour() -> None:
     short = HoursGroup("Europe/Berlin", Span(540, 590), 5)
 
     assert best(short) is None
-    assert best(short, group("Europe/Berlin", 14, 15)) == BestHour(14 * 60, 1)
+    assert best(short, group("Europe/Berlin", 14, 15, people=2)) == BestHour(14 * 60, 2)
     assert best() is None
+
+
+def test_nothing_is_said_about_fewer_than_two_people() -> None:
+    apart = [group("Europe/Berlin", 9, 12), group("Europe/Berlin", 14, 18)]
+
+    for groups in ([apart[0]], apart):
+        rows = day_rows(groups, day=WEDNESDAY, user_zone=BERLIN, workdays=NO_DAYS_OFF)
+        assert common_hours(rows) == CommonHours()
 
 
 def test_people_at_work_are_counted_from_midnight_to_midnight() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
-from itertools import accumulate, pairwise
+from itertools import accumulate, groupby, pairwise
 
 from dashboard.calendar.clock_changes import OffsetPart, midnight_of, offset_parts
 from dashboard.calendar.holidays import DaysOff
@@ -14,7 +14,8 @@ from dashboard.calendar.working_hours import DAY, Span
 
 HOUR = 60
 STEP = 15  # meetings start at a quarter of an hour
-NOON = DAY // 2
+MIN_IN_COMMON = 2  # people
+MAX_BEST_HOURS = 3
 
 Band = tuple[int, int]  # minutes of the user's day, from and to
 # From and to on the zone's clock, what to subtract to get minutes of the user's day, and midnights of nearby workdays.
@@ -45,6 +46,16 @@ class BestHour:
 
     start: int
     people: int
+
+
+@dataclass(frozen=True)
+class CommonHours:
+    """What people have in common on the user's day; nothing is said about fewer than two of them."""
+
+    everyone: tuple[Band, ...] = ()
+    most: Band | None = None  # the longest part of the day with as many people as any whole hour has
+    people: int = 0  # at work then
+    best: tuple[BestHour, ...] = ()  # at most MAX_BEST_HOURS
 
 
 class UserDay:
@@ -139,23 +150,40 @@ def count_at_work(rows: Sequence[DayRow]) -> list[tuple[Band, int]]:
     return list(zip(pairwise(minutes), counts, strict=False))
 
 
-def common_bands(rows: Sequence[DayRow]) -> tuple[Band, ...]:
-    """Return the parts of the day when everyone is at work."""
-    everyone = sum(row.group.people for row in rows)
-    return _merge(band for band, people in count_at_work(rows) if people == everyone) if everyone else ()
+def common_hours(rows: Sequence[DayRow]) -> CommonHours:
+    """Return the hours that people have in common; one person has none in common with anybody."""
+    total = sum(row.group.people for row in rows)
+    if total < MIN_IN_COMMON:
+        return CommonHours()
+    pieces, counts = count_at_work(rows), _count_by_start(rows)
+    everyone, most = _merge(band for band, people in pieces if people == total), max(counts)
+    if most < MIN_IN_COMMON:
+        return CommonHours(everyone)
+    bands = _merge(band for band, people in pieces if people >= most)
+    longest = max((end - start for start, end in bands), default=0)
+    return CommonHours(
+        everyone=everyone,
+        # The longest, and the first of equally long ones, are the same for users in all time zones.
+        most=next(band for band in bands if band[1] - band[0] == longest),
+        people=most,
+        best=_best_hours(counts),
+    )
 
 
-def best_hours(rows: Sequence[DayRow], *, count: int) -> list[BestHour]:
-    """Return up to ``count`` hours with the most people, best first and then nearest to midday; none overlap."""
-    counts = _count_by_start(rows)
-    ranked = sorted(range(len(counts)), key=lambda step: (-counts[step], abs(step * STEP + HOUR // 2 - NOON)))
+def _best_hours(counts: Sequence[int]) -> tuple[BestHour, ...]:
+    """Return the hours with the most people, best first and then in the middle of a longer time; none overlap."""
+    rank_by_step: dict[int, tuple[int, int, float]] = {}
+    for people, run in groupby(range(len(counts)), key=lambda step: counts[step]):
+        steps = list(run)
+        middle = (steps[0] + steps[-1]) / 2
+        rank_by_step |= {step: (-people, -len(steps), abs(step - middle)) for step in steps}
     best: list[BestHour] = []
-    for step in ranked:
-        if len(best) == count or not counts[step]:
+    for step in sorted(rank_by_step, key=lambda step: rank_by_step[step]):
+        if len(best) == MAX_BEST_HOURS or counts[step] < MIN_IN_COMMON:
             break
         if all(abs(step * STEP - other.start) >= HOUR for other in best):
             best.append(BestHour(step * STEP, counts[step]))
-    return best
+    return tuple(best)
 
 
 def _count_by_start(rows: Sequence[DayRow]) -> list[int]:

@@ -14,12 +14,11 @@ from dashboard.calendar.encoding import has_toggle, split_habits
 from dashboard.calendar.holidays import NO_DAYS_OFF
 from dashboard.calendar.working_hours import DAY, Span
 from dashboard.team import availability, settings_counts
-from dashboard.team.availability import Band, BestHour, DayRow, HoursGroup
+from dashboard.team.availability import Band, CommonHours, DayRow, HoursGroup
 from dashboard.team.settings_counts import SettingsCounts, ZoneAndHours
 from dashboard.team.small_groups import NO_MINIMUM, suppress_small_groups
 
 SLOT = 30  # minutes of one bar of the chart
-MAX_BEST_HOURS = 3
 MIN_LONG_DAY = 14 * 60  # minutes of working hours that are probably a mistake
 # The number of answers, and the share of them, that make a majority.
 MIN_ANSWERS, MAJORITY = 4, 0.75
@@ -47,7 +46,7 @@ class TeamDay:
     pieces: tuple[tuple[Band, int], ...]  # people at work in each part of the day, to the minute
     nobody: tuple[Band, ...]
     everyone: tuple[Band, ...]
-    best: tuple[BestHour, ...]
+    common: CommonHours
 
 
 @dataclass(frozen=True)
@@ -103,6 +102,7 @@ def team_day(groups: list[HoursGroup], *, day: date, user_zone: tzinfo) -> TeamD
     """Return a regular day of the team in the user's time zone."""
     rows = availability.day_rows(groups, day=day, user_zone=user_zone, workdays=NO_DAYS_OFF)
     pieces = availability.count_at_work(rows)
+    common = availability.common_hours(rows)
     starts, slots = [start for (start, _end), _people in pieces], range(0, DAY, SLOT)
     return TeamDay(
         people=sum(group.people for group in groups),
@@ -110,8 +110,8 @@ def team_day(groups: list[HoursGroup], *, day: date, user_zone: tzinfo) -> TeamD
         slots=tuple(pieces[bisect_right(starts, slot) - 1][1] for slot in slots),
         pieces=tuple(pieces),
         nobody=_join_at_midnight([band for band, people in pieces if not people]),
-        everyone=_join_at_midnight(list(availability.common_bands(rows))),
-        best=tuple(availability.best_hours(rows, count=MAX_BEST_HOURS)),
+        everyone=_join_at_midnight(list(common.everyone)),
+        common=common,
     )
 
 
@@ -124,7 +124,7 @@ def _join_at_midnight(bands: list[Band]) -> tuple[Band, ...]:
 
 def outside_best_hours(day: TeamDay) -> Mapping[ZoneAndHours, int]:
     """Count the people who are at work in none of the best hours; empty unless an hour suits most people."""
-    hours = [(hour.start, hour.start + availability.HOUR) for hour in day.best if hour.people > day.people / 2]
+    hours = [(hour.start, hour.start + availability.HOUR) for hour in day.common.best if hour.people > day.people / 2]
     return {
         ZoneAndHours(row.group.zone, row.group.span): row.group.people
         for row in (day.rows if hours else ())

@@ -9,7 +9,7 @@ from datetime import date, datetime, time, tzinfo
 from dashboard.calendar.holidays import DaysOff
 from dashboard.calendar.working_hours import DAY
 from dashboard.team import availability
-from dashboard.team.availability import Band, BestHour, HoursGroup, UserDay
+from dashboard.team.availability import Band, CommonHours, HoursGroup, UserDay
 from dashboard.team.listing import TeamRow
 from dashboard.web.presenters.filters import minutes_in
 
@@ -77,8 +77,7 @@ class DayChart:
     day: date
     midnight: int  # when the day begins, in seconds since the epoch
     is_off: bool  # in the portal
-    common: tuple[Band, ...]
-    best: BestHour | None
+    common: CommonHours
     people: int  # whose hours are known
     assumed: int
     pieces: Sequence[tuple[Band, int]]  # the parts of the day, with the number of people at work
@@ -129,9 +128,7 @@ def build(groups: Sequence[HoursGroup], *, day: date, now: datetime, user_zone: 
         day=day,
         midnight=int(datetime.combine(day, time(), user_zone).timestamp()),
         is_off=workdays.is_off(day),
-        # One person has no hours in common with anybody.
-        common=availability.common_bands(rows) if people > 1 else (),
-        best=next(iter(availability.best_hours(rows, count=1)), None) if people > 1 else None,
+        common=availability.common_hours(rows),
         people=people,
         assumed=sum(group.assumed for group in groups),
         pieces=pieces,

@@ -30,8 +30,6 @@ from dashboard.web.presenters.run_status import run_status
 from dashboard.web.presenters.team_query import TeamQuery
 from dashboard.web.views.team_sync import visible_progress
 
-PLAN_PATH = "/plan"
-
 blueprint = Blueprint("team", __name__)
 
 
@@ -78,10 +76,9 @@ def team_page(user: CurrentUser, query: TeamQuery, *, full_page: FullPage | None
     chart = day_chart.build(shown.groups, day=day, now=now, user_zone=user_zone, workdays=workdays)
     # The chart shows people who are at work on the user's day, the number also those on whose day it is not that hour.
     at_work = availability.people_at_work(shown.groups, moment=now, workdays=workdays) if chart.is_today else None
-    layout = page_context(portal, person, current="/team", full_page=full_page)
     return render_template(
         "team.html",
-        **layout,
+        **page_context(portal, person, current="/team", full_page=full_page),
         now=now,
         user_zone=user_zone,
         query=query,
@@ -101,8 +98,6 @@ def team_page(user: CurrentUser, query: TeamQuery, *, full_page: FullPage | None
         invitation=invitation(portal, translations.current()),
         run=run_status(visible_progress(user), now=now, user_zone=user_zone),
         row_context=team_row.ListContext(now, user_zone, person.user_id, portal.origin, names),
-        can_plan=any(link["href"] == PLAN_PATH for link in layout["nav"]),
-        plan_path=PLAN_PATH,
         **_options(stats),
         differs_options=recommended.differs_options(portal, query.filter.differs),
         department_options=[(str(number), name) for number, name in department_options],
