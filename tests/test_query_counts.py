@@ -65,7 +65,7 @@ def test_an_opening_writes_once(synced_world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "max_statements"), [("/me", 3), ("/team", 10), ("/team?q=bo&view=week&sort=name&page=1", 11)]
+    ("path", "max_statements"), [("/me", 3), ("/team", 11), ("/team?q=bo&view=week&sort=name&page=1", 12)]
 )
 def test_a_page_sends_few_statements(synced_world: World, path: str, max_statements: int) -> None:
     session = synced_world.session("anna")
@@ -86,7 +86,8 @@ def test_team_sends_as_many_statements_for_many_people_as_for_few(synced_world: 
     with statements(synced_world.database.engine) as many_sent:
         page = synced_world.browser.get("/team", headers=session)
 
-    assert len(many_sent) == len(few_sent)
+    # A longer list has groups: their sizes, and those that are wholly or partly on the page.
+    assert len(many_sent) <= len(few_sent) + 3
     assert page.text.count("data-user=") == 50
 
 

@@ -17,10 +17,10 @@ from dashboard.calendar.working_hours import DAY, Span
 from dashboard.core.database import Database
 from dashboard.models import Person, Portal
 from dashboard.people.connection_state import state_expression
-from dashboard.people.departments import are_known
 from dashboard.people.indexed_columns import company_hours
+from dashboard.team.ordered_ids import count, ids_in_order, ids_of_page
 from dashboard.team.team_filter import TeamFilter, TeamReader, matching
-from dashboard.team.team_order import BY_START, Arrangement, Grouping, count, group_parts, ids_in_order, sort_parts
+from dashboard.team.team_order import BY_START, Arrangement, Grouping, group_parts, list_facts, sort_parts
 
 PAGE_SIZE = 50
 BATCH_ROWS = 500  # of an export, so that a large team does not fill the memory
@@ -92,12 +92,18 @@ def team_page(
     """Return one page of the people who meet the conditions, the last one if the number is too high."""
     pages = max(1, -(-total // PAGE_SIZE))
     number = min(max(number, 1), pages)
-    known = are_known(session, portal)
-    arrangement = arrangement.of(total, has_departments=known)
+    facts = list_facts(session, portal)
+    arrangement = arrangement.of(total, has_departments=facts.has_departments)
     groups = group_parts(session, portal, conditions, arrangement, reader, total=total)
-    parts = sort_parts(session, portal, conditions, arrangement, reader)
-    ids = list(ids_in_order(session, conditions, groups, parts, offset=(number - 1) * PAGE_SIZE, limit=PAGE_SIZE))
-    rows = _rows(session, portal, [Person.id.in_([person_id for person_id, _key in ids])], reader.now, known=known)
+    parts = sort_parts(session, portal, conditions, arrangement, reader, has_unnamed=facts.has_unnamed)
+    ids = ids_of_page(session, conditions, groups, parts, offset=(number - 1) * PAGE_SIZE, limit=PAGE_SIZE)
+    rows = _rows(
+        session,
+        portal,
+        [Person.id.in_([person_id for person_id, _key in ids])],
+        reader.now,
+        known=facts.has_departments,
+    )
     sizes: dict[str, int] = {}
     for group in groups:
         sizes[group.key] = sizes.get(group.key, 0) + group.size
@@ -125,11 +131,11 @@ def all_rows(
     is_current = exists().where(Portal.id == portal.id, Portal.generation == portal.generation)
     with database.read_session() as session:
         conditions = [*matching(session, portal, team_filter, reader), *visible, is_current]
-        known = are_known(session, portal)
+        facts = list_facts(session, portal)
         total = count(session, conditions)
-        arrangement = arrangement.of(total, has_departments=known)
+        arrangement = arrangement.of(total, has_departments=facts.has_departments)
         groups = group_parts(session, portal, conditions, arrangement, reader, total=total)
-        parts = sort_parts(session, portal, conditions, arrangement, reader)
+        parts = sort_parts(session, portal, conditions, arrangement, reader, has_unnamed=facts.has_unnamed)
         ids, places = array("q"), array("i")
         place_by_key = {group.key: place for place, group in enumerate(groups)}
         for person_id, key in ids_in_order(session, conditions, groups, parts):
@@ -139,7 +145,7 @@ def all_rows(
     def read(start: int) -> list[TeamRow]:
         batch = ids[start : start + BATCH_ROWS]
         with database.read_session() as session:
-            rows = _rows(session, portal, [*conditions, Person.id.in_(batch)], reader.now, known=known)
+            rows = _rows(session, portal, [*conditions, Person.id.in_(batch)], reader.now, known=facts.has_departments)
         # Who is sorted by the start of their day is in the first batch.
         in_groups = groupby(zip(batch, places[start:], strict=False), key=lambda pair: pair[1])
         sorted_groups = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -12,7 +12,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from dashboard.calendar.time_zones import offset_at, zone_info
 from dashboard.core.sort_keys import accented_sort_key, sort_key
-from dashboard.models import Person, Portal
+from dashboard.models import Department, Person, Portal
 from dashboard.people import departments
 from dashboard.people.connection_state import STATES, state_expression
 from dashboard.people.indexed_columns import company_hours
@@ -47,12 +47,36 @@ class Arrangement:
         return replace(self, sort=self.sort or default_sort, group=group or default_group)
 
 
+@dataclass(frozen=True)
+class ListFacts:
+    """What the order and the groups depend on besides the people who match."""
+
+    has_departments: bool
+    has_unnamed: bool  # people without a name
+
+
+def list_facts(session: Session, portal: Portal) -> ListFacts:
+    """Look up what the order and the groups depend on."""
+    known = exists().where(Department.portal_id == portal.id)
+    unnamed = exists().where(Person.portal_id == portal.id, Person.sort_key == "")
+    return ListFacts(*session.execute(select(known, unnamed)).one())
+
+
 class GroupPart(NamedTuple):
-    """A group of the list: its key, condition and number of people. All groups together are everyone."""
+    """A group of the list, or a part of one: the value of its column, and its number of people."""
 
     key: str  # a time zone, the id of a department, or empty
-    condition: ColumnElement[bool]
+    column: InstrumentedAttribute[Any] | None  # None: everyone
+    value: str | int | None
     size: int
+
+    @property
+    def condition(self) -> ColumnElement[bool]:
+        """Return the condition for its people."""
+        if self.column is None:
+            return true()
+        has_value: ColumnElement[bool] = self.column == self.value
+        return self.column.is_(None) if self.value is None else has_value
 
 
 class SortPart(NamedTuple):
@@ -60,37 +84,6 @@ class SortPart(NamedTuple):
 
     condition: ColumnElement[bool]
     columns: Sequence[ColumnElement[Any]]
-
-
-def ids_in_order(
-    session: Session,
-    conditions: Sequence[ColumnElement[bool]],
-    groups: Sequence[GroupPart],
-    parts: Sequence[SortPart],
-    *,
-    offset: int = 0,
-    limit: int | None = None,
-) -> Iterator[tuple[int, str]]:
-    """Yield the id and the group of each person. An index has each part in order, so the database sorts nothing."""
-    for group, part in ((group, part) for group in groups for part in parts):
-        if limit is not None and limit <= 0:
-            break
-        in_part = (*conditions, group.condition, part.condition)
-        if offset:
-            size = group.size if len(parts) == 1 else count(session, in_part)
-            if offset >= size:
-                offset -= size
-                continue
-        query = select(Person.id).where(*in_part).order_by(*part.columns)
-        for person_id in session.scalars(query.limit(limit).offset(offset)):
-            limit = None if limit is None else limit - 1
-            yield person_id, group.key
-        offset = 0
-
-
-def count(session: Session, conditions: Sequence[ColumnElement[bool]]) -> int:
-    """Return how many people meet the conditions."""
-    return session.scalar(select(func.count()).select_from(Person).where(*conditions)) or 0
 
 
 def group_parts(
@@ -108,7 +101,7 @@ def group_parts(
         return _by_zone(session, conditions, reader, is_descending=is_descending)
     if arrangement.group == Grouping.DEPARTMENT:
         return _by_department(session, portal, conditions, reader)
-    return [GroupPart("", true(), total)]
+    return [GroupPart("", None, None, total)]
 
 
 def _by_zone(
@@ -121,7 +114,7 @@ def _by_zone(
         return offset_at(reader.now, zone_info(zone)), _key(reader.city(zone), reader)
 
     zones = sorted(filter(None, sizes), key=offset_and_city, reverse=is_descending)
-    return [GroupPart(zone, Person.zone == zone, sizes[zone]) for zone in (*zones, *sizes.keys() & {""})]
+    return [GroupPart(zone, Person.zone, zone, sizes[zone]) for zone in (*zones, *sizes.keys() & {""})]
 
 
 def _by_department(
@@ -132,9 +125,9 @@ def _by_department(
     names = departments.names(session, portal, filter(None, sizes))
     known = sorted(names, key=lambda number: (_key(names[number], reader), number))
     unknown = sorted(number for number in sizes if number and number not in names)
-    parts = [GroupPart(str(number), column == number, sizes[number]) for number in known]
-    parts += [GroupPart("", column == number, sizes[number]) for number in unknown]
-    return parts + ([GroupPart("", column.is_(None), sizes[None])] if None in sizes else [])
+    parts = [GroupPart(str(number), column, number, sizes[number]) for number in known]
+    parts += [GroupPart("", column, number, sizes[number]) for number in unknown]
+    return parts + ([GroupPart("", column, None, sizes[None])] if None in sizes else [])
 
 
 def _sizes(
@@ -154,6 +147,8 @@ def sort_parts(
     conditions: Sequence[ColumnElement[bool]],
     arrangement: Arrangement,
     reader: TeamReader,
+    *,
+    has_unnamed: bool,
 ) -> list[SortPart]:
     """Return the parts of each group in order; people without a value come last."""
     name, is_descending = arrangement.sort.removeprefix("-"), arrangement.sort.startswith("-")
@@ -170,7 +165,7 @@ def sort_parts(
         "as_of": (Person.settings_at.is_not(None), [Person.settings_at]),
     }
     if name not in by_name:
-        return _name_parts(session, portal, reader, is_descending=is_descending and name == "name")
+        return _name_parts(reader, is_descending=is_descending and name == "name", has_unnamed=has_unnamed)
     has_value, columns = by_name[name]
     by_value = _ordered(*columns, is_descending=is_descending)
     without_value = SortPart(not_(has_value), _ordered(*columns))
@@ -183,11 +178,11 @@ def sort_parts(
     return [SortPart(has_value, by_value), without_value]
 
 
-def _name_parts(session: Session, portal: Portal, reader: TeamReader, *, is_descending: bool) -> list[SortPart]:
+def _name_parts(reader: TeamReader, *, is_descending: bool, has_unnamed: bool) -> list[SortPart]:
     """Return people by what is shown as their name; those without one stand together, by their numbers."""
     column = Person.accented_sort_key if reader.sorts_accents else Person.sort_key
     by_key = _ordered(column, is_descending=is_descending)
-    if not session.scalar(select(exists().where(Person.portal_id == portal.id, column == ""))):
+    if not has_unnamed:
         return [SortPart(true(), by_key)]
     shown_key = _key(reader.unnamed.replace(NUMBER, ""), reader)
     parts = [
