@@ -72,7 +72,19 @@ STARTS = st.sampled_from(
 )  # fmt: skip
 # What goes wrong at the next change: which answers are lost, and whether the token has run out.
 TROUBLES = st.sampled_from(
-    ["", "", "", "expired", "lost set", "lost get", "two lost gets", "refused set", "meanwhile", "late expiry"]
+    [
+        "",
+        "",
+        "",
+        "expired",
+        "lost set",
+        "lost get",
+        "two lost gets",
+        "refused set",
+        "meanwhile",
+        "meanwhile",
+        "late expiry",
+    ]
 )
 
 
@@ -195,6 +207,12 @@ class SettingsLife(RuleBasedStateMachine):
     def create_event(self, count: int, all_day: bool) -> None:
         self.world.portal().calendar_tab(PERSON).create_event([{"type": "min", "count": count}], all_day=all_day)
 
+    @rule(timed=LISTS, count=st.integers(0, 90))
+    def undo_after_an_event_of_the_other_kind(self, timed: str, count: int) -> None:
+        self.edit({"reminders.timed": timed}, "")
+        self.create_event(count, all_day=True)
+        self.undo(0, "")
+
     # What always holds
 
     @invariant()
@@ -214,7 +232,7 @@ class SettingsLife(RuleBasedStateMachine):
         """Post a change while something goes wrong, and check what became of the settings."""
         self._step()
         before, rows = deepcopy(self.person.settings), {row["id"] for row in self._rows()}
-        writes = self._writes()
+        writes, already = self._writes(), len(self.world.bitrix24.world.log.writes())
         self._order(trouble)
         response = self.world.browser.post(path, data=form, headers=self.session)
         self.world.bitrix24.faults.clear()
@@ -223,6 +241,8 @@ class SettingsLife(RuleBasedStateMachine):
         if "showTasks" in touched:
             touched |= {"showCompletedTasks", "syncTasks"}
         self._check_untouched(before, after, touched, fields)
+        for write in self.world.bitrix24.world.log.writes()[already:]:
+            assert {*write.written} <= touched
         # Once: a second time only with another token, which writes the same.
         assert self._writes() - writes <= (2 if "expir" in trouble else 1)
         for row in self._rows():
@@ -233,9 +253,10 @@ class SettingsLife(RuleBasedStateMachine):
             # Nothing is read again if nothing had to be written.
             if trouble != "meanwhile" or self._writes() > writes:
                 self._check_shown(response)
-            for field, value in parse_edits(fields.items()).items() if fields else ():
-                if key_of(field) not in self._unchanged(response):
-                    assert read_fields(after).get(field) == value or field in REMINDER_PARTS
+            if fields:
+                differing = edits.differing_fields(parse_edits(fields.items()), read_fields(after))
+                # Completed tasks are shown only together with tasks.
+                assert {*map(key_of, differing)} == {*self._unchanged(response)} <= {"showCompletedTasks"}
         else:
             assert response.status_code in (502, 503), response.text[:300]
             assert trouble not in ("", "expired", "late expiry")

@@ -27,6 +27,7 @@ class Visit:
     user: int | None = None
     person: str = ""
     inner: tuple[str, ...] = ()
+    written: tuple[str, ...] = ()
     status: int = 200
     body: dict[str, Any] | None = None
     headers: dict[str, str] = field(default_factory=dict)
@@ -116,6 +117,7 @@ def _record(world: World, request: Request, visit: Visit, *, status: int) -> Req
         had_cookie="cookie" in request.headers,
         secret_in_url="client_secret" in in_url,
         token_in_url=bool({"auth", "access_token", "refresh_token"} & set(in_url)),
+        written=visit.written,
         agent=request.headers.get("user-agent", ""),
         followed=visit.followed,
     )

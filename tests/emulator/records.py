@@ -28,6 +28,8 @@ class RequestRecord:
     secret_in_url: bool
     token_in_url: bool
     agent: str
+    # The keys of the settings that it writes; the values are nobody's business.
+    written: tuple[str, ...]
     # The client went where a 302 of this portal pointed without first asking the
     # authorization server whose address that is.
     followed: bool

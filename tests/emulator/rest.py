@@ -11,6 +11,7 @@ from .methods import METHODS, Call, Listing, Method
 from .people import Person
 from .php import parse_form
 from .portal import Portal
+from .records import WRITES
 from .tokens import Pair
 from .webhooks import Credentials, split
 from .wire import Answer, Request
@@ -45,6 +46,8 @@ class PortalRest:
         self._introduce(visit, token)
         if method == "batch":
             visit.inner = tuple(name for name, _ in commands_of(params).values())
+        if method in WRITES and isinstance(params.get("settings"), dict):
+            visit.written = tuple(params["settings"])
         if self._moved(request, visit, token):
             return attend(self.world, request, visit, lambda: None)
         return attend(self.world, request, visit, lambda: self._work(request, visit, token, params, webhook))
