@@ -52,13 +52,13 @@ class CommonHours:
 
 @dataclass(frozen=True)
 class Chip:
-    """A person who is named in the address, and the address of the plan without them."""
+    """A person who is named in the address."""
 
+    user_id: int
     name: str
     photo: str
     initials: str
     face: str
-    without: str
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ def chips(people: Sequence[PlanPerson], query: PlanQuery) -> list[Chip]:
     """Return a chip for each person who is named, in the order of the address."""
     by_id = {person.user_id: person for person in people}
     named = [by_id[user_id] for user_id in query.people if user_id in by_id]
-    return [Chip(**plan_rows.portrait(person), without=query.without_person(person.user_id)) for person in named]
+    return [Chip(user_id=person.user_id, **plan_rows.portrait(person)) for person in named]
 
 
 def _empty(people: Sequence[PlanPerson], plan: DayPlan) -> PlanView:
