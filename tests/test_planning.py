@@ -285,6 +285,15 @@ def test_a_change_of_clocks_moves_common_hours_and_ends_a_proposal() -> None:
     assert last_days["13:00"] == date(2027, 3, 27)
 
 
+def test_a_change_on_the_day_itself_is_compared_with_the_week_before() -> None:
+    sunday = date(2027, 3, 28)
+    meeting = WeeklyMeeting(THREE, sunday, ZoneInfo(KYIV))
+
+    (change,) = meeting.changes
+    assert (change.day, change.before, change.after) == (sunday, ((780, 930),), ((840, 990),))
+    assert meeting.last_day_of(plan(THREE, sunday, ZoneInfo(KYIV)).proposals[0]) is None
+
+
 def test_zones_that_change_their_clocks_together_change_nothing() -> None:
     (change,) = WeeklyMeeting(people((KYIV, DAYTIME), ("Europe/Berlin", DAYTIME)), THURSDAY, ZoneInfo(KYIV)).changes
 

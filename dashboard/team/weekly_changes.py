@@ -15,6 +15,7 @@ from dashboard.team.proposals import Participant, Proposal
 from dashboard.team.working_spans import Interval, WorkingSpans, WorkPattern, day_of, intersect, intervals_of_day
 
 WEEKS = 4
+FIRST = 1  # the place of the day itself among the days that are compared
 
 Band = tuple[int, int]  # from and to, in minutes of the reader's day
 
@@ -49,18 +50,21 @@ class WeeklyMeeting:
     def __init__(self, participants: Sequence[Participant], day: date, reader_zone: tzinfo) -> None:
         self._participants = participants
         self._reader_zone = reader_zone
-        self._days = [day + timedelta(weeks=number) for number in range(WEEKS + 1)]
+        # The meeting before the day is there to compare with, if clocks change on the day itself.
+        self._days = [day + timedelta(weeks=number) for number in range(-1, WEEKS + 1)]
         self._intervals = [intervals_of_day(day, reader_zone) for day in self._days]
         self._spans: dict[int, dict[WorkPattern, tuple[Interval, ...]]] = {}
         self.changes = tuple(self._changes())
 
     def last_day_of(self, proposal: Proposal) -> date | None:
         """Return the last day before a change after which others are outside their hours, None if there is none."""
-        start = self._local_minute(proposal.start, 0)
+        start = self._local_minute(proposal.start, FIRST)
         length = proposal.end - proposal.start
-        allowed = self._outside(0, proposal.start, length)
+        allowed = self._outside(FIRST, proposal.start, length)
         for change in self.changes:
             week = self._days.index(change.day)
+            if week == FIRST:
+                continue
             moment = self._moment(week, start)
             if moment is None or self._outside(week, moment, length) - allowed:
                 return change.last_day_before
@@ -69,16 +73,16 @@ class WeeklyMeeting:
     def _changes(self) -> Iterable[WeeklyChange]:
         if not all(self._intervals):
             return
-        start = self._intervals[0][0][0]
+        start = self._intervals[FIRST][0][0]
         zones = {person.pattern.zone for person in self._participants}
         if name := getattr(self._reader_zone, "key", None):
             zones.add(name)
-        for week, intervals in enumerate(self._intervals):
-            end = intervals[-1][1]
+        for week in range(FIRST, len(self._days)):
+            end = self._intervals[week][-1][1]
             changes = [change for zone in sorted(zones) for change in _zone_changes(zone, start, end)]
             if changes:
                 changes.sort(key=lambda change: (change.day, change.zone))
-                yield WeeklyChange(tuple(changes), self._days[week], self._common(max(week - 1, 0)), self._common(week))
+                yield WeeklyChange(tuple(changes), self._days[week], self._common(week - 1), self._common(week))
             start = end
 
     def _spans_of(self, week: int) -> dict[WorkPattern, tuple[Interval, ...]]:

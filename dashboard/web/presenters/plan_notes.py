@@ -80,7 +80,7 @@ def _clock_note(change: WeeklyChange, planned: Sequence[PlanPerson], query: Plan
         people=_names([person for person in planned if person.zone in zones]),
         text=_effect(change, len(planned)),
         matters=change.before != change.after,
-        link=query.url(day=change.day),
+        link=query.url(day=change.day) if change.day != query.day else "",
         link_text=_("See %(day)s") % {"day": filters.month_day(change.day)},
     )
 

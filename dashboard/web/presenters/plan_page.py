@@ -197,6 +197,6 @@ def _common(plan: DayPlan, scale: DayScale, reader_zone: tzinfo) -> list[CommonH
 
 def _time_zone(scale: DayScale, reader_zone: tzinfo) -> str:
     """Return the reader's zone in words: "Kyiv (UTC+02:00)"."""
-    offset = filters.offset(offset_at(moment_of(scale.start), reader_zone))
+    offset = filters.offset(offset_at(moment_of(scale.middle), reader_zone))
     name = getattr(reader_zone, "key", None)
     return _("%(city)s (%(offset)s)") % {"city": filters.zone_city(name), "offset": offset} if name else offset

@@ -98,7 +98,7 @@ def _row(person: PlanPerson, plan: DayPlan, day: date, reader_zone: tzinfo, scal
         **portrait(person),
         position=person.position,
         zone=person.zone if is_known else "",
-        where=_where(person, scale.start, reader_zone),
+        where=_where(person, scale.middle, reader_zone),
         source=_source(person),
         hours=" ".join(map(utc_text, spans)),
         own_hours=filters.hours(person.span) if person.span else "",
@@ -199,7 +199,7 @@ def groups(chart_rows: Sequence[PlanRow], plan: DayPlan, scale: DayScale, reader
 
 def _group(zone: str, members: Sequence[PlanRow], plan: DayPlan, scale: DayScale, reader_zone: tzinfo) -> PlanGroup:
     pieces = count_present([plan.spans[row.user_id] for row in members], scale)
-    moment = moment_of(scale.start)
+    moment = moment_of(scale.middle)
     apart = filters.hours_apart(offset_at(moment, zone_info(zone)) - offset_at(moment, reader_zone))
     return PlanGroup(
         city=filters.zone_city(zone),

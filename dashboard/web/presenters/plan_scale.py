@@ -41,6 +41,11 @@ class DayScale:
         self._day, self._zone = day, zone
         self._is_rtl = current().direction == "rtl"
 
+    @property
+    def middle(self) -> int:
+        """Return the minute of UTC in the middle of the day, after clocks have changed."""
+        return (self.start + self.end) // 2
+
     def place(self, minute: int) -> float:
         """Return where a minute of UTC stands, in percent from the start of the day."""
         return round((minute - self.start) * 100 / self.minutes, 3)

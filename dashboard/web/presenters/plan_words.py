@@ -66,6 +66,8 @@ def verdict(proposal: Proposal, people: Sequence[PlanPerson]) -> Markup:
     names = [(short_name(person, planned), proposal.stretches[person.user_id].kind) for person in outside]
     if not names:
         return escape(_everyone(planned))
+    if len(names) == len(planned) > 1 and {kind for _name, kind in names} == {"off"}:
+        return escape(_("Day off for everyone"))
     if len(names) == 1:
         ((name, kind),) = names
         words = {
