@@ -112,7 +112,7 @@ def test_a_script_is_bundled_with_its_modules(folder: Path) -> None:
     assert StaticFiles(folder).find("js/app/a.js") is None
 
 
-@pytest.mark.parametrize("name", ["app", "team"])
+@pytest.mark.parametrize("name", ["app", "plan", "team"])
 def test_modules_of_a_script_share_no_top_level_name(name: str) -> None:
     file = StaticFiles().find(f"js/{name}.js")
 

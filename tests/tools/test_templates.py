@@ -60,7 +60,10 @@ def test_a_components_classes_begin_with_its_name(path: Path) -> None:
     assert {name for name in styled(path) - others if not own.match(name)} == set()
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "css" / "pages").glob("*.css")), ids=lambda path: path.stem)
+PAGE_STYLES = [path for folder in ("pages", "plan") for path in sorted((ROOT / "css" / folder).glob("*.css"))]
+
+
+@pytest.mark.parametrize("path", PAGE_STYLES, ids=lambda path: path.stem)
 def test_a_pages_classes_begin_with_its_name(path: Path) -> None:
     components = {name for component in COMPONENTS for name in styled(component)}
 

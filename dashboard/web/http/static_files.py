@@ -14,6 +14,8 @@ from werkzeug.exceptions import NotFound
 ROOT = Path(__file__).parents[3] / "static"
 # The stylesheet's layers, in this order; within a folder, files in alphabetical order.
 STYLES = ("tokens.css", "base.css", "layout.css", "components/*.css", "pages/*.css")
+# Stylesheets of pages that few people open first; each is loaded with its page.
+PAGE_STYLES = {"plan.css": "plan/*.css"}
 TYPES = {".css": "text/css", ".js": "text/javascript"}
 # One line that imports from another module, or re-exports from it.
 IMPORT = re.compile(r'^(?:import|export) .+ from "(\.[^"]+)";\n', re.MULTILINE)
@@ -58,7 +60,7 @@ class StaticFiles:
 
     def _read(self) -> None:
         self._read_mtimes = self._mtimes()
-        contents = {"app.css": _stylesheet(self._styles())}
+        contents = {name: _stylesheet(paths) for name, paths in self._styles().items()}
         contents |= {f"js/{path.name}": _bundle(path) for path in self._scripts()}
         self.digest = sha256(repr(sorted(contents.items())).encode()).hexdigest()[:12]
         self._files = {
@@ -67,14 +69,19 @@ class StaticFiles:
             for name, content in contents.items()
         }
 
-    def _styles(self) -> list[Path]:
-        return [path for pattern in STYLES for path in sorted((self._root / "css").glob(pattern))]
+    def _styles(self) -> dict[str, list[Path]]:
+        patterns = {"app.css": STYLES, **{name: (pattern,) for name, pattern in PAGE_STYLES.items()}}
+        return {
+            name: [path for pattern in patterns[name] for path in sorted((self._root / "css").glob(pattern))]
+            for name in patterns
+        }
 
     def _scripts(self) -> list[Path]:
         return sorted((self._root / "js").glob("*.js"))
 
     def _mtimes(self) -> list[tuple[Path, int]]:
-        paths = (*self._styles(), *(module for path in self._scripts() for module in _modules(path)))
+        styles = (path for paths in self._styles().values() for path in paths)
+        paths = (*styles, *(module for path in self._scripts() for module in _modules(path)))
         return [(path, path.stat().st_mtime_ns) for path in paths]
 
 

@@ -1,4 +1,4 @@
-// Loads the scripts that only some pages need, and initializes each page.
+// Loads the scripts and stylesheets that only some pages need, and initializes each page.
 
 import { compareZones } from "./browser_zone.js";
 import { updateClocks } from "./clocks.js";
@@ -10,9 +10,23 @@ const MODULES = {
 };
 
 // Load them before the page is shown, so that its buttons work at once.
-export function loadModules(part) {
+export async function loadModules(part) {
   const selectors = Object.keys(MODULES).filter((selector) => part.querySelector(selector));
-  return Promise.all(selectors.map((selector) => MODULES[selector]()));
+  const modules = Promise.all(selectors.map((selector) => MODULES[selector]()));
+  await Promise.all([...part.querySelectorAll("link[rel=stylesheet]")].map(loadStylesheet));
+  return modules;
+}
+
+// Stylesheets stay in the document's head, so that a page that is shown again has its own at once.
+function loadStylesheet(link) {
+  const isLoaded = document.head.querySelector(`link[href="${CSS.escape(link.getAttribute("href"))}"]`);
+  if (link.isConnected) return undefined;
+  link.remove();
+  if (isLoaded) return undefined;
+  document.head.append(link);
+  return new Promise((resolve) => {
+    link.onload = link.onerror = resolve;
+  });
 }
 
 export function init(modules) {
