@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ColumnElement, and_, false, func, literal, not_, or_, select
+from sqlalchemy import ColumnElement, and_, false, func, literal, not_, or_, select, true
 from sqlalchemy.orm import Session
 
 from dashboard.calendar import edits, encoding
@@ -134,7 +135,7 @@ def differs(portal: Portal, name: str) -> ColumnElement[bool]:
     Nobody differs in what is not recommended, and nobody without a known value.
     """
     conditions = [
-        _differs(field, value)
+        _differs(field, value, Person)
         for field, value in recommendation_of(portal).values.items()
         if name in (ANY, field, edits.key_of(field))
     ]
@@ -149,11 +150,16 @@ def difference_counts(session: Session, portal: Portal, _now: datetime) -> Diffe
 def count_differences(session: Session, portal: Portal, *visible: ColumnElement[bool]) -> DifferenceCounts:
     """Count the team, or its ``visible`` part, by differences from what is recommended."""
     values = recommendation_of(portal).values
-    people = func.count(Person.settings_at)
-    columns = [people, people.filter(differs(portal, ANY))]
-    for field, value in values.items():
-        columns += [people.filter(_differs(field, value)), people.filter(_is_known(field))]
-    total, differ, *counts = session.execute(select(*columns).where(*colleagues(portal), *visible)).one()
+    # Thousands of people share a few hundred combinations of settings, so these are compared, each once.
+    settings = (Person.view, Person.habits, Person.reminders)
+    groups = select(*settings, func.count(Person.settings_at).label("people")).where(*colleagues(portal), *visible)
+    group = groups.group_by(*settings).subquery().c
+    conditions = [
+        condition for item in values.items() for condition in (_differs(*item, group), _is_known(item[0], group))
+    ]
+    any_difference = or_(false(), *conditions[::2])
+    people = [func.sum(group.people).filter(condition) for condition in (true(), any_difference, *conditions)]
+    total, differ, *counts = (int(count or 0) for count in session.execute(select(*people)).one())
     by_field = {
         field: DifferenceCount(differ=counts[at], same=counts[at + 1] - counts[at], unknown=total - counts[at + 1])
         for field, at in zip(values, range(0, len(counts), 2), strict=True)
@@ -161,33 +167,34 @@ def count_differences(session: Session, portal: Portal, *visible: ColumnElement[
     return DifferenceCounts(total, differ, by_field)
 
 
-def _differs(field: str, value: FieldValue) -> ColumnElement[bool]:
+def _differs(field: str, value: FieldValue, of: Any) -> ColumnElement[bool]:
+    """Return the condition for a different value in ``of``, which has the columns of a person or of a group."""
     match value:
         case View(name):
-            return and_(_is_known(field), Person.view != name)
+            return and_(_is_known(field, of), of.view != name)
         case Toggle(on):
-            return _letter(field) == encoding.toggle_letter(on=not on)
+            return _letter(field, of) == encoding.toggle_letter(on=not on)
         case reminders:
             words = [encoding.encode_reminder(reminder) for reminder in reminders]
-            return and_(_is_known(field), not_(_has_list(_LABELS[field], words)))
+            return and_(_is_known(field, of), not_(_has_list(_LABELS[field], words, of)))
 
 
-def _is_known(field: str) -> ColumnElement[bool]:
-    if field == "view":
-        return Person.view != ""
-    if field in _LABELS:
-        return Person.reminders != ""
-    return _letter(field).in_([encoding.toggle_letter(on=on) for on in (True, False)])
+def _is_known(field: str, of: Any) -> ColumnElement[bool]:
+    known: ColumnElement[bool]
+    if field in ("view", *_LABELS):
+        known = (of.view if field == "view" else of.reminders) != ""
+        return known
+    return _letter(field, of).in_([encoding.toggle_letter(on=on) for on in (True, False)])
 
 
-def _letter(key: str) -> ColumnElement[str]:
+def _letter(key: str, of: Any) -> ColumnElement[str]:
     """Return the place of a toggle in `people.habits`."""
-    return func.substr(Person.habits, encoding.TOGGLE_KEYS.index(key) + 1, 1)
+    return func.substr(of.habits, encoding.TOGGLE_KEYS.index(key) + 1, 1)
 
 
-def _has_list(label: str, words: list[str]) -> ColumnElement[bool]:
+def _has_list(label: str, words: list[str], of: Any) -> ColumnElement[bool]:
     """Return the condition for `people.reminders` to have exactly these words in one of its lists, in any order."""
-    framed = literal(";") + Person.reminders + ";"
+    framed = literal(";") + of.reminders + ";"
     if not words:
         # A list that is not set is left out, and Bitrix24 treats it as an empty one.
         return or_(framed.contains(f";{label}:{encoding.NO_REMINDERS};"), not_(framed.contains(f";{label}:")))
