@@ -17,6 +17,7 @@ from dashboard.team.small_groups import NO_MINIMUM, suppress_small_groups
 from dashboard.web.i18n.translations import N_, _
 from dashboard.web.presenters import filters, labels
 from dashboard.web.presenters.setting_changes import title
+from dashboard.web.presenters.setting_editors import HINTS
 
 ADVICE_LABELS = {"advice.hours": N_("Working hours"), "advice.zone": N_("Time zone")}
 # Where in Bitrix24 a person follows an advice: the grid of their calendar, and their profile.
@@ -49,6 +50,7 @@ class ChoiceField:
     label: str
     options: Sequence[tuple[str, str]]
     chosen: str
+    hint: str
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ class DifferenceRow:
     label: str
     before: str
     after: str
+    hint: str
     can_adopt: bool
 
 
@@ -141,6 +144,7 @@ def _choices(recommendation: Recommendation) -> list[ChoiceField]:
             [("", _("Not recommended")), *((text, _option_text(field, text)) for text in _texts(field, chosen))],
             # An empty list of reminders has another word in forms: a field without text recommends nothing.
             chosen.get(field, "") if field not in chosen or chosen[field] else "none",
+            _hint(field, Toggle(on=True)),
         )
         for field in edits.FIELDS
     ]
@@ -179,6 +183,7 @@ def personal_card(
             label=title(field),
             before=labels.view(settings.view) if field == "view" else value_text(current.get(field)),
             after=value_text(recommendation.values[field]),
+            hint=_hint(field, recommendation.values[field]),
             can_adopt=edits.key_of(field) in editable,
         )
         for field in recommendations.differing_fields(recommendation, settings)
@@ -189,6 +194,11 @@ def personal_card(
         if field in recommendation.advice
     ]
     return PersonalCard(portal.recommended_at.isoformat() if portal.recommended_at else "", differences, advice)
+
+
+def _hint(field: str, value: FieldValue) -> str:
+    """Return what happens when a setting is turned on, where that is not obvious."""
+    return _(HINTS[field]) if field in HINTS and value == Toggle(on=True) else ""
 
 
 def insight_rows(portal: Portal, counts: DifferenceCounts, *, min_group_size: int) -> list[RecommendedRow]:

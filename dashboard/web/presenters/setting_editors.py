@@ -29,7 +29,7 @@ SWITCH_KEYS = (
     *("showTasks", "showCompletedTasks", "showDeclined", "showWeekNumbers"),
     *("collapseOffHours", "denyBusyInvitation"),
 )
-_HINTS = {
+HINTS = {
     "collapseOffHours": N_("The day and week views start with your working hours."),
     "denyBusyInvitation": N_("Colleagues' invitations at busy times are declined for you."),
 }
@@ -115,7 +115,7 @@ def switch_rows(
                 kind=_kind(toggle, is_editable=key in editable, needs_tasks=needs_tasks),
                 is_on=is_on,
                 next_value=encode_field(key, Toggle(not is_on)),
-                hint=_("Turn on tasks to show them.") if needs_tasks else _(_HINTS[key]) if key in _HINTS else "",
+                hint=_("Turn on tasks to show them.") if needs_tasks else _(HINTS[key]) if key in HINTS else "",
                 display=display(entry),
                 attributes=editable_attributes(entry, editable),
                 state=states.get(key),
