@@ -97,7 +97,7 @@ class Page:
     late: bool = True
 
 
-TEAM, INSIGHTS, ADMIN = (f'[data-page][href="/{name}"]' for name in ("team", "insights", "admin"))
+TEAM, PLAN, INSIGHTS, ADMIN = (f'[data-page][href="/{name}"]' for name in ("team", "plan", "insights", "admin"))
 REFRESH = "[data-refresh]"
 
 PAGES = (
@@ -111,6 +111,8 @@ PAGES = (
         ".team-empty",
     ),
     Page("calendar", (), ".days", placement="CALENDAR_GRIDVIEW"),
+    Page("plan", (PLAN,), ".plan-suggestions"),
+    Page("slots", (PLAN, ".plan-suggestions a", ".plan-chart-table > summary"), ".plan-chart-table__table"),
     Page("insights", (INSIGHTS, ".insights-disclosure > summary"), "[data-insights]"),
     Page("behind", (INSIGHTS, '[href^="/insights/"]'), ".insights-people"),
     Page("admin", (ADMIN,), '[data-state="missing"]', before=lack, late=False),

@@ -16,9 +16,9 @@ export function swap(part, { path, modules, focus, isResumed }) {
   announce(announcement(title, target));
 }
 
-// Returns the control that had the focus, in the new page; keeps what was typed into a search meanwhile.
+// Returns the control that had the focus, or the one that `data-next` names, in the new page; keeps what was typed into a search meanwhile.
 function findSameControl(focused) {
-  const name = focused?.dataset?.keep;
+  const name = focused?.dataset?.next ?? focused?.dataset?.keep;
   const target = name && main.querySelector(`[data-keep="${CSS.escape(name)}"]`);
   if (target?.type === "search") {
     target.value = focused.value;
