@@ -8,7 +8,7 @@ from datetime import datetime, tzinfo
 
 from markupsafe import Markup
 
-from dashboard.calendar.clock_changes import moment_of
+from dashboard.calendar.clock_changes import minute_of, moment_of
 from dashboard.calendar.holidays import DaysOff
 from dashboard.calendar.time_zones import offset_at
 from dashboard.team.plan_people import PlanPerson
@@ -181,7 +181,7 @@ def _card(
         times=plan_words.slot_times(proposal, reader_zone),
         verdict=plan_words.verdict(proposal, people),
         is_full=not proposal.stretches,
-        is_past=moment_of(proposal.start) < now,
+        is_past=proposal.start < minute_of(now),
         until=plan_notes.until(meeting.last_day_of(proposal)),
         lines=lines,
         names=filters.join_words(names),
