@@ -125,7 +125,7 @@ class Person(Base):
         Index(
             "ix_people_team",
             *("portal_id", "zone", "work_start", "work_end", "listed", "chain_state"),
-            *("reminder_count", "view", "settings_at"),
+            *("reminder_count", "view", "settings_at", "time_zone", "calendar_zone"),
         ),
         Index("ix_people_habits", "portal_id", "habits", "time_zone", "calendar_zone", "listed"),
         {

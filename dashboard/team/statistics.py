@@ -18,7 +18,7 @@ from dashboard.people.connection_state import colleagues, state_conditions
 from dashboard.people.indexed_columns import company_hours
 from dashboard.team.availability import HoursGroup
 from dashboard.team.frequency import MAX_VALUES, most_frequent
-from dashboard.team.team_filter import zone_pairs
+from dashboard.team.team_filter import have_zones, zone_pairs
 
 MAX_VIEWS = 100  # options of the filter
 
@@ -33,6 +33,7 @@ class TeamStats:
     with_hours: int
     with_settings: int
     zones_differ: int  # people whose calendar and profile have different clocks
+    zone_pairs: tuple[tuple[str, str], ...]  # their time zones: the profile's and the calendar's
     views: tuple[str, ...]
     zones: tuple[str, ...]
     groups: tuple[HoursGroup, ...]
@@ -60,11 +61,11 @@ def count_guests(session: Session, portal: Portal) -> int:
 
 
 def team_stats(
-    session: Session, portal: Portal, now: datetime, *conditions: ColumnElement[bool], lists_views: bool = True
+    session: Session, portal: Portal, now: datetime, *conditions: ColumnElement[bool], whole: TeamStats | None = None
 ) -> TeamStats:
     """Return the numbers of the people who meet the conditions; indexes cover these queries for the whole team.
 
-    Only the filter's options need the views, at the cost of a query.
+    :param whole: the numbers of all people, among whom these are; it has the options of the filters.
     """
     team = (*colleagues(portal), *conditions)
     states = state_conditions(now)
@@ -72,28 +73,33 @@ def team_stats(
     columns = (Person.zone, Person.work_start, Person.work_end)
     own_hours = and_(Person.work_start <= DAY, Person.work_end <= DAY)
     have_hours = and_(Person.zone != "", or_(own_hours, Person.work_start.is_(None)) if company else own_hours)
-    filters = (Person.reminder_count == 0, have_hours, Person.settings_at.is_not(None), *states.values())
+    pairs = zone_pairs(session, team, now=now) if whole is None else whole.zone_pairs
+    filters = (Person.reminder_count == 0, have_hours, Person.settings_at.is_not(None), have_zones(pairs))
     people = func.count()
     # Each row has the totals of all groups, even of those beyond the limit.
-    totals = (func.sum(number).over() for number in (people, *(people.filter(condition) for condition in filters)))
-    query = select(*columns, people, func.count(Person.settings_at), *totals)
+    numbers = (people, *(people.filter(condition) for condition in (*filters, *states.values())))
+    query = select(*columns, people, func.count(Person.settings_at), *(func.sum(number).over() for number in numbers))
     query = query.where(*team).group_by(*columns).order_by(people.desc(), *columns)
     rows: Sequence[Any] = session.execute(query.limit(MAX_VALUES)).all()
-    total, without_reminders, with_hours, with_settings, *counts = map(
-        int, rows[0][5:] if rows else [0] * (1 + len(filters))
-    )
-    views = most_frequent(session, [Person.view], *team, Person.view != "", limit=MAX_VIEWS).rows if lists_views else ()
+    totals = map(int, rows[0][5:] if rows else [0] * len(numbers))
+    total, without_reminders, with_hours, with_settings, zones_differ, *counts = totals
     return TeamStats(
         total=total,
         states={"connected": total - sum(counts)} | dict(zip(states, counts, strict=True)),
         without_reminders=without_reminders,
         with_hours=with_hours,
         with_settings=with_settings,
-        zones_differ=sum(zone_pairs(session, team, now=now).values()),
-        views=tuple(sorted(view for view, _people in views)),
+        zones_differ=zones_differ,
+        zone_pairs=tuple(pairs),
+        views=_views(session, team) if whole is None else whole.views,
         zones=tuple(sorted({row[0] for row in rows if row[0]})),
         groups=_groups(rows, company),
     )
+
+
+def _views(session: Session, conditions: Sequence[ColumnElement[bool]]) -> tuple[str, ...]:
+    rows = most_frequent(session, [Person.view], *conditions, Person.view != "", limit=MAX_VIEWS).rows
+    return tuple(sorted(view for view, _people in rows))
 
 
 def groups_of_departments(

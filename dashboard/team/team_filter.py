@@ -76,7 +76,7 @@ def matching(
     if team_filter.at_work:
         chosen.append(are_at_work(session, portal, reader))
     if team_filter.zones_differ:
-        chosen.append(zones_differ(zone_pairs(session, colleagues(portal), now=reader.now)))
+        chosen.append(have_zones(zone_pairs(session, colleagues(portal), now=reader.now)))
     return [*colleagues(portal), *chosen]
 
 
@@ -120,18 +120,14 @@ def _clock(zone: str, reader: TeamReader) -> tuple[int, bool, bool]:
     )
 
 
-def zone_pairs(
-    session: Session, conditions: Iterable[ColumnElement[bool]], *, now: datetime
-) -> dict[tuple[str, str], int]:
-    """Return how many of the people have each pair of different clocks, the profile's and the calendar's."""
+def zone_pairs(session: Session, conditions: Iterable[ColumnElement[bool]], *, now: datetime) -> list[tuple[str, str]]:
+    """Return the pairs of different clocks that the people have, the profile's and the calendar's."""
     differ = (Person.time_zone != "", Person.calendar_zone != "", Person.time_zone != Person.calendar_zone)
     pairs = most_frequent(session, [Person.time_zone, Person.calendar_zone], *conditions, *differ)
-    return {
-        (profile, calendar): number for profile, calendar, number in pairs.rows if clocks_differ(profile, calendar, now)
-    }
+    return [(profile, calendar) for profile, calendar, _number in pairs.rows if clocks_differ(profile, calendar, now)]
 
 
-def zones_differ(pairs: Iterable[tuple[str, str]]) -> ColumnElement[bool]:
+def have_zones(pairs: Iterable[tuple[str, str]]) -> ColumnElement[bool]:
     """Return the condition for the people who have one of the pairs of time zones."""
     names = list(pairs)
     return tuple_(Person.time_zone, Person.calendar_zone).in_(names) if names else false()

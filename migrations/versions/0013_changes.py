@@ -14,6 +14,7 @@ depends_on = None
 
 _KEY = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 _TIME = sa.DateTime(timezone=True)
+_TEAM = ("zone", "work_start", "work_end", "listed", "chain_state", "reminder_count", "view", "settings_at")
 _SORT_KEY = sa.String(100).with_variant(sa.String(100, collation="C"), "postgresql")
 
 
@@ -68,9 +69,13 @@ def upgrade() -> None:
         op.create_index(f"ix_people_by_{name}_sort_key", "people", columns)
     op.drop_index("ix_people_by_search", "people")
     op.drop_index("ix_people_by_zone", "people")
+    op.drop_index("ix_people_team", "people")
+    op.create_index("ix_people_team", "people", ["portal_id", *_TEAM, "time_zone", "calendar_zone"])
 
 
 def downgrade() -> None:
+    op.drop_index("ix_people_team", "people")
+    op.create_index("ix_people_team", "people", ["portal_id", *_TEAM])
     op.create_index("ix_people_by_zone", "people", ["portal_id", "zone", "id", "listed"])
     op.create_index("ix_people_by_search", "people", ["portal_id", "search", "id", "listed"])
     for name in ("zone", "main_department"):

@@ -62,9 +62,7 @@ def team_page(user: CurrentUser, query: TeamQuery, *, full_page: FullPage | None
         workdays = statistics.days_off(session, person)
         reader = team_query.team_reader(now, user_zone, workdays)
         conditions = [*matching(session, portal, query.filter, reader), *visible]
-        shown = (
-            statistics.team_stats(session, portal, now, *conditions, lists_views=False) if query.is_filtered else stats
-        )
+        shown = statistics.team_stats(session, portal, now, *conditions, whole=stats) if query.is_filtered else stats
         page = listing.team_page(
             session, portal, conditions, query.arrangement, reader, total=shown.total, number=query.number
         )
