@@ -49,13 +49,16 @@ _UNITS = (
 _MAX_SAMPLE = 120  # every form of plural of the interface's languages has a smaller number
 
 
+SwitchKind = Literal["switch", "disabled", "odd", "plain"]
+
+
 @dataclass(frozen=True)
 class SwitchRow:
     """A setting that is on or off; ``kind`` is "odd" if its value is neither, and "plain" if it cannot be changed."""
 
     key: str
     title: str
-    kind: Literal["switch", "disabled", "odd", "plain"]
+    kind: SwitchKind
     is_on: bool
     next_value: str
     hint: str
@@ -130,9 +133,7 @@ def calendar_entries(settings: CalendarSettings) -> list[SettingEntry]:
     return [entry for entry in entries if entry.key not in SWITCH_KEYS]
 
 
-def _kind(
-    toggle: Toggle | None, *, is_editable: bool, needs_tasks: bool
-) -> Literal["switch", "disabled", "odd", "plain"]:
+def _kind(toggle: Toggle | None, *, is_editable: bool, needs_tasks: bool) -> SwitchKind:
     if not is_editable:
         return "disabled" if needs_tasks else "plain"
     return "switch" if toggle else "odd"

@@ -27,6 +27,9 @@ from dashboard.team.listing import TeamRow
 from dashboard.web.errors.responses import Notice
 from dashboard.web.presenters import day_chart, team_row
 from dashboard.web.presenters.charts import Bar, ColumnMark
+from dashboard.web.presenters.setting_changes import HistoryEntry, SettingState
+from dashboard.web.presenters.setting_display import SettingDisplay
+from dashboard.web.presenters.setting_editors import ReminderEditor, ReminderKind, SwitchKind, SwitchRow
 from dashboard.web.presenters.setup_checklist import ChecklistItem
 from dashboard.web.presenters.team_groups import ListGroup
 
@@ -48,6 +51,22 @@ def show_styleguide() -> ResponseReturnValue:
 
 def _settings_components() -> dict[str, Any]:
     return {
+        "switches": _switches(),
+        "editor": ReminderEditor(
+            kinds=(
+                ReminderKind(
+                    "reminders.timed", "Events with a time", "15min", (("15min", "15 minutes before"),), "", "min", 30
+                ),
+                ReminderKind("reminders.day", "All-day events", "", (), "What happens without any.", "on", 1),
+            ),
+            units=(("min", "minutes before"), ("on", "on the day, at")),
+            texts="{}",
+            max_count=10,
+        ),
+        "changes": (
+            HistoryEntry((("A switch", "Off", "On"),), "14:05", "edited here", "", 1),
+            HistoryEntry((("Another", "Week", "Day"), ("And one", "9", "10")), "Mar 2", "seen at an update", ""),
+        ),
         "spans": (Span(9 * 60, 18 * 60), Span(22 * 60, 6 * 60), Span(0, 24 * 60)),
         "views": ("day", "week", "month", "list"),
         "timed": ((Before("min", 0),), (Before("min", 15), Before("hour", 1), Before("day", 9))),
@@ -64,6 +83,24 @@ def _settings_components() -> dict[str, Any]:
             SettingEntry("syncPeriodPast", {"a": [1]}, Unrecognized("value")),
         ),
     }
+
+
+def _switches() -> list[SwitchRow]:
+    states = {
+        "saved": SettingState("saved", "Saved. It was off.", "", "Undo", "#", (("change", "1"),), change_id=1),
+        "failed": SettingState("failed", "Not saved. Why it failed.", "", "Try again", "#", (("a", "b"),)),
+        "reverted": SettingState("reverted", "Changed back.", "", "Turn on again", "#", (("a", "b"),)),
+    }
+    empty = SettingDisplay("empty", "Not available")
+    rows: list[tuple[str, SwitchKind, bool, str]] = [
+        ("on", "switch", True, ""), ("off", "switch", False, "What it does."), ("saved", "switch", True, ""),
+        ("failed", "switch", False, ""), ("reverted", "switch", False, ""), ("disabled", "disabled", False, "Why not."),
+        ("plain", "plain", False, ""), ("odd", "odd", False, ""),
+    ]  # fmt: skip
+    return [
+        SwitchRow(f"guide-{name}", name.title(), kind, is_on, "", hint, empty, {}, states.get(name))
+        for name, kind, is_on, hint in rows
+    ]
 
 
 def _team_components() -> dict[str, Any]:
