@@ -42,10 +42,23 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_page_needs_one_stylesheet_and_two_scripts(world: World) -> None:
+def test_the_first_page_needs_one_stylesheet_and_two_scripts(world: World) -> None:
     names = [address.rpartition("/")[2] for address in addresses(world.open("anna"))]
 
     assert names == ["event_replay.js", "app.css", "app.js"]
+
+
+def test_the_first_page_needs_no_style_of_later_pages(world: World) -> None:
+    session = world.session("anna")
+    world.browser.post("/me/settings", headers=session, data={"view": "day"})
+    pages = [world.browser.get(path, headers=session).text for path in ("/me", "/me/history")]
+    pages.append(world.open("boris").text)
+    files = StaticFiles()
+    first, later = (set(re.findall(rb"\.([a-z][\w-]+)", files.find(name).plain)) for name in ("app.css", "pages.css"))  # type: ignore[union-attr]
+
+    used = {name.encode() for page in pages for names in re.findall(r'class="([^"]*)"', page) for name in names.split()}
+
+    assert used & (later - first) == set()
 
 
 def test_files_are_cached_forever(world: World) -> None:
@@ -69,9 +82,12 @@ def test_files_are_compressed_if_the_browser_accepts_it(world: World) -> None:
 
 def test_the_first_page_stays_within_its_budget(world: World) -> None:
     page = world.open("anna")
-    files = [world.browser.get(address, headers=GZIP).data for address in addresses(page)]
+    # The script imports that of the page.
+    scripts = [address for address in addresses(page) if address.endswith("/app.js")]
+    loaded = [*addresses(page), *(address.replace("/app.js", "/me.js") for address in scripts)]
+    files = [world.browser.get(address, headers=GZIP).data for address in loaded]
 
-    # With the portal's own library that makes five files of the six.
+    # With the page itself and the portal's own library.
     assert len(files) + 2 <= 6
     assert len(gzip.compress(page.data)) + sum(map(len, files)) < 25_000
 
@@ -96,10 +112,10 @@ def test_other_addresses_are_not_found(world: World, name: str) -> None:
 
 
 def test_styles_are_joined_in_layer_order(folder: Path) -> None:
-    file = StaticFiles(folder).find("app.css")
+    (folder / "css/pages/team.css").write_text("7")
+    files = StaticFiles(folder)
 
-    assert file
-    assert file.plain == b"123456"
+    assert [files.find(name).plain for name in ("app.css", "pages.css")] == [b"123456", b"7"]  # type: ignore[union-attr]
 
 
 def test_a_script_is_bundled_with_its_modules(folder: Path) -> None:
@@ -138,9 +154,9 @@ def test_a_change_of_any_file_changes_every_address(folder: Path) -> None:
 
 def test_only_watched_files_are_read_again(folder: Path) -> None:
     unwatched, watched = StaticFiles(folder), StaticFiles(folder, watch=True)
-    (folder / "css/pages/team.css").write_text("8")
+    (folder / "css/layout.css").write_text("38")
 
-    assert [files.find("app.css").plain for files in (unwatched, watched)] == [b"123456", b"1234568"]  # type: ignore[union-attr]
+    assert [files.find("app.css").plain for files in (unwatched, watched)] == [b"123456", b"1238456"]  # type: ignore[union-attr]
 
 
 def test_an_unknown_file_fails_in_a_template(folder: Path) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from dashboard.bitrix24 import users
 from dashboard.people import storage_limit
-from dashboard.people.storage_limit import PERSON_BYTES
+from dashboard.people.storage_limit import CHANGE_BYTES, PERSON_BYTES
 from dashboard.web.views import team_sync
 from tests.emulator.cast import crowd
 from tests.emulator.faults import Fault
@@ -45,9 +45,11 @@ def test_openings_and_updates_are_counted(each_world: World) -> None:
     assert world.one(COUNTED) == before
     world.portal().people["boris"].settings["view"] = "m" * 1000
     world.open("boris")
-    assert world.one(COUNTED) == world.one(PEOPLE) > before + 900
+    assert world.one(COUNTED) > before + 900
+    changes = f"SELECT sum({CHANGE_BYTES} + length(before) + coalesce(length(after), 0)) FROM setting_changes"
+    assert world.one(COUNTED) == world.one(PEOPLE) + world.one(changes)
     world.sync()
-    assert world.one(COUNTED) == world.one(PEOPLE)
+    assert world.one(COUNTED) == world.one(PEOPLE) + world.one(changes)
 
 
 def test_a_full_portal_gets_no_new_people_and_the_others_work(

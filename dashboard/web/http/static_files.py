@@ -14,8 +14,14 @@ from werkzeug.exceptions import NotFound
 ROOT = Path(__file__).parents[3] / "static"
 # The stylesheet's layers, in this order; within a folder, files in alphabetical order.
 STYLES = ("tokens.css", "base.css", "layout.css", "components/*.css", "pages/*.css")
-# Stylesheets of pages that few people open first; each is loaded with its page.
+# Each of the following stylesheets is loaded with the pages that need it. *My settings*, which most people open first,
+# needs none of them: no other page, and not these components.
 PAGE_STYLES = {"plan.css": "plan/*.css"}
+FIRST_PAGE = "me"
+LATER_COMPONENTS = (
+    *("bar_chart", "checklist", "chips", "copy_text", "day_histogram", "days", "details", "face", "filters", "folds"),
+    *("legend", "menu", "pager", "people_chart", "segmented", "table", "tally"),
+)
 TYPES = {".css": "text/css", ".js": "text/javascript"}
 # One line that imports from another module, or re-exports from it.
 IMPORT = re.compile(r'^(?:import|export) .+ from "(\.[^"]+)";\n', re.MULTILINE)
@@ -70,11 +76,21 @@ class StaticFiles:
         }
 
     def _styles(self) -> dict[str, list[Path]]:
-        patterns = {"app.css": STYLES, **{name: (pattern,) for name, pattern in PAGE_STYLES.items()}}
+        def find(*patterns: str) -> list[Path]:
+            return [path for pattern in patterns for path in sorted((self._root / "css").glob(pattern))]
+
+        shared = find(*STYLES)
         return {
-            name: [path for pattern in patterns[name] for path in sorted((self._root / "css").glob(pattern))]
-            for name in patterns
+            "app.css": [path for path in shared if not self._is_later(path)],
+            "pages.css": [path for path in shared if self._is_later(path)],
+            **{name: find(pattern) for name, pattern in PAGE_STYLES.items()},
         }
+
+    def _is_later(self, path: Path) -> bool:
+        """Tell whether the first page does not need a stylesheet."""
+        if path.parent.name == "components":
+            return path.stem in LATER_COMPONENTS
+        return path.parent.name == "pages" and path.stem != FIRST_PAGE
 
     def _scripts(self) -> list[Path]:
         return sorted((self._root / "js").glob("*.js"))

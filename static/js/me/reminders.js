@@ -68,7 +68,6 @@ function add(kind) {
 function appendChip(kind, word, text) {
   const chip = kind.querySelector("template").content.firstElementChild.cloneNode(true);
   chip.dataset.word = word;
-  chip.classList.add("reminder-editor__chip--new");
   for (const place of chip.querySelectorAll("[data-text]")) place.textContent = text;
   kind.querySelector("ul").append(chip);
   showNone(kind);
