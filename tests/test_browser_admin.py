@@ -10,7 +10,7 @@ from playwright.sync_api import FrameLocator, Page, expect
 
 from tests.browsers import Watch, application, page
 from tests.emulator.faults import Fault
-from tests.team_fixtures import NEVER_OPENED, days_ago, store_people
+from tests.team_fixtures import NEVER_OPENED, days_ago, open_to_everyone, store_people
 from tests.world import World
 
 __all__ = ["page"]
@@ -128,3 +128,17 @@ def test_the_first_steps_lead_to_the_invitation(company: World, page: Page) -> N
     steps.get_by_role("button", name="Hide").press("Enter")
     expect(frame.locator(".people-chart__name").first).to_be_visible()
     expect(steps).to_have_count(0)
+
+
+def test_a_request_for_access_can_be_copied(company: World, page: Page) -> None:
+    open_to_everyone(company, "boris")
+    page.goto(company.portal().page_url("boris"))
+    frame = application(page)
+    expect(frame.get_by_role("link", name="Team", exact=True)).to_be_visible()
+    company.browser.post("/admin/team", data={"who": "administrators"}, headers=company.session("anna"))
+
+    frame.get_by_role("link", name="Team", exact=True).press("Enter")
+    note = frame.locator('[data-error="team_not_allowed"]')
+    note.get_by_role("button", name="Copy request").press("Enter")
+
+    expect(note.locator("[data-copy-result]")).to_be_visible()
