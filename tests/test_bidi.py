@@ -85,7 +85,7 @@ def hostile(world: World) -> World:
     return world
 
 
-PAGES = ("/me", "/team", "/insights", "/admin", "/admin/calls", "/admin/forget", "/insights/refusing")
+PAGES = ("/me", "/team", "/reach/7", "/insights", "/admin", "/admin/calls", "/admin/forget", "/insights/refusing")
 
 
 def test_texts_of_others_stand_apart_on_every_page(hostile: World) -> None:

@@ -157,6 +157,13 @@ def all_rows(
     return filter(None, map(read, range(0, len(ids), BATCH_ROWS)))
 
 
+def find_row(
+    session: Session, portal: Portal, conditions: Sequence[ColumnElement[bool]], now: datetime
+) -> TeamRow | None:
+    """Return the one person who meets the conditions, without their departments."""
+    return next(iter(_rows(session, portal, conditions, now, known=False).values()), None)
+
+
 def _by_start(rows: list[TeamRow], arrangement: Arrangement, reader: TeamReader) -> list[TeamRow]:
     """Return the rows by the start of each person's work on the reader's day, if that is the order."""
 

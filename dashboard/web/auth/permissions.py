@@ -49,9 +49,9 @@ def team_viewer(view: UserView[P]) -> UserView[P]:
 
     @wraps(view)
     def wrapper(user: CurrentUser, /, *args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
-        if _is_allowed(user, lambda: can_see_team(user)):
+        if may_see_team(user):
             return view(user, *args, **kwargs)
-        return _refuse(_team_not_allowed(user))
+        return _refuse(team_refusal(user))
 
     return wrapper
 
@@ -63,7 +63,7 @@ def whole_team_viewer(view: UserView[P]) -> UserView[P]:
     def wrapper(user: CurrentUser, /, *args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
         if _is_allowed(user, lambda: access.can_see_whole_team(user.portal, user.person)):
             return view(user, *args, **kwargs)
-        return _refuse(_team_not_allowed(user))
+        return _refuse(team_refusal(user))
 
     return wrapper
 
@@ -72,6 +72,11 @@ def can_see_team(user: CurrentUser) -> bool:
     """Tell whether the user may see the team, or a part of it."""
     with services().database.read_session() as session:
         return access.can_see_team(session, user.portal, user.person)
+
+
+def may_see_team(user: CurrentUser) -> bool:
+    """Tell whether the user may see the team or a part of it, as Bitrix24 has confirmed within the last minutes."""
+    return _is_allowed(user, lambda: can_see_team(user))
 
 
 def administrator(view: UserView[P]) -> UserView[P]:
@@ -100,7 +105,8 @@ def _refuse(response: ErrorResponse) -> ResponseReturnValue:
     return jsonify(error=response.notice.code), response.status
 
 
-def _team_not_allowed(user: CurrentUser) -> ErrorResponse:
+def team_refusal(user: CurrentUser) -> ErrorResponse:
+    """Return who may see the team, and whom the user can ask for it."""
     # Administrators cannot let guests see the team. `listed` is None until the list of employees is read.
     if user.person.listed is False or user.portal.team_open:
         return response_for_code("employees_only")

@@ -221,6 +221,23 @@ ERRORS: dict[str | type[Exception], ErrorText] = {
         title=N_("Insights are visible to administrators"),
         explanation=N_("They count everyone in the portal. You can see the people of your departments on Team."),
     ),
+    "not_in_departments": replace(
+        NOT_FOR_YOU,
+        title=N_("This person isn't in your departments"),
+        explanation=N_("You can see the people in and below the departments you head."),
+    ),
+    "not_on_team": replace(
+        NOT_FOR_YOU,
+        title=N_("This person isn't on the team"),
+        explanation=N_("The team has the employees whom Bitrix24 lists, without guests and people who have left."),
+        code="not_on_team",
+    ),
+    "nobody_named": replace(
+        NOT_FOR_YOU,
+        title=N_("Choose a colleague first"),
+        explanation=N_("Open this from an employee's card, or beside a private chat with a colleague."),
+        code="nobody_named",
+    ),
     "admin_only": ErrorText(
         N_("This page is for administrators"),
         N_("Decisions made here apply to everyone in the portal."),

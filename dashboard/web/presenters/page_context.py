@@ -20,7 +20,9 @@ class FullPage:
 
     session_token: str
     bx24_js_url: str
-    frame_key: str = ""  # who opened the application where: a reload returns to the last page only of the same frame
+    # Who opened the application where: a reload returns to the last page only of the same frame.
+    frame_key: str = ""
+    is_card: bool = False  # opened beside something else in the portal, without tabs while it is a card
 
 
 def page_context(portal: Portal, person: Person, *, current: str, full_page: FullPage | None = None) -> dict[str, Any]:
@@ -38,6 +40,7 @@ def page_context(portal: Portal, person: Person, *, current: str, full_page: Ful
         "session_token": full_page.session_token if full_page else None,
         "bx24_js_url": full_page.bx24_js_url if full_page else None,
         "frame_key": full_page.frame_key if full_page else None,
+        "is_card": full_page is not None and full_page.is_card,
         "nav": [{"title": title, "href": href, "current": href == current} for title, href in pages],
     }
 

@@ -28,7 +28,7 @@ from dashboard.web.i18n import translations
 from dashboard.web.i18n.translations import N_
 from dashboard.web.presenters import team_query
 from dashboard.web.presenters.page_context import FullPage
-from dashboard.web.views import plan
+from dashboard.web.views import plan, reach
 from dashboard.web.views.my_settings import my_settings_page
 from dashboard.web.views.team import team_page, today
 
@@ -59,15 +59,18 @@ def show_welcome() -> ResponseReturnValue:
 
 @blueprint.post("/")
 def open_app() -> ResponseReturnValue:
-    """Show *My settings*, or *Team* in the calendar's tab, to the user who opened the application."""
+    """Show the page for the place where the user opened the application, *My settings* by default."""
     opening, known_portal, has_token = _parse_opening()
     with throttle_opening(known_portal, opening.access_token, has_application_token=has_token) as may_ask_portal:
         result = services().openings.open(opening, known_portal, may_ask_portal=may_ask_portal)
     _set_portal(result.portal)
     g.person = result.person
     user = start_session(result.portal, result.person)
-    frame_key = f"{result.person.id} {opening.placement}"
-    full_page = FullPage(issue_token(user), services().config.bx24_js_url, frame_key)
+    full_page = FullPage(
+        issue_token(user), services().config.bx24_js_url, frame_key=f"{result.person.id} {opening.placement}"
+    )
+    if opening.placement in reach.USER_KEYS:
+        return reach.opened_card(user, reach.named_colleague(opening.placement, opening.options), full_page=full_page)
     if opening.placement == bindings.CALENDAR_VIEW and can_see_team(user):
         query = team_query.parse_calendar_options(opening.options, today=today(user))
         return team_page(user, query, full_page=full_page)

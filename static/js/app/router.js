@@ -9,6 +9,7 @@ import { main } from "./page.js";
 import { addToHistory, keepEntry, replaceEntry } from "./page_history.js";
 import { interruptedPath, isOtherPage, listenForHistory } from "./page_history.js";
 import { send } from "./session.js";
+import { watchCard } from "./stale_card.js";
 import { swap } from "./swap.js";
 
 // The request under way; a later one replaces it.
@@ -34,6 +35,7 @@ export async function load(path, { method = "GET", body, focus, busy = main, rem
     if (part && isPage) remember(path);
     if (part) swap(part, { path, modules, focus, isResumed });
     else showResponseError(response.status, text);
+    watchCard(load);
     return Boolean(part);
   } catch {
     // A replaced request is aborted on purpose; otherwise the connection was lost.
@@ -65,6 +67,7 @@ export async function resume() {
 
 export function listenForNavigation() {
   listenForHistory((path) => load(path, { remember: keepEntry }));
+  watchCard(load);
   on("click", "[data-page], [data-load]", (link, event) => {
     if (!isPlainClick(event)) return;
     event.preventDefault();
