@@ -149,6 +149,8 @@ def difference_counts(session: Session, portal: Portal, _now: datetime) -> Diffe
 
 def count_differences(session: Session, portal: Portal, *visible: ColumnElement[bool]) -> DifferenceCounts:
     """Count the team, or its ``visible`` part, by differences from what is recommended."""
+    if not portal.recommended:
+        return DifferenceCounts(0, 0, {})
     values = recommendation_of(portal).values
     # Thousands of people share a few hundred combinations of settings, so these are compared, each once.
     settings = (Person.view, Person.habits, Person.reminders)
