@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete
 from werkzeug.test import TestResponse
@@ -232,6 +232,10 @@ SETTINGS = st.fixed_dictionaries(
         | st.fixed_dictionaries({}, optional={"withTime": HALF, "fullDay": HALF, "more": st.just(1)}),
     },
 )
+IN_OTHER_ORDERS: list[dict[str, Json]] = [
+    {"defaultReminders": {"withTime": [ENTRIES[word] for word in words], "fullDay": ENTRIES["0d@08:00"]}}
+    for words in (["1hour", "15min"], ["15min", "1hour"], ["115min", "1hour"], ["15min"], ["15min", "1hour", "5min"])
+]
 WANTED = st.fixed_dictionaries(
     {},
     optional={
@@ -245,6 +249,7 @@ WANTED = st.fixed_dictionaries(
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example(wanted={"reminders.timed": "15min,1hour", "reminders.day": "0d@08:00"}, people=IN_OTHER_ORDERS)
 @given(wanted=WANTED, people=st.lists(SETTINGS, min_size=1, max_size=4))
 def test_the_database_finds_whom_their_own_page_tells(
     each_world: World, wanted: dict[str, str], people: list[dict[str, Json]]
