@@ -5,6 +5,8 @@ from dataclasses import replace
 
 import pytest
 
+from dashboard.core import migrations
+from dashboard.portals import requirements
 from tests.emulator import Emulator
 from tests.emulator.faults import Fault
 from tests.world import World, errors_on
@@ -74,6 +76,19 @@ def test_cards_are_bound_once_the_portal_offers_them(world: World) -> None:
 
     assert {placement.code for placement in world.portal("beta").application.placements} == EVERYWHERE | CARDS
     assert world.known("beta").unbound == {}
+
+
+def test_an_upgrade_brings_the_cards_with_the_next_opening(each_world: World) -> None:
+    application = each_world.portal().application
+    application.placements = [placement for placement in application.placements if placement.code in EVERYWHERE]
+
+    migrations.downgrade(each_world.database, "0012")
+    migrations.upgrade(each_world.database)
+    unknown = {placement.state for placement in requirements.placements(each_world.known())}
+    each_world.open("anna")
+
+    assert unknown == {"unknown"}
+    assert {placement.code for placement in application.placements} == EVERYWHERE | CARDS
 
 
 def test_a_card_that_is_listed_but_not_found_counts_as_not_offered(empty: World) -> None:

@@ -59,6 +59,8 @@ def upgrade() -> None:
     op.add_column("portals", sa.Column("recommended_by", sa.BigInteger))
     op.add_column("portals", sa.Column("recommended_at", _TIME))
     op.add_column("portals", sa.Column("steps_hidden_at", _TIME))
+    # The next opening by an administrator finds out which new placements the portal has, and binds them.
+    op.execute("UPDATE portals SET bindings_at = NULL")
     # The worker and the next list of employees fill these.
     for name in ("sort_key", "accented_sort_key"):
         op.add_column("people", sa.Column(name, _SORT_KEY, nullable=False, server_default=""))
