@@ -66,15 +66,18 @@ def names(frame: FrameLocator) -> Locator:
 def test_the_table_can_be_sorted_filtered_searched_and_paged(company: World, page: Page) -> None:
     watch = Watch(page, company.bitrix24.app_url)
     frame = open_team(company, page)
+    # So many people are grouped by time zone until they are sorted.
     expect(names(frame)).to_have_count(50)
-    expect(names(frame).first).to_have_text("Amina Wanjiru")
+    expect(frame.locator("[data-group]").first).to_be_visible()
 
+    frame.get_by_role("link", name="Person", exact=True).press("Enter")
+    expect(names(frame).first).to_have_text("Amina Wanjiru")
     frame.get_by_role("link", name="Person", exact=True).press("Enter")
     expect(names(frame).first).to_have_text("健司 佐藤")
     # The used control keeps the focus.
     expect(frame.get_by_role("link", name="Person", exact=True)).to_be_focused()
 
-    frame.get_by_role("link", name="Next").press("Enter")
+    frame.get_by_role("link", name="Next", exact=True).press("Enter")
     expect(names(frame)).to_have_count(PEOPLE - 50)
     expect(frame.locator(".pager__position")).to_have_text("Page 2 of 2")
 
@@ -314,7 +317,7 @@ def test_the_answer_is_above_the_fold_in_the_calendar(company: World, page: Page
     page.set_viewport_size({"width": 1280, "height": 720})
     frame = open_calendar(company, page)
     answer = frame.locator(".team-summary__text")
-    expect(answer).to_contain_text("Best common hour")
+    expect(answer).to_contain_text("Most people")
 
     box = answer.bounding_box()
 
@@ -330,3 +333,64 @@ def test_search_and_filters_work_on_a_phone(company: World, page: Page) -> None:
 
     expect(names(frame)).to_have_text(["New Nina"])
     assert page.frames[1].evaluate(SIDEWAYS) == 0
+
+
+def test_selected_people_go_to_find_a_time(company: World, page: Page) -> None:
+    frame = open_team(company, page)
+    frame.get_by_role("link", name="Person", exact=True).press("Enter")
+    bar = frame.locator("[data-selection]")
+    expect(frame.locator("[data-group]")).to_have_count(0)
+    expect(bar).to_be_hidden()
+
+    for name in ("Colleague 00", "Colleague 05"):
+        frame.get_by_role("checkbox", name=f"Select {name}").focus()
+        page.keyboard.press("Space")
+    expect(bar).to_contain_text("2 selected")
+    # The selection stays while the list shows other people.
+    frame.get_by_label("Name or position").fill("larry")
+    expect(names(frame)).to_have_text(["Late Larry"])
+    frame.get_by_role("checkbox", name="Select Late Larry").focus()
+    page.keyboard.press("Space")
+    expect(bar).to_contain_text("3 selected")
+    expect(bar).to_contain_text("Colleague 00, Colleague 05, Late Larry")
+
+    with page.expect_request("**/plan?people=5001,5006,5068"):
+        bar.get_by_role("link", name="Find a time for 3").press("Enter")
+    expect(frame.get_by_role("heading", name="Find a time", level=1)).to_be_attached()
+
+
+def test_groups_fold_and_stay_so(company: World, page: Page) -> None:
+    frame = open_team(company, page)
+    headings = frame.locator("[data-fold]")
+    expect(headings.first).to_have_attribute("aria-expanded", "true")
+    expect(headings.last).to_have_attribute("aria-expanded", "false")
+    # Folded rows are on the page, but are not shown.
+    expect(frame.locator("[data-user]")).to_have_count(50)
+    folded = frame.locator(".people-chart__body").last.locator("[data-user]")
+    expect(folded.first).to_be_hidden()
+
+    headings.last.press("Enter")
+    expect(folded.first).to_be_visible()
+    frame.locator("[data-fold]").first.press("Enter")
+    frame.get_by_role("link", name="Next day").press("Enter")
+
+    expect(frame.get_by_role("link", name="Today", exact=True)).to_be_visible()
+    expect(headings.first).to_have_attribute("aria-expanded", "false")
+    expect(headings.last).to_have_attribute("aria-expanded", "true")
+
+
+def test_a_row_unfolds_to_what_narrow_screens_leave_out(company: World, page: Page) -> None:
+    page.set_viewport_size({"width": 360, "height": 800})
+    frame = open_team(company, page)
+    row = frame.locator("[data-user]").first
+
+    row.locator("summary").press("Enter")
+
+    for words in ("View", "Timed events", "Time zone from", "Open profile"):
+        expect(row.get_by_text(words).first).to_be_visible()
+    assert page.frames[1].evaluate(SIDEWAYS) == 0
+    inside = page.frames[1].evaluate("""() => {
+      const { left, right } = document.querySelector("[open] > .people-chart__details").getBoundingClientRect();
+      return [left, innerWidth - right];
+    }""")
+    assert min(inside) >= 0
