@@ -176,12 +176,15 @@ class SettingsLife(RuleBasedStateMachine):
         before = deepcopy(self.person.settings)
         forms = ({"view": view, "reminders.timed": timed}, {"showDeclined": declined, "reminders.day": day})
 
-        def post(form: dict[str, str]) -> int:
+        def post(form: dict[str, str]) -> None:
             client = self.world.app.test_client()
-            return client.post("/me/settings", data=form, headers=self.session).status_code
+            # On a busy machine one of them may be asked to come again: nothing was written then.
+            while (status := client.post("/me/settings", data=form, headers=self.session).status_code) == 503:
+                self._step()
+            assert status == 200
 
         with ThreadPoolExecutor(2) as threads:
-            assert list(threads.map(post, forms)) == [200, 200]
+            list(threads.map(post, forms))
         merged = forms[0] | forms[1]
         self._check_untouched(before, self.person.settings, {*map(key_of, merged)}, merged)
         current = read_fields(self.person.settings)
@@ -259,7 +262,9 @@ class SettingsLife(RuleBasedStateMachine):
                 assert {*map(key_of, differing)} == {*self._unchanged(response)} <= {"showCompletedTasks"}
         else:
             assert response.status_code in (502, 503), response.text[:300]
-            assert trouble not in ("", "expired", "late expiry")
+            # Without trouble, a busy database may ask to come again; nothing was written then.
+            assert trouble not in ("", "expired", "late expiry") or exact(after) == exact(before)
+            assert response.status_code == 503 or trouble not in ("", "expired", "late expiry")
         if trouble in ("lost get", "refused set"):
             assert exact(after) == exact(before) or trouble == "lost get"
         return response
@@ -346,7 +351,7 @@ class SettingsLife(RuleBasedStateMachine):
         self._check_shown(response)
 
     def _step(self) -> None:
-        self.world.bitrix24.clock.advance(10)
+        self.world.bitrix24.clock.advance(30)
 
     def _rows(self) -> list[dict[str, Any]]:
         return self.world.rows("SELECT * FROM setting_changes ORDER BY id")
