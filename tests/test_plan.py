@@ -116,6 +116,17 @@ def test_who_is_not_known_is_left_out_in_silence_and_whose_hours_are_not_is_list
     assert rows_on(get(world, anna, "/plan?people=")) == []
 
 
+def test_guests_and_people_of_other_portals_are_nobody(world: World, anna: Session) -> None:
+    store_people(world, {"user_id": 5300, "listed": False})
+    world.install("beta")
+    store_people(world, {"user_id": 5400}, portal="beta")
+
+    page = plan_of(world, anna, OLENA, 5300, 5400)
+
+    assert [int(row["user"]) for row in rows_on(page)] == [OLENA]
+    assert "Colleague 0" not in get(world, anna, "/plan/people?q=colleague")
+
+
 def test_without_people_the_reader_plans_today(world: World, anna: Session) -> None:
     page = get(world, anna, "/plan")
 
@@ -256,6 +267,15 @@ def test_a_group_is_saved_replaced_and_deleted_by_its_owner_alone(each_world: Wo
     for _click in range(2):
         assert each_world.browser.post(delete, headers=anna).status_code == 200
     assert each_world.one("SELECT count(*) FROM saved_groups") == 0
+
+
+def test_a_group_is_not_saved_after_everything_was_deleted(world: World, anna: Session) -> None:
+    forget = {"domain": world.portal().domain}
+    world.before_next_write(lambda: world.browser.post("/admin/forget", data=forget, headers=anna))
+
+    save(world, anna, "Too late", OLENA, status=401)
+
+    assert world.one("SELECT count(*) FROM saved_groups") == 0
 
 
 def test_groups_are_limited_in_number_and_name(world: World, anna: Session) -> None:
