@@ -63,8 +63,6 @@ class WeeklyMeeting:
         allowed = self._outside(FIRST, proposal.start, length)
         for change in self.changes:
             week = self._days.index(change.day)
-            if week == FIRST:
-                continue
             moment = self._moment(week, start)
             if moment is None or self._outside(week, moment, length) - allowed:
                 return change.last_day_before
