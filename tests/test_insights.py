@@ -64,7 +64,7 @@ def test_synced_settings_are_counted(each_world: World) -> None:
 
     html = page(each_world, each_world.session("anna"))
 
-    assert people_by(html, "finding") == {"long_days": 1, "unreminded": 1, "refusing": 1, "nights": 1}
+    assert people_by(html, "finding") == {"apart": 1, "long_days": 1, "unreminded": 1, "refusing": 1, "nights": 1}
     assert "1 person has a working day of 14 hours or more." in html
     assert people_by(html, "difference") == {
         "collapseOffHours": 1, "showCompletedTasks": 1, "syncTasks": 1,

@@ -59,8 +59,8 @@ class TeamQuery:
         parameters |= {name: changes.get(name, getattr(self, name)) for name in ("sort", "group", "day")}
         parameters["page"] = number if number > 1 else ""
         if self.range:
-            parameters |= {"from": self.range.first, "to": self.range.last}
-            parameters["day"] = changes.get("day", self.range.day)
+            del parameters["day"]
+            parameters |= {"from": self.range.first, "to": self.range.last, "day": changes.get("day", self.range.day)}
         query = urlencode({name: value for name, value in parameters.items() if value})
         return f"{path}?{query}" if query else path
 
