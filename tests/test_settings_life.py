@@ -148,6 +148,7 @@ class SettingsLife(RuleBasedStateMachine):
 
     @rule(view=st.sampled_from(["day", "week"]), tasks=YES_NO, timed=LISTS)
     def recommend(self, view: str, tasks: str, timed: str) -> None:
+        self._step()
         form = {"view": view, "showTasks": tasks, "reminders.timed": timed or "none"}
         answer = self.world.browser.post("/admin/recommended", data=form, headers=self.world.session("anna"))
         assert answer.status_code == 200
@@ -165,6 +166,7 @@ class SettingsLife(RuleBasedStateMachine):
 
     @rule()
     def night(self) -> None:
+        self._step()
         before = exact(self.person.settings)
         self.world.sync()
         assert exact(self.person.settings) == before
