@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Error, FrameLocator, Page, Route, expect
 
 from tests import clock, programs
-from tests.browsers import Watch, application, open_in_browser, page
+from tests.browsers import SIDEWAYS, Watch, application, open_in_browser, page
 from tests.conftest import BROWSER_FLAGS
 from tests.waiting import wait_until
 from tests.world import World
@@ -256,3 +256,26 @@ def test_a_page_that_does_not_come_leaves_the_one_before(company: World, page: P
     expect(frame.locator("[data-client-error=offline]")).to_be_visible()
     expect(frame.locator("[data-refresh]")).to_be_visible()
     expect(frame.locator("[data-skeleton]:visible")).to_have_count(0)
+
+
+@pytest.mark.parametrize("placement", ["IM_SIDEBAR", "USER_PROFILE_TOOLBAR"])
+def test_a_card_beside_a_colleague(company: World, page: Page, placement: str) -> None:
+    watch = Watch(page, company.bitrix24.app_url)
+    page.goto(company.portal().page_url("anna", placement=placement, colleague="boris"))
+    frame = application(page)
+    card = frame.locator('[data-user="7"]')
+    expect(card.get_by_role("heading", name="Boris Keller", level=1)).to_be_visible()
+    # At one glance: no tabs, nothing sideways, and the frame no higher than the card.
+    expect(frame.get_by_role("navigation")).to_be_hidden()
+    assert page.frames[1].evaluate(SIDEWAYS) == 0
+    page.wait_for_function("document.querySelector('#place iframe').offsetHeight < 560")
+
+    frame.get_by_role("link", name="Find a time").press("Enter")
+    expect(frame.locator("[data-plan]")).to_be_visible()
+    expect(frame.get_by_role("navigation").first).to_be_visible()
+    expect(frame.locator('[data-user="7"]').first).to_be_attached()
+    press_back(page)
+
+    expect(card.get_by_role("heading", name="Boris Keller", level=1)).to_be_visible()
+    expect(frame.get_by_role("navigation")).to_be_hidden()
+    assert watch.messages == []

@@ -28,6 +28,8 @@ function connect() {
   window.BX24?.init(() => {
     frame = window.BX24;
     setConnected(frame);
+    // The portal makes a frame of some height, which may be more than a card needs.
+    fittedHeight = document.documentElement.clientHeight;
     new ResizeObserver(fitSoon).observe(document.body);
     fit();
   });
