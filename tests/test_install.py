@@ -62,6 +62,11 @@ def test_a_portal_without_the_cards_gets_the_rest(world: World) -> None:
     installed = world.install("beta")
 
     assert {placement.code for placement in beta.application.placements} == EVERYWHERE
+    # They are not even tried.
+    (batch,) = [
+        request for request in world.bitrix24.requests if "event.bind" in request.inner and request.portal == "beta"
+    ]
+    assert batch.inner.count("placement.bind") == len(EVERYWHERE)
     assert "sidebar of a private chat" not in installed.text
     assert world.known("beta").unbound == dict.fromkeys(CARDS, "not_offered")
     assert "sidebar of a private chat" in world.install().text

@@ -42,8 +42,8 @@ def show_card(user: CurrentUser, user_id: str) -> ResponseReturnValue:
 
 def parse_user_id(value: Json) -> int | None:
     """Return the id that a number or its digits stand for, None for any other value."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        value = str(value)
+    if isinstance(value, int):
+        value = str(value)  # that of a bool has no digits
     if not isinstance(value, str) or not value.isascii() or not value.isdecimal() or len(value) > MAX_ID_DIGITS:
         return None
     return int(value) or None
