@@ -372,10 +372,13 @@ def test_other_forms_of_a_value_are_no_change(me: Me) -> None:
     me.stored["defaultReminders"] = {
         part: [{**entry, "count": str(entry["count"])} for entry in entries] for part, entries in reminders.items()
     }
+    me.world.open("boris")
+    assert me.changes() == []
 
+    me.stored.update(defaultReminders=reminders, view="list")
     me.world.open("boris")
 
-    assert me.changes() == []
+    assert me.changes() == [("view", "synced", "month", "list")]
 
 
 def test_a_reading_that_began_before_a_change_does_not_hide_it(me: Me) -> None:
