@@ -161,11 +161,19 @@ def parse(
 
 
 def changed_keys(before: CalendarSettings | None, after: CalendarSettings) -> tuple[str, ...] | None:
-    """Return the keys whose raw values differ, None if one of the two has no settings."""
+    """Return the keys whose values differ and mean something else, None if one of the two has no settings."""
     if before is None or METHOD in after.errors or not isinstance(before.raw, dict) or not isinstance(after.raw, dict):
         return None
     old, new = before.raw, after.raw
-    return tuple(key for key in new | old if key not in old or key not in new or new[key] != old[key])
+
+    def is_same(key: str) -> bool:
+        if key not in old or key not in new or new[key] == old[key]:
+            return key in old and key in new
+        # Saving the calendar's own settings turns numbers into text.
+        entry = after.entries[key]
+        return entry.parsed == before.entries[key].parsed and not entry.is_unrecognized
+
+    return tuple(key for key in new | old if not is_same(key))
 
 
 def _parse_entries(person: dict[str, Json], sections: Sections) -> dict[str, SettingEntry]:

@@ -248,7 +248,7 @@ def _saved(row: SettingChange, *, hidden: bool) -> SettingState:
     if change.key not in ("view", REMINDERS_KEY):
         was = _("It was on.") if is_on(change.before) else _("It was off.")
     else:
-        value = filters.bdi(", ".join(before for _title, before, _after in lines))
+        value = filters.bdi(" · ".join(before for _title, before, _after in lines))
         was = Markup(_("It was: %(value)s.")) % {"value": value}  # noqa: S704  # a translation
     fields = (("change", str(row.id)),)
     state = SettingState("saved", escape(saved) + " " + was, _control(row.key), _("Undo"), "/me/undo", fields)
