@@ -13,13 +13,10 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select
 from werkzeug.test import TestResponse
 
-from dashboard import models
-from dashboard.calendar.edits import EDITABLE_KEYS, parse_edits
+from dashboard.calendar.edits import EDITABLE_KEYS
 from dashboard.people import settings_lease
-from dashboard.people.history import ChangeSource
 from tests.databases import CopiedDatabase
 from tests.emulator import Emulator, Fault, user_settings
 from tests.emulator.people import Person
@@ -301,14 +298,13 @@ def test_undo_does_not_overwrite_what_was_changed_since(me: Me) -> None:
 
 
 def test_an_adoption_is_undone_as_a_whole(me: Me) -> None:
-    writer, world = me.world.services.settings_writer, me.world
     before = deepcopy(me.stored)
-    with world.database.read_session() as session:
-        person = session.scalars(select(models.Person).where(models.Person.user_id == 7)).one()
-    edits = parse_edits({"view": "day", "showWeekNumbers": "Y"}.items())
-    writer.edit(world.known(), person, edits, source=ChangeSource.ADOPTED)
+    anna = me.world.session("anna")
+    me.world.browser.post("/admin/recommended", headers=anna, data={"view": "day", "showWeekNumbers": "Y"})
+    adopted = me.post("/me/adopt")
+    assert marks(adopted) == ("view showWeekNumbers", "")
 
-    response = me.post("/me/undo", change="1")
+    response = me.post("/me/undo", change=undo_id(adopted))
 
     assert marks(response) == ("view showWeekNumbers", "")
     assert me.stored == before
