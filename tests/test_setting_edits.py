@@ -497,10 +497,10 @@ OPERATIONS = st.lists(
 @pytest.fixture(scope="module", params=["sqlite", "postgres"])
 def long_world(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[World]:
     """Yield one world for many stories."""
-    if request.param == "sqlite":
-        address = f"sqlite:///{tmp_path_factory.mktemp('edits') / 'dashboard.db'}"
-    else:
-        copy: CopiedDatabase = request.getfixturevalue("migrated_postgres")
+    copy: CopiedDatabase | None = None
+    address = f"sqlite:///{tmp_path_factory.mktemp('edits') / 'dashboard.db'}"
+    if request.param == "postgres":
+        copy = request.getfixturevalue("migrated_postgres")
         address = copy.address
     with (
         Emulator(client_id="app.test.1", client_secret="emulated-secret", everyone_speaks="en") as bitrix24,
@@ -509,6 +509,8 @@ def long_world(tmp_path_factory: pytest.TempPathFactory, request: pytest.Fixture
         world.portal().bucket = None
         world.install("alpha")
         yield world
+    if copy is not None:
+        copy.empty()  # other tests use it too
 
 
 @given(OPERATIONS)
