@@ -237,7 +237,9 @@ def test_admin_routes_are_refused_to_ordinary_people(busy: World) -> None:
 def test_every_route_sets_security_and_cache_headers(busy: World) -> None:
     """On success and on every kind of failure: refused, not found, not allowed, malformed, too large."""
     answers = [ask(busy, route, None) for route in routes(busy)]
-    answers += [ask(busy, route, bearer(busy.session("anna"))) for route in routes(busy)]
+    for route in routes(busy):
+        busy.bitrix24.clock.advance(2)  # each opening costs one of the requests that the portal allows
+        answers.append(ask(busy, route, bearer(busy.session("anna"))))
     answers += [busy.browser.open("/nowhere"), busy.browser.open("/static/nothing.css")]
     answers += [busy.browser.open(path, method="DELETE") for path in ("/", "/me", "/events", "/healthz")]
     answers += [busy.browser.post("/", data={"AUTH_ID": "x" * 300_000}), busy.browser.post("/", data=b"{}")]
