@@ -265,5 +265,8 @@ def test_production_sends_the_hsts_header(world: World) -> None:
     app = create_app(config.load(world.environment | production), database=world.database)
 
     for path in ("/", "/healthz", "/nowhere", "/me"):
-        assert app.test_client().get(path).headers["Strict-Transport-Security"] == "max-age=31536000"
+        headers = app.test_client().get(path).headers
+        assert headers["Strict-Transport-Security"] == "max-age=31536000"
+        # Photos of this machine are for development.
+        assert "http:" not in headers["Content-Security-Policy"]
     assert "Strict-Transport-Security" not in world.browser.get("/").headers

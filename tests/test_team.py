@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from types import SimpleNamespace
 from urllib.parse import urlencode
 
 import pytest
@@ -12,6 +13,7 @@ from sqlalchemy import event, update
 from dashboard.models import Person
 from dashboard.team.frequency import MAX_VALUES
 from dashboard.team.statistics import MAX_VIEWS
+from dashboard.web.presenters import team_row
 from tests.emulator.cast import crowd
 from tests.emulator.faults import Fault
 from tests.team_fixtures import NEVER_OPENED, Session, days_ago, rows_on, store_people, text_of, users_on
@@ -268,6 +270,17 @@ def test_photos_are_loaded_by_https_only(world: World) -> None:
 
     assert 'src="https://cdn.example/a.png"' in html
     assert "javascript:" not in html
+
+
+def test_photos_of_this_machine_are_shown_in_development_only(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    store_people(world, {"photo": "http://localhost:9000/photo.svg"})
+    anna = world.session("anna")
+    in_development = page(world, anna)
+    production = SimpleNamespace(config=SimpleNamespace(trust_loopback=False))
+    monkeypatch.setattr(team_row, "services", lambda: production)
+
+    assert 'src="http://localhost:9000/photo.svg"' in in_development
+    assert "localhost:9000" not in page(world, anna)
 
 
 def test_people_of_another_portal_are_not_listed(each_world: World, anna: Session) -> None:
