@@ -23,7 +23,7 @@ from dashboard.calendar.undo import Change
 from dashboard.core.database import Database, delete_in_batches
 from dashboard.core.json_values import Json, as_object
 from dashboard.core.stored_times import ahead
-from dashboard.models import Person, Portal, SettingChange
+from dashboard.models import Person, SettingChange
 from dashboard.people import storage_limit
 
 HOURS_KEY, ZONE_KEY = "workTime", "timezoneName"
@@ -99,16 +99,18 @@ def of_person(session: Session, person: Person, *, limit: int = MAX_CHANGES) -> 
     return [change for change, _count in rows], rows[0][1] if rows else 0
 
 
-def of_portal(session: Session, portal: Portal, *, limit: int) -> Sequence[tuple[SettingChange, Person]]:
-    """Return the newest changes of all people, each with whose it is; the caller decides who may see them."""
-    query = (
-        select(SettingChange, Person)
-        .join(Person, Person.id == SettingChange.person_id)
-        .where(SettingChange.portal_id == portal.id)
-        .order_by(SettingChange.id.desc())
-        .limit(limit)
-    )
-    return [(change, person) for change, person in session.execute(query)]
+def find_set(session: Session, person: Person, change_id: int) -> tuple[list[Change], set[str]] | None:
+    """Return the changes that are undone together with one of the person's own, and the keys that changed later.
+
+    None if the person has no such change that was made here.
+    """
+    rows, _count = of_person(session, person)
+    change = next((row for row in rows if row.id == change_id), None)
+    if change is None or change.how not in OWN_SOURCES:
+        return None
+    together = [row for row in reversed(rows) if row.change_set == change.change_set]
+    changed_since = {row.key for row in rows if row.id > together[-1].id}
+    return [to_change(row) for row in together], changed_since
 
 
 def decode(text: str | None) -> Json:

@@ -31,12 +31,18 @@ from dashboard.calendar.parser import METHOD, NOT_AN_OBJECT, CalendarSettings, S
 from dashboard.calendar.undo import plan_undo
 from dashboard.core.database import Database
 from dashboard.core.json_values import Json
-from dashboard.models import Person, Portal, SettingChange
+from dashboard.models import Person, Portal
 from dashboard.people import history
 from dashboard.people.accounts import Accounts
 from dashboard.people.history import ChangeSource, OwnChanges
 from dashboard.people.settings_lease import SettingsLease
-from dashboard.people.snapshot_store import find_current, mark_unreadable, parse_settings, save_settings
+from dashboard.people.snapshot_store import (
+    find_current,
+    is_corrupted_code,
+    mark_unreadable,
+    parse_settings,
+    save_settings,
+)
 from dashboard.people.snapshots import MAX_RESULT_LENGTHS
 from dashboard.portals.call_log import CallLog, CallRecords
 from dashboard.portals.portal_lock import lock_portal
@@ -44,8 +50,6 @@ from dashboard.portals.throttle import Limit, Throttle
 from dashboard.tokens.refresh import TokenRefresher
 
 SET_METHOD = "calendar.user.settings.set"
-# Bitrix24's code where one stored setting is corrupted, so that it can neither return nor change any of them.
-CORRUPTED_CODE = "ERROR_ARGUMENT"
 # Changes by one person: thirty at once, then one in two seconds. Each takes three requests.
 CHANGE_LIMIT = Limit(depth=30, seconds=2)
 
@@ -119,8 +123,10 @@ class SettingsWriter:
         :raise Bitrix24Error: as ``edit``.
         """
         with self.database.read_session() as session:
-            rows, changed_since = _find_set(session, person, change_id)
-        changes = [history.to_change(row) for row in rows]
+            found = history.find_set(session, person, change_id)
+        if found is None:
+            raise ChangeNotFound
+        changes, changed_since = found
         decide = partial(plan_undo, changes, changed_since=changed_since)
         return self._change(portal, person, decide, source=ChangeSource.UNDONE)
 
@@ -136,7 +142,7 @@ class SettingsWriter:
             try:
                 reading = self._read(portal, person, calls)
             except CallRejected as rejection:
-                if not is_corrupted(rejection):
+                if not is_corrupted_code(rejection.code):
                     raise
             else:
                 return _Written(reading, reading, (), ())
@@ -181,7 +187,7 @@ class SettingsWriter:
                 self.accounts.revoke_access(person, denial, asked_at=started_at)
                 raise
             except CallRejected as rejection:
-                if is_corrupted(rejection):
+                if is_corrupted_code(rejection.code):
                     self.database.write(partial(mark_unreadable, person=person, code=rejection.code))
                 raise
             own = OwnChanges(source, frozenset(written.changed), uuid4().hex)
@@ -222,11 +228,6 @@ class SettingsWriter:
         return None
 
 
-def is_corrupted(error: Bitrix24Error) -> bool:
-    """Tell whether Bitrix24 could not return the settings because one of them is corrupted."""
-    return error.code.upper() == CORRUPTED_CODE
-
-
 def _get(client: Client, token: str) -> dict[str, Json]:
     """Return the raw settings; a call of its own keeps the types, which a batch's commands would lose in writing."""
     settings = client.call(METHOD, token=token, read_only=True)
@@ -241,16 +242,6 @@ def _get(client: Client, token: str) -> dict[str, Json]:
 
 def _set(client: Client, token: str, *, values: Json) -> None:
     client.call(SET_METHOD, {"settings": values}, token=token)
-
-
-def _find_set(session: Session, person: Person, change_id: int) -> tuple[list[SettingChange], set[str]]:
-    """Return the changes that are undone together, and the keys that were changed later."""
-    rows, _count = history.of_person(session, person)
-    change = next((row for row in rows if row.id == change_id), None)
-    if change is None or change.how not in history.OWN_SOURCES:
-        raise ChangeNotFound
-    together = [row for row in reversed(rows) if row.change_set == change.change_set]
-    return together, {row.key for row in rows if row.id > together[-1].id}
 
 
 def _save(

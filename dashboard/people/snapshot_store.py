@@ -78,6 +78,11 @@ def save_settings(
     return _store(session, person, response, own=own)
 
 
+def is_corrupted_code(code: str) -> bool:
+    """Tell whether Bitrix24 can neither return nor change the settings, because a stored one is corrupted."""
+    return code.upper() == "ERROR_ARGUMENT"
+
+
 def mark_unreadable(session: Session, person: Person, code: str) -> None:
     """Store why the settings could not be read; the previous ones stay."""
     if snapshot := _stored(session, person):

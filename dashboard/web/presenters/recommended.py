@@ -16,8 +16,8 @@ from dashboard.team.recommendations import DifferenceCounts, Recommendation
 from dashboard.team.small_groups import NO_MINIMUM, suppress_small_groups
 from dashboard.web.i18n.translations import N_, _
 from dashboard.web.presenters import filters, labels
-from dashboard.web.presenters.setting_changes import title
 from dashboard.web.presenters.setting_editors import HINTS
+from dashboard.web.presenters.setting_history import title
 
 ADVICE_LABELS = {"advice.hours": N_("Working hours"), "advice.zone": N_("Time zone")}
 # Where in Bitrix24 a person follows an advice: the grid of their calendar, and their profile.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta, tzinfo
+from datetime import datetime, timedelta
 from typing import Literal
 
 from markupsafe import Markup, escape
@@ -13,7 +13,6 @@ from dashboard.bitrix24.errors import Bitrix24Error, Limited, NotAnswered
 from dashboard.calendar.changes import is_editable, is_on
 from dashboard.calendar.edits import (
     EDITABLE_KEYS,
-    REMINDER_PARTS,
     REMINDERS_KEY,
     encode_field,
     has_kept_entries,
@@ -24,33 +23,18 @@ from dashboard.calendar.edits import (
 from dashboard.calendar.parser import CalendarSettings
 from dashboard.calendar.undo import Change, can_undo
 from dashboard.calendar.values import Toggle
-from dashboard.core.json_values import Json, as_object
+from dashboard.core.json_values import as_object
 from dashboard.models import Person, SettingChange, TokenState
-from dashboard.people.history import HOURS_KEY, OWN_SOURCES, ZONE_KEY, ChangeSource, to_change
+from dashboard.people.history import OWN_SOURCES, ChangeSource, to_change
 from dashboard.people.settings_lease import BUSY_CODE
 from dashboard.people.settings_writer import ChangeUnconfirmed
 from dashboard.web.errors.responses import error_label
-from dashboard.web.i18n.translations import N_, _, ngettext
+from dashboard.web.i18n.translations import _, ngettext
 from dashboard.web.presenters import filters, labels
+from dashboard.web.presenters.setting_history import control_of, lines_of
 
 # Changes that went back are pointed out for so long; the history has them longer.
 SHOW_REVERTED = timedelta(days=7)
-
-# Where the focus goes after a change: to the pencil of these settings, to the switch of the others.
-_PENCILS = {"view": "edit-view-editor", REMINDERS_KEY: "edit-reminder-editor"}
-
-SOURCES = {
-    ChangeSource.EDITED: N_("edited here"),
-    ChangeSource.ADOPTED: N_("adopted"),
-    ChangeSource.UNDONE: N_("undone here"),
-    ChangeSource.SYNCED: N_("seen at an update"),
-    ChangeSource.REVERTED: N_("changed back in Bitrix24"),
-}
-_REMINDER_LABELS = {
-    "reminders.timed": N_("Reminders, events with a time"),
-    "reminders.day": N_("Reminders, all-day events"),
-}
-_LABELS = {HOURS_KEY: N_("Working hours"), ZONE_KEY: N_("Time zone")}
 
 
 @dataclass(frozen=True)
@@ -102,17 +86,6 @@ class SettingState:
     hidden: bool = False  # until the script shows it, on a page where the person has made the change
 
 
-@dataclass(frozen=True)
-class HistoryEntry:
-    """One change in words; reminders of both kinds of event have a line each."""
-
-    lines: tuple[tuple[str, str, str], ...]  # title, before, after
-    when: str
-    how: str
-    keep: str
-    change_id: int | None = None  # where it can be undone
-
-
 def reason_of(error: Bitrix24Error) -> str:
     """Return in a sentence why a change was not saved."""
     if isinstance(error, ChangeUnconfirmed):
@@ -159,22 +132,6 @@ def undoable_ids(settings: CalendarSettings, rows: Iterable[SettingChange]) -> f
     )
 
 
-def history_entries(
-    rows: Iterable[SettingChange], *, now: datetime, tz: tzinfo, undoable: frozenset[int] = frozenset()
-) -> list[HistoryEntry]:
-    """Return the changes in words."""
-    return [
-        HistoryEntry(
-            lines=tuple(_lines(to_change(row))),
-            when=filters.time_and_date(row.changed_at, now, tz),
-            how=_(SOURCES[ChangeSource(row.how)]),
-            keep=_control(row.key),
-            change_id=row.id if row.id in undoable else None,
-        )
-        for row in rows
-    ]
-
-
 def editable_keys(settings: CalendarSettings, person: Person) -> frozenset[str]:
     """Return the keys that can be changed here: the settings can be read, and the person's token is valid.
 
@@ -188,70 +145,24 @@ def editable_keys(settings: CalendarSettings, person: Person) -> frozenset[str]:
     return frozenset(keys - ({"showCompletedTasks"} if tasks == Toggle(on=False) else set()))
 
 
-def known_values(settings: CalendarSettings) -> list[tuple[str, str]]:
-    """Return the title and the last known value of each setting that can be changed here."""
-    raw = as_object(settings.raw)
-    plain = [(title(key), value_text(key, raw[key])) for key in EDITABLE_KEYS if key in raw and key != REMINDERS_KEY]
-    reminders = ((name, _reminders_text(value)) for name, value in read_fields(raw).items() if name in REMINDER_PARTS)
-    return plain + [(title(name), text) for name, text in reminders]
-
-
-def title(key: str) -> str:
-    """Return the short name of a setting."""
-    if key in _REMINDER_LABELS:
-        return _(_REMINDER_LABELS[key])
-    return _(_LABELS[key]) if key in _LABELS else labels.switch(key)
-
-
-def value_text(key: str, value: Json) -> str:
-    """Return a raw value in words."""
-    if key == HOURS_KEY:
-        return str(value).replace("-", " – ") if value else _("Portal's hours")
-    if key == ZONE_KEY:
-        return str(value)
-    if key == "view":
-        return labels.view(value) if isinstance(value, str) and value else _(labels.NOT_SET)
-    return _("On") if is_on(value) else _("Off")
-
-
-def _control(key: str) -> str:
-    return _PENCILS.get(key, key)
-
-
-def _lines(change: Change) -> Iterable[tuple[str, str, str]]:
-    if change.key != REMINDERS_KEY:
-        yield title(change.key), value_text(change.key, change.before), value_text(change.key, change.after)
-        return
-    before, after = (read_fields({REMINDERS_KEY: value}) for value in (change.before, change.after))
-    for field in REMINDER_PARTS:
-        old, new = before.get(field, ()), after.get(field, ())
-        if not same_value(old, new):
-            yield title(field), _reminders_text(old), _reminders_text(new)
-
-
-def _reminders_text(value: object) -> str:
-    reminders = value if isinstance(value, tuple) else ()
-    return ", ".join(map(filters.reminder, reminders)) or _("None")
-
-
 def _failed(key: str, outcome: ChangeOutcome) -> SettingState:
     text = _("Not undone.") if outcome.kind == "undone" else _("Not saved.")
     fields = tuple((name, value) for name, value in outcome.fields if key_of(name) == key)
     action = _("Try again") if fields and outcome.kind == "saved" else ""
-    return SettingState("failed", f"{text} {outcome.reason}", _control(key), action, "/me/settings", fields)
+    return SettingState("failed", f"{text} {outcome.reason}", control_of(key), action, "/me/settings", fields)
 
 
 def _saved(row: SettingChange, *, hidden: bool) -> SettingState:
     saved = _("Undone.") if row.how == ChangeSource.UNDONE else _("Saved.")
     change = to_change(row)
-    lines = list(_lines(change))
+    lines = list(lines_of(change))
     if change.key not in ("view", REMINDERS_KEY):
         was = _("It was on.") if is_on(change.before) else _("It was off.")
     else:
         value = filters.bdi(" · ".join(before for _title, before, _after in lines))
         was = Markup(_("It was: %(value)s.")) % {"value": value}  # noqa: S704  # a translation
     fields = (("change", str(row.id)),)
-    state = SettingState("saved", escape(saved) + " " + was, _control(row.key), _("Undo"), "/me/undo", fields)
+    state = SettingState("saved", escape(saved) + " " + was, control_of(row.key), _("Undo"), "/me/undo", fields)
     return replace(state, change_id=row.id, hidden=hidden)
 
 
@@ -263,7 +174,7 @@ def _reverted(row: SettingChange) -> SettingState:
     else:
         action = _("Turn on again") if is_on(change.before) else _("Turn off again")
     label = action if wanted else ""
-    return SettingState("reverted", _("Changed back."), _control(row.key), label, "/me/settings", wanted)
+    return SettingState("reverted", _("Changed back."), control_of(row.key), label, "/me/settings", wanted)
 
 
 def _fields_to_set(change: Change) -> tuple[tuple[str, str], ...]:

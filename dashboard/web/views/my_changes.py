@@ -17,7 +17,7 @@ from dashboard.web.auth.sessions import CurrentUser, signed_in
 from dashboard.web.errors.handlers import render_error
 from dashboard.web.errors.responses import ErrorResponse, response_for_code, response_for_error
 from dashboard.web.http.context import services
-from dashboard.web.presenters import setting_changes
+from dashboard.web.presenters import setting_changes, setting_history
 from dashboard.web.presenters.page_context import page_context
 from dashboard.web.presenters.setting_changes import ChangeOutcome
 from dashboard.web.views.my_settings import is_corrupted, my_settings_page
@@ -63,7 +63,7 @@ def show_my_history(user: CurrentUser) -> ResponseReturnValue:
     return render_template(
         "me/history.html",
         **page_context(user.portal, user.person, current="/me"),
-        entries=setting_changes.history_entries(rows, now=services().now(), tz=settings.zone.tz(), undoable=undoable),
+        entries=setting_history.history_entries(rows, now=services().now(), tz=settings.zone.tz(), undoable=undoable),
     )
 
 
@@ -95,7 +95,7 @@ def ask_before_reset(user: CurrentUser) -> ResponseReturnValue:
         **page_context(user.portal, user.person, current="/me"),
         my=settings,
         now=services().now(),
-        lost=setting_changes.known_values(settings),
+        lost=setting_history.known_values(settings),
     )
 
 

@@ -9,12 +9,12 @@ from dashboard.bitrix24.errors import Bitrix24Error, Unreadable
 from dashboard.calendar import parser
 from dashboard.calendar.parser import CalendarSettings
 from dashboard.people import history
-from dashboard.people.settings_writer import CORRUPTED_CODE
+from dashboard.people.snapshot_store import is_corrupted_code
 from dashboard.web.auth.sessions import CurrentUser, signed_in
 from dashboard.web.errors.handlers import render_error
 from dashboard.web.errors.responses import Notice, response_for_error, token_notice
 from dashboard.web.http.context import services
-from dashboard.web.presenters import recommended, setting_changes, setting_editors
+from dashboard.web.presenters import recommended, setting_changes, setting_editors, setting_history
 from dashboard.web.presenters.page_context import FullPage, page_context
 from dashboard.web.presenters.setting_changes import ChangeOutcome
 
@@ -84,7 +84,7 @@ def my_settings_page(
         switches=setting_editors.switch_rows(settings, editable, states),
         calendar_entries=setting_editors.calendar_entries(settings),
         reminder_editor=setting_editors.reminder_editor(settings, editable),
-        changes=setting_changes.history_entries(
+        changes=setting_history.history_entries(
             changes[:SHOWN_CHANGES], now=now, tz=settings.zone.tz(), undoable=undoable
         ),
         change_count=change_count,
@@ -96,4 +96,4 @@ def my_settings_page(
 
 def is_corrupted(settings: CalendarSettings) -> bool:
     """Tell whether Bitrix24 could not return the settings because one of them is corrupted."""
-    return settings.errors.get(parser.METHOD, "").upper() == CORRUPTED_CODE
+    return is_corrupted_code(settings.errors.get(parser.METHOD, ""))

@@ -13,7 +13,7 @@ from dashboard.people.connection_state import colleagues
 from dashboard.web.auth.permissions import team_viewer
 from dashboard.web.auth.sessions import CurrentUser, signed_in
 from dashboard.web.http.context import services
-from dashboard.web.presenters import setting_changes
+from dashboard.web.presenters import setting_history
 from dashboard.web.presenters.page_context import page_context
 
 blueprint = Blueprint("person_history", __name__)
@@ -35,5 +35,5 @@ def show_person_history(user: CurrentUser, user_id: int) -> ResponseReturnValue:
         **page_context(user.portal, user.person, current="/team"),
         name=person.name,
         user_id=user_id,
-        entries=setting_changes.history_entries(rows, now=services().now(), tz=user.time_zone),
+        entries=setting_history.history_entries(rows, now=services().now(), tz=user.time_zone),
     )

@@ -27,9 +27,10 @@ from dashboard.team.listing import TeamRow
 from dashboard.web.errors.responses import Notice
 from dashboard.web.presenters import day_chart, team_row
 from dashboard.web.presenters.charts import Bar, ColumnMark
-from dashboard.web.presenters.setting_changes import HistoryEntry, SettingState
+from dashboard.web.presenters.setting_changes import SettingState
 from dashboard.web.presenters.setting_display import SettingDisplay
 from dashboard.web.presenters.setting_editors import ReminderEditor, ReminderKind, SwitchKind, SwitchRow
+from dashboard.web.presenters.setting_history import HistoryEntry
 from dashboard.web.presenters.setup_checklist import ChecklistItem
 from dashboard.web.presenters.team_groups import ListGroup
 

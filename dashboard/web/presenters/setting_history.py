@@ -1,0 +1,109 @@
+"""Describe changes of settings in words: each setting's name, its values, when and how they changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+
+from dashboard.calendar.changes import is_on
+from dashboard.calendar.edits import EDITABLE_KEYS, REMINDER_PARTS, REMINDERS_KEY, read_fields, same_value
+from dashboard.calendar.parser import CalendarSettings
+from dashboard.calendar.undo import Change
+from dashboard.core.json_values import Json, as_object
+from dashboard.models import SettingChange
+from dashboard.people.history import HOURS_KEY, ZONE_KEY, ChangeSource, to_change
+from dashboard.web.i18n.translations import N_, _
+from dashboard.web.presenters import filters, labels
+
+# Where the focus goes after a change: to the pencil of these settings, to the switch of the others.
+_PENCILS = {"view": "edit-view-editor", REMINDERS_KEY: "edit-reminder-editor"}
+
+SOURCES = {
+    ChangeSource.EDITED: N_("edited here"),
+    ChangeSource.ADOPTED: N_("adopted"),
+    ChangeSource.UNDONE: N_("undone here"),
+    ChangeSource.SYNCED: N_("seen at an update"),
+    ChangeSource.REVERTED: N_("changed back in Bitrix24"),
+}
+_REMINDER_LABELS = {
+    "reminders.timed": N_("Reminders, events with a time"),
+    "reminders.day": N_("Reminders, all-day events"),
+}
+_LABELS = {HOURS_KEY: N_("Working hours"), ZONE_KEY: N_("Time zone")}
+
+
+@dataclass(frozen=True)
+class HistoryEntry:
+    """One change in words; reminders of both kinds of event have a line each."""
+
+    lines: tuple[tuple[str, str, str], ...]  # title, before, after
+    when: str
+    how: str
+    keep: str
+    change_id: int | None = None  # where it can be undone
+
+
+def history_entries(
+    rows: Iterable[SettingChange], *, now: datetime, tz: tzinfo, undoable: frozenset[int] = frozenset()
+) -> list[HistoryEntry]:
+    """Return the changes in words."""
+    return [
+        HistoryEntry(
+            lines=tuple(lines_of(to_change(row))),
+            when=filters.time_and_date(row.changed_at, now, tz),
+            how=_(SOURCES[ChangeSource(row.how)]),
+            keep=control_of(row.key),
+            change_id=row.id if row.id in undoable else None,
+        )
+        for row in rows
+    ]
+
+
+def known_values(settings: CalendarSettings) -> list[tuple[str, str]]:
+    """Return the title and the last known value of each setting that can be changed here."""
+    raw = as_object(settings.raw)
+    plain = [(title(key), value_text(key, raw[key])) for key in EDITABLE_KEYS if key in raw and key != REMINDERS_KEY]
+    reminders = ((name, reminders_text(value)) for name, value in read_fields(raw).items() if name in REMINDER_PARTS)
+    return plain + [(title(name), text) for name, text in reminders]
+
+
+def title(key: str) -> str:
+    """Return the short name of a setting."""
+    if key in _REMINDER_LABELS:
+        return _(_REMINDER_LABELS[key])
+    return _(_LABELS[key]) if key in _LABELS else labels.switch(key)
+
+
+def value_text(key: str, value: Json) -> str:
+    """Return a raw value in words."""
+    if key == HOURS_KEY:
+        return str(value).replace("-", " – ") if value else _("Portal's hours")
+    if key == ZONE_KEY:
+        return str(value)
+    if key == "view":
+        return labels.view(value) if isinstance(value, str) and value else _(labels.NOT_SET)
+    return _("On") if is_on(value) else _("Off")
+
+
+def control_of(key: str) -> str:
+    """Return the control that changes a setting, which has the focus after a change."""
+    return _PENCILS.get(key, key)
+
+
+def lines_of(change: Change) -> Iterable[tuple[str, str, str]]:
+    """Yield the title, the value before and the value after; for each kind of event if both have changed."""
+    if change.key != REMINDERS_KEY:
+        yield title(change.key), value_text(change.key, change.before), value_text(change.key, change.after)
+        return
+    before, after = (read_fields({REMINDERS_KEY: value}) for value in (change.before, change.after))
+    for field in REMINDER_PARTS:
+        old, new = before.get(field, ()), after.get(field, ())
+        if not same_value(old, new):
+            yield title(field), reminders_text(old), reminders_text(new)
+
+
+def reminders_text(value: object) -> str:
+    """Return the reminders of one kind of event in words."""
+    reminders = value if isinstance(value, tuple) else ()
+    return ", ".join(map(filters.reminder, reminders)) or _("None")
