@@ -9,22 +9,28 @@ export function listenForCopy() {
 }
 
 async function copyText(button) {
-  const copied = await copy(main.querySelector(button.dataset.copy));
+  const copied = await copy(main.querySelector(button.dataset.copy), button);
   const result = (button.closest("[data-copies]") ?? main).querySelector("[data-copy-result]");
   result.textContent = copied ? button.dataset.copied : button.dataset.marked;
   result.hidden = false;
   announce(result.textContent);
 }
 
-// Browsers may deny the clipboard to a frame; then show and select the text.
-async function copy(source) {
+// Browsers may deny the clipboard to a frame; then copy the selection, or leave the text selected.
+async function copy(source, button) {
   try {
     await navigator.clipboard.writeText(source.value);
     return true;
   } catch {
+    const wasHidden = source.hidden;
     source.hidden = false;
     source.focus();
     source.select();
-    return document.execCommand("copy");
+    const copied = document.execCommand("copy");
+    if (copied && wasHidden) {
+      source.hidden = true;
+      button.focus();
+    }
+    return copied;
   }
 }
