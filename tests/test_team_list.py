@@ -296,3 +296,24 @@ def test_the_worker_gives_sort_keys_to_people_of_an_earlier_version(each_world: 
     stored = each_world.one("SELECT sort_key || ' ' || main_department FROM people WHERE user_id = 5001")
     assert stored == "lukasz 4"
     assert users_on(page(each_world, anna, q="lukasz")) == [5001]
+
+
+def test_who_opens_before_the_list_names_them_counts_only_as_an_administrator(each_world: World, anna: Session) -> None:
+    each_world.sync()
+    before = exported(each_world, anna)
+    portal = each_world.portal()
+    newcomers = crowd(2, first_id=3000)
+    newcomers[1].admin = True
+    for person, key in zip(newcomers, ("new_colleague", "new_administrator"), strict=True):
+        person.key = key
+    portal.add_people(*newcomers)
+
+    each_world.open("otto")
+    for person in newcomers:
+        each_world.open(person.key)
+
+    # Whether the other two are guests is known when the list has been read again.
+    assert set(exported(each_world, anna)) - set(before) == {3001}
+    each_world.bitrix24.clock.advance(60)
+    each_world.sync()
+    assert set(exported(each_world, anna)) - set(before) == {3000, 3001}
