@@ -35,7 +35,7 @@ LANDED = {
     "0008_confirmed_users": "f8c03948fb9fdc7747a3c4a818b8e9447f0d49da62b89e88473af305ab689bff",
     "0009_stored_bytes": "7c2dc03d734f80d7da8bb303310ecb2eccb307a684cad23816b3bc95fcc37547",
     "0010_lists_in_parts": "889834d85296115ca67a30294e74aa658b0a1f67e54bc269d18337d932a6dd3f",
-    "0011_believed_zones": "a6eb7e935fb59566405795d259dd49f63f15b7d5bc3f54ace89a582624cb1715",
+    "0011_believed_zones": "72ec888e7d62fb5900ef84b1d9192a2d98c1c83d0a0513113363b9c16b429f92",
     "0012_departments": "7cb7aab6ad020c56c47f479050346bcbe597330cd67ae65693657848fa874722",
     "0013_changes": "a34315bfe2e77632837e6c3eff244310ead359e9e366f3145542550816179a88",
 }
@@ -237,7 +237,32 @@ def test_a_migration_that_loses_a_deadlock_is_tried_again(postgres_url: str, mon
 
     migrations.upgrade(database)
 
-    assert len(attempts) == 2
+    assert len(attempts) == 1 + len(migrations.known_revisions())
+    assert migrations.is_current(database)
+    database.engine.dispose()
+
+
+def test_each_migration_releases_its_locks(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In one transaction, the lock of an early ALTER TABLE would last until the last index is built."""
+    database = Database(postgres_url)
+    migrate, locked = migrations._try_to_migrate, []
+    locks = text(
+        "SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database"
+        " WHERE mode = 'AccessExclusiveLock' AND datname = current_database()"
+    )
+
+    def look_afterwards(*arguments: Any) -> None:
+        migrate(*arguments)
+        with database.engine.connect() as connection:
+            locked.append(connection.scalar(locks))
+
+    monkeypatch.setattr(migrations, "_try_to_migrate", look_afterwards)
+
+    migrations.upgrade(database, "0002")
+    migrations.upgrade(database)
+    migrations.upgrade(database, "0005")
+
+    assert locked == [0] * (len(migrations.known_revisions()))
     assert migrations.is_current(database)
     database.engine.dispose()
 

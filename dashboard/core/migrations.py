@@ -40,7 +40,7 @@ PRIVILEGE_ERRORS = ("42501", "3F000")
 
 
 class CannotMigrate(Exception):
-    """Nothing was changed; the message tells the operator why."""
+    """A step was rolled back; the message tells the operator why."""
 
 
 def upgrade(database: Database, revision: str = "head") -> None:
@@ -55,7 +55,7 @@ def upgrade(database: Database, revision: str = "head") -> None:
     database.create_file()
     with _missing_privileges_named(database):
         if revision != "head" or not is_newer(database):
-            _migrate(database, "upgrade", revision)
+            _upgrade_step_by_step(database, revision)
         # The code was rolled back: this version ignores what later versions add to the schema.
         elif missing := missing_columns(database):
             raise CannotMigrate(f"The schema is a later version's, and lacks {', '.join(missing)}.")
@@ -79,6 +79,24 @@ def _missing_privileges_named(database: Database) -> Iterator[None]:
         if sqlstate(error) not in PRIVILEGE_ERRORS or not (missing := missing_privileges(database)):
             raise
         raise CannotMigrate(f"The role in DATABASE_URL lacks {', '.join(missing)}.") from None
+
+
+def _upgrade_step_by_step(database: Database, target: str) -> None:
+    """Migrate to each revision in a transaction of its own, so that none keeps the locks of those before it.
+
+    SQLite has one lock for everything, so one transaction leaves nothing half done there.
+    """
+    revisions = known_revisions()
+    if database.engine.dialect.name == "sqlite" or target not in ("head", *revisions):
+        _migrate(database, "upgrade", target)
+        return
+    current = revision(database) or ""
+    for step in reversed(revisions):
+        # If another process has migrated meanwhile, this does nothing.
+        if step > current:
+            _migrate(database, "upgrade", step)
+        if step == target:
+            return
 
 
 def _migrate(database: Database, step: Literal["upgrade", "downgrade"], revision: str) -> None:
@@ -213,8 +231,12 @@ def revision(database: Database) -> str | None:
         return current
 
 
-@cache
 def known_revisions() -> tuple[str, ...]:
     """Return the revisions of this version, the newest first; their numbers begin the names of their files."""
-    files = sorted(MIGRATIONS.glob("versions/[0-9]*_*.py"), reverse=True)
+    return _revisions_in(MIGRATIONS)
+
+
+@cache
+def _revisions_in(folder: Path) -> tuple[str, ...]:
+    files = sorted(folder.glob("versions/[0-9]*_*.py"), reverse=True)
     return tuple(file.name.partition("_")[0] for file in files)

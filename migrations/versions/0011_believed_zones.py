@@ -21,8 +21,7 @@ def upgrade() -> None:
     for name, size in {"zone": 64, "zone_source": 8, "previous_time_zone": 255}.items():
         op.add_column("people", sa.Column(name, sa.String(size), nullable=False, server_default=""))
     op.add_column("people", sa.Column("time_zone_changed_at", sa.DateTime(timezone=True)))
-    # The worker replaces these, and adds those of everybody else.
-    op.execute("UPDATE people SET zone = calendar_zone, zone_source = 'calendar' WHERE calendar_zone != ''")
+    # The worker fills them: an UPDATE here would keep everyone from opening while it changes a million rows.
     op.drop_index("ix_people_by_calendar_zone", "people")
     op.create_index("ix_people_by_zone", "people", ["portal_id", "zone", "id", "listed"])
     op.drop_index("ix_people_team", "people")
