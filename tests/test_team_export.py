@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 import math
+import os
 import re
+import tempfile
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 from zipfile import ZipFile
@@ -15,11 +19,13 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import delete, update
+from xlsxwriter.worksheet import Worksheet
 
 from dashboard.models import Person, Portal
 from dashboard.team import listing
 from dashboard.web.http import streaming
 from dashboard.web.http.client_socket import SlowClient
+from dashboard.web.presenters import spreadsheets
 from tests.emulator.cast import crowd
 from tests.team_fixtures import NEVER_OPENED, in_english, rows_on, store_people
 from tests.world import World, errors_on
@@ -205,6 +211,29 @@ def test_a_workbook_has_no_markup_of_a_persons_text(world: World, text: str) -> 
 
     assert cells(response.data)[1][1:3] == ["Mallory", text]
     assert sheet(response.data).find(".//f") is None
+
+
+def test_a_full_temporary_folder_is_an_error_that_leaves_nothing(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The names in it would stay on the disk, which would stay full."""
+    anna = world.session("anna")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    abandoned = tmp_path / f"{spreadsheets.TEMPORARY_PREFIX}killed"
+    abandoned.mkdir()
+    os.utime(abandoned, (0, 0))
+
+    def fill_the_disk(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Worksheet, "write_number", fill_the_disk)
+        refused = world.browser.get("/team.xlsx", headers=anna)
+    afterwards = world.browser.get("/team.xlsx", headers=anna)
+
+    assert (refused.status_code, afterwards.status_code) == (503, 200)
+    assert len(cells(afterwards.data)) > 1
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_workbook_of_an_arabic_reader_begins_at_the_right(world: World) -> None:

@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from contextvars import copy_context
 from functools import partial
+from typing import TypeAlias
 
 import structlog
 from flask import Response, g, request
+from werkzeug.exceptions import ServiceUnavailable
 
 from dashboard.web.http.client_socket import ClientSocket, SlowClient
 from dashboard.web.http.context import services
@@ -20,11 +22,14 @@ MIN_BYTES_PER_SECOND = 32 * 1024
 
 log = structlog.get_logger()
 
+Part: TypeAlias = str | bytes | None  # None: there are no more
+
 
 def stream(start: Callable[[], Iterator[str | bytes]], *, mimetype: str, filename: str = "") -> Response:
     """Return a response to the signed-in user whose parts are produced while it is sent.
 
-    ``start`` may fail with an error page; later errors break off the transfer, and so does the loss of its slot.
+    Until the first part is there, an error becomes an error page; later ones break off the transfer, and so does the
+    loss of its slot.
 
     :raise SlotRefused: this process already sends the user a download, or too many to the user's portal.
     """
@@ -39,8 +44,9 @@ def stream(start: Callable[[], Iterator[str | bytes]], *, mimetype: str, filenam
         stack.enter_context(slots.hold(portal=portal.member_id, person=person.user_id, take_away=end))
         # The parts are translated in the request's context, after Flask has left it.
         part = partial(copy_context().run, next, start(), None)
+        first = _first_part(part)
         slot = stack.pop_all()
-    response = Response(_parts(part, slot, cut_off), mimetype=mimetype)
+    response = Response(_parts(first, part, slot, cut_off), mimetype=mimetype)
     response.call_on_close(slot.close)
     if filename:
         response.headers["Content-Disposition"] = f'attachment; filename="{filename}"'
@@ -54,14 +60,27 @@ def _end(connection: ClientSocket | None, cut_off: Callable[..., None]) -> None:
         connection.break_off()
 
 
-def _parts(part: Callable[[], str | bytes | None], slot: ExitStack, cut_off: Callable[..., None]) -> Iterator[bytes]:
+def _first_part(part: Callable[[], Part]) -> Part:
+    """Produce the first part.
+
+    :raise ServiceUnavailable: the folder of temporary files has no room.
+    """
+    try:
+        return part()
+    except OSError as error:
+        log.error("temporary_file_not_written", reason=type(error).__name__, code=error.errno)
+        raise ServiceUnavailable from None
+
+
+def _parts(first: Part, part: Callable[[], Part], slot: ExitStack, cut_off: Callable[..., None]) -> Iterator[bytes]:
     """Yield the parts, and release the slot after the last one, or when nobody reads on.
 
     :raise SlowClient: the client receives them too slowly.
     """
     sent, waited = 0, 0.0
     with slot:
-        while (text := part()) is not None:
+        text = first
+        while text is not None:
             content = text.encode() if isinstance(text, str) else text
             began = time.monotonic()
             yield content
@@ -70,3 +89,4 @@ def _parts(part: Callable[[], str | bytes | None], slot: ExitStack, cut_off: Cal
             if waited > GRACE_SECONDS + sent / MIN_BYTES_PER_SECOND:
                 cut_off(sent=sent, seconds=round(waited))
                 raise SlowClient
+            text = part()

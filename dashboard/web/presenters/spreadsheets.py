@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import csv
 import io
+import shutil
+import time
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
-from tempfile import SpooledTemporaryFile
+from pathlib import Path
+from tempfile import SpooledTemporaryFile, TemporaryDirectory, gettempdir
 from typing import TypeAlias
 
 from babel import Locale
 from babel.numbers import get_decimal_symbol
 from xlsxwriter import Workbook
+from xlsxwriter.exceptions import FileCreateError
 from xlsxwriter.format import Format
 from xlsxwriter.worksheet import Worksheet
 
@@ -34,6 +39,8 @@ BYTE_ORDER_MARK = "\ufeff"
 
 MAX_BYTES_IN_MEMORY = 1024 * 1024  # of a workbook, which is complete before its first byte can be sent
 PART_BYTES = 64 * 1024
+TEMPORARY_PREFIX = "team-export-"
+MAX_EXPORT_SECONDS = 3600
 MAX_SHEET_NAME_LENGTH = 31
 
 Cell: TypeAlias = str | int | datetime | ClockTime | None  # a datetime is the user's local time, without a zone
@@ -101,17 +108,33 @@ def workbook_parts(
     """Yield an Excel workbook with one sheet, whose titles stay visible and filter the rows.
 
     Dates and times are values that Excel can compute with.
+
+    :raise OSError: the folder of temporary files has no room. Nothing stays in it.
     """
-    with SpooledTemporaryFile(max_size=MAX_BYTES_IN_MEMORY) as file:
+    _remove_abandoned_folders()
+    with TemporaryDirectory(prefix=TEMPORARY_PREFIX) as folder, SpooledTemporaryFile(MAX_BYTES_IN_MEMORY) as file:
         # Rows go to a temporary file as they come, so the memory does not grow with the table.
-        with Workbook(file, {"constant_memory": True}) as workbook:
-            sheet = workbook.add_worksheet(name[:MAX_SHEET_NAME_LENGTH])
-            if right_to_left:
-                sheet.right_to_left()
+        workbook = Workbook(file, {"constant_memory": True, "tmpdir": folder})
+        sheet = workbook.add_worksheet(name[:MAX_SHEET_NAME_LENGTH])
+        if right_to_left:
+            sheet.right_to_left()
+        with closing(sheet.row_data_fh):  # XlsxWriter leaves it open if writing fails
             _write_sheet(sheet, columns, batches, workbook)
+            try:
+                workbook.close()
+            except FileCreateError as error:
+                raise OSError(str(error)) from error
         file.seek(0)
         while part := file.read(PART_BYTES):
             yield part
+
+
+def _remove_abandoned_folders() -> None:
+    """Delete what killed processes have left: it contains names."""
+    for folder in Path(gettempdir()).glob(f"{TEMPORARY_PREFIX}*"):
+        with suppress(OSError):
+            if time.time() - folder.stat().st_mtime > MAX_EXPORT_SECONDS:
+                shutil.rmtree(folder)
 
 
 def _write_sheet(
