@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import text
 
-from tests.emulator import Emulator
+from tests.emulator import Emulator, Fault
 from tests.emulator.departments import Department
 from tests.team_fixtures import Session, in_english, rows_on, text_of, users_on
 from tests.world import World, errors_on, settings_on
@@ -91,6 +91,28 @@ def test_a_former_head_sees_nothing_after_the_next_update(world: World) -> None:
     assert status(world, "/team", world.session("olena")) == 200
 
 
+def test_a_former_head_exports_nothing(world: World) -> None:
+    """An export asks at that moment which departments the person heads, pages within minutes."""
+    allow(world, "heads")
+    boris, julia = world.session("boris"), world.session("julia")
+    world.portal().departments[1].head = 8
+    before = status(world, "/team", boris)
+
+    exported = status(world, "/team.json", boris)
+    world.bitrix24.clock.advance(200)
+
+    assert (before, exported, status(world, "/team", boris)) == (200, 403, 403)
+    assert status(world, "/team.json", julia) == 200
+
+
+def test_heads_stay_while_departments_cannot_be_read(world: World) -> None:
+    allow(world, "heads")
+    boris = world.session("boris")
+    world.bitrix24.faults.add(Fault("error:ERROR_CORE:400", inner="department.get", times=None))
+
+    assert status(world, "/team.json", boris) == 200
+
+
 def test_the_previous_version_decides_too(world: World) -> None:
     """It knows only the choice between administrators and everyone, and serves while a release migrates."""
     boris = world.session("boris")
@@ -150,11 +172,11 @@ def tabs(world: World, person: str) -> list[str]:
 
 
 def test_nobody_has_a_tab_that_they_cannot_use(world: World) -> None:
-    own, everything = ["/me"], ["/me", "/team", "/insights", "/admin"]
+    own, everything = ["/me"], ["/me", "/team", "/plan", "/insights", "/admin"]
     expected = {
         "administrators": (everything, own, own),
-        "heads": (everything, ["/me", "/team"], own),
-        "everyone": (everything, ["/me", "/team", "/insights"], ["/me", "/team", "/insights"]),
+        "heads": (everything, ["/me", "/team", "/plan"], own),
+        "everyone": (everything, everything[:-1], everything[:-1]),
     }
     for who, people in expected.items():
         allow(world, who)

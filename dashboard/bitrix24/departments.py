@@ -62,6 +62,22 @@ def read_departments(client: Client, token: str) -> dict[int, ListedDepartment]:
     return dict(list(departments.items())[:MAX_DEPARTMENTS])
 
 
+def led_departments(user_id: int) -> Command:
+    """Return the command that lists the departments a user heads; see ``parse_led_departments``."""
+    return Command(METHOD, {"sort": "ID", "order": "ASC", "UF_HEAD": str(user_id)})
+
+
+def parse_led_departments(batch: BatchResult, key: str, user_id: int) -> frozenset[int] | None:
+    """Return the ids of the departments that the user heads, or None if the page may lack some.
+
+    :raise Bitrix24Error: they could not be read.
+    """
+    page = _parse_page(batch, key)
+    if len(page) >= PAGE_SIZE:
+        return None
+    return frozenset(department.ID for department in page.values() if user_id == department.UF_HEAD)
+
+
 def _page_command(start: int) -> Command:
     return Command(METHOD, {"sort": "ID", "order": "ASC", "START": str(start)})
 
@@ -80,8 +96,13 @@ def _parse_page(batch: BatchResult, key: str) -> dict[int, ListedDepartment]:
 
 
 def _following_starts(batch: BatchResult, start: int, *, is_full: bool) -> range:
-    """Return where the next pages start: as many as the total needs, one after a full page, whatever the total is."""
+    """Return where the next pages start: as many as the total needs; after a full page without a total, a batch.
+
+    One request for each page would let a portal that answers slowly keep a worker's thread for an hour.
+    """
     totals = [total for value in batch.totals.values() if (total := parse_int(value)) is not None]
     end = min(max(totals, default=0), MAX_DEPARTMENTS)
-    pages = max(math.ceil((end - start) / PAGE_SIZE), 1 if is_full and start < MAX_DEPARTMENTS else 0)
+    pages = max(math.ceil((end - start) / PAGE_SIZE), 0)
+    if not pages and is_full:
+        pages = math.ceil((MAX_DEPARTMENTS - start) / PAGE_SIZE)
     return range(start, start + PAGE_SIZE * min(pages, MAX_BATCH_COMMANDS), PAGE_SIZE)

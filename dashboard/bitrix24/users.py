@@ -20,7 +20,7 @@ METHOD = "user.get"
 PAGE_SIZE = 50
 MAX_USERS = 50_000  # five times as many as the largest plan of Bitrix24's cloud has
 MAX_URL_LENGTH = 1000
-MAX_DEPARTMENTS = 50  # of one user
+MAX_DEPARTMENTS = 10  # of one user
 # Characters of a whole list: 300 for each user of the largest portal. A self-hosted portal can answer anything,
 # and must not fill the database.
 MAX_LIST_SIZE = 15_000_000

@@ -48,6 +48,12 @@ def can_see_team(session: Session, portal: Portal, person: Person) -> bool:
     return is_for_heads and departments.is_head(session, portal, person)
 
 
+def may_be_head(portal: Portal, person: Person) -> bool:
+    """Tell whether it matters for the person's access which departments they head."""
+    is_for_heads = team_access(portal) == TeamAccess.HEADS and departments.may_be_read(portal)
+    return is_for_heads and not person.is_admin and person.listed is True
+
+
 def can_see_whole_team(portal: Portal, person: Person) -> bool:
     """Tell whether the person may see all people of the team."""
     return person.is_admin or (team_access(portal) == TeamAccess.EVERYONE and person.listed is True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import structlog
@@ -17,7 +18,7 @@ from dashboard.bitrix24.schemas import Profile
 from dashboard.core.database import Database, execute_and_count
 from dashboard.core.stored_times import ahead
 from dashboard.models import Person, Portal
-from dashboard.people import storage_limit
+from dashboard.people import departments, storage_limit
 from dashboard.people.indexed_columns import profile_zone_columns
 from dashboard.people.names import name_columns
 from dashboard.portals.throttle import Limit, Throttle
@@ -98,8 +99,16 @@ class Accounts:
         """Store the time zone in the person's profile, which was read at that time."""
         self._update(person, **profile_zone_columns(person, time_zone, at=at))
 
-    def confirm(self, person: Person, *, admin: bool, asked_at: datetime) -> None:
-        """Store Bitrix24's answer about the person's rights, unless a newer answer is stored."""
+    def confirm(
+        self, person: Person, *, admin: bool, asked_at: datetime, led_departments: frozenset[int] | None = None
+    ) -> None:
+        """Store Bitrix24's answer about the person's rights, unless a newer answer is stored.
+
+        :param led_departments: all that the person heads; None: unknown, so the stored ones stay.
+        """
+        if led_departments is not None:
+            keep = partial(departments.keep_headships, person=person, department_ids=led_departments)
+            self.database.write(keep)
         was_admin = person.is_admin
         values = {"is_admin": admin, "confirmed_at": asked_at, **_listed_as_employee(person, admin=admin)}
         self._update(person, self._is_newest_answer(asked_at), **values)

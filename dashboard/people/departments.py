@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, CompoundSelect, Select, delete, exists, func, literal, select, tuple_
+from sqlalchemy import ColumnElement, CompoundSelect, Select, delete, exists, func, literal, or_, select, tuple_, update
 from sqlalchemy.orm import Mapped, Session
 
 from dashboard.bitrix24 import departments as bitrix24_departments
@@ -74,14 +74,13 @@ def store_members(session: Session, portal_id: int, department_ids: Mapping[int,
 
 def in_department(portal: Portal, department_id: int) -> ColumnElement[bool]:
     """Return the condition for the people of a department and of all departments below it."""
-    start = (Department.portal_id == portal.id, Department.department_id == department_id)
-    return _is_one_of(Person.id, _members_below(portal, start))
+    return _is_member(portal, (Department.portal_id == portal.id, Department.department_id == department_id))
 
 
 def is_led_by(portal: Portal, person: Person) -> ColumnElement[bool]:
     """Return the condition for whom a head may see: themselves, and everyone in and below their departments."""
-    led = _members_below(portal, (Department.portal_id == portal.id, Department.head_id == person.user_id))
-    return _is_one_of(Person.id, led.union_all(select(literal(person.id))))
+    led = _is_member(portal, (Department.portal_id == portal.id, Department.head_id == person.user_id))
+    return or_(Person.id == person.id, led)
 
 
 def _is_one_of(column: Mapped[int], ids: Select[Any] | CompoundSelect[int]) -> ColumnElement[bool]:
@@ -129,6 +128,13 @@ def is_head(session: Session, portal: Portal, person: Person) -> bool:
     return bool(session.scalar(select(led)))
 
 
+def keep_headships(session: Session, person: Person, department_ids: Collection[int]) -> None:
+    """Store that the person heads no other departments than these. New ones come with the next list."""
+    is_led = (Department.portal_id == person.portal_id, Department.head_id == person.user_id)
+    lost = update(Department).where(*is_led, Department.department_id.not_in(department_ids))
+    session.execute(lost.values(head_id=None))
+
+
 def heads(session: Session, portal: Portal, *, limit: int) -> tuple[Sequence[str], int]:
     """Return the names of the first heads of departments, and how many heads there are. Only employees can be heads."""
     led = select(Department.head_id).where(Department.portal_id == portal.id, Department.head_id.is_not(None))
@@ -138,16 +144,18 @@ def heads(session: Session, portal: Portal, *, limit: int) -> tuple[Sequence[str
     return [name for name, _count in rows], rows[0][1] if rows else 0
 
 
-def _members_below(portal: Portal, start: Iterable[ColumnElement[bool]]) -> Select[int]:
-    """Return the ids of the people in the departments of ``start`` and below. UNION ends at a cycle of parents."""
+def _is_member(portal: Portal, start: Iterable[ColumnElement[bool]]) -> ColumnElement[bool]:
+    """Return the condition for the people in the departments of ``start`` and below. UNION ends at a cycle of parents.
+
+    It looks up each person's departments, which are few, and finds them in a hash table of the departments below.
+    """
     # Without a name, so that a statement can contain several.
     branch = select(Department.department_id).where(*start).cte(recursive=True)
     below = select(Department.department_id).where(
         Department.portal_id == portal.id, Department.parent_id == branch.c.department_id
     )
     branch = branch.union(below)
-    return (
-        select(DepartmentMember.person_id)
-        .join(branch, branch.c.department_id == DepartmentMember.department_id)
-        .where(DepartmentMember.portal_id == portal.id)
-    )
+    is_below = _is_one_of(DepartmentMember.department_id, select(branch.c.department_id))
+    memberships = select(literal(1)).where(DepartmentMember.person_id == Person.id, is_below)
+    # With IS TRUE, Postgres cannot turn it into a join, whose order it would have to guess.
+    return exists(memberships.correlate(Person)).is_(True)

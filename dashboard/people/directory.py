@@ -32,7 +32,7 @@ T = TypeVar("T")
 # `Portal.directory_error` if the list is known to be incomplete.
 INCOMPLETE = "directory_incomplete"
 
-CHUNK_ROWS = 500
+CHUNK_ROWS = 200  # people in one transaction, each in up to ten departments; the portal's row is locked meanwhile
 MAX_READERS = 3
 # The stored columns from which `_columns` computes the new ones, beside those.
 _ZONE_COLUMNS = ("time_zone", "previous_time_zone", "time_zone_changed_at", "calendar_zone", "zone", "zone_source")

@@ -5,14 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
+from typing import TypeAlias
 
 import structlog
 
-from dashboard.bitrix24.client import Client
-from dashboard.bitrix24.errors import Bitrix24Error, CredentialsRefused, OwnLimit, TokenRejected, Unreachable
+from dashboard.bitrix24 import departments
+from dashboard.bitrix24.client import Client, Command
+from dashboard.bitrix24.errors import (
+    Bitrix24Error,
+    CredentialsRefused,
+    OwnLimit,
+    ScopeMissing,
+    TokenRejected,
+    Unreachable,
+)
 from dashboard.bitrix24.schemas import Profile, parse_profile
 from dashboard.core.stored_times import is_recent
 from dashboard.models import Person, Portal
+from dashboard.people import access
 from dashboard.people.accounts import Accounts
 from dashboard.portals.call_log import CallLog
 from dashboard.portals.installations import DENIALS
@@ -87,7 +98,9 @@ class PermissionChecks:
         asked_at = self.now()
         with self.call_log.unit(portal) as calls:
             try:
-                profile = self.token_refresher.call_with_token(portal, person, _profile, record=calls.add)
+                head = partial(_profile_and_led_departments, user_id=person.user_id)
+                ask = head if access.may_be_head(portal, person) else _profile_alone
+                profile, led = self.token_refresher.call_with_token(portal, person, ask, record=calls.add)
                 if person.user_id != profile.ID:
                     # Unlike in `Snapshots.fetch` this is a denial, because the answer decides about access.
                     raise CredentialsRefused("foreign_profile")
@@ -95,8 +108,24 @@ class PermissionChecks:
                 log.info("permission_denied", portal=portal.id, person=person.id, code=denial.code)
                 self.accounts.revoke_access(person, denial, asked_at=asked_at)
                 raise
-        self.accounts.confirm(person, admin=profile.ADMIN, asked_at=asked_at)
+        self.accounts.confirm(person, admin=profile.ADMIN, asked_at=asked_at, led_departments=led)
 
 
-def _profile(client: Client, token: str) -> Profile:
-    return parse_profile(client.call("profile", token=token, read_only=True))
+_Rights: TypeAlias = tuple[Profile, frozenset[int] | None]  # with the departments the user heads; None: unknown
+
+
+def _profile_alone(client: Client, token: str) -> _Rights:
+    return parse_profile(client.call("profile", token=token, read_only=True)), None
+
+
+def _profile_and_led_departments(client: Client, token: str, *, user_id: int) -> _Rights:
+    commands = {"profile": Command("profile"), "led": departments.led_departments(user_id)}
+    batch = client.batch(commands, token=token, read_only=True)
+    profile = parse_profile(batch["profile"])
+    try:
+        return profile, departments.parse_led_departments(batch, "led", user_id)
+    except ScopeMissing:
+        return profile, frozenset()  # without the permission, nobody sees the team as a head
+    except Bitrix24Error as error:
+        log.info("departments_not_confirmed", code=error.code)
+        return profile, None
