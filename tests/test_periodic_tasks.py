@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import select, text, update
 
-from dashboard.core import database
+from dashboard.core import database, postgres
 from dashboard.core.database import Base, Database
 from dashboard.models import OAuthToken, Person, Portal
 from dashboard.portals import call_log
@@ -153,6 +153,33 @@ def test_columns_written_by_an_older_version_are_updated(world: World) -> None:
 
     (boris,) = world.rows("SELECT view, work_start, reminders FROM people WHERE name LIKE 'Boris%'")
     assert boris == {"view": "month", "work_start": 540, "reminders": "timed:50min;day:15min"}
+
+
+def test_a_locked_portal_delays_no_other(
+    bitrix24: Emulator, migrated_postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another session keeps the first portal's row: the tasks go on with the second, and come back to the first."""
+    monkeypatch.setattr(postgres, "LOCK_SECONDS", 0.2)
+    with World(bitrix24, migrated_postgres_url) as world:
+        for portal, person in (("alpha", "boris"), ("beta", "clara")):
+            world.install(portal)
+            world.open(person, portal)
+        tasks = world.services.periodic_tasks
+        with world.database.engine.begin() as connection:
+            connection.exec_driver_sql("UPDATE people SET facts_version = 0")
+            connection.exec_driver_sql("UPDATE portals SET next_run_at = NULL")
+        with world.database.engine.begin() as session:
+            session.exec_driver_sql("SELECT 1 FROM portals WHERE id = 1 FOR UPDATE")
+            tasks.recompute_outdated_columns()
+            tasks.plan_runs()
+            outdated = world.rows("SELECT DISTINCT portal_id FROM people WHERE facts_version = 0")
+            unplanned = world.rows("SELECT id FROM portals WHERE next_run_at IS NULL")
+        tasks.recompute_outdated_columns()
+        tasks.plan_runs()
+
+        assert (outdated, unplanned) == ([{"portal_id": 1}], [{"id": 1}])
+        assert world.one("SELECT count(*) FROM people WHERE facts_version = 0") == 0
+        assert world.one("SELECT count(*) FROM portals WHERE next_run_at IS NULL") == 0
 
 
 def test_old_runs_and_calls_are_purged(world: World) -> None:

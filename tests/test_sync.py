@@ -298,7 +298,7 @@ def test_an_endless_list_is_cut(world: World, monkeypatch: pytest.MonkeyPatch) -
     world.sync()
 
     assert world.one("SELECT directory_error FROM portals") == "directory_incomplete"
-    assert world.one("SELECT count(*) FROM people WHERE user_id >= 10000") == 50
+    assert world.one("SELECT count(*) FROM people WHERE user_id >= 10000") == 100
     (stored, *_) = world.rows("SELECT departments FROM people WHERE user_id = 10000")
     assert len(json.loads(stored["departments"])) == users.MAX_DEPARTMENTS
 
@@ -610,6 +610,17 @@ def test_a_guest_is_not_listed_as_an_employee(world: World) -> None:
 
     assert people_by_key(world)["guest"]["listed"] in (False, 0)
     assert world.one("SELECT count(*) FROM chains") == 2
+
+
+def test_a_guest_does_not_change_the_companys_hours(world: World) -> None:
+    """Bitrix24 answers a guest with 9 to 19, whatever the company's hours are."""
+    world.portal().add_people(Person("guest", 900, "Gu", "Est", fresh_settings("UTC"), "UTC", extranet=True))
+    world.open("anna")
+
+    world.open("guest")
+    world.sync()
+
+    assert world.rows("SELECT work_start, work_end FROM portals") == [{"work_start": 540, "work_end": 1110}]
 
 
 def test_a_list_read_by_a_guest_deletes_nobody(world: World) -> None:

@@ -65,10 +65,15 @@ def update_name_columns(person: Person) -> None:
     person.main_department = next(iter(person.departments or ()), None)
 
 
-def update_company_hours(session: Session, portal_id: int, settings: CalendarSettings) -> None:
-    """Set the portal's hours to the company's, which everybody's calendar returns; they stay if it has none."""
-    if span := settings.company_hours:
-        portal = session.get_one(Portal, portal_id)
+def update_company_hours(session: Session, person: Person, settings: CalendarSettings) -> None:
+    """Set the portal's hours to the company's, which the calendar of every employee returns.
+
+    They stay if the portal has none. Bitrix24 answers a guest with 9 to 19 whatever they are,
+    and so it might somebody whom the list of employees has not named yet.
+    """
+    span = settings.company_hours
+    if span is not None and (person.is_admin or person.listed is True):
+        portal = session.get_one(Portal, person.portal_id)
         portal.work_start, portal.work_end = span.start, span.end
 
 

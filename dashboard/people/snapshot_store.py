@@ -49,7 +49,7 @@ def save_snapshot(session: Session, person: Person, response: SettingsResponse) 
         merged = _keep_previous(session, person, replace(response, errors={**response.errors, **errors}))
     settings = _store(session, person, merged, own=None)
     if PORTAL_SETTINGS_METHOD not in merged.errors:
-        update_company_hours(session, person.portal_id, settings)
+        update_company_hours(session, person, settings)
     person.confirmed_at = response.taken_at  # the batch also returned the user's profile
     return settings
 

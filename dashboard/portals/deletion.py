@@ -12,9 +12,11 @@ from typing import Any
 
 import structlog
 from sqlalchemy import delete, exists, inspect, select, update
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from dashboard.core.database import UNAVAILABLE, Database, delete_in_batches, execute_and_count, time_limit
+from dashboard.core.database_errors import is_conflict
 from dashboard.models import ApiCall, Person, Portal, PortalState, RateLimit, Run, SettingChange
 
 log = structlog.get_logger()
@@ -86,10 +88,14 @@ def delete_now(database: Database, former_id: int, *, should_stop: Callable[[], 
 
 
 def delete_all_former_portals(database: Database, *, should_stop: Callable[[], bool]) -> None:
-    """Delete the former rows that requests and ended processes have left."""
+    """Delete the former rows that requests and ended processes have left; those with locked rows the next time."""
     with database.read_session() as session:
         former_ids = session.scalars(select(Portal.id).where(Portal.generation == FORMER_GENERATION)).all()
     for former_id in former_ids:
         if should_stop():
             return
-        delete_former_portal(database, former_id, should_stop=should_stop)
+        try:
+            delete_former_portal(database, former_id, should_stop=should_stop)
+        except OperationalError as error:
+            if not is_conflict(error):
+                raise

@@ -7,14 +7,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from itertools import groupby, takewhile
+from itertools import takewhile
 
 import structlog
-from sqlalchemy import ColumnElement, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, Row, and_, func, or_, select, update
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from dashboard.bitrix24.errors import Bitrix24Error, PortalRefused
 from dashboard.core.database import Base, Database, delete_in_batches, execute_and_count, insert_or_ignore, time_limit
+from dashboard.core.database_errors import is_conflict
 from dashboard.core.stored_times import ahead, due, is_due
 from dashboard.models import (
     OAuthToken,
@@ -46,7 +48,9 @@ INTERVALS: Mapping[str, timedelta] = {
     "vacuum": timedelta(minutes=10),  # security.md says how long deleted rows remain
     deletion.TASK: timedelta(minutes=1),
 }
-MAX_PORTALS, MAX_PEOPLE, MAX_TOKENS = 500, 200, 50  # in one run of a task
+MAX_PORTALS, MAX_TOKENS = 500, 50  # in one run of a task
+MAX_PEOPLE = 200  # in one transaction
+RECOMPUTE_PAUSE_SECONDS = 0.02
 # A refresh token expires after 180 days (Bitrix24 REST docs, oauth/auto-renewal.md).
 IDLE_DAYS, SPREAD_DAYS = 150, 10
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -122,7 +126,7 @@ class PeriodicTasks:
         with self.database.read_session() as session:
             portals = session.scalars(due_portals).all()
         for portal in takewhile(self._may_continue, portals):
-            self.database.write(partial(self._plan_run, portal=portal, now=now), durable=False)
+            self._write_unless_locked(partial(self._plan_run, portal=portal, now=now), durable=False)
 
     def _plan_run(self, session: Session, *, portal: Portal, now: datetime) -> None:
         """Plan one portal's run, unless another worker or the end of a run has just done so."""
@@ -136,19 +140,42 @@ class PeriodicTasks:
         current.next_run_at = self.runs.next_run_at(session, current)
 
     def recompute_outdated_columns(self) -> None:
-        """Recompute the indexed columns that an older version of the code has written."""
+        """Recompute the indexed columns that an older version of the code has written.
+
+        After an upgrade *Team* lacks what these columns show, so this goes on until everyone is done, with pauses in
+        which others write. People of a portal that another session has locked are left for the next time.
+        """
+        last_id, is_over = 0, self._time_limit()
+        while (rows := self._outdated_people(last_id)) and not is_over():
+            by_portal: dict[int, tuple[Portal, list[int]]] = {}
+            for portal, person_id in rows:
+                by_portal.setdefault(portal.id, (portal, []))[1].append(person_id)
+            for portal, person_ids in takewhile(self._may_continue, by_portal.values()):
+                self._write_unless_locked(partial(_recompute_people, portal=portal, person_ids=person_ids))
+            last_id = rows[-1][1]
+            self.stopping.wait(RECOMPUTE_PAUSE_SECONDS)
+
+    def _outdated_people(self, last_id: int) -> Sequence[Row[Portal, int]]:
+        is_outdated = Person.columns_version < indexed_columns.COLUMNS_VERSION
         outdated = (
             select(Portal, Person.id)
             .join(Person, Person.portal_id == Portal.id)
-            .where(Person.columns_version < indexed_columns.COLUMNS_VERSION, Portal.state != PortalState.UNINSTALLED)
-            .order_by(Portal.id)
+            .where(is_outdated, Person.id > last_id, Portal.state != PortalState.UNINSTALLED)
+            .order_by(Person.id)
             .limit(MAX_PEOPLE)
         )
         with self.database.read_session() as session:
-            rows = session.execute(outdated).all()
-        for portal, group in takewhile(self._may_continue, groupby(rows, key=lambda row: row[0])):
-            person_ids = [person_id for _, person_id in group]
-            self.database.write(partial(_recompute_people, portal=portal, person_ids=person_ids))
+            return session.execute(outdated).all()
+
+    def _write_unless_locked(self, work: Callable[[Session], object], *, durable: bool = True) -> bool:
+        """Write, and return False if another session keeps a row locked: one portal must not stop the others."""
+        try:
+            self.database.write(work, durable=durable)
+        except OperationalError as error:
+            if not is_conflict(error):
+                raise
+            return False
+        return True
 
     def refresh_idle_tokens(self) -> None:
         """Refresh tokens that have not been used for five months, before Bitrix24 lets them expire.
@@ -186,6 +213,10 @@ class PeriodicTasks:
             except Bitrix24Error as error:
                 log.warning("idle_token_not_refreshed", portal=portal.id, person=person.id, code=error.code)
                 return not isinstance(error, PortalRefused)
+            except OperationalError as error:
+                if not is_conflict(error):
+                    raise
+                return False
         return True
 
     def purge(self) -> None:
@@ -242,6 +273,6 @@ def _recompute_people(session: Session, *, portal: Portal, person_ids: Sequence[
         indexed_columns.update_indexed_columns(person, settings)
         indexed_columns.update_name_columns(person)
         if current.work_start is None:
-            indexed_columns.update_company_hours(session, portal.id, settings)
+            indexed_columns.update_company_hours(session, person, settings)
         if snapshot is not None:
             session.expunge(snapshot)
