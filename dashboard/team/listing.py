@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain, groupby
@@ -87,14 +87,18 @@ def team_page(
     reader: TeamReader,
     *,
     total: int,
+    zone_sizes: Mapping[str, int] | None = None,
     number: int = 1,
 ) -> TeamPage:
-    """Return one page of the people who meet the conditions, the last one if the number is too high."""
+    """Return one page of the people who meet the conditions, the last one if the number is too high.
+
+    :param zone_sizes: how many of them each time zone has, to save a query.
+    """
     pages = max(1, -(-total // PAGE_SIZE))
     number = min(max(number, 1), pages)
     facts = list_facts(session, portal)
     arrangement = arrangement.of(total, has_departments=facts.has_departments)
-    groups = group_parts(session, portal, conditions, arrangement, reader, total=total)
+    groups = group_parts(session, portal, conditions, arrangement, reader, total=total, zone_sizes=zone_sizes)
     parts = sort_parts(session, portal, conditions, arrangement, reader, has_unnamed=facts.has_unnamed)
     ids = ids_of_page(session, conditions, groups, parts, offset=(number - 1) * PAGE_SIZE, limit=PAGE_SIZE)
     rows = _rows(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
@@ -36,6 +37,7 @@ class TeamStats:
     zone_pairs: tuple[tuple[str, str], ...]  # their time zones: the profile's and the calendar's
     views: tuple[str, ...]
     zones: tuple[str, ...]
+    zone_sizes: Mapping[str, int] | None  # people by their zones; None if they have too many different hours
     groups: tuple[HoursGroup, ...]
 
     @property
@@ -93,8 +95,16 @@ def team_stats(
         zone_pairs=tuple(pairs),
         views=_views(session, team) if whole is None else whole.views,
         zones=tuple(sorted({row[0] for row in rows if row[0]})),
+        zone_sizes=_zone_sizes(rows) if len(rows) < MAX_VALUES else None,
         groups=_groups(rows, company),
     )
+
+
+def _zone_sizes(rows: Sequence[Any]) -> dict[str, int]:
+    sizes: Counter[str] = Counter()
+    for zone, _start, _end, people, *_ in rows:
+        sizes[zone] += people
+    return dict(sizes)
 
 
 def _views(session: Session, conditions: Sequence[ColumnElement[bool]]) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -94,21 +94,19 @@ def group_parts(
     reader: TeamReader,
     *,
     total: int,
+    zone_sizes: Mapping[str, int] | None = None,
 ) -> list[GroupPart]:
     """Return the groups of the list in order; whoever is in none comes last."""
     if arrangement.group == Grouping.TIMEZONE:
-        is_descending = arrangement.sort == "-timezone"
-        return _by_zone(session, conditions, reader, is_descending=is_descending)
+        sizes = zone_sizes if zone_sizes is not None else _sizes(session, Person.zone, conditions)
+        return _by_zone(sizes, reader, is_descending=arrangement.sort == "-timezone")
     if arrangement.group == Grouping.DEPARTMENT:
         return _by_department(session, portal, conditions, reader)
     return [GroupPart("", None, None, total)]
 
 
-def _by_zone(
-    session: Session, conditions: Sequence[ColumnElement[bool]], reader: TeamReader, *, is_descending: bool
-) -> list[GroupPart]:
+def _by_zone(sizes: Mapping[str, int], reader: TeamReader, *, is_descending: bool) -> list[GroupPart]:
     """Return a group for each zone, by the zones' offsets now and then by their cities."""
-    sizes = _sizes(session, Person.zone, conditions)
 
     def offset_and_city(zone: str) -> tuple[int, str]:
         return offset_at(reader.now, zone_info(zone)), _key(reader.city(zone), reader)
@@ -156,7 +154,7 @@ def sort_parts(
         states = reversed(STATES) if is_descending else STATES
         return [SortPart(state_expression(reader.now) == state, [Person.id.asc()]) for state in states]
     if name == "timezone" and arrangement.group != Grouping.TIMEZONE:
-        zones = _by_zone(session, conditions, reader, is_descending=is_descending)
+        zones = _by_zone(_sizes(session, Person.zone, conditions), reader, is_descending=is_descending)
         return [SortPart(zone.condition, [Person.id.asc()]) for zone in zones]
     by_name: dict[str, tuple[ColumnElement[bool], list[Any]]] = {
         "view": (Person.view != "", [Person.view]),

@@ -64,7 +64,14 @@ def team_page(user: CurrentUser, query: TeamQuery, *, full_page: FullPage | None
         conditions = [*matching(session, portal, query.filter, reader), *visible]
         shown = statistics.team_stats(session, portal, now, *conditions, whole=stats) if query.is_filtered else stats
         page = listing.team_page(
-            session, portal, conditions, query.arrangement, reader, total=shown.total, number=query.number
+            session,
+            portal,
+            conditions,
+            query.arrangement,
+            reader,
+            total=shown.total,
+            zone_sizes=shown.zone_sizes,
+            number=query.number,
         )
         differ = _count_differing(session, portal, conditions if visible or query.is_filtered else (), now=now)
         department_options = departments.options(session, portal, visible)
