@@ -1,5 +1,6 @@
 """The emulator is as strict as Bitrix24 at its worst."""
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +12,8 @@ from tests.emulator.php import encode, parse_form
 from tests.emulator_fixtures import StandIn, bitrix24, stand_in
 
 __all__ = ["bitrix24", "stand_in"]
+
+HANDLER = "http://127.0.0.1/"
 
 
 @pytest.fixture
@@ -300,3 +303,61 @@ def test_names_stand_in_the_persons_language(alpha: Portal) -> None:
     assert '<h1 id="title">Calendar settings</h1>' in page_of("kenji")
     assert '<h1 id="title">Настройки</h1>' in page_of("anna", "CALENDAR_GRIDVIEW")
     assert '<h1 id="title">Settings</h1>' in page_of("boris", "CALENDAR_GRIDVIEW")
+
+
+def test_cards_of_colleagues_are_offered_per_portal(bitrix24: Emulator, alpha: Portal) -> None:
+    beta = bitrix24.portal("beta")
+    beta.install()
+    cards = {"IM_SIDEBAR", "USER_PROFILE_TOOLBAR"}
+
+    def listed(portal: Portal, person: str) -> set[str]:
+        return set(portal.ask("placement.list", portal.open_as(person).access_token)["result"])
+
+    assert cards <= listed(alpha, "boris")
+    assert not cards & listed(beta, "clara")
+    alpha.application.scopes = ["placement"]
+    assert listed(alpha, "boris") & cards == {"IM_SIDEBAR"}
+    answer = beta.ask("placement.bind", beta.open_as("clara").access_token, placement="IM_SIDEBAR", handler=HANDLER)
+    assert answer["error"] == "ERROR_PLACEMENT_NOT_FOUND"
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"iconName": "fa-clock-o", "context": "USER", "extranet": "N", "role": "USER"}, None),
+        ({"iconName": "fa-clock-o"}, None),
+        ({"iconName": "fa-clock-o", "context": "USER;CHAT"}, None),
+        ({"context": "USER"}, "ERROR_ARGUMENT"),
+        ({"iconName": "fa-clock-o", "context": "EVERYBODY"}, "INVALID_ERROR_CONTEXT"),
+        ({"iconName": "fa-clock-o", "extranet": "maybe"}, "INVALID_ERROR_EXTRANET"),
+        ({"iconName": "fa-clock-o", "role": "GUEST"}, "INVALID_ERROR_ROLE"),
+    ],
+)
+def test_the_chat_sidebar_checks_its_options(alpha: Portal, options: dict[str, str], error: str | None) -> None:
+    token = alpha.open_as("anna").access_token
+
+    answer = alpha.ask("placement.bind", token, placement="IM_SIDEBAR", handler=HANDLER, options=options)
+
+    assert answer.get("error") == error
+
+
+@pytest.mark.parametrize(
+    ("placement", "options", "surroundings"),
+    [
+        ("USER_PROFILE_TOOLBAR", {"USER_ID": "8", "URI": "/company/personal/user/8/"}, 'class="message employee"'),
+        ("IM_SIDEBAR", {"dialogId": "8", "URI": "/online/"}, 'aria-label="Chat sidebar"'),
+    ],
+)
+def test_the_page_opens_the_card_of_a_colleague(
+    alpha: Portal, placement: str, options: dict[str, str], surroundings: str
+) -> None:
+    token = alpha.open_as("anna").access_token
+    bound = {"placement": placement, "handler": HANDLER, "options": {"iconName": "fa-clock-o"}}
+    assert alpha.ask("placement.bind", token, **bound)["result"] is True
+
+    page = requests.get(alpha.page_url("boris", placement=placement, colleague="olena"), timeout=30).text
+
+    opening = json.loads(page.partition('id="state">')[2].partition("</script>")[0])["opening"]
+    assert json.loads(dict(opening["fields"])["PLACEMENT_OPTIONS"]) == options
+    assert surroundings in page
+    assert "Олена Коваленко" in page
