@@ -106,6 +106,18 @@ def after_writing(world: World, action: Callable[[], object]) -> None:
     world.bitrix24.faults.add(Fault("answer", method=SET, change=change))
 
 
+@pytest.mark.parametrize("nested", ["defaultSections", "defaultReminders"])
+def test_nothing_is_written_that_would_make_all_settings_unreadable(me: Me, nested: str) -> None:
+    """Bitrix24 stores what it reads: null in place of the text "null", which it cannot decode afterwards."""
+    me.stored[nested] = None
+
+    response = me.edit(view="day")
+
+    assert me.calls() == [GET]
+    assert 'data-unchanged="view"' in response.text
+    assert me.stored["view"] == "month"
+
+
 def test_a_change_is_read_written_and_read_again(me: Me, written: list[Any]) -> None:
     before = deepcopy(me.stored)
 

@@ -40,6 +40,7 @@ from dashboard.core.json_values import Json, as_object
 
 # Bitrix24's own settings page turns these off together with the tasks.
 _NEED_TASKS = ("showCompletedTasks", "syncTasks")
+_NESTED_KEYS = ("defaultSections", REMINDERS_KEY)
 TOGGLES = (*LETTER_KEYS, *BOOLEAN_KEYS, "syncTasks")
 # Computed at each read, so they say nothing about another writer.
 _COMPUTED_PREFIX = "timezone"
@@ -89,6 +90,15 @@ def plan_edits(edits: Edits, before: Settings) -> Plan:
         elif not same_value(value, current.get(name)):
             values[name] = _value_to_write(name, value)
     return Plan(with_tasks_rule(values, before), tuple(dict.fromkeys(map(key_of, refused))))
+
+
+def survives_writing(settings: Settings) -> bool:
+    """Tell whether Bitrix24 can read the settings again after it has written any of them.
+
+    It stores what it has read. A nested setting that it reads as null, or as another scalar, comes from a stored text;
+    stored as it is, it makes every later reading fail (calendar/lib/usersettings.php).
+    """
+    return all(isinstance(settings[key], dict | list) for key in _NESTED_KEYS if key in settings)
 
 
 def is_editable(settings: Settings, key: str) -> bool:

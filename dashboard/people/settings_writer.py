@@ -25,7 +25,7 @@ from dashboard.bitrix24.errors import (
     PersonRefused,
     Unreadable,
 )
-from dashboard.calendar.changes import Plan, compare, plan_edits
+from dashboard.calendar.changes import Plan, compare, plan_edits, survives_writing
 from dashboard.calendar.edits import EDITABLE_KEYS, Edits
 from dashboard.calendar.parser import METHOD, NOT_AN_OBJECT, CalendarSettings, SettingsResponse
 from dashboard.calendar.undo import plan_undo
@@ -50,8 +50,8 @@ from dashboard.portals.throttle import Limit, Throttle
 from dashboard.tokens.refresh import TokenRefresher
 
 SET_METHOD = "calendar.user.settings.set"
-# Changes by one person: thirty at once, then one in two seconds. Each takes three requests.
-CHANGE_LIMIT = Limit(depth=30, seconds=2)
+# Changes by one person: sixty at once, then one in two seconds. Each takes three requests.
+CHANGE_LIMIT = Limit(depth=60, seconds=2)
 
 Decide = Callable[[dict[str, Json]], Plan]
 
@@ -157,6 +157,8 @@ class SettingsWriter:
         def write(calls: CallRecords) -> _Written:
             before = self._read(portal, person, calls)
             plan = decide(before.settings)
+            if plan.values and not survives_writing(before.settings):
+                return _Written(before, before, (), (*plan.values, *plan.refused))
             if not plan.values:
                 return _Written(before, before, (), plan.refused)
             error = self._write(portal, person, plan.values, calls)
