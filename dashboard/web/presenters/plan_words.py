@@ -93,7 +93,8 @@ def _everyone(planned: Sequence[PlanPerson]) -> str:
     assumed = sum(person.is_assumed for person in planned)
     if not assumed:
         return text
-    return f"{text} · {ngettext('%(count)s assumed', '%(count)s assumed', assumed) % {'count': number(assumed)}}"
+    count_text = ngettext("%(count)s assumed", "%(count)s assumed", assumed)
+    return f"{text} · {count_text % {'count': number(assumed)}}"
 
 
 def title(plan: DayPlan, people: Sequence[PlanPerson], reader: int) -> Markup | str:

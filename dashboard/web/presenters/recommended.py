@@ -141,7 +141,7 @@ def _choices(recommendation: Recommendation) -> list[ChoiceField]:
         ChoiceField(
             field,
             title(field),
-            [("", _("Not recommended")), *((text, _option_text(field, text)) for text in _texts(field, chosen))],
+            [("", _("No recommendation")), *((text, _option_text(field, text)) for text in _texts(field, chosen))],
             # An empty list of reminders has another word in forms: a field without text recommends nothing.
             chosen.get(field, "") if field not in chosen or chosen[field] else "none",
             _hint(field, Toggle(on=True)),
