@@ -261,6 +261,11 @@ def join_words(words: Iterable[str]) -> str:
     return lists.format_list(items, locale=locale)
 
 
+def comma() -> str:
+    """Return what stands between two short texts. Babel's lists have an "and", or no comma in some languages."""
+    return "، " if current().locale.language == "ar" else ", "
+
+
 def raw_text(value: Json) -> str:
     """Return an unrecognized value as it came: text without quotes, others as JSON, cut when very long."""
     text = escape_surrogates(value) if isinstance(value, str) and value.strip() else compact_json(value)

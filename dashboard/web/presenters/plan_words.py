@@ -78,7 +78,7 @@ def verdict(proposal: Proposal, people: Sequence[PlanPerson]) -> Markup:
         return with_names(words[kind], name=name)
     if len(names) == 2:
         words = {"late": _("%(name)s late"), "early": _("%(name)s early"), "off": _("%(name)s on a day off")}
-        return Markup(", ").join(with_names(words[kind], name=name) for name, kind in names)
+        return escape(filters.comma()).join(with_names(words[kind], name=name) for name, kind in names)
     text = _("%(count)s of %(total)s outside working hours")
     return escape(text % {"count": number(len(outside)), "total": number(len(planned))})
 
@@ -204,5 +204,5 @@ def _copied_city(line: CityLine) -> str:
     # Translators: when a meeting is in one city: "14:00 – 15:00 Kyiv".
     text = _("%(times)s %(city)s") % {"times": line.times, "city": line.city}
     note = Markup(line.note).striptags() if line.is_outside else ""  # noqa: S704  # its tags are removed
-    extra = ", ".join(filter(None, (line.shift, note)))
+    extra = filters.comma().join(filter(None, (line.shift, note)))
     return f"{text} ({extra})" if extra else text

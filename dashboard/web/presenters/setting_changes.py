@@ -29,7 +29,7 @@ from dashboard.people.history import OWN_SOURCES, ChangeSource, to_change
 from dashboard.people.settings_lease import BUSY_CODE
 from dashboard.people.settings_writer import ChangeUnconfirmed
 from dashboard.web.errors.responses import error_label
-from dashboard.web.i18n.translations import _, ngettext
+from dashboard.web.i18n.translations import _
 from dashboard.web.presenters import filters, labels
 from dashboard.web.presenters.setting_history import control_of, lines_of
 
@@ -64,12 +64,8 @@ class ChangeOutcome:
         if not self.changed:
             return _("Nothing to change. It was set already.")
         names = filters.join_words(map(labels.label, self.changed))
-        count = len(self.changed)
-        if self.kind == "undone":
-            text = ngettext("Undone: %(names)s.", "%(count)s changes undone: %(names)s.", count)
-        else:
-            text = ngettext("Saved: %(names)s.", "%(count)s settings saved: %(names)s.", count)
-        return text % {"names": names, "count": count}
+        text = _("Undone: %(names)s.") if self.kind == "undone" else _("Saved: %(names)s.")
+        return text % {"names": names}
 
 
 @dataclass(frozen=True)
