@@ -146,6 +146,7 @@ class Person(Base):
     opened_at: Mapped[datetime | None]  # None: has never opened the application
     # When Bitrix24 last confirmed the user and their rights; None: never, or the last answer was a denial.
     confirmed_at: Mapped[datetime | None]
+    headships_at: Mapped[datetime | None]  # when Bitrix24 last confirmed which departments they head
     # True: an employee. False: a guest. None: opened the application after the last update of the list.
     listed: Mapped[bool | None]
     listed_by_run: Mapped[int | None] = mapped_column(BigInteger)  # the id of the last run that found them in the list

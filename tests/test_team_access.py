@@ -91,18 +91,28 @@ def test_a_former_head_sees_nothing_after_the_next_update(world: World) -> None:
     assert status(world, "/team", world.session("olena")) == 200
 
 
-def test_a_former_head_exports_nothing(world: World) -> None:
-    """An export asks at that moment which departments the person heads, pages within minutes."""
+@pytest.mark.parametrize("path", ["/team.json", "/team"])
+def test_a_former_head_sees_and_exports_nothing(world: World, path: str) -> None:
+    """An export asks at that moment which departments the person heads; pages ask within minutes."""
     allow(world, "heads")
     boris, julia = world.session("boris"), world.session("julia")
+    assert status(world, "/team", boris) == 200
     world.portal().departments[1].head = 8
-    before = status(world, "/team", boris)
+    world.bitrix24.clock.advance(0 if path == "/team.json" else 200)
 
-    exported = status(world, "/team.json", boris)
-    world.bitrix24.clock.advance(200)
-
-    assert (before, exported, status(world, "/team", boris)) == (200, 403, 403)
+    assert status(world, path, boris) == 403
     assert status(world, "/team.json", julia) == 200
+
+
+def test_openings_confirm_no_headship(world: World) -> None:
+    allow(world, "heads")
+    boris = world.session("boris")
+    assert status(world, "/team", boris) == 200
+    world.portal().departments[1].head = 8
+    world.bitrix24.clock.advance(200)
+    world.open("boris")
+
+    assert status(world, "/team", boris) == 403
 
 
 def test_heads_stay_while_departments_cannot_be_read(world: World) -> None:

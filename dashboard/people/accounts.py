@@ -107,8 +107,9 @@ class Accounts:
         :param led_departments: all that the person heads; None: unknown, so the stored ones stay.
         """
         if led_departments is not None:
-            keep = partial(departments.keep_headships, person=person, department_ids=led_departments)
+            keep = partial(departments.keep_headships, person=person, department_ids=led_departments, at=asked_at)
             self.database.write(keep)
+            person.headships_at = asked_at
         was_admin = person.is_admin
         values = {"is_admin": admin, "confirmed_at": asked_at, **_listed_as_employee(person, admin=admin)}
         self._update(person, self._is_newest_answer(asked_at), **values)

@@ -71,9 +71,9 @@ class PermissionChecks:
         :raise VerificationFailed: the user no longer has access; the other exceptions in ``DENIALS`` mean the same.
         :raise Bitrix24Error: Bitrix24 has been unreachable longer than MAX_UNCONFIRMED_AGE.
         """
-        if self._was_confirmed(person, age=CONFIRMATION_LIFETIME):
+        if self._was_confirmed(portal, person, age=CONFIRMATION_LIFETIME):
             return
-        is_older_answer_valid = self._was_confirmed(person, age=MAX_UNCONFIRMED_AGE)
+        is_older_answer_valid = self._was_confirmed(portal, person, age=MAX_UNCONFIRMED_AGE)
         subject = f"confirmation of {portal.member_id} {person.user_id}"
         try:
             self.throttle.take(subject, RECENT_CONFIRMATION_LIMIT, code="not_confirmed")
@@ -91,8 +91,10 @@ class PermissionChecks:
             if not is_older_answer_valid:
                 raise
 
-    def _was_confirmed(self, person: Person, *, age: timedelta) -> bool:
-        return is_recent(person.confirmed_at, self.now(), age=age)
+    def _was_confirmed(self, portal: Portal, person: Person, *, age: timedelta) -> bool:
+        """Tell whether the person's rights are known. An opening confirms them, but no headship of a department."""
+        times = [person.confirmed_at, *([person.headships_at] if access.may_be_head(portal, person) else [])]
+        return all(is_recent(time, self.now(), age=age) for time in times)
 
     def _ask_portal(self, portal: Portal, person: Person) -> None:
         asked_at = self.now()

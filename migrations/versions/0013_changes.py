@@ -66,6 +66,7 @@ def upgrade() -> None:
         op.add_column("people", sa.Column(name, _SORT_KEY, nullable=False, server_default=""))
         op.create_index(f"ix_people_by_{name}", "people", ["portal_id", name, "id", "listed"])
     op.add_column("people", sa.Column("main_department", sa.BigInteger))
+    op.add_column("people", sa.Column("headships_at", _TIME))
     for name in ("zone", "main_department"):
         columns = ["portal_id", name, "sort_key", "id", "listed"]
         op.create_index(f"ix_people_by_{name}_sort_key", "people", columns)
@@ -82,6 +83,7 @@ def downgrade() -> None:
     op.create_index("ix_people_by_search", "people", ["portal_id", "search", "id", "listed"])
     for name in ("zone", "main_department"):
         op.drop_index(f"ix_people_by_{name}_sort_key", "people")
+    op.drop_column("people", "headships_at")
     op.drop_column("people", "main_department")
     for name in ("sort_key", "accented_sort_key"):
         op.drop_index(f"ix_people_by_{name}", "people")
