@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy.exc import OperationalError
 from werkzeug.test import TestResponse
 
 from dashboard.calendar.edits import EDITABLE_KEYS
@@ -104,6 +105,37 @@ def after_writing(world: World, action: Callable[[], object]) -> None:
         return body
 
     world.bitrix24.faults.add(Fault("answer", method=SET, change=change))
+
+
+def test_a_change_that_another_reading_records_first_can_be_undone(me: Me) -> None:
+    """Another tab opens while the first waits for the answer of its change."""
+    slow = me.world.bitrix24.faults.add(Fault("hold", method=SET))
+    with ThreadPoolExecutor(1) as pool:
+        edit = pool.submit(me.edit, view="day")
+        wait_until(lambda: me.stored["view"] == "day")
+        me.world.bitrix24.clock.advance(1)
+        me.world.open("boris")
+        slow.released.set()
+        response = edit.result(timeout=60)
+
+    assert 'data-changed="view"' in response.text
+    assert me.changes() == [("view", "edited", "month", "day")]
+    assert me.post("/me/undo", change=str(me.world.one("SELECT id FROM setting_changes"))).status_code == 200
+    assert me.stored["view"] == "month"
+
+
+def test_a_change_that_cannot_be_stored_is_not_denied(mine: Me) -> None:
+    """Bitrix24 has the new value, so the page must not say that nothing was changed."""
+
+    def fail() -> None:
+        raise OperationalError("BEGIN", None, Exception())
+
+    mine.world.before_next_write(fail, after=2)
+    response = mine.edit(view="day")
+
+    assert mine.stored["view"] == "day"
+    assert response.status_code == 502
+    assert "may have been saved" in response.text
 
 
 @pytest.mark.parametrize("nested", ["defaultSections", "defaultReminders"])

@@ -87,6 +87,13 @@ def record(
         _delete_oldest(session, person)
 
 
+def claim(session: Session, person: Person, own: OwnChanges, *, since: datetime) -> None:
+    """Mark as the person's own what another reading has recorded between their click's first reading and its last."""
+    for row in _last_changes(session, person, list(own.keys)).values():
+        if row.changed_at > since and row.how in (ChangeSource.SYNCED, ChangeSource.REVERTED):
+            row.how, row.change_set = own.source, own.change_set
+
+
 def of_person(session: Session, person: Person, *, limit: int = MAX_CHANGES) -> tuple[Sequence[SettingChange], int]:
     """Return a person's changes, the newest first, and how many there are altogether."""
     query = (

@@ -29,7 +29,7 @@ from dashboard.calendar.changes import Plan, compare, plan_edits, survives_writi
 from dashboard.calendar.edits import EDITABLE_KEYS, Edits
 from dashboard.calendar.parser import METHOD, NOT_AN_OBJECT, CalendarSettings, SettingsResponse
 from dashboard.calendar.undo import plan_undo
-from dashboard.core.database import Database
+from dashboard.core.database import UNAVAILABLE, Database
 from dashboard.core.json_values import Json
 from dashboard.models import Person, Portal
 from dashboard.people import history
@@ -194,7 +194,12 @@ class SettingsWriter:
                 raise
             own = OwnChanges(source, frozenset(written.changed), uuid4().hex)
             save = partial(_save, portal=portal, person=person, written=written, own=own, calls=calls)
-            return self.database.write(save)
+            try:
+                return self.database.write(save)
+            except UNAVAILABLE as error:
+                if not written.changed:
+                    raise
+                raise ChangeUnconfirmed("not_stored") from error
 
     def _read(self, portal: Portal, person: Person, calls: CallRecords) -> _Reading:
         """Read the settings. They are not stored yet, so a refresh of the token repeats nothing else."""
@@ -262,4 +267,6 @@ def _save(
         if before is not None and before is not after and is_newer:
             save_settings(session, current, before.settings, taken_at=before.taken_at)
         settings = save_settings(session, current, after.settings, taken_at=after.taken_at, own=own)
+        if before is not None:
+            history.claim(session, current, own, since=before.taken_at)
     return ChangeResult(settings, written.changed, tuple(dict.fromkeys(written.unchanged)), written.error)
