@@ -17,6 +17,7 @@ from dashboard.core.database import Database
 from dashboard.services import build_services, utc_now
 from dashboard.web.errors import handlers, responses
 from dashboard.web.http import request_hooks, security_headers, static_files
+from dashboard.web.http.query_values import IdConverter
 from dashboard.web.http.templating import TemplateEnvironment
 from dashboard.web.i18n import translations
 from dashboard.web.presenters import template_filters
@@ -93,6 +94,7 @@ def create_app(
     app.jinja_environment = TemplateEnvironment
     # Otherwise Flask redirects `/me//refresh` to the host in the Host header, which a client can forge.
     app.url_map.merge_slashes = False
+    app.url_map.converters["int"] = IdConverter
     static_files.install(app, static_files.StaticFiles(watch=settings.trust_loopback))
     for module in (translations, template_filters, responses):
         module.install(app.jinja_env)

@@ -347,3 +347,12 @@ def test_many_people_are_folded_into_their_zones(world: World, anna: Session) ->
 
     assert len(rows_on(page)) == 21
     assert page.count('<details class="plan-chart-zone"') == 2
+
+
+@pytest.mark.parametrize("path", ["/team/{}/history", "/plan/groups/{}/delete", "/reach/{}"])
+def test_an_id_that_no_database_takes_is_not_found(world: World, anna: Session, path: str) -> None:
+    address = path.format(2**63)
+
+    response = world.browser.open(address, method="POST" if "delete" in path else "GET", headers=anna)
+
+    assert response.status_code == 404

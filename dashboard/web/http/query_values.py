@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from werkzeug.routing import IntegerConverter, Map
+
 MAX_PAGE_DIGITS = 8
+MAX_ID = 2**53 - 1  # of Bitrix24's ids and ours; a database refuses 2**63
+
+
+class IdConverter(IntegerConverter):
+    """The ``int`` of a URL: a larger one than any id is not found."""
+
+    def __init__(self, url_map: Map) -> None:
+        super().__init__(url_map, max=MAX_ID)
 
 
 class InvalidValue(ValueError):

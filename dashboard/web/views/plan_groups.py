@@ -32,15 +32,14 @@ def save_group(user: CurrentUser) -> ResponseReturnValue:
     if not 0 < len(name) <= MAX_NAME_LENGTH:
         raise InvalidValue("name")
 
-    def save(session: Session) -> bool:
+    visible = access.visible_people(user.portal, user.person)
+    with services().portal_queue.hold(user.portal.member_id), services().database.read_session() as session:
         chosen = plan_people.chosen_people(
-            session,
-            user.portal,
-            user_ids=query.people,
-            department=query.department,
-            visible=access.visible_people(user.portal, user.person),
+            session, user.portal, user_ids=query.people, department=query.department, visible=visible
         )
-        ids = [person.user_id for person in chosen.people]
+    ids = [person.user_id for person in chosen.people]
+
+    def save(session: Session) -> bool:
         return saved_groups.save(session, user.portal, user.person, name=name, user_ids=ids, now=services().now())
 
     try:
