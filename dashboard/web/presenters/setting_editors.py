@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal
 
 from dashboard.calendar.edits import (
     ALL_DAY,
@@ -166,7 +166,8 @@ def _reminder_texts() -> dict[str, dict[str, str]]:
     The forms are CLDR's, which browsers know too (``Intl.PluralRules``).
     """
     # Sixty minutes are an hour, so their text has another number.
-    texts = {unit: _by_plural(_before(unit), unless=whole) for unit, whole in (("min", 60), ("hour", 24), ("day", 0))}
+    wholes: dict[Unit, int] = {"min": 60, "hour": 24, "day": 0}
+    texts: dict[str, dict[str, str]] = {unit: _by_plural(_before(unit), unless=whole) for unit, whole in wholes.items()}
     texts["min"]["0"] = filters.reminder(Before("min", 0))
     at = _by_plural(lambda days: AtTimeOfDay(days, 0), first=2)
     exact = {str(days): filters.reminder(AtTimeOfDay(days, 0)) for days in (0, 1)}
@@ -174,8 +175,8 @@ def _reminder_texts() -> dict[str, dict[str, str]]:
     return texts
 
 
-def _before(unit: str) -> Callable[[int], Reminder]:
-    return lambda count: Before(cast("Unit", unit), count)
+def _before(unit: Unit) -> Callable[[int], Reminder]:
+    return lambda count: Before(unit, count)
 
 
 def _by_plural(reminder_of: Callable[[int], Reminder], *, first: int = 1, unless: int = 0) -> dict[str, str]:

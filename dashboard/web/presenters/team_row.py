@@ -117,7 +117,7 @@ def team_row_text(row: TeamRow, context: ListContext) -> TeamRowText:
 
 def department_names(row: TeamRow, names: Mapping[int, str]) -> str:
     """Return the names of a person's departments in one line."""
-    return ", ".join(names[number] for number in row.departments if number in names)
+    return filters.comma().join(names[number] for number in row.departments if number in names)
 
 
 def _details(row: TeamRow, context: ListContext) -> Iterator[tuple[str, str]]:
