@@ -13,6 +13,7 @@ from flask import Flask, render_template
 from jinja2 import StrictUndefined
 from markupsafe import Markup
 
+from dashboard.calendar.edits import EDITABLE_KEYS
 from dashboard.calendar.parser import SettingEntry, SettingsResponse, parse
 from dashboard.calendar.reminders import AtTimeOfDay, Before, OnDate, Reminder, UnrecognizedReminder
 from dashboard.calendar.values import DefaultSections
@@ -25,7 +26,14 @@ from dashboard.web.errors.responses import Notice
 from dashboard.web.http import static_files
 from dashboard.web.http.templating import TemplateEnvironment
 from dashboard.web.i18n import translations
-from dashboard.web.presenters import filters, labels, run_history, setting_display, template_filters
+from dashboard.web.presenters import (
+    filters,
+    labels,
+    run_history,
+    setting_display,
+    setting_editors,
+    template_filters,
+)
 
 ROOT = Path(__file__).parents[1]
 PAYLOADS: dict[str, dict[str, Json]] = json.loads((ROOT / "tests" / "payloads.json").read_text())
@@ -201,18 +209,31 @@ def app() -> Iterator[Flask]:
 
 def page_of(settings: Json, *, errors: dict[str, str] | None = None, notice: Notice | None = None) -> Elements:
     reading = SettingsResponse(settings, PAYLOADS["account"], [{"ID": "4", "NAME": "Anna"}], errors or {}, NOON)
+    my, editable = parse(reading, profile_time_zone="Europe/Berlin"), frozenset(EDITABLE_KEYS)
     page = render_template(
         "me.html",
         layout="layout.html",
-        my=parse(reading, profile_time_zone="Europe/Berlin"),
+        my=my,
         person=SimpleNamespace(name="Anna", user_id=7, is_admin=True),
         portal=SimpleNamespace(domain="alpha.example", origin="https://alpha.example", team_access="administrators"),
         now=NOON,
         session_token="signed",
         bx24_js_url="https://library.example/",
+        frame_key=None,
         nav=[SimpleNamespace(href="/me", title="My settings", current=True)],
         notice=notice,
         changed=None,
+        outcome=None,
+        editable=editable,
+        states={},
+        views=setting_editors.view_options(),
+        switches=setting_editors.switch_rows(my, editable, {}),
+        calendar_entries=setting_editors.calendar_entries(my),
+        reminder_editor=setting_editors.reminder_editor(my, editable),
+        changes=[],
+        change_count=0,
+        recommended=None,
+        can_reset=False,
         first_open=True,
     )
     return Elements(page)
