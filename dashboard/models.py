@@ -153,10 +153,10 @@ class Person(Base):
     position: Mapped[str] = mapped_column(String(255), default="", server_default="")
     photo: Mapped[str] = mapped_column(Text, default="", server_default="")
     departments: Mapped[list[int] | None] = mapped_column(_Json)
-    # Of the departments, the first; None where there is none.
+    # The first of the departments.
     main_department: Mapped[int | None] = mapped_column(BigInteger)
     search: Mapped[str] = mapped_column(Text, default="", server_default="")  # folded name and position
-    # Of the name, for the languages of their readers (`core/sort_keys.py`); empty for people without a name.
+    # Of the name, one for most languages and one for the others (`core/sort_keys.py`); empty without a name.
     sort_key: Mapped[str] = mapped_column(_SortKey, default="", server_default="")
     accented_sort_key: Mapped[str] = mapped_column(_SortKey, default="", server_default="")
     problem: Mapped[str | None] = mapped_column(String(64))  # why the last run failed for this person

@@ -1,4 +1,4 @@
-"""Hold the promise over every test: settings are written only by a request of the person whose settings they are."""
+"""Check after every test that settings were written only by a request of the person whose settings they are."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import insert, update
 
 from dashboard.models import Person
-from dashboard.people.names import name_columns
+from dashboard.people.name_columns import name_columns
 from tests.world import World
 
 Session = dict[str, str]

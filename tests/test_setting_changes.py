@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard.calendar.changes import Plan, compare, is_editable, plan_edits, same_meaning
+from dashboard.calendar.changes import WritePlan, compare, is_editable, plan_edits, same_meaning
 from dashboard.calendar.edits import (
     BOOLEAN_KEYS,
     FIELDS,
@@ -84,7 +84,7 @@ def edits_of(**form: str) -> Edits:
     return parse_edits(form.items())
 
 
-def write(settings: Mapping[str, Json], plan: Plan) -> dict[str, Json]:
+def write(settings: Mapping[str, Json], plan: WritePlan) -> dict[str, Json]:
     """Store values as Bitrix24 does: key by key, two of them cast to a boolean."""
     values = {key: bool(value) if key in BOOLEAN_KEYS else value for key, value in plan.values.items()}
     return {**settings, **values}
@@ -219,7 +219,7 @@ def test_completed_tasks_need_tasks() -> None:
 
     plan = plan_edits(edits_of(showCompletedTasks="Y"), FRESH | {"showTasks": "N"})
 
-    assert plan == Plan({}, ("showCompletedTasks",))
+    assert plan == WritePlan({}, ("showCompletedTasks",))
 
 
 def test_tasks_take_completed_and_synced_tasks_along() -> None:
@@ -249,13 +249,13 @@ def test_undo_does_not_show_completed_tasks_alone() -> None:
 
     undo = plan_undo([Change("showCompletedTasks", "Y", "N")], now, changed_since=["showTasks"])
 
-    assert undo == Plan({}, ("showCompletedTasks",))
+    assert undo == WritePlan({}, ("showCompletedTasks",))
 
 
 def test_equal_reminders_are_not_written_again() -> None:
     before = FRESH | {REMINDERS_KEY: DOCUMENTED_REMINDERS}
 
-    assert plan_edits(parse_edits([("reminders.timed", "15min"), ("reminders.day", "0d@08:00")]), before) == Plan()
+    assert plan_edits(parse_edits([("reminders.timed", "15min"), ("reminders.day", "0d@08:00")]), before) == WritePlan()
 
 
 def test_the_other_half_of_the_reminders_goes_back_as_it_came() -> None:
@@ -298,14 +298,16 @@ def test_undo_of_one_kind_of_reminders_keeps_a_later_change_of_the_other() -> No
 def test_a_setting_that_the_portal_does_not_send_is_not_written() -> None:
     before = {key: value for key, value in FRESH.items() if key != "showWeekNumbers"}
 
-    assert plan_edits(edits_of(showWeekNumbers="Y", view="day"), before) == Plan({"view": "day"}, ("showWeekNumbers",))
+    assert plan_edits(edits_of(showWeekNumbers="Y", view="day"), before) == WritePlan(
+        {"view": "day"}, ("showWeekNumbers",)
+    )
 
 
 def test_unreadable_reminders_are_not_overwritten() -> None:
     before = FRESH | {REMINDERS_KEY: "nonsense"}
 
     assert not is_editable(before, REMINDERS_KEY)
-    assert plan_edits(parse_edits([("reminders.day", "1day")]), before) == Plan({}, (REMINDERS_KEY,))
+    assert plan_edits(parse_edits([("reminders.day", "1day")]), before) == WritePlan({}, (REMINDERS_KEY,))
 
 
 def test_what_somebody_else_wrote_meanwhile_is_named() -> None:

@@ -1,12 +1,9 @@
-"""Decide what to write when a person changes their settings, and what was written.
+"""Decide what to write when a person changes their settings, and compare what was read before and after.
 
-The recipe of `people/settings_writer.py`: read, decide by meaning (``plan_edits``, or ``plan_undo`` of `undo.py`),
-write only the changed keys, read again, compare (``compare``). Bitrix24 validates nothing, and merges by key: what is
-inside ``defaultReminders`` is replaced as a whole. So each value is complete and has Bitrix24's own type, and the other
-half of the reminders goes back as it came.
-
-To adopt recommended settings: ``wanted = parse_edits(portal.recommended.items(), for_everyone=True)``; a person's
-differences are ``differing_fields(wanted, read_fields(raw))``; the writer takes the chosen ones as edits.
+`people/settings_writer.py` reads the settings, decides by their meaning (``plan_edits``, or ``plan_undo`` of
+`undo.py`), writes only the changed keys, reads again, and compares (``compare``). Bitrix24 validates nothing, and
+merges by key: what is inside ``defaultReminders`` is replaced as a whole. So each value is complete and has Bitrix24's
+own type, and the reminders of the other kind of event are written as they were read.
 """
 
 from __future__ import annotations
@@ -49,23 +46,23 @@ Settings = Mapping[str, Json]  # as calendar.user.settings.get returns them
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What to write; nothing if there are no ``values``."""
+class WritePlan:
+    """The values to write; nothing is written if there are none."""
 
     values: dict[str, Json] = field(default_factory=dict)  # by key, complete and of the right types
     refused: tuple[str, ...] = ()  # keys that cannot be written as asked: see ``plan_edits``
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What a second read shows after values were written."""
+class WriteOutcome:
+    """Which keys have changed, by a second reading after values were written."""
 
     changed: tuple[str, ...]  # keys that have their new value
     unchanged: tuple[str, ...]  # keys that do not
     foreign: tuple[str, ...]  # other keys that changed meanwhile: somebody else has written them
 
 
-def plan_edits(edits: Edits, before: Settings) -> Plan:
+def plan_edits(edits: Edits, before: Settings) -> WritePlan:
     """Return what to write so that the settings have the edited values.
 
     Values that mean the same already are left out. Refused are keys that this portal does not return or that we
@@ -89,7 +86,7 @@ def plan_edits(edits: Edits, before: Settings) -> Plan:
                 values[REMINDERS_KEY] = {**reminders, part: entries}
         elif not same_value(value, current.get(name)):
             values[name] = _value_to_write(name, value)
-    return Plan(with_tasks_rule(values, before), tuple(dict.fromkeys(map(key_of, refused))))
+    return WritePlan(with_tasks_rule(values, before), tuple(dict.fromkeys(map(key_of, refused))))
 
 
 def survives_writing(settings: Settings) -> bool:
@@ -106,12 +103,12 @@ def is_editable(settings: Settings, key: str) -> bool:
     return key in settings and (key != REMINDERS_KEY or parse_reminders(settings[key]) is not None)
 
 
-def compare(before: Settings, written: Mapping[str, Json], after: Settings) -> Outcome:
-    """Compare what was read after ``written`` was sent."""
+def compare(before: Settings, written: Mapping[str, Json], after: Settings) -> WriteOutcome:
+    """Compare the settings as they were read before and after ``written`` was sent."""
     is_changed = {key: key in after and same_meaning(key, after[key], value) for key, value in written.items()}
     keys = dict.fromkeys([*before, *after])
     foreign = [key for key in keys if key not in written and not same_json(before.get(key), after.get(key))]
-    return Outcome(
+    return WriteOutcome(
         changed=tuple(key for key, is_new in is_changed.items() if is_new),
         unchanged=tuple(key for key, is_new in is_changed.items() if not is_new),
         foreign=tuple(key for key in foreign if not key.startswith(_COMPUTED_PREFIX)),
@@ -162,11 +159,11 @@ def _entries_to_write(name: str, value: FieldValue, stored: Json) -> list[Json]:
         stored_entries.setdefault(type(parse_reminder(raw)), []).append(raw)
     entries = list[Json]()
     for reminder in value if isinstance(value, tuple) else ():
-        kept = stored_entries.get(type(reminder), [])
+        same_kind = stored_entries.get(type(reminder), [])
         if (entry := _entry_to_write(reminder)) is None:
-            if not kept:
+            if not same_kind:
                 raise InvalidEdit(name, "keeps a reminder that is not there")
-            entry = kept.pop(0)
+            entry = same_kind.pop(0)
         entries.append(entry)
     return entries
 

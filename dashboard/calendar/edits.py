@@ -2,7 +2,7 @@
 
 Both *My settings* and the recommended settings use these fields. A set of them is stored as ``encode_edits`` returns
 it, and becomes edits again with ``parse_edits(stored.items(), for_everyone=True)``. ``differing_fields`` tells what a
-person has set differently; `changes.py` turns edits into the values to write.
+person has set differently. `changes.py` turns edits into the values to write.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def parse_edits(fields: Iterable[tuple[str, str]], *, for_everyone: bool = False
         if field in edits:
             raise InvalidEdit(field, "is repeated")
         value = _parse_field(field, text.strip())
-        if value is None or (for_everyone and has_kept_entries(value)):
+        if value is None or (for_everyone and has_unwritable_reminders(value)):
             raise InvalidEdit(field, "has a value that is not allowed")
         edits[field] = value
     if not edits:
@@ -137,8 +137,8 @@ def same_value(value: FieldValue, other: FieldValue | None) -> bool:
     return value == other
 
 
-def has_kept_entries(value: FieldValue) -> bool:
-    """Tell whether a list contains reminders that only the person's own entries can stand for."""
+def has_unwritable_reminders(value: FieldValue) -> bool:
+    """Tell whether a list contains reminders that cannot be written anew: on a fixed date, or unrecognized."""
     return isinstance(value, tuple) and any(isinstance(entry, OnDate | UnrecognizedReminder) for entry in value)
 
 

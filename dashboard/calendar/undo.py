@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from dashboard.calendar.changes import (
     TOGGLES,
-    Plan,
     Settings,
+    WritePlan,
     is_on,
     same_json,
     same_meaning,
@@ -29,23 +29,23 @@ class Change:
     after: Json
 
 
-def plan_undo(changes: Sequence[Change], current: Settings, *, changed_since: Collection[str] = ()) -> Plan:
+def plan_undo(changes: Sequence[Change], current: Settings, *, changed_since: Collection[str] = ()) -> WritePlan:
     """Return what to write so that all changes of one set are undone: the values before, exactly as they were.
 
     If a value is no longer what its change has left, or cannot be restored, its key is refused and nothing is written.
     Reminders of one kind of event do not matter for a change of the other kind.
 
-    :param changed_since: keys that were changed later. Completed tasks are shown together with tasks only: they are not
-        turned on if tasks have been turned off since, and they are turned off if they have been turned on since.
+    :param changed_since: keys that were changed later. Completed tasks need tasks: they are not turned on again if
+        tasks were turned off later, and if undoing turns tasks off, completed tasks turned on later go off too.
     """
     refused = [change.key for change in changes if not can_undo(change, current)]
     values = {change.key: _value_before(change, current) for change in changes}
-    have_tasks_gone = "showTasks" in changed_since and parse_toggle(current.get("showTasks")) == Toggle(on=False)
-    if have_tasks_gone and "showTasks" not in values and is_on(values.get("showCompletedTasks")):
+    were_tasks_turned_off = "showTasks" in changed_since and parse_toggle(current.get("showTasks")) == Toggle(on=False)
+    if were_tasks_turned_off and "showTasks" not in values and is_on(values.get("showCompletedTasks")):
         refused.append("showCompletedTasks")
     if refused:
-        return Plan(refused=tuple(dict.fromkeys(refused)))
-    return Plan(with_tasks_rule(values, {key: current[key] for key in changed_since if key in current}))
+        return WritePlan(refused=tuple(dict.fromkeys(refused)))
+    return WritePlan(with_tasks_rule(values, {key: current[key] for key in changed_since if key in current}))
 
 
 def can_undo(change: Change, current: Settings) -> bool:
@@ -54,8 +54,8 @@ def can_undo(change: Change, current: Settings) -> bool:
         return False
     if change.key != REMINDERS_KEY:
         return same_meaning(change.key, current[change.key], change.after)
-    left, now = as_object(change.after), as_object(current[REMINDERS_KEY])
-    return all(same_reminders(left.get(part), now.get(part)) for part in _changed_parts(change))
+    after, now = as_object(change.after), as_object(current[REMINDERS_KEY])
+    return all(same_reminders(after.get(part), now.get(part)) for part in _changed_parts(change))
 
 
 def _can_restore(change: Change) -> bool:

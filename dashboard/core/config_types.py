@@ -1,4 +1,4 @@
-"""Types of environment variables. Each validates a value and explains an error without quoting the value."""
+"""Define types of environment variables. Each validates a value and explains an error without quoting the value."""
 
 from __future__ import annotations
 

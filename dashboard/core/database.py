@@ -1,4 +1,4 @@
-"""Sessions and statements that work alike on SQLite and Postgres."""
+"""Provide sessions and statements that work alike on SQLite and Postgres."""
 
 from __future__ import annotations
 

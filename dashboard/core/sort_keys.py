@@ -14,7 +14,7 @@ from dashboard.core.search_text import fold
 
 MAX_LENGTH = 100  # of a key; names that differ only later are sorted by their ids
 
-# It follows the letter after which another one stands, and is higher than any letter.
+# Higher than any letter. The key of ñ is "n" and this, so ñ follows all words that have n at its place.
 _AFTER = "\uffff"
 
 

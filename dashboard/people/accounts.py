@@ -20,7 +20,7 @@ from dashboard.core.stored_times import ahead
 from dashboard.models import Person, Portal
 from dashboard.people import departments, storage_limit
 from dashboard.people.indexed_columns import profile_zone_columns
-from dashboard.people.names import name_columns
+from dashboard.people.name_columns import name_columns
 from dashboard.portals.throttle import Limit, Throttle
 from dashboard.tokens.store import TokenStore
 
@@ -145,5 +145,5 @@ class Accounts:
 
 
 def _listed_as_employee(person: Person, *, admin: bool) -> dict[str, bool]:
-    """Return the column for an administrator whom the list of employees has not named yet: they are one."""
+    """Return the column that marks an administrator as an employee before the list of employees names them."""
     return {"listed": True} if admin and person.listed is None else {}

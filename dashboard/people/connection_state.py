@@ -18,8 +18,8 @@ STATES: tuple[ConnectionState, ...] = ("connected", "stale", "reconnect", "never
 def colleagues(portal: Portal) -> tuple[ColumnElement[bool], ...]:
     """Return the conditions for a member of the portal's team: an employee.
 
-    Whom the list of employees has not named yet may be a guest, and does not count; administrators are marked as
-    employees at their first opening. Until the list has been read once, everybody counts who opened the application.
+    People whom the list of employees has not named yet may be guests and do not count; administrators are marked as
+    employees at their first opening. Until the list has been read once, everyone who opened the application counts.
     """
     is_employee = Person.listed.is_not(False) if portal.directory_at is None else Person.listed.is_(True)
     return (Person.portal_id == portal.id, is_employee)

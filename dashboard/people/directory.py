@@ -22,7 +22,7 @@ from dashboard.core.database import Database, insert_or_ignore
 from dashboard.models import Person, Portal, Run, TokenState
 from dashboard.people import departments, storage_limit
 from dashboard.people.indexed_columns import profile_zone_columns
-from dashboard.people.names import name_columns
+from dashboard.people.name_columns import name_columns
 from dashboard.portals.portal_lock import lock_portal
 from dashboard.tokens.refresh import TokenRefresher
 

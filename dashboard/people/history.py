@@ -94,7 +94,7 @@ def claim(session: Session, person: Person, own: OwnChanges, *, since: datetime)
             row.how, row.change_set = own.source, own.change_set
 
 
-def of_person(session: Session, person: Person, *, limit: int = MAX_CHANGES) -> tuple[Sequence[SettingChange], int]:
+def list_changes(session: Session, person: Person, *, limit: int = MAX_CHANGES) -> tuple[Sequence[SettingChange], int]:
     """Return a person's changes, the newest first, and how many there are altogether."""
     query = (
         select(SettingChange, func.count().over())
@@ -111,7 +111,7 @@ def find_set(session: Session, person: Person, change_id: int) -> tuple[list[Cha
 
     None if the person has no such change that was made here.
     """
-    rows, _count = of_person(session, person)
+    rows, _count = list_changes(session, person)
     change = next((row for row in rows if row.id == change_id), None)
     if change is None or change.how not in OWN_SOURCES:
         return None
@@ -153,8 +153,8 @@ def _source_outside(change: Change, last: SettingChange | None) -> ChangeSource:
     """Return whether a change made in Bitrix24 brought back what was before the last one, which was made here."""
     if last is None or last.how not in (ChangeSource.EDITED, ChangeSource.ADOPTED):
         return ChangeSource.SYNCED
-    made_here = to_change(last)
-    pairs = ((change.before, made_here.after), (change.after, made_here.before))
+    own_change = to_change(last)
+    pairs = ((change.before, own_change.after), (change.after, own_change.before))
     is_back = all(same_meaning(change.key, one, other) for one, other in pairs)
     return ChangeSource.REVERTED if is_back else ChangeSource.SYNCED
 

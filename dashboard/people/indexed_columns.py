@@ -12,7 +12,7 @@ from dashboard.calendar.parser import CalendarSettings
 from dashboard.calendar.time_zones import canonical_name, parse_zone_name
 from dashboard.calendar.working_hours import Span
 from dashboard.models import Person, Portal
-from dashboard.people.names import name_columns
+from dashboard.people.name_columns import name_columns
 
 # Increase it when the parsing of settings changes; the worker then updates everyone's columns.
 COLUMNS_VERSION = 4

@@ -100,9 +100,9 @@ class PermissionChecks:
         asked_at = self.now()
         with self.call_log.unit(portal) as calls:
             try:
-                head = partial(_profile_and_led_departments, user_id=person.user_id)
-                ask = head if access.may_be_head(portal, person) else _profile_alone
-                profile, led = self.token_refresher.call_with_token(portal, person, ask, record=calls.add)
+                profile_and_departments = partial(_profile_and_led_departments, user_id=person.user_id)
+                fetch = profile_and_departments if access.may_be_head(portal, person) else _profile_alone
+                profile, led_departments = self.token_refresher.call_with_token(portal, person, fetch, record=calls.add)
                 if person.user_id != profile.ID:
                     # Unlike in `Snapshots.fetch` this is a denial, because the answer decides about access.
                     raise CredentialsRefused("foreign_profile")
@@ -110,7 +110,7 @@ class PermissionChecks:
                 log.info("permission_denied", portal=portal.id, person=person.id, code=denial.code)
                 self.accounts.revoke_access(person, denial, asked_at=asked_at)
                 raise
-        self.accounts.confirm(person, admin=profile.ADMIN, asked_at=asked_at, led_departments=led)
+        self.accounts.confirm(person, admin=profile.ADMIN, asked_at=asked_at, led_departments=led_departments)
 
 
 _Rights: TypeAlias = tuple[Profile, frozenset[int] | None]  # with the departments the user heads; None: unknown

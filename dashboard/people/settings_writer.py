@@ -25,7 +25,7 @@ from dashboard.bitrix24.errors import (
     PersonRefused,
     Unreadable,
 )
-from dashboard.calendar.changes import Plan, compare, plan_edits, survives_writing
+from dashboard.calendar.changes import WritePlan, compare, plan_edits, survives_writing
 from dashboard.calendar.edits import EDITABLE_KEYS, Edits
 from dashboard.calendar.parser import METHOD, NOT_AN_OBJECT, CalendarSettings, SettingsResponse
 from dashboard.calendar.undo import plan_undo
@@ -53,11 +53,11 @@ SET_METHOD = "calendar.user.settings.set"
 # Changes by one person: sixty at once, then one in two seconds. Each takes three requests.
 CHANGE_LIMIT = Limit(depth=60, seconds=2)
 
-Decide = Callable[[dict[str, Json]], Plan]
+Decide = Callable[[dict[str, Json]], WritePlan]
 
 
 class ChangeUnconfirmed(NotAnswered):
-    """The values were sent, but reading them again failed: they may be saved or not. The next reading shows it."""
+    """The values were sent, but reading them again failed, so only the next reading tells if they are saved."""
 
 
 class ChangeNotFound(Exception):
@@ -66,7 +66,7 @@ class ChangeNotFound(Exception):
 
 @dataclass(frozen=True)
 class ChangeResult:
-    """What became of a change; of equal values nothing is said, as nothing had to be written."""
+    """The result of a change. Keys that had their new value already are not listed, because they were not written."""
 
     settings: CalendarSettings  # as they are now, and stored
     changed: tuple[str, ...] = ()  # keys that were written and have their new value
@@ -106,7 +106,7 @@ class SettingsWriter:
     def edit(
         self, portal: Portal, person: Person, edits: Edits, *, source: ChangeSource = ChangeSource.EDITED
     ) -> ChangeResult:
-        """Write the edits that differ from the settings, and record them as made in this way.
+        """Write the edits that differ from the settings, and record them with this source.
 
         :raise InvalidEdit: an edit keeps reminders that are not there.
         :raise Bitrix24Error: the settings could not be read; nothing was written.
@@ -119,14 +119,14 @@ class SettingsWriter:
 
         The second of two clicks finds the value that the first one has restored, so it is refused and writes nothing.
 
-        :raise ChangeNotFound: there is no such change of theirs that was made here.
+        :raise ChangeNotFound: the person has made no such change here.
         :raise Bitrix24Error: as ``edit``.
         """
         with self.database.read_session() as session:
-            found = history.find_set(session, person, change_id)
-        if found is None:
+            change_set = history.find_set(session, person, change_id)
+        if change_set is None:
             raise ChangeNotFound
-        changes, changed_since = found
+        changes, changed_since = change_set
         decide = partial(plan_undo, changes, changed_since=changed_since)
         return self._change(portal, person, decide, source=ChangeSource.UNDONE)
 
@@ -202,7 +202,7 @@ class SettingsWriter:
                 raise ChangeUnconfirmed("not_stored") from error
 
     def _read(self, portal: Portal, person: Person, calls: CallRecords) -> _Reading:
-        """Read the settings. They are not stored yet, so a refresh of the token repeats nothing else."""
+        """Read the settings without storing them, so that repeating the call with a new token repeats nothing else."""
         taken_at = self.now()
         settings = self.token_refresher.call_with_token(portal, person, _get, record=calls.add)
         return _Reading(settings, taken_at)
@@ -254,7 +254,7 @@ def _set(client: Client, token: str, *, values: Json) -> None:
 def _save(
     session: Session, *, portal: Portal, person: Person, written: _Written, own: OwnChanges, calls: CallRecords
 ) -> ChangeResult:
-    """Store the settings before, so that what others have changed is told apart, and the settings after."""
+    """Store the settings before and after, so that earlier changes in Bitrix24 are recorded apart from this one."""
     is_installed = lock_portal(session, portal)
     calls.write(session)
     current = find_current(session, portal, person) if is_installed else None

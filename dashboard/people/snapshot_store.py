@@ -26,7 +26,7 @@ from dashboard.people import history, storage_limit
 from dashboard.people.history import OwnChanges
 from dashboard.people.indexed_columns import may_have_changed, update_company_hours, update_indexed_columns
 
-# No request to Bitrix24 takes so long.
+# Longer than any request to Bitrix24 takes.
 MAX_READ_TIME = timedelta(minutes=5)
 
 

@@ -30,7 +30,7 @@ LABELS = {
 }
 
 # Short names, for lists of switches and of changes.
-SWITCHES = {
+SHORT_TITLES = {
     "showTasks": N_("Tasks"),
     "showCompletedTasks": N_("Completed tasks"),
     "showDeclined": N_("Events I declined"),
@@ -72,9 +72,9 @@ def label(key: str) -> str:
     return _(LABELS[key]) if key in LABELS else escape_surrogates(key)
 
 
-def switch(key: str) -> str:
+def short_title(key: str) -> str:
     """Return the short title of a setting."""
-    return _(SWITCHES[key]) if key in SWITCHES else label(key)
+    return _(SHORT_TITLES[key]) if key in SHORT_TITLES else label(key)
 
 
 def group(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Describe changes of settings: what became of the one that was just made, each setting's state, and the history."""
+"""Describe changes of settings: the outcome of the last one, the state of each setting, and what can be undone."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dashboard.calendar.edits import (
     EDITABLE_KEYS,
     REMINDERS_KEY,
     encode_field,
-    has_kept_entries,
+    has_unwritable_reminders,
     key_of,
     read_fields,
     same_value,
@@ -33,13 +33,13 @@ from dashboard.web.i18n.translations import _
 from dashboard.web.presenters import filters, labels
 from dashboard.web.presenters.setting_history import control_of, lines_of
 
-# Changes that went back are pointed out for so long; the history has them longer.
-SHOW_REVERTED = timedelta(days=7)
+# How long the page points out a change that went back; the history has it longer.
+MAX_REVERTED_AGE = timedelta(days=7)
 
 
 @dataclass(frozen=True)
 class ChangeOutcome:
-    """What became of the change that this page answers."""
+    """The outcome of the change that this page answers."""
 
     kind: Literal["saved", "adopted", "undone", "reset"] = "saved"
     changed: tuple[str, ...] = ()
@@ -103,17 +103,17 @@ def states(
     :param rows: the person's latest changes, the newest first.
     """
     undoable = undoable_ids(settings, rows)
-    found: dict[str, SettingState] = {}
+    state_by_key: dict[str, SettingState] = {}
     for key in EDITABLE_KEYS:
         row = next((row for row in rows if row.key == key), None)
         if outcome and key in outcome.unchanged:
-            found[key] = _failed(key, outcome)
+            state_by_key[key] = _failed(key, outcome)
         elif row is not None and row.id in undoable:
             was_changed = outcome is not None and key in outcome.changed
-            found[key] = _saved(row, hidden=not was_changed)
-        elif row is not None and row.how == ChangeSource.REVERTED and row.changed_at > now - SHOW_REVERTED:
-            found[key] = _reverted(row)
-    return found
+            state_by_key[key] = _saved(row, hidden=not was_changed)
+        elif row is not None and row.how == ChangeSource.REVERTED and row.changed_at > now - MAX_REVERTED_AGE:
+            state_by_key[key] = _reverted(row)
+    return state_by_key
 
 
 def undoable_ids(settings: CalendarSettings, rows: Iterable[SettingChange]) -> frozenset[int]:
@@ -177,6 +177,6 @@ def _fields_to_set(change: Change) -> tuple[tuple[str, str], ...]:
     """Return the fields that bring back the value that the person had set here."""
     before, after = (read_fields({change.key: value}) for value in (change.before, change.after))
     differing = {field: value for field, value in before.items() if not same_value(value, after.get(field))}
-    if any(map(has_kept_entries, differing.values())):
+    if any(map(has_unwritable_reminders, differing.values())):
         return ()
     return tuple((field, encode_field(field, value)) for field, value in differing.items())

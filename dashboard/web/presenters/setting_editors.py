@@ -114,7 +114,7 @@ def switch_rows(
         rows.append(
             SwitchRow(
                 key=key,
-                title=labels.switch(key),
+                title=labels.short_title(key),
                 kind=_kind(toggle, is_editable=key in editable, needs_tasks=needs_tasks),
                 is_on=is_on,
                 next_value=encode_field(key, Toggle(not is_on)),

@@ -72,7 +72,7 @@ def title(key: str) -> str:
     """Return the short name of a setting."""
     if key in _REMINDER_LABELS:
         return _(_REMINDER_LABELS[key])
-    return _(_LABELS[key]) if key in _LABELS else labels.switch(key)
+    return _(_LABELS[key]) if key in _LABELS else labels.short_title(key)
 
 
 def value_text(key: str, value: Json) -> str:

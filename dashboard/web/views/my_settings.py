@@ -63,10 +63,10 @@ def my_settings_page(
     """Return the page *My settings*.
 
     :param changed: the settings that a refresh found changed.
-    :param outcome: what became of the change that the page answers.
+    :param outcome: of the change that the page answers.
     """
     with services().database.read_session() as session:
-        changes, change_count = history.of_person(session, user.person, limit=LATEST_CHANGES)
+        changes, change_count = history.list_changes(session, user.person, limit=LATEST_CHANGES)
     now, undoable = services().now(), setting_changes.undoable_ids(settings, changes)
     editable = setting_changes.editable_keys(settings, user.person)
     states = setting_changes.states(settings, changes, outcome=outcome, now=now)

@@ -29,7 +29,7 @@ def show_person_history(user: CurrentUser, user_id: int) -> ResponseReturnValue:
         person = session.scalar(select(Person).where(Person.user_id == user_id, *is_visible))
         if person is None:
             raise NotFound
-        rows, _count = history.of_person(session, person)
+        rows, _count = history.list_changes(session, person)
     return render_template(
         "team/history.html",
         **page_context(user.portal, user.person, current="/team"),
