@@ -15,7 +15,7 @@ from werkzeug.test import TestResponse
 from dashboard.calendar.clock_changes import moment_of
 from dashboard.calendar.holidays import DaysOff
 from dashboard.calendar.working_hours import Span
-from dashboard.team.reach import next_apart_change, reach
+from dashboard.team.reach import compute_reach, next_time_difference_change
 from dashboard.team.working_spans import WorkPattern
 from tests.team_fixtures import in_english, open_to_everyone, rows_on, store_people, text_of
 from tests.world import World, errors_on, session_token, settings_on
@@ -63,7 +63,7 @@ def test_the_card_says_what_the_clocks_on_the_wall_say(
     moment: datetime, pair: tuple[WorkPattern, WorkPattern], days_off: DaysOff
 ) -> None:
     them, me = pair
-    found = reach(them, me, moment=moment, days_off=days_off)
+    found = compute_reach(them, me, moment=moment, days_off=days_off)
 
     assert found.is_at_work == is_at_work(them, moment, days_off)
     (start, end), *_ = found.common
@@ -83,7 +83,7 @@ def test_hours_in_a_skipped_hour_fall_away() -> None:
     """Berlin has no 02:15 on that Sunday."""
     pattern = WorkPattern(BERLIN, Span(135, 165))
 
-    found = reach(pattern, None, moment=datetime(2026, 3, 28, 12, tzinfo=UTC), days_off=DaysOff())
+    found = compute_reach(pattern, None, moment=datetime(2026, 3, 28, 12, tzinfo=UTC), days_off=DaysOff())
 
     assert found.current_or_next
     assert str(found.current_or_next.day) == "2026-03-30"
@@ -103,7 +103,7 @@ def test_hours_in_a_skipped_hour_fall_away() -> None:
 def test_a_change_of_clocks_counts_if_it_moves_the_two_apart(
     colleague: str, reader: str, expected: tuple[str, str, int] | None
 ) -> None:
-    change = next_apart_change(colleague, reader, moment=datetime(2026, 3, 20, 12, tzinfo=UTC))
+    change = next_time_difference_change(colleague, reader, moment=datetime(2026, 3, 20, 12, tzinfo=UTC))
 
     assert (change and (change.zone, str(change.day), change.minutes_ahead)) == expected
 

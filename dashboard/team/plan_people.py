@@ -94,7 +94,7 @@ def suggested_people(
     return []
 
 
-def found_people(
+def search_people(
     session: Session,
     portal: Portal,
     text: str,

@@ -48,8 +48,8 @@ def plan_day(
     """Return the plan of one day in the reader's zone."""
     intervals = intervals_of_day(day, reader_zone)
     if not intervals:  # when Samoa crossed the date line, it left out a day
-        nothing: dict[int, Sequence[Interval]] = {person.user_id: () for person in participants}
-        return DayPlan((), nothing, nothing, (), ())
+        no_spans: dict[int, Sequence[Interval]] = {person.user_id: () for person in participants}
+        return DayPlan((), no_spans, no_spans, (), ())
     proposer = Proposer(
         participants,
         intervals,
@@ -68,9 +68,9 @@ def plan_day(
 
 
 def common_times(spans: Iterable[Sequence[Interval]]) -> tuple[Interval, ...]:
-    """Return when all people are at work; never, if there are none."""
-    every = [tuple(each) for each in spans]
-    return reduce(intersect, every) if every else ()
+    """Return when all people are at work; no intervals if there are no people."""
+    span_lists = [tuple(intervals) for intervals in spans]
+    return reduce(intersect, span_lists) if span_lists else ()
 
 
 def better_day(
@@ -93,8 +93,8 @@ def better_day(
     }
     sizes = Counter(person.pattern for person in participants)
     first, last = min(days.values())[0][0], max(days.values())[-1][1]
-    around = WorkingSpans(first, last, days_off)
-    spans = {pattern: around.of(pattern) for pattern in sizes}
+    working_spans = WorkingSpans(first, last, days_off)
+    spans = {pattern: working_spans.of(pattern) for pattern in sizes}
     best: BetterDay | None = None
     for day, intervals in days.items():
         counts = count_outside(sizes, spans, possible_starts(intervals, reader_zone, minutes), minutes)

@@ -19,7 +19,7 @@ MAX_PROPOSALS = 3
 MIN_DISTANCE = 30  # minutes between the starts of two proposals
 FAR_FROM_EDGES = 60  # minutes; beyond them a slot is as good as any
 DAY_OFF_BURDEN = 240  # minutes; a meeting on a day off weighs as much as one four hours after work
-MAX_TO_SHARE = 12  # people; in larger groups nobody reads who shares a stretch
+MAX_PEOPLE_TO_SHARE = 12  # people; sharing a stretch among more of them helps nobody to choose
 
 StretchKind = Literal["early", "late", "off"]
 Spans = Mapping[WorkPattern, Sequence[Interval]]
@@ -41,13 +41,13 @@ class Stretch:
 
     @property
     def burden(self) -> int:
-        """Return what to compare stretches by."""
+        """Return the number by which stretches are compared."""
         return self.minutes + DAY_OFF_BURDEN * (self.kind == "off")
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """A slot in minutes of UTC, and how far those would have to stretch who are not at work for all of it."""
+    """A slot in minutes of UTC, with the stretch of each person who is not at work for all of it."""
 
     start: int
     end: int
@@ -65,13 +65,13 @@ class _Slot(NamedTuple):
     outside: int
     is_past: bool
     burden: int  # of all people together
-    is_near_edge: int  # the less, the farther from where somebody's day starts or ends
-    is_odd: int  # 0: a whole hour, 1: a half, 2: a quarter
+    edge_rank: int  # lower if it is farther from where anybody's day starts or ends
+    start_rank: int  # 0: a whole hour, 1: a half, 2: a quarter
     start: int
     stretches: Mapping[WorkPattern, Stretch]
 
     @property
-    def longest(self) -> int:
+    def max_burden(self) -> int:
         """Return the greatest burden of one person."""
         return max((stretch.burden for stretch in self.stretches.values()), default=0)
 
@@ -96,10 +96,10 @@ class Proposer:
         self._intervals = intervals
         # Stretches are measured from the nearest span, which may be of the day before or after.
         window = (intervals[0][0] - 2 * DAY, intervals[-1][1] + 2 * DAY)
-        around, regular = WorkingSpans(*window, days_off), WorkingSpans(*window, NO_DAYS_OFF)
-        self._around = {pattern: around.of(pattern) for pattern in self._people}
+        actual, regular = WorkingSpans(*window, days_off), WorkingSpans(*window, NO_DAYS_OFF)
+        self._actual = {pattern: actual.of(pattern) for pattern in self._people}
         self._regular = {pattern: regular.of(pattern) for pattern in self._people}
-        self.spans: Spans = {pattern: intersect(spans, intervals) for pattern, spans in self._around.items()}
+        self.spans: Spans = {pattern: intersect(spans, intervals) for pattern, spans in self._actual.items()}
         self._starts = possible_starts(intervals, reader_zone, minutes)
 
     def proposals(self) -> list[Proposal]:
@@ -110,31 +110,31 @@ class Proposer:
         counts = count_outside(sizes, self.spans, self._starts, self._minutes)
         chosen: list[_Slot] = []
         for outside in sorted(set(counts)):
-            slots = [self._slot(start, count) for start, count in self._counted(counts) if count == outside]
+            slots = [self._slot(start, count) for start, count in self._starts_with(counts) if count == outside]
             # Three slots for which the same person stays late are one answer, so prefer other people first.
-            for wants_others in (True, False) if outside else (False,):
-                _choose(chosen, slots, wants_others=wants_others)
+            for only_other_people in (True, False) if outside else (False,):
+                _choose(chosen, slots, only_other_people=only_other_people)
             if len(chosen) == MAX_PROPOSALS:
                 break
-        if chosen[0].outside and sum(sizes.values()) <= MAX_TO_SHARE:
-            self._share(chosen, counts)
+        if chosen[0].outside and sum(sizes.values()) <= MAX_PEOPLE_TO_SHARE:
+            self._replace_last_slot(chosen, counts)
         return [self._proposal(slot) for slot in chosen]
 
     def whole_spans(self, pattern: WorkPattern) -> list[Interval]:
         """Return the spans that are at least in part on the day, not cut to it."""
         first, last = self._intervals[0][0], self._intervals[-1][1]
-        return [span for span in self._around[pattern] if span[0] < last and first < span[1]]
+        return [span for span in self._actual[pattern] if span[0] < last and first < span[1]]
 
-    def _counted(self, counts: Sequence[int]) -> Iterable[tuple[int, int]]:
+    def _starts_with(self, counts: Sequence[int]) -> Iterable[tuple[int, int]]:
         return zip(self._starts, counts, strict=True)
 
-    def _share(self, chosen: list[_Slot], counts: Sequence[int]) -> None:
-        """Let the last slot be one for which more people stretch, but each of them clearly less."""
+    def _replace_last_slot(self, chosen: list[_Slot], counts: Sequence[int]) -> None:
+        """Replace the last slot by one for which more people stretch, but each of them clearly less."""
         others = chosen[: MAX_PROPOSALS - 1]
-        limit = min(slot.longest for slot in others) - MIN_DISTANCE
-        slots = (self._slot(start, count) for start, count in self._counted(counts) if count > others[-1].outside)
-        shared = (slot for slot in slots if slot.longest <= limit and _distance(slot, others) >= MIN_DISTANCE)
-        if best := min(shared, key=lambda slot: (slot.longest, *slot[:6]), default=None):
+        limit = min(slot.max_burden for slot in others) - MIN_DISTANCE
+        slots = (self._slot(start, count) for start, count in self._starts_with(counts) if count > others[-1].outside)
+        shared = (slot for slot in slots if slot.max_burden <= limit and _distance(slot, others) >= MIN_DISTANCE)
+        if best := min(shared, key=lambda slot: (slot.max_burden, *slot[:6]), default=None):
             chosen[:] = [*others, best]
 
     def _slot(self, start: int, outside: int) -> _Slot:
@@ -151,14 +151,14 @@ class Proposer:
             outside=outside,
             is_past=start < self._now,
             burden=sum(stretch.burden * len(self._people[pattern]) for pattern, stretch in stretches.items()),
-            is_near_edge=-(min(distances) // MIN_DISTANCE),
-            is_odd={0: 0, 30: 1}.get(_minute_of_hour(start, self._reader_zone), 2),
+            edge_rank=-(min(distances) // MIN_DISTANCE),
+            start_rank={0: 0, 30: 1}.get(_minute_of_hour(start, self._reader_zone), 2),
             start=start,
             stretches=stretches,
         )
 
     def _stretch(self, pattern: WorkPattern, start: int, end: int) -> Stretch:
-        stretch, regular = (_nearest(spans[pattern], start, end) for spans in (self._around, self._regular))
+        stretch, regular = (_nearest(spans[pattern], start, end) for spans in (self._actual, self._regular))
         if stretch is None or (regular and regular.minutes < stretch.minutes):
             return Stretch(regular.minutes if regular else DAY, "off")
         return stretch
@@ -200,10 +200,10 @@ def _nearest(spans: Iterable[Interval], start: int, end: int) -> Stretch | None:
     return best and Stretch(sum(best), "early" if best[0] > best[1] else "late")
 
 
-def _choose(chosen: list[_Slot], slots: Sequence[_Slot], *, wants_others: bool) -> None:
+def _choose(chosen: list[_Slot], slots: Sequence[_Slot], *, only_other_people: bool) -> None:
     """Add the best of the slots until there are enough; equal ones are spread over the day."""
     while len(chosen) < MAX_PROPOSALS:
-        people = {frozenset(slot.stretches) for slot in chosen} if wants_others else set()
+        people = {frozenset(slot.stretches) for slot in chosen} if only_other_people else set()
         usable = [
             slot
             for slot in slots

@@ -25,8 +25,8 @@ class WorkingDay:
 
 
 @dataclass(frozen=True)
-class ApartChange:
-    """A change of clocks after which two clocks are apart by another number of minutes."""
+class TimeDifferenceChange:
+    """A change of clocks that changes the time difference between two zones."""
 
     zone: str  # whose clocks change
     day: date
@@ -52,7 +52,7 @@ class Reach:
         return min(ends, default=None)
 
 
-def reach(colleague: WorkPattern, reader: WorkPattern | None, *, moment: datetime, days_off: DaysOff) -> Reach:
+def compute_reach(colleague: WorkPattern, reader: WorkPattern | None, *, moment: datetime, days_off: DaysOff) -> Reach:
     """Return when the colleague can be reached; without common times if the reader's hours are unknown."""
     now, today = minute_of(moment), moment.astimezone(zone_info(colleague.zone)).date()
     days = list(_working_days(colleague, today, days_off))
@@ -66,17 +66,17 @@ def reach(colleague: WorkPattern, reader: WorkPattern | None, *, moment: datetim
     )
 
 
-def next_apart_change(colleague: str, reader: str, *, moment: datetime) -> ApartChange | None:
-    """Return the next change of how far two zones' clocks are apart, None if there is none within four weeks."""
+def next_time_difference_change(colleague: str, reader: str, *, moment: datetime) -> TimeDifferenceChange | None:
+    """Return the next change of the time difference between two zones, None if there is none within four weeks."""
     start = minute_of(moment)
     end = start + CLOCK_CHANGE_DAYS * DAY
-    apart = _minutes_ahead(colleague, reader, start)
+    difference = _minutes_ahead(colleague, reader, start)
     changes = sorted(
         (change, zone) for zone in {colleague, reader} for change in clock_changes(zone_info(zone), start, end)
     )
     for change, zone in changes:
-        if (ahead := _minutes_ahead(colleague, reader, change.minute)) != apart:
-            return ApartChange(zone, day_of(change.minute + change.before), ahead)
+        if (ahead := _minutes_ahead(colleague, reader, change.minute)) != difference:
+            return TimeDifferenceChange(zone, day_of(change.minute + change.before), ahead)
     return None
 
 

@@ -10,14 +10,13 @@ from dashboard.calendar.clock_changes import clock_changes, midnight_of, offset_
 from dashboard.calendar.holidays import NO_DAYS_OFF
 from dashboard.calendar.time_zones import zone_info
 from dashboard.calendar.working_hours import DAY
+from dashboard.team.availability import Band
 from dashboard.team.planning import common_times
 from dashboard.team.proposals import Participant, Proposal
 from dashboard.team.working_spans import Interval, WorkingSpans, WorkPattern, day_of, intersect, intervals_of_day
 
 WEEKS = 4
-FIRST = 1  # the place of the day itself among the days that are compared
-
-Band = tuple[int, int]  # from and to, in minutes of the reader's day
+FIRST_WEEK = 1  # the index of the day itself among the compared days
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class ZoneChange:
 
 @dataclass(frozen=True)
 class WeeklyChange:
-    """The changes between two weekly meetings, and when everyone is at work on the days of those."""
+    """The changes between two weekly meetings, and when everyone is at work on the day of each."""
 
     changes: tuple[ZoneChange, ...]
     day: date  # of the first meeting after them
@@ -58,9 +57,9 @@ class WeeklyMeeting:
 
     def last_day_of(self, proposal: Proposal) -> date | None:
         """Return the last day before a change after which others are outside their hours, None if there is none."""
-        start = self._local_minute(proposal.start, FIRST)
+        start = self._local_minute(proposal.start, FIRST_WEEK)
         length = proposal.end - proposal.start
-        allowed = self._outside(FIRST, proposal.start, length)
+        allowed = self._outside(FIRST_WEEK, proposal.start, length)
         for change in self.changes:
             week = self._days.index(change.day)
             moment = self._moment(week, start)
@@ -71,11 +70,11 @@ class WeeklyMeeting:
     def _changes(self) -> Iterable[WeeklyChange]:
         if not all(self._intervals):
             return
-        start = self._intervals[FIRST][0][0]
+        start = self._intervals[FIRST_WEEK][0][0]
         zones = {person.pattern.zone for person in self._participants}
         if name := getattr(self._reader_zone, "key", None):
             zones.add(name)
-        for week in range(FIRST, len(self._days)):
+        for week in range(FIRST_WEEK, len(self._days)):
             end = self._intervals[week][-1][1]
             changes = [change for zone in sorted(zones) for change in _zone_changes(zone, start, end)]
             if changes:
@@ -86,9 +85,11 @@ class WeeklyMeeting:
     def _spans_of(self, week: int) -> dict[WorkPattern, tuple[Interval, ...]]:
         if (spans := self._spans.get(week)) is None:
             intervals = self._intervals[week]
-            around = WorkingSpans(intervals[0][0], intervals[-1][1], NO_DAYS_OFF)
+            working_spans = WorkingSpans(intervals[0][0], intervals[-1][1], NO_DAYS_OFF)
             patterns = {person.pattern for person in self._participants}
-            spans = self._spans[week] = {pattern: intersect(around.of(pattern), intervals) for pattern in patterns}
+            spans = self._spans[week] = {
+                pattern: intersect(working_spans.of(pattern), intervals) for pattern in patterns
+            }
         return spans
 
     def _common(self, week: int) -> tuple[Band, ...]:

@@ -1,10 +1,10 @@
 // Starts the page Find a time. It is served as one file with the modules in plan/.
 
 import { listenForPicker } from "./plan/picker.js";
-import { listenForWhen } from "./plan/when.js";
+import { listenForForm } from "./plan/form.js";
 
 listenForPicker();
-listenForWhen();
+listenForForm();
 
 // Called each time the page is shown.
 export function init() {}

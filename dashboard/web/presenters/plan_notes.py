@@ -1,4 +1,4 @@
-"""Describe what a plan should know besides its proposals: changes of clocks, and what else would help."""
+"""Describe what matters for a plan besides its proposals: changes of clocks, and alternatives."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from datetime import date, tzinfo
 from babel import lists
 from markupsafe import Markup, escape
 
+from dashboard.team.availability import Band
 from dashboard.team.plan_people import PlanPerson
 from dashboard.team.planning import BetterDay, DayPlan, longest_common_meeting, times_without
-from dashboard.team.weekly_changes import Band, WeeklyChange, WeeklyMeeting
+from dashboard.team.weekly_changes import WeeklyChange, WeeklyMeeting
 from dashboard.web.i18n.translations import _, current, ngettext, number
 from dashboard.web.presenters import filters, plan_words
 from dashboard.web.presenters.plan_query import PlanQuery
@@ -33,8 +34,8 @@ class ClockNote:
 
 
 @dataclass(frozen=True)
-class OtherWay:
-    """Something else that would help, with the address of that plan."""
+class Alternative:
+    """Another way to meet, such as another day or a shorter meeting; the link leads to that plan, if there is one."""
 
     text: Markup | str
     link: str = ""
@@ -107,29 +108,29 @@ def _bands(bands: Iterable[Band]) -> str:
     return filters.join_words(map(filters.band, bands))
 
 
-def other_ways(
+def alternatives(
     plan: DayPlan,
     people: Sequence[PlanPerson],
     query: PlanQuery,
     *,
     reader_zone: tzinfo,
     better: BetterDay | None,
-) -> list[OtherWay]:
-    """Return what would help where no proposal suits everyone."""
+) -> list[Alternative]:
+    """Return alternatives to a plan of which no proposal suits everyone."""
     planned = [person for person in people if person.participant]
     if len(planned) < 2 or not plan.proposals or not plan.proposals[0].stretches:
         return []
-    ways = [_better_day(better, query)] if better else []
+    alternatives = [_better_day(better, query)] if better else []
     left_out = dict.fromkeys(proposal.outside for proposal in plan.proposals)
     for outside in left_out:
         if len(outside) <= MAX_LEFT_OUT and len(planned) - len(outside) > 1:
-            ways += _without(plan, outside, planned, query, reader_zone)
+            alternatives += _without(plan, outside, planned, query, reader_zone)
     if any(plan.spans.values()):
-        ways.append(_shorter(longest_common_meeting(plan), query))
-    return ways
+        alternatives.append(_shorter(longest_common_meeting(plan), query))
+    return alternatives
 
 
-def _better_day(better: BetterDay, query: PlanQuery) -> OtherWay:
+def _better_day(better: BetterDay, query: PlanQuery) -> Alternative:
     day = filters.weekday_and_month_day(better.day)
     if not better.outside:
         text = _("On %(day)s everyone is at work at the same time.") % {"day": day}
@@ -139,12 +140,12 @@ def _better_day(better: BetterDay, query: PlanQuery) -> OtherWay:
             "%(day)s comes nearest: %(count)s people are outside working hours.",
             better.outside,
         ) % {"day": day, "count": number(better.outside)}
-    return OtherWay(text, query.url(day=better.day), _("See %(day)s") % {"day": filters.month_day(better.day)})
+    return Alternative(text, query.url(day=better.day), _("See %(day)s") % {"day": filters.month_day(better.day)})
 
 
 def _without(
     plan: DayPlan, outside: Sequence[int], planned: Sequence[PlanPerson], query: PlanQuery, reader_zone: tzinfo
-) -> Iterable[OtherWay]:
+) -> Iterable[Alternative]:
     others = [person for person in planned if person.user_id not in outside]
     times = [
         plan_words.interval_times(interval, reader_zone)
@@ -163,14 +164,14 @@ def _without(
     values = {"names": names, "times": filters.join_words(times), "count": number(len(others))}
     ids = tuple(person.user_id for person in others)
     label = escape(_("Plan without %(names)s")) % {"names": names}
-    yield OtherWay(escape(text) % values, query.url(people=ids, department=None), label)
+    yield Alternative(escape(text) % values, query.url(people=ids, department=None), label)
 
 
-def _shorter(longest: int, query: PlanQuery) -> OtherWay:
+def _shorter(longest: int, query: PlanQuery) -> Alternative:
     if not longest:
-        return OtherWay(_("A shorter meeting doesn't help."))
+        return Alternative(_("A shorter meeting doesn't help."))
     length = plan_words.short_duration(longest)
-    return OtherWay(
+    return Alternative(
         _("For %(length)s everyone is at work.") % {"length": length},
         query.url(minutes=longest),
         _("Plan %(length)s") % {"length": length},

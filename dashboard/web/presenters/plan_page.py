@@ -1,4 +1,4 @@
-"""Prepare the page *Find a time*: the outcome, the proposals, the chart and what to know besides."""
+"""Prepare the page *Find a time*: the outcome, the proposals, the chart, the notes and the alternatives."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from dashboard.team.proposals import Proposal
 from dashboard.team.weekly_changes import WeeklyMeeting
 from dashboard.web.i18n.translations import _
 from dashboard.web.presenters import filters, plan_notes, plan_rows, plan_scale, plan_words
-from dashboard.web.presenters.plan_notes import ClockNote, OtherWay
+from dashboard.web.presenters.plan_notes import Alternative, ClockNote
 from dashboard.web.presenters.plan_query import PlanQuery
 from dashboard.web.presenters.plan_rows import PlanGroup, PlanRow
-from dashboard.web.presenters.plan_scale import DayScale, Part
+from dashboard.web.presenters.plan_scale import DayPart, DayScale
 from dashboard.web.presenters.plan_words import CityLine
 
 MAX_LINES = 8  # of one proposal; more cities are in the chart
 
 
 @dataclass(frozen=True)
-class Card:
+class ProposalCard:
     """A proposal in words."""
 
     slot: str  # for machines, in UTC
@@ -39,19 +39,19 @@ class Card:
     until: str
     lines: Sequence[CityLine]
     names: Markup | str  # who would stretch, where there are too many people to name all
-    mark: Part
+    mark: DayPart
 
 
 @dataclass(frozen=True)
-class CommonHours:
+class CommonInterval:
     """A part of the day when everyone is at work."""
 
-    part: Part
+    part: DayPart
     text: str
 
 
 @dataclass(frozen=True)
-class Chip:
+class PersonChip:
     """A person who is named in the address."""
 
     user_id: int
@@ -67,13 +67,13 @@ class PlanView:
 
     title: Markup | str
     time_zone: str
-    cards: Sequence[Card]
+    cards: Sequence[ProposalCard]
     rows: Sequence[PlanRow]
     groups: Sequence[PlanGroup]
     unknown: Sequence[PlanRow]
-    common: Sequence[CommonHours]
+    common: Sequence[CommonInterval]
     clock_notes: Sequence[ClockNote]
-    other_ways: Sequence[OtherWay]
+    alternatives: Sequence[Alternative]
     copied_text: str
     scale: DayScale | None
     counts: Sequence[int]
@@ -109,7 +109,7 @@ def build(
     if scale is None:
         return _empty(people, plan)
     rows = plan_rows.rows(people, plan, day=query.day, reader_zone=reader_zone, scale=scale)
-    known = [row for row in rows if row.is_known]
+    chart_rows = [row for row in rows if row.is_known]
     meeting = WeeklyMeeting(participants, query.day, reader_zone)
     fewest = len(plan.proposals[0].stretches) if plan.proposals else 0
     better = (
@@ -132,12 +132,12 @@ def build(
             _card(proposal, cities, people, meeting, scale, reader_zone, now)
             for proposal, cities in zip(plan.proposals, lines, strict=True)
         ],
-        rows=known,
-        groups=plan_rows.groups(known, plan, scale, reader_zone),
+        rows=chart_rows,
+        groups=plan_rows.groups(chart_rows, plan, scale, reader_zone),
         unknown=[row for row in rows if not row.is_known],
         common=_common(plan, scale, reader_zone) if len(participants) > 1 else [],
         clock_notes=plan_notes.clock_notes(meeting, plan, people, query, reader_zone) if participants else [],
-        other_ways=plan_notes.other_ways(plan, people, query, reader_zone=reader_zone, better=better),
+        alternatives=plan_notes.alternatives(plan, people, query, reader_zone=reader_zone, better=better),
         copied_text=plan_words.copied_text(lines, query.day),
         scale=scale,
         counts=plan_scale.counts_by_step(plan, scale),
@@ -146,11 +146,11 @@ def build(
     )
 
 
-def chips(people: Sequence[PlanPerson], query: PlanQuery) -> list[Chip]:
+def chips(people: Sequence[PlanPerson], query: PlanQuery) -> list[PersonChip]:
     """Return a chip for each person who is named, in the order of the address."""
     by_id = {person.user_id: person for person in people}
     named = [by_id[user_id] for user_id in query.people if user_id in by_id]
-    return [Chip(user_id=person.user_id, **plan_rows.portrait(person)) for person in named]
+    return [PersonChip(user_id=person.user_id, **plan_rows.portrait(person)) for person in named]
 
 
 def _empty(people: Sequence[PlanPerson], plan: DayPlan) -> PlanView:
@@ -167,7 +167,7 @@ def _card(
     scale: DayScale,
     reader_zone: tzinfo,
     now: datetime,
-) -> Card:
+) -> ProposalCard:
     outside = [person for person in people if person.user_id in proposal.stretches]
     names: tuple[Markup, ...] = ()
     if len(people) > plan_words.MAX_NAMED:
@@ -175,7 +175,7 @@ def _card(
         outside = outside if len(outside) > 2 else []  # else the verdict names them
         names = tuple(filters.bdi(plan_words.display_name(person)) for person in outside[: plan_words.MAX_NAMED])
     interval = (proposal.start, proposal.end)
-    return Card(
+    return ProposalCard(
         slot=plan_rows.utc_text(interval),
         outside=" ".join(map(str, proposal.outside)),
         times=plan_words.slot_times(proposal, reader_zone),
@@ -189,9 +189,10 @@ def _card(
     )
 
 
-def _common(plan: DayPlan, scale: DayScale, reader_zone: tzinfo) -> list[CommonHours]:
+def _common(plan: DayPlan, scale: DayScale, reader_zone: tzinfo) -> list[CommonInterval]:
     return [
-        CommonHours(scale.part(interval), plan_words.interval_times(interval, reader_zone)) for interval in plan.common
+        CommonInterval(scale.part(interval), plan_words.interval_times(interval, reader_zone))
+        for interval in plan.common
     ]
 
 

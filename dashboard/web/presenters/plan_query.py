@@ -52,7 +52,7 @@ class PlanQuery:
         return f"{path}?{urlencode(kept, safe=',')}"
 
     @property
-    def shared(self) -> str:
+    def link_query(self) -> str:
         """Return the query string for the app's page in the portal, which passes it on when it opens the app."""
         return self.url("").replace("?", "?plan=1&", 1)
 

@@ -15,7 +15,7 @@ from dashboard.team.proposals import Proposal
 from dashboard.team.working_spans import Interval
 from dashboard.web.i18n.translations import _, ngettext, number
 from dashboard.web.presenters import filters, plan_words
-from dashboard.web.presenters.plan_scale import DayScale, Part, count_present
+from dashboard.web.presenters.plan_scale import DayPart, DayScale, count_present
 from dashboard.web.presenters.team_row import FACES
 
 MAX_UNGROUPED = 12  # people; more are folded into their time zones
@@ -24,7 +24,7 @@ LABEL_MINUTES = 75  # room that the clock beside the end of a bar needs
 
 @dataclass(frozen=True)
 class EndLabel:
-    """A person's own clock at the start or end of a bar; the place runs in the reading direction."""
+    """A person's own clock at the start or end of a bar; ``x`` is measured from the left."""
 
     x: float
     text: str
@@ -39,7 +39,7 @@ class SlotText:
     shift: str
     note: str
     is_outside: bool
-    stretch: Part | None
+    stretch: DayPart | None
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class PlanRow:
     hours: str  # for machines, in UTC
     own_hours: str
     in_reader_time: Sequence[str]
-    bars: Sequence[Part]
+    bars: Sequence[DayPart]
     bands: Sequence[tuple[int, int]]  # minutes since the day began
     labels: Sequence[EndLabel]
     slots: Sequence[SlotText]
@@ -73,7 +73,7 @@ class PlanGroup:
     city: str
     offset: str
     rows: Sequence[PlanRow]
-    strip: Sequence[tuple[Part, float]]
+    strip: Sequence[tuple[DayPart, float]]
     slots: Sequence[str]  # "4 of 5 at work", for each proposal
 
 
@@ -91,7 +91,7 @@ def rows(
 
 def _row(person: PlanPerson, plan: DayPlan, day: date, reader_zone: tzinfo, scale: DayScale) -> PlanRow:
     spans = plan.spans.get(person.user_id, ())
-    whole = plan.whole_spans.get(person.user_id, ())
+    whole_spans = plan.whole_spans.get(person.user_id, ())
     is_known = person.participant is not None
     return PlanRow(
         user_id=person.user_id,
@@ -102,7 +102,9 @@ def _row(person: PlanPerson, plan: DayPlan, day: date, reader_zone: tzinfo, scal
         source=_source(person),
         hours=" ".join(map(utc_text, spans)),
         own_hours=filters.hours(person.span) if person.span else "",
-        in_reader_time=[_in_reader_time(span, scale, day, reader_zone) for span in _counted_once(spans, whole)],
+        in_reader_time=[
+            _in_reader_time(span, scale, day, reader_zone) for span in _with_whole_ends(spans, whole_spans)
+        ],
         bars=[scale.bar(span) for span in spans],
         bands=[(start - scale.start, end - scale.start) for start, end in spans],
         labels=[label for span in spans for label in _labels(span, person.zone, scale)],
@@ -148,9 +150,9 @@ def utc_text(interval: Interval) -> str:
     return "/".join(f"{moment_of(minute):%Y-%m-%dT%H:%MZ}" for minute in interval)
 
 
-def _counted_once(spans: Sequence[Interval], whole: Sequence[Interval]) -> Sequence[Interval]:
-    """Return the spans of the day, each as long as it is if it begins on the day."""
-    ends = dict(whole)
+def _with_whole_ends(spans: Sequence[Interval], whole_spans: Sequence[Interval]) -> Sequence[Interval]:
+    """Return the spans of the day, with the real ends of those that the end of the day cuts."""
+    ends = dict(whole_spans)
     return [(start, ends.get(start, end)) for start, end in spans]
 
 
@@ -206,11 +208,11 @@ def _group(zone: str, members: Sequence[PlanRow], plan: DayPlan, scale: DayScale
         offset=apart or _("your time"),
         rows=members,
         strip=[(scale.part(piece), round(people / len(members), 2)) for piece, people in pieces if people],
-        slots=[_present(members, proposal) for proposal in plan.proposals],
+        slots=[_at_work_text(members, proposal) for proposal in plan.proposals],
     )
 
 
-def _present(members: Sequence[PlanRow], proposal: Proposal) -> str:
+def _at_work_text(members: Sequence[PlanRow], proposal: Proposal) -> str:
     present = sum(row.user_id not in proposal.stretches for row in members)
     text = ngettext("%(count)s of %(total)s at work", "%(count)s of %(total)s at work", len(members))
     return text % {"count": number(present), "total": number(len(members))}

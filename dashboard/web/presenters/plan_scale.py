@@ -15,11 +15,11 @@ from dashboard.web.i18n.translations import current
 
 STEP = 15  # minutes between the moments that the pointer shows
 HOURS_BETWEEN_LABELS = 3
-BEYOND = 40  # minutes by which a bar that midnight cuts passes the edge, so that its end there is square
+OVERHANG = 40  # minutes by which a bar that midnight cuts passes the edge, so that its end there is square
 
 
 @dataclass(frozen=True)
-class Part:
+class DayPart:
     """A part of the day, in percent of it."""
 
     x: float
@@ -50,15 +50,15 @@ class DayScale:
         """Return where a minute of UTC stands, in percent from the start of the day."""
         return round((minute - self.start) * 100 / self.minutes, 3)
 
-    def part(self, interval: Interval) -> Part:
+    def part(self, interval: Interval) -> DayPart:
         """Return where an interval stands."""
         start, end = (self.place(minute) for minute in interval)
-        return Part(start, round(end - start, 3))
+        return DayPart(start, round(end - start, 3))
 
-    def bar(self, interval: Interval) -> Part:
+    def bar(self, interval: Interval) -> DayPart:
         """Return a bar that passes the edges where the day cuts it."""
         start, end = interval
-        return self.part((start - BEYOND * (start == self.start), end + BEYOND * (end == self.end)))
+        return self.part((start - OVERHANG * (start == self.start), end + OVERHANG * (end == self.end)))
 
     def text_place(self, minute: int) -> float:
         """Return where a text stands, from the left; shapes are mirrored by the stylesheet, texts are not."""

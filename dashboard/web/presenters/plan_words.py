@@ -1,4 +1,4 @@
-"""Say in words what a plan proposes: who stretches how far, what each city's clock shows, and what else would help."""
+"""Describe a plan in words: its outcome, who would have to stretch and how far, and what each city's clock shows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dashboard.team.planning import DayPlan
 from dashboard.team.proposals import Proposal, Stretch
 from dashboard.team.working_spans import Interval
 from dashboard.web.i18n.translations import _, ngettext, number
-from dashboard.web.presenters import filters
+from dashboard.web.presenters import filters, labels
 
 NEAR_EDGE = 30  # minutes from the start or end of somebody's day
 MAX_NAMED = 12  # people; of more, only those who stretch are named
@@ -36,7 +36,7 @@ class CityLine:
 
 def display_name(person: PlanPerson) -> str:
     """Return the person's name, or their number if they have none."""
-    return person.name or _("Employee %(number)s") % {"number": person.user_id}
+    return labels.person_name(person.name, person.user_id)
 
 
 def short_name(person: PlanPerson, people: Sequence[PlanPerson]) -> str:
@@ -98,7 +98,7 @@ def _everyone(planned: Sequence[PlanPerson]) -> str:
 
 
 def title(plan: DayPlan, people: Sequence[PlanPerson], reader: int) -> Markup | str:
-    """Return the outcome of a plan."""
+    """Return the outcome of a plan in one sentence."""
     planned = [person for person in people if person.participant]
     full = sum(not proposal.stretches for proposal in plan.proposals)
     if not planned:

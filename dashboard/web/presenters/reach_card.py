@@ -10,15 +10,14 @@ from dashboard.calendar.clock_changes import minute_of, moment_of
 from dashboard.calendar.holidays import DaysOff
 from dashboard.calendar.time_zones import offset_at, zone_info
 from dashboard.calendar.working_hours import DAY
-from dashboard.team import reach
 from dashboard.team.listing import TeamRow
 from dashboard.team.planning import DayPlan
-from dashboard.team.reach import Reach
+from dashboard.team.reach import Reach, TimeDifferenceChange, compute_reach, next_time_difference_change
 from dashboard.team.working_spans import Interval, WorkingSpans, WorkPattern, intersect, intervals_of_day
 from dashboard.web.i18n.translations import _
 from dashboard.web.presenters import filters, plan_words, team_row
 from dashboard.web.presenters.plan_rows import utc_text
-from dashboard.web.presenters.plan_scale import DayScale, Part, minute_on
+from dashboard.web.presenters.plan_scale import DayPart, DayScale, minute_on
 from dashboard.web.presenters.team_row import ListContext, TeamRowText
 
 
@@ -27,8 +26,8 @@ class ReachPicture:
     """The reader's day today: the colleague's hours as bars, and the common ones."""
 
     scale: DayScale
-    bars: Sequence[Part]
-    windows: Sequence[Part]
+    bars: Sequence[DayPart]
+    windows: Sequence[DayPart]
     now: float | None
 
 
@@ -55,22 +54,22 @@ def build(row: TeamRow, reader: TeamRow, *, now: datetime, reader_zone: tzinfo, 
     """Return the card of a person for the reader, who may be that person."""
     text = team_row.team_row_text(row, ListContext(now, reader_zone, reader.user_id))
     pattern, reader_pattern = _pattern(row), _pattern(reader)
-    found = reach.reach(pattern, reader_pattern, moment=now, days_off=days_off) if pattern else None
-    change = reach.next_apart_change(row.zone, reader.zone, moment=now) if row.zone and reader.zone else None
-    changes_at = found.changes_at if found else None
+    reach = compute_reach(pattern, reader_pattern, moment=now, days_off=days_off) if pattern else None
+    change = next_time_difference_change(row.zone, reader.zone, moment=now) if row.zone and reader.zone else None
+    changes_at = reach.changes_at if reach else None
     return ReachCard(
         text=text,
         local_date=filters.weekday_and_date(now, zone_info(row.zone)) if row.zone else "",
         apart=_apart(row, now, reader_zone) if row.zone and not text.is_reader else "",
-        state=_state(found),
-        is_at_work=bool(found and found.is_at_work),
+        state=_state(reach),
+        is_at_work=bool(reach and reach.is_at_work),
         is_assumed=row.as_of is None or row.zone_source != "calendar",
-        facts=list(_facts(row, found, now, reader_zone, text=text, is_reader_known=reader_pattern is not None)),
+        facts=list(_facts(row, reach, now, reader_zone, text=text, is_reader_known=reader_pattern is not None)),
         picture=_picture(pattern, reader_pattern, now, reader_zone, days_off) if pattern else None,
         clock_change=_clock_change(change) if change else "",
         source=_source(row, text, now, reader_zone),
         reader_place=_reader_place(reader) if not text.is_reader else "",
-        next=utc_text(found.common[0]) if found and found.common else "",
+        next=utc_text(reach.common[0]) if reach and reach.common else "",
         changes_in=(changes_at - minute_of(now)) * 60 if changes_at is not None else None,
     )
 
@@ -92,46 +91,46 @@ def _ahead(minutes: int) -> str:
     return (_("%(length)s ahead") if minutes > 0 else _("%(length)s behind")) % {"length": length}
 
 
-def _state(found: Reach | None) -> str:
-    if found is None:
+def _state(reach: Reach | None) -> str:
+    if reach is None:
         return ""
-    if found.is_at_work:
+    if reach.is_at_work:
         return _("At work")
-    return _("Day off") if found.is_day_off else _("Not at work")
+    return _("Day off") if reach.is_day_off else _("Not at work")
 
 
 def _facts(
     row: TeamRow,
-    found: Reach | None,
+    reach: Reach | None,
     now: datetime,
     reader_zone: tzinfo,
     *,
     text: TeamRowText,
     is_reader_known: bool,
 ) -> Iterator[tuple[str, str, bool]]:
-    if found is None:
+    if reach is None:
         if row.span:
             yield _("Their hours"), filters.hours(row.span), False
         return
-    if found.current_or_next:
-        hours = found.current_or_next.hours
+    if reach.current_or_next:
+        hours = reach.current_or_next.hours
         yield _("Working hours") if text.is_reader else _("Hours in your time"), _hours(hours, reader_zone), False
     if not text.is_reader:
-        yield from _common_facts(found, now, reader_zone, is_reader_known=is_reader_known)
-    if found.next_day:
-        yield _("Next working day"), _start(found.next_day.hours, now, reader_zone), False
+        yield from _common_facts(reach, now, reader_zone, is_reader_known=is_reader_known)
+    if reach.next_day:
+        yield _("Next working day"), _start(reach.next_day.hours, now, reader_zone), False
 
 
 def _common_facts(
-    found: Reach, now: datetime, reader_zone: tzinfo, *, is_reader_known: bool
+    reach: Reach, now: datetime, reader_zone: tzinfo, *, is_reader_known: bool
 ) -> Iterator[tuple[str, str, bool]]:
     if not is_reader_known:
         yield _("Both at work"), _("Your own hours are unknown"), False
         return
-    if not found.common:
+    if not reach.common:
         yield _("Both at work"), _("Not in the next four weeks"), False
         return
-    first, *more = found.common
+    first, *more = reach.common
     yield _("Both at work"), _when(first, now, reader_zone), first[0] <= minute_of(now)
     if more:
         yield _("After that"), _start(more[0], now, reader_zone), False
@@ -193,7 +192,7 @@ def _picture(
     )
 
 
-def _clock_change(change: reach.ApartChange) -> str:
+def _clock_change(change: TimeDifferenceChange) -> str:
     text = _("Clocks change in %(city)s on %(day)s. From then on: %(apart)s.")
     return text % {
         "city": filters.zone_city(change.zone),

@@ -70,12 +70,14 @@ def open_app() -> ResponseReturnValue:
         issue_token(user), services().config.bx24_js_url, frame_key=f"{result.person.id} {opening.placement}"
     )
     if opening.placement in reach.USER_KEYS:
-        return reach.opened_card(user, reach.named_colleague(opening.placement, opening.options), full_page=full_page)
+        return reach.card_for_opening(
+            user, reach.named_colleague(opening.placement, opening.options), full_page=full_page
+        )
     if opening.placement == bindings.CALENDAR_VIEW and can_see_team(user):
         query = team_query.parse_calendar_options(opening.options, today=today(user))
         return team_page(user, query, full_page=full_page)
     if (shared := plan.shared_query(user, opening.options)) and can_see_team(user):
-        return plan.show(user, shared, full_page=full_page)
+        return plan.render_plan(user, shared, full_page=full_page)
     return my_settings_page(user, result.settings, first_open=result.is_first, full_page=full_page)
 
 

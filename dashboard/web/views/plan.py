@@ -23,7 +23,7 @@ from dashboard.web.presenters.plan_query import PlanQuery, QueryValues, parse_pl
 
 LENGTHS = (30, 60, 90, 120)  # minutes
 MAX_TEXT_LENGTH = 60
-MAX_FOUND = 8  # people, and departments, of one search
+MAX_MATCHES = 8  # people, and departments, of one search
 
 blueprint = Blueprint("plan", __name__)
 
@@ -33,7 +33,7 @@ blueprint = Blueprint("plan", __name__)
 @team_viewer
 def show_plan(user: CurrentUser) -> ResponseReturnValue:
     """Show when the chosen people can meet."""
-    return show(user, query_of(user, request.args))
+    return render_plan(user, parse_query(user, request.args))
 
 
 @blueprint.get("/plan/people")
@@ -42,31 +42,31 @@ def show_plan(user: CurrentUser) -> ResponseReturnValue:
 @queued_per_portal
 def find_people(user: CurrentUser) -> ResponseReturnValue:
     """Show the people, departments and groups that match a text, each as a link to the plan with them."""
-    query = query_of(user, request.args)
+    query = parse_query(user, request.args)
     text = text_value(request.args, "q", max_length=MAX_TEXT_LENGTH)
     portal, needle = user.portal, fold(text)
     with services().database.read_session() as session:
         visible = access.visible_people(portal, user.person)
         people = (
-            plan_people.found_people(session, portal, text, without=query.people, visible=visible, limit=MAX_FOUND)
+            plan_people.search_people(session, portal, text, without=query.people, visible=visible, limit=MAX_MATCHES)
             if needle
             else plan_people.suggested_people(session, portal, user.person, without=query.people, visible=visible)
         )
-        known = departments.options(session, portal, visible) if needle else ()
-        mine = plan_people.departments_of(session, user.person) if not needle else ()
+        all_departments = departments.options(session, portal, visible) if needle else ()
+        my_departments = plan_people.departments_of(session, user.person) if not needle else ()
         groups = saved_groups.groups_of(session, user.person)
     return render_template(
-        "plan/found.html",
+        "plan/search_results.html",
         query=query,
         text=text,
         people=people,
-        departments=[(number, name) for number, name in known if needle in fold(name)][:MAX_FOUND],
-        my_departments=mine,
+        departments=[(number, name) for number, name in all_departments if needle in fold(name)][:MAX_MATCHES],
+        my_departments=my_departments,
         saved_groups=[group for group in groups if needle in fold(group.name)],
     )
 
 
-def query_of(user: CurrentUser, values: QueryValues) -> PlanQuery:
+def parse_query(user: CurrentUser, values: QueryValues) -> PlanQuery:
     """Return the query of a request.
 
     :raise InvalidValue: a parameter is malformed.
@@ -84,7 +84,7 @@ def _today(user: CurrentUser) -> date:
 
 
 @queued_per_portal
-def show(user: CurrentUser, query: PlanQuery, *, full_page: FullPage | None = None, saved: str = "") -> str:
+def render_plan(user: CurrentUser, query: PlanQuery, *, full_page: FullPage | None = None, saved: str = "") -> str:
     """Return the page; the caller has checked that the user may see the team."""
     portal, person, now = user.portal, user.person, services().now()
     with services().database.read_session() as session:
@@ -97,7 +97,7 @@ def show(user: CurrentUser, query: PlanQuery, *, full_page: FullPage | None = No
             if len(chosen.people) < 2
             else ()
         )
-        mine = plan_people.departments_of(session, person) if suggestions else ()
+        my_departments = plan_people.departments_of(session, person) if suggestions else ()
         department = _department_name(session, user, query.department)
         groups = saved_groups.groups_of(session, person)
         days_off = statistics.days_off(session, person)
@@ -118,7 +118,7 @@ def show(user: CurrentUser, query: PlanQuery, *, full_page: FullPage | None = No
         max_people=plan_people.MAX_PEOPLE,
         department=department,
         suggestions=suggestions,
-        my_departments=mine,
+        my_departments=my_departments,
         saved_groups=groups,
         saved=saved,
         lengths=_lengths(query.minutes),

@@ -27,7 +27,7 @@ blueprint = Blueprint("plan_groups", __name__)
 @team_viewer
 def save_group(user: CurrentUser) -> ResponseReturnValue:
     """Save the people of the plan under a name; a group of the same name is replaced."""
-    query = plan.query_of(user, request.form)
+    query = plan.parse_query(user, request.form)
     name = " ".join(strip_control_characters(request.form.get("name", "")).split())
     if not 0 < len(name) <= MAX_NAME_LENGTH:
         raise InvalidValue("name")
@@ -48,7 +48,7 @@ def save_group(user: CurrentUser) -> ResponseReturnValue:
         return render_error(response_for_code("too_many_groups", count=number(MAX_GROUPS)))
     if not is_current:
         raise SessionRefused("session_invalid")
-    return plan.show(user, query, saved=name)
+    return plan.render_plan(user, query, saved=name)
 
 
 @blueprint.post("/plan/groups/<int:group_id>/delete")
@@ -56,11 +56,11 @@ def save_group(user: CurrentUser) -> ResponseReturnValue:
 @team_viewer
 def delete_group(user: CurrentUser, group_id: int) -> ResponseReturnValue:
     """Delete one of the user's groups; nothing happens if it is already deleted, or somebody else's."""
-    query = plan.query_of(user, request.form)
+    query = plan.parse_query(user, request.form)
 
     def delete(session: Session) -> bool:
         return saved_groups.remove(session, user.portal, user.person, group_id)
 
     if not services().database.write(delete):
         raise SessionRefused("session_invalid")
-    return plan.show(user, query)
+    return plan.render_plan(user, query)

@@ -54,7 +54,7 @@ def named_colleague(placement: str, options: Mapping[str, Json]) -> int | None:
     return parse_user_id(options.get(USER_KEYS[placement]))
 
 
-def opened_card(user: CurrentUser, user_id: int | None, *, full_page: FullPage) -> ResponseReturnValue:
+def card_for_opening(user: CurrentUser, user_id: int | None, *, full_page: FullPage) -> ResponseReturnValue:
     """Return the page for an opening. The user is verified and connected, even if there is no card for them."""
     full_page = replace(full_page, frame_key=f"{full_page.frame_key} {user_id}", is_card=True)
     if user_id is None:

@@ -6,7 +6,7 @@ const KEY_PAUSE_MS = 600;
 
 let pause = 0;
 
-export function listenForWhen() {
+export function listenForForm() {
   page.on("change", "[data-plan-form] input", (input) => {
     clearTimeout(pause);
     if (input.form.reportValidity()) pause = setTimeout(submit, isTyped(input) ? KEY_PAUSE_MS : 0);
