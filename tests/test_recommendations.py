@@ -16,7 +16,7 @@ from dashboard.calendar.encoding import encode_habits, encode_reminders
 from dashboard.core.json_values import Json
 from dashboard.models import Person
 from dashboard.team import recommendations
-from dashboard.team.recommendations import NOTHING, parse_recommendation
+from dashboard.team.recommendations import NO_RECOMMENDATION, parse_recommendation
 from tests.emulator import Fault
 from tests.team_fixtures import NEVER_OPENED, Session, open_to_everyone, store_people, text_of, users_on
 from tests.test_encoding import read_settings
@@ -159,7 +159,7 @@ def test_what_another_version_has_stored_is_left_out(world: World) -> None:
 
     assert recommendations.recommendation_of(portal) == parse_recommendation([("view", "week")])
     portal.recommended = {"values": []}
-    assert recommendations.recommendation_of(portal) == NOTHING
+    assert recommendations.recommendation_of(portal) == NO_RECOMMENDATION
 
 
 # Who differs

@@ -20,7 +20,7 @@ from dashboard.people.connection_state import state_expression
 from dashboard.people.indexed_columns import company_hours
 from dashboard.team.ordered_ids import count, ids_in_order, ids_of_page
 from dashboard.team.team_filter import TeamFilter, TeamReader, matching
-from dashboard.team.team_order import BY_START, Arrangement, Grouping, group_parts, list_facts, sort_parts
+from dashboard.team.team_order import BY_START, Arrangement, Grouping, find_list_facts, group_parts, sort_parts
 
 PAGE_SIZE = 50
 BATCH_ROWS = 500  # of an export, so that a large team does not fill the memory
@@ -96,7 +96,7 @@ def team_page(
     """
     pages = max(1, -(-total // PAGE_SIZE))
     number = min(max(number, 1), pages)
-    facts = list_facts(session, portal)
+    facts = find_list_facts(session, portal)
     arrangement = arrangement.of(total, has_departments=facts.has_departments)
     groups = group_parts(session, portal, conditions, arrangement, reader, total=total, zone_sizes=zone_sizes)
     parts = sort_parts(session, portal, conditions, arrangement, reader, has_unnamed=facts.has_unnamed)
@@ -106,7 +106,7 @@ def team_page(
         portal,
         [Person.id.in_([person_id for person_id, _key in ids])],
         reader.now,
-        known=facts.has_departments,
+        with_departments=facts.has_departments,
     )
     sizes: dict[str, int] = {}
     for group in groups:
@@ -135,7 +135,7 @@ def all_rows(
     is_current = exists().where(Portal.id == portal.id, Portal.generation == portal.generation)
     with database.read_session() as session:
         conditions = [*matching(session, portal, team_filter, reader), *visible, is_current]
-        facts = list_facts(session, portal)
+        facts = find_list_facts(session, portal)
         total = count(session, conditions)
         arrangement = arrangement.of(total, has_departments=facts.has_departments)
         groups = group_parts(session, portal, conditions, arrangement, reader, total=total)
@@ -149,8 +149,10 @@ def all_rows(
     def read(start: int) -> list[TeamRow]:
         batch = ids[start : start + BATCH_ROWS]
         with database.read_session() as session:
-            rows = _rows(session, portal, [*conditions, Person.id.in_(batch)], reader.now, known=facts.has_departments)
-        # Who is sorted by the start of their day is in the first batch.
+            rows = _rows(
+                session, portal, [*conditions, Person.id.in_(batch)], reader.now, with_departments=facts.has_departments
+            )
+        # Only short lists are sorted by the start of the day, so all of their people are in the first batch.
         in_groups = groupby(zip(batch, places[start:], strict=False), key=lambda pair: pair[1])
         sorted_groups = (
             _by_start([rows[person_id] for person_id, _ in group if person_id in rows], arrangement, reader)
@@ -165,7 +167,7 @@ def find_row(
     session: Session, portal: Portal, conditions: Sequence[ColumnElement[bool]], now: datetime
 ) -> TeamRow | None:
     """Return the one person who meets the conditions, without their departments."""
-    return next(iter(_rows(session, portal, conditions, now, known=False).values()), None)
+    return next(iter(_rows(session, portal, conditions, now, with_departments=False).values()), None)
 
 
 def _by_start(rows: list[TeamRow], arrangement: Arrangement, reader: TeamReader) -> list[TeamRow]:
@@ -181,19 +183,30 @@ def _by_start(rows: list[TeamRow], arrangement: Arrangement, reader: TeamReader)
 
 
 def _rows(
-    session: Session, portal: Portal, conditions: Sequence[ColumnElement[bool]], now: datetime, *, known: bool
+    session: Session,
+    portal: Portal,
+    conditions: Sequence[ColumnElement[bool]],
+    now: datetime,
+    *,
+    with_departments: bool,
 ) -> dict[int, TeamRow]:
     columns = (Person.user_id, Person.name, Person.position, Person.photo, state_expression(now), Person.view)
     more_columns = (Person.zone, Person.zone_source, Person.calendar_zone, Person.reminders, Person.settings_at)
     zone_columns = (Person.problem, Person.previous_time_zone, Person.time_zone_changed_at)
     last_columns = (Person.departments, Person.work_start, Person.work_end)
     query = select(Person.id, *columns, *more_columns, *zone_columns, *last_columns).where(*conditions)
-    return {person_id: _row(portal, *row, known=known) for person_id, *row in session.execute(query)}
+    return {
+        person_id: _row(portal, *row, with_departments=with_departments) for person_id, *row in session.execute(query)
+    }
 
 
-def _row(portal: Portal, *values: Any, known: bool) -> TeamRow:
+def _row(portal: Portal, *values: Any, with_departments: bool) -> TeamRow:
     *fields, departments, start, end = values
     own = Span(start, end) if start is not None and end is not None else None
     company = company_hours(portal)
-    fields += [own or company, "person" if own else "account" if company else "", (known and departments) or ()]
+    fields += [
+        own or company,
+        "person" if own else "account" if company else "",
+        (with_departments and departments) or (),
+    ]
     return TeamRow(*fields)

@@ -21,20 +21,20 @@ def ids_of_page(
     offset: int,
     limit: int,
 ) -> list[tuple[int, str]]:
-    """Return the id and the group of each person on a page. The groups that are wholly on it are read together."""
+    """Return the id and the group of each person on a page. Groups that are wholly on it share a query."""
     ids: list[tuple[int, str]] = []
-    whole: list[GroupPart] = []
+    whole_groups: list[GroupPart] = []
     start = 0
     for group in groups:
         first, last = max(offset, start), min(offset + limit, start + group.size)
         if first < last and last - first == group.size and group.value is not None:
-            whole.append(group)
+            whole_groups.append(group)
         elif first < last:
-            ids += _ids_of_groups(session, conditions, whole, parts)
-            whole = []
+            ids += _ids_of_groups(session, conditions, whole_groups, parts)
+            whole_groups = []
             ids += ids_in_order(session, conditions, [group], parts, offset=first - start, limit=last - first)
         start += group.size
-    return ids + _ids_of_groups(session, conditions, whole, parts)
+    return ids + _ids_of_groups(session, conditions, whole_groups, parts)
 
 
 def _ids_of_groups(
@@ -43,7 +43,7 @@ def _ids_of_groups(
     groups: Sequence[GroupPart],
     parts: Sequence[SortPart],
 ) -> list[tuple[int, str]]:
-    """Return all people of some groups, which are few."""
+    """Return the ids of everyone in these groups, which fit on one page together."""
     ids: dict[Any, list[int]] = {group.value: [] for group in groups}
     columns = [group.column for group in groups if group.column is not None]
     for column, part in ((column, part) for column in columns[:1] for part in parts):

@@ -56,7 +56,7 @@ class DifferenceCounts:
     by_field: Mapping[str, DifferenceCount]
 
 
-NOTHING = Recommendation({}, {})
+NO_RECOMMENDATION = Recommendation({}, {})
 
 
 def parse_recommendation(fields: Iterable[tuple[str, str]]) -> Recommendation:
@@ -100,7 +100,7 @@ def recommendation_of(portal: Portal) -> Recommendation:
         for field, text in as_object(stored.get("advice")).items()
         if field in ADVICE_FIELDS and isinstance(text, str)
     }
-    return Recommendation(values, advice) if values or advice else NOTHING
+    return Recommendation(values, advice) if values or advice else NO_RECOMMENDATION
 
 
 def _readable_values(stored: Mapping[str, object]) -> Edits:
@@ -169,34 +169,34 @@ def count_differences(session: Session, portal: Portal, *visible: ColumnElement[
     return DifferenceCounts(total, differ, by_field)
 
 
-def _differs(field: str, value: FieldValue, of: Any) -> ColumnElement[bool]:
-    """Return the condition for a different value in ``of``, which has the columns of a person or of a group."""
+def _differs(field: str, value: FieldValue, columns: Any) -> ColumnElement[bool]:
+    """Return the condition for a different value in ``columns``: those of a person or of a group."""
     match value:
         case View(name):
-            return and_(_is_known(field, of), of.view != name)
+            return and_(_is_known(field, columns), columns.view != name)
         case Toggle(on):
-            return _letter(field, of) == encoding.toggle_letter(on=not on)
+            return _letter(field, columns) == encoding.toggle_letter(on=not on)
         case reminders:
             words = [encoding.encode_reminder(reminder) for reminder in reminders]
-            return and_(_is_known(field, of), not_(_has_list(_LABELS[field], words, of)))
+            return and_(_is_known(field, columns), not_(_has_list(_LABELS[field], words, columns)))
 
 
-def _is_known(field: str, of: Any) -> ColumnElement[bool]:
+def _is_known(field: str, columns: Any) -> ColumnElement[bool]:
     known: ColumnElement[bool]
     if field in ("view", *_LABELS):
-        known = (of.view if field == "view" else of.reminders) != ""
+        known = (columns.view if field == "view" else columns.reminders) != ""
         return known
-    return _letter(field, of).in_([encoding.toggle_letter(on=on) for on in (True, False)])
+    return _letter(field, columns).in_([encoding.toggle_letter(on=on) for on in (True, False)])
 
 
-def _letter(key: str, of: Any) -> ColumnElement[str]:
+def _letter(key: str, columns: Any) -> ColumnElement[str]:
     """Return the place of a toggle in `people.habits`."""
-    return func.substr(of.habits, encoding.TOGGLE_KEYS.index(key) + 1, 1)
+    return func.substr(columns.habits, encoding.TOGGLE_KEYS.index(key) + 1, 1)
 
 
-def _has_list(label: str, words: list[str], of: Any) -> ColumnElement[bool]:
+def _has_list(label: str, words: list[str], columns: Any) -> ColumnElement[bool]:
     """Return the condition for `people.reminders` to have exactly these words in one of its lists, in any order."""
-    framed = literal(";") + of.reminders + ";"
+    framed = literal(";") + columns.reminders + ";"
     if not words:
         # A list that is not set is left out, and Bitrix24 treats it as an empty one.
         return or_(framed.contains(f";{label}:{encoding.NO_REMINDERS};"), not_(framed.contains(f";{label}:")))

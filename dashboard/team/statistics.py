@@ -63,11 +63,15 @@ def count_guests(session: Session, portal: Portal) -> int:
 
 
 def team_stats(
-    session: Session, portal: Portal, now: datetime, *conditions: ColumnElement[bool], whole: TeamStats | None = None
+    session: Session,
+    portal: Portal,
+    now: datetime,
+    *conditions: ColumnElement[bool],
+    whole_team: TeamStats | None = None,
 ) -> TeamStats:
     """Return the numbers of the people who meet the conditions; indexes cover these queries for the whole team.
 
-    :param whole: the numbers of all people, among whom these are; it has the options of the filters.
+    :param whole_team: the numbers of the whole team; the views and the pairs of zones are copied from there.
     """
     team = (*colleagues(portal), *conditions)
     states = state_conditions(now)
@@ -75,7 +79,7 @@ def team_stats(
     columns = (Person.zone, Person.work_start, Person.work_end)
     own_hours = and_(Person.work_start <= DAY, Person.work_end <= DAY)
     have_hours = and_(Person.zone != "", or_(own_hours, Person.work_start.is_(None)) if company else own_hours)
-    pairs = zone_pairs(session, team, now=now) if whole is None else whole.zone_pairs
+    pairs = zone_pairs(session, team, now=now) if whole_team is None else whole_team.zone_pairs
     filters = (Person.reminder_count == 0, have_hours, Person.settings_at.is_not(None), have_zones(pairs))
     people = func.count()
     # Each row has the totals of all groups, even of those beyond the limit.
@@ -93,7 +97,7 @@ def team_stats(
         with_settings=with_settings,
         zones_differ=zones_differ,
         zone_pairs=tuple(pairs),
-        views=_views(session, team) if whole is None else whole.views,
+        views=_views(session, team) if whole_team is None else whole_team.views,
         zones=tuple(sorted({row[0] for row in rows if row[0]})),
         zone_sizes=_zone_sizes(rows) if len(rows) < MAX_VALUES else None,
         groups=_groups(rows, company),

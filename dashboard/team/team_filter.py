@@ -21,7 +21,7 @@ from dashboard.people.indexed_columns import company_hours
 from dashboard.team.frequency import most_frequent
 from dashboard.team.recommendations import differs
 
-NUMBER = "%(number)s"
+NUMBER_PLACEHOLDER = "%(number)s"
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class TeamReader:
     zone: tzinfo = UTC
     workdays: DaysOff = NO_DAYS_OFF
     city: Callable[[str], str] = str  # of a time zone
-    unnamed: str = f"Employee {NUMBER}"  # what is shown of a person without a name
+    unnamed: str = f"Employee {NUMBER_PLACEHOLDER}"  # what is shown of a person without a name
     sorts_accents: bool = False  # whether letters with accents are letters of their own
 
 
@@ -64,7 +64,7 @@ def matching(
     is_in_state = state_expression(reader.now) == team_filter.state if team_filter.state in STATES else false()
     needle = fold(team_filter.q.strip())
     conditions = (
-        (needle, _is_found(needle, reader)),
+        (needle, _matches_search(needle, reader)),
         (team_filter.view, Person.view == team_filter.view),
         (team_filter.timezone, Person.zone == canonical_name(team_filter.timezone)),
         (team_filter.reminders, reminders.get(team_filter.reminders, false())),
@@ -80,9 +80,9 @@ def matching(
     return [*colleagues(portal), *chosen]
 
 
-def _is_found(needle: str, reader: TeamReader) -> ColumnElement[bool]:
-    """Return whether the needle is in a person's name or position, or in what is shown instead of a name."""
-    before, after = map(fold, reader.unnamed.split(NUMBER, 1))
+def _matches_search(needle: str, reader: TeamReader) -> ColumnElement[bool]:
+    """Return the condition for a needle in a person's name or position, or in what is shown instead of a name."""
+    before, after = map(fold, reader.unnamed.split(NUMBER_PLACEHOLDER, 1))
     shown = literal(before).concat(cast(Person.user_id, String)).concat(literal(after))
     return or_(contains(Person.search, needle), and_(Person.sort_key == "", Person.name == "", contains(shown, needle)))
 

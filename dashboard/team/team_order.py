@@ -16,10 +16,10 @@ from dashboard.models import Department, Person, Portal
 from dashboard.people import departments
 from dashboard.people.connection_state import STATES, state_expression
 from dashboard.people.indexed_columns import company_hours
-from dashboard.team.team_filter import NUMBER, TeamReader
+from dashboard.team.team_filter import NUMBER_PLACEHOLDER, TeamReader
 
 SORTS = ("name", "view", "hours", "timezone", "reminders", "state", "as_of")
-BY_START = "start"  # of their working day; only where nobody chose an order and all are on one page
+BY_START = "start"  # of the working day: the order of short lists that nobody has sorted
 MAX_UNGROUPED = 25  # people on a list that nobody has grouped
 
 
@@ -55,11 +55,11 @@ class ListFacts:
     has_unnamed: bool  # people without a name
 
 
-def list_facts(session: Session, portal: Portal) -> ListFacts:
+def find_list_facts(session: Session, portal: Portal) -> ListFacts:
     """Look up what the order and the groups depend on."""
-    known = exists().where(Department.portal_id == portal.id)
-    unnamed = exists().where(Person.portal_id == portal.id, Person.sort_key == "")
-    return ListFacts(*session.execute(select(known, unnamed)).one())
+    has_departments = exists().where(Department.portal_id == portal.id)
+    has_unnamed = exists().where(Person.portal_id == portal.id, Person.sort_key == "")
+    return ListFacts(*session.execute(select(has_departments, has_unnamed)).one())
 
 
 class GroupPart(NamedTuple):
@@ -121,10 +121,10 @@ def _by_department(
     column = Person.main_department
     sizes = _sizes(session, column, conditions)
     names = departments.names(session, portal, filter(None, sizes))
-    known = sorted(names, key=lambda number: (_key(names[number], reader), number))
-    unknown = sorted(number for number in sizes if number and number not in names)
-    parts = [GroupPart(str(number), column, number, sizes[number]) for number in known]
-    parts += [GroupPart("", column, number, sizes[number]) for number in unknown]
+    named = sorted(names, key=lambda number: (_key(names[number], reader), number))
+    unnamed = sorted(number for number in sizes if number and number not in names)
+    parts = [GroupPart(str(number), column, number, sizes[number]) for number in named]
+    parts += [GroupPart("", column, number, sizes[number]) for number in unnamed]
     return parts + ([GroupPart("", column, None, sizes[None])] if None in sizes else [])
 
 
@@ -182,7 +182,7 @@ def _name_parts(reader: TeamReader, *, is_descending: bool, has_unnamed: bool) -
     by_key = _ordered(column, is_descending=is_descending)
     if not has_unnamed:
         return [SortPart(true(), by_key)]
-    shown_key = _key(reader.unnamed.replace(NUMBER, ""), reader)
+    shown_key = _key(reader.unnamed.replace(NUMBER_PLACEHOLDER, ""), reader)
     parts = [
         SortPart(and_(column != "", column < shown_key), by_key),
         SortPart(column == "", _ordered(Person.user_id, is_descending=is_descending)),

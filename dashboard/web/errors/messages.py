@@ -1,4 +1,4 @@
-"""The texts of errors. To add a code, add its class in bitrix24/errors.py and its text here."""
+"""Define the texts of errors. To add a code, add its class in bitrix24/errors.py and its text here."""
 
 from __future__ import annotations
 

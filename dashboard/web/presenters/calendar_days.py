@@ -1,4 +1,4 @@
-"""The days that the portal's calendar shows when *Team* is its tab, and how they follow the calendar."""
+"""Parse the days that the portal's calendar shows when *Team* is its tab, and move them as the calendar does."""
 
 from __future__ import annotations
 

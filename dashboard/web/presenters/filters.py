@@ -129,11 +129,6 @@ def weekday_and_date(moment: datetime, tz: tzinfo) -> str:
     return weekday_and_month_day(moment.astimezone(tz).date())
 
 
-def short_date(day: date) -> str:
-    """Return "Wed, Mar 5"."""
-    return _date("MMMEd", day, current().locale)
-
-
 def weekday_date_and_time(moment: datetime, tz: tzinfo) -> str:
     """Return "Wed, Mar 5, 14:05"."""
     pattern = str(get_datetime_format("medium", locale=current().locale)).replace("'", "")

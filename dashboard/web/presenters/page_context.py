@@ -20,7 +20,7 @@ class FullPage:
 
     session_token: str
     bx24_js_url: str
-    # Who opened the application where: a reload returns to the last page only of the same frame.
+    # The person and the place in the portal. A reload returns to the last page if both are the same.
     frame_key: str = ""
     is_card: bool = False  # opened beside something else in the portal, without tabs while it is a card
 

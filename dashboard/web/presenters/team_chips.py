@@ -25,16 +25,16 @@ class FilterChip:
     is_chosen: bool
 
 
-def team_chips(query: TeamQuery, shown: TeamStats, *, at_work: int | None, differ: int | None) -> list[FilterChip]:
+def team_chips(query: TeamQuery, stats: TeamStats, *, at_work: int | None, differ: int | None) -> list[FilterChip]:
     """Return the chips for the people whom the filters leave. A chip of nobody is left out unless it is chosen.
 
     :param differ: how many differ from the recommended settings; None if nothing is recommended.
     :param at_work: how many are at work now; None if the list shows another day.
     """
-    return [chip for chip in _all_chips(query, shown, at_work, differ) if chip.people or chip.is_chosen]
+    return [chip for chip in _all_chips(query, stats, at_work, differ) if chip.people or chip.is_chosen]
 
 
-def _all_chips(query: TeamQuery, shown: TeamStats, at_work: int | None, differ: int | None) -> Iterator[FilterChip]:
+def _all_chips(query: TeamQuery, stats: TeamStats, at_work: int | None, differ: int | None) -> Iterator[FilterChip]:
     def chip(field: str, value: str, text: str, people: int, tone: str = "quiet") -> FilterChip:
         is_chosen = getattr(query.filter, field) == value
         name = field if field in FLAGS else f"{field}-{value}"
@@ -43,6 +43,6 @@ def _all_chips(query: TeamQuery, shown: TeamStats, at_work: int | None, differ: 
     yield chip("at_work", "1", _("At work now"), at_work or 0, "good")
     if differ is not None:
         yield chip("differs", recommendations.ANY, _("Differ from recommended"), differ)
-    yield chip("zones_differ", "1", _("Zones differ"), shown.zones_differ, "warning")
+    yield chip("zones_differ", "1", _("Zones differ"), stats.zones_differ, "warning")
     for state in ("stale", "reconnect", "never"):
-        yield chip("state", state, team_row.state(state), shown.states[state], team_row.STATE_TONES[state])
+        yield chip("state", state, team_row.state(state), stats.states[state], team_row.STATE_TONES[state])

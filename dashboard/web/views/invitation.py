@@ -28,7 +28,7 @@ def show_invitation(user: CurrentUser) -> ResponseReturnValue:
     invited = _invited(user)
     codes = (request.args.get("language"), invited.language if invited else "", user.person.language)
     available = dict(translations.available())
-    code = next((known for code in codes if (known := translations.code_of(code)) in available), "en")
+    code = next((code for code in map(translations.code_of, codes) if code in available), "en")
     return render_template(
         "team/invitation.html",
         **page_context(user.portal, user.person, current="/team"),

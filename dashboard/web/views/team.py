@@ -62,25 +62,29 @@ def team_page(user: CurrentUser, query: TeamQuery, *, full_page: FullPage | None
         workdays = statistics.days_off(session, person)
         reader = team_query.team_reader(now, user_zone, workdays)
         conditions = [*matching(session, portal, query.filter, reader), *visible]
-        shown = statistics.team_stats(session, portal, now, *conditions, whole=stats) if query.is_filtered else stats
+        filtered_stats = (
+            statistics.team_stats(session, portal, now, *conditions, whole_team=stats) if query.is_filtered else stats
+        )
         page = listing.team_page(
             session,
             portal,
             conditions,
             query.arrangement,
             reader,
-            total=shown.total,
-            zone_sizes=shown.zone_sizes,
+            total=filtered_stats.total,
+            zone_sizes=filtered_stats.zone_sizes,
             number=query.number,
         )
         differ = _count_differing(session, portal, conditions if visible or query.is_filtered else (), now=now)
         department_options = departments.options(session, portal, visible)
         names = _department_names(session, portal, page, department_options)
-        hours = _hours_by_group(session, portal, page, conditions, shown)
+        hours = _hours_by_group(session, portal, page, conditions, filtered_stats)
     day = query.range.day if query.range else query.day or today(user)
-    chart = day_chart.build(shown.groups, day=day, now=now, user_zone=user_zone, workdays=workdays)
-    # The chart shows people who are at work on the user's day, the number also those on whose day it is not that hour.
-    at_work = availability.people_at_work(shown.groups, moment=now, workdays=workdays) if chart.is_today else None
+    chart = day_chart.build(filtered_stats.groups, day=day, now=now, user_zone=user_zone, workdays=workdays)
+    # Counted for the moment itself: on the user's day, a change of clocks may repeat or skip the present hour.
+    at_work = (
+        availability.people_at_work(filtered_stats.groups, moment=now, workdays=workdays) if chart.is_today else None
+    )
     return render_template(
         "team.html",
         **page_context(portal, person, current="/team", full_page=full_page),
@@ -91,10 +95,10 @@ def team_page(user: CurrentUser, query: TeamQuery, *, full_page: FullPage | None
         titles=_titles(page, has_departments=bool(department_options)),
         groups=team_groups.list_groups(page, chart, hours, names),
         stats=stats,
-        shown=shown,
+        filtered_stats=filtered_stats,
         at_work=at_work,
         chart=chart,
-        chips_of_team=team_chips.team_chips(query, shown, at_work=at_work, differ=differ),
+        chips_of_team=team_chips.team_chips(query, filtered_stats, at_work=at_work, differ=differ),
         day=team_query.days_around(day, today(user)),
         workdays=workdays,
         directory_at=portal.directory_at,
@@ -136,10 +140,10 @@ def _department_names(
 
 
 def _hours_by_group(
-    session: Session, portal: Portal, page: TeamPage, conditions: list[ColumnElement[bool]], shown: TeamStats
+    session: Session, portal: Portal, page: TeamPage, conditions: list[ColumnElement[bool]], filtered_stats: TeamStats
 ) -> Mapping[str, Sequence[HoursGroup]]:
     if not page.is_by_department:
-        return team_groups.by_zone(shown.groups)
+        return team_groups.by_zone(filtered_stats.groups)
     numbers = [int(group.key) for group in page.groups if group.key]
     hours = statistics.groups_of_departments(session, portal, conditions, numbers)
     return {str(number): groups for number, groups in hours.items()}

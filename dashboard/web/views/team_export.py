@@ -154,8 +154,8 @@ def _json_row(row: TeamRow, now: datetime, names: Mapping[int, str]) -> dict[str
 
 
 def _json_departments(row: TeamRow, names: Mapping[int, str]) -> dict[str, object]:
-    known = [escape_surrogates(names[number]) for number in row.departments if number in names]
-    return {"departments": row.departments, "department_names": known}
+    named_departments = [escape_surrogates(names[number]) for number in row.departments if number in names]
+    return {"departments": row.departments, "department_names": named_departments}
 
 
 def _csv_row(row: TeamRow, time_zone: tzinfo, now: datetime, names: Mapping[int, str]) -> Sequence[Cell]:

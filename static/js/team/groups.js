@@ -2,19 +2,19 @@
 
 import * as page from "../app.js";
 
-const chosen = new Map();
+const isFoldedByGroup = new Map();
 
 export function listenForFolds() {
   page.on("click", "[data-fold]", (button) => {
     const isFolded = button.getAttribute("aria-expanded") === "true";
-    chosen.set(keyOf(button), isFolded);
+    isFoldedByGroup.set(keyOf(button), isFolded);
     fold(button, isFolded);
   });
 }
 
 export function restoreFolds() {
   for (const button of page.main.querySelectorAll("[data-fold]")) {
-    const isFolded = chosen.get(keyOf(button));
+    const isFolded = isFoldedByGroup.get(keyOf(button));
     if (isFolded !== undefined) fold(button, isFolded);
   }
 }
