@@ -87,8 +87,8 @@ def record(
         _delete_oldest(session, person)
 
 
-def claim(session: Session, person: Person, own: OwnChanges, *, since: datetime) -> None:
-    """Mark as the person's own what another reading has recorded between their click's first reading and its last."""
+def mark_as_own(session: Session, person: Person, own: OwnChanges, *, since: datetime) -> None:
+    """Mark changes as the person's own that another request has read and recorded while their click was under way."""
     for row in _last_changes(session, person, list(own.keys)).values():
         if row.changed_at > since and row.how in (ChangeSource.SYNCED, ChangeSource.REVERTED):
             row.how, row.change_set = own.source, own.change_set

@@ -57,7 +57,7 @@ Decide = Callable[[dict[str, Json]], WritePlan]
 
 
 class ChangeUnconfirmed(NotAnswered):
-    """The values were sent, but reading them again failed, so only the next reading tells if they are saved."""
+    """The values were sent, but could not be read again or stored; only the next reading tells if they are saved."""
 
 
 class ChangeNotFound(Exception):
@@ -268,5 +268,5 @@ def _save(
             save_settings(session, current, before.settings, taken_at=before.taken_at)
         settings = save_settings(session, current, after.settings, taken_at=after.taken_at, own=own)
         if before is not None:
-            history.claim(session, current, own, since=before.taken_at)
+            history.mark_as_own(session, current, own, since=before.taken_at)
     return ChangeResult(settings, written.changed, tuple(dict.fromkeys(written.unchanged)), written.error)

@@ -11,7 +11,7 @@ MAX_ID = 2**53 - 1  # of Bitrix24's ids and ours; a database refuses 2**63
 
 
 class IdConverter(IntegerConverter):
-    """The ``int`` of a URL: a larger one than any id is not found."""
+    """Convert the ``int`` of a URL; a number larger than any id matches no route."""
 
     def __init__(self, url_map: Map) -> None:
         super().__init__(url_map, max=MAX_ID)

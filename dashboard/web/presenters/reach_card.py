@@ -37,7 +37,7 @@ class ReachCard:
 
     text: TeamRowText
     local_date: str
-    apart: str  # "3 h 30 min ahead"
+    time_difference: str  # "3 h 30 min ahead"
     state: str
     is_at_work: bool
     is_assumed: bool
@@ -60,7 +60,7 @@ def build(row: TeamRow, reader: TeamRow, *, now: datetime, reader_zone: tzinfo, 
     return ReachCard(
         text=text,
         local_date=filters.weekday_and_date(now, zone_info(row.zone)) if row.zone else "",
-        apart=_apart(row, now, reader_zone) if row.zone and not text.is_reader else "",
+        time_difference=_time_difference(row, now, reader_zone) if row.zone and not text.is_reader else "",
         state=_state(reach),
         is_at_work=bool(reach and reach.is_at_work),
         is_assumed=row.as_of is None or row.zone_source != "calendar",
@@ -79,7 +79,7 @@ def _pattern(row: TeamRow) -> WorkPattern | None:
     return WorkPattern(row.zone, row.span) if is_known and row.span else None
 
 
-def _apart(row: TeamRow, now: datetime, reader_zone: tzinfo) -> str:
+def _time_difference(row: TeamRow, now: datetime, reader_zone: tzinfo) -> str:
     seconds = offset_at(now, zone_info(row.zone)) - offset_at(now, reader_zone)
     return _ahead(seconds // 60)
 

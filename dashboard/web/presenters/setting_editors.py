@@ -166,8 +166,8 @@ def _reminder_texts() -> dict[str, dict[str, str]]:
     The forms are CLDR's, which browsers know too (``Intl.PluralRules``).
     """
     # Sixty minutes are an hour, so their text has another number.
-    wholes: dict[Unit, int] = {"min": 60, "hour": 24, "day": 0}
-    texts: dict[str, dict[str, str]] = {unit: _by_plural(_before(unit), unless=whole) for unit, whole in wholes.items()}
+    limits: dict[Unit, int] = {"min": 60, "hour": 24, "day": 0}
+    texts: dict[str, dict[str, str]] = {unit: _by_plural(_before(unit), unless=whole) for unit, whole in limits.items()}
     texts["min"]["0"] = filters.reminder(Before("min", 0))
     at = _by_plural(lambda days: AtTimeOfDay(days, 0), first=2)
     exact = {str(days): filters.reminder(AtTimeOfDay(days, 0)) for days in (0, 1)}
