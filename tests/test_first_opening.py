@@ -46,7 +46,7 @@ def test_the_first_opening_says_that_the_team_is_visible(world: World) -> None:
     opened = world.open("amina").text
 
     assert "Nobody else can, unless an administrator" in closed
-    assert "In this portal, everyone who opens the app can see everyone" in opened
+    assert "In this portal, all employees can see everyone" in opened
 
 
 @pytest.mark.parametrize(
