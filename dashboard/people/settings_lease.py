@@ -8,14 +8,14 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import or_, select, update
 
 from dashboard.bitrix24.errors import GrantRejected, OwnLimit
-from dashboard.core.database import Database, execute_and_count
+from dashboard.core.database import UNAVAILABLE, Database, execute_and_count
 from dashboard.core.stored_times import due
 from dashboard.core.waiting_threads import Share
 from dashboard.models import OAuthToken, Person
@@ -48,7 +48,8 @@ class SettingsLease:
         try:
             yield
         finally:
-            self._release(person, until)
+            with suppress(*UNAVAILABLE):  # then the lease expires
+                self._release(person, until)
 
     def _wait(self, person: Person) -> datetime:
         if until := self._acquire(person):
