@@ -23,6 +23,7 @@ from dashboard.web.http.context import services
 from dashboard.web.i18n import translations
 from dashboard.web.i18n.translations import _
 from dashboard.web.presenters import day_chart, labels, recommended, team_chips, team_groups, team_query, team_row
+from dashboard.web.presenters.clock_note import clock_note
 from dashboard.web.presenters.first_steps import first_steps
 from dashboard.web.presenters.invitation import invitation
 from dashboard.web.presenters.page_context import FullPage, page_context
@@ -98,6 +99,7 @@ def team_page(user: CurrentUser, query: TeamQuery, *, full_page: FullPage | None
         filtered_stats=filtered_stats,
         at_work=at_work,
         chart=chart,
+        clock_note=clock_note([group.zone for group in filtered_stats.groups], now=now),
         chips_of_team=team_chips.team_chips(query, filtered_stats, at_work=at_work, differ=differ),
         day=team_query.days_around(day, today(user)),
         workdays=workdays,

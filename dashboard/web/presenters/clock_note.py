@@ -1,0 +1,38 @@
+"""Announce on *Team* that clocks change soon for some people, which moves their hours for all others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime
+
+from dashboard.calendar.clock_changes import clock_changes, minute_of, moment_of
+from dashboard.calendar.time_zones import zone_info
+from dashboard.calendar.working_hours import DAY
+from dashboard.web.i18n.translations import _, ngettext, number
+from dashboard.web.presenters import filters
+
+NOTICE_DAYS = 28
+MAX_CITIES = 3
+
+
+def clock_note(zones: Sequence[str], *, now: datetime) -> str:
+    """Return where clocks change next, "" if they do for nobody or on the same day for everybody.
+
+    :param zones: the people's time zones, the most frequent first.
+    """
+    changing: dict[date, list[str]] = {}
+    start = minute_of(now)
+    for zone in dict.fromkeys(zones):
+        tz = zone_info(zone)
+        for change in clock_changes(tz, start, start + NOTICE_DAYS * DAY):
+            changing.setdefault(moment_of(change.minute).astimezone(tz).date(), []).append(zone)
+    all_zones = len(set(zones))
+    day = min((day for day, some in changing.items() if len(some) < all_zones), default=None)
+    if day is None:
+        return ""
+    cities = [filters.zone_city(zone) for zone in changing[day][:MAX_CITIES]]
+    more = len(changing[day]) - len(cities)
+    if more:
+        cities.append(ngettext("%(count)s more", "%(count)s more", more) % {"count": number(more)})
+    text = _("Clocks change in %(cities)s on %(day)s")
+    return text % {"cities": filters.join_words(cities), "day": filters.weekday_and_month_day(day)}
