@@ -26,6 +26,14 @@ NO_HISTORY = """if (window !== top) for (const name of ["pushState", "replaceSta
 
 
 @pytest.fixture
+def lent_page(lent_page: Page) -> Iterator[Page]:
+    """Give a new tab: the one that tests lend each other has a full history, in which no reload can be told."""
+    tab = lent_page.context.new_page()
+    yield tab
+    tab.close()
+
+
+@pytest.fixture
 def company(world: World) -> World:
     world.sync()
     return world
@@ -165,9 +173,11 @@ def test_a_reload_returns_to_the_day_in_the_calendar(company: World, page: Page)
     expect(saturday).to_have_attribute("aria-current", "date")
 
 
-@pytest.mark.parametrize("leave", ["person", "placement", "elsewhere", "tomorrow"])
+@pytest.mark.parametrize("leave", ["person", "placement", "elsewhere", "full", "tomorrow"])
 def test_a_new_opening_shows_the_first_page(company: World, page: Page, leave: str) -> None:
     frame = open_in_browser(page, company.portal(), "anna")
+    if leave == "full":
+        page.evaluate("() => { for (let entry = 0; entry < 60; entry++) history.pushState(null, ''); }")
     go_to(frame, "Admin")
     expect_page(frame, "Admin")
     wait_until(lambda: "admin" in kept_page(company))
@@ -181,7 +191,7 @@ def test_a_new_opening_shows_the_first_page(company: World, page: Page, leave: s
     elif leave == "placement":
         page.evaluate("() => history.replaceState(null, '', location.href + '&placement=CALENDAR_GRIDVIEW')")
         page.reload()
-    elif leave == "elsewhere":
+    elif leave in ("elsewhere", "full"):
         page.goto("about:blank")
         open_in_browser(page, company.portal(), "anna")
     else:

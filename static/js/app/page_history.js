@@ -8,6 +8,7 @@ import { main } from "./page.js";
 
 const LAST_PAGE = "last_page";
 const MAX_AGE_MS = 12 * 60 * 60_000; // as long as a session
+const MAX_ENTRIES = 50; // in Chromium and Firefox
 
 let currentPath = "";
 
@@ -51,9 +52,9 @@ export async function interruptedPath() {
   const text = hasStorage() ? sessionStorage.getItem(LAST_PAGE) : (await connected).userOption?.get(LAST_PAGE);
   const page = attempt(() => JSON.parse(decodeURIComponent(text)));
   if (page?.owner !== owner() || !isPath(page.path) || page.path === currentPath) return undefined;
-  // A reload adds no entry to the tab's history; going elsewhere and coming back does.
-  const isReload = page.entries === history.length && Math.abs(Date.now() - page.at) < MAX_AGE_MS;
-  return isReload ? page.path : undefined;
+  // A reload adds no entry to the tab's history; going elsewhere and coming back does, unless the history is full.
+  const isReload = page.entries === history.length && page.entries < MAX_ENTRIES;
+  return isReload && Math.abs(Date.now() - page.at) < MAX_AGE_MS ? page.path : undefined;
 }
 
 async function store() {
