@@ -6,10 +6,11 @@ import re
 from datetime import date, timedelta
 
 import pytest
-from playwright.sync_api import FrameLocator, Page, expect
+from playwright.sync_api import FrameLocator, Page, Route, expect
 
 from tests.browsers import SIDEWAYS, Watch, application, page, picture, violations
 from tests.team_fixtures import in_english, store_people
+from tests.waiting import wait_until
 from tests.world import World
 
 __all__ = ["page"]
@@ -84,6 +85,23 @@ def test_three_people_next_thursday_by_keyboard(colleagues: World, page: Page) -
     picture(page, "plan-thursday", full=True)
     # The portal's frame denies the clipboard; the text is then copied the old way.
     assert [message for message in watch.messages if "Clipboard API has been blocked" not in message] == []
+
+
+def test_a_day_chosen_while_the_plan_loads_is_kept(colleagues: World, page: Page) -> None:
+    frame = open_plan(colleagues, page)
+    add(frame, "olena", "Olena Marchuk")
+    thursday = next_thursday(colleagues).isoformat()
+    held: list[Route] = []
+    page.route(re.compile(r"/plan\?"), lambda route: held.append(route), times=1)
+
+    frame.get_by_label("Remove Анна Орлова").press("Enter")
+    wait_until(lambda: bool(held))
+    frame.locator("#plan-date").fill(thursday)
+    held.pop().continue_()
+
+    expect(frame.locator("[data-plan]")).to_have_attribute("data-address", re.compile(f"date={thursday}"))
+    expect(frame.locator("#plan-date")).to_have_value(thursday)
+    expect(frame.locator("[data-user]")).to_have_count(1)
 
 
 def test_the_hour_under_the_pointer_shows_every_clock(colleagues: World, page: Page) -> None:
