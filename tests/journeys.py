@@ -83,7 +83,7 @@ def remove(world: World) -> None:
 
 @dataclass(frozen=True)
 class Page:
-    """The controls to press one after another, and a selector for the page that then appears.
+    """The controls to press one after another, what to search for then, and a selector for the page that appears.
 
     ``before`` runs after the application is opened, or before that if ``late`` is false.
     """
@@ -95,21 +95,19 @@ class Page:
     before: Callable[[World], None] = nothing
     placement: str = "DEFAULT"
     late: bool = True
+    search: str = ""
 
 
 TEAM, PLAN, INSIGHTS, ADMIN = (f'[data-page][href="/{name}"]' for name in ("team", "plan", "insights", "admin"))
 REFRESH = "[data-refresh]"
+SEARCH = ".filters [type=search]"
 
 PAGES = (
     Page("me", (), REFRESH),
     Page("beginning", (TEAM,), "[data-first-steps]", before=list_everyone),
     Page("invitation", (TEAM, '[data-first-steps] [value="everyone"]', '[href="/team/invitation"]'), "#invitation"),
     Page("team", (TEAM,), "[data-team]", before=bring_people),
-    Page(
-        "nobody",
-        (TEAM, '[href$="team?state=reconnect"]', '[href*="state=reconnect"][href*="reminders=none"]'),
-        ".team-empty",
-    ),
+    Page("nobody", (TEAM,), ".team-empty", search="Nobody has this name"),
     Page("calendar", (), ".days", placement="CALENDAR_GRIDVIEW"),
     Page("plan", (PLAN,), ".plan-suggestions"),
     Page("slots", (PLAN, ".plan-suggestions a", ".plan-chart-table > summary"), ".plan-chart-table__table"),

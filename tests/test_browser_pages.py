@@ -59,6 +59,8 @@ def walk_in_chromium(world: World, page: Page, stop: journeys.Page) -> None:
             frame.locator("[data-filters]").press("Enter")
         # A key, not a click: the frame is still growing, so the control moves under the pointer.
         control.press("Enter")
+    if stop.search:
+        frame.locator(journeys.SEARCH).fill(stop.search)
     expect(frame.locator(stop.there).first).to_be_visible()
 
 
@@ -73,6 +75,9 @@ def walk_in_firefox(world: World, tab: Tab, stop: journeys.Page) -> None:
     for step in stop.steps:
         tab.wait_for(step)
         tab.click(step)
+    if stop.search:
+        tab.wait_for(journeys.SEARCH)
+        tab.fill(journeys.SEARCH, stop.search)
     tab.wait_for(stop.there)
 
 
