@@ -36,7 +36,7 @@ def open_to_boris(world: World) -> None:
 
 
 def close_to_boris(world: World) -> None:
-    """Let only administrators see the team; the page that is open still has the tab."""
+    """Let only administrators see the team; a page that is open still has the tab."""
     with world.database.write_session() as session:
         session.execute(update(Portal).values(team_open=False))
 
@@ -113,7 +113,15 @@ PAGES = (
     Page("slots", (PLAN, ".plan-suggestions a", ".plan-chart-table > summary"), ".plan-chart-table__table"),
     Page("reach", (), ".reach", placement="IM_SIDEBAR"),
     Page("employee", (), ".reach", placement="USER_PROFILE_TOOLBAR"),
-    Page("stranger", (), '[data-error="team_not_allowed"]', person="boris", placement="IM_SIDEBAR"),
+    Page(
+        "stranger",
+        (),
+        '[data-error="team_not_allowed"]',
+        person="boris",
+        before=close_to_boris,
+        placement="IM_SIDEBAR",
+        late=False,
+    ),
     Page("insights", (INSIGHTS, ".insights-disclosure > summary"), "[data-insights]"),
     Page("behind", (INSIGHTS, '[href^="/insights/"]'), ".insights-people"),
     Page("admin", (ADMIN,), '[data-state="missing"]', before=lack, late=False),
