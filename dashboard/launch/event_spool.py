@@ -80,6 +80,7 @@ class EventSpool:
         if name.startswith(UNVERIFIED_PREFIX) and not self._has_room(sender):
             return False
         ciphertext = self._encrypt(event, token)
+        self._unconfirmed.pop(name, None)  # a forged event before it must not use up its attempts
         try:
             self._write(name, ciphertext)
         except OSError as error:
