@@ -22,7 +22,7 @@ from dashboard.models import OAuthToken, Person
 
 # Longer than the requests of a change usually take; a killed process leaves its lease to expire.
 LEASE_DURATION = timedelta(minutes=1)
-MAX_WAIT_SECONDS, CROWDED_WAIT_SECONDS = 15.0, 2.0
+MAX_WAIT_SECONDS = 15.0
 MIN_POLL_SECONDS, MAX_POLL_SECONDS = 0.02, 0.2
 RETRY_AFTER_SECONDS = 5
 BUSY_CODE = "settings_change_under_way"
@@ -55,8 +55,9 @@ class SettingsLease:
         if until := self._acquire(person):
             return until
         with self.waiting.hold() as may_wait:
-            waited, max_wait = 0.0, MAX_WAIT_SECONDS if may_wait else CROWDED_WAIT_SECONDS
-            while waited < max_wait:
+            waited = 0.0
+            # Whoever may not wait is refused at once, so that slow portals leave threads to others.
+            while may_wait and waited < MAX_WAIT_SECONDS:
                 pause = random.uniform(MIN_POLL_SECONDS, MAX_POLL_SECONDS)  # noqa: S311  # jitter, not a secret
                 self.sleep(pause)
                 waited += pause

@@ -28,7 +28,7 @@ from dashboard.bitrix24.errors import (
 from dashboard.calendar.changes import WritePlan, compare, plan_edits, survives_writing
 from dashboard.calendar.edits import EDITABLE_KEYS, Edits
 from dashboard.calendar.parser import METHOD, NOT_AN_OBJECT, CalendarSettings, SettingsResponse
-from dashboard.calendar.undo import plan_undo
+from dashboard.calendar.undo import Change, plan_undo
 from dashboard.core.database import UNAVAILABLE, Database
 from dashboard.core.json_values import Json
 from dashboard.models import Person, Portal
@@ -122,13 +122,21 @@ class SettingsWriter:
         :raise ChangeNotFound: the person has made no such change here.
         :raise Bitrix24Error: as ``edit``.
         """
+        self._find_set(person, change_id)
+
+        def decide(current: dict[str, Json]) -> WritePlan:
+            # Once more under the lease: another tab's change may have been saved meanwhile.
+            changes, changed_since = self._find_set(person, change_id)
+            return plan_undo(changes, current, changed_since=changed_since)
+
+        return self._change(portal, person, decide, source=ChangeSource.UNDONE)
+
+    def _find_set(self, person: Person, change_id: int) -> tuple[list[Change], set[str]]:
         with self.database.read_session() as session:
             change_set = history.find_set(session, person, change_id)
         if change_set is None:
             raise ChangeNotFound
-        changes, changed_since = change_set
-        decide = partial(plan_undo, changes, changed_since=changed_since)
-        return self._change(portal, person, decide, source=ChangeSource.UNDONE)
+        return change_set
 
     def reset(self, portal: Portal, person: Person) -> ChangeResult:
         """Reset corrupted settings to Bitrix24's defaults, which is the only way to make them readable again.
