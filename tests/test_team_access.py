@@ -115,12 +115,17 @@ def test_openings_confirm_no_headship(world: World) -> None:
     assert status(world, "/team", boris) == 403
 
 
-def test_heads_stay_while_departments_cannot_be_read(world: World) -> None:
+def test_a_headship_that_cannot_be_confirmed_lasts_for_minutes(world: World) -> None:
     allow(world, "heads")
     boris = world.session("boris")
+    assert status(world, "/team", boris) == 200
     world.bitrix24.faults.add(Fault("error:ERROR_CORE:400", inner="department.get", times=None))
+    world.bitrix24.clock.advance(300)
 
-    assert status(world, "/team.json", boris) == 200
+    assert status(world, "/team", boris) == 200
+    assert status(world, "/team.json", boris) >= 400
+    world.bitrix24.clock.advance(900)
+    assert status(world, "/team", boris) >= 400
 
 
 def test_the_previous_version_decides_too(world: World) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import BeforeValidator
 
@@ -40,6 +40,13 @@ class ListedDepartment(ResponseModel):
     UF_HEAD: OptionalId = None
 
 
+class LedDepartments(NamedTuple):
+    """The ids of the departments that a user heads; there may be more if they fill a page."""
+
+    ids: frozenset[int]
+    is_complete: bool
+
+
 def read_departments(client: Client, token: str) -> dict[int, ListedDepartment]:
     """Return the departments by ID, at most MAX_DEPARTMENTS of them, in one request for each fifty pages.
 
@@ -67,15 +74,14 @@ def led_departments(user_id: int) -> Command:
     return Command(METHOD, {"sort": "ID", "order": "ASC", "UF_HEAD": str(user_id)})
 
 
-def parse_led_departments(batch: BatchResult, key: str, user_id: int) -> frozenset[int] | None:
-    """Return the ids of the departments that the user heads, or None if the page may lack some.
+def parse_led_departments(batch: BatchResult, key: str, user_id: int) -> LedDepartments:
+    """Return the departments that the user heads.
 
     :raise Bitrix24Error: they could not be read.
     """
     page = _parse_page(batch, key)
-    if len(page) >= PAGE_SIZE:
-        return None
-    return frozenset(department.ID for department in page.values() if user_id == department.UF_HEAD)
+    ids = frozenset(department.ID for department in page.values() if user_id == department.UF_HEAD)
+    return LedDepartments(ids, is_complete=len(page) < PAGE_SIZE)
 
 
 def _page_command(start: int) -> Command:

@@ -12,6 +12,7 @@ import structlog
 from sqlalchemy import ColumnElement, bindparam, or_, select, update
 from sqlalchemy.orm import Session
 
+from dashboard.bitrix24.departments import LedDepartments
 from dashboard.bitrix24.errors import PersonDismissed, PortalFull
 from dashboard.bitrix24.inbound import OpeningRequest
 from dashboard.bitrix24.schemas import Profile
@@ -99,16 +100,13 @@ class Accounts:
         """Store the time zone in the person's profile, which was read at that time."""
         self._update(person, **profile_zone_columns(person, time_zone, at=at))
 
-    def confirm(
-        self, person: Person, *, admin: bool, asked_at: datetime, led_departments: frozenset[int] | None = None
-    ) -> None:
+    def confirm(self, person: Person, *, admin: bool, asked_at: datetime, led: LedDepartments | None = None) -> None:
         """Store Bitrix24's answer about the person's rights, unless a newer answer is stored.
 
-        :param led_departments: all that the person heads; None: unknown, so the stored ones stay.
+        :param led: the departments that the person heads, if Bitrix24 was asked for them.
         """
-        if led_departments is not None:
-            keep = partial(departments.keep_headships, person=person, department_ids=led_departments, at=asked_at)
-            self.database.write(keep)
+        if led is not None:
+            self.database.write(partial(departments.save_headships, person=person, led=led, at=asked_at))
             person.headships_at = asked_at
         was_admin = person.is_admin
         values = {"is_admin": admin, "confirmed_at": asked_at, **_listed_as_employee(person, admin=admin)}

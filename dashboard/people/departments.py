@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -129,11 +129,12 @@ def is_head(session: Session, portal: Portal, person: Person) -> bool:
     return bool(session.scalar(select(led)))
 
 
-def keep_headships(session: Session, person: Person, department_ids: Collection[int], *, at: datetime) -> None:
+def save_headships(session: Session, person: Person, led: bitrix24_departments.LedDepartments, *, at: datetime) -> None:
     """Store that the person heads no other departments than these. New ones come with the next list."""
-    is_led = (Department.portal_id == person.portal_id, Department.head_id == person.user_id)
-    lost = update(Department).where(*is_led, Department.department_id.not_in(department_ids))
-    session.execute(lost.values(head_id=None))
+    if led.is_complete:
+        is_led = (Department.portal_id == person.portal_id, Department.head_id == person.user_id)
+        lost = update(Department).where(*is_led, Department.department_id.not_in(led.ids))
+        session.execute(lost.values(head_id=None))
     session.execute(update(Person).where(Person.id == person.id).values(headships_at=at))
 
 

@@ -12,6 +12,7 @@ import structlog
 
 from dashboard.bitrix24 import departments
 from dashboard.bitrix24.client import Client, Command
+from dashboard.bitrix24.departments import LedDepartments
 from dashboard.bitrix24.errors import (
     Bitrix24Error,
     CredentialsRefused,
@@ -102,7 +103,7 @@ class PermissionChecks:
             try:
                 profile_and_departments = partial(_profile_and_led_departments, user_id=person.user_id)
                 fetch = profile_and_departments if access.may_be_head(portal, person) else _profile_alone
-                profile, led_departments = self.token_refresher.call_with_token(portal, person, fetch, record=calls.add)
+                profile, led = self.token_refresher.call_with_token(portal, person, fetch, record=calls.add)
                 if person.user_id != profile.ID:
                     # Unlike in `Snapshots.fetch` this is a denial, because the answer decides about access.
                     raise CredentialsRefused("foreign_profile")
@@ -110,10 +111,10 @@ class PermissionChecks:
                 log.info("permission_denied", portal=portal.id, person=person.id, code=denial.code)
                 self.accounts.revoke_access(person, denial, asked_at=asked_at)
                 raise
-        self.accounts.confirm(person, admin=profile.ADMIN, asked_at=asked_at, led_departments=led_departments)
+        self.accounts.confirm(person, admin=profile.ADMIN, asked_at=asked_at, led=led)
 
 
-_Rights: TypeAlias = tuple[Profile, frozenset[int] | None]  # with the departments the user heads; None: unknown
+_Rights: TypeAlias = tuple[Profile, LedDepartments | None]  # None: it does not matter whether the user heads any
 
 
 def _profile_alone(client: Client, token: str) -> _Rights:
@@ -127,7 +128,6 @@ def _profile_and_led_departments(client: Client, token: str, *, user_id: int) ->
     try:
         return profile, departments.parse_led_departments(batch, "led", user_id)
     except ScopeMissing:
-        return profile, frozenset()  # without the permission, nobody sees the team as a head
-    except Bitrix24Error as error:
-        log.info("departments_not_confirmed", code=error.code)
-        return profile, None
+        return profile, LedDepartments(
+            frozenset(), is_complete=True
+        )  # without the permission, nobody sees the team as a head

@@ -62,6 +62,7 @@ def set_team_access(user: CurrentUser) -> ResponseReturnValue:
 
 @blueprint.post("/admin/first-steps")
 @signed_in
+@confirm_rights_first
 @administrator
 def hide_first_steps(user: CurrentUser) -> ResponseReturnValue:
     """Hide the first steps for all administrators; hiding them twice only changes the time."""
