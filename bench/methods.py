@@ -68,6 +68,7 @@ METHODS: dict[str, Callable[[int], Any]] = {
     "scope": lambda user: ["calendar", "placement", "user_brief"],
     "event.get": lambda user: [],
     "placement.get": lambda user: [],
+    "placement.list": lambda user: ["CALENDAR_GRIDVIEW", "USER_PROFILE_TOOLBAR", "IM_SIDEBAR"],
     "event.bind": lambda user: True,
     "placement.bind": lambda user: True,
 }
