@@ -1,4 +1,4 @@
-"""Alembic's entry: migrates over the connection it is handed, one transaction for all steps."""
+"""Alembic's entry: migrates over the connection it is handed, in its transaction."""
 
 from alembic import context
 

@@ -40,16 +40,6 @@ class TeamStats:
     zone_sizes: Mapping[str, int] | None  # people by their zones; None if they have too many different hours
     groups: tuple[HoursGroup, ...]
 
-    @property
-    def people_in_groups(self) -> int:
-        """Return how many people are in the groups."""
-        return sum(group.people for group in self.groups)
-
-    @property
-    def assumed_in_groups(self) -> int:
-        """Return for how many people in the groups the zone and the hours are assumed."""
-        return sum(group.assumed for group in self.groups)
-
 
 def days_off(session: Session, person: Person) -> DaysOff:
     """Return the portal's days off, from this person's snapshot."""

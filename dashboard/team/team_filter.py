@@ -81,10 +81,12 @@ def matching(
 
 
 def _matches_search(needle: str, reader: TeamReader) -> ColumnElement[bool]:
-    """Return the condition for a needle in a person's name or position, or in what is shown instead of a name."""
+    """Return the condition for a needle in a person's name or position, or in what replaces a missing name."""
     before, after = map(fold, reader.unnamed.split(NUMBER_PLACEHOLDER, 1))
-    shown = literal(before).concat(cast(Person.user_id, String)).concat(literal(after))
-    return or_(contains(Person.search, needle), and_(Person.sort_key == "", Person.name == "", contains(shown, needle)))
+    replacement = literal(before).concat(cast(Person.user_id, String)).concat(literal(after))
+    return or_(
+        contains(Person.search, needle), and_(Person.sort_key == "", Person.name == "", contains(replacement, needle))
+    )
 
 
 def are_at_work(session: Session, portal: Portal, reader: TeamReader) -> ColumnElement[bool]:

@@ -164,13 +164,13 @@ def _saved(row: SettingChange, *, hidden: bool) -> SettingState:
 
 def _reverted(row: SettingChange) -> SettingState:
     change = to_change(row)
-    wanted = _fields_to_set(change)
+    fields = _fields_to_set(change)
     if change.key in ("view", REMINDERS_KEY):
         action = _("Set again")
     else:
         action = _("Turn on again") if is_on(change.before) else _("Turn off again")
-    label = action if wanted else ""
-    return SettingState("reverted", _("Changed back."), control_of(row.key), label, "/me/settings", wanted)
+    label = action if fields else ""
+    return SettingState("reverted", _("Changed back."), control_of(row.key), label, "/me/settings", fields)
 
 
 def _fields_to_set(change: Change) -> tuple[tuple[str, str], ...]:

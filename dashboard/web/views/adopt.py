@@ -38,15 +38,15 @@ def adopt_recommended(user: CurrentUser) -> ResponseReturnValue:
     seen = request.form.get("decided_at")
     if seen is not None and (decided_at is None or seen != decided_at.isoformat()):
         return page_with_error(user, response_for_code("recommendation_changed"))
-    wanted = {
+    chosen = {
         field: value
         for field, value in recommendations.recommendation_of(user.portal).values.items()
         if not names or names & {field, edits.key_of(field)}
     }
 
     def adopt() -> ChangeResult:
-        return services().settings_writer.edit(user.portal, user.person, wanted, source=ChangeSource.ADOPTED)
+        return services().settings_writer.edit(user.portal, user.person, chosen, source=ChangeSource.ADOPTED)
 
-    keys = tuple(dict.fromkeys(map(edits.key_of, wanted)))
+    keys = tuple(dict.fromkeys(map(edits.key_of, chosen)))
     fields = tuple(("key", name) for name in sorted(names))
     return answer_change(user, adopt, ChangeOutcome("adopted", unchanged=keys, fields=fields))
