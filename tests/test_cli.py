@@ -36,9 +36,10 @@ def test_portals_are_listed_and_one_is_shown(world: World) -> None:
 
 def test_json_for_programs(world: World) -> None:
     (listing,) = json.loads(run(world, "portals", "list", "--json").output)
-    details = json.loads(run(world, "portals", "show", world.portal().member_id, "--json").output)
+    details = json.loads(run(world, "portals", "show", str(listing["number"]), "--json").output)
 
     assert listing["member_id"] == details["member_id"] == world.portal().member_id
+    assert listing["number"] == details["number"] == world.known().id
     assert listing["people"] == 1
     assert (details["team_access"], details["departments"]) == ("administrators", 0)
 
@@ -118,11 +119,21 @@ def test_people_are_listed_by_state_and_portal(world: World) -> None:
     assert people(world, "--portal", world.portal().member_id) == [1, 7, 8, 9]
 
 
-def test_people_are_listed_without_names(world: World) -> None:
-    result = run(world, "people", "list")
+def test_people_are_listed_and_shown_without_names(world: World) -> None:
+    listing = run(world, "people", "list")
+    (row,) = json.loads(run(world, "people", "list", "--portal", str(world.known().id), "--json").output)
+    details = run(world, "people", "show", str(row["number"]))
 
-    assert "connected" in result.output
-    assert world.portal().people["anna"].last_name not in result.output
+    assert row["number"] == world.one("SELECT id FROM people")
+    for result in (listing, details):
+        assert "connected" in result.output
+        assert world.portal().people["anna"].last_name not in result.output
+
+
+def test_the_number_of_a_deleted_person_is_nobodys(world: World) -> None:
+    result = run(world, "people", "show", "4711")
+
+    assert (result.exit_code, "Nobody has this number" in result.output) == (1, True)
 
 
 def test_a_run_is_requested_and_listed(world: World) -> None:
@@ -131,11 +142,13 @@ def test_a_run_is_requested_and_listed(world: World) -> None:
 
     first = run(world, "sync", "run", world.portal().member_id, "--json")
     again = run(world, "sync", "run", "--all")
-    listing = run(world, "runs", "list", "--json")
+    listing = run(world, "runs", "list", "--portal", str(world.known().id), "--json")
 
     assert json.loads(first.output)[0]["state"] == "waiting"
     assert world.portal().member_id in again.output
-    assert [row["state"] for row in json.loads(listing.output)] == ["waiting"]
+    assert [(row["number"], row["state"]) for row in json.loads(listing.output)] == [
+        (world.one("SELECT id FROM runs"), "waiting")
+    ]
     assert run(world, "runs", "list", "--state", "failed").output == "No runs.\n"
 
 
@@ -160,7 +173,7 @@ def test_an_unknown_portal_is_an_error(world: World, words: str) -> None:
     result = run(world, *words.split(), "f" * 32)
 
     assert result.exit_code == 1
-    assert "No portal has this member id." in result.output
+    assert "No portal has this member id or number." in result.output
 
 
 def test_the_former_row_of_a_deleted_portal_is_no_portal(world: World) -> None:
@@ -169,7 +182,7 @@ def test_the_former_row_of_a_deleted_portal_is_no_portal(world: World) -> None:
 
     result = run(world, "portals", "forget", str(former_id), "--yes")
 
-    assert (result.exit_code, "No portal has this member id." in result.output) == (1, True)
+    assert (result.exit_code, "No portal has this member id or number." in result.output) == (1, True)
 
 
 def test_forget_asks_for_confirmation(world: World) -> None:

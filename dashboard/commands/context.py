@@ -18,6 +18,10 @@ from dashboard.models import Portal
 from dashboard.portals.deletion import FORMER_GENERATION
 from dashboard.services import Services
 
+# The log names portals by number.
+portal_argument = click.argument("portal", metavar="MEMBER_OR_NUMBER")
+portal_option = click.option("--portal", metavar="MEMBER_OR_NUMBER", help="Only those of this portal.")
+
 
 class OperatorCommand(click.Command):
     """A command that prints one line if the database is unavailable or has another schema."""
@@ -50,7 +54,8 @@ def find_portal(text: str) -> Portal:
         with services().database.read_session() as session:
             portal = session.get(Portal, int(text))
     if portal is None or portal.generation == FORMER_GENERATION:
-        raise click.ClickException("No portal has this member id. `portals list` shows them all.")
+        message = "No portal has this member id or number. `portals list` shows them all."
+        raise click.ClickException(message)
     return portal
 
 

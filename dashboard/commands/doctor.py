@@ -27,17 +27,17 @@ KEY_SAMPLE_SIZE = 100
 
 
 @click.command("doctor", cls=OperatorCommand)
-@click.option("--portal", "member_id", metavar="MEMBER_OR_ID", help="Check only whether this portal can be reached.")
+@click.option("--portal", metavar="MEMBER_OR_NUMBER", help="Check only whether this portal can be reached.")
 @output.as_json
 @with_appcontext
-def command(member_id: str | None, as_json: bool) -> None:
+def command(portal: str | None, as_json: bool) -> None:
     """Check configuration, database, keys, worker, PUBLIC_URL, clock and authorization servers.
 
     Exits with 1 if anything is wrong, and prints "not checked" if a check proves nothing. It changes nothing,
     sends the client secret only to the authorization servers, and prints no secret.
     """
-    if member_id is not None:
-        results = portal_check.check_portal(find_portal(member_id), services().installations)
+    if portal is not None:
+        results = portal_check.check_portal(find_portal(portal), services().installations)
     else:
         results = _check_all(services())
     checks.print_report(results, as_json=as_json)

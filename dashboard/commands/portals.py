@@ -9,7 +9,7 @@ import click
 from sqlalchemy import func, select
 
 from dashboard.commands import output
-from dashboard.commands.context import OperatorGroup, find_portal, services
+from dashboard.commands.context import OperatorGroup, find_portal, portal_argument, services
 from dashboard.models import Department, Person, Portal, PortalState, TokenState
 from dashboard.people import access, storage_limit
 from dashboard.portals.deletion import FORMER_GENERATION
@@ -21,7 +21,7 @@ group = OperatorGroup("portals", help="The portals that installed the applicatio
 @click.option("--state", type=click.Choice([state.value for state in PortalState]), help="Only those in this state.")
 @output.as_json
 def list_portals(state: str | None, as_json: bool) -> None:
-    """List portals: member id, state, generation, people, address."""
+    """List portals: number in the log, member id, state, generation, people, address."""
     people = select(func.count()).where(Person.portal_id == Portal.id).scalar_subquery()
     query = select(Portal, people).where(Portal.generation != FORMER_GENERATION).order_by(Portal.id)
     if state is not None:
@@ -29,6 +29,7 @@ def list_portals(state: str | None, as_json: bool) -> None:
     with services().database.read_session() as session:
         rows = [
             {
+                "number": portal.id,
                 "member_id": portal.member_id,
                 "state": portal.state,
                 "generation": portal.generation,
@@ -41,19 +42,19 @@ def list_portals(state: str | None, as_json: bool) -> None:
 
 
 @group.command()
-@click.argument("member_id")
+@portal_argument
 @output.as_json
-def show(member_id: str, as_json: bool) -> None:
+def show(portal: str, as_json: bool) -> None:
     """Show one portal, and count its tokens by state."""
-    output.print_row(_details(find_portal(member_id)), as_json=as_json)
+    output.print_row(_details(find_portal(portal)), as_json=as_json)
 
 
 @group.command()
-@click.argument("member_id")
+@portal_argument
 @click.confirmation_option(prompt="This deletes everything about the people of this portal. Continue?")
-def forget(member_id: str) -> None:
+def forget(portal: str) -> None:
     """Delete everything about a portal's people, as if it had uninstalled the application."""
-    is_done = services().installations.uninstall(find_portal(member_id), should_stop=lambda: False)
+    is_done = services().installations.uninstall(find_portal(portal), should_stop=lambda: False)
     output.print_text("Deleted." if is_done else "Hidden from everybody; the worker deletes the rest.")
 
 
@@ -65,6 +66,7 @@ def _details(portal: Portal) -> dict[str, Any]:
         departments = session.scalar(count)
     tokens = Counter(state for state, _ in people)
     return {
+        "number": portal.id,
         "member_id": portal.member_id,
         "address": portal.origin,
         "authorization": portal.authorization_server,

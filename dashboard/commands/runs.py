@@ -8,7 +8,7 @@ import click
 from sqlalchemy import select
 
 from dashboard.commands import output
-from dashboard.commands.context import OperatorGroup, find_portal, services
+from dashboard.commands.context import OperatorGroup, find_portal, portal_option, services
 from dashboard.models import Portal, PortalState, Run, RunState
 
 group = OperatorGroup("runs", help="The updates of portals' people.")
@@ -17,21 +17,22 @@ sync_group = OperatorGroup("sync", help="Request updates of portals' people, whi
 
 @group.command("list")
 @click.option("--state", type=click.Choice([state.value for state in RunState]), help="Only those in this state.")
-@click.option("--portal", "member_id", help="Only those of this portal.")
+@portal_option
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True)
 @output.as_json
-def list_runs(state: str | None, member_id: str | None, limit: int, as_json: bool) -> None:
-    """List runs, the newest first: portal, state, people done, failed and in total, times, error."""
+def list_runs(state: str | None, portal: str | None, limit: int, as_json: bool) -> None:
+    """List runs, the newest first: number in the log, portal, state, people done, failed and in total, times, error."""
     query = select(Run, Portal.member_id).join(Portal, Portal.id == Run.portal_id)
     query = query.order_by(Run.id.desc()).limit(limit)
-    if member_id is not None:
-        query = query.where(Portal.id == find_portal(member_id).id)
+    if portal is not None:
+        query = query.where(Portal.id == find_portal(portal).id)
     if state is not None:
         query = query.where(Run.state == state)
     with services().database.read_session() as session:
         rows = [
             {
-                "portal": portal,
+                "number": run.id,
+                "portal": member_id,
                 "state": run.state,
                 "done": run.done,
                 "failed": run.failed,
@@ -40,20 +41,20 @@ def list_runs(state: str | None, member_id: str | None, limit: int, as_json: boo
                 "ended": run.finished_at,
                 "error": run.error,
             }
-            for run, portal in session.execute(query)
+            for run, member_id in session.execute(query)
         ]
     output.print_rows(rows, as_json=as_json, empty="No runs.")
 
 
 @sync_group.command("run")
-@click.argument("member_id", required=False)
+@click.argument("portal", metavar="[MEMBER_OR_NUMBER]", required=False)
 @click.option("--all", "is_all", is_flag=True, help="Every active portal.")
 @output.as_json
-def request_runs(member_id: str | None, is_all: bool, as_json: bool) -> None:
+def request_runs(portal: str | None, is_all: bool, as_json: bool) -> None:
     """Request a run of one portal or of all, or show the run that is already in progress."""
-    if is_all == (member_id is not None):
-        raise click.UsageError("Name one portal by its member id, or use --all.")
-    portals = [find_portal(member_id)] if member_id else _active_portals()
+    if is_all == (portal is not None):
+        raise click.UsageError("Name one portal by its member id or number, or use --all.")
+    portals = [find_portal(portal)] if portal else _active_portals()
     output.print_rows(map(_request_run, portals), as_json=as_json, empty="No active portals.")
 
 
