@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import time
 from collections.abc import Iterator
 from html import escape
 from pathlib import Path
@@ -19,6 +21,7 @@ from playwright.sync_api import (
     FrameLocator,
     Page,
     Request,
+    Route,
     ViewportSize,
 )
 
@@ -34,6 +37,8 @@ SIDEWAYS = "document.documentElement.scrollWidth - document.documentElement.clie
 AXE_RUN = "axe.run(document, {resultTypes: ['violations'], preload: false})"
 
 
+ROUTE_SECONDS = 60.0
+ROUTE_PAUSE_MS = 20
 DESK: ViewportSize = {"width": 1280, "height": 900}
 
 
@@ -95,6 +100,27 @@ def page(lent_page: Page) -> Iterator[Page]:
     lent_page.context.clear_cookies()
     lent_page.set_viewport_size(DESK)
     lent_page.emulate_media(media="null", color_scheme="null", reduced_motion="null")
+
+
+class HeldRequests:
+    """Hold back the requests of a page whose address matches."""
+
+    def __init__(self, page: Page, address: str, *, times: int | None = None) -> None:
+        self._page = page
+        self._routes: list[Route] = []
+        page.route(re.compile(address), self._hold, times=times)
+
+    def next(self) -> Route:
+        """Return the oldest of them, once it has come."""
+        until = time.monotonic() + ROUTE_SECONDS
+        while not self._routes:
+            assert time.monotonic() < until, "the request never came"
+            # Playwright hears of requests only while one of its own calls waits.
+            self._page.wait_for_timeout(ROUTE_PAUSE_MS)
+        return self._routes.pop(0)
+
+    def _hold(self, route: Route) -> None:
+        self._routes.append(route)
 
 
 # The frame changes its height with its content, which moves controls under the pointer. Where that may still

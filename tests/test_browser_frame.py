@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote, unquote
 
 import pytest
-from playwright.sync_api import Browser, Error, FrameLocator, Page, Route, expect
+from playwright.sync_api import Browser, Error, FrameLocator, Page, expect
 
 from tests import clock, programs
-from tests.browsers import SIDEWAYS, Watch, application, open_in_browser, page
+from tests.browsers import SIDEWAYS, HeldRequests, Watch, application, open_in_browser, page
 from tests.conftest import BROWSER_FLAGS
 from tests.waiting import wait_until
 from tests.world import World
@@ -40,17 +39,9 @@ def company(world: World) -> World:
 
 
 @pytest.fixture
-def held(page: Page) -> Iterator[list[Route]]:
-    """Hold back the answers to requests for *Team*."""
-    routes: list[Route] = []
-    page.route(re.compile(r"/team(\?.*)?$"), lambda route: routes.append(route))
-    yield routes
-
-
-def let_through(held: list[Route]) -> None:
-    """Answer the request that is held back, once it has come."""
-    wait_until(lambda: bool(held))
-    held.pop().continue_()
+def held(page: Page) -> HeldRequests:
+    """Hold back the requests for *Team*."""
+    return HeldRequests(page, r"/team(\?.*)?$")
 
 
 def press_back(page: Page) -> None:
@@ -225,7 +216,7 @@ def test_without_history_and_library_the_pages_work(company: World, page: Page) 
     session.detach()
 
 
-def test_a_slow_page_shows_its_skeleton(company: World, page: Page, held: list[Route]) -> None:
+def test_a_slow_page_shows_its_skeleton(company: World, page: Page, held: HeldRequests) -> None:
     frame = open_in_browser(page, company.portal(), "anna")
     expect_page(frame, "My settings")
     go_to(frame, "Team")
@@ -233,17 +224,17 @@ def test_a_slow_page_shows_its_skeleton(company: World, page: Page, held: list[R
     expect(frame.locator('[data-skeleton="list"]')).to_be_visible()
     expect(frame.locator("main")).to_have_css("position", "absolute")
     expect(frame.locator("main")).to_have_attribute("aria-busy", "true")
-    held.pop().continue_()
+    held.next().continue_()
 
     expect_page(frame, "Team")
     expect(frame.locator("[data-skeleton]:visible")).to_have_count(0)
     expect(frame.locator("main")).to_be_focused()
 
 
-def test_filters_dim_what_is_on_screen(company: World, page: Page, held: list[Route]) -> None:
+def test_filters_dim_what_is_on_screen(company: World, page: Page, held: HeldRequests) -> None:
     frame = open_in_browser(page, company.portal(), "anna")
     go_to(frame, "Team")
-    let_through(held)
+    held.next().continue_()
     expect_page(frame, "Team")
     frame.get_by_label("Name or position").fill("boris")
 
@@ -251,17 +242,17 @@ def test_filters_dim_what_is_on_screen(company: World, page: Page, held: list[Ro
 
     expect(frame.locator("[data-skeleton]:visible")).to_have_count(0)
     expect(frame.locator("[data-user]").first).to_be_visible()
-    let_through(held)
+    held.next().continue_()
     expect(frame.locator("[data-user]")).to_have_count(1)
     expect(frame.locator("main")).to_have_css("opacity", "1")
 
 
-def test_a_page_that_does_not_come_leaves_the_one_before(company: World, page: Page, held: list[Route]) -> None:
+def test_a_page_that_does_not_come_leaves_the_one_before(company: World, page: Page, held: HeldRequests) -> None:
     frame = open_in_browser(page, company.portal(), "anna")
     go_to(frame, "Team")
     expect(frame.locator('[data-skeleton="list"]')).to_be_visible()
 
-    held.pop().abort()
+    held.next().abort()
 
     expect(frame.locator("[data-client-error=offline]")).to_be_visible()
     expect(frame.locator("[data-refresh]")).to_be_visible()

@@ -26,6 +26,10 @@ from tests.world import World
 
 __all__ = ["page"]
 
+# The page can be used, and waits for no answer.
+READY = "[data-ready] main"
+IDLE = "main:not([aria-busy])"
+
 
 @pytest.fixture
 def company(world: World) -> World:
@@ -48,7 +52,7 @@ def walk_in_chromium(world: World, page: Page, stop: journeys.Page) -> None:
     page.goto("about:blank")
     page.goto(world.portal().page_url(stop.person, placement=stop.placement))
     frame = application(page)
-    expect(frame.locator("h1")).to_be_attached()
+    frame.locator(READY).wait_for()
     if stop.late:
         stop.before(world)
     for step in stop.steps:
@@ -59,6 +63,8 @@ def walk_in_chromium(world: World, page: Page, stop: journeys.Page) -> None:
             frame.locator("[data-filters]").press("Enter")
         # A key, not a click: the frame is still growing, so the control moves under the pointer.
         control.press("Enter")
+        # The page before may have the next control too.
+        frame.locator(IDLE).wait_for()
     if stop.search:
         frame.locator(journeys.SEARCH).fill(stop.search)
     expect(frame.locator(stop.there).first).to_be_visible()
@@ -69,12 +75,13 @@ def walk_in_firefox(world: World, tab: Tab, stop: journeys.Page) -> None:
         stop.before(world)
     tab.go("about:blank")
     tab.go(world.portal().page_url(stop.person, placement=stop.placement))
-    tab.wait_for("main")
+    tab.wait_for(READY)
     if stop.late:
         stop.before(world)
     for step in stop.steps:
         tab.wait_for(step)
         tab.click(step)
+        tab.wait_for(IDLE)
     if stop.search:
         tab.wait_for(journeys.SEARCH)
         tab.fill(journeys.SEARCH, stop.search)

@@ -6,11 +6,10 @@ import re
 from datetime import date, timedelta
 
 import pytest
-from playwright.sync_api import FrameLocator, Page, Route, expect
+from playwright.sync_api import FrameLocator, Page, expect
 
-from tests.browsers import SIDEWAYS, Watch, application, page, picture, violations
+from tests.browsers import SIDEWAYS, HeldRequests, Watch, application, page, picture, violations
 from tests.team_fixtures import in_english, store_people
-from tests.waiting import wait_until
 from tests.world import World
 
 __all__ = ["page"]
@@ -91,13 +90,12 @@ def test_a_day_chosen_while_the_plan_loads_is_kept(colleagues: World, page: Page
     frame = open_plan(colleagues, page)
     add(frame, "olena", "Olena Marchuk")
     thursday = next_thursday(colleagues).isoformat()
-    held: list[Route] = []
-    page.route(re.compile(r"/plan\?"), lambda route: held.append(route), times=1)
+    held = HeldRequests(page, r"/plan\?", times=1)
 
     frame.get_by_label("Remove Анна Орлова").press("Enter")
-    wait_until(lambda: bool(held))
+    removal = held.next()
     frame.locator("#plan-date").fill(thursday)
-    held.pop().continue_()
+    removal.continue_()
 
     expect(frame.locator("[data-plan]")).to_have_attribute("data-address", re.compile(f"date={thursday}"))
     expect(frame.locator("#plan-date")).to_have_value(thursday)
