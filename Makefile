@@ -56,7 +56,7 @@ pictures: .venv/development ## take the pictures in docs/pictures anew
 
 # The application wants its configuration even for a command that uses none of it.
 trial: .venv/production ## what My settings would say of you, by an incoming webhook of your portal
-	@TOKEN_KEYS=$$($(BIN)/python -c 'from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())') \
+	@TOKEN_KEYS=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(32))') \
 	SECRET_KEY=a-trial-signs-nothing BITRIX24_CLIENT_ID=none BITRIX24_CLIENT_SECRET=none \
 	PUBLIC_URL=https://localhost DATABASE_URL=sqlite:// $(BIN)/flask --app app settings show
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import os
+import secrets
+import string
 import subprocess
 import sys
 import traceback
@@ -136,6 +138,21 @@ def test_a_default_port_is_removed(spelled: str) -> None:
     assert load(BITRIX24_AUTH_SERVERS=spelled).bitrix24_auth_servers == ("https://oauth.example",)
 
 
+@pytest.mark.parametrize(
+    "key",
+    [
+        secrets.token_hex(16),
+        secrets.token_urlsafe(24),
+        base64.b64encode(secrets.token_bytes(32)).decode(),
+        "".join(secrets.choice(string.digits) for _ in range(32)),
+        "Grüße-vom-großen-Zürichsee-9×täglich",
+    ],
+    ids=["hexadecimal", "url-safe", "base64", "digits", "words"],
+)
+def test_a_token_key_may_be_any_long_random_text(key: str) -> None:
+    assert [one.get_secret_value() for one in load(TOKEN_KEYS=f"{key},{FIRST_KEY}").token_keys] == [key, FIRST_KEY]
+
+
 # Databases
 
 
@@ -223,7 +240,12 @@ def test_a_missing_variable_is_an_error(name: str) -> None:
         ("SECRET_KEY", "too short"),
         ("SECRET_KEY", "a-long-enough-signing-key,short"),
         ("SECRET_KEY", ","),
-        ("TOKEN_KEYS", "no-fernet-key"),
+        ("TOKEN_KEYS", "too-short-a-text-for-a-key-42x7"),  # 31 characters
+        ("TOKEN_KEYS", "kJ9 vQ2m Zt7x Lp4w Rb8n Yc3d Hf6s"),
+        ("TOKEN_KEYS", "0123456789abcdefghijklmnopqrstuvwxyz"),
+        ("TOKEN_KEYS", "1Qz9" * 8),
+        ("TOKEN_KEYS", "kJ9vQ2mZt7xLp4wR" * 2),
+        ("TOKEN_KEYS", "please-CHANGE-me-before-you-start-7Q"),
         ("TOKEN_KEYS", f"{FIRST_KEY},{FIRST_KEY[:-4]}"),
         ("TOKEN_KEYS", "ключ"),
         # A list with line ends: the second key would be ignored.

@@ -95,6 +95,25 @@ def test_a_missing_key_is_an_error() -> None:
         TokenEncryption([NEW]).reencrypt(ciphertext)
 
 
+def test_a_key_derived_from_a_text_stays_the_same() -> None:
+    """Changing the derivation would make everything unreadable that such keys have encrypted."""
+    text = SecretStr("kJ9vQ2mZt7xLp4wRb8nYc3dHf6sGa5eT")
+    stored = (
+        "gAAAAABrDV3OFEnaoasI7SZ9Ux1icbIonhc7Q56GLu4RsPyWWUx4PD1UjuRmZUZ1"
+        "cbFphbeznyf_4GjFvEOxTvZM6KodKIK0h9P5HwvXrhrV8Rk758zUEK94pH2MGcMLtjQyYajMFPAS"
+    )
+
+    decrypted = TokenEncryption([NEW, text]).decrypt(stored, context=token_context("alpha", 1, "refresh"))
+
+    assert decrypted.get_secret_value() == "a-refresh-token"
+
+
+def test_a_fernet_key_encrypts_as_it_always_did() -> None:
+    ciphertext = ENCRYPTION.encrypt(SECRET, context=ANNA)
+
+    assert Fernet(OLD.get_secret_value()).decrypt(ciphertext)
+
+
 # Garbage
 
 

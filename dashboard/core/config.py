@@ -17,11 +17,11 @@ from dashboard.core.config_types import (
     Count,
     DatabaseURL,
     Email,
-    FernetKeys,
     Folder,
     Origin,
     Origins,
     SigningKeys,
+    TokenKeys,
 )
 
 FILE_VARIABLES = ("SECRET_KEY", "TOKEN_KEYS", "BITRIX24_CLIENT_SECRET", "DATABASE_URL", "METRICS_TOKEN")
@@ -49,7 +49,10 @@ class Config(BaseSettings):
     bitrix24_client_secret: SecretStr = Field(min_length=1, description="its secret key, from the vendor console")
     public_url: Origin = Field(description="its own https address; the addresses in the vendor console begin with it")
     secret_key: SigningKeys = Field(description="signs session tokens; comma-separated: the first signs, all verify")
-    token_keys: FernetKeys = Field(description="Fernet keys; comma-separated: the first encrypts tokens, all decrypt")
+    token_keys: TokenKeys = Field(
+        description="each a Fernet key, or random text of 32 characters or more; comma-separated: the first encrypts "
+        "tokens, all decrypt"
+    )
     database_url: DatabaseURL = Field(
         SecretStr("sqlite:///var/dashboard.db"), description="`sqlite:///…` on a local disk, or `postgresql://…`"
     )

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import SplitResult, urlsplit
 
-from cryptography.fernet import Fernet
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from dashboard.core.encryption import is_fernet_key
+
 MIN_KEY_LENGTH = 16
-FERNET_KEY_LENGTH = 44
+MIN_TOKEN_KEY_LENGTH = 32
+# 32 random digits, the poorest of what generators make, step in more ways from one character to the next.
+MIN_STEPS = 8
+# Texts that documents and templates put where a key belongs.
+_PLACEHOLDER = re.compile("change|secret|password|example|replace|placeholder", re.IGNORECASE)
 DRIVERS = {
     "sqlite": "sqlite",
     "postgres": "postgresql+psycopg",
@@ -103,15 +109,23 @@ def _check_key_length(key: SecretStr) -> SecretStr:
     return key
 
 
-def _check_fernet_key(key: SecretStr) -> SecretStr:
-    try:
-        Fernet(key.get_secret_value())
-        # The decoder ignores what follows the padding, such as a second key after a line break.
-        if len(key.get_secret_value()) != FERNET_KEY_LENGTH:
-            raise ValueError
-    except ValueError:
-        raise ValueError("every key must be a Fernet key: 32 bytes in URL-safe base64") from None
+def _check_token_key(key: SecretStr) -> SecretStr:
+    text = key.get_secret_value()
+    if is_fernet_key(text):
+        return key
+    # A list with line ends would count as one key, which no value was encrypted with.
+    if len(text) < MIN_TOKEN_KEY_LENGTH or re.search(r"\s", text):
+        wanted = f"a Fernet key, or random text of {MIN_TOKEN_KEY_LENGTH} characters or more, without spaces"
+        raise ValueError(f"every key must be {wanted}")
+    if _is_guessable(text):
+        raise ValueError("every key must be random; this one has a pattern or is a placeholder")
     return key
+
+
+def _is_guessable(text: str) -> bool:
+    """Tell whether a text is a placeholder, repeats itself or counts up, as no random text does."""
+    steps = {ord(after) - ord(before) for before, after in pairwise(text)}
+    return bool(_PLACEHOLDER.search(text)) or len(steps) < MIN_STEPS or text in (text + text)[1:-1]
 
 
 Address = Annotated[str, AfterValidator(_check_url)]
@@ -119,8 +133,8 @@ Origin = Annotated[str, AfterValidator(_normalize_origin)]
 Origins = Annotated[tuple[Origin, ...], BeforeValidator(_split_list), Field(min_length=1)]
 BearerToken = Annotated[SecretStr, AfterValidator(_check_key_length)]
 SigningKeys = Annotated[tuple[BearerToken, ...], BeforeValidator(_split_list), Field(min_length=1)]
-FernetKeys = Annotated[
-    tuple[Annotated[SecretStr, AfterValidator(_check_fernet_key)], ...],
+TokenKeys = Annotated[
+    tuple[Annotated[SecretStr, AfterValidator(_check_token_key)], ...],
     BeforeValidator(_split_list),
     Field(min_length=1),
 ]

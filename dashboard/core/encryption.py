@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Sequence
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from pydantic import SecretStr
+
+FERNET_KEY_LENGTH = 44
+# A change would make everything unreadable that was encrypted with a derived key.
+DERIVATION_CONTEXT = b"calendar-dashboard token key 1"
 
 
 class DecryptionError(Exception):
@@ -21,7 +28,7 @@ class TokenEncryption:
     """
 
     def __init__(self, keys: Sequence[SecretStr]) -> None:
-        ciphers = [Fernet(key.get_secret_value()) for key in keys]
+        ciphers = [_cipher(key.get_secret_value()) for key in keys]
         self._all_keys, self._first_key = MultiFernet(ciphers), ciphers[0]
 
     def encrypt(self, secret: SecretStr, *, context: str) -> str:
@@ -59,6 +66,27 @@ class TokenEncryption:
             return self._all_keys.rotate(ciphertext.encode()).decode()
         except (InvalidToken, ValueError):
             raise DecryptionError("the key is missing, or this is no ciphertext") from None
+
+
+def is_fernet_key(text: str) -> bool:
+    """Tell whether a text is a Fernet key: 32 bytes in URL-safe base64."""
+    try:
+        Fernet(text)
+    except ValueError:
+        return False
+    # The decoder ignores what follows the padding, such as a second key after a line break.
+    return len(text) == FERNET_KEY_LENGTH
+
+
+def _cipher(key: str) -> Fernet:
+    """Return the cipher of a Fernet key, or of the key that is derived from any other text.
+
+    Platforms generate random texts, but no Fernet keys. The text must be random: the derivation is fast.
+    """
+    if is_fernet_key(key):
+        return Fernet(key)
+    derived = HKDF(SHA256(), length=32, salt=None, info=DERIVATION_CONTEXT).derive(key.encode())
+    return Fernet(base64.urlsafe_b64encode(derived))
 
 
 def portal_context(member_id: str) -> str:
