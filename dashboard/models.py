@@ -236,6 +236,8 @@ class Snapshot(Base):
     errors: Mapped[dict[str, str]] = mapped_column(JSON)
     taken_at: Mapped[datetime]
     settings_taken_at: Mapped[datetime | None]
+    # A change that was sent and whose result is not stored yet (`people/history.py`, PendingChange).
+    pending_change: Mapped[dict[str, Any] | None] = mapped_column(_Json)
 
 
 class SettingChange(Base):

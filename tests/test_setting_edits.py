@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,10 @@ from hypothesis import strategies as st
 from sqlalchemy.exc import OperationalError
 from werkzeug.test import TestResponse
 
+from dashboard.bitrix24.errors import OwnLimit
 from dashboard.calendar.edits import EDITABLE_KEYS
-from dashboard.people import settings_lease
+from dashboard.models import Person as Account
+from dashboard.people import settings_lease, settings_writer
 from tests.databases import CopiedDatabase
 from tests.emulator import Emulator, Fault, user_settings
 from tests.emulator.people import Person
@@ -97,6 +100,14 @@ def undo_id(response: TestResponse) -> str:
     return str(max(map(int, re.findall(r'data-change="(\d+)"', response.text))))
 
 
+class Killed(BaseException):
+    """The process ends here."""
+
+
+def kill(*_arguments: object, **_keywords: object) -> None:
+    raise Killed
+
+
 def after_writing(world: World, action: Callable[[], object]) -> None:
     """Do something right after the next change was written."""
 
@@ -130,12 +141,52 @@ def test_a_change_that_cannot_be_stored_is_not_denied(mine: Me) -> None:
     def fail() -> None:
         raise OperationalError("BEGIN", None, Exception())
 
-    mine.world.before_next_write(fail, after=2)
+    mine.world.before_next_write(fail, after=3)
     response = mine.edit(view="day")
 
     assert mine.stored["view"] == "day"
     assert response.status_code == 502
     assert "may have been saved" in response.text
+
+
+@pytest.mark.parametrize("reads", ["person", "run", "change"])
+def test_a_change_whose_process_was_killed_is_still_the_persons_own(
+    me: Me, monkeypatch: pytest.MonkeyPatch, reads: str
+) -> None:
+    """Whoever reads the settings next finds what was about to be written, so it can be undone."""
+    with monkeypatch.context() as patch:
+        patch.setattr(settings_writer, "save_result", kill)
+        patch.setattr(settings_lease.HeldLease, "release", lambda _lease: None)
+        with pytest.raises(Killed):
+            me.edit(view="day", showTasks="N")
+    me.world.bitrix24.clock.advance(3600)
+
+    if reads == "person":
+        me.post("/me/refresh")
+    elif reads == "run":
+        me.world.sync()
+    else:
+        assert marks(me.edit(view="day")) == ("", "")
+
+    expected = [("view", "edited", "month", "day"), ("showTasks", "edited", "Y", "N")]
+    assert me.changes() == expected
+    me.post("/me/undo", change=str(me.world.one("SELECT min(id) FROM setting_changes")))
+    assert (me.stored["view"], me.stored["showTasks"]) == ("month", "Y")
+
+
+def test_what_was_never_sent_is_not_taken_for_a_later_change(me: Me, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(settings_writer, "_set", kill)
+        with pytest.raises(Killed):
+            me.edit(view="day")
+    me.world.bitrix24.clock.advance(3600)
+    me.post("/me/refresh")
+    me.stored["view"] = "day"
+    me.world.bitrix24.clock.advance(3600)
+
+    me.post("/me/refresh")
+
+    assert me.changes() == [("view", "synced", "month", "day")]
 
 
 @pytest.mark.parametrize("nested", ["defaultSections", "defaultReminders"])
@@ -260,6 +311,7 @@ def test_what_is_not_known_is_not_claimed(me: Me) -> None:
     assert (response.status_code, marks(response)) == (502, ("", "view"))
     assert "it may have been saved or not" in response.text
     assert settings_on(me.post("/me/refresh").text) == me.stored
+    assert me.changes() == [("view", "edited", "month", "day")]
 
 
 def test_of_two_changes_at_once_the_second_waits(me: Me) -> None:
@@ -300,11 +352,45 @@ def test_a_change_that_waits_too_long_sends_nothing(me: Me, monkeypatch: pytest.
     assert me.calls() == [GET, SET, GET]
 
 
-def test_a_killed_process_keeps_nobody_waiting_for_long(me: Me) -> None:
-    with me.world.database.engine.begin() as connection:
-        connection.exec_driver_sql("UPDATE chains SET settings_lease_until = '2020-01-01 00:00:00+00'")
+def test_a_killed_process_keeps_nobody_waiting_for_long(me: Me, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings_lease, "MAX_WAIT_SECONDS", 0.0)
+    lease = me.world.services.settings_writer.lease
+    with me.world.database.read_session() as session:
+        boris = session.query(Account).filter_by(user_id=7).one()
+    with lease.hold(boris):
+        assert me.edit(view="day").status_code == 503
+        me.world.bitrix24.clock.advance(20)
 
-    assert marks(me.edit(view="day")) == ("view", "")
+        assert marks(me.edit(view="day")) == ("view", "")
+
+
+def test_a_change_that_was_overtaken_while_it_read_writes_nothing(me: Me) -> None:
+    """It has read what the other one is changing."""
+
+    def overtake(answer: dict[str, Any]) -> dict[str, Any]:
+        me.world.bitrix24.clock.advance(30)
+        assert marks(me.edit(showWeekNumbers="Y")) == ("showWeekNumbers", "")
+        return answer
+
+    me.world.bitrix24.faults.add(Fault("answer", method=GET, change=overtake))
+    response = me.edit(view="day")
+
+    assert (response.status_code, marks(response)) == (503, ("", "view"))
+    assert me.calls().count(SET) == 1
+    assert me.stored["view"] == "month"
+
+
+def test_the_time_of_a_busy_database_counts_as_waiting(mine: Me) -> None:
+    lease, clock = mine.world.services.settings_writer.lease, iter(range(0, 1000, 4))
+    with mine.world.database.read_session() as session:
+        boris = session.query(Account).filter_by(user_id=7).one()
+    pauses: list[float] = []
+    waiting = replace(lease, sleep=pauses.append, monotonic=lambda: float(next(clock)))
+
+    with lease.hold(boris), pytest.raises(OwnLimit), waiting.hold(boris):
+        pass
+
+    assert len(pauses) == 3
 
 
 def test_undo_brings_back_exactly_what_was(me: Me) -> None:

@@ -30,6 +30,7 @@ HOURS_KEY, ZONE_KEY = "workTime", "timezoneName"
 
 RETENTION = timedelta(days=365)
 MAX_CHANGES = 200  # of one person; then the oldest are deleted
+MAX_CHANGE_TIME = timedelta(minutes=5)  # longer than the requests of a change take
 MAX_VALUE_LENGTH = 1000  # of a value as JSON; a longer one is not stored, so its change cannot be undone
 
 
@@ -54,6 +55,39 @@ class OwnChanges:
     source: ChangeSource
     keys: frozenset[str]
     change_set: str  # changes with the same one are undone together
+
+
+@dataclass(frozen=True)
+class PendingChange:
+    """A change that is stored before it is sent, so that whoever reads its result knows whose it is.
+
+    That may be another tab or a run, or the next opening if our process was killed or Bitrix24 did not answer.
+    """
+
+    source: ChangeSource
+    change_set: str
+    values: Mapping[str, Json]  # by key, as they are sent
+    at: datetime
+
+    def encode(self) -> dict[str, Json]:
+        """Return the change as JSON."""
+        return {**vars(self), "values": dict(self.values), "at": self.at.isoformat()}
+
+
+def find_own(pending: Json, settings: CalendarSettings, *, previous_at: datetime) -> OwnChanges | None:
+    """Return which settings have the values of a pending change.
+
+    Only the first reading after the change can tell.
+
+    :param pending: as stored; None if there is none.
+    :param previous_at: when the settings were read before.
+    """
+    stored, raw = as_object(pending), as_object(settings.raw)
+    if not stored or abs(previous_at - datetime.fromisoformat(str(stored["at"]))) > MAX_CHANGE_TIME:
+        return None
+    values = as_object(stored["values"])
+    keys = frozenset(key for key, value in values.items() if key in raw and same_meaning(key, raw[key], value))
+    return OwnChanges(ChangeSource(str(stored["source"])), keys, str(stored["change_set"]))
 
 
 def record(
@@ -85,13 +119,6 @@ def record(
         session.add_all(rows)
         session.flush()
         _delete_oldest(session, person)
-
-
-def mark_as_own(session: Session, person: Person, own: OwnChanges, *, since: datetime) -> None:
-    """Mark changes as the person's own that another request has read and recorded while their click was under way."""
-    for row in _last_changes(session, person, list(own.keys)).values():
-        if row.changed_at > since and row.how in (ChangeSource.SYNCED, ChangeSource.REVERTED):
-            row.how, row.change_set = own.source, own.change_set
 
 
 def list_changes(session: Session, person: Person, *, limit: int = MAX_CHANGES) -> tuple[Sequence[SettingChange], int]:

@@ -20,8 +20,9 @@ from dashboard.core.stored_times import due
 from dashboard.core.waiting_threads import Share
 from dashboard.models import OAuthToken, Person
 
-# Longer than the requests of a change usually take; a killed process leaves its lease to expire.
-LEASE_DURATION = timedelta(minutes=1)
+# A killed process leaves its lease to expire, so it is short, and renewed before something is written.
+LEASE_DURATION = timedelta(seconds=20)
+MIN_LEASE_LEFT = timedelta(seconds=15)
 MAX_WAIT_SECONDS = 15.0
 MIN_POLL_SECONDS, MAX_POLL_SECONDS = 0.02, 0.2
 RETRY_AFTER_SECONDS = 5
@@ -36,34 +37,33 @@ class SettingsLease:
     now: Callable[[], datetime]
     waiting: Share
     sleep: Callable[[float], None] = time.sleep
+    monotonic: Callable[[], float] = time.monotonic
 
     @contextmanager
-    def hold(self, person: Person) -> Iterator[None]:
+    def hold(self, person: Person) -> Iterator[HeldLease]:
         """Hold the lease.
 
         :raise OwnLimit: another change did not end in time, so nothing was sent.
         :raise GrantRejected: the person has no token.
         """
-        until = self._wait(person)
+        lease = HeldLease(self.database, self.now, person.id, self._wait(person))
         try:
-            yield
+            yield lease
         finally:
             with suppress(*UNAVAILABLE):  # then the lease expires
-                self._release(person, until)
+                lease.release()
 
     def _wait(self, person: Person) -> datetime:
         if until := self._acquire(person):
             return until
         with self.waiting.hold() as may_wait:
-            waited = 0.0
+            ends_at = self.monotonic() + MAX_WAIT_SECONDS
             # Whoever may not wait is refused at once, so that slow portals leave threads to others.
-            while may_wait and waited < MAX_WAIT_SECONDS:
-                pause = random.uniform(MIN_POLL_SECONDS, MAX_POLL_SECONDS)  # noqa: S311  # jitter, not a secret
-                self.sleep(pause)
-                waited += pause
+            while may_wait and self.monotonic() < ends_at:
+                self.sleep(random.uniform(MIN_POLL_SECONDS, MAX_POLL_SECONDS))  # noqa: S311  # jitter, not a secret
                 if until := self._acquire(person):
                     return until
-        raise OwnLimit(BUSY_CODE, resets_at=self.now().timestamp() + RETRY_AFTER_SECONDS)
+        raise _busy(self.now())
 
     def _acquire(self, person: Person) -> datetime | None:
         """Return when the lease ends, None if another process has it."""
@@ -78,8 +78,38 @@ class SettingsLease:
                 raise GrantRejected("reconnect")
         return None
 
-    def _release(self, person: Person, until: datetime) -> None:
-        """Give the lease back, unless it has expired and another process has it."""
-        is_own = (OAuthToken.person_id == person.id, OAuthToken.settings_lease_until == until)
+
+@dataclass
+class HeldLease:
+    """The lease of one change."""
+
+    database: Database
+    now: Callable[[], datetime]
+    person_id: int
+    until: datetime
+
+    def renew(self) -> None:
+        """Renew the lease if it ends soon.
+
+        :raise OwnLimit: it has ended, and another process has it.
+        """
+        now = self.now()
+        if self.until - now >= MIN_LEASE_LEFT:
+            return
+        until = now + LEASE_DURATION
+        if not self._set(until):
+            raise _busy(now)
+        self.until = until
+
+    def release(self) -> None:
+        """Give the lease back, unless it has ended and another process has it."""
+        self._set(None)
+
+    def _set(self, until: datetime | None) -> bool:
+        is_own = (OAuthToken.person_id == self.person_id, OAuthToken.settings_lease_until == self.until)
         with self.database.write_session(durable=False) as session:
-            session.execute(update(OAuthToken).where(*is_own).values(settings_lease_until=None))
+            return execute_and_count(session, update(OAuthToken).where(*is_own).values(settings_lease_until=until)) > 0
+
+
+def _busy(now: datetime) -> OwnLimit:
+    return OwnLimit(BUSY_CODE, resets_at=now.timestamp() + RETRY_AFTER_SECONDS)

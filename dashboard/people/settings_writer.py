@@ -9,12 +9,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from uuid import uuid4
-
-from sqlalchemy.orm import Session
 
 from dashboard.bitrix24.client import Client
 from dashboard.bitrix24.errors import (
@@ -27,25 +25,19 @@ from dashboard.bitrix24.errors import (
 )
 from dashboard.calendar.changes import WritePlan, compare, plan_edits, survives_writing
 from dashboard.calendar.edits import EDITABLE_KEYS, Edits
-from dashboard.calendar.parser import METHOD, NOT_AN_OBJECT, CalendarSettings, SettingsResponse
+from dashboard.calendar.parser import METHOD, NOT_AN_OBJECT
 from dashboard.calendar.undo import Change, plan_undo
 from dashboard.core.database import UNAVAILABLE, Database
 from dashboard.core.json_values import Json
 from dashboard.models import Person, Portal
 from dashboard.people import history
 from dashboard.people.accounts import Accounts
-from dashboard.people.history import ChangeSource, OwnChanges
-from dashboard.people.settings_lease import SettingsLease
-from dashboard.people.snapshot_store import (
-    find_current,
-    is_corrupted_code,
-    mark_unreadable,
-    parse_settings,
-    save_settings,
-)
+from dashboard.people.change_store import ChangeResult, Reading, Written, save_pending, save_result
+from dashboard.people.history import ChangeSource, PendingChange
+from dashboard.people.settings_lease import HeldLease, SettingsLease
+from dashboard.people.snapshot_store import is_corrupted_code, mark_unreadable
 from dashboard.people.snapshots import MAX_RESULT_LENGTHS
 from dashboard.portals.call_log import CallLog, CallRecords
-from dashboard.portals.portal_lock import lock_portal
 from dashboard.portals.throttle import Limit, Throttle
 from dashboard.tokens.refresh import TokenRefresher
 
@@ -54,6 +46,7 @@ SET_METHOD = "calendar.user.settings.set"
 CHANGE_LIMIT = Limit(depth=60, seconds=2)
 
 Decide = Callable[[dict[str, Json]], WritePlan]
+Write = Callable[["_Requests", PendingChange], Written]
 
 
 class ChangeUnconfirmed(NotAnswered):
@@ -62,33 +55,6 @@ class ChangeUnconfirmed(NotAnswered):
 
 class ChangeNotFound(Exception):
     """The person has no such change, or it is too old."""
-
-
-@dataclass(frozen=True)
-class ChangeResult:
-    """The result of a change. Keys that had their new value already are not listed, because they were not written."""
-
-    settings: CalendarSettings  # as they are now, and stored
-    changed: tuple[str, ...] = ()  # keys that were written and have their new value
-    unchanged: tuple[str, ...] = ()  # keys that were asked for and do not
-    error: Bitrix24Error | None = None  # why nothing was written
-
-
-@dataclass(frozen=True)
-class _Reading:
-    settings: dict[str, Json]
-    taken_at: datetime
-
-
-@dataclass(frozen=True)
-class _Written:
-    """The settings before and after, and what was written in between."""
-
-    before: _Reading | None  # None: they could not be read
-    after: _Reading
-    changed: tuple[str, ...]
-    unchanged: tuple[str, ...]
-    error: Bitrix24Error | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,53 +112,54 @@ class SettingsWriter:
         :raise Bitrix24Error: as ``edit``.
         """
 
-        def write(calls: CallRecords) -> _Written:
+        def write(requests: _Requests, pending: PendingChange) -> Written:
             try:
-                reading = self._read(portal, person, calls)
+                return Written(after=requests.read())
             except CallRejected as rejection:
                 if not is_corrupted_code(rejection.code):
                     raise
-            else:
-                return _Written(reading, reading, (), ())
-            error = self._write(portal, person, False, calls)
+            requests.lease.renew()
+            error = requests.write(False)
             if error and not isinstance(error, NotAnswered):
                 raise error
-            return _Written(None, self._read_again(portal, person, calls), EDITABLE_KEYS, ())
+            return Written(after=requests.read_again(), pending=pending, changed=EDITABLE_KEYS)
 
         return self._run(portal, person, write, source=ChangeSource.EDITED)
 
     def _change(self, portal: Portal, person: Person, decide: Decide, *, source: ChangeSource) -> ChangeResult:
-        def write(calls: CallRecords) -> _Written:
-            before = self._read(portal, person, calls)
+        def write(requests: _Requests, pending: PendingChange) -> Written:
+            before = requests.read()
             plan = decide(before.settings)
-            if plan.values and not survives_writing(before.settings):
-                return _Written(before, before, (), (*plan.values, *plan.refused))
-            if not plan.values:
-                return _Written(before, before, (), plan.refused)
-            error = self._write(portal, person, plan.values, calls)
+            asked_for = (*plan.values, *plan.refused)
+            if not plan.values or not survives_writing(before.settings):
+                return Written(after=before, unchanged=asked_for)
+            requests.lease.renew()
+            pending = replace(pending, values=plan.values, at=self.now())
+            # From here on another reading may see the new values, and our process may be killed.
+            self.database.write(partial(save_pending, portal=portal, person=person, before=before, pending=pending))
+            error = requests.write(plan.values)
             if error and not isinstance(error, NotAnswered):
-                return _Written(before, before, (), (*plan.values, *plan.refused), error)
-            after = self._read_again(portal, person, calls)
+                return Written(after=before, unchanged=asked_for, error=error)
+            after = requests.read_again()
             outcome = compare(before.settings, plan.values, after.settings)
-            return _Written(
-                before,
-                after,
-                outcome.changed,
-                (*outcome.unchanged, *plan.refused),
-                error if outcome.unchanged else None,  # a lost answer does not matter if the values are there
+            return Written(
+                after=after,
+                pending=pending,
+                changed=outcome.changed,
+                unchanged=(*outcome.unchanged, *plan.refused),
+                error=error if outcome.unchanged else None,  # a lost answer does not matter if the values are there
             )
 
         return self._run(portal, person, write, source=source)
 
-    def _run(
-        self, portal: Portal, person: Person, write: Callable[[CallRecords], _Written], *, source: ChangeSource
-    ) -> ChangeResult:
+    def _run(self, portal: Portal, person: Person, write: Write, *, source: ChangeSource) -> ChangeResult:
         subject = f"settings changes {portal.member_id} {person.user_id}"
         self.throttle.take(subject, CHANGE_LIMIT, code="too_many_settings_changes")
         started_at = self.now()
-        with self.lease.hold(person), self.call_log.unit(portal) as calls:
+        with self.lease.hold(person) as lease, self.call_log.unit(portal) as calls:
+            requests = _Requests(self.token_refresher, portal, person, calls, lease, self.now)
             try:
-                written = write(calls)
+                written = write(requests, PendingChange(source, uuid4().hex, {}, started_at))
             except PersonRefused as denial:
                 self.accounts.revoke_access(person, denial, asked_at=started_at)
                 raise
@@ -200,8 +167,7 @@ class SettingsWriter:
                 if is_corrupted_code(rejection.code):
                     self.database.write(partial(mark_unreadable, person=person, code=rejection.code))
                 raise
-            own = OwnChanges(source, frozenset(written.changed), uuid4().hex)
-            save = partial(_save, portal=portal, person=person, written=written, own=own, calls=calls)
+            save = partial(save_result, portal=portal, person=person, written=written, calls=calls)
             try:
                 return self.database.write(save)
             except UNAVAILABLE as error:
@@ -209,33 +175,46 @@ class SettingsWriter:
                     raise
                 raise ChangeUnconfirmed("not_stored") from error
 
-    def _read(self, portal: Portal, person: Person, calls: CallRecords) -> _Reading:
+
+@dataclass(frozen=True)
+class _Requests:
+    """Makes the requests of one change."""
+
+    token_refresher: TokenRefresher
+    portal: Portal
+    person: Person
+    calls: CallRecords
+    lease: HeldLease
+    now: Callable[[], datetime]
+
+    def read(self) -> Reading:
         """Read the settings without storing them, so that repeating the call with a new token repeats nothing else."""
         taken_at = self.now()
-        settings = self.token_refresher.call_with_token(portal, person, _get, record=calls.add)
-        return _Reading(settings, taken_at)
+        settings = self.token_refresher.call_with_token(self.portal, self.person, _get, record=self.calls.add)
+        return Reading(settings, taken_at)
 
-    def _read_again(self, portal: Portal, person: Person, calls: CallRecords) -> _Reading:
+    def read_again(self) -> Reading:
         """Read the settings after they were written, twice if the first attempt fails.
 
         :raise ChangeUnconfirmed: both failed.
         """
         with suppress(Bitrix24Error):
-            return self._read(portal, person, calls)
+            return self.read()
         try:
-            return self._read(portal, person, calls)
+            return self.read()
         except PersonRefused:
             raise
         except Bitrix24Error as error:
             raise ChangeUnconfirmed(error.code) from error
 
-    def _write(self, portal: Portal, person: Person, values: Json, calls: CallRecords) -> Bitrix24Error | None:
+    def write(self, values: Json) -> Bitrix24Error | None:
         """Write the values and return the error, if there was one. The answer proves nothing, so it is not read.
 
         Writing the same values twice changes nothing more, so it may be repeated with a new token.
         """
         try:
-            self.token_refresher.call_with_token(portal, person, partial(_set, values=values), record=calls.add)
+            set_values = partial(_set, values=values)
+            self.token_refresher.call_with_token(self.portal, self.person, set_values, record=self.calls.add)
         except PersonRefused:
             raise
         except Bitrix24Error as error:
@@ -257,24 +236,3 @@ def _get(client: Client, token: str) -> dict[str, Json]:
 
 def _set(client: Client, token: str, *, values: Json) -> None:
     client.call(SET_METHOD, {"settings": values}, token=token)
-
-
-def _save(
-    session: Session, *, portal: Portal, person: Person, written: _Written, own: OwnChanges, calls: CallRecords
-) -> ChangeResult:
-    """Store the settings before and after, so that earlier changes in Bitrix24 are recorded apart from this one."""
-    is_installed = lock_portal(session, portal)
-    calls.write(session)
-    current = find_current(session, portal, person) if is_installed else None
-    before, after = written.before, written.after
-    if current is None:
-        response = SettingsResponse(after.settings, None, None, {}, after.taken_at)
-        settings = parse_settings(person, response)
-    else:
-        is_newer = before is not None and (current.settings_at is None or current.settings_at <= before.taken_at)
-        if before is not None and before is not after and is_newer:
-            save_settings(session, current, before.settings, taken_at=before.taken_at)
-        settings = save_settings(session, current, after.settings, taken_at=after.taken_at, own=own)
-        if before is not None:
-            history.mark_as_own(session, current, own, since=before.taken_at)
-    return ChangeResult(settings, written.changed, tuple(dict.fromkeys(written.unchanged)), written.error)

@@ -23,7 +23,7 @@ from dashboard.core.database import upsert
 from dashboard.core.json_values import Json
 from dashboard.models import Person, Portal, Snapshot
 from dashboard.people import history, storage_limit
-from dashboard.people.history import OwnChanges
+from dashboard.people.history import OwnChanges, PendingChange
 from dashboard.people.indexed_columns import may_have_changed, update_company_hours, update_indexed_columns
 
 # Longer than any request to Bitrix24 takes.
@@ -59,7 +59,8 @@ def save_settings(
 ) -> CalendarSettings:
     """Store the settings alone, and keep the other parts of the snapshot; the caller has locked the portal's row.
 
-    Unlike a whole snapshot they are stored whether there is room for them or not: the person has just changed them.
+    Unlike a whole snapshot they are stored whether there is room for them or not: the person changes them. A change
+    that was pending is not any more.
 
     :param own: what the person has changed; all other differences were made in Bitrix24.
     """
@@ -75,7 +76,15 @@ def save_settings(
     size = _size(response)
     if storage_limit.allocate(session, person.portal_id, size - person.snapshot_bytes):
         person.snapshot_bytes = size
-    return _store(session, person, response, own=own)
+    stored = _store(session, person, response, own=own)
+    mark_pending(session, person, None)
+    return stored
+
+
+def mark_pending(session: Session, person: Person, pending: PendingChange | None) -> None:
+    """Store a change that is about to be sent, or that there is none."""
+    if snapshot := _stored(session, person):
+        snapshot.pending_change = pending.encode() if pending else None
 
 
 def is_corrupted_code(code: str) -> bool:
@@ -95,6 +104,8 @@ def _store(session: Session, person: Person, response: SettingsResponse, *, own:
     if settings.error is None and (own is not None or may_have_changed(person, settings)):
         previous = _stored(session, person)
         if previous is not None and isinstance(previous.settings, dict):
+            previous_at = previous.settings_taken_at or previous.taken_at
+            own = own or history.find_own(previous.pending_change, settings, previous_at=previous_at)
             history.record(session, person, _parse_previous(person, previous), settings, own=own)
     columns = {"person_id": person.id, **vars(response)}
     columns["account"] = columns.pop("portal_settings")

@@ -55,6 +55,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("person_id", "name", name="uq_saved_groups_person_id_name"),
     )
     op.add_column("chains", sa.Column("settings_lease_until", _TIME))
+    op.add_column("snapshots", sa.Column("pending_change", sa.JSON))
     op.add_column("portals", sa.Column("recommended", sa.JSON))
     op.add_column("portals", sa.Column("recommended_by", sa.BigInteger))
     op.add_column("portals", sa.Column("recommended_at", _TIME))
@@ -90,6 +91,7 @@ def downgrade() -> None:
         op.drop_column("people", name)
     for column in ("steps_hidden_at", "recommended_at", "recommended_by", "recommended"):
         op.drop_column("portals", column)
+    op.drop_column("snapshots", "pending_change")
     op.drop_column("chains", "settings_lease_until")
     op.drop_table("saved_groups")
     op.drop_table("setting_changes")

@@ -7,8 +7,8 @@ from flask.typing import ResponseReturnValue
 
 from dashboard.calendar import edits
 from dashboard.calendar.edits import InvalidEdit
+from dashboard.people.change_store import ChangeResult
 from dashboard.people.history import ChangeSource
-from dashboard.people.settings_writer import ChangeResult
 from dashboard.team import recommendations
 from dashboard.web.auth.sessions import CurrentUser, signed_in
 from dashboard.web.errors.responses import response_for_code

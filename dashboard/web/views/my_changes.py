@@ -12,7 +12,8 @@ from dashboard.bitrix24.errors import Bitrix24Error, Limited, NotAnswered, Unrea
 from dashboard.calendar.edits import InvalidEdit, key_of, parse_edits
 from dashboard.core.json_values import parse_int
 from dashboard.people import history
-from dashboard.people.settings_writer import ChangeNotFound, ChangeResult
+from dashboard.people.change_store import ChangeResult
+from dashboard.people.settings_writer import ChangeNotFound
 from dashboard.web.auth.sessions import CurrentUser, signed_in
 from dashboard.web.errors.handlers import render_error
 from dashboard.web.errors.responses import ErrorResponse, response_for_code, response_for_error
