@@ -9,7 +9,23 @@ from types import TracebackType
 from typing import Self
 
 import psycopg
+import pytest
 from sqlalchemy import Connection, NullPool, create_engine, text
+
+# For a test of `each_world` whose statements are those of another test, which runs on both databases.
+on_sqlite = pytest.mark.parametrize("each_world", ["sqlite_url"], ids=["sqlite"], indirect=True)
+
+
+def on_both(fixture: str) -> pytest.MarkDecorator:
+    """Return the mark of a test for which a fixture that is otherwise on SQLite is once on each database."""
+    return pytest.mark.parametrize(
+        fixture, ["sqlite_url", "migrated_postgres_url"], ids=["sqlite", "postgres"], indirect=True
+    )
+
+
+def url_for(request: pytest.FixtureRequest) -> str:
+    """Return the address of the empty database that `on_both` asks for, or of one on SQLite."""
+    return str(request.getfixturevalue(getattr(request, "param", "sqlite_url")))
 
 
 @contextmanager

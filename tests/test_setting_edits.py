@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import replace
@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from sqlalchemy.exc import OperationalError
 from werkzeug.test import TestResponse
 
@@ -21,8 +19,7 @@ from dashboard.bitrix24.errors import OwnLimit
 from dashboard.calendar.edits import EDITABLE_KEYS
 from dashboard.models import Person as Account
 from dashboard.people import settings_lease, settings_writer
-from tests.databases import CopiedDatabase
-from tests.emulator import Emulator, Fault, user_settings
+from tests.emulator import Fault, user_settings
 from tests.emulator.people import Person
 from tests.waiting import wait_until
 from tests.world import World, errors_on, session_token, settings_on
@@ -174,31 +171,31 @@ def test_a_change_whose_process_was_killed_is_still_the_persons_own(
     assert (me.stored["view"], me.stored["showTasks"]) == ("month", "Y")
 
 
-def test_what_was_never_sent_is_not_taken_for_a_later_change(me: Me, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_never_sent_is_not_taken_for_a_later_change(mine: Me, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(settings_writer, "_set", kill)
         with pytest.raises(Killed):
-            me.edit(view="day")
-    me.world.bitrix24.clock.advance(3600)
-    me.post("/me/refresh")
-    me.stored["view"] = "day"
-    me.world.bitrix24.clock.advance(3600)
+            mine.edit(view="day")
+    mine.world.bitrix24.clock.advance(3600)
+    mine.post("/me/refresh")
+    mine.stored["view"] = "day"
+    mine.world.bitrix24.clock.advance(3600)
 
-    me.post("/me/refresh")
+    mine.post("/me/refresh")
 
-    assert me.changes() == [("view", "synced", "month", "day")]
+    assert mine.changes() == [("view", "synced", "month", "day")]
 
 
 @pytest.mark.parametrize("nested", ["defaultSections", "defaultReminders"])
-def test_nothing_is_written_that_would_make_all_settings_unreadable(me: Me, nested: str) -> None:
+def test_nothing_is_written_that_would_make_all_settings_unreadable(mine: Me, nested: str) -> None:
     """Bitrix24 stores what it reads: null in place of the text "null", which it cannot decode afterwards."""
-    me.stored[nested] = None
+    mine.stored[nested] = None
 
-    response = me.edit(view="day")
+    response = mine.edit(view="day")
 
-    assert me.calls() == [GET]
+    assert mine.calls() == [GET]
     assert 'data-unchanged="view"' in response.text
-    assert me.stored["view"] == "month"
+    assert mine.stored["view"] == "month"
 
 
 def test_a_change_is_read_written_and_read_again(me: Me, written: list[Any]) -> None:
@@ -223,12 +220,12 @@ def test_a_change_is_read_written_and_read_again(me: Me, written: list[Any]) -> 
     ]
 
 
-def test_equal_values_are_not_written(me: Me) -> None:
-    response = me.edit(view=me.stored["view"], showTasks="Y")
+def test_equal_values_are_not_written(mine: Me) -> None:
+    response = mine.edit(view=mine.stored["view"], showTasks="Y")
 
     assert marks(response) == ("", "")
-    assert me.calls() == [GET]
-    assert me.changes() == []
+    assert mine.calls() == [GET]
+    assert mine.changes() == []
 
 
 @pytest.mark.parametrize(
@@ -253,28 +250,28 @@ def test_completed_tasks_are_not_shown_without_tasks(mine: Me) -> None:
     assert SET not in mine.calls()
 
 
-def test_a_lost_answer_does_not_hide_that_it_was_saved(me: Me) -> None:
-    me.world.bitrix24.faults.lose_answer(SET)
+def test_a_lost_answer_does_not_hide_that_it_was_saved(mine: Me) -> None:
+    mine.world.bitrix24.faults.lose_answer(SET)
 
-    response = me.edit(showDeclined="0" if me.stored["showDeclined"] else "1")
+    response = mine.edit(showDeclined="0" if mine.stored["showDeclined"] else "1")
 
     assert (response.status_code, marks(response)) == (200, ("showDeclined", ""))
-    assert me.calls().count(SET) == 1
-    assert len(me.changes()) == 1
-    assert settings_on(response.text) == me.stored
+    assert mine.calls().count(SET) == 1
+    assert len(mine.changes()) == 1
+    assert settings_on(response.text) == mine.stored
 
 
-def test_a_request_that_does_not_arrive_is_told(me: Me) -> None:
-    before = deepcopy(me.stored)
-    me.world.bitrix24.faults.add(Fault("reset", method=SET))
+def test_a_request_that_does_not_arrive_is_told(mine: Me) -> None:
+    before = deepcopy(mine.stored)
+    mine.world.bitrix24.faults.add(Fault("reset", method=SET))
 
-    response = me.edit(view="day")
+    response = mine.edit(view="day")
 
     assert (response.status_code, marks(response)) == (502, ("", "view"))
     assert len(errors_on(response.text)) == 1
     assert "Not saved. Bitrix24 didn&#39;t answer." in response.text
-    assert settings_on(response.text) == me.stored == before
-    assert me.changes() == []
+    assert settings_on(response.text) == mine.stored == before
+    assert mine.changes() == []
 
 
 def test_a_refusal_is_told(mine: Me) -> None:
@@ -288,30 +285,30 @@ def test_a_refusal_is_told(mine: Me) -> None:
 
 
 @pytest.mark.parametrize("moment", ["before", "between"])
-def test_an_expired_token_is_refreshed_and_nothing_is_written_twice(me: Me, moment: str) -> None:
-    portal = me.world.portal()
+def test_an_expired_token_is_refreshed_and_nothing_is_written_twice(mine: Me, moment: str) -> None:
+    portal = mine.world.portal()
     if moment == "before":
         portal.expire("boris")
     else:
-        after_writing(me.world, lambda: portal.expire("boris"))
+        after_writing(mine.world, lambda: portal.expire("boris"))
 
-    response = me.edit(view="day")
+    response = mine.edit(view="day")
 
     assert marks(response) == ("view", "")
-    assert me.calls().count(SET) == 1
-    assert len(me.changes()) == 1
+    assert mine.calls().count(SET) == 1
+    assert len(mine.changes()) == 1
 
 
-def test_what_is_not_known_is_not_claimed(me: Me) -> None:
-    faults = me.world.bitrix24.faults
-    after_writing(me.world, lambda: faults.add(Fault("status:500", method=GET, times=2)))
+def test_what_is_not_known_is_not_claimed(mine: Me) -> None:
+    faults = mine.world.bitrix24.faults
+    after_writing(mine.world, lambda: faults.add(Fault("status:500", method=GET, times=2)))
 
-    response = me.edit(view="day")
+    response = mine.edit(view="day")
 
     assert (response.status_code, marks(response)) == (502, ("", "view"))
     assert "it may have been saved or not" in response.text
-    assert settings_on(me.post("/me/refresh").text) == me.stored
-    assert me.changes() == [("view", "edited", "month", "day")]
+    assert settings_on(mine.post("/me/refresh").text) == mine.stored
+    assert mine.changes() == [("view", "edited", "month", "day")]
 
 
 def test_of_two_changes_at_once_the_second_waits(me: Me) -> None:
@@ -336,20 +333,20 @@ def thread_waits(world: World) -> list[int]:
     return [row["person_id"] for row in world.rows("SELECT * FROM chains WHERE settings_lease_until IS NOT NULL")]
 
 
-def test_a_change_that_waits_too_long_sends_nothing(me: Me, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_change_that_waits_too_long_sends_nothing(mine: Me, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settings_lease, "MAX_WAIT_SECONDS", 0.0)
-    held = me.world.bitrix24.faults.add(Fault("hold", method=SET))
+    held = mine.world.bitrix24.faults.add(Fault("hold", method=SET))
     with ThreadPoolExecutor(1) as threads:
-        first = threads.submit(me.edit, view="day")
-        wait_until(lambda: me.calls() == [GET, SET])
+        first = threads.submit(mine.edit, view="day")
+        wait_until(lambda: mine.calls() == [GET, SET])
 
-        second = me.edit(showWeekNumbers="Y")
+        second = mine.edit(showWeekNumbers="Y")
 
         held.released.set()
         assert marks(first.result()) == ("view", "")
     assert (second.status_code, marks(second)) == (503, ("", "showWeekNumbers"))
     assert int(second.headers["Retry-After"]) > 0
-    assert me.calls() == [GET, SET, GET]
+    assert mine.calls() == [GET, SET, GET]
 
 
 def test_a_killed_process_keeps_nobody_waiting_for_long(me: Me, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -364,20 +361,20 @@ def test_a_killed_process_keeps_nobody_waiting_for_long(me: Me, monkeypatch: pyt
         assert marks(me.edit(view="day")) == ("view", "")
 
 
-def test_a_change_that_was_overtaken_while_it_read_writes_nothing(me: Me) -> None:
+def test_a_change_that_was_overtaken_while_it_read_writes_nothing(mine: Me) -> None:
     """It has read what the other one is changing."""
 
     def overtake(answer: dict[str, Any]) -> dict[str, Any]:
-        me.world.bitrix24.clock.advance(30)
-        assert marks(me.edit(showWeekNumbers="Y")) == ("showWeekNumbers", "")
+        mine.world.bitrix24.clock.advance(30)
+        assert marks(mine.edit(showWeekNumbers="Y")) == ("showWeekNumbers", "")
         return answer
 
-    me.world.bitrix24.faults.add(Fault("answer", method=GET, change=overtake))
-    response = me.edit(view="day")
+    mine.world.bitrix24.faults.add(Fault("answer", method=GET, change=overtake))
+    response = mine.edit(view="day")
 
     assert (response.status_code, marks(response)) == (503, ("", "view"))
-    assert me.calls().count(SET) == 1
-    assert me.stored["view"] == "month"
+    assert mine.calls().count(SET) == 1
+    assert mine.stored["view"] == "month"
 
 
 def test_the_time_of_a_busy_database_counts_as_waiting(mine: Me) -> None:
@@ -405,50 +402,50 @@ def test_undo_brings_back_exactly_what_was(me: Me) -> None:
     assert {how for _key, how, _before, _after in me.changes()} >= {"edited", "undone"}
 
 
-def test_the_second_of_two_clicks_on_undo_writes_nothing(me: Me) -> None:
-    change = undo_id(me.edit(view="day"))
-    me.post("/me/undo", change=change)
-    me.world.bitrix24.clear()
+def test_the_second_of_two_clicks_on_undo_writes_nothing(mine: Me) -> None:
+    change = undo_id(mine.edit(view="day"))
+    mine.post("/me/undo", change=change)
+    mine.world.bitrix24.clear()
 
-    response = me.post("/me/undo", change=change)
+    response = mine.post("/me/undo", change=change)
 
     assert (response.status_code, marks(response)) == (200, ("", "view"))
     assert "Not undone. It has been changed since." in response.text
-    assert me.calls() == [GET]
+    assert mine.calls() == [GET]
 
 
-def test_undo_does_not_overwrite_what_was_changed_since(me: Me) -> None:
-    change = undo_id(me.edit(view="day"))
-    me.stored["view"] = "list"
+def test_undo_does_not_overwrite_what_was_changed_since(mine: Me) -> None:
+    change = undo_id(mine.edit(view="day"))
+    mine.stored["view"] = "list"
 
-    response = me.post("/me/undo", change=change)
+    response = mine.post("/me/undo", change=change)
 
     assert marks(response) == ("", "view")
-    assert me.stored["view"] == "list"
+    assert mine.stored["view"] == "list"
 
 
-def test_an_adoption_is_undone_as_a_whole(me: Me) -> None:
-    before = deepcopy(me.stored)
-    anna = me.world.session("anna")
-    me.world.browser.post("/admin/recommended", headers=anna, data={"view": "day", "showWeekNumbers": "Y"})
-    adopted = me.post("/me/adopt")
+def test_an_adoption_is_undone_as_a_whole(mine: Me) -> None:
+    before = deepcopy(mine.stored)
+    anna = mine.world.session("anna")
+    mine.world.browser.post("/admin/recommended", headers=anna, data={"view": "day", "showWeekNumbers": "Y"})
+    adopted = mine.post("/me/adopt")
     assert marks(adopted) == ("view showWeekNumbers", "")
 
-    response = me.post("/me/undo", change=undo_id(adopted))
+    response = mine.post("/me/undo", change=undo_id(adopted))
 
     assert marks(response) == ("view showWeekNumbers", "")
-    assert me.stored == before
+    assert mine.stored == before
 
 
-def test_nobody_undoes_the_change_of_somebody_else(me: Me) -> None:
-    change = undo_id(me.edit(view="day"))
-    anna = me.world.session("anna")
-    me.world.bitrix24.clear()
+def test_nobody_undoes_the_change_of_somebody_else(mine: Me) -> None:
+    change = undo_id(mine.edit(view="day"))
+    anna = mine.world.session("anna")
+    mine.world.bitrix24.clear()
 
-    response = me.world.browser.post("/me/undo", headers=anna, data={"change": change})
+    response = mine.world.browser.post("/me/undo", headers=anna, data={"change": change})
 
     assert response.status_code == 404
-    assert (me.calls(), me.stored["view"]) == ([], "day")
+    assert (mine.calls(), mine.stored["view"]) == ([], "day")
 
 
 @pytest.mark.parametrize("form", [{}, {"change": "x"}, {"change": "1", "view": "day"}])
@@ -458,96 +455,96 @@ def test_a_malformed_undo_is_refused(mine: Me, form: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("read", ["refresh", "opening", "run"])
-def test_a_calendar_tab_that_saves_old_values_is_recorded(me: Me, read: str) -> None:
-    tab = me.world.portal().calendar_tab("boris")
-    me.edit(showWeekNumbers="Y")
+def test_a_calendar_tab_that_saves_old_values_is_recorded(mine: Me, read: str) -> None:
+    tab = mine.world.portal().calendar_tab("boris")
+    mine.edit(showWeekNumbers="Y")
     tab.save(denyBusyInvitation=True)
 
     readings: dict[str, Callable[[], object]] = {
-        "refresh": lambda: me.post("/me/refresh"),
-        "opening": lambda: me.world.open("boris"),
-        "run": me.world.sync,
+        "refresh": lambda: mine.post("/me/refresh"),
+        "opening": lambda: mine.world.open("boris"),
+        "run": mine.world.sync,
     }
     readings[read]()
 
-    assert me.changes() == [
+    assert mine.changes() == [
         ("showWeekNumbers", "edited", "N", "Y"),
         ("showWeekNumbers", "reverted", "Y", "N"),
         ("denyBusyInvitation", "synced", False, True),
     ]
-    page = me.world.browser.get("/me", headers=me.headers).text
+    page = mine.world.browser.get("/me", headers=mine.headers).text
     assert 'data-state="reverted"' in page
     assert "Changed back." in page
 
 
-def test_hours_and_zone_are_part_of_the_history(me: Me) -> None:
-    me.stored.update(work_time_start="10.00", work_time_end="18.00")
-    me.world.portal().people["boris"].time_zone = "Europe/Lisbon"
-    me.stored.update(timezoneName="Europe/Lisbon", timezoneOffsetUTC=3600)
+def test_hours_and_zone_are_part_of_the_history(mine: Me) -> None:
+    mine.stored.update(work_time_start="10.00", work_time_end="18.00")
+    mine.world.portal().people["boris"].time_zone = "Europe/Lisbon"
+    mine.stored.update(timezoneName="Europe/Lisbon", timezoneOffsetUTC=3600)
 
-    me.world.open("boris")
+    mine.world.open("boris")
 
-    assert me.changes() == [
+    assert mine.changes() == [
         ("workTime", "synced", "09:00-19:00", "10:00-18:00"),
         ("timezoneName", "synced", "Europe/Berlin", "Europe/Lisbon"),
     ]
 
 
-def test_other_forms_of_a_value_are_no_change(me: Me) -> None:
-    reminders = me.stored["defaultReminders"]
-    me.stored["defaultReminders"] = {
+def test_other_forms_of_a_value_are_no_change(mine: Me) -> None:
+    reminders = mine.stored["defaultReminders"]
+    mine.stored["defaultReminders"] = {
         part: [{**entry, "count": str(entry["count"])} for entry in entries] for part, entries in reminders.items()
     }
-    me.world.open("boris")
-    assert me.changes() == []
+    mine.world.open("boris")
+    assert mine.changes() == []
 
-    me.stored.update(defaultReminders=reminders, view="list")
-    me.world.open("boris")
+    mine.stored.update(defaultReminders=reminders, view="list")
+    mine.world.open("boris")
 
-    assert me.changes() == [("view", "synced", "month", "list")]
+    assert mine.changes() == [("view", "synced", "month", "list")]
 
 
-def test_a_reading_that_began_before_a_change_does_not_hide_it(me: Me) -> None:
-    held = me.world.bitrix24.faults.add(Fault("hold", method="batch"))
+def test_a_reading_that_began_before_a_change_does_not_hide_it(mine: Me) -> None:
+    held = mine.world.bitrix24.faults.add(Fault("hold", method="batch"))
     with ThreadPoolExecutor(1) as threads:
-        refresh = threads.submit(me.post, "/me/refresh")
-        wait_until(lambda: me.calls() == ["batch"])
-        me.world.bitrix24.clock.advance(1)
-        me.edit(view="day")
+        refresh = threads.submit(mine.post, "/me/refresh")
+        wait_until(lambda: mine.calls() == ["batch"])
+        mine.world.bitrix24.clock.advance(1)
+        mine.edit(view="day")
         held.released.set()
         refresh.result()
 
-    assert settings_on(me.world.browser.get("/me", headers=me.headers).text)["view"] == "day"
-    assert [how for _key, how, _before, _after in me.changes()] == ["edited"]
+    assert settings_on(mine.world.browser.get("/me", headers=mine.headers).text)["view"] == "day"
+    assert [how for _key, how, _before, _after in mine.changes()] == ["edited"]
 
 
-def test_corrupted_settings_are_reset_only_after_a_second_question(me: Me, written: list[Any]) -> None:
-    me.world.portal().people["boris"].broken = True
+def test_corrupted_settings_are_reset_only_after_a_second_question(mine: Me, written: list[Any]) -> None:
+    mine.world.portal().people["boris"].broken = True
 
-    edited = me.edit(view="day")
+    edited = mine.edit(view="day")
 
     assert marks(edited) == ("", "view")
     assert "data-editable" not in edited.text
-    assert SET not in me.calls()
+    assert SET not in mine.calls()
     assert "Reset my settings" in edited.text
-    question = me.world.browser.get("/me/reset", headers=me.headers)
+    question = mine.world.browser.get("/me/reset", headers=mine.headers)
     assert "all 18" in question.text
-    assert SET not in me.calls()
+    assert SET not in mine.calls()
 
-    response = me.post("/me/reset")
+    response = mine.post("/me/reset")
 
     assert response.status_code == 200
-    assert settings_on(response.text) == me.stored
+    assert settings_on(response.text) == mine.stored
     assert written == [False]
-    assert me.world.browser.get("/me/reset", headers=me.headers).status_code == 409
+    assert mine.world.browser.get("/me/reset", headers=mine.headers).status_code == 409
 
 
-def test_readable_settings_are_never_reset(me: Me) -> None:
-    before = deepcopy(me.stored)
+def test_readable_settings_are_never_reset(mine: Me) -> None:
+    before = deepcopy(mine.stored)
 
-    response = me.post("/me/reset")
+    response = mine.post("/me/reset")
 
-    assert (response.status_code, me.calls(), me.stored) == (200, [GET], before)
+    assert (response.status_code, mine.calls(), mine.stored) == (200, [GET], before)
 
 
 def test_without_a_valid_token_nothing_is_offered(mine: Me) -> None:
@@ -595,98 +592,3 @@ def test_only_one_module_writes_settings() -> None:
 
     assert writers == ["settings_writer.py"]
     assert not [user for user in users if user.startswith(("sync/", "commands/", "launch/", "team/", "monitoring/"))]
-
-
-OPERATIONS = st.lists(
-    st.one_of(
-        st.tuples(
-            st.just("edit"),
-            st.fixed_dictionaries(
-                {},
-                optional={
-                    "view": st.sampled_from(["day", "week", "month", "list"]),
-                    "showTasks": st.sampled_from("YN"),
-                    "showWeekNumbers": st.sampled_from("YN"),
-                    "showDeclined": st.sampled_from("10"),
-                    "reminders.timed": st.sampled_from(["", "15min", "1hour,2day"]),
-                    "reminders.day": st.sampled_from(["", "0d@08:00", "1day"]),
-                },
-            ).filter(bool),
-        ),
-        st.tuples(st.just("undo"), st.integers(0, 3)),
-        st.tuples(st.just("foreign"), st.sampled_from([{"view": "list"}, {"showTasks": "N"}, {"syncPeriodPast": 6}])),
-        st.tuples(st.just("tab"), st.none()),
-        st.tuples(st.just("lose"), st.sampled_from([GET, SET])),
-        st.tuples(st.just("drop"), st.sampled_from([GET, SET])),
-        st.tuples(st.just("expire"), st.none()),
-    ),
-    max_size=10,
-)
-
-
-@pytest.fixture(scope="module", params=["sqlite", "postgres"])
-def long_world(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[World]:
-    """Yield one world for many stories."""
-    copy: CopiedDatabase | None = None
-    address = f"sqlite:///{tmp_path_factory.mktemp('edits') / 'dashboard.db'}"
-    if request.param == "postgres":
-        copy = request.getfixturevalue("migrated_postgres")
-        address = copy.address
-    with (
-        Emulator(client_id="app.test.1", client_secret="emulated-secret", everyone_speaks="en") as bitrix24,
-        World(bitrix24, address) as world,
-    ):
-        world.portal().bucket = None
-        world.install("alpha")
-        yield world
-    if copy is not None:
-        copy.empty()  # other tests use it too
-
-
-@given(OPERATIONS)
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_whatever_happens_nothing_else_is_lost(long_world: World, operations: list[tuple[str, Any]]) -> None:
-    """Untouched keys stay equal byte for byte, undo restores exactly, and what is shown is what the portal has."""
-    world = long_world
-    world.bitrix24.faults.clear()
-    world.portal().people["boris"].settings = deepcopy(PAYLOADS["recorded"])
-    with world.database.engine.begin() as connection:
-        connection.exec_driver_sql("DELETE FROM setting_changes")
-        connection.exec_driver_sql("DELETE FROM refusals")
-    me = Me(world)
-    tab = world.portal().calendar_tab("boris")
-    page = world.browser.get("/me", headers=me.headers)
-    for name, value in operations:
-        before = deepcopy(me.stored)
-        if name == "foreign":
-            me.stored.update(value)
-        elif name == "tab":
-            tab.save()
-        elif name == "lose":
-            world.bitrix24.faults.add(Fault("lost", method=value))
-        elif name == "drop":
-            world.bitrix24.faults.add(Fault("reset", method=value))
-        elif name == "expire":
-            world.portal().expire("boris")
-        elif name == "edit":
-            page = me.post("/me/settings", **value)
-            changed, unchanged = (keys.split() for keys in marks(page))
-            touched = {*changed, *unchanged, "defaultReminders"} if page.status_code != 200 else set(changed)
-            assert json.dumps({key: me.stored[key] for key in before if key not in touched}) == json.dumps(
-                {key: before[key] for key in before if key not in touched}
-            )
-        else:
-            changes = sorted({int(found) for found in re.findall(r'data-change="(\d+)"', page.text)}, reverse=True)
-            if value < len(changes):
-                row = world.rows(f"SELECT * FROM setting_changes WHERE id = {changes[value]}")
-                page = me.post("/me/undo", change=str(changes[value]))
-                if page.status_code == 200:
-                    assert settings_on(page.text) == me.stored
-                done = marks(page)[0].split() if page.status_code == 200 else []
-                for one in row:
-                    if one["key"] in done and one["key"] != "defaultReminders":
-                        assert json.dumps(me.stored[one["key"]]) == json.dumps(json.loads(one["before"]))
-        if name == "edit" and page.status_code == 200:
-            assert settings_on(page.text) == me.stored
-    world.bitrix24.faults.clear()
-    assert settings_on(me.post("/me/refresh").text) == me.stored
