@@ -41,12 +41,12 @@ def add_person(world: World, *, profile: str, calendar: str) -> int:
     return person.user_id
 
 
-def test_everybody_is_placed_by_the_first_list(each_world: World) -> None:
-    each_world.portal().add_people(*crowd(3))
-    each_world.session("anna")
-    each_world.sync()
+def test_everybody_is_placed_by_the_first_list(world: World) -> None:
+    world.portal().add_people(*crowd(3))
+    world.session("anna")
+    world.sync()
 
-    rows = team(each_world)
+    rows = team(world)
 
     unopened = [row for row in rows.values() if row["state"] == "never"]
     assert len(unopened) > 3
@@ -105,30 +105,30 @@ def test_a_chosen_zone_is_believed(world: World) -> None:
     assert zone_of(team(world)[user]) == ("Europe/Madrid", "calendar")
 
 
-def test_a_person_travels(each_world: World) -> None:
+def test_a_person_travels(world: World) -> None:
     """The list of users shows the profile's new zone before the settings are read again."""
-    user = add_person(each_world, profile="Europe/Madrid", calendar="Europe/Madrid")
-    alpha, clock = each_world.portal(), each_world.bitrix24.clock
-    each_world.session("anna")
-    each_world.open("person0")
-    each_world.sync()
-    assert (stored(each_world)["previous_time_zone"], stored(each_world)["time_zone_changed_at"]) == ("", None)
+    user = add_person(world, profile="Europe/Madrid", calendar="Europe/Madrid")
+    alpha, clock = world.portal(), world.bitrix24.clock
+    world.session("anna")
+    world.open("person0")
+    world.sync()
+    assert (stored(world)["previous_time_zone"], stored(world)["time_zone_changed_at"]) == ("", None)
     alpha.people["person0"].time_zone = "Asia/Tokyo"
     alpha.expire("person0")
     alpha.kill_refresh("person0")
     clock.advance(60)
 
-    each_world.sync()
+    world.sync()
 
-    row = stored(each_world)
-    assert zone_of(team(each_world)[user]) == ("Asia/Tokyo", "profile")
+    row = stored(world)
+    assert zone_of(team(world)[user]) == ("Asia/Tokyo", "profile")
     assert (row["previous_time_zone"], row["calendar_zone"]) == ("Europe/Madrid", "Europe/Madrid")
     # An opening reads both again.
     clock.advance(60)
-    alpha.people["person0"].settings["timezoneOffsetUTC"] = offset_of("Asia/Tokyo", at=each_world.now())
-    each_world.open("person0")
-    assert zone_of(team(each_world)[user]) == ("Europe/Madrid", "calendar")
-    assert stored(each_world)["previous_time_zone"] == "Europe/Madrid"
+    alpha.people["person0"].settings["timezoneOffsetUTC"] = offset_of("Asia/Tokyo", at=world.now())
+    world.open("person0")
+    assert zone_of(team(world)[user]) == ("Europe/Madrid", "calendar")
+    assert stored(world)["previous_time_zone"] == "Europe/Madrid"
 
 
 def test_another_spelling_of_the_profiles_zone_is_no_journey(world: World) -> None:
@@ -144,22 +144,22 @@ def test_another_spelling_of_the_profiles_zone_is_no_journey(world: World) -> No
     assert (row["time_zone"], row["zone"], row["previous_time_zone"]) == ("Europe/Kyiv", "Europe/Kyiv", "")
 
 
-def test_unreadable_settings_leave_the_profile_and_the_reason(each_world: World) -> None:
-    user = add_person(each_world, profile="Europe/Prague", calendar="Europe/Madrid")
-    person, clock = each_world.portal().people["person0"], each_world.bitrix24.clock
-    each_world.session("anna")
+def test_unreadable_settings_leave_the_profile_and_the_reason(world: World) -> None:
+    user = add_person(world, profile="Europe/Prague", calendar="Europe/Madrid")
+    person, clock = world.portal().people["person0"], world.bitrix24.clock
+    world.session("anna")
     person.broken = True
 
-    each_world.open("person0")
+    world.open("person0")
 
-    row = team(each_world)[user]
+    row = team(world)[user]
     assert zone_of(row) == ("Europe/Prague", "profile")
     assert (row["work-hours"], row["hours-source"]) == ("09:00-18:30", "account")
-    assert stored(each_world)["problem"] == "ERROR_ARGUMENT"
+    assert stored(world)["problem"] == "ERROR_ARGUMENT"
     person.broken = False
     clock.advance(60)
-    each_world.open("person0")
-    assert (zone_of(team(each_world)[user]), stored(each_world)["problem"]) == (("Europe/Madrid", "calendar"), None)
+    world.open("person0")
+    assert (zone_of(team(world)[user]), stored(world)["problem"]) == (("Europe/Madrid", "calendar"), None)
 
 
 def test_pages_say_in_words_whose_zone_and_hours_are_shown(world: World) -> None:

@@ -12,6 +12,7 @@ from dashboard.bitrix24 import departments as bitrix24_departments
 from dashboard.bitrix24.schemas import parse_as
 from dashboard.models import Person
 from dashboard.people import departments, storage_limit
+from tests.databases import on_both, url_for
 from tests.emulator import Emulator, Fault
 from tests.emulator.departments import Department
 from tests.world import World
@@ -19,11 +20,11 @@ from tests.world import World
 METHOD = "department.get"
 
 
-@pytest.fixture(name="company", params=["sqlite_url", "migrated_postgres_url"], ids=["sqlite", "postgres"])
+@pytest.fixture(name="company")
 def _company(bitrix24: Emulator, request: pytest.FixtureRequest) -> Iterator[World]:
     """Install in a portal that grants the permission for departments, on each database."""
     bitrix24.portal("alpha").application.scopes.append("department")
-    with World(bitrix24, str(request.getfixturevalue(request.param))) as world:
+    with World(bitrix24, url_for(request)) as world:
         world.install()
         yield world
 
@@ -42,6 +43,7 @@ def members(world: World, department_id: int) -> set[int]:
         return set(session.scalars(select(Person.user_id).where(Person.portal_id == portal.id, in_department)))
 
 
+@on_both("company")
 def test_departments_are_read_with_the_list_of_employees(company: World) -> None:
     assert company.sync()["state"] == "done"
 
@@ -59,6 +61,7 @@ def test_departments_are_read_with_the_list_of_employees(company: World) -> None
     assert members(company, 77) == set()
 
 
+@on_both("company")
 def test_changes_replace_what_was_stored(company: World) -> None:
     company.sync()
     portal = company.portal()
@@ -93,6 +96,7 @@ def test_a_withdrawn_permission_deletes_the_departments(company: World) -> None:
     assert stored(company) == {}
 
 
+@on_both("company")
 def test_a_cycle_of_parents_ends(company: World) -> None:
     company.portal().departments = [Department(2, "A", parent=3), Department(3, "B", parent=2), Department(4, "C", 4)]
     company.sync()
@@ -176,6 +180,7 @@ def test_a_department_of_any_shape_is_read(answer: dict[str, Any]) -> None:
     assert 0 <= department.SORT <= bitrix24_departments.MAX_SORT
 
 
+@on_both("company")
 def test_departments_are_deleted_with_the_portals_data(company: World) -> None:
     company.sync()
     session = company.session("anna")

@@ -24,6 +24,7 @@ from dashboard.core.encryption import TokenEncryption
 from dashboard.launch import event_spool
 from dashboard.launch.events import EventHandler
 from dashboard.services import build_services
+from tests.databases import on_both, url_for
 from tests.emulator import Emulator
 from tests.emulator.faults import Fault
 from tests.test_full_disk import fill_the_disk, only_read
@@ -33,13 +34,13 @@ from tests.world import FERNET_KEY, World
 FORGED = "f" * 32
 
 
-@pytest.fixture(params=["sqlite_url", "migrated_postgres_url"], ids=["sqlite", "postgres"])
+@pytest.fixture
 def threadless_world(
     bitrix24: Emulator, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[World]:
     """Return the application without the thread that handles stored events."""
     monkeypatch.setattr(event_spool.EventSpool, "start", lambda self: None)
-    url = str(request.getfixturevalue(request.param))
+    url = url_for(request)
     with World(bitrix24, url, STATE_DIRECTORY=str(tmp_path)) as world:
         world.install("alpha")
         yield world
@@ -67,6 +68,7 @@ def restarted(world: World) -> event_spool.EventSpool:
     return build_services(world.config, database=world.database, now=world.now).spool
 
 
+@on_both("threadless_world")
 def test_an_event_is_kept_while_the_database_refuses(threadless_world: World, tmp_path: Path) -> None:
     """Because a table is missing or the user lacks a right, which is no outage to the database."""
     with threadless_world.database.engine.begin() as connection:
@@ -82,6 +84,7 @@ def test_an_event_is_kept_while_the_database_refuses(threadless_world: World, tm
     assert threadless_world.one("SELECT state FROM portals") == "uninstalled"
 
 
+@on_both("threadless_world")
 def test_an_event_is_handled_when_the_database_is_back(threadless_world: World, tmp_path: Path) -> None:
     threadless_world.open("boris")
     fill_the_disk(threadless_world)

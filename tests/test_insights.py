@@ -17,6 +17,7 @@ from dashboard.team.settings_counts import SettingsCounts
 from dashboard.team.small_groups import NO_MINIMUM
 from dashboard.web.presenters.findings import list_findings
 from dashboard.web.views.insight_people import PAGE_SIZE
+from tests.databases import on_sqlite
 from tests.team_fixtures import NEVER_OPENED, Session, open_to_everyone, store_people, text_of
 from tests.test_query_counts import statements
 from tests.world import World, errors_on
@@ -58,11 +59,11 @@ def test_the_page_counts_people_by_their_settings(each_world: World, anna: Sessi
     )
 
 
-def test_synced_settings_are_counted(each_world: World) -> None:
+def test_synced_settings_are_counted(world: World) -> None:
     for key in ("boris", "kenji", "marcus", "ruth"):
-        each_world.open(key)
+        world.open(key)
 
-    html = page(each_world, each_world.session("anna"))
+    html = page(world, world.session("anna"))
 
     assert people_by(html, "finding") == {"apart": 1, "long_days": 1, "unreminded": 1, "refusing": 1, "nights": 1}
     assert "1 person has a working day of 14 hours or more." in html
@@ -94,6 +95,7 @@ def test_findings_name_the_people(each_world: World, anna: Session) -> None:
     assert html.index("zones_disagree") < html.index("unreminded")
 
 
+@on_sqlite
 def test_a_long_list_of_names_is_cut(each_world: World, anna: Session) -> None:
     store_people(each_world, *[PERSON | {"habits": "YNNNYYN "}] * 9)
 
@@ -113,6 +115,7 @@ def test_all_people_of_a_finding_have_a_page(each_world: World, anna: Session) -
     assert "203 people decline invitations" in pages[0]
 
 
+@on_sqlite
 def test_all_people_of_an_exception_have_a_page(each_world: World, anna: Session) -> None:
     store_people(each_world, *[PERSON] * 8, PERSON | {"name": "Odd Olga", "habits": "YNNNNNN timed:15min;day:0d@08:00"})
 
@@ -122,6 +125,7 @@ def test_all_people_of_an_exception_have_a_page(each_world: World, anna: Session
     assert "1 differs" in html
 
 
+@on_sqlite
 def test_the_page_of_a_finding_that_no_longer_applies(each_world: World, anna: Session) -> None:
     response = each_world.browser.get("/insights/refusing", headers=anna)
 
@@ -135,6 +139,7 @@ def test_only_administrators_see_the_people_of_a_finding(open_to_all: World) -> 
     assert open_to_all.browser.get("/insights/refusing", headers=boris).status_code == 403
 
 
+@on_sqlite
 def test_the_hours_of_the_day(each_world: World, anna: Session) -> None:
     store_people(each_world, *[PERSON] * 3, PERSON | {"calendar_zone": ""})
 
@@ -153,12 +158,14 @@ def test_unknown_reminders_are_no_majority() -> None:
     assert differences(counts) == []
 
 
+@on_sqlite
 def test_no_finding_needs_attention(each_world: World, anna: Session) -> None:
     store_people(each_world, *[PERSON] * 2)
 
     assert "Nothing needs attention." in page(each_world, anna)
 
 
+@on_sqlite
 def test_one_person_is_too_few(each_world: World, anna: Session) -> None:
     store_people(each_world, *[WITHOUT_SETTINGS] * 7)
 
@@ -168,6 +175,7 @@ def test_one_person_is_too_few(each_world: World, anna: Session) -> None:
     assert "<svg" not in html
 
 
+@on_sqlite
 def test_people_of_another_portal_are_not_counted(each_world: World, anna: Session) -> None:
     each_world.install("beta")
     store_people(each_world, *[PERSON | {"calendar_zone": "Asia/Tokyo", "view": "day"}] * 6)
@@ -178,6 +186,7 @@ def test_people_of_another_portal_are_not_counted(each_world: World, anna: Sessi
     assert "Tokyo" not in html
 
 
+@on_sqlite
 def test_guests_are_not_counted(each_world: World, anna: Session) -> None:
     store_people(each_world, *[PERSON] * 2, PERSON | {"listed": False, "view": "list"})
 

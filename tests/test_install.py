@@ -7,6 +7,7 @@ import pytest
 
 from dashboard.core import migrations
 from dashboard.portals import requirements
+from tests.databases import on_both, url_for
 from tests.emulator import Emulator
 from tests.emulator.faults import Fault
 from tests.world import World, errors_on
@@ -18,8 +19,8 @@ DAY = 86401
 
 
 @pytest.fixture
-def empty(bitrix24: Emulator, database_url: str) -> World:
-    return World(bitrix24, database_url)
+def empty(bitrix24: Emulator, request: pytest.FixtureRequest) -> World:
+    return World(bitrix24, url_for(request))
 
 
 def test_an_administrator_installs_the_application(empty: World) -> None:
@@ -83,14 +84,14 @@ def test_cards_are_bound_once_the_portal_offers_them(world: World) -> None:
     assert world.known("beta").unbound == {}
 
 
-def test_an_upgrade_brings_the_cards_with_the_next_opening(each_world: World) -> None:
-    application = each_world.portal().application
+def test_an_upgrade_brings_the_cards_with_the_next_opening(world: World) -> None:
+    application = world.portal().application
     application.placements = [placement for placement in application.placements if placement.code in EVERYWHERE]
 
-    migrations.downgrade(each_world.database, "0012")
-    migrations.upgrade(each_world.database)
-    unknown = {placement.state for placement in requirements.placements(each_world.known())}
-    each_world.open("anna")
+    migrations.downgrade(world.database, "0012")
+    migrations.upgrade(world.database)
+    unknown = {placement.state for placement in requirements.placements(world.known())}
+    world.open("anna")
 
     assert unknown == {"unknown"}
     assert {placement.code for placement in application.placements} == EVERYWHERE | CARDS
@@ -117,6 +118,7 @@ def test_a_repeated_installation_changes_nothing(world: World) -> None:
     assert len(world.portal().application.handlers) == len(EVENTS)
 
 
+@on_both("empty")
 def test_two_simultaneous_installations_create_one_portal(empty: World) -> None:
     with empty as world:
         openings = [world.portal().open_installer_as("anna") for _ in range(6)]
@@ -130,6 +132,7 @@ def test_two_simultaneous_installations_create_one_portal(empty: World) -> None:
         assert len(world.portal().application.handlers) == len(EVENTS)
 
 
+@on_both("empty")
 def test_a_form_without_newer_fields_installs_and_the_event_brings_the_token(empty: World) -> None:
     with empty as world:
         world.post("/install", world.portal().open_installer_as("anna", form="old"))

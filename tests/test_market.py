@@ -25,9 +25,9 @@ def whole_store(world: World) -> str:
     return repr([world.rows(f'SELECT * FROM "{name}"') for name in names])
 
 
-def test_a_clean_portal_installs_uses_uninstalls_and_reinstalls(each_world: World) -> None:
+def test_a_clean_portal_installs_uses_uninstalls_and_reinstalls(world: World) -> None:
     """Publication requirements: on a portal where it never was; as administrator and as ordinary person."""
-    world, beta = each_world, each_world.portal("beta")
+    beta = world.portal("beta")
     assert beta.domain not in whole_store(world)
 
     # Installation ends on a page that says so and moves on by itself.

@@ -38,8 +38,8 @@ def open_with(world: World, **settings: Any) -> str:
 
 
 @pytest.mark.parametrize("name", ["recorded", "documented"])
-def test_responses_of_real_portals(each_world: World, name: str) -> None:
-    page = open_with(each_world, **PAYLOADS[name])
+def test_responses_of_real_portals(world: World, name: str) -> None:
+    page = open_with(world, **PAYLOADS[name])
 
     assert settings_on(page) == RECORDED | PAYLOADS[name]
     assert errors_on(page) == []

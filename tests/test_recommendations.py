@@ -17,6 +17,7 @@ from dashboard.core.json_values import Json
 from dashboard.models import Person
 from dashboard.team import recommendations
 from dashboard.team.recommendations import NO_RECOMMENDATION, parse_recommendation
+from tests.databases import on_sqlite
 from tests.emulator import Fault
 from tests.team_fixtures import NEVER_OPENED, Session, open_to_everyone, store_people, text_of, users_on
 from tests.test_encoding import read_settings
@@ -70,6 +71,7 @@ def numbers(page: str) -> dict[str, str]:
 # Who decides
 
 
+@on_sqlite
 def test_an_administrator_recommends_settings_for_everyone(each_world: World, anna: Session) -> None:
     page = recommend(each_world, anna, **{name.replace(".", "__"): text for name, text in FULL.items()})
 
@@ -83,6 +85,7 @@ def test_an_administrator_recommends_settings_for_everyone(each_world: World, an
     assert text_of(page, "data-recommended-by").startswith("Decided by Анна Орлова at")
 
 
+@on_sqlite
 def test_each_decision_replaces_the_one_before(each_world: World, anna: Session) -> None:
     recommend(each_world, anna, view="week", showTasks="N", advice__zone="Home")
 
@@ -167,6 +170,7 @@ def test_what_another_version_has_stored_is_left_out(world: World) -> None:
 USUAL = {"view": "week", "habits": "YNNNYNN timed:15min;day:0d@08:00", "reminders": "timed:15min;day:0d@08:00"}
 
 
+@on_sqlite
 def test_team_and_admin_count_and_find_who_differs(each_world: World, anna: Session) -> None:
     each_world.bitrix24.clock.advance(10)
     store_people(
@@ -305,6 +309,7 @@ def differ_on(page: str) -> dict[str, int]:
     return {name: int(people) for name, people in re.findall(r'data-differ-from="([^"]+)" data-people="(\d+)"', page)}
 
 
+@on_sqlite
 def test_insights_count_who_differs_and_hide_small_groups(each_world: World, anna: Session) -> None:
     store_people(each_world, *[USUAL] * 20, *[USUAL | {"view": "month"}] * 6, *[USUAL | {"habits": "NNNNYNN "}] * 3)
     recommend(each_world, anna, view="week", showTasks="Y", reminders__timed="10min")
@@ -348,6 +353,7 @@ def test_people_see_what_differs_from_their_first_opening_on(world: World) -> No
     assert "Adopt both" in first
 
 
+@on_sqlite
 def test_one_click_adopts_all_and_one_undo_takes_all_back(each_world: World, anna: Session) -> None:
     recommend(each_world, anna, view="week", showTasks="N", reminders__timed="10min", showDeclined="1")
     boris = each_world.session("boris")

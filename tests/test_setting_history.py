@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
+from tests.databases import on_sqlite
 from tests.world import World
 
 
@@ -30,6 +31,7 @@ def allow(world: World, who: str) -> None:
     assert response.status_code == 200
 
 
+@on_sqlite
 def test_a_person_sees_their_own_changes(changed_world: World) -> None:
     page = changed_world.browser.get("/me/history", headers=changed_world.session("boris")).text
 
@@ -40,6 +42,7 @@ def test_a_person_sees_their_own_changes(changed_world: World) -> None:
     assert "No changes have been seen yet." in anna
 
 
+@on_sqlite
 def test_administrators_see_what_colleagues_changed_and_cannot_undo_it(changed_world: World) -> None:
     page = history_of(changed_world, 7, by="anna").text
 
@@ -49,6 +52,7 @@ def test_administrators_see_what_colleagues_changed_and_cannot_undo_it(changed_w
     assert "/team/7/history" in changed_world.browser.get("/team", headers=changed_world.session("anna")).text
 
 
+@on_sqlite
 def test_others_see_it_only_if_they_see_the_team(changed_world: World) -> None:
     refused = history_of(changed_world, 1, by="boris")
     assert (refused.status_code, "data-error" in refused.text) == (403, True)
@@ -58,6 +62,7 @@ def test_others_see_it_only_if_they_see_the_team(changed_world: World) -> None:
     assert history_of(changed_world, 1, by="boris").status_code == 200
 
 
+@on_sqlite
 def test_nobody_sees_people_of_another_portal(changed_world: World) -> None:
     changed_world.install("beta")
 
@@ -77,6 +82,7 @@ def test_changes_are_kept_for_a_year(changed_world: World) -> None:
     assert changed_world.one("SELECT COUNT(*) FROM setting_changes") == 0
 
 
+@on_sqlite
 def test_changes_are_exported(changed_world: World) -> None:
     export = changed_world.browser.get("/admin/export.json", headers=changed_world.session("anna"))
 

@@ -362,11 +362,11 @@ class SettingsLife(RuleBasedStateMachine):
         return self.world.bitrix24.count(method=SET, person=PERSON)
 
 
-def test_nothing_is_lost_and_undo_restores_what_was_there(each_world: World) -> None:
+def test_nothing_is_lost_and_undo_restores_what_was_there(world: World) -> None:
     for key in OTHERS:
-        each_world.open(key)
-    each_world.sync()
-    machine = type("SettingsLifeHere", (SettingsLife,), {"world": each_world})
+        world.open(key)
+    world.sync()
+    machine = type("SettingsLifeHere", (SettingsLife,), {"world": world})
 
     # Steps over HTTP are too slow to look for a shorter example.
     phases = [phase for phase in Phase if phase not in (Phase.shrink, Phase.explain)]

@@ -70,8 +70,7 @@ def test_the_writer_is_given_the_signed_in_person(name: str) -> None:
     assert set(people) == {"user.person"}
 
 
-def test_runs_administrators_and_operators_write_nothing(each_world: World) -> None:
-    world = each_world
+def test_runs_administrators_and_operators_write_nothing(world: World) -> None:
     for key in ("anna", "boris", "petra", "otto"):
         world.open(key)
     anna = world.session("anna")

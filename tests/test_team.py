@@ -14,6 +14,7 @@ from dashboard.models import Person
 from dashboard.team.frequency import MAX_VALUES
 from dashboard.team.statistics import MAX_VIEWS
 from dashboard.web.presenters import team_row
+from tests.databases import on_sqlite
 from tests.emulator.cast import crowd
 from tests.emulator.faults import Fault
 from tests.team_fixtures import NEVER_OPENED, Session, days_ago, rows_on, store_people, text_of, users_on
@@ -36,14 +37,14 @@ def users(world: World, session: Session, **query: str | int) -> list[int]:
     return users_on(page(world, session, **query))
 
 
-def test_rows_show_each_persons_settings(each_world: World) -> None:
-    each_world.portal().add_people(*crowd(3))
+def test_rows_show_each_persons_settings(world: World) -> None:
+    world.portal().add_people(*crowd(3))
     for key in ("boris", "kenji", "marcus", "ruth", "mere", "amina", "person0"):
-        each_world.open(key)
-    each_world.bitrix24.clock.advance(60)
-    each_world.sync()
+        world.open(key)
+    world.bitrix24.clock.advance(60)
+    world.sync()
 
-    rows = {int(row.pop("user")): row for row in rows_on(page(each_world, each_world.session("anna")))}
+    rows = {int(row.pop("user")): row for row in rows_on(page(world, world.session("anna")))}
 
     def row(state: str, view: str, hours: str, zone: str, reminders: str, *sources: str) -> dict[str, str]:
         return {
@@ -66,6 +67,7 @@ def test_rows_show_each_persons_settings(each_world: World) -> None:
     assert {18, 19}.isdisjoint(rows)
 
 
+@on_sqlite
 def test_states(each_world: World, anna: Session) -> None:
     store_people(
         each_world,
@@ -164,6 +166,7 @@ def test_sorting_by_as_of(each_world: World, anna: Session) -> None:
     assert users(each_world, anna, sort="-as_of") == [1, 5001, 5002, 5003]
 
 
+@on_sqlite
 def test_all_pages_together_equal_the_export(each_world: World, anna: Session) -> None:
     unknown = {"view": "", "work_start": None, "reminder_count": None, "settings_at": None}
     store_people(each_world, *({"view": "week"} if number % 2 else unknown for number in range(110)))
@@ -215,21 +218,22 @@ def test_a_search_compares_no_text_letter_by_letter(each_world: World, anna: Ses
     assert not [statement for statement in statements if " LIKE " in statement]
 
 
-def test_long_names_are_searchable_by_their_beginning(each_world: World) -> None:
+def test_long_names_are_searchable_by_their_beginning(world: World) -> None:
     """Folding makes three characters of this letter; what an earlier version stored is cut too."""
     (long,) = crowd(1)
     long.name = "ﬃ" * 250
-    each_world.portal().add_people(long)
-    each_world.install()
-    each_world.sync()
-    with each_world.database.write_session() as session:
+    world.portal().add_people(long)
+    world.install()
+    world.sync()
+    with world.database.write_session() as session:
         session.execute(update(Person).where(Person.user_id == 1000).values(search="x" * 1531))
-    each_world.sync()
+    world.sync()
 
-    assert each_world.one("SELECT max(length(search)) FROM people") == 300
-    assert users(each_world, each_world.session("anna"), q="ﬃ" * 70) == [1000]
+    assert world.one("SELECT max(length(search)) FROM people") == 300
+    assert users(world, world.session("anna"), q="ﬃ" * 70) == [1000]
 
 
+@on_sqlite
 def test_the_filters_change_the_figures_and_the_chips(each_world: World, team_of_seven: Session) -> None:
     everyone, bea = (page(each_world, team_of_seven, q=needle) for needle in ("", "bea"))
 
@@ -283,6 +287,7 @@ def test_photos_of_this_machine_are_shown_in_development_only(world: World, monk
     assert "localhost:9000" not in page(world, anna)
 
 
+@on_sqlite
 def test_people_of_another_portal_are_not_listed(each_world: World, anna: Session) -> None:
     each_world.install("beta")
     clara = each_world.session("clara", "beta")
@@ -437,6 +442,7 @@ def test_cached_figures_follow_a_refresh_at_once(world: World) -> None:
     assert "<b>2</b> of 2" in page(world, anna)
 
 
+@on_sqlite
 def test_a_page_is_bounded_in_a_portal_with_very_many_settings(each_world: World, anna: Session) -> None:
     store_people(
         each_world,

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import text
 
+from tests.databases import on_both, url_for
 from tests.emulator import Emulator, Fault
 from tests.emulator.departments import Department
 from tests.team_fixtures import Session, in_english, rows_on, text_of, users_on
@@ -16,11 +17,11 @@ from tests.world import World, errors_on, settings_on
 BORIS_AND_BELOW = {7, 8, 10, 11}
 
 
-@pytest.fixture(name="world", params=["sqlite_url", "migrated_postgres_url"], ids=["sqlite", "postgres"])
+@pytest.fixture(name="world")
 def _world(bitrix24: Emulator, request: pytest.FixtureRequest) -> Iterator[World]:
     """Install where Boris heads *Engineering*, in which Olena works; Marcus and Ruth work in *Platform* below it."""
     bitrix24.portal("alpha").application.scopes.append("department")
-    with World(bitrix24, str(request.getfixturevalue(request.param))) as world:
+    with World(bitrix24, url_for(request)) as world:
         world.install()
         for person in ("boris", "olena", "marcus", "julia", "amina"):
             world.open(person)
@@ -37,6 +38,7 @@ def status(world: World, path: str, session: Session) -> int:
     return world.browser.get(path, headers=session).status_code
 
 
+@on_both("world")
 def test_under_each_rule_each_person_gets_what_it_says(world: World) -> None:
     sessions = {person: world.session(person) for person in ("anna", "boris", "olena")}
     expected = {"administrators": (200, 403, 403), "heads": (200, 200, 403), "everyone": (200, 200, 200)}
@@ -49,6 +51,7 @@ def test_under_each_rule_each_person_gets_what_it_says(world: World) -> None:
         assert tuple(status(world, "/insights", session) for session in sessions.values()) == insights
 
 
+@on_both("world")
 def test_a_head_sees_only_the_people_in_and_below_their_departments(world: World) -> None:
     allow(world, "heads")
     boris, anna = in_english(world, "boris"), world.session("anna")
@@ -146,6 +149,7 @@ def test_a_page_of_the_previous_version_still_decides(world: World) -> None:
         assert bool(world.one("SELECT team_open FROM portals")) is stored
 
 
+@on_both("world")
 def test_the_filter_finds_a_department_with_those_below(world: World) -> None:
     anna = in_english(world)
 

@@ -58,21 +58,21 @@ def cells(body: bytes) -> list[list[str]]:
     return [["".join(cell.itertext()) for cell in row] for row in sheet(body).iter("row")]
 
 
-def test_page_csv_and_json_agree_with_the_portal_person_by_person(each_world: World) -> None:
-    there = each_world.portal()
+def test_page_csv_and_json_agree_with_the_portal_person_by_person(world: World) -> None:
+    there = world.portal()
     there.add_people(*crowd(CROWD))
     for number in range(CROWD):
         settings = there.people[f"person{number}"].settings
         settings["view"] = ("day", "week", "month", "list")[number % 4]
         settings["work_time_start"], settings["work_time_end"] = f"{7 + number % 4}.30", "17.00"
         settings["defaultReminders"] = {"withTime": {"type": "min", "count": number}, "fullDay": []}
-        each_world.open(f"person{number}")
-        each_world.bitrix24.clock.advance(0.5)
-    anna = each_world.session("anna")
+        world.open(f"person{number}")
+        world.bitrix24.clock.advance(0.5)
+    anna = world.session("anna")
 
-    message = each_world.browser.get("/team.json?q=crowd", headers=anna).json
-    page = rows_on(each_world.browser.get("/team?q=crowd", headers=anna).text)
-    lines = table(each_world.browser.get("/team.csv?q=crowd", headers=anna).text)[1:]
+    message = world.browser.get("/team.json?q=crowd", headers=anna).json
+    page = rows_on(world.browser.get("/team?q=crowd", headers=anna).text)
+    lines = table(world.browser.get("/team.csv?q=crowd", headers=anna).text)[1:]
 
     assert message is not None
     assert message["total"] == CROWD
