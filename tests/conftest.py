@@ -24,6 +24,7 @@ from tests.browsers import DESK, new_context
 from tests.databases import CopiedDatabase, connected, new_database
 from tests.emulator import Emulator
 from tests.firefox import Firefox
+from tests.webkit import WebKit
 from tests.world import World
 
 # Fewer examples than the library's hundred, and none refused for being slow: two cores do much at once here.
@@ -115,6 +116,13 @@ def lent_page(chromium: Browser) -> Iterator[Page]:
 def firefox() -> Iterator[Firefox]:
     """Give the Firefox `make` provided."""
     with Firefox(programs.program("firefox")) as browser:
+        yield browser
+
+
+@pytest.fixture
+def webkit() -> Iterator[WebKit]:
+    """Give a browser with Safari's engine, which `make` provided."""
+    with WebKit(programs.program("webkit"), programs.program("xvfb")) as browser:
         yield browser
 
 

@@ -9,10 +9,12 @@ mkdir -p var/tools
 PATH="$PATH:${MORE_FOLDERS-/usr/sbin:/usr/local/sbin:/usr/local/bin:/opt/homebrew/bin}"
 wanted=" $* "
 
-# tool NAME COMMANDS DEBIAN-PACKAGES HOMEBREW-FORMULA
+# tool NAME COMMANDS DEBIAN-PACKAGES [HOMEBREW-FORMULA]
 tools() {
     tool chromium "chromium chromium-browser google-chrome" "chromium fonts-dejavu-core fonts-liberation" "--cask chromium"
     tool firefox "firefox-esr firefox /Applications/Firefox.app/Contents/MacOS/firefox" "firefox-esr fonts-dejavu-core" "--cask firefox"
+    tool webkit "WebKitWebDriver" "webkit2gtk-driver"
+    tool xvfb "Xvfb" "xvfb" "--cask xquartz"
     tool pgbouncer "pgbouncer" "pgbouncer" "pgbouncer"
     packages_of_npm
 }
@@ -25,7 +27,7 @@ tool() {
         rm -f "var/tools/$1.missing" "$log"
     else
         variable=$(echo "$1" | tr '[:lower:]' '[:upper:]')
-        missing "$1" "get it with 'apt-get install $3' (Debian, as root) or 'brew install $4' (macOS), or set $variable to its path"
+        missing "$1" "get it with 'apt-get install $3' (Debian, as root)${4:+ or 'brew install $4' (macOS)}, or set $variable to its path"
     fi
 }
 

@@ -15,6 +15,7 @@ from typing import Any, Self
 import websocket
 
 from tests import clock
+from tests.frame_tab import FrameTab
 
 START_SECONDS = 60.0
 ANSWER_SECONDS = 60.0
@@ -101,8 +102,8 @@ class Firefox:
         return tab
 
 
-class Tab:
-    """A page, and the application's frame in it."""
+class Tab(FrameTab):
+    """A tab of Firefox."""
 
     def __init__(self, browser: Firefox, context: str) -> None:
         self._browser = browser
@@ -134,22 +135,6 @@ class Tab:
         assert answer["type"] == "success", answer["exceptionDetails"]["text"]
         result: dict[str, Any] = answer["result"]
         return result
-
-    def wait_for(self, selector: str, *, seconds: float = 60.0) -> None:
-        """Wait until the frame shows such an element."""
-        page = f"Boolean(document.querySelector({json.dumps(selector)})?.checkVisibility())"
-        until = time.monotonic() + seconds
-        while not self.evaluate(page):
-            assert time.monotonic() < until, f"{selector} never came"
-            time.sleep(0.05)
-
-    def click(self, selector: str) -> None:
-        self.evaluate(f"document.querySelector({json.dumps(selector)}).click()")
-
-    def fill(self, selector: str, text: str) -> None:
-        """Type a text into a field, all letters at once."""
-        field = f"document.querySelector({json.dumps(selector)})"
-        self.run(f"{field}.value = {json.dumps(text)}; {field}.dispatchEvent(new Event('input', {{bubbles: true}}))")
 
     def picture(self, path: Path) -> None:
         data = self._browser.ask("browsingContext.captureScreenshot", context=self.context)["data"]
