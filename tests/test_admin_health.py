@@ -170,6 +170,17 @@ def test_guests_are_apart_from_everyone_who_is_counted(world: World, anna: Sessi
     assert f"of {counted} people are confirmed" in html
 
 
+def test_before_the_list_is_read_employees_count_and_guests_do_not(world: World, anna: Session) -> None:
+    world.open("boris")
+    world.open("otto")
+
+    html = page(world, anna)
+
+    counting = text_of(html, "data-counting")
+    assert "1 person who opened the app counts once the list of employees names them." in counting
+    assert "2 of 2 people are confirmed" in html
+
+
 def test_the_state_of_other_portals_is_hidden(world: World, anna: Session) -> None:
     world.install("beta")
     store_people(world, {"chain_state": "reconnect"}, portal="beta")

@@ -104,6 +104,19 @@ def test_where_nobody_fits_the_page_says_who_would_stretch_and_what_would_help(w
     assert "A shorter meeting doesn't help." in text
 
 
+def test_hours_that_are_too_short_are_no_absence(world: World, anna: Session) -> None:
+    alone = plan_of(world, anna, OLENA, more="&minutes=480")
+    together = plan_of(world, anna, OLENA, RAFAEL, more="&minutes=480")
+    absent = get(world, anna, f"/plan?people={OLENA}&date=2027-03-13")
+
+    assert "When <bdi>Olena</bdi> is at work" in alone
+    assert "Everyone is at work for less than 8 h in a row" in together
+    assert "<bdi>Olena</bdi> is not at work on this day" in absent
+    store_people(world, {"user_id": 5101, "name": "Vera Kay", "work_start": 540, "work_end": 600})
+    short = plan_of(world, anna, 5101, more="&minutes=90")
+    assert "<bdi>Vera</bdi> works for less than <bdi>1 h 30 min</bdi> in a row on this day" in short
+
+
 def test_who_is_not_known_is_left_out_in_silence_and_whose_hours_are_not_is_listed(world: World, anna: Session) -> None:
     page = plan_of(world, anna, OLENA, UNKNOWN, 999_999_999)
 

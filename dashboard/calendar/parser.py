@@ -77,6 +77,14 @@ class SettingsResponse:
     # Set if this batch had no settings: the time of the older ones that are shown instead.
     settings_taken_at: datetime | None = None
 
+    @property
+    def is_of_employee(self) -> bool:
+        """Tell whether Bitrix24 answered as it answers employees only.
+
+        It returns no calendars to a guest (REST docs, calendar.section.get), and of the portal's settings two numbers.
+        """
+        return as_list(self.sections) is not None and "week_holidays" in as_object(self.portal_settings)
+
 
 @dataclass(frozen=True)
 class SettingEntry:

@@ -1,7 +1,7 @@
 """Parse working hours: a person's own where the portal sends them, else the portal's."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from dashboard.core.json_values import Json
@@ -87,11 +87,16 @@ def parse_clock(value: Json) -> ClockTime | None:
 def parse_hours(person: dict[str, Json], portal: dict[str, Json]) -> Hours:
     """Return the person's own hours if both ends are readable, else the portal's."""
     own = parse_span(person)
+    has_own = any(person.get(key) not in (None, "") for key in ("work_time_start", "work_time_end"))
+    hours = own_or_company_hours(own, parse_span(portal))
+    return replace(hours, has_unreadable_own_hours=has_own and own is None)
+
+
+def own_or_company_hours(own: Span | None, company: Span | None) -> Hours:
+    """Return a person's own hours, or the company's for a person who has none."""
     if own is not None:
         return Hours(own, "person")
-    has_own = any(person.get(key) not in (None, "") for key in ("work_time_start", "work_time_end"))
-    shared = parse_span(portal)
-    return Hours(shared, "account" if shared else "unknown", has_unreadable_own_hours=has_own)
+    return Hours(company, "account" if company else "unknown")
 
 
 def parse_span(settings: dict[str, Json]) -> Span | None:

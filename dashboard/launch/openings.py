@@ -190,7 +190,12 @@ class OpeningService:
                     application_token=application_token,
                 )
                 person, previously_opened_at = self.accounts.upsert_from_opening(
-                    session, portal, profile, request, taken_at=response.taken_at
+                    session,
+                    portal,
+                    profile,
+                    request,
+                    taken_at=response.taken_at,
+                    is_employee=response.is_of_employee,
                 )
                 never_opened = previously_opened_at is None
                 if is_installation and never_opened:

@@ -46,13 +46,21 @@ class Accounts:
     now: Callable[[], datetime]
 
     def upsert_from_opening(
-        self, session: Session, portal: Portal, profile: Profile, request: OpeningRequest, *, taken_at: datetime
+        self,
+        session: Session,
+        portal: Portal,
+        profile: Profile,
+        request: OpeningRequest,
+        *,
+        taken_at: datetime,
+        is_employee: bool,
     ) -> tuple[Person, datetime | None]:
         """Store who opened the application and their token pair; the caller has locked the portal's row.
 
         The lock orders simultaneous openings of one person; the later pair stays.
 
         :param taken_at: when the profile was read.
+        :param is_employee: whether Bitrix24's answers prove it. They count until the list of employees has been read.
         :return: the person, and when they opened the application before; None for never.
         :raise OwnLimit: too many new people at once.
         :raise PortalFull: too many people altogether.
@@ -73,7 +81,8 @@ class Accounts:
         for name, value in (names | profile_zone_columns(person, profile.TIME_ZONE, at=taken_at)).items():
             setattr(person, name, value)
         person.is_admin = profile.ADMIN
-        for name, value in _listed_as_employee(person, admin=profile.ADMIN).items():
+        is_proven = profile.ADMIN or (is_employee and portal.directory_at is None)
+        for name, value in _listed_as_employee(person, is_proven=is_proven).items():
             setattr(person, name, value)
         person.language = request.language[:8]
         if person.id is None:
@@ -94,7 +103,7 @@ class Accounts:
     def set_admin(self, person: Person, *, admin: bool) -> None:
         """Store whether the person is an administrator."""
         log.info("permissions_changed", person=person.id, is_admin=admin)
-        self._update(person, is_admin=admin, **_listed_as_employee(person, admin=admin))
+        self._update(person, is_admin=admin, **_listed_as_employee(person, is_proven=admin))
 
     def set_time_zone(self, person: Person, time_zone: str, *, at: datetime) -> None:
         """Store the time zone in the person's profile, which was read at that time."""
@@ -109,7 +118,7 @@ class Accounts:
             self.database.write(partial(departments.save_headships, person=person, led=led, at=asked_at))
             person.headships_at = asked_at
         was_admin = person.is_admin
-        values = {"is_admin": admin, "confirmed_at": asked_at, **_listed_as_employee(person, admin=admin)}
+        values = {"is_admin": admin, "confirmed_at": asked_at, **_listed_as_employee(person, is_proven=admin)}
         self._update(person, self._is_newest_answer(asked_at), **values)
         if person.is_admin != was_admin:
             log.info("permissions_changed", person=person.id, is_admin=person.is_admin)
@@ -142,6 +151,6 @@ class Accounts:
         return or_(column.is_(None), column <= asked_at, ahead(column, self.now()))
 
 
-def _listed_as_employee(person: Person, *, admin: bool) -> dict[str, bool]:
-    """Return the column that marks an administrator as an employee before the list of employees names them."""
-    return {"listed": True} if admin and person.listed is None else {}
+def _listed_as_employee(person: Person, *, is_proven: bool) -> dict[str, bool]:
+    """Return the column that marks a proven employee before the list of employees names them."""
+    return {"listed": True} if is_proven and person.listed is None else {}

@@ -18,11 +18,11 @@ STATES: tuple[ConnectionState, ...] = ("connected", "stale", "reconnect", "never
 def colleagues(portal: Portal) -> tuple[ColumnElement[bool], ...]:
     """Return the conditions for a member of the portal's team: an employee.
 
-    People whom the list of employees has not named yet may be guests and do not count; administrators are marked as
-    employees at their first opening. Until the list has been read once, everyone who opened the application counts.
+    People whom the list of employees has not named may be guests and do not count. Administrators are marked as
+    employees when they open the application; until the list has been read once, so are people to whom Bitrix24
+    returns what it returns to employees only.
     """
-    is_employee = Person.listed.is_not(False) if portal.directory_at is None else Person.listed.is_(True)
-    return (Person.portal_id == portal.id, is_employee)
+    return (Person.portal_id == portal.id, Person.listed.is_(True))
 
 
 def state_conditions(now: datetime) -> dict[ConnectionState, ColumnElement[bool]]:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from dashboard.calendar import encoding
 from dashboard.calendar.parser import CalendarSettings
 from dashboard.calendar.time_zones import canonical_name, parse_zone_name
-from dashboard.calendar.working_hours import Span
+from dashboard.calendar.working_hours import DAY, Hours, Span, own_or_company_hours
 from dashboard.models import Person, Portal
 from dashboard.people.name_columns import name_columns
 
@@ -82,6 +82,14 @@ def company_hours(portal: Portal) -> Span | None:
     if portal.work_start is None or portal.work_end is None:
         return None
     return Span(portal.work_start, portal.work_end)
+
+
+def stored_hours(start: int | None, end: int | None, company: Span | None) -> Hours:
+    """Return the hours that count for a person with these columns; unknown if they are no times of a day."""
+    own = Span(start, end) if start is not None and end is not None else None
+    hours = own_or_company_hours(own, company)
+    is_usable = hours.span is not None and max(hours.span.start, hours.span.end) <= DAY
+    return hours if is_usable else Hours(None, "unknown")
 
 
 class StoredZones(Protocol):

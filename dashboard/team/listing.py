@@ -17,7 +17,7 @@ from dashboard.calendar.working_hours import DAY, Span
 from dashboard.core.database import Database
 from dashboard.models import Person, Portal
 from dashboard.people.connection_state import state_expression
-from dashboard.people.indexed_columns import company_hours
+from dashboard.people.indexed_columns import company_hours, stored_hours
 from dashboard.team.ordered_ids import count, ids_in_order, ids_of_page
 from dashboard.team.team_filter import TeamFilter, TeamReader, matching
 from dashboard.team.team_order import BY_START, Arrangement, Grouping, find_list_facts, group_parts, sort_parts
@@ -195,18 +195,14 @@ def _rows(
     zone_columns = (Person.problem, Person.previous_time_zone, Person.time_zone_changed_at)
     last_columns = (Person.departments, Person.work_start, Person.work_end)
     query = select(Person.id, *columns, *more_columns, *zone_columns, *last_columns).where(*conditions)
+    company = company_hours(portal)
     return {
-        person_id: _row(portal, *row, with_departments=with_departments) for person_id, *row in session.execute(query)
+        person_id: _row(row, company, with_departments=with_departments) for person_id, *row in session.execute(query)
     }
 
 
-def _row(portal: Portal, *values: Any, with_departments: bool) -> TeamRow:
+def _row(values: Sequence[Any], company: Span | None, *, with_departments: bool) -> TeamRow:
     *fields, departments, start, end = values
-    own = Span(start, end) if start is not None and end is not None else None
-    company = company_hours(portal)
-    fields += [
-        own or company,
-        "person" if own else "account" if company else "",
-        (with_departments and departments) or (),
-    ]
-    return TeamRow(*fields)
+    hours = stored_hours(start, end, company)
+    source = hours.source if hours.span else ""
+    return TeamRow(*fields, hours.span, source, (with_departments and departments) or ())

@@ -9,12 +9,12 @@ from typing import Any
 from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import Session
 
-from dashboard.calendar.working_hours import DAY, Span
+from dashboard.calendar.working_hours import Span
 from dashboard.core.search_text import contains, fold
 from dashboard.models import Department, DepartmentMember, Person, Portal
 from dashboard.people.connection_state import colleagues
 from dashboard.people.departments import in_department
-from dashboard.people.indexed_columns import company_hours
+from dashboard.people.indexed_columns import company_hours, stored_hours
 from dashboard.team.proposals import Participant
 from dashboard.team.working_spans import WorkPattern
 
@@ -125,8 +125,7 @@ def departments_of(session: Session, person: Person) -> list[tuple[int, str]]:
 
 
 def _person(row: Any, company: Span | None) -> PlanPerson:
-    own = Span(row.work_start, row.work_end) if None not in (row.work_start, row.work_end) else None
-    span = own or company
+    hours = stored_hours(row.work_start, row.work_end, company)
     return PlanPerson(
         user_id=row.user_id,
         name=row.name,
@@ -134,7 +133,7 @@ def _person(row: Any, company: Span | None) -> PlanPerson:
         photo=row.photo,
         zone=row.zone,
         zone_source=row.zone_source,
-        span=span if span and max(span.start, span.end) <= DAY else None,
-        has_company_hours=own is None and company is not None,
+        span=hours.span,
+        has_company_hours=hours.source == "account",
         is_assumed=row.settings_at is None or row.zone_source != "calendar",
     )

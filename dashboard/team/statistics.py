@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import Session
@@ -16,7 +16,7 @@ from dashboard.calendar.holidays import DaysOff, parse_days_off
 from dashboard.calendar.working_hours import DAY, Span
 from dashboard.models import Person, Portal, Snapshot
 from dashboard.people.connection_state import colleagues, state_conditions
-from dashboard.people.indexed_columns import company_hours
+from dashboard.people.indexed_columns import company_hours, stored_hours
 from dashboard.team.availability import HoursGroup
 from dashboard.team.frequency import MAX_VALUES, most_frequent
 from dashboard.team.team_filter import have_zones, zone_pairs
@@ -41,15 +41,23 @@ class TeamStats:
     groups: tuple[HoursGroup, ...]
 
 
+class UncountedPeople(NamedTuple):
+    """People who are not in the list of employees: guests, and those who may be guests."""
+
+    guests: int
+    unlisted: int  # whom the list, which is read every day, will name or not
+
+
 def days_off(session: Session, person: Person) -> DaysOff:
     """Return the portal's days off, from this person's snapshot."""
     return parse_days_off(session.scalar(select(Snapshot.account).where(Snapshot.person_id == person.id)))
 
 
-def count_guests(session: Session, portal: Portal) -> int:
-    """Count the guests of the portal who have opened the application; no other number includes them."""
-    query = select(func.count()).where(Person.portal_id == portal.id, Person.listed.is_(False))
-    return session.scalar(query) or 0
+def count_uncounted(session: Session, portal: Portal) -> UncountedPeople:
+    """Count those who have opened the application and are in no other number."""
+    people = func.count()
+    columns = (people.filter(Person.listed.is_(False)), people.filter(Person.listed.is_(None)))
+    return UncountedPeople(*session.execute(select(*columns).where(Person.portal_id == portal.id)).one())
 
 
 def team_stats(
@@ -122,8 +130,8 @@ def _groups(rows: Sequence[Any], company: Span | None) -> tuple[HoursGroup, ...]
     """Return the groups of people whose zone and hours are known; the company's hours are those of the others."""
     groups: dict[tuple[str, Span], HoursGroup] = {}
     for zone, start, end, people, confirmed, *_ in rows:
-        span = company if start is None or end is None else Span(start, end)
-        if zone and span and max(span.start, span.end) <= DAY:
+        span = stored_hours(start, end, company).span
+        if zone and span:
             group = groups.get((zone, span), HoursGroup(zone, span, 0))
             assumed = group.assumed + people - confirmed
             groups[zone, span] = HoursGroup(zone, span, group.people + people, assumed)

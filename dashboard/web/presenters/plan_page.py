@@ -126,7 +126,7 @@ def build(
     )
     lines = [plan_words.city_lines(proposal, people, plan.spans, query.day) for proposal in plan.proposals]
     return PlanView(
-        title=plan_words.title(plan, people, reader),
+        title=plan_words.title(plan, people, reader=reader, minutes=query.minutes),
         time_zone=_time_zone(scale, reader_zone),
         cards=[
             _card(proposal, cities, people, meeting, scale, reader_zone, now)

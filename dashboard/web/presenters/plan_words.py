@@ -97,17 +97,14 @@ def _everyone(planned: Sequence[PlanPerson]) -> str:
     return f"{text} · {count_text % {'count': number(assumed)}}"
 
 
-def title(plan: DayPlan, people: Sequence[PlanPerson], reader: int) -> Markup | str:
+def title(plan: DayPlan, people: Sequence[PlanPerson], *, reader: int, minutes: int) -> Markup | str:
     """Return the outcome of a plan in one sentence."""
     planned = [person for person in people if person.participant]
     full = sum(not proposal.stretches for proposal in plan.proposals)
     if not planned:
         return _("No working hours are known") if people else _("Choose who to meet")
-    if len(planned) == 1 and planned[0].user_id == reader:
-        return _("When you are at work") if full else _("You are not at work on this day")
     if len(planned) == 1:
-        text = _("When %(name)s is at work") if full else _("%(name)s is not at work on this day")
-        return with_names(text, name=short_name(planned[0], planned))
+        return _title_for_one(planned[0], is_reader=planned[0].user_id == reader, plan=plan, minutes=minutes)
     if full:
         titles = {
             1: _("One time when everyone is at work"),
@@ -117,11 +114,25 @@ def title(plan: DayPlan, people: Sequence[PlanPerson], reader: int) -> Markup | 
         return titles[full]
     if not any(plan.spans.values()):
         return _("Nobody works on this day")
+    if plan.common:
+        return _("Everyone is at work for less than %(length)s in a row") % {"length": short_duration(minutes)}
     if len(planned) == 2:
         return _("No time when both are at work")
     if len(planned) == 3:
         return _("No time when all three are at work")
     return _("No time when all %(count)s people are at work") % {"count": number(len(planned))}
+
+
+def _title_for_one(person: PlanPerson, *, is_reader: bool, plan: DayPlan, minutes: int) -> Markup | str:
+    if plan.proposals and not plan.proposals[0].stretches:
+        mine, theirs = _("When you are at work"), _("When %(name)s is at work")
+    elif plan.common:
+        mine = _("You work for less than %(length)s in a row on this day")
+        theirs = _("%(name)s works for less than %(length)s in a row on this day")
+    else:
+        mine, theirs = _("You are not at work on this day"), _("%(name)s is not at work on this day")
+    values = {"length": short_duration(minutes)}
+    return mine % values if is_reader else with_names(theirs, name=short_name(person, [person]), **values)
 
 
 def city_lines(

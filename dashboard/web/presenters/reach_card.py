@@ -9,7 +9,6 @@ from datetime import date, datetime, timedelta, tzinfo
 from dashboard.calendar.clock_changes import minute_of, moment_of
 from dashboard.calendar.holidays import DaysOff
 from dashboard.calendar.time_zones import offset_at, zone_info
-from dashboard.calendar.working_hours import DAY
 from dashboard.team.listing import TeamRow
 from dashboard.team.planning import DayPlan
 from dashboard.team.reach import Reach, TimeDifferenceChange, compute_reach, next_time_difference_change
@@ -75,8 +74,7 @@ def build(row: TeamRow, reader: TeamRow, *, now: datetime, reader_zone: tzinfo, 
 
 
 def _pattern(row: TeamRow) -> WorkPattern | None:
-    is_known = row.zone and row.span and max(row.span.start, row.span.end) <= DAY
-    return WorkPattern(row.zone, row.span) if is_known and row.span else None
+    return WorkPattern(row.zone, row.span) if row.zone and row.span else None
 
 
 def _time_difference(row: TeamRow, now: datetime, reader_zone: tzinfo) -> str:

@@ -96,7 +96,7 @@ def admin_page(user: CurrentUser, portal: Portal) -> str:
         switched_by = access.name_of(session, portal, portal.team_switched_by)
         runs = last_runs(session, portal)
         stats = statistics.team_stats(session, portal, now)
-        guests = statistics.count_guests(session, portal)
+        uncounted = statistics.count_uncounted(session, portal)
         has_departments = departments.are_known(session, portal)
         heads, head_count = departments.heads(session, portal, limit=MAX_HEADS)
         stored = personal_data.count_stored(session, portal)
@@ -116,7 +116,7 @@ def admin_page(user: CurrentUser, portal: Portal) -> str:
         directory_at=portal.directory_at,
         directory_error=portal.directory_error,
         stats=stats,
-        guests=guests,
+        uncounted=uncounted,
         stored=stored,
         steps=first_steps(portal, user.person, stats),
         invitation=invitation(portal, translations.current()),
