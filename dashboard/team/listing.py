@@ -204,5 +204,5 @@ def _rows(
 def _row(values: Sequence[Any], company: Span | None, *, with_departments: bool) -> TeamRow:
     *fields, departments, start, end = values
     hours = stored_hours(start, end, company)
-    source = hours.source if hours.span else ""
-    return TeamRow(*fields, hours.span, source, (with_departments and departments) or ())
+    fields += [hours.span, hours.source if hours.span else "", (with_departments and departments) or ()]
+    return TeamRow(*fields)

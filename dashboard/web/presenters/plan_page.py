@@ -38,6 +38,7 @@ class ProposalCard:
     is_past: bool
     until: str
     lines: Sequence[CityLine]
+    more_zones: int  # whose lines are left out
     names: Markup | str  # who would stretch, where there are too many people to name all
     mark: DayPart
 
@@ -170,8 +171,10 @@ def _card(
 ) -> ProposalCard:
     outside = [person for person in people if person.user_id in proposal.stretches]
     names: tuple[Markup, ...] = ()
+    more_zones = 0
     if len(people) > plan_words.MAX_NAMED:
-        lines = sorted(lines, key=lambda line: -line.people)[:MAX_LINES]
+        more_zones = max(0, len(lines) - MAX_LINES)
+        lines = sorted(lines, key=lambda line: (not line.is_outside, -line.people))[:MAX_LINES]
         outside = outside if len(outside) > 2 else []  # else the verdict names them
         names = tuple(filters.bdi(plan_words.display_name(person)) for person in outside[: plan_words.MAX_NAMED])
     interval = (proposal.start, proposal.end)
@@ -184,6 +187,7 @@ def _card(
         is_past=proposal.start < minute_of(now),
         until=plan_notes.until(meeting.last_day_of(proposal)),
         lines=lines,
+        more_zones=more_zones,
         names=filters.join_words(names),
         mark=scale.part(interval),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, tzinfo
 
@@ -12,11 +12,11 @@ from dashboard.core.json_values import strip_control_characters
 from dashboard.team.plan_people import PlanPerson
 from dashboard.team.planning import DayPlan
 from dashboard.team.proposals import Proposal
-from dashboard.team.working_spans import Interval
+from dashboard.team.working_spans import Interval, merge
 from dashboard.web.i18n.translations import _, ngettext, number
 from dashboard.web.presenters import filters, plan_words
 from dashboard.web.presenters.plan_scale import DayPart, DayScale, count_present
-from dashboard.web.presenters.team_row import FACES
+from dashboard.web.presenters.team_row import FACES, photo_addresses
 
 MAX_UNGROUPED = 12  # people; more are folded into their time zones
 LABEL_MINUTES = 75  # room that the clock beside the end of a bar needs
@@ -40,6 +40,7 @@ class SlotText:
     note: str
     is_outside: bool
     stretch: DayPart | None
+    labels: Sequence[EndLabel]  # with the stretch, beyond which they stand
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,9 @@ class PlanRow:
     initials: str
     face: str
     zone: str
-    where: str
-    source: str  # of an assumed zone and of assumed hours, or why there is no bar
+    city: str
+    apart: str  # the time difference, or that it is the reader's time
+    sources: Sequence[str]  # of an assumed zone and of assumed hours, or why there is no bar
     hours: str  # for machines, in UTC
     own_hours: str
     in_reader_time: Sequence[str]
@@ -98,8 +100,9 @@ def _row(person: PlanPerson, plan: DayPlan, day: date, reader_zone: tzinfo, scal
         **portrait(person),
         position=person.position,
         zone=person.zone if is_known else "",
-        where=_where(person, scale.middle, reader_zone),
-        source=_source(person),
+        city=filters.zone_city(person.zone) if person.zone else "",
+        apart=_hours_apart(person.zone, scale.middle, reader_zone) if person.zone else "",
+        sources=list(_sources(person)),
         hours=" ".join(map(utc_text, spans)),
         own_hours=filters.hours(person.span) if person.span else "",
         in_reader_time=[
@@ -107,8 +110,8 @@ def _row(person: PlanPerson, plan: DayPlan, day: date, reader_zone: tzinfo, scal
         ],
         bars=[scale.bar(span) for span in spans],
         bands=[(start - scale.start, end - scale.start) for start, end in spans],
-        labels=[label for span in spans for label in _labels(span, person.zone, scale)],
-        slots=[_slot(person, proposal, day, scale) for proposal in plan.proposals] if is_known else [],
+        labels=_labels(spans, person.zone, scale),
+        slots=[_slot(person, proposal, spans, day, scale) for proposal in plan.proposals] if is_known else [],
         is_assumed=person.is_assumed,
         is_known=is_known,
     )
@@ -119,30 +122,28 @@ def portrait(person: PlanPerson) -> dict[str, str]:
     name = plan_words.display_name(person)
     return {
         "name": name,
-        "photo": person.photo if person.photo.startswith("https://") else "",
+        "photo": person.photo if person.photo.startswith(photo_addresses()) else "",
         "initials": "".join(word[0] for word in strip_control_characters(name).split()[:2]).upper(),
         "face": FACES[person.user_id % len(FACES)],
     }
 
 
-def _where(person: PlanPerson, minute: int, reader_zone: tzinfo) -> str:
-    if not person.zone:
-        return ""
+def _hours_apart(zone: str, minute: int, reader_zone: tzinfo) -> str:
     moment = moment_of(minute)
-    apart = filters.hours_apart(offset_at(moment, zone_info(person.zone)) - offset_at(moment, reader_zone))
-    return f"{filters.zone_city(person.zone)} · {apart or _('your time')}"
+    seconds = offset_at(moment, zone_info(zone)) - offset_at(moment, reader_zone)
+    return filters.hours_apart(seconds) or _("your time")
 
 
-def _source(person: PlanPerson) -> str:
+def _sources(person: PlanPerson) -> Iterator[str]:
     if not person.zone:
-        return _("No time zone in the profile")
-    if not person.span:
-        return _("Working hours unknown")
-    if not person.is_assumed:
-        return ""
-    zone = _("Time zone from profile") if person.zone_source == "profile" else ""
-    hours = _("Company hours") if person.has_company_hours else ""
-    return " · ".join(filter(None, (zone, hours)))
+        yield _("No time zone in the profile")
+    elif not person.span:
+        yield _("Working hours unknown")
+    elif person.is_assumed:
+        if person.zone_source == "profile":
+            yield _("Time zone from profile")
+        if person.has_company_hours:
+            yield _("Company hours")
 
 
 def utc_text(interval: Interval) -> str:
@@ -164,28 +165,32 @@ def _in_reader_time(span: Interval, scale: DayScale, day: date, reader_zone: tzi
     return f"{times} {shift}" if shift else times
 
 
-def _labels(span: Interval, zone: str, scale: DayScale) -> Iterable[EndLabel]:
-    for minute, is_start in ((span[0], True), (span[1], False)):
-        room = minute - scale.start if is_start else scale.end - minute
-        if room >= LABEL_MINUTES:
-            yield EndLabel(scale.text_place(minute), filters.time_in(moment_of(minute), zone), is_start)
+def _labels(spans: Iterable[Interval], zone: str, scale: DayScale) -> list[EndLabel]:
+    ends = ((minute, is_start) for span in spans for minute, is_start in zip(span, (True, False), strict=True))
+    return [
+        EndLabel(scale.text_place(minute), filters.time_in(moment_of(minute), zone), is_start)
+        for minute, is_start in ends
+        if (minute - scale.start if is_start else scale.end - minute) >= LABEL_MINUTES
+    ]
 
 
-def _slot(person: PlanPerson, proposal: Proposal, day: date, scale: DayScale) -> SlotText:
+def _slot(person: PlanPerson, proposal: Proposal, spans: Sequence[Interval], day: date, scale: DayScale) -> SlotText:
     zone = zone_info(person.zone)
     stretch = proposal.stretches.get(person.user_id)
-    part = None
+    part, labels = None, []
     if stretch:
         starts = {"late": proposal.end - stretch.minutes, "early": proposal.start, "off": proposal.start}
         ends = {"late": proposal.end, "early": proposal.start + stretch.minutes, "off": proposal.end}
         first, last = max(starts[stretch.kind], scale.start), min(ends[stretch.kind], scale.end)
         part = scale.part((first, last))
+        labels = _labels(merge([*spans, (first, last)]), person.zone, scale)
     return SlotText(
         times=plan_words.slot_times(proposal, zone),
         shift=plan_words.day_shift(proposal.start, zone, day),
         note=plan_words.stretch_note(stretch) if stretch else _("at work"),
         is_outside=stretch is not None,
         stretch=part,
+        labels=labels,
     )
 
 
@@ -201,11 +206,9 @@ def groups(chart_rows: Sequence[PlanRow], plan: DayPlan, scale: DayScale, reader
 
 def _group(zone: str, members: Sequence[PlanRow], plan: DayPlan, scale: DayScale, reader_zone: tzinfo) -> PlanGroup:
     pieces = count_present([plan.spans[row.user_id] for row in members], scale)
-    moment = moment_of(scale.middle)
-    apart = filters.hours_apart(offset_at(moment, zone_info(zone)) - offset_at(moment, reader_zone))
     return PlanGroup(
         city=filters.zone_city(zone),
-        offset=apart or _("your time"),
+        offset=_hours_apart(zone, scale.middle, reader_zone),
         rows=members,
         strip=[(scale.part(piece), round(people / len(members), 2)) for piece, people in pieces if people],
         slots=[_at_work_text(members, proposal) for proposal in plan.proposals],

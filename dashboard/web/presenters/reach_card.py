@@ -200,8 +200,8 @@ def _clock_change(change: TimeDifferenceChange) -> str:
 
 
 def _source(row: TeamRow, text: TeamRowText, now: datetime, reader_zone: tzinfo) -> str:
-    if text.source:
-        return text.source
+    if text.sources:
+        return " · ".join(text.sources)
     if not row.zone:
         return _("Time zone unknown")
     if not row.span:

@@ -23,6 +23,7 @@ class FilterChip:
     href: str
     tone: str
     is_chosen: bool
+    is_flag: bool  # no choice of a list has this filter
 
 
 def team_chips(query: TeamQuery, stats: TeamStats, *, at_work: int | None, differ: int | None) -> list[FilterChip]:
@@ -38,7 +39,7 @@ def _all_chips(query: TeamQuery, stats: TeamStats, at_work: int | None, differ: 
     def chip(field: str, value: str, text: str, people: int, tone: str = "quiet") -> FilterChip:
         is_chosen = getattr(query.filter, field) == value
         name = field if field in FLAGS else f"{field}-{value}"
-        return FilterChip(name, text, people, query.toggled(field, value), tone, is_chosen)
+        return FilterChip(name, text, people, query.toggled(field, value), tone, is_chosen, field in FLAGS)
 
     yield chip("at_work", "1", _("At work now"), at_work or 0, "good")
     if differ is not None:

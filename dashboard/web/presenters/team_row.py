@@ -73,7 +73,7 @@ class TeamRowText:
     city: str
     time: str
     offset: str  # from the user's clock: "+2 h", empty if there is none
-    source: str  # of an assumed zone and of assumed hours
+    sources: tuple[str, ...]  # of an assumed zone and of assumed hours
     reminders: tuple[ReminderColumn, ...]
     state: str
     tone: str
@@ -102,7 +102,7 @@ def team_row_text(row: TeamRow, context: ListContext) -> TeamRowText:
         city=filters.zone_city(row.zone) if row.zone else "",
         time=filters.time_in(now, row.zone) if row.zone else "",
         offset=_offset(row.zone, now, context.user_zone),
-        source=_source(row),
+        sources=tuple(_sources(row)),
         reminders=_reminder_columns(row.reminders, current()),
         state=state(row.state),
         tone=STATE_TONES[row.state],
@@ -169,13 +169,14 @@ def _offset(zone: str, now: datetime, user_zone: tzinfo) -> str:
     return filters.hours_apart(seconds)
 
 
-def _source(row: TeamRow) -> str:
-    # Translators: where an assumed time zone, and assumed working hours, come from.
-    zone = _("Time zone from profile") if row.zone_source == "profile" else ""
-    hours = _("Company hours") if row.hours_source == "account" else ""
-    if not row.zone:
-        return _("No time zone in the profile") if row.state == "never" else ""
-    return " · ".join(filter(None, (zone, hours)))
+def _sources(row: TeamRow) -> Iterator[str]:
+    if row.zone_source == "profile":
+        # Translators: where an assumed time zone, and assumed working hours, come from.
+        yield _("Time zone from profile")
+    if row.zone and row.hours_source == "account":
+        yield _("Company hours")
+    if not row.zone and row.state == "never":
+        yield _("No time zone in the profile")
 
 
 # Most people have the same few reminders, and a page shows fifty people.

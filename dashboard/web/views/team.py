@@ -22,7 +22,7 @@ from dashboard.web.auth.sessions import CurrentUser, queued_per_portal, signed_i
 from dashboard.web.http.context import services
 from dashboard.web.i18n import translations
 from dashboard.web.i18n.translations import _
-from dashboard.web.presenters import day_chart, labels, recommended, team_chips, team_groups, team_query, team_row
+from dashboard.web.presenters import day_chart, recommended, team_chips, team_groups, team_options, team_query, team_row
 from dashboard.web.presenters.clock_note import clock_note
 from dashboard.web.presenters.first_steps import first_steps
 from dashboard.web.presenters.invitation import invitation
@@ -86,6 +86,14 @@ def team_page(user: CurrentUser, query: TeamQuery, *, full_page: FullPage | None
     at_work = (
         availability.people_at_work(filtered_stats.groups, moment=now, workdays=workdays) if chart.is_today else None
     )
+    chips = team_chips.team_chips(query, filtered_stats, at_work=at_work, differ=differ)
+    choices = team_options.filter_choices(
+        query,
+        stats,
+        departments=[(str(number), name) for number, name in department_options],
+        differences=recommended.differs_options(portal, query.filter.differs),
+        now=now,
+    )
     return render_template(
         "team.html",
         **page_context(portal, person, current="/team", full_page=full_page),
@@ -100,7 +108,7 @@ def team_page(user: CurrentUser, query: TeamQuery, *, full_page: FullPage | None
         at_work=at_work,
         chart=chart,
         clock_note=clock_note([group.zone for group in filtered_stats.groups], now=now),
-        chips_of_team=team_chips.team_chips(query, filtered_stats, at_work=at_work, differ=differ),
+        chips_of_team=chips,
         day=team_query.days_around(day, today(user)),
         workdays=workdays,
         directory_at=portal.directory_at,
@@ -109,10 +117,9 @@ def team_page(user: CurrentUser, query: TeamQuery, *, full_page: FullPage | None
         invitation=invitation(portal, translations.current()),
         run=run_status(visible_progress(user), now=now, user_zone=user_zone),
         row_context=team_row.ListContext(now, user_zone, person.user_id, portal.origin, names),
-        **_options(stats),
-        differs_options=recommended.differs_options(portal, query.filter.differs),
-        department_options=[(str(number), name) for number, name in department_options],
+        choices=choices,
         has_departments=bool(department_options),
+        chosen_filters=team_options.chosen_filters(query, choices, chips),
         group_options=_group_options(has_departments=bool(department_options)),
     )
 
@@ -168,13 +175,3 @@ def _titles(page: TeamPage, *, has_departments: bool) -> dict[str, str]:
 def _group_options(*, has_departments: bool) -> list[tuple[str, str]]:
     options = [("none", _("No groups")), ("timezone", _("Time zone"))]
     return options + ([("department", _("Department"))] if has_departments else [])
-
-
-def _options(stats: TeamStats) -> dict[str, list[tuple[str, str]]]:
-    views = [*labels.VIEWS, *(name for name in stats.views if name not in labels.VIEWS)]
-    return {
-        "view_options": [(name, labels.view(name)) for name in views],
-        "zone_options": [(name, name) for name in stats.zones],
-        "reminder_options": [(name, _(label)) for name, label in team_row.REMINDERS.items()],
-        "state_options": [(name, _(label)) for name, label in team_row.STATES.items()],
-    }
