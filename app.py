@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable
 from datetime import datetime
 
@@ -12,7 +11,7 @@ from flask import Flask
 
 from dashboard.commands import register
 from dashboard.core import config, logging_setup
-from dashboard.core.config import Config, ConfigError
+from dashboard.core.config import Config
 from dashboard.core.database import Database
 from dashboard.services import build_services, utc_now
 from dashboard.web.errors import handlers, responses
@@ -81,9 +80,9 @@ def create_app(
 ) -> Flask:
     """Return the application; it connects to the database and the network with the first request.
 
-    :raise SystemExit: the configuration is invalid; the message is one line.
+    :raise SystemExit: the configuration is invalid; stderr has a line for each variable.
     """
-    settings = settings or _load_config()
+    settings = settings or config.load_or_exit(os.environ)
     logging_setup.configure(level=settings.log_level, style=settings.log_format)
     for variable in config.ignored_variables(os.environ):
         log.warning("variable_ignored", variable=variable, hint="It is no longer used; remove it.")
@@ -108,10 +107,3 @@ def create_app(
     metrics.count_requests(app, services.metrics)
     register.install(app)
     return app
-
-
-def _load_config() -> Config:
-    try:
-        return config.load(os.environ)
-    except ConfigError as error:
-        sys.exit(str(error))

@@ -4,6 +4,7 @@ import atexit
 import fcntl
 import os
 import shutil
+import socket
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -13,11 +14,8 @@ from dashboard.core import config as configuration
 from dashboard.core import logging_setup
 from dashboard.web.http.preload import preload
 
-try:
-    _config = configuration.load(os.environ)
-except configuration.ConfigError as error:
-    # Print one line, instead of starting workers that fail again and again.
-    raise SystemExit(str(error)) from None
+# A wrong configuration ends the server here, instead of starting workers that fail again and again.
+_config = configuration.load_or_exit(os.environ)
 
 # Limit for each statement of a page that reads from SQLite; most take less than a second.
 READ_SECONDS = 5.0
@@ -66,7 +64,21 @@ if not Path(os.environ.get(_variable, "")).name.startswith(f"{_folders}{os.getpi
 
 def on_starting(server: Any) -> None:
     """Preload the application, before the port is open and the worker processes are forked."""
+    _check_port()
     preload(server.app.wsgi())
+
+
+def _check_port() -> None:
+    """End with one line if the port is taken: gunicorn tries for five seconds and writes two lines each time."""
+    if "LISTEN_FDS" in os.environ or "GUNICORN_FD" in os.environ:
+        return  # systemd, or the server that this one replaces, passes an open socket
+    host, port = bind.split(":")
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, int(port)))
+        except OSError as error:
+            raise SystemExit(f"PORT: {port} cannot be used ({error.strerror})") from None
 
 
 def on_reload(server: Any) -> None:

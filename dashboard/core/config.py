@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 
 from dashboard.core.config_types import (
@@ -29,11 +39,12 @@ FILE_VARIABLES = ("SECRET_KEY", "TOKEN_KEYS", "BITRIX24_CLIENT_SECRET", "DATABAS
 IGNORED_VARIABLES = ("QUEUE_URL", "QUEUE_URL_FILE")
 AUTHORIZATION_SERVERS = ("https://oauth.bitrix.info", "https://oauth.bitrix24.tech", "https://oauth.bitrix24.info")
 TRUE_VALUES = ("1", "true", "t", "on", "yes", "y")  # as pydantic reads them
+OTHER_VARIABLES = "other_variables"  # the type of an error whose message names the variables itself
 LogLevel = Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(str.lower)]
 
 
 class ConfigError(ValueError):
-    """A variable is missing or wrong; the message is one line that begins with its name, without its value."""
+    """Variables are missing or wrong; the message has a line for each that begins with its name, without its value."""
 
 
 class Config(BaseSettings):
@@ -105,24 +116,29 @@ class Config(BaseSettings):
             return {"log_format": "console", **values}
         return values
 
-    @model_validator(mode="after")
-    def _require_https(self) -> Config:
-        if self.trust_loopback:
-            if self.public_url.startswith("https:"):
-                raise ValueError("TRUST_LOOPBACK: must be off where PUBLIC_URL is https")
-            return self
-        addresses = [("PUBLIC_URL", self.public_url), ("BX24_JS_URL", self.bx24_js_url)]
-        addresses += [("BITRIX24_AUTH_SERVERS", server) for server in self.bitrix24_auth_servers]
-        for variable, address in addresses:
-            if not address.lower().startswith("https:"):
-                raise ValueError(f"{variable}: must be https")
-        return self
+    @field_validator("metrics_port")
+    @classmethod
+    def _require_metrics_token(cls, port: int | None, info: ValidationInfo) -> int | None:
+        if port is not None and info.data.get("metrics_token", port) is None:
+            raise ValueError("needs METRICS_TOKEN")
+        return port
 
-    @model_validator(mode="after")
-    def _require_metrics_token(self) -> Config:
-        if self.metrics_port is not None and self.metrics_token is None:
-            raise ValueError("METRICS_PORT: needs METRICS_TOKEN")
-        return self
+    @field_validator("trust_loopback")
+    @classmethod
+    def _require_https(cls, trust_loopback: bool, info: ValidationInfo) -> bool:
+        """Check the addresses with the last field: ``info.data`` has those before it that are valid by themselves."""
+        if trust_loopback:
+            if info.data.get("public_url", "").startswith("https:"):
+                raise ValueError("must be off where PUBLIC_URL is https")
+            return True
+        addresses = {
+            "PUBLIC_URL": (info.data.get("public_url"),),
+            "BITRIX24_AUTH_SERVERS": info.data.get("bitrix24_auth_servers", ()),
+            "BX24_JS_URL": (info.data.get("bx24_js_url"),),
+        }
+        if plain := [name for name, urls in addresses.items() if any(map(_is_plain_http, urls))]:
+            raise PydanticCustomError(OTHER_VARIABLES, "\n".join(f"{name}: must be https" for name in plain))
+        return False
 
 
 class _Environment(EnvSettingsSource):
@@ -130,22 +146,39 @@ class _Environment(EnvSettingsSource):
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         super().__init__(Config)
-        files = {name: path for name in FILE_VARIABLES if (path := environment.get(f"{name}_FILE"))}
-        variables = {**environment, **{name: _read_file(f"{name}_FILE", path) for name, path in files.items()}}
         self.env_vars = {
-            name: value for name in Config.model_fields if (value := variables.get(name.upper(), "").strip())
+            name: value for name in Config.model_fields if (value := environment.get(name.upper(), "").strip())
         }
 
 
 def load(environment: Mapping[str, str]) -> Config:
     """Return the configuration.
 
-    :raise ConfigError: a variable is missing or wrong.
+    :raise ConfigError: variables are missing or wrong; it names all of them.
     """
+    files = {name: path for name in FILE_VARIABLES if (path := environment.get(f"{name}_FILE"))}
+    contents, problems = dict[str, str](), dict[str, str]()
+    for name, path in files.items():
+        try:
+            contents[name] = Path(path).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            problems[name] = f"{name}_FILE: cannot be read ({type(error).__name__})"
     try:
-        return Config(environment)
+        config = Config({**environment, **contents})
     except ValidationError as error:
-        raise ConfigError(_first_error_message(error)) from None
+        problems = {**_messages(error), **problems}
+    if problems:
+        raise ConfigError("\n".join(problems.values()))
+    return config
+
+
+def load_or_exit(environment: Mapping[str, str]) -> Config:
+    """Return the configuration, or print what is wrong with it and end the process."""
+    try:
+        return load(environment)
+    except ConfigError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(os.EX_CONFIG)  # systemd's units do not restart what ends so: it would fail again
 
 
 def ignored_variables(environment: Mapping[str, str]) -> tuple[str, ...]:
@@ -153,15 +186,18 @@ def ignored_variables(environment: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(name for name in IGNORED_VARIABLES if environment.get(name))
 
 
-def _read_file(variable: str, path: str) -> str:
-    try:
-        return Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{variable}: cannot be read ({type(error).__name__})") from None
+def _is_plain_http(url: str | None) -> bool:
+    return url is not None and not url.lower().startswith("https:")
 
 
-def _first_error_message(error: ValidationError) -> str:
-    first = error.errors(include_input=False, include_url=False)[0]
-    reason = "must be set" if first["type"] in ("missing", "too_short") else first["msg"].removeprefix("Value error, ")
-    # An error of the whole model has no location and names the variable itself.
-    return f"{str(first['loc'][0]).upper()}: {reason}" if first["loc"] else reason
+def _messages(error: ValidationError) -> dict[str, str]:
+    """Return a message for each variable, by its name."""
+    messages = dict[str, str]()
+    for problem in error.errors(include_input=False, include_url=False):
+        if problem["type"] == "default_factory_not_called":
+            continue  # the default depends on another variable, which has an error of its own
+        name = str(problem["loc"][0]).upper()
+        reason = "must be set" if problem["type"] in ("missing", "too_short") else problem["msg"]
+        message = f"{name}: {reason.removeprefix('Value error, ')}"
+        messages.setdefault(name, problem["msg"] if problem["type"] == OTHER_VARIABLES else message)
+    return messages
