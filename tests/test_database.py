@@ -356,7 +356,7 @@ def test_a_slow_read_is_ended(database: Database) -> None:
         for _ in range(2):
             with pytest.raises(OperationalError) as ended:
                 session.execute(SLOW)
-            assert describe(ended.value) == "DATABASE_URL: a statement took too long"
+            assert describe(ended.value).startswith("DATABASE_URL: a statement took too long")
         assert session.scalar(text("SELECT 1")) == 1
 
 

@@ -313,6 +313,17 @@ def test_other_errors_of_the_driver_have_their_message(text_of_driver: str, word
     assert PASSWORD not in line
 
 
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (psycopg.errors.DiskFull(), "the disk is full (SQLSTATE 53100)"),
+        (psycopg.errors.ConfigurationLimitExceeded(), "refused (configuration limit exceeded) (SQLSTATE 53400)"),
+    ],
+)
+def test_a_sqlstate_is_named_in_words(error: psycopg.Error, words: str) -> None:
+    assert describe(error).endswith(words)
+
+
 def test_doctor_and_the_log_say_the_same(postgres_url: str, capsys: pytest.CaptureFixture[str]) -> None:
     missing = postgres_url.replace("/test_", "/missing_")
     line = _first_line(missing, "db", "upgrade")

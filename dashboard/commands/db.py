@@ -1,4 +1,4 @@
-"""`db`: migrate the schema, and copy everything into another database."""
+"""`db`: migrate the schema, back the database up, and copy everything into another one."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from dashboard.commands import output
 from dashboard.commands.context import OperatorGroup, services
-from dashboard.core import database_copy, migrations
+from dashboard.core import database_backup, database_copy, migrations
 from dashboard.core.config_types import parse_database_url
 from dashboard.core.database import Database
+from dashboard.core.database_backup import CannotBackUp
 from dashboard.core.database_copy import CannotCopy
 from dashboard.core.database_errors import describe
 from dashboard.core.migrations import CannotMigrate
 
 TARGET_VARIABLE = "COPY_TARGET_URL"
 
-group = OperatorGroup("db", help="Migrate the schema, and copy everything into another database.")
+group = OperatorGroup("db", help="Migrate the schema, back the database up, and copy everything into another one.")
 
 
 @group.command()
@@ -55,6 +56,20 @@ def current() -> None:
     output.print_text(migrations.revision(services().database) or "empty")
     if not migrations.is_compatible(services().database):
         raise click.ClickException("This version needs another schema; `db upgrade` migrates.")
+
+
+@group.command()
+@click.argument("file", type=click.Path(path_type=Path))
+def backup(file: Path) -> None:
+    """Write a copy into a new file that only its owner can read, while web and worker run.
+
+    For SQLite it is a database, for Postgres an archive that `pg_restore` reads.
+    """
+    try:
+        database_backup.back_up(services().database, file)
+    except CannotBackUp as error:
+        raise click.ClickException(str(error)) from None
+    output.print_text(f"{file.stat().st_size} bytes.")
 
 
 @group.command()

@@ -25,6 +25,7 @@ MEANINGS = (
     (r"^28P01|password authentication failed|no password supplied", "the server refused the password"),
     (r"^28000|pg_hba\.conf|role .* does not exist|no such user", "the server refused this user or machine"),
     (r"^3D000|database .* does not exist|no such database", "the server has no database of that name"),
+    (r"server version mismatch", "the server is newer than pg_dump; install its version of postgresql-client"),
     (r"server encoding", "the database's encoding must be UTF8; create it with ENCODING 'UTF8'"),
     (r"certificate|hostname mismatch", "the server's certificate was refused"),
     (r"does not support SSL|refused SSL|SSL required", "the server does not support TLS, which `sslmode` requires"),
@@ -47,6 +48,8 @@ MEANINGS = (
     (r"^42501", "the role lacks a right, which `doctor` names"),
     (r"^3F000", "the role may use no schema of its search path; `doctor` names the right"),
     (r"^53200", "the server is out of memory"),
+    (r"^58030", "the server's disk fails"),
+    (r"^XX00[12]", "the server's files are damaged; restore a backup"),
     (r"no such table|no such column|^42P01|^42703", "the schema is not this version's; run `db upgrade`"),
     (r"^42P10|ON CONFLICT clause does not match", "a table lacks its key; restore the database again"),
     (r"disk I/O error", "the disk fails"),
@@ -69,10 +72,16 @@ def describe(error: BaseException) -> str:
     if isinstance(error, PoolTimeout):
         return "DATABASE_URL: every connection of this process is in use"
     original = getattr(error, "orig", None) or error
-    text = f"{getattr(original, 'sqlstate', None) or ''} {original}".strip()
-    unknown = f"the database refused ({type(original).__name__})"
+    code = getattr(original, "sqlstate", None)
+    text = f"{code or ''} {original}".strip()
     meanings = (meaning for pattern, meaning in MEANINGS if re.search(pattern, text, re.IGNORECASE))
-    return f"DATABASE_URL: {next(meanings, unknown)}"
+    meaning = next(meanings, f"the database refused ({_name(original) if code else type(original).__name__})")
+    return f"DATABASE_URL: {meaning}{f' (SQLSTATE {code})' if code else ''}"
+
+
+def _name(error: BaseException) -> str:
+    """Return the SQLSTATE's name in Postgres's documentation, after which psycopg names its classes."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(error).__name__).lower()
 
 
 class OutageLog:

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from dashboard.bitrix24.masking import MASK, CallRecord
 from dashboard.core.database import UNAVAILABLE, Database, delete_in_batches
+from dashboard.core.database_errors import describe
 from dashboard.core.stored_times import ahead
 from dashboard.models import ApiCall, Portal, PortalState
 from dashboard.portals import rate_limits
@@ -136,7 +137,7 @@ class CallLog:
 def _drop(calls: CallRecords, error: SQLAlchemyError) -> None:
     if calls:
         portal = calls.portal.id if calls.portal else None
-        log.error("calls_dropped", count=len(calls), portal=portal, reason=type(error).__name__)
+        log.error("calls_dropped", count=len(calls), portal=portal, reason=describe(error))
     calls.clear()
 
 

