@@ -196,7 +196,13 @@ def build_services(
         difference_counts=PortalCache(difference_counts, waiting_threads.share(max_waiting)),
         runs=runs,
         sync=SyncEngine(
-            runs=runs, directory=directory, snapshots=snapshots, call_log=call_log, now=now, stopping=stopping
+            runs=runs,
+            directory=directory,
+            snapshots=snapshots,
+            call_log=call_log,
+            metrics=metrics,
+            now=now,
+            stopping=stopping,
         ),
         periodic_tasks=PeriodicTasks(
             database=database,

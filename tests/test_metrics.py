@@ -25,6 +25,7 @@ from werkzeug.test import TestResponse
 
 from dashboard.monitoring import metrics_server
 from dashboard.monitoring.readiness import HEARTBEAT
+from dashboard.portals import rate_limits
 from tests.emulator import Emulator, Fault
 from tests.processes import free_port, serve, wait_for, work
 from tests.waiting import wait_until
@@ -110,7 +111,25 @@ def test_it_counts_calls_and_token_refreshes_by_outcome(measured: World) -> None
     assert value(metrics, "dashboard_upstream_calls_total", method="batch", outcome="expired_token") == 1
     assert value(metrics, "dashboard_upstream_calls_total", method="batch", outcome="other") == 1
     assert value(metrics, "dashboard_upstream_calls_total", method="batch", outcome="connection_refused") == 1
-    assert value(metrics, "dashboard_upstream_seconds_total", method="batch") > 0
+    assert value(metrics, "dashboard_upstream_call_seconds_count", method="batch") >= 3
+    assert value(metrics, "dashboard_upstream_call_seconds_sum", method="batch") > 0
+
+
+def test_it_times_runs_and_their_waits_for_the_rate_limit(measured: World) -> None:
+    measured.sync()  # the first, which the installation requested
+    measured.services.runs.request(measured.known(), by=1)
+    with measured.database.write_session() as session:
+        # The bucket is full now, and has room again some seconds later.
+        now = measured.bitrix24.clock.now()
+        rate_limits.record(session, measured.known().id, at=now, requests=50)
+    measured.sync()
+
+    body, _, _ = measured.services.metrics.respond(BEARER["Authorization"], SecretStr(TOKEN))
+
+    metrics = parse(body.decode())
+    waited = value(metrics, "dashboard_rate_limit_wait_seconds_sum")
+    assert value(metrics, "dashboard_run_seconds_count", state="done") == 2
+    assert 5 < waited < value(metrics, "dashboard_run_seconds_sum", state="done") < 60
 
 
 def test_counters_of_alerts_start_at_zero(measured: World) -> None:
@@ -167,8 +186,7 @@ def test_each_web_process_returns_the_counts_of_all(measured: World) -> None:
     # The master's, and two of each process that has served.
     assert files <= {
         "lock",
-        "counter_0.db",
-        *(f"{kind}_{number}.db" for kind in ("counter", "histogram") for number in (1, 2)),
+        *(f"{kind}_{number}.db" for kind in ("counter", "histogram") for number in (0, 1, 2)),
     }
     assert metrics_files(server.pid) == set()
 

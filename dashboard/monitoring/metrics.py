@@ -1,4 +1,4 @@
-"""Count responses and API calls for Prometheus."""
+"""Count and time responses, API calls and runs for Prometheus."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ from dashboard.bitrix24.masking import CallRecord
 # gunicorn.conf.py sets this variable to the folder with the counters of its processes; prometheus_client reads it
 # when it is imported. `flask run` and the worker are single processes and need no folder.
 IS_MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR" in os.environ
+# The upper bounds of the histograms' buckets.
 REQUEST_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+RUN_SECONDS = (5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0, 43_200.0)
+WAIT_SECONDS = (0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 # A client may send any method; each one would become a series of its own.
 METHODS = ("GET", "HEAD", "POST", "OPTIONS")
 # These series start at zero, because Prometheus sees no increase in a series whose first value is one.
@@ -57,27 +60,34 @@ class Metrics:
         self._gauges = gauges
         self._counters = CollectorRegistry()
         self._requests = self._counter("requests", "Responses.", "endpoint", "method", "status")
-        self._request_seconds = Histogram(
-            "dashboard_request_seconds",
-            "Seconds until the response.",
-            ["endpoint"],
-            buckets=REQUEST_SECONDS,
-            registry=self._counters,
+        self._request_seconds = self._histogram(
+            "request_seconds", "Seconds until the response.", "endpoint", buckets=REQUEST_SECONDS
         )
         self._calls = self._counter("upstream_calls", "Requests to Bitrix24.", "method", "outcome")
-        self._call_seconds = self._counter("upstream_seconds", "Seconds spent waiting for Bitrix24.", "method")
+        self._call_seconds = self._histogram(
+            "upstream_call_seconds", "Seconds until Bitrix24's response.", "method", buckets=REQUEST_SECONDS
+        )
         self._refreshes = self._counter("refreshes", "Token refreshes.", "outcome")
         for outcome in REFRESH_OUTCOMES:
             self._refreshes.labels(outcome)
+        self._run_seconds = self._histogram(
+            "run_seconds", "Seconds from a run's request to its end.", "state", buckets=RUN_SECONDS
+        )
+        self._limit_wait_seconds = self._histogram(
+            "rate_limit_wait_seconds", "Seconds that a run waits for its portal's rate limit.", buckets=WAIT_SECONDS
+        )
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"dashboard_{name}", text, labels, registry=self._counters)
+
+    def _histogram(self, name: str, text: str, *labels: str, buckets: tuple[float, ...]) -> Histogram:
+        return Histogram(f"dashboard_{name}", text, labels, buckets=buckets, registry=self._counters)
 
     def count_call(self, call: CallRecord) -> None:
         """Count one request to Bitrix24."""
         outcome = _outcome(call.error)
         self._calls.labels(call.method, outcome).inc()
-        self._call_seconds.labels(call.method).inc(call.milliseconds / 1000)
+        self._call_seconds.labels(call.method).observe(call.milliseconds / 1000)
         if call.method == "oauth/token":
             self._refreshes.labels(outcome).inc()
 
@@ -88,6 +98,14 @@ class Metrics:
         # This series must exist before the first error; see REFRESH_OUTCOMES.
         self._requests.labels(endpoint, method, "500")
         self._request_seconds.labels(endpoint).observe(seconds)
+
+    def count_run(self, state: str, seconds: float) -> None:
+        """Count a run that ended."""
+        self._run_seconds.labels(state).observe(seconds)
+
+    def count_limit_wait(self, seconds: float) -> None:
+        """Count a wait of a run for its portal's rate limit."""
+        self._limit_wait_seconds.observe(seconds)
 
     def respond(self, authorization: str, token: SecretStr) -> Response:
         """Return all metrics to a client whose ``Authorization`` header carries the token."""

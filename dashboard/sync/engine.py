@@ -14,6 +14,7 @@ import structlog
 from dashboard.bitrix24.errors import Bitrix24Error, MethodPaused, NotAnswered, Overloaded, QueryLimit
 from dashboard.calendar.parser import METHOD
 from dashboard.models import RunState
+from dashboard.monitoring.metrics import Metrics
 from dashboard.people.directory import Directory
 from dashboard.people.snapshots import Snapshots
 from dashboard.portals import rate_limits
@@ -48,6 +49,7 @@ class SyncEngine:
     directory: Directory
     snapshots: Snapshots
     call_log: CallLog
+    metrics: Metrics
     now: Callable[[], datetime]
     clock: Callable[[], float] = time.monotonic
     # When set, slices end after their current person.
@@ -71,7 +73,7 @@ class SyncEngine:
             with self.call_log.unit(lease.portal) as calls:
                 requests = self._sync(lease, calls)
         except QueryLimit:
-            self.runs.release_until_allowed(lease, requests=1)
+            self._wait_for_limit(lease, requests=1)
         except MethodPaused as error:
             self._pause_method(lease, error)
         except Overloaded as error:
@@ -86,7 +88,7 @@ class SyncEngine:
             if requests is None:
                 self._finish(lease, RunState.DONE)
             else:
-                self.runs.release_until_allowed(lease, requests=requests)
+                self._wait_for_limit(lease, requests=requests)
 
     def _sync(self, lease: Lease, calls: CallRecords) -> int | None:
         """Return the number of requests that the next slice needs, None at the end of the run."""
@@ -149,6 +151,10 @@ class SyncEngine:
         self.runs.write(lease, partial(save_results, lease=lease, results=results, calls=calls))
         lease.run.attempts = 0
 
+    def _wait_for_limit(self, lease: Lease, *, requests: int) -> None:
+        if seconds := self.runs.release_until_allowed(lease, requests=requests):
+            self.metrics.count_limit_wait(seconds)
+
     def _release_until_refreshed(self, lease: Lease, error: RefreshInProgress) -> None:
         """Release the run until the token's refresh lease ends: the process that holds it may have been killed."""
         if lease.run.attempts >= MAX_REFRESH_WAITS:
@@ -181,6 +187,7 @@ class SyncEngine:
 
     def _finish(self, lease: Lease, state: RunState, *, error: str | None = None) -> None:
         self.runs.finish(lease, state=state, error=error[:64] if error is not None else None)
+        self.metrics.count_run(state, max(0.0, (self.now() - lease.run.created_at).total_seconds()))
         log.info("run_finished", portal=lease.portal.id, run=lease.run.id, state=str(state), code=error)
 
     def _finish_canceled(self, lease: Lease) -> None:

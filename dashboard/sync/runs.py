@@ -159,18 +159,20 @@ class Runs:
         """
         self.write(lease, lambda session: _release(session, lease, at=at, **values))
 
-    def release_until_allowed(self, lease: Lease, *, requests: int) -> None:
+    def release_until_allowed(self, lease: Lease, *, requests: int) -> float:
         """Release the lease; the run is due when the portal's rate limit allows so many requests.
 
+        :return: the seconds until then.
         :raise LostLease: another worker has the run, or it was canceled.
         """
 
-        def compute_and_release(session: Session) -> None:
+        def compute_and_release(session: Session) -> float:
             now = self.now()
             seconds = rate_limits.seconds_until(session, lease.portal.id, now=now.timestamp(), requests=requests)
             _release(session, lease, at=now + timedelta(seconds=seconds))
+            return seconds
 
-        self.write(lease, compute_and_release)
+        return self.write(lease, compute_and_release)
 
     def finish(self, lease: Lease, *, state: RunState, error: str | None = None) -> None:
         """End the run, and plan the portal's next one.
