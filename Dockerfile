@@ -23,8 +23,7 @@ LABEL org.opencontainers.image.title="Calendar settings for Bitrix24" \
     org.opencontainers.image.source="${SOURCE}"
 # The user owns three folders for volumes: a new named volume takes over the owner of the folder that it covers.
 # Python's own images have pip: remove it.
-RUN install -d -o 10001 -g 10001 -m 700 /keys /data \
-    && install -d -o 10001 -g 10001 -m 755 /database-password \
+RUN install -d -o 10001 -g 10001 -m 700 /keys /data /database-password \
     && rm -rf /usr/local/lib/python3*/site-packages/pip* /usr/local/bin/pip*
 COPY --from=build /app /app
 ENV PATH=/app/.venv/bin:$PATH \

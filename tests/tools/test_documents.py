@@ -178,7 +178,7 @@ def test_the_proxies_pass_on_to_where_the_socket_listens() -> None:
     (address,) = re.findall(r"^ListenStream=(.+)$", text_of(DEPLOY / "calendar-dashboard.socket"), re.MULTILINE)
 
     assert f"proxy_pass http://{address};" in text_of(DEPLOY / "nginx.conf")
-    assert f"reverse_proxy {address}" in text_of(DEPLOY / "Caddyfile")
+    assert f"reverse_proxy {{$UPSTREAM:{address}}}" in text_of(DEPLOY / "Caddyfile")
     assert text_of(DEPLOY / "nginx.conf").count("{") == text_of(DEPLOY / "nginx.conf").count("}")
 
 
