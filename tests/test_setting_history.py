@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -50,6 +51,27 @@ def test_administrators_see_what_colleagues_changed_and_cannot_undo_it(changed_w
     assert "edited here" in page
     assert "data-change" not in page
     assert "/team/7/history" in changed_world.browser.get("/team", headers=changed_world.session("anna")).text
+
+
+@on_sqlite
+def test_administrators_see_the_latest_changes_of_all(changed_world: World) -> None:
+    anna, boris = changed_world.session("anna"), changed_world.session("boris")
+    recommended = {"view": "week", "showWeekNumbers": "Y", "showTasks": "N"}
+    changed_world.browser.post("/admin/recommended", headers=anna, data=recommended)
+    changed_world.browser.post("/me/adopt", headers=boris)
+    for view in ("list", "month"):
+        changed_world.browser.post("/me/settings", headers=anna, data={"view": view})
+
+    card = changed_world.browser.get("/admin", headers=anna).text
+    page = changed_world.browser.get("/admin/changes", headers=anna)
+
+    assert card.count('class="changes__entry"') == 3
+    assert re.search(r'href="/team/7/history".*3 settings adopted\.', card, re.DOTALL)
+    assert 'href="/admin/changes"' in card
+    assert page.text.count('class="changes__entry"') == 4
+    assert page.text.count("Boris Keller") == 2
+    assert "data-change=" not in card + page.text
+    assert changed_world.browser.get("/admin/changes", headers=boris).status_code == 403
 
 
 @on_sqlite

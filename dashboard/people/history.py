@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import Row, delete, func, select
 from sqlalchemy.orm import Session
 
 from dashboard.calendar.changes import same_meaning
@@ -23,8 +23,9 @@ from dashboard.calendar.undo import Change
 from dashboard.core.database import Database, delete_in_batches
 from dashboard.core.json_values import Json, as_object
 from dashboard.core.stored_times import ahead
-from dashboard.models import Person, SettingChange
+from dashboard.models import Person, Portal, SettingChange
 from dashboard.people import storage_limit
+from dashboard.people.connection_state import colleagues
 
 HOURS_KEY, ZONE_KEY = "workTime", "timezoneName"
 
@@ -131,6 +132,18 @@ def list_changes(session: Session, person: Person, *, limit: int = MAX_CHANGES) 
     )
     rows = session.execute(query).all()
     return [change for change, _count in rows], rows[0][1] if rows else 0
+
+
+def list_portal_changes(session: Session, portal: Portal, *, limit: int) -> Sequence[Row[SettingChange, int, str]]:
+    """Return the changes of all colleagues, the newest first, each with the person's user id and name."""
+    query = (
+        select(SettingChange, Person.user_id, Person.name)
+        .join(Person, Person.id == SettingChange.person_id)
+        .where(SettingChange.portal_id == portal.id, *colleagues(portal))
+        .order_by(SettingChange.id.desc())
+        .limit(limit)
+    )
+    return session.execute(query).all()
 
 
 def find_set(session: Session, person: Person, change_id: int) -> tuple[list[Change], set[str]] | None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
+from itertools import groupby
+
+from sqlalchemy import Row
 
 from dashboard.calendar.changes import is_on
 from dashboard.calendar.edits import EDITABLE_KEYS, REMINDER_PARTS, REMINDERS_KEY, read_fields, same_value
@@ -13,7 +16,7 @@ from dashboard.calendar.undo import Change
 from dashboard.core.json_values import Json, as_object
 from dashboard.models import SettingChange
 from dashboard.people.history import HOURS_KEY, ZONE_KEY, ChangeSource, to_change
-from dashboard.web.i18n.translations import N_, _
+from dashboard.web.i18n.translations import N_, _, ngettext, number
 from dashboard.web.presenters import filters, labels
 
 # Where the focus goes after a change: to the pencil of these settings, to the switch of the others.
@@ -40,8 +43,10 @@ class HistoryEntry:
     lines: tuple[tuple[str, str, str], ...]  # title, before, after
     when: str
     how: str
-    keep: str
+    keep: str = ""
     change_id: int | None = None  # where it can be undone
+    user_id: int | None = None  # whose it is, where several people's are listed
+    name: str = ""
 
 
 def history_entries(
@@ -58,6 +63,35 @@ def history_entries(
         )
         for row in rows
     ]
+
+
+def portal_entries(
+    rows: Iterable[Row[SettingChange, int, str]], *, now: datetime, tz: tzinfo, is_brief: bool = False
+) -> list[HistoryEntry]:
+    """Return the changes of several people in words, those of one set as one entry.
+
+    :param is_brief: only count the settings of an adoption.
+    """
+    sets = groupby(rows, key=lambda row: (row.user_id, row[0].change_set or row[0].id))
+    return [_portal_entry(list(changes), now=now, tz=tz, is_brief=is_brief) for _key, changes in sets]
+
+
+def _portal_entry(
+    rows: list[Row[SettingChange, int, str]], *, now: datetime, tz: tzinfo, is_brief: bool
+) -> HistoryEntry:
+    newest, user_id, name = rows[0]
+    lines = tuple(line for row in reversed(rows) for line in lines_of(to_change(row[0])))
+    is_counted = is_brief and newest.how == ChangeSource.ADOPTED and len(rows) > 1
+    count = ngettext("%(count)s setting adopted.", "%(count)s settings adopted.", len(rows)) % {
+        "count": number(len(rows))
+    }
+    return HistoryEntry(
+        lines=() if is_counted else lines,
+        when=filters.time_and_date(newest.changed_at, now, tz),
+        how=count if is_counted else _(SOURCES[ChangeSource(newest.how)]),
+        user_id=user_id,
+        name=labels.person_name(name, user_id),
+    )
 
 
 def known_values(settings: CalendarSettings) -> list[tuple[str, str]]:

@@ -8,8 +8,9 @@ from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
+from dashboard.calendar.edits import EDITABLE_KEYS
 from dashboard.models import Portal
-from dashboard.people import access, departments
+from dashboard.people import access, departments, history
 from dashboard.people.access import TeamAccess
 from dashboard.portals import personal_data
 from dashboard.portals.portal_lock import lock_portal
@@ -21,13 +22,21 @@ from dashboard.web.errors.handlers import render_error
 from dashboard.web.errors.responses import response_for_code
 from dashboard.web.http.context import services
 from dashboard.web.i18n import translations
-from dashboard.web.presenters import labels, recommended, run_history, setup_checklist, team_query
+from dashboard.web.presenters import (
+    labels,
+    recommended,
+    run_history,
+    setting_history,
+    setup_checklist,
+    team_query,
+)
 from dashboard.web.presenters.first_steps import first_steps
 from dashboard.web.presenters.invitation import invitation
 from dashboard.web.presenters.page_context import page_context
 from dashboard.web.views.team import team_page, today
 
 MAX_HEADS = 5  # named in one sentence
+SHOWN_CHANGES = 3
 
 blueprint = Blueprint("admin", __name__)
 
@@ -38,6 +47,20 @@ blueprint = Blueprint("admin", __name__)
 def show_admin(user: CurrentUser) -> ResponseReturnValue:
     """Show the state of the installation and the portal's choices."""
     return admin_page(user, user.portal)
+
+
+@blueprint.get("/admin/changes")
+@signed_in
+@administrator
+def show_changes(user: CurrentUser) -> ResponseReturnValue:
+    """Show what has changed in everyone's settings, the newest first."""
+    with services().database.read_session() as session:
+        rows = history.list_portal_changes(session, user.portal, limit=history.MAX_CHANGES)
+    return render_template(
+        "admin/changes.html",
+        **page_context(user.portal, user.person, current="/admin"),
+        entries=setting_history.portal_entries(rows, now=services().now(), tz=user.time_zone),
+    )
 
 
 @blueprint.post("/admin/team")
@@ -102,6 +125,9 @@ def admin_page(user: CurrentUser, portal: Portal) -> str:
         stored = personal_data.count_stored(session, portal)
         differences = recommendations.count_differences(session, portal)
         recommended_by = access.name_of(session, portal, portal.recommended_by)
+        # As many as the shown ones can be together.
+        changes = history.list_portal_changes(session, portal, limit=SHOWN_CHANGES * len(EDITABLE_KEYS) + 1)
+    entries = setting_history.portal_entries(changes, now=now, tz=user.time_zone, is_brief=True)
     requirements = setup_checklist.checklist(portal)
     return render_template(
         "admin.html",
@@ -128,6 +154,8 @@ def admin_page(user: CurrentUser, portal: Portal) -> str:
         switched_by=None if switched_by is None else labels.person_name(switched_by, portal.team_switched_by or 0),
         switched_at=portal.team_switched_at,
         recommended=recommended.admin_card(portal, differences, recommended_by),
+        changes=entries[:SHOWN_CHANGES],
+        has_more_changes=len(entries) > SHOWN_CHANGES,
         now=now,
         user_zone=user.time_zone,
     )
