@@ -133,6 +133,19 @@ def test_a_length_and_a_day_answer_at_once_and_keep_the_focus(colleagues: World,
     expect(frame.get_by_label("Day after")).to_be_focused()
 
 
+def test_a_table_that_was_opened_stays_open_on_another_day(colleagues: World, page: Page) -> None:
+    frame = open_plan(colleagues, page)
+    table = frame.get_by_role("table")
+    frame.locator("summary", has_text="Hours as a table").press("Enter")
+    expect(table).to_be_visible()
+    first_day = frame.locator("#plan-date").input_value()
+
+    frame.get_by_label("Day after").press("Enter")
+
+    expect(frame.locator("#plan-date")).not_to_have_value(first_day)
+    expect(table).to_be_visible()
+
+
 def test_a_group_is_saved_and_chosen_again(colleagues: World, page: Page) -> None:
     frame = open_plan(colleagues, page)
     add(frame, "meera", "Meera Vaidya")

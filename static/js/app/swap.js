@@ -5,7 +5,9 @@ import { announce, main } from "./page.js";
 
 export function swap(part, { path, modules, focus, isResumed }) {
   const focused = document.activeElement;
+  const open = openDetails(focused);
   main.replaceChildren(part);
+  for (const [name, details] of detailsByName()) if (details && open.has(name)) details.open = true;
   const title = main.querySelector("[data-title]")?.dataset.title;
   if (title) document.title = title;
   markCurrentLink(path);
@@ -14,6 +16,25 @@ export function swap(part, { path, modules, focus, isResumed }) {
   const target = focus ? main.querySelector(focus) : findSameControl(focused);
   (target ?? main).focus({ preventScroll: Boolean(target) });
   announce(announcement(title, target));
+}
+
+// Returns the names of what a person has opened; a form that was sent closes what it is in.
+function openDetails(focused) {
+  const sent = focused?.closest("form[method=post]");
+  const isOpen = ([, details]) => details?.open && !details.contains(sent);
+  return new Set([...detailsByName()].filter(isOpen).map(([name]) => name));
+}
+
+// Returns what can be opened by its card and its own text. Where two are the same, neither can be found again.
+function detailsByName() {
+  const found = new Map();
+  for (const details of main.querySelectorAll("details")) {
+    const card = details.closest("[aria-labelledby]")?.getAttribute("aria-labelledby");
+    const text = details.dataset.keep ?? details.querySelector("summary").textContent;
+    const name = [card, details.className, text].join(" ");
+    found.set(name, found.has(name) ? null : details);
+  }
+  return found;
 }
 
 // Returns the control that had the focus, or the one that `data-next` names, in the new page; keeps what was typed into a search meanwhile.
