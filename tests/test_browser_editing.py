@@ -63,7 +63,7 @@ def test_a_person_changes_the_view_takes_it_back_and_changes_reminders(world: Wo
     all_day = frame.get_by_role("group", name="All-day events")
     all_day.get_by_label("When").select_option("days before, at")
     all_day.get_by_label("Time of day").fill("18:00")
-    all_day.get_by_role("button", name="Add").press("Enter")
+    # What was chosen is saved, whether "Add" was pressed or not.
     frame.get_by_role("button", name="Save reminders").press("Enter")
 
     expect(frame.locator(ANNOUNCED)).to_have_text("Saved: Reminders.")
@@ -166,6 +166,18 @@ def test_a_calendar_tab_that_saved_the_old_values_is_seen(world: World, page: Pa
     reverted.get_by_role("button", name="Turn on again").press("Enter")
     expect(frame.locator("[data-state=saved]")).to_contain_text("Saved. It was off.")
     assert stored(world)["showWeekNumbers"] == "Y"
+
+
+def test_on_a_phone_what_was_saved_is_in_sight(world: World, page: Page) -> None:
+    """The page becomes shorter when the editor closes."""
+    page.set_viewport_size({"width": 360, "height": 500})
+    frame = opened(world, page)
+    frame.get_by_role("button", name="Change reminders").press("Enter")
+    frame.get_by_role("button", name="Remove 50 minutes before").press("Enter")
+    frame.get_by_role("button", name="Save reminders").scroll_into_view_if_needed()
+    frame.get_by_role("button", name="Save reminders").press("Enter")
+
+    expect(frame.locator("[data-state=saved]")).to_be_in_viewport()
 
 
 def test_pages_with_editors_are_accessible_and_fit_a_phone(world: World, page: Page) -> None:

@@ -15,6 +15,8 @@ export function swap(part, { path, modules, focus, isResumed }) {
   if (isResumed) return;
   const target = focus ? main.querySelector(focus) : findSameControl(focused);
   (target ?? main).focus({ preventScroll: Boolean(target) });
+  // A shorter page may have moved it out of sight, with what became of the person's change.
+  target?.scrollIntoView({ block: "nearest" });
   announce(announcement(title, target));
 }
 

@@ -10,6 +10,7 @@ export function listenForReminders() {
   page.on("click", "[data-add]", (button) => add(button.closest("[data-field]")));
   page.on("click", "[data-remove]", remove);
   page.on("change", "[data-unit]", (unit) => showFields(unit.closest("[data-field]")));
+  page.on("input", ".reminder-editor__new", (fields) => fields.toggleAttribute("data-begun", true));
   page.on("keydown", ".reminder-editor__new input", (input, event) => {
     // Enter adds the reminder, instead of saving without it.
     if (event.key !== "Enter") return;
@@ -28,15 +29,17 @@ export function restoreReminders() {
   for (const [kind, chips] of storedChips) {
     if (!kind.isConnected) continue;
     kind.querySelector("ul").replaceChildren(...chips);
+    kind.querySelector("[data-begun]")?.removeAttribute("data-begun");
     showNone(kind);
     showFields(kind);
   }
 }
 
-// Returns the fields that have changed, or null for a form without reminders.
+// Returns the fields that have changed, or null for a form without reminders. What was chosen but not added is saved too.
 export function reminderFields(form) {
   const kinds = [...form.querySelectorAll("[data-field]")];
   if (!kinds.length) return null;
+  for (const fields of form.querySelectorAll("[data-begun]")) add(fields.closest("[data-field]"));
   const changed = kinds.filter((kind) => words(kind) !== kind.dataset.words);
   return (changed.length ? changed : kinds).map((kind) => [kind.dataset.field, words(kind)]);
 }
@@ -57,6 +60,7 @@ function add(kind) {
   const number = unit === "on" ? 0 : Number(count.value || 0);
   const isAtTime = unit === "on" || unit === "at";
   const word = isAtTime ? `${number}d@${time.value}` : `${number}${unit}`;
+  kind.querySelector("[data-begun]")?.removeAttribute("data-begun");
   const chips = [...chipsOf(kind)];
   const same = chips.find(({ dataset }) => dataset.word === word);
   if (same) return same.querySelector("button").focus();
