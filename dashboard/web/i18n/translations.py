@@ -68,9 +68,13 @@ def catalog_of(locale: str, catalogs: Path = CATALOGS) -> Path:
 
 def find(lang: str | None, *, catalogs: Path = CATALOGS) -> Language:
     """Return the language of a Bitrix24 code, English if there is no catalog for it."""
-    locale = LOCALES.get((lang or "").lower(), "en")
+    return _load(LOCALES.get((lang or "").lower(), "en"), catalogs)
+
+
+@cache
+def _load(locale: str, catalogs: Path) -> Language:
     path = catalog_of(locale, catalogs)
-    return Language(Locale.parse(locale), _read_once(path)) if path.is_file() else ENGLISH
+    return Language(Locale.parse(locale), _read(path)) if path.is_file() else ENGLISH
 
 
 def code_of(lang: str | None) -> str:
@@ -95,9 +99,6 @@ def _read(path: Path) -> NullTranslations:
         write_mo(compiled, read_po(file))
     compiled.seek(0)
     return GNUTranslations(compiled)
-
-
-_read_once = cache(_read)
 
 
 @cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 from dashboard.calendar.edits import (
@@ -20,7 +21,7 @@ from dashboard.calendar.encoding import encode_reminder
 from dashboard.calendar.parser import CalendarSettings, SettingEntry
 from dashboard.calendar.reminders import AtTimeOfDay, Before, Reminder, Unit
 from dashboard.calendar.values import Toggle
-from dashboard.web.i18n.translations import N_, _, current, number
+from dashboard.web.i18n.translations import N_, Language, _, current, number
 from dashboard.web.presenters import filters, labels
 from dashboard.web.presenters.setting_changes import SettingState
 from dashboard.web.presenters.setting_display import SettingDisplay, display, setting_attributes
@@ -157,13 +158,16 @@ def reminder_editor(settings: CalendarSettings, editable: Collection[str]) -> Re
         if isinstance(value, tuple)
     )
     units = tuple((unit, _(text)) for unit, text in _UNITS)
-    return ReminderEditor(kinds, units, json.dumps(_reminder_texts(), ensure_ascii=False), MAX_REMINDERS)
+    return ReminderEditor(kinds, units, _reminder_texts(current()), MAX_REMINDERS)
 
 
-def _reminder_texts() -> dict[str, dict[str, str]]:
-    """Return the texts of reminders with {count} and {time}, by unit, and by number or form of plural.
+@cache
+def _reminder_texts(language: Language) -> str:
+    """Return the texts of reminders with {count} and {time} as JSON, by unit, and by number or form of plural.
 
     The forms are CLDR's, which browsers know too (``Intl.PluralRules``).
+
+    :param language: the current one.
     """
     # Sixty minutes are an hour, so their text has another number.
     limits: dict[Unit, int] = {"min": 60, "hour": 24, "day": 0}
@@ -172,7 +176,7 @@ def _reminder_texts() -> dict[str, dict[str, str]]:
     at = _by_plural(lambda days: AtTimeOfDay(days, 0), first=2)
     exact = {str(days): filters.reminder(AtTimeOfDay(days, 0)) for days in (0, 1)}
     texts["at"] = {form: text.replace("00:00", "{time}") for form, text in (at | exact).items()}
-    return texts
+    return json.dumps(texts, ensure_ascii=False)
 
 
 def _before(unit: Unit) -> Callable[[int], Reminder]:
