@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 from dashboard.core import postgres
 from dashboard.launch.event_spool import EventSpool
 from dashboard.portals import deletion
+from dashboard.portals.portal_lock import lock_portal
 from tests.emulator import Emulator
 from tests.emulator.cast import crowd
 from tests.team_fixtures import Session as Headers
@@ -28,7 +29,9 @@ from tests.world import World, errors_on
 TABLES = ("portals", "people", "chains", "snapshots", "runs", "buckets", "api_calls")
 EVERYTHING_OF_PEOPLE = TABLES[1:]
 # What a transaction of ours locks, and nobody else's: a row that it has just made, or skips when it is taken.
-WRITES = re.compile(r"(?s)^(?:INSERT INTO|UPDATE|DELETE FROM) (\w+)|FROM (\w+)\b.*FOR UPDATE(?! OF \w+ SKIP)")
+WRITES = re.compile(
+    r"(?s)^(?:INSERT INTO|UPDATE|DELETE FROM) (\w+)|FROM (\w+)\b.*FOR (?:(?:NO KEY )?UPDATE(?! OF \w+ SKIP)|KEY SHARE)"
+)
 
 
 @pytest.fixture
@@ -237,6 +240,18 @@ def test_nobody_waits_long_for_a_lock(alpha: World, monkeypatch: pytest.MonkeyPa
     assert int(answer.headers["Retry-After"]) > 0
     assert not alpha.database.outages._failures, "a lock is no outage"
     assert alpha.open("boris").status_code == 200
+
+
+def test_openings_of_one_portal_do_not_wait_for_each_other(alpha: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    alpha.open("boris")
+    alpha.sync()
+    monkeypatch.setattr(postgres, "LOCK_SECONDS", 0.1)
+    with alpha.database.write_session() as session:
+        assert lock_portal(session, alpha.known(), shared=True)
+
+        assert alpha.open("boris").status_code == 200
+        with pytest.raises(OperationalError), alpha.database.write_session() as other:
+            lock_portal(other, alpha.known())
 
 
 def test_an_opening_succeeds_after_a_short_wait_for_a_lock(alpha: World, monkeypatch: pytest.MonkeyPatch) -> None:

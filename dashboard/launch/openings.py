@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import TypeGuard
 
 import structlog
+from pydantic import SecretStr
 from sqlalchemy.orm import Session
 
 from dashboard.bitrix24.client import Command
 from dashboard.bitrix24.errors import Bitrix24Error, NotAnswered, PortalMoved, TokenRejected
 from dashboard.bitrix24.inbound import OpeningRequest
-from dashboard.calendar.parser import CalendarSettings
+from dashboard.bitrix24.schemas import Profile
+from dashboard.calendar.parser import CalendarSettings, SettingsResponse
 from dashboard.core.database import Database
 from dashboard.models import Person, Portal, PortalState
 from dashboard.people.accounts import Accounts
@@ -22,6 +25,7 @@ from dashboard.people.snapshots import SnapshotReply, fetch_snapshot
 from dashboard.portals.bindings import CHECK_COMMANDS, Bindings, scopes_in
 from dashboard.portals.call_log import CallLog, CallRecords
 from dashboard.portals.installations import Installations, PortalAddress, VerificationFailed, VerifiedPortal
+from dashboard.portals.portal_lock import ExclusiveLockNeeded, lock_portal
 from dashboard.portals.throttle import Limit
 from dashboard.sync.runs import Runs
 
@@ -60,6 +64,19 @@ class _VerifiedOpening:
     stored_portal: Portal | None  # as it was when the request came in
     address: PortalAddress | None  # None: the stored one
     reply: SnapshotReply
+
+
+@dataclass(frozen=True)
+class _ParsedOpening:
+    """What is stored of a verified opening."""
+
+    request: OpeningRequest
+    stored_portal: Portal | None  # as it was when the request came in
+    portal: VerifiedPortal
+    profile: Profile
+    response: SettingsResponse
+    scopes: list[str] | None  # None: the portal was not asked
+    application_token: SecretStr | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,48 +188,82 @@ class OpeningService:
         An installation is written durably. An opening need not be: after a power cut the previous token pair
         is still valid, and the next opening brings another one.
         """
-        request, reply = verified.request, verified.reply
         # Parse before the transaction, which holds SQLite's write lock.
-        profile, response = reply.profile, reply.response
-        verified_portal = VerifiedPortal(
-            request.member_id, verified.address, reply.app, is_installation=is_installation
-        )
-        # Whoever knows this token can forge an uninstallation, and visitors control the form: take it from
-        # administrators only.
-        application_token = request.application_token if profile.ADMIN else None
+        opening = _parse(verified, is_installation=is_installation)
+        unchanged_portal = verified.stored_portal if self._is_portal_unchanged(opening) else None
+        save = partial(self._save, opening=opening, calls=calls)
+        try:
+            return self.database.write(partial(save, unchanged_portal=unchanged_portal), durable=is_installation)
+        except ExclusiveLockNeeded:
+            return self.database.write(partial(save, unchanged_portal=None), durable=is_installation)
 
-        def save(session: Session) -> OpeningResult:
-            with session.no_autoflush:  # write each row once, at the end
+    def _is_portal_unchanged(self, opening: _ParsedOpening) -> bool:
+        """Tell whether the opening changes nothing in the portal's row, as far as the portal alone shows."""
+        portal = opening.stored_portal
+        return (
+            portal is not None
+            and portal.next_run_at is not None
+            and opening.scopes in (None, portal.scopes)
+            and self.installations.is_unchanged(portal, opening.portal, application_token=opening.application_token)
+        )
+
+    def _save(
+        self, session: Session, opening: _ParsedOpening, calls: CallRecords, *, unchanged_portal: Portal | None
+    ) -> OpeningResult:
+        """Save an opening.
+
+        :param unchanged_portal: whose row need not change; None if it may have to.
+        :raise ExclusiveLockNeeded: the person's data changes that row.
+        """
+        with session.no_autoflush:  # write each row once, at the end
+            portal = unchanged_portal
+            if portal is None or not lock_portal(session, portal, shared=True):
                 portal = self.installations.save_verified(
                     session,
-                    verified_portal,
-                    stored_portal=verified.stored_portal,
-                    application_token=application_token,
+                    opening.portal,
+                    stored_portal=opening.stored_portal,
+                    application_token=opening.application_token,
                 )
-                person, previously_opened_at = self.accounts.upsert_from_opening(
-                    session,
-                    portal,
-                    profile,
-                    request,
-                    taken_at=response.taken_at,
-                    is_employee=response.is_of_employee,
-                )
-                never_opened = previously_opened_at is None
-                if is_installation and never_opened:
-                    # The installer shows no settings: the next opening is this person's first.
-                    person.opened_at = portal.installed_at
-                if (scopes := scopes_in(reply.batch)) is not None:
-                    portal.scopes = scopes
-                calls.write(session, portal=portal)
-                if portal.next_run_at is None:
-                    # The first run reads the list of users and plans the portal's daily runs.
-                    self.runs.ensure(session, portal, by=None)
-                settings = save_snapshot(session, person, response)
-            only_installed = previously_opened_at == portal.installed_at
-            is_first = not is_installation and (never_opened or only_installed)
-            return OpeningResult(portal, person, settings, is_first=is_first)
+            person, previously_opened_at = self.accounts.upsert_from_opening(
+                session,
+                portal,
+                opening.profile,
+                opening.request,
+                taken_at=opening.response.taken_at,
+                is_employee=opening.response.is_of_employee,
+            )
+            never_opened = previously_opened_at is None
+            if opening.portal.is_installation and never_opened:
+                # The installer shows no settings: the next opening is this person's first.
+                person.opened_at = portal.installed_at
+            if opening.scopes is not None:
+                portal.scopes = opening.scopes
+            if portal.next_run_at is None:
+                # The first run reads the list of users and plans the portal's daily runs.
+                self.runs.ensure(session, portal, by=None)
+            settings = save_snapshot(session, portal, person, opening.response)
+            session.flush()
+            # Last, because every opening of the portal changes its rate limit.
+            calls.write(session, portal=portal)
+        only_installed = previously_opened_at == portal.installed_at
+        is_first = not opening.portal.is_installation and (never_opened or only_installed)
+        return OpeningResult(portal, person, settings, is_first=is_first)
 
-        return self.database.write(save, durable=is_installation)
+
+def _parse(verified: _VerifiedOpening, *, is_installation: bool) -> _ParsedOpening:
+    request, reply = verified.request, verified.reply
+    profile = reply.profile
+    return _ParsedOpening(
+        request=request,
+        stored_portal=verified.stored_portal,
+        portal=VerifiedPortal(request.member_id, verified.address, reply.app, is_installation=is_installation),
+        profile=profile,
+        response=reply.response,
+        scopes=scopes_in(reply.batch),
+        # Whoever knows this token can forge an uninstallation, and visitors control the form: take it from
+        # administrators only.
+        application_token=request.application_token if profile.ADMIN else None,
+    )
 
 
 def _can_verify(portal: Portal | None) -> TypeGuard[Portal]:

@@ -22,6 +22,7 @@ from dashboard.models import Person, Portal
 from dashboard.people import departments, storage_limit
 from dashboard.people.indexed_columns import profile_zone_columns
 from dashboard.people.name_columns import name_columns
+from dashboard.portals.portal_lock import require_exclusive_lock
 from dashboard.portals.throttle import Limit, Throttle
 from dashboard.tokens.store import TokenStore
 
@@ -33,7 +34,11 @@ NEW_PEOPLE_LIMIT = Limit(depth=100, seconds=15)
 # People of one portal who open the application for the first time, listed or not. Each gets a snapshot, and a
 # self-hosted portal can invent any number of people.
 FIRST_OPENING_LIMIT = Limit(depth=500, seconds=1)
-_FIND = select(Person).where(Person.portal_id == bindparam("portal"), Person.user_id == bindparam("user"))
+_LOCK = (
+    select(Person)
+    .where(Person.portal_id == bindparam("portal"), Person.user_id == bindparam("user"))
+    .with_for_update(key_share=True)
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,15 +62,18 @@ class Accounts:
     ) -> tuple[Person, datetime | None]:
         """Store who opened the application and their token pair; the caller has locked the portal's row.
 
-        The lock orders simultaneous openings of one person; the later pair stays.
+        That lock or the one of the person's row orders simultaneous openings of one person; the later pair stays.
 
         :param taken_at: when the profile was read.
         :param is_employee: whether Bitrix24's answers prove it. They count until the list of employees has been read.
         :return: the person, and when they opened the application before; None for never.
+        :raise ExclusiveLockNeeded: the person is new, and the portal's row has a shared lock.
         :raise OwnLimit: too many new people at once.
         :raise PortalFull: too many people altogether.
         """
-        person = session.scalar(_FIND, {"portal": portal.id, "user": profile.ID})
+        person = session.scalar(_LOCK, {"portal": portal.id, "user": profile.ID})
+        if person is None or person.chain_state is None:
+            require_exclusive_lock(session, portal.id)
         if person is None:
             self._take(session, f"new people {portal.member_id}", NEW_PEOPLE_LIMIT)
             if not storage_limit.allocate(session, portal.id, storage_limit.PERSON_BYTES):

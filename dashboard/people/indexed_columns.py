@@ -13,6 +13,7 @@ from dashboard.calendar.time_zones import canonical_name, parse_zone_name
 from dashboard.calendar.working_hours import DAY, Hours, Span, own_or_company_hours
 from dashboard.models import Person, Portal
 from dashboard.people.name_columns import name_columns
+from dashboard.portals.portal_lock import require_exclusive_lock
 
 # Increase it when the parsing of settings changes; the worker then updates everyone's columns.
 COLUMNS_VERSION = 4
@@ -65,16 +66,20 @@ def update_name_columns(person: Person) -> None:
     person.main_department = next(iter(person.departments or ()), None)
 
 
-def update_company_hours(session: Session, person: Person, settings: CalendarSettings) -> None:
+def update_company_hours(session: Session, portal: Portal, person: Person, settings: CalendarSettings) -> None:
     """Set the portal's hours to the company's, which the calendar of every employee returns.
 
     They stay if the portal has none. Bitrix24 answers a guest with 9 to 19 whatever they are,
     and so it might somebody whom the list of employees has not named yet.
+
+    :param portal: as it was last read.
+    :raise ExclusiveLockNeeded: the hours have changed, and the lock on the portal's row is a shared one.
     """
     span = settings.company_hours
-    if span is not None and (person.is_admin or person.listed is True):
-        portal = session.get_one(Portal, person.portal_id)
-        portal.work_start, portal.work_end = span.start, span.end
+    if span is not None and span != company_hours(portal) and (person.is_admin or person.listed is True):
+        require_exclusive_lock(session, portal.id)
+        stored = session.get_one(Portal, portal.id)
+        stored.work_start, stored.work_end = span.start, span.end
 
 
 def company_hours(portal: Portal) -> Span | None:

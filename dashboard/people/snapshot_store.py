@@ -30,7 +30,7 @@ from dashboard.people.indexed_columns import may_have_changed, update_company_ho
 MAX_READ_TIME = timedelta(minutes=5)
 
 
-def save_snapshot(session: Session, person: Person, response: SettingsResponse) -> CalendarSettings:
+def save_snapshot(session: Session, portal: Portal, person: Person, response: SettingsResponse) -> CalendarSettings:
     """Store the response as the person's snapshot and return the settings that are stored now.
 
     A part that failed, or for which there is no room, keeps its previous value; ``errors`` names the method. A response
@@ -49,7 +49,7 @@ def save_snapshot(session: Session, person: Person, response: SettingsResponse) 
         merged = _keep_previous(session, person, replace(response, errors={**response.errors, **errors}))
     settings = _store(session, person, merged, own=None)
     if PORTAL_SETTINGS_METHOD not in merged.errors:
-        update_company_hours(session, person, settings)
+        update_company_hours(session, portal, person, settings)
     person.confirmed_at = response.taken_at  # the batch also returned the user's profile
     return settings
 

@@ -166,7 +166,9 @@ class Snapshots:
                 is_installed = lock_portal(session, portal)
                 calls.write(session)
                 current = find_current(session, portal, person) if is_installed else None
-                return save_snapshot(session, current, response) if current else parse_settings(person, response)
+                return (
+                    save_snapshot(session, portal, current, response) if current else parse_settings(person, response)
+                )
 
             return self.database.write(save)
 

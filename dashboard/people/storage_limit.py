@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from dashboard.bitrix24.errors import PortalFull
 from dashboard.core.database import execute_and_count
 from dashboard.models import Department, Person, Portal, SavedGroup, SettingChange
+from dashboard.portals.portal_lock import require_exclusive_lock
 
 log = structlog.get_logger()
 
@@ -35,10 +36,14 @@ def allocate(session: Session, portal_id: int, size: int) -> bool:
     """Count ``size`` bytes more, or fewer; return False, and count nothing, if there is no room for more.
 
     The caller has locked the portal's row.
+
+    :raise ExclusiveLockNeeded: the lock is a shared one, and there is something to count.
     """
-    if size <= 0:
-        if size:
-            session.connection().execute(_ADD, {"id_": portal_id, "size": size})
+    if not size:
+        return True
+    require_exclusive_lock(session, portal_id)
+    if size < 0:
+        session.connection().execute(_ADD, {"id_": portal_id, "size": size})
         return True
     values = {"id_": portal_id, "size": size, "max_bytes": MAX_PORTAL_BYTES}
     if session.connection().execute(_ADD_IF_ROOM, values).rowcount:

@@ -118,6 +118,17 @@ class Installations:
             raise VerificationFailed("foreign_portal")
         return PortalAddress(info.origin, server)
 
+    def is_unchanged(self, portal: Portal, verified: VerifiedPortal, *, application_token: SecretStr | None) -> bool:
+        """Tell whether ``save_verified`` would change nothing in a portal that was just read."""
+        return (
+            portal.state == PortalState.ACTIVE
+            and not verified.is_installation
+            and verified.address in (None, (portal.origin, portal.authorization_server))
+            and is_recent(portal.proven_at, self.now(), age=VERIFICATION_UPDATE_INTERVAL)
+            and (portal.app_code, portal.app_status) == _app_columns(verified.app)
+            and (application_token is None or self.matches_application_token(portal, application_token))
+        )
+
     def save_verified(
         self,
         session: Session,
@@ -143,8 +154,7 @@ class Installations:
         is_new = is_reinstalled or verified.is_installation
         if is_new or not is_recent(portal.proven_at, now, age=VERIFICATION_UPDATE_INTERVAL):
             portal.proven_at = now
-        portal.app_code = verified.app.CODE or None
-        portal.app_status = verified.app.STATUS[:1]
+        portal.app_code, portal.app_status = _app_columns(verified.app)
         portal.state = PortalState.ACTIVE
         if application_token is not None and not self.matches_application_token(portal, application_token):
             self._set_token(portal, application_token, keep_previous=not verified.is_installation)
@@ -304,6 +314,10 @@ class Installations:
         if current is None or current.state == PortalState.UNINSTALLED or current.id == portal.id:
             return None
         return current if current.installed_at == portal.installed_at else None
+
+
+def _app_columns(app: AppInfo) -> tuple[str | None, str]:
+    return app.CODE or None, app.STATUS[:1]
 
 
 def _reactivate(portal: Portal, stored_portal: Portal | None, *, now: datetime) -> None:

@@ -273,6 +273,6 @@ def _recompute_people(session: Session, *, portal: Portal, person_ids: Sequence[
         indexed_columns.update_indexed_columns(person, settings)
         indexed_columns.update_name_columns(person)
         if current.work_start is None:
-            indexed_columns.update_company_hours(session, person, settings)
+            indexed_columns.update_company_hours(session, current, person, settings)
         if snapshot is not None:
             session.expunge(snapshot)

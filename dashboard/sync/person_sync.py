@@ -141,7 +141,7 @@ def _save_result(session: Session, portal: Portal, result: PersonResult) -> None
         person.is_admin, person.confirmed_at = False, None
     person.problem = (result.problem or EMPTY_CODE)[:64] if result.problem is not None else None
     if result.response is not None:
-        save_snapshot(session, person, result.response)
+        save_snapshot(session, portal, person, result.response)
 
 
 def _next_tasks(session: Session, lease: Lease, *, now: datetime) -> list[PersonTask]:
