@@ -177,6 +177,27 @@ def test_sqlite_waits_for_the_disk_only_in_durable_transactions(database: Databa
     assert levels == [2, 1, 2]
 
 
+def test_postgres_waits_for_the_disk_only_in_durable_transactions(postgres_url: str) -> None:
+    database, seen = Database(postgres_url), "SELECT string_agg(setting, ' ' ORDER BY id) FROM seen"
+    with database.write_session() as session:
+        session.connection().exec_driver_sql(
+            "CREATE TABLE seen (id serial, setting text);"
+            "CREATE TABLE written (id serial);"
+            "CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+            " INSERT INTO seen (setting) VALUES (current_setting('synchronous_commit')); RETURN NULL; END $$;"
+            "CREATE CONSTRAINT TRIGGER at_commit AFTER INSERT ON written DEFERRABLE INITIALLY DEFERRED"
+            " FOR EACH ROW EXECUTE FUNCTION see()"
+        )
+
+    for durable in (True, False, True):
+        with database.write_session(durable=durable) as session:
+            session.execute(text("INSERT INTO written DEFAULT VALUES"))
+
+    with database.read_session() as session:
+        assert session.scalar(text(seen)) == "on off on"
+    database.engine.dispose()
+
+
 def test_only_a_migration_creates_the_file_and_its_folder(tmp_path_factory: pytest.TempPathFactory) -> None:
     file = tmp_path_factory.mktemp("new") / "var" / "deep" / "dashboard.db"
     database = Database(f"sqlite:///{file}")

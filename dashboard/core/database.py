@@ -22,7 +22,6 @@ from sqlalchemy import (
     Float,
     MetaData,
     Update,
-    create_engine,
     delete,
     inspect,
     select,
@@ -98,7 +97,7 @@ class Database:
         self.engine = self._reader = _new_engine(url, connections)
         self.outages = OutageLog()
         writer = self.engine.execution_options(sqlite_begin="IMMEDIATE")
-        self._writers = {True: writer, False: writer.execution_options(sqlite_synchronous="NORMAL")}
+        self._writers = {True: writer, False: writer.execution_options(durable=False)}
         is_sqlite = self.engine.dialect.name == "sqlite"
         self._write_lock = sqlite_engine.WriteLock() if is_sqlite else nullcontext
         # A process that was killed may have left deleted rows in the write-ahead log.
@@ -128,7 +127,7 @@ class Database:
 
         On SQLite the write lock is taken at the start, because a reader that becomes a writer can fail. A second
         writer waits up to BUSY_SECONDS. A transaction that is not ``durable`` is not fsynced, so the lock is free
-        sooner; it survives a killed process, but not a power cut before the next durable one.
+        sooner; it survives a killed process of ours, but not a power cut before the next durable one.
         """
         with (
             self._log_outages(),
@@ -190,9 +189,10 @@ class Database:
         """
         if self.engine.dialect.name == "sqlite":
             return self.checkpoint_wal()
-        # VACUUM cannot run in a transaction, so it goes to the driver's connection.
+        # VACUUM cannot run in a transaction, so it goes to the driver's connection, which the pool has pinged in one.
         with self.engine.connect() as connection:
             driver: Any = connection.connection.driver_connection
+            driver.rollback()
             driver.response_seconds = VACUUM_SECONDS
             driver.add_notice_handler(_log_refused_vacuum)
             try:
@@ -300,5 +300,4 @@ def _new_engine(url: str, connections: int) -> Engine:
         return sqlite_engine.new_engine(url, **pool)
     from dashboard.core import postgres
 
-    # hide_parameters: error messages are logged, and must not quote values.
-    return create_engine(postgres.use_bounded_dialect(url), pool_pre_ping=True, hide_parameters=True, **pool)
+    return postgres.new_engine(url, **pool)

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import psycopg
 from psycopg.errors import _WaitTimeout
+from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.engine import URL, make_url
@@ -59,6 +60,8 @@ class Connection(psycopg.Connection[Any]):
     """A connection that is closed when the server does not answer in time."""
 
     response_seconds = float(CONNECT_SECONDS)
+    has_begun = False  # by the ping, and nobody uses the transaction yet
+    is_durable = True  # the transaction
 
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
         """Wait for the server's answer, ``response_seconds`` by default.
@@ -101,22 +104,39 @@ class BoundedDialect(PGDialect_psycopg):
         return self._connect_breaker.call(lambda: _connect(*arguments, autocommit=True, **parameters))
 
     def do_begin(self, dbapi_connection: Any) -> None:
-        """Begin a transaction; its limits end with it, as a pooler in transaction mode requires."""
+        """Begin a transaction, unless the ping has."""
         connection: Connection = dbapi_connection.driver_connection
+        if not connection.has_begun:
+            self._begin(connection, BEGIN_SECONDS)
+        connection.has_begun = False
+        connection.response_seconds = STATEMENT_SECONDS + GRACE_SECONDS
+
+    def do_ping(self, dbapi_connection: Any) -> bool:
+        """Return True if an idle connection begins a transaction within PING_SECONDS.
+
+        What takes a connection from the pool begins a transaction next, so this saves a round trip.
+        """
+        connection: Connection = dbapi_connection
+        self._begin(connection, PING_SECONDS)
+        connection.has_begun = True
+        return True
+
+    def _begin(self, connection: Connection, seconds: float) -> None:
+        """Begin a transaction; its limits end with it, as a pooler in transaction mode requires."""
         limits = f"; SET LOCAL idle_in_transaction_session_timeout = {round(IDLE_SECONDS * 1000)}"
         limits += f"; SET LOCAL lock_timeout = {round(LOCK_SECONDS * 1000)}"
         if self._limits_statements:
             limits += f"; SET LOCAL statement_timeout = {round(STATEMENT_SECONDS * 1000)}"
-        connection.response_seconds = BEGIN_SECONDS
+        connection.response_seconds = seconds
         self._response_breaker.call(lambda: connection.execute(f"BEGIN{limits}"))
-        connection.response_seconds = STATEMENT_SECONDS + GRACE_SECONDS
 
-    def do_ping(self, dbapi_connection: Any) -> bool:
-        """Return True if an idle connection answers within PING_SECONDS."""
-        connection: Connection = dbapi_connection
-        connection.response_seconds = PING_SECONDS
-        self._response_breaker.call(lambda: connection.execute(";"))
-        return True
+    def do_commit(self, dbapi_connection: Any) -> None:
+        """Commit; one that need not be durable does not wait for the disk, so it releases its locks sooner."""
+        connection: Connection = dbapi_connection.driver_connection
+        if connection.is_durable:
+            connection.commit()
+        else:
+            connection.execute("SET LOCAL synchronous_commit = off; COMMIT")
 
     def is_disconnect(self, e: Any, connection: Any, cursor: Any) -> bool:
         """Tell whether the pool must drop this connection and its others."""
@@ -175,7 +195,14 @@ class CircuitBreaker:
         return result
 
 
-def use_bounded_dialect(url: str) -> URL:
-    """Return the URL with this module's dialect as its driver."""
+def new_engine(url: str, **pool: Any) -> Engine:
+    """Return an engine that uses this module's dialect."""
     registry.register("postgresql.bounded", __name__, BoundedDialect.__name__)
-    return make_url(url).set(drivername=DRIVER)
+    # hide_parameters: error messages are logged, and must not quote values.
+    engine = create_engine(make_url(url).set(drivername=DRIVER), pool_pre_ping=True, hide_parameters=True, **pool)
+    event.listen(engine, "begin", _set_durability)
+    return engine
+
+
+def _set_durability(connection: Any) -> None:
+    connection.connection.driver_connection.is_durable = connection.get_execution_options().get("durable", True)

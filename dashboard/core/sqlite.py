@@ -164,7 +164,7 @@ def _begin(connection: Connection) -> None:
     try:
         if options.get("sqlite_begin") == "IMMEDIATE":
             # FULL: a refreshed token pair must survive a power cut, because the old pair is already invalid.
-            cursor.execute(f"PRAGMA synchronous = {options.get('sqlite_synchronous', 'FULL')}")
+            cursor.execute(f"PRAGMA synchronous = {'FULL' if options.get('durable', True) else 'NORMAL'}")
             _begin_immediate(cursor, timer)
         else:
             cursor.execute("BEGIN")
