@@ -49,7 +49,7 @@ def browser_script() -> str:
 
 
 def command(module: str, *arguments: str) -> list[str]:
-    """Return what starts a module as a process with this clock."""
+    """Return what starts a module as a process with this clock, which finds the templates compiled."""
     return [sys.executable, "-m", "tests.clock", module, *arguments]
 
 
@@ -71,6 +71,9 @@ def _shifted() -> time_machine.travel:
 
 
 if __name__ == "__main__":
+    from tests import compiled_templates
+
     _shifted()
+    compiled_templates.install()
     sys.argv = sys.argv[1:]
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)

@@ -15,14 +15,12 @@ from functools import cache, cached_property
 from html.parser import HTMLParser
 from itertools import count
 from pathlib import Path
-from types import CodeType, TracebackType
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 from unittest.mock import patch
 
 from cryptography.fernet import Fernet
 from flask.testing import FlaskClient
-from jinja2 import BytecodeCache
-from jinja2.bccache import Bucket
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 from werkzeug.routing import Rule
@@ -36,7 +34,7 @@ from dashboard.core import config, migrations
 from dashboard.core.database import Database
 from dashboard.services import Services, build_services
 from dashboard.web.http import static_files
-from tests import clicks
+from tests import clicks, compiled_templates
 from tests.emulator import Emulator, Portal
 from tests.emulator.opening import Opening
 
@@ -47,21 +45,7 @@ FERNET_KEY = Fernet.generate_key().decode()
 SECRET_KEY = "a signing key for tests alone"
 
 
-class _Compiled(BytecodeCache):
-    """Keeps compiled templates: every test makes an application of its own, the templates are the same."""
-
-    def __init__(self) -> None:
-        self._codes: dict[str, CodeType] = {}
-
-    def load_bytecode(self, bucket: Bucket) -> None:
-        bucket.code = self._codes.get(f"{bucket.key} {bucket.checksum}")
-
-    def dump_bytecode(self, bucket: Bucket) -> None:
-        if bucket.code:
-            self._codes[f"{bucket.key} {bucket.checksum}"] = bucket.code
-
-
-COMPILED = _Compiled()
+compiled_templates.install()
 STATIC_FILES = static_files.StaticFiles()
 BUILDERS: dict[tuple[object, ...], Callable[..., tuple[str, str]]] = {}
 compile_builder = Rule._compile_builder
@@ -101,7 +85,6 @@ class World:
             patch.object(Rule, "_compile_builder", _compile_builder_once),
         ):
             self.app = create_app(self.config, database=self.database, now=self.now)
-        self.app.jinja_env.bytecode_cache = COMPILED
         clicks.watch(self.app, bitrix24)
         self.browser: FlaskClient = self.app.test_client()
 

@@ -1,0 +1,49 @@
+"""Keep compiled templates for all processes of the tests: compiling them takes most of a server's start."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import CodeType
+from typing import Any
+
+from flask.sansio.app import App
+from jinja2 import FileSystemBytecodeCache
+from jinja2.bccache import Bucket
+
+from dashboard.web.http.templating import TemplateEnvironment
+
+FOLDER = Path(__file__).parent.parent / "var" / "templates"
+
+
+class _Compiled(FileSystemBytecodeCache):
+    """Files, which a change of a template makes invalid, and what this process has read of them."""
+
+    def __init__(self) -> None:
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        super().__init__(str(FOLDER))
+        self._codes: dict[tuple[str, str], CodeType] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        bucket.code = self._codes.get((bucket.key, bucket.checksum))
+        if bucket.code is None:
+            super().load_bytecode(bucket)
+            self._keep(bucket)
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        super().dump_bytecode(bucket)
+        self._keep(bucket)
+
+    def _keep(self, bucket: Bucket) -> None:
+        if bucket.code is not None:
+            self._codes[bucket.key, bucket.checksum] = bucket.code
+
+
+def install() -> None:
+    """Have every application that this process makes use the compiled templates."""
+    make = TemplateEnvironment.__init__
+    compiled = _Compiled()
+
+    def make_with_compiled(self: TemplateEnvironment, app: App, **options: Any) -> None:
+        make(self, app, bytecode_cache=compiled, **options)
+
+    TemplateEnvironment.__init__ = make_with_compiled  # type: ignore[method-assign]
