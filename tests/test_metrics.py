@@ -29,7 +29,7 @@ from dashboard.portals import rate_limits
 from tests.emulator import Emulator, Fault
 from tests.processes import free_port, serve, wait_for, work
 from tests.waiting import wait_until
-from tests.world import World
+from tests.world import FERNET_KEY, SECRET_KEY, World
 
 DOCS = Path(__file__).parent.parent / "docs"
 TOKEN = "a token for the metrics alone"
@@ -172,6 +172,7 @@ def test_each_web_process_returns_the_counts_of_all(measured: World) -> None:
             assert requests.get(f"{address}/healthz", timeout=30).ok
         counts = healthz_counts(8)
         first, second = psutil.Process(server.pid).children()
+        arguments = str([process.cmdline() for process in (psutil.Process(server.pid), first, second)])
         first.kill()
         wait_until(lambda: {first, second} < {first, *psutil.Process(server.pid).children()})
         for _ in range(10):
@@ -183,6 +184,10 @@ def test_each_web_process_returns_the_counts_of_all(measured: World) -> None:
         server.wait()
 
     assert (counts, counts_after_kill) == ([20] * 8, [30] * 4)
+    # The list of processes, which every user of the machine sees, shows no secret.
+    assert "gunicorn" in arguments
+    keys = (TOKEN, SECRET_KEY, FERNET_KEY, measured.bitrix24.client_secret)
+    assert not [key for key in keys if key in arguments]
     # The master's, and two of each process that has served.
     assert files <= {
         "lock",

@@ -16,10 +16,14 @@ from tests.world import environment_for
 
 
 @pytest.fixture
-def processes(bitrix24: Emulator, database_url: str) -> Iterator[list[str]]:
-    """Give the URLs of two web processes on one database, started as in production."""
-    environment = environment_for(bitrix24, database_url)
-    database = Database(database_url.replace("postgresql:", "postgresql+psycopg:"))
+def processes(bitrix24: Emulator, sqlite_url: str) -> Iterator[list[str]]:
+    """Give the URLs of two web processes on one database, started as in production.
+
+    To Postgres, processes are connections like those of one, which tests/test_token_refresh.py has; SQLite locks for
+    a process.
+    """
+    environment = environment_for(bitrix24, sqlite_url)
+    database = Database(sqlite_url)
     migrations.upgrade(database)
     database.engine.dispose()
     ports = [free_port(), free_port()]
