@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -67,11 +68,10 @@ def test_the_card_says_what_the_clocks_on_the_wall_say(
 
     assert found.is_at_work == is_at_work(them, moment, days_off)
     (start, end), *_ = found.common
-    minutes = (moment + timedelta(minutes=number) for number in range(8 * 24 * 60))
-    both = [minute for minute in minutes if all(is_at_work(each, minute, days_off) for each in pair)]
-    assert max(moment_of(start), moment) == both[0]
-    gap = next(minute for number, minute in enumerate(both) if minute != both[0] + timedelta(minutes=number))
-    assert moment_of(end) == both[0] + timedelta(minutes=both.index(gap))
+    minutes = (moment + timedelta(minutes=number) for number in count())
+    both_at_work = ((minute, all(is_at_work(each, minute, days_off) for each in pair)) for minute in minutes)
+    assert max(moment_of(start), moment) == next(minute for minute, both in both_at_work if both)
+    assert moment_of(end) == next(minute for minute, both in both_at_work if not both)
     assert found.next_day
     local_today = moment.astimezone(ZoneInfo(them.zone)).date()
     assert found.next_day.day > local_today

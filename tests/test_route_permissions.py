@@ -110,11 +110,7 @@ def test_public_routes_are_named_once_and_exist(world: World) -> None:
     assert not removed, f"PUBLIC names routes that are gone: {sorted(removed)}"
 
 
-@pytest.mark.parametrize(
-    "kind",
-    ["nothing", "garbage", "huge", "of another key", "of another purpose", "of another digest", "expired"],
-)
-def test_no_route_answers_without_a_valid_token(busy: World, kind: str) -> None:
+def test_no_route_answers_without_a_valid_token(busy: World) -> None:
     good = bearer(busy.session("anna"))
     claims = [busy.portal().member_id, 1, 1, int(time.time())]
     assert ask(busy, ("GET", "/me"), signed(claims)).status_code == 200
@@ -127,15 +123,14 @@ def test_no_route_answers_without_a_valid_token(busy: World, kind: str) -> None:
         "of another digest": signed(claims, digest=hashlib.sha1),
         "expired": good,
     }
-    later = timedelta(minutes=31) if kind == "expired" else timedelta()
+    for kind, token in tokens.items():
+        with time_machine.travel(datetime.now(UTC) + timedelta(minutes=31 if kind == "expired" else 0)):
+            answers = {route: ask(busy, route, token) for route in guarded(busy)}
 
-    with time_machine.travel(datetime.now(UTC) + later):
-        answers = {route: ask(busy, route, tokens[kind]) for route in guarded(busy)}
-
-    assert {route: answer.status_code for route, answer in answers.items()} == dict.fromkeys(answers, 401)
-    for answer in answers.values():
-        assert set(answer.json or {}) == {"error"}
-        assert not [own for own in ALPHAS_OWN if own in answer.text]
+        assert {route: answer.status_code for route, answer in answers.items()} == dict.fromkeys(answers, 401), kind
+        for answer in answers.values():
+            assert set(answer.json or {}) == {"error"}
+            assert not [own for own in ALPHAS_OWN if own in answer.text]
 
 
 def test_no_route_answers_the_token_of_a_person_who_is_gone(busy: World) -> None:

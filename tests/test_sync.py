@@ -49,23 +49,23 @@ def open_as_crowd(world: World, count: int, *, of: int | None = None) -> None:
         world.bitrix24.clock.advance(0.5)
 
 
-def test_everyone_is_synced_once(each_world: World) -> None:
-    open_as_crowd(each_world, 45, of=60)
+def test_everyone_is_synced_once(world: World) -> None:
+    open_as_crowd(world, 45, of=60)
     for number in range(45):
-        each_world.portal().people[f"person{number}"].settings["view"] = "day"
+        world.portal().people[f"person{number}"].settings["view"] = "day"
     # The openings were before the run starts, and the bucket is empty again.
-    each_world.bitrix24.clock.advance(60)
-    each_world.bitrix24.clear()
+    world.bitrix24.clock.advance(60)
+    world.bitrix24.clear()
 
-    run = each_world.sync()
+    run = world.sync()
 
     assert (run["state"], run["total"], run["done"], run["failed"]) == ("done", 46, 46, 0)
-    assert each_world.bitrix24.count(method="batch", inner=SETTINGS) == 46
-    assert each_world.bitrix24.count(error="QUERY_LIMIT_EXCEEDED") == 0
-    stored = people_by_key(each_world)
+    assert world.bitrix24.count(method="batch", inner=SETTINGS) == 46
+    assert world.bitrix24.count(error="QUERY_LIMIT_EXCEEDED") == 0
+    stored = people_by_key(world)
     assert {stored[f"person{number}"]["view"] for number in range(45)} == {"day"}
     assert {stored[f"person{number}"]["chain_state"] for number in range(45, 60)} == {None}
-    active = {key for key, one in each_world.portal().people.items() if one.active and not one.extranet}
+    active = {key for key, one in world.portal().people.items() if one.active and not one.extranet}
     assert {key for key, row in stored.items() if row["listed"]} == active
 
 
@@ -312,34 +312,34 @@ def list_requests(world: World) -> int:
     return world.bitrix24.count(inner="user.get")
 
 
-def test_a_long_list_is_read_in_several_slices(each_world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_list_is_read_in_several_slices(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each slice stores a part, so that neither a thread nor the memory is held by a list of any length."""
     monkeypatch.setattr(users, "MAX_BATCH_COMMANDS", 1)
     monkeypatch.setattr(users, "MAX_CHECKED_USERS", 1)
-    open_as_crowd(each_world, 1, of=120)
-    each_world.sync()
+    open_as_crowd(world, 1, of=120)
+    world.sync()
     for number in (7, 8):
-        each_world.portal().dismiss(f"person{number}")
-    each_world.portal().people["person100"].name = "Renamed"
-    each_world.bitrix24.clock.advance(60)
-    each_world.bitrix24.clear()
-    runs, engine = each_world.services.runs, in_slow_slices(each_world)
-    runs.request(each_world.known(), by=None)
+        world.portal().dismiss(f"person{number}")
+    world.portal().people["person100"].name = "Renamed"
+    world.bitrix24.clock.advance(60)
+    world.bitrix24.clear()
+    runs, engine = world.services.runs, in_slow_slices(world)
+    runs.request(world.known(), by=None)
     read, remaining = [], []
 
-    while each_world.one("SELECT count(*) FROM runs WHERE NOT directory_read"):
+    while world.one("SELECT count(*) FROM runs WHERE NOT directory_read"):
         (lease,) = runs.acquire()
         engine.run_slice(lease)
-        each_world.bitrix24.clock.advance(1)
-        read.append(list_requests(each_world))
-        remaining.append(sum(f"person{number}" in people_by_key(each_world) for number in (7, 8)))
-    run = each_world.sync()
+        world.bitrix24.clock.advance(1)
+        read.append(list_requests(world))
+        remaining.append(sum(f"person{number}" in people_by_key(world) for number in (7, 8)))
+    run = world.sync()
 
     # Three parts of the list, the last one with the first of the two who left; then the other one, then nothing.
     assert (read, remaining) == ([1, 2, 4, 5, 5], [2, 2, 1, 0, 0])
     assert (run["state"], run["done"], run["list_position"]) == ("done", 2, None)
-    assert people_by_key(each_world)["person100"]["name"].startswith("Renamed")
-    assert each_world.one("SELECT directory_error FROM portals") is None
+    assert people_by_key(world)["person100"]["name"].startswith("Renamed")
+    assert world.one("SELECT directory_error FROM portals") is None
 
 
 def test_a_list_that_repeats_pages_in_later_requests_is_incomplete(
@@ -1014,7 +1014,6 @@ def test_a_token_that_is_always_being_refreshed_fails_one_person(world: World, m
 
 @pytest.mark.parametrize("state", ["waiting", "between slices", "leased", "postponed"])
 def test_a_run_is_due_after_the_clock_was_set_back(each_world: World, state: str) -> None:
-    open_as_crowd(each_world, 14)
     each_world.bitrix24.clock.advance(60)
     runs, portal = each_world.services.runs, each_world.known()
     runs.request(portal, by=None)
@@ -1030,20 +1029,20 @@ def test_a_run_is_due_after_the_clock_was_set_back(each_world: World, state: str
     assert len(runs.acquire()) == 1
 
 
-def test_a_run_keeps_its_pace_after_the_clock_was_set_back(each_world: World) -> None:
-    open_as_crowd(each_world, 45)
-    each_world.bitrix24.clock.advance(60)
-    each_world.services.runs.request(each_world.known(), by=None)
+def test_a_run_keeps_its_pace_after_the_clock_was_set_back(world: World) -> None:
+    open_as_crowd(world, 45)
+    world.bitrix24.clock.advance(60)
+    world.services.runs.request(world.known(), by=None)
     for _ in range(4):
-        each_world.run_slice()
-    each_world.bitrix24.clock.advance(-3 * 3600)
-    each_world.portal().bucket = None  # the portal's clock is right, so its bucket is empty
-    began = each_world.bitrix24.clock.now()
+        world.run_slice()
+    world.bitrix24.clock.advance(-3 * 3600)
+    world.portal().bucket = None  # the portal's clock is right, so its bucket is empty
+    began = world.bitrix24.clock.now()
 
-    run = each_world.sync()
+    run = world.sync()
 
     assert (run["state"], run["done"], run["failed"]) == ("done", 46, 0)
-    assert each_world.bitrix24.clock.now() - began < 60
+    assert world.bitrix24.clock.now() - began < 60
 
 
 def test_a_person_synced_by_a_clock_that_was_ahead_is_synced_again(world: World) -> None:
