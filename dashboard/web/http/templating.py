@@ -2,11 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
+from types import CodeType
 from typing import Any
 
 from flask.sansio.app import App
 from flask.templating import Environment
+from jinja2 import Environment as JinjaEnvironment
+from jinja2 import Template
+from jinja2.runtime import Context, Macro
+from markupsafe import Markup, escape
+
+
+class _Context(Context):
+    """Call macros directly: Jinja looks first whether it has to pass itself to what is called."""
+
+    def call(self, __obj: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        if type(__obj) is not Macro:
+            return super().call(__obj, *args, **kwargs)
+        kwargs.pop("_block_vars", None)
+        kwargs.pop("_loop_vars", None)
+        return __obj(self.eval_ctx, *args, **kwargs)
+
+
+class _Template(Template):
+    """Print what is escaped already as it is: Jinja makes a copy of it, of a part of a page at every level."""
+
+    @classmethod
+    def from_code(
+        cls,
+        environment: JinjaEnvironment,
+        code: CodeType,
+        globals: MutableMapping[str, Any],
+        uptodate: Callable[[], bool] | None = None,
+    ) -> Template:
+        template = super().from_code(environment, code, globals, uptodate)
+        template.root_render_func.__globals__["escape"] = _printed
+        return template
+
+
+def _printed(value: Any) -> str:
+    return value if type(value) is Markup else escape(value)
 
 
 class TemplateEnvironment(Environment):
@@ -16,6 +52,9 @@ class TemplateEnvironment(Environment):
     twenty templates, so plain globals save a fifth of its rendering time. They must be set before the first
     template is loaded.
     """
+
+    context_class = _Context
+    template_class = _Template
 
     def __init__(self, app: App, **options: Any) -> None:
         super().__init__(app, cache_size=-1, **options)

@@ -64,7 +64,7 @@ class SwitchRow:
     next_value: str
     hint: str
     display: SettingDisplay
-    attributes: Mapping[str, str]
+    attributes: tuple[tuple[str, str], ...]
     state: SettingState | None
 
 
@@ -121,7 +121,7 @@ def switch_rows(
                 next_value=encode_field(key, Toggle(not is_on)),
                 hint=_("Turn on tasks to show them.") if needs_tasks else _(HINTS[key]) if key in HINTS else "",
                 display=display(entry),
-                attributes=editable_attributes(entry, editable),
+                attributes=tuple(editable_attributes(entry, editable).items()),
                 state=states.get(key),
             )
         )

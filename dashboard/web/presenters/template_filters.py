@@ -1,12 +1,16 @@
 """Install the filters that templates use."""
 
+from functools import lru_cache
 from inspect import getmembers, isfunction
 
 from jinja2 import Environment
+from jinja2.runtime import Macro
 
 from dashboard.calendar.time_zones import offset_at
 from dashboard.calendar.working_hours import minutes_to_clock
 from dashboard.core.json_values import escape_surrogates
+from dashboard.web.i18n import translations
+from dashboard.web.i18n.translations import Language
 from dashboard.web.presenters import (
     filters,
     labels,
@@ -40,3 +44,14 @@ def install(env: Environment) -> None:
         state_tone=team_row.STATE_TONES.__getitem__,
         timed_line=reminder_timeline.timed,
     )
+    env.globals["cached"] = _cached
+
+
+def _cached(macro: Macro, *values: object) -> str:
+    """Return what a macro prints for values that are the same for many people; it depends on nothing else."""
+    return _call_once(macro, translations.current(), *values)
+
+
+@lru_cache(maxsize=256)
+def _call_once(macro: Macro, language: Language, *values: object) -> str:
+    return macro(*values)

@@ -99,7 +99,7 @@ def _switches() -> list[SwitchRow]:
         ("plain", "plain", False, ""), ("odd", "odd", False, ""),
     ]  # fmt: skip
     return [
-        SwitchRow(f"guide-{name}", name.title(), kind, is_on, "", hint, empty, {}, states.get(name))
+        SwitchRow(f"guide-{name}", name.title(), kind, is_on, "", hint, empty, (), states.get(name))
         for name, kind, is_on, hint in rows
     ]
 
