@@ -105,6 +105,36 @@ def test_the_operators_table_lists_every_command(application: Flask) -> None:
             assert f"{name} {subcommand}".strip() in names
 
 
+# Events that the code names by something else than a text.
+NAMED_EVENTS = {
+    "PortalFull.CODE": {"portal_full"},
+    "error.code": {"too_many_failed_proofs", "too_many_openings"},
+    "log_event": set[str](),  # the parameter of `_log_failure`
+}
+
+
+def test_every_event_of_the_log_is_described() -> None:
+    sources = "".join(map(text_of, [ROOT / "app.py", *(ROOT / "dashboard").rglob("*.py")]))
+    logged = re.findall(r"\b(?:log\.(?:debug|info|warning|error)|_log_failure)[(,]\s*([^\s,:)]+)", sources)
+    events = set[str]().union(*({one.strip('"')} if '"' in one else NAMED_EVENTS[one] for one in logged))
+
+    table = OPERATE.partition("### Events of the log")[2].partition("\n#")[0]
+    described = {
+        name for row in re.findall(r"^\| (`.+?) \|", table, re.MULTILINE) for name in re.findall("`(.+?)`", row)
+    }
+    assert described == events
+
+
+def test_every_metric_is_described() -> None:
+    sources = "".join(map(text_of, (ROOT / "dashboard" / "monitoring").glob("*.py")))
+    metrics = re.findall(r'\b_(gauge|counter|histogram)\(\s*"(\w+)"', sources)
+
+    table = OPERATE.partition("### Metrics")[2].partition("\n#")[0]
+    rows = re.findall(r"^\| (`.+?) \|", table, re.MULTILINE)
+    described = {name for row in rows for name in re.findall("`dashboard_(.+?)`", row)}
+    assert described == {name + "_total" * (kind == "counter") for kind, name in metrics}
+
+
 def test_the_table_of_variables_is_the_codes_own() -> None:
     assert update_document(OPERATE) == OPERATE, "`make documents` writes it anew"
 
@@ -180,6 +210,17 @@ def test_the_proxies_pass_on_to_where_the_socket_listens() -> None:
     assert f"proxy_pass http://{address};" in text_of(DEPLOY / "nginx.conf")
     assert f"reverse_proxy {{$UPSTREAM:{address}}}" in text_of(DEPLOY / "Caddyfile")
     assert text_of(DEPLOY / "nginx.conf").count("{") == text_of(DEPLOY / "nginx.conf").count("}")
+
+
+def test_the_proxies_log_no_query_string_and_no_address() -> None:
+    (log_format,) = re.findall(r"^log_format \w+ (.+?);$", text_of(DEPLOY / "nginx.conf"), re.MULTILINE | re.DOTALL)
+    variables = set(re.findall(r"\$(\w+)", log_format))
+    assert not variables & {"remote_addr", "http_x_forwarded_for", "request", "request_uri", "args", "http_referer"}
+    # Lines of other levels quote the request.
+    assert re.findall(r"^ *error_log \S+ (\w+);$", text_of(DEPLOY / "nginx.conf"), re.MULTILINE) == ["emerg"]
+
+    fields = re.findall(r"^\t*request>(\S+) (\S+)", text_of(DEPLOY / "Caddyfile"), re.MULTILINE)
+    assert set(fields) >= {("remote_ip", "delete"), ("client_ip", "delete"), ("headers", "delete"), ("uri", "regexp")}
 
 
 # What production installs
