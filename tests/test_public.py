@@ -37,7 +37,7 @@ class Page(HTMLParser):
 @pytest.fixture
 def vended(bitrix24: Emulator, sqlite_url: str) -> Iterator[World]:
     """Give an application whose vendor is configured."""
-    vendor = {"VENDOR_NAME": "Alder & Sons", "VENDOR_EMAIL": "help@alder.example"}
+    vendor = {"APP_NAME": "Hours & Zones", "VENDOR_NAME": "Alder & Sons", "VENDOR_EMAIL": "help@alder.example"}
     with World(bitrix24, sqlite_url, **vendor) as it:
         yield it
 
@@ -75,10 +75,12 @@ def test_they_say_what_is_missing(world: World, path: str) -> None:
     assert "VENDOR_EMAIL" in text
 
 
-def test_the_terms_name_application_and_privacy_policy(vended: World) -> None:
-    text = vended.browser.get("/terms").text
+@pytest.mark.parametrize("language", ["en", "de", "ar"])
+def test_the_terms_name_application_and_licensor_word_for_word(vended: World, language: str) -> None:
+    text = vended.browser.get(f"/terms?lang={language}").text
 
-    assert "Calendar settings for Bitrix24" in text
+    assert "<bdi>Hours &amp; Zones</bdi>" in text
+    assert "<bdi>Alder &amp; Sons</bdi></p>" in text
     assert "/privacy" in Page(text).links
 
 

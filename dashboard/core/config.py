@@ -91,7 +91,14 @@ class Config(BaseSettings):
     metrics_port: int | None = Field(
         None, ge=1, le=65535, description="port at which a worker serves its own `/metrics`; needs `METRICS_TOKEN`"
     )
-    vendor_name: str = Field("", max_length=120, description="who runs the application, for `/privacy` and `/terms`")
+    app_name: str = Field(
+        "Calendar settings", max_length=120, description="its name in `/terms`, word for word as on the Market card"
+    )
+    vendor_name: str = Field(
+        "",
+        max_length=120,
+        description="for `/privacy` and `/terms`: the legal entity that runs it, spelled as in the vendor console",
+    )
     vendor_email: Email = Field("", description="where people write to, for the same two pages")
     log_level: LogLevel = Field("info", description="what is logged on stderr: `debug`, `info`, `warning` or `error`")
     log_format: Literal["json", "console"] = Field(

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import struct
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -173,6 +174,18 @@ def test_the_card_keeps_the_markets_limits() -> None:
     assert short.count(". ") <= 1
     assert "calendar settings" not in short.lower()
     assert "Bitrix24 Market" in MARKET
+    (slogan,) = re.findall(r"\*\*Marketing slogan\*\*\n\n> (.+)\n", MARKET)
+    assert slogan.count(". ") <= 1
+
+
+def test_the_cards_name_is_that_of_the_license_agreement() -> None:
+    assert f"**Name** · {Config.model_fields['app_name'].default} (" in MARKET
+
+
+def test_the_pictures_are_small_enough_for_the_card() -> None:
+    for picture in (ROOT / "docs" / "pictures").glob("*.png"):
+        width, height = struct.unpack(">II", picture.read_bytes()[16:24])
+        assert (width <= 1280, height <= 720) == (True, True), picture.name
 
 
 # Deployment

@@ -28,4 +28,4 @@ def _page(template: str) -> str:
     translations.use(request.args.get("lang"))
     config = services().config
     vendor = {"name": config.vendor_name, "email": config.vendor_email}
-    return render_template(template, vendor=vendor, service=config.public_url)
+    return render_template(template, app_name=config.app_name, vendor=vendor, service=config.public_url)
