@@ -20,6 +20,7 @@ from dashboard.core import postgres
 from dashboard.launch.event_spool import EventSpool
 from dashboard.portals import deletion
 from dashboard.portals.portal_lock import lock_portal
+from dashboard.sync.periodic_tasks import RECOMPUTE
 from tests.emulator import Emulator
 from tests.emulator.cast import crowd
 from tests.team_fixtures import Session as Headers
@@ -139,7 +140,7 @@ def test_each_transaction_locks_the_portal_first(bitrix24: Emulator, migrated_po
         with world.database.engine.begin() as connection:
             connection.execute(text("UPDATE portals SET next_run_at = '2001-01-01'"))
             connection.execute(text("UPDATE people SET facts_version = 0"))
-        for name in ("plan", "facts", "idle", "purge"):
+        for name in ("plan", RECOMPUTE, "idle", "purge"):
             world.services.periodic_tasks.run(name)
         world.browser.post("/admin/forget", data={"domain": world.portal().domain}, headers=anna)
         world.open("anna")

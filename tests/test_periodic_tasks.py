@@ -16,7 +16,7 @@ from dashboard.models import OAuthToken, Person, Portal
 from dashboard.portals import call_log
 from dashboard.services import build_services
 from dashboard.sync import periodic_tasks
-from dashboard.sync.periodic_tasks import INTERVALS, VACUUMED_TABLES, PeriodicTasks
+from dashboard.sync.periodic_tasks import INTERVALS, RECOMPUTE, VACUUMED_TABLES, PeriodicTasks
 from dashboard.sync.schedule import next_off_peak
 from tests.emulator import Emulator, Fault
 from tests.emulator.cast import crowd
@@ -32,7 +32,7 @@ def test_a_task_is_claimed_once_each_time_it_is_due(each_world: World) -> None:
 
     assert set(first) == set(INTERVALS)
     assert second == []
-    assert set(later) == {"heartbeat", "plan", "facts", "deletion"}
+    assert set(later) == {"heartbeat", "plan", RECOMPUTE, "deletion"}
 
 
 @pytest.mark.parametrize(

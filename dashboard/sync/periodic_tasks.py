@@ -39,10 +39,12 @@ from dashboard.tokens.refresh import TokenRefresher
 
 log = structlog.get_logger()
 
+# A worker of the previous version, which computes other columns, must not claim it during an upgrade.
+RECOMPUTE = f"columns {indexed_columns.COLUMNS_VERSION}"
 INTERVALS: Mapping[str, timedelta] = {
     HEARTBEAT: timedelta(seconds=30),
     "plan": timedelta(minutes=1),
-    "facts": timedelta(minutes=1),
+    RECOMPUTE: timedelta(minutes=1),
     "idle": timedelta(hours=1),
     "purge": timedelta(hours=1),
     "vacuum": timedelta(minutes=10),  # security.md says how long deleted rows remain
@@ -93,7 +95,7 @@ class PeriodicTasks:
         """Run the task. The heartbeat has nothing to run, because the claim itself shows that a worker is alive."""
         tasks: Mapping[str, Callable[[], object]] = {
             "plan": self.plan_runs,
-            "facts": self.recompute_outdated_columns,  # the name that is stored
+            RECOMPUTE: self.recompute_outdated_columns,
             "idle": self.refresh_idle_tokens,
             "purge": self.purge,
             "vacuum": partial(self.database.purge_deleted_rows, VACUUMED_TABLES),
