@@ -31,7 +31,8 @@ HOURS_KEY, ZONE_KEY = "workTime", "timezoneName"
 
 RETENTION = timedelta(days=365)
 MAX_CHANGES = 200  # of one person; then the oldest are deleted
-MAX_CHANGE_TIME = timedelta(minutes=5)  # longer than the requests of a change take
+# How long before a change is sent its settings may have been read, and how long sending it may take.
+MAX_READ_TIME, MAX_WRITE_TIME = timedelta(minutes=5), timedelta(seconds=20)
 MAX_VALUE_LENGTH = 1000  # of a value as JSON; a longer one is not stored, so its change cannot be undone
 
 
@@ -76,15 +77,18 @@ class PendingChange:
 
 
 def find_own(pending: Json, settings: CalendarSettings, *, previous_at: datetime) -> OwnChanges | None:
-    """Return which settings have the values of a pending change.
+    """Return which settings have the values of a pending change, None if that is not known.
 
-    Only the first reading after the change can tell.
+    Only the first reading after the change tells: later the same values may come from Bitrix24.
 
     :param pending: as stored; None if there is none.
     :param previous_at: when the settings were read before.
     """
     stored, raw = as_object(pending), as_object(settings.raw)
-    if not stored or abs(previous_at - datetime.fromisoformat(str(stored["at"]))) > MAX_CHANGE_TIME:
+    if not stored:
+        return None
+    at = datetime.fromisoformat(str(stored["at"]))
+    if not at - MAX_READ_TIME <= previous_at <= at + MAX_WRITE_TIME:
         return None
     values = as_object(stored["values"])
     keys = frozenset(key for key, value in values.items() if key in raw and same_meaning(key, raw[key], value))
