@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import Row, delete, func, select
+from sqlalchemy import Row, bindparam, delete, func, select
 from sqlalchemy.orm import Session
 
 from dashboard.calendar.changes import same_meaning
@@ -48,6 +48,15 @@ class ChangeSource(StrEnum):
 
 # Changes made here.
 OWN_SOURCES = (ChangeSource.EDITED, ChangeSource.ADOPTED, ChangeSource.UNDONE)
+
+
+# Built once, because every opening uses it.
+_LIST = (
+    select(SettingChange, func.count().over())
+    .where(SettingChange.person_id == bindparam("person"))
+    .order_by(SettingChange.id.desc())
+    .limit(bindparam("number"))
+)
 
 
 @dataclass(frozen=True)
@@ -128,13 +137,7 @@ def record(
 
 def list_changes(session: Session, person: Person, *, limit: int = MAX_CHANGES) -> tuple[Sequence[SettingChange], int]:
     """Return a person's changes, the newest first, and how many there are altogether."""
-    query = (
-        select(SettingChange, func.count().over())
-        .where(SettingChange.person_id == person.id)
-        .order_by(SettingChange.id.desc())
-        .limit(limit)
-    )
-    rows = session.execute(query).all()
+    rows = session.execute(_LIST, {"person": person.id, "number": limit}).all()
     return [change for change, _count in rows], rows[0][1] if rows else 0
 
 

@@ -91,10 +91,12 @@ class Installations:
     servers: AuthorizationServers
     now: Callable[[], datetime]
 
-    def find(self, member_id: str) -> Portal | None:
+    def find(self, member_id: str, session: Session | None = None) -> Portal | None:
         """Return the portal in any state, a tombstone too."""
-        with self.database.read_session() as session:
-            return session.scalar(_FIND, {"member": member_id})
+        if session is None:
+            with self.database.read_session() as own_session:
+                return self.find(member_id, own_session)
+        return session.scalar(_FIND, {"member": member_id})
 
     def client(self, origin: str, *, record: RecordCall) -> Client:
         """Return a REST client for a portal at a verified address; ``record`` receives every call."""

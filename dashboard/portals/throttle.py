@@ -84,12 +84,12 @@ class Throttle:
         row = self._find(subject)
         return row.at if row else None
 
-    def check(self, subject: str, limit: Limit) -> bool:
+    def check(self, subject: str, limit: Limit, session: Session | None = None) -> bool:
         """Return True if any failures are on record.
 
         :raise TooManyAttempts: the limit is reached.
         """
-        row = self._find(subject)
+        row = self._find(subject, session)
         level = self._level(row.level, row.at, limit) if row else 0.0
         if seconds := limit.seconds_until_allowed(level):
             raise TooManyAttempts(seconds)
@@ -124,9 +124,11 @@ class Throttle:
             raise OwnLimit(code, resets_at=now.timestamp() + seconds)
         row.level, row.at = level + 1, now
 
-    def _find(self, subject: str) -> Row[float, datetime] | None:
-        with self.database.read_session() as session:
-            return session.connection().execute(_FIND, {"hashed": self.hash_subject(subject)}).one_or_none()
+    def _find(self, subject: str, session: Session | None = None) -> Row[float, datetime] | None:
+        if session is None:
+            with self.database.read_session() as own_session:
+                return self._find(subject, own_session)
+        return session.connection().execute(_FIND, {"hashed": self.hash_subject(subject)}).one_or_none()
 
     def _level(self, level: float, at: datetime, limit: Limit) -> float:
         """Return the level now; 0 if a clock that was ahead stored it, because it would last too long."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import structlog
 from flask import g
 from pydantic import SecretStr
+from sqlalchemy.orm import Session
 
 from dashboard.bitrix24.errors import Limited, PortalMoved
 from dashboard.launch.events import EventRefused
@@ -29,9 +31,42 @@ UNKNOWN_PORTAL_LIMIT = Limit(depth=300, seconds=1)
 KNOWN_TOKEN_LIMIT = Limit(depth=20, seconds=6)
 
 
-@contextmanager
-def throttle_opening(portal: Portal | None, access_token: SecretStr, *, has_application_token: bool) -> Iterator[bool]:
-    """Verify an opening inside this block; yield whether the portal may be asked before the authorization server.
+@dataclass(frozen=True)
+class OpeningAttempt:
+    """An opening that may be verified now, and what its failure counts for."""
+
+    subject: str
+    limit: Limit
+    group: str  # of the process's throttle
+    has_failures: bool
+    may_ask_portal: bool  # before the authorization server
+
+    @contextmanager
+    def verification(self) -> Iterator[None]:
+        """Verify the opening inside this block, which counts a failure."""
+        throttle = services().throttle
+        try:
+            yield
+        except DENIALS as error:
+            throttle.record_failure(self.subject, self.limit)
+            _log_failure("verification_failed", reason=error.code, portal=g.get("portal"))
+            raise
+        except Limited:
+            services().opening_throttle.enforce(self.group)
+            raise
+        except PortalMoved as error:
+            # This is not counted: we did not ask the new address, so the opening may be genuine.
+            _log_failure("redirect_refused", reason=error.code, portal=g.get("portal"))
+            raise
+        if self.has_failures:
+            throttle.credit(self.subject, self.limit)
+        warn_of_untrusted_proxy(verified=True)
+
+
+def throttle_opening(
+    session: Session, portal: Portal | None, access_token: SecretStr, *, has_application_token: bool
+) -> OpeningAttempt:
+    """Return the attempt to verify an opening.
 
     ``has_application_token`` says that the opening carries the known portal's ``APPLICATION_TOKEN``. Such an
     opening is always verified, so that others behind the same IP address cannot lock the portal's people out.
@@ -39,10 +74,9 @@ def throttle_opening(portal: Portal | None, access_token: SecretStr, *, has_appl
     :raise TooManyAttempts: too many openings from this IP address failed; or the portal's request limit was reached
         lately, and too many openings carried this access token. Bitrix24 is not asked.
     """
-    throttle, opening_throttle = services().throttle, services().opening_throttle
-    group = portal.member_id if portal else ""
+    throttle, group = services().throttle, portal.member_id if portal else ""
     with _logging_limits():
-        opening_throttle.take(throttle.hash_subject(access_token.get_secret_value()), group=group)
+        services().opening_throttle.take(throttle.hash_subject(access_token.get_secret_value()), group=group)
     # By IP address and claimed portal, so that failures for one portal do not block another.
     if portal is None:
         subject, limit = f"opening {_address_group()}", UNKNOWN_PORTAL_LIMIT
@@ -51,27 +85,12 @@ def throttle_opening(portal: Portal | None, access_token: SecretStr, *, has_appl
     else:
         subject, limit = f"opening {_address_group()} {portal.member_id}", KNOWN_PORTAL_LIMIT
     try:
-        has_failures, may_ask_portal = _check(subject, limit), has_application_token
+        has_failures, may_ask_portal = _check(subject, limit, session), has_application_token
     except TooManyAttempts:
         if not has_application_token:
             raise
         has_failures, may_ask_portal = True, False
-    try:
-        yield may_ask_portal
-    except DENIALS as error:
-        throttle.record_failure(subject, limit)
-        _log_failure("verification_failed", reason=error.code, portal=g.get("portal"))
-        raise
-    except Limited:
-        opening_throttle.enforce(group)
-        raise
-    except PortalMoved as error:
-        # This is not counted: we did not ask the new address, so the opening may be genuine.
-        _log_failure("redirect_refused", reason=error.code, portal=g.get("portal"))
-        raise
-    if has_failures:
-        throttle.credit(subject, limit)
-    warn_of_untrusted_proxy(verified=True)
+    return OpeningAttempt(subject, limit, group, has_failures, may_ask_portal)
 
 
 @contextmanager
@@ -107,13 +126,13 @@ def _address_group() -> str:
     return services().throttle.group_of(visitor_address())
 
 
-def _check(subject: str, limit: Limit) -> bool:
+def _check(subject: str, limit: Limit, session: Session | None = None) -> bool:
     """Tell whether any failures are recorded.
 
     :raise TooManyAttempts: the limit is reached.
     """
     with _logging_limits():
-        return services().throttle.check(subject, limit)
+        return services().throttle.check(subject, limit, session)
 
 
 @contextmanager

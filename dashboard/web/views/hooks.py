@@ -22,7 +22,7 @@ from dashboard.models import Portal, PortalState
 from dashboard.portals import bindings
 from dashboard.web.auth.permissions import can_see_team
 from dashboard.web.auth.sessions import issue_token, start_session
-from dashboard.web.auth.verification_throttle import hashed_address, throttle_event, throttle_opening
+from dashboard.web.auth.verification_throttle import OpeningAttempt, hashed_address, throttle_event, throttle_opening
 from dashboard.web.http.context import services
 from dashboard.web.i18n import translations
 from dashboard.web.i18n.translations import N_
@@ -60,9 +60,9 @@ def show_welcome() -> ResponseReturnValue:
 @blueprint.post("/")
 def open_app() -> ResponseReturnValue:
     """Show the page for the place where the user opened the application, *My settings* by default."""
-    opening, known_portal, has_token = _parse_opening()
-    with throttle_opening(known_portal, opening.access_token, has_application_token=has_token) as may_ask_portal:
-        result = services().openings.open(opening, known_portal, may_ask_portal=may_ask_portal)
+    opening, known_portal, attempt = _parse_opening()
+    with attempt.verification():
+        result = services().openings.open(opening, known_portal, may_ask_portal=attempt.may_ask_portal)
     _set_portal(result.portal)
     g.person = result.person
     user = start_session(result.portal, result.person)
@@ -84,8 +84,8 @@ def open_app() -> ResponseReturnValue:
 @blueprint.post("/install")
 def install_app() -> ResponseReturnValue:
     """Install the application in a portal; the page then finishes the installation in the frame."""
-    opening, known_portal, has_token = _parse_opening()
-    with throttle_opening(known_portal, opening.access_token, has_application_token=has_token):
+    opening, known_portal, attempt = _parse_opening()
+    with attempt.verification():
         result = services().openings.install(opening, known_portal)
     _set_portal(result.portal)
     return render_template(
@@ -110,8 +110,8 @@ def receive_event() -> ResponseReturnValue:
     return jsonify(status="ok")
 
 
-def _parse_opening() -> tuple[OpeningRequest, Portal | None, bool]:
-    """Return the opening, the portal it claims to come from, and whether it has that portal's application token."""
+def _parse_opening() -> tuple[OpeningRequest, Portal | None, OpeningAttempt]:
+    """Return the opening, the portal it claims to come from, and the attempt to verify it."""
     config = services().config
     opening = inbound.parse_opening(request.args, _form())
     if inbound.is_ip_literal(opening.domain) and not (config.trust_loopback or config.allow_private_portals):
@@ -119,15 +119,26 @@ def _parse_opening() -> tuple[OpeningRequest, Portal | None, bool]:
     if not opening.secure and not config.trust_loopback:
         raise BadField("PROTOCOL", "must be 1: a portal needs https")
     translations.use(opening.language)
-    portal = services().installations.find(opening.member_id)
-    if portal is None or portal.state == PortalState.UNINSTALLED:
-        return opening, portal, False
+    with services().database.read_session() as session:
+        portal = services().installations.find(opening.member_id, session)
+        has_token = portal is not None and _note_portal(portal, opening)
+        return (
+            opening,
+            portal,
+            throttle_opening(session, portal, opening.access_token, has_application_token=has_token),
+        )
+
+
+def _note_portal(portal: Portal, opening: OpeningRequest) -> bool:
+    """Note for errors and the log where the opening claims to come from; tell whether it has the portal's token."""
+    if portal.state == PortalState.UNINSTALLED:
+        return False
     g.portal = portal
     # Errors name the portal's host in a header only if the caller has sent it: it must not be revealed to others.
     if urlsplit(portal.origin).netloc == opening.domain:
         g.frame_origin = portal.origin
     token = opening.application_token
-    return opening, portal, token is not None and services().installations.matches_application_token(portal, token)
+    return token is not None and services().installations.matches_application_token(portal, token)
 
 
 def _set_portal(portal: Portal) -> None:
