@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import pytest
 from playwright.sync_api import (
@@ -40,6 +40,28 @@ AXE_RUN = "axe.run(document, {resultTypes: ['violations'], preload: false})"
 ROUTE_SECONDS = 60.0
 ROUTE_PAUSE_MS = 20
 DESK: ViewportSize = {"width": 1280, "height": 900}
+
+
+class Look(NamedTuple):
+    """How somebody may look at a page."""
+
+    scheme: Literal["light", "dark"]
+    width: int
+    height: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.scheme}-{self.width}"
+
+
+# Tall enough for the whole page: a picture of a frame ends where the window did.
+LIGHT, DARK = Look("light", 1280, 1600), Look("dark", 360, 3000)
+
+
+def dress(page: Page, look: Look) -> None:
+    """Look at a page in a scheme and at a width, also at one that is open."""
+    page.set_viewport_size({"width": look.width, "height": look.height})
+    page.emulate_media(color_scheme=look.scheme, reduced_motion="reduce")
 
 
 def new_context(browser: Browser, **options: Any) -> BrowserContext:

