@@ -105,6 +105,21 @@ def test_a_cycle_of_parents_ends(company: World) -> None:
     assert members(company, 4) == {8, 9}
 
 
+@on_both("company")
+def test_a_chain_of_departments_is_followed_for_some_levels_only(company: World) -> None:
+    """Each level costs a search, so thousands of levels would be minutes of the database's time."""
+    below = [Department(number, f"Level {number}", parent=number - 1) for number in range(2, 100)]
+    company.portal().departments = [Department(1, "Alpha"), *below]
+    company.portal().people["boris"].departments = [1 + departments.MAX_LEVELS]
+    marcus = company.portal().people["marcus"]
+    marcus.departments = [2 + departments.MAX_LEVELS]
+    company.sync()
+
+    assert 7 in members(company, 1)
+    assert marcus.user_id not in members(company, 1)
+    assert marcus.user_id in members(company, 2)
+
+
 @pytest.mark.parametrize("people", [0, 10_000])
 def test_postgres_searches_the_departments_once(bitrix24: Emulator, migrated_postgres_url: str, people: int) -> None:
     """Right after the first sync it has no statistics, and later it expects ten times the people there are.

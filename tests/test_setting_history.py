@@ -105,6 +105,34 @@ def test_changes_are_kept_for_a_year(changed_world: World) -> None:
 
 
 @on_sqlite
+def test_a_slow_clock_deletes_no_changes(changed_world: World) -> None:
+    changed_world.bitrix24.clock.advance(timedelta(days=-2000).total_seconds())
+
+    changed_world.services.periodic_tasks.purge()
+
+    assert changed_world.one("SELECT COUNT(*) FROM setting_changes") == 1
+
+
+@on_sqlite
+def test_thousands_of_reminders_make_no_large_page(each_world: World) -> None:
+    """Bitrix24 stores whatever a person sends, and one person's page must not slow down everyone's."""
+    boris, session = each_world.portal().people["boris"], each_world.session("boris")
+    boris.settings["defaultReminders"] = {"withTime": [1] * 2500, "fullDay": [2] * 2500}
+    usual = len(each_world.browser.get("/me", headers=session).text)
+
+    page = each_world.browser.post("/me/refresh", headers=session).text
+
+    assert "2,490 more" in page
+    assert "reminder-editor" not in page
+    # The value itself is there once, for scripts.
+    assert len(page) < usual + 20_000
+    refused = each_world.browser.post("/me/settings", headers=session, data={"reminders.timed": "15min"})
+    assert "Not saved." in refused.text
+    assert len(boris.settings["defaultReminders"]["withTime"]) == 2500
+    assert len(each_world.browser.get("/me/history", headers=session).text) < 20_000
+
+
+@on_sqlite
 def test_changes_are_exported(changed_world: World) -> None:
     export = changed_world.browser.get("/admin/export.json", headers=changed_world.session("anna"))
 

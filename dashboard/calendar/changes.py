@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from dashboard.calendar.edits import (
     BOOLEAN_KEYS,
     LETTER_KEYS,
+    MAX_EDITABLE_REMINDERS,
     REMINDER_PARTS,
     REMINDERS_KEY,
     Edits,
@@ -28,6 +29,7 @@ from dashboard.calendar.reminders import (
     AtTimeOfDay,
     Before,
     Reminder,
+    Reminders,
     parse_reminder,
     parse_reminders,
     raw_entries,
@@ -99,8 +101,16 @@ def survives_writing(settings: Settings) -> bool:
 
 
 def is_editable(settings: Settings, key: str) -> bool:
-    """Tell whether a key may be written: the portal returns it, and no unreadable reminders would be lost."""
-    return key in settings and (key != REMINDERS_KEY or parse_reminders(settings[key]) is not None)
+    """Tell whether a key may be written: the portal returns it, and its reminders are readable and not too many."""
+    if key != REMINDERS_KEY or key not in settings:
+        return key in settings
+    return parse_reminders(settings[key]) is not None and not has_too_many_reminders(settings[key])
+
+
+def has_too_many_reminders(value: Json) -> bool:
+    """Tell whether there are more reminders of one kind of event than can be edited here."""
+    reminders = parse_reminders(value) or Reminders()
+    return any(len(entries or ()) > MAX_EDITABLE_REMINDERS for entries in (reminders.timed, reminders.all_day))
 
 
 def compare(before: Settings, written: Mapping[str, Json], after: Settings) -> WriteOutcome:

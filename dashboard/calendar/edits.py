@@ -38,6 +38,7 @@ EDITABLE_KEYS = ("view", *LETTER_KEYS, *BOOLEAN_KEYS, REMINDERS_KEY)
 
 VIEWS = ("day", "week", "month", "list")
 MAX_REMINDERS = 10  # of one kind of event
+MAX_EDITABLE_REMINDERS = 50  # Bitrix24 stores any number; an editor of thousands would be slow for everybody
 MAX_DAYS_BEFORE = 365
 _MINUTES = {"min": 1, "hour": 60, "day": DAY}
 _LETTERS = {"Y": True, "N": False}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import cast
 
 from dashboard.calendar.parser import CalendarSettings
@@ -131,6 +132,8 @@ def _decode_list(text: str | None) -> ReminderList:
     return tuple(decode_reminder(entry) for entry in text.split(",") if entry != NO_REMINDERS)
 
 
+# Most people have the same few reminders.
+@lru_cache(maxsize=4096)
 def decode_reminder(text: str) -> Reminder:
     """Return the reminder of a word; an unknown word is an ``UnrecognizedReminder``."""
     if match := _BEFORE.fullmatch(text):

@@ -16,6 +16,7 @@ from dashboard.people import storage_limit
 from dashboard.people.connection_state import colleagues
 
 CHUNK_ROWS = 500  # in one statement
+MAX_LEVELS = 30  # of departments below one; the database searches all of the portal's departments for each
 MAX_OPTIONS = 500  # of the filter; a page must stay small
 
 
@@ -148,14 +149,17 @@ def heads(session: Session, portal: Portal, *, limit: int) -> tuple[Sequence[str
 
 
 def _is_member(portal: Portal, start: Iterable[ColumnElement[bool]]) -> ColumnElement[bool]:
-    """Return the condition for the people in the departments of ``start`` and below. UNION ends at a cycle of parents.
+    """Return the condition for the people in the departments of ``start`` and at most MAX_LEVELS below.
 
     It looks up each person's departments, which are few, and finds them in a hash table of the departments below.
+    Their parents may form a cycle.
     """
     # Without a name, so that a statement can contain several.
-    branch = select(Department.department_id).where(*start).cte(recursive=True)
-    below = select(Department.department_id).where(
-        Department.portal_id == portal.id, Department.parent_id == branch.c.department_id
+    branch = select(Department.department_id, literal(0).label("level")).where(*start).cte(recursive=True)
+    below = select(Department.department_id, branch.c.level + 1).where(
+        Department.portal_id == portal.id,
+        Department.parent_id == branch.c.department_id,
+        branch.c.level < MAX_LEVELS,
     )
     branch = branch.union(below)
     is_below = _is_one_of(DepartmentMember.department_id, select(branch.c.department_id))

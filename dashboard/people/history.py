@@ -16,13 +16,12 @@ from enum import StrEnum
 from sqlalchemy import Row, bindparam, delete, func, select
 from sqlalchemy.orm import Session
 
-from dashboard.calendar.changes import same_meaning
-from dashboard.calendar.edits import EDITABLE_KEYS
+from dashboard.calendar.changes import has_too_many_reminders, same_meaning
+from dashboard.calendar.edits import EDITABLE_KEYS, REMINDERS_KEY
 from dashboard.calendar.parser import CalendarSettings
 from dashboard.calendar.undo import Change
 from dashboard.core.database import Database, delete_in_batches
 from dashboard.core.json_values import Json, as_object
-from dashboard.core.stored_times import ahead
 from dashboard.models import Person, Portal, SettingChange
 from dashboard.people import storage_limit
 from dashboard.people.connection_state import colleagues
@@ -33,7 +32,7 @@ RETENTION = timedelta(days=365)
 MAX_CHANGES = 200  # of one person; then the oldest are deleted
 # How long before a change is sent its settings may have been read, and how long sending it may take.
 MAX_READ_TIME, MAX_WRITE_TIME = timedelta(minutes=5), timedelta(seconds=20)
-MAX_VALUE_LENGTH = 1000  # of a value as JSON; a longer one is not stored, so its change cannot be undone
+MAX_VALUE_LENGTH = 1000  # of a value as JSON; a longer one, or too many reminders, are not stored and cannot be undone
 
 
 class ChangeSource(StrEnum):
@@ -123,8 +122,8 @@ def record(
                 person_id=person.id,
                 changed_at=after.taken_at,
                 key=key,
-                before=_encode(change.before),
-                after=_encode(change.after),
+                before=_encode(key, old[key]),
+                after=_encode(key, new[key]),
                 how=own.source if own and is_own else _source_outside(change, last_changes.get(key)),
                 change_set=own.change_set if own and is_own else None,
             )
@@ -179,11 +178,12 @@ def to_change(row: SettingChange) -> Change:
 
 
 def purge(database: Database, *, now: datetime, should_stop: Callable[[], bool] = lambda: False) -> int:
-    """Delete the changes that are older than a year; return how many."""
-    conditions = (SettingChange.changed_at < now - RETENTION, ahead(SettingChange.changed_at, now))
-    return sum(
-        delete_in_batches(database, SettingChange, condition, should_stop=should_stop) for condition in conditions
-    )
+    """Delete the changes that are older than a year; return how many.
+
+    Those of the future stay: our own clock may be slow, and nothing brings them back. MAX_CHANGES bounds them.
+    """
+    is_old = SettingChange.changed_at < now - RETENTION
+    return delete_in_batches(database, SettingChange, is_old, should_stop=should_stop)
 
 
 def _values(settings: CalendarSettings, own: OwnChanges | None) -> dict[str, Json]:
@@ -226,6 +226,7 @@ def _size(row: SettingChange) -> int:
     return storage_limit.CHANGE_BYTES + len(row.before or "") + len(row.after or "")
 
 
-def _encode(value: Json) -> str | None:
+def _encode(key: str, value: Json) -> str | None:
     text = json.dumps(value, separators=(",", ":"))
-    return text if len(text) <= MAX_VALUE_LENGTH else None
+    is_short = len(text) <= MAX_VALUE_LENGTH and (key != REMINDERS_KEY or not has_too_many_reminders(value))
+    return text if is_short else None

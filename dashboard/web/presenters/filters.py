@@ -1,6 +1,6 @@
 """Format values in the user's language: times, dates, time zones, hours, reminders, and lists of words."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime, tzinfo
 from functools import lru_cache
 from zoneinfo import ZoneInfo
@@ -26,6 +26,7 @@ from dashboard.web.i18n.translations import _, current, ngettext, number, pgette
 
 # Longer values are cut on the page; `data-value` has them in full.
 MAX_RAW_LENGTH = 200
+MAX_REMINDERS = 10  # in words, of one kind of event; Bitrix24 stores thousands
 MINUTES = {"min": 1, "hour": 60, "day": DAY}
 
 
@@ -71,6 +72,18 @@ def reminder(value: Reminder) -> str:
                 else _("On a fixed date")
             )
     return _("Unrecognized reminder") if value.raw is None else raw_text(value.raw)
+
+
+def reminder_words(entries: Sequence[Reminder]) -> list[str]:
+    """Return the first reminders of one kind of event, and how many more there are."""
+    words = [reminder(entry) for entry in entries[:MAX_REMINDERS]]
+    return [*words, more_reminders(entries)] if len(entries) > MAX_REMINDERS else words
+
+
+def more_reminders(entries: Sequence[Reminder]) -> str:
+    """Return how many reminders there are beyond the first."""
+    more = len(entries) - MAX_REMINDERS
+    return ngettext("%(count)s more", "%(count)s more", more) % {"count": number(more)}
 
 
 def _before(minutes: int) -> str:

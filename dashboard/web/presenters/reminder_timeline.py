@@ -11,7 +11,7 @@ from babel.dates import format_timedelta
 from dashboard.calendar.reminders import AtTimeOfDay, Before, Reminder, ReminderList
 from dashboard.calendar.working_hours import DAY
 from dashboard.web.i18n.translations import _, current
-from dashboard.web.presenters.filters import MINUTES
+from dashboard.web.presenters.filters import MAX_REMINDERS, MINUTES
 
 WIDTH = 900
 # The hour, the day and the week before a timed event take a third each: most reminders are in the last hour.
@@ -58,7 +58,7 @@ def _time_before(**span: int) -> str:
 
 
 def _marks(reminders: ReminderList, place: Callable[[Reminder], float | None]) -> tuple[TimelineMark, ...]:
-    places = sorted(x for x in map(place, reminders or ()) if x is not None)
+    places = sorted(x for x in map(place, (reminders or ())[:MAX_REMINDERS]) if x is not None)
     return tuple(TimelineMark(max(0, round(x)), is_off_scale=x < 0) for x in places)
 
 

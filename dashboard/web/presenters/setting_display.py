@@ -114,7 +114,10 @@ def reminder_displays(reminders: ReminderList) -> Sequence[SettingDisplay]:
     """Return what to print for the reminders of one kind of event."""
     if not reminders:
         return (SettingDisplay("empty", _("Not set") if reminders is None else _("No reminders")),)
-    return [_reminder_display(reminder) for reminder in reminders]
+    displays = [_reminder_display(reminder) for reminder in reminders[: filters.MAX_REMINDERS]]
+    if len(reminders) > filters.MAX_REMINDERS:
+        displays.append(SettingDisplay("text", filters.more_reminders(reminders)))
+    return displays
 
 
 def _reminder_display(reminder: Reminder) -> SettingDisplay:

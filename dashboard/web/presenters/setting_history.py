@@ -140,4 +140,4 @@ def lines_of(change: Change) -> Iterable[tuple[str, str, str]]:
 def reminders_text(value: object) -> str:
     """Return the reminders of one kind of event in words."""
     reminders = value if isinstance(value, tuple) else ()
-    return filters.comma().join(map(filters.reminder, reminders)) or _("None")
+    return filters.comma().join(filters.reminder_words(reminders)) or _("None")

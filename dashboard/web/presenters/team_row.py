@@ -15,7 +15,7 @@ from dashboard.core.json_values import strip_control_characters
 from dashboard.team.listing import TeamRow
 from dashboard.web.errors.responses import error_label
 from dashboard.web.http.context import services
-from dashboard.web.i18n.translations import N_, Language, _, current, ngettext, number, pgettext
+from dashboard.web.i18n.translations import N_, Language, _, current, pgettext
 from dashboard.web.presenters import filters, labels
 
 STATES = {
@@ -32,7 +32,6 @@ REMINDERS = {
     "unknown": N_("Unknown"),
 }
 FACES = ("blue", "green", "teal", "violet", "amber", "rose")
-MAX_REMINDERS = 10  # in words, of one kind of event; a portal may return hundreds
 RECENT_MOVE = timedelta(days=30)  # how long a change of the time zone is mentioned
 PROFILE_PATH = "/company/personal/user/%s/"
 CHAT_PATH = "/online/?IM_DIALOG=%s"
@@ -191,14 +190,8 @@ def _reminder_column(title: str, entries: tuple[Reminder, ...]) -> ReminderColum
     # Translators: a name before its value, as your language puts a colon.
     lead = _("%(kind)s:") % {"kind": title}
     # Translators: no reminders at all.
-    text = filters.join_words(_reminder_words(entries)) or pgettext("reminders", "none")
+    text = filters.join_words(filters.reminder_words(entries)) or pgettext("reminders", "none")
     return ReminderColumn(title, lead, text)
-
-
-def _reminder_words(entries: tuple[Reminder, ...]) -> Iterator[str]:
-    yield from map(filters.reminder, entries[:MAX_REMINDERS])
-    if (more := len(entries) - MAX_REMINDERS) > 0:
-        yield ngettext("%(count)s more", "%(count)s more", more) % {"count": number(more)}
 
 
 def reminder_text(encoded: str) -> str:

@@ -14,7 +14,7 @@ from dashboard.core.json_values import parse_int
 from dashboard.people import history
 from dashboard.people.change_store import ChangeResult
 from dashboard.people.settings_writer import ChangeNotFound
-from dashboard.web.auth.sessions import CurrentUser, signed_in
+from dashboard.web.auth.sessions import CurrentUser, queued_per_portal, signed_in
 from dashboard.web.errors.handlers import render_error
 from dashboard.web.errors.responses import ErrorResponse, response_for_code, response_for_error
 from dashboard.web.http.context import services
@@ -53,6 +53,7 @@ def undo_my_change(user: CurrentUser) -> ResponseReturnValue:
 
 @blueprint.get("/me/history")
 @signed_in
+@queued_per_portal
 def show_my_history(user: CurrentUser) -> ResponseReturnValue:
     """Show what has changed in the user's settings, the newest first."""
     with services().database.read_session() as session:

@@ -11,7 +11,7 @@ from dashboard.models import Person
 from dashboard.people import access, history
 from dashboard.people.connection_state import colleagues
 from dashboard.web.auth.permissions import team_viewer
-from dashboard.web.auth.sessions import CurrentUser, signed_in
+from dashboard.web.auth.sessions import CurrentUser, queued_per_portal, signed_in
 from dashboard.web.http.context import services
 from dashboard.web.presenters import setting_history
 from dashboard.web.presenters.page_context import page_context
@@ -22,6 +22,7 @@ blueprint = Blueprint("person_history", __name__)
 @blueprint.get("/team/<int:user_id>/history")
 @signed_in
 @team_viewer
+@queued_per_portal
 def show_person_history(user: CurrentUser, user_id: int) -> ResponseReturnValue:
     """Show what has changed in a colleague's settings; whoever may not be seen is not found."""
     is_visible = (*colleagues(user.portal), *access.visible_people(user.portal, user.person))
