@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 
+from dashboard.models import Portal
 from tests.databases import on_both, url_for
 from tests.emulator import Emulator, Fault
 from tests.emulator.departments import Department
@@ -129,6 +130,18 @@ def test_a_headship_that_cannot_be_confirmed_lasts_for_minutes(world: World) -> 
     assert status(world, "/team.json", boris) >= 400
     world.bitrix24.clock.advance(900)
     assert status(world, "/team", boris) >= 400
+
+
+@pytest.mark.parametrize("path", ["/team.json", "/team", "/plan", "/reach/10"])
+def test_without_the_permission_for_departments_nobody_sees_the_team_as_a_head(world: World, path: str) -> None:
+    allow(world, "heads")
+    boris = world.session("boris")
+    assert status(world, path, boris) == 200
+    with world.database.write_session() as session:
+        portal = session.scalars(select(Portal)).one()
+        portal.scopes = [scope for scope in portal.scopes or () if scope != "department"]
+
+    assert status(world, path, boris) == 403
 
 
 def test_the_previous_version_decides_too(world: World) -> None:

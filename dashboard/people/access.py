@@ -44,8 +44,9 @@ def can_see_team(session: Session, portal: Portal, person: Person) -> bool:
     """
     if can_see_whole_team(portal, person):
         return True
-    is_for_heads = team_access(portal) == TeamAccess.HEADS and person.listed is True
-    return is_for_heads and departments.is_head(session, portal, person)
+    # Without the permission, Bitrix24 cannot confirm who heads the stored departments.
+    is_for_heads = team_access(portal) == TeamAccess.HEADS and departments.may_be_read(portal)
+    return is_for_heads and person.listed is True and departments.is_head(session, portal, person)
 
 
 def may_be_head(portal: Portal, person: Person) -> bool:

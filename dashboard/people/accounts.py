@@ -131,6 +131,14 @@ class Accounts:
         if person.is_admin != was_admin:
             log.info("permissions_changed", person=person.id, is_admin=person.is_admin)
 
+    def reload_rights(self, person: Person) -> None:
+        """Set on ``person`` what is stored about their rights by now."""
+        columns = (Person.is_admin, Person.listed, Person.confirmed_at, Person.headships_at)
+        with self.database.read_session() as session:
+            stored = session.execute(select(*columns).where(Person.id == person.id)).one_or_none()
+        for name, value in stored._asdict().items() if stored else ():
+            setattr(person, name, value)
+
     def revoke_access(self, person: Person, denial: Exception, *, asked_at: datetime) -> None:
         """Remove team access from a user until Bitrix24 confirms them again, as an opening does.
 

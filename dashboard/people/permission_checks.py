@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -37,8 +38,10 @@ log = structlog.get_logger()
 CONFIRMATION_LIFETIME = timedelta(minutes=3)
 # Maximum age while Bitrix24 is unreachable.
 MAX_UNCONFIRMED_AGE = timedelta(minutes=15)
-# All processes together ask once a minute per person, however many pages are requested.
-RECENT_CONFIRMATION_LIMIT = Limit(depth=1, seconds=60)
+# All processes together ask once in ten seconds per person, however many pages are requested.
+RECENT_CONFIRMATION_LIMIT = Limit(depth=1, seconds=10)
+ANSWER_SECONDS = 3.0  # how long a page waits for the answer that another one has asked for
+POLL_SECONDS = 0.1
 # For exports and deletions, which always ask. Nobody starts this many by hand.
 CONFIRMATION_LIMIT = Limit(depth=20, seconds=3)
 
@@ -67,7 +70,7 @@ class PermissionChecks:
     def ensure_recently_confirmed(self, portal: Portal, person: Person) -> None:
         """Ask Bitrix24 unless it was asked within the last minutes; if it cannot be asked, accept an older answer.
 
-        If several requests come at once, only one asks; the rest use an older answer or are refused.
+        If several requests come at once, only one asks; the rest use an older answer, or wait for the new one.
 
         :raise VerificationFailed: the user no longer has access; the other exceptions in ``DENIALS`` mean the same.
         :raise Bitrix24Error: Bitrix24 has been unreachable longer than MAX_UNCONFIRMED_AGE.
@@ -79,9 +82,8 @@ class PermissionChecks:
         try:
             self.throttle.take(subject, RECENT_CONFIRMATION_LIMIT, code="not_confirmed")
         except OwnLimit:
-            if is_older_answer_valid:
+            if is_older_answer_valid or self._is_confirmed_soon(portal, person):
                 return
-            # Another request has just asked, and stored the result in the person's row.
             kind = TokenRejected if person.confirmed_at is None else Unreachable
             raise kind("not_confirmed") from None
         try:
@@ -96,6 +98,17 @@ class PermissionChecks:
         """Tell whether the person's rights are known. An opening confirms them, but no headship of a department."""
         times = [person.confirmed_at, *([person.headships_at] if access.may_be_head(portal, person) else [])]
         return all(is_recent(time, self.now(), age=age) for time in times)
+
+    def _is_confirmed_soon(self, portal: Portal, person: Person) -> bool:
+        """Wait until another request has stored the answer in the person's row; return False if it does not come."""
+        until = time.monotonic() + ANSWER_SECONDS
+        self.accounts.reload_rights(person)
+        while not self._was_confirmed(portal, person, age=CONFIRMATION_LIFETIME):
+            if time.monotonic() >= until:
+                return False
+            time.sleep(POLL_SECONDS)
+            self.accounts.reload_rights(person)
+        return True
 
     def _ask_portal(self, portal: Portal, person: Person) -> None:
         asked_at = self.now()
