@@ -548,13 +548,16 @@ def test_readable_settings_are_never_reset(mine: Me) -> None:
 
 
 def test_without_a_valid_token_nothing_is_offered(mine: Me) -> None:
+    assert "/me/undo" in mine.edit(view="week").text
     mine.world.portal().expire("boris")
     mine.world.portal().kill_refresh("boris")
 
     response = mine.edit(view="day")
 
     assert response.status_code == 403
-    assert "data-editable" not in mine.world.browser.get("/me", headers=mine.headers).text
+    for path in ("/me", "/me/history"):
+        page = mine.world.browser.get(path, headers=mine.headers).text
+        assert not [offer for offer in ("data-editable", "/me/settings", "/me/undo") if offer in page]
 
 
 def test_everything_editable_says_so(mine: Me) -> None:

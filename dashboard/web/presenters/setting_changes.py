@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
@@ -96,13 +96,19 @@ def reason_of(error: Bitrix24Error) -> str:
 
 
 def states(
-    settings: CalendarSettings, rows: Sequence[SettingChange], *, outcome: ChangeOutcome | None, now: datetime
+    settings: CalendarSettings,
+    rows: Sequence[SettingChange],
+    *,
+    editable: Collection[str],
+    outcome: ChangeOutcome | None,
+    now: datetime,
 ) -> dict[str, SettingState]:
-    """Return the state of each setting that has one.
+    """Return the state of each setting that has one; where nothing can be changed, no button offers it.
 
     :param rows: the person's latest changes, the newest first.
     """
-    undoable = undoable_ids(settings, rows)
+    rows = rows if editable else ()
+    undoable = undoable_ids(settings, rows, editable=editable)
     state_by_key: dict[str, SettingState] = {}
     for key in EDITABLE_KEYS:
         row = next((row for row in rows if row.key == key), None)
@@ -116,9 +122,11 @@ def states(
     return state_by_key
 
 
-def undoable_ids(settings: CalendarSettings, rows: Iterable[SettingChange]) -> frozenset[int]:
+def undoable_ids(
+    settings: CalendarSettings, rows: Iterable[SettingChange], *, editable: Collection[str]
+) -> frozenset[int]:
     """Return the ids of the changes that can still be undone, together with all others of their sets."""
-    raw = as_object(settings.raw)
+    raw = as_object(settings.raw) if editable else {}
     sets: dict[str | None, list[SettingChange]] = {}
     for row in rows:
         if row.how in OWN_SOURCES:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, assert_never
 
+from dashboard.calendar.edits import ALL_DAY, TIMED
 from dashboard.calendar.parser import SettingEntry
 from dashboard.calendar.reminders import OnDate, Reminder, ReminderList, Reminders, UnrecognizedReminder
 from dashboard.calendar.time_zones import Offset, ZoneName
@@ -23,8 +24,14 @@ from dashboard.calendar.values import (
 )
 from dashboard.calendar.working_hours import ClockTime, minutes_to_clock
 from dashboard.core.json_values import Json, compact_json, escape_surrogates
-from dashboard.web.i18n.translations import _, ngettext
+from dashboard.web.i18n.translations import N_, _, ngettext
 from dashboard.web.presenters import filters, labels
+
+# What Bitrix24's form for new events uses where a list is empty (`BX.Calendar.EntryManager`).
+NO_REMINDERS = {
+    TIMED: N_("With none set, Bitrix24 reminds you 15 minutes before."),
+    ALL_DAY: N_("With none set, Bitrix24 reminds you at 08:00 on the day."),
+}
 
 
 @dataclass(frozen=True)
@@ -110,10 +117,10 @@ def raw_display(value: Json, *, is_known_key: bool = True) -> SettingDisplay:
     return SettingDisplay("raw", filters.raw_text(value), _("Unrecognized value") if is_known_key else "")
 
 
-def reminder_displays(reminders: ReminderList) -> Sequence[SettingDisplay]:
+def reminder_displays(reminders: ReminderList, field: str) -> Sequence[SettingDisplay]:
     """Return what to print for the reminders of one kind of event."""
     if not reminders:
-        return (SettingDisplay("empty", _("Not set") if reminders is None else _("No reminders")),)
+        return (SettingDisplay("empty", _(labels.NOT_SET) if reminders is None else _(NO_REMINDERS[field])),)
     displays = [_reminder_display(reminder) for reminder in reminders[: filters.MAX_REMINDERS]]
     if len(reminders) > filters.MAX_REMINDERS:
         displays.append(SettingDisplay("text", filters.more_reminders(reminders)))

@@ -24,7 +24,7 @@ from dashboard.calendar.values import Toggle
 from dashboard.web.i18n.translations import N_, Language, _, current, number
 from dashboard.web.presenters import filters, labels
 from dashboard.web.presenters.setting_changes import SettingState
-from dashboard.web.presenters.setting_display import SettingDisplay, display, setting_attributes
+from dashboard.web.presenters.setting_display import NO_REMINDERS, SettingDisplay, display, setting_attributes
 
 SWITCH_KEYS = (
     *("showTasks", "showCompletedTasks", "showDeclined", "showWeekNumbers"),
@@ -35,11 +35,6 @@ HINTS = {
     "denyBusyInvitation": N_("Colleagues' invitations at busy times are declined for you."),
 }
 _KIND_TITLES = {TIMED: N_("Events with a time"), ALL_DAY: N_("All-day events")}
-# What Bitrix24's form for new events uses where a list is empty (`BX.Calendar.EntryManager`).
-_NONE_TEXTS = {
-    TIMED: N_("With none set, Bitrix24 reminds you 15 minutes before."),
-    ALL_DAY: N_("With none set, Bitrix24 reminds you at 08:00 on the day."),
-}
 _UNITS = (
     ("min", N_("minutes before")),
     ("hour", N_("hours before")),
@@ -150,7 +145,7 @@ def reminder_editor(settings: CalendarSettings, editable: Collection[str]) -> Re
             title=_(_KIND_TITLES[field]),
             words=encode_field(field, value),
             chips=tuple((encode_reminder(one), filters.reminder(one)) for one in value if isinstance(value, tuple)),
-            none_text=_(_NONE_TEXTS[field]),
+            none_text=_(NO_REMINDERS[field]),
             unit="min" if field == TIMED else "on",
             count=30 if field == TIMED else 1,
         )

@@ -61,7 +61,8 @@ def show_my_history(user: CurrentUser) -> ResponseReturnValue:
     settings = services().snapshots.get(user.person)
     if settings is None:
         return render_error(response_for_error(Unreadable("never_read")))
-    undoable = setting_changes.undoable_ids(settings, rows)
+    editable = setting_changes.editable_keys(settings, user.person)
+    undoable = setting_changes.undoable_ids(settings, rows, editable=editable)
     return render_template(
         "me/history.html",
         **page_context(user.portal, user.person, current="/me"),

@@ -67,9 +67,9 @@ def my_settings_page(
     """
     with services().database.read_session() as session:
         changes, change_count = history.list_changes(session, user.person, limit=LATEST_CHANGES)
-    now, undoable = services().now(), setting_changes.undoable_ids(settings, changes)
-    editable = setting_changes.editable_keys(settings, user.person)
-    states = setting_changes.states(settings, changes, outcome=outcome, now=now)
+    now, editable = services().now(), setting_changes.editable_keys(settings, user.person)
+    undoable = setting_changes.undoable_ids(settings, changes, editable=editable)
+    states = setting_changes.states(settings, changes, editable=editable, outcome=outcome, now=now)
     return render_template(
         "me.html",
         **page_context(user.portal, user.person, current="/me", full_page=full_page),
