@@ -66,7 +66,7 @@ def test_the_image_installs_pinned_files_and_runs_as_an_ordinary_user() -> None:
 @pytest.mark.parametrize("name", PROCESSES)
 def test_compose_starts_the_processes_of_the_procfile(name: str) -> None:
     assert SERVICES[name]["command"] == PROCESSES[name]
-    assert SERVICES[name]["read_only"] is True
+    assert SERVICES[name]["init"] is SERVICES[name]["read_only"] is True
     assert SERVICES[name]["cap_drop"] == ["ALL"]
 
 
