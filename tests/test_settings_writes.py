@@ -5,13 +5,17 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from dashboard.calendar.edits import parse_edits
+from dashboard.core.database import Database
 from dashboard.models import Person
 from dashboard.people.settings_writer import SET_METHOD
 from tests import clicks
+from tests.emulator import Fault
 from tests.emulator.records import WRITES, RequestLog
 from tests.world import World
 
@@ -68,6 +72,29 @@ def test_the_writer_is_given_the_signed_in_person(name: str) -> None:
 
     assert people
     assert set(people) == {"user.person"}
+
+
+def test_nobody_is_told_that_a_change_was_not_made_when_the_database_fails_after_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    boris = world.session("boris")
+
+    def fail(*_arguments: object, **_keywords: object) -> None:
+        raise OperationalError("SELECT", None, Exception())
+
+    def stop_database(answer: dict[str, Any]) -> dict[str, Any]:
+        monkeypatch.setattr(Database, "read_session", fail)
+        monkeypatch.setattr(Database, "write", fail)
+        return answer
+
+    world.bitrix24.faults.add(Fault("answer", method=SET_METHOD, change=stop_database))
+    page = world.browser.post("/me/settings", data={"view": "day"}, headers=boris)
+    monkeypatch.undo()
+
+    assert world.portal().people["boris"].settings["view"] == "day"
+    assert page.status_code == 502
+    assert "may have been saved" in page.text
+    assert "Nothing was changed" not in page.text
 
 
 def test_runs_administrators_and_operators_write_nothing(world: World) -> None:

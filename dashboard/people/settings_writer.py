@@ -7,8 +7,8 @@ use it: no run, command or administrator changes anybody's settings.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -29,6 +29,7 @@ from dashboard.calendar.parser import METHOD, NOT_AN_OBJECT
 from dashboard.calendar.undo import Change, plan_undo
 from dashboard.core.database import UNAVAILABLE, Database
 from dashboard.core.json_values import Json
+from dashboard.core.shared_slots import SlotRefused
 from dashboard.models import Person, Portal
 from dashboard.people import history
 from dashboard.people.accounts import Accounts
@@ -168,12 +169,8 @@ class SettingsWriter:
                     self.database.write(partial(mark_unreadable, person=person, code=rejection.code))
                 raise
             save = partial(save_result, portal=portal, person=person, written=written, calls=calls)
-            try:
+            with _unconfirmed_if_unavailable() if written.changed else nullcontext():
                 return self.database.write(save)
-            except UNAVAILABLE as error:
-                if not written.changed:
-                    raise
-                raise ChangeUnconfirmed("not_stored") from error
 
 
 @dataclass(frozen=True)
@@ -198,28 +195,41 @@ class _Requests:
 
         :raise ChangeUnconfirmed: both failed.
         """
-        with suppress(Bitrix24Error):
-            return self.read()
-        try:
-            return self.read()
-        except PersonRefused:
-            raise
-        except Bitrix24Error as error:
-            raise ChangeUnconfirmed(error.code) from error
+        with _unconfirmed_if_unavailable():
+            with suppress(Bitrix24Error):
+                return self.read()
+            try:
+                return self.read()
+            except PersonRefused:
+                raise
+            except Bitrix24Error as error:
+                raise ChangeUnconfirmed(error.code) from error
 
     def write(self, values: Json) -> Bitrix24Error | None:
         """Write the values and return the error, if there was one. The answer proves nothing, so it is not read.
 
         Writing the same values twice changes nothing more, so it may be repeated with a new token.
+
+        :raise ChangeUnconfirmed: the database failed, perhaps after the values were sent.
         """
-        try:
-            set_values = partial(_set, values=values)
-            self.token_refresher.call_with_token(self.portal, self.person, set_values, record=self.calls.add)
-        except PersonRefused:
-            raise
-        except Bitrix24Error as error:
-            return error
+        set_values = partial(_set, values=values)
+        with _unconfirmed_if_unavailable():
+            try:
+                self.token_refresher.call_with_token(self.portal, self.person, set_values, record=self.calls.add)
+            except PersonRefused:
+                raise
+            except Bitrix24Error as error:
+                return error
         return None
+
+
+@contextmanager
+def _unconfirmed_if_unavailable() -> Iterator[None]:
+    """Let nobody be told that nothing has changed, when the database or a free thread was missing after the change."""
+    try:
+        yield
+    except (*UNAVAILABLE, SlotRefused) as error:
+        raise ChangeUnconfirmed("not_stored") from error
 
 
 def _get(client: Client, token: str) -> dict[str, Json]:

@@ -422,7 +422,7 @@ ERRORS: dict[str | type[Exception], ErrorText] = {
         status=409,
     ),
     ChangeUnconfirmed: _unreachable(
-        N_("Bitrix24 didn't answer after the change was sent, so it may have been saved or not."),
+        N_("The change was sent, but no answer came, so it may have been saved or not."),
         N_("Update your settings to see."),
         HEADING_YOU,
     ),

@@ -85,7 +85,7 @@ class SettingState:
 def reason_of(error: Bitrix24Error) -> str:
     """Return in a sentence why a change was not saved."""
     if isinstance(error, ChangeUnconfirmed):
-        return _("Bitrix24 didn't answer, so it may have been saved or not. Update to see.")
+        return _("No answer came, so it may have been saved or not. Update to see.")
     if error.code == BUSY_CODE:
         return _("Another change of yours is still being saved.")
     if isinstance(error, NotAnswered):

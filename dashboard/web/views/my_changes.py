@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
 from flask import Blueprint, Response, make_response, render_template, request
@@ -10,10 +11,11 @@ from flask.typing import ResponseReturnValue
 
 from dashboard.bitrix24.errors import Bitrix24Error, Limited, NotAnswered, Unreadable
 from dashboard.calendar.edits import InvalidEdit, key_of, parse_edits
+from dashboard.core.database import UNAVAILABLE
 from dashboard.core.json_values import parse_int
 from dashboard.people import history
 from dashboard.people.change_store import ChangeResult
-from dashboard.people.settings_writer import ChangeNotFound
+from dashboard.people.settings_writer import ChangeNotFound, ChangeUnconfirmed
 from dashboard.web.auth.sessions import CurrentUser, queued_per_portal, signed_in
 from dashboard.web.errors.handlers import render_error
 from dashboard.web.errors.responses import ErrorResponse, response_for_code, response_for_error
@@ -80,7 +82,11 @@ def answer_change(user: CurrentUser, change: Callable[[], ChangeResult], failed:
     except Bitrix24Error as error:
         return page_with_error(user, response_for_error(error), error=error, outcome=failed)
     outcome = ChangeOutcome(failed.kind, result.changed, result.unchanged, result.error, failed.fields)
-    response = make_response(my_settings_page(user, result.settings, outcome=outcome))
+    try:
+        response = make_response(my_settings_page(user, result.settings, outcome=outcome))
+    except UNAVAILABLE:
+        # The page for this error says that nothing has changed.
+        return render_error(response_for_error(ChangeUnconfirmed("not_shown")))
     if result.error is not None:
         response.status_code = response_for_error(result.error).status
     return response
@@ -119,9 +125,11 @@ def page_with_error(
 ) -> Response:
     """Answer with the stored settings: the row says what failed, and a notice what to do about it."""
     response = render_error(failure)
-    if settings := services().snapshots.get(user.person):
-        is_brief = outcome is not None and isinstance(error, NotAnswered | Limited)
-        notice = None if is_brief else failure.notice
-        outcome = replace(outcome, error=error) if outcome and error else None
-        response.set_data(my_settings_page(user, settings, notice=notice, outcome=outcome))
+    # If the database fails now, the first failure is the one to show.
+    with suppress(*UNAVAILABLE):
+        if settings := services().snapshots.get(user.person):
+            is_brief = outcome is not None and isinstance(error, NotAnswered | Limited)
+            notice = None if is_brief else failure.notice
+            outcome = replace(outcome, error=error) if outcome and error else None
+            response.set_data(my_settings_page(user, settings, notice=notice, outcome=outcome))
     return response
