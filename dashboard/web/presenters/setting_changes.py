@@ -127,6 +127,9 @@ def undoable_ids(
 ) -> frozenset[int]:
     """Return the ids of the changes that can still be undone, together with all others of their sets."""
     raw = as_object(settings.raw) if editable else {}
+    if REMINDERS_KEY not in editable:
+        # They may be thousands, and each change would be compared with them.
+        raw = {key: value for key, value in raw.items() if key != REMINDERS_KEY}
     sets: dict[str | None, list[SettingChange]] = {}
     for row in rows:
         if row.how in OWN_SOURCES:
