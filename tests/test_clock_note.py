@@ -1,4 +1,4 @@
-"""The note on *Team* about clocks that change soon."""
+"""The notes on *Team* and *My settings* about clocks that change soon."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from flask import Flask
 
-from dashboard.web.presenters.clock_note import clock_note
+from dashboard.web.presenters.clock_note import clock_note, own_clock_note
 
 MARCH = datetime(2027, 3, 10, 12, tzinfo=UTC)
 KOLKATA, BERLIN, KYIV, NEW_YORK = "Asia/Kolkata", "Europe/Berlin", "Europe/Kyiv", "America/New_York"
@@ -39,3 +39,10 @@ def test_a_change_is_announced_four_weeks_before() -> None:
 
     assert early == ""
     assert late == "Clocks change in Berlin on Sun, Mar 28"
+
+
+def test_a_person_is_told_when_their_own_clocks_change() -> None:
+    with Flask(__name__).test_request_context():
+        notes = [own_clock_note(zone, now=MARCH) for zone in (BERLIN, KOLKATA, "")]
+
+    assert notes == ["Clocks change in Berlin on Sun, Mar 28", "", ""]

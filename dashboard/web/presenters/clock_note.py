@@ -1,4 +1,4 @@
-"""Announce on *Team* that clocks change soon for some people, which moves their hours for all others."""
+"""Announce that clocks change soon: on *Team* for some people, which moves their hours for all others, or one's own."""
 
 from __future__ import annotations
 
@@ -20,19 +20,34 @@ def clock_note(zones: Sequence[str], *, now: datetime) -> str:
 
     :param zones: the people's time zones, the most frequent first.
     """
+    changing = _zones_by_day(zones, now)
+    all_zones = len(set(zones))
+    day = min((day for day, some in changing.items() if len(some) < all_zones), default=None)
+    if day is None:
+        return ""
+    return _announcement(day, changing[day])
+
+
+def own_clock_note(zone: str, *, now: datetime) -> str:
+    """Return when the clocks of one time zone change, "" if they do not soon or the zone is unknown."""
+    changing = _zones_by_day([zone] if zone else [], now)
+    return _announcement(min(changing), [zone]) if changing else ""
+
+
+def _zones_by_day(zones: Sequence[str], now: datetime) -> dict[date, list[str]]:
+    """Return the zones whose clocks change soon, by the day on which they do."""
     changing: dict[date, list[str]] = {}
     start = minute_of(now)
     for zone in dict.fromkeys(zones):
         tz = zone_info(zone)
         for change in clock_changes(tz, start, start + NOTICE_DAYS * DAY):
             changing.setdefault(moment_of(change.minute).astimezone(tz).date(), []).append(zone)
-    all_zones = len(set(zones))
-    day = min((day for day, some in changing.items() if len(some) < all_zones), default=None)
-    if day is None:
-        return ""
-    cities = [filters.zone_city(zone) for zone in changing[day][:MAX_CITIES]]
-    more = len(changing[day]) - len(cities)
-    if more:
+    return changing
+
+
+def _announcement(day: date, zones: Sequence[str]) -> str:
+    cities = [filters.zone_city(zone) for zone in zones[:MAX_CITIES]]
+    if more := len(zones) - len(cities):
         cities.append(ngettext("%(count)s more", "%(count)s more", more) % {"count": number(more)})
     text = _("Clocks change in %(cities)s on %(day)s")
     return text % {"cities": filters.join_words(cities), "day": filters.weekday_and_month_day(day)}

@@ -15,6 +15,7 @@ from dashboard.web.errors.handlers import render_error
 from dashboard.web.errors.responses import Notice, response_for_error, token_notice
 from dashboard.web.http.context import services
 from dashboard.web.presenters import recommended, setting_changes, setting_editors, setting_history
+from dashboard.web.presenters.clock_note import own_clock_note
 from dashboard.web.presenters.page_context import FullPage, page_context
 from dashboard.web.presenters.setting_changes import ChangeOutcome
 
@@ -75,6 +76,7 @@ def my_settings_page(
         **page_context(user.portal, user.person, current="/me", full_page=full_page),
         my=settings,
         now=now,
+        clock_note=own_clock_note(settings.zone.believed.name, now=now),
         notice=notice,
         changed=changed,
         outcome=outcome,
