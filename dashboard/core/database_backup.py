@@ -73,16 +73,13 @@ def _connection_variables(url: URL) -> dict[str, str]:
     # SQLite needs no Postgres driver, which takes some megabytes.
     from psycopg.pq import Conninfo
 
-    values = {
-        "host": url.host,
-        "port": url.port,
-        "user": url.username,
-        "password": url.password,
-        "dbname": url.database,
-    }
-    values |= {name: value if isinstance(value, str) else ",".join(value) for name, value in url.query.items()}
     variables = {option.keyword.decode(): option.envvar for option in Conninfo.get_defaults()}
-    return {variable.decode(): str(value) for name, value in values.items() if (variable := variables.get(name))}
+    values = {**url.translate_connect_args(username="user", database="dbname"), **url.query}
+    return {
+        variable.decode(): ",".join(value) if isinstance(value, tuple) else str(value)
+        for name, value in values.items()
+        if value is not None and (variable := variables.get(name))
+    }
 
 
 def _reason(error: Exception) -> str:
