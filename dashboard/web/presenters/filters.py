@@ -244,6 +244,11 @@ def zone_city(name: str) -> str:
     return _city(name, current().locale)
 
 
+def zone_order(name: str, now: datetime) -> tuple[int, str]:
+    """Return what time zones are sorted by: from west to east, and then by city."""
+    return offset_at(now, zone_info(name)), zone_city(name)
+
+
 # This cache has room for every zone in every language.
 @lru_cache(maxsize=8192)
 def _city(name: str, locale: Locale) -> str:

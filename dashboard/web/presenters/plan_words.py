@@ -63,11 +63,14 @@ def verdict(proposal: Proposal, people: Sequence[PlanPerson]) -> Markup:
     """Return in a few words who is at work for a proposal, or who would have to stretch."""
     planned = [person for person in people if person.participant]
     outside = [person for person in planned if person.user_id in proposal.stretches]
-    names = [(short_name(person, planned), proposal.stretches[person.user_id].kind) for person in outside]
-    if not names:
+    if not outside:
         return escape(_everyone(planned))
-    if len(names) == len(planned) > 1 and {kind for _name, kind in names} == {"off"}:
+    if len(outside) == len(planned) > 1 and {stretch.kind for stretch in proposal.stretches.values()} == {"off"}:
         return escape(_("Day off for everyone"))
+    if len(outside) > 2:
+        text = _("%(count)s of %(total)s outside working hours")
+        return escape(text % {"count": number(len(outside)), "total": number(len(planned))})
+    names = [(short_name(person, planned), proposal.stretches[person.user_id].kind) for person in outside]
     if len(names) == 1:
         ((name, kind),) = names
         words = {
@@ -76,11 +79,8 @@ def verdict(proposal: Proposal, people: Sequence[PlanPerson]) -> Markup:
             "off": _("%(name)s has a day off"),
         }
         return with_names(words[kind], name=name)
-    if len(names) == 2:
-        words = {"late": _("%(name)s late"), "early": _("%(name)s early"), "off": _("%(name)s on a day off")}
-        return escape(filters.comma()).join(with_names(words[kind], name=name) for name, kind in names)
-    text = _("%(count)s of %(total)s outside working hours")
-    return escape(text % {"count": number(len(outside)), "total": number(len(planned))})
+    words = {"late": _("%(name)s late"), "early": _("%(name)s early"), "off": _("%(name)s on a day off")}
+    return escape(filters.comma()).join(with_names(words[kind], name=name) for name, kind in names)
 
 
 def with_names(text: str, **names: str) -> Markup:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from dashboard.calendar.time_zones import canonical_name, offset_at, zone_info
+from dashboard.calendar.time_zones import canonical_name
 from dashboard.team.statistics import TeamStats
 from dashboard.web.i18n.translations import _
 from dashboard.web.presenters import filters, labels, team_row
@@ -55,9 +55,9 @@ def filter_choices(
 
 def _zones(names: Iterable[str], now: datetime) -> Options:
     """Return the time zones from west to east, and then by city: "Kyiv (UTC+02:00)"."""
-    zones = sorted((offset_at(now, zone_info(name)), filters.zone_city(name), name) for name in names)
+    orders = sorted((*filters.zone_order(name, now), name) for name in names)
     text = _("%(city)s (%(offset)s)")
-    return [(name, text % {"city": city, "offset": filters.offset(seconds)}) for seconds, city, name in zones]
+    return [(name, text % {"city": city, "offset": filters.offset(seconds)}) for seconds, city, name in orders]
 
 
 def chosen_filters(query: TeamQuery, choices: Iterable[FilterChoice], chips: Iterable[FilterChip]) -> list[str]:

@@ -99,7 +99,8 @@ def _charts(counts: SettingsCounts, *, now: datetime, user_zone: tzinfo, min_gro
 def _zones(counts: SettingsCounts, *, now: datetime, min_group_size: int) -> dict[str, Any]:
     """Return the time zones of the chart, those of the list, and how many people are in none of them."""
     counts_by_zone = suppress_small_groups(settings_counts.zones(counts), min_group_size=min_group_size)
-    zones = [(zone, people) for zone, people in counts_by_zone.groups if zone]
+    groups = [(zone, people) for zone, people in counts_by_zone.groups if zone]
+    zones = sorted(groups, key=lambda group: (-group[1], *filters.zone_order(group[0], now)))
     return {
         "clocks": charts.clock_columns(zones, now=now),
         "zones": zones[:MAX_ZONES],

@@ -59,7 +59,8 @@ function announcement(title, target) {
 
 function markCurrentLink(path) {
   const links = [...document.querySelectorAll("[data-page]")];
-  const link = links.find((each) => each.getAttribute("href") === path.split("?")[0]);
+  // A page below another one, such as /team/invitation, belongs to that one's tab.
+  const link = links.find((each) => `${path.split("?")[0]}/`.startsWith(`${each.getAttribute("href")}/`));
   if (!link) return;
   for (const each of links) each.removeAttribute("aria-current");
   link.setAttribute("aria-current", "page");
