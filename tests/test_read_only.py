@@ -75,7 +75,7 @@ def test_sslmode_require_sends_nothing_without_tls() -> None:
         thread = threading.Thread(target=refuse_tls, args=(listening,))
         thread.start()
         port = listening.getsockname()[1]
-        url = f"postgres://anna:nobody-sees@127.0.0.1:{port}/dashboard?sslmode=require"
+        url = f"postgres://anna:nobody-sees@127.0.0.1:{port}/dashboard?sslmode=require&gssencmode=disable"
         database = Database(config.load(PRODUCTION | {"DATABASE_URL": url}).database_url.get_secret_value())
         with pytest.raises(OperationalError), database.engine.connect():
             pass
