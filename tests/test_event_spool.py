@@ -22,7 +22,7 @@ from dashboard.bitrix24.inbound import Event
 from dashboard.core import sqlite
 from dashboard.core.encryption import TokenEncryption
 from dashboard.launch import event_spool
-from dashboard.launch.events import EventHandler
+from dashboard.launch.events import EventHandler, UninstallationUnconfirmed
 from dashboard.services import build_services
 from tests.databases import on_both, url_for
 from tests.emulator import Emulator
@@ -330,6 +330,22 @@ def test_while_the_database_is_unavailable_few_events_are_tried_in_turn(
 
     assert set(handler.asked) == set("12345")
     assert len(spooled(tmp_path)) == 5
+
+
+def test_denials_of_a_forged_event_do_not_count_for_the_one_that_another_process_stores_in_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_spool, "RETRY_SECONDS", 0.0)
+    handler = Handler({"1": UninstallationUnconfirmed()})
+    spool = spool_of(handler, tmp_path, monkeypatch, members="1")
+    for _ in range(event_spool.MAX_CONFIRMATIONS - 1):
+        spool.retry()
+
+    spool_of(handler, tmp_path, monkeypatch, members="1")
+    spool.retry()
+
+    assert len(handler.asked) == event_spool.MAX_CONFIRMATIONS
+    assert len(spooled(tmp_path)) == 1
 
 
 def test_an_unreadable_file_is_retried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

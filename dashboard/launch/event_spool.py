@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -47,6 +48,15 @@ class _UnreadableEvent(Exception):
     """The file of an event has the format of another version of the application."""
 
 
+@dataclass(frozen=True)
+class _Denials:
+    """How often an event was not confirmed, and the monotonic time before which it is not tried again."""
+
+    ciphertext: str | None
+    count: int
+    next_attempt_at: float
+
+
 class EventSpool:
     """A folder of encrypted files, one per event; memory where the folder cannot be written.
 
@@ -63,8 +73,7 @@ class EventSpool:
         self._now = now
         self._memory: dict[str, str] = {}
         self._attempts: Counter[str] = Counter()
-        # How often an event was not confirmed, and the monotonic time before which it is not tried again.
-        self._unconfirmed: dict[str, tuple[int, float]] = {}
+        self._unconfirmed: dict[str, _Denials] = {}
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
@@ -80,7 +89,6 @@ class EventSpool:
         if name.startswith(UNVERIFIED_PREFIX) and not self._has_room(sender):
             return False
         ciphertext = self._encrypt(event, token)
-        self._unconfirmed.pop(name, None)  # a forged event before it must not use up its attempts
         try:
             self._write(name, ciphertext)
         except OSError as error:
@@ -109,12 +117,13 @@ class EventSpool:
         for name in sorted(filter(self._is_due, self._names()), key=self._attempts.__getitem__):
             # Count first, so that an event whose unexpected error ends the thread comes last next time.
             self._attempts[name] += 1
+            ciphertext = None
             try:
                 if (ciphertext := self._read(name)) is not None:
                     self._handle(ciphertext)
             except UninstallationUnconfirmed:
                 failures_in_a_row = 0
-                self._postpone(name)
+                self._postpone(name, ciphertext)
             except (SQLAlchemyError, Bitrix24Error, OSError) as error:
                 if self._attempts[name] == 1:
                     log.warning("spooled_event_failed", reason=type(error).__name__)
@@ -126,20 +135,23 @@ class EventSpool:
                 self._delete(name)
 
     def _is_due(self, name: str) -> bool:
-        return name not in self._unconfirmed or self._unconfirmed[name][1] <= time.monotonic()
+        denials = self._unconfirmed.get(name)
+        return denials is None or denials.next_attempt_at <= time.monotonic()
 
-    def _postpone(self, name: str) -> None:
+    def _postpone(self, name: str, ciphertext: str | None) -> None:
         """Try an unconfirmed event again later; delete it when the authorization server has denied it often enough.
 
-        Each process counts for itself, so a restart begins anew, and the first process to finish deletes the event.
+        Each process counts for itself, so a restart begins anew, and the first process to finish deletes the event. A
+        forged event does not use up the attempts of a real one that replaces its file, whichever process stores it.
         """
-        count = self._unconfirmed.get(name, (0, 0.0))[0] + 1
+        denials = self._unconfirmed.get(name)
+        count = (denials.count if denials and denials.ciphertext == ciphertext else 0) + 1
         if count >= MAX_CONFIRMATIONS:
             log.warning("spooled_event_unconfirmed")
             self._delete(name)
         else:
             pause = min(RETRY_SECONDS * 2 ** (count - 1), MAX_PAUSE)
-            self._unconfirmed[name] = (count, time.monotonic() + pause)
+            self._unconfirmed[name] = _Denials(ciphertext, count, time.monotonic() + pause)
 
     def _retry_forever(self) -> None:
         while True:
