@@ -300,7 +300,7 @@ def test_names_stand_in_the_persons_language(alpha: Portal) -> None:
         return requests.get(f"{alpha.origin}/", params=query, timeout=30).text
 
     assert '<h1 id="title">Настройки календаря</h1>' in page_of("anna")
-    assert '<h1 id="title">Calendar settings</h1>' in page_of("kenji")
+    assert '<h1 id="title">Team Hours</h1>' in page_of("kenji")
     assert '<h1 id="title">Настройки</h1>' in page_of("anna", "CALENDAR_GRIDVIEW")
     assert '<h1 id="title">Settings</h1>' in page_of("boris", "CALENDAR_GRIDVIEW")
 

@@ -53,7 +53,7 @@ def test_the_sidebar_is_bound_for_private_chats_of_employees(world: World) -> No
     assert bound["USER_PROFILE_TOOLBAR"].options == {}
     assert {bound[code].title for code in CARDS} == {"Working hours"}
     assert {bound[code].lang_all["ru"]["TITLE"] for code in CARDS} == {"Рабочее время"}
-    assert {bound[code].title for code in EVERYWHERE} == {"Calendar settings"}
+    assert {bound[code].title for code in EVERYWHERE} == {"Team Hours"}
 
 
 def test_a_portal_without_the_cards_gets_the_rest(world: World) -> None:

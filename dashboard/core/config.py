@@ -92,7 +92,7 @@ class Config(BaseSettings):
         None, ge=1, le=65535, description="port at which a worker serves its own `/metrics`; needs `METRICS_TOKEN`"
     )
     app_name: str = Field(
-        "Calendar settings", max_length=120, description="its name in `/terms`, word for word as on the Market card"
+        "Team Hours", max_length=120, description="its name in `/terms`, word for word as on the Market card"
     )
     vendor_name: str = Field(
         "",

@@ -16,7 +16,7 @@ from .portal import CannotOpen, Portal
 from .wire import Answer, Request
 
 ASSETS = Path(__file__).parent / "assets"
-APP_NAME = "Calendar settings"
+APP_NAME = "Team Hours"
 # What the vendor entered for the Market's cards; other languages see the English name.
 APP_NAMES = {
     "ar": "إعدادات التقويم",

@@ -35,7 +35,7 @@ def extract() -> Catalog:
     """Return every string to translate, as the sources have them now."""
     with (ROOT / "babel.cfg").open() as file:
         methods, options = parse_mapping_cfg(file)  # type: ignore[no-untyped-call]
-    catalog = Catalog(project="Calendar settings", header_comment="# Every string to translate.", fuzzy=False)
+    catalog = Catalog(project="Team Hours", header_comment="# Every string to translate.", fuzzy=False)
     result = extract_from_dir(ROOT, methods, options, comment_tags=("Translators:",), strip_comment_tags=True)
     for filename, line, message, comments, context in result:
         catalog.add(message, locations=[(filename, line)], auto_comments=comments, context=context)

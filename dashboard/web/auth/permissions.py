@@ -122,7 +122,7 @@ def team_refusal(user: CurrentUser) -> ErrorResponse:
     if administrator is None:
         return response
     text = Markup(_("Ask %(name)s for access. You can always see your own settings."))  # noqa: S704  # a translation
-    message = _("Could you let me see the team in “Calendar settings”? You can choose who sees it on the Admin page.")
+    message = _("Could you let me see the team in “Team Hours”? You can choose who sees it on the Admin page.")
     notice = replace(
         response.notice,
         explanation=text % {"name": bdi(labels.person_name(administrator[1], administrator[0]))},

@@ -11,10 +11,10 @@ from dashboard.web.i18n import translations
 from dashboard.web.i18n.translations import N_
 
 FROM_LINK = N_(
-    "Please open “Calendar settings” once, so that your working hours and time zone are up to date: %(link)s"
+    "Please open “Team Hours” once, so that your working hours and time zone are up to date: %(link)s"
 )
 FROM_MENU = N_(
-    "Please open “Calendar settings” once from the portal's menu, so that your working hours and time zone are up "
+    "Please open “Team Hours” once from the portal's menu, so that your working hours and time zone are up "
     "to date."
 )
 WHO_SEES = {

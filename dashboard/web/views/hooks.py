@@ -32,7 +32,7 @@ from dashboard.web.views import plan, reach
 from dashboard.web.views.my_settings import my_settings_page
 from dashboard.web.views.team import team_page, today
 
-APP_TITLE, CARD_TITLE = N_("Calendar settings"), N_("Working hours")
+APP_TITLE, CARD_TITLE = N_("Team Hours"), N_("Working hours")
 FORM = "application/x-www-form-urlencoded"
 
 blueprint = Blueprint("hooks", __name__)
