@@ -10,16 +10,17 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+import requests
 from pydantic import SecretStr
 
 from dashboard.bitrix24.address_policy import AddressPolicy
 from dashboard.bitrix24.client import Client, Command
-from dashboard.bitrix24.connections import MAX_IDLE_SECONDS, ConnectionAttempt, Timeouts, use_attempt
+from dashboard.bitrix24.connections import MAX_IDLE_SECONDS, ConnectionAttempt, Timeouts
 from dashboard.bitrix24.errors import Bitrix24Error, Unreachable
 from dashboard.bitrix24.http import RestHttp
 from dashboard.bitrix24.masking import record_nothing
 from dashboard.bitrix24.oauth import AuthorizationServers
-from dashboard.bitrix24.transport import Transport
+from dashboard.bitrix24.transport import DEFAULT_LIMIT, Transport
 from tests.emulator.wire import read_request
 from tests.rest_fixtures import ManualClock, clock
 
@@ -104,8 +105,8 @@ def test_a_retry_uses_no_kept_connection(server: ResettingServer, transport: Tra
     server.resets = False
     transport.post(server.origin, json={})
 
-    with use_attempt(ConnectionAttempt(AddressPolicy(loopback=True), Timeouts(), clock, fresh_only=True)):
-        transport._session.post(server.origin, json={})
+    attempt = ConnectionAttempt(AddressPolicy(loopback=True), Timeouts(), clock, fresh_only=True)
+    transport._try(requests.Request("POST", server.origin, json={}), attempt, DEFAULT_LIMIT)
 
     assert server.requests == [1, 2]
 

@@ -7,7 +7,7 @@ common requirements); its security checklist forbids tokens and personal data in
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -61,7 +61,7 @@ def record_nothing(call: CallRecord) -> None:
 
 def mask(value: Json, *, key: str = "") -> Json:
     """Return the value with its shape, numbers and flags; only texts of READABLE_FIELDS are kept."""
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return {
             MASK if _SECRET_LIKE.search(name) else name[:MAX_KEPT_TEXT_LENGTH]: mask(item, key=name)
             for name, item in value.items()

@@ -7,7 +7,6 @@ import zlib
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import partial
-from http.cookiejar import DefaultCookiePolicy
 
 import requests
 import structlog
@@ -23,6 +22,12 @@ from dashboard.core.waiting_threads import WaitingThreads
 MAX_EXTRA_BYTES = 256 * 1024  # of a response besides its body: its head, and the sizes of its chunks
 CHUNK_BYTES = 64 * 1024
 MAX_POOLED_HOSTS = 256
+HEADERS = {
+    "User-Agent": "calendar-dashboard/0.1",
+    "Accept": "application/json",
+    "Accept-Encoding": "gzip",
+    "Connection": "keep-alive",
+}
 
 DEFAULT_TIMEOUTS = Timeouts()
 # For read-only requests to a host that timed out recently.
@@ -59,8 +64,9 @@ class RawResponse:
 class Transport:
     """Sends requests over persistent connections; safe to share between threads.
 
-    It follows no redirects, keeps no cookies and takes no proxy from the environment: each could carry a token
-    to an unverified place. Slow hosts never occupy all of the threads in which ``waiting`` counts.
+    It uses the library's adapter without a session, so it follows no redirects, keeps no cookies and takes no proxy
+    from the environment: each could carry a token to an unverified place. Slow hosts never occupy all of the threads
+    in which ``waiting`` counts.
     """
 
     def __init__(
@@ -78,18 +84,11 @@ class Transport:
         self._limit = PerHostLimit(waiting or WaitingThreads(16))
         self._authorization_servers = frozenset(authorization_servers)
         self._clock = clock
-        self._session = requests.Session()
-        self._session.trust_env = False
-        self._session.headers["User-Agent"] = "calendar-dashboard/0.1"
-        self._session.headers["Accept"] = "application/json"
-        self._session.headers["Accept-Encoding"] = "gzip"
-        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        adapter = GuardedAdapter(pool_connections=MAX_POOLED_HOSTS, pool_maxsize=connections_per_host, max_retries=0)
-        self._session.mount("https://", adapter)
-        self._session.mount("http://", adapter)
-        if not address_policy.loopback:
-            # Portals and authorization servers use https; only the emulator on this machine does not.
-            del self._session.adapters["http://"]
+        self._adapter = GuardedAdapter(
+            pool_connections=MAX_POOLED_HOSTS, pool_maxsize=connections_per_host, max_retries=0
+        )
+        # Portals and authorization servers use https; only the emulator on this machine does not.
+        self._schemes = ("https://", "http://") if address_policy.loopback else ("https://",)
 
     def post(
         self,
@@ -108,11 +107,12 @@ class Transport:
         :raise Unreachable: no connection, a timeout, a reset, or a forbidden address.
         :raise Unreadable: the response is larger than ``limit``, or compressed in an unknown way.
         """
-        return self._send(requests.Request("POST", url, json=json, data=form), read_only=read_only, limit=limit)
+        request = requests.Request("POST", url, json=json, data=form, headers=HEADERS)
+        return self._send(request, read_only=read_only, limit=limit)
 
     def get(self, url: str) -> RawResponse:
         """GET a URL, as ``post`` does with a read-only request."""
-        return self._send(requests.Request("GET", url), read_only=True, limit=DEFAULT_LIMIT)
+        return self._send(requests.Request("GET", url, headers=HEADERS), read_only=True, limit=DEFAULT_LIMIT)
 
     def _send(self, request: requests.Request, *, read_only: bool, limit: ResponseLimit) -> RawResponse:
         origin = "/".join(request.url.split("/", 3)[:3])
@@ -155,15 +155,12 @@ class Transport:
             raise Unreachable(code) from None
 
     def _try(self, request: requests.Request, attempt: ConnectionAttempt, limit: ResponseLimit) -> RawResponse:
-        timeouts = attempt.timeouts
+        if not request.url.lower().startswith(self._schemes):
+            raise requests.exceptions.InvalidSchema
+        timeout = (attempt.timeouts.connect, attempt.timeouts.read)
         with (
             use_attempt(attempt),
-            self._session.send(
-                self._session.prepare_request(request),
-                allow_redirects=False,
-                stream=True,
-                timeout=(timeouts.connect, timeouts.read),
-            ) as response,
+            self._adapter.send(request.prepare(), stream=True, timeout=timeout) as response,
         ):
             body = _decompress(_read_body(response, limit), response.headers.get("Content-Encoding", ""), limit)
             return RawResponse(response.status_code, body, response.headers.get("Date"))

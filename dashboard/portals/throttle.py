@@ -70,7 +70,7 @@ class Throttle:
     def hash_subject(self, subject: str) -> str:
         """Return the keyed hash that stands for a subject in the database and in the log."""
         secret = hashlib.sha256(b"refusals " + self.hash_secret.get_secret_value().encode()).digest()
-        return hmac.new(secret, subject.encode(), hashlib.sha256).hexdigest()
+        return hmac.digest(secret, subject.encode(), "sha256").hex()
 
     def group_of(self, address: str) -> str:
         """Return one of ``ADDRESS_GROUPS`` texts that stands for an IP address in a subject.
