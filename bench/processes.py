@@ -146,7 +146,7 @@ def application(upstream: Upstream, database_url: str, **variables: str) -> Iter
 def worker(upstream: Upstream, database_url: str, **variables: str) -> Iterator[psutil.Process]:
     """Run a worker."""
     settings = environment(upstream, database_url, port=_free_port(), **variables)
-    with _process("-m", "flask", "--app", "bench.production", "worker", env=settings) as process:
+    with _process("-m", "bench.production", env=settings) as process:
         yield psutil.Process(process.pid)
 
 

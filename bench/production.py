@@ -1,12 +1,27 @@
-"""The application without what only development has: optional libraries, and static files that are read again."""
+"""The application without what only development has; `python -m bench.production` runs the worker."""
+
+from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from flask import Flask
 
 for _name in ("greenlet", "pygments", "rich"):  # None: cannot be imported, as in production
     sys.modules.setdefault(_name, None)  # type: ignore[arg-type]  # typed as modules only
 
-from app import create_app  # noqa: E402  # after the names above
-from dashboard.web.http.static_files import StaticFiles  # noqa: E402  # as above
 
-StaticFiles._mtimes = lambda self: []  # type: ignore[method-assign]  # no file changes here
-__all__ = ["create_app"]
+def create_app() -> Flask:
+    """Return the application; static files are not read again, because none changes here."""
+    import app
+    from dashboard.web.http.static_files import StaticFiles
+
+    StaticFiles._mtimes = lambda self: []  # type: ignore[method-assign]  # as above
+    return app.create_app()
+
+
+if __name__ == "__main__":
+    from dashboard.commands import worker_process
+
+    worker_process.main()

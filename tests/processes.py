@@ -75,5 +75,4 @@ def work(
 ) -> subprocess.Popen[bytes]:
     """Start a worker."""
     settings = os.environ | environment | {"WORKER_THREADS": str(threads)}
-    command = clock.command("flask", "--app", "app", "worker")
-    return subprocess.Popen(command, env=settings, cwd=ROOT, stderr=stderr)
+    return subprocess.Popen(clock.command("dashboard.commands.worker_process"), env=settings, cwd=ROOT, stderr=stderr)
