@@ -30,11 +30,13 @@ def copy(source: Database, target: Database, *, batch: int = BATCH_ROWS) -> dict
     if not migrations.is_current(source):
         raise CannotCopy("The source's schema is not this version's; migrate it first.")
     _migrate_target(target)
-    options = {} if source.engine.dialect.name == "sqlite" else {"isolation_level": "REPEATABLE READ"}
     with (
-        source.engine.execution_options(**options).connect() as reader,
+        source.engine.connect() as reader,
         target.engine.execution_options(sqlite_begin="IMMEDIATE").begin() as writer,
     ):
+        if source.engine.dialect.name == "postgresql":
+            # Not the connection's isolation level: the pool's ping has begun the transaction already.
+            reader.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
         for connection in (reader, writer):
             extend_time_limits(connection, seconds=MAX_SECONDS)
         for table in Base.metadata.sorted_tables:
