@@ -10,12 +10,9 @@ from dashboard.people.access import TeamAccess
 from dashboard.web.i18n import translations
 from dashboard.web.i18n.translations import N_
 
-FROM_LINK = N_(
-    "Please open “Team Hours” once, so that your working hours and time zone are up to date: %(link)s"
-)
+FROM_LINK = N_("Please open “Team Hours” once, so that your working hours and time zone are up to date: %(link)s")
 FROM_MENU = N_(
-    "Please open “Team Hours” once from the portal's menu, so that your working hours and time zone are up "
-    "to date."
+    "Please open “Team Hours” once from the portal's menu, so that your working hours and time zone are up to date."
 )
 WHO_SEES = {
     TeamAccess.ADMINISTRATORS: N_("Only our portal's administrators will see them. Events are never read."),
