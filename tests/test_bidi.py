@@ -81,11 +81,15 @@ def hostile(world: World) -> World:
     session = world.session("anna")
     world.browser.post("/admin/team", data={"who": "administrators"}, headers=session)
     world.browser.post("/team/sync", headers=session)
+    world.browser.post("/me/settings", data={"view": "day"}, headers=world.session("boris"))
     everybody_is_called(world, HOSTILE)
     return world
 
 
-PAGES = ("/me", "/team", "/reach/7", "/insights", "/admin", "/admin/calls", "/admin/forget", "/insights/refusing")
+PAGES = (
+    *("/me", "/me/history", "/team", "/team/7/history", "/reach/7", "/insights", "/insights/refusing"),
+    *("/admin", "/admin/changes", "/admin/calls", "/admin/forget"),
+)
 
 
 def test_texts_of_others_stand_apart_on_every_page(hostile: World) -> None:
