@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
 from itertools import groupby
 
@@ -37,14 +37,24 @@ _LABELS = {HOURS_KEY: N_("Working hours"), ZONE_KEY: N_("Time zone")}
 
 
 @dataclass(frozen=True)
-class HistoryEntry:
-    """One change in words; reminders of both kinds of event have a line each."""
+class HistoryLine:
+    """A changed setting in words; reminders of both kinds of event have a line each."""
 
-    lines: tuple[tuple[str, str, str], ...]  # title, before, after
+    title: str
+    before: str
+    after: str
+    change_id: int | None = None  # where it can be undone
+
+
+@dataclass(frozen=True)
+class HistoryEntry:
+    """The changes of one set, which are undone together, or one change that was seen."""
+
+    lines: tuple[HistoryLine, ...]
     when: str
     how: str
     keep: str = ""
-    change_id: int | None = None  # where it can be undone
+    change_id: int | None = None  # what its button undoes
     user_id: int | None = None  # whose it is, where several people's are listed
     name: str = ""
 
@@ -52,45 +62,45 @@ class HistoryEntry:
 def history_entries(
     rows: Iterable[SettingChange], *, now: datetime, tz: tzinfo, undoable: frozenset[int] = frozenset()
 ) -> list[HistoryEntry]:
-    """Return the changes in words."""
-    return [
-        HistoryEntry(
-            lines=tuple(lines_of(to_change(row))),
-            when=filters.time_and_date(row.changed_at, now, tz),
-            how=_(SOURCES[ChangeSource(row.how)]),
-            keep=control_of(row.key),
-            change_id=row.id if row.id in undoable else None,
-        )
-        for row in rows
-    ]
+    """Return a person's changes in words."""
+    sets = groupby(rows, key=lambda row: row.change_set or row.id)
+    return [_entry(list(changes), now=now, tz=tz, undoable=undoable) for _key, changes in sets]
 
 
 def portal_entries(
     rows: Iterable[Row[SettingChange, int, str]], *, now: datetime, tz: tzinfo, is_brief: bool = False
 ) -> list[HistoryEntry]:
-    """Return the changes of several people in words, those of one set as one entry.
+    """Return the changes of several people in words.
 
     :param is_brief: only count the settings of an adoption.
     """
-    sets = groupby(rows, key=lambda row: (row.user_id, row[0].change_set or row[0].id))
-    return [_portal_entry(list(changes), now=now, tz=tz, is_brief=is_brief) for _key, changes in sets]
+    entries = []
+    for (user_id, name, _set), group in groupby(rows, key=lambda row: (row[1], row[2], row[0].change_set or row[0].id)):
+        changes = [row[0] for row in group]
+        entry = _entry(changes, now=now, tz=tz)
+        if is_brief and len(changes) > 1 and changes[0].how == ChangeSource.ADOPTED:
+            count = len(changes)
+            text = ngettext("%(count)s setting adopted.", "%(count)s settings adopted.", count)
+            entry = replace(entry, lines=(), how=text % {"count": number(count)})
+        entries.append(replace(entry, user_id=user_id, name=labels.person_name(name, user_id)))
+    return entries
 
 
-def _portal_entry(
-    rows: list[Row[SettingChange, int, str]], *, now: datetime, tz: tzinfo, is_brief: bool
+def _entry(
+    changes: Sequence[SettingChange], *, now: datetime, tz: tzinfo, undoable: frozenset[int] = frozenset()
 ) -> HistoryEntry:
-    newest, user_id, name = rows[0]
-    lines = tuple(line for row in reversed(rows) for line in lines_of(to_change(row[0])))
-    is_counted = is_brief and newest.how == ChangeSource.ADOPTED and len(rows) > 1
-    count = ngettext("%(count)s setting adopted.", "%(count)s settings adopted.", len(rows)) % {
-        "count": number(len(rows))
-    }
+    """Return the changes of one set, of which the newest is the first, in the order in which they are listed."""
+    newest = changes[0]
     return HistoryEntry(
-        lines=() if is_counted else lines,
+        lines=tuple(
+            HistoryLine(*line, change_id=row.id if row.id in undoable else None)
+            for row in reversed(changes)
+            for line in lines_of(to_change(row))
+        ),
         when=filters.time_and_date(newest.changed_at, now, tz),
-        how=count if is_counted else _(SOURCES[ChangeSource(newest.how)]),
-        user_id=user_id,
-        name=labels.person_name(name, user_id),
+        how=_(SOURCES[ChangeSource(newest.how)]),
+        keep=control_of(newest.key),
+        change_id=newest.id if newest.id in undoable else None,
     )
 
 

@@ -71,6 +71,7 @@ def my_settings_page(
     now, editable = services().now(), setting_changes.editable_keys(settings, user.person)
     undoable = setting_changes.undoable_ids(settings, changes, editable=editable)
     states = setting_changes.states(settings, changes, editable=editable, outcome=outcome, now=now)
+    entries = setting_history.history_entries(changes, now=now, tz=settings.zone.tz(), undoable=undoable)
     return render_template(
         "me.html",
         **page_context(user.portal, user.person, current="/me", full_page=full_page),
@@ -86,9 +87,8 @@ def my_settings_page(
         switches=setting_editors.switch_rows(settings, editable, states),
         calendar_entries=setting_editors.calendar_entries(settings),
         reminder_editor=setting_editors.reminder_editor(settings, editable),
-        changes=setting_history.history_entries(
-            changes[:SHOWN_CHANGES], now=now, tz=settings.zone.tz(), undoable=undoable
-        ),
+        changes=entries[:SHOWN_CHANGES],
+        has_more_changes=len(entries) > SHOWN_CHANGES,
         change_count=change_count,
         recommended=recommended.personal_card(user.portal, user.person, settings, editable),
         can_reset=is_corrupted(settings),

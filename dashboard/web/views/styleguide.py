@@ -30,7 +30,7 @@ from dashboard.web.presenters.charts import Bar, ColumnMark
 from dashboard.web.presenters.setting_changes import SettingState
 from dashboard.web.presenters.setting_display import SettingDisplay
 from dashboard.web.presenters.setting_editors import ReminderEditor, ReminderKind, SwitchKind, SwitchRow
-from dashboard.web.presenters.setting_history import HistoryEntry
+from dashboard.web.presenters.setting_history import HistoryEntry, HistoryLine
 from dashboard.web.presenters.setup_checklist import ChecklistItem
 from dashboard.web.presenters.team_groups import ListGroup
 
@@ -65,8 +65,8 @@ def _settings_components() -> dict[str, Any]:
             max_count=10,
         ),
         "changes": (
-            HistoryEntry((("A switch", "Off", "On"),), "14:05", "edited here", "", 1),
-            HistoryEntry((("Another", "Week", "Day"), ("And one", "9", "10")), "Mar 2", "seen at an update", ""),
+            HistoryEntry((HistoryLine("A switch", "Off", "On", 1),), "14:05", "edited here", change_id=1),
+            HistoryEntry((HistoryLine("Another", "Week", "Day"), HistoryLine("One", "9", "10")), "Mar 2", "adopted"),
         ),
         "spans": (Span(9 * 60, 18 * 60), Span(22 * 60, 6 * 60), Span(0, 24 * 60)),
         "views": ("day", "week", "month", "list"),
