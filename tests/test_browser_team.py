@@ -394,3 +394,17 @@ def test_a_row_unfolds_to_what_narrow_screens_leave_out(company: World, page: Pa
       return [left, innerWidth - right];
     }""")
     assert min(inside) >= 0
+
+
+def test_a_message_to_somebody_who_never_opened_it_opens_the_portals_chat(company: World, page: Page) -> None:
+    frame = open_team(company, page)
+    row = frame.locator('[data-state="never"]').first
+    row.locator("summary").press("Enter")
+
+    row.get_by_role("link", name="Write a message").press("Enter")
+
+    person = row.get_attribute("data-user")
+    page.wait_for_function(
+        "id => portalFrame.seen.some((each) => each.command === 'imOpenMessenger' && each.params.dialogId === id)",
+        arg=person,
+    )

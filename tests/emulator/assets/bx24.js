@@ -213,6 +213,7 @@
     scrollParentWindow: (scroll, callback) => send("setScroll", { scroll }, callback),
     closeApplication: (callback) => send("closeApplication", {}, callback),
     openPath: (path, callback) => send("openPath", { path }, callback),
+    im: { openMessenger: (dialogId) => send("imOpenMessenger", { dialogId }) },
     selectUser: (callback) => send("selectUser", { mult: false }, callback),
     selectUsers: (callback) => send("selectUser", { mult: true }, callback),
 
