@@ -185,7 +185,9 @@ def test_both_spellings_find_the_same_people(world: World) -> None:
 
 def test_what_is_assumed_is_counted(each_world: World) -> None:
     unopened = NEVER_OPENED | {"zone": "Europe/Berlin", "zone_source": "profile"}
-    store_people(each_world, {}, *[unopened] * 3, {"calendar_zone": ""})
+    guessed = {"calendar_zone": "Europe/Astrakhan", "zone": "Asia/Dubai", "zone_source": "profile"}
+    renamed = {"calendar_zone": "Europe/Kiev", "zone": "Europe/Kyiv"}
+    store_people(each_world, {}, *[unopened] * 3, {"calendar_zone": ""}, guessed, renamed)
     each_world.session("anna")
 
     with each_world.database.read_session() as session:
@@ -195,9 +197,11 @@ def test_what_is_assumed_is_counted(each_world: World) -> None:
         ("Europe/Moscow", "09:00-18:00", 1, 0),
         ("Europe/Berlin", "09:00-18:00", 1, 0),
         ("Europe/Berlin", "09:00-18:30", 3, 3),
+        ("Asia/Dubai", "09:00-18:00", 1, 1),
+        ("Europe/Kyiv", "09:00-18:00", 1, 0),
     }
     counts = [sum(numbers) for numbers in zip(*((group.people, group.assumed) for group in stats.groups), strict=True)]
-    assert (stats.with_hours, *counts) == (5, 5, 3)
+    assert (stats.with_hours, *counts) == (7, 7, 4)
 
 
 def test_nothing_is_said_about_the_common_hours_of_one_person(world: World) -> None:

@@ -29,7 +29,7 @@ class HoursGroup:
     zone: str
     span: Span
     people: int
-    assumed: int = 0  # of them, people whose settings are unknown: the zone is the profile's, the hours the company's
+    assumed: int = 0  # of them, people whose settings are unknown, or whose time zone is the profile's
 
 
 @dataclass(frozen=True)

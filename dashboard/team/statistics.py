@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from dashboard.calendar.holidays import DaysOff, parse_days_off
+from dashboard.calendar.time_zones import canonical_name
 from dashboard.calendar.working_hours import DAY, Span
 from dashboard.models import Person, Portal, Snapshot
 from dashboard.people.connection_state import colleagues, state_conditions
@@ -74,7 +75,7 @@ def team_stats(
     team = (*colleagues(portal), *conditions)
     states = state_conditions(now)
     company = company_hours(portal)
-    columns = (Person.zone, Person.work_start, Person.work_end)
+    columns = (Person.zone, Person.work_start, Person.work_end, Person.calendar_zone)
     own_hours = and_(Person.work_start <= DAY, Person.work_end <= DAY)
     have_hours = and_(Person.zone != "", or_(own_hours, Person.work_start.is_(None)) if company else own_hours)
     pairs = zone_pairs(session, team, now=now) if whole_team is None else whole_team.zone_pairs
@@ -85,7 +86,7 @@ def team_stats(
     query = select(*columns, people, func.count(Person.settings_at), *(func.sum(number).over() for number in numbers))
     query = query.where(*team).group_by(*columns).order_by(people.desc(), *columns)
     rows: Sequence[Any] = session.execute(query.limit(MAX_VALUES)).all()
-    totals = map(int, rows[0][5:] if rows else [0] * len(numbers))
+    totals = map(int, rows[0][6:] if rows else [0] * len(numbers))
     total, without_reminders, with_hours, with_settings, zones_differ, *counts = totals
     return TeamStats(
         total=total,
@@ -104,7 +105,7 @@ def team_stats(
 
 def _zone_sizes(rows: Sequence[Any]) -> dict[str, int]:
     sizes: Counter[str] = Counter()
-    for zone, _start, _end, people, *_ in rows:
+    for zone, _start, _end, _calendar_zone, people, *_ in rows:
         sizes[zone] += people
     return dict(sizes)
 
@@ -118,7 +119,7 @@ def groups_of_departments(
     session: Session, portal: Portal, conditions: Sequence[ColumnElement[bool]], department_ids: Sequence[int]
 ) -> dict[int, tuple[HoursGroup, ...]]:
     """Return the people of each main department whose zone and hours are known, in groups with the same hours."""
-    columns = (Person.main_department, Person.zone, Person.work_start, Person.work_end)
+    columns = (Person.main_department, Person.zone, Person.work_start, Person.work_end, Person.calendar_zone)
     query = select(*columns, func.count(), func.count(Person.settings_at))
     query = query.where(*conditions, Person.main_department.in_(department_ids)).group_by(*columns)
     rows: Sequence[Any] = session.execute(query.order_by(*columns).limit(MAX_VALUES)).all()
@@ -127,12 +128,16 @@ def groups_of_departments(
 
 
 def _groups(rows: Sequence[Any], company: Span | None) -> tuple[HoursGroup, ...]:
-    """Return the groups of people whose zone and hours are known; the company's hours are those of the others."""
+    """Return the groups of people whose zone and hours are known.
+
+    The hours of people are assumed if their settings are unknown, or if another zone than their calendar's is believed.
+    """
     groups: dict[tuple[str, Span], HoursGroup] = {}
-    for zone, start, end, people, confirmed, *_ in rows:
+    for zone, start, end, calendar_zone, people, with_settings, *_ in rows:
         span = stored_hours(start, end, company).span
         if zone and span:
             group = groups.get((zone, span), HoursGroup(zone, span, 0))
+            confirmed = with_settings if canonical_name(calendar_zone) == zone else 0
             assumed = group.assumed + people - confirmed
             groups[zone, span] = HoursGroup(zone, span, group.people + people, assumed)
     return tuple(groups.values())
