@@ -71,8 +71,8 @@ def test_an_opening_writes_once(synced_world: World) -> None:
         ("/reach/7", 4),
         ("/team", 11),
         ("/team?q=bo&view=week&sort=name&page=1", 11),
-        ("/plan?people=1,2", 6),
-        ("/plan", 8),
+        ("/plan?people=1,2", 7),
+        ("/plan", 9),
     ],
 )
 def test_a_page_sends_few_statements(synced_world: World, path: str, max_statements: int) -> None:

@@ -183,7 +183,8 @@ def _slot(person: PlanPerson, proposal: Proposal, spans: Sequence[Interval], day
         ends = {"late": proposal.end, "early": proposal.start + stretch.minutes, "off": proposal.end}
         first, last = max(starts[stretch.kind], scale.start), min(ends[stretch.kind], scale.end)
         part = scale.part((first, last))
-        labels = _labels(merge([*spans, (first, last)]), person.zone, scale)
+        # On a day off there is no bar whose end the clock could name.
+        labels = _labels(merge([*spans, (first, last)]) if spans else (), person.zone, scale)
     return SlotText(
         times=plan_words.slot_times(proposal, zone),
         shift=plan_words.day_shift(proposal.start, zone, day),

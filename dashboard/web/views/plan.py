@@ -20,6 +20,8 @@ from dashboard.web.http.query_values import text_value
 from dashboard.web.presenters import plan_page
 from dashboard.web.presenters.page_context import FullPage, page_context
 from dashboard.web.presenters.plan_query import PlanQuery, QueryValues, parse_plan_query, parse_shared_plan
+from dashboard.web.presenters.run_status import run_status
+from dashboard.web.views.team_sync import visible_progress
 
 LENGTHS = (30, 60, 90, 120)  # minutes
 MAX_TEXT_LENGTH = 60
@@ -124,6 +126,7 @@ def render_plan(user: CurrentUser, query: PlanQuery, *, full_page: FullPage | No
         lengths=_lengths(query.minutes),
         now=now,
         user_zone=user.time_zone,
+        run=run_status(visible_progress(user), now=now, user_zone=user.time_zone),
         link=f"{portal.origin}/marketplace/view/{portal.app_code}/" if portal.app_code else None,
     )
 
