@@ -15,8 +15,8 @@ export function swap(part, { path, modules, focus, isResumed }) {
   if (isResumed) return;
   const target = focus ? main.querySelector(focus) : findSameControl(focused);
   (target ?? main).focus({ preventScroll: Boolean(target) });
-  // A shorter page may have moved it out of sight, with what became of the person's change.
-  target?.scrollIntoView({ block: "nearest" });
+  // After a change the page may be shorter, so that what became of it is out of sight.
+  if (main.querySelector("[data-changed]")) target?.scrollIntoView({ block: "nearest" });
   announce(announcement(title, target));
 }
 
