@@ -9,7 +9,8 @@ RUN python3 -m venv --without-pip /app/.venv \
     && python3 -m pip --python /app/.venv/bin/python --no-cache-dir --disable-pip-version-check \
         install --require-hashes --only-binary :all: --requirement /build/requirements.txt
 COPY . /app
-RUN /app/.venv/bin/python -m compileall -q -f --invalidation-mode unchecked-hash /app
+# The files may be readable by their owner only where they come from.
+RUN /app/.venv/bin/python -m compileall -q -f --invalidation-mode unchecked-hash /app && chmod -R a+rX /app
 
 FROM ${BASE}
 ARG VERSION=0.1.0

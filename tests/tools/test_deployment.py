@@ -43,6 +43,7 @@ def test_the_image_contains_what_production_runs_and_nothing_else() -> None:
 
     assert (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines().count("*") == 1
     assert {"app.py", "gunicorn.conf.py", "dashboard", "migrations", "static", "templates", "translations"} < {*allowed}
+    assert SERVICES["keys"]["command"].split()[1] in allowed
     assert {*allowed}.isdisjoint({"tests", "bench", "var", ".env", ".git", ".venv"})
     assert all((ROOT / path).exists() for path in allowed)
 
