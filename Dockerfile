@@ -16,7 +16,7 @@ FROM ${BASE}
 ARG VERSION=0.1.0
 ARG REVISION=unknown
 ARG SOURCE=
-LABEL org.opencontainers.image.title="Calendar settings for Bitrix24" \
+LABEL org.opencontainers.image.title="Team Hours for Bitrix24" \
     org.opencontainers.image.description="Shows everyone's Bitrix24 calendar settings, in a frame inside the portal" \
     org.opencontainers.image.licenses="MIT" \
     org.opencontainers.image.version="${VERSION}" \
