@@ -33,6 +33,8 @@ lint: .venv/development
 	$(BIN)/python -m tests.tools.catalogs check
 	$(BIN)/python -m tests.tools.module_table check
 	$(BIN)/pytest -n0 tests/tools
+	@# While types are checked: three workers that start at once would each compile all tests.
+	@output=$$($(BIN)/pytest -n0 --collect-only) || { echo "$$output"; exit 1; }
 
 types: .venv/development
 	$(BIN)/mypy

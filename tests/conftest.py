@@ -21,7 +21,7 @@ from dashboard.core import migrations
 from dashboard.core.database import Database
 from tests import clicks, clock, programs
 from tests.browsers import DESK, new_context
-from tests.databases import CopiedDatabase, connected, new_database
+from tests.databases import CopiedDatabase, address_of, connected, new_database
 from tests.emulator import Emulator
 from tests.firefox import Firefox
 from tests.webkit import WebKit
@@ -153,13 +153,16 @@ def postgres_url(postgres: str) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def migrated_postgres(postgres: str, worker_id: str) -> Iterator[CopiedDatabase]:
-    """Give a copy of a database that went all the way to the newest schema."""
-    with new_database(postgres, f"migrated_{worker_id}") as url:
-        database = Database(url.replace("postgresql:", "postgresql+psycopg:"))
-        migrations.upgrade(database)
-        database.engine.dispose()
-        with CopiedDatabase(postgres, f"world_{worker_id}", original=f"migrated_{worker_id}") as copy:
-            yield copy
+    """Give a copy of a database that went all the way to the newest schema; one worker takes it there for all."""
+    with connected(postgres) as connection:
+        connection.execute(text("SELECT pg_advisory_lock(1)"))
+        if not connection.scalar(text("SELECT 1 FROM pg_database WHERE datname = 'migrated'")):
+            connection.execute(text("CREATE DATABASE migrated"))
+            database = Database(address_of(postgres, "migrated").replace("postgresql:", "postgresql+psycopg:"))
+            migrations.upgrade(database)
+            database.engine.dispose()
+    with CopiedDatabase(postgres, f"world_{worker_id}", original="migrated") as copy:
+        yield copy
 
 
 @pytest.fixture

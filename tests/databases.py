@@ -84,11 +84,12 @@ class CopiedDatabase:
     def __init__(self, postgres: str, name: str, *, original: str) -> None:
         self.address = address_of(postgres, name)
         self._postgres, self._name, self._original = postgres, name, original
-        with psycopg.connect(address_of(postgres, original), autocommit=True) as connection:
-            self._schema = connection.execute(SCHEMA).fetchone()
 
     def __enter__(self) -> Self:
         self._copy()
+        # Nobody connects to the original: it could not be copied meanwhile.
+        with psycopg.connect(self.address, autocommit=True) as connection:
+            self._schema = connection.execute(SCHEMA).fetchone()
         return self
 
     def __exit__(
