@@ -114,6 +114,29 @@ def test_every_file_and_volume_that_compose_mounts_exists() -> None:
     assert all((ROOT / mount).is_file() for mount in mounts if mount.startswith("./"))
 
 
+class ComposeLoader(yaml.SafeLoader):  # type: ignore[misc]  # PyYAML has no types
+    """Reads the tags with which a compose file changes another one."""
+
+
+ComposeLoader.add_constructor("!reset", lambda loader, node: None)
+ComposeLoader.add_constructor("!override", lambda loader, node: loader.construct_mapping(node, deep=True))
+
+
+def test_the_compose_file_of_sqlite_takes_postgres_out() -> None:
+    text = (ROOT / "docs/deploy/compose.sqlite.yaml").read_text(encoding="utf-8")
+    services: dict[str, Any] = yaml.load(text, ComposeLoader)["services"]
+
+    assert services["db"] is None
+    for name in PROCESSES:
+        environment = SERVICES[name]["environment"] | services[name]["environment"]
+        # An empty variable counts as absent, so that the other one is used.
+        assert (environment["DATABASE_URL_FILE"], environment["DATABASE_URL"]) == ("", "sqlite:////data/dashboard.db")
+    assert {*services["release"]["depends_on"]} == {"restore"}
+    for name in ("restore", "litestream"):
+        assert services[name]["user"] == re.findall(r"^USER (.+)$", DOCKERFILE, re.MULTILINE)[0]
+        assert services[name]["environment"]["DATABASE_FILE"] == "/data/dashboard.db"
+
+
 # Its secrets
 
 
