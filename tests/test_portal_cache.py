@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from dashboard.core.waiting_threads import WaitingThreads
 from dashboard.models import Portal
-from dashboard.team.portal_cache import MAX_AGE, MAX_PORTALS, PortalCache
+from dashboard.team.portal_cache import MAX_AGE, MAX_RESULTS, PortalCache
 from tests.world import World
 
 
@@ -53,13 +53,25 @@ def test_results_are_few_and_do_not_outlive_their_age(world: World) -> None:
     cache = PortalCache(lambda _session, counted_portal, _now: counted_portal.id, WaitingThreads(8).share(4))
 
     with world.database.read_session() as session:
-        for number in range(MAX_PORTALS + 5):
+        for number in range(MAX_RESULTS + 5):
             cache.get(session, Portal(id=1000 + number, generation=1), now=now)
-        assert len(cache._cache) == MAX_PORTALS
+        assert len(cache._cache) == MAX_RESULTS
 
         assert cache.get(session, portal, now=now + MAX_AGE) == portal.id
-        assert [*cache._cache] == [portal.id]
+        assert [*cache._cache] == [(portal.id, None)]
 
         # A clock that was set back leaves nothing behind.
         assert cache.get(session, portal, now=now - timedelta(days=1)) == portal.id
-        assert [*cache._cache] == [portal.id]
+        assert [*cache._cache] == [(portal.id, None)]
+
+
+def test_a_part_of_the_people_has_a_result_of_its_own(world: World) -> None:
+    world.install()
+    portal, now = world.known(), world.now()
+    cache = PortalCache(lambda *_: "everyone", WaitingThreads(8).share(4))
+
+    with world.database.read_session() as session:
+        parts = [cache.get(session, portal, now=now, part=one, compute=lambda *_, one=one: one) for one in "ab"]
+        again = cache.get(session, portal, now=now, part="a", compute=lambda *_: "counted again")
+
+        assert [*parts, again, cache.get(session, portal, now=now)] == ["a", "b", "a", "everyone"]

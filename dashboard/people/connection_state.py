@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Literal
 
-from sqlalchemy import ColumnElement, and_, case, or_
+from sqlalchemy import ColumnElement, and_, case, false, not_, or_
 
 from dashboard.models import Person, Portal, TokenState
 
@@ -33,6 +33,13 @@ def state_conditions(now: datetime) -> dict[ConnectionState, ColumnElement[bool]
         "reconnect": Person.chain_state == TokenState.REVOKED,
         "stale": and_(has_valid_token, or_(Person.settings_at.is_(None), Person.settings_at < now - STALE_AFTER)),
     }
+
+
+def is_in_state(state: str, now: datetime) -> ColumnElement[bool]:
+    """Return the condition for the people in a state, whose number Postgres can estimate."""
+    conditions = {str(name): condition for name, condition in state_conditions(now).items()}
+    conditions["connected"] = not_(or_(*conditions.values()))
+    return conditions.get(state, false())
 
 
 def state_expression(now: datetime) -> ColumnElement[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from datetime import datetime, timedelta
 from threading import Lock
 from typing import Generic, TypeVar
@@ -17,7 +17,7 @@ from dashboard.models import Person, Portal
 
 # Sorting and filtering the table repeats the request, and the queries may read ten thousand people.
 MAX_AGE = timedelta(seconds=5)
-MAX_PORTALS = 32  # a result may take two megabytes
+MAX_RESULTS = 32  # a result may take two megabytes
 
 T = TypeVar("T")
 
@@ -33,31 +33,51 @@ class PortalCache(Generic[T]):
         """Let as many threads wait for the results of others as ``waiting`` allows; further ones wait only briefly."""
         self._compute = compute
         self._lock = Lock()
-        self._cache: OrderedDict[int, tuple[object, datetime, T]] = OrderedDict()
+        self._cache: OrderedDict[tuple[int, Hashable], tuple[object, datetime, T]] = OrderedDict()
         self._running = SingleFlight[T](waiting)
 
-    def get(self, session: Session, portal: Portal, *, now: datetime) -> T:
-        """Return the result for the portal.
+    def get(
+        self,
+        session: Session,
+        portal: Portal,
+        *,
+        now: datetime,
+        part: Hashable = None,
+        compute: Callable[[Session, Portal, datetime], T] | None = None,
+    ) -> T:
+        """Return the result for the portal, or for a part of its people, which has its own ``compute``.
 
         :raise SlotRefused: another thread is still computing the result, and too many threads wait.
         """
-        settings_at = session.scalar(select(func.max(Person.settings_at)).where(Person.portal_id == portal.id))
-        version = (portal.generation, settings_at, portal.directory_at, portal.recommended_at)
+        version = (portal.generation, _settings_at(session, portal), portal.directory_at, portal.recommended_at)
         with self._lock:
-            cached = self._cache.get(portal.id)
+            cached = self._cache.get((portal.id, part))
         if cached and cached[0] == version and _is_recent(cached[1], now):
             return cached[2]
-        return self._running.run((portal.id, version), lambda: self._compute_and_store(session, portal, version, now))
 
-    def _compute_and_store(self, session: Session, portal: Portal, version: object, now: datetime) -> T:
-        result = self._compute(session, portal, now)
+        def compute_and_store() -> T:
+            result = (compute or self._compute)(session, portal, now)
+            self._store((portal.id, part), (version, now, result), now)
+            return result
+
+        return self._running.run((portal.id, part, version), compute_and_store)
+
+    def _store(self, key: tuple[int, Hashable], entry: tuple[object, datetime, T], now: datetime) -> None:
         with self._lock:
-            self._cache[portal.id] = (version, now, result)
-            self._cache.move_to_end(portal.id)
+            self._cache[key] = entry
+            self._cache.move_to_end(key)
             # The oldest come first. Expired results would only take memory.
-            while len(self._cache) > MAX_PORTALS or not _is_recent(next(iter(self._cache.values()))[1], now):
+            while len(self._cache) > MAX_RESULTS or not _is_recent(next(iter(self._cache.values()))[1], now):
                 self._cache.popitem(last=False)
-        return result
+
+
+def _settings_at(session: Session, portal: Portal) -> datetime | None:
+    """Return when the last settings were stored, as the session has first read it."""
+    known: dict[int, datetime | None] = session.info.setdefault("settings_at", {})
+    if portal.id not in known:
+        query = select(func.max(Person.settings_at)).where(Person.portal_id == portal.id)
+        known[portal.id] = session.scalar(query)
+    return known[portal.id]
 
 
 def _is_recent(moment: datetime, now: datetime) -> bool:

@@ -15,7 +15,7 @@ from dashboard.calendar.working_hours import DAY
 from dashboard.core.json_values import parse_int
 from dashboard.core.search_text import contains, fold
 from dashboard.models import Person, Portal
-from dashboard.people.connection_state import STATES, colleagues, state_expression
+from dashboard.people.connection_state import colleagues, is_in_state
 from dashboard.people.departments import in_department
 from dashboard.people.indexed_columns import company_hours
 from dashboard.team.frequency import most_frequent
@@ -61,14 +61,13 @@ def matching(
     """Return the conditions for a colleague who matches the filter."""
     count = Person.reminder_count
     reminders = {"none": count == 0, "one": count == 1, "many": count > 1, "unknown": count.is_(None)}
-    is_in_state = state_expression(reader.now) == team_filter.state if team_filter.state in STATES else false()
     needle = fold(team_filter.q.strip())
     conditions = (
         (needle, _matches_search(needle, reader)),
         (team_filter.view, Person.view == team_filter.view),
         (team_filter.timezone, Person.zone == canonical_name(team_filter.timezone)),
         (team_filter.reminders, reminders.get(team_filter.reminders, false())),
-        (team_filter.state, is_in_state),
+        (team_filter.state, is_in_state(team_filter.state, reader.now)),
         (team_filter.department, in_department(portal, parse_int(team_filter.department) or 0)),
         (team_filter.differs, differs(portal, team_filter.differs)),
     )

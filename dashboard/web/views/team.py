@@ -16,7 +16,7 @@ from dashboard.team import availability, listing, recommendations, statistics
 from dashboard.team.availability import HoursGroup
 from dashboard.team.listing import TeamPage
 from dashboard.team.statistics import TeamStats
-from dashboard.team.team_filter import matching
+from dashboard.team.team_filter import TeamReader, matching
 from dashboard.web.auth.permissions import team_viewer
 from dashboard.web.auth.sessions import CurrentUser, queued_per_portal, signed_in
 from dashboard.web.http.context import services
@@ -64,7 +64,9 @@ def team_page(user: CurrentUser, query: TeamQuery, *, full_page: FullPage | None
         reader = team_query.team_reader(now, user_zone, workdays)
         conditions = [*matching(session, portal, query.filter, reader), *visible]
         filtered_stats = (
-            statistics.team_stats(session, portal, now, *conditions, whole_team=stats) if query.is_filtered else stats
+            _filtered_stats(session, portal, query, conditions, stats, reader, is_part=bool(visible))
+            if query.is_filtered
+            else stats
         )
         page = listing.team_page(
             session,
@@ -122,6 +124,30 @@ def team_page(user: CurrentUser, query: TeamQuery, *, full_page: FullPage | None
         chosen_filters=team_options.chosen_filters(query, choices, chips),
         group_options=_group_options(has_departments=bool(department_options)),
     )
+
+
+def _filtered_stats(
+    session: Session,
+    portal: Portal,
+    query: TeamQuery,
+    conditions: list[ColumnElement[bool]],
+    whole_team: TeamStats,
+    reader: TeamReader,
+    *,
+    is_part: bool,
+) -> TeamStats:
+    """Return the numbers of those who match the filter; to sort them or to turn a page repeats the request.
+
+    Who is at work, and what a part of the team has, depends on the reader, so others have no use for these numbers.
+    """
+
+    def count(session: Session, portal: Portal, now: datetime) -> TeamStats:
+        return statistics.team_stats(session, portal, now, *conditions, whole_team=whole_team)
+
+    if is_part or query.filter.at_work:
+        return count(session, portal, reader.now)
+    part = (query.filter, reader.unnamed)
+    return services().team_stats.get(session, portal, now=reader.now, part=part, compute=count)
 
 
 def _count_differing(
