@@ -78,7 +78,7 @@ def _connection_variables(url: URL) -> dict[str, str]:
     return {
         variable.decode(): ",".join(value) if isinstance(value, tuple) else str(value)
         for name, value in values.items()
-        if value is not None and (variable := variables.get(name))
+        if (variable := variables.get(name))
     }
 
 
