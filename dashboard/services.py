@@ -189,7 +189,12 @@ def build_services(
             now=now,
         ),
         permissions=PermissionChecks(
-            token_refresher=token_refresher, accounts=accounts, call_log=call_log, throttle=throttle, now=now
+            token_refresher=token_refresher,
+            accounts=accounts,
+            call_log=call_log,
+            throttle=throttle,
+            waiting=waiting_threads.share(max_waiting),
+            now=now,
         ),
         team_stats=PortalCache(team_stats, waiting_threads.share(max_waiting)),
         settings_counts=PortalCache(settings_counts, waiting_threads.share(max_waiting)),

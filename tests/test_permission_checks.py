@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import timedelta
 
 import pytest
@@ -153,6 +155,20 @@ def test_simultaneous_requests_ask_once(each_world: World, passed: timedelta) ->
 
     assert list(answers) == [200] * 6
     assert each_world.bitrix24.count(method="profile") == 1
+
+
+def test_few_threads_wait_for_an_answer_that_does_not_come(world: World, anna: Session) -> None:
+    later(world, MAX_UNCONFIRMED_AGE + LONG)
+    world.bitrix24.faults.add(Fault(kind="html:500", times=None))
+    assert world.browser.get("/team", headers=anna).status_code == 502
+    waiting = world.app.extensions["services"].permissions.waiting
+
+    with ExitStack() as waiters:
+        assert all(waiters.enter_context(waiting.hold()) for _ in range(waiting.limit))
+        began = time.monotonic()
+        assert world.browser.get("/team", headers=anna).status_code == 502
+
+    assert time.monotonic() - began < permission_checks.ANSWER_SECONDS
 
 
 def test_a_demoted_administrator_loses_the_pages_within_minutes(world: World, anna: Session) -> None:

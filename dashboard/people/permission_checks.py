@@ -24,6 +24,7 @@ from dashboard.bitrix24.errors import (
 )
 from dashboard.bitrix24.schemas import Profile, parse_profile
 from dashboard.core.stored_times import is_recent
+from dashboard.core.waiting_threads import Share
 from dashboard.models import Person, Portal
 from dashboard.people import access
 from dashboard.people.accounts import Accounts
@@ -54,6 +55,7 @@ class PermissionChecks:
     accounts: Accounts
     call_log: CallLog
     throttle: Throttle
+    waiting: Share
     now: Callable[[], datetime]
 
     def confirm(self, portal: Portal, person: Person) -> None:
@@ -100,14 +102,18 @@ class PermissionChecks:
         return all(is_recent(time, self.now(), age=age) for time in times)
 
     def _is_confirmed_soon(self, portal: Portal, person: Person) -> bool:
-        """Wait until another request has stored the answer in the person's row; return False if it does not come."""
-        until = time.monotonic() + ANSWER_SECONDS
-        self.accounts.reload_rights(person)
-        while not self._was_confirmed(portal, person, age=CONFIRMATION_LIFETIME):
-            if time.monotonic() >= until:
-                return False
-            time.sleep(POLL_SECONDS)
+        """Wait until another request has stored the answer in the person's row; return False if it does not come.
+
+        Few threads wait, so that a portal that does not answer leaves the others to other portals.
+        """
+        with self.waiting.hold() as may_wait:
+            until = time.monotonic() + (ANSWER_SECONDS if may_wait else 0.0)
             self.accounts.reload_rights(person)
+            while not self._was_confirmed(portal, person, age=CONFIRMATION_LIFETIME):
+                if time.monotonic() >= until:
+                    return False
+                time.sleep(POLL_SECONDS)
+                self.accounts.reload_rights(person)
         return True
 
     def _ask_portal(self, portal: Portal, person: Person) -> None:
