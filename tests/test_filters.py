@@ -235,6 +235,7 @@ def page_of(settings: Json, *, errors: dict[str, str] | None = None, notice: Not
         recommended=None,
         can_reset=False,
         first_open=True,
+        clock_note="",
     )
     return Elements(page)
 
