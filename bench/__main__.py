@@ -8,11 +8,12 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bench import processes, results
-from bench.measurements import MEASUREMENTS, Bench
+from bench import comparisons, measurements, processes, results
+from bench.measurements import Bench
 from bench.results import Row
 
 FILE = processes.ROOT / "var" / "bench.json"
+MEASUREMENTS = measurements.MEASUREMENTS | comparisons.MEASUREMENTS
 
 
 def main(names: list[str]) -> int:

@@ -46,9 +46,9 @@ def query(portal: int, *, port: int, domain: str | None = None) -> str:
     return urlencode(fields)
 
 
-def form(portal: int, user: int, *, port: int) -> bytes:
-    """Return the form of an opening."""
-    fields = {
+def form_fields(portal: int, user: int, *, port: int) -> dict[str, str]:
+    """Return the fields of an opening's form."""
+    return {
         "AUTH_ID": token_of(portal, user),
         "AUTH_EXPIRES": "3600",
         "REFRESH_ID": token_of(portal, user, kind="b"),
@@ -59,7 +59,11 @@ def form(portal: int, user: int, *, port: int) -> bytes:
         "status": "L",
         "PLACEMENT": "DEFAULT",
     }
-    return urlencode(fields).encode()
+
+
+def form(portal: int, user: int, *, port: int) -> bytes:
+    """Return the form of an opening."""
+    return urlencode(form_fields(portal, user, port=port)).encode()
 
 
 def open_as(portal: int, user: int, *, url: str, port: int, domain: str | None = None) -> str:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import certifi
 import psutil
 import trustme
 from cryptography.fernet import Fernet
@@ -91,6 +92,11 @@ class Application:
         children: list[psutil.Process] = psutil.Process(self.process.pid).children()
         return children
 
+    def processor_seconds(self) -> float:
+        """Return the processor time that those processes have used."""
+        times = [process.cpu_times() for process in self.workers()]
+        return float(sum(time.user + time.system for time in times))
+
     def load(self, **fields: Any) -> Loaded:
         """Open it, or read a page, by a number of clients for a while."""
         return self.upstream._load(port=self.port, **fields)
@@ -137,6 +143,21 @@ def application(upstream: Upstream, database_url: str, **variables: str) -> Iter
     port = _free_port()
     settings = environment(upstream, database_url, port=port, **variables)
     with _process("-m", "gunicorn", "bench.production:create_app()", env=settings) as process:
+        running = Application(port, process, upstream)
+        _wait(lambda: urllib.request.urlopen(f"{running.url}/healthz", timeout=2).close())
+        yield running
+
+
+@contextmanager
+def sdk_sample(upstream: Upstream) -> Iterator[Application]:
+    """Run the sample of the vendor's SDK with as many processes and threads."""
+    port, bundle = _free_port(), upstream.authority.with_name("bundle.pem")
+    # The same certificate authorities as ours; it reads them for each request.
+    bundle.write_bytes(Path(certifi.where()).read_bytes() + upstream.authority.read_bytes())
+    settings = environment(upstream, "sqlite://", port=port, REQUESTS_CA_BUNDLE=str(bundle))
+    options = ("--config", "/dev/null", "--bind", f"127.0.0.1:{port}", "--no-control-socket", "--preload")
+    sizes = ("--workers", SIZES["WEB_CONCURRENCY"], "--threads", SIZES["WEB_THREADS"])
+    with _process("-m", "gunicorn", *options, *sizes, "bench.sdk_sample:create_app()", env=settings) as process:
         running = Application(port, process, upstream)
         _wait(lambda: urllib.request.urlopen(f"{running.url}/healthz", timeout=2).close())
         yield running

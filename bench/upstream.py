@@ -62,7 +62,7 @@ class Upstream:
         if self.behavior.limited and not self._has_room(portal):
             self.counts["refused"] += 1
             return 503, b'{"error":"QUERY_LIMIT_EXCEEDED","error_description":"Too many requests"}', ""
-        return 200, self._call(path.removeprefix("/rest/"), user, fields), ""
+        return 200, self._call(path.removeprefix("/rest/").removesuffix(".json"), user, fields), ""
 
     def _call(self, method: str, user: int, fields: dict[str, Any]) -> bytes:
         people = self.behavior.people

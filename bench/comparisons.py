@@ -1,0 +1,104 @@
+"""What `make bench` compares in one run: the two databases, the vendor's SDK, and a phone's processor."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+from playwright.sync_api import sync_playwright
+
+from bench import portals, processes, stores
+from bench.measurements import PEOPLE, PORTALS, SAMPLES, Bench
+from bench.processes import Application
+from bench.results import Row
+from tests.programs import program
+
+PHONE = 4  # times slower than this machine's processor
+READY = """() => {
+  const { responseStart, domContentLoadedEventEnd } = performance.getEntriesByType("navigation")[0]
+  return domContentLoadedEventEnd - responseStart
+}"""
+
+
+def measure_databases(bench: Bench) -> Iterator[Row]:
+    """Open in one portal on SQLite and on Postgres in turns, where nothing but the processor limits the openings."""
+    loads: dict[str, list[float]] = {"SQLite": [], "Postgres": []}
+    costs: dict[str, list[float]] = {"SQLite": [], "Postgres": []}
+    with ExitStack() as stack:
+        applications: dict[str, Application] = {}
+        for kind in loads:
+            url = stack.enter_context(stores.sqlite(bench.folder) if kind == "SQLite" else stores.postgres())
+            stores.fill(url, portals=1, people=PEOPLE, upstream_port=bench.upstream.port)
+            applications[kind] = stack.enter_context(processes.application(bench.upstream, url))
+            applications[kind].load(clients=32, seconds=4.0, keep_alive=False)
+        for _ in range(SAMPLES):
+            for kind, application in applications.items():
+                before = application.processor_seconds()
+                loaded = application.load(clients=32, seconds=4.0, keep_alive=False)
+                loads[kind].append(loaded.a_second)
+                seconds = application.processor_seconds() - before
+                costs[kind].append(1000 * seconds / len(loaded.milliseconds))
+    for kind, samples in loads.items():
+        yield Row(f"opens in one portal, 32 clients, {kind}", "a second", samples, more=True)
+    ratios = [postgres / sqlite for sqlite, postgres in zip(*loads.values(), strict=True)]
+    yield Row("opens in one portal, Postgres against SQLite", "×", ratios, goal=0.8, more=True)
+    yield Row("processor time of an open, SQLite", "ms", costs["SQLite"], goal=4.0)
+    yield Row("processor time of an open, Postgres", "ms", costs["Postgres"])
+
+
+def measure_sdk(bench: Bench) -> Iterator[Row]:
+    """Open this application and the SDK's sample in turns, on the same upstream."""
+    with (
+        bench.behavior(latency=0.1),
+        bench.application() as ours,
+        processes.sdk_sample(bench.upstream) as sample,
+    ):
+
+        def opens(application: Application) -> float:
+            loaded = application.load(clients=32, seconds=4.0, portals=PORTALS, keep_alive=False)
+            return 0.0 if loaded.failures else loaded.a_second
+
+        ours.load(clients=32, seconds=4.0, portals=PORTALS, keep_alive=False)
+        pairs = [(opens(ours), opens(sample)) for _ in range(SAMPLES)]
+    floor = statistics.median(theirs for _, theirs in pairs)
+    yield Row(
+        "opens, 32 clients, beside the SDK's sample", "a second", [mine for mine, _ in pairs], floor=floor, more=True
+    )
+    ratios = [mine / theirs for mine, theirs in pairs]
+    yield Row("opens against the SDK's sample", "×", ratios, goal=6.0, more=True)
+
+
+def measure_browser(bench: Bench) -> Iterator[Row]:
+    """Time the first page in Chromium on a slow processor, from its first byte until its script handles clicks."""
+    samples: list[float] = []
+    with bench.application() as application, sync_playwright() as playwright:
+        url = application.url
+        browser = playwright.chromium.launch(executable_path=program("chromium"), args=["--no-sandbox"])
+        context = browser.new_context(viewport={"width": 360, "height": 740})
+        context.route("**/*", lambda route: route.continue_() if route.request.url.startswith(url) else route.abort())
+        for user in range(2, 4 + SAMPLES):
+            page = context.new_page()
+            context.new_cdp_session(page).send("Emulation.setCPUThrottlingRate", {"rate": PHONE})
+            page.set_content(_form(user, url, port=bench.upstream.port))
+            with page.expect_navigation(wait_until="load"):
+                page.evaluate("document.forms[0].submit()")
+            samples.append(float(page.evaluate(READY)))
+            page.close()
+        browser.close()
+    # The first two fetch the files, which the browser keeps from then on.
+    yield Row(f"first page, {PHONE}× slower: interactive", "ms", samples[2:], goal=200.0)
+
+
+def _form(user: int, url: str, *, port: int) -> str:
+    fields = portals.form_fields(0, user, port=port).items()
+    inputs = "".join(f'<input name="{name}" value="{value}">' for name, value in fields)
+    query = portals.query(0, port=port).replace("&", "&amp;")
+    return f'<form method="post" action="{url}/?{query}">{inputs}</form>'
+
+
+MEASUREMENTS: dict[str, Callable[[Bench], Iterator[Row]]] = {
+    "databases": measure_databases,
+    "sdk": measure_sdk,
+    "browser": measure_browser,
+}
