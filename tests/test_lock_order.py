@@ -255,6 +255,20 @@ def test_openings_of_one_portal_do_not_wait_for_each_other(alpha: World, monkeyp
             lock_portal(other, alpha.known())
 
 
+def test_an_opening_that_changes_the_portals_row_locks_it_alone(alpha: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has to begin again: with the shared lock it has locked its person, whom a run may lock after the portal."""
+    alpha.open("boris")
+    alpha.sync()
+    alpha.portal().people["boris"].settings["timezoneName"] = "America/Argentina/Buenos_Aires"
+    monkeypatch.setattr(postgres, "LOCK_SECONDS", 0.1)
+    with alpha.database.write_session() as session:
+        assert lock_portal(session, alpha.known(), shared=True)
+        assert alpha.open("boris").status_code == 503
+
+    assert alpha.open("boris").status_code == 200
+    assert alpha.one("SELECT count(*) FROM setting_changes WHERE how = 'synced'") > 0
+
+
 def test_an_opening_succeeds_after_a_short_wait_for_a_lock(alpha: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(postgres, "LOCK_SECONDS", 0.1)
     holder = alpha.database.engine.connect()
