@@ -19,6 +19,7 @@ from dashboard.core import config
 from dashboard.core.config import Config, ConfigError
 
 FIRST_KEY, SECOND_KEY = (base64.urlsafe_b64encode(byte * 32).decode() for byte in (b"1", b"2"))
+RANDOM_KEY = "kJ9vQ2mZt7xLp4wRb8nYc3dHf6sGa5eT"
 # The required variables.
 PRODUCTION = {
     "SECRET_KEY": "first-signing-key",
@@ -250,6 +251,11 @@ def test_a_missing_variable_is_an_error(name: str) -> None:
         ("TOKEN_KEYS", "please-CHANGE-me-before-you-start-7Q"),
         ("TOKEN_KEYS", f"{FIRST_KEY},{FIRST_KEY[:-4]}"),
         ("TOKEN_KEYS", "ключ"),
+        ("TOKEN_KEYS", f'"{RANDOM_KEY}"'),
+        ("TOKEN_KEYS", f"b'{RANDOM_KEY}'"),
+        ("TOKEN_KEYS", f"TOKEN_KEYS={RANDOM_KEY}"),
+        ("TOKEN_KEYS", f"{RANDOM_KEY};{RANDOM_KEY}"),
+        ("TOKEN_KEYS", f"\ufeff{RANDOM_KEY}"),
         # A list with line ends: the second key would be ignored.
         ("TOKEN_KEYS", f"{FIRST_KEY}\n{SECOND_KEY}"),
         ("TOKEN_KEYS", " , "),

@@ -108,6 +108,14 @@ def test_a_key_derived_from_a_text_stays_the_same() -> None:
     assert decrypted.get_secret_value() == "a-refresh-token"
 
 
+def test_a_fernet_key_that_lost_its_padding_is_the_same_key() -> None:
+    stored = TokenEncryption([NEW]).encrypt(SecretStr("a token"), context="portal alpha")
+
+    cut = SecretStr(NEW.get_secret_value().rstrip("="))
+
+    assert TokenEncryption([cut]).decrypt(stored, context="portal alpha").get_secret_value() == "a token"
+
+
 def test_a_fernet_key_encrypts_as_it_always_did() -> None:
     ciphertext = ENCRYPTION.encrypt(SECRET, context=ANNA)
 

@@ -19,6 +19,8 @@ MIN_TOKEN_KEY_LENGTH = 32
 # 32 random digits, the poorest of what generators make, step in more ways from one character to the next.
 MIN_STEPS = 8
 # Texts that documents and templates put where a key belongs.
+# What lists, quotes and assignments leave around a key. Derived from, it would be a key that has encrypted nothing.
+_DAMAGE = re.compile(r"[\s\ufeff\"'`()\[\]{}<>;]|=(?!=*$)")
 _PLACEHOLDER = re.compile("change|secret|password|example|replace|placeholder", re.IGNORECASE)
 DRIVERS = {
     "sqlite": "sqlite",
@@ -113,10 +115,10 @@ def _check_token_key(key: SecretStr) -> SecretStr:
     text = key.get_secret_value()
     if is_fernet_key(text):
         return key
-    # A list with line ends would count as one key, which no value was encrypted with.
-    if len(text) < MIN_TOKEN_KEY_LENGTH or re.search(r"\s", text):
-        wanted = f"a Fernet key, or random text of {MIN_TOKEN_KEY_LENGTH} characters or more, without spaces"
-        raise ValueError(f"every key must be {wanted}")
+    if len(text) < MIN_TOKEN_KEY_LENGTH:
+        raise ValueError(f"every key must be a Fernet key, or random text of {MIN_TOKEN_KEY_LENGTH} characters or more")
+    if _DAMAGE.search(text):
+        raise ValueError("no key may contain spaces, quotes, brackets or semicolons, or `=` except at its end")
     if _is_guessable(text):
         raise ValueError("every key must be random; this one has a pattern or is a placeholder")
     return key

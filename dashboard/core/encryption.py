@@ -81,10 +81,12 @@ def is_fernet_key(text: str) -> bool:
 def _cipher(key: str) -> Fernet:
     """Return the cipher of a Fernet key, or of the key that is derived from any other text.
 
-    Platforms generate random texts, but no Fernet keys. The text must be random: the derivation is fast.
+    Platforms generate random texts, but no Fernet keys. The text must be random: the derivation is fast. A Fernet key
+    that has lost its padding is the same key.
     """
-    if is_fernet_key(key):
-        return Fernet(key)
+    padded = key.ljust(FERNET_KEY_LENGTH, "=")
+    if is_fernet_key(padded):
+        return Fernet(padded)
     derived = HKDF(SHA256(), length=32, salt=None, info=DERIVATION_CONTEXT).derive(key.encode())
     return Fernet(base64.urlsafe_b64encode(derived))
 

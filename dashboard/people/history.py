@@ -30,6 +30,7 @@ HOURS_KEY, ZONE_KEY = "workTime", "timezoneName"
 
 RETENTION = timedelta(days=365)
 MAX_CHANGES = 200  # of one person; then the oldest are deleted
+MAX_PORTAL_CHANGES = 2_000  # that are looked through for those of colleagues
 # How long before a change is sent its settings may have been read, and how long sending it may take.
 MAX_READ_TIME, MAX_WRITE_TIME = timedelta(minutes=5), timedelta(seconds=20)
 MAX_VALUE_LENGTH = 1000  # of a value as JSON; a longer one, or too many reminders, are not stored and cannot be undone
@@ -141,11 +142,15 @@ def list_changes(session: Session, person: Person, *, limit: int = MAX_CHANGES) 
 
 
 def list_portal_changes(session: Session, portal: Portal, *, limit: int) -> Sequence[Row[SettingChange, int, str]]:
-    """Return the changes of all colleagues, the newest first, each with the person's user id and name."""
+    """Return the changes of all colleagues, the newest first, each with the person's user id and name.
+
+    They are among the portal's newest, so that thousands of changes of guests are not read each time.
+    """
+    newest = select(SettingChange.id).where(SettingChange.portal_id == portal.id).order_by(SettingChange.id.desc())
     query = (
         select(SettingChange, Person.user_id, Person.name)
         .join(Person, Person.id == SettingChange.person_id)
-        .where(SettingChange.portal_id == portal.id, *colleagues(portal))
+        .where(SettingChange.id.in_(newest.limit(MAX_PORTAL_CHANGES).scalar_subquery()), *colleagues(portal))
         .order_by(SettingChange.id.desc())
         .limit(limit)
     )

@@ -26,7 +26,8 @@ P = ParamSpec("P")
 # Paths of pages; the other paths answer programs with JSON.
 PAGES = (
     *("/team", "/team/invitation", "/team/<int:user_id>/history", "/plan", "/plan/groups", "/insights"),
-    *("/admin", "/admin/team", "/admin/first-steps", "/admin/recommended", "/admin/calls", "/admin/forget"),
+    *("/admin", "/admin/team", "/admin/first-steps", "/admin/recommended", "/admin/changes", "/admin/calls"),
+    "/admin/forget",
 )
 
 

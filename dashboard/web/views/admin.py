@@ -52,6 +52,7 @@ def show_admin(user: CurrentUser) -> ResponseReturnValue:
 @blueprint.get("/admin/changes")
 @signed_in
 @administrator
+@queued_per_portal
 def show_changes(user: CurrentUser) -> ResponseReturnValue:
     """Show what has changed in everyone's settings, the newest first."""
     with services().database.read_session() as session:
