@@ -235,7 +235,7 @@ def test_connections_to_a_removed_or_replaced_file_are_dropped(database: Databas
     with database.write_session() as session:
         session.add(alpha())
 
-    file.rename(tmp_path / "elsewhere")
+    shutil.move(file, tmp_path / "elsewhere")
     with pytest.raises(OperationalError, match="not there"), database.write_session() as session:
         session.add(alpha(member_id="lost"))
     shutil.copyfile(tmp_path / "elsewhere", file)
