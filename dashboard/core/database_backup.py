@@ -8,12 +8,13 @@ import sqlite3
 import subprocess
 from contextlib import closing
 from pathlib import Path
+from tempfile import mkstemp
 
 from sqlalchemy.engine import URL
 
 from dashboard.core.database import Database
 from dashboard.core.database_errors import describe
-from dashboard.core.sqlite import FILE_MODE, file_of
+from dashboard.core.sqlite import file_of
 
 
 class CannotBackUp(Exception):
@@ -23,16 +24,18 @@ class CannotBackUp(Exception):
 def back_up(database: Database, file: Path) -> None:
     """Write a new file that only its owner can read: a database of SQLite, or an archive for ``pg_restore``.
 
-    The file has its name only when it is complete. Openings and runs go on meanwhile.
+    The file has its name only when it is complete. Openings and runs go on meanwhile. Of two backups into one file at
+    once, the second to end is refused.
 
     :raise CannotBackUp: there is such a file already, or the database or the folder cannot be used.
     """
-    partial = file.with_name(f"{file.name}.partial")
+    partial: Path | None = None
     try:
-        if file.exists():
-            raise CannotBackUp("There is a file of that name already; nothing was changed.")
-        partial.unlink(missing_ok=True)
-        os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, FILE_MODE))
+        _require_new(file)
+        # Its mode is 0600.
+        descriptor, name = mkstemp(prefix=f"{file.name}.", suffix=".partial", dir=file.parent)
+        os.close(descriptor)
+        partial = Path(name)
         url = database.engine.url
         if url.get_backend_name() == "sqlite":
             _copy_sqlite(file_of(url), partial)
@@ -40,11 +43,18 @@ def back_up(database: Database, file: Path) -> None:
             _dump_postgres(url, partial)
         with partial.open("rb") as complete:
             os.fsync(complete.fileno())
+        _require_new(file)
         partial.rename(file)
     except OSError as error:
         raise CannotBackUp(f"The file cannot be written ({error.strerror}).") from None
     finally:
-        partial.unlink(missing_ok=True)
+        if partial is not None:
+            partial.unlink(missing_ok=True)
+
+
+def _require_new(file: Path) -> None:
+    if file.exists():
+        raise CannotBackUp("There is a file of that name already; nothing was changed.")
 
 
 def _copy_sqlite(source: Path | None, target: Path) -> None:
