@@ -39,7 +39,7 @@ FILE_VARIABLES = ("SECRET_KEY", "TOKEN_KEYS", "BITRIX24_CLIENT_SECRET", "DATABAS
 IGNORED_VARIABLES = ("QUEUE_URL", "QUEUE_URL_FILE")
 AUTHORIZATION_SERVERS = ("https://oauth.bitrix.info", "https://oauth.bitrix24.tech", "https://oauth.bitrix24.info")
 TRUE_VALUES = ("1", "true", "t", "on", "yes", "y")  # as pydantic reads them
-OTHER_VARIABLES = "other_variables"  # the type of an error whose message names the variables itself
+COMPLETE_MESSAGE = "complete_message"  # the type of an error whose message names its variables
 LogLevel = Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(str.lower)]
 
 
@@ -144,7 +144,7 @@ class Config(BaseSettings):
             "BX24_JS_URL": (info.data.get("bx24_js_url"),),
         }
         if plain := [name for name, urls in addresses.items() if any(map(_is_plain_http, urls))]:
-            raise PydanticCustomError(OTHER_VARIABLES, "\n".join(f"{name}: must be https" for name in plain))
+            raise PydanticCustomError(COMPLETE_MESSAGE, "\n".join(f"{name}: must be https" for name in plain))
         return False
 
 
@@ -206,5 +206,5 @@ def _messages(error: ValidationError) -> dict[str, str]:
         name = str(problem["loc"][0]).upper()
         reason = "must be set" if problem["type"] in ("missing", "too_short") else problem["msg"]
         message = f"{name}: {reason.removeprefix('Value error, ')}"
-        messages.setdefault(name, problem["msg"] if problem["type"] == OTHER_VARIABLES else message)
+        messages.setdefault(name, problem["msg"] if problem["type"] == COMPLETE_MESSAGE else message)
     return messages

@@ -16,11 +16,11 @@ from dashboard.core.encryption import is_fernet_key
 
 MIN_KEY_LENGTH = 16
 MIN_TOKEN_KEY_LENGTH = 32
-# 32 random digits, the poorest of what generators make, step in more ways from one character to the next.
+# Of different steps from one character to the next. Even 32 random digits have more, and patterns have fewer.
 MIN_STEPS = 8
-# Texts that documents and templates put where a key belongs.
-# What lists, quotes and assignments leave around a key. Derived from, it would be a key that has encrypted nothing.
+# What lists, quotes and assignments leave around a key. A key derived from it would decrypt nothing that is stored.
 _DAMAGE = re.compile(r"[\s\ufeff\"'`()\[\]{}<>;]|=(?!=*$)")
+# Texts that documents and templates put where a key belongs.
 _PLACEHOLDER = re.compile("change|secret|password|example|replace|placeholder", re.IGNORECASE)
 DRIVERS = {
     "sqlite": "sqlite",

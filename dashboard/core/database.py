@@ -127,7 +127,7 @@ class Database:
 
         On SQLite the write lock is taken at the start, because a reader that becomes a writer can fail. A second
         writer waits up to BUSY_SECONDS. A transaction that is not ``durable`` is not fsynced, so the lock is free
-        sooner; it survives a killed process of ours, but not a power cut before the next durable one.
+        sooner; it survives a kill of our process, but not a power cut before the next durable one.
         """
         with (
             self._log_outages(),
@@ -189,7 +189,7 @@ class Database:
         """
         if self.engine.dialect.name == "sqlite":
             return self.checkpoint_wal()
-        # VACUUM cannot run in a transaction, so it goes to the driver's connection, which the pool has pinged in one.
+        # VACUUM cannot run in a transaction: use the driver's connection, and end the one that the pool's ping began.
         with self.engine.connect() as connection:
             driver: Any = connection.connection.driver_connection
             driver.rollback()

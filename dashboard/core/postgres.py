@@ -60,8 +60,8 @@ class Connection(psycopg.Connection[Any]):
     """A connection that is closed when the server does not answer in time."""
 
     response_seconds = float(CONNECT_SECONDS)
-    has_begun = False  # by the ping, and nobody uses the transaction yet
-    is_durable = True  # the transaction
+    has_unused_transaction = False  # the ping began it
+    is_durable = True  # whether the transaction's commit waits for the disk
 
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
         """Wait for the server's answer, ``response_seconds`` by default.
@@ -104,11 +104,11 @@ class BoundedDialect(PGDialect_psycopg):
         return self._connect_breaker.call(lambda: _connect(*arguments, autocommit=True, **parameters))
 
     def do_begin(self, dbapi_connection: Any) -> None:
-        """Begin a transaction, unless the ping has."""
+        """Begin a transaction, unless the ping has begun one."""
         connection: Connection = dbapi_connection.driver_connection
-        if not connection.has_begun:
+        if not connection.has_unused_transaction:
             self._begin(connection, BEGIN_SECONDS)
-        connection.has_begun = False
+        connection.has_unused_transaction = False
         connection.response_seconds = STATEMENT_SECONDS + GRACE_SECONDS
 
     def do_ping(self, dbapi_connection: Any) -> bool:
@@ -118,7 +118,7 @@ class BoundedDialect(PGDialect_psycopg):
         """
         connection: Connection = dbapi_connection
         self._begin(connection, PING_SECONDS)
-        connection.has_begun = True
+        connection.has_unused_transaction = True
         return True
 
     def _begin(self, connection: Connection, seconds: float) -> None:

@@ -31,7 +31,7 @@ HOURS_KEY, ZONE_KEY = "workTime", "timezoneName"
 RETENTION = timedelta(days=365)
 MAX_CHANGES = 200  # of one person; then the oldest are deleted
 MAX_PORTAL_CHANGES = 2_000  # that are looked through for those of colleagues
-# How long before a change is sent its settings may have been read, and how long sending it may take.
+# The longest time from reading the settings until a change is sent, and from then until it is written.
 MAX_READ_TIME, MAX_WRITE_TIME = timedelta(minutes=5), timedelta(seconds=20)
 MAX_VALUE_LENGTH = 1000  # of a value as JSON; a longer one, or too many reminders, are not stored and cannot be undone
 
@@ -185,7 +185,7 @@ def to_change(row: SettingChange) -> Change:
 def purge(database: Database, *, now: datetime, should_stop: Callable[[], bool] = lambda: False) -> int:
     """Delete the changes that are older than a year; return how many.
 
-    Those of the future stay: our own clock may be slow, and nothing brings them back. MAX_CHANGES bounds them.
+    Changes dated in the future stay, because our own clock may be slow; MAX_CHANGES bounds their number.
     """
     is_old = SettingChange.changed_at < now - RETENTION
     return delete_in_batches(database, SettingChange, is_old, should_stop=should_stop)
