@@ -42,8 +42,8 @@ ROUTE_PAUSE_MS = 20
 DESK: ViewportSize = {"width": 1280, "height": 900}
 
 
-class Look(NamedTuple):
-    """How somebody may look at a page."""
+class Appearance(NamedTuple):
+    """The color scheme and the size in which a page is shown."""
 
     scheme: Literal["light", "dark"]
     width: int
@@ -55,13 +55,13 @@ class Look(NamedTuple):
 
 
 # Tall enough for the whole page: a picture of a frame ends where the window did.
-LIGHT, DARK = Look("light", 1280, 1600), Look("dark", 360, 3000)
+LIGHT, DARK = Appearance("light", 1280, 1600), Appearance("dark", 360, 3000)
 
 
-def dress(page: Page, look: Look) -> None:
-    """Look at a page in a scheme and at a width, also at one that is open."""
-    page.set_viewport_size({"width": look.width, "height": look.height})
-    page.emulate_media(color_scheme=look.scheme, reduced_motion="reduce")
+def emulate(page: Page, appearance: Appearance) -> None:
+    """Show a page in a color scheme and at a size, even one that is already open."""
+    page.set_viewport_size({"width": appearance.width, "height": appearance.height})
+    page.emulate_media(color_scheme=appearance.scheme, reduced_motion="reduce")
 
 
 def new_context(browser: Browser, **options: Any) -> BrowserContext:

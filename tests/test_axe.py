@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from playwright.sync_api import Frame, Page, expect
 
-from tests.browsers import DARK, LIGHT, SIDEWAYS, Watch, application, dress, page, picture, post, violations
+from tests.browsers import DARK, LIGHT, SIDEWAYS, Watch, application, emulate, page, picture, post, violations
 from tests.world import World
 
 __all__ = ["page"]
@@ -18,12 +18,12 @@ PUBLIC = ("/", "/privacy", "/terms", "/nowhere", "/styleguide")
 
 def faults(frame: Frame | Page, page: Page, name: str) -> list[str]:
     found = []
-    for look in (LIGHT, DARK):
-        dress(page, look)
-        picture(page, f"{name}-{look.name}")
+    for appearance in (LIGHT, DARK):
+        emulate(page, appearance)
+        picture(page, f"{name}-{appearance.name}")
         sideways = frame.evaluate(SIDEWAYS)
         wrong = violations(frame) + ([f"scrolls sideways by {sideways}"] if sideways else [])
-        found += [f"{look.name}: {one}" for one in wrong]
+        found += [f"{appearance.name}: {one}" for one in wrong]
     return found
 
 

@@ -18,7 +18,7 @@ from tests.browsers import (
     Watch,
     application,
     broken_rules,
-    dress,
+    emulate,
     page,
     picture,
     violations,
@@ -97,14 +97,14 @@ def test_chromium_opens_every_page_without_errors(company: World, page: Page) ->
     watch = Watch(page, company.bitrix24.app_url)
 
     for stop in PAGES:
-        dress(page, LIGHT)
+        emulate(page, LIGHT)
         walk_in_chromium(company, page, stop)
         inside = page.frames[1]
-        for look in (LIGHT,) if "data-error" in stop.there else (LIGHT, DARK):
-            dress(page, look)
-            picture(page, f"{stop.name}-{look.name}", full=True)
-            assert violations(inside) == [], (stop.name, look)
-            assert inside.evaluate(SIDEWAYS) == 0, (stop.name, look)
+        for appearance in (LIGHT,) if "data-error" in stop.there else (LIGHT, DARK):
+            emulate(page, appearance)
+            picture(page, f"{stop.name}-{appearance.name}", full=True)
+            assert violations(inside) == [], (stop.name, appearance)
+            assert inside.evaluate(SIDEWAYS) == 0, (stop.name, appearance)
         assert unexpected(watch.messages) == [], stop.name
         company.portal().restore_trial()
 

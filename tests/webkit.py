@@ -61,7 +61,7 @@ class WebKit(FrameTab):
         browser = next(Path(self._driver_path).parent.parent.glob(BROWSERS))
         options = {"binary": str(browser), "args": ["--automation"]}
         self._session = f"http://127.0.0.1:{port}/session"
-        answer = self._ask("", capabilities={"alwaysMatch": {"webkitgtk:browserOptions": options}})
+        answer = self._command("", capabilities={"alwaysMatch": {"webkitgtk:browserOptions": options}})
         self._session += f"/{answer['sessionId']}"
         return self
 
@@ -78,7 +78,7 @@ class WebKit(FrameTab):
 
     def go(self, url: str) -> None:
         """Open a page, and stay outside its frame."""
-        self._ask("/url", url=url)
+        self._command("/url", url=url)
         # The driver takes the load of the empty page before for this one's.
         wait_until(lambda: self.evaluate(f"location.href === {json.dumps(url)} && document.readyState === 'complete'"))
 
@@ -96,20 +96,20 @@ class WebKit(FrameTab):
     def _enters(self, there: str) -> bool:
         """Return whether the frame shows such an element; a page may be replaced by the next at any moment."""
         try:
-            self._ask("/frame", id=None)
+            self._command("/frame", id=None)
             # By its number, the driver does not find a frame that came after the page.
-            self._ask("/frame", id=self._ask("/element", using="css selector", value=FRAME))
+            self._command("/frame", id=self._command("/element", using="css selector", value=FRAME))
             return bool(self.evaluate(f"Boolean(document.querySelector({json.dumps(there)})?.checkVisibility())"))
         except DriverError:
             return False
 
     def _run(self, script: str) -> Any:
-        return self._ask("/execute/sync", script=script, args=[])
+        return self._command("/execute/sync", script=script, args=[])
 
-    def _ask(self, path: str, **params: Any) -> Any:
-        """Return what the driver answers to a command.
+    def _command(self, path: str, **params: Any) -> Any:
+        """Send a command to the driver and return its answer.
 
-        :raise DriverError: it could not be done
+        :raise DriverError: the driver refused it.
         """
         answer = requests.post(self._session + path, json=params, timeout=ANSWER_SECONDS).json()["value"]
         if isinstance(answer, dict) and "error" in answer:

@@ -78,10 +78,10 @@ class SettingsResponse:
     settings_taken_at: datetime | None = None
 
     @property
-    def is_of_employee(self) -> bool:
-        """Tell whether Bitrix24 answered as it answers employees only.
+    def proves_employee(self) -> bool:
+        """Tell whether the response has what Bitrix24 returns to employees only.
 
-        It returns no calendars to a guest (REST docs, calendar.section.get), and of the portal's settings two numbers.
+        A guest gets no calendars (REST docs, calendar.section.get), and only two of the portal's settings.
         """
         return as_list(self.sections) is not None and "week_holidays" in as_object(self.portal_settings)
 

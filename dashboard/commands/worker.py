@@ -9,13 +9,13 @@ from pathlib import Path
 import click
 
 ROOT = Path(__file__).parents[2]
-PROCESS = "dashboard.commands.worker_process"
+MODULE = "dashboard.commands.worker_process"
 
 
 @click.command("worker")
 def command() -> None:
     """Work on runs and periodic tasks until SIGTERM or SIGINT."""
-    # It takes the place of this process, in which the pages and the translations take up memory.
+    # The new program replaces this one, whose pages and translations take up memory.
     paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
-    os.execve(sys.executable, [sys.executable, "-m", PROCESS], environment)  # noqa: S606  # this application
+    os.execve(sys.executable, [sys.executable, "-m", MODULE], environment)  # noqa: S606  # this application

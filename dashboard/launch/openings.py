@@ -230,7 +230,7 @@ class OpeningService:
                 opening.profile,
                 opening.request,
                 taken_at=opening.response.taken_at,
-                is_employee=opening.response.is_of_employee,
+                is_employee=opening.response.proves_employee,
             )
             never_opened = previously_opened_at is None
             if opening.portal.is_installation and never_opened:

@@ -19,7 +19,7 @@ from dashboard.portals.portal_lock import lock_portal
 
 @dataclass(frozen=True)
 class ChangeResult:
-    """The result of a change. Keys that had their new value already are not listed, because they were not written."""
+    """The result of a change. Keys that had their new value already are not listed, because they were not attempt."""
 
     settings: CalendarSettings  # as they are now, and stored
     changed: tuple[str, ...] = ()  # keys that were written and have their new value
@@ -36,8 +36,8 @@ class Reading:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Written:
-    """What was written, and the last reading."""
+class ChangeAttempt:
+    """How far a change came: what was written, and the settings after it."""
 
     after: Reading
     pending: PendingChange | None = None  # None: nothing was sent
@@ -59,17 +59,17 @@ def save_pending(
 
 
 def save_result(
-    session: Session, *, portal: Portal, person: Person, written: Written, calls: CallRecords
+    session: Session, *, portal: Portal, person: Person, attempt: ChangeAttempt, calls: CallRecords
 ) -> ChangeResult:
     """Store the settings after a change, and who has changed them."""
     is_installed = lock_portal(session, portal)
     calls.write(session)
-    after, pending = written.after, written.pending
+    after, pending = attempt.after, attempt.pending
     if current := find_current(session, portal, person) if is_installed else None:
-        own = OwnChanges(pending.source, frozenset(written.changed), pending.change_set) if pending else None
+        own = OwnChanges(pending.source, frozenset(attempt.changed), pending.change_set) if pending else None
         settings = save_settings(session, current, after.settings, taken_at=after.taken_at, own=own)
-        if isinstance(written.error, NotAnswered):
+        if isinstance(attempt.error, NotAnswered):
             mark_pending(session, current, pending)  # a slow portal may still write it
     else:
         settings = parse_settings(person, SettingsResponse(after.settings, None, None, {}, after.taken_at))
-    return ChangeResult(settings, written.changed, tuple(dict.fromkeys(written.unchanged)), written.error)
+    return ChangeResult(settings, attempt.changed, tuple(dict.fromkeys(attempt.unchanged)), attempt.error)

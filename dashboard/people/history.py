@@ -32,7 +32,8 @@ RETENTION = timedelta(days=365)
 MAX_CHANGES = 200  # of one person; then the oldest are deleted
 MAX_PORTAL_CHANGES = 2_000  # that are looked through for those of colleagues
 # The longest time from reading the settings until a change is sent, and from then until it is written.
-MAX_READ_TIME, MAX_WRITE_TIME = timedelta(minutes=5), timedelta(seconds=20)
+MAX_READ_TIME = timedelta(minutes=5)  # longer than any request to Bitrix24 takes
+MAX_WRITE_TIME = timedelta(seconds=20)
 MAX_VALUE_LENGTH = 1000  # of a value as JSON; a longer one, or too many reminders, are not stored and cannot be undone
 
 
@@ -85,10 +86,10 @@ class PendingChange:
         return {**vars(self), "values": dict(self.values), "at": self.at.isoformat()}
 
 
-def find_own(pending: Json, settings: CalendarSettings, *, previous_at: datetime) -> OwnChanges | None:
-    """Return which settings have the values of a pending change, None if that is not known.
+def find_own_changes(pending: Json, settings: CalendarSettings, *, previous_at: datetime) -> OwnChanges | None:
+    """Return the settings that have the values of a pending change, None if it is unknown who set them.
 
-    Only the first reading after the change tells: later the same values may come from Bitrix24.
+    Only the first reading after the change shows it: later the same values may come from Bitrix24.
 
     :param pending: as stored; None if there is none.
     :param previous_at: when the settings were read before.

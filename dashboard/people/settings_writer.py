@@ -33,7 +33,7 @@ from dashboard.core.shared_slots import SlotRefused
 from dashboard.models import Person, Portal
 from dashboard.people import history
 from dashboard.people.accounts import Accounts
-from dashboard.people.change_store import ChangeResult, Reading, Written, save_pending, save_result
+from dashboard.people.change_store import ChangeAttempt, ChangeResult, Reading, save_pending, save_result
 from dashboard.people.history import ChangeSource, PendingChange
 from dashboard.people.settings_lease import HeldLease, SettingsLease
 from dashboard.people.snapshot_store import is_corrupted_code, mark_unreadable
@@ -47,7 +47,7 @@ SET_METHOD = "calendar.user.settings.set"
 CHANGE_LIMIT = Limit(depth=60, seconds=2)
 
 Decide = Callable[[dict[str, Json]], WritePlan]
-Write = Callable[["_Requests", PendingChange], Written]
+Write = Callable[["_Requests", PendingChange], ChangeAttempt]
 
 
 class ChangeUnconfirmed(NotAnswered):
@@ -113,9 +113,9 @@ class SettingsWriter:
         :raise Bitrix24Error: as ``edit``.
         """
 
-        def write(requests: _Requests, pending: PendingChange) -> Written:
+        def write(requests: _Requests, pending: PendingChange) -> ChangeAttempt:
             try:
-                return Written(after=requests.read())
+                return ChangeAttempt(after=requests.read())
             except CallRejected as rejection:
                 if not is_corrupted_code(rejection.code):
                     raise
@@ -123,27 +123,27 @@ class SettingsWriter:
             error = requests.write(False)
             if error and not isinstance(error, NotAnswered):
                 raise error
-            return Written(after=requests.read_again(), pending=pending, changed=EDITABLE_KEYS)
+            return ChangeAttempt(after=requests.read_again(), pending=pending, changed=EDITABLE_KEYS)
 
         return self._run(portal, person, write, source=ChangeSource.EDITED)
 
     def _change(self, portal: Portal, person: Person, decide: Decide, *, source: ChangeSource) -> ChangeResult:
-        def write(requests: _Requests, pending: PendingChange) -> Written:
+        def write(requests: _Requests, pending: PendingChange) -> ChangeAttempt:
             before = requests.read()
             plan = decide(before.settings)
             asked_for = (*plan.values, *plan.refused)
             if not plan.values or not survives_writing(before.settings):
-                return Written(after=before, unchanged=asked_for)
+                return ChangeAttempt(after=before, unchanged=asked_for)
             requests.lease.renew()
             pending = replace(pending, values=plan.values, at=self.now())
             # From here on another reading may see the new values, and our process may be killed.
             self.database.write(partial(save_pending, portal=portal, person=person, before=before, pending=pending))
             error = requests.write(plan.values)
             if error and not isinstance(error, NotAnswered):
-                return Written(after=before, unchanged=asked_for, error=error)
+                return ChangeAttempt(after=before, unchanged=asked_for, error=error)
             after = requests.read_again()
             outcome = compare(before.settings, plan.values, after.settings)
-            return Written(
+            return ChangeAttempt(
                 after=after,
                 pending=pending,
                 changed=outcome.changed,
@@ -160,7 +160,7 @@ class SettingsWriter:
         with self.lease.hold(person) as lease, self.call_log.unit(portal) as calls:
             requests = _Requests(self.token_refresher, portal, person, calls, lease, self.now)
             try:
-                written = write(requests, PendingChange(source, uuid4().hex, {}, started_at))
+                attempt = write(requests, PendingChange(source, uuid4().hex, {}, started_at))
             except PersonRefused as denial:
                 self.accounts.revoke_access(person, denial, asked_at=started_at)
                 raise
@@ -168,8 +168,8 @@ class SettingsWriter:
                 if is_corrupted_code(rejection.code):
                     self.database.write(partial(mark_unreadable, person=person, code=rejection.code))
                 raise
-            save = partial(save_result, portal=portal, person=person, written=written, calls=calls)
-            with _unconfirmed_if_unavailable() if written.changed else nullcontext():
+            save = partial(save_result, portal=portal, person=person, attempt=attempt, calls=calls)
+            with _unconfirmed_if_unavailable() if attempt.changed else nullcontext():
                 return self.database.write(save)
 
 
@@ -225,7 +225,7 @@ class _Requests:
 
 @contextmanager
 def _unconfirmed_if_unavailable() -> Iterator[None]:
-    """Let nobody be told that nothing has changed, when the database or a free thread was missing after the change."""
+    """Say that a change may have been made if the database or a free thread is missing after it was sent."""
     try:
         yield
     except (*UNAVAILABLE, SlotRefused) as error:

@@ -23,11 +23,8 @@ from dashboard.core.database import upsert
 from dashboard.core.json_values import Json
 from dashboard.models import Person, Portal, Snapshot
 from dashboard.people import history, storage_limit
-from dashboard.people.history import OwnChanges, PendingChange
+from dashboard.people.history import MAX_READ_TIME, OwnChanges, PendingChange
 from dashboard.people.indexed_columns import may_have_changed, update_company_hours, update_indexed_columns
-
-# Longer than any request to Bitrix24 takes.
-MAX_READ_TIME = timedelta(minutes=5)
 
 
 def save_snapshot(session: Session, portal: Portal, person: Person, response: SettingsResponse) -> CalendarSettings:
@@ -59,8 +56,8 @@ def save_settings(
 ) -> CalendarSettings:
     """Store the settings alone, and keep the other parts of the snapshot; the caller has locked the portal's row.
 
-    Unlike a whole snapshot they are stored whether there is room for them or not: the person changes them. A change
-    that was pending is not any more.
+    Unlike a whole snapshot they are stored whether there is room for them or not: the person changes them. No
+    change is pending afterwards.
 
     :param own: what the person has changed; all other differences were made in Bitrix24.
     """
@@ -105,7 +102,7 @@ def _store(session: Session, person: Person, response: SettingsResponse, *, own:
         previous = _stored(session, person)
         if previous is not None and isinstance(previous.settings, dict):
             previous_at = previous.settings_taken_at or previous.taken_at
-            own = own or history.find_own(previous.pending_change, settings, previous_at=previous_at)
+            own = own or history.find_own_changes(previous.pending_change, settings, previous_at=previous_at)
             history.record(session, person, _parse_previous(person, previous), settings, own=own)
     columns = {"person_id": person.id, **vars(response)}
     columns["account"] = columns.pop("portal_settings")

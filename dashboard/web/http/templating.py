@@ -15,7 +15,7 @@ from markupsafe import Markup, escape
 
 
 class _Context(Context):
-    """Call macros directly: Jinja looks first whether it has to pass itself to what is called."""
+    """Call macros directly: Jinja would first check whether what it calls wants the context as an argument."""
 
     def call(self, __obj: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         if type(__obj) is not Macro:
@@ -26,7 +26,7 @@ class _Context(Context):
 
 
 class _Template(Template):
-    """Print what is escaped already as it is: Jinja makes a copy of it, of a part of a page at every level."""
+    """Print escaped text as it is: Jinja would copy it at each level of macros, up to the whole page."""
 
     @classmethod
     def from_code(
@@ -37,11 +37,11 @@ class _Template(Template):
         uptodate: Callable[[], bool] | None = None,
     ) -> Template:
         template = super().from_code(environment, code, globals, uptodate)
-        template.root_render_func.__globals__["escape"] = _printed
+        template.root_render_func.__globals__["escape"] = _escape_once
         return template
 
 
-def _printed(value: Any) -> str:
+def _escape_once(value: Any) -> str:
     return value if type(value) is Markup else escape(value)
 
 

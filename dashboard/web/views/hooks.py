@@ -121,22 +121,23 @@ def _parse_opening() -> tuple[OpeningRequest, Portal | None, OpeningAttempt]:
     translations.use(opening.language)
     with services().database.read_session() as session:
         portal = services().installations.find(opening.member_id, session)
-        has_token = portal is not None and _note_portal(portal, opening)
-        return (
-            opening,
-            portal,
-            throttle_opening(session, portal, opening.access_token, has_application_token=has_token),
-        )
+        has_token = False
+        if portal is not None and portal.state != PortalState.UNINSTALLED:
+            _set_claimed_portal(portal, opening)
+            has_token = _has_token_of(portal, opening)
+        attempt = throttle_opening(session, portal, opening.access_token, has_application_token=has_token)
+    return opening, portal, attempt
 
 
-def _note_portal(portal: Portal, opening: OpeningRequest) -> bool:
-    """Note for errors and the log where the opening claims to come from; tell whether it has the portal's token."""
-    if portal.state == PortalState.UNINSTALLED:
-        return False
+def _set_claimed_portal(portal: Portal, opening: OpeningRequest) -> None:
+    """Keep for errors and the log which portal the opening claims to come from."""
     g.portal = portal
     # Errors name the portal's host in a header only if the caller has sent it: it must not be revealed to others.
     if urlsplit(portal.origin).netloc == opening.domain:
         g.frame_origin = portal.origin
+
+
+def _has_token_of(portal: Portal, opening: OpeningRequest) -> bool:
     token = opening.application_token
     return token is not None and services().installations.matches_application_token(portal, token)
 
