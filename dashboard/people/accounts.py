@@ -62,10 +62,10 @@ class Accounts:
     ) -> tuple[Person, datetime | None]:
         """Store who opened the application and their token pair; the caller has locked the portal's row.
 
-        That lock or the one of the person's row orders simultaneous openings of one person; the later pair stays.
+        That lock, or the lock on the person's row, orders simultaneous openings of one person; the later pair stays.
 
         :param taken_at: when the profile was read.
-        :param is_employee: whether Bitrix24's answers prove it. They count until the list of employees has been read.
+        :param is_employee: whether the response proves it; used until the list of employees has been read.
         :return: the person, and when they opened the application before; None for never.
         :raise ExclusiveLockNeeded: the person is new, and the portal's row has a shared lock.
         :raise OwnLimit: too many new people at once.
@@ -75,11 +75,7 @@ class Accounts:
         if person is None or person.chain_state is None:
             require_exclusive_lock(session, portal.id)
         if person is None:
-            self._take(session, f"new people {portal.member_id}", NEW_PEOPLE_LIMIT)
-            if not storage_limit.allocate(session, portal.id, storage_limit.PERSON_BYTES):
-                raise PortalFull
-            person = Person(portal_id=portal.id, user_id=profile.ID, snapshot_bytes=0, time_zone="")
-            session.add(person)
+            person = self._add(session, portal, profile.ID)
         if person.chain_state is None:
             self._take(session, f"first openings {portal.member_id}", FIRST_OPENING_LIMIT)
         previously_opened_at, person.opened_at = person.opened_at, self.now()
@@ -104,6 +100,14 @@ class Accounts:
             expires_in=request.expires_in,
         )
         return person, previously_opened_at
+
+    def _add(self, session: Session, portal: Portal, user_id: int) -> Person:
+        self._take(session, f"new people {portal.member_id}", NEW_PEOPLE_LIMIT)
+        if not storage_limit.allocate(session, portal.id, storage_limit.PERSON_BYTES):
+            raise PortalFull
+        person = Person(portal_id=portal.id, user_id=user_id, snapshot_bytes=0, time_zone="")
+        session.add(person)
+        return person
 
     def _take(self, session: Session, key: str, limit: Limit) -> None:
         self.throttle.take(key, limit, code="too_many_new_people", session=session)

@@ -54,7 +54,7 @@ def team_page(user: CurrentUser, query: TeamQuery, *, full_page: FullPage | None
     now = services().now()
     with services().database.read_session() as session:
         visible = access.visible_people(portal, person)
-        # The shared cache holds the whole team, so the numbers of a part are always counted.
+        # The cache is shared by readers who see the whole team; what a head sees is counted each time.
         stats = (
             statistics.team_stats(session, portal, now, *visible)
             if visible
@@ -136,9 +136,11 @@ def _filtered_stats(
     *,
     is_part: bool,
 ) -> TeamStats:
-    """Return the numbers of those who match the filter; to sort them or to turn a page repeats the request.
+    """Return the numbers of those who match the filter, cached because sorting and turning pages ask for them again.
 
-    Who is at work, and what a part of the team has, depends on the reader, so others have no use for these numbers.
+    Who is at work, and what a head sees, depends on the reader, so these numbers are counted each time.
+
+    :param is_part: the reader sees only a part of the team.
     """
 
     def count(session: Session, portal: Portal, now: datetime) -> TeamStats:
