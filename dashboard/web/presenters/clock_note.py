@@ -1,4 +1,4 @@
-"""Announce that clocks change soon: on *Team* for some people, which moves their hours for all others, or one's own."""
+"""Announce that clocks change soon: some people's on *Team*, because their hours move, and one's own on *My settings*."""
 
 from __future__ import annotations
 
