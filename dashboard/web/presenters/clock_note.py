@@ -1,4 +1,4 @@
-"""Announce that clocks change soon: some people's on *Team*, because their hours move, and one's own on *My settings*."""
+"""Announce that clocks change soon: other people's on *Team*, because their hours move, one's own on *My settings*."""
 
 from __future__ import annotations
 
