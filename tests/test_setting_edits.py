@@ -477,6 +477,23 @@ def test_a_calendar_tab_that_saves_old_values_is_recorded(mine: Me, read: str) -
     assert "Changed back." in page
 
 
+def test_a_calendar_tab_that_was_loaded_several_changes_ago_is_recorded(mine: Me) -> None:
+    tab = mine.world.portal().calendar_tab("boris")
+    mine.edit(view="week")
+    mine.edit(view="day")
+    tab.save()
+    edited = undo_id(mine.edit(showDeclined="0"))
+    tab_before_undo = mine.world.portal().calendar_tab("boris")
+    mine.post("/me/undo", change=edited)
+    tab_before_undo.save()
+    mine.post("/me/refresh")
+
+    assert [change for change in mine.changes() if change[1] == "reverted"] == [
+        ("view", "reverted", "day", "month"),
+        ("showDeclined", "reverted", True, False),
+    ]
+
+
 def test_hours_and_zone_are_part_of_the_history(mine: Me) -> None:
     mine.stored.update(work_time_start="10.00", work_time_end="18.00")
     mine.world.portal().people["boris"].time_zone = "Europe/Lisbon"

@@ -8,10 +8,11 @@ one's own; "timezoneName" is the zone that the person is believed to be in.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from itertools import takewhile
 
 from sqlalchemy import Row, bindparam, delete, func, select
 from sqlalchemy.orm import Session
@@ -44,7 +45,7 @@ class ChangeSource(StrEnum):
     ADOPTED = "adopted"  # from the recommended settings, by the person's click
     UNDONE = "undone"  # here, by the person
     SYNCED = "synced"  # seen when the settings were read: made in Bitrix24
-    REVERTED = "reverted"  # the same, and it brought back what was before the person's change here
+    REVERTED = "reverted"  # the same, and it brought back what the person's changes here replaced
 
 
 # Changes made here.
@@ -113,7 +114,7 @@ def record(
     changed_keys = [key for key in new if key in old and not same_meaning(key, old[key], new[key])]
     if not changed_keys:
         return
-    last_changes = _last_changes(session, person, changed_keys)
+    earlier, _count = list_changes(session, person)
     rows: list[SettingChange] = []
     for key in changed_keys:
         change = Change(key, old[key], new[key])
@@ -126,7 +127,7 @@ def record(
                 key=key,
                 before=_encode(key, old[key]),
                 after=_encode(key, new[key]),
-                how=own.source if own and is_own else _source_outside(change, last_changes.get(key)),
+                how=own.source if own and is_own else _source_outside(change, earlier),
                 change_set=own.change_set if own and is_own else None,
             )
         )
@@ -202,21 +203,19 @@ def _values(settings: CalendarSettings, own: OwnChanges | None) -> dict[str, Jso
     return values | ({ZONE_KEY: zone} if zone else {})
 
 
-def _source_outside(change: Change, last: SettingChange | None) -> ChangeSource:
-    """Return whether a change made in Bitrix24 brought back what was before the last one, which was made here."""
-    if last is None or last.how not in (ChangeSource.EDITED, ChangeSource.ADOPTED):
+def _source_outside(change: Change, rows: Iterable[SettingChange]) -> ChangeSource:
+    """Return whether a change made in Bitrix24 brought back a value that the person's latest changes here replaced.
+
+    A calendar's tab saves all values as they were when it was loaded, which may be several changes ago.
+
+    :param rows: the person's changes, the newest first.
+    """
+    same_key = (row for row in rows if row.key == change.key)
+    own_changes = [to_change(row) for row in takewhile(lambda row: row.how in OWN_SOURCES, same_key)]
+    if not own_changes or not same_meaning(change.key, change.before, own_changes[0].after):
         return ChangeSource.SYNCED
-    own_change = to_change(last)
-    pairs = ((change.before, own_change.after), (change.after, own_change.before))
-    is_back = all(same_meaning(change.key, one, other) for one, other in pairs)
+    is_back = any(same_meaning(change.key, change.after, own.before) for own in own_changes)
     return ChangeSource.REVERTED if is_back else ChangeSource.SYNCED
-
-
-def _last_changes(session: Session, person: Person, keys: Sequence[str]) -> Mapping[str, SettingChange]:
-    """Return the newest change of each key."""
-    newest = select(func.max(SettingChange.id)).where(SettingChange.person_id == person.id, SettingChange.key.in_(keys))
-    rows = session.scalars(select(SettingChange).where(SettingChange.id.in_(newest.group_by(SettingChange.key))))
-    return {row.key: row for row in rows}
 
 
 def _delete_oldest(session: Session, person: Person) -> None:
