@@ -307,6 +307,7 @@ def test_what_is_not_known_is_not_claimed(mine: Me) -> None:
 
     assert (response.status_code, marks(response)) == (502, ("", "view"))
     assert "it may have been saved or not" in response.text
+    assert "Not saved." not in response.text
     assert settings_on(mine.post("/me/refresh").text) == mine.stored
     assert mine.changes() == [("view", "edited", "month", "day")]
 

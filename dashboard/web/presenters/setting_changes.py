@@ -57,10 +57,17 @@ class ChangeOutcome:
         return reason_of(self.error)
 
     @property
+    def failure(self) -> str:
+        """Return that something was not changed, and why; only the reason where not even that is known."""
+        if isinstance(self.error, ChangeUnconfirmed):
+            return self.reason
+        return f"{_('Not undone.') if self.kind == 'undone' else _('Not saved.')} {self.reason}"
+
+    @property
     def text(self) -> str:
         """Return the outcome in one sentence, which is read aloud."""
         if self.unchanged or self.error is not None:
-            return f"{_('Not undone.') if self.kind == 'undone' else _('Not saved.')} {self.reason}"
+            return self.failure
         if not self.changed:
             return _("Nothing to change. It was set already.")
         names = filters.join_words(map(labels.label, self.changed))
@@ -153,10 +160,9 @@ def editable_keys(settings: CalendarSettings, person: Person) -> frozenset[str]:
 
 
 def _failed(key: str, outcome: ChangeOutcome) -> SettingState:
-    text = _("Not undone.") if outcome.kind == "undone" else _("Not saved.")
     fields = tuple((name, value) for name, value in outcome.fields if key_of(name) == key)
     action = _("Try again") if fields and outcome.kind == "saved" else ""
-    return SettingState("failed", f"{text} {outcome.reason}", control_of(key), action, "/me/settings", fields)
+    return SettingState("failed", outcome.failure, control_of(key), action, "/me/settings", fields)
 
 
 def _saved(row: SettingChange, *, hidden: bool) -> SettingState:
