@@ -26,8 +26,9 @@ from playwright.sync_api import (
 )
 
 from tests import clock, programs
-from tests.emulator import Portal
+from tests.emulator import Emulator, Portal
 from tests.emulator.opening import Opening
+from tests.world import World
 
 PICTURES = Path(__file__).parent.parent / "var" / "pictures"
 AXE = "axe-core/axe.min.js"
@@ -109,6 +110,20 @@ class Watch:
 
 # The recorders of the current test's page.
 WATCHING: list[Watch] = []
+
+
+@pytest.fixture
+def bitrix24() -> Iterator[Emulator]:
+    """Yield an emulator that delivers events by itself."""
+    with Emulator(client_id="app.test.1", client_secret="emulated-secret", events="auto", everyone_speaks="en") as it:
+        yield it
+
+
+@pytest.fixture
+def empty_world(bitrix24: Emulator, sqlite_url: str) -> Iterator[World]:
+    """Yield a world in which nobody has installed the application."""
+    with World(bitrix24, sqlite_url) as it:
+        yield it
 
 
 @pytest.fixture

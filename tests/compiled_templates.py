@@ -15,8 +15,8 @@ from dashboard.web.http.templating import TemplateEnvironment
 FOLDER = Path(__file__).parent.parent / "var" / "templates"
 
 
-class _Compiled(FileSystemBytecodeCache):
-    """Files, which a change of a template makes invalid, and what this process has read of them."""
+class _CompiledTemplates(FileSystemBytecodeCache):
+    """A cache in files, which a change of a template makes invalid, and in this process's memory."""
 
     def __init__(self) -> None:
         FOLDER.mkdir(parents=True, exist_ok=True)
@@ -41,7 +41,7 @@ class _Compiled(FileSystemBytecodeCache):
 def install() -> None:
     """Have every application that this process makes use the compiled templates."""
     make = TemplateEnvironment.__init__
-    compiled = _Compiled()
+    compiled = _CompiledTemplates()
 
     def make_with_compiled(self: TemplateEnvironment, app: App, **options: Any) -> None:
         make(self, app, bytecode_cache=compiled, **options)

@@ -16,15 +16,15 @@ from sqlalchemy import Connection, NullPool, create_engine, text
 on_sqlite = pytest.mark.parametrize("each_world", ["sqlite_url"], ids=["sqlite"], indirect=True)
 
 
-def on_both(fixture: str) -> pytest.MarkDecorator:
-    """Return the mark of a test for which a fixture that is otherwise on SQLite is once on each database."""
+def on_both_databases(fixture: str) -> pytest.MarkDecorator:
+    """Run a test twice, with a fixture on SQLite and on Postgres; without this mark the fixture is on SQLite."""
     return pytest.mark.parametrize(
         fixture, ["sqlite_url", "migrated_postgres_url"], ids=["sqlite", "postgres"], indirect=True
     )
 
 
 def url_for(request: pytest.FixtureRequest) -> str:
-    """Return the address of the empty database that `on_both` asks for, or of one on SQLite."""
+    """Return the address of the empty database that `on_both_databases` asks for, or of one on SQLite."""
     return str(request.getfixturevalue(getattr(request, "param", "sqlite_url")))
 
 
@@ -66,9 +66,9 @@ WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type 
 """
 
 
-# Truncating writes new files for every table and index; deleting the few rows of most tests takes a tenth of it.
+# Truncating writes new files for every table and index; deleting the few rows of most tests takes a tenth of that time.
 MAX_DELETED_BYTES = 256 * 1024
-WRITTEN = """
+TABLE_SIZES = """
 SELECT relname, pg_relation_size(oid) FROM pg_class
 WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND relname <> 'alembic_version'
 """
@@ -99,17 +99,17 @@ class CopiedDatabase:
 
     def empty(self) -> None:
         """End what still uses the database, and bring it back to what it was."""
-        if not self._emptied():
+        if not self._empty_tables():
             self._drop()
             self._copy()
 
-    def _emptied(self) -> bool:
+    def _empty_tables(self) -> bool:
         try:
             with psycopg.connect(self.address, autocommit=True) as connection:
                 connection.execute(TERMINATE_OTHERS)
                 if connection.execute(SCHEMA).fetchone() != self._schema:
                     return False
-                sizes: dict[str, int] = dict(connection.execute(WRITTEN).fetchall())
+                sizes: dict[str, int] = dict(connection.execute(TABLE_SIZES).fetchall())
                 if sum(sizes.values()) > MAX_DELETED_BYTES:
                     connection.execute(f"TRUNCATE {', '.join(sizes)} RESTART IDENTITY".encode())
                     return True

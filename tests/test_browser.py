@@ -4,37 +4,23 @@ from __future__ import annotations
 
 import gzip
 import re
-from collections.abc import Iterator
 
-import pytest
 from playwright.sync_api import Page, Response, Route, expect
 
 from tests.browsers import (
     Watch,
+    bitrix24,
     control,
+    empty_world,
     open_in_browser,
     page,
     setting,
 )
-from tests.emulator import Emulator
 from tests.emulator.faults import Fault
 from tests.waiting import wait_until
 from tests.world import World
 
-__all__ = ["page"]
-
-
-@pytest.fixture
-def bitrix24() -> Iterator[Emulator]:
-    """Yield an emulator that delivers events by itself."""
-    with Emulator(client_id="app.test.1", client_secret="emulated-secret", events="auto", everyone_speaks="en") as it:
-        yield it
-
-
-@pytest.fixture
-def empty_world(bitrix24: Emulator, sqlite_url: str) -> Iterator[World]:
-    with World(bitrix24, sqlite_url) as it:
-        yield it
+__all__ = ["bitrix24", "empty_world", "page"]
 
 
 def test_install_open_refresh_uninstall(empty_world: World, page: Page) -> None:

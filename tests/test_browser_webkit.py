@@ -3,31 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
-import pytest
-
-from tests.browsers import SIDEWAYS
-from tests.emulator import Emulator
+from tests.browsers import SIDEWAYS, bitrix24, empty_world
 from tests.journeys import PLAN
 from tests.waiting import wait_until
 from tests.webkit import WebKit
 from tests.world import World
 
+__all__ = ["bitrix24", "empty_world"]
+
 REFRESH = "[data-ready] [data-refresh]"
-
-
-@pytest.fixture
-def bitrix24() -> Iterator[Emulator]:
-    """Yield an emulator that delivers events by itself."""
-    with Emulator(client_id="app.test.1", client_secret="emulated-secret", events="auto", everyone_speaks="en") as it:
-        yield it
-
-
-@pytest.fixture
-def empty_world(bitrix24: Emulator, sqlite_url: str) -> Iterator[World]:
-    with World(bitrix24, sqlite_url) as it:
-        yield it
 
 
 def shown_view(tab: WebKit) -> object:

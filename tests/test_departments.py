@@ -12,7 +12,7 @@ from dashboard.bitrix24 import departments as bitrix24_departments
 from dashboard.bitrix24.schemas import parse_as
 from dashboard.models import Person
 from dashboard.people import departments, storage_limit
-from tests.databases import on_both, url_for
+from tests.databases import on_both_databases, url_for
 from tests.emulator import Emulator, Fault
 from tests.emulator.departments import Department
 from tests.world import World
@@ -43,7 +43,7 @@ def members(world: World, department_id: int) -> set[int]:
         return set(session.scalars(select(Person.user_id).where(Person.portal_id == portal.id, in_department)))
 
 
-@on_both("company")
+@on_both_databases("company")
 def test_departments_are_read_with_the_list_of_employees(company: World) -> None:
     assert company.sync()["state"] == "done"
 
@@ -61,7 +61,7 @@ def test_departments_are_read_with_the_list_of_employees(company: World) -> None
     assert members(company, 77) == set()
 
 
-@on_both("company")
+@on_both_databases("company")
 def test_changes_replace_what_was_stored(company: World) -> None:
     company.sync()
     portal = company.portal()
@@ -96,7 +96,7 @@ def test_a_withdrawn_permission_deletes_the_departments(company: World) -> None:
     assert stored(company) == {}
 
 
-@on_both("company")
+@on_both_databases("company")
 def test_a_cycle_of_parents_ends(company: World) -> None:
     company.portal().departments = [Department(2, "A", parent=3), Department(3, "B", parent=2), Department(4, "C", 4)]
     company.sync()
@@ -105,7 +105,7 @@ def test_a_cycle_of_parents_ends(company: World) -> None:
     assert members(company, 4) == {8, 9}
 
 
-@on_both("company")
+@on_both_databases("company")
 def test_a_chain_of_departments_is_followed_for_some_levels_only(company: World) -> None:
     """Each level costs a search, so thousands of levels would be minutes of the database's time."""
     below = [Department(number, f"Level {number}", parent=number - 1) for number in range(2, 100)]
@@ -195,7 +195,7 @@ def test_a_department_of_any_shape_is_read(answer: dict[str, Any]) -> None:
     assert 0 <= department.SORT <= bitrix24_departments.MAX_SORT
 
 
-@on_both("company")
+@on_both_databases("company")
 def test_departments_are_deleted_with_the_portals_data(company: World) -> None:
     company.sync()
     session = company.session("anna")

@@ -24,7 +24,7 @@ from dashboard.core.encryption import TokenEncryption
 from dashboard.launch import event_spool
 from dashboard.launch.events import EventHandler, UninstallationUnconfirmed
 from dashboard.services import build_services
-from tests.databases import on_both, url_for
+from tests.databases import on_both_databases, url_for
 from tests.emulator import Emulator
 from tests.emulator.faults import Fault
 from tests.test_full_disk import fill_the_disk, only_read
@@ -68,7 +68,7 @@ def restarted(world: World) -> event_spool.EventSpool:
     return build_services(world.config, database=world.database, now=world.now).spool
 
 
-@on_both("threadless_world")
+@on_both_databases("threadless_world")
 def test_an_event_is_kept_while_the_database_refuses(threadless_world: World, tmp_path: Path) -> None:
     """Because a table is missing or the user lacks a right, which is no outage to the database."""
     with threadless_world.database.engine.begin() as connection:
@@ -84,7 +84,7 @@ def test_an_event_is_kept_while_the_database_refuses(threadless_world: World, tm
     assert threadless_world.one("SELECT state FROM portals") == "uninstalled"
 
 
-@on_both("threadless_world")
+@on_both_databases("threadless_world")
 def test_an_event_is_handled_when_the_database_is_back(threadless_world: World, tmp_path: Path) -> None:
     threadless_world.open("boris")
     fill_the_disk(threadless_world)

@@ -7,7 +7,7 @@ import pytest
 
 from dashboard.core import migrations
 from dashboard.portals import requirements
-from tests.databases import on_both, url_for
+from tests.databases import on_both_databases, url_for
 from tests.emulator import Emulator
 from tests.emulator.faults import Fault
 from tests.world import World, errors_on
@@ -118,7 +118,7 @@ def test_a_repeated_installation_changes_nothing(world: World) -> None:
     assert len(world.portal().application.handlers) == len(EVENTS)
 
 
-@on_both("empty")
+@on_both_databases("empty")
 def test_two_simultaneous_installations_create_one_portal(empty: World) -> None:
     with empty as world:
         openings = [world.portal().open_installer_as("anna") for _ in range(6)]
@@ -132,7 +132,7 @@ def test_two_simultaneous_installations_create_one_portal(empty: World) -> None:
         assert len(world.portal().application.handlers) == len(EVENTS)
 
 
-@on_both("empty")
+@on_both_databases("empty")
 def test_a_form_without_newer_fields_installs_and_the_event_brings_the_token(empty: World) -> None:
     with empty as world:
         world.post("/install", world.portal().open_installer_as("anna", form="old"))

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select, text
 
 from dashboard.models import Portal
-from tests.databases import on_both, url_for
+from tests.databases import on_both_databases, url_for
 from tests.emulator import Emulator, Fault
 from tests.emulator.departments import Department
 from tests.team_fixtures import Session, in_english, rows_on, text_of, users_on
@@ -39,7 +39,7 @@ def status(world: World, path: str, session: Session) -> int:
     return world.browser.get(path, headers=session).status_code
 
 
-@on_both("world")
+@on_both_databases("world")
 def test_under_each_rule_each_person_gets_what_it_says(world: World) -> None:
     sessions = {person: world.session(person) for person in ("anna", "boris", "olena")}
     expected = {"administrators": (200, 403, 403), "heads": (200, 200, 403), "everyone": (200, 200, 200)}
@@ -52,7 +52,7 @@ def test_under_each_rule_each_person_gets_what_it_says(world: World) -> None:
         assert tuple(status(world, "/insights", session) for session in sessions.values()) == insights
 
 
-@on_both("world")
+@on_both_databases("world")
 def test_a_head_sees_only_the_people_in_and_below_their_departments(world: World) -> None:
     allow(world, "heads")
     boris, anna = in_english(world, "boris"), world.session("anna")
@@ -162,7 +162,7 @@ def test_a_page_of_the_previous_version_still_decides(world: World) -> None:
         assert bool(world.one("SELECT team_open FROM portals")) is stored
 
 
-@on_both("world")
+@on_both_databases("world")
 def test_the_filter_finds_a_department_with_those_below(world: World) -> None:
     anna = in_english(world)
 

@@ -14,7 +14,7 @@ from sqlalchemy import update
 
 from dashboard.calendar.working_hours import DAY, Span
 from dashboard.models import Person, Portal, Snapshot
-from tests.databases import on_both, on_sqlite, url_for
+from tests.databases import on_both_databases, on_sqlite, url_for
 from tests.emulator import Emulator
 from tests.emulator.cast import crowd
 from tests.team_fixtures import NEVER_OPENED, Session, in_english, rows_on, store_people, text_of, users_on
@@ -169,7 +169,7 @@ def _departments(bitrix24: Emulator, request: pytest.FixtureRequest) -> Iterator
         yield world
 
 
-@on_both("departments")
+@on_both_databases("departments")
 def test_groups_of_departments_have_each_person_once(departments: World) -> None:
     each_world = departments
     each_world.portal().add_people(*crowd(6))

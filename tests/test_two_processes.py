@@ -19,8 +19,8 @@ from tests.world import environment_for
 def processes(bitrix24: Emulator, sqlite_url: str) -> Iterator[list[str]]:
     """Give the URLs of two web processes on one database, started as in production.
 
-    To Postgres, processes are connections like those of one, which tests/test_token_refresh.py has; SQLite locks for
-    a process.
+    SQLite locks its file for a whole process. Postgres knows connections only, and tests/test_token_refresh.py has
+    several of those in one process.
     """
     environment = environment_for(bitrix24, sqlite_url)
     database = Database(sqlite_url)
