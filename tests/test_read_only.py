@@ -57,8 +57,9 @@ def test_nothing_on_the_file_system_is_needed(bitrix24: Emulator, migrated_postg
 
     # The next machine has the database and the keys.
     shutil.rmtree(temporary)
-    next_machine = create_app(config.load(environment)).test_client()
-    assert next_machine.get("/me", headers=session).status_code == 200
+    next_machine = create_app(config.load(environment))
+    assert next_machine.test_client().get("/me", headers=session).status_code == 200
+    next_machine.extensions["services"].database.engine.dispose()
 
 
 def test_sslmode_require_sends_nothing_without_tls() -> None:
