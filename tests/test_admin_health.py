@@ -168,6 +168,9 @@ def test_guests_are_apart_from_everyone_who_is_counted(world: World, anna: Sessi
     assert "1 guest is not counted." in text_of(html, "data-counting")
     counted = sum(int(count) for count in re.findall(r'data-tally="\w+".*?>(\d+)<', html, flags=re.DOTALL))
     assert f"of {counted} people are confirmed" in html
+    assert f"{counted} people are stored" in text_of(html, 'id="data"')
+    # Their settings are read all the same.
+    assert world.rows("SELECT total, done, failed FROM runs") == [{"total": 1, "done": 1, "failed": 0}]
 
 
 def test_before_the_list_is_read_employees_count_and_guests_do_not(world: World, anna: Session) -> None:

@@ -70,7 +70,10 @@ def sync_directory_part(directory: Directory, lease: Lease, *, record: RecordCal
 def save_directory_progress(
     session: Session, lease: Lease, calls: CallRecords, progress: DirectoryProgress, *, now: datetime
 ) -> None:
-    """Save where the list continues; at its end, save which people the run syncs: all who have a token pair."""
+    """Save where the list continues; at its end, save which people the run syncs: all who have a token pair.
+
+    Those who are not in the list of employees are synced too, but not counted.
+    """
     calls.write(session, already_counted=DIRECTORY_COST)
     if progress.position is not None:
         change_run(session, lease, unless_canceled=True, list_position=asdict(progress.position))
@@ -80,7 +83,8 @@ def save_directory_progress(
     if progress.problem in (None, INCOMPLETE, PortalFull.CODE):
         portal.directory_at = now
     has_token_pair = (Person.portal_id == portal.id, Person.chain_state.is_not(None))
-    total, last = session.execute(select(func.count(), func.max(Person.id)).where(*has_token_pair)).one()
+    numbers = (func.count().filter(Person.listed.is_(True)), func.max(Person.id))
+    total, last = session.execute(select(*numbers).where(*has_token_pair)).one()
     change_run(
         session, lease, unless_canceled=True, directory_read=True, list_position=None, total=total, last=last or 0
     )

@@ -113,13 +113,14 @@ def sync_person(snapshots: Snapshots, lease: Lease, task: PersonTask, *, record:
 
 def save_results(session: Session, lease: Lease, results: Sequence[PersonResult], calls: CallRecords) -> None:
     """Save the results, the calls and the run's cursor in one transaction, so that a killed worker loses none."""
-    failed = sum(result.problem is not None for result in results)
+    counted = [result for result in results if result.task.person.listed]
+    failed = sum(result.problem is not None for result in counted)
     change_run(
         session,
         lease,
         unless_canceled=True,
         cursor=results[-1].task.person.id,
-        done=Run.done + len(results) - failed,
+        done=Run.done + len(counted) - failed,
         failed=Run.failed + failed,
         attempts=0,
     )
