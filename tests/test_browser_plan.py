@@ -168,6 +168,10 @@ def test_a_plan_in_every_look(colleagues: World, page: Page, width: int, scheme:
     page.goto(colleagues.portal().page_url("anna"))
     frame = application(page)
     frame.locator('[href="/plan"]').press("Enter")
+    # Whatever the name is, it stays inside.
+    expect(frame.locator(".plan-suggestions")).to_be_visible()
+    frame.locator(".plan-suggestions bdi").first.evaluate("name => { name.textContent = 'N'.repeat(200) }")
+    assert frame.locator(".plan-suggestions").evaluate("it => it.scrollWidth - it.clientWidth") == 0
     frame.locator(".plan-suggestions a").first.press("Enter")
     expect(frame.locator("[data-user]")).to_have_count(2)
 
