@@ -95,13 +95,13 @@ def better_day(
     first, last = min(days.values())[0][0], max(days.values())[-1][1]
     working_spans = WorkingSpans(first, last, days_off)
     spans = {pattern: working_spans.of(pattern) for pattern in sizes}
-    best: BetterDay | None = None
-    for day, intervals in days.items():
-        counts = count_outside(sizes, spans, possible_starts(intervals, reader_zone, minutes), minutes)
-        fewest = min(counts, default=outside)
-        if fewest < (best.outside if best else outside):
-            best = BetterDay(day, fewest)
-    return best
+    # Sorted, because a day may begin before the one before it has ended: clocks go back across midnight somewhere.
+    starts = sorted(
+        (start, day) for day, intervals in days.items() for start in possible_starts(intervals, reader_zone, minutes)
+    )
+    counts = count_outside(sizes, spans, [start for start, _ in starts], minutes)
+    fewest, best = min(zip(counts, (day for _, day in starts), strict=True), default=(outside, after))
+    return BetterDay(best, fewest) if fewest < outside else None
 
 
 def times_without(plan: DayPlan, user_ids: Sequence[int]) -> tuple[Interval, ...]:

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any, Protocol
-from urllib.parse import urlencode
 
 from dashboard.core.json_values import Json
 from dashboard.team.plan_people import MAX_PEOPLE
@@ -49,7 +48,8 @@ class PlanQuery:
         # Without anybody the page would begin with its reader again.
         is_named = changed.department is not None
         kept = {name: value for name, value in parameters.items() if value or (name == "people" and not is_named)}
-        return f"{path}?{urlencode(kept, safe=',')}"
+        # Numbers, commas and dashes need no quoting; a page has a URL for each of its people.
+        return f"{path}?{'&'.join(f'{name}={value}' for name, value in kept.items())}"
 
     @property
     def link_query(self) -> str:
