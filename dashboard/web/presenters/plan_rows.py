@@ -55,7 +55,7 @@ class PlanRow:
     face: str
     zone: str
     city: str
-    apart: str  # the time difference, or that it is the reader's time
+    time_difference: str  # from the reader's time, or that it is the reader's time
     sources: Sequence[str]  # of an assumed zone and of assumed hours, or why there is no bar
     hours: str  # for machines, in UTC
     own_hours: str
@@ -101,7 +101,7 @@ def _row(person: PlanPerson, plan: DayPlan, day: date, reader_zone: tzinfo, scal
         position=person.position,
         zone=person.zone if is_known else "",
         city=filters.zone_city(person.zone) if person.zone else "",
-        apart=_hours_apart(person.zone, scale.middle, reader_zone) if person.zone else "",
+        time_difference=_time_difference(person.zone, scale.middle, reader_zone) if person.zone else "",
         sources=list(_sources(person)),
         hours=" ".join(map(utc_text, spans)),
         own_hours=filters.hours(person.span) if person.span else "",
@@ -128,7 +128,7 @@ def portrait(person: PlanPerson) -> dict[str, str]:
     }
 
 
-def _hours_apart(zone: str, minute: int, reader_zone: tzinfo) -> str:
+def _time_difference(zone: str, minute: int, reader_zone: tzinfo) -> str:
     moment = moment_of(minute)
     seconds = offset_at(moment, zone_info(zone)) - offset_at(moment, reader_zone)
     return filters.hours_apart(seconds) or _("your time")
@@ -209,7 +209,7 @@ def _group(zone: str, members: Sequence[PlanRow], plan: DayPlan, scale: DayScale
     pieces = count_present([plan.spans[row.user_id] for row in members], scale)
     return PlanGroup(
         city=filters.zone_city(zone),
-        offset=_hours_apart(zone, scale.middle, reader_zone),
+        offset=_time_difference(zone, scale.middle, reader_zone),
         rows=members,
         strip=[(scale.part(piece), round(people / len(members), 2)) for piece, people in pieces if people],
         slots=[_at_work_text(members, proposal) for proposal in plan.proposals],
