@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from sqlalchemy import Connection, NullPool, create_engine, text
 
-# For a test of `each_world` whose statements are those of another test, which runs on both databases.
+# For a test of `each_world` whose SQL another test runs on both databases.
 on_sqlite = pytest.mark.parametrize("each_world", ["sqlite_url"], ids=["sqlite"], indirect=True)
 
 

@@ -55,7 +55,7 @@ class PlanRow:
     face: str
     zone: str
     city: str
-    time_difference: str  # from the reader's time, or that it is the reader's time
+    time_difference: str  # from the reader's clock; in words if there is none
     sources: Sequence[str]  # of an assumed zone and of assumed hours, or why there is no bar
     hours: str  # for machines, in UTC
     own_hours: str
