@@ -50,6 +50,7 @@ def test_a_person_changes_the_view_takes_it_back_and_changes_reminders(world: Wo
     frame.locator("[data-state=saved]").get_by_role("button", name="Undo").press("Enter")
 
     expect(frame.locator(ANNOUNCED)).to_have_text("Undone: View.")
+    expect(frame.get_by_role("button", name="Change view")).to_be_focused()
     assert stored(world)["view"] == "month"
 
     frame.get_by_role("button", name="Change reminders").press("Enter")
@@ -165,6 +166,7 @@ def test_a_calendar_tab_that_saved_the_old_values_is_seen(world: World, page: Pa
     picture(page, "edit-8-reverted", full=True)
     reverted.get_by_role("button", name="Turn on again").press("Enter")
     expect(frame.locator("[data-state=saved]")).to_contain_text("Saved. It was off.")
+    expect(switch(frame, "Week numbers")).to_be_focused()
     assert stored(world)["showWeekNumbers"] == "Y"
 
 

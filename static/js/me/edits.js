@@ -27,13 +27,24 @@ function showSaving(row, button) {
   const state = row.querySelector("[data-state]:not([hidden])");
   const wasOn = button?.getAttribute("aria-checked");
   if (wasOn) button.setAttribute("aria-checked", String(wasOn !== "true"));
-  if (state) state.hidden = true;
+  if (state) {
+    keepFocus(state);
+    state.hidden = true;
+  }
   if (saving) saving.hidden = false;
   return () => {
     if (wasOn) button.setAttribute("aria-checked", wasOn);
     if (state) state.hidden = false;
     if (saving) saving.hidden = true;
   };
+}
+
+// A button that is hidden loses the focus, so the setting's own control has it from now on, as in the page that comes.
+function keepFocus(state) {
+  const { activeElement } = document;
+  if (!state.contains(activeElement)) return;
+  const name = CSS.escape(activeElement.dataset.keep);
+  page.main.querySelector(`[data-keep="${name}"]`)?.focus({ preventScroll: true });
 }
 
 export function showSaved() {
