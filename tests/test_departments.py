@@ -87,6 +87,23 @@ def test_without_the_permission_nothing_is_asked_or_stored(world: World) -> None
     assert stored(world) == {}
 
 
+def test_a_permission_granted_later_is_used_at_once(world: World) -> None:
+    world.session("anna")
+    world.sync()
+    world.open("anna")
+    runs = len(world.rows("SELECT id FROM runs"))
+    world.portal().grant_scope("department")
+    world.portal().update()
+    world.portal().deliver_events()
+
+    world.open("anna")
+
+    assert len(world.rows("SELECT id FROM runs")) == runs + 1
+    world.sync()
+    assert len(world.rows("SELECT id FROM runs")) == runs + 1
+    assert stored(world)
+
+
 def test_a_withdrawn_permission_deletes_the_departments(company: World) -> None:
     company.sync()
     company.portal().drop_scope("department")

@@ -19,6 +19,7 @@ from dashboard.bitrix24.schemas import Profile
 from dashboard.calendar.parser import CalendarSettings, SettingsResponse
 from dashboard.core.database import Database
 from dashboard.models import Person, Portal, PortalState
+from dashboard.people import departments
 from dashboard.people.accounts import Accounts
 from dashboard.people.snapshot_store import save_snapshot
 from dashboard.people.snapshots import SnapshotReply, fetch_snapshot
@@ -236,10 +237,12 @@ class OpeningService:
             if opening.portal.is_installation and never_opened:
                 # The installer shows no settings: the next opening is this person's first.
                 person.opened_at = portal.installed_at
+            had_departments = departments.may_be_read(portal)
             if opening.scopes is not None:
                 portal.scopes = opening.scopes
-            if portal.next_run_at is None:
-                # The first run reads the list of users and plans the portal's daily runs.
+            if portal.next_run_at is None or (not had_departments and departments.may_be_read(portal)):
+                # The first run reads the list of users and plans the portal's daily runs. A new permission shows the
+                # departments now instead of tomorrow.
                 self.runs.ensure(session, portal, by=None)
             settings = save_snapshot(session, portal, person, opening.response)
             session.flush()
