@@ -209,9 +209,9 @@ def test_a_phone_shows_the_first_person_at_once(company: World, page: Page) -> N
     page.set_viewport_size({"width": 360, "height": 720})
     frame = open_team(company, page)
     expect(frame.locator(".people-chart__name").first).to_be_visible()
-    top_of_the_first = """document.querySelector('.people-chart__name').getBoundingClientRect().top"""
+    end_of_the_first = """document.querySelector('.people-chart__name').getBoundingClientRect().bottom"""
 
-    assert page.frames[1].evaluate(top_of_the_first) < 240
+    assert page.frames[1].evaluate(end_of_the_first) < 240
     # So few people have no groups.
     frame.get_by_label("Name or position").fill("colleague 0")
     expect(frame.locator("[data-group]")).to_have_count(0)
@@ -221,7 +221,7 @@ def test_a_phone_shows_the_first_person_at_once(company: World, page: Page) -> N
           return [height, bottom];
         })"""
     )
-    assert page.frames[1].evaluate(top_of_the_first) < 240
+    assert page.frames[1].evaluate(end_of_the_first) < 240
     assert max(height for height, _bottom in rows) <= 76
     # The row of a twelfth person ends above 1,200 pixels.
     assert rows[0][1] + 11 * rows[0][0] < 1200
