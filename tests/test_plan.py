@@ -17,6 +17,7 @@ from dashboard.models import Department, DepartmentMember, Person, Portal
 from dashboard.people import storage_limit
 from dashboard.people.saved_groups import MAX_GROUPS
 from dashboard.team.plan_people import MAX_PEOPLE
+from tests.emulator.places import passed_on
 from tests.team_fixtures import NEVER_OPENED, Session, in_english, open_to_everyone, rows_on, store_people, text_of
 from tests.world import World
 
@@ -338,7 +339,7 @@ def test_stored_groups_take_up_space(world: World, anna: Session) -> None:
 def test_a_copied_link_opens_the_same_plan_in_the_portal(world: World, anna: Session) -> None:
     link = re.search(r'id="plan-link"[^>]*>([^<]+)<', plan_of(world, anna, OLENA, MEERA, more="&minutes=90"))
     assert link, "no link"
-    query = dict(part.split("=") for part in link[1].split("?")[1].replace("&amp;", "&").split("&"))
+    query = passed_on(unescape(link[1]).split("?")[1])
     assert query == {"plan": "1", "people": f"{OLENA},{MEERA}", "date": THURSDAY, "minutes": "90"}
 
     opened = world.open("anna", PLACEMENT_OPTIONS=json.dumps(query)).text

@@ -11,7 +11,7 @@ from .opening import Form, Opening
 from .people import Person
 from .photos import portrait
 from .php import array, encode
-from .places import CALENDAR, CARD, CHAT, options_of, surroundings
+from .places import CALENDAR, CARD, CHAT, LINK, options_of, passed_on, surroundings
 from .portal import CannotOpen, Portal
 from .wire import Answer, Request
 
@@ -53,12 +53,14 @@ def page(portal: Portal, portals: dict[str, Portal], request: Request) -> Answer
     requests = dict(parse_qsl(request.query))
     person = _person(portal, requests.get("person") or _remembered(portal, request))
     form: Form = "old" if requests.get("form") == "old" else "new"
-    placement = requests.get("placement", "DEFAULT")
+    placement = requests.get("placement", "DEFAULT") if request.path == "/" else LINK
     colleague = _colleague(portal, person, requests.get("colleague", ""))
     if portal.closed:
         body, opening = _message("This portal is closed", "Its address answers nobody now."), None
     else:
-        body, opening = _content(portal, person, placement=placement, colleague=colleague, form=form)
+        body, opening = _content(
+            portal, person, placement=placement, colleague=colleague, form=form, link=request.query
+        )
     state = {
         "person": person.key,
         "form": form,
@@ -156,7 +158,7 @@ def _remembered(portal: Portal, request: Request) -> str:
 
 
 def _content(
-    portal: Portal, person: Person, *, placement: str, colleague: Person | None, form: Form
+    portal: Portal, person: Person, *, placement: str, colleague: Person | None, form: Form, link: str
 ) -> tuple[str, Opening | None]:
     """Return what stands in the middle of the page, and the opening if a frame does."""
     place = surroundings(placement, colleague)
@@ -170,8 +172,9 @@ def _content(
         return _message("Not installed yet", text), None
     if placement != "DEFAULT" and not portal.bound(placement):
         return _message("Nothing here", "The application has bound no view of its own here."), None
+    options = passed_on(link) if placement == LINK else options_of(placement, colleague)
     try:
-        return place, portal.open_as(person.key, placement, options_of(placement, colleague), form)
+        return place, portal.open_as(person.key, placement, options, form)
     except CannotOpen:
         return _message("No access", "You have no access to this application."), None
 

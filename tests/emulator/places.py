@@ -3,10 +3,11 @@
 from datetime import UTC, datetime, timedelta
 from html import escape
 from typing import Any
+from urllib.parse import parse_qsl
 
 from .people import Person
 
-CALENDAR, CARD, CHAT = "CALENDAR_GRIDVIEW", "USER_PROFILE_TOOLBAR", "IM_SIDEBAR"
+CALENDAR, CARD, CHAT, LINK = "CALENDAR_GRIDVIEW", "USER_PROFILE_TOOLBAR", "IM_SIDEBAR", "REST_APP_URI"
 _GRID_DAYS = 42
 _PLACE = '<div class="place" id="place"></div>'
 
@@ -20,6 +21,11 @@ def options_of(placement: str, colleague: Person | None) -> dict[str, Any] | Non
     if placement == CHAT and colleague:
         return {"dialogId": str(colleague.user_id), "URI": "/online/"}
     return None
+
+
+def passed_on(query: str) -> dict[str, str]:
+    """Return what the portal passes on of a link's query string: what stands in `params`, and nothing else."""
+    return {name[len("params[") : -1]: value for name, value in parse_qsl(query) if name.startswith("params[")}
 
 
 def surroundings(placement: str, colleague: Person | None) -> str:

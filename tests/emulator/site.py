@@ -30,7 +30,7 @@ class PortalSite:
             return Answer(302, headers=HTML | {"Location": f"{self.portal.origin}{request.path}"})
         if request.path.startswith(CONTROLS):
             return self._control(request, request.path.removeprefix(CONTROLS))
-        if request.path == "/":
+        if request.path in ("/", f"/marketplace/view/{self.world.app_code}/"):
             return page(self.portal, self.portals, request)
         return Answer(404, b"Not found", dict(HTML))
 

@@ -38,23 +38,26 @@ class PlanQuery:
 
     def url(self, path: str = "/plan", **changes: Any) -> str:
         """Return the URL of the query with changes."""
-        changed = replace(self, **changes)
-        parameters = {
-            "people": ",".join(map(str, changed.people)),
-            "department": "" if changed.department is None else str(changed.department),
-            "date": changed.day.isoformat(),
-            "minutes": "" if changed.minutes == DEFAULT_MINUTES else str(changed.minutes),
-        }
-        # Without anybody the page would begin with its reader again.
-        is_named = changed.department is not None
-        kept = {name: value for name, value in parameters.items() if value or (name == "people" and not is_named)}
-        # Numbers, commas and dashes need no quoting; a page has a URL for each of its people.
-        return f"{path}?{'&'.join(f'{name}={value}' for name, value in kept.items())}"
+        return f"{path}?{_joined(replace(self, **changes)._parameters)}"
 
     @property
     def link_query(self) -> str:
-        """Return the query string for the app's page in the portal, which passes it on when it opens the app."""
-        return self.url("").replace("?", "?plan=1&", 1)
+        """Return the query string for the app's page in the portal, which passes on only what stands in ``params``."""
+        shared = {"plan": "1", **self._parameters}
+        # The brackets are quoted: chats take them for markup.
+        return f"?{_joined({f'params%5B{name}%5D': value for name, value in shared.items()})}"
+
+    @property
+    def _parameters(self) -> dict[str, str]:
+        parameters = {
+            "people": ",".join(map(str, self.people)),
+            "department": "" if self.department is None else str(self.department),
+            "date": self.day.isoformat(),
+            "minutes": "" if self.minutes == DEFAULT_MINUTES else str(self.minutes),
+        }
+        # Without anybody the page would begin with its reader again.
+        is_named = self.department is not None
+        return {name: value for name, value in parameters.items() if value or (name == "people" and not is_named)}
 
     def with_people(self, user_ids: Iterable[int]) -> str:
         """Return the URL with more people."""
@@ -113,6 +116,11 @@ class _Options(dict[str, str]):
 
     def getlist(self, key: str) -> list[str]:
         return [self[key]] if key in self else []
+
+
+def _joined(parameters: Mapping[str, str]) -> str:
+    """Return a query string; numbers, commas and dashes need no quoting."""
+    return "&".join(f"{name}={value}" for name, value in parameters.items())
 
 
 def _people(values: Iterable[str]) -> tuple[int, ...]:
