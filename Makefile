@@ -5,7 +5,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Images often set it. Without compiled files, every process the tests start compiles the application and its tests anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run test tools check lint types audit bench format translations pictures trial documents sbom pins clean
+.PHONY: help run test tools check lint types audit bench scale format translations pictures trial documents sbom pins clean
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
@@ -44,6 +44,10 @@ audit: .venv/development
 
 bench: .venv/development ## measure speed and size; BENCH="open memory" for some of it
 	$(BIN)/python -m bench $(BENCH)
+
+scale: .venv/development ## two machines under load, one killed, both given a new version; takes root and ten minutes
+	@sh tests/find_tools.sh pgbouncer
+	BENCH_NETWORK=10.91 $(BIN)/python -m bench.scale $(SCALE)
 
 format: .venv/development ## put the code in order
 	$(BIN)/ruff check --fix --quiet .

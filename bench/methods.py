@@ -59,12 +59,18 @@ def _sections(user: int) -> list[dict[str, Any]]:
     ]
 
 
+def _departments(user: int) -> list[dict[str, Any]]:
+    company = {"ID": "1", "NAME": "Company", "SORT": 500, "UF_HEAD": str(ADMINISTRATOR)}
+    return [company, *({"ID": str(id), "NAME": f"Team {id}", "SORT": 500, "PARENT": "1"} for id in range(2, 8))]
+
+
 METHODS: dict[str, Callable[[int], Any]] = {
     "app.info": lambda user: {"ID": "1", "CODE": CODE, "VERSION": 1, "STATUS": "L", "INSTALLED": True},
     "profile": lambda user: _person(user) | {"ADMIN": user == ADMINISTRATOR, "TIME_ZONE_OFFSET": 3600},
     "calendar.user.settings.get": settings,
     "calendar.settings.get": lambda user: PAYLOADS["account"],
     "calendar.section.get": _sections,
+    "department.get": _departments,
     "scope": lambda user: ["calendar", "placement", "user_brief"],
     "event.get": lambda user: [],
     "placement.get": lambda user: [],

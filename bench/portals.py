@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import re
 import urllib.request
 from urllib.parse import urlencode
 
-AUTHORIZATION = "127.0.0.1"
+NETWORK = os.environ.get("BENCH_NETWORK", "127.0")  # its first two numbers
+AUTHORIZATION = f"{NETWORK}.0.1"
 HOSTS = 200  # from this portal on they share addresses, as portals behind one proxy do
 
 
 def host(portal: int) -> str:
-    """Return the loopback address of a portal, so that each is a host of its own."""
-    return f"127.0.1.{1 + portal % HOSTS}"
+    """Return the address of a portal, so that each is a host of its own."""
+    return f"{NETWORK}.1.{1 + portal % HOSTS}"
 
 
 def renamed_host(portal: int) -> str:
     """Return the address of a portal after it was renamed."""
-    return f"127.0.2.{1 + portal % HOSTS}"
+    return f"{NETWORK}.2.{1 + portal % HOSTS}"
 
 
 def all_hosts() -> list[str]:

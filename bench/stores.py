@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from sqlalchemy import Connection, create_engine, select, text
 
 from bench import methods
-from bench.portals import AUTHORIZATION, HOSTS, member_id, token_of
+from bench.portals import AUTHORIZATION, HOSTS, NETWORK, member_id, token_of
 from bench.processes import FERNET_KEY
 from dashboard.core import migrations
 from dashboard.core.database import Database
@@ -23,6 +23,7 @@ from dashboard.models import Portal
 from dashboard.people import indexed_columns
 from dashboard.sync.runs import Runs
 
+MAX_ID = 2**31
 NUMBERS = {
     "sqlite": "(WITH RECURSIVE numbers(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n < {last})"
     " SELECT n FROM numbers) AS numbers",
@@ -78,7 +79,7 @@ def fill(url: str, *, portals: int, people: int, upstream_port: int) -> None:
 
 def _insert_portals(connection: Connection, number: int, *, upstream_port: int) -> None:
     words, numbers = _words(connection, number)
-    origin = f"'https://127.0.1.' || (1 + n % {HOSTS}) || ':{upstream_port}'"
+    origin = f"'https://{NETWORK}.1.' || (1 + n % {HOSTS}) || ':{upstream_port}'"
     _run(
         connection,
         "INSERT INTO portals (id, member_id, origin, authorization_server, app_code, app_status, state, generation,"
@@ -161,29 +162,35 @@ def _one_of(texts: tuple[str, ...]) -> str:
     return f"CASE n % {len(texts)} {cases} END"
 
 
-def connect(url: str) -> None:
-    """Store tokens for everyone that are valid at the upstream."""
+def connect(url: str, *, portals: int = MAX_ID, expired: bool = False) -> None:
+    """Store tokens for everyone, or in the first portals, that the upstream accepts or has to refresh."""
     encryption, engine = TokenEncryption([SecretStr(FERNET_KEY)]), create_engine(url)
 
     def encrypt(portal: int, user: int, kind: str, part: str) -> str:
         context = token_context(member_id(portal), user, part)
         return encryption.encrypt(SecretStr(token_of(portal, user, kind=kind)), context=context)
 
+    kind = "e" if expired else "a"
+    people = text(f"SELECT id, portal_id - 1, user_id FROM people WHERE portal_id <= {portals}")
     with engine.begin() as connection:
         rows = [
-            {"id": id, "access": encrypt(portal, user, "a", "access"), "refresh": encrypt(portal, user, "b", "refresh")}
-            for id, portal, user in connection.execute(text("SELECT id, portal_id - 1, user_id FROM people"))
+            {
+                "id": id,
+                "access": encrypt(portal, user, kind, "access"),
+                "refresh": encrypt(portal, user, "b", "refresh"),
+            }
+            for id, portal, user in connection.execute(people)
         ]
-        change = f"access_token = :access, refresh_token = :refresh, expires_at = {_moment(days=1)}"
+        change = f"access_token = :access, refresh_token = :refresh, expires_at = {_moment(days=-1 if expired else 1)}"
         connection.execute(text(f"UPDATE chains SET {change} WHERE person_id = :id"), rows)
     engine.dispose()
 
 
-def request_runs(url: str) -> None:
-    """Request a run in every portal."""
+def request_runs(url: str, *, portals: int = MAX_ID) -> None:
+    """Request a run in every portal, or in the first ones."""
     database = Database(url)
     runs = Runs(database=database, now=lambda: datetime.now(UTC))
     with database.write_session() as session:
-        for portal in session.scalars(select(Portal)):
+        for portal in session.scalars(select(Portal).where(Portal.id <= portals)):
             runs.ensure(session, portal, by=None)
     database.engine.dispose()

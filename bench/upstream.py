@@ -34,6 +34,7 @@ class Behavior:
     people: int = 100  # employees of every portal
     limited: bool = False  # refuse what exceeds a portal's request limit
     renamed: bool = False  # every portal lives at its other address
+    strict: bool = False  # accept each refresh token once, as Bitrix24 does
 
 
 @dataclass
@@ -43,6 +44,7 @@ class Upstream:
     port: int
     behavior: Behavior = field(default_factory=Behavior)
     counts: Counter[str] = field(default_factory=Counter)
+    used: set[str] = field(default_factory=set)
     buckets: dict[int, tuple[float, float]] = field(default_factory=dict)
     cache: dict[tuple[int, int, bytes, str], bytes] = field(default_factory=dict)
 
@@ -53,15 +55,26 @@ class Upstream:
         fields: dict[str, Any] = json.loads(body) if body[:1] == b"{" else dict(parse_qsl(body.decode()))
         if host == AUTHORIZATION:
             self.counts["authorization"] += 1
+            token = str(fields.get("refresh_token", ""))
+            if self.behavior.strict and token in self.used:
+                self.counts["void"] += 1
+                return 400, b'{"error":"invalid_grant"}', ""
             answer = methods.authorize(path, fields, port=self.port, renamed=self.behavior.renamed)
+            if self.behavior.strict and token:
+                self.used.add(token)
+                answer["refresh_token"] = f"{token[:16]}{len(self.used):053x}b"
             return 200, json.dumps(answer).encode(), ""
         self.counts["portal"] += 1
-        portal, user = owner_of(fields.pop("auth"))
+        access_token = str(fields.pop("auth"))
+        portal, user = owner_of(access_token)
         if self.behavior.renamed and host != renamed_host(portal):
             return 302, b"", f"https://{renamed_host(portal)}:{self.port}{path}"
         if self.behavior.limited and not self._has_room(portal):
             self.counts["refused"] += 1
             return 503, b'{"error":"QUERY_LIMIT_EXCEEDED","error_description":"Too many requests"}', ""
+        if access_token.endswith("e"):
+            self.counts["expired"] += 1
+            return 401, b'{"error":"expired_token","error_description":"The access token has expired"}', ""
         return 200, self._call(path.removeprefix("/rest/").removesuffix(".json"), user, fields), ""
 
     def _call(self, method: str, user: int, fields: dict[str, Any]) -> bytes:
@@ -92,6 +105,7 @@ class Upstream:
     def _change(self, changes: dict[str, Any]) -> bytes:
         self.behavior = replace(self.behavior, **changes)
         self.buckets.clear()
+        self.used.clear()
         counts, self.counts = self.counts, Counter()
         return json.dumps(counts).encode()
 
