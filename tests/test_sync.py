@@ -612,6 +612,16 @@ def test_a_guest_is_not_listed_as_an_employee(world: World) -> None:
     assert world.one("SELECT count(*) FROM chains") == 2
 
 
+def test_an_employee_who_has_become_a_guest_is_no_employee_before_the_first_list(world: World) -> None:
+    world.open("boris")
+    assert people_by_key(world)["boris"]["listed"] in (True, 1)
+    world.portal().people["boris"].extranet = True
+
+    world.open("boris")
+
+    assert people_by_key(world)["boris"]["listed"] is None
+
+
 def test_a_guest_does_not_change_the_companys_hours(world: World) -> None:
     """Bitrix24 answers a guest with 9 to 19, whatever the company's hours are."""
     world.portal().add_people(Person("guest", 900, "Gu", "Est", fresh_settings("UTC"), "UTC", extranet=True))

@@ -82,6 +82,16 @@ def test_a_head_of_a_department_above_sees_the_whole_branch(world: World) -> Non
     assert len(users_on(world.browser.get("/team", headers=world.session("julia")).text)) == 12
 
 
+def test_a_head_of_departments_below_each_other_sees_them_all(world: World) -> None:
+    for department in world.portal().departments[1:3]:
+        department.head = 7
+    world.portal().departments[2].parent = world.portal().departments[1].id
+    allow(world, "heads")
+    world.sync()
+
+    assert set(users_on(world.browser.get("/team", headers=world.session("boris")).text)) == BORIS_AND_BELOW
+
+
 def test_a_former_head_sees_nothing_after_the_next_update(world: World) -> None:
     allow(world, "heads")
     boris = world.session("boris")

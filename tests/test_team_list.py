@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
@@ -14,6 +15,8 @@ from sqlalchemy import update
 
 from dashboard.calendar.working_hours import DAY, Span
 from dashboard.models import Person, Portal, Snapshot
+from dashboard.people import departments as team_departments
+from dashboard.team import listing
 from tests.databases import on_both_databases, on_sqlite, url_for
 from tests.emulator import Emulator
 from tests.emulator.cast import crowd
@@ -86,6 +89,23 @@ def test_people_without_hours_of_their_own_work_the_companys(each_world: World, 
 
     assert exported(each_world, anna, at_work=1, q="own") == [5001]
     assert exported(each_world, anna, at_work=1, q="no zone") == []
+
+
+def test_people_and_departments_deleted_while_the_page_is_read_are_left_out(
+    departments: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, read_names = in_english(departments), team_departments.names
+    shown = users_on(page(departments, session, group="department"))
+
+    def delete_first(*arguments: Any) -> dict[int, str]:
+        names = read_names(*arguments)
+        return dict(list(names.items())[1:])
+
+    ids_of_page = listing.ids_of_page
+    monkeypatch.setattr(listing, "ids_of_page", lambda *given, **more: [*ids_of_page(*given, **more), (10**9, "")])
+    monkeypatch.setattr(team_departments, "names", delete_first)
+
+    assert users_on(page(departments, session, group="department")) == shown
 
 
 def test_zones_differ_if_the_clocks_do(each_world: World, anna: Session) -> None:

@@ -85,9 +85,11 @@ class Accounts:
         for name, value in (names | profile_zone_columns(person, profile.TIME_ZONE, at=taken_at)).items():
             setattr(person, name, value)
         person.is_admin = profile.ADMIN
-        is_proven = profile.ADMIN or (is_employee and portal.directory_at is None)
-        for name, value in _listed_as_employee(person, is_proven=is_proven).items():
-            setattr(person, name, value)
+        if portal.directory_at is None:
+            # An employee may have become a guest since.
+            person.listed = True if profile.ADMIN or is_employee else None
+        elif profile.ADMIN and person.listed is None:
+            person.listed = True
         person.language = request.language[:8]
         if person.id is None:
             session.flush()  # the token pair needs the id

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, CompoundSelect, Select, delete, exists, func, literal, or_, select, tuple_, update
-from sqlalchemy.orm import Mapped, Session
+from sqlalchemy.orm import Mapped, Session, aliased
 
 from dashboard.bitrix24 import departments as bitrix24_departments
 from dashboard.core.database import insert_or_ignore
@@ -81,8 +81,16 @@ def in_department(portal: Portal, department_id: int) -> ColumnElement[bool]:
 
 def is_led_by(portal: Portal, person: Person) -> ColumnElement[bool]:
     """Return the condition for whom a head may see: themselves, and everyone in and below their departments."""
-    led = _is_member(portal, (Department.portal_id == portal.id, Department.head_id == person.user_id))
-    return or_(Person.id == person.id, led)
+    # A department whose parent they head too is found below that. Found again from itself, it would be once per level.
+    parent = aliased(Department)
+    is_parent_led = exists().where(
+        parent.portal_id == portal.id,
+        parent.department_id == Department.parent_id,
+        parent.department_id != Department.department_id,
+        parent.head_id == person.user_id,
+    )
+    is_led = (Department.portal_id == portal.id, Department.head_id == person.user_id, ~is_parent_led)
+    return or_(Person.id == person.id, _is_member(portal, is_led))
 
 
 def _is_one_of(column: Mapped[int], ids: Select[Any] | CompoundSelect[int]) -> ColumnElement[bool]:

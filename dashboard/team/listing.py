@@ -111,8 +111,13 @@ def team_page(
     sizes: dict[str, int] = {}
     for group in groups:
         sizes[group.key] = sizes.get(group.key, 0) + group.size
+    # Whoever was deleted between two of these statements is left out.
     row_groups = [
-        RowGroup(key, sizes[key], _by_start([rows[person_id] for person_id, _key in group], arrangement, reader))
+        RowGroup(
+            key,
+            sizes[key],
+            _by_start([rows[person_id] for person_id, _key in group if person_id in rows], arrangement, reader),
+        )
         for key, group in groupby(ids, key=lambda pair: pair[1])
     ]
     return TeamPage(row_groups, arrangement, total, number, pages)

@@ -50,7 +50,8 @@ def list_groups(
 
 def _name(group: RowGroup, grouping: str, department_names: Mapping[int, str]) -> str:
     if grouping == Grouping.DEPARTMENT:
-        return department_names[int(group.key)] if group.key else _("No department")
+        # A department may be deleted while the page is read.
+        return department_names.get(int(group.key or 0)) or _("No department")
     return filters.zone_city(group.key) if group.key else _("No time zone in the profile")
 
 
