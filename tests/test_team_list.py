@@ -16,7 +16,7 @@ from sqlalchemy import update
 from dashboard.calendar.working_hours import DAY, Span
 from dashboard.models import Person, Portal, Snapshot
 from dashboard.people import departments as team_departments
-from dashboard.team import listing
+from dashboard.team import ordered_ids
 from tests.databases import on_both_databases, on_sqlite, url_for
 from tests.emulator import Emulator
 from tests.emulator.cast import crowd
@@ -101,8 +101,10 @@ def test_people_and_departments_deleted_while_the_page_is_read_are_left_out(
         names = read_names(*arguments)
         return dict(list(names.items())[1:])
 
-    ids_of_page = listing.ids_of_page
-    monkeypatch.setattr(listing, "ids_of_page", lambda *given, **more: [*ids_of_page(*given, **more), (10**9, "")])
+    ids_of_page = ordered_ids.ids_of_page
+    monkeypatch.setattr(
+        "dashboard.team.listing.ids_of_page", lambda *given, **more: [*ids_of_page(*given, **more), (10**9, "")]
+    )
     monkeypatch.setattr(team_departments, "names", delete_first)
 
     assert users_on(page(departments, session, group="department")) == shown
