@@ -83,6 +83,8 @@ def _read(webhook: Webhook, now: datetime) -> SettingsResponse:
 def _render(settings: CalendarSettings, now: datetime) -> str:
     """Return the page as text; values from the portal cannot break a line."""
     environment = current_app.jinja_env.overlay(
-        finalize=lambda value: escape_invisible(value) if isinstance(value, str) else value
+        finalize=lambda value: escape_invisible(value) if isinstance(value, str) else value,
+        # A cache may have the template compiled without that.
+        bytecode_cache=None,
     )
     return environment.get_template("terminal/settings.txt").render(my=settings, now=now)
