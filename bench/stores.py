@@ -181,7 +181,10 @@ def connect(url: str, *, portals: int = MAX_ID, expired: bool = False) -> None:
             }
             for id, portal, user in connection.execute(people)
         ]
-        change = f"access_token = :access, refresh_token = :refresh, expires_at = {_moment(days=-1 if expired else 1)}"
+        # Who lost a pair in an earlier run is connected again.
+        connection.execute(text(f"UPDATE people SET chain_state = 'live' WHERE portal_id <= {portals}"))
+        expiry = _moment(days=-1 if expired else 1)
+        change = f"state = 'live', access_token = :access, refresh_token = :refresh, expires_at = {expiry}"
         connection.execute(text(f"UPDATE chains SET {change} WHERE person_id = :id"), rows)
     engine.dispose()
 
