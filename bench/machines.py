@@ -23,7 +23,7 @@ from pathlib import Path
 from sqlalchemy.engine import make_url
 
 from bench.portals import NETWORK
-from bench.processes import START_SECONDS, Upstream, environment
+from bench.processes import ROOT, START_SECONDS, Upstream, environment
 from tests.programs import program
 
 BRIDGE, SUBNET = "bench0", "10.92.0"
@@ -31,6 +31,7 @@ NUMBERS = (1, 2)
 WEB_PORT, POOLER_PORT = 8000, 6432
 WORKER_THREADS = 8
 STOP_SECONDS = 40.0
+NEXT_MIGRATION = "0011_*"  # the first that the previous version does not have
 # As docs/scaling.md advises.
 POOLER = f"""
 [databases]
@@ -157,6 +158,19 @@ def pooler(postgres_url: str, folder: Path) -> Iterator[str]:
             yield url.set(host=f"{SUBNET}.1", port=POOLER_PORT, query={}).render_as_string(hide_password=False)
         finally:
             running.terminate()
+
+
+@contextmanager
+def previous_version(folder: Path) -> Iterator[Path]:
+    """Check out the last version before the migrations of this one."""
+    added = ["git", "log", "-1", "--diff-filter=A", "--format=%H", "--", f"migrations/versions/{NEXT_MIGRATION}"]
+    commit = subprocess.run(added, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+    place = folder / "previous"
+    subprocess.run(["git", "worktree", "add", "--quiet", "--detach", place, f"{commit}^"], cwd=ROOT, check=True)
+    try:
+        yield place
+    finally:
+        subprocess.run(["git", "worktree", "remove", "--force", place], cwd=ROOT, check=True)
 
 
 def _add_network() -> None:

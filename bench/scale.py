@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import argparse
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,7 +18,7 @@ from tempfile import TemporaryDirectory
 from sqlalchemy import create_engine, text
 
 from bench import portals, processes, stores
-from bench.machines import WORKER_THREADS, Machine, machines, network, pooler
+from bench.machines import WORKER_THREADS, Machine, machines, network, pooler, previous_version
 from bench.processes import ROOT, Upstream
 from bench.visitors import Visitors
 from dashboard.bitrix24.leaky_bucket import DEPTH, INTERACTIVE_HEADROOM, RATE
@@ -33,7 +32,6 @@ LATENCY = 0.1
 OPEN_SECONDS = 20.0
 RUN_SECONDS = 300.0  # the longest a phase waits for its runs
 BEFORE = "0010"  # the revision the rolling release begins at
-AFTER = "0011_*"  # the migration that came next
 
 
 @dataclass(frozen=True)
@@ -211,19 +209,6 @@ def _now(scale: Scale) -> str:
     return str(scale.ask("SELECT now()")[0])
 
 
-@contextmanager
-def _previous_version(folder: Path) -> Iterator[Path]:
-    """Check out the last version before the migrations of this one."""
-    added = ["git", "log", "-1", "--diff-filter=A", "--format=%H", "--", f"migrations/versions/{AFTER}"]
-    commit = subprocess.run(added, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
-    place = folder / "previous"
-    subprocess.run(["git", "worktree", "add", "--quiet", "--detach", place, f"{commit}^"], cwd=ROOT, check=True)
-    try:
-        yield place
-    finally:
-        subprocess.run(["git", "worktree", "remove", "--force", place], cwd=ROOT, check=True)
-
-
 def main() -> int:
     """Run the phases that are named, by default all, and print figures with the machine's load."""
     parser = argparse.ArgumentParser(prog="make scale")
@@ -235,7 +220,7 @@ def main() -> int:
     assert portals.NETWORK != "127.0", "BENCH_NETWORK must be routed: make scale sets it"
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="scale-")))
-        previous = stack.enter_context(_previous_version(folder))
+        previous = stack.enter_context(previous_version(folder))
         stack.enter_context(network())
         upstream = stack.enter_context(processes.upstream(folder))
         upstream.set(people=options.people)
