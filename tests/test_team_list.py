@@ -179,6 +179,10 @@ def test_more_people_than_fit_are_grouped_by_zone(each_world: World, anna: Sessi
     # All rows of the page are in it, those of folded groups too.
     assert pages[0].count("data-folded") == 2
     assert len(rows_on(pages[0])) == 50
+    with each_world.database.write_session() as session:
+        session.execute(update(Person).where(Person.user_id == 1).values(zone="Asia/Tokyo"))
+    # The reader's own group is unfolded.
+    assert page(each_world, anna, q="P ").count("data-folded") == 1
     assert users_on(page(each_world, anna, q="P ", group="none"))[0] == 5060
 
 

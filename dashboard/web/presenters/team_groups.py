@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
+from dashboard.models import Person
 from dashboard.team.availability import HoursGroup
 from dashboard.team.listing import RowGroup, TeamPage, TeamRow
 from dashboard.team.team_order import Grouping
@@ -13,7 +14,7 @@ from dashboard.web.i18n.translations import _
 from dashboard.web.presenters import filters
 from dashboard.web.presenters.day_chart import DayChart, GroupDay
 
-FIRST_SCREEN_ROWS = 12  # groups that begin below these are folded
+FIRST_SCREEN_ROWS = 12  # groups that begin below these are folded, but for the reader's own
 
 
 @dataclass(frozen=True)
@@ -29,9 +30,17 @@ class ListGroup:
 
 
 def list_groups(
-    page: TeamPage, chart: DayChart, hours: Mapping[str, Sequence[HoursGroup]], department_names: Mapping[int, str]
+    page: TeamPage,
+    chart: DayChart,
+    hours: Mapping[str, Sequence[HoursGroup]],
+    department_names: Mapping[int, str],
+    reader: Person,
 ) -> list[ListGroup]:
-    """Return the groups on a page; ``hours`` are those of their people, by the groups' keys."""
+    """Return the groups on a page; the reader's own is unfolded.
+
+    :param hours: those of their people, by the groups' keys.
+    """
+    own_key = reader.zone if page.arrangement.group == Grouping.TIMEZONE else str(reader.main_department or "")
     if page.arrangement.group == Grouping.NONE:
         return [ListGroup("", "", page.total, page.rows, None, is_folded=False)] if page.rows else []
     rows_before = accumulate((len(group.rows) for group in page.groups), initial=0)
@@ -42,7 +51,7 @@ def list_groups(
             people=group.people,
             rows=group.rows,
             day=chart.group(hours.get(group.key, ()), people=group.people),
-            is_folded=rows >= FIRST_SCREEN_ROWS,
+            is_folded=rows >= FIRST_SCREEN_ROWS and group.key != own_key,
         )
         for group, rows in zip(page.groups, rows_before, strict=False)
     ]

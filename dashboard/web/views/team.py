@@ -104,7 +104,7 @@ def team_page(user: CurrentUser, query: TeamQuery, *, full_page: FullPage | None
         query=query,
         page=page,
         titles=_titles(page, has_departments=bool(department_options)),
-        groups=team_groups.list_groups(page, chart, hours, names),
+        groups=team_groups.list_groups(page, chart, hours, names, person),
         stats=stats,
         filtered_stats=filtered_stats,
         at_work=at_work,
