@@ -22,6 +22,7 @@ from sqlalchemy import create_engine, text
 
 from bench import portals, processes, stores
 from bench.load import COMMANDS
+from bench.methods import LISTS
 from bench.portals import HOSTS, host, renamed_host, token_of
 from bench.processes import Application, Upstream
 from bench.results import Row
@@ -145,7 +146,7 @@ def measure_team(bench: Bench) -> Iterator[Row]:
 def measure_run(bench: Bench) -> Iterator[Row]:
     """Update 200 people in real time under the request limit that the upstream enforces."""
     people = 200
-    requests = people + 1  # the list of employees is one
+    requests = people + LISTS
     limit = (requests - (DEPTH - INTERACTIVE_HEADROOM)) / RATE
     with bench.behavior(people=people, limited=True), bench.store(portals=1, people=people) as url:
         stores.connect(url)

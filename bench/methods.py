@@ -18,6 +18,7 @@ ZONES = ("Europe/Berlin", "America/New_York", "Asia/Kolkata", "Asia/Tokyo", "Eur
 VIEWS = ("month", "week", "day", "list")
 FIRST_NAMES = ("Anna", "Boris", "Clara", "Dmitri", "Élise", "Farid", "Grete", "Haruki", "Ирина", "Jonas")
 ADMINISTRATOR = 1
+LISTS = 2  # requests in which a run reads employees and departments
 PAYLOADS = json.loads((Path(__file__).parent.parent / "tests" / "payloads.json").read_text(encoding="utf-8"))
 
 

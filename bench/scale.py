@@ -19,6 +19,7 @@ from sqlalchemy import create_engine, text
 
 from bench import portals, processes, stores
 from bench.machines import WORKER_THREADS, Machine, machines, network, pooler, previous_version
+from bench.methods import LISTS
 from bench.processes import ROOT, Upstream
 from bench.visitors import Visitors
 from dashboard.bitrix24.leaky_bucket import DEPTH, INTERACTIVE_HEADROOM, RATE
@@ -27,7 +28,6 @@ from dashboard.core.database import Database
 from dashboard.core.postgres import IDLE_SECONDS
 
 CLIENTS = 8
-LISTS = 2  # requests that a run reads departments and employees with
 LATENCY = 0.1
 OPEN_SECONDS = 20.0
 RUN_SECONDS = 300.0  # the longest a phase waits for its runs
