@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    BaseModel,
     BeforeValidator,
+    ConfigDict,
     Field,
     SecretStr,
     ValidationError,
@@ -19,7 +21,6 @@ from pydantic import (
     model_validator,
 )
 from pydantic_core import PydanticCustomError
-from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 
 from dashboard.core.config_types import (
     Address,
@@ -47,14 +48,10 @@ class ConfigError(ValueError):
     """Variables are missing or wrong; the message has a line for each that begins with its name, without its value."""
 
 
-class Config(BaseSettings):
+class Config(BaseModel):
     """The variables an operator sets. The descriptions are the table in docs/operate.md."""
 
-    model_config = SettingsConfigDict(
-        frozen=True,
-        hide_input_in_errors=True,
-        enable_decoding=False,  # lists are separated by commas, not written as JSON
-    )
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True, validate_default=True)
 
     bitrix24_client_id: str = Field(min_length=1, description="the application's id, from the vendor console")
     bitrix24_client_secret: SecretStr = Field(min_length=1, description="its secret key, from the vendor console")
@@ -109,7 +106,8 @@ class Config(BaseSettings):
     )
 
     def __init__(self, environment: Mapping[str, str]) -> None:
-        super().__init__(_build_sources=((_Environment(environment),), {}))
+        variables = {name: environment.get(name.upper(), "").strip() for name in Config.model_fields}
+        super().__init__(**{name: value for name, value in variables.items() if value})  # a blank one counts as absent
 
     @property
     def fingerprint(self) -> str:
@@ -146,16 +144,6 @@ class Config(BaseSettings):
         if plain := [name for name, urls in addresses.items() if any(map(_is_plain_http, urls))]:
             raise PydanticCustomError(COMPLETE_MESSAGE, "\n".join(f"{name}: must be https" for name in plain))
         return False
-
-
-class _Environment(EnvSettingsSource):
-    """Take the values from a mapping; a blank variable counts as absent."""
-
-    def __init__(self, environment: Mapping[str, str]) -> None:
-        super().__init__(Config)
-        self.env_vars = {
-            name: value for name in Config.model_fields if (value := environment.get(name.upper(), "").strip())
-        }
 
 
 def load(environment: Mapping[str, str]) -> Config:
