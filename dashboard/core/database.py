@@ -188,22 +188,31 @@ class Database:
         not vacuum.
         """
         if self.engine.dialect.name == "sqlite":
-            return self.checkpoint_wal()
-        # VACUUM cannot run in a transaction: use the driver's connection, and end the one that the pool's ping began.
+            self.checkpoint_wal()
+        else:
+            vacuum = f"VACUUM (SKIP_LOCKED) {', '.join(tables)}"
+            self.execute_outside_transaction(vacuum, seconds=VACUUM_SECONDS, on_notice=_log_refused_vacuum)
+
+    def execute_outside_transaction(
+        self, *statements: str, seconds: float, on_notice: Callable[[Any], None] = lambda notice: None
+    ) -> None:
+        """Execute what Postgres refuses in a transaction, each statement for so many seconds at most."""
+        # Use the driver's connection, and end the transaction that the pool's ping began.
         with self.engine.connect() as connection:
             driver: Any = connection.connection.driver_connection
             driver.rollback()
-            driver.response_seconds = VACUUM_SECONDS
-            driver.add_notice_handler(_log_refused_vacuum)
+            driver.response_seconds = seconds
+            driver.add_notice_handler(on_notice)
             try:
-                driver.execute(f"VACUUM (SKIP_LOCKED) {', '.join(tables)}")
+                for statement in statements:
+                    driver.execute(statement)
             except self.engine.dialect.loaded_dbapi.Error as error:
                 # A lost connection cannot be rolled back; trying would log a second stack trace.
                 connection.invalidate()
                 base = self.engine.dialect.loaded_dbapi.Error
-                raise DBAPIError.instance("VACUUM", None, error, base) from None
+                raise DBAPIError.instance(statement, None, error, base) from None
             finally:
-                driver.remove_notice_handler(_log_refused_vacuum)
+                driver.remove_notice_handler(on_notice)
 
 
 def _log_refused_vacuum(notice: Any) -> None:

@@ -18,6 +18,7 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from dashboard.core.database import Base, Database, extend_time_limits
 from dashboard.core.database_errors import sqlstate
+from dashboard.core.missing_indexes import build_missing_indexes
 
 log = structlog.get_logger()
 
@@ -46,7 +47,7 @@ class CannotMigrate(Exception):
 def upgrade(database: Database, revision: str = "head") -> None:
     """Migrate to a later revision. A second process that does the same waits, then finds nothing to do.
 
-    A schema of a later version is left as it is.
+    At the newest one, build the indexes that are still missing. A schema of a later version is left as it is.
 
     :raise CannotMigrate: the revision is unknown, a later version's schema or the role lacks something, or another
         session holds a lock for too long.
@@ -56,6 +57,8 @@ def upgrade(database: Database, revision: str = "head") -> None:
     with _missing_privileges_named(database):
         if revision != "head" or not is_newer(database):
             _upgrade_step_by_step(database, revision)
+            if revision == "head":
+                build_missing_indexes(database)
         # The code was rolled back: this version ignores what later versions add to the schema.
         elif missing := missing_columns(database):
             raise CannotMigrate(f"The schema is a later version's, and lacks {', '.join(missing)}.")

@@ -1,0 +1,63 @@
+"""Build the indexes that the models define and the database lacks, on Postgres while others write."""
+
+from __future__ import annotations
+
+import time
+
+import structlog
+from sqlalchemy import Index, text
+from sqlalchemy.schema import CreateIndex
+
+from dashboard.core.database import Base, Database, extend_time_limits
+
+log = structlog.get_logger()
+
+# Not the lock of migrations: whoever waits for that one has a snapshot, for whose end a concurrent build would wait.
+ADVISORY_LOCK = 5_201_315
+MAX_SECONDS = 3600.0  # for all indexes; a build waits for transactions that began before it, such as pg_dump's
+TURN_PAUSE_SECONDS = 1.0
+# An interrupted build leaves an index that is not valid.
+_PRESENT = {
+    "sqlite": "SELECT name FROM sqlite_master WHERE type = 'index'",
+    "postgresql": "SELECT relname FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid"
+    " WHERE indisvalid AND pg_table_is_visible(indrelid)",
+}
+
+
+def build_missing_indexes(database: Database) -> None:
+    """Build each missing index. The caller has imported the models and migrated to them.
+
+    A migration locks the table while it builds an index, and nobody can open the application meanwhile. On Postgres
+    an index is built concurrently here. Of two processes, the second one waits and finds nothing to do.
+
+    :raise DBAPIError: an index could not be built; the next call tries again.
+    """
+    if not missing_indexes(database):
+        return
+    if database.engine.dialect.name == "sqlite":
+        with database.engine.execution_options(sqlite_begin="IMMEDIATE").begin() as connection:
+            extend_time_limits(connection, seconds=MAX_SECONDS)
+            for index in missing_indexes(database):
+                index.create(connection, checkfirst=True)
+        return
+    with database.engine.begin() as turn:
+        extend_time_limits(turn, seconds=MAX_SECONDS)
+        # A statement with parameters would keep its snapshot, for whose end the build would wait.
+        while not turn.scalar(text(f"SELECT pg_try_advisory_xact_lock({ADVISORY_LOCK})")):
+            time.sleep(TURN_PAUSE_SECONDS)
+        for index in missing_indexes(database):
+            log.info("index_built_concurrently", index=index.name)
+            create = str(CreateIndex(index).compile(dialect=database.engine.dialect))
+            database.execute_outside_transaction(
+                f"DROP INDEX CONCURRENTLY IF EXISTS {index.name}",
+                create.replace(" INDEX ", " INDEX CONCURRENTLY ", 1),
+                seconds=MAX_SECONDS,
+            )
+
+
+def missing_indexes(database: Database) -> list[Index]:
+    """Return the indexes that the models define and the database lacks, or has not built completely."""
+    with database.engine.connect() as connection:
+        present = set(connection.scalars(text(_PRESENT[connection.dialect.name])))
+    indexes = (index for table in Base.metadata.sorted_tables for index in table.indexes)
+    return sorted((index for index in indexes if index.name not in present), key=lambda index: str(index.name))
