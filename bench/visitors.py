@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import http.client
 import random
+import re
 import statistics
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -29,6 +31,11 @@ class Visit:
     seconds: float
     machine: int
     problem: str
+
+
+def reasons(problems: Iterable[Visit]) -> dict[str, int]:
+    """Count openings that failed by what was wrong: the status and the page's error, or the connection's."""
+    return dict(Counter(visit.problem for visit in problems))
 
 
 @dataclass(eq=False)
@@ -69,7 +76,7 @@ class Visitors:
         }
         longest, median = max(milliseconds), statistics.median(milliseconds)
         return (
-            f"{len(self.visits)} opens ({shares}), {len(self.problems())} failed,"
+            f"{len(self.visits)} opens ({shares}), {len(self.problems())} failed {reasons(self.problems())},"
             f" median {median:.0f} ms, 99 of 100 within {statistics.quantiles(milliseconds, n=100)[98]:.0f} ms,"
             f" longest {longest / 1000:.1f} s"
         )
@@ -101,7 +108,8 @@ class Visitors:
                 response = connection.getresponse()
                 page = response.read()
                 is_open = response.status == 200 and b'name="session-token"' in page
-                return machine.number, "" if is_open else f"status {response.status}"
+                reason = "".join(re.findall(r'data-error="([^"]+)"', page.decode())[:1])
+                return machine.number, "" if is_open else f"{response.status} {reason}"
             except (OSError, http.client.HTTPException) as error:
                 return machine.number, type(error).__name__
             finally:
