@@ -1,4 +1,4 @@
-"""Run `make bench`: everything, or the measurements named as in `make bench BENCH="opens memory"`."""
+"""Run `make bench`: everything but `machine`, or the measurements named as in `make bench BENCH="opens memory"`."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bench import comparisons, measurements, processes, results
+from bench import comparisons, measurements, processes, results, single_machine
 from bench.measurements import Bench
 from bench.results import Row
 
 FILE = processes.ROOT / "var" / "bench.json"
-MEASUREMENTS = measurements.MEASUREMENTS | comparisons.MEASUREMENTS
+USUAL = measurements.MEASUREMENTS | comparisons.MEASUREMENTS
+MEASUREMENTS = USUAL | single_machine.MEASUREMENTS
 
 
 def main(names: list[str]) -> int:
@@ -25,7 +26,7 @@ def main(names: list[str]) -> int:
     with TemporaryDirectory(prefix="bench-") as folder, processes.upstream(Path(folder)) as upstream:
         # What is measured in this process trusts the upstream as the application's processes do.
         os.environ["SSL_CERT_FILE"] = str(upstream.authority)
-        for name in names or MEASUREMENTS:
+        for name in names or USUAL:
             began = time.monotonic()
             print(f"{name} …", flush=True)
             for row in MEASUREMENTS[name](Bench(Path(folder), upstream)):
