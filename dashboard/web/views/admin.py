@@ -22,6 +22,7 @@ from dashboard.web.errors.handlers import render_error
 from dashboard.web.errors.responses import response_for_code
 from dashboard.web.http.context import services
 from dashboard.web.i18n import translations
+from dashboard.web.i18n.translations import _
 from dashboard.web.presenters import (
     labels,
     recommended,
@@ -58,8 +59,12 @@ def show_changes(user: CurrentUser) -> ResponseReturnValue:
     with services().database.read_session() as session:
         rows = history.list_portal_changes(session, user.portal, limit=history.MAX_CHANGES)
     return render_template(
-        "admin/changes.html",
+        "history.html",
         **page_context(user.portal, user.person, current="/admin"),
+        title=_("Recent changes"),
+        back_title=_("Back to Admin"),
+        back_path="/admin",
+        attributes={"data-history": ""},
         entries=setting_history.portal_entries(rows, now=services().now(), tz=user.time_zone),
     )
 

@@ -20,6 +20,7 @@ from dashboard.web.auth.sessions import CurrentUser, queued_per_portal, signed_i
 from dashboard.web.errors.handlers import render_error
 from dashboard.web.errors.responses import ErrorResponse, response_for_code, response_for_error
 from dashboard.web.http.context import services
+from dashboard.web.i18n.translations import _
 from dashboard.web.presenters import setting_changes, setting_history
 from dashboard.web.presenters.page_context import page_context
 from dashboard.web.presenters.setting_changes import ChangeOutcome
@@ -66,8 +67,12 @@ def show_my_history(user: CurrentUser) -> ResponseReturnValue:
     editable = setting_changes.editable_keys(settings, user.person)
     undoable = setting_changes.undoable_ids(settings, rows, editable=editable)
     return render_template(
-        "me/history.html",
+        "history.html",
         **page_context(user.portal, user.person, current="/me"),
+        title=_("Changes to my settings"),
+        back_title=_("My settings"),
+        back_path="/me",
+        attributes={"data-me": ""},
         entries=setting_history.history_entries(rows, now=services().now(), tz=settings.zone.tz(), undoable=undoable),
     )
 

@@ -13,6 +13,7 @@ from dashboard.people.connection_state import colleagues
 from dashboard.web.auth.permissions import team_viewer
 from dashboard.web.auth.sessions import CurrentUser, queued_per_portal, signed_in
 from dashboard.web.http.context import services
+from dashboard.web.i18n.translations import _
 from dashboard.web.presenters import setting_history
 from dashboard.web.presenters.page_context import page_context
 
@@ -32,9 +33,12 @@ def show_person_history(user: CurrentUser, user_id: int) -> ResponseReturnValue:
             raise NotFound
         rows, _count = history.list_changes(session, person)
     return render_template(
-        "team/history.html",
+        "history.html",
         **page_context(user.portal, user.person, current="/team"),
+        title=_("Changes"),
+        back_title=_("Team"),
+        back_path="/team",
         name=person.name,
-        user_id=user_id,
+        attributes={"data-history": user_id},
         entries=setting_history.history_entries(rows, now=services().now(), tz=user.time_zone),
     )
