@@ -66,8 +66,3 @@ def test_colors_have_enough_contrast(scheme: str) -> None:
 
     assert too_weak(TEXTS, MIN_TEXT_CONTRAST) == {}
     assert too_weak(SHAPES, MIN_SHAPE_CONTRAST) == {}
-
-
-def test_the_faintest_color_is_no_texts() -> None:
-    for path in (ROOT / "css").rglob("*.css"):
-        assert not re.search(r"[{;\s]color: var\(--text-faint\)", path.read_text(encoding="utf-8")), path
