@@ -13,6 +13,10 @@ from dashboard.team.small_groups import min_people
 from dashboard.web.http.context import services
 from dashboard.web.i18n.translations import _
 
+# Bitrix24's own pages of a person.
+PROFILE_PATH = "/company/personal/user/%d/"
+CALENDAR_PATH = f"{PROFILE_PATH}calendar/"
+
 
 @dataclass(frozen=True)
 class FullPage:
@@ -36,6 +40,8 @@ def page_context(portal: Portal, person: Person, *, current: str, full_page: Ful
             "domain": urlsplit(portal.origin).netloc,
             "origin": portal.origin,
             "team_access": str(access.team_access(portal)),
+            "profile_path": PROFILE_PATH % person.user_id,
+            "calendar_path": CALENDAR_PATH % person.user_id,
         },
         "session_token": full_page.session_token if full_page else None,
         "bx24_js_url": full_page.bx24_js_url if full_page else None,

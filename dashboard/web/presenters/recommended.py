@@ -10,7 +10,7 @@ from dashboard.calendar import edits
 from dashboard.calendar.edits import FieldValue
 from dashboard.calendar.parser import CalendarSettings
 from dashboard.calendar.values import Toggle, View
-from dashboard.models import Person, Portal
+from dashboard.models import Portal
 from dashboard.team import recommendations
 from dashboard.team.recommendations import DifferenceCounts, Recommendation
 from dashboard.team.small_groups import NO_MINIMUM, suppress_small_groups
@@ -20,11 +20,6 @@ from dashboard.web.presenters.setting_editors import HINTS
 from dashboard.web.presenters.setting_history import title
 
 ADVICE_LABELS = {"advice.hours": N_("Working hours"), "advice.zone": N_("Time zone")}
-# Where in Bitrix24 a person follows an advice: the grid of their calendar, and their profile.
-ADVICE_PATHS = {
-    "advice.hours": "/company/personal/user/%d/calendar/",
-    "advice.zone": "/company/personal/user/%d/",
-}
 # What the form offers; a list that was chosen elsewhere is offered too while it is recommended.
 REMINDER_CHOICES = {
     edits.TIMED: ("0min", "5min", "10min", "15min", "30min", "1hour", "2hour", "1day", "15min,1hour", "15min,1day"),
@@ -78,22 +73,12 @@ class DifferenceRow:
 
 
 @dataclass(frozen=True)
-class AdviceRow:
-    """An advice to a person, and where in the portal they follow it."""
-
-    field: str
-    label: str
-    text: str
-    path: str
-
-
-@dataclass(frozen=True)
 class PersonalCard:
     """How a person's settings differ from the recommended ones; ``decided_at`` tells these from later ones."""
 
     decided_at: str
     differences: Sequence[DifferenceRow]
-    advice: Sequence[AdviceRow]
+    advice: Sequence[RecommendedRow]
 
     @property
     def adoptable(self) -> int:
@@ -166,9 +151,7 @@ def _option_text(field: str, text: str) -> str:
     return value_text(edits.parse_edits([(field, text)])[field])
 
 
-def personal_card(
-    portal: Portal, person: Person, settings: CalendarSettings, editable: Collection[str]
-) -> PersonalCard | None:
+def personal_card(portal: Portal, settings: CalendarSettings, editable: Collection[str]) -> PersonalCard | None:
     """Return the card of *My settings*, None if nothing is recommended.
 
     :param editable: the keys that the person can change now.
@@ -189,7 +172,7 @@ def personal_card(
         for field in recommendations.differing_fields(recommendation, settings)
     ]
     advice = [
-        AdviceRow(field, _(label), recommendation.advice[field], ADVICE_PATHS[field] % person.user_id)
+        RecommendedRow(field, _(label), recommendation.advice[field])
         for field, label in ADVICE_LABELS.items()
         if field in recommendation.advice
     ]

@@ -17,6 +17,7 @@ from dashboard.web.errors.responses import error_label
 from dashboard.web.http.context import services
 from dashboard.web.i18n.translations import N_, Language, _, current, pgettext
 from dashboard.web.presenters import filters, labels
+from dashboard.web.presenters.page_context import PROFILE_PATH
 
 STATES = {
     "connected": N_("Confirmed"),
@@ -33,7 +34,6 @@ REMINDERS = {
 }
 FACES = ("blue", "green", "teal", "violet", "amber", "rose")
 RECENT_MOVE = timedelta(days=30)  # how long a change of the time zone is mentioned
-PROFILE_PATH = "/company/personal/user/%s/"
 CHAT_PATH = "/online/?IM_DIALOG=%s"
 
 

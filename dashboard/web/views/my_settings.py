@@ -90,7 +90,7 @@ def my_settings_page(
         changes=entries[:SHOWN_CHANGES],
         has_more_changes=len(entries) > SHOWN_CHANGES,
         change_count=change_count,
-        recommended=recommended.personal_card(user.portal, user.person, settings, editable),
+        recommended=recommended.personal_card(user.portal, settings, editable),
         can_reset=is_corrupted(settings),
         first_open=first_open,
     )
