@@ -10,11 +10,14 @@ import gzip
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from zoneinfo import available_timezones
 
 import pytest
 from sqlalchemy import Engine, event
 
+from dashboard.models import Department
 from tests.emulator.cast import crowd
+from tests.team_fixtures import store_people
 from tests.world import World
 
 # Tables that grow with people; a page must not scan them.
@@ -97,6 +100,22 @@ def test_team_sends_as_many_statements_for_many_people_as_for_few(synced_world: 
     # A longer list has groups: their sizes, and those that are wholly or partly on the page.
     assert len(many_sent) <= len(few_sent) + 3
     assert page.text.count("data-user=") == 50
+
+
+@pytest.mark.parametrize("path", ["/team", "/team.json"])
+def test_many_departments_in_many_zones_need_no_statement_for_each_pair(synced_world: World, path: str) -> None:
+    zones = sorted(zone for zone in available_timezones() if zone.startswith("America/"))[:40]
+    store_people(synced_world, *({"departments": [1 + n % 60], "calendar_zone": zones[n % 40]} for n in range(120)))
+    with synced_world.database.write_session() as database_session:
+        database_session.add(Department(portal_id=synced_world.known().id, department_id=1, name="One", sort=1))
+    session = synced_world.session("anna")
+
+    with statements(synced_world.database.engine) as sent:
+        page = synced_world.browser.get(f"{path}?group=department&sort=timezone&page=2", headers=session)
+
+    assert page.text.count("Colleague") >= 50
+    # 60 departments, 40 zones: one statement for each zone.
+    assert len(sent) <= 75
 
 
 def test_an_opening_in_a_known_portal_sends_one_request(synced_world: World) -> None:

@@ -18,7 +18,7 @@ from dashboard.core.database import Database
 from dashboard.models import Person, Portal
 from dashboard.people.connection_state import state_expression
 from dashboard.people.indexed_columns import company_hours, stored_hours
-from dashboard.team.ordered_ids import count, ids_in_order, ids_of_page
+from dashboard.team.ordered_ids import count, ids_of_all, ids_of_page
 from dashboard.team.team_filter import TeamFilter, TeamReader, matching
 from dashboard.team.team_order import BY_START, Arrangement, Grouping, find_list_facts, group_parts, sort_parts
 
@@ -147,7 +147,7 @@ def all_rows(
         parts = sort_parts(session, portal, conditions, arrangement, reader, has_unnamed=facts.has_unnamed)
         ids, places = array("q"), array("i")
         place_by_key = {group.key: place for place, group in enumerate(groups)}
-        for person_id, key in ids_in_order(session, conditions, groups, parts):
+        for person_id, key in ids_of_all(session, conditions, groups, parts):
             ids.append(person_id)
             places.append(place_by_key[key])
 

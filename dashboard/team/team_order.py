@@ -84,6 +84,7 @@ class SortPart(NamedTuple):
 
     condition: ColumnElement[bool]
     columns: Sequence[ColumnElement[Any]]
+    zone: str | None = None
 
 
 def group_parts(
@@ -155,7 +156,7 @@ def sort_parts(
         return [SortPart(state_expression(reader.now) == state, [Person.id.asc()]) for state in states]
     if name == "timezone" and arrangement.group != Grouping.TIMEZONE:
         zones = _by_zone(_sizes(session, Person.zone, conditions), reader, is_descending=is_descending)
-        return [SortPart(zone.condition, [Person.id.asc()]) for zone in zones]
+        return [SortPart(zone.condition, [Person.id.asc()], zone.key) for zone in zones]
     by_name: dict[str, tuple[ColumnElement[bool], list[Any]]] = {
         "view": (Person.view != "", [Person.view]),
         "hours": (Person.work_start.is_not(None), [Person.work_start, Person.work_end]),
