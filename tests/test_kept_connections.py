@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+import requests
 from pydantic import SecretStr
 
 from dashboard.bitrix24.address_policy import AddressPolicy
@@ -19,7 +20,7 @@ from dashboard.bitrix24.errors import Bitrix24Error, Unreachable
 from dashboard.bitrix24.http import RestHttp
 from dashboard.bitrix24.masking import record_nothing
 from dashboard.bitrix24.oauth import AuthorizationServers
-from dashboard.bitrix24.transport import DEFAULT_LIMIT, Request, Transport
+from dashboard.bitrix24.transport import DEFAULT_LIMIT, Transport
 from tests.emulator.wire import read_request
 from tests.rest_fixtures import ManualClock, clock
 
@@ -105,7 +106,7 @@ def test_a_retry_uses_no_kept_connection(server: ResettingServer, transport: Tra
     transport.post(server.origin, json={})
 
     attempt = ConnectionAttempt(AddressPolicy(loopback=True), Timeouts(), clock, fresh_only=True)
-    transport._try(Request(server.origin), attempt, DEFAULT_LIMIT)
+    transport._try(requests.Request("POST", server.origin, json={}), attempt, DEFAULT_LIMIT)
 
     assert server.requests == [1, 2]
 

@@ -18,7 +18,7 @@ from itertools import takewhile
 from typing import Any, BinaryIO
 
 import certifi
-from urllib3 import PoolManager
+from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import NewConnectionError
@@ -100,14 +100,20 @@ def use_attempt(attempt: ConnectionAttempt) -> Iterator[None]:
         _attempt.reset(token)
 
 
-class GuardedPools(PoolManager):
-    """Pools of connections that obey the current ``ConnectionAttempt``: one for each of the last ``hosts`` used."""
+class GuardedAdapter(HTTPAdapter):
+    """An adapter whose connections obey the current ``ConnectionAttempt``."""
 
-    def __init__(self, *, hosts: int, connections_per_host: int) -> None:
-        super().__init__(
-            hosts, maxsize=connections_per_host, ssl_context=trusted_tls_context(), socket_options=socket_options()
-        )
-        self.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """Use guarded connections, one TLS context and TCP keepalive."""
+        super().init_poolmanager(*args, **kwargs, ssl_context=trusted_tls_context(), socket_options=socket_options())
+        self.poolmanager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
+
+    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
+        """Verify every certificate, with the certificate authorities (CAs) of the TLS context.
+
+        The library would read the file of CAs again for each new connection.
+        """
+        conn.cert_reqs = "CERT_REQUIRED"
 
 
 @cache

@@ -5,20 +5,16 @@ from __future__ import annotations
 import time
 import zlib
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
-from json import dumps
-from urllib.parse import urlencode
 
+import requests
 import structlog
-from urllib3 import BaseHTTPResponse
-from urllib3.exceptions import HTTPError, ProtocolError, SSLError
-from urllib3.exceptions import TimeoutError as UrllibTimeout
-from urllib3.util import Timeout
+from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from dashboard.bitrix24 import errors
 from dashboard.bitrix24.address_policy import AddressPolicy
-from dashboard.bitrix24.connections import Clock, ConnectionAttempt, GuardedPools, Timeouts, use_attempt
+from dashboard.bitrix24.connections import Clock, ConnectionAttempt, GuardedAdapter, Timeouts, use_attempt
 from dashboard.bitrix24.errors import Unreachable, Unreadable
 from dashboard.bitrix24.host_limit import PerHostLimit, Slot
 from dashboard.core.waiting_threads import WaitingThreads
@@ -32,7 +28,6 @@ HEADERS = {
     "Accept-Encoding": "gzip",
     "Connection": "keep-alive",
 }
-JSON, FORM = "application/json", "application/x-www-form-urlencoded"
 
 DEFAULT_TIMEOUTS = Timeouts()
 # For read-only requests to a host that timed out recently.
@@ -66,31 +61,12 @@ class RawResponse:
     date: str | None = None
 
 
-@dataclass(frozen=True)
-class Request:
-    """A request before it is sent. Its URL and its body contain secrets."""
-
-    url: str = field(repr=False)
-    method: str = "GET"
-    body: bytes | None = field(default=None, repr=False)
-    content_type: str = ""
-
-    @property
-    def origin(self) -> str:
-        """Return the beginning of the URL, up to the path."""
-        return "/".join(self.url.split("/", 3)[:3])
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """Return the headers."""
-        return HEADERS | {"Content-Type": self.content_type} if self.content_type else HEADERS
-
-
 class Transport:
     """Sends requests over persistent connections; safe to share between threads.
 
-    It follows no redirects, keeps no cookies and takes no proxy from the environment: each could carry a token to an
-    unverified place. Slow hosts never occupy all of the threads in which ``waiting`` counts.
+    It uses the library's adapter without a session, so it follows no redirects, keeps no cookies and takes no proxy
+    from the environment: each could carry a token to an unverified place. Slow hosts never occupy all of the threads
+    in which ``waiting`` counts.
     """
 
     def __init__(
@@ -108,7 +84,9 @@ class Transport:
         self._limit = PerHostLimit(waiting or WaitingThreads(16))
         self._authorization_servers = frozenset(authorization_servers)
         self._clock = clock
-        self._pools = GuardedPools(hosts=MAX_POOLED_HOSTS, connections_per_host=connections_per_host)
+        self._adapter = GuardedAdapter(
+            pool_connections=MAX_POOLED_HOSTS, pool_maxsize=connections_per_host, max_retries=0
+        )
         # Portals and authorization servers use https; only the emulator on this machine does not.
         self._schemes = ("https://", "http://") if address_policy.loopback else ("https://",)
 
@@ -129,15 +107,15 @@ class Transport:
         :raise Unreachable: no connection, a timeout, a reset, or a forbidden address.
         :raise Unreadable: the response is larger than ``limit``, or compressed in an unknown way.
         """
-        body, content_type = (dumps(json), JSON) if form is None else (urlencode(form, errors="replace"), FORM)
-        return self._send(Request(url, "POST", body.encode(), content_type), read_only=read_only, limit=limit)
+        request = requests.Request("POST", url, json=json, data=form, headers=HEADERS)
+        return self._send(request, read_only=read_only, limit=limit)
 
     def get(self, url: str) -> RawResponse:
         """GET a URL, as ``post`` does with a read-only request."""
-        return self._send(Request(url), read_only=True, limit=DEFAULT_LIMIT)
+        return self._send(requests.Request("GET", url, headers=HEADERS), read_only=True, limit=DEFAULT_LIMIT)
 
-    def _send(self, request: Request, *, read_only: bool, limit: ResponseLimit) -> RawResponse:
-        origin = request.origin
+    def _send(self, request: requests.Request, *, read_only: bool, limit: ResponseLimit) -> RawResponse:
+        origin = "/".join(request.url.split("/", 3)[:3])
         try:
             with self._limit.slot(origin) as slot:
                 response = self._send_in_slot(request, slot, read_only=read_only, limit=limit)
@@ -151,9 +129,9 @@ class Transport:
         log.warning("host_unreachable", host=host, code=code)
         raise Unreachable(code, host=host, at_portal=origin not in self._authorization_servers)
 
-    def _send_in_slot(self, request: Request, slot: Slot, *, read_only: bool, limit: ResponseLimit) -> RawResponse:
-        if not request.url.lower().startswith(self._schemes):
-            raise Unreachable(errors.ADDRESS_NOT_ALLOWED)
+    def _send_in_slot(
+        self, request: requests.Request, slot: Slot, *, read_only: bool, limit: ResponseLimit
+    ) -> RawResponse:
         timeouts = self._timeouts.at_most(SHORT_TIMEOUTS) if slot.suspected and read_only else self._timeouts
         attempt = ConnectionAttempt(
             self._address_policy, timeouts, self._clock, max_bytes=limit.bytes + MAX_EXTRA_BYTES
@@ -163,49 +141,44 @@ class Transport:
         try:
             try:
                 return self._try(request, attempt, limit)
-            except (ProtocolError, SSLError):
+            except requests.ConnectionError:
                 if not read_only or attempt.is_new or attempt.response_started:
                     raise
             # The server closed this reused connection, and maybe the other ones too.
             attempt.fresh_only = True
             return self._try(request, attempt, limit)
-        except (HTTPError, OSError, ValueError) as error:
+        except (requests.RequestException, HTTPError, OSError, ValueError) as error:
             code = _code_of(error, attempt)
             if code in errors.TIMEOUT_CODES:
                 self._limit.record_timeout(slot)
             # Not chained: the messages contain the URL, which may be a stranger's input.
             raise Unreachable(code) from None
 
-    def _try(self, request: Request, attempt: ConnectionAttempt, limit: ResponseLimit) -> RawResponse:
+    def _try(self, request: requests.Request, attempt: ConnectionAttempt, limit: ResponseLimit) -> RawResponse:
+        if not request.url.lower().startswith(self._schemes):
+            raise requests.exceptions.InvalidSchema
+        timeout = (attempt.timeouts.connect, attempt.timeouts.read)
         with (
             use_attempt(attempt),
-            self._pools.urlopen(
-                request.method,
-                request.url,
-                redirect=False,
-                body=request.body,
-                headers=request.headers,
-                retries=False,
-                timeout=Timeout(connect=attempt.timeouts.connect, read=attempt.timeouts.read),
-                preload_content=False,
-                decode_content=False,
-            ) as response,
+            self._adapter.send(request.prepare(), stream=True, timeout=timeout) as response,
         ):
             body = _decompress(_read_body(response, limit), response.headers.get("Content-Encoding", ""), limit)
-            return RawResponse(response.status, body, response.headers.get("Date"))
+            return RawResponse(response.status_code, body, response.headers.get("Date"))
 
 
 def _code_of(error: Exception, attempt: ConnectionAttempt) -> str:
     if attempt.cause is not None:
         return attempt.cause
-    if not isinstance(error, TimeoutError | UrllibTimeout):
+    if isinstance(error, requests.exceptions.InvalidSchema):
+        return errors.ADDRESS_NOT_ALLOWED
+    if not isinstance(error, requests.Timeout | TimeoutError | ReadTimeoutError):
         return errors.UNREACHABLE
     return errors.TIMEOUT if attempt.connected or not attempt.is_new else errors.CONNECT_TIMEOUT
 
 
-def _read_body(response: BaseHTTPResponse, limit: ResponseLimit) -> bytes:
+def _read_body(response: requests.Response, limit: ResponseLimit) -> bytes:
     body = bytearray()
-    while chunk := response.read1(CHUNK_BYTES, decode_content=False):
+    while chunk := response.raw.read1(CHUNK_BYTES, decode_content=False):
         body += chunk
         if len(body) > limit.bytes:
             raise Unreadable(errors.RESPONSE_TOO_LARGE)
