@@ -375,11 +375,11 @@ def test_an_export_ends_when_a_large_deletion_begins(large: World, monkeypatch: 
     with large.database.write_session() as session:
         session.add_all(Run(**values, **times) for _ in range(20))
         session.add_all(Department(portal_id=portal.id, department_id=n, name="", sort=1) for n in range(1, 9))
-    assert len(list(personal_data.export_runs(large.database, portal))) == large.one("SELECT count(*) FROM runs")
+    runs = list(personal_data.export_lists(large.database, portal)["runs"])
+    assert len(runs) == large.one("SELECT count(*) FROM runs")
+    lists = personal_data.export_lists(large.database, portal)
     exports: list[Iterator[object]] = [
-        personal_data.export_departments(large.database, portal),
-        personal_data.export_runs(large.database, portal),
-        personal_data.export_people(large.database, portal),
+        *(lists[name] for name in ("departments", "runs", "people")),
         iter(listing.all_rows(large.database, portal, NO_FILTER, Arrangement(), TeamReader(large.now()))),
     ]
     for export in exports:

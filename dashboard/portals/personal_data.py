@@ -9,8 +9,8 @@ from enum import StrEnum
 from itertools import accumulate
 from typing import Any
 
-from sqlalchemy import ColumnElement, exists, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import Select, exists, func, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from dashboard.core.database import Base, Database
 from dashboard.models import ApiCall, Department, OAuthToken, Person, Portal, Run, SavedGroup, SettingChange, Snapshot
@@ -31,11 +31,13 @@ _PERSON_COLUMNS = (
     *("listed", "opened_at", "chain_state", "problem"),
     *("previous_time_zone", "time_zone_changed_at", "zone", "zone_source"),
 )
-_CHANGE_COLUMNS = ("key", "before", "after", "how", "changed_at")
-_GROUP_COLUMNS = ("name", "user_ids", "created_at")
 _SNAPSHOT_COLUMNS = ("settings", "account", "sections", "errors", "taken_at", "settings_taken_at")
-_DEPARTMENT_COLUMNS = ("department_id", "parent_id", "name", "head_id", "sort")
-_RUN_COLUMNS = ("asked_by", "state", "error", "total", "done", "failed", "created_at", "started_at", "finished_at")
+_COLUMNS = {
+    "departments": ("department_id", "parent_id", "name", "head_id", "sort"),
+    "saved_groups": ("name", "user_ids", "created_at"),
+    "setting_changes": ("key", "before", "after", "how", "changed_at"),
+    "runs": ("asked_by", "state", "error", "total", "done", "failed", "created_at", "started_at", "finished_at"),
+}
 
 # The portal's columns that are reset when its people are deleted; a person's id must never stay.
 ALWAYS_RESET_COLUMNS = {
@@ -93,43 +95,45 @@ def export_portal(portal: Portal) -> dict[str, Any]:
     return _columns(portal, _PORTAL_COLUMNS)
 
 
-def export_departments(database: Database, portal: Portal) -> Iterator[dict[str, Any]]:
-    """Yield the departments with their heads as ``export_people`` yields the people."""
-    last_id = 0
-    while departments := _departments_after(database, portal, last_id):
-        last_id = departments[-1].department_id
-        yield from (_columns(department, _DEPARTMENT_COLUMNS) for department in departments)
+def export_lists(database: Database, portal: Portal) -> dict[str, Iterator[dict[str, Any]]]:
+    """Return everything else that is stored about the portal and its people, as lists by their names.
 
-
-def export_runs(database: Database, portal: Portal) -> Iterator[dict[str, Any]]:
-    """Yield the runs as ``export_people`` yields the people."""
-    last_id = 0
-    while runs := _runs_after(database, portal, last_id):
-        last_id = runs[-1].id
-        yield from (_columns(run, _RUN_COLUMNS) for run in runs)
-
-
-def export_groups(database: Database, portal: Portal) -> Iterator[dict[str, Any]]:
-    """Yield the groups that people have saved as ``export_people`` yields the people."""
-    last_id = 0
-    while rows := _groups_after(database, portal, last_id):
-        last_id = rows[-1][0].id
-        yield from ({"user_id": user_id, **_columns(group, _GROUP_COLUMNS)} for group, user_id in rows)
-
-
-def export_changes(database: Database, portal: Portal) -> Iterator[dict[str, Any]]:
-    """Yield the changes of people's settings as ``export_people`` yields the people."""
-    last_id = 0
-    while rows := _changes_after(database, portal, last_id):
-        last_id = rows[-1][0].id
-        yield from ({"user_id": user_id, **_columns(change, _CHANGE_COLUMNS)} for change, user_id in rows)
-
-
-def export_people(database: Database, portal: Portal) -> Iterator[dict[str, Any]]:
-    """Yield everybody with their snapshot, in short transactions, because the download may be slow.
-
-    The export ends early if the installation does.
+    They are read in short transactions, because the download may be slow. Each ends early if the installation does.
     """
+    groups = select(SavedGroup, Person.user_id).join(Person, Person.id == SavedGroup.person_id)
+    changes = select(SettingChange, Person.user_id).join(Person, Person.id == SettingChange.person_id)
+    queries = {
+        "departments": (select(Department).where(Department.portal_id == portal.id), Department.department_id),
+        "saved_groups": (groups.where(Person.portal_id == portal.id), SavedGroup.id),
+        "setting_changes": (changes.where(SettingChange.portal_id == portal.id), SettingChange.id),
+        "runs": (select(Run).where(Run.portal_id == portal.id, Run.generation == portal.generation), Run.id),
+    }
+    lists = {name: _rows(database, portal, query, key, _COLUMNS[name]) for name, (query, key) in queries.items()}
+    return {**lists, "people": _people(database, portal)}
+
+
+def _rows(
+    database: Database,
+    portal: Portal,
+    query: Select[*tuple[Any, ...]],
+    key: InstrumentedAttribute[int],
+    names: Sequence[str],
+) -> Iterator[dict[str, Any]]:
+    """Yield the columns of each row in the order of the key, with the user id that the query adds to some of them."""
+    last_key, is_current = 0, exists().where(Portal.id == portal.id, Portal.generation == portal.generation)
+    while True:
+        with database.read_session() as session:
+            following = query.where(key > last_key, is_current).order_by(key)
+            rows = session.execute(following.limit(BATCH_ROWS)).all()
+        for row, *user_id in rows:
+            last_key = getattr(row, key.key)
+            yield {**dict(zip(["user_id"], user_id, strict=False)), **_columns(row, names)}
+        if not rows:
+            return
+
+
+def _people(database: Database, portal: Portal) -> Iterator[dict[str, Any]]:
+    """Yield everybody with their snapshot."""
     last_id = 0
     while rows := _people_after(database, portal, last_id):
         last_id = rows[0][0].id
@@ -137,37 +141,6 @@ def export_people(database: Database, portal: Portal) -> Iterator[dict[str, Any]
             person, snapshot = rows.pop()
             calendar = _columns(snapshot, _SNAPSHOT_COLUMNS) if snapshot else None
             yield {**_columns(person, _PERSON_COLUMNS), "calendar": calendar}
-
-
-def _is_current(portal: Portal) -> ColumnElement[bool]:
-    return exists().where(Portal.id == portal.id, Portal.generation == portal.generation)
-
-
-def _departments_after(database: Database, portal: Portal, last_id: int) -> Sequence[Department]:
-    number = Department.department_id
-    following = (Department.portal_id == portal.id, number > last_id, _is_current(portal))
-    with database.read_session() as session:
-        return session.scalars(select(Department).where(*following).order_by(number).limit(BATCH_ROWS)).all()
-
-
-def _runs_after(database: Database, portal: Portal, last_id: int) -> Sequence[Run]:
-    following = (Run.portal_id == portal.id, Run.generation == portal.generation, Run.id > last_id, _is_current(portal))
-    with database.read_session() as session:
-        return session.scalars(select(Run).where(*following).order_by(Run.id).limit(BATCH_ROWS)).all()
-
-
-def _groups_after(database: Database, portal: Portal, last_id: int) -> list[tuple[SavedGroup, int]]:
-    following = (Person.portal_id == portal.id, SavedGroup.id > last_id, _is_current(portal))
-    query = select(SavedGroup, Person.user_id).join(Person, Person.id == SavedGroup.person_id).where(*following)
-    with database.read_session() as session:
-        return [(row[0], row[1]) for row in session.execute(query.order_by(SavedGroup.id).limit(BATCH_ROWS))]
-
-
-def _changes_after(database: Database, portal: Portal, last_id: int) -> list[tuple[SettingChange, int]]:
-    following = (SettingChange.portal_id == portal.id, SettingChange.id > last_id, _is_current(portal))
-    query = select(SettingChange, Person.user_id).join(Person, Person.id == SettingChange.person_id).where(*following)
-    with database.read_session() as session:
-        return [(row[0], row[1]) for row in session.execute(query.order_by(SettingChange.id).limit(BATCH_ROWS))]
 
 
 def _people_after(database: Database, portal: Portal, last_id: int) -> list[tuple[Person, Snapshot | None]]:
@@ -185,7 +158,7 @@ def _people_after(database: Database, portal: Portal, last_id: int) -> list[tupl
         return [(person, snapshot) for person, snapshot in rows]
 
 
-def _columns(row: Base, names: tuple[str, ...]) -> dict[str, Any]:
+def _columns(row: Base, names: Sequence[str]) -> dict[str, Any]:
     values = ((name, getattr(row, name)) for name in names)
     return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in values}
 

@@ -39,13 +39,7 @@ def export_data(user: CurrentUser) -> ResponseReturnValue:
     database, portal = services().database, user.portal
     log.info("data_exported", portal=portal.id, person=user.person.id)
     head = {"exported_at": services().now().isoformat(), "portal": personal_data.export_portal(portal)}
-    lists = {
-        "departments": personal_data.export_departments(database, portal),
-        "saved_groups": personal_data.export_groups(database, portal),
-        "setting_changes": personal_data.export_changes(database, portal),
-        "runs": personal_data.export_runs(database, portal),
-        "people": personal_data.export_people(database, portal),
-    }
+    lists = personal_data.export_lists(database, portal)
     return stream(partial(_document, head, lists), mimetype="application/json", filename="calendar-settings.json")
 
 
