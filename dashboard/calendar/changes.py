@@ -41,8 +41,6 @@ from dashboard.core.json_values import Json, as_object
 _NEED_TASKS = ("showCompletedTasks", "syncTasks")
 _NESTED_KEYS = ("defaultSections", REMINDERS_KEY)
 TOGGLES = (*LETTER_KEYS, *BOOLEAN_KEYS, "syncTasks")
-# Computed at each read, so they say nothing about another writer.
-_COMPUTED_PREFIX = "timezone"
 
 Settings = Mapping[str, Json]  # as calendar.user.settings.get returns them
 
@@ -61,7 +59,6 @@ class WriteOutcome:
 
     changed: tuple[str, ...]  # keys that have their new value
     unchanged: tuple[str, ...]  # keys that do not
-    foreign: tuple[str, ...]  # other keys that changed meanwhile: somebody else has written them
 
 
 def plan_edits(edits: Edits, before: Settings) -> WritePlan:
@@ -113,15 +110,12 @@ def has_too_many_reminders(value: Json) -> bool:
     return any(len(entries or ()) > MAX_EDITABLE_REMINDERS for entries in (reminders.timed, reminders.all_day))
 
 
-def compare(before: Settings, written: Mapping[str, Json], after: Settings) -> WriteOutcome:
-    """Compare the settings as they were read before and after ``written`` was sent."""
+def compare(written: Mapping[str, Json], after: Settings) -> WriteOutcome:
+    """Compare what was written with the settings as they were read after it."""
     is_changed = {key: key in after and same_meaning(key, after[key], value) for key, value in written.items()}
-    keys = dict.fromkeys([*before, *after])
-    foreign = [key for key in keys if key not in written and not same_json(before.get(key), after.get(key))]
     return WriteOutcome(
         changed=tuple(key for key, is_new in is_changed.items() if is_new),
         unchanged=tuple(key for key, is_new in is_changed.items() if not is_new),
-        foreign=tuple(key for key in foreign if not key.startswith(_COMPUTED_PREFIX)),
     )
 
 

@@ -142,7 +142,7 @@ class SettingsWriter:
             if error and not isinstance(error, NotAnswered):
                 return ChangeAttempt(after=before, unchanged=asked_for, error=error)
             after = requests.read_again()
-            outcome = compare(before.settings, plan.values, after.settings)
+            outcome = compare(plan.values, after.settings)
             return ChangeAttempt(
                 after=after,
                 pending=pending,

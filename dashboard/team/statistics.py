@@ -31,7 +31,6 @@ class TeamStats:
 
     total: int
     states: dict[str, int]
-    without_reminders: int
     with_hours: int
     with_settings: int
     zones_differ: int  # people whose calendar and profile have different clocks
@@ -79,7 +78,7 @@ def team_stats(
     own_hours = and_(Person.work_start <= DAY, Person.work_end <= DAY)
     have_hours = and_(Person.zone != "", or_(own_hours, Person.work_start.is_(None)) if company else own_hours)
     pairs = zone_pairs(session, team, now=now) if whole_team is None else whole_team.zone_pairs
-    filters = (Person.reminder_count == 0, have_hours, Person.settings_at.is_not(None), have_zones(pairs))
+    filters = (have_hours, Person.settings_at.is_not(None), have_zones(pairs))
     people = func.count()
     # Each row has the totals of all groups, even of those beyond the limit.
     numbers = (people, *(people.filter(condition) for condition in (*filters, *states.values())))
@@ -87,11 +86,10 @@ def team_stats(
     query = query.where(*team).group_by(*columns).order_by(people.desc(), *columns)
     rows: Sequence[Any] = session.execute(query.limit(MAX_VALUES)).all()
     totals = map(int, rows[0][6:] if rows else [0] * len(numbers))
-    total, without_reminders, with_hours, with_settings, zones_differ, *counts = totals
+    total, with_hours, with_settings, zones_differ, *counts = totals
     return TeamStats(
         total=total,
         states={"connected": total - sum(counts)} | dict(zip(states, counts, strict=True)),
-        without_reminders=without_reminders,
         with_hours=with_hours,
         with_settings=with_settings,
         zones_differ=zones_differ,
