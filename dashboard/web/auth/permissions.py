@@ -47,26 +47,16 @@ def confirm_rights_first(view: UserView[P]) -> UserView[P]:
 
 def team_viewer(view: UserView[P]) -> UserView[P]:
     """Require a user who may see the team."""
-
-    @wraps(view)
-    def wrapper(user: CurrentUser, /, *args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
-        if may_see_team(user):
-            return view(user, *args, **kwargs)
-        return _refuse(team_refusal(user))
-
-    return wrapper
+    return _restrict(view, may_see_team, team_refusal)
 
 
 def whole_team_viewer(view: UserView[P]) -> UserView[P]:
     """Require a user who may see all people of the team, because the view counts them together."""
 
-    @wraps(view)
-    def wrapper(user: CurrentUser, /, *args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
-        if _is_allowed(user, lambda: access.can_see_whole_team(user.portal, user.person)):
-            return view(user, *args, **kwargs)
-        return _refuse(team_refusal(user))
+    def is_allowed(user: CurrentUser) -> bool:
+        return _is_confirmed(user, lambda: access.can_see_whole_team(user.portal, user.person))
 
-    return wrapper
+    return _restrict(view, is_allowed, team_refusal)
 
 
 def can_see_team(user: CurrentUser) -> bool:
@@ -77,22 +67,29 @@ def can_see_team(user: CurrentUser) -> bool:
 
 def may_see_team(user: CurrentUser) -> bool:
     """Tell whether the user may see the team or a part of it, as Bitrix24 has confirmed within the last minutes."""
-    return _is_allowed(user, lambda: can_see_team(user))
+    return _is_confirmed(user, lambda: can_see_team(user))
 
 
 def administrator(view: UserView[P]) -> UserView[P]:
     """Require a portal administrator."""
 
+    def is_allowed(user: CurrentUser) -> bool:
+        return _is_confirmed(user, lambda: user.person.is_admin)
+
+    return _restrict(view, is_allowed, lambda _user: response_for_code("admin_only"))
+
+
+def _restrict(
+    view: UserView[P], is_allowed: Callable[[CurrentUser], bool], refusal: Callable[[CurrentUser], ErrorResponse]
+) -> UserView[P]:
     @wraps(view)
     def wrapper(user: CurrentUser, /, *args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
-        if _is_allowed(user, lambda: user.person.is_admin):
-            return view(user, *args, **kwargs)
-        return _refuse(response_for_code("admin_only"))
+        return view(user, *args, **kwargs) if is_allowed(user) else _refuse(refusal(user))
 
     return wrapper
 
 
-def _is_allowed(user: CurrentUser, has_right: Callable[[], bool]) -> bool:
+def _is_confirmed(user: CurrentUser, has_right: Callable[[], bool]) -> bool:
     """Check the stored rights, and check them again after Bitrix24 has confirmed them within the last minutes."""
     if not has_right():
         return False
