@@ -38,7 +38,6 @@ from dashboard.web.views import (
     plan,
     plan_groups,
     reach,
-    recommended,
     styleguide,
     team,
     team_export,
@@ -48,7 +47,6 @@ from dashboard.web.views import (
 BLUEPRINTS = (
     hooks.blueprint,
     my_settings.blueprint,
-    recommended.blueprint,
     adopt.blueprint,
     my_changes.blueprint,
     team.blueprint,

@@ -128,7 +128,7 @@ def test_the_card_of_a_colleague(world: World) -> None:
     assert row["local"] in {f"{local - timedelta(minutes=late):%H:%M}" for late in (0, 1)}
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\dZ/\d{4}-\d\d-\d\dT\d\d:\d\dZ", row["next"])
     assert set(facts(response.text)) == {"Hours in your time", "Both at work", "After that", "Next working day"}
-    assert text_of(response.text, "reach__name") == "Boris Keller"
+    assert text_of(response.text, "truncate-name") == "Boris Keller"
     assert 'href="/plan?people=1,7"' in response.text
     assert len(response.data) < 15_000
 

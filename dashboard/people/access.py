@@ -80,6 +80,12 @@ def whom_to_ask(session: Session, portal: Portal) -> tuple[int, str] | None:
     return (row.user_id, row.name) if row else None
 
 
+def find_visible_colleague(session: Session, portal: Portal, viewer: Person, user_id: int) -> Person | None:
+    """Return the member of the team with this id, if the viewer may see them."""
+    is_visible = (*colleagues(portal), *visible_people(portal, viewer))
+    return session.scalar(select(Person).where(*is_visible, Person.user_id == user_id))
+
+
 def name_of(session: Session, portal: Portal, user_id: int | None) -> str | None:
     """Return a colleague's name, which may be empty, or None if this person is not stored."""
     query = select(Person.name).where(Person.portal_id == portal.id, Person.user_id == user_id)

@@ -6,7 +6,7 @@ import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, tzinfo
+from datetime import UTC, date, tzinfo
 from functools import wraps
 from typing import Concatenate, ParamSpec, TypeAlias, TypeVar
 
@@ -45,6 +45,11 @@ class CurrentUser:
         """Return the time zone that the user is believed to be in, UTC if it is unknown."""
         zone = parse_zone_name(self.person.zone)
         return zone_info(zone.name) if zone else UTC
+
+    @property
+    def today(self) -> date:
+        """Return today's date in that time zone."""
+        return services().now().astimezone(self.time_zone).date()
 
 
 UserView: TypeAlias = Callable[Concatenate[CurrentUser, P], ResponseReturnValue]

@@ -1,4 +1,4 @@
-"""Show the application's state in a portal, and let administrators decide who may see the team."""
+"""Show the application's state in a portal; let administrators recommend settings and decide who may see the team."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
-from dashboard.calendar.edits import EDITABLE_KEYS
+from dashboard.calendar.edits import EDITABLE_KEYS, InvalidEdit
 from dashboard.models import Portal
 from dashboard.people import access, departments, history
 from dashboard.people.access import TeamAccess
@@ -19,7 +19,7 @@ from dashboard.team import recommendations, statistics
 from dashboard.web.auth.permissions import administrator, confirm_rights_first
 from dashboard.web.auth.sessions import CurrentUser, SessionRefused, queued_per_portal, signed_in
 from dashboard.web.errors.handlers import render_error
-from dashboard.web.errors.responses import response_for_code
+from dashboard.web.errors.responses import response_for_code, response_for_error
 from dashboard.web.http.context import services
 from dashboard.web.i18n import translations
 from dashboard.web.i18n.translations import _
@@ -34,7 +34,7 @@ from dashboard.web.presenters import (
 from dashboard.web.presenters.first_steps import first_steps
 from dashboard.web.presenters.invitation import invitation
 from dashboard.web.presenters.page_context import page_context
-from dashboard.web.views.team import team_page, today
+from dashboard.web.views.team import team_page
 
 MAX_HEADS = 5  # named in one sentence
 SHOWN_CHANGES = 3
@@ -104,6 +104,25 @@ def hide_first_steps(user: CurrentUser) -> ResponseReturnValue:
     return _page_with_steps(replace(user, portal=services().database.write(store)))
 
 
+@blueprint.post("/admin/recommended")
+@signed_in
+@confirm_rights_first
+@administrator
+def set_recommended(user: CurrentUser) -> ResponseReturnValue:
+    """Replace what the portal recommends. Of two administrators who save at once, the later one decides."""
+    try:
+        recommendation = recommendations.parse_recommendation(request.form.items(multi=True))
+    except InvalidEdit as error:
+        return render_error(response_for_error(error))
+
+    def store(session: Session) -> Portal:
+        portal = _locked_portal(session, user)
+        recommendations.store_recommendation(portal, recommendation, by=user.person, at=services().now())
+        return portal
+
+    return admin_page(user, services().database.write(store))
+
+
 def _locked_portal(session: Session, user: CurrentUser) -> Portal:
     if not lock_portal(session, user.portal):
         raise SessionRefused("session_invalid")
@@ -113,7 +132,7 @@ def _locked_portal(session: Session, user: CurrentUser) -> Portal:
 def _page_with_steps(user: CurrentUser) -> str:
     """Return the page on which the first steps were used."""
     if request.form.get("page") == "team":
-        return team_page(user, team_query.parse_team_query({}, today=today(user)))
+        return team_page(user, team_query.parse_team_query({}, today=user.today))
     return admin_page(user, user.portal)
 
 

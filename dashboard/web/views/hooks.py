@@ -30,7 +30,7 @@ from dashboard.web.presenters import team_query
 from dashboard.web.presenters.page_context import FullPage
 from dashboard.web.views import plan, reach
 from dashboard.web.views.my_settings import my_settings_page
-from dashboard.web.views.team import team_page, today
+from dashboard.web.views.team import team_page
 
 APP_TITLE, CARD_TITLE = N_("Team Hours"), N_("Working hours")
 FORM = "application/x-www-form-urlencoded"
@@ -74,7 +74,7 @@ def open_app() -> ResponseReturnValue:
             user, reach.named_colleague(opening.placement, opening.options), full_page=full_page
         )
     if opening.placement == bindings.CALENDAR_VIEW and can_see_team(user):
-        query = team_query.parse_calendar_options(opening.options, today=today(user))
+        query = team_query.parse_calendar_options(opening.options, today=user.today)
         return team_page(user, query, full_page=full_page)
     if (shared := plan.shared_query(user, opening.options)) and can_see_team(user):
         return plan.render_plan(user, shared, full_page=full_page)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
-from sqlalchemy import select
 
 from dashboard.core.json_values import parse_int
 from dashboard.models import Person
 from dashboard.people import access
-from dashboard.people.connection_state import colleagues
 from dashboard.web.auth.permissions import team_viewer
 from dashboard.web.auth.sessions import CurrentUser, signed_in
 from dashboard.web.http.context import services
@@ -44,6 +42,5 @@ def _invited(user: CurrentUser) -> Person | None:
     user_id = parse_int(request.args.get("user"))
     if not user_id:
         return None
-    visible = (*colleagues(user.portal), *access.visible_people(user.portal, user.person))
     with services().database.read_session() as session:
-        return session.scalar(select(Person).where(*visible, Person.user_id == user_id))
+        return access.find_visible_colleague(session, user.portal, user.person, user_id)

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from flask import Blueprint, render_template
 from flask.typing import ResponseReturnValue
-from sqlalchemy import select
 from werkzeug.exceptions import NotFound
 
-from dashboard.models import Person
 from dashboard.people import access, history
-from dashboard.people.connection_state import colleagues
 from dashboard.web.auth.permissions import team_viewer
 from dashboard.web.auth.sessions import CurrentUser, queued_per_portal, signed_in
 from dashboard.web.http.context import services
@@ -26,9 +23,8 @@ blueprint = Blueprint("person_history", __name__)
 @queued_per_portal
 def show_person_history(user: CurrentUser, user_id: int) -> ResponseReturnValue:
     """Show what has changed in a colleague's settings; whoever may not be seen is not found."""
-    is_visible = (*colleagues(user.portal), *access.visible_people(user.portal, user.person))
     with services().database.read_session() as session:
-        person = session.scalar(select(Person).where(Person.user_id == user_id, *is_visible))
+        person = access.find_visible_colleague(session, user.portal, user.person, user_id)
         if person is None:
             raise NotFound
         rows, _count = history.list_changes(session, person)

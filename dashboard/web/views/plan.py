@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date
 
 from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
@@ -73,16 +72,12 @@ def parse_query(user: CurrentUser, values: QueryValues) -> PlanQuery:
 
     :raise InvalidValue: a parameter is malformed.
     """
-    return parse_plan_query(values, today=_today(user), reader=user.person.user_id)
+    return parse_plan_query(values, today=user.today, reader=user.person.user_id)
 
 
 def shared_query(user: CurrentUser, options: Mapping[str, Json]) -> PlanQuery | None:
     """Return the query of the copied link through which the user has opened the app, None without one."""
-    return parse_shared_plan(options, today=_today(user), reader=user.person.user_id)
-
-
-def _today(user: CurrentUser) -> date:
-    return services().now().astimezone(user.time_zone).date()
+    return parse_shared_plan(options, today=user.today, reader=user.person.user_id)
 
 
 @queued_per_portal

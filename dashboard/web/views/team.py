@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import datetime
 
 from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
@@ -39,12 +39,7 @@ blueprint = Blueprint("team", __name__)
 @team_viewer
 def show_team(user: CurrentUser) -> ResponseReturnValue:
     """Show everyone's settings."""
-    return team_page(user, team_query.parse_team_query(request.args, today=today(user)))
-
-
-def today(user: CurrentUser) -> date:
-    """Return today's date in the user's time zone."""
-    return services().now().astimezone(user.time_zone).date()
+    return team_page(user, team_query.parse_team_query(request.args, today=user.today))
 
 
 @queued_per_portal
@@ -82,7 +77,7 @@ def team_page(user: CurrentUser, query: TeamQuery, *, full_page: FullPage | None
         department_options = departments.options(session, portal, visible)
         names = _department_names(session, portal, page, department_options)
         hours = _hours_by_group(session, portal, page, conditions, filtered_stats)
-    day = query.range.day if query.range else query.day or today(user)
+    day = query.range.day if query.range else query.day or user.today
     chart = day_chart.build(filtered_stats.groups, day=day, now=now, user_zone=user_zone, workdays=workdays)
     # Counted for the moment itself: on the user's day, a change of clocks may repeat or skip the present hour.
     at_work = (
@@ -111,7 +106,7 @@ def team_page(user: CurrentUser, query: TeamQuery, *, full_page: FullPage | None
         chart=chart,
         clock_note=clock_note([group.zone for group in filtered_stats.groups], now=now),
         chips_of_team=chips,
-        day=team_query.days_around(day, today(user)),
+        day=team_query.days_around(day, user.today),
         workdays=workdays,
         directory_at=portal.directory_at,
         directory_error=portal.directory_error,
