@@ -8,7 +8,7 @@ one's own; "timezoneName" is the zone that the person is believed to be in.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -21,7 +21,6 @@ from dashboard.calendar.changes import has_too_many_reminders, same_meaning
 from dashboard.calendar.edits import EDITABLE_KEYS, REMINDERS_KEY
 from dashboard.calendar.parser import CalendarSettings
 from dashboard.calendar.undo import Change
-from dashboard.core.database import Database, delete_in_batches
 from dashboard.core.json_values import Json, as_object
 from dashboard.models import Person, Portal, SettingChange
 from dashboard.people import storage_limit
@@ -30,7 +29,8 @@ from dashboard.people.connection_state import colleagues
 HOURS_KEY, ZONE_KEY = "workTime", "timezoneName"
 
 RETENTION = timedelta(days=365)
-MAX_CHANGES = 200  # of one person; then the oldest are deleted
+# Of one person; then the oldest are deleted. So it also bounds those dated in the future, which no purge deletes.
+MAX_CHANGES = 200
 MAX_PORTAL_CHANGES = 2_000  # that are looked through for those of colleagues
 # The longest time from reading the settings until a change is sent, and from then until it is written.
 MAX_READ_TIME = timedelta(minutes=5)  # longer than any request to Bitrix24 takes
@@ -182,15 +182,6 @@ def decode(text: str | None) -> Json:
 def to_change(row: SettingChange) -> Change:
     """Return a stored change with its values."""
     return Change(row.key, decode(row.before), decode(row.after))
-
-
-def purge(database: Database, *, now: datetime, should_stop: Callable[[], bool] = lambda: False) -> int:
-    """Delete the changes that are older than a year; return how many.
-
-    Changes dated in the future stay, because our own clock may be slow; MAX_CHANGES bounds their number.
-    """
-    is_old = SettingChange.changed_at < now - RETENTION
-    return delete_in_batches(database, SettingChange, is_old, should_stop=should_stop)
 
 
 def _values(settings: CalendarSettings, own: OwnChanges | None) -> dict[str, Json]:

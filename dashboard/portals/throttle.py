@@ -22,11 +22,11 @@ from sqlalchemy import Row, bindparam, select
 from sqlalchemy.orm import Session
 
 from dashboard.bitrix24.errors import OwnLimit
-from dashboard.core.database import Database, delete_in_batches, insert_or_ignore
+from dashboard.core.database import Database, insert_or_ignore
 from dashboard.core.stored_times import is_ahead
 from dashboard.models import ThrottleCount
 
-RETENTION = timedelta(days=1)
+RETENTION = timedelta(days=1)  # of the counts
 ENFORCED_SECONDS = 60.0
 MAX_PROCESS_SUBJECTS = 10_000  # of each ProcessThrottle; the subject that was unused for the longest time is dropped
 ADDRESS_GROUPS = 2**16  # addresses of one group share their limits
@@ -178,8 +178,3 @@ class ProcessThrottle:
             is_enforced = self._enforced_until.get(group, now) > now
         if seconds and is_enforced:
             raise TooManyAttempts(seconds, self._code)
-
-
-def purge(database: Database, *, now: datetime, should_stop: Callable[[], bool] = lambda: False) -> int:
-    """Delete the counts that are older than RETENTION; return how many."""
-    return delete_in_batches(database, ThrottleCount, ThrottleCount.at < now - RETENTION, should_stop=should_stop)

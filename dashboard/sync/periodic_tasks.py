@@ -25,7 +25,9 @@ from dashboard.models import (
     Portal,
     PortalState,
     Run,
+    SettingChange,
     Snapshot,
+    ThrottleCount,
     TokenState,
 )
 from dashboard.monitoring.readiness import HEARTBEAT
@@ -225,10 +227,13 @@ class PeriodicTasks:
         """Delete what is too old to keep; after MAX_PURGE_SECONDS for each table leave the rest to the next purge."""
         now = self.now()
         call_log.purge(self.database, now=now, should_stop=self._time_limit())
-        throttle.purge(self.database, now=now, should_stop=self._time_limit())
-        history.purge(self.database, now=now, should_stop=self._time_limit())
-        old_runs = Run.finished_at < now - RUN_RETENTION
-        delete_in_batches(self.database, Run, old_runs, should_stop=self._time_limit())
+        expired: dict[type[Base], ColumnElement[bool]] = {
+            ThrottleCount: ThrottleCount.at < now - throttle.RETENTION,
+            SettingChange: SettingChange.changed_at < now - history.RETENTION,
+            Run: Run.finished_at < now - RUN_RETENTION,
+        }
+        for table, is_expired in expired.items():
+            delete_in_batches(self.database, table, is_expired, should_stop=self._time_limit())
 
     def finish_deletions(self) -> None:
         """Continue unfinished deletions of portals' data until the task is due again."""
