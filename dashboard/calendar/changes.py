@@ -25,6 +25,7 @@ from dashboard.calendar.edits import (
     read_fields,
     same_value,
 )
+from dashboard.calendar.encoding import toggle_letter
 from dashboard.calendar.reminders import (
     AtTimeOfDay,
     Before,
@@ -153,7 +154,7 @@ def with_tasks_rule(values: dict[str, Json], before: Settings) -> dict[str, Json
     if parse_toggle(values.get("showTasks")) != Toggle(on=False):
         return values
     on = (key for key in _NEED_TASKS if key not in values and is_on(before.get(key)))
-    return {**values, **dict.fromkeys(on, _letter(on=False))}
+    return {**values, **dict.fromkeys(on, toggle_letter(on=False))}
 
 
 def _entries_to_write(name: str, value: FieldValue, stored: Json) -> list[Json]:
@@ -186,9 +187,5 @@ def _value_to_write(key: str, value: FieldValue) -> Json:
         case View(name):
             return name
         case Toggle(on):
-            return on if key in BOOLEAN_KEYS else _letter(on=on)
+            return on if key in BOOLEAN_KEYS else toggle_letter(on=on)
     raise TypeError(f"{key} is not a view or a toggle")
-
-
-def _letter(*, on: bool) -> Json:
-    return "Y" if on else "N"

@@ -40,7 +40,6 @@ VIEWS = ("day", "week", "month", "list")
 MAX_REMINDERS = 10  # of one kind of event
 MAX_EDITABLE_REMINDERS = 50  # Bitrix24 stores any number; an editor of thousands would be slow for everybody
 MAX_DAYS_BEFORE = 365
-_MINUTES = {"min": 1, "hour": 60, "day": DAY}
 _LETTERS = {"Y": True, "N": False}
 _DIGITS = {"1": True, "0": False}
 
@@ -180,8 +179,8 @@ def _is_allowed(reminder: Reminder, word: str) -> bool:
     if encode_reminder(reminder) != word:
         return False
     match reminder:
-        case Before(unit, count):
-            return count * _MINUTES[unit] <= MAX_DAYS_BEFORE * DAY
+        case Before():
+            return reminder.minutes <= MAX_DAYS_BEFORE * DAY
         case AtTimeOfDay(days_before, minute_of_day):
             return days_before <= MAX_DAYS_BEFORE and minute_of_day < DAY
     return True  # "date" and "odd" stand for entries that are there and are kept

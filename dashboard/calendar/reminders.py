@@ -8,6 +8,7 @@ from dashboard.core.json_values import Json, as_list, parse_int
 
 Unit = Literal["min", "hour", "day"]
 
+_MINUTES: dict[Unit, int] = {"min": 1, "hour": 60, "day": DAY}
 _NOT_SET: tuple[Json, ...] = (None, False, "false", "")
 
 
@@ -17,6 +18,11 @@ class Before:
 
     unit: Unit
     count: int
+
+    @property
+    def minutes(self) -> int:
+        """Return the time before the start in minutes."""
+        return self.count * _MINUTES[self.unit]
 
 
 @dataclass(frozen=True)

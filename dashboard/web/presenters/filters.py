@@ -27,7 +27,6 @@ from dashboard.web.i18n.translations import _, current, ngettext, number, pgette
 # Longer values are cut on the page; `data-value` has them in full.
 MAX_RAW_LENGTH = 200
 MAX_REMINDERS = 10  # in words, of one kind of event; Bitrix24 stores thousands
-MINUTES = {"min": 1, "hour": 60, "day": DAY}
 
 
 def hours(span: Span) -> str:
@@ -62,7 +61,7 @@ def reminder(value: Reminder) -> str:
     """Return when a reminder appears: "15 minutes before", "08:00 the day before"."""
     match value:
         case Before():
-            return _before(value.count * MINUTES[value.unit])
+            return _before(value.minutes)
         case AtTimeOfDay():
             return _day_before(value)
         case OnDate():

@@ -29,8 +29,13 @@ LABELS = {
     "SPCalendarSelCont": N_("Visible shared calendars (legacy)"),
 }
 
-# Short names, for lists of switches and of changes.
+# Short names, for lists of switches, of changes and of recommended settings.
 SHORT_TITLES = {
+    "reminders.timed": N_("Reminders, events with a time"),
+    "reminders.day": N_("Reminders, all-day events"),
+    "workTime": N_("Working hours"),
+    "advice.hours": N_("Working hours"),
+    "advice.zone": N_("Time zone"),
     "showTasks": N_("Tasks"),
     "showCompletedTasks": N_("Completed tasks"),
     "showDeclined": N_("Events I declined"),

@@ -12,14 +12,13 @@ from dashboard.calendar.parser import CalendarSettings
 from dashboard.calendar.values import Toggle, View
 from dashboard.models import Portal
 from dashboard.team import recommendations
-from dashboard.team.recommendations import DifferenceCounts, Recommendation
+from dashboard.team.recommendations import ADVICE_FIELDS, DifferenceCounts, Recommendation
 from dashboard.team.small_groups import NO_MINIMUM, suppress_small_groups
-from dashboard.web.i18n.translations import N_, _
+from dashboard.web.i18n.translations import _
 from dashboard.web.presenters import filters, labels
+from dashboard.web.presenters.labels import short_title
 from dashboard.web.presenters.setting_editors import HINTS
-from dashboard.web.presenters.setting_history import title
 
-ADVICE_LABELS = {"advice.hours": N_("Working hours"), "advice.zone": N_("Time zone")}
 # What the form offers; a list that was chosen elsewhere is offered too while it is recommended.
 REMINDER_CHOICES = {
     edits.TIMED: ("0min", "5min", "10min", "15min", "30min", "1hour", "2hour", "1day", "15min,1hour", "15min,1day"),
@@ -104,9 +103,9 @@ def value_text(value: FieldValue | None) -> str:
 def admin_card(portal: Portal, counts: DifferenceCounts, decided_by: str | None) -> RecommendationCard:
     """Return the card of *Admin*."""
     recommendation = recommendations.recommendation_of(portal)
-    advice = [(field, _(label), recommendation.advice.get(field, "")) for field, label in ADVICE_LABELS.items()]
+    advice = [(field, short_title(field), recommendation.advice.get(field, "")) for field in ADVICE_FIELDS]
     values = [
-        RecommendedRow(field, title(field), value_text(value), counts.by_field[field].differ)
+        RecommendedRow(field, short_title(field), value_text(value), counts.by_field[field].differ)
         for field, value in recommendation.values.items()
     ]
     return RecommendationCard(
@@ -125,7 +124,7 @@ def _choices(recommendation: Recommendation) -> list[ChoiceField]:
     return [
         ChoiceField(
             field,
-            title(field),
+            short_title(field),
             [("", _("No recommendation")), *((text, _option_text(field, text)) for text in _texts(field, chosen))],
             # An empty list of reminders has another word in forms: a field without text recommends nothing.
             chosen.get(field, "") if field not in chosen or chosen[field] else "none",
@@ -163,7 +162,7 @@ def personal_card(portal: Portal, settings: CalendarSettings, editable: Collecti
     differences = [
         DifferenceRow(
             field=field,
-            label=title(field),
+            label=short_title(field),
             before=labels.view(settings.view) if field == "view" else value_text(current.get(field)),
             after=value_text(recommendation.values[field]),
             hint=_hint(field, recommendation.values[field]),
@@ -172,8 +171,8 @@ def personal_card(portal: Portal, settings: CalendarSettings, editable: Collecti
         for field in recommendations.differing_fields(recommendation, settings)
     ]
     advice = [
-        RecommendedRow(field, _(label), recommendation.advice[field])
-        for field, label in ADVICE_LABELS.items()
+        RecommendedRow(field, short_title(field), recommendation.advice[field])
+        for field in ADVICE_FIELDS
         if field in recommendation.advice
     ]
     return PersonalCard(portal.recommended_at.isoformat() if portal.recommended_at else "", differences, advice)
@@ -197,7 +196,7 @@ def insight_rows(portal: Portal, counts: DifferenceCounts, *, min_group_size: in
         is_safe = not suppress_small_groups(by_answer, min_group_size=min_group_size).suppressed
         is_shown = min_group_size == NO_MINIMUM or (is_safe and field not in edits.REMINDER_PARTS)
         if count.differ and is_shown:
-            rows.append(RecommendedRow(field, title(field), value_text(value), count.differ))
+            rows.append(RecommendedRow(field, short_title(field), value_text(value), count.differ))
     return sorted(rows, key=lambda row: -(row.differ or 0))
 
 
@@ -210,4 +209,4 @@ def differs_options(portal: Portal, chosen: str) -> list[tuple[str, str]]:
     if not fields:
         return []
     names = [*fields, *({edits.REMINDERS_KEY} & {chosen})]
-    return [(recommendations.ANY, _("Differ in any setting")), *((name, title(name)) for name in names)]
+    return [(recommendations.ANY, _("Differ in any setting")), *((name, short_title(name)) for name in names)]

@@ -11,7 +11,7 @@ from babel.dates import format_timedelta
 from dashboard.calendar.reminders import AtTimeOfDay, Before, Reminder, ReminderList
 from dashboard.calendar.working_hours import DAY
 from dashboard.web.i18n.translations import _, current
-from dashboard.web.presenters.filters import MAX_REMINDERS, MINUTES
+from dashboard.web.presenters.filters import MAX_REMINDERS
 
 WIDTH = 900
 # The hour, the day and the week before a timed event take a third each: most reminders are in the last hour.
@@ -66,18 +66,17 @@ def _place_timed(reminder: Reminder) -> float | None:
     if not isinstance(reminder, Before):
         # The distance of a time of day depends on the time of the event.
         return None
-    minutes = reminder.count * MINUTES[reminder.unit]
     third = WIDTH / len(_THIRDS)
     for number, (near, far) in enumerate(_THIRDS):
-        if minutes <= far:
-            return WIDTH - third * (number + (minutes - near) / (far - near))
+        if reminder.minutes <= far:
+            return WIDTH - third * (number + (reminder.minutes - near) / (far - near))
     return -1
 
 
 def _place_all_day(reminder: Reminder) -> float | None:
     match reminder:
         case Before():
-            minutes = -reminder.count * MINUTES[reminder.unit]
+            minutes = -reminder.minutes
         case AtTimeOfDay():
             minutes = reminder.minute_of_day - reminder.days_before * DAY
         case _:

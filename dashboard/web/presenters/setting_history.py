@@ -18,6 +18,7 @@ from dashboard.models import SettingChange
 from dashboard.people.history import HOURS_KEY, ZONE_KEY, ChangeSource, to_change
 from dashboard.web.i18n.translations import N_, _, ngettext, number
 from dashboard.web.presenters import filters, labels
+from dashboard.web.presenters.labels import short_title
 
 # Where the focus goes after a change: to the pencil of these settings, to the switch of the others.
 _PENCILS = {"view": "edit-view-editor", REMINDERS_KEY: "edit-reminder-editor"}
@@ -29,11 +30,6 @@ SOURCES = {
     ChangeSource.SYNCED: N_("seen at an update"),
     ChangeSource.REVERTED: N_("changed back in Bitrix24"),
 }
-_REMINDER_LABELS = {
-    "reminders.timed": N_("Reminders, events with a time"),
-    "reminders.day": N_("Reminders, all-day events"),
-}
-_LABELS = {HOURS_KEY: N_("Working hours"), ZONE_KEY: N_("Time zone")}
 
 
 @dataclass(frozen=True)
@@ -107,16 +103,11 @@ def _entry(
 def known_values(settings: CalendarSettings) -> list[tuple[str, str]]:
     """Return the title and the last known value of each setting that can be changed here."""
     raw = as_object(settings.raw)
-    plain = [(title(key), value_text(key, raw[key])) for key in EDITABLE_KEYS if key in raw and key != REMINDERS_KEY]
+    plain = [
+        (short_title(key), value_text(key, raw[key])) for key in EDITABLE_KEYS if key in raw and key != REMINDERS_KEY
+    ]
     reminders = ((name, reminders_text(value)) for name, value in read_fields(raw).items() if name in REMINDER_PARTS)
-    return plain + [(title(name), text) for name, text in reminders]
-
-
-def title(key: str) -> str:
-    """Return the short name of a setting."""
-    if key in _REMINDER_LABELS:
-        return _(_REMINDER_LABELS[key])
-    return _(_LABELS[key]) if key in _LABELS else labels.short_title(key)
+    return plain + [(short_title(name), text) for name, text in reminders]
 
 
 def value_text(key: str, value: Json) -> str:
@@ -138,13 +129,13 @@ def control_of(key: str) -> str:
 def lines_of(change: Change) -> Iterable[tuple[str, str, str]]:
     """Yield the title, the value before and the value after; for each kind of event if both have changed."""
     if change.key != REMINDERS_KEY:
-        yield title(change.key), value_text(change.key, change.before), value_text(change.key, change.after)
+        yield short_title(change.key), value_text(change.key, change.before), value_text(change.key, change.after)
         return
     before, after = (read_fields({REMINDERS_KEY: value}) for value in (change.before, change.after))
     for field in REMINDER_PARTS:
         old, new = before.get(field, ()), after.get(field, ())
         if not same_value(old, new):
-            yield title(field), reminders_text(old), reminders_text(new)
+            yield short_title(field), reminders_text(old), reminders_text(new)
 
 
 def reminders_text(value: object) -> str:
