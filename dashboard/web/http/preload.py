@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from babel.core import get_global
 from flask import Flask
 from sqlalchemy.orm import configure_mappers
 
 from dashboard.core import process_memory
+from dashboard.web.i18n.translations import ENGLISH
 
 
 def preload(app: Flask) -> None:
-    """Compile the templates and configure the tables, once for all processes."""
+    """Configure the tables, read Babel's data and compile the templates, once for all processes."""
     configure_mappers()
+    get_global("zone_aliases")
+    ENGLISH.locale.time_zones  # noqa: B018  # reading the property loads the locale
     for name in app.jinja_env.list_templates():
         app.jinja_env.get_template(name)
     process_memory.limit_arenas()

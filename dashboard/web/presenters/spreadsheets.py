@@ -13,17 +13,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from tempfile import SpooledTemporaryFile, TemporaryDirectory, gettempdir
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from babel import Locale
 from babel.numbers import get_decimal_symbol
-from xlsxwriter import Workbook
-from xlsxwriter.exceptions import FileCreateError
-from xlsxwriter.format import Format
-from xlsxwriter.worksheet import Worksheet
 
 from dashboard.calendar.working_hours import DAY, ClockTime, minutes_to_clock
 from dashboard.core.json_values import escape_surrogates
+
+if TYPE_CHECKING:
+    from xlsxwriter import Workbook
+    from xlsxwriter.format import Format
+    from xlsxwriter.worksheet import Worksheet
 
 # Characters that begin a formula in some spreadsheet, with their full-width and small forms.
 FORMULA_STARTS = frozenset("=＝﹦+＋﹢-－﹣−@＠﹫")
@@ -111,6 +112,10 @@ def workbook_parts(
 
     :raise OSError: the folder of temporary files has no room. Nothing stays in it.
     """
+    # Two megabytes, in a process that has written a workbook.
+    from xlsxwriter import Workbook
+    from xlsxwriter.exceptions import FileCreateError
+
     _remove_abandoned_folders()
     with TemporaryDirectory(prefix=TEMPORARY_PREFIX) as folder, SpooledTemporaryFile(MAX_BYTES_IN_MEMORY) as file:
         # Rows go to a temporary file as they come, so the memory does not grow with the table.
