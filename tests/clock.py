@@ -31,6 +31,11 @@ def start() -> time_machine.travel:
     return _shifted()
 
 
+def on_a_working_day() -> time_machine.travel:
+    """Set the clock of this process to the moment tests start at unless TEST_CLOCK says otherwise."""
+    return time_machine.travel(datetime.fromisoformat(START), tick=True)
+
+
 def frozen() -> time_machine.travel:
     """Stop the clock of this process inside: buckets leak by it, however busy the machine is."""
     return time_machine.travel(time.time(), tick=False)

@@ -88,6 +88,13 @@ def frozen_clock() -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def working_day() -> Iterator[None]:
+    """Set the clock to a working day in summer, for a test about the hours of that day."""
+    with clock.on_a_working_day():
+        yield
+
+
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
     """Give the Chromium `make` provided."""

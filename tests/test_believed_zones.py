@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
 from sqlalchemy import text
 
 from dashboard.people.indexed_columns import COLUMNS_VERSION
@@ -204,6 +205,7 @@ def test_what_is_assumed_is_counted(each_world: World) -> None:
     assert (stats.with_hours, *counts) == (7, 7, 4)
 
 
+@pytest.mark.usefixtures("working_day")
 def test_nothing_is_said_about_the_common_hours_of_one_person(world: World) -> None:
     anna = in_english(world)
     alone = world.browser.get("/team", headers=anna).text

@@ -227,6 +227,7 @@ def test_a_phone_shows_the_first_person_at_once(company: World, page: Page) -> N
     assert rows[0][1] + 11 * rows[0][0] < 1200
 
 
+@pytest.mark.usefixtures("working_day")
 @pytest.mark.parametrize(("language", "forwards"), [("en", "ArrowRight"), ("ar", "ArrowLeft")])
 def test_the_hours_can_be_walked_by_key(company: World, page: Page, language: str, forwards: str) -> None:
     company.portal().people["anna"].lang = language

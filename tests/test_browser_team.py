@@ -313,6 +313,7 @@ def test_the_days_are_one_tab_stop_with_arrow_keys(company: World, page: Page) -
     expect(frame.locator(".days a:focus")).to_have_count(0)
 
 
+@pytest.mark.usefixtures("working_day")
 def test_the_answer_is_above_the_fold_in_the_calendar(company: World, page: Page) -> None:
     page.set_viewport_size({"width": 1280, "height": 720})
     frame = open_calendar(company, page)

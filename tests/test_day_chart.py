@@ -80,6 +80,7 @@ def test_nobody_at_all_is_no_error() -> None:
     assert (chart().columns, chart().people, chart().common.most) == ([], 0, None)
 
 
+@pytest.mark.usefixtures("working_day")
 def test_a_row_has_its_hours_and_the_filters_change_the_chart(world: World) -> None:
     store_people(
         world,

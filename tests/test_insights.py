@@ -59,6 +59,7 @@ def test_the_page_counts_people_by_their_settings(each_world: World, anna: Sessi
     )
 
 
+@pytest.mark.usefixtures("working_day")
 def test_synced_settings_are_counted(world: World) -> None:
     for key in ("boris", "kenji", "marcus", "ruth"):
         world.open(key)

@@ -137,6 +137,7 @@ def test_malformed_values_count_as_missing(world: World, query: dict[str, str]) 
     assert exported(world, anna, **query) == exported(world, anna)
 
 
+@pytest.mark.usefixtures("working_day")
 def test_filters_change_the_list_the_chart_the_chips_and_all_exports(world: World) -> None:
     store_people(
         world,
