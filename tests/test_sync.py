@@ -28,6 +28,7 @@ from tests import clock
 from tests.emulator import Fault
 from tests.emulator.cast import crowd
 from tests.emulator.people import Person, fresh_settings
+from tests.team_fixtures import open_to_everyone
 from tests.world import World
 
 SETTINGS = "calendar.user.settings.get"
@@ -620,6 +621,20 @@ def test_an_employee_who_has_become_a_guest_is_no_employee_before_the_first_list
     world.open("boris")
 
     assert people_by_key(world)["boris"]["listed"] is None
+
+
+def test_an_employee_who_has_become_a_guest_loses_the_team_at_an_opening(world: World) -> None:
+    open_to_everyone(world, "boris")
+    world.sync()
+    session = world.session("boris")
+    world.portal().people["boris"].extranet = True
+    assert world.browser.get("/team", headers=session).status_code == 200
+
+    world.open("boris")
+
+    assert people_by_key(world)["boris"]["listed"] is None
+    assert world.browser.get("/team", headers=session).status_code == 403
+    assert world.browser.get("/team.csv", headers=session).status_code == 403
 
 
 def test_a_guest_does_not_change_the_companys_hours(world: World) -> None:

@@ -85,6 +85,12 @@ class SettingsResponse:
         """
         return as_list(self.sections) is not None and "week_holidays" in as_object(self.portal_settings)
 
+    @property
+    def proves_guest(self) -> bool:
+        """Tell whether both responses are those to a guest; any other error proves nothing."""
+        hours_only = bool(self.portal_settings) and "week_holidays" not in as_object(self.portal_settings)
+        return hours_only and self.errors.get(SECTIONS_METHOD) == ""
+
 
 @dataclass(frozen=True)
 class SettingEntry:

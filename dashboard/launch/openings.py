@@ -232,6 +232,7 @@ class OpeningService:
                 opening.request,
                 taken_at=opening.response.taken_at,
                 is_employee=opening.response.proves_employee,
+                is_guest=opening.response.proves_guest,
             )
             never_opened = previously_opened_at is None
             if opening.portal.is_installation and never_opened:

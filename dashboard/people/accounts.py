@@ -59,6 +59,7 @@ class Accounts:
         *,
         taken_at: datetime,
         is_employee: bool,
+        is_guest: bool,
     ) -> tuple[Person, datetime | None]:
         """Store who opened the application and their token pair; the caller has locked the portal's row.
 
@@ -66,6 +67,7 @@ class Accounts:
 
         :param taken_at: when the profile was read.
         :param is_employee: whether the response proves it; used until the list of employees has been read.
+        :param is_guest: whether the response proves it; they see nothing of the team until a list says otherwise.
         :return: the person, and when they opened the application before; None for never.
         :raise ExclusiveLockNeeded: the person is new, and the portal's row has a shared lock.
         :raise OwnLimit: too many new people at once.
@@ -85,11 +87,13 @@ class Accounts:
         for name, value in (names | profile_zone_columns(person, profile.TIME_ZONE, at=taken_at)).items():
             setattr(person, name, value)
         person.is_admin = profile.ADMIN
-        if portal.directory_at is None:
-            # An employee may have become a guest since.
-            person.listed = True if profile.ADMIN or is_employee else None
-        elif profile.ADMIN and person.listed is None:
+        if profile.ADMIN and (portal.directory_at is None or person.listed is None):
             person.listed = True
+        elif portal.directory_at is None:
+            person.listed = True if is_employee else None
+        elif is_guest and person.listed:
+            # An employee has become a guest since the list was read.
+            person.listed = None
         person.language = request.language[:8]
         if person.id is None:
             session.flush()  # the token pair needs the id
