@@ -69,6 +69,7 @@ class Machine:
 
     def start(self, code: Path) -> None:
         """Start web and worker by the code of a folder, and wait until the web is ready."""
+        self.plug()
         variables = {
             "PUBLIC_URL": "https://calendar.bench",
             "TRUST_LOOPBACK": "0",

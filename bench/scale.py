@@ -30,7 +30,7 @@ from dashboard.core.postgres import IDLE_SECONDS
 CLIENTS = 8
 LATENCY = 0.1
 OPEN_SECONDS = 20.0
-RUN_SECONDS = 300.0  # the longest a phase waits for its runs
+RUN_SECONDS = 900.0  # the longest a phase waits for its runs
 BEFORE = "0010"  # the revision the rolling release begins at
 INDEX = "ix_people_team"  # the widest
 
@@ -151,7 +151,6 @@ def kill_one(scale: Scale) -> Iterator[str]:
         "SELECT sum(done) || ' updated, ' || sum(failed) || ' failed' FROM runs WHERE created_at >= :since", since=since
     )
     yield f"runs: {runs}, {sums[0]}; token pairs lost: {lost[0]}; requests to Bitrix24: {counts}"
-    victim.plug()
     victim.start(ROOT)
     # What the dead machine had locked is free once Postgres ends its transactions.
     assert all(visit.began < killed + IDLE_SECONDS for visit in late), late[:3]
