@@ -160,21 +160,18 @@ def install(env: Environment) -> None:
     # Jinja then passes values to these functions. Its own wrappers are slower, and a page has a hundred strings.
     env.newstyle_gettext = True  # type: ignore[attr-defined]  # the i18n extension adds it
     env.globals |= {
-        "_": _with_values(_),
-        "gettext": _with_values(_),
-        "ngettext": _with_values(ngettext),
-        "pgettext": _with_values(pgettext),
-        "npgettext": _with_values(npgettext),
+        "_": _with_values("gettext"),
+        **{name: _with_values(name) for name in ("gettext", "ngettext", "pgettext", "npgettext")},
         "language": current,
     }
     env.filters["number"] = number
 
 
-def _with_values(translate: Callable[..., str]) -> Callable[..., str]:
+def _with_values(method: str) -> Callable[..., str]:
     """Return a function for templates that puts values into the translation, numbers as the language writes them."""
 
     def translated(*message: str | int, **values: object) -> str:
-        text = Markup(translate(*message))  # noqa: S704  # a translator's text; the values put into it are escaped
+        text = _markup(current().catalog, method, *message)
         if isinstance(message[-1], int):
             values.setdefault("num", message[-1])
         if not values and "%" not in text:
@@ -182,3 +179,9 @@ def _with_values(translate: Callable[..., str]) -> Callable[..., str]:
         return text % {name: number(value) if type(value) is int else value for name, value in values.items()}
 
     return translated
+
+
+# A page has fifty texts, which are the same on all pages.
+@lru_cache(maxsize=8192)
+def _markup(catalog: NullTranslations, method: str, *message: str | int) -> Markup:
+    return Markup(getattr(catalog, method)(*message))  # noqa: S704  # a translator's text; values are escaped later
