@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import takewhile
+from typing import cast
 
 from sqlalchemy import Row, bindparam, delete, func, select
 from sqlalchemy.orm import Session
@@ -52,9 +53,9 @@ class ChangeSource(StrEnum):
 OWN_SOURCES = (ChangeSource.EDITED, ChangeSource.ADOPTED, ChangeSource.UNDONE)
 
 
-# Built once, because every opening uses it.
+# Built once, because every opening uses it, and it bypasses the ORM.
 _LIST = (
-    select(SettingChange, func.count().over())
+    select(*SettingChange.__table__.columns, func.count().over().label("total"))
     .where(SettingChange.person_id == bindparam("person"))
     .order_by(SettingChange.id.desc())
     .limit(bindparam("number"))
@@ -138,9 +139,12 @@ def record(
 
 
 def list_changes(session: Session, person: Person, *, limit: int = MAX_CHANGES) -> tuple[Sequence[SettingChange], int]:
-    """Return a person's changes, the newest first, and how many there are altogether."""
-    rows = session.execute(_LIST, {"person": person.id, "number": limit}).all()
-    return [change for change, _count in rows], rows[0][1] if rows else 0
+    """Return a person's changes, the newest first, and how many there are altogether.
+
+    They are rows with the attributes of the model.
+    """
+    rows = session.connection().execute(_LIST, {"person": person.id, "number": limit}).all()
+    return cast("Sequence[SettingChange]", rows), rows[0].total if rows else 0
 
 
 def list_portal_changes(session: Session, portal: Portal, *, limit: int) -> Sequence[Row[SettingChange, int, str]]:
