@@ -140,6 +140,8 @@ class Database:
         ):
             yield session
         self.outages.record_success()
+        for action in session.info.get("after_commit", ()):
+            action()
         if self._is_checkpoint_due:
             self.checkpoint_wal()
 
@@ -236,6 +238,11 @@ def extend_time_limits(connection: Connection, *, seconds: float) -> None:
     # For dashboard.core.postgres.Connection.wait.
     driver: Any = connection.connection.driver_connection
     driver.response_seconds = seconds
+
+
+def after_commit(session: Session, action: Callable[[], None]) -> None:
+    """Run ``action`` once the ``write_session`` has committed; listening to SQLAlchemy's event takes much longer."""
+    session.info.setdefault("after_commit", []).append(action)
 
 
 def dialect_of(session: Session) -> str:

@@ -10,12 +10,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import event, insert
+from sqlalchemy import insert
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from dashboard.bitrix24.masking import MASK, CallRecord
-from dashboard.core.database import UNAVAILABLE, Database, delete_in_batches
+from dashboard.core.database import UNAVAILABLE, Database, after_commit, delete_in_batches
 from dashboard.core.database_errors import describe
 from dashboard.core.stored_times import ahead
 from dashboard.models import ApiCall, Portal, PortalState
@@ -76,11 +76,11 @@ class CallRecords:
         if not calls:
             return
 
-        def drop_stored(_session: Session) -> None:
+        def drop_stored() -> None:
             del self._calls[: len(calls)]
             self.portal, self.verified = owner, verified
 
-        event.listen(session, "after_commit", drop_stored, once=True)
+        after_commit(session, drop_stored)
         if owner is not None and not lock_portal(session, owner):
             return
         rows = [_row(call, owner, verified=verified) for call in calls] if store else []
