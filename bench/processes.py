@@ -175,7 +175,7 @@ def command(upstream: Upstream, database_url: str, *arguments: str) -> float:
     """Run one of the operator's commands; return the seconds."""
     settings, began = environment(upstream, database_url, port=_free_port()), time.monotonic()
     flask = [sys.executable, "-m", "flask", "--app", "app", *arguments]
-    subprocess.run(flask, env=settings, cwd=ROOT, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    subprocess.run(flask, env=settings, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     return time.monotonic() - began
 
 
