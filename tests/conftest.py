@@ -24,6 +24,7 @@ from tests.browsers import DESK, new_context
 from tests.databases import CopiedDatabase, address_of, connected, new_database
 from tests.emulator import Emulator
 from tests.firefox import Firefox
+from tests.installed import emulator, installed_world
 from tests.webkit import WebKit
 from tests.world import World
 
@@ -216,7 +217,7 @@ def database_url(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def bitrix24() -> Iterator[Emulator]:
     """Give a pretend Bitrix24: portal Alpha (Anna administers, Boris works there) and Beta (Clara)."""
-    with Emulator(client_id="app.test.1", client_secret="emulated-secret", everyone_speaks="en") as it:
+    with emulator() as it:
         yield it
         clicks.check_writes(it)
 
@@ -224,14 +225,12 @@ def bitrix24() -> Iterator[Emulator]:
 @pytest.fixture
 def world(bitrix24: Emulator, sqlite_url: str) -> Iterator[World]:
     """Give the application on SQLite in front of the emulator; Alpha has installed it."""
-    with World(bitrix24, sqlite_url) as it:
-        it.install("alpha")
+    with installed_world(bitrix24, sqlite_url) as it:
         yield it
 
 
 @pytest.fixture(params=["sqlite_url", "migrated_postgres_url"], ids=["sqlite", "postgres"])
 def each_world(bitrix24: Emulator, request: pytest.FixtureRequest) -> Iterator[World]:
     """Give the same world, once on SQLite and once on Postgres."""
-    with World(bitrix24, str(request.getfixturevalue(request.param))) as it:
-        it.install("alpha")
+    with installed_world(bitrix24, str(request.getfixturevalue(request.param))) as it:
         yield it

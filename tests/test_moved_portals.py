@@ -165,6 +165,7 @@ def test_a_token_response_with_a_new_address_moves_the_portal(world: World) -> N
 
 def test_an_unreachable_portal_is_asked_once_and_not_at_the_posted_address(world: World) -> None:
     """Somebody posts another DOMAIN, and the authorization server returns the stored address."""
+    world.open("anna")  # leaves a connection
     opening = world.portal().open_as("boris")
     opening.query["DOMAIN"] = "localhost:9"
     world.bitrix24.faults.add(Fault(kind="reset", portal="alpha", method="batch", times=None))

@@ -7,22 +7,22 @@ class Bucket:
     def __init__(self, *, depth: int, leak: float) -> None:
         self.depth = depth
         self.leak = leak
-        self._levels: dict[str, tuple[float, float]] = {}
+        self.levels: dict[str, tuple[float, float]] = {}
 
     def admit(self, client: str, *, now: float) -> bool:
         """Return whether this request passes; a refused one adds nothing."""
-        level, since = self._levels.get(client, (0.0, now))
+        level, since = self.levels.get(client, (0.0, now))
         level = max(0.0, level - (now - since) * self.leak)
         passes = level < self.depth
-        self._levels[client] = (level + passes, now)
+        self.levels[client] = (level + passes, now)
         return passes
 
     def level(self, *, now: float) -> float:
         """Return how full it is for whoever has asked the most."""
-        levels = (level - (now - since) * self.leak for level, since in self._levels.values())
+        levels = (level - (now - since) * self.leak for level, since in self.levels.values())
         return max(0.0, *levels, 0.0)
 
     def fill(self, *, now: float) -> None:
         """Leave no room for any client, as a storm of requests would."""
-        expected = self._levels or {"127.0.0.1": (0.0, now)}
-        self._levels = {client: (float(self.depth), now) for client in expected}
+        expected = self.levels or {"127.0.0.1": (0.0, now)}
+        self.levels = {client: (float(self.depth), now) for client in expected}

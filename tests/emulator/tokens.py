@@ -59,9 +59,13 @@ class Tokens:
             expires=expires,
             refresh_expires=refresh_expires,
         )
+        self.add(pair)
+        return pair
+
+    def add(self, pair: Pair) -> None:
+        """Know a pair from now on."""
         self._by_access[pair.access] = pair
         self._by_refresh[pair.refresh] = pair
-        return pair
 
     def rotate(self, pair: Pair, *, now: float, once: bool, kill_sibling: bool) -> Pair:
         """Return the pair's successor; by default the old pair is void from this moment."""
