@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from types import CodeType
-from typing import Any
+from typing import Any, ClassVar
 
 from flask.sansio.app import App
-from jinja2 import FileSystemBytecodeCache
+from jinja2 import BaseLoader, Environment, FileSystemBytecodeCache
 from jinja2.bccache import Bucket
 
 from dashboard.web.http.templating import TemplateEnvironment
@@ -38,6 +39,24 @@ class _CompiledTemplates(FileSystemBytecodeCache):
             self._codes[bucket.key, bucket.checksum] = bucket.code
 
 
+class _KeptSources(BaseLoader):
+    """The sources of templates in this process's memory, until their files change."""
+
+    sources: ClassVar[dict[str, tuple[str, str | None, Callable[[], bool] | None]]] = {}
+
+    def __init__(self, loader: BaseLoader) -> None:
+        self._loader = loader
+
+    def get_source(self, environment: Environment, template: str) -> tuple[str, str | None, Callable[[], bool] | None]:
+        kept = self.sources.get(template)
+        if kept is None or kept[2] is None or not kept[2]():
+            kept = self.sources[template] = self._loader.get_source(environment, template)
+        return kept
+
+    def list_templates(self) -> list[str]:
+        return self._loader.list_templates()
+
+
 def install() -> None:
     """Have every application that this process makes use the compiled templates."""
     make = TemplateEnvironment.__init__
@@ -45,5 +64,7 @@ def install() -> None:
 
     def make_with_compiled(self: TemplateEnvironment, app: App, **options: Any) -> None:
         make(self, app, bytecode_cache=compiled, **options)
+        assert self.loader is not None
+        self.loader = _KeptSources(self.loader)
 
     TemplateEnvironment.__init__ = make_with_compiled  # type: ignore[method-assign]

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -74,10 +75,13 @@ class People:
         return self.by_id[user_id]
 
 
+_zone = cache(ZoneInfo)  # which keeps but eight itself, and the cast lives in more
+
+
 def offset_of(zone: str, *, at: datetime | None = None) -> int:
     """Return a zone's seconds east of Greenwich, today unless said otherwise."""
     moment = at or datetime.now(UTC)
-    offset = moment.astimezone(ZoneInfo(zone)).utcoffset()
+    offset = moment.astimezone(_zone(zone)).utcoffset()
     return int(offset.total_seconds()) if offset is not None else 0
 
 
