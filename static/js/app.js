@@ -31,7 +31,7 @@ async function start() {
   init([]);
   updateClocksEachMinute();
   try {
-    init(await loadModules(main));
+    for (const module of await loadModules(main)) module.init();
   } catch {
     // A script could not be loaded; everything that does not need it still works.
     showError("offline");
