@@ -289,4 +289,4 @@ def bdi(text: str) -> Markup:
 
     Pages do this with every name, position, calendar, raw value and code.
     """
-    return Markup("<bdi>%s</bdi>") % strip_control_characters(text)
+    return Markup(f"<bdi>{escape(strip_control_characters(text))}</bdi>")  # noqa: S704  # escaped

@@ -54,6 +54,8 @@ def page_context(portal: Portal, person: Person, *, current: str, full_page: Ful
 def _pages(portal: Portal, person: Person) -> list[tuple[str, str]]:
     """Return the titles and paths of the pages that the person can use."""
     sees_everyone = access.can_see_whole_team(portal, person)
+    if not sees_everyone and not access.may_be_head(portal, person):
+        return [(_("My settings"), "/me")]  # most people; nothing needs to be read
     with services().database.read_session() as session:
         sees_team = sees_everyone or access.can_see_team(session, portal, person)
         people = min_people(is_admin=person.is_admin)
