@@ -137,8 +137,8 @@ def test_many_departments_in_many_zones_need_no_statement_for_each_pair(synced_w
         page = synced_world.browser.get(f"{path}?group=department&sort=timezone&page=2", headers=session)
 
     assert page.text.count("Colleague") >= 50
-    # 60 departments, 40 zones: one statement for each zone.
-    assert len(sent) <= 75
+    # 60 departments, 40 zones: one statement for each pair would be thousands, one for each zone 40.
+    assert len(sent) <= 25
 
 
 def test_an_opening_in_a_known_portal_sends_one_request(synced_world: World) -> None:

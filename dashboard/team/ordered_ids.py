@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ from sqlalchemy import ColumnElement, func, literal, select
 from sqlalchemy.orm import Session
 
 from dashboard.models import Person
-from dashboard.team.team_order import GroupPart, SortPart
+from dashboard.team.team_order import GroupPart, SortPart, count_by
 
 
 def ids_of_page(
@@ -47,7 +48,7 @@ def _ids_of_groups(
     if not groups or (column := groups[0].column) is None:
         return []
     in_groups = [*conditions, column.in_([group.value for group in groups])]
-    return list(ids_of_all(session, in_groups, groups, _parts_with_people(session, in_groups, parts)))
+    return list(ids_of_all(session, in_groups, groups, parts))
 
 
 def ids_of_all(
@@ -56,15 +57,24 @@ def ids_of_all(
     groups: Sequence[GroupPart],
     parts: Sequence[SortPart],
 ) -> Iterator[tuple[int, str]]:
-    """Return the id and the group of everyone, by one query for each part, however many groups there are."""
-    column = groups[0].column if groups else None
-    ids: dict[Any, list[int]] = {group.value: [] for group in groups}
-    for part in parts:
-        query = select(Person.id, literal(None) if column is None else column).where(*conditions, part.condition)
-        for person_id, value in session.execute(query.order_by(*part.columns)):
-            # Whoever joined a new group between two of these statements is left out.
-            ids.get(value, []).append(person_id)
-    return ((person_id, group.key) for group in groups for person_id in ids[group.value])
+    """Return the id and the group of everyone, by few queries, however many groups and time zones there are."""
+    column = literal(None) if not groups or groups[0].column is None else groups[0].column
+    if parts and parts[0].zone is not None:
+        queries = [select(Person.id, column, Person.zone).where(*conditions).order_by(Person.id)]
+    else:
+        queries = [
+            select(Person.id, column, literal(None)).where(*conditions, part.condition).order_by(*part.columns)
+            for part in parts
+        ]
+    ids: dict[tuple[Any, str | None], list[int]] = defaultdict(list)
+    for query in queries:
+        for person_id, value, zone in session.execute(query):
+            ids[value, zone].append(person_id)
+    zones = dict.fromkeys(part.zone for part in parts)
+    # Whoever joined a new group or time zone between two statements is left out.
+    return (
+        (person_id, group.key) for group in groups for zone in zones for person_id in ids.get((group.value, zone), [])
+    )
 
 
 def _ids_in_group(
@@ -78,31 +88,22 @@ def _ids_in_group(
 ) -> Iterator[tuple[int, str]]:
     """Yield the ids of a part of a group. An index has each part of the order, so the database sorts nothing."""
     in_group = [*conditions, group.condition]
-    parts = _parts_with_people(session, in_group, parts)
+    sizes = count_by(session, Person.zone, in_group) if parts and parts[0].zone is not None else {}
     for part in parts:
         if limit <= 0:
             break
         in_part = (*in_group, part.condition)
-        if offset:
+        size = None if part.zone is None else sizes.get(part.zone, 0)
+        if offset and size is None:
             size = group.size if len(parts) == 1 else count(session, in_part)
-            if offset >= size:
-                offset -= size
-                continue
+        if size is not None and offset >= size:
+            offset -= size
+            continue
         query = select(Person.id).where(*in_part).order_by(*part.columns)
         for person_id in session.scalars(query.limit(limit).offset(offset)):
             limit -= 1
             yield person_id, group.key
         offset = 0
-
-
-def _parts_with_people(
-    session: Session, conditions: Sequence[ColumnElement[bool]], parts: Sequence[SortPart]
-) -> Sequence[SortPart]:
-    """Leave out the time zones of nobody here: a large portal has hundreds of zones, a page 50 people."""
-    if not parts or parts[0].zone is None:
-        return parts
-    zones = set(session.scalars(select(Person.zone).where(*conditions).distinct()))
-    return [part for part in parts if part.zone in zones]
 
 
 def count(session: Session, conditions: Sequence[ColumnElement[bool]]) -> int:

@@ -99,7 +99,7 @@ def group_parts(
 ) -> list[GroupPart]:
     """Return the groups of the list in order; whoever is in none comes last."""
     if arrangement.group == Grouping.TIMEZONE:
-        sizes = zone_sizes if zone_sizes is not None else _sizes(session, Person.zone, conditions)
+        sizes = zone_sizes if zone_sizes is not None else count_by(session, Person.zone, conditions)
         return _by_zone(sizes, reader, is_descending=arrangement.sort == "-timezone")
     if arrangement.group == Grouping.DEPARTMENT:
         return _by_department(session, portal, conditions, reader)
@@ -120,7 +120,7 @@ def _by_department(
     session: Session, portal: Portal, conditions: Sequence[ColumnElement[bool]], reader: TeamReader
 ) -> list[GroupPart]:
     column = Person.main_department
-    sizes = _sizes(session, column, conditions)
+    sizes = count_by(session, column, conditions)
     names = departments.names(session, portal, filter(None, sizes))
     named = sorted(names, key=lambda number: (_key(names[number], reader), number))
     unnamed = sorted(number for number in sizes if number and number not in names)
@@ -129,9 +129,10 @@ def _by_department(
     return parts + ([GroupPart("", column, None, sizes[None])] if None in sizes else [])
 
 
-def _sizes(
+def count_by(
     session: Session, column: InstrumentedAttribute[Any], conditions: Sequence[ColumnElement[bool]]
 ) -> dict[Any, int]:
+    """Return how many people have each value of a column."""
     query = select(column, func.count()).where(*conditions).group_by(column)
     return {row[0]: row[1] for row in session.execute(query)}
 
@@ -155,7 +156,7 @@ def sort_parts(
         states = reversed(STATES) if is_descending else STATES
         return [SortPart(state_expression(reader.now) == state, [Person.id.asc()]) for state in states]
     if name == "timezone" and arrangement.group != Grouping.TIMEZONE:
-        zones = _by_zone(_sizes(session, Person.zone, conditions), reader, is_descending=is_descending)
+        zones = _by_zone(count_by(session, Person.zone, conditions), reader, is_descending=is_descending)
         return [SortPart(zone.condition, [Person.id.asc()], zone.key) for zone in zones]
     by_name: dict[str, tuple[ColumnElement[bool], list[Any]]] = {
         "view": (Person.view != "", [Person.view]),
