@@ -298,6 +298,16 @@ def test_a_group_is_not_saved_after_everything_was_deleted(world: World, anna: S
     assert world.one("SELECT count(*) FROM saved_groups") == 0
 
 
+def test_a_group_is_not_saved_after_its_person_was_deleted(world: World, anna: Session) -> None:
+    def delete_anna() -> None:
+        with world.database.engine.begin() as connection:
+            connection.exec_driver_sql("DELETE FROM people WHERE user_id = 1")
+
+    world.before_next_write(delete_anna)
+
+    save(world, anna, "Too late", OLENA, status=401)
+
+
 def test_groups_are_limited_in_number_and_name(world: World, anna: Session) -> None:
     for number in range(MAX_GROUPS):
         save(world, anna, f"Group {number}", OLENA)

@@ -12,6 +12,7 @@ from dashboard.bitrix24.errors import PortalFull
 from dashboard.core.database import execute_and_count
 from dashboard.models import Person, Portal, SavedGroup
 from dashboard.people import storage_limit
+from dashboard.people.snapshot_store import find_current
 from dashboard.portals.portal_lock import lock_portal
 
 MAX_GROUPS = 20  # of one person
@@ -31,7 +32,7 @@ def groups_of(session: Session, person: Person) -> Sequence[SavedGroup]:
 def save(
     session: Session, portal: Portal, person: Person, *, name: str, user_ids: Sequence[int], now: datetime
 ) -> bool:
-    """Save a group, or replace the person's group of this name; return False if the installation has ended.
+    """Save a group, or replace the person's group of this name; return False if the person is no longer stored.
 
     Of two requests at once the second one waits for the portal's row. It replaces the first one's group if the
     names are equal.
@@ -39,7 +40,7 @@ def save(
     :raise TooManyGroups: the person has MAX_GROUPS already.
     :raise PortalFull: the portal has no room for more.
     """
-    if not lock_portal(session, portal):
+    if not lock_portal(session, portal) or find_current(session, portal, person) is None:
         return False
     ids = sorted(set(user_ids))[:MAX_GROUP_PEOPLE]
     is_named = (SavedGroup.person_id == person.id, SavedGroup.name == name)
