@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 from babel.core import get_global
 from flask import Flask
 from sqlalchemy.orm import configure_mappers
@@ -18,3 +20,6 @@ def preload(app: Flask) -> None:
     for name in app.jinja_env.list_templates():
         app.jinja_env.get_template(name)
     process_memory.limit_arenas()
+    # The garbage collector writes to each object that it visits, and a process gets its own copy of what it writes to.
+    gc.collect()
+    gc.freeze()
