@@ -12,7 +12,8 @@ from dashboard.calendar.holidays import NO_DAYS_OFF, DaysOff
 from dashboard.calendar.working_hours import Span
 from dashboard.team.availability import HoursGroup
 from dashboard.team.listing import TeamRow
-from dashboard.web.presenters.day_chart import DayChart, Place, build
+from dashboard.web.presenters.day_chart import DayChart, build
+from dashboard.web.presenters.plan_scale import DayPart
 from tests.team_fixtures import NEVER_OPENED, rows_on, store_people
 from tests.world import World
 
@@ -40,13 +41,13 @@ def person(span: Span | None, zone: str = "UTC", **fields: Any) -> TeamRow:
 @pytest.mark.parametrize(
     ("span", "bars"),
     [
-        (Span(540, 1080), [Place(37.5, 37.5)]),
+        (Span(540, 1080), [DayPart(37.5, 37.5)]),
         # A bar that midnight cuts passes the edge, so that its end there is square.
-        (Span(1320, 360), [Place(-2.778, 27.778), Place(91.667, 11.111)]),
+        (Span(1320, 360), [DayPart(-2.778, 27.778), DayPart(91.667, 11.111)]),
         (None, []),
     ],
 )
-def test_bars_stand_at_the_hours(span: Span | None, bars: list[Place]) -> None:
+def test_bars_stand_at_the_hours(span: Span | None, bars: list[DayPart]) -> None:
     assert list(chart().person(person(span)).bars) == bars
 
 

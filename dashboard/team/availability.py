@@ -11,6 +11,7 @@ from dashboard.calendar.clock_changes import OffsetPart, midnight_of, offset_par
 from dashboard.calendar.holidays import DaysOff
 from dashboard.calendar.time_zones import zone_info
 from dashboard.calendar.working_hours import DAY, Span
+from dashboard.team.working_spans import count_present, merge
 
 HOUR = 60
 STEP = 15  # meetings start at a quarter of an hour
@@ -92,7 +93,7 @@ class UserDay:
             for skipped in self._skipped
             if any(end == skipped[0] for _start, end in bands) and any(start == skipped[1] for start, _end in bands)
         )
-        return tuple(bands) if len(bands) < 2 else _merge(bands)
+        return tuple(bands) if len(bands) < 2 else merge(bands)
 
     def _parts_of_day(self, user_zone: tzinfo) -> list[OffsetPart]:
         """Return the parts of the user's day, each with one offset."""
@@ -140,14 +141,7 @@ def people_at_work(groups: Iterable[HoursGroup], *, moment: datetime, workdays: 
 
 def count_at_work(rows: Sequence[DayRow]) -> list[tuple[Band, int]]:
     """Return the parts of the day, from midnight to midnight, each with the number of people at work."""
-    changes: dict[int, int] = {0: 0, DAY: 0}
-    for row in rows:
-        for start, end in row.bands:
-            changes[start] = changes.get(start, 0) + row.group.people
-            changes[end] = changes.get(end, 0) - row.group.people
-    minutes = sorted(changes)
-    counts = accumulate(changes[minute] for minute in minutes)
-    return list(zip(pairwise(minutes), counts, strict=False))
+    return count_present(((row.bands, row.group.people) for row in rows), 0, DAY)
 
 
 def common_hours(rows: Sequence[DayRow]) -> CommonHours:
@@ -156,10 +150,10 @@ def common_hours(rows: Sequence[DayRow]) -> CommonHours:
     if total < MIN_IN_COMMON:
         return CommonHours()
     pieces, counts = count_at_work(rows), _count_by_start(rows)
-    everyone, most = _merge(band for band, people in pieces if people == total), max(counts)
+    everyone, most = merge(band for band, people in pieces if people == total), max(counts)
     if most < MIN_IN_COMMON:
         return CommonHours(everyone)
-    bands = _merge(band for band, people in pieces if people >= most)
+    bands = merge(band for band, people in pieces if people >= most)
     longest = max((end - start for start, end in bands), default=0)
     return CommonHours(
         everyone=everyone,
@@ -196,14 +190,3 @@ def _count_by_start(rows: Sequence[DayRow]) -> list[int]:
                 changes[first] += row.group.people
                 changes[last + 1] -= row.group.people
     return list(accumulate(changes))[: (DAY - HOUR) // STEP + 1]
-
-
-def _merge(bands: Iterable[Band]) -> tuple[Band, ...]:
-    """Return the bands in order, and join those that touch or overlap."""
-    merged: list[Band] = []
-    for start, end in sorted(bands):
-        if merged and start <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(merged[-1][1], end))
-        elif start < end:
-            merged.append((start, end))
-    return tuple(merged)

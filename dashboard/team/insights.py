@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from dashboard.team import availability, settings_counts
 from dashboard.team.availability import Band, CommonHours, DayRow, HoursGroup
 from dashboard.team.settings_counts import SettingsCounts, ZoneAndHours
 from dashboard.team.small_groups import NO_MINIMUM, suppress_small_groups
+from dashboard.team.working_spans import counts_at
 
 SLOT = 30  # minutes of one bar of the chart
 MIN_LONG_DAY = 14 * 60  # minutes of working hours that are probably a mistake
@@ -103,11 +103,10 @@ def team_day(groups: list[HoursGroup], *, day: date, user_zone: tzinfo) -> TeamD
     rows = availability.day_rows(groups, day=day, user_zone=user_zone, workdays=NO_DAYS_OFF)
     pieces = availability.count_at_work(rows)
     common = availability.common_hours(rows)
-    starts, slots = [start for (start, _end), _people in pieces], range(0, DAY, SLOT)
     return TeamDay(
         people=sum(group.people for group in groups),
         rows=tuple(rows),
-        slots=tuple(pieces[bisect_right(starts, slot) - 1][1] for slot in slots),
+        slots=tuple(counts_at(pieces, range(0, DAY, SLOT))),
         pieces=tuple(pieces),
         nobody=_join_at_midnight([band for band, people in pieces if not people]),
         everyone=_join_at_midnight(list(common.everyone)),

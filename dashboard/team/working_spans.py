@@ -1,9 +1,11 @@
-"""Find the spans of time during which people work, in minutes of UTC, and those that several people share."""
+"""Find the spans of time during which people work, in minutes of UTC, what they share, and how many are at work."""
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from datetime import date, timedelta, tzinfo
+from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 from dashboard.calendar.clock_changes import EPOCH, midnight_of, offset_parts
@@ -96,3 +98,21 @@ def intersect(first: Sequence[Interval], second: Sequence[Interval]) -> tuple[In
         else:
             other += 1
     return tuple(common)
+
+
+def count_present(spans: Iterable[tuple[Sequence[Interval], int]], start: int, end: int) -> list[tuple[Interval, int]]:
+    """Return the parts of the time between two minutes, each with the number of people whose spans it is in."""
+    changes: dict[int, int] = {start: 0, end: 0}
+    for intervals, people in spans:
+        for first, last in intervals:
+            changes[first] = changes.get(first, 0) + people
+            changes[last] = changes.get(last, 0) - people
+    minutes = sorted(changes)
+    counts = accumulate(changes[minute] for minute in minutes)
+    return list(zip(pairwise(minutes), counts, strict=False))
+
+
+def counts_at(pieces: Sequence[tuple[Interval, int]], minutes: Iterable[int]) -> list[int]:
+    """Return how many people there are at each of the minutes, given their number in each part of the time."""
+    starts = [start for (start, _end), _people in pieces]
+    return [pieces[bisect_right(starts, minute) - 1][1] for minute in minutes]

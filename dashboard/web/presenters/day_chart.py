@@ -11,21 +11,13 @@ from dashboard.calendar.working_hours import DAY
 from dashboard.team import availability
 from dashboard.team.availability import Band, CommonHours, HoursGroup, UserDay
 from dashboard.team.listing import TeamRow
+from dashboard.team.working_spans import counts_at
 from dashboard.web.presenters.filters import minutes_in
+from dashboard.web.presenters.plan_scale import OVERHANG, STEP, DayPart
 
-STEP = 15  # minutes between the moments that the pointer shows
 COLUMN = 30
 _MIN_HEIGHT = 4  # percent: a single person among thousands is still visible
 _MIN_SHARE = 0.2  # of a strip's color
-_BEYOND = 40  # minutes by which a bar that midnight cuts passes the edge, so that its end there is square
-
-
-@dataclass(frozen=True)
-class Place:
-    """A part of the day, in percent of the day."""
-
-    x: float
-    width: float
 
 
 @dataclass(frozen=True)
@@ -38,20 +30,11 @@ class HalfHourColumn:
 
 
 @dataclass(frozen=True)
-class StripPart:
-    """A part of a group's strip: in percent of the day, and the share of the group that is at work."""
-
-    x: float
-    width: float
-    share: float
-
-
-@dataclass(frozen=True)
 class PersonDay:
     """One person's hours on the user's day."""
 
     bands: tuple[Band, ...]
-    bars: tuple[Place, ...]
+    bars: tuple[DayPart, ...]
     is_at_work: bool | None  # now; None on another day, and where the hours are unknown
     is_assumed: bool  # the zone is the profile's, or the hours are not from the person's settings
 
@@ -62,7 +45,7 @@ class GroupDay:
 
     at_work: int | None  # now; None on another day
     pieces: Sequence[tuple[Band, int]]  # the parts of the day, with the number of people at work
-    strip: Sequence[StripPart]
+    strip: Sequence[tuple[DayPart, float]]  # with the share of the group that is at work
 
     @property
     def pieces_text(self) -> str:
@@ -107,13 +90,9 @@ class DayChart:
         """Return the hours of a group of so many people, whose known hours are these."""
         pieces = availability.count_at_work(availability.rows_on(self.user_day, groups))
         return GroupDay(
-            at_work=None if self.now is None else _count_at(pieces, self.now),
+            at_work=None if self.now is None else counts_at(pieces, [self.now])[0],
             pieces=pieces,
-            strip=[
-                StripPart(_percent(start), _percent(end - start), max(_MIN_SHARE, round(number / people, 2)))
-                for (start, end), number in pieces
-                if number
-            ],
+            strip=[(_part(*piece), max(_MIN_SHARE, round(number / people, 2))) for piece, number in pieces if number],
         )
 
 
@@ -122,7 +101,7 @@ def build(groups: Sequence[HoursGroup], *, day: date, now: datetime, user_zone: 
     user_day = UserDay(day, user_zone=user_zone, workdays=workdays)
     rows = availability.rows_on(user_day, groups)
     pieces = availability.count_at_work(rows)
-    counts = _counts(pieces)
+    counts = counts_at(pieces, range(0, DAY, STEP))
     people = sum(group.people for group in groups)
     return DayChart(
         day=day,
@@ -139,19 +118,6 @@ def build(groups: Sequence[HoursGroup], *, day: date, now: datetime, user_zone: 
     )
 
 
-def _count_at(pieces: Sequence[tuple[Band, int]], minute: int) -> int:
-    return next(number for (start, end), number in pieces if start <= minute < end)
-
-
-def _counts(pieces: Sequence[tuple[Band, int]]) -> list[int]:
-    counts, at = [], 0
-    for minute in range(0, DAY, STEP):
-        while pieces[at][0][1] <= minute:
-            at += 1
-        counts.append(pieces[at][1])
-    return counts
-
-
 def _columns(counts: Sequence[int]) -> list[HalfHourColumn]:
     most = max(counts)
     return [
@@ -161,11 +127,13 @@ def _columns(counts: Sequence[int]) -> list[HalfHourColumn]:
     ]
 
 
-def _bar(band: Band) -> Place:
+def _bar(band: Band) -> DayPart:
     start, end = band
-    first = start if start else -_BEYOND
-    last = end if end < DAY else DAY + _BEYOND
-    return Place(_percent(first), _percent(last - first))
+    return _part(start - OVERHANG * (start == 0), end + OVERHANG * (end == DAY))
+
+
+def _part(start: int, end: int) -> DayPart:
+    return DayPart(_percent(start), _percent(end - start))
 
 
 def _percent(minutes: int) -> float:

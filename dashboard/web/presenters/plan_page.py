@@ -15,12 +15,13 @@ from dashboard.team.plan_people import PlanPerson
 from dashboard.team.planning import DayPlan, better_day, plan_day
 from dashboard.team.proposals import Proposal
 from dashboard.team.weekly_changes import WeeklyMeeting
+from dashboard.team.working_spans import counts_at
 from dashboard.web.i18n.translations import _
-from dashboard.web.presenters import filters, plan_notes, plan_rows, plan_scale, plan_words
+from dashboard.web.presenters import filters, plan_notes, plan_rows, plan_words
 from dashboard.web.presenters.plan_notes import Alternative, ClockNote
 from dashboard.web.presenters.plan_query import PlanQuery
 from dashboard.web.presenters.plan_rows import PlanGroup, PlanRow
-from dashboard.web.presenters.plan_scale import DayPart, DayScale
+from dashboard.web.presenters.plan_scale import STEP, DayPart, DayScale, minute_on
 from dashboard.web.presenters.plan_words import CityLine
 
 MAX_LINES = 8  # of one proposal; more cities are in the chart
@@ -141,8 +142,8 @@ def build(
         alternatives=plan_notes.alternatives(plan, people, query, reader_zone=reader_zone, better=better),
         copied_text=plan_words.copied_text(lines, query.day),
         scale=scale,
-        counts=plan_scale.counts_by_step(plan, scale),
-        now=plan_scale.minute_on(scale, now),
+        counts=counts_at(scale.pieces(plan.spans.values()), range(scale.start, scale.end, STEP)),
+        now=minute_on(scale, now),
         planned=len(participants),
     )
 

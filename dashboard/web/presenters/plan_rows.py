@@ -15,7 +15,7 @@ from dashboard.team.proposals import Proposal
 from dashboard.team.working_spans import Interval, merge
 from dashboard.web.i18n.translations import _, ngettext, number
 from dashboard.web.presenters import filters, plan_words
-from dashboard.web.presenters.plan_scale import DayPart, DayScale, count_present
+from dashboard.web.presenters.plan_scale import DayPart, DayScale
 from dashboard.web.presenters.team_row import FACES, photo_addresses
 
 MAX_UNGROUPED = 12  # people; more are folded into their time zones
@@ -206,7 +206,7 @@ def groups(chart_rows: Sequence[PlanRow], plan: DayPlan, scale: DayScale, reader
 
 
 def _group(zone: str, members: Sequence[PlanRow], plan: DayPlan, scale: DayScale, reader_zone: tzinfo) -> PlanGroup:
-    pieces = count_present([plan.spans[row.user_id] for row in members], scale)
+    pieces = scale.pieces(plan.spans[row.user_id] for row in members)
     return PlanGroup(
         city=filters.zone_city(zone),
         offset=_time_difference(zone, scale.middle, reader_zone),

@@ -1,16 +1,15 @@
-"""Place times on the reader's day: a scale of elapsed time, and the number of people at work along it."""
+"""Place times on the reader's day: a scale of elapsed time."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, tzinfo
-from itertools import accumulate, pairwise
 
 from dashboard.calendar.clock_changes import midnight_of, minute_of, offset_parts
 from dashboard.calendar.working_hours import DAY
 from dashboard.team.planning import DayPlan
-from dashboard.team.working_spans import Interval
+from dashboard.team.working_spans import Interval, count_present
 from dashboard.web.i18n.translations import current
 
 STEP = 15  # minutes between the moments that the pointer shows
@@ -60,6 +59,10 @@ class DayScale:
         start, end = interval
         return self.part((start - OVERHANG * (start == self.start), end + OVERHANG * (end == self.end)))
 
+    def pieces(self, spans: Iterable[Sequence[Interval]]) -> list[tuple[Interval, int]]:
+        """Return the parts of the day, each with the number of people at work."""
+        return count_present(((intervals, 1) for intervals in spans), self.start, self.end)
+
     def text_place(self, minute: int) -> float:
         """Return where a text stands, from the left; shapes are mirrored by the stylesheet, texts are not."""
         place = self.place(minute)
@@ -76,29 +79,6 @@ class DayScale:
         }
         ordered = [*sorted(moments), (self.end, 24)]
         return [(self.place(minute), self.text_place(minute), f"{hour:02}") for minute, hour in ordered]
-
-
-def count_present(spans: Iterable[Sequence[Interval]], scale: DayScale) -> list[tuple[Interval, int]]:
-    """Return the parts of the day, each with the number of people at work."""
-    changes: dict[int, int] = {scale.start: 0, scale.end: 0}
-    for intervals in spans:
-        for start, end in intervals:
-            changes[start] = changes.get(start, 0) + 1
-            changes[end] = changes.get(end, 0) - 1
-    minutes = sorted(changes)
-    counts = accumulate(changes[minute] for minute in minutes)
-    return list(zip(pairwise(minutes), counts, strict=False))
-
-
-def counts_by_step(plan: DayPlan, scale: DayScale) -> list[int]:
-    """Return how many people are at work at each step of the pointer."""
-    pieces = count_present(plan.spans.values(), scale)
-    counts, at = [], 0
-    for minute in range(scale.start, scale.end, STEP):
-        while pieces[at][0][1] <= minute:
-            at += 1
-        counts.append(pieces[at][1])
-    return counts
 
 
 def minute_on(scale: DayScale, now: datetime) -> int | None:
