@@ -13,9 +13,9 @@ import pytest
 from dashboard.calendar.clock_changes import clock_changes, minute_of, moment_of, offset_parts
 from dashboard.calendar.holidays import NO_DAYS_OFF, DaysOff, parse_days_off
 from dashboard.calendar.working_hours import DAY, Span
-from dashboard.team.common_times import next_common_times
 from dashboard.team.planning import DayPlan, better_day, longest_common_meeting, plan_day, times_without
 from dashboard.team.proposals import Participant, Stretch
+from dashboard.team.reach import next_common_times
 from dashboard.team.weekly_changes import WeeklyMeeting
 from dashboard.team.working_spans import Interval, WorkPattern
 

@@ -10,10 +10,9 @@ from dashboard.calendar.clock_changes import clock_changes, midnight_of, minute_
 from dashboard.calendar.holidays import DaysOff
 from dashboard.calendar.time_zones import zone_info
 from dashboard.calendar.working_hours import DAY
-from dashboard.team.common_times import MAX_DAYS, next_common_times
-from dashboard.team.working_spans import Interval, WorkPattern, day_of
+from dashboard.team.working_spans import Interval, WorkingSpans, WorkPattern, day_of, intersect
 
-CLOCK_CHANGE_DAYS = 28
+MAX_DAYS = 28  # holidays may last two weeks
 
 
 @dataclass(frozen=True)
@@ -66,10 +65,24 @@ def compute_reach(colleague: WorkPattern, reader: WorkPattern | None, *, moment:
     )
 
 
+def next_common_times(
+    one: WorkPattern, other: WorkPattern, *, moment: datetime, days_off: DaysOff, count: int = 2
+) -> tuple[Interval, ...]:
+    """Return the next intervals, in minutes of UTC, during which both are at work; none if there are none soon.
+
+    The first one has begun already if both are at work at the moment.
+    """
+    now = minute_of(moment)
+    # Days before the moment show when an interval has begun.
+    spans = WorkingSpans(now - 2 * DAY, now + MAX_DAYS * DAY, days_off)
+    common = intersect(spans.of(one), spans.of(other))
+    return tuple(interval for interval in common if interval[1] > now)[:count]
+
+
 def next_time_difference_change(colleague: str, reader: str, *, moment: datetime) -> TimeDifferenceChange | None:
     """Return the next change of the time difference between two zones, None if there is none within four weeks."""
     start = minute_of(moment)
-    end = start + CLOCK_CHANGE_DAYS * DAY
+    end = start + MAX_DAYS * DAY
     difference = _minutes_ahead(colleague, reader, start)
     changes = sorted(
         (change, zone) for zone in {colleague, reader} for change in clock_changes(zone_info(zone), start, end)
