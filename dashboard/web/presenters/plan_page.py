@@ -23,6 +23,7 @@ from dashboard.web.presenters.plan_query import PlanQuery
 from dashboard.web.presenters.plan_rows import PlanGroup, PlanRow
 from dashboard.web.presenters.plan_scale import STEP, DayPart, DayScale, minute_on
 from dashboard.web.presenters.plan_words import CityLine
+from dashboard.web.presenters.team_row import portrait
 
 MAX_LINES = 8  # of one proposal; more cities are in the chart
 
@@ -152,7 +153,7 @@ def chips(people: Sequence[PlanPerson], query: PlanQuery) -> list[PersonChip]:
     """Return a chip for each person who is named, in the order of the address."""
     by_id = {person.user_id: person for person in people}
     named = [by_id[user_id] for user_id in query.people if user_id in by_id]
-    return [PersonChip(user_id=person.user_id, **plan_rows.portrait(person)) for person in named]
+    return [PersonChip(user_id=person.user_id, **portrait(person)) for person in named]
 
 
 def _empty(people: Sequence[PlanPerson], plan: DayPlan) -> PlanView:

@@ -8,7 +8,6 @@ from datetime import date, tzinfo
 
 from dashboard.calendar.clock_changes import moment_of
 from dashboard.calendar.time_zones import offset_at, zone_info
-from dashboard.core.json_values import strip_control_characters
 from dashboard.team.plan_people import PlanPerson
 from dashboard.team.planning import DayPlan
 from dashboard.team.proposals import Proposal
@@ -16,7 +15,7 @@ from dashboard.team.working_spans import Interval, merge
 from dashboard.web.i18n.translations import _, ngettext, number
 from dashboard.web.presenters import filters, plan_words
 from dashboard.web.presenters.plan_scale import DayPart, DayScale
-from dashboard.web.presenters.team_row import FACES, photo_addresses
+from dashboard.web.presenters.team_row import portrait
 
 MAX_UNGROUPED = 12  # people; more are folded into their time zones
 LABEL_MINUTES = 75  # room that the clock beside the end of a bar needs
@@ -115,17 +114,6 @@ def _row(person: PlanPerson, plan: DayPlan, day: date, reader_zone: tzinfo, scal
         is_assumed=person.is_assumed,
         is_known=is_known,
     )
-
-
-def portrait(person: PlanPerson) -> dict[str, str]:
-    """Return the person's name, picture, initials, and the color behind those."""
-    name = plan_words.display_name(person)
-    return {
-        "name": name,
-        "photo": person.photo if person.photo.startswith(photo_addresses()) else "",
-        "initials": "".join(word[0] for word in strip_control_characters(name).split()[:2]).upper(),
-        "face": FACES[person.user_id % len(FACES)],
-    }
 
 
 def _time_difference(zone: str, minute: int, reader_zone: tzinfo) -> str:

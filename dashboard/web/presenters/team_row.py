@@ -13,6 +13,7 @@ from dashboard.calendar.reminders import Reminder
 from dashboard.calendar.time_zones import offset_at, parse_zone_name, same_clock, zone_info
 from dashboard.core.json_values import strip_control_characters
 from dashboard.team.listing import TeamRow
+from dashboard.team.plan_people import PlanPerson
 from dashboard.web.errors.responses import error_label
 from dashboard.web.http.context import services
 from dashboard.web.i18n.translations import N_, Language, _, current, pgettext
@@ -88,14 +89,11 @@ def team_row_text(row: TeamRow, context: ListContext) -> TeamRowText:
     """Return the texts of a person's row."""
     # For people who never opened the application, the state says everything.
     problem = row.problem if row.state != "never" else None
-    now, name = context.now, labels.person_name(row.name, row.user_id)
+    now = context.now
     return TeamRowText(
         user_id=row.user_id,
-        name=name,
+        **portrait(row),
         position=row.position,
-        photo=row.photo if row.photo.startswith(photo_addresses()) else "",
-        face=FACES[row.user_id % len(FACES)],
-        initials="".join(word[0] for word in strip_control_characters(name).split()[:2]).upper(),
         view=labels.view(row.view),
         hours=filters.hours(row.span) if row.span else "",
         city=filters.zone_city(row.zone) if row.zone else "",
@@ -112,6 +110,22 @@ def team_row_text(row: TeamRow, context: ListContext) -> TeamRowText:
         profile_path=PROFILE_PATH % row.user_id,
         chat_path=CHAT_PATH % row.user_id if row.state in ("never", "reconnect") else "",
     )
+
+
+def portrait(person: TeamRow | PlanPerson) -> dict[str, str]:
+    """Return the person's name, picture, initials, and the color behind those."""
+    name = labels.person_name(person.name, person.user_id)
+    return {
+        "name": name,
+        "photo": person.photo if person.photo.startswith(_photo_addresses()) else "",
+        "initials": "".join(word[0] for word in strip_control_characters(name).split()[:2]).upper(),
+        "face": FACES[person.user_id % len(FACES)],
+    }
+
+
+def _photo_addresses() -> tuple[str, ...]:
+    """Return how the addresses of photos begin: https alone, except in development on this machine."""
+    return PHOTO_ADDRESSES if services().config.trust_loopback else PHOTO_ADDRESSES[:1]
 
 
 def department_names(row: TeamRow, names: Mapping[int, str]) -> str:
@@ -156,11 +170,6 @@ def zone_reason(row: TeamRow, context: ListContext) -> str:
         city = filters.zone_city(row.calendar_zone)
         return _("Time zone from profile; the calendar's, %(city)s, is out of date or a guess") % {"city": city}
     return _("Time zone from profile")
-
-
-def photo_addresses() -> tuple[str, ...]:
-    """Return how the addresses of photos begin: https alone, except in development on this machine."""
-    return PHOTO_ADDRESSES if services().config.trust_loopback else PHOTO_ADDRESSES[:1]
 
 
 def _offset(zone: str, now: datetime, user_zone: tzinfo) -> str:

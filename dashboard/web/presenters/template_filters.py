@@ -14,7 +14,6 @@ from dashboard.web.i18n.translations import Language
 from dashboard.web.presenters import (
     filters,
     labels,
-    plan_rows,
     plan_words,
     reminder_timeline,
     setting_display,
@@ -37,7 +36,7 @@ def install(env: Environment) -> None:
         escape_surrogates=escape_surrogates,
         offset_at=offset_at,
         person_name=plan_words.display_name,
-        portrait=plan_rows.portrait,
+        portrait=team_row.portrait,
         row_text=team_row.team_row_text,
         short_duration=plan_words.short_duration,
         state_label=team_row.state,
