@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import calendar
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -11,8 +12,9 @@ from dashboard.core.json_values import Json, parse_int
 
 MAX_RANGE_DAYS = 62  # a month view also shows days of the months around it
 MIN_MONTH_DAYS = 28  # shorter ranges are days and weeks
-FIRST_YEAR, LAST_YEAR = 1970, 2100  # charts also compute with the days around them
+FIRST_YEAR, LAST_YEAR = 1970, 2100  # charts and plans also compute with the days around them
 WEEK = 7
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 @dataclass(frozen=True)
@@ -93,12 +95,12 @@ def date_range(first: Json, last: Json, chosen_day: Json, *, today: date) -> Dat
 def parse_date(value: Json) -> date | None:
     """Return the date of a text such as "2026-03-04", None for any other value."""
     try:
-        day = date.fromisoformat(value) if isinstance(value, str) and len(value) == 10 else None
+        day = date.fromisoformat(value) if isinstance(value, str) and _DATE.fullmatch(value) else None
     except ValueError:
         return None
     return day if day is not None and is_supported(day) else None
 
 
 def is_supported(day: date) -> bool:
-    """Tell whether charts can be drawn for the day."""
+    """Tell whether the day can be shown and planned."""
     return FIRST_YEAR <= day.year <= LAST_YEAR

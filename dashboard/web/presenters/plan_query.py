@@ -12,10 +12,9 @@ from dashboard.core.json_values import Json
 from dashboard.team.plan_people import MAX_PEOPLE
 from dashboard.team.planning import DEFAULT_MINUTES, MAX_MINUTES, MIN_MINUTES
 from dashboard.web.http.query_values import InvalidValue
+from dashboard.web.presenters.calendar_days import is_supported, parse_date
 
-FIRST_YEAR, LAST_YEAR = 1970, 2100  # plans also compute with the weeks around a day
 _ID = re.compile(r"[0-9]{1,18}")
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _MINUTES = re.compile(r"[0-9]{1,4}")
 
 
@@ -78,7 +77,7 @@ class PlanQuery:
         return self._on(self.day + timedelta(days=1))
 
     def _on(self, day: date) -> str | None:
-        return self.url(day=day) if FIRST_YEAR <= day.year <= LAST_YEAR else None
+        return self.url(day=day) if is_supported(day) else None
 
 
 def parse_plan_query(query: QueryValues, *, today: date, reader: int) -> PlanQuery:
@@ -152,10 +151,6 @@ def _length(text: str) -> int:
 
 
 def _day(text: str) -> date:
-    try:
-        day = date.fromisoformat(text) if _DATE.fullmatch(text) else None
-    except ValueError:
-        day = None
-    if day is None or not FIRST_YEAR <= day.year <= LAST_YEAR:
+    if (day := parse_date(text)) is None:
         raise InvalidValue("date")
     return day
