@@ -19,7 +19,7 @@ from dashboard.portals.portal_lock import lock_portal
 
 @dataclass(frozen=True)
 class ChangeResult:
-    """The result of a change. Keys that had their new value already are not listed, because they were not attempt."""
+    """The result of a change. Keys that had their new value already are not listed, because they were not attempted."""
 
     settings: CalendarSettings  # as they are now, and stored
     changed: tuple[str, ...] = ()  # keys that were written and have their new value
