@@ -80,6 +80,11 @@ def ask(world: World, route: tuple[str, str], session: str | None) -> TestRespon
     return world.browser.open(path, method=method, headers=headers, data=data, buffered=True)
 
 
+def assert_refused_everywhere(world: World, session: str) -> None:
+    answers = {route: ask(world, route, session).status_code for route in guarded(world)}
+    assert answers == dict.fromkeys(answers, 401)
+
+
 def bearer(session: dict[str, str]) -> str:
     return session["Authorization"].removeprefix("Bearer ")
 
@@ -138,22 +143,18 @@ def test_no_route_answers_the_token_of_a_person_who_is_gone(busy: World) -> None
     with busy.database.write_session() as rows:
         rows.execute(text("DELETE FROM people WHERE user_id = 1 AND portal_id = 1"))
 
-    answers = {route: ask(busy, route, session).status_code for route in guarded(busy)}
-
-    assert answers == dict.fromkeys(answers, 401)
+    assert_refused_everywhere(busy, session)
 
 
 def test_no_route_answers_the_token_of_an_earlier_generation(busy: World) -> None:
     session = bearer(busy.session("anna"))
     busy.portal().uninstall()
     busy.portal().deliver_events()
-    while_gone = {route: ask(busy, route, session).status_code for route in guarded(busy)}
+    assert_refused_everywhere(busy, session)
+
     busy.install()
     busy.open("anna")
-
-    after = {route: ask(busy, route, session).status_code for route in guarded(busy)}
-
-    assert while_gone == after == dict.fromkeys(after, 401)
+    assert_refused_everywhere(busy, session)
 
 
 def test_a_session_ends_however_busily_it_is_used(busy: World) -> None:
@@ -171,11 +172,7 @@ def test_a_session_ends_however_busily_it_is_used(busy: World) -> None:
 
 @pytest.mark.parametrize("generation", [0, 2])
 def test_no_route_answers_a_token_of_another_generation_of_somebody_who_is_there(busy: World, generation: int) -> None:
-    other = forged(busy, "alpha", 7, generation)
-
-    answers = {route: ask(busy, route, other).status_code for route in guarded(busy)}
-
-    assert answers == dict.fromkeys(answers, 401)
+    assert_refused_everywhere(busy, forged(busy, "alpha", 7, generation))
     assert ask(busy, ("GET", "/me"), forged(busy, "alpha", 7, 1)).status_code == 200
 
 
@@ -185,18 +182,12 @@ def test_no_route_answers_while_the_portal_is_a_tombstone(busy: World) -> None:
     with busy.database.write_session() as rows:
         rows.execute(text("UPDATE portals SET state = 'uninstalled' WHERE id = 1"))
 
-    answers = {route: ask(busy, route, session).status_code for route in guarded(busy)}
-
-    assert answers == dict.fromkeys(answers, 401)
+    assert_refused_everywhere(busy, session)
 
 
 def test_no_route_answers_a_token_that_joins_two_portals(busy: World) -> None:
     """Signed by us, as no code of ours would: the person is Alpha's, the portal Beta."""
-    crossed = forged(busy, "beta", 7, 1)
-
-    answers = {route: ask(busy, route, crossed).status_code for route in guarded(busy)}
-
-    assert answers == dict.fromkeys(answers, 401)
+    assert_refused_everywhere(busy, forged(busy, "beta", 7, 1))
 
 
 def unpacked(answer: TestResponse) -> str:
