@@ -152,6 +152,7 @@ def measure_run(bench: Bench) -> Iterator[Row]:
     with bench.behavior(people=people, limited=True), bench.store(portals=SAMPLES, people=people) as url:
         stores.connect(url)
         with processes.worker(bench.upstream, url):
+            time.sleep(6.0)  # until it is warm
             stores.request_runs(url)
             seconds = stores.seconds_of_runs(url, at_most=3 * limit)
         counts = bench.upstream.set()
