@@ -76,7 +76,7 @@ def _details(portal: Portal) -> dict[str, Any]:
         "uninstalled": portal.uninstalled_at,
         "people": len(people),
         "opened": sum(opened_at is not None for _, opened_at in people),
-        "chains": ", ".join(f"{tokens[state]} {state}" for state in TokenState),
+        "token_pairs": ", ".join(f"{tokens[state]} {state}" for state in TokenState),
         "team_access": str(access.team_access(portal)),
         "departments": departments,
         "directory_read": portal.directory_at,
