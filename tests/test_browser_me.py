@@ -97,13 +97,13 @@ def test_clocks_and_the_line_on_the_chart_move_each_minute(world: World, chromiu
     page.clock.install(time=datetime(2026, 3, 4, 11, 30, 20, tzinfo=UTC))
     frame = open_in_browser(page, world.portal(), "boris")
     clock, line = frame.locator("[data-clock]"), frame.locator("[data-now]")
-    expect(clock).to_have_text("12:30")
-    expect(line).to_have_attribute("x", str(12 * 60 + 30 - 5))
+    expect(frame.locator("html")).to_have_attribute("data-ready", "")
 
-    page.clock.run_for(60_000)
+    for minute in (31, 32):
+        page.clock.run_for(60_000)
 
-    expect(clock).to_have_text("12:31")
-    expect(line).to_have_attribute("x", str(12 * 60 + 31 - 5))
+        expect(clock).to_have_text(f"12:{minute}")
+        expect(line).to_have_attribute("x", str(12 * 60 + minute - 5))
     page.close()
 
 

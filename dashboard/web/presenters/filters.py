@@ -1,7 +1,7 @@
 """Format values in the user's language: times, dates, time zones, hours, reminders, and lists of words."""
 
 from collections.abc import Iterable, Sequence
-from datetime import date, datetime, tzinfo
+from datetime import UTC, date, datetime, tzinfo
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
@@ -118,6 +118,12 @@ def clock_attributes(now: datetime, tz: tzinfo) -> dict[str, str]:
     """Return the attributes of a clock that the script updates: the zone's offset, and its name if it has one."""
     name = {"data-zone": tz.key} if isinstance(tz, ZoneInfo) else {}
     return name | {"data-offset": str(offset_at(now, tz))}
+
+
+def offsets_by_month(zone: str, year: int) -> str:
+    """Return a zone's offsets on the first day of each month, for the script to compare; "" without a zone."""
+    months = (datetime(year, month, 1, 12, tzinfo=UTC) for month in range(1, 13))
+    return " ".join(str(offset_at(moment, zone_info(zone))) for moment in months) if zone else ""
 
 
 def time_in(moment: datetime, tz: tzinfo | str) -> str:

@@ -1,39 +1,28 @@
-// Warns when the browser's time zone differs from the calendar's or the profile's.
+// Warns when the clock of the browser's time zone differs from the calendar's or the profile's.
 
 export function compareZones() {
   const notice = document.querySelector('[data-disagreement="browser"]');
-  const browserZone = Intl.DateTimeFormat().resolvedOptions().timeZone;
-  if (!notice || !browserZone) return;
-  const difference = findDifference(browserZone, notice.dataset);
+  const difference = notice && findDifference(notice.dataset);
   if (!difference) return;
   const text = notice.querySelector(`[data-differs="${difference}"]`);
-  text.querySelector("[data-browser-zone]").textContent = browserZone;
+  // Only now: the first use of Intl takes longer than all else that is done before the first page is ready.
+  text.querySelector("[data-browser-zone]").textContent = Intl.DateTimeFormat().resolvedOptions().timeZone;
   text.hidden = notice.hidden = notice.parentElement.hidden = false;
 }
 
 // Returns "calendar", "profile" or "both", whichever the browser's zone differs from, or a falsy value.
-function findDifference(browserZone, { zone, profile, offset }) {
-  try {
-    const fromCalendar = zone
-      ? !haveSameClock(browserZone, zone)
-      : Number(offset) !== -new Date().getTimezoneOffset() * 60;
-    const fromProfile = profile ? !haveSameClock(browserZone, profile) : fromCalendar;
-    if (!fromCalendar) return fromProfile && "profile";
-    return fromProfile ? "both" : "calendar";
-  } catch {
-    // This browser does not know one of the zones.
-    return "";
-  }
+function findDifference({ year, calendar, profile, offset }) {
+  const fromCalendar = calendar ? !isOurClock(calendar, year) : Number(offset) !== ourOffset(new Date());
+  const fromProfile = profile ? !isOurClock(profile, year) : fromCalendar;
+  if (!fromCalendar) return fromProfile && "profile";
+  return fromProfile ? "both" : "calendar";
 }
 
-// Zones with different names may have the same time, so compare it on the first day of each month.
-function haveSameClock(one, other) {
-  const [a, b] = [one, other].map(
-    (timeZone) => new Intl.DateTimeFormat("en-GB", { timeZone, dateStyle: "short", timeStyle: "short" }),
-  );
-  const year = new Date().getFullYear();
-  return [...Array(12).keys()].every((month) => {
-    const day = Date.UTC(year, month, 1, 12);
-    return a.format(day) === b.format(day);
-  });
+// Zones with different names may have the same time, so the server sends the offset on the first day of each month.
+function isOurClock(offsets, year) {
+  return offsets.split(" ").every((offset, month) => Number(offset) === ourOffset(new Date(Date.UTC(year, month, 1, 12))));
+}
+
+function ourOffset(moment) {
+  return -60 * moment.getTimezoneOffset();
 }

@@ -8,6 +8,13 @@ export function updateClocks() {
   for (const line of document.querySelectorAll("[data-now]")) moveLine(line, formatTime(now, line.dataset));
 }
 
+// The server has set the clocks and lines of a new page, but only a script can place a tag.
+export function placeTags() {
+  for (const tag of document.querySelectorAll("[data-now=tag]")) {
+    moveLine(tag, tag.querySelector("[data-clock]").textContent);
+  }
+}
+
 // Shows the time of a moment on one clock.
 export function showClock(clock, moment) {
   clock.textContent = formatTime(moment, clock.dataset) ?? clock.textContent;

@@ -1,7 +1,7 @@
 // Loads the scripts and stylesheets that only some pages need, and initializes each page.
 
 import { compareZones } from "./browser_zone.js";
-import { updateClocks } from "./clocks.js";
+import { placeTags } from "./clocks.js";
 
 const MODULES = {
   "[data-me]": () => import("../me.js"),
@@ -30,7 +30,7 @@ function loadStylesheet(link) {
 }
 
 export function init(modules) {
-  updateClocks();
+  placeTags();
   compareZones();
   for (const module of modules) module.init();
 }

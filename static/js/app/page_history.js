@@ -15,7 +15,6 @@ let currentPath = "";
 // Calls `show` with the path of the entry that Back or Forward leads to.
 export function listenForHistory(show) {
   currentPath = main.querySelector("[data-address]")?.dataset.address ?? currentLink() ?? "";
-  changeEntry("replaceState");
   addEventListener("popstate", ({ state }) => {
     if (isPath(state?.path)) show(state.path);
   });
@@ -29,10 +28,12 @@ export function isOtherPage(path) {
 
 // The same page with another query, such as other filters, replaces its entry.
 export function addToHistory(path) {
-  const method = isOtherPage(path) ? "pushState" : "replaceState";
+  if (!isOtherPage(path)) return replaceEntry(path);
+  // The entry that is left needs its path to come back to; the first one gets it only now, to delay no first page.
+  changeEntry("replaceState");
   currentPath = path;
-  changeEntry(method);
-  store();
+  changeEntry("pushState");
+  return store();
 }
 
 export function replaceEntry(path) {
