@@ -45,7 +45,7 @@ def folder(tmp_path: Path) -> Path:
 def test_the_first_page_needs_one_stylesheet_and_two_scripts(world: World) -> None:
     names = [address.rpartition("/")[2] for address in addresses(world.open("anna"))]
 
-    assert names == ["event_replay.js", "app.css", "app.js"]
+    assert names == ["before_paint.js", "app.css", "app.js"]
 
 
 def test_the_first_page_needs_no_style_of_later_pages(world: World) -> None:
@@ -128,7 +128,7 @@ def test_a_script_is_bundled_with_its_modules(folder: Path) -> None:
     assert StaticFiles(folder).find("js/app/a.js") is None
 
 
-@pytest.mark.parametrize("name", ["app", "plan", "team"])
+@pytest.mark.parametrize("name", ["app", "before_paint", "plan", "team"])
 def test_modules_of_a_script_share_no_top_level_name(name: str) -> None:
     file = StaticFiles().find(f"js/{name}.js")
 

@@ -1,6 +1,5 @@
 // Loads the scripts and stylesheets that only some pages need, and initializes each page.
 
-import { compareZones } from "./browser_zone.js";
 import { placeTags } from "./clocks.js";
 
 const MODULES = {
@@ -31,6 +30,5 @@ function loadStylesheet(link) {
 
 export function init(modules) {
   placeTags();
-  compareZones();
   for (const module of modules) module.init();
 }

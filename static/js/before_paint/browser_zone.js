@@ -1,13 +1,20 @@
 // Warns when the clock of the browser's time zone differs from the calendar's or the profile's.
 
-export function compareZones() {
-  const notice = document.querySelector('[data-disagreement="browser"]');
-  const difference = notice && findDifference(notice.dataset);
-  if (!difference) return;
-  const text = notice.querySelector(`[data-differs="${difference}"]`);
-  // Only now: the first use of Intl takes longer than all else that is done before the first page is ready.
-  text.querySelector("[data-browser-zone]").textContent = Intl.DateTimeFormat().resolvedOptions().timeZone;
-  text.hidden = notice.hidden = notice.parentElement.hidden = false;
+// The last element of the notice: browsers call it when they have read the notice, and nothing below that would move.
+class BrowserZone extends HTMLElement {
+  connectedCallback() {
+    const difference = findDifference(this.dataset);
+    if (!difference) return;
+    const notice = this.closest("[data-disagreement]");
+    const text = notice.querySelector(`[data-differs="${difference}"]`);
+    text.querySelector("[data-browser-zone]").textContent = browserZone();
+    text.hidden = notice.hidden = notice.parentElement.hidden = false;
+  }
+}
+
+// The first use of Intl takes longer than all other scripts of the first page.
+function browserZone() {
+  return globalThis.Temporal?.Now.timeZoneId() ?? Intl.DateTimeFormat().resolvedOptions().timeZone;
 }
 
 // Returns "calendar", "profile" or "both", whichever the browser's zone differs from, or a falsy value.

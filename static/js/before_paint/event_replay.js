@@ -22,8 +22,10 @@ function replayWhenReady(replayOf) {
     const replay = replayOf(event);
     if (!replay) return;
     event.preventDefault();
-    import("./app.js").then(({ ready }) => ready).then(replay);
+    import("../app.js").then(({ ready }) => ready).then(replay);
   };
 }
 
-for (const [type, replayOf] of Object.entries(REPLAYS)) addEventListener(type, replayWhenReady(replayOf), true);
+function replayEvents() {
+  for (const [type, replayOf] of Object.entries(REPLAYS)) addEventListener(type, replayWhenReady(replayOf), true);
+}
