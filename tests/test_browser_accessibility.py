@@ -163,6 +163,8 @@ def test_hours_are_aligned_with_the_chart_in_both_directions(company: World, pag
 
 
 def test_every_control_is_large_enough_for_touch(company: World, chromium: Browser) -> None:
+    recommended = {"showWeekNumbers": "Y", "advice.hours": "09:00 – 18:00"}
+    company.browser.post("/admin/recommended", data=recommended, headers=company.session("anna"))
     context = new_context(chromium, viewport={"width": 360, "height": 800}, has_touch=True, is_mobile=True)
     page = context.new_page()
     page.goto(company.portal().page_url("anna"))
@@ -170,7 +172,7 @@ def test_every_control_is_large_enough_for_touch(company: World, chromium: Brows
     wait_for_styles(frame)
     small = {"me": page.frames[1].evaluate(TOO_SMALL)}
 
-    for step in (TEAM, INSIGHTS, ADMIN, "#log > summary", '[href="/admin/calls"]'):
+    for step in (TEAM, ".people-chart__more-button", INSIGHTS, ADMIN, "#log > summary", '[href="/admin/calls"]'):
         frame.locator(step).first.press("Enter")
         expect(frame.locator(".main[aria-busy]")).to_have_count(0)
         expect(frame.locator("[aria-current=page]")).to_be_attached()
