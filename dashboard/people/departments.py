@@ -172,5 +172,6 @@ def _is_member(portal: Portal, start: Iterable[ColumnElement[bool]]) -> ColumnEl
     branch = branch.union(below)
     is_below = _is_one_of(DepartmentMember.department_id, select(branch.c.department_id))
     memberships = select(literal(1)).where(DepartmentMember.person_id == Person.id, is_below)
-    # With IS TRUE, Postgres cannot turn it into a join, whose order it would have to guess.
-    return exists(memberships.correlate(Person)).is_(True)
+    # With IS TRUE, Postgres cannot turn it into a join, whose order it would have to guess; with an offset, not into a
+    # hash table of the memberships of all portals.
+    return exists(memberships.limit(1).offset(0).correlate(Person)).is_(True)
