@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import date, timedelta
 from html.parser import HTMLParser
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import insert, update
 
@@ -44,6 +45,11 @@ def in_english(world: World, person: str = "anna", portal: str = "alpha") -> Ses
     """Open the application as a person whose language is English from now on."""
     world.portal(portal).people[person].lang = "en"
     return world.session(person, portal)
+
+
+def today_of(world: World, person: str = "anna") -> date:
+    """Return the date that a person has."""
+    return world.now().astimezone(ZoneInfo(world.portal().people[person].time_zone)).date()
 
 
 def text_of(page: str, part: str) -> str:

@@ -24,6 +24,16 @@ def test_an_upgrade_builds_a_missing_index(each_world: World) -> None:
     assert missing_indexes.missing_indexes(each_world.database) == []
 
 
+def test_no_unique_index_is_built(world: World) -> None:
+    """The model does not say that a run's is for unfinished runs alone: with all, nobody could start a second run."""
+    with world.database.engine.begin() as connection:
+        connection.execute(text("DROP INDEX uq_runs_unfinished"))
+
+    migrations.upgrade(world.database)
+
+    assert world.rows("SELECT name FROM sqlite_master WHERE name = 'uq_runs_unfinished'") == []
+
+
 def test_an_interrupted_build_is_repeated(migrated_postgres_url: str) -> None:
     """Postgres keeps the index that it has not finished, and no query uses it."""
     database = Database(migrated_postgres_url.replace("postgresql:", "postgresql+psycopg:"))

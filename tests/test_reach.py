@@ -133,6 +133,7 @@ def test_the_card_of_a_colleague(world: World) -> None:
     assert len(response.data) < 15_000
 
 
+@pytest.mark.usefixtures("working_day")
 def test_the_next_common_time_is_right_to_the_minute(world: World) -> None:
     """Anna works 9 to 18 in Moscow, Boris 9 to 19 in Berlin; the portal's weekend is Saturday and Sunday."""
     world.open("boris")

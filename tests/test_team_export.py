@@ -27,7 +27,7 @@ from dashboard.web.http import streaming
 from dashboard.web.http.client_socket import SlowClient
 from dashboard.web.presenters import spreadsheets
 from tests.emulator.cast import crowd
-from tests.team_fixtures import NEVER_OPENED, in_english, rows_on, store_people
+from tests.team_fixtures import NEVER_OPENED, in_english, rows_on, store_people, today_of
 from tests.world import World, errors_on
 
 CROWD = 15
@@ -44,7 +44,7 @@ def table(body: str) -> list[list[str]]:
 
 def filename_of(world: World, extension: str) -> str:
     host = world.portal().domain.replace(":", "-")
-    return f'attachment; filename="team-{host}-{world.now():%Y-%m-%d}.{extension}"'
+    return f'attachment; filename="team-{host}-{today_of(world)}.{extension}"'
 
 
 def sheet(body: bytes) -> ElementTree.Element:

@@ -57,6 +57,7 @@ def is_at_work(world: World, zone: str, span: Span) -> bool:
     )
 
 
+@pytest.mark.usefixtures("working_day")
 def test_people_at_work_are_those_of_their_own_clocks(each_world: World, anna: Session) -> None:
     people = [(zone, span) for zone in ZONES for span in SPANS]
     store_people(

@@ -56,8 +56,11 @@ def build_missing_indexes(database: Database) -> None:
 
 
 def missing_indexes(database: Database) -> list[Index]:
-    """Return the indexes that the models define and the database lacks, or has not built completely."""
+    """Return the indexes that the models define and the database lacks, or has not built completely.
+
+    Without unique ones: a migration builds those, and the models do not say of which rows.
+    """
     with database.engine.connect() as connection:
         present = set(connection.scalars(text(_PRESENT[connection.dialect.name])))
-    indexes = (index for table in Base.metadata.sorted_tables for index in table.indexes)
+    indexes = (index for table in Base.metadata.sorted_tables for index in table.indexes if not index.unique)
     return sorted((index for index in indexes if index.name not in present), key=lambda index: str(index.name))

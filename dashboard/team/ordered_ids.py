@@ -70,11 +70,15 @@ def ids_of_all(
     for query in queries:
         for person_id, value, zone in session.execute(query):
             ids[value, zone].append(person_id)
-    zones = dict.fromkeys(part.zone for part in parts)
+    group_places = {group.value: place for place, group in enumerate(groups)}
+    zone_places = {part.zone: place for place, part in enumerate(parts)}
     # Whoever joined a new group or time zone between two statements is left out.
-    return (
-        (person_id, group.key) for group in groups for zone in zones for person_id in ids.get((group.value, zone), [])
+    places = sorted(
+        (group_places[value], zone_places[zone], value, zone)
+        for value, zone in ids
+        if value in group_places and zone in zone_places
     )
+    return ((person_id, groups[place].key) for place, _, value, zone in places for person_id in ids[value, zone])
 
 
 def _ids_in_group(

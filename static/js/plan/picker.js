@@ -24,15 +24,17 @@ export function listenForPicker() {
 async function search(field) {
   current?.abort();
   const request = (current = new AbortController());
-  const path = `${field.dataset.results}&${new URLSearchParams({ q: field.value })}`;
+  const text = field.value;
+  const path = `${field.dataset.results}&${new URLSearchParams({ q: text })}`;
   try {
     const response = await page.send(path, { signal: request.signal });
     if (!response.ok) return page.showResponseError(response.status);
     const html = await response.text();
     if (request !== current || !field.isConnected) return;
-    const list = field.parentElement.querySelector("[data-found]");
+    const list = listOf(field);
     // The server escapes this HTML, and scripts inserted this way do not run.
     list.innerHTML = html;
+    list.dataset.text = text;
     list.hidden = document.activeElement !== field;
     field.setAttribute("aria-expanded", String(!list.hidden));
   } catch {
@@ -50,7 +52,10 @@ async function pressKeyInText(field, event) {
   }
   if (event.key !== "ArrowDown") return undefined;
   event.preventDefault();
-  if (!isOpen(field)) await search(field);
+  clearTimeout(typingTimer);
+  // A list that comes later would take away the link that has the focus.
+  if (!isOpen(field) || listOf(field).dataset.text !== field.value) await search(field);
+  else current?.abort();
   return links(field.parentElement)[0]?.focus();
 }
 
@@ -65,6 +70,10 @@ function pressKeyInList(link, event) {
     close(picker);
   } else return;
   event.preventDefault();
+}
+
+function listOf(field) {
+  return field.parentElement.querySelector("[data-found]");
 }
 
 function links(picker) {
