@@ -269,7 +269,7 @@ def test_the_days_follow_the_portals_calendar(company: World, page: Page) -> Non
     frame = open_calendar(company, page)
     expect(frame.locator(".days__day")).to_have_count(42)
     page.wait_for_function("portalFrame.bound.size === 3")
-    today = company.now().date()
+    today = company.now().date()  # as the emulated calendar, which begins with the month in UTC
     months = [date(today.year + (today.month + n - 1) // 12, (today.month + n - 1) % 12 + 1, 1) for n in range(4)]
 
     # Twice before the first answer has come.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import select, text
@@ -160,7 +161,7 @@ def test_the_previous_version_decides_too(world: World) -> None:
     allow(world, "heads")
     for is_open, expected in ((True, 200), (False, 403)):
         with world.database.write_session() as session:
-            values = {"is_open": is_open, "at": world.now().replace(year=2031)}
+            values = {"is_open": is_open, "at": world.now() + timedelta(days=2000)}
             session.execute(text("UPDATE portals SET team_open = :is_open, team_switched_at = :at"), values)
         assert status(world, "/insights", boris) == expected
         assert status(world, "/team", boris) == expected

@@ -22,7 +22,7 @@ from dashboard.sync.worker import MAX_FAST_SECONDS, POLL_SECONDS, Worker
 from tests.emulator import Emulator, Fault
 from tests.processes import work
 from tests.test_sync import SETTINGS, open_as_crowd
-from tests.waiting import wait_until
+from tests.waiting import measured_delays, wait_until
 from tests.world import World
 
 Start = Callable[..., Popen[bytes]]
@@ -91,14 +91,15 @@ def test_a_run_starts_soon_and_is_as_fast_as_the_rate_limit_and_never_faster(wor
     world.bitrix24.clock.advance(-22.5)
     empty_the_bucket(world)
     world.bitrix24.clear()
-    start(world)
-
-    wait_until(lambda: ended(world))
+    with measured_delays() as delays:
+        start(world)
+        wait_until(lambda: ended(world))
 
     sent = [record.at for record in world.bitrix24.requests if record.where == "portal"]
     # 35 requests at once (15 are reserved for people who click), then two per second.
     allowed = (len(sent) - 35) / 2
-    assert sent[-1] - sent[0] < allowed * 1.05 + 0.5
+    # The worker wakes, asks the database, sends, and the emulator accepts: each may have to wait for a busy machine.
+    assert sent[-1] - sent[0] < allowed * 1.05 + 0.5 + 4 * max(delays)
     assert world.bitrix24.count(error="QUERY_LIMIT_EXCEEDED") == 0
     assert set(reads(world.bitrix24).values()) == {1}
     assert len(reads(world.bitrix24)) == 46

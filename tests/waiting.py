@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Event, Thread
 
 
 def wait_until(condition: Callable[[], bool], *, seconds: float = 60.0) -> None:
@@ -12,3 +14,23 @@ def wait_until(condition: Callable[[], bool], *, seconds: float = 60.0) -> None:
     while not condition():
         assert time.monotonic() < until, "the condition never became true"
         time.sleep(0.02)
+
+
+@contextmanager
+def measured_delays() -> Iterator[list[float]]:
+    """Yield a list of how many seconds too late this process was woken each time: what a busy machine costs."""
+    delays, ended = [0.0], Event()
+
+    def sleep() -> None:
+        while not ended.is_set():
+            began = time.monotonic()
+            time.sleep(0.01)
+            delays.append(time.monotonic() - began - 0.01)
+
+    thread = Thread(target=sleep)
+    thread.start()
+    try:
+        yield delays
+    finally:
+        ended.set()
+        thread.join()
