@@ -25,6 +25,7 @@ from tests.databases import CopiedDatabase, address_of, connected, new_database
 from tests.emulator import Emulator
 from tests.firefox import Firefox
 from tests.installed import emulator, installed_world
+from tests.waiting import HANG_SECONDS
 from tests.webkit import WebKit
 from tests.world import World
 
@@ -32,7 +33,7 @@ from tests.world import World
 settings.register_profile("suite", max_examples=40, deadline=None)
 settings.load_profile("suite")
 # What comes is not waited for any longer; what is late on a busy machine is no failure.
-BROWSER_MILLISECONDS = 60_000
+BROWSER_MILLISECONDS = 1000 * HANG_SECONDS
 expect.set_options(timeout=BROWSER_MILLISECONDS)
 
 # Real processes and real time, and what takes long.

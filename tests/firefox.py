@@ -16,9 +16,8 @@ import websocket
 
 from tests import clock
 from tests.frame_tab import FrameTab
+from tests.waiting import HANG_SECONDS
 
-START_SECONDS = 60.0
-ANSWER_SECONDS = 60.0
 EVENTS = ["log.entryAdded", "network.fetchError", "network.beforeRequestSent"]
 # No cookies of third parties, no calls home, nothing that asks a person anything.
 PREFERENCES: dict[str, object] = {
@@ -66,7 +65,7 @@ class Firefox:
         )
         port = _port(profile / "WebDriverBiDiServer.json")
         self._socket = websocket.create_connection(
-            f"ws://127.0.0.1:{port}/session", timeout=ANSWER_SECONDS, suppress_origin=True
+            f"ws://127.0.0.1:{port}/session", timeout=HANG_SECONDS, suppress_origin=True
         )
         self.ask("session.new", capabilities={})
         self.ask("session.subscribe", events=EVENTS)
@@ -78,7 +77,7 @@ class Firefox:
     ) -> None:
         self._socket.close()
         self._process.terminate()
-        self._process.wait(timeout=60)
+        self._process.wait(timeout=HANG_SECONDS)
         self._folder.cleanup()
 
     def ask(self, method: str, **params: Any) -> dict[str, Any]:
@@ -156,7 +155,7 @@ class Tab(FrameTab):
 
 def _port(file: Path) -> int:
     """Return where the browser listens, once it says so."""
-    until = time.monotonic() + START_SECONDS
+    until = time.monotonic() + HANG_SECONDS
     while time.monotonic() < until:
         if file.exists() and (message := file.read_text()):
             return int(json.loads(message)["ws_port"])

@@ -15,6 +15,7 @@ from typing import IO
 import requests
 
 from tests import clock
+from tests.waiting import HANG_SECONDS
 
 ROOT = Path(__file__).parent.parent
 
@@ -53,7 +54,7 @@ def kill(process: subprocess.Popen[bytes]) -> None:
     """
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    process.wait(timeout=60)
+    process.wait(timeout=HANG_SECONDS)
 
 
 def wait_for(address: str) -> None:
@@ -61,7 +62,7 @@ def wait_for(address: str) -> None:
     until = time.monotonic() + 60
     while time.monotonic() < until:
         try:
-            down = requests.get(f"{address}/readyz", timeout=30).json()["down"]
+            down = requests.get(f"{address}/readyz", timeout=HANG_SECONDS).json()["down"]
             assert not down, down
         except requests.ConnectionError:
             time.sleep(0.1)

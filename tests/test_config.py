@@ -17,6 +17,7 @@ import pytest
 
 from dashboard.core import config
 from dashboard.core.config import Config, ConfigError
+from tests.waiting import HANG_SECONDS
 
 FIRST_KEY, SECOND_KEY = (base64.urlsafe_b64encode(byte * 32).decode() for byte in (b"1", b"2"))
 RANDOM_KEY = "kJ9vQ2mZt7xLp4wRb8nYc3dHf6sGa5eT"
@@ -374,7 +375,7 @@ def start(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=HANG_SECONDS,
         check=False,
     )
 

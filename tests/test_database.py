@@ -22,6 +22,7 @@ from dashboard.core import sqlite as sqlite_engine
 from dashboard.core.database import MAX_BATCH_PAUSE_SECONDS, Base, Database, delete_in_batches, extend_time_limits
 from dashboard.core.database_errors import describe
 from dashboard.models import Person, Portal
+from tests.waiting import HANG_SECONDS
 
 NOON = datetime(2026, 3, 29, 12, 0, 30, 123456, tzinfo=UTC)
 
@@ -290,7 +291,7 @@ def test_a_lock_held_by_another_thread_is_an_operational_error(
     monkeypatch.setattr("dashboard.core.sqlite.BUSY_SECONDS", 0.05)
 
     with database.write_session(), ThreadPoolExecutor(1) as other:
-        assert isinstance(other.submit(_write_alpha, database).exception(timeout=60), OperationalError)
+        assert isinstance(other.submit(_write_alpha, database).exception(timeout=HANG_SECONDS), OperationalError)
 
     _write_alpha(database)
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 from tests.processes import ROOT, free_port
+from tests.waiting import HANG_SECONDS
 
 
 def test_a_port_in_use_is_reported_with_a_remedy() -> None:
@@ -23,7 +24,7 @@ def test_a_port_in_use_is_reported_with_a_remedy() -> None:
             env=os.environ | ports,
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=HANG_SECONDS,
             check=False,
         )
 

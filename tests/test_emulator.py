@@ -10,6 +10,7 @@ from tests import clock
 from tests.emulator import CannotOpen, Emulator, Fault, Portal, rehearse
 from tests.emulator.php import encode, parse_form
 from tests.emulator_fixtures import StandIn, bitrix24, stand_in
+from tests.waiting import HANG_SECONDS
 
 __all__ = ["bitrix24", "stand_in"]
 
@@ -30,7 +31,7 @@ def refresh(bitrix24: Emulator, token: str) -> requests.Response:
         "client_secret": bitrix24.client_secret,
         "refresh_token": token,
     }
-    return requests.post(f"{bitrix24.authorization_server}/oauth/token/", data=form, timeout=30)
+    return requests.post(f"{bitrix24.authorization_server}/oauth/token/", data=form, timeout=HANG_SECONDS)
 
 
 def bind(portal: Portal, event: str, handler: str) -> None:
@@ -76,7 +77,7 @@ def test_the_secret_in_an_address_is_noticed(bitrix24: Emulator, alpha: Portal) 
     assert bitrix24.secrets_in_urls == 0
 
     sent = {"grant_type": "refresh_token", "client_secret": bitrix24.client_secret}
-    requests.get(f"{bitrix24.authorization_server}/oauth/token/", params=sent, timeout=30)
+    requests.get(f"{bitrix24.authorization_server}/oauth/token/", params=sent, timeout=HANG_SECONDS)
 
     assert bitrix24.secrets_in_urls == 1
     assert bitrix24.client_secret not in str(bitrix24.requests)
@@ -108,7 +109,7 @@ def test_a_renamed_portal_points_to_its_new_address(bitrix24: Emulator, alpha: P
 
     new = alpha.rename()
 
-    answer = requests.post(f"{old}/rest/profile", json=body, allow_redirects=False, timeout=30)
+    answer = requests.post(f"{old}/rest/profile", json=body, allow_redirects=False, timeout=HANG_SECONDS)
     assert (answer.status_code, answer.headers["Location"]) == (302, f"{new}/rest/profile")
     assert alpha.ask("profile", opening.access_token)["result"]["ID"] == "7"
     assert bitrix24.requests[-1].followed
@@ -117,10 +118,10 @@ def test_a_renamed_portal_points_to_its_new_address(bitrix24: Emulator, alpha: P
 def test_asking_the_authorization_server_makes_the_new_address_proven(bitrix24: Emulator, alpha: Portal) -> None:
     token, old = alpha.open_as("boris").access_token, alpha.origin
     alpha.rename()
-    requests.post(f"{old}/rest/profile", json={"auth": token}, allow_redirects=False, timeout=30)
+    requests.post(f"{old}/rest/profile", json={"auth": token}, allow_redirects=False, timeout=HANG_SECONDS)
 
     url = f"{bitrix24.authorization_server}/rest/app.info"
-    info = requests.post(url, data={"auth": token}, timeout=30).json()
+    info = requests.post(url, data={"auth": token}, timeout=HANG_SECONDS).json()
     alpha.ask("profile", token)
 
     assert info["result"]["install"]["client_endpoint"] == alpha.client_endpoint
@@ -297,7 +298,7 @@ def test_names_stand_in_the_persons_language(alpha: Portal) -> None:
 
     def page_of(person: str, placement: str = "DEFAULT") -> str:
         query = {"person": person, "placement": placement}
-        return requests.get(f"{alpha.origin}/", params=query, timeout=30).text
+        return requests.get(f"{alpha.origin}/", params=query, timeout=HANG_SECONDS).text
 
     assert '<h1 id="title">Настройки календаря</h1>' in page_of("anna")
     assert '<h1 id="title">Team Hours</h1>' in page_of("kenji")
@@ -355,7 +356,7 @@ def test_the_page_opens_the_card_of_a_colleague(
     bound = {"placement": placement, "handler": HANDLER, "options": {"iconName": "fa-clock-o"}}
     assert alpha.ask("placement.bind", token, **bound)["result"] is True
 
-    page = requests.get(alpha.page_url("boris", placement=placement, colleague="olena"), timeout=30).text
+    page = requests.get(alpha.page_url("boris", placement=placement, colleague="olena"), timeout=HANG_SECONDS).text
 
     opening = json.loads(page.partition('id="state">')[2].partition("</script>")[0])["opening"]
     assert json.loads(dict(opening["fields"])["PLACEMENT_OPTIONS"]) == options

@@ -13,6 +13,7 @@ from tests.emulator.people import fresh_settings
 from tests.emulator.user_settings import SETTABLE
 from tests.emulator_fixtures import bitrix24, stand_in
 from tests.test_emulator_rest import alpha, loopback, token_of
+from tests.waiting import HANG_SECONDS
 
 __all__ = ["alpha", "bitrix24", "loopback", "stand_in"]
 
@@ -26,7 +27,7 @@ def settings_of(bitrix24: Emulator, portal: Portal, key: str) -> Any:
 def form(portal: Portal, key: str, **fields: str) -> dict[str, Any]:
     """Call the method with a form, in which everything is text."""
     data = {"auth": portal.open_as(key).access_token, **fields}
-    answer: dict[str, Any] = requests.post(f"{portal.client_endpoint}{METHOD}", data=data, timeout=30).json()
+    answer: dict[str, Any] = requests.post(f"{portal.client_endpoint}{METHOD}", data=data, timeout=HANG_SECONDS).json()
     return answer
 
 

@@ -35,7 +35,7 @@ from tests.emulator import Emulator, Fault
 from tests.emulator.opening import Opening
 from tests.processes import free_port, serve, wait_for
 from tests.rest_fixtures import ManualClock, clock
-from tests.waiting import wait_until
+from tests.waiting import HANG_SECONDS, wait_until
 from tests.world import World, environment_for
 
 __all__ = ["clock"]
@@ -165,7 +165,7 @@ def test_a_request_to_a_silent_host_yields_to_one_that_waits(limit: PerHostLimit
         clock.seconds += MAX_WAIT
         with limit._changed:
             limit._changed.notify_all()
-        sent.result(timeout=60)
+        sent.result(timeout=HANG_SECONDS)
 
 
 def test_hosts_that_fall_silent_together_give_up_a_quarter(limit: PerHostLimit, clock: ManualClock) -> None:
@@ -465,7 +465,7 @@ def process(bitrix24: Emulator, sqlite_url: str, threads: int) -> Iterator[str]:
     # Ends the connections that still wait for a silent host.
     bitrix24.stop()
     running.terminate()
-    assert running.wait(timeout=60) == 0
+    assert running.wait(timeout=HANG_SECONDS) == 0
 
 
 def test_silent_hosts_do_not_delay_others(bitrix24: Emulator, process: str) -> None:
@@ -514,7 +514,7 @@ def test_a_slow_portal_refuses_none_of_its_users(bitrix24: Emulator, process: st
 
 
 def post(url: str, opening: Opening) -> requests.Response:
-    return requests.post(url, params=opening.query, data=opening.form, timeout=60)
+    return requests.post(url, params=opening.query, data=opening.form, timeout=HANG_SECONDS)
 
 
 def post_in_vain(url: str, opening: Opening) -> None:

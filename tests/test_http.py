@@ -17,6 +17,7 @@ from werkzeug.test import TestResponse
 from dashboard.web.http.request_hooks import MAX_FIELDS
 from tests import clock
 from tests.processes import ROOT, free_port, wait_for
+from tests.waiting import HANG_SECONDS
 from tests.world import World, errors_on
 
 POLICY = ("default-src 'none'", "base-uri 'none'", "form-action 'none'", "style-src 'self'")
@@ -140,7 +141,7 @@ def chunks(size: int) -> Iterator[bytes]:
 def test_a_body_of_undeclared_length_is_limited(world: World, size: int, content_type: str, status: int) -> None:
     address = f"{world.bitrix24.app_url}/"
 
-    response = requests.post(address, data=chunks(size), headers={"Content-Type": content_type}, timeout=60)
+    response = requests.post(address, data=chunks(size), headers={"Content-Type": content_type}, timeout=HANG_SECONDS)
 
     assert response.status_code == status
 
@@ -258,7 +259,7 @@ def test_interrupted_requests_are_logged_without_their_content(
 
     statuses = [_sent(port, template.replace(b"%b", SECRET)) for template, _ in BROKEN]
     process.terminate()
-    _, message = process.communicate(timeout=60)
+    _, message = process.communicate(timeout=HANG_SECONDS)
 
     assert statuses == [status for _, status in BROKEN]
     assert SECRET not in message
@@ -269,7 +270,7 @@ def test_interrupted_requests_are_logged_without_their_content(
 
 
 def _sent(port: int, request: bytes) -> int:
-    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=HANG_SECONDS) as connection:
         connection.sendall(request)
         connection.shutdown(socket.SHUT_WR)
         return int(connection.recv(100).split()[1])

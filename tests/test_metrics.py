@@ -28,7 +28,7 @@ from dashboard.monitoring.readiness import HEARTBEAT
 from dashboard.portals import rate_limits
 from tests.emulator import Emulator, Fault
 from tests.processes import free_port, serve, wait_for, work
-from tests.waiting import wait_until
+from tests.waiting import HANG_SECONDS, wait_until
 from tests.world import FERNET_KEY, SECRET_KEY, World
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -163,20 +163,20 @@ def test_each_web_process_returns_the_counts_of_all(measured: World) -> None:
 
     def healthz_counts(scrapes: int) -> list[float]:
         # Each scrape has its own connection, so both processes answer some.
-        texts = [requests.get(f"{address}/metrics", headers=BEARER, timeout=30).text for _ in range(scrapes)]
+        texts = [requests.get(f"{address}/metrics", headers=BEARER, timeout=HANG_SECONDS).text for _ in range(scrapes)]
         return [value(parse(text), "dashboard_requests_total", **HEALTHZ) for text in texts]
 
     try:
         wait_for(address)
         for _ in range(20):
-            assert requests.get(f"{address}/healthz", timeout=30).ok
+            assert requests.get(f"{address}/healthz", timeout=HANG_SECONDS).ok
         counts = healthz_counts(8)
         first, second = psutil.Process(server.pid).children()
         arguments = str([process.cmdline() for process in (psutil.Process(server.pid), first, second)])
         first.kill()
         wait_until(lambda: {first, second} < {first, *psutil.Process(server.pid).children()})
         for _ in range(10):
-            assert requests.get(f"{address}/healthz", timeout=30).ok
+            assert requests.get(f"{address}/healthz", timeout=HANG_SECONDS).ok
         counts_after_kill = healthz_counts(4)
         files = {path.name for path in metrics_files(server.pid)}
     finally:
@@ -222,9 +222,11 @@ def test_a_worker_serves_its_own_counts(measured: World) -> None:
     worker = work(measured.environment | {"METRICS_PORT": str(port)})
     try:
         wait_until(lambda: measured.one("SELECT count(*) FROM runs WHERE finished_at IS NOT NULL") == 1)
-        metrics = parse(requests.get(address, headers=BEARER, timeout=30).text)
-        refused = [requests.get(address, headers={"Authorization": text}, timeout=30) for text in ("", "Bearer no")]
-        elsewhere = requests.get(f"{address}/other", headers=BEARER, timeout=30)
+        metrics = parse(requests.get(address, headers=BEARER, timeout=HANG_SECONDS).text)
+        refused = [
+            requests.get(address, headers={"Authorization": text}, timeout=HANG_SECONDS) for text in ("", "Bearer no")
+        ]
+        elsewhere = requests.get(f"{address}/other", headers=BEARER, timeout=HANG_SECONDS)
     finally:
         worker.terminate()
 
@@ -263,14 +265,14 @@ def worker_metrics(measured: World) -> Iterator[int]:
 def test_a_silent_client_does_not_delay_scrapes(worker_metrics: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metrics_server, "CLIENT_SECONDS", 3600.0)
     with socket.create_connection(("127.0.0.1", worker_metrics)):
-        response = requests.get(f"http://127.0.0.1:{worker_metrics}/metrics", headers=BEARER, timeout=60)
+        response = requests.get(f"http://127.0.0.1:{worker_metrics}/metrics", headers=BEARER, timeout=HANG_SECONDS)
 
     assert response.status_code == 200
 
 
 def test_a_silent_client_is_disconnected(worker_metrics: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metrics_server, "CLIENT_SECONDS", 0.01)
-    with socket.create_connection(("127.0.0.1", worker_metrics), timeout=60) as client:
+    with socket.create_connection(("127.0.0.1", worker_metrics), timeout=HANG_SECONDS) as client:
         client.sendall(b"GET /metrics")
         assert client.recv(1) == b""
 
@@ -278,7 +280,9 @@ def test_a_silent_client_is_disconnected(worker_metrics: int, monkeypatch: pytes
 def test_too_many_clients_at_once_are_disconnected(worker_metrics: int) -> None:
     with ExitStack() as clients:
         for _ in range(metrics_server.MAX_CLIENTS + 1):
-            client = clients.enter_context(socket.create_connection(("127.0.0.1", worker_metrics), timeout=60))
+            client = clients.enter_context(
+                socket.create_connection(("127.0.0.1", worker_metrics), timeout=HANG_SECONDS)
+            )
         assert client.recv(1) == b""
 
 

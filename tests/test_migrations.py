@@ -20,7 +20,7 @@ from structlog.testing import capture_logs
 
 from dashboard.core import migrations
 from dashboard.core.database import Base, Database
-from tests.waiting import wait_until
+from tests.waiting import HANG_SECONDS, wait_until
 from tests.world import World
 
 HISTORIC = Path(__file__).parent / "historic"
@@ -235,7 +235,7 @@ def test_openings_continue_while_a_migration_waits_for_a_reader(
                 opening.execute(text("SET LOCAL statement_timeout = '5s'"))
                 assert opening.execute(read).scalar_one() == 0
             assert not migrations.is_current(database)
-        upgrade.result(timeout=30)
+        upgrade.result(timeout=HANG_SECONDS)
 
     assert migrations.is_current(database)
     assert [entry["event"] for entry in logs] == ["migration_waits_for_lock"]

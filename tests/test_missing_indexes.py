@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from dashboard.core import migrations, missing_indexes
 from dashboard.core.database import Database
-from tests.waiting import wait_until
+from tests.waiting import HANG_SECONDS, wait_until
 from tests.world import World
 
 INDEX = "ix_people_team"
@@ -70,7 +70,7 @@ def test_others_write_while_two_releases_build_an_index(
             with database.engine.begin() as opening:
                 opening.execute(write)  # fails after two seconds if it has to wait
         for release in releases:
-            release.result(timeout=60)
+            release.result(timeout=HANG_SECONDS)
 
     assert missing_indexes.missing_indexes(database) == []
     assert len(builds) == 1

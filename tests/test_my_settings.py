@@ -15,6 +15,7 @@ from dashboard.core import single_flight
 from dashboard.people.snapshots import MAX_RECENT_AGE, SETTINGS_REFRESH_LIMIT
 from tests.emulator import Emulator
 from tests.emulator.faults import Fault
+from tests.waiting import HANG_SECONDS
 from tests.world import World, errors_on, settings_on
 
 PAYLOADS = json.loads((Path(__file__).parent / "payloads.json").read_text(encoding="utf-8"))
@@ -236,7 +237,7 @@ def test_repeated_refreshes_leave_threads_to_others(
         for _ in range(share.limit):
             clients.enter_context(share.hold())
         clicks = [pool.submit(refresh) for _ in range(3)]
-        done = as_completed(clicks, timeout=60)
+        done = as_completed(clicks, timeout=HANG_SECONDS)
         refused = [next(done).result() for _ in range(2 if slow_clients else 1)]
         held.released.set()
 

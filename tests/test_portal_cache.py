@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from dashboard.core.waiting_threads import WaitingThreads
 from dashboard.models import Portal
 from dashboard.team.portal_cache import MAX_AGE, MAX_RESULTS, PortalCache
+from tests.waiting import HANG_SECONDS
 from tests.world import World
 
 
@@ -22,7 +23,7 @@ def test_simultaneous_requests_share_one_computation(world: World, monkeypatch: 
     def count(session: Session, counted_portal: Portal, now: datetime) -> int:
         counted.append(counted_portal.id)
         started.set()
-        assert may_end.wait(timeout=60)
+        assert may_end.wait(timeout=HANG_SECONDS)
         return len(counted)
 
     cache = PortalCache(count, WaitingThreads(8).share(4))
@@ -40,7 +41,7 @@ def test_simultaneous_requests_share_one_computation(world: World, monkeypatch: 
 
     with ThreadPoolExecutor() as threads:
         first = threads.submit(get)
-        assert started.wait(timeout=60)
+        assert started.wait(timeout=HANG_SECONDS)
         second = threads.submit(get)
 
         assert [first.result(), second.result(), get()] == [1, 1, 1]

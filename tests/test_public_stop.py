@@ -13,7 +13,7 @@ import requests
 
 from tests.emulator import Emulator, Fault
 from tests.processes import free_port, kill, serve, wait_for
-from tests.waiting import wait_until
+from tests.waiting import HANG_SECONDS, wait_until
 from tests.world import World
 
 SLOW_SECONDS = 1.0
@@ -29,19 +29,21 @@ def test_a_reload_keeps_the_log_and_the_end_answers_the_request_under_way(
     try:
         wait_for(url)
         reload(process)
-        with socket.create_connection(("127.0.0.1", port), timeout=60) as client:
+        with socket.create_connection(("127.0.0.1", port), timeout=HANG_SECONDS) as client:
             client.sendall(b"nonsense\r\n\r\n")
             client.recv(1000)
         wait_until(lambda: '"Invalid request"' in log.read_text())
         opening = world.portal().open_as("boris")
         bitrix24.faults.add(Fault(f"slow:{SLOW_SECONDS}", where="portal"))
         with ThreadPoolExecutor(1) as pool:
-            answer = pool.submit(requests.post, f"{url}/", params=opening.query, data=opening.form, timeout=60)
+            answer = pool.submit(
+                requests.post, f"{url}/", params=opening.query, data=opening.form, timeout=HANG_SECONDS
+            )
             wait_until(lambda: bitrix24.count(where="portal", person="boris") > 0)
             began = time.monotonic()
             process.send_signal(signal.SIGTERM)
             assert answer.result().status_code == 200
-        assert process.wait(timeout=60) == 0
+        assert process.wait(timeout=HANG_SECONDS) == 0
         assert time.monotonic() - began < SLOW_SECONDS + 15
     finally:
         kill(process)
@@ -50,7 +52,7 @@ def test_a_reload_keeps_the_log_and_the_end_answers_the_request_under_way(
     assert events.count("Invalid request") == 1
     assert world.one("SELECT count(*) FROM people WHERE user_id = 7") == 1
     with pytest.raises(requests.ConnectionError):
-        requests.get(f"{url}/healthz", timeout=60)
+        requests.get(f"{url}/healthz", timeout=HANG_SECONDS)
 
 
 def reload(process: Popen[bytes]) -> None:

@@ -20,6 +20,7 @@ from dashboard.core.database import Database
 from tests.emulator import Emulator
 from tests.processes import ROOT, free_port, kill, wait_for
 from tests.test_config import PRODUCTION
+from tests.waiting import HANG_SECONDS
 from tests.world import environment_for
 
 SSL_REQUEST = bytes.fromhex("0000000804d2162f")
@@ -41,15 +42,17 @@ def test_nothing_on_the_file_system_is_needed(bitrix24: Emulator, migrated_postg
     try:
         wait_for(address)
         installer = alpha.open_installer_as("anna")
-        requests.post(f"{address}/install", params=installer.query, data=installer.form, timeout=60)
+        requests.post(f"{address}/install", params=installer.query, data=installer.form, timeout=HANG_SECONDS)
         alpha.finish_install()
         anna = alpha.open_as("anna")
-        page = requests.post(address, params=anna.query, data=anna.form, timeout=60).text
+        page = requests.post(address, params=anna.query, data=anna.form, timeout=HANG_SECONDS).text
         token = page.split('name="session-token" content="')[1].split('"')[0]
         session = {"Authorization": f"Bearer {token}"}
         for path in ("/me", "/team", "/insights", "/team.xlsx", "/team.csv", "/team.json"):
-            assert requests.get(f"{address}{path}", headers=session, timeout=60).status_code == 200, path
-        metrics = requests.get(f"{address}/metrics", headers={"Authorization": f"Bearer {METRICS}"}, timeout=60)
+            assert requests.get(f"{address}{path}", headers=session, timeout=HANG_SECONDS).status_code == 200, path
+        metrics = requests.get(
+            f"{address}/metrics", headers={"Authorization": f"Bearer {METRICS}"}, timeout=HANG_SECONDS
+        )
         assert "dashboard_requests_total" in metrics.text
     finally:
         kill(web)

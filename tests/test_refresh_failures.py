@@ -20,7 +20,7 @@ from dashboard.tokens.store_retry import retry_until_stored
 from tests.emulator import Emulator
 from tests.emulator.faults import Fault
 from tests.processes import free_port, serve, wait_for
-from tests.waiting import wait_until
+from tests.waiting import HANG_SECONDS, wait_until
 from tests.world import World, environment_for, errors_on
 
 CHAIN = "SELECT {} FROM chains JOIN people ON people.id = person_id WHERE user_id = 7"
@@ -240,7 +240,7 @@ def test_a_process_killed_during_a_refresh_loses_only_its_response(killable: Wor
         pool.submit(ask_and_be_cut_off, f"http://127.0.0.1:{port}/me/refresh", session)
         wait_until(lambda: world.bitrix24.count(method="oauth/token") == 1)
         kill_all(process.pid)
-    process.wait(timeout=60)
+    process.wait(timeout=HANG_SECONDS)
 
     let_the_lease_run_out(world)
     if not kept:
@@ -253,7 +253,7 @@ def test_a_process_killed_during_a_refresh_loses_only_its_response(killable: Wor
 
 def ask_and_be_cut_off(address: str, session: dict[str, str]) -> None:
     with pytest.raises(requests.ConnectionError):
-        requests.post(address, headers=session, timeout=30)
+        requests.post(address, headers=session, timeout=HANG_SECONDS)
 
 
 def kill_all(pid: int) -> None:

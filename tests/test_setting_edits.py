@@ -21,7 +21,7 @@ from dashboard.models import Person as Account
 from dashboard.people import settings_lease, settings_writer
 from tests.emulator import Fault, user_settings
 from tests.emulator.people import Person
-from tests.waiting import wait_until
+from tests.waiting import HANG_SECONDS, wait_until
 from tests.world import World, errors_on, session_token, settings_on
 
 GET, SET = "calendar.user.settings.get", "calendar.user.settings.set"
@@ -124,7 +124,7 @@ def test_a_change_that_another_reading_records_first_can_be_undone(me: Me) -> No
         me.world.bitrix24.clock.advance(1)
         me.world.open("boris")
         slow.released.set()
-        response = edit.result(timeout=60)
+        response = edit.result(timeout=HANG_SECONDS)
 
     assert 'data-changed="view"' in response.text
     assert me.changes() == [("view", "edited", "month", "day")]

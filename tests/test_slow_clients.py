@@ -29,7 +29,7 @@ from tests.emulator import Fault
 from tests.emulator.opening import Opening
 from tests.processes import ROOT, free_port, kill, wait_for
 from tests.team_fixtures import store_people
-from tests.waiting import wait_until
+from tests.waiting import HANG_SECONDS, wait_until
 from tests.world import World
 
 CLIENTS = 6  # of each kind
@@ -83,12 +83,12 @@ def test_slow_requests_leave_threads_to_others(server: tuple[int, subprocess.Pop
             client = clients.enter_context(socket.create_connection(("127.0.0.1", port)))
             client.sendall(beginning)
         started = time.monotonic()
-        assert requests.get(f"http://127.0.0.1:{port}/healthz", timeout=60).status_code == 200
+        assert requests.get(f"http://127.0.0.1:{port}/healthz", timeout=HANG_SECONDS).status_code == 200
         # Any one of these kinds would take longer, if a thread, or the main loop, waited for each client.
         assert time.monotonic() - started < 8
     kill(process)
 
-    assert b"Traceback" not in process.communicate(timeout=60)[1]
+    assert b"Traceback" not in process.communicate(timeout=HANG_SECONDS)[1]
 
 
 def test_slow_clients_and_a_silent_host_together_leave_threads_to_others(
@@ -102,7 +102,7 @@ def test_slow_clients_and_a_silent_host_together_leave_threads_to_others(
 
     def post(opening: Opening) -> None:
         with suppress(requests.ConnectionError):
-            requests.post(f"http://127.0.0.1:{port}/", params=opening.query, data=opening.form, timeout=60)
+            requests.post(f"http://127.0.0.1:{port}/", params=opening.query, data=opening.form, timeout=HANG_SECONDS)
 
     with ExitStack() as clients:
         for _ in range(THREADS // 2 + 1):
@@ -113,7 +113,7 @@ def test_slow_clients_and_a_silent_host_together_leave_threads_to_others(
             threading.Thread(target=post, args=(opening,), daemon=True).start()
         wait_until(lambda: len(world.bitrix24.requests) >= 1)
         started = time.monotonic()
-        assert requests.get(f"http://127.0.0.1:{port}/healthz", timeout=60).status_code == 200
+        assert requests.get(f"http://127.0.0.1:{port}/healthz", timeout=HANG_SECONDS).status_code == 200
         seconds = time.monotonic() - started
 
     # Without a common count, until the first client is cut off after ten.
@@ -135,8 +135,8 @@ def test_a_slow_download_keeps_no_export_from_others(world: World, server: tuple
         slow.sendall(request.encode())
         assert slow.recv(12) == b"HTTP/1.1 200"
         address = f"http://127.0.0.1:{port}/team.json"
-        refused = requests.get(address, headers=anna, timeout=60)
-        accepted = [requests.get(address, headers=clara, timeout=60) for _ in range(3)]
+        refused = requests.get(address, headers=anna, timeout=HANG_SECONDS)
+        accepted = [requests.get(address, headers=clara, timeout=HANG_SECONDS) for _ in range(3)]
 
     assert (refused.status_code, refused.headers["Retry-After"]) == (503, "5")
     assert [(response.status_code, response.json()["total"] > 0) for response in accepted] == [(200, True)] * 3
@@ -171,24 +171,24 @@ def test_slow_downloads_of_all_slots_leave_exports_to_others(
 
     def export() -> int:
         """Ask while all slots are taken."""
-        return requests.get(f"http://127.0.0.1:{port}/team.csv", headers=honest, timeout=60).status_code
+        return requests.get(f"http://127.0.0.1:{port}/team.csv", headers=honest, timeout=HANG_SECONDS).status_code
 
     with ThreadPoolExecutor(2) as pool:
         for headers in slow:
             pool.submit(download_slowly, headers)
         try:
-            began = {downloads.get(timeout=60) for _ in slow}
+            began = {downloads.get(timeout=HANG_SECONDS) for _ in slow}
             until = time.monotonic() + 20
             while (status := export()) != 200 and time.monotonic() < until:
                 ended.wait(0.1)
             statuses = [status]
             while statuses[-1] == 200 and len(statuses) < 4:
-                downloads.get(timeout=60)  # whoever lost a slot has one again
+                downloads.get(timeout=HANG_SECONDS)  # whoever lost a slot has one again
                 statuses.append(export())
         finally:
             ended.set()
     kill(process)
-    output = process.communicate(timeout=60)[1]
+    output = process.communicate(timeout=HANG_SECONDS)[1]
 
     assert (len(began), statuses) == (2, [200] * 4)
     assert output.count(b"download_cut_off") == len(statuses)
@@ -205,9 +205,12 @@ def test_one_persons_requests_leave_threads_to_others(
 
     with ThreadPoolExecutor(THREADS) as pool, world.database.write_session() as session:
         session.execute(text("SELECT 1"))  # takes the lock
-        clicks = [pool.submit(requests.post, f"{address}/team/sync", headers=anna, timeout=60) for _ in range(THREADS)]
+        clicks = [
+            pool.submit(requests.post, f"{address}/team/sync", headers=anna, timeout=HANG_SECONDS)
+            for _ in range(THREADS)
+        ]
         first = next(as_completed(clicks)).result()
-        other = requests.get(f"{address}/me", headers=boris, timeout=60)
+        other = requests.get(f"{address}/me", headers=boris, timeout=HANG_SECONDS)
         waiting = [click for click in clicks if not click.done()]
 
     assert (first.status_code, first.json()["error"]) == (503, "too_many_requests_at_once")

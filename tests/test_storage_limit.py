@@ -17,6 +17,7 @@ from dashboard.people.storage_limit import CHANGE_BYTES, PERSON_BYTES
 from dashboard.web.views import team_sync
 from tests.emulator.cast import crowd
 from tests.emulator.faults import Fault
+from tests.waiting import HANG_SECONDS
 from tests.world import World, errors_on, settings_on
 
 # Ours and all that is stored, counted from the rows themselves.
@@ -125,7 +126,7 @@ def test_the_last_room_is_given_once(each_world: World, monkeypatch: pytest.Monk
 
     def open_as(person: str) -> int:
         posted = world.portal().open_as(person)
-        together.wait(timeout=60)
+        together.wait(timeout=HANG_SECONDS)
         return world.post("/", posted).status_code
 
     with ThreadPoolExecutor(2) as pool:

@@ -12,6 +12,7 @@ from dashboard.core import migrations
 from dashboard.core.database import Database
 from tests.emulator import Emulator
 from tests.processes import free_port, serve, wait_for
+from tests.waiting import HANG_SECONDS
 from tests.world import environment_for
 
 
@@ -36,16 +37,16 @@ def processes(bitrix24: Emulator, sqlite_url: str) -> Iterator[list[str]]:
     yield addresses
     for process in running:
         process.terminate()
-    assert [process.wait(timeout=60) for process in running] == [0, 0]
+    assert [process.wait(timeout=HANG_SECONDS) for process in running] == [0, 0]
 
 
 def test_two_processes_refresh_once(bitrix24: Emulator, processes: list[str]) -> None:
     alpha = bitrix24.portal("alpha")
     installer = alpha.open_installer_as("anna")
-    requests.post(f"{processes[0]}/install", params=installer.query, data=installer.form, timeout=60)
+    requests.post(f"{processes[0]}/install", params=installer.query, data=installer.form, timeout=HANG_SECONDS)
     alpha.finish_install()
     boris = alpha.open_as("boris")
-    page = requests.post(f"{processes[0]}/", params=boris.query, data=boris.form, timeout=60).text
+    page = requests.post(f"{processes[0]}/", params=boris.query, data=boris.form, timeout=HANG_SECONDS).text
     token = page.split('name="session-token" content="')[1].split('"')[0]
     alpha.expire("boris")
     bitrix24.clear()
@@ -53,7 +54,7 @@ def test_two_processes_refresh_once(bitrix24: Emulator, processes: list[str]) ->
     def refresh(number: int) -> int:
         address = processes[number % 2]
         headers = {"Authorization": f"Bearer {token}"}
-        return requests.post(f"{address}/me/refresh", headers=headers, timeout=30).status_code
+        return requests.post(f"{address}/me/refresh", headers=headers, timeout=HANG_SECONDS).status_code
 
     with ThreadPoolExecutor(40) as pool:
         answers = list(pool.map(refresh, range(40)))

@@ -22,7 +22,7 @@ from dashboard.sync.worker import MAX_FAST_SECONDS, POLL_SECONDS, Worker
 from tests.emulator import Emulator, Fault
 from tests.processes import work
 from tests.test_sync import SETTINGS, open_as_crowd
-from tests.waiting import measured_delays, wait_until
+from tests.waiting import HANG_SECONDS, measured_delays, wait_until
 from tests.world import World
 
 Start = Callable[..., Popen[bytes]]
@@ -55,7 +55,7 @@ def stop(processes: list[Popen[bytes]]) -> None:
         # A worker that is still starting does not handle the signal yet.
         wait_until(lambda pid=process.pid: listens_to_sigterm(pid))  # type: ignore[misc]
         process.terminate()
-    assert [process.wait(timeout=60) for process in processes] == [0] * len(processes)
+    assert [process.wait(timeout=HANG_SECONDS) for process in processes] == [0] * len(processes)
 
 
 def listens_to_sigterm(pid: int) -> bool:
@@ -193,7 +193,7 @@ def test_a_stopping_worker_releases_its_run(world: World, start: Start, number: 
 
     stopping.send_signal(number)
 
-    assert stopping.wait(timeout=30) == 0
+    assert stopping.wait(timeout=HANG_SECONDS) == 0
     (run,) = world.rows("SELECT state, lease_owner, done FROM runs WHERE finished_at IS NULL")
     assert run["lease_owner"] is None
     assert run["done"] == sum(reads(world.bitrix24).values())

@@ -17,7 +17,7 @@ from dashboard.core.database import Base
 from tests.emulator import Emulator
 from tests.emulator.faults import Fault
 from tests.installed import emulator, installed_world
-from tests.waiting import wait_until
+from tests.waiting import HANG_SECONDS, wait_until
 from tests.world import World
 
 MONTH = 30 * 86400
@@ -33,7 +33,7 @@ def test_no_request_outlives_its_application(bitrix24: Emulator, sqlite_url: str
             fault = bitrix24.faults.add(Fault(kind="hold", method="batch", person="boris"))
             bitrix24.clear()
             address = f"{bitrix24.app_url}/me/refresh"
-            sent = pool.submit(requests.post, address, headers=session, timeout=30)
+            sent = pool.submit(requests.post, address, headers=session, timeout=HANG_SECONDS)
             wait_until(lambda: bitrix24.count(method="batch", person="boris") == 1)
             threading.Timer(0.3, fault.released.set).start()
 

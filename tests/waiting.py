@@ -7,8 +7,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Event, Thread
 
+# After this, what a test waits for has failed; on a busy machine a process may take a minute to start.
+HANG_SECONDS = 120
 
-def wait_until(condition: Callable[[], bool], *, seconds: float = 60.0) -> None:
+
+def wait_until(condition: Callable[[], bool], *, seconds: float = HANG_SECONDS) -> None:
     """Return as soon as the condition is true; fail after some time."""
     until = time.monotonic() + seconds
     while not condition():

@@ -14,9 +14,8 @@ import requests
 
 from tests.frame_tab import FrameTab
 from tests.processes import free_port
-from tests.waiting import wait_until
+from tests.waiting import HANG_SECONDS, wait_until
 
-ANSWER_SECONDS = 60.0
 FRAME = "#place iframe"
 BROWSERS = "lib/*/webkit2gtk-4.?/MiniBrowser"
 RECORD_COMPLAINTS = """
@@ -68,10 +67,10 @@ class WebKit(FrameTab):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        requests.delete(self._session, timeout=ANSWER_SECONDS)
+        requests.delete(self._session, timeout=HANG_SECONDS)
         for process in (self._driver, self._screen):
             process.terminate()
-            process.wait(timeout=60)
+            process.wait(timeout=HANG_SECONDS)
         assert self._screen.stdout
         self._screen.stdout.close()
         self._profile.cleanup()
@@ -111,7 +110,7 @@ class WebKit(FrameTab):
 
         :raise DriverError: the driver refused it.
         """
-        answer = requests.post(self._session + path, json=params, timeout=ANSWER_SECONDS).json()["value"]
+        answer = requests.post(self._session + path, json=params, timeout=HANG_SECONDS).json()["value"]
         if isinstance(answer, dict) and "error" in answer:
             raise DriverError(f"{path}: {answer['error']}: {answer['message']}")
         return answer

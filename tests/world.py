@@ -37,6 +37,7 @@ from dashboard.web.http import static_files
 from tests import clicks, compiled_templates
 from tests.emulator import Emulator, Portal
 from tests.emulator.opening import Opening
+from tests.waiting import HANG_SECONDS
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -118,7 +119,7 @@ class World:
         """Wait for the requests under way: the next test's database has this one's address."""
         with self._changed:
             self._closed = True
-            assert self._changed.wait_for(lambda: not self._under_way, timeout=60), "a request does not end"
+            assert self._changed.wait_for(lambda: not self._under_way, timeout=HANG_SECONDS), "a request does not end"
 
     @cached_property
     def services(self) -> Services:

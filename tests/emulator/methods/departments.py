@@ -11,7 +11,7 @@ from .registry import PAGE, Call, Listing, method
 def department_get(call: Call) -> Listing:
     """List departments, fifty a page; any employee may ask."""
     faults = call.portal.world.strictness
-    found = [one for one in call.portal.departments if _matches(call, one)]
+    found = _matching(call)
     found.sort(key=lambda one: _sort_key(one, str(call.param("sort", "SORT")).upper()))
     if str(call.param("order", "ASC")).upper() == "DESC":
         found.reverse()
@@ -21,14 +21,17 @@ def department_get(call: Call) -> Listing:
     return Listing(page, len(found), following if following < len(found) else None)
 
 
-def _matches(call: Call, department: Department) -> bool:
+def _matching(call: Call) -> list[Department]:
     """Compare with the parameters at the top level; this method has no FILTER."""
-    card = _card(department)
     wanted = {name: call.param(name) for name in ("ID", "NAME", "SORT", "PARENT", "UF_HEAD")}
     # ``sort`` names the column of the order, so a number is needed to filter by SORT.
     if not str(wanted["SORT"]).isdigit():
         wanted["SORT"] = None
-    return all(value is None or str(card.get(name, "")) in map(str, members(value)) for name, value in wanted.items())
+    texts = {name: [*map(str, members(value))] for name, value in wanted.items() if value is not None}
+    found = call.portal.departments
+    for name, allowed in texts.items():
+        found = [one for one in found if str(_card(one).get(name, "")) in allowed]
+    return [*found]
 
 
 def _sort_key(department: Department, name: str) -> tuple[Any, int]:
