@@ -8,6 +8,7 @@ import re
 from playwright.sync_api import Page, Response, Route, expect
 
 from tests.browsers import (
+    HeldRequests,
     Watch,
     bitrix24,
     control,
@@ -21,6 +22,10 @@ from tests.waiting import wait_until
 from tests.world import World
 
 __all__ = ["bitrix24", "empty_world", "page"]
+
+FIRST_PAINT = """() => new Promise((resolve) => {
+  new PerformanceObserver(() => resolve()).observe({ type: "paint", buffered: true });
+})"""
 
 
 def test_install_open_refresh_uninstall(empty_world: World, page: Page) -> None:
@@ -81,6 +86,20 @@ def test_a_click_before_the_scripts_is_replayed(world: World, page: Page) -> Non
 
     expect(frame.get_by_role("heading", name="Team")).to_be_visible()
     assert len([request for request in watch.requests if request.is_navigation_request()]) == 1
+    assert watch.messages == []
+
+
+def test_scripts_do_not_hold_back_the_first_paint(world: World, page: Page) -> None:
+    watch = Watch(page, world.bitrix24.app_url)
+    held = HeldRequests(page, r"/js/app\.js$")
+    frame = open_in_browser(page, world.portal(), "boris")
+    request = held.next()
+
+    frame.locator("html").evaluate(FIRST_PAINT)
+
+    expect(frame.locator("html")).not_to_have_attribute("data-ready", "")
+    request.continue_()
+    expect(frame.locator("html")).to_have_attribute("data-ready", "")
     assert watch.messages == []
 
 
