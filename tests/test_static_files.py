@@ -82,13 +82,10 @@ def test_files_are_compressed_if_the_browser_accepts_it(world: World) -> None:
 
 def test_the_first_page_stays_within_its_budget(world: World) -> None:
     page = world.open("anna")
-    # The script imports that of the page.
-    scripts = [address for address in addresses(page) if address.endswith("/app.js")]
-    loaded = [*addresses(page), *(address.replace("/app.js", "/me.js") for address in scripts)]
-    files = [world.browser.get(address, headers=GZIP).data for address in loaded]
+    files = [world.browser.get(address, headers=GZIP).data for address in addresses(page)]
 
     # With the page itself and the portal's own library.
-    assert len(files) + 2 <= 6
+    assert len(files) + 2 <= 5
     assert len(gzip.compress(page.data)) + sum(map(len, files)) < 25_000
 
 

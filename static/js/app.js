@@ -4,9 +4,12 @@ import { initBX24 } from "./app/bx24.js";
 import { updateClocksEachMinute } from "./app/clocks.js";
 import { listenForCopy } from "./app/copy_text.js";
 import { listenForDownloads } from "./app/download.js";
+import { listenForEditors } from "./app/editors.js";
+import { listenForEdits } from "./app/edits.js";
 import { listenForDismiss, showError } from "./app/errors.js";
 import { init, loadModules } from "./app/modules.js";
 import { main } from "./app/page.js";
+import { listenForReminders } from "./app/reminders.js";
 import { listenForNavigation, resume } from "./app/router.js";
 
 // What other scripts import from here.
@@ -15,7 +18,7 @@ export { whileBusy } from "./app/busy.js";
 export { showResponseError } from "./app/errors.js";
 export { clockText, momentOn, showClock, timeAt, updateClocks } from "./app/clocks.js";
 export { isPlainClick, on } from "./app/events.js";
-export { announce, isRightToLeft, main } from "./app/page.js";
+export { isRightToLeft, main } from "./app/page.js";
 export { load } from "./app/router.js";
 export { send } from "./app/session.js";
 
@@ -27,6 +30,9 @@ async function start() {
   listenForCopy();
   listenForDownloads();
   listenForDismiss();
+  listenForEdits();
+  listenForEditors();
+  listenForReminders();
   initBX24();
   init([]);
   updateClocksEachMinute();

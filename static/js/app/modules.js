@@ -1,9 +1,10 @@
 // Loads the scripts and stylesheets that only some pages need, and initializes each page.
 
 import { placeTags } from "./clocks.js";
+import { showSaved } from "./edits.js";
+import { rememberReminders } from "./reminders.js";
 
 const MODULES = {
-  "[data-me]": () => import("../me.js"),
   "[data-plan]": () => import("../plan.js"),
   "[data-team], [data-plan]": () => import("../team.js"),
 };
@@ -30,5 +31,7 @@ function loadStylesheet(link) {
 
 export function init(modules) {
   placeTags();
+  showSaved();
+  rememberReminders();
   for (const module of modules) module.init();
 }

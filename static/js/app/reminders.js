@@ -1,28 +1,29 @@
 // Edits reminders as chips. Each stands for a word, such as "15min" or "1d@18:00", which the form sends.
 
-import * as page from "../app.js";
+import { on } from "./events.js";
+import { announce, main } from "./page.js";
 
 const MINUTES = { min: 1, hour: 60, day: 1440 };
 
 const storedChips = new Map();
 
 export function listenForReminders() {
-  page.on("click", "[data-add]", (button) => add(button.closest("[data-field]")));
-  page.on("click", "[data-remove]", remove);
-  page.on("change", "[data-unit]", (unit) => showFields(unit.closest("[data-field]")));
-  page.on("input", ".reminder-editor__new", (fields) => fields.toggleAttribute("data-begun", true));
-  page.on("keydown", ".reminder-editor__new input", (input, event) => {
+  on("click", "[data-add]", (button) => addReminder(button.closest("[data-field]")));
+  on("click", "[data-remove]", removeReminder);
+  on("change", "[data-unit]", (unit) => showFields(unit.closest("[data-field]")));
+  on("input", ".reminder-editor__new", (fields) => fields.toggleAttribute("data-begun", true));
+  on("keydown", ".reminder-editor__new input", (input, event) => {
     // Enter adds the reminder, instead of saving without it.
     if (event.key !== "Enter") return;
     event.preventDefault();
-    add(input.closest("[data-field]"));
+    addReminder(input.closest("[data-field]"));
   });
 }
 
 // Remembers the stored reminders, so that canceling can show them again.
 export function rememberReminders() {
   storedChips.clear();
-  for (const kind of page.main.querySelectorAll("[data-field]")) storedChips.set(kind, [...chipsOf(kind)]);
+  for (const kind of main.querySelectorAll("[data-field]")) storedChips.set(kind, [...chipsOf(kind)]);
 }
 
 export function restoreReminders() {
@@ -39,7 +40,7 @@ export function restoreReminders() {
 export function reminderFields(form) {
   const kinds = [...form.querySelectorAll("[data-field]")];
   if (!kinds.length) return null;
-  for (const fields of form.querySelectorAll("[data-begun]")) add(fields.closest("[data-field]"));
+  for (const fields of form.querySelectorAll("[data-begun]")) addReminder(fields.closest("[data-field]"));
   const changed = kinds.filter((kind) => words(kind) !== kind.dataset.words);
   return (changed.length ? changed : kinds).map((kind) => [kind.dataset.field, words(kind)]);
 }
@@ -52,7 +53,7 @@ function words(kind) {
   return [...chipsOf(kind)].map(({ dataset }) => dataset.word).join(",");
 }
 
-function add(kind) {
+function addReminder(kind) {
   const editor = kind.closest("[data-texts]");
   const [count, time] = ["count", "time"].map((name) => kind.querySelector(`[data-${name}]`));
   if (!(count.reportValidity() && time.reportValidity())) return;
@@ -75,10 +76,10 @@ function appendChip(kind, word, text) {
   for (const place of chip.querySelectorAll("[data-text]")) place.textContent = text;
   kind.querySelector("ul").append(chip);
   showNone(kind);
-  page.announce(text);
+  announce(text);
 }
 
-function remove(button) {
+function removeReminder(button) {
   const kind = button.closest("[data-field]");
   button.closest("li").remove();
   showNone(kind);

@@ -1,23 +1,25 @@
 // Saves a setting as soon as it is chosen. The new value shows at once; the server's answer shows what is stored.
 
-import * as page from "../app.js";
+import { on } from "./events.js";
+import { main } from "./page.js";
 import { reminderFields } from "./reminders.js";
+import { load } from "./router.js";
 
 // The changes that were saved since the page was opened; their rows say so until it is left.
 const savedChanges = new Set();
 
 export function listenForEdits() {
-  page.on("submit", "form[data-edit]", save);
+  on("submit", "form[data-edit]", saveEdit);
 }
 
-async function save(form, event) {
+async function saveEdit(form, event) {
   event.preventDefault();
   const row = form.closest("[data-setting], [data-row], .reminder-editor") ?? form;
   if (row.getAttribute("aria-busy") === "true") return;
   const fields = reminderFields(form) ?? [...new FormData(form, event.submitter)];
   const undo = showSaving(row, event.submitter);
   const body = new URLSearchParams(fields);
-  const isAnswered = await page.load(form.getAttribute("action"), { method: "POST", body, busy: row });
+  const isAnswered = await load(form.getAttribute("action"), { method: "POST", body, busy: row });
   if (!isAnswered) undo();
 }
 
@@ -44,11 +46,11 @@ function keepFocus(state) {
   const { activeElement } = document;
   if (!state.contains(activeElement)) return;
   const name = CSS.escape(activeElement.dataset.keep);
-  page.main.querySelector(`[data-keep="${name}"]`)?.focus({ preventScroll: true });
+  main.querySelector(`[data-keep="${name}"]`)?.focus({ preventScroll: true });
 }
 
 export function showSaved() {
-  for (const state of page.main.querySelectorAll('[data-state="saved"]')) {
+  for (const state of main.querySelectorAll('[data-state="saved"]')) {
     const { change } = state.dataset;
     if (!state.hidden) savedChanges.add(change);
     else if (savedChanges.has(change)) state.hidden = false;
