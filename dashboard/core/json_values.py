@@ -13,6 +13,7 @@ _INTEGER = re.compile(r"[+-]?[0-9]{1,15}")
 _CONTROLS = dict.fromkeys(
     [*(set(range(0x20)) - {0x09, 0x0A}), *range(0x7F, 0xA0), *range(0x2028, 0x202F), *range(0x2066, 0x206A)]
 )
+_COMPACT = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -46,12 +47,12 @@ def is_unset(value: Json) -> bool:
 
 def compact_json(value: Json) -> str:
     """Return compact JSON that can always be encoded as UTF-8."""
-    return escape_surrogates(json.dumps(value, separators=(",", ":"), ensure_ascii=False))
+    return escape_surrogates(_COMPACT.encode(value))
 
 
 def escape_surrogates(text: str) -> str:
     """Escape lone surrogates, which JSON may contain and UTF-8 may not."""
-    return _LONE_SURROGATE.sub(lambda match: _escape(match.group()), text)
+    return text if text.isascii() else _LONE_SURROGATE.sub(lambda match: _escape(match.group()), text)
 
 
 def strip_control_characters(text: str) -> str:
@@ -59,7 +60,8 @@ def strip_control_characters(text: str) -> str:
 
     Tabs and line ends stay, and so do the marks and joiners that Arabic, Hebrew and Persian names need.
     """
-    return escape_surrogates(text).translate(_CONTROLS)
+    is_plain = text.isascii() and text.isprintable()
+    return text if is_plain else escape_surrogates(text).translate(_CONTROLS)
 
 
 def escape_invisible(text: str) -> str:
