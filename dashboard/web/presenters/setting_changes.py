@@ -103,19 +103,19 @@ def reason_of(error: Bitrix24Error) -> str:
 
 
 def states(
-    settings: CalendarSettings,
     rows: Sequence[SettingChange],
     *,
     editable: Collection[str],
+    undoable: Collection[int],
     outcome: ChangeOutcome | None,
     now: datetime,
 ) -> dict[str, SettingState]:
     """Return the state of each setting that has one; where nothing can be changed, no button offers it.
 
     :param rows: the person's latest changes, the newest first.
+    :param undoable: the ids of those that can be undone.
     """
     rows = rows if editable else ()
-    undoable = undoable_ids(settings, rows, editable=editable)
     state_by_key: dict[str, SettingState] = {}
     for key in EDITABLE_KEYS:
         row = next((row for row in rows if row.key == key), None)

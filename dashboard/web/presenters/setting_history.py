@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
-from itertools import groupby
+from itertools import groupby, islice
 
 from sqlalchemy import Row
 
@@ -56,11 +56,16 @@ class HistoryEntry:
 
 
 def history_entries(
-    rows: Iterable[SettingChange], *, now: datetime, tz: tzinfo, undoable: frozenset[int] = frozenset()
+    rows: Iterable[SettingChange],
+    *,
+    now: datetime,
+    tz: tzinfo,
+    undoable: frozenset[int] = frozenset(),
+    limit: int | None = None,
 ) -> list[HistoryEntry]:
-    """Return a person's changes in words."""
+    """Return a person's changes in words, or only as many entries as ``limit``."""
     sets = groupby(rows, key=lambda row: row.change_set or row.id)
-    return [_entry(list(changes), now=now, tz=tz, undoable=undoable) for _key, changes in sets]
+    return [_entry(list(changes), now=now, tz=tz, undoable=undoable) for _key, changes in islice(sets, limit)]
 
 
 def portal_entries(

@@ -70,8 +70,10 @@ def my_settings_page(
         changes, change_count = history.list_changes(session, user.person, limit=LATEST_CHANGES)
     now, editable = services().now(), setting_changes.editable_keys(settings, user.person)
     undoable = setting_changes.undoable_ids(settings, changes, editable=editable)
-    states = setting_changes.states(settings, changes, editable=editable, outcome=outcome, now=now)
-    entries = setting_history.history_entries(changes, now=now, tz=settings.zone.tz(), undoable=undoable)
+    states = setting_changes.states(changes, editable=editable, undoable=undoable, outcome=outcome, now=now)
+    entries = setting_history.history_entries(
+        changes, now=now, tz=settings.zone.tz(), undoable=undoable, limit=SHOWN_CHANGES + 1
+    )
     return render_template(
         "me.html",
         **page_context(user.portal, user.person, current="/me", full_page=full_page),
