@@ -3,36 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Callable, MutableMapping
-from functools import lru_cache
-from types import CodeType
+from functools import lru_cache, partial
+from types import CodeType, FunctionType
 from typing import Any
 
 from flask.sansio.app import App
 from flask.templating import Environment
 from jinja2 import Environment as JinjaEnvironment
 from jinja2 import Template
-from jinja2.runtime import Context, Macro
+from jinja2.environment import TemplateModule
+from jinja2.runtime import Context
+from jinja2.utils import missing
 from markupsafe import Markup, escape
 
 MAX_CACHED_TEXT = 64  # characters; longer texts seldom repeat
 
 
+# Mark a text as escaped: ``Markup`` itself would first ask the text whether it is.
+_mark = partial(str.__new__, Markup)
+
+
 class _Context(Context):
-    """Call macros directly: Jinja would first check whether what it calls wants the context as an argument."""
+    """Call directly: Jinja would first check whether what it calls wants the context as an argument."""
 
     def call(self, __obj: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        if type(__obj) is not _Macro:
-            return super().call(__obj, *args, **kwargs)
-        kwargs.pop("_block_vars", None)
-        kwargs.pop("_loop_vars", None)
-        return __obj(self.eval_ctx, *args, **kwargs)
+        if kwargs:
+            kwargs.pop("_block_vars", None)
+            kwargs.pop("_loop_vars", None)
+        return __obj(*args, **kwargs)
 
 
-class _Macro(Macro):
-    """Mark what a macro prints as escaped without asking it: it is always a plain text."""
+class _Macro:
+    """Let Python bind a macro's arguments: Jinja would do that in a loop. What the macro prints is escaped already."""
 
-    def _invoke(self, arguments: list[Any], autoescape: bool) -> str:
-        return str.__new__(Markup if autoescape else str, self._func(*arguments))
+    def __init__(
+        self,
+        _environment: JinjaEnvironment,
+        function: FunctionType,
+        _name: str,
+        arguments: list[str],
+        *flags: bool,
+    ) -> None:
+        code = function.__code__
+        function.__defaults__ = (missing,) * code.co_argcount  # the compiled macro fills in its own
+        self._function = function
+        self._print = _mark if flags[-1] else str  # autoescape
+        self._parameters = dict(zip((*arguments, "caller"), code.co_varnames, strict=False)) if code.co_argcount else {}
+
+    def __call__(self, *args: Any, **kwargs: Any) -> str:
+        named = {self._parameters.get(name, name): value for name, value in kwargs.items()} if kwargs else kwargs
+        return self._print(self._function(*args, **named))
 
 
 class _Template(Template):
@@ -47,14 +67,18 @@ class _Template(Template):
         uptodate: Callable[[], bool] | None = None,
     ) -> Template:
         template = super().from_code(environment, code, globals, uptodate)
-        template.root_render_func.__globals__.update(escape=_escape_once, Macro=_Macro)
+        template.root_render_func.__globals__.update(escape=_escape_once, Macro=_Macro, Markup=_mark)
         return template
+
+    def _get_default_module(self, ctx: Context | None = None) -> TemplateModule:
+        """Return what the template exports; all share their globals, so that it is the same for every page."""
+        return self._module or super()._get_default_module()
 
 
 def _escape_once(value: Any) -> str:
-    if type(value) is str and len(value) <= MAX_CACHED_TEXT:
-        return _escape_text(value)
-    return value if type(value) is Markup else escape(value)
+    if type(value) is Markup:
+        return value
+    return _escape_text(value) if type(value) is str and len(value) <= MAX_CACHED_TEXT else escape(value)
 
 
 # A page has hundreds of texts, and most are labels, addresses and names of classes that all pages have.
