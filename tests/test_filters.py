@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from dashboard.calendar.edits import EDITABLE_KEYS
 from dashboard.calendar.parser import SettingEntry, SettingsResponse, parse
-from dashboard.calendar.reminders import AtTimeOfDay, Before, OnDate, Reminder, UnrecognizedReminder
+from dashboard.calendar.reminders import AtTimeOfDay, Before, OnDate, Reminder, UnrecognizedReminder, parse_reminders
 from dashboard.calendar.values import DefaultSections
 from dashboard.calendar.working_hours import Span
 from dashboard.core.json_values import Json, compact_json
@@ -232,7 +232,6 @@ def page_of(settings: Json, *, errors: dict[str, str] | None = None, notice: Not
         outcome=None,
         editable=editable,
         states={},
-        views=setting_editors.view_options(),
         switches=setting_editors.switch_rows(my, editable, {}),
         calendar_entries=setting_editors.calendar_entries(my),
         reminder_editor=setting_editors.reminder_editor(my, editable),
@@ -277,6 +276,17 @@ def test_unreadable_settings_show_the_error(app: Flask, code: str, expected: str
 
     assert expected in [attributes["data-error"] for attributes in page.having("data-error")]
     assert page.having("data-setting") == []
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [({"type": "min", "count": 15}, False), ({"type": "date", "value": "5 May"}, True), ({"text": "Anna"}, True)],
+)
+def test_what_may_be_personal_in_reminders(entry: Json, expected: bool) -> None:
+    reminders = parse_reminders({"withTime": [{"type": "hour", "count": 1}, entry]})
+
+    assert reminders is not None
+    assert reminders.has_texts == expected
 
 
 def test_an_error_is_shown_above_the_stored_settings(app: Flask) -> None:

@@ -59,6 +59,12 @@ class Reminders:
     all_day: ReminderList = None
     unknown_keys: tuple[tuple[str, Json], ...] = ()
 
+    @property
+    def has_texts(self) -> bool:
+        """Tell whether there is anything else than times before events."""
+        reminders = (*(self.timed or ()), *(self.all_day or ()))
+        return bool(self.unknown_keys) or not all(isinstance(entry, Before | AtTimeOfDay) for entry in reminders)
+
 
 def parse_reminders(value: Json) -> Reminders | None:
     """Return the reminders, or None when the value is unreadable."""

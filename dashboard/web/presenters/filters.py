@@ -120,6 +120,8 @@ def clock_attributes(now: datetime, tz: tzinfo) -> dict[str, str]:
     return name | {"data-offset": str(offset_at(now, tz))}
 
 
+# A zone's offsets are the same for everybody, and each page has those of two zones.
+@lru_cache(maxsize=1024)
 def offsets_by_month(zone: str, year: int) -> str:
     """Return a zone's offsets on the first day of each month, for the script to compare; "" without a zone."""
     months = (datetime(year, month, 1, 12, tzinfo=UTC) for month in range(1, 13))

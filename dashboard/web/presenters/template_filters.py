@@ -1,10 +1,10 @@
 """Install the filters that templates use."""
 
+from collections.abc import Callable
 from functools import lru_cache
-from inspect import getmembers, isfunction
+from inspect import getmembers
 
 from jinja2 import Environment
-from jinja2.runtime import Macro
 
 from dashboard.calendar.time_zones import offset_at
 from dashboard.calendar.working_hours import minutes_to_clock
@@ -25,7 +25,7 @@ from dashboard.web.presenters import (
 def install(env: Environment) -> None:
     """Make each function of `filters` and `setting_display` a filter of its own name, and add some others."""
     for module in (filters, setting_display):
-        functions = getmembers(module, isfunction)
+        functions = getmembers(module, callable)
         env.filters.update({name: function for name, function in functions if function.__module__ == module.__name__})
     env.filters.update(
         all_day_line=reminder_timeline.all_day,
@@ -43,14 +43,14 @@ def install(env: Environment) -> None:
         state_tone=team_row.STATE_TONES.__getitem__,
         timed_line=reminder_timeline.timed,
     )
-    env.globals["cached"] = _cached
+    env.globals.update(cached=_cached, view_options=setting_editors.view_options)
 
 
-def _cached(macro: Macro, *values: object) -> str:
+def _cached(macro: Callable[..., str], *values: object) -> str:
     """Return what a macro prints for values that are the same for many people; it depends on nothing else."""
     return _call_once(macro, translations.current(), *values)
 
 
-@lru_cache(maxsize=256)
-def _call_once(macro: Macro, language: Language, *values: object) -> str:
+@lru_cache(maxsize=512)
+def _call_once(macro: Callable[..., str], language: Language, *values: object) -> str:
     return macro(*values)

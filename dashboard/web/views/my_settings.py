@@ -85,7 +85,6 @@ def my_settings_page(
         outcome=outcome,
         editable=editable,
         states=states,
-        views=setting_editors.view_options(),
         switches=setting_editors.switch_rows(settings, editable, states),
         calendar_entries=setting_editors.calendar_entries(settings),
         reminder_editor=setting_editors.reminder_editor(settings, editable),
