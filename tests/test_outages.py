@@ -151,7 +151,8 @@ def test_a_client_that_vanishes_in_a_transaction_keeps_no_lock(
         database.engine.dispose()
 
 
-def test_a_copy_may_pause_in_its_transaction(migrated_postgres_url: str) -> None:
+def test_a_copy_may_pause_in_its_transaction(migrated_postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres, "IDLE_SECONDS", 10.0)
     database = Database(migrated_postgres_url)
     with database.read_session() as session:
         assert session.execute(text("SHOW idle_in_transaction_session_timeout")).scalar_one() == "10s"
