@@ -19,8 +19,9 @@ from dashboard.bitrix24.schemas import Profile
 from dashboard.calendar.parser import CalendarSettings, SettingsResponse
 from dashboard.core.database import Database
 from dashboard.models import Person, Portal, PortalState
-from dashboard.people import departments
+from dashboard.people import departments, history
 from dashboard.people.accounts import Accounts
+from dashboard.people.history import Changes
 from dashboard.people.snapshot_store import save_snapshot
 from dashboard.people.snapshots import SnapshotReply, fetch_snapshot
 from dashboard.portals.bindings import CHECK_COMMANDS, Bindings, scopes_in
@@ -46,6 +47,7 @@ class OpeningResult:
     portal: Portal
     person: Person
     settings: CalendarSettings
+    changes: Changes  # the latest of their settings
     is_first: bool  # this person has never seen a page of the application
 
 
@@ -247,11 +249,12 @@ class OpeningService:
                 self.runs.ensure(session, portal, by=None)
             settings = save_snapshot(session, portal, person, opening.response)
             session.flush()
+            changes = history.list_changes(session, person, limit=history.LATEST_CHANGES)
             # Last, because every opening of the portal changes its rate limit.
             calls.write(session, portal=portal)
         only_installed = previously_opened_at == portal.installed_at
         is_first = not opening.portal.is_installation and (never_opened or only_installed)
-        return OpeningResult(portal, person, settings, is_first=is_first)
+        return OpeningResult(portal, person, settings, changes, is_first=is_first)
 
 
 def _parse(verified: _VerifiedOpening, *, is_installation: bool) -> _ParsedOpening:

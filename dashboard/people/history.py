@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import takewhile
-from typing import cast
+from typing import NamedTuple, cast
 
 from sqlalchemy import Row, bindparam, delete, func, select
 from sqlalchemy.orm import Session
@@ -32,6 +32,7 @@ HOURS_KEY, ZONE_KEY = "workTime", "timezoneName"
 RETENTION = timedelta(days=365)
 # Of one person; then the oldest are deleted. So it also bounds those dated in the future, which no purge deletes.
 MAX_CHANGES = 200
+LATEST_CHANGES = 40  # of one person, which *My settings* looks through
 MAX_PORTAL_CHANGES = 2_000  # that are looked through for those of colleagues
 # The longest time from reading the settings until a change is sent, and from then until it is written.
 MAX_READ_TIME = timedelta(minutes=5)  # longer than any request to Bitrix24 takes
@@ -60,6 +61,16 @@ _LIST = (
     .order_by(SettingChange.id.desc())
     .limit(bindparam("number"))
 )
+
+
+class Changes(NamedTuple):
+    """A person's changes, the newest first, and how many there are altogether.
+
+    They are rows with the attributes of the model.
+    """
+
+    rows: Sequence[SettingChange]
+    total: int
 
 
 @dataclass(frozen=True)
@@ -115,7 +126,7 @@ def record(
     changed_keys = [key for key in new if key in old and not same_meaning(key, old[key], new[key])]
     if not changed_keys:
         return
-    earlier, _count = list_changes(session, person)
+    earlier = list_changes(session, person).rows
     rows: list[SettingChange] = []
     for key in changed_keys:
         change = Change(key, old[key], new[key])
@@ -138,13 +149,10 @@ def record(
         _delete_oldest(session, person)
 
 
-def list_changes(session: Session, person: Person, *, limit: int = MAX_CHANGES) -> tuple[Sequence[SettingChange], int]:
-    """Return a person's changes, the newest first, and how many there are altogether.
-
-    They are rows with the attributes of the model.
-    """
+def list_changes(session: Session, person: Person, *, limit: int = MAX_CHANGES) -> Changes:
+    """Return a person's newest changes."""
     rows = session.connection().execute(_LIST, {"person": person.id, "number": limit}).all()
-    return cast("Sequence[SettingChange]", rows), rows[0].total if rows else 0
+    return Changes(cast("Sequence[SettingChange]", rows), rows[0].total if rows else 0)
 
 
 def list_portal_changes(session: Session, portal: Portal, *, limit: int) -> Sequence[Row[SettingChange, int, str]]:
@@ -168,7 +176,7 @@ def find_set(session: Session, person: Person, change_id: int) -> tuple[list[Cha
 
     None if the person has no such change that was made here.
     """
-    rows, _count = list_changes(session, person)
+    rows = list_changes(session, person).rows
     change = next((row for row in rows if row.id == change_id), None)
     if change is None or change.how not in OWN_SOURCES:
         return None

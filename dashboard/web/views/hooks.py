@@ -78,7 +78,9 @@ def open_app() -> ResponseReturnValue:
         return team_page(user, query, full_page=full_page)
     if (shared := plan.shared_query(user, opening.options)) and can_see_team(user):
         return plan.render_plan(user, shared, full_page=full_page)
-    return my_settings_page(user, result.settings, first_open=result.is_first, full_page=full_page)
+    return my_settings_page(
+        user, result.settings, first_open=result.is_first, full_page=full_page, changes=result.changes
+    )
 
 
 @blueprint.post("/install")

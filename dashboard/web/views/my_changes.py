@@ -60,7 +60,7 @@ def undo_my_change(user: CurrentUser) -> ResponseReturnValue:
 def show_my_history(user: CurrentUser) -> ResponseReturnValue:
     """Show what has changed in the user's settings, the newest first."""
     with services().database.read_session() as session:
-        rows, _count = history.list_changes(session, user.person)
+        rows = history.list_changes(session, user.person).rows
     settings = services().snapshots.get(user.person)
     if settings is None:
         return render_error(response_for_error(Unreadable("never_read")))

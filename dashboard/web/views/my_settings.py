@@ -8,7 +8,9 @@ from flask.typing import ResponseReturnValue
 from dashboard.bitrix24.errors import Bitrix24Error, Unreadable
 from dashboard.calendar import parser
 from dashboard.calendar.parser import CalendarSettings
+from dashboard.models import Person
 from dashboard.people import history
+from dashboard.people.history import Changes
 from dashboard.people.snapshot_store import is_corrupted_code
 from dashboard.web.auth.sessions import CurrentUser, signed_in
 from dashboard.web.errors.handlers import render_error
@@ -22,7 +24,6 @@ from dashboard.web.presenters.setting_changes import ChangeOutcome
 blueprint = Blueprint("my_settings", __name__)
 
 SHOWN_CHANGES = 3
-LATEST_CHANGES = 40  # among them are those whose state the settings show
 
 
 @blueprint.get("/me")
@@ -60,19 +61,20 @@ def my_settings_page(
     outcome: ChangeOutcome | None = None,
     first_open: bool = False,
     full_page: FullPage | None = None,
+    changes: Changes | None = None,
 ) -> str:
     """Return the page *My settings*.
 
     :param changed: the settings that a refresh found changed.
     :param outcome: of the change that the page answers.
+    :param changes: the person's latest ones, if they have been read already.
     """
-    with services().database.read_session() as session:
-        changes, change_count = history.list_changes(session, user.person, limit=LATEST_CHANGES)
+    rows, change_count = changes or _latest_changes(user.person)
     now, editable = services().now(), setting_changes.editable_keys(settings, user.person)
-    undoable = setting_changes.undoable_ids(settings, changes, editable=editable)
-    states = setting_changes.states(changes, editable=editable, undoable=undoable, outcome=outcome, now=now)
+    undoable = setting_changes.undoable_ids(settings, rows, editable=editable)
+    states = setting_changes.states(rows, editable=editable, undoable=undoable, outcome=outcome, now=now)
     entries = setting_history.history_entries(
-        changes, now=now, tz=settings.zone.tz(), undoable=undoable, limit=SHOWN_CHANGES + 1
+        rows, now=now, tz=settings.zone.tz(), undoable=undoable, limit=SHOWN_CHANGES + 1
     )
     return render_template(
         "me.html",
@@ -95,6 +97,11 @@ def my_settings_page(
         can_reset=is_corrupted(settings),
         first_open=first_open,
     )
+
+
+def _latest_changes(person: Person) -> Changes:
+    with services().database.read_session() as session:
+        return history.list_changes(session, person, limit=history.LATEST_CHANGES)
 
 
 def is_corrupted(settings: CalendarSettings) -> bool:

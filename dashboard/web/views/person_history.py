@@ -27,7 +27,7 @@ def show_person_history(user: CurrentUser, user_id: int) -> ResponseReturnValue:
         person = access.find_visible_colleague(session, user.portal, user.person, user_id)
         if person is None:
             raise NotFound
-        rows, _count = history.list_changes(session, person)
+        rows = history.list_changes(session, person).rows
     return render_template(
         "history.html",
         **page_context(user.portal, user.person, current="/team"),
