@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, MutableMapping
+import re
+from collections.abc import Callable, Mapping, MutableMapping
 from functools import lru_cache, partial
 from types import CodeType, FunctionType
 from typing import Any
@@ -12,15 +13,17 @@ from flask.templating import Environment
 from jinja2 import Environment as JinjaEnvironment
 from jinja2 import Template
 from jinja2.environment import TemplateModule
+from jinja2.nodes import EvalContext
 from jinja2.runtime import Context
-from jinja2.utils import missing
+from jinja2.utils import missing, pass_eval_context
 from markupsafe import Markup, escape
 
+ATTRIBUTE_NAME = re.compile(r"[a-z-]+")
 MAX_CACHED_TEXT = 64  # characters; longer texts seldom repeat
 
 
 # Mark a text as escaped: ``Markup`` itself would first ask the text whether it is.
-_mark = partial(str.__new__, Markup)
+_mark: Callable[[str], Markup] = partial(str.__new__, Markup)
 
 
 class _Context(Context):
@@ -87,6 +90,18 @@ def _escape_text(text: str) -> Markup:
     return escape(text)
 
 
+@pass_eval_context
+def _attributes(_context: EvalContext, attributes: Mapping[str, object]) -> Markup:
+    """Return attributes of an element; those that are None are left out.
+
+    :raise ValueError: a name could end the attribute.
+    """
+    if not all(map(ATTRIBUTE_NAME.fullmatch, attributes)):
+        raise ValueError("An attribute's name may have small letters and hyphens only.")
+    items = attributes.items()
+    return _mark("".join([f' {name}="{_escape_once(value)}"' for name, value in items if value is not None]))
+
+
 class TemplateEnvironment(Environment):
     """Keep every template, and share the globals between them.
 
@@ -100,6 +115,7 @@ class TemplateEnvironment(Environment):
 
     def __init__(self, app: App, **options: Any) -> None:
         super().__init__(app, cache_size=-1, **options)
+        self.filters["xmlattr"] = _attributes
 
     def make_globals(self, d: MutableMapping[str, Any] | None) -> MutableMapping[str, Any]:
         """Return the environment's globals, with the template's own if it has any."""
