@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from dashboard.calendar import values
 from dashboard.calendar.reminders import Reminders, parse_reminders
@@ -92,8 +92,7 @@ class SettingsResponse:
         return hours_only and self.errors.get(SECTIONS_METHOD) == ""
 
 
-@dataclass(frozen=True)
-class SettingEntry:
+class SettingEntry(NamedTuple):
     """One setting: its raw value, None when absent, and the parsed one."""
 
     key: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from dashboard.models import Person, Portal
@@ -29,6 +29,16 @@ class FullPage:
     is_card: bool = False  # opened beside something else in the portal, without tabs while it is a card
 
 
+class PortalLinks(NamedTuple):
+    """The portal, its pages of the person, and who may see the team."""
+
+    domain: str
+    origin: str
+    team_access: str
+    profile_path: str
+    calendar_path: str
+
+
 def page_context(portal: Portal, person: Person, *, current: str, full_page: FullPage | None = None) -> dict[str, Any]:
     """Return the variables of the layout; without ``full_page`` the response is only a part of a page."""
     # Only the full page has tabs; the parts that follow it do not change them.
@@ -36,13 +46,13 @@ def page_context(portal: Portal, person: Person, *, current: str, full_page: Ful
     return {
         "layout": "layout.html" if full_page else "part.html",
         "person": person,
-        "portal": {
-            "domain": urlsplit(portal.origin).netloc,
-            "origin": portal.origin,
-            "team_access": str(access.team_access(portal)),
-            "profile_path": PROFILE_PATH % person.user_id,
-            "calendar_path": CALENDAR_PATH % person.user_id,
-        },
+        "portal": PortalLinks(
+            domain=urlsplit(portal.origin).netloc,
+            origin=portal.origin,
+            team_access=str(access.team_access(portal)),
+            profile_path=PROFILE_PATH % person.user_id,
+            calendar_path=CALENDAR_PATH % person.user_id,
+        ),
         "session_token": full_page.session_token if full_page else None,
         "bx24_js_url": full_page.bx24_js_url if full_page else None,
         "frame_key": full_page.frame_key if full_page else None,

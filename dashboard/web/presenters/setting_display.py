@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal, assert_never
+from typing import Literal, NamedTuple, assert_never
 
 from dashboard.calendar.edits import ALL_DAY, TIMED
 from dashboard.calendar.parser import SettingEntry
@@ -34,8 +33,7 @@ NO_REMINDERS = {
 }
 
 
-@dataclass(frozen=True)
-class SettingDisplay:
+class SettingDisplay(NamedTuple):
     """A setting's value to print, or the reason why there is none."""
 
     kind: Literal["text", "quote", "empty", "yes", "no", "calendar", "places", "raw"]

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from dashboard.calendar.edits import (
     ALL_DAY,
@@ -48,8 +48,7 @@ _MAX_SAMPLE = 120  # every form of plural of the interface's languages has a sma
 SwitchKind = Literal["switch", "disabled", "odd", "plain"]
 
 
-@dataclass(frozen=True)
-class SwitchRow:
+class SwitchRow(NamedTuple):
     """A setting that is on or off; ``kind`` is "odd" if its value is neither, and "plain" if it cannot be changed."""
 
     key: str
