@@ -78,7 +78,7 @@ def test_a_click_before_the_scripts_is_replayed(world: World, page: Page) -> Non
     page.route("**/js/app.js", lambda route: delayed.append(route))
     frame = open_in_browser(page, world.portal(), "anna")
 
-    # Chromium paints nothing before the script has run; other browsers let people click.
+    # The page is drawn before the scripts have arrived, and people click.
     frame.get_by_role("link", name="Team", exact=True).dispatch_event("click")
     expect(frame.get_by_role("heading", name="My settings")).to_be_visible()
     for route in delayed:
