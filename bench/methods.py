@@ -17,6 +17,7 @@ PAGE_SIZE = 50
 ZONES = ("Europe/Berlin", "America/New_York", "Asia/Kolkata", "Asia/Tokyo", "Europe/Moscow", "UTC")
 VIEWS = ("month", "week", "day", "list")
 FIRST_NAMES = ("Anna", "Boris", "Clara", "Dmitri", "Élise", "Farid", "Grete", "Haruki", "Ирина", "Jonas")
+PERIOD = 12  # users whose ids differ by it have the same settings
 ADMINISTRATOR = 1
 LISTS = 2  # requests in which a run reads employees and departments
 PAYLOADS = json.loads((Path(__file__).parent.parent / "tests" / "payloads.json").read_text(encoding="utf-8"))
@@ -52,8 +53,8 @@ def _employee(user: int) -> dict[str, Any]:
     }
 
 
-def _sections(user: int) -> list[dict[str, Any]]:
-    names = {"4": FIRST_NAMES[user % 10], "21": "Travel"}
+def sections(user: int) -> list[dict[str, Any]]:
+    names = {"4": "Work", "21": "Travel"}
     return [
         {"ID": number, "NAME": name, "COLOR": "#9DCF00", "OWNER_ID": str(user), "ACTIVE": "Y"}
         for number, name in names.items()
@@ -70,7 +71,7 @@ METHODS: dict[str, Callable[[int], Any]] = {
     "profile": lambda user: _person(user) | {"ADMIN": user == ADMINISTRATOR, "TIME_ZONE_OFFSET": 3600},
     "calendar.user.settings.get": settings,
     "calendar.settings.get": lambda user: PAYLOADS["account"],
-    "calendar.section.get": _sections,
+    "calendar.section.get": sections,
     "department.get": _departments,
     "scope": lambda user: ["calendar", "placement", "user_brief"],
     "event.get": lambda user: [],

