@@ -22,12 +22,12 @@ ATTRIBUTE_NAME = re.compile(r"[a-z-]+")
 MAX_CACHED_TEXT = 64  # characters; longer texts seldom repeat
 
 
-# Mark a text as escaped: ``Markup`` itself would first ask the text whether it is.
+# Marks a text as escaped. ``Markup`` would first look for a method ``__html__``, which a plain text has not.
 _mark: Callable[[str], Markup] = partial(str.__new__, Markup)
 
 
 class _Context(Context):
-    """Call directly: Jinja would first check whether what it calls wants the context as an argument."""
+    """Call without Jinja's checks: no function that templates call takes the context as an argument."""
 
     def call(self, __obj: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         if kwargs:
@@ -37,20 +37,29 @@ class _Context(Context):
 
 
 class _Macro:
-    """Let Python bind a macro's arguments: Jinja would do that in a loop. What the macro prints is escaped already."""
+    """Let Python bind a macro's arguments, which Jinja does in a loop. What the macro prints is already escaped.
+
+    :raise TypeError: the macro uses ``varargs`` or ``kwargs``, which are not supported.
+    """
 
     def __init__(
         self,
-        _environment: JinjaEnvironment,
+        environment: JinjaEnvironment,
         function: FunctionType,
-        _name: str,
+        name: str,
         arguments: list[str],
         *flags: bool,
     ) -> None:
+        uses_kwargs, uses_varargs, _uses_caller, autoescape = flags
+        if uses_kwargs or uses_varargs:
+            raise TypeError(f"The macro {name!r} must name all its arguments.")
         code = function.__code__
-        function.__defaults__ = (missing,) * code.co_argcount  # the compiled macro fills in its own
+        # The compiled macro replaces `missing` by its own defaults, but knows none for the caller.
+        function.__defaults__ = (missing,) * len(arguments)
+        if code.co_argcount > len(arguments):
+            function.__defaults__ += (environment.undefined("No caller defined", name="caller"),)
         self._function = function
-        self._print = _mark if flags[-1] else str  # autoescape
+        self._print = _mark if autoescape else str
         self._parameters = dict(zip((*arguments, "caller"), code.co_varnames, strict=False)) if code.co_argcount else {}
 
     def __call__(self, *args: Any, **kwargs: Any) -> str:
