@@ -6,8 +6,10 @@ import pytest
 from flask import Flask
 from jinja2 import DictLoader
 from jinja2.exceptions import UndefinedError
+from markupsafe import Markup
 
 from dashboard.web.http.templating import TemplateEnvironment
+from dashboard.web.presenters import template_filters
 
 BAD = '<b a="1">&'
 ESCAPED = "&lt;b a=&#34;1&#34;&gt;&amp;"
@@ -29,6 +31,7 @@ def app() -> Flask:
 
 def render(app: Flask, source: str, **values: object) -> str:
     environment = TemplateEnvironment(app, loader=DictLoader(TEMPLATES), autoescape=app.select_jinja_autoescape)
+    environment.globals["cached"] = template_filters._cached
     return environment.from_string(source).render(values)
 
 
@@ -95,3 +98,23 @@ def test_a_macro_names_all_its_arguments(app: Flask, name: str) -> None:
 def test_an_attributes_name_ends_no_element(app: Flask, name: str) -> None:
     with pytest.raises(ValueError, match="name"):
         render(app, "{{ {name: 1}|xmlattr }}", name=name)
+
+
+def test_a_cached_text_is_not_taken_for_markup(app: Flask) -> None:
+    source = "{{ cached(show, markup) }} {{ cached(show, bad) }}"
+
+    assert with_library(app, source, markup=Markup(BAD), bad=BAD) == f"{BAD}|none|0 {ESCAPED}|none|0"
+
+
+def test_long_texts_are_not_cached() -> None:
+    printed: list[str] = []
+
+    def show(text: str) -> str:
+        printed.append(text)
+        return text
+
+    short, long = "a" * template_filters.MAX_CACHED_TEXT, "a" * (template_filters.MAX_CACHED_TEXT + 1)
+    for text in (short, short, long, long):
+        assert template_filters._cached(show, text) == text
+
+    assert printed == [short, long, long]

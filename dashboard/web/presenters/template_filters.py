@@ -21,6 +21,9 @@ from dashboard.web.presenters import (
     team_row,
 )
 
+# In characters. Bitrix24 accepts values of any length, and the texts with them must not fill the memory.
+MAX_CACHED_TEXT = 20_000
+
 
 def install(env: Environment) -> None:
     """Make each function of `filters` and `setting_display` a filter of its own name, and add some others."""
@@ -48,9 +51,24 @@ def install(env: Environment) -> None:
 
 def _cached(macro: Callable[..., str], *values: object) -> str:
     """Return what a macro prints for values that are the same for many people; it depends on nothing else."""
-    return _call_once(macro, translations.current(), *values)
+    try:
+        return _call_once(macro, translations.current(), *values)
+    except _TooLongError as error:
+        return error.text
 
 
-@lru_cache(maxsize=512)
+# Typed, because a text that is markup equals the same text that is not.
+@lru_cache(maxsize=512, typed=True)
 def _call_once(macro: Callable[..., str], language: Language, *values: object) -> str:
-    return macro(*values)
+    text = macro(*values)
+    if len(text) > MAX_CACHED_TEXT:
+        raise _TooLongError(text)  # lru_cache keeps no errors
+    return text
+
+
+class _TooLongError(Exception):
+    """A text is too long to keep."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.text = text
