@@ -72,7 +72,7 @@ def show_my_history(user: CurrentUser) -> ResponseReturnValue:
         title=_("Changes to my settings"),
         back_title=_("My settings"),
         back_path="/me",
-        attributes={"data-me": ""},
+        attributes={},
         entries=setting_history.history_entries(rows, now=services().now(), tz=settings.zone.tz(), undoable=undoable),
     )
 
