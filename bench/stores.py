@@ -124,7 +124,7 @@ def _insert_people(connection: Connection, number: int, *, a_portal: int) -> Non
         "settings_at": _moment(days=-1),
         "facts_version": str(indexed_columns.COLUMNS_VERSION),
     }
-    # What the upstream answers, so that an opening finds nothing changed, as most do.
+    # The values that the upstream returns: like most openings, those of the bench find nothing changed.
     columns = [_columns_of(user) for user in range(methods.PERIOD)]
     for name in columns[0]:
         person[name] = _by_user([_literal(one[name]) for one in columns], a_portal=a_portal)

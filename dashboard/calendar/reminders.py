@@ -61,7 +61,7 @@ class Reminders:
 
     @property
     def has_texts(self) -> bool:
-        """Tell whether there is anything else than times before events."""
+        """Tell whether there is anything other than times before events."""
         reminders = (*(self.timed or ()), *(self.all_day or ()))
         return bool(self.unknown_keys) or not all(isinstance(entry, Before | AtTimeOfDay) for entry in reminders)
 

@@ -47,7 +47,7 @@ class OpeningResult:
     portal: Portal
     person: Person
     settings: CalendarSettings
-    changes: Changes  # the latest of their settings
+    changes: Changes  # the latest of the person's settings
     is_first: bool  # this person has never seen a page of the application
 
 

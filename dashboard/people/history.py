@@ -66,7 +66,7 @@ _LIST = (
 class Changes(NamedTuple):
     """A person's changes, the newest first, and how many there are altogether.
 
-    They are rows with the attributes of the model.
+    The rows have the attributes of the model.
     """
 
     rows: Sequence[SettingChange]

@@ -30,7 +30,7 @@ class FullPage:
 
 
 class PortalLinks(NamedTuple):
-    """The portal, its pages of the person, and who may see the team."""
+    """The portal, the person's pages in it, and who may see the team."""
 
     domain: str
     origin: str

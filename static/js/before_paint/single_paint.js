@@ -1,7 +1,7 @@
-// Has browsers paint the page once and whole: not a half of it while they read the rest, which would be laid out twice,
-// and not between its last line and the scripts that have already arrived, which would then wait for the layout.
+// Delays the first paint until the browser has read the whole page. Painted earlier, the page would be laid out twice,
+// and scripts that have already arrived would wait for the layout.
 
-// Waits for an element that never comes. At the end of the page browsers would stop waiting too, but with a warning.
+// The link waits for an element that does not exist. Without its removal, browsers would log a warning.
 function paintWhenRead() {
   const link = Object.assign(document.createElement("link"), { rel: "expect", href: "#never", blocking: "render" });
   document.head.append(link);
