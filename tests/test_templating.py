@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from inspect import getattr_static
+
 import pytest
 from flask import Flask
 from jinja2 import DictLoader
@@ -10,6 +12,7 @@ from markupsafe import Markup
 
 from dashboard.web.http.templating import TemplateEnvironment
 from dashboard.web.presenters import template_filters
+from tests.world import World
 
 BAD = '<b a="1">&'
 ESCAPED = "&lt;b a=&#34;1&#34;&gt;&amp;"
@@ -118,3 +121,10 @@ def test_long_texts_are_not_cached() -> None:
         assert template_filters._cached(show, text) == text
 
     assert printed == [short, long, long]
+
+
+def test_no_function_of_the_templates_takes_the_context(world: World) -> None:
+    """Because they are called without Jinja's check."""
+    functions = world.app.jinja_env.globals.items()
+
+    assert [name for name, function in functions if getattr_static(function, "jinja_pass_arg", None)] == []

@@ -99,6 +99,7 @@ def _escape_text(text: str) -> Markup:
     return escape(text)
 
 
+# It has the signature of the filter that it replaces, because templates may have been compiled for that one.
 @pass_eval_context
 def _attributes(_context: EvalContext, attributes: Mapping[str, object]) -> Markup:
     """Return attributes of an element; those that are None are left out.
