@@ -401,7 +401,7 @@ def test_a_raised_limit_ends_with_its_transaction(database: Database) -> None:
     with database.read_session() as session:
         extend_time_limits(session.connection(), seconds=60)
         assert session.scalar(LONG) == 500_000
-    with database._reader.connect() as connection:  # has not begun
+    with database.engine.connect() as connection:  # has not begun
         extend_time_limits(connection, seconds=60)
         assert connection.scalar(LONG) == 500_000
     with database.read_session() as session, pytest.raises(OperationalError):

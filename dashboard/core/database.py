@@ -97,10 +97,9 @@ class Database:
     """Open short read and write transactions. Code that calls Bitrix24 must not hold one open."""
 
     def __init__(self, url: str, *, connections: int = 8) -> None:
-        self.engine = self._reader = _new_engine(url, connections)
+        self.engine = _new_engine(url, connections)
         self.outages = OutageLog()
-        writer = self.engine.execution_options(sqlite_begin="IMMEDIATE")
-        self._writers = {True: writer, False: writer.execution_options(durable=False)}
+        self._read_options: dict[str, Any] = {}
         is_sqlite = self.engine.dialect.name == "sqlite"
         self._write_lock = sqlite_engine.WriteLock() if is_sqlite else nullcontext
         # A process that was killed may have left deleted rows in the write-ahead log.
@@ -108,7 +107,7 @@ class Database:
 
     def limit_reads(self, *, seconds: float) -> None:
         """Shorten the time limit for statements of read sessions on SQLite; Postgres has one limit for all."""
-        self._reader = self.engine.execution_options(sqlite_statement_seconds=seconds)
+        self._read_options = {"sqlite_statement_seconds": seconds}
 
     def create_file(self) -> None:
         """Create a missing SQLite file and its folder; only migrations do this.
@@ -121,7 +120,7 @@ class Database:
     @contextmanager
     def read_session(self) -> Iterator[Session]:
         """Yield a session whose changes are rolled back."""
-        with self._log_outages(), Session(self._reader, expire_on_commit=False) as session:
+        with self._log_outages(), self._session(self._read_options) as session:
             yield session
 
     @contextmanager
@@ -135,7 +134,7 @@ class Database:
         with (
             self._log_outages(),
             self._write_lock(),
-            Session(self._writers[durable], expire_on_commit=False) as session,
+            self._session({"sqlite_begin": "IMMEDIATE", "durable": durable}) as session,
             session.begin(),
         ):
             yield session
@@ -144,6 +143,17 @@ class Database:
             action()
         if self._is_checkpoint_due:
             self.checkpoint_wal()
+
+    def _session(self, transaction: dict[str, Any]) -> Session:
+        return Session(self.engine, execution_options=transaction, expire_on_commit=False)
+
+    @contextmanager
+    def write_connection(self) -> Iterator[Connection]:
+        """Yield a connection whose transaction may write, for what needs no session."""
+        with self.engine.connect() as connection:
+            connection.execution_options(sqlite_begin="IMMEDIATE")
+            with connection.begin():
+                yield connection
 
     @contextmanager
     def _log_outages(self) -> Iterator[None]:

@@ -32,7 +32,7 @@ def copy(source: Database, target: Database, *, batch: int = BATCH_ROWS) -> dict
     _migrate_target(target)
     with (
         source.engine.connect() as reader,
-        target.engine.execution_options(sqlite_begin="IMMEDIATE").begin() as writer,
+        target.write_connection() as writer,
     ):
         if source.engine.dialect.name == "postgresql":
             # Not the connection's isolation level: the pool's ping has begun the transaction already.

@@ -130,7 +130,7 @@ def _try_to_migrate(database: Database, step: Literal["upgrade", "downgrade"], r
     from alembic.util import CommandError
 
     try:
-        with database.engine.execution_options(sqlite_begin="IMMEDIATE").begin() as connection:
+        with database.write_connection() as connection:
             extend_time_limits(connection, seconds=MAX_SECONDS)
             if connection.dialect.name == "postgresql":
                 connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": ADVISORY_LOCK})

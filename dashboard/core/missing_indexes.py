@@ -35,7 +35,7 @@ def build_missing_indexes(database: Database) -> None:
     if not missing_indexes(database):
         return
     if database.engine.dialect.name == "sqlite":
-        with database.engine.execution_options(sqlite_begin="IMMEDIATE").begin() as connection:
+        with database.write_connection() as connection:
             extend_time_limits(connection, seconds=MAX_SECONDS)
             for index in missing_indexes(database):
                 index.create(connection, checkfirst=True)

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import psycopg
 from psycopg.errors import _WaitTimeout
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Engine, create_engine
 from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.engine import URL, make_url
@@ -103,6 +103,11 @@ class BoundedDialect(PGDialect_psycopg):
         """Connect; autocommit is on because ``do_begin`` sends BEGIN itself."""
         return self._connect_breaker.call(lambda: _connect(*arguments, autocommit=True, **parameters))
 
+    def set_connection_execution_options(self, connection: Any, opts: Mapping[str, Any]) -> None:
+        """Keep whether the connection's next transaction is durable."""
+        super().set_connection_execution_options(connection, opts)
+        connection.connection.driver_connection.is_durable = opts.get("durable", True)
+
     def do_begin(self, dbapi_connection: Any) -> None:
         """Begin a transaction, unless the ping has begun one."""
         connection: Connection = dbapi_connection.driver_connection
@@ -119,6 +124,7 @@ class BoundedDialect(PGDialect_psycopg):
         connection: Connection = dbapi_connection
         self._begin(connection, PING_SECONDS)
         connection.has_unused_transaction = True
+        connection.is_durable = True  # unless the options say otherwise
         return True
 
     def _begin(self, connection: Connection, seconds: float) -> None:
@@ -199,10 +205,4 @@ def new_engine(url: str, **pool: Any) -> Engine:
     """Return an engine that uses this module's dialect."""
     registry.register("postgresql.bounded", __name__, BoundedDialect.__name__)
     # hide_parameters: error messages are logged, and must not quote values.
-    engine = create_engine(make_url(url).set(drivername=DRIVER), pool_pre_ping=True, hide_parameters=True, **pool)
-    event.listen(engine, "begin", _set_durability)
-    return engine
-
-
-def _set_durability(connection: Any) -> None:
-    connection.connection.driver_connection.is_durable = connection.get_execution_options().get("durable", True)
+    return create_engine(make_url(url).set(drivername=DRIVER), pool_pre_ping=True, hide_parameters=True, **pool)

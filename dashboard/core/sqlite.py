@@ -7,16 +7,19 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Self, cast
 
 from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.dialects import registry
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 
+DRIVER = "sqlite+bounded"
 BUSY_SECONDS = 10.0
 LOCK_POLL_SECONDS = 0.0005
 STATEMENT_SECONDS = 15.0  # as on Postgres
@@ -39,6 +42,61 @@ class StatementTimer:
     def is_over(self) -> bool:
         """Tell SQLite whether to end the statement."""
         return time.monotonic() > self._deadline
+
+
+class _Connection(sqlite3.Connection):
+    """A connection that knows the options of its next transaction, and times each statement."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.options: Mapping[str, Any] = {}
+        self.timer = StatementTimer()
+        self.set_progress_handler(self.timer.is_over, INSTRUCTIONS_PER_CHECK)
+
+    def cursor(self, factory: Any = None) -> Any:
+        return super().cursor(_Cursor)
+
+
+class _Cursor(sqlite3.Cursor):
+    connection: _Connection
+
+    def execute(self, *arguments: Any) -> Self:
+        self.connection.timer.start()
+        return super().execute(*arguments)
+
+    def executemany(self, *arguments: Any) -> Self:
+        self.connection.timer.start()
+        return super().executemany(*arguments)
+
+
+class BoundedDialect(SQLiteDialect_pysqlite):
+    """SQLite with explicit transactions and bounded waits.
+
+    It does without SQLAlchemy's events of connections: with one of them, each statement looks for all of them.
+    """
+
+    supports_statement_cache = True
+
+    def set_connection_execution_options(self, connection: Connection, opts: Mapping[str, Any]) -> None:
+        """Keep the options of the connection's next transaction."""
+        super().set_connection_execution_options(connection, opts)
+        _driver_of(connection).options = opts
+
+    def do_begin(self, dbapi_connection: Any) -> None:
+        """Begin a transaction; one with ``sqlite_begin="IMMEDIATE"`` takes the write lock."""
+        connection: _Connection = dbapi_connection.driver_connection
+        options, connection.options = connection.options, {}
+        connection.timer.seconds = options.get("sqlite_statement_seconds", STATEMENT_SECONDS)
+        cursor = connection.cursor()
+        try:
+            if options.get("sqlite_begin") == "IMMEDIATE":
+                # FULL: a refreshed token pair must survive a power cut, because the old pair is already invalid.
+                cursor.execute(f"PRAGMA synchronous = {'FULL' if options.get('durable', True) else 'NORMAL'}")
+                _begin_immediate(cursor)
+            else:
+                cursor.execute("BEGIN")
+        finally:
+            cursor.close()
 
 
 class WriteLock:
@@ -67,24 +125,30 @@ class WriteLock:
 
 def new_engine(url: str, **pool: Any) -> Engine:
     """Return an engine; unlike SQLite itself it never creates a missing file."""
-    options: dict[str, Any] = {"hide_parameters": True, "connect_args": {"timeout": BUSY_SECONDS}}
+    registry.register("sqlite.bounded", __name__, BoundedDialect.__name__)
     path = file_of(url)
-    engine = create_engine(url, **options, **(pool if path else {}))
+    engine = create_engine(
+        make_url(url).set(drivername=DRIVER),
+        hide_parameters=True,
+        connect_args={"timeout": BUSY_SECONDS, "factory": _Connection},
+        **(pool if path else {}),
+    )
     if path:
         # Without this, SQLite creates a file at a mistyped path, which looks like an empty database.
         event.listen(engine, "do_connect", lambda *_: _require_file(path))
         event.listen(engine, "connect", lambda _, record: record.info.update(file=_file_id(path)))
         event.listen(engine, "checkout", lambda _, record, __: _require_same_file(path, record.info["file"]))
     event.listen(engine, "connect", _set_up_connection)
-    event.listen(engine, "begin", _begin)
-    event.listen(engine, "before_cursor_execute", lambda connection, *_: timer_of(connection).start())
     return engine
 
 
 def timer_of(connection: Connection) -> StatementTimer:
     """Return the timer of the driver's connection."""
-    timer: StatementTimer = connection.connection.info["timer"]
-    return timer
+    return _driver_of(connection).timer
+
+
+def _driver_of(connection: Connection) -> _Connection:
+    return cast("_Connection", connection.connection.driver_connection)
 
 
 def file_of(url: str | URL) -> Path | None:
@@ -144,37 +208,14 @@ def _require_same_file(path: Path, file_id: tuple[int, int] | None) -> None:
         raise DisconnectionError("the database file was removed or replaced")
 
 
-def _set_up_connection(connection: sqlite3.Connection, record: Any) -> None:
-    connection.isolation_level = None  # the driver must not begin transactions; `_begin` does
+def _set_up_connection(connection: sqlite3.Connection, _record: Any) -> None:
+    connection.isolation_level = None  # the driver must not begin transactions; `do_begin` does
     # secure_delete overwrites deleted rows: an uninstalled portal leaves no personal data in the file.
     for setting in ("journal_mode = WAL", "foreign_keys = ON", "secure_delete = ON"):
         connection.execute(f"PRAGMA {setting}")
-    record.info["timer"] = timer = StatementTimer()
-    connection.set_progress_handler(timer.is_over, INSTRUCTIONS_PER_CHECK)
 
 
-def _begin(connection: Connection) -> None:
-    options = connection.get_execution_options()
-    timer = timer_of(connection)
-    timer.seconds = options.get("sqlite_statement_seconds", STATEMENT_SECONDS)
-    # SQLite counts the instructions of all executions of BEGIN together, so now and then it calls the handler here.
-    timer.start()
-    # The driver's cursor takes a fifth of the time of `connection.execute`, and an opening begins twice.
-    cursor = connection.connection.cursor()
-    try:
-        if options.get("sqlite_begin") == "IMMEDIATE":
-            # FULL: a refreshed token pair must survive a power cut, because the old pair is already invalid.
-            cursor.execute(f"PRAGMA synchronous = {'FULL' if options.get('durable', True) else 'NORMAL'}")
-            _begin_immediate(cursor, timer)
-        else:
-            cursor.execute("BEGIN")
-    except sqlite3.Error as error:
-        raise _as_dbapi_error(error) from None
-    finally:
-        cursor.close()
-
-
-def _begin_immediate(cursor: DBAPICursor, timer: StatementTimer) -> None:
+def _begin_immediate(cursor: _Cursor) -> None:
     """Take SQLite's write lock, polling for BUSY_SECONDS.
 
     SQLite's own wait sleeps up to a tenth of a second between tries, while the other processes hold the lock for
@@ -186,7 +227,6 @@ def _begin_immediate(cursor: DBAPICursor, timer: StatementTimer) -> None:
     cursor.execute("PRAGMA busy_timeout = 0")
     try:
         while True:
-            timer.start()
             try:
                 cursor.execute("BEGIN IMMEDIATE")
                 return
@@ -198,7 +238,7 @@ def _begin_immediate(cursor: DBAPICursor, timer: StatementTimer) -> None:
         _restore_busy_timeout(cursor)
 
 
-def _restore_busy_timeout(cursor: DBAPICursor) -> None:
+def _restore_busy_timeout(cursor: _Cursor | DBAPICursor) -> None:
     cursor.execute(f"PRAGMA busy_timeout = {round(BUSY_SECONDS * 1000)}")
 
 
