@@ -87,7 +87,7 @@ def test_a_wrong_argument_is_an_error(app: Flask, call: str) -> None:
 
 
 def test_a_macro_without_its_caller_is_an_error(app: Flask) -> None:
-    with pytest.raises(UndefinedError, match="No caller defined"):
+    with pytest.raises(UndefinedError, match="'caller' is undefined"):
         with_library(app, "{{ box(1) }}")
 
 

@@ -57,7 +57,7 @@ class _Macro:
         # The compiled macro replaces `missing` by its own defaults, but knows none for the caller.
         function.__defaults__ = (missing,) * len(arguments)
         if code.co_argcount > len(arguments):
-            function.__defaults__ += (environment.undefined("No caller defined", name="caller"),)
+            function.__defaults__ += (environment.undefined(name="caller"),)
         self._function = function
         self._print = _mark if autoescape else str
         self._parameters = dict(zip((*arguments, "caller"), code.co_varnames, strict=False)) if code.co_argcount else {}
