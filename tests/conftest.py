@@ -33,7 +33,7 @@ from tests.world import World
 # Fewer examples than the library's hundred, and none refused for being slow: two cores do much at once here.
 settings.register_profile("suite", max_examples=40, deadline=None)
 settings.load_profile("suite")
-# What comes is not waited for any longer; what is late on a busy machine is no failure.
+# A busy machine may be this late; what is there in time is not waited for any longer.
 BROWSER_MILLISECONDS = 1000 * HANG_SECONDS
 expect.set_options(timeout=BROWSER_MILLISECONDS)
 # A machine that is shared may stop this process for many seconds between two statements.
