@@ -190,12 +190,15 @@ def test_postgres_waits_for_the_disk_only_in_durable_transactions(postgres_url: 
             " FOR EACH ROW EXECUTE FUNCTION see()"
         )
 
-    for durable in (True, False, True):
+    write = text("INSERT INTO written DEFAULT VALUES")
+    for durable in (True, False, True, False):
         with database.write_session(durable=durable) as session:
-            session.execute(text("INSERT INTO written DEFAULT VALUES"))
+            session.execute(write)
+    with database.engine.begin() as connection:  # has no options, and the driver's connection of the one before
+        connection.execute(write)
 
     with database.read_session() as session:
-        assert session.scalar(text(seen)) == "on off on"
+        assert session.scalar(text(seen)) == "on off on off on"
     database.engine.dispose()
 
 

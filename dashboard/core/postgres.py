@@ -75,7 +75,7 @@ class Connection(psycopg.Connection[Any]):
             raise ResponseTimeout("the server did not answer in time") from None
 
 
-class BoundedDialect(PGDialect_psycopg):
+class BoundedPostgresDialect(PGDialect_psycopg):
     """psycopg with bounded waits; one statement begins a transaction and limits its statements."""
 
     driver = "bounded"
@@ -203,6 +203,6 @@ class CircuitBreaker:
 
 def new_engine(url: str, **pool: Any) -> Engine:
     """Return an engine that uses this module's dialect."""
-    registry.register("postgresql.bounded", __name__, BoundedDialect.__name__)
+    registry.register("postgresql.bounded", __name__, BoundedPostgresDialect.__name__)
     # hide_parameters: error messages are logged, and must not quote values.
     return create_engine(make_url(url).set(drivername=DRIVER), pool_pre_ping=True, hide_parameters=True, **pool)

@@ -69,7 +69,7 @@ class _Cursor(sqlite3.Cursor):
         return super().executemany(*arguments)
 
 
-class BoundedDialect(SQLiteDialect_pysqlite):
+class BoundedSQLiteDialect(SQLiteDialect_pysqlite):
     """SQLite with explicit transactions and bounded waits.
 
     It does without SQLAlchemy's events of connections: with one of them, each statement looks for all of them.
@@ -125,7 +125,7 @@ class WriteLock:
 
 def new_engine(url: str, **pool: Any) -> Engine:
     """Return an engine; unlike SQLite itself it never creates a missing file."""
-    registry.register("sqlite.bounded", __name__, BoundedDialect.__name__)
+    registry.register("sqlite.bounded", __name__, BoundedSQLiteDialect.__name__)
     path = file_of(url)
     engine = create_engine(
         make_url(url).set(drivername=DRIVER),

@@ -21,8 +21,7 @@ from markupsafe import Markup, escape
 ATTRIBUTE_NAME = re.compile(r"[a-z-]+")
 MAX_CACHED_TEXT = 64  # characters; longer texts seldom repeat
 
-
-# Marks a text as escaped. ``Markup`` would first look for a method ``__html__``, which a plain text has not.
+# Marks a text as escaped. ``Markup`` would first look for a method ``__html__``, which plain text does not have.
 _mark: Callable[[str], Markup] = partial(str.__new__, Markup)
 
 
@@ -107,7 +106,7 @@ def _attributes(_context: EvalContext, attributes: Mapping[str, object]) -> Mark
     :raise ValueError: a name could end the attribute.
     """
     if not all(map(ATTRIBUTE_NAME.fullmatch, attributes)):
-        raise ValueError("An attribute's name may have small letters and hyphens only.")
+        raise ValueError("An attribute's name may have lowercase letters and hyphens only.")
     items = attributes.items()
     return _mark("".join([f' {name}="{_escape_once(value)}"' for name, value in items if value is not None]))
 

@@ -27,11 +27,12 @@ def _matching(call: Call) -> list[Department]:
     # ``sort`` names the column of the order, so a number is needed to filter by SORT.
     if not str(wanted["SORT"]).isdigit():
         wanted["SORT"] = None
-    texts = {name: [*map(str, members(value))] for name, value in wanted.items() if value is not None}
-    found = call.portal.departments
-    for name, allowed in texts.items():
-        found = [one for one in found if str(_card(one).get(name, "")) in allowed]
-    return [*found]
+    found = [*call.portal.departments]
+    for name, value in wanted.items():
+        if value is not None:
+            texts = [*map(str, members(value))]
+            found = [one for one in found if str(_card(one).get(name, "")) in texts]
+    return found
 
 
 def _sort_key(department: Department, name: str) -> tuple[Any, int]:
