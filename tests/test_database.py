@@ -22,7 +22,7 @@ from dashboard.core import sqlite as sqlite_engine
 from dashboard.core.database import MAX_BATCH_PAUSE_SECONDS, Base, Database, delete_in_batches, extend_time_limits
 from dashboard.core.database_errors import describe
 from dashboard.models import Person, Portal
-from tests.waiting import HANG_SECONDS
+from tests.waiting import HANG_SECONDS, replace_sleep
 
 NOON = datetime(2026, 3, 29, 12, 0, 30, 123456, tzinfo=UTC)
 
@@ -160,7 +160,7 @@ def test_others_write_between_two_batches_of_a_deletion(
             left.append(session.scalar(text("SELECT count(*) FROM portals")) or 0)
         assert 0 < seconds <= MAX_BATCH_PAUSE_SECONDS
 
-    monkeypatch.setattr("dashboard.core.database.time.sleep", write_meanwhile)
+    replace_sleep(monkeypatch, "dashboard.core.database", write_meanwhile)
     with each_database.write_session() as session:
         session.add_all(alpha(member_id=str(number)) for number in range(5))
 

@@ -24,7 +24,7 @@ from dashboard.sync.periodic_tasks import RECOMPUTE
 from tests.emulator import Emulator
 from tests.emulator.cast import crowd
 from tests.team_fixtures import Session as Headers
-from tests.waiting import wait_until
+from tests.waiting import replace_sleep, wait_until
 from tests.world import World, errors_on
 
 TABLES = ("portals", "people", "chains", "snapshots", "runs", "buckets", "api_calls")
@@ -273,7 +273,7 @@ def test_an_opening_succeeds_after_a_short_wait_for_a_lock(alpha: World, monkeyp
     monkeypatch.setattr(postgres, "LOCK_SECONDS", 0.1)
     holder = alpha.database.engine.connect()
     holder.execute(text("SELECT id FROM portals FOR UPDATE"))
-    monkeypatch.setattr("dashboard.core.database.time.sleep", lambda _: holder.close())
+    replace_sleep(monkeypatch, "dashboard.core.database", lambda _: holder.close())
 
     assert alpha.open("boris").status_code == 200
 

@@ -6,6 +6,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Event, Thread
+from types import SimpleNamespace
+
+import pytest
 
 # After this, what a test waits for has failed; on a busy machine a process may take a minute to start.
 HANG_SECONDS = 120
@@ -17,6 +20,11 @@ def wait_until(condition: Callable[[], bool], *, seconds: float = HANG_SECONDS) 
     while not condition():
         assert time.monotonic() < until, "the condition never became true"
         time.sleep(0.02)
+
+
+def replace_sleep(monkeypatch: pytest.MonkeyPatch, module: str, sleep: Callable[[float], None]) -> None:
+    """Replace ``time.sleep`` in one module, because threads that other tests have left behind sleep, too."""
+    monkeypatch.setattr(f"{module}.time", SimpleNamespace(monotonic=time.monotonic, sleep=sleep))
 
 
 @contextmanager
