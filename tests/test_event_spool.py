@@ -13,13 +13,14 @@ from types import SimpleNamespace
 from typing import cast
 
 import pytest
+from cryptography.fernet import Fernet
 from pydantic import SecretStr
 from sqlalchemy import event
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from dashboard.bitrix24.errors import Unreachable
 from dashboard.bitrix24.inbound import Event
-from dashboard.core import sqlite
+from dashboard.core import config, sqlite
 from dashboard.core.encryption import TokenEncryption
 from dashboard.launch import event_spool
 from dashboard.launch.events import EventHandler, UninstallationUnconfirmed
@@ -245,19 +246,35 @@ def test_without_a_folder_an_event_is_stored_in_memory(
     assert threadless_world.one("SELECT state FROM portals") == "uninstalled"
 
 
-def test_an_event_that_cannot_be_read_is_deleted(
+def test_an_event_of_another_version_is_kept(
     threadless_world: World, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     encryption = TokenEncryption([SecretStr(FERNET_KEY)])
     other_format = encryption.encrypt(SecretStr('["member"]'), context=event_spool.ENCRYPTION_CONTEXT)
     (tmp_path / "events").mkdir()
-    (tmp_path / "events" / "1.event").write_text("gAAAA-not-ours")
+    (tmp_path / "events" / "1.event").write_text("gAAAA-damaged")
     (tmp_path / "events" / "2.event").write_text(other_format)
+    spool = restarted(threadless_world)
 
-    restarted(threadless_world).retry()
+    for _ in range(3):
+        spool.retry()
 
     logged = [record.getMessage() for record in caplog.records if record.name == event_spool.__name__]
     assert ["undecryptable" in logged[0], "unreadable" in logged[1], len(logged)] == [True, True, 2]
+    assert [file.name for file in spooled(tmp_path)] == ["1.event", "2.event"]
+
+
+def test_an_event_waits_for_its_key(threadless_world: World, tmp_path: Path) -> None:
+    fill_the_disk(threadless_world)
+    assert threadless_world.portal().send_event("ONAPPUNINSTALL")[0] == 200
+    empty_the_disk(threadless_world)
+    other_key = config.load(threadless_world.environment | {"TOKEN_KEYS": Fernet.generate_key().decode()})
+    build_services(other_key, database=threadless_world.database, now=threadless_world.now).spool.retry()
+    assert threadless_world.one("SELECT state FROM portals") == "active"
+
+    restarted(threadless_world).retry()
+
+    assert threadless_world.one("SELECT state FROM portals") == "uninstalled"
     assert spooled(tmp_path) == []
 
 

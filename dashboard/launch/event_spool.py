@@ -124,6 +124,14 @@ class EventSpool:
             except UninstallationUnconfirmed:
                 failures_in_a_row = 0
                 self._postpone(name, ciphertext)
+            except DecryptionError:
+                # Keep it for a process that has the key.
+                if self._attempts[name] == 1:
+                    log.error("spooled_event_undecryptable", file=_loggable(name))
+            except _UnreadableEvent:
+                # Keep it for the version that wrote it.
+                if self._attempts[name] == 1:
+                    log.error("spooled_event_unreadable", file=_loggable(name))
             except (SQLAlchemyError, Bitrix24Error, OSError) as error:
                 if self._attempts[name] == 1:
                     log.warning("spooled_event_failed", reason=type(error).__name__)
@@ -161,10 +169,6 @@ class EventSpool:
     def _handle(self, ciphertext: str) -> None:
         try:
             self._handler.handle(self._decrypt(ciphertext))
-        except DecryptionError:
-            log.error("spooled_event_undecryptable")
-        except _UnreadableEvent:
-            log.error("spooled_event_unreadable")
         except EventRefused as refusal:
             portal = refusal.portal.id if refusal.portal else None
             log.warning("spooled_event_refused", reason=refusal.reason, portal=portal)
@@ -248,3 +252,8 @@ class EventSpool:
             sent_at=sent_at,
             clean=clean == "1",
         )
+
+
+def _loggable(name: str) -> str:
+    """Return a file's name without the hash of the sender's address."""
+    return name.rpartition("-")[2]
