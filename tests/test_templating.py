@@ -116,11 +116,12 @@ def test_long_texts_are_not_cached() -> None:
         printed.append(text)
         return text
 
-    short, long = "a" * template_filters.MAX_CACHED_TEXT, "a" * (template_filters.MAX_CACHED_TEXT + 1)
-    for text in (short, short, long, long):
+    short, long = "a" * (template_filters.MAX_CACHED_BYTES // 2), "a" * template_filters.MAX_CACHED_BYTES
+    wide = short + "\N{PARTY POPPER}"
+    for text in (short, short, long, long, wide, wide):
         assert template_filters._cached(show, text) == text
 
-    assert printed == [short, long, long]
+    assert printed == [short, long, long, wide, wide]
 
 
 def test_no_function_of_the_templates_takes_the_context(world: World) -> None:

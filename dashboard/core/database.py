@@ -216,6 +216,7 @@ class Database:
         with self.engine.connect() as connection:
             driver: Any = connection.connection.driver_connection
             driver.rollback()
+            driver.has_unused_transaction = False
             driver.response_seconds = seconds
             driver.add_notice_handler(on_notice)
             try:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import lru_cache
 from inspect import getmembers
+from sys import getsizeof
 
 from jinja2 import Environment
 
@@ -21,8 +22,9 @@ from dashboard.web.presenters import (
     team_row,
 )
 
-# In characters. Bitrix24 accepts values of any length, and the texts with them must not fill the memory.
-MAX_CACHED_TEXT = 20_000
+# Bitrix24 accepts values of any length, and the texts with them must not fill the memory. In ASCII most are shorter;
+# one character beyond can make Python store four bytes for each.
+MAX_CACHED_BYTES = 20_000
 
 
 def install(env: Environment) -> None:
@@ -58,10 +60,10 @@ def _cached(macro: Callable[..., str], *values: object) -> str:
 
 
 # Typed, because a text that is markup equals the same text that is not.
-@lru_cache(maxsize=512, typed=True)
+@lru_cache(maxsize=256, typed=True)
 def _call_once(macro: Callable[..., str], language: Language, *values: object) -> str:
     text = macro(*values)
-    if len(text) > MAX_CACHED_TEXT:
+    if getsizeof(text) > MAX_CACHED_BYTES:
         raise _TooLongError(text)  # lru_cache keeps no errors
     return text
 
