@@ -13,8 +13,8 @@ from pathlib import Path
 class Row:
     """One figure, the median of its samples.
 
-    ``goal`` is a minimum where ``more`` is better, else a maximum. ``floor`` was measured in the same run by the
-    simplest code that does the same work.
+    ``goal`` is a minimum if ``higher_is_better``, else a maximum. ``floor`` is the figure of the simplest code
+    that does the same work, measured in the same run.
     """
 
     name: str
@@ -22,7 +22,7 @@ class Row:
     samples: Sequence[float]
     goal: float | None = None
     floor: float | None = None
-    more: bool = False
+    higher_is_better: bool = False
 
     @property
     def value(self) -> float:
@@ -32,12 +32,13 @@ class Row:
     def verdict(self) -> str:
         if self.goal is None:
             return ""
-        return "reached" if (self.value >= self.goal if self.more else self.value <= self.goal) else "MISSED"
+        is_reached = self.value >= self.goal if self.higher_is_better else self.value <= self.goal
+        return "reached" if is_reached else "MISSED"
 
 
 def line(row: Row) -> str:
     """Return a row as a line of the table."""
-    goal = "" if row.goal is None else f"{'≥' if row.more else '≤'} {number(row.goal)}"
+    goal = "" if row.goal is None else f"{'≥' if row.higher_is_better else '≤'} {number(row.goal)}"
     floor = "" if row.floor is None else number(row.floor)
     samples = " ".join(map(number, row.samples)) if len(row.samples) > 1 else ""
     figures = f"{row.name:<52} {number(row.value):>8} {row.unit:<14} {goal:>8} {floor:>8}"

@@ -111,7 +111,7 @@ def _rows(name: str, application: Application, number: int, replication: psutil.
         opens = len(runs[-1].milliseconds) / 1000
         costs.append((application.processor_seconds() - before) / opens)
         replication_costs.append((_processor(replication) - replicated) / opens)
-    yield Row(f"opens, {name}", "a second", [run.a_second for run in runs], more=True)
+    yield Row(f"opens, {name}", "a second", [run.a_second for run in runs], higher_is_better=True)
     yield Row(f"opens, {name}: processor", "ms", costs)
     if replication:
         yield Row(f"opens, {name}: its processor", "ms", replication_costs)
