@@ -2,7 +2,7 @@
 
     python -m bench.load '{"port": …, "clients": …, …}'      see Load for the fields
 
-Prints JSON: requests a second, milliseconds of each request, and how many were not answered with 200.
+Prints JSON: requests per second, milliseconds of each request, and how many were not answered with 200.
 """
 
 from __future__ import annotations
@@ -87,8 +87,8 @@ def main(arguments: str) -> None:
     load = Load(**json.loads(arguments))
     began = time.perf_counter()
     asyncio.run(load.run())
-    a_second = len(load.milliseconds) / (time.perf_counter() - began)
-    print(json.dumps({"a_second": a_second, "milliseconds": load.milliseconds, "failures": load.failures}))
+    per_second = len(load.milliseconds) / (time.perf_counter() - began)
+    print(json.dumps({"per_second": per_second, "milliseconds": load.milliseconds, "failures": load.failures}))
 
 
 if __name__ == "__main__":

@@ -97,7 +97,7 @@ def measure_open(bench: Bench) -> Iterator[Row]:
 
 
 def measure_opens(bench: Bench) -> Iterator[Row]:
-    """Count openings a second by clients and latency, with a connection each, as the proxy in docs/deploy does.
+    """Count openings per second by clients and latency, with a connection each, as the proxy in docs/deploy does.
 
     Kept connections stay with the process that accepted them, and by chance one process may have most of them.
     """
@@ -106,14 +106,14 @@ def measure_opens(bench: Bench) -> Iterator[Row]:
         for latency, clients in ((0, 32), (100, 8), (100, 32), (340, 32)):
             with bench.behavior(latency=latency / 1000):
                 name = f"opens, {clients} clients, upstream {latency} ms"
-                floor = bench.upstream.load(clients=clients, seconds=1.5, portals=PORTALS).a_second
+                floor = bench.upstream.load(clients=clients, seconds=1.5, portals=PORTALS).per_second
                 runs = [
                     application.load(clients=clients, seconds=3.0, portals=PORTALS, keep_alive=False)
                     for _ in range(SAMPLES)
                 ]
                 goal = 270.0 if (latency, clients) == (100, 32) else None
-                openings = [run.a_second for run in runs]
-                yield Row(name, "a second", openings, goal=goal, floor=floor, higher_is_better=True)
+                openings = [run.per_second for run in runs]
+                yield Row(name, "per second", openings, goal=goal, floor=floor, higher_is_better=True)
                 yield Row(f"{name}: 99 of 100 within", "ms", [run.p99 for run in runs])
                 yield Row(f"{name}: failures", "requests", [sum(run.failures for run in runs)], goal=0)
 
@@ -185,11 +185,11 @@ def measure_portals(bench: Bench) -> Iterator[Row]:
                 return bench.upstream.set()["portal"] / (time.monotonic() - began)
 
     with bench.behavior(latency=0.1, people=people):
-        floors = [_bare_requests_a_second(bench, threads, seconds) for _ in range(SAMPLES)]
+        floors = [_bare_requests_per_second(bench, threads, seconds) for _ in range(SAMPLES)]
         ours = [worker() for _ in range(SAMPLES)]
     floor = statistics.median(floors)
     name, ratios = f"{HOSTS} portals at once", [one / floor for one in ours]
-    yield Row(f"{name}, {threads} threads", "calls a second", ours, floor=floor, higher_is_better=True)
+    yield Row(f"{name}, {threads} threads", "calls per second", ours, floor=floor, higher_is_better=True)
     yield Row(f"{name}, against a bare loop", "×", ratios, goal=0.9, higher_is_better=True)
 
 
@@ -266,7 +266,7 @@ def _send(session: requests.Session, bench: Bench, portal: int) -> None:
     session.post(url, json=body, timeout=10).raise_for_status()
 
 
-def _bare_requests_a_second(bench: Bench, threads: int, seconds: float) -> float:
+def _bare_requests_per_second(bench: Bench, threads: int, seconds: float) -> float:
     """Send to each portal in turn by so many threads over kept connections."""
     sent = [0] * threads
     until = time.monotonic() + seconds

@@ -37,7 +37,7 @@ START_SECONDS = 30.0
 class Loaded:
     """The result of a load."""
 
-    a_second: float
+    per_second: float
     milliseconds: list[float]
     failures: int
 

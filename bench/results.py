@@ -41,7 +41,7 @@ def line(row: Row) -> str:
     goal = "" if row.goal is None else f"{'≥' if row.higher_is_better else '≤'} {number(row.goal)}"
     floor = "" if row.floor is None else number(row.floor)
     samples = " ".join(map(number, row.samples)) if len(row.samples) > 1 else ""
-    figures = f"{row.name:<52} {number(row.value):>8} {row.unit:<14} {goal:>8} {floor:>8}"
+    figures = f"{row.name:<54} {number(row.value):>8} {row.unit:<16} {goal:>8} {floor:>8}"
     return f"{figures} {row.verdict:<8} {samples}".rstrip()
 
 

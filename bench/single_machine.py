@@ -24,7 +24,7 @@ from dashboard.core import migrations
 from dashboard.core.database import Database
 
 SIZES = (10_000, 100_000)
-A_PORTAL = 100
+PEOPLE_PER_PORTAL = 100
 BEFORE = "0010"  # the revision the upgrade begins at
 UPDATED = 200  # portals
 # The three requests of a daily update for four days, of which a purge deletes the first, and a change every month.
@@ -50,7 +50,7 @@ def measure_machine(bench: Bench) -> Iterator[Row]:
 
 
 def _measure(bench: Bench, url: str, people: int) -> Iterator[Row]:
-    file, number = Path(str(make_url(url).database)), people // A_PORTAL
+    file, number = Path(str(make_url(url).database)), people // PEOPLE_PER_PORTAL
 
     def size() -> float:
         return file.stat().st_size / MEBIBYTE
@@ -58,7 +58,7 @@ def _measure(bench: Bench, url: str, people: int) -> Iterator[Row]:
     def command(*arguments: str) -> float:
         return processes.command(bench.upstream, url, *arguments)
 
-    stores.fill(url, portals=number, people=A_PORTAL, upstream_port=bench.upstream.port)
+    stores.fill(url, portals=number, people=PEOPLE_PER_PORTAL, upstream_port=bench.upstream.port)
     yield Row("file, people alone", "MiB", [size()])
     migrations.downgrade(Database(url), BEFORE)
     yield Row(f"upgrade from {BEFORE}", "s", [command("db", "upgrade")])
@@ -79,7 +79,7 @@ def _measure(bench: Bench, url: str, people: int) -> Iterator[Row]:
         began, left = time.monotonic(), people
         yield from _rows("32 clients, while columns are recomputed", application, number)
         left -= _scalar(url, "SELECT count(*) FROM people WHERE facts_version = 0")
-        yield Row("recomputed meanwhile", "a second", [left / (time.monotonic() - began)])
+        yield Row("recomputed meanwhile", "per second", [left / (time.monotonic() - began)])
         _set(url, "people", "facts_version = (SELECT max(facts_version) FROM people)")
         stores.connect(url, portals=UPDATED)
         stores.request_runs(url, portals=UPDATED)
@@ -87,7 +87,7 @@ def _measure(bench: Bench, url: str, people: int) -> Iterator[Row]:
         began, done = time.monotonic(), _scalar(url, "SELECT sum(done) FROM runs")
         yield from _rows("32 clients, while people are updated", application, number)
         done = _scalar(url, "SELECT sum(done) FROM runs") - done
-        yield Row("updated meanwhile", "a second", [done / (time.monotonic() - began)])
+        yield Row("updated meanwhile", "per second", [done / (time.monotonic() - began)])
         backup = file.with_name("backup")
         yield from _during("db backup", application, number, lambda: command("db", "backup", str(backup)))
         yield Row("file, backup", "MiB", [backup.stat().st_size / MEBIBYTE])
@@ -100,7 +100,9 @@ def _measure(bench: Bench, url: str, people: int) -> Iterator[Row]:
 
 
 def _open(application: Application, number: int, *, seconds: float, clients: int = 32) -> Loaded:
-    return application.load(clients=clients, seconds=seconds, portals=number, people=A_PORTAL, keep_alive=False)
+    return application.load(
+        clients=clients, seconds=seconds, portals=number, people=PEOPLE_PER_PORTAL, keep_alive=False
+    )
 
 
 def _rows(name: str, application: Application, number: int, replication: psutil.Process | None = None) -> Iterator[Row]:
@@ -111,7 +113,7 @@ def _rows(name: str, application: Application, number: int, replication: psutil.
         opens = len(runs[-1].milliseconds) / 1000
         costs.append((application.processor_seconds() - before) / opens)
         replication_costs.append((_processor(replication) - replicated) / opens)
-    yield Row(f"opens, {name}", "a second", [run.a_second for run in runs], higher_is_better=True)
+    yield Row(f"opens, {name}", "per second", [run.per_second for run in runs], higher_is_better=True)
     yield Row(f"opens, {name}: processor", "ms", costs)
     if replication:
         yield Row(f"opens, {name}: its processor", "ms", replication_costs)

@@ -77,7 +77,7 @@ def fill(url: str, *, portals: int, people: int, upstream_port: int) -> None:
         if connection.dialect.name == "postgresql":
             _run(connection, "SET LOCAL synchronous_commit = off")
         _insert_portals(connection, portals, upstream_port=upstream_port)
-        _insert_people(connection, portals * people, a_portal=people)
+        _insert_people(connection, portals * people, people_per_portal=people)
         if connection.dialect.name == "postgresql":
             for table in ("portals", "people"):
                 _run(connection, f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), max(id)) FROM {table}")
@@ -105,14 +105,14 @@ def _insert_portals(connection: Connection, number: int, *, upstream_port: int) 
     connection.execute(text("UPDATE portals SET application_token = :token WHERE member_id = :id"), tokens)
 
 
-def _insert_people(connection: Connection, number: int, *, a_portal: int) -> None:
+def _insert_people(connection: Connection, number: int, *, people_per_portal: int) -> None:
     words, numbers = _words(connection, number)
     person = {
         "id": "n + 1",
-        "portal_id": f"1 + n / {a_portal}",
-        "user_id": f"1 + n % {a_portal}",
+        "portal_id": f"1 + n / {people_per_portal}",
+        "user_id": f"1 + n % {people_per_portal}",
         "name": "'Person ' || n",
-        "is_admin": f"n % {a_portal} = 0",
+        "is_admin": f"n % {people_per_portal} = 0",
         "language": "'en'",
         "opened_at": _moment(),
         "listed": words["true"],
@@ -127,7 +127,7 @@ def _insert_people(connection: Connection, number: int, *, a_portal: int) -> Non
     # The values that the upstream returns: like most openings, those of the bench find nothing changed.
     columns = [_columns_of(user) for user in range(methods.PERIOD)]
     for name in columns[0]:
-        person[name] = _by_user([_literal(one[name]) for one in columns], a_portal=a_portal)
+        person[name] = _by_user([_literal(one[name]) for one in columns], people_per_portal=people_per_portal)
     _run(connection, f"INSERT INTO people ({', '.join(person)}) SELECT {', '.join(person.values())} FROM {numbers}")
     token = TokenEncryption([SecretStr(FERNET_KEY)]).encrypt(SecretStr("5" * 70), context="nobody")
     _run(
@@ -142,7 +142,7 @@ def _insert_people(connection: Connection, number: int, *, a_portal: int) -> Non
     account, errors = json_literal(methods.PAYLOADS["account"]), json_literal({})
     sections = json_literal(_stored_sections())
     texts = [json_literal(methods.settings(user)) for user in range(methods.PERIOD)]
-    settings, yesterday = _by_user(texts, a_portal=a_portal), _moment(days=-1)
+    settings, yesterday = _by_user(texts, people_per_portal=people_per_portal), _moment(days=-1)
     _run(
         connection,
         "INSERT INTO snapshots (person_id, settings, account, sections, errors, taken_at, settings_taken_at)"
@@ -178,10 +178,10 @@ def _moment(*, days: int = 0) -> str:
     return f"'{datetime.now(UTC) + timedelta(days=days):%Y-%m-%d %H:%M:%S.%f}'"
 
 
-def _by_user(values: list[str], *, a_portal: int) -> str:
+def _by_user(values: list[str], *, people_per_portal: int) -> str:
     """Return the SQL for one of these values, by the user id of the person numbered n."""
     cases = " ".join(f"WHEN {number} THEN {value}" for number, value in enumerate(values))
-    return f"CASE (1 + n % {a_portal}) % {len(values)} {cases} END"
+    return f"CASE (1 + n % {people_per_portal}) % {len(values)} {cases} END"
 
 
 def _literal(value: str | int | None) -> str:
