@@ -42,7 +42,7 @@ types: .venv/development
 audit: .venv/development
 	$(BIN)/python -m tests.tools.audit
 
-bench: .venv/development ## measure speed and size; BENCH="open memory" for some of it
+bench: .venv/development ## measure speed and size; BENCH="latency memory" for some of it
 	$(BIN)/python -m bench $(BENCH)
 
 scale: .venv/development ## two machines under load, one killed, both given a new version; takes root and ten minutes

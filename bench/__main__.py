@@ -1,4 +1,4 @@
-"""Run `make bench`: everything but `machine`, or the measurements named as in `make bench BENCH="opens memory"`."""
+"""Run `make bench`: everything but `machine`, or the measurements named as in `make bench BENCH="latency memory"`."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ def measure_requests(bench: Bench) -> Iterator[Row]:
             yield Row("requests, renamed, next time", "requests", count(4, renamed_host), goal=1)
 
 
-def measure_open(bench: Bench) -> Iterator[Row]:
+def measure_opening_latency(bench: Bench) -> Iterator[Row]:
     """Time an opening against one bare pooled request: one client, in turns, so that both see the same machine."""
     with bench.behavior(latency=0.1), bench.application() as application, _bare_session(bench) as session:
         application.load(clients=2, seconds=2.0)
@@ -91,12 +91,12 @@ def measure_open(bench: Bench) -> Iterator[Row]:
             floors.append(statistics.median(seconds) * 1000)
             ours.append(application.load(clients=1, seconds=5.0).median)
     floor = statistics.median(floors)
-    yield Row("an open, one client, upstream 100 ms", "ms", ours, floor=floor)
+    yield Row("an opening, one client, upstream 100 ms", "ms", ours, floor=floor)
     ratios = [mine / bare for mine, bare in zip(ours, floors, strict=True)]
-    yield Row("an open against a bare request", "×", ratios, goal=1.06, floor=1.0)
+    yield Row("an opening against a bare request", "×", ratios, goal=1.06, floor=1.0)
 
 
-def measure_opens(bench: Bench) -> Iterator[Row]:
+def measure_opening_throughput(bench: Bench) -> Iterator[Row]:
     """Count openings per second by clients and latency, with a connection each, as the proxy in docs/deploy does.
 
     Kept connections stay with the process that accepted them, and by chance one process may have most of them.
@@ -105,7 +105,7 @@ def measure_opens(bench: Bench) -> Iterator[Row]:
         application.load(clients=32, seconds=3.0, portals=PORTALS, keep_alive=False)
         for latency, clients in ((0, 32), (100, 8), (100, 32), (340, 32)):
             with bench.behavior(latency=latency / 1000):
-                name = f"opens, {clients} clients, upstream {latency} ms"
+                name = f"openings, {clients} clients, upstream {latency} ms"
                 floor = bench.upstream.load(clients=clients, seconds=1.5, portals=PORTALS).per_second
                 runs = [
                     application.load(clients=clients, seconds=3.0, portals=PORTALS, keep_alive=False)
@@ -208,7 +208,7 @@ def measure_store(bench: Bench) -> Iterator[Row]:
             small, full = opener(PORTALS), opener(number)
             rounds = [(small(), full()) for _ in range(SAMPLES)]
         of_small, of_full = zip(*rounds, strict=True)
-        name = f"an open, {kind}, {number * PEOPLE} people"
+        name = f"an opening, {kind}, {number * PEOPLE} people"
         yield Row(name, "ms", of_full, floor=statistics.median(of_small))
         yield Row(f"{name}, against a small store", "×", [more / fewer for fewer, more in rounds], goal=1.1)
 
@@ -288,8 +288,8 @@ def _bare_requests_per_second(bench: Bench, threads: int, seconds: float) -> flo
 
 MEASUREMENTS: dict[str, Callable[[Bench], Iterator[Row]]] = {
     "requests": measure_requests,
-    "open": measure_open,
-    "opens": measure_opens,
+    "latency": measure_opening_latency,
+    "throughput": measure_opening_throughput,
     "team": measure_team,
     "run": measure_run,
     "portals": measure_portals,

@@ -138,7 +138,7 @@ def kill_one(scale: Scale) -> Iterator[str]:
     after = [visit for visit in visitors.visits if visit.began > killed]
     yield f"{visitors.figures()}"
     seconds = [round(visit.began - killed, 1) for visit in late]
-    yield f"of {len(after)} opens begun after the kill, {len(late)} failed, begun so many seconds after it: {seconds}"
+    yield f"of {len(after)} openings begun after the kill, {len(late)} failed, so many seconds after it: {seconds}"
     yield f"{len(owners)} leases were held; the last was free or taken over after {taken_over:.1f} s"
     yield f"all runs were done after {finished:.0f} s"
     lost = scale.ask(
@@ -190,8 +190,8 @@ def release(scale: Scale) -> Iterator[str]:
     refused = [visit for visit in visitors.problems() if visit.began < migrated]
     others = [visit for visit in visitors.problems() if visit.began >= migrated]
     waits = max((visit.seconds for visit in visitors.visits if visit.began < migrated), default=0.0)
-    yield f"migrated in {migrated - began:.1f} s: opens that failed {reasons(refused)}, the longest took {waits:.1f} s"
-    yield f"both machines replaced in {ended - migrated - 8.0:.0f} s: opens that failed {reasons(others)}"
+    yield f"migrated in {migrated - began:.1f} s: openings that failed {reasons(refused)}, longest {waits:.1f} s"
+    yield f"both machines replaced in {ended - migrated - 8.0:.0f} s: openings that failed {reasons(others)}"
     yield visitors.figures()
     yield f"a run across the release: {scale.check_runs(since)}"
     assert not others, others[:3]
@@ -213,7 +213,7 @@ def build_index(scale: Scale) -> Iterator[str]:
 
 
 PHASES: dict[str, Callable[[Scale], Iterator[str]]] = {
-    "opens": open_on_both,
+    "openings": open_on_both,
     "runs": update_with_both,
     "kill": kill_one,
     "release": release,

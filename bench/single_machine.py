@@ -110,15 +110,15 @@ def _rows(name: str, application: Application, number: int, replication: psutil.
     for _ in range(3):
         before, replicated = application.processor_seconds(), _processor(replication)
         runs.append(_open(application, number, seconds=4.0))
-        opens = len(runs[-1].milliseconds) / 1000
-        costs.append((application.processor_seconds() - before) / opens)
-        replication_costs.append((_processor(replication) - replicated) / opens)
-    yield Row(f"opens, {name}", "per second", [run.per_second for run in runs], higher_is_better=True)
-    yield Row(f"opens, {name}: processor", "ms", costs)
+        openings = len(runs[-1].milliseconds) / 1000
+        costs.append((application.processor_seconds() - before) / openings)
+        replication_costs.append((_processor(replication) - replicated) / openings)
+    yield Row(f"openings, {name}", "per second", [run.per_second for run in runs], higher_is_better=True)
+    yield Row(f"openings, {name}: processor", "ms", costs)
     if replication:
-        yield Row(f"opens, {name}: its processor", "ms", replication_costs)
-    yield Row(f"opens, {name}: 99 of 100 within", "ms", [run.p99 for run in runs])
-    yield Row(f"opens, {name}: failures", "requests", [sum(run.failures for run in runs)], goal=0)
+        yield Row(f"openings, {name}: its processor", "ms", replication_costs)
+    yield Row(f"openings, {name}: 99 of 100 within", "ms", [run.p99 for run in runs])
+    yield Row(f"openings, {name}: failures", "requests", [sum(run.failures for run in runs)], goal=0)
 
 
 def _during(name: str, application: Application, number: int, work: Callable[[], float]) -> Iterator[Row]:
@@ -130,7 +130,7 @@ def _during(name: str, application: Application, number: int, work: Callable[[],
             loads.append(_open(application, number, seconds=2.0, clients=8))
     yield Row(name, "s", [running.result()])
     milliseconds = [one for load in loads for one in load.milliseconds]
-    yield Row(f"{name}: the slowest of {len(milliseconds)} opens", "ms", [max(milliseconds)])
+    yield Row(f"{name}: the slowest of {len(milliseconds)} openings", "ms", [max(milliseconds)])
     yield Row(f"{name}: failures", "requests", [sum(load.failures for load in loads)], goal=0)
 
 

@@ -76,7 +76,7 @@ class Visitors:
         }
         longest, median = max(milliseconds), statistics.median(milliseconds)
         return (
-            f"{len(self.visits)} opens ({shares}), {len(self.problems())} failed {reasons(self.problems())},"
+            f"{len(self.visits)} openings ({shares}), {len(self.problems())} failed {reasons(self.problems())},"
             f" median {median:.0f} ms, 99 of 100 within {statistics.quantiles(milliseconds, n=100)[98]:.0f} ms,"
             f" longest {longest / 1000:.1f} s"
         )
