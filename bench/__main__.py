@@ -23,7 +23,7 @@ def main(names: list[str]) -> int:
         print(f"There is no {', '.join(unknown)}; there are {', '.join(MEASUREMENTS)}.", file=sys.stderr)
         return 2
     rows: list[Row] = []
-    with TemporaryDirectory(prefix="bench-") as folder, processes.upstream(Path(folder)) as upstream:
+    with TemporaryDirectory(prefix="bench-") as folder, processes.run_upstream(Path(folder)) as upstream:
         # What is measured in this process trusts the upstream as the application's processes do.
         os.environ["SSL_CERT_FILE"] = str(upstream.authority)
         for name in names or USUAL:

@@ -30,15 +30,15 @@ def measure_databases(bench: Bench) -> Iterator[Row]:
         for kind in loads:
             url = stack.enter_context(stores.sqlite(bench.folder) if kind == "SQLite" else stores.postgres())
             stores.fill(url, portals=1, people=PEOPLE, upstream_port=bench.upstream.port)
-            applications[kind] = stack.enter_context(processes.application(bench.upstream, url))
+            applications[kind] = stack.enter_context(processes.run_application(bench.upstream, url))
             applications[kind].load(clients=32, seconds=4.0, keep_alive=False)
         for _ in range(SAMPLES):
             for kind, application in applications.items():
                 before = application.processor_seconds()
-                loaded = application.load(clients=32, seconds=4.0, keep_alive=False)
-                loads[kind].append(loaded.per_second)
+                result = application.load(clients=32, seconds=4.0, keep_alive=False)
+                loads[kind].append(result.per_second)
                 seconds = application.processor_seconds() - before
-                costs[kind].append(1000 * seconds / len(loaded.milliseconds))
+                costs[kind].append(1000 * seconds / len(result.milliseconds))
     for kind, samples in loads.items():
         yield Row(f"openings in one portal, 32 clients, {kind}", "per second", samples, higher_is_better=True)
     ratios = [postgres / sqlite for sqlite, postgres in zip(*loads.values(), strict=True)]
@@ -51,16 +51,16 @@ def measure_sdk(bench: Bench) -> Iterator[Row]:
     """Open this application and the SDK's sample in turns, on the same upstream."""
     with (
         bench.behavior(latency=0.1),
-        bench.application() as ours,
-        processes.sdk_sample(bench.upstream) as sample,
+        bench.run_application() as ours,
+        processes.run_sdk_sample(bench.upstream) as sample,
     ):
 
         def load(application: Application) -> tuple[float, float]:
             """Return the openings per second, zero if one failed, and the processor's milliseconds for each."""
             before = application.processor_seconds()
-            loaded = application.load(clients=32, seconds=4.0, portals=PORTALS, keep_alive=False)
-            cost = 1000 * (application.processor_seconds() - before) / len(loaded.milliseconds)
-            return 0.0 if loaded.failures else loaded.per_second, cost
+            result = application.load(clients=32, seconds=4.0, portals=PORTALS, keep_alive=False)
+            cost = 1000 * (application.processor_seconds() - before) / len(result.milliseconds)
+            return 0.0 if result.failures else result.per_second, cost
 
         load(ours)
         rounds = [(*load(ours), *load(sample)) for _ in range(SAMPLES)]
@@ -80,7 +80,7 @@ def measure_browser(bench: Bench) -> Iterator[Row]:
     # Bitrix24's library is not ours. To intercept its request would switch the cache off, and delay the others.
     ours_only = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
     rounds: list[list[float]] = []
-    with bench.application() as application, sync_playwright() as playwright:
+    with bench.run_application() as application, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program("chromium"), args=["--no-sandbox", ours_only])
         for number in range(1 + SAMPLES):
             # Each context has an empty cache, as the browser of somebody who opens the application for the first time.

@@ -23,7 +23,7 @@ from pathlib import Path
 from sqlalchemy.engine import make_url
 
 from bench.portals import NETWORK
-from bench.processes import ROOT, START_SECONDS, Upstream, environment
+from bench.processes import ROOT, START_SECONDS, RunningUpstream, environment
 from tests.programs import program
 
 BRIDGE, SUBNET = "bench0", "10.92.0"
@@ -58,7 +58,7 @@ class Machine:
     """A namespace with one web process group and one worker, of whichever version's folder."""
 
     number: int
-    upstream: Upstream
+    upstream: RunningUpstream
     database_url: str
     folder: Path  # for what it stores and logs
     running: list[subprocess.Popen[bytes]] = field(default_factory=list)
@@ -132,7 +132,7 @@ def network() -> Iterator[None]:
 
 
 @contextmanager
-def machines(upstream: Upstream, database_url: str, folder: Path) -> Iterator[list[Machine]]:
+def machines(upstream: RunningUpstream, database_url: str, folder: Path) -> Iterator[list[Machine]]:
     """Give the two machines without processes; kill what they run at the end."""
     result = [Machine(number, upstream, database_url, folder / f"machine{number}") for number in NUMBERS]
     try:
@@ -145,7 +145,7 @@ def machines(upstream: Upstream, database_url: str, folder: Path) -> Iterator[li
 
 
 @contextmanager
-def pooler(postgres_url: str, folder: Path) -> Iterator[str]:
+def run_pooler(postgres_url: str, folder: Path) -> Iterator[str]:
     """Run PgBouncer where the machines reach it; give the database's address behind it."""
     url = make_url(postgres_url)
     socket_folder, file = str(url.query["host"]), folder / "pgbouncer.ini"

@@ -24,7 +24,7 @@ from bench import portals, processes, stores
 from bench.load import COMMANDS
 from bench.methods import LISTS
 from bench.portals import HOSTS, host, renamed_host, token_of
-from bench.processes import Application, Upstream
+from bench.processes import Application, RunningUpstream
 from bench.results import Row
 from dashboard.bitrix24.leaky_bucket import DEPTH, INTERACTIVE_HEADROOM, RATE
 
@@ -38,7 +38,7 @@ class Bench:
     """What every measurement needs."""
 
     folder: Path
-    upstream: Upstream
+    upstream: RunningUpstream
 
     @contextmanager
     def store(self, *, portals: int = PORTALS, people: int = PEOPLE) -> Iterator[str]:
@@ -48,9 +48,9 @@ class Bench:
             yield url
 
     @contextmanager
-    def application(self) -> Iterator[Application]:
+    def run_application(self) -> Iterator[Application]:
         """Run the application on a small store."""
-        with self.store() as url, processes.application(self.upstream, url) as application:
+        with self.store() as url, processes.run_application(self.upstream, url) as application:
             yield application
 
     @contextmanager
@@ -63,7 +63,7 @@ class Bench:
 
 def measure_requests(bench: Bench) -> Iterator[Row]:
     """Count the requests to Bitrix24 of an opening: each waits for the one before."""
-    with stores.sqlite(bench.folder) as url, processes.application(bench.upstream, url) as application:
+    with stores.sqlite(bench.folder) as url, processes.run_application(bench.upstream, url) as application:
 
         def count(user: int, address: Callable[[int], str]) -> list[float]:
             counts = []
@@ -83,7 +83,7 @@ def measure_requests(bench: Bench) -> Iterator[Row]:
 
 def measure_opening_latency(bench: Bench) -> Iterator[Row]:
     """Time an opening against one bare pooled request: one client, in turns, so that both see the same machine."""
-    with bench.behavior(latency=0.1), bench.application() as application, _bare_session(bench) as session:
+    with bench.behavior(latency=0.1), bench.run_application() as application, _bare_session(bench) as session:
         application.load(clients=2, seconds=2.0)
         ours, floors = [], []
         for _ in range(SAMPLES):
@@ -101,7 +101,7 @@ def measure_opening_throughput(bench: Bench) -> Iterator[Row]:
 
     Kept connections stay with the process that accepted them, and by chance one process may have most of them.
     """
-    with bench.application() as application:
+    with bench.run_application() as application:
         application.load(clients=32, seconds=3.0, portals=PORTALS, keep_alive=False)
         for latency, clients in ((0, 32), (100, 8), (100, 32), (340, 32)):
             with bench.behavior(latency=latency / 1000):
@@ -134,7 +134,7 @@ def measure_team(bench: Bench) -> Iterator[Row]:
 
         def reader(size: int) -> Callable[[str], float]:
             url = stack.enter_context(bench.store(portals=1, people=size))
-            application = stack.enter_context(processes.application(bench.upstream, url))
+            application = stack.enter_context(processes.run_application(bench.upstream, url))
             page = portals.open_as(0, 1, url=application.url, port=bench.upstream.port)
             token = portals.session_token(page)
             return lambda path: application.load(clients=1, seconds=1.5, get=path, token=token).median
@@ -156,7 +156,7 @@ def measure_run(bench: Bench) -> Iterator[Row]:
     limit = (requests - (DEPTH - INTERACTIVE_HEADROOM)) / RATE
     with bench.behavior(people=people, limited=True), bench.store(portals=SAMPLES, people=people) as url:
         stores.connect(url)
-        with processes.worker(bench.upstream, url):
+        with processes.run_worker(bench.upstream, url):
             time.sleep(6.0)  # until it is warm
             stores.request_runs(url)
             seconds = stores.seconds_of_runs(url, at_most=3 * limit)
@@ -177,7 +177,7 @@ def measure_portals(bench: Bench) -> Iterator[Row]:
         with bench.store(portals=HOSTS, people=people) as url:
             stores.connect(url)
             stores.request_runs(url)
-            with processes.worker(bench.upstream, url, WORKER_THREADS=str(threads)):
+            with processes.run_worker(bench.upstream, url, WORKER_THREADS=str(threads)):
                 time.sleep(6.0)  # until it is warm
                 bench.upstream.set()
                 began = time.monotonic()
@@ -201,7 +201,7 @@ def measure_store(bench: Bench) -> Iterator[Row]:
             def opener(size: int, kind: str = kind, stack: ExitStack = stack) -> Callable[[], float]:
                 url = stack.enter_context(stores.sqlite(bench.folder) if kind == "SQLite" else stores.postgres())
                 stores.fill(url, portals=size, people=PEOPLE, upstream_port=bench.upstream.port)
-                application = stack.enter_context(processes.application(bench.upstream, url))
+                application = stack.enter_context(processes.run_application(bench.upstream, url))
                 application.load(clients=1, seconds=3.0, portals=size)
                 return lambda: application.load(clients=1, seconds=3.0, portals=size).median
 
@@ -223,11 +223,11 @@ def measure_memory(bench: Bench) -> Iterator[Row]:
 
     with bench.store(portals=50, people=40) as url:
         stores.connect(url)
-        with processes.application(bench.upstream, url) as application:
+        with processes.run_application(bench.upstream, url) as application:
             yield from rows("a web process, at rest", application.workers(), goal=90.0)
             application.load(clients=32, seconds=10.0, portals=50, people=40)
             yield from rows("a web process, after load", application.workers(), goal=90.0)
-        with processes.worker(bench.upstream, url) as worker:
+        with processes.run_worker(bench.upstream, url) as worker:
             time.sleep(6.0)
             yield from rows("the worker, at rest", [worker], goal=80.0)
             stores.request_runs(url)
@@ -237,7 +237,7 @@ def measure_memory(bench: Bench) -> Iterator[Row]:
 
 def measure_page(bench: Bench) -> Iterator[Row]:
     """Fetch the first page and its files, as a proxy that compresses sends them; Bitrix24's library is not ours."""
-    with bench.application() as application:
+    with bench.run_application() as application:
         page = portals.open_as(0, 1, url=application.url, port=bench.upstream.port)
         names = re.findall(r'<(?:link[^>]+href|script[^>]+src)="([^"]+)"', page)
         addresses = {urljoin(application.url, name) for name in names}

@@ -34,8 +34,8 @@ START_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
-class Loaded:
-    """The result of a load."""
+class LoadResult:
+    """What the load generator measured."""
 
     per_second: float
     milliseconds: list[float]
@@ -51,8 +51,8 @@ class Loaded:
 
 
 @dataclass(frozen=True)
-class Upstream:
-    """The running upstream."""
+class RunningUpstream:
+    """The emulated Bitrix24 in its process, as this one sees it."""
 
     port: int
     authority: Path
@@ -65,14 +65,14 @@ class Upstream:
             counts: dict[str, int] = json.load(response)
         return {"portal": 0, "authorization": 0, "refused": 0} | counts
 
-    def load(self, **fields: Any) -> Loaded:
+    def load(self, **fields: Any) -> LoadResult:
         """Send it what an opening sends it, with nothing between."""
         return self._load(port=self.port, bare=True, **fields)
 
-    def _load(self, **fields: Any) -> Loaded:
+    def _load(self, **fields: Any) -> LoadResult:
         fields |= {"upstream_port": self.port, "authority": str(self.authority)}
         command = [sys.executable, "-m", "bench.load", json.dumps(fields)]
-        return Loaded(**json.loads(subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout))
+        return LoadResult(**json.loads(subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout))
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Application:
 
     port: int
     process: subprocess.Popen[bytes]
-    upstream: Upstream
+    upstream: RunningUpstream
 
     @property
     def url(self) -> str:
@@ -97,12 +97,12 @@ class Application:
         times = [process.cpu_times() for process in self.workers()]
         return float(sum(time.user + time.system for time in times))
 
-    def load(self, **fields: Any) -> Loaded:
+    def load(self, **fields: Any) -> LoadResult:
         """Open it, or read a page, by a number of clients for a while."""
         return self.upstream._load(port=self.port, **fields)
 
 
-def environment(upstream: Upstream, database_url: str, *, port: int, **variables: str) -> dict[str, str]:
+def environment(upstream: RunningUpstream, database_url: str, *, port: int, **variables: str) -> dict[str, str]:
     """Return a production-like environment.
 
     Loopback must be allowed, so plain http to the application itself is, too, as behind a proxy in production. The
@@ -125,31 +125,31 @@ def environment(upstream: Upstream, database_url: str, *, port: int, **variables
 
 
 @contextmanager
-def upstream(folder: Path) -> Iterator[Upstream]:
+def run_upstream(folder: Path) -> Iterator[RunningUpstream]:
     """Run the upstream under a certificate of an authority made for it."""
     authority, certificate, port = folder / "authority.pem", folder / "upstream.pem", _free_port()
     created = trustme.CA()
     created.cert_pem.write_to_path(authority)
     created.issue_cert(*all_hosts()).private_key_and_cert_chain_pem.write_to_path(certificate)
-    running = Upstream(port, authority)
-    with _process("-m", "bench.upstream", str(port), str(certificate)):
+    running = RunningUpstream(port, authority)
+    with _run_process("-m", "bench.upstream", str(port), str(certificate)):
         _wait(running.set)
         yield running
 
 
 @contextmanager
-def application(upstream: Upstream, database_url: str, **variables: str) -> Iterator[Application]:
+def run_application(upstream: RunningUpstream, database_url: str, **variables: str) -> Iterator[Application]:
     """Run the web processes on a migrated database."""
     port = _free_port()
     settings = environment(upstream, database_url, port=port, **variables)
-    with _process("-m", "gunicorn", "bench.production:create_app()", env=settings) as process:
+    with _run_process("-m", "gunicorn", "bench.production:create_app()", env=settings) as process:
         running = Application(port, process, upstream)
         _wait(lambda: urllib.request.urlopen(f"{running.url}/healthz", timeout=2).close())
         yield running
 
 
 @contextmanager
-def sdk_sample(upstream: Upstream) -> Iterator[Application]:
+def run_sdk_sample(upstream: RunningUpstream) -> Iterator[Application]:
     """Run the sample of the vendor's SDK with as many processes and threads."""
     port, bundle = _free_port(), upstream.authority.with_name("bundle.pem")
     # The same certificate authorities as ours; it reads them for each request.
@@ -157,21 +157,21 @@ def sdk_sample(upstream: Upstream) -> Iterator[Application]:
     settings = environment(upstream, "sqlite://", port=port, REQUESTS_CA_BUNDLE=str(bundle))
     options = ("--config", "/dev/null", "--bind", f"127.0.0.1:{port}", "--no-control-socket", "--preload")
     sizes = ("--workers", SIZES["WEB_CONCURRENCY"], "--threads", SIZES["WEB_THREADS"])
-    with _process("-m", "gunicorn", *options, *sizes, "bench.sdk_sample:create_app()", env=settings) as process:
+    with _run_process("-m", "gunicorn", *options, *sizes, "bench.sdk_sample:create_app()", env=settings) as process:
         running = Application(port, process, upstream)
         _wait(lambda: urllib.request.urlopen(f"{running.url}/healthz", timeout=2).close())
         yield running
 
 
 @contextmanager
-def worker(upstream: Upstream, database_url: str, **variables: str) -> Iterator[psutil.Process]:
+def run_worker(upstream: RunningUpstream, database_url: str, **variables: str) -> Iterator[psutil.Process]:
     """Run a worker."""
     settings = environment(upstream, database_url, port=_free_port(), **variables)
-    with _process("-m", "bench.production", env=settings) as process:
+    with _run_process("-m", "bench.production", env=settings) as process:
         yield psutil.Process(process.pid)
 
 
-def command(upstream: Upstream, database_url: str, *arguments: str) -> float:
+def run_command(upstream: RunningUpstream, database_url: str, *arguments: str) -> float:
     """Run one of the operator's commands; return the seconds."""
     settings, began = environment(upstream, database_url, port=_free_port()), time.monotonic()
     flask = [sys.executable, "-m", "flask", "--app", "app", *arguments]
@@ -180,7 +180,7 @@ def command(upstream: Upstream, database_url: str, *arguments: str) -> float:
 
 
 @contextmanager
-def _process(*arguments: str, env: dict[str, str] | None = None) -> Iterator[subprocess.Popen[bytes]]:
+def _run_process(*arguments: str, env: dict[str, str] | None = None) -> Iterator[subprocess.Popen[bytes]]:
     # The application's log is written as in production, and nobody reads it here.
     stderr = subprocess.DEVNULL if env else None
     process = subprocess.Popen([sys.executable, *arguments], env=env, cwd=ROOT, stderr=stderr)

@@ -18,9 +18,9 @@ from tempfile import TemporaryDirectory
 from sqlalchemy import create_engine, text
 
 from bench import portals, processes, stores
-from bench.machines import WORKER_THREADS, Machine, machines, network, pooler, previous_version
+from bench.machines import WORKER_THREADS, Machine, machines, network, previous_version, run_pooler
 from bench.methods import LISTS
-from bench.processes import ROOT, Upstream
+from bench.processes import ROOT, RunningUpstream
 from bench.visitors import Visitors, reasons
 from dashboard.bitrix24.leaky_bucket import DEPTH, INTERACTIVE_HEADROOM, RATE
 from dashboard.core import migrations
@@ -39,7 +39,7 @@ INDEX = "ix_people_team"  # the widest
 class Scale:
     """What every phase needs."""
 
-    upstream: Upstream
+    upstream: RunningUpstream
     url: str  # of Postgres itself, where the phases look
     machines: list[Machine]
     portals: int
@@ -238,13 +238,13 @@ def main() -> int:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="scale-")))
         previous = stack.enter_context(previous_version(folder))
         stack.enter_context(network())
-        upstream = stack.enter_context(processes.upstream(folder))
+        upstream = stack.enter_context(processes.run_upstream(folder))
         upstream.set(people=options.people)
         url = stack.enter_context(stores.postgres())
         began = time.monotonic()
         stores.fill(url, portals=options.portals, people=options.people, upstream_port=upstream.port)
         print(f"{options.portals * options.people} people stored in {time.monotonic() - began:.0f} s", flush=True)
-        database_url = stack.enter_context(pooler(url, folder))
+        database_url = stack.enter_context(run_pooler(url, folder))
         both = stack.enter_context(machines(upstream, database_url, folder))
         for machine in both:
             machine.start(ROOT)

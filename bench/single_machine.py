@@ -18,7 +18,7 @@ from sqlalchemy.engine import make_url
 
 from bench import portals, processes, stores
 from bench.measurements import MEBIBYTE, Bench
-from bench.processes import ROOT, Application, Loaded
+from bench.processes import ROOT, Application, LoadResult
 from bench.results import Row
 from dashboard.core import migrations
 from dashboard.core.database import Database
@@ -56,26 +56,26 @@ def _measure(bench: Bench, url: str, people: int) -> Iterator[Row]:
         return file.stat().st_size / MEBIBYTE
 
     def command(*arguments: str) -> float:
-        return processes.command(bench.upstream, url, *arguments)
+        return processes.run_command(bench.upstream, url, *arguments)
 
     stores.fill(url, portals=number, people=PEOPLE_PER_PORTAL, upstream_port=bench.upstream.port)
     yield Row("file, people alone", "MiB", [size()])
     migrations.downgrade(Database(url), BEFORE)
     yield Row(f"upgrade from {BEFORE}", "s", [command("db", "upgrade")])
-    with processes.application(bench.upstream, url) as application:
+    with processes.run_application(bench.upstream, url) as application:
         portals.open_as(0, 1, url=application.url, port=bench.upstream.port)
     _fill_years(url, number, people)
     yield Row("file, with call log and history", "MiB", [size()])
     with ExitStack() as stack:
-        application = stack.enter_context(processes.application(bench.upstream, url))
+        application = stack.enter_context(processes.run_application(bench.upstream, url))
         _open(application, number, seconds=5.0)
         yield from _rows("32 clients", application, number)
-        replication = stack.enter_context(_litestream(file))
+        replication = stack.enter_context(_run_litestream(file))
         yield from _rows("32 clients, Litestream", application, number, replication)
         # Before the worker starts, which would purge too.
         yield from _during("log purge, of a day", application, number, lambda: command("log", "purge"))
         _set(url, "people", "facts_version = 0")
-        worker = stack.enter_context(processes.worker(bench.upstream, url))
+        worker = stack.enter_context(processes.run_worker(bench.upstream, url))
         began, left = time.monotonic(), people
         yield from _rows("32 clients, while columns are recomputed", application, number)
         left -= _scalar(url, "SELECT count(*) FROM people WHERE facts_version = 0")
@@ -99,7 +99,7 @@ def _measure(bench: Bench, url: str, people: int) -> Iterator[Row]:
             yield Row("Litestream: restore", "s", [_restore(file)])
 
 
-def _open(application: Application, number: int, *, seconds: float, clients: int = 32) -> Loaded:
+def _open(application: Application, number: int, *, seconds: float, clients: int = 32) -> LoadResult:
     return application.load(
         clients=clients, seconds=seconds, portals=number, people=PEOPLE_PER_PORTAL, keep_alive=False
     )
@@ -123,7 +123,7 @@ def _rows(name: str, application: Application, number: int, replication: psutil.
 
 def _during(name: str, application: Application, number: int, work: Callable[[], float]) -> Iterator[Row]:
     """Open while something else happens."""
-    loads: list[Loaded] = []
+    loads: list[LoadResult] = []
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(work)
         while not loads or not running.done():
@@ -174,7 +174,7 @@ CONFIG = ("-config", str(ROOT / "docs" / "deploy" / "litestream.yml"))
 
 
 @contextmanager
-def _litestream(file: Path) -> Iterator[psutil.Process | None]:
+def _run_litestream(file: Path) -> Iterator[psutil.Process | None]:
     """Replicate into a folder as docs/litestream.md says, once the first copy is complete."""
     if not (program := _program()):
         yield None

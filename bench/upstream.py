@@ -38,7 +38,7 @@ class Behavior:
 
 
 @dataclass
-class Upstream:
+class EmulatedBitrix24:
     """All portals and the authorization server behind one port."""
 
     port: int
@@ -113,7 +113,7 @@ class Upstream:
 class Connection(asyncio.Protocol):
     """One connection; requests are answered one after another, each after the latency."""
 
-    def __init__(self, upstream: Upstream) -> None:
+    def __init__(self, upstream: EmulatedBitrix24) -> None:
         self._upstream = upstream
         self._received = b""
 
@@ -147,7 +147,7 @@ class Connection(asyncio.Protocol):
 async def _serve(port: int, certificate: str) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
-    upstream, loop = Upstream(port), asyncio.get_running_loop()
+    upstream, loop = EmulatedBitrix24(port), asyncio.get_running_loop()
     # Every address of the loopback is a portal.
     server = await loop.create_server(lambda: Connection(upstream), "0.0.0.0", port, ssl=context, backlog=1024)
     await server.serve_forever()
