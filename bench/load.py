@@ -39,7 +39,7 @@ class Load:
     bare: bool = False
     authority: str = ""
     keep_alive: bool = True
-    get: str = ""  # a path to read instead of opening
+    path: str = ""  # of a page to read instead of opening
     token: str = ""  # the session token to read it with
     milliseconds: list[float] = field(default_factory=list)
     failures: int = 0
@@ -51,8 +51,8 @@ class Load:
         await asyncio.gather(*(self._client(number, users, until) for number in range(self.clients)))
 
     def _request(self, number: int, users: random.Random) -> bytes:
-        if self.get:
-            return f"GET {self.get} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {self.token}\r\n\r\n".encode()
+        if self.path:
+            return f"GET {self.path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {self.token}\r\n\r\n".encode()
         portal, user = users.randrange(self.portals), 1 + users.randrange(self.people)
         if self.bare:
             content = {"halt": 0, "cmd": COMMANDS, "auth": token_of(number % self.portals, user)}

@@ -27,11 +27,11 @@ from bench.processes import ROOT, START_SECONDS, RunningUpstream, environment
 from tests.programs import program
 
 BRIDGE, SUBNET = "bench0", "10.92.0"
-NUMBERS = (1, 2)
+MACHINE_NUMBERS = (1, 2)
 WEB_PORT, POOLER_PORT = 8000, 6432
 WORKER_THREADS = 8
 STOP_SECONDS = 40.0
-NEXT_MIGRATION = "0011_*"  # the first that the previous version does not have
+FIRST_NEW_MIGRATION = "0011_*"  # the first that the previous version does not have
 # As docs/scaling.md advises.
 POOLER = f"""
 [databases]
@@ -69,7 +69,7 @@ class Machine:
 
     def start(self, code: Path) -> None:
         """Start web and worker by the code of a folder, and wait until the web is ready."""
-        self.plug()
+        self.set_link(up=True)
         variables = {
             "PUBLIC_URL": "https://calendar.bench",
             "TRUST_LOOPBACK": "0",
@@ -95,17 +95,17 @@ class Machine:
         self.running.clear()
 
     def kill(self) -> None:
-        """Cut its cable, then kill its processes, so that nobody hears of it."""
-        self.plug(into=False)
+        """Disconnect the machine, then kill its processes, so that no peer receives a closed connection."""
+        self.set_link(up=False)
         for process in self.running:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
         self.running.clear()
 
-    def plug(self, *, into: bool = True) -> None:
-        """Connect its cable, or cut it."""
-        _ip(f"link set bench-veth{self.number} {'up' if into else 'down'}")
+    def set_link(self, *, up: bool) -> None:
+        """Connect the machine to the network, or disconnect it."""
+        _ip(f"link set bench-veth{self.number} {'up' if up else 'down'}")
 
     def _wait(self) -> None:
         until = time.monotonic() + 4 * START_SECONDS
@@ -134,7 +134,7 @@ def network() -> Iterator[None]:
 @contextmanager
 def machines(upstream: RunningUpstream, database_url: str, folder: Path) -> Iterator[list[Machine]]:
     """Give the two machines without processes; kill what they run at the end."""
-    result = [Machine(number, upstream, database_url, folder / f"machine{number}") for number in NUMBERS]
+    result = [Machine(number, upstream, database_url, folder / f"machine{number}") for number in MACHINE_NUMBERS]
     try:
         for machine in result:
             machine.folder.mkdir()
@@ -164,7 +164,7 @@ def run_pooler(postgres_url: str, folder: Path) -> Iterator[str]:
 @contextmanager
 def previous_version(folder: Path) -> Iterator[Path]:
     """Check out the last version before the migrations of this one."""
-    added = ["git", "log", "-1", "--diff-filter=A", "--format=%H", "--", f"migrations/versions/{NEXT_MIGRATION}"]
+    added = ["git", "log", "-1", "--diff-filter=A", "--format=%H", "--", f"migrations/versions/{FIRST_NEW_MIGRATION}"]
     commit = subprocess.run(added, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
     place = folder / "previous"
     subprocess.run(["git", "worktree", "add", "--quiet", "--detach", place, f"{commit}^"], cwd=ROOT, check=True)
@@ -179,7 +179,7 @@ def _add_network() -> None:
     _ip(f"link add {BRIDGE} type bridge")
     _ip(f"addr add {SUBNET}.1/24 dev {BRIDGE}")
     _ip(f"link set {BRIDGE} up")
-    for number in NUMBERS:
+    for number in MACHINE_NUMBERS:
         name = f"bench{number}"
         _ip(f"netns add {name}")
         _ip(f"link add bench-veth{number} type veth peer name eth0 netns {name}")
@@ -191,7 +191,7 @@ def _add_network() -> None:
 
 def _remove_network() -> None:
     """Remove what there is of it, also after a run that was killed."""
-    for number in NUMBERS:
+    for number in MACHINE_NUMBERS:
         _ip(f"netns del bench{number}", quiet=True)
         _ip(f"link del bench-veth{number}", quiet=True)
     _ip(f"link del {BRIDGE}", quiet=True)

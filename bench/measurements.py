@@ -22,7 +22,7 @@ from requests.adapters import HTTPAdapter
 
 from bench import portals, processes, stores
 from bench.load import COMMANDS
-from bench.methods import LISTS
+from bench.methods import LIST_REQUESTS
 from bench.portals import HOSTS, host, renamed_host, token_of
 from bench.processes import Application, RunningUpstream
 from bench.results import Row
@@ -137,7 +137,7 @@ def measure_team(bench: Bench) -> Iterator[Row]:
             application = stack.enter_context(processes.run_application(bench.upstream, url))
             page = portals.open_as(0, 1, url=application.url, port=bench.upstream.port)
             token = portals.session_token(page)
-            return lambda path: application.load(clients=1, seconds=1.5, get=path, token=token).median
+            return lambda path: application.load(clients=1, seconds=1.5, path=path, token=token).median
 
         small, large = reader(100), reader(10_000)
         for name, path in pages.items():
@@ -152,17 +152,17 @@ def measure_team(bench: Bench) -> Iterator[Row]:
 def measure_run(bench: Bench) -> Iterator[Row]:
     """Update 200 people of each of three portals, all at once, under the request limit that the upstream enforces."""
     people = 200
-    requests = people + LISTS
-    limit = (requests - (DEPTH - INTERACTIVE_HEADROOM)) / RATE
+    requests = people + LIST_REQUESTS
+    min_seconds = (requests - (DEPTH - INTERACTIVE_HEADROOM)) / RATE
     with bench.behavior(people=people, limited=True), bench.store(portals=SAMPLES, people=people) as url:
-        stores.connect(url)
+        stores.store_tokens(url)
         with processes.run_worker(bench.upstream, url):
             time.sleep(6.0)  # until it is warm
             stores.request_runs(url)
-            seconds = stores.seconds_of_runs(url, at_most=3 * limit)
+            seconds = stores.seconds_of_runs(url, at_most=3 * min_seconds)
         counts = bench.upstream.set()
-    yield Row("a run of 200", "s", seconds, floor=limit)
-    ratios = [limit / one for one in seconds]
+    yield Row("a run of 200", "s", seconds, floor=min_seconds)
+    ratios = [min_seconds / one for one in seconds]
     yield Row("a run of 200 against the request limit", "×", ratios, goal=0.98, higher_is_better=True)
     yield Row(f"{SAMPLES} runs of 200: requests", "requests", [counts["portal"]], floor=SAMPLES * requests)
     yield Row(f"{SAMPLES} runs of 200: refused for the limit", "requests", [counts["refused"]], goal=0)
@@ -175,7 +175,7 @@ def measure_portals(bench: Bench) -> Iterator[Row]:
 
     def worker() -> float:
         with bench.store(portals=HOSTS, people=people) as url:
-            stores.connect(url)
+            stores.store_tokens(url)
             stores.request_runs(url)
             with processes.run_worker(bench.upstream, url, WORKER_THREADS=str(threads)):
                 time.sleep(6.0)  # until it is warm
@@ -222,7 +222,7 @@ def measure_memory(bench: Bench) -> Iterator[Row]:
         yield Row(f"memory of {name}, its share", "MiB", [max(one.pss for one in memory) / MEBIBYTE], goal=goal)
 
     with bench.store(portals=50, people=40) as url:
-        stores.connect(url)
+        stores.store_tokens(url)
         with processes.run_application(bench.upstream, url) as application:
             yield from rows("a web process, at rest", application.workers(), goal=90.0)
             application.load(clients=32, seconds=10.0, portals=50, people=40)

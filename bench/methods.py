@@ -19,7 +19,7 @@ VIEWS = ("month", "week", "day", "list")
 FIRST_NAMES = ("Anna", "Boris", "Clara", "Dmitri", "Élise", "Farid", "Grete", "Haruki", "Ирина", "Jonas")
 PERIOD = 12  # users whose ids differ by it have the same settings
 ADMINISTRATOR = 1
-LISTS = 2  # requests in which a run reads employees and departments
+LIST_REQUESTS = 2  # in which a run reads employees and departments
 PAYLOADS = json.loads((Path(__file__).parent.parent / "tests" / "payloads.json").read_text(encoding="utf-8"))
 
 

@@ -52,7 +52,7 @@ class LoadResult:
 
 @dataclass(frozen=True)
 class RunningUpstream:
-    """The emulated Bitrix24 in its process, as this one sees it."""
+    """A handle on the emulated Bitrix24, which runs in a process of its own."""
 
     port: int
     authority: Path

@@ -19,7 +19,7 @@ from sqlalchemy import create_engine, text
 
 from bench import portals, processes, stores
 from bench.machines import WORKER_THREADS, Machine, machines, network, previous_version, run_pooler
-from bench.methods import LISTS
+from bench.methods import LIST_REQUESTS
 from bench.processes import ROOT, RunningUpstream
 from bench.visitors import Visitors, reasons
 from dashboard.bitrix24.leaky_bucket import DEPTH, INTERACTIVE_HEADROOM, RATE
@@ -31,7 +31,6 @@ CLIENTS = 8
 LATENCY = 0.1
 OPEN_SECONDS = 20.0
 RUN_SECONDS = 900.0  # the longest a phase waits for its runs
-BEFORE = "0010"  # the revision the rolling release begins at
 INDEX = "ix_people_team"  # the widest
 
 
@@ -68,8 +67,8 @@ class Scale:
         return time.monotonic() - began
 
     def request_runs(self, *, expired: bool = False) -> None:
-        """Give everyone of the first portals a pair of tokens, and request their runs."""
-        stores.connect(self.url, portals=self.updated, expired=expired)
+        """Give everyone in the portals to be updated a token pair, and request a run in each."""
+        stores.store_tokens(self.url, portals=self.updated, expired=expired)
         stores.request_runs(self.url, portals=self.updated)
 
     def check_runs(self, since: str) -> str:
@@ -112,17 +111,17 @@ def update_with_both(scale: Scale) -> Iterator[str]:
     scale.request_runs()
     seconds = scale.wait(UNFINISHED)
     counts = scale.upstream.set(limited=False)
-    limit = (scale.people + LISTS - (DEPTH - INTERACTIVE_HEADROOM)) / RATE
-    yield f"{scale.check_runs(since)} in {seconds:.0f} s; the limit of each portal allows {limit:.0f} s"
+    min_seconds = (scale.people + LIST_REQUESTS - (DEPTH - INTERACTIVE_HEADROOM)) / RATE
+    yield f"{scale.check_runs(since)} in {seconds:.0f} s; the limit of each portal allows {min_seconds:.0f} s"
     yield f"requests to Bitrix24: {counts}"
-    assert counts["portal"] == scale.updated * (scale.people + LISTS), counts
+    assert counts["portal"] == scale.updated * (scale.people + LIST_REQUESTS), counts
     assert counts["refused"] == 0, counts
 
 
 def kill_one(scale: Scale) -> Iterator[str]:
     """Kill a machine amid openings and runs whose every person needs a new pair of tokens."""
     _, victim = scale.machines
-    scale.upstream.set(limited=True, strict=True)
+    scale.upstream.set(limited=True, single_use_refresh_tokens=True)
     since, visitors = _now(scale), scale.visitors()
     scale.request_runs(expired=True)
     with visitors.visiting(CLIENTS):
@@ -133,7 +132,7 @@ def kill_one(scale: Scale) -> Iterator[str]:
         held = "SELECT count(*) FROM runs WHERE finished_at IS NULL AND lease_owner = ANY(:owners)"
         taken_over = scale.wait(held, owners=owners)
         finished = taken_over + scale.wait(UNFINISHED)
-    counts = scale.upstream.set(limited=False, strict=False)
+    counts = scale.upstream.set(limited=False, single_use_refresh_tokens=False)
     late = [visit for visit in visitors.problems() if visit.began > killed]
     after = [visit for visit in visitors.visits if visit.began > killed]
     yield f"{visitors.figures()}"
@@ -164,11 +163,11 @@ def release(scale: Scale) -> Iterator[str]:
     for machine in scale.machines:
         machine.stop()
     since = _now(scale)
-    scale.upstream.set(limited=True, strict=True)
+    scale.upstream.set(limited=True, single_use_refresh_tokens=True)
     scale.request_runs(expired=True)
     began = time.monotonic()
-    migrations.downgrade(Database(scale.url), BEFORE)
-    yield f"back to {BEFORE} in {time.monotonic() - began:.0f} s"
+    migrations.downgrade(Database(scale.url), stores.PREVIOUS_REVISION)
+    yield f"back to {stores.PREVIOUS_REVISION} in {time.monotonic() - began:.0f} s"
     for machine in scale.machines:
         machine.start(scale.previous)
     visitors = scale.visitors()
@@ -186,7 +185,7 @@ def release(scale: Scale) -> Iterator[str]:
         time.sleep(5.0)
         ended = time.monotonic()
     scale.wait(UNFINISHED)
-    scale.upstream.set(limited=False, strict=False)
+    scale.upstream.set(limited=False, single_use_refresh_tokens=False)
     refused = [visit for visit in visitors.problems() if visit.began < migrated]
     others = [visit for visit in visitors.problems() if visit.began >= migrated]
     waits = max((visit.seconds for visit in visitors.visits if visit.began < migrated), default=0.0)

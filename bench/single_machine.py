@@ -25,7 +25,6 @@ from dashboard.core.database import Database
 
 SIZES = (10_000, 100_000)
 PEOPLE_PER_PORTAL = 100
-BEFORE = "0010"  # the revision the upgrade begins at
 UPDATED = 200  # portals
 # The three requests of a daily update for four days, of which a purge deletes the first, and a change every month.
 CALLS, CHANGES = 12, 12
@@ -60,8 +59,8 @@ def _measure(bench: Bench, url: str, people: int) -> Iterator[Row]:
 
     stores.fill(url, portals=number, people=PEOPLE_PER_PORTAL, upstream_port=bench.upstream.port)
     yield Row("file, people alone", "MiB", [size()])
-    migrations.downgrade(Database(url), BEFORE)
-    yield Row(f"upgrade from {BEFORE}", "s", [command("db", "upgrade")])
+    migrations.downgrade(Database(url), stores.PREVIOUS_REVISION)
+    yield Row(f"upgrade from {stores.PREVIOUS_REVISION}", "s", [command("db", "upgrade")])
     with processes.run_application(bench.upstream, url) as application:
         portals.open_as(0, 1, url=application.url, port=bench.upstream.port)
     _fill_years(url, number, people)
@@ -81,7 +80,7 @@ def _measure(bench: Bench, url: str, people: int) -> Iterator[Row]:
         left -= _scalar(url, "SELECT count(*) FROM people WHERE facts_version = 0")
         yield Row("recomputed meanwhile", "per second", [left / (time.monotonic() - began)])
         _set(url, "people", "facts_version = (SELECT max(facts_version) FROM people)")
-        stores.connect(url, portals=UPDATED)
+        stores.store_tokens(url, portals=UPDATED)
         stores.request_runs(url, portals=UPDATED)
         time.sleep(5.0)
         began, done = time.monotonic(), _scalar(url, "SELECT sum(done) FROM runs")
@@ -138,7 +137,7 @@ def _fill_years(url: str, number: int, people: int) -> None:
     """Fill the call log with copies of one opening's call, and the history."""
     with create_engine(url).begin() as connection:
         for statement, last in ((CALL_LOG, CALLS * people - 1), (HISTORY, CHANGES - 1)):
-            rows = stores.NUMBERS["sqlite"].format(last=last)
+            rows = stores.NUMBER_SERIES["sqlite"].format(last=last)
             connection.exec_driver_sql(statement.format(portals=number, last=last, numbers=rows))
     with create_engine(url, isolation_level="AUTOCOMMIT").connect() as connection:
         connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))

@@ -28,7 +28,9 @@ from dashboard.people import indexed_columns
 from dashboard.sync.runs import Runs
 
 MAX_ID = 2**31
-NUMBERS = {
+PREVIOUS_REVISION = "0010"  # the database revision of the previous version, from which upgrades are measured
+# SQL for a table of the numbers from 0 to `last`.
+NUMBER_SERIES = {
     "sqlite": "(WITH RECURSIVE numbers(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n < {last})"
     " SELECT n FROM numbers) AS numbers",
     "postgresql": "(SELECT n FROM generate_series(0, {last}) AS numbers(n)) AS numbers",
@@ -70,7 +72,7 @@ def fill(url: str, *, portals: int, people: int, upstream_port: int) -> None:
     """Insert portals with ``people`` each, connected, their settings read yesterday.
 
     Portals are numbered like the upstream's, people from 1. Nobody's stored token is valid at the upstream, because
-    each opening brings its own; :func:`connect` stores valid ones.
+    each opening brings its own; :func:`store_tokens` stores valid ones.
     """
     engine = create_engine(url)
     with engine.begin() as connection:
@@ -165,7 +167,7 @@ def _stored_sections() -> list[dict[str, Any]]:
 
 
 def _words(connection: Connection, number: int) -> tuple[dict[str, str], str]:
-    return WORDS[connection.dialect.name], NUMBERS[connection.dialect.name].format(last=number - 1)
+    return WORDS[connection.dialect.name], NUMBER_SERIES[connection.dialect.name].format(last=number - 1)
 
 
 def _run(connection: Connection, statement: str) -> None:
@@ -190,8 +192,8 @@ def _literal(value: str | int | None) -> str:
     return "NULL" if value is None else str(value)
 
 
-def connect(url: str, *, portals: int = MAX_ID, expired: bool = False) -> None:
-    """Store tokens for everyone, or in the first portals, that the upstream accepts or has to refresh."""
+def store_tokens(url: str, *, portals: int = MAX_ID, expired: bool = False) -> None:
+    """Give everyone in the first ``portals`` a token pair: a valid one, or with ``expired`` one to be refreshed."""
     encryption, engine = TokenEncryption([SecretStr(FERNET_KEY)]), create_engine(url)
 
     def encrypt(portal: int, user: int, kind: str, part: str) -> str:

@@ -34,7 +34,7 @@ class Behavior:
     people: int = 100  # employees of every portal
     limited: bool = False  # refuse what exceeds a portal's request limit
     renamed: bool = False  # every portal lives at its other address
-    strict: bool = False  # accept each refresh token once, as Bitrix24 does
+    single_use_refresh_tokens: bool = False  # reject a refresh token that was used, as OAuth servers do
 
 
 @dataclass
@@ -56,11 +56,11 @@ class EmulatedBitrix24:
         if host == AUTHORIZATION:
             self.counts["authorization"] += 1
             token = str(fields.get("refresh_token", ""))
-            if self.behavior.strict and token in self.used:
+            if self.behavior.single_use_refresh_tokens and token in self.used:
                 self.counts["void"] += 1
                 return 400, b'{"error":"invalid_grant"}', ""
             answer = methods.authorize(path, fields, port=self.port, renamed=self.behavior.renamed)
-            if self.behavior.strict and token:
+            if self.behavior.single_use_refresh_tokens and token:
                 self.used.add(token)
                 answer["refresh_token"] = f"{token[:16]}{len(self.used):053x}b"
             return 200, json.dumps(answer).encode(), ""
