@@ -1,1 +1,1 @@
-"""Measurements of the whole: `make bench`. Not part of the application, nor of its tests."""
+"""Measure the whole application (`make bench`, `make scale`). Neither it nor its tests import this package."""

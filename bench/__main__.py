@@ -1,4 +1,4 @@
-"""Run `make bench`: everything but `machine`, or the measurements named as in `make bench BENCH="latency memory"`."""
+"""Run `make bench`: all measurements but `machine`, or those named as in `make bench BENCH="latency memory"`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `make bench` compares in one run: the two databases, the vendor's SDK, and a phone's processor."""
+"""Compare within one run: the two databases, this application with the SDK's sample, a first page with an empty one."""
 
 from __future__ import annotations
 

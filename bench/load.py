@@ -1,4 +1,4 @@
-"""The load generator, in its own process: clients that each send the next request once the last is answered.
+"""Generate load, in a process of its own: each client sends its next request once the last is answered.
 
     python -m bench.load '{"port": …, "clients": …, …}'      see Load for the fields
 

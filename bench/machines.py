@@ -1,4 +1,4 @@
-"""Two machines as network namespaces on a bridge; between them Bitrix24, PgBouncer and its Postgres.
+"""Run two machines as network namespaces on a bridge, beside the emulated Bitrix24, PgBouncer and Postgres.
 
 Namespaces cannot reach this machine's loopback. So `BENCH_NETWORK` gives the emulated Bitrix24 a network of its own,
 whose addresses are all local here and routed from the machines.
@@ -68,7 +68,7 @@ class Machine:
         return f"{SUBNET}.{10 + self.number}"
 
     def start(self, code: Path) -> None:
-        """Start web and worker by the code of a folder, and wait until the web is ready."""
+        """Start web and worker from the code in a folder, and wait until web is ready."""
         self.set_link(up=True)
         variables = {
             "PUBLIC_URL": "https://calendar.bench",
@@ -87,7 +87,7 @@ class Machine:
         self._wait()
 
     def stop(self) -> None:
-        """End its processes as a release does."""
+        """Stop its processes as a release does."""
         for process in self.running:
             process.terminate()
         for process in self.running:
@@ -133,7 +133,7 @@ def network() -> Iterator[None]:
 
 @contextmanager
 def machines(upstream: RunningUpstream, database_url: str, folder: Path) -> Iterator[list[Machine]]:
-    """Give the two machines without processes; kill what they run at the end."""
+    """Yield the two machines without processes; at the end, kill what they run."""
     result = [Machine(number, upstream, database_url, folder / f"machine{number}") for number in MACHINE_NUMBERS]
     try:
         for machine in result:
@@ -146,7 +146,7 @@ def machines(upstream: RunningUpstream, database_url: str, folder: Path) -> Iter
 
 @contextmanager
 def run_pooler(postgres_url: str, folder: Path) -> Iterator[str]:
-    """Run PgBouncer where the machines reach it; give the database's address behind it."""
+    """Run PgBouncer where the machines reach it; yield the database's URL behind it."""
     url = make_url(postgres_url)
     socket_folder, file = str(url.query["host"]), folder / "pgbouncer.ini"
     file.write_text(POOLER.format(host=socket_folder))

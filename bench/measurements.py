@@ -1,4 +1,4 @@
-"""What `make bench` measures. Each function yields the rows of one part of the table."""
+"""Measure what `make bench` prints; each function yields the rows of one part of the table."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Bench:
 
     @contextmanager
     def store(self, *, portals: int = PORTALS, people: int = PEOPLE) -> Iterator[str]:
-        """Give the address of a SQLite store that was updated yesterday."""
+        """Yield the URL of a SQLite database whose settings were updated yesterday."""
         with stores.sqlite(self.folder) as url:
             stores.fill(url, portals=portals, people=people, upstream_port=self.upstream.port)
             yield url

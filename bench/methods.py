@@ -1,4 +1,4 @@
-"""What the upstream answers: made-up users by the thousand, computed from their numbers."""
+"""Compute what the emulated Bitrix24 answers: made-up users by the thousand, each derived from its id."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The portals of the upstream, the forms their frames post, and a user who opens the application in one."""
+"""Name the emulated portals, build what their frames post, and open the application as a user of one."""
 
 from __future__ import annotations
 

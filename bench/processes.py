@@ -1,4 +1,4 @@
-"""The processes of a measurement: the upstream, the application as in production, the load generator."""
+"""Run the processes of a measurement: the emulated Bitrix24, the application as in production, the load generator."""
 
 from __future__ import annotations
 

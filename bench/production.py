@@ -1,4 +1,4 @@
-"""The application without what only development has; `python -m bench.production` runs the worker."""
+"""Create the application without what only development has; `python -m bench.production` runs the worker."""
 
 from __future__ import annotations
 

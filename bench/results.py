@@ -1,4 +1,4 @@
-"""Measured figures: rows with goals, a table for people and a JSON file for programs."""
+"""Print measured figures as rows with goals, and store them as JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The smallest application with the vendor's own SDK that reads what an opening reads; it stores and shows nothing.
+"""Read what an opening reads in the smallest application with the vendor's SDK, which stores and shows nothing.
 
 Its parts are those of the SDK's documentation: the decorator that parses the opening, a token, one batch.
 """

@@ -1,4 +1,4 @@
-"""What one machine carries on SQLite, with Litestream beside it if it is installed or `LITESTREAM` names its file."""
+"""Measure one machine with SQLite, and Litestream beside it if it is installed or `LITESTREAM` names its file."""
 
 from __future__ import annotations
 

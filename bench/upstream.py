@@ -1,4 +1,4 @@
-"""An emulated Bitrix24 with a chosen latency, in its own process: one event loop, no store, https.
+"""Emulate Bitrix24 over https with a chosen latency, in a process of its own with one event loop and no database.
 
     python -m bench.upstream PORT CERTIFICATE
 

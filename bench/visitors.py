@@ -1,4 +1,4 @@
-"""People who open the application on several machines, through what a proxy in front of these does."""
+"""Open the application on several machines, as people do through a proxy in front of them."""
 
 from __future__ import annotations
 
