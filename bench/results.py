@@ -14,7 +14,7 @@ class Row:
     """One figure, the median of its samples.
 
     ``goal`` is a minimum if ``higher_is_better``, else a maximum. ``floor`` is the figure of the simplest code
-    that does the same work, measured in the same run.
+    that does the same work, measured in the same run: no figure is better.
     """
 
     name: str
