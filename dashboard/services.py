@@ -141,7 +141,7 @@ def build_services(
         token_refresher=token_refresher,
         call_log=call_log,
         throttle=throttle,
-        refreshes=SingleFlight(waiting_threads.share(max_waiting)),
+        refreshes=SingleFlight(waiting_threads.quota(max_waiting)),
         now=now,
     )
     directory = Directory(database=database, token_refresher=token_refresher, now=now)
@@ -185,7 +185,7 @@ def build_services(
             token_refresher=token_refresher,
             call_log=call_log,
             throttle=throttle,
-            lease=SettingsLease(database=database, now=now, waiting=waiting_threads.share(max_waiting)),
+            lease=SettingsLease(database=database, now=now, waiting=waiting_threads.quota(max_waiting)),
             now=now,
         ),
         permissions=PermissionChecks(
@@ -193,12 +193,12 @@ def build_services(
             accounts=accounts,
             call_log=call_log,
             throttle=throttle,
-            waiting=waiting_threads.share(max_waiting),
+            waiting=waiting_threads.quota(max_waiting),
             now=now,
         ),
-        team_stats=PortalCache(team_stats, waiting_threads.share(max_waiting)),
-        settings_counts=PortalCache(settings_counts, waiting_threads.share(max_waiting)),
-        difference_counts=PortalCache(difference_counts, waiting_threads.share(max_waiting)),
+        team_stats=PortalCache(team_stats, waiting_threads.quota(max_waiting)),
+        settings_counts=PortalCache(settings_counts, waiting_threads.quota(max_waiting)),
+        difference_counts=PortalCache(difference_counts, waiting_threads.quota(max_waiting)),
         runs=runs,
         sync=SyncEngine(
             runs=runs,

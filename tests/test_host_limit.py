@@ -194,7 +194,7 @@ def test_silent_hosts_get_only_threads_that_others_leave(
 ) -> None:
     answer(limit, "good")
     with ExitStack() as stack:
-        taken = sum(stack.enter_context(waiting.share(held).hold()) for _ in range(held))
+        taken = sum(stack.enter_context(waiting.quota(held).try_acquire()) for _ in range(held))
         for number in range(30):
             taken += occupy(limit, f"silent{number}", stack)
             clock.seconds += SLOW_AFTER
@@ -210,7 +210,7 @@ def test_requests_give_up_if_others_need_the_quarter(
     with ExitStack() as stack:
         slots = [stack.enter_context(limit.slot("silent")) for _ in range(10)]
         # As long as their host is not slow, they count for nobody.
-        held = sum(stack.enter_context(waiting.share(THREADS).hold()) for _ in range(THREADS))
+        held = sum(stack.enter_context(waiting.quota(THREADS).try_acquire()) for _ in range(THREADS))
         clock.seconds += GIVE_UP_AFTER
 
         assert held == THREADS * 3 // 4 - 1
@@ -226,7 +226,7 @@ def test_slow_requests_leave_no_thread_to_slow_clients(
         clock.seconds += SLOW_AFTER
 
         assert slow == THREADS * 3 // 4
-        assert not stack.enter_context(waiting.share(1).hold())
+        assert not stack.enter_context(waiting.quota(1).try_acquire())
 
 
 def test_reads_from_a_host_that_timed_out_are_short(
@@ -409,9 +409,9 @@ def test_slow_clients_and_slow_hosts_refuse_no_unknown_host(
 
     while_waiting(limit, monkeypatch, happens)
     with ExitStack() as stack:
-        for share in (waiting.share(threads // 2), waiting.share(threads))[:kinds]:
+        for quota in (waiting.quota(threads // 2), waiting.quota(threads))[:kinds]:
             for _ in range(threads):
-                stack.enter_context(share.hold())
+                stack.enter_context(quota.try_acquire())
         begin()
         for number in range(5):
             served, seconds = seconds_for_slot(limit, clock, f"new{number}")
@@ -428,7 +428,7 @@ def test_a_request_given_up_is_for_the_host_that_waits(
     """A slow host that responds gives up nothing, and may have more requests than the silent one."""
     with ExitStack() as stack:
         for _ in range(THREADS // 2):
-            stack.enter_context(waiting.share(THREADS).hold())
+            stack.enter_context(waiting.quota(THREADS).try_acquire())
         slot = stack.enter_context(limit.slot("silent"))
         assert occupy(limit, "answering", stack, at_most=4) == 4
         clock.seconds += SILENT_AFTER

@@ -233,9 +233,9 @@ def test_repeated_refreshes_leave_threads_to_others(
 
     with ThreadPoolExecutor(3) as pool, ExitStack() as clients:
         threads = world.app.extensions["services"].waiting_threads
-        share = threads.share(threads.threads if slow_clients else 0)
-        for _ in range(share.limit):
-            clients.enter_context(share.hold())
+        quota = threads.quota(threads.threads if slow_clients else 0)
+        for _ in range(quota.limit):
+            clients.enter_context(quota.try_acquire())
         clicks = [pool.submit(refresh) for _ in range(3)]
         done = as_completed(clicks, timeout=HANG_SECONDS)
         refused = [next(done).result() for _ in range(2 if slow_clients else 1)]

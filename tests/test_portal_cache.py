@@ -26,7 +26,7 @@ def test_simultaneous_requests_share_one_computation(world: World, monkeypatch: 
         assert may_end.wait(timeout=HANG_SECONDS)
         return len(counted)
 
-    cache = PortalCache(count, WaitingThreads(8).share(4))
+    cache = PortalCache(count, WaitingThreads(8).quota(4))
     wait_for_first = cache._running._wait
 
     def wait_for_it(running: Future[int], began: float) -> int:
@@ -51,7 +51,7 @@ def test_simultaneous_requests_share_one_computation(world: World, monkeypatch: 
 def test_results_are_few_and_do_not_outlive_their_age(world: World) -> None:
     world.install()
     portal, now = world.known(), world.now()
-    cache = PortalCache(lambda _session, counted_portal, _now: counted_portal.id, WaitingThreads(8).share(4))
+    cache = PortalCache(lambda _session, counted_portal, _now: counted_portal.id, WaitingThreads(8).quota(4))
 
     with world.database.read_session() as session:
         for number in range(MAX_RESULTS + 5):
@@ -69,7 +69,7 @@ def test_results_are_few_and_do_not_outlive_their_age(world: World) -> None:
 def test_a_part_of_the_people_has_a_result_of_its_own(world: World) -> None:
     world.install()
     portal, now = world.known(), world.now()
-    cache = PortalCache(lambda *_: "everyone", WaitingThreads(8).share(4))
+    cache = PortalCache(lambda *_: "everyone", WaitingThreads(8).quota(4))
 
     with world.database.read_session() as session:
         parts = [cache.get(session, portal, now=now, part=one, compute=lambda *_, one=one: one) for one in "ab"]

@@ -21,7 +21,7 @@ import requests
 from gunicorn.workers.gthread import ThreadWorker
 from sqlalchemy import text
 
-from dashboard.core.waiting_threads import Share, WaitingThreads
+from dashboard.core.waiting_threads import WaitingThreads, WaitQuota
 from dashboard.web.http import client_socket
 from dashboard.web.http.client_socket import ClientSocket, SlowClient
 from dashboard.web.http.gunicorn_worker import TimedThreadWorker
@@ -56,7 +56,7 @@ BEGINNINGS = (
 def pair() -> Iterator[tuple[ClientSocket, socket.socket]]:
     """Give a connection, and the client's end of it."""
     server, client = socket.socketpair()
-    connection = ClientSocket(server, WaitingThreads(2).share(1))
+    connection = ClientSocket(server, WaitingThreads(2).quota(1))
     with connection, client:
         yield connection, client
 
@@ -251,7 +251,7 @@ def test_a_silent_request_ends_its_connection(
 def test_without_a_slot_nobody_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client_socket, "CROWDED_SECONDS", 0.0)
     server, client = socket.socketpair()
-    with ClientSocket(server, WaitingThreads(2).share(0)) as connection, client:
+    with ClientSocket(server, WaitingThreads(2).quota(0)) as connection, client:
         connection.start_request()
         client.send(b"x")
         assert connection.recv(1) == b"x"
@@ -267,7 +267,7 @@ def test_a_quick_client_counts_for_nobody(
     pair: tuple[ClientSocket, socket.socket], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     connection, client = pair
-    monkeypatch.setattr(Share, "hold", Mock(side_effect=AssertionError))
+    monkeypatch.setattr(WaitQuota, "try_acquire", Mock(side_effect=AssertionError))
     connection.start_request()
     sender = threading.Thread(target=client.send, args=(b"a request",))
     sender.start()
@@ -296,7 +296,7 @@ def test_a_response_that_nobody_receives_is_given_up(
 def test_without_a_slot_a_response_is_given_up_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client_socket, "CROWDED_SEND_SECONDS", 0.05)
     server, client = socket.socketpair()
-    waiting = WaitingThreads(2).share(0)
+    waiting = WaitingThreads(2).quota(0)
     with ClientSocket(server, waiting) as connection, client:
         connection.sendall(b"a short response")
         started = time.monotonic()

@@ -9,7 +9,7 @@ from concurrent.futures import Future, wait
 from typing import Generic, TypeVar
 
 from dashboard.core.shared_slots import SlotRefused
-from dashboard.core.waiting_threads import Share
+from dashboard.core.waiting_threads import WaitQuota
 
 T = TypeVar("T")
 
@@ -22,7 +22,7 @@ class SingleFlight(Generic[T]):
     Other processes run their own: work that must run once among all processes takes a lease in the database.
     """
 
-    def __init__(self, waiting: Share) -> None:
+    def __init__(self, waiting: WaitQuota) -> None:
         """Let threads wait until the work ends as ``waiting`` allows, whatever their keys; others only briefly."""
         self._lock = threading.Lock()
         self._waiting = waiting
@@ -50,7 +50,7 @@ class SingleFlight(Generic[T]):
         return future.result()
 
     def _wait(self, running: Future[T], began: float) -> T:
-        with self._waiting.hold() as may_wait:
+        with self._waiting.try_acquire() as may_wait:
             wait([running], timeout=None if may_wait else max(0.0, began + CROWDED_SECONDS - time.monotonic()))
         if not running.done():
             raise SlotRefused

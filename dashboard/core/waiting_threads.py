@@ -10,8 +10,9 @@ from threading import Lock
 class WaitingThreads:
     """Counts the threads of a process that wait: for slow hosts, slow clients, or the result of another thread.
 
-    Each kind has a limit of its own, and all together leave a quarter of the threads. All kinds but hosts leave one
-    more, so that a host that nobody knows gets a request without a reserved thread. Nobody waits to be counted.
+    Each kind has a limit of its own, and all together leave a quarter of the threads. Everything except slow hosts
+    leaves one further thread, so that a first request to an unknown host does not need the reserve. `acquire` never
+    blocks.
     """
 
     def __init__(self, threads: int) -> None:
@@ -26,29 +27,29 @@ class WaitingThreads:
         """Return how many threads are left for requests that wait for nobody."""
         return max(1, self.threads // 4)
 
-    def share(self, limit: int) -> Share:
-        """Return the right of one kind to ``limit`` waiting threads, as far as other kinds leave them."""
-        return Share(self, limit)
+    def quota(self, limit: int) -> WaitQuota:
+        """Return a quota of ``limit`` waiting threads for one kind, as far as other kinds leave them."""
+        return WaitQuota(self, limit)
 
-    def acquire(self, share: Share) -> bool:
+    def acquire(self, quota: WaitQuota) -> bool:
         """Count one more thread, unless too many wait already."""
         slow = self.count_slow_requests()
         with self._lock:
             limit = max(1, self.threads - self.reserve)
-            if share.count >= share.limit or self.count + slow >= limit or self.count >= max(1, limit - 1):
+            if quota.count >= quota.limit or self.count + slow >= limit or self.count >= max(1, limit - 1):
                 return False
-            share.count += 1
+            quota.count += 1
             self.count += 1
             return True
 
-    def release(self, share: Share) -> None:
+    def release(self, quota: WaitQuota) -> None:
         """Count one thread less."""
         with self._lock:
-            share.count -= 1
+            quota.count -= 1
             self.count -= 1
 
 
-class Share:
+class WaitQuota:
     """Counts the threads that wait for the same kind of event, such as bytes of slow clients."""
 
     def __init__(self, threads: WaitingThreads, limit: int) -> None:
@@ -57,8 +58,8 @@ class Share:
         self._threads = threads
 
     @contextmanager
-    def hold(self) -> Iterator[bool]:
-        """Tell whether this thread may wait; if not, it must stop soon."""
+    def try_acquire(self) -> Iterator[bool]:
+        """Reserve a waiting thread; yield whether one was available. If not, the caller must stop soon."""
         may_wait = self._threads.acquire(self)
         try:
             yield may_wait

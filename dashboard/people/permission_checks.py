@@ -24,7 +24,7 @@ from dashboard.bitrix24.errors import (
 )
 from dashboard.bitrix24.schemas import Profile, parse_profile
 from dashboard.core.stored_times import is_recent
-from dashboard.core.waiting_threads import Share
+from dashboard.core.waiting_threads import WaitQuota
 from dashboard.models import Person, Portal
 from dashboard.people import access
 from dashboard.people.accounts import Accounts
@@ -55,7 +55,7 @@ class PermissionChecks:
     accounts: Accounts
     call_log: CallLog
     throttle: Throttle
-    waiting: Share
+    waiting: WaitQuota
     now: Callable[[], datetime]
 
     def confirm(self, portal: Portal, person: Person) -> None:
@@ -106,7 +106,7 @@ class PermissionChecks:
 
         Few threads wait, so that a portal that does not answer leaves the others to other portals.
         """
-        with self.waiting.hold() as may_wait:
+        with self.waiting.try_acquire() as may_wait:
             until = time.monotonic() + (ANSWER_SECONDS if may_wait else 0.0)
             self.accounts.reload_rights(person)
             while not self._was_confirmed(portal, person, age=CONFIRMATION_LIFETIME):

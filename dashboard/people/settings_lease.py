@@ -17,7 +17,7 @@ from sqlalchemy import or_, select, update
 from dashboard.bitrix24.errors import GrantRejected, OwnLimit
 from dashboard.core.database import UNAVAILABLE, Database, execute_and_count
 from dashboard.core.stored_times import due
-from dashboard.core.waiting_threads import Share
+from dashboard.core.waiting_threads import WaitQuota
 from dashboard.models import OAuthToken, Person
 
 # A killed process leaves its lease to expire, so it is short, and renewed before something is written.
@@ -35,7 +35,7 @@ class SettingsLease:
 
     database: Database
     now: Callable[[], datetime]
-    waiting: Share
+    waiting: WaitQuota
     sleep: Callable[[float], None] = time.sleep
     monotonic: Callable[[], float] = time.monotonic
 
@@ -56,7 +56,7 @@ class SettingsLease:
     def _wait(self, person: Person) -> datetime:
         if until := self._acquire(person):
             return until
-        with self.waiting.hold() as may_wait:
+        with self.waiting.try_acquire() as may_wait:
             ends_at = self.monotonic() + MAX_WAIT_SECONDS
             # Whoever may not wait is refused at once, so that slow portals leave threads to others.
             while may_wait and self.monotonic() < ends_at:

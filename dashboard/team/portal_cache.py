@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from dashboard.core.single_flight import SingleFlight
-from dashboard.core.waiting_threads import Share
+from dashboard.core.waiting_threads import WaitQuota
 from dashboard.models import Person, Portal
 
 # Sorting and filtering the table repeats the request, and the queries may read ten thousand people.
@@ -29,7 +29,7 @@ class PortalCache(Generic[T]):
     second one waits for the first one's result.
     """
 
-    def __init__(self, compute: Callable[[Session, Portal, datetime], T], waiting: Share) -> None:
+    def __init__(self, compute: Callable[[Session, Portal, datetime], T], waiting: WaitQuota) -> None:
         """Let as many threads wait for the results of others as ``waiting`` allows; further ones wait only briefly."""
         self._compute = compute
         self._lock = Lock()

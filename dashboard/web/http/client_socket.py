@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 
-from dashboard.core.waiting_threads import Share
+from dashboard.core.waiting_threads import WaitQuota
 
 REQUEST_SECONDS = 10.0  # for all headers and the body of a request
 # What a request may take of that without counting as slow. If too many threads wait, it ends then.
@@ -37,7 +37,7 @@ class ClientSocket(socket.socket):
     at once.
     """
 
-    def __init__(self, connection: socket.socket, waiting: Share) -> None:
+    def __init__(self, connection: socket.socket, waiting: WaitQuota) -> None:
         super().__init__(fileno=connection.detach())
         self._waiting = waiting
         self._deadline = self._crowded_deadline = 0.0
@@ -61,7 +61,7 @@ class ClientSocket(socket.socket):
             # Without a wait, what has arrived is still received.
             self.settimeout(max(0.0, self._crowded_deadline - now))
             return super().recv(size, flags)
-        with self._waiting.hold() as may_wait, suppress(TimeoutError, BlockingIOError):
+        with self._waiting.try_acquire() as may_wait, suppress(TimeoutError, BlockingIOError):
             self.settimeout(max(0.0, self._deadline - time.monotonic()) if may_wait else 0.0)
             return super().recv(size, flags)
         self._is_slow = True
@@ -109,7 +109,7 @@ class ClientSocket(socket.socket):
     @contextmanager
     def _sending(self) -> Iterator[None]:
         """Limit the time of a part of a response; one that does not fit the buffers counts as slow."""
-        with self._waiting.hold() as may_wait:
+        with self._waiting.try_acquire() as may_wait:
             self.settimeout(SEND_SECONDS if may_wait else CROWDED_SEND_SECONDS)
             try:
                 yield

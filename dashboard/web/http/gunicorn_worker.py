@@ -20,7 +20,7 @@ class TimedThreadWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no 
     def load_wsgi(self) -> None:
         """Load the application, which counts how many of its threads wait."""
         super().load_wsgi()
-        self._waiting = self.wsgi.extensions["services"].waiting_threads.share(max(1, self.cfg.threads // 2))
+        self._waiting = self.wsgi.extensions["services"].waiting_threads.quota(max(1, self.cfg.threads // 2))
 
     def enqueue_req(self, conn: TConn) -> None:
         """Give a connection to a thread as soon as it has sent something."""
