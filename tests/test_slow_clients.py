@@ -38,7 +38,7 @@ THREADS = 4
 PROGRAM = """
 import runpy
 from dashboard.core import shared_slots
-shared_slots.MAX_LEAD_SECONDS = 1.0
+shared_slots.MAX_USAGE_DIFFERENCE_SECONDS = 1.0
 runpy.run_module("tests.clock", run_name="__main__", alter_sys=True)
 """
 # What each client sends before it falls silent.

@@ -9,10 +9,10 @@ from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-# Whoever has recently held slots for this much longer than somebody who asks for one loses it to them.
-MAX_LEAD_SECONDS = 10.0
-HALF_LIFE_SECONDS = 600.0  # after which half of the time that slots were held for counts
-MIN_SECONDS = 0.001  # less is forgotten
+# A holder is preempted if its recent usage exceeds the requester's by this much.
+MAX_USAGE_DIFFERENCE_SECONDS = 10.0
+HALF_LIFE_SECONDS = 600.0  # after this long, the time that a slot was held counts half
+MIN_SECONDS = 0.001  # less usage is forgotten
 
 Holder = tuple[Hashable, Hashable]  # a portal and a person of it
 
@@ -29,40 +29,40 @@ class SlotRefused(Exception):
 class _Hold:
     holder: Holder
     since: float
-    take_away: Callable[[], None]
+    on_preempt: Callable[[], None]
 
 
 class SharedSlots:
-    """A fixed number of slots. A person holds one, and a portal gets another only while more are free than it holds.
+    """A fixed number of slots, shared fairly; one per person.
 
-    So one portal never holds all of them if there are at least two. A slot may be held for as long as nobody else
-    needs it. Then the portal, or among the people of one portal the person, that has recently held slots longest
-    loses one, however often it asks again.
+    A portal may take another slot only if more slots are free than it holds, so one portal never holds all of two or
+    more. If none is available, the holder with the highest recent usage is preempted. The usage of portals is compared,
+    or within one portal that of people. It includes slots that they no longer hold, so asking again does not help.
     """
 
     def __init__(self, slots: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._slots = slots
         self._clock = clock
         self._holds: dict[Holder, _Hold] = {}
-        # How long slots were held, and when that was: by portals as (portal,), and by people as (portal, person).
+        # How long slots were held, and as of when: by portals as (portal,), and by people as (portal, person).
         self._past: dict[tuple[Hashable, ...], tuple[float, float]] = {}
         self._lock = threading.Lock()
 
     @contextmanager
-    def hold(self, *, portal: Hashable, person: Hashable, take_away: Callable[[], None]) -> Iterator[None]:
-        """Hold a slot. If somebody else needs it, ``take_away`` is called; it must end its use at once, and not wait.
+    def hold(self, *, portal: Hashable, person: Hashable, on_preempt: Callable[[], None]) -> Iterator[None]:
+        """Hold a slot. If it is preempted, ``on_preempt`` is called, which must end its use at once and not wait.
 
-        :raise SlotRefused: the person holds one, or the portal as many as are free and nobody has to lose one.
+        :raise SlotRefused: the person holds one, or the portal as many as are free, and no holder can be preempted.
         """
         with self._lock:
-            hold = _Hold((portal, person), self._clock(), take_away)
+            hold = _Hold((portal, person), self._clock(), on_preempt)
             if hold.holder in self._holds:
                 raise SlotRefused
-            if not self._may_have_one(portal):
-                loser = self._loser_to(hold)
-                self._release(loser)
+            if not self._may_hold_another(portal):
+                preempted = self._find_preemptable(hold)
+                self._release(preempted)
                 # Still locked, so that it has not ended by itself.
-                loser.take_away()
+                preempted.on_preempt()
             self._holds[hold.holder] = hold
         try:
             yield
@@ -71,37 +71,37 @@ class SharedSlots:
                 if self._holds.get(hold.holder) is hold:
                     self._release(hold)
 
-    def _may_have_one(self, portal: Hashable, *, without: _Hold | None = None) -> bool:
-        """Say whether a portal may hold another slot, also if somebody's hold had ended."""
-        others = [hold.holder[0] for hold in self._holds.values() if hold is not without]
+    def _may_hold_another(self, portal: Hashable, *, ignoring: _Hold | None = None) -> bool:
+        """Tell whether a portal may hold another slot, as if the hold to ignore had ended."""
+        others = [hold.holder[0] for hold in self._holds.values() if hold is not ignoring]
         return others.count(portal) < self._slots - len(others)
 
-    def _loser_to(self, new: _Hold) -> _Hold:
-        """Return the hold whose slot a new one gets.
+    def _find_preemptable(self, new: _Hold) -> _Hold:
+        """Return the hold that a new one preempts.
 
-        :raise SlotRefused: nobody has recently held slots for so much longer.
+        :raise SlotRefused: no holder's recent usage exceeds the requester's by MAX_USAGE_DIFFERENCE_SECONDS.
         """
         portal = new.holder[0]
-        leads = {
-            hold: self._lead(hold, new)
+        differences = {
+            hold: self._usage_difference(hold, new)
             for hold in self._holds.values()
-            if hold.holder[0] == portal or self._may_have_one(portal, without=hold)
+            if hold.holder[0] == portal or self._may_hold_another(portal, ignoring=hold)
         }
-        loser = max(leads, key=leads.__getitem__, default=None)
-        if loser is None or leads[loser] < MAX_LEAD_SECONDS:
+        preempted = max(differences, key=differences.__getitem__, default=None)
+        if preempted is None or differences[preempted] < MAX_USAGE_DIFFERENCE_SECONDS:
             raise SlotRefused
-        return loser
+        return preempted
 
-    def _lead(self, hold: _Hold, new: _Hold) -> float:
-        """Return for how much longer a portal, or a person of the same portal, has recently held slots."""
+    def _usage_difference(self, hold: _Hold, new: _Hold) -> float:
+        """Return how much more a holder has recently used than a requester: a portal, or a person of the same one."""
         level = 2 if hold.holder[0] == new.holder[0] else 1
-        return self._seconds(hold.holder[:level], new.since) - self._seconds(new.holder[:level], new.since)
+        return self._usage(hold.holder[:level], new.since) - self._usage(new.holder[:level], new.since)
 
-    def _seconds(self, key: tuple[Hashable, ...], now: float) -> float:
+    def _usage(self, key: tuple[Hashable, ...], now: float) -> float:
         present = (now - hold.since for hold in self._holds.values() if hold.holder[: len(key)] == key)
-        return self._past_seconds(key, now) + sum(present)
+        return self._past_usage(key, now) + sum(present)
 
-    def _past_seconds(self, key: tuple[Hashable, ...], now: float) -> float:
+    def _past_usage(self, key: tuple[Hashable, ...], now: float) -> float:
         seconds, moment = self._past.get(key, (0.0, now))
         return float(seconds * 0.5 ** ((now - moment) / HALF_LIFE_SECONDS))
 
@@ -110,8 +110,8 @@ class SharedSlots:
         del self._holds[hold.holder]
         keys: tuple[tuple[Hashable, ...], ...] = (hold.holder[:1], hold.holder)
         for key in keys:
-            self._past[key] = (self._past_seconds(key, now) + now - hold.since, now)
-        for old in [key for key in self._past if self._past_seconds(key, now) < MIN_SECONDS]:
+            self._past[key] = (self._past_usage(key, now) + now - hold.since, now)
+        for old in [key for key in self._past if self._past_usage(key, now) < MIN_SECONDS]:
             del self._past[old]
 
 

@@ -41,7 +41,7 @@ def stream(start: Callable[[], Iterator[str | bytes]], *, mimetype: str, filenam
         # First, because a slot may be taken from somebody.
         stack.enter_context(services().portal_queue.hold(portal.member_id))
         slots = services().download_slots
-        stack.enter_context(slots.hold(portal=portal.member_id, person=person.user_id, take_away=end))
+        stack.enter_context(slots.hold(portal=portal.member_id, person=person.user_id, on_preempt=end))
         # The parts are translated in the request's context, after Flask has left it.
         part = partial(copy_context().run, next, start(), None)
         first = _first_part(part)
