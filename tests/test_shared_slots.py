@@ -9,7 +9,7 @@ from contextlib import ExitStack
 import pytest
 
 from dashboard.core import shared_slots
-from dashboard.core.shared_slots import RUSH_PAUSE_SECONDS, WAIT_SECONDS, PerKeyQueue, SlotRefused
+from dashboard.core.shared_slots import BURST_GAP_SECONDS, WAIT_SECONDS, PerKeyQueue, SlotRefused
 from dashboard.services import Services
 from tests.rest_fixtures import ManualClock, clock
 from tests.waiting import wait_until
@@ -71,9 +71,9 @@ def test_a_slow_key_leaves_threads_to_others(clock: ManualClock, pool: ThreadPoo
     take(queue, "slow")
 
 
-def test_a_rush_ends_with_a_pause(clock: ManualClock, pool: ThreadPoolExecutor) -> None:
+def test_a_burst_ends_with_a_pause(clock: ManualClock, pool: ThreadPoolExecutor) -> None:
     queue = PerKeyQueue(1, max_waiting=1, clock=clock)
-    for pause, may_wait in ((0.0, True), (RUSH_PAUSE_SECONDS - 1, False), (RUSH_PAUSE_SECONDS, True)):
+    for pause, may_wait in ((0.0, True), (BURST_GAP_SECONDS - 1, False), (BURST_GAP_SECONDS, True)):
         clock.seconds += pause
         with queue.hold("slow"):
             futures = waiting_in(queue, pool, 1)

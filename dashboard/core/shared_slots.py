@@ -16,9 +16,9 @@ MIN_SECONDS = 0.001  # less usage is forgotten
 
 Holder = tuple[Hashable, Hashable]  # a portal and a person of it
 
-WAIT_SECONDS = 2.0
-# A rush ends when nobody had to wait for this long.
-RUSH_PAUSE_SECONDS = 10.0
+WAIT_SECONDS = 2.0  # how long a thread waits for a slot, and for how long any number may in a burst
+# A burst ends this long after a thread last began to wait.
+BURST_GAP_SECONDS = 10.0
 
 
 class SlotRefused(Exception):
@@ -145,15 +145,15 @@ class PerKeyLimit:
 class PerKeyQueue:
     """Limits how many slots each key holds at once; further threads wait for one, WAIT_SECONDS at most.
 
-    ``max_waiting`` threads of a key wait, and any number in the first WAIT_SECONDS of a rush: many people who press
-    at once each get a quick page, while a key whose pages are slow does not hold the threads for others.
+    ``max_waiting`` threads per key may wait. During the first WAIT_SECONDS of a burst, any number may: many people who
+    press at once each get a quick page, while a key whose pages are slow does not keep the threads from others.
     """
 
     def __init__(self, limit: int, *, max_waiting: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._limit, self._max_waiting, self._clock = limit, max_waiting, clock
         self._held: Counter[Hashable] = Counter()
         self._waiting: Counter[Hashable] = Counter()
-        self._rushes: dict[Hashable, tuple[float, float]] = {}  # when each began, and when a thread last had to wait
+        self._bursts: dict[Hashable, tuple[float, float]] = {}  # when each began, and when a thread last had to wait
         self._changed = threading.Condition()
 
     @contextmanager
@@ -175,9 +175,9 @@ class PerKeyQueue:
 
     def _wait(self, key: Hashable) -> None:
         now = self._clock()
-        rushes = {other: rush for other, rush in self._rushes.items() if now - rush[1] < RUSH_PAUSE_SECONDS}
-        began, _ = rushes.get(key, (now, now))
-        self._rushes = rushes | {key: (began, now)}
+        bursts = {other: burst for other, burst in self._bursts.items() if now - burst[1] < BURST_GAP_SECONDS}
+        began, _ = bursts.get(key, (now, now))
+        self._bursts = bursts | {key: (began, now)}
         seconds = WAIT_SECONDS if self._waiting[key] < self._max_waiting else began + WAIT_SECONDS - now
         self._waiting[key] += 1
         try:
