@@ -50,7 +50,7 @@ def test_others_write_while_two_releases_build_an_index(
     migrated_postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database = Database(migrated_postgres_url.replace("postgresql:", "postgresql+psycopg:"))
-    monkeypatch.setattr(missing_indexes, "TURN_PAUSE_SECONDS", 0.02)
+    monkeypatch.setattr(missing_indexes, "LOCK_POLL_SECONDS", 0.02)
     drop_index(database)
     write = text("UPDATE people SET view = view")
     builds: list[str] = []

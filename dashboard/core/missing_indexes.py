@@ -12,10 +12,11 @@ from dashboard.core.database import Base, Database, extend_time_limits
 
 log = structlog.get_logger()
 
-# Not the lock of migrations: whoever waits for that one has a snapshot, for whose end a concurrent build would wait.
+# A separate lock: a process that waits for the migrations' lock holds a snapshot, and a concurrent build waits until
+# every older snapshot ends.
 ADVISORY_LOCK = 5_201_315
 MAX_SECONDS = 3600.0  # for all indexes; a build waits for transactions that began before it, such as pg_dump's
-TURN_PAUSE_SECONDS = 1.0
+LOCK_POLL_SECONDS = 1.0
 # An interrupted build leaves an index that is not valid.
 _PRESENT = {
     "sqlite": "SELECT name FROM sqlite_master WHERE type = 'index'",
@@ -40,11 +41,11 @@ def build_missing_indexes(database: Database) -> None:
             for index in missing_indexes(database):
                 index.create(connection, checkfirst=True)
         return
-    with database.engine.begin() as turn:
-        extend_time_limits(turn, seconds=MAX_SECONDS)
-        # A statement with parameters would keep its snapshot, for whose end the build would wait.
-        while not turn.scalar(text(f"SELECT pg_try_advisory_xact_lock({ADVISORY_LOCK})")):
-            time.sleep(TURN_PAUSE_SECONDS)
+    with database.engine.begin() as lock_connection:
+        extend_time_limits(lock_connection, seconds=MAX_SECONDS)
+        # A statement with parameters would keep its snapshot, and the build would wait until that ends.
+        while not lock_connection.scalar(text(f"SELECT pg_try_advisory_xact_lock({ADVISORY_LOCK})")):
+            time.sleep(LOCK_POLL_SECONDS)
         for index in missing_indexes(database):
             log.info("index_built_concurrently", index=index.name)
             create = str(CreateIndex(index).compile(dialect=database.engine.dialect))
