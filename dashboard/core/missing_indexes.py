@@ -47,7 +47,7 @@ def build_missing_indexes(database: Database) -> None:
         while not lock_connection.scalar(text(f"SELECT pg_try_advisory_xact_lock({ADVISORY_LOCK})")):
             time.sleep(LOCK_POLL_SECONDS)
         for index in missing_indexes(database):
-            log.info("index_built_concurrently", index=index.name)
+            log.info("index_build_started", index=index.name)
             create = str(CreateIndex(index).compile(dialect=database.engine.dialect))
             database.execute_outside_transaction(
                 f"DROP INDEX CONCURRENTLY IF EXISTS {index.name}",
