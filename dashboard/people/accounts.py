@@ -34,7 +34,7 @@ NEW_PEOPLE_LIMIT = Limit(depth=100, seconds=15)
 # People of one portal who open the application for the first time, listed or not. Each gets a snapshot, and a
 # self-hosted portal can invent any number of people.
 FIRST_OPENING_LIMIT = Limit(depth=500, seconds=1)
-_LOCK = (
+_SELECT_FOR_UPDATE = (
     select(Person)
     .where(Person.portal_id == bindparam("portal"), Person.user_id == bindparam("user"))
     .with_for_update(key_share=True)
@@ -73,7 +73,7 @@ class Accounts:
         :raise OwnLimit: too many new people at once.
         :raise PortalFull: too many people altogether.
         """
-        person = session.scalar(_LOCK, {"portal": portal.id, "user": profile.ID})
+        person = session.scalar(_SELECT_FOR_UPDATE, {"portal": portal.id, "user": profile.ID})
         if person is None or person.chain_state is None:
             require_exclusive_lock(session, portal.id)
         if person is None:
@@ -127,7 +127,9 @@ class Accounts:
         """Store the time zone in the person's profile, which was read at that time."""
         self._update(person, **profile_zone_columns(person, time_zone, at=at))
 
-    def confirm(self, person: Person, *, admin: bool, asked_at: datetime, led: LedDepartments | None = None) -> None:
+    def save_confirmation(
+        self, person: Person, *, admin: bool, asked_at: datetime, led: LedDepartments | None = None
+    ) -> None:
         """Store Bitrix24's answer about the person's rights, unless a newer answer is stored.
 
         :param led: the departments that the person heads, if Bitrix24 was asked for them.

@@ -39,12 +39,12 @@ log = structlog.get_logger()
 CONFIRMATION_LIFETIME = timedelta(minutes=3)
 # Maximum age while Bitrix24 is unreachable.
 MAX_UNCONFIRMED_AGE = timedelta(minutes=15)
-# All processes together ask once in ten seconds per person, however many pages are requested.
-RECENT_CONFIRMATION_LIMIT = Limit(depth=1, seconds=10)
-ANSWER_SECONDS = 3.0  # how long a page waits for the answer that another one has asked for
+# For pages. All processes together ask once in ten seconds per person, however many pages are requested.
+PAGE_CONFIRMATION_LIMIT = Limit(depth=1, seconds=10)
+MAX_CONFIRMATION_WAIT_SECONDS = 3.0  # how long a page waits for another request's confirmation
 POLL_SECONDS = 0.1
 # For exports and deletions, which always ask. Nobody starts this many by hand.
-CONFIRMATION_LIMIT = Limit(depth=20, seconds=3)
+FORCED_CONFIRMATION_LIMIT = Limit(depth=20, seconds=3)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,8 +65,8 @@ class PermissionChecks:
         :raise VerificationFailed: the user no longer has access; the other exceptions in ``DENIALS`` mean the same.
         :raise Bitrix24Error: Bitrix24 could not be asked.
         """
-        subject = f"confirmations {portal.member_id} {person.user_id}"
-        self.throttle.take(subject, CONFIRMATION_LIMIT, code="too_many_confirmations")
+        subject = f"forced confirmations {portal.member_id} {person.user_id}"
+        self.throttle.take(subject, FORCED_CONFIRMATION_LIMIT, code="too_many_confirmations")
         self._ask_portal(portal, person)
 
     def ensure_recently_confirmed(self, portal: Portal, person: Person) -> None:
@@ -80,11 +80,11 @@ class PermissionChecks:
         if self._was_confirmed(portal, person, age=CONFIRMATION_LIFETIME):
             return
         is_older_answer_valid = self._was_confirmed(portal, person, age=MAX_UNCONFIRMED_AGE)
-        subject = f"confirmation of {portal.member_id} {person.user_id}"
+        subject = f"page confirmations {portal.member_id} {person.user_id}"
         try:
-            self.throttle.take(subject, RECENT_CONFIRMATION_LIMIT, code="not_confirmed")
+            self.throttle.take(subject, PAGE_CONFIRMATION_LIMIT, code="not_confirmed")
         except OwnLimit:
-            if is_older_answer_valid or self._is_confirmed_soon(portal, person):
+            if is_older_answer_valid or self._wait_for_confirmation(portal, person):
                 return
             kind = TokenRejected if person.confirmed_at is None else Unreachable
             raise kind("not_confirmed") from None
@@ -101,13 +101,13 @@ class PermissionChecks:
         times = [person.confirmed_at, *([person.headships_at] if access.may_be_head(portal, person) else [])]
         return all(is_recent(time, self.now(), age=age) for time in times)
 
-    def _is_confirmed_soon(self, portal: Portal, person: Person) -> bool:
-        """Wait until another request has stored the answer in the person's row; return False if it does not come.
+    def _wait_for_confirmation(self, portal: Portal, person: Person) -> bool:
+        """Wait until another request has stored the answer in the person's row; return whether it has.
 
         Few threads wait, so that a portal that does not answer leaves the others to other portals.
         """
         with self.waiting.try_acquire() as may_wait:
-            until = time.monotonic() + (ANSWER_SECONDS if may_wait else 0.0)
+            until = time.monotonic() + (MAX_CONFIRMATION_WAIT_SECONDS if may_wait else 0.0)
             self.accounts.reload_rights(person)
             while not self._was_confirmed(portal, person, age=CONFIRMATION_LIFETIME):
                 if time.monotonic() >= until:
@@ -130,7 +130,7 @@ class PermissionChecks:
                 log.info("permission_denied", portal=portal.id, person=person.id, code=denial.code)
                 self.accounts.revoke_access(person, denial, asked_at=asked_at)
                 raise
-        self.accounts.confirm(person, admin=profile.ADMIN, asked_at=asked_at, led=led)
+        self.accounts.save_confirmation(person, admin=profile.ADMIN, asked_at=asked_at, led=led)
 
 
 _Rights: TypeAlias = tuple[Profile, LedDepartments | None]  # None: it does not matter whether the user heads any
