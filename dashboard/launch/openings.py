@@ -249,7 +249,7 @@ class OpeningService:
                 self.runs.ensure(session, portal, by=None)
             settings = save_snapshot(session, portal, person, opening.response)
             session.flush()
-            changes = history.list_changes(session, person, limit=history.LATEST_CHANGES)
+            changes = history.list_changes(session, person, limit=history.MAX_LATEST_CHANGES)
             # Last, because every opening of the portal changes its rate limit.
             calls.write(session, portal=portal)
         only_installed = previously_opened_at == portal.installed_at

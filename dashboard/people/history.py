@@ -30,10 +30,10 @@ from dashboard.people.connection_state import colleagues
 HOURS_KEY, ZONE_KEY = "workTime", "timezoneName"
 
 RETENTION = timedelta(days=365)
-# Of one person; then the oldest are deleted. So it also bounds those dated in the future, which no purge deletes.
+# Per person; beyond it the oldest are deleted. This also limits rows with a future date, which a purge never deletes.
 MAX_CHANGES = 200
-LATEST_CHANGES = 40  # of one person, which *My settings* looks through
-MAX_PORTAL_CHANGES = 2_000  # that are looked through for those of colleagues
+MAX_LATEST_CHANGES = 40  # of one person, which *My settings* looks through
+MAX_PORTAL_CHANGES = 2_000  # newest rows of a portal that are searched for changes of colleagues
 # The longest time from reading the settings until a change is sent, and from then until it is written.
 MAX_READ_TIME = timedelta(minutes=5)  # longer than any request to Bitrix24 takes
 MAX_WRITE_TIME = timedelta(seconds=20)
@@ -139,7 +139,7 @@ def record(
                 key=key,
                 before=_encode(key, old[key]),
                 after=_encode(key, new[key]),
-                how=own.source if own and is_own else _source_outside(change, earlier),
+                how=own.source if own and is_own else _source_in_bitrix24(change, earlier),
                 change_set=own.change_set if own and is_own else None,
             )
         )
@@ -206,8 +206,8 @@ def _values(settings: CalendarSettings, own: OwnChanges | None) -> dict[str, Jso
     return values | ({ZONE_KEY: zone} if zone else {})
 
 
-def _source_outside(change: Change, rows: Iterable[SettingChange]) -> ChangeSource:
-    """Return whether a change made in Bitrix24 brought back a value that the person's latest changes here replaced.
+def _source_in_bitrix24(change: Change, rows: Iterable[SettingChange]) -> ChangeSource:
+    """Return REVERTED if a change made in Bitrix24 restored a value that the person had replaced here, else SYNCED.
 
     A calendar's tab saves all values as they were when it was loaded, which may be several changes ago.
 

@@ -46,14 +46,15 @@ class SettingsLease:
         :raise OwnLimit: another change did not end in time, so nothing was sent.
         :raise GrantRejected: the person has no token.
         """
-        lease = HeldLease(self.database, self.now, person.id, self._wait(person))
+        lease = HeldLease(self.database, self.now, person.id, self._acquire_or_wait(person))
         try:
             yield lease
         finally:
             with suppress(*UNAVAILABLE):  # then the lease expires
                 lease.release()
 
-    def _wait(self, person: Person) -> datetime:
+    def _acquire_or_wait(self, person: Person) -> datetime:
+        """Acquire the lease, waiting for another holder; return when it ends."""
         if until := self._acquire(person):
             return until
         with self.waiting.try_acquire() as may_wait:

@@ -101,7 +101,7 @@ def my_settings_page(
 
 def _latest_changes(person: Person) -> Changes:
     with services().database.read_session() as session:
-        return history.list_changes(session, person, limit=history.LATEST_CHANGES)
+        return history.list_changes(session, person, limit=history.MAX_LATEST_CHANGES)
 
 
 def is_corrupted(settings: CalendarSettings) -> bool:
