@@ -92,7 +92,7 @@ class EventHandler:
 
     def _handle_verified(self, event: Event, portal: Portal, calls: CallRecords) -> None:
         if event.name == UNINSTALL and portal.state != PortalState.UNINSTALLED:
-            self._confirm_contradicting_time(event, portal, calls)
+            self._confirm_if_time_contradicts(event, portal, calls)
             self.installations.uninstall(portal, clean=event.clean)
         elif event.name == "ONAPPUPDATE":
             self.installations.require_bindings_check(portal)
@@ -120,8 +120,8 @@ class EventHandler:
             raise EventRefused("portal_has_no_token", event, portal)
         self.installations.uninstall(portal, clean=event.clean)
 
-    def _confirm_contradicting_time(self, event: Event, portal: Portal, calls: CallRecords) -> None:
-        """Ask the authorization server about a verified uninstall event whose time contradicts ours.
+    def _confirm_if_time_contradicts(self, event: Event, portal: Portal, calls: CallRecords) -> None:
+        """Ask the authorization server whether the app was removed, if the event's time contradicts ours.
 
         If it was sent before the installation was last verified, it is about an earlier installation, or one of
         the two clocks is wrong. Bitrix24 sends the event before it tells its authorization server (real portals
