@@ -16,10 +16,10 @@ from dashboard.core.encryption import is_fernet_key
 
 MIN_KEY_LENGTH = 16
 MIN_TOKEN_KEY_LENGTH = 32
-# Of different steps from one character to the next. Even 32 random digits have more, and patterns have fewer.
-MIN_STEPS = 8
-# What lists, quotes and assignments leave around a key. A key derived from it would decrypt nothing that is stored.
-_DAMAGE = re.compile(r"[\s\ufeff\"'`()\[\]{}<>;]|=(?!=*$)")
+MIN_DISTINCT_STEPS = 8  # differences between neighboring characters; 32 random digits have more, patterns have fewer
+# Characters left over from copying a key out of a list, quotes or an assignment. With them, another key would be
+# derived.
+_PASTE_ARTIFACTS = re.compile(r"[\s\ufeff\"'`()\[\]{}<>;]|=(?!=*$)")
 # Texts that documents and templates put where a key belongs.
 _PLACEHOLDER = re.compile("change|secret|password|example|replace|placeholder", re.IGNORECASE)
 DRIVERS = {
@@ -117,7 +117,7 @@ def _check_token_key(key: SecretStr) -> SecretStr:
         return key
     if len(text) < MIN_TOKEN_KEY_LENGTH:
         raise ValueError(f"every key must be a Fernet key, or random text of {MIN_TOKEN_KEY_LENGTH} characters or more")
-    if _DAMAGE.search(text):
+    if _PASTE_ARTIFACTS.search(text):
         raise ValueError("no key may contain spaces, quotes, brackets or semicolons, or `=` except at its end")
     if _is_guessable(text):
         raise ValueError("every key must be random; this one has a pattern or is a placeholder")
@@ -127,7 +127,7 @@ def _check_token_key(key: SecretStr) -> SecretStr:
 def _is_guessable(text: str) -> bool:
     """Tell whether a text is a placeholder, repeats itself or counts up, as no random text does."""
     steps = {ord(after) - ord(before) for before, after in pairwise(text)}
-    return bool(_PLACEHOLDER.search(text)) or len(steps) < MIN_STEPS or text in (text + text)[1:-1]
+    return bool(_PLACEHOLDER.search(text)) or len(steps) < MIN_DISTINCT_STEPS or text in (text + text)[1:-1]
 
 
 Address = Annotated[str, AfterValidator(_check_url)]

@@ -54,7 +54,7 @@ def upgrade(database: Database, revision: str = "head") -> None:
     :raise OSError: SQLite's file cannot be created.
     """
     database.create_file()
-    with _missing_privileges_named(database):
+    with _name_missing_privileges(database):
         if revision != "head" or not is_newer(database):
             _upgrade_step_by_step(database, revision)
             if revision == "head":
@@ -70,12 +70,12 @@ def downgrade(database: Database, revision: str) -> None:
     :raise CannotMigrate: the revision, or the one in the database, is unknown, the role lacks something, or another
         session holds a lock for too long.
     """
-    with _missing_privileges_named(database):
+    with _name_missing_privileges(database):
         _migrate(database, "downgrade", revision)
 
 
 @contextmanager
-def _missing_privileges_named(database: Database) -> Iterator[None]:
+def _name_missing_privileges(database: Database) -> Iterator[None]:
     try:
         yield
     except ProgrammingError as error:

@@ -14,11 +14,11 @@ from werkzeug.exceptions import NotFound
 ROOT = Path(__file__).parents[3] / "static"
 # The stylesheet's layers, in this order; within a folder, files in alphabetical order.
 STYLES = ("tokens.css", "base.css", "layout.css", "components/*.css", "pages/*.css")
-# Each of the following stylesheets is loaded with the pages that need it. *My settings*, which most people open first,
-# needs none of them: no other page, and not these components.
+# Loaded only with the pages that need them. Of the pages' stylesheets, *My settings*, which most people open first,
+# needs only its own, and it needs none of DEFERRED_COMPONENTS.
 PAGE_STYLES = {"plan.css": "plan/*.css"}
 FIRST_PAGE = "me"
-LATER_COMPONENTS = (
+DEFERRED_COMPONENTS = (
     *("bar_chart", "checklist", "chips", "copy_text", "day_histogram", "days", "details", "face", "filters", "folds"),
     *("legend", "menu", "pager", "people_chart", "segmented", "table", "tally"),
 )
@@ -81,15 +81,15 @@ class StaticFiles:
 
         shared = find(*STYLES)
         return {
-            "app.css": [path for path in shared if not self._is_later(path)],
-            "pages.css": [path for path in shared if self._is_later(path)],
+            "app.css": [path for path in shared if not self._is_deferred(path)],
+            "pages.css": [path for path in shared if self._is_deferred(path)],
             **{name: find(pattern) for name, pattern in PAGE_STYLES.items()},
         }
 
-    def _is_later(self, path: Path) -> bool:
-        """Tell whether the first page does not need a stylesheet."""
+    def _is_deferred(self, path: Path) -> bool:
+        """Tell whether a stylesheet is loaded only with pages other than the first."""
         if path.parent.name == "components":
-            return path.stem in LATER_COMPONENTS
+            return path.stem in DEFERRED_COMPONENTS
         return path.parent.name == "pages" and path.stem != FIRST_PAGE
 
     def _scripts(self) -> list[Path]:
