@@ -25,7 +25,7 @@ from dashboard.calendar.undo import Change
 from dashboard.core.json_values import Json, as_object
 from dashboard.models import Person, Portal, SettingChange
 from dashboard.people import storage_limit
-from dashboard.people.connection_state import colleagues
+from dashboard.people.connection_state import is_colleague
 
 HOURS_KEY, ZONE_KEY = "workTime", "timezoneName"
 
@@ -164,7 +164,7 @@ def list_portal_changes(session: Session, portal: Portal, *, limit: int) -> Sequ
     query = (
         select(SettingChange, Person.user_id, Person.name)
         .join(Person, Person.id == SettingChange.person_id)
-        .where(SettingChange.id.in_(newest.limit(MAX_PORTAL_CHANGES).scalar_subquery()), *colleagues(portal))
+        .where(SettingChange.id.in_(newest.limit(MAX_PORTAL_CHANGES).scalar_subquery()), *is_colleague(portal))
         .order_by(SettingChange.id.desc())
         .limit(limit)
     )

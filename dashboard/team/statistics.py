@@ -16,7 +16,7 @@ from dashboard.calendar.holidays import DaysOff, parse_days_off
 from dashboard.calendar.time_zones import canonical_name
 from dashboard.calendar.working_hours import DAY, Span
 from dashboard.models import Person, Portal, Snapshot
-from dashboard.people.connection_state import colleagues, state_conditions
+from dashboard.people.connection_state import is_colleague, state_conditions
 from dashboard.people.indexed_columns import company_hours, stored_hours
 from dashboard.team.availability import HoursGroup
 from dashboard.team.frequency import MAX_VALUES, most_frequent
@@ -71,7 +71,7 @@ def team_stats(
 
     :param whole_team: the numbers of the whole team; the views and the pairs of zones are copied from there.
     """
-    team = (*colleagues(portal), *conditions)
+    team = (*is_colleague(portal), *conditions)
     states = state_conditions(now)
     company = company_hours(portal)
     columns = (Person.zone, Person.work_start, Person.work_end, Person.calendar_zone)

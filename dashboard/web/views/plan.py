@@ -47,7 +47,7 @@ def find_people(user: CurrentUser) -> ResponseReturnValue:
     text = text_value(request.args, "q", max_length=MAX_TEXT_LENGTH)
     portal, needle = user.portal, fold(text)
     with services().database.read_session() as session:
-        visible = access.visible_people(portal, user.person)
+        visible = access.is_visible_to(portal, user.person)
         people = (
             plan_people.search_people(session, portal, text, without=query.people, visible=visible, limit=MAX_MATCHES)
             if needle
@@ -85,7 +85,7 @@ def render_plan(user: CurrentUser, query: PlanQuery, *, full_page: FullPage | No
     """Return the page; the caller has checked that the user may see the team."""
     portal, person, now = user.portal, user.person, services().now()
     with services().database.read_session() as session:
-        visible = access.visible_people(portal, person)
+        visible = access.is_visible_to(portal, person)
         chosen = plan_people.chosen_people(
             session, portal, user_ids=query.people, department=query.department, visible=visible
         )
@@ -130,7 +130,7 @@ def _department_name(session: Session, user: CurrentUser, number: int | None) ->
     """Return the name of a department, if people of it are visible to the user."""
     if number is None:
         return None
-    visible = access.visible_people(user.portal, user.person)
+    visible = access.is_visible_to(user.portal, user.person)
     if not visible:
         return departments.name_of(session, user.portal, number)
     return dict(departments.options(session, user.portal, visible)).get(number)

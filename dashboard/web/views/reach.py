@@ -12,7 +12,7 @@ from werkzeug.exceptions import NotFound
 from dashboard.core.json_values import Json
 from dashboard.models import Person
 from dashboard.people import access
-from dashboard.people.connection_state import colleagues
+from dashboard.people.connection_state import is_colleague
 from dashboard.portals import bindings
 from dashboard.team import listing, statistics
 from dashboard.web.auth import permissions
@@ -72,8 +72,8 @@ def card_page(user: CurrentUser, user_id: int, *, full_page: FullPage | None = N
         return _note(user, permissions.team_refusal(user), full_page)
     with services().database.read_session() as session:
         reader = listing.find_row(session, portal, [Person.id == user.person.id], now)
-        visible = access.visible_people(portal, user.person)
-        conditions = [*colleagues(portal), *visible, Person.user_id == user_id]
+        visible = access.is_visible_to(portal, user.person)
+        conditions = [*is_colleague(portal), *visible, Person.user_id == user_id]
         row = reader if is_own else listing.find_row(session, portal, conditions, now)
         days_off = statistics.days_off(session, user.person)
         if row is None or reader is None:
