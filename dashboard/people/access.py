@@ -84,11 +84,3 @@ def find_visible_colleague(session: Session, portal: Portal, viewer: Person, use
     """Return the member of the team with this id, if the viewer may see them."""
     is_visible = (*is_colleague(portal), *is_visible_to(portal, viewer))
     return session.scalar(select(Person).where(*is_visible, Person.user_id == user_id))
-
-
-def name_of(session: Session, portal: Portal, user_id: int | None) -> str | None:
-    """Return a colleague's name, which may be empty, or None if this person is not stored."""
-    if user_id is None:
-        return None  # the database would look through everyone
-    query = select(Person.name).where(Person.portal_id == portal.id, Person.user_id == user_id)
-    return session.scalar(query)

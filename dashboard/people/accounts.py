@@ -179,6 +179,14 @@ class Accounts:
         return or_(column.is_(None), column <= asked_at, ahead(column, self.now()))
 
 
+def find_name(session: Session, portal: Portal, user_id: int | None) -> str | None:
+    """Return a user's name, which may be empty, or None if they are not stored."""
+    if user_id is None:
+        return None  # the database would look through everyone
+    query = select(Person.name).where(Person.portal_id == portal.id, Person.user_id == user_id)
+    return session.scalar(query)
+
+
 def _listed_as_employee(person: Person, *, is_proven: bool) -> dict[str, bool]:
     """Return the column that marks a proven employee before the list of employees names them."""
     return {"listed": True} if is_proven and person.listed is None else {}

@@ -12,6 +12,7 @@ from dashboard.calendar.edits import EDITABLE_KEYS, InvalidEdit
 from dashboard.models import Portal
 from dashboard.people import access, departments, history
 from dashboard.people.access import TeamAccess
+from dashboard.people.accounts import find_name
 from dashboard.portals import personal_data
 from dashboard.portals.portal_lock import lock_portal
 from dashboard.sync.last_runs import last_runs
@@ -141,7 +142,7 @@ def admin_page(user: CurrentUser, portal: Portal) -> str:
     """Return the page *Admin*; the caller has checked that the user is an administrator."""
     now = services().now()
     with services().database.read_session() as session:
-        switched_by = access.name_of(session, portal, portal.team_switched_by)
+        switched_by = find_name(session, portal, portal.team_switched_by)
         runs = last_runs(session, portal)
         stats = statistics.team_stats(session, portal, now)
         uncounted = statistics.count_uncounted(session, portal)
@@ -149,7 +150,7 @@ def admin_page(user: CurrentUser, portal: Portal) -> str:
         heads, head_count = departments.heads(session, portal, limit=MAX_HEADS)
         stored = personal_data.count_stored(session, portal)
         differences = recommendations.count_differences(session, portal)
-        recommended_by = access.name_of(session, portal, portal.recommended_by)
+        recommended_by = find_name(session, portal, portal.recommended_by)
         # As many as the shown ones can be together.
         changes = history.list_portal_changes(session, portal, limit=SHOWN_CHANGES * len(EDITABLE_KEYS) + 1)
     entries = setting_history.portal_entries(changes, now=now, tz=user.time_zone, is_brief=True)

@@ -12,6 +12,7 @@ from werkzeug.exceptions import NotFound
 from dashboard.core.json_values import Json
 from dashboard.models import Person
 from dashboard.people import access
+from dashboard.people.accounts import find_name
 from dashboard.people.connection_state import is_colleague
 from dashboard.portals import bindings
 from dashboard.team import listing, statistics
@@ -78,7 +79,7 @@ def card_page(user: CurrentUser, user_id: int, *, full_page: FullPage | None = N
         days_off = statistics.days_off(session, user.person)
         if row is None or reader is None:
             # Who sees a part of the team must not learn who else there is.
-            exists = bool(visible) or access.name_of(session, portal, user_id) is not None
+            exists = bool(visible) or find_name(session, portal, user_id) is not None
             refusal = response_for_code("not_in_departments" if visible else "not_on_team")
             return _note(user, refusal if exists else replace(refusal, status=404), full_page)
     return render_template(
