@@ -23,8 +23,9 @@ from dashboard.core.database import upsert
 from dashboard.core.json_values import Json
 from dashboard.models import Person, Portal, Snapshot
 from dashboard.people import history, storage_limit
+from dashboard.people.company_hours import update_company_hours
 from dashboard.people.history import MAX_READ_TIME, OwnChanges, PendingChange
-from dashboard.people.indexed_columns import may_have_changed, update_company_hours, update_indexed_columns
+from dashboard.people.indexed_columns import may_have_changed, update_indexed_columns
 
 
 def save_snapshot(session: Session, portal: Portal, person: Person, response: SettingsResponse) -> CalendarSettings:

@@ -32,6 +32,8 @@ from dashboard.models import (
 )
 from dashboard.monitoring.readiness import HEARTBEAT
 from dashboard.people import history, indexed_columns, snapshot_store
+from dashboard.people.company_hours import update_company_hours
+from dashboard.people.name_columns import update_name_columns
 from dashboard.portals import call_log, deletion, throttle
 from dashboard.portals.call_log import CallLog
 from dashboard.portals.portal_lock import lock_portal
@@ -278,8 +280,8 @@ def _recompute_people(session: Session, *, portal: Portal, person_ids: Sequence[
     for person, snapshot in session.execute(people.execution_options(yield_per=1)):
         settings = snapshot_store.parse_snapshot(person, snapshot or Snapshot(errors={}, taken_at=EPOCH))
         indexed_columns.update_indexed_columns(person, settings)
-        indexed_columns.update_name_columns(person)
+        update_name_columns(person)
         if current.work_start is None:
-            indexed_columns.update_company_hours(session, current, person, settings)
+            update_company_hours(session, current, person, settings)
         if snapshot is not None:
             session.expunge(snapshot)

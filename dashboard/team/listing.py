@@ -16,8 +16,8 @@ from dashboard.calendar.time_zones import offset_at, zone_info
 from dashboard.calendar.working_hours import DAY, Span
 from dashboard.core.database import Database
 from dashboard.models import Person, Portal
+from dashboard.people.company_hours import company_hours, stored_hours
 from dashboard.people.connection_state import state_expression
-from dashboard.people.indexed_columns import company_hours, stored_hours
 from dashboard.team.ordered_ids import count, ids_of_all, ids_of_page
 from dashboard.team.team_filter import TeamFilter, TeamReader, matching
 from dashboard.team.team_order import BY_START, Arrangement, Grouping, find_list_facts, group_parts, sort_parts

@@ -12,9 +12,9 @@ from sqlalchemy.orm import Session
 from dashboard.calendar.working_hours import Span
 from dashboard.core.search_text import contains, fold
 from dashboard.models import Department, DepartmentMember, Person, Portal
+from dashboard.people.company_hours import company_hours, stored_hours
 from dashboard.people.connection_state import is_colleague
 from dashboard.people.departments import in_department
-from dashboard.people.indexed_columns import company_hours, stored_hours
 from dashboard.team.proposals import Participant
 from dashboard.team.working_spans import WorkPattern
 

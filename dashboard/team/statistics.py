@@ -16,8 +16,8 @@ from dashboard.calendar.holidays import DaysOff, parse_days_off
 from dashboard.calendar.time_zones import canonical_name
 from dashboard.calendar.working_hours import DAY, Span
 from dashboard.models import Person, Portal, Snapshot
+from dashboard.people.company_hours import company_hours, stored_hours
 from dashboard.people.connection_state import is_colleague, state_conditions
-from dashboard.people.indexed_columns import company_hours, stored_hours
 from dashboard.team.availability import HoursGroup
 from dashboard.team.frequency import MAX_VALUES, most_frequent
 from dashboard.team.team_filter import have_zones, zone_pairs

@@ -15,9 +15,9 @@ from dashboard.calendar.working_hours import DAY
 from dashboard.core.json_values import parse_int
 from dashboard.core.search_text import contains, fold
 from dashboard.models import Person, Portal
+from dashboard.people.company_hours import company_hours
 from dashboard.people.connection_state import is_colleague, is_in_state
 from dashboard.people.departments import in_department
-from dashboard.people.indexed_columns import company_hours
 from dashboard.team.frequency import most_frequent
 from dashboard.team.recommendations import differs
 

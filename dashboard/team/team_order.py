@@ -14,8 +14,8 @@ from dashboard.calendar.time_zones import offset_at, zone_info
 from dashboard.core.sort_keys import accented_sort_key, sort_key
 from dashboard.models import Department, Person, Portal
 from dashboard.people import departments
+from dashboard.people.company_hours import company_hours
 from dashboard.people.connection_state import STATES, state_expression
-from dashboard.people.indexed_columns import company_hours
 from dashboard.team.team_filter import NUMBER_PLACEHOLDER, TeamReader
 
 SORTS = ("name", "view", "hours", "timezone", "reminders", "state", "as_of")
