@@ -5,7 +5,7 @@ import { isPlainClick, on } from "./events.js";
 const FIT_DELAY_MS = 80;
 
 // The library, once it is connected to the portal; without it everything else still works.
-let frame = null;
+let bx24 = null;
 let fitTimer = 0;
 let fittedHeight = 0;
 
@@ -26,8 +26,8 @@ export function initBX24() {
 
 function connect() {
   window.BX24?.init(() => {
-    frame = window.BX24;
-    setConnected(frame);
+    bx24 = window.BX24;
+    setConnected(bx24);
     // The portal makes a frame of some height, which may be more than a card needs.
     fittedHeight = document.documentElement.clientHeight;
     new ResizeObserver(fitSoon).observe(document.body);
@@ -50,21 +50,21 @@ function fit() {
   if (height === fittedHeight) return;
   const shrinks = height < fittedHeight;
   fittedHeight = height;
-  if (!shrinks) return frame.fitWindow();
+  if (!shrinks) return bx24.fitWindow();
   // fitWindow never shrinks the frame, so set the smaller height first.
-  frame.resizeWindow(document.documentElement.clientWidth, height, () => frame.fitWindow());
+  bx24.resizeWindow(document.documentElement.clientWidth, height, () => bx24.fitWindow());
 }
 
 function openPath(link, event) {
-  if (!frame || !isPlainClick(event)) return;
+  if (!bx24 || !isPlainClick(event)) return;
   event.preventDefault();
-  frame.openPath(link.dataset.openPath, (result) => {
+  bx24.openPath(link.dataset.openPath, (result) => {
     if (result?.result === "error") window.open(link.href, "_blank", "noopener");
   });
 }
 
 function openChat(link, event) {
-  if (!frame?.im?.openMessenger || !isPlainClick(event)) return;
+  if (!bx24?.im?.openMessenger || !isPlainClick(event)) return;
   event.preventDefault();
-  frame.im.openMessenger(link.dataset.openChat);
+  bx24.im.openMessenger(link.dataset.openChat);
 }

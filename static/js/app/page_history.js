@@ -52,15 +52,15 @@ export function keepEntry(path) {
 export async function interruptedPath() {
   const text = hasStorage() ? sessionStorage.getItem(LAST_PAGE) : (await connected).userOption?.get(LAST_PAGE);
   const page = attempt(() => JSON.parse(decodeURIComponent(text)));
-  if (page?.owner !== owner() || !isPath(page.path) || page.path === currentPath) return undefined;
+  if (page?.owner !== frameKey() || !isPath(page.path) || page.path === currentPath) return undefined;
   // A reload adds no entry to the tab's history; going elsewhere and coming back does, unless the history is full.
   const isReload = page.entries === history.length && page.entries < MAX_ENTRIES;
   return isReload && Math.abs(Date.now() - page.at) < MAX_AGE_MS ? page.path : undefined;
 }
 
 async function store() {
-  if (!owner() || !currentPath) return;
-  const page = { owner: owner(), path: currentPath, entries: history.length, at: Date.now() };
+  if (!frameKey() || !currentPath) return;
+  const page = { owner: frameKey(), path: currentPath, entries: history.length, at: Date.now() };
   // Portals may escape quotes in an option.
   const text = encodeURIComponent(JSON.stringify(page));
   if (hasStorage()) attempt(() => sessionStorage.setItem(LAST_PAGE, text));
@@ -77,7 +77,7 @@ function changeEntry(method) {
 }
 
 // Who opened the application, and in which place of the portal: nobody else's page may return, nor another place's.
-function owner() {
+function frameKey() {
   return document.querySelector("[data-frame]").dataset.frame;
 }
 

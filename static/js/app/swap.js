@@ -5,9 +5,9 @@ import { announce, main } from "./page.js";
 
 export function swap(part, { path, modules, focus, isResumed }) {
   const focused = document.activeElement;
-  const open = openDetails(focused);
+  const openNames = openDetailsNames(focused);
   main.replaceChildren(part);
-  for (const [name, details] of detailsByName()) if (details && open.has(name)) details.open = true;
+  for (const [name, details] of detailsByName()) if (details && openNames.has(name)) details.open = true;
   const title = main.querySelector("[data-title]")?.dataset.title;
   if (title) document.title = title;
   markCurrentLink(path);
@@ -21,7 +21,7 @@ export function swap(part, { path, modules, focus, isResumed }) {
 }
 
 // Returns the names of what a person has opened; a form that was sent closes what it is in.
-function openDetails(focused) {
+function openDetailsNames(focused) {
   const sent = focused?.closest("form[method=post]");
   const isOpen = ([, details]) => details?.open && !details.contains(sent);
   return new Set([...detailsByName()].filter(isOpen).map(([name]) => name));

@@ -5,15 +5,15 @@ import * as page from "../app.js";
 const KEY_PAUSE_MS = 600;
 const ANSWER_PAUSE_MS = 100;
 
-let pause = 0;
+let submitTimer = 0;
 // What was chosen and not yet sent, by field: an answer to what was pressed before may replace the form meanwhile.
 const chosen = new Map();
 
 export function listenForForm() {
   page.on("change", "[data-plan-form] input", (input) => {
-    clearTimeout(pause);
+    clearTimeout(submitTimer);
     chosen.set(input.name, input.value);
-    if (input.form.reportValidity()) pause = setTimeout(submit, isTyped(input) ? KEY_PAUSE_MS : 0);
+    if (input.form.reportValidity()) submitTimer = setTimeout(submit, isTyped(input) ? KEY_PAUSE_MS : 0);
   });
 }
 
@@ -25,7 +25,7 @@ function isTyped(input) {
 function submit() {
   // Without the answer, the form would take back what was pressed before, such as the removal of a person.
   if (page.main.hasAttribute("aria-busy")) {
-    pause = setTimeout(submit, ANSWER_PAUSE_MS);
+    submitTimer = setTimeout(submit, ANSWER_PAUSE_MS);
     return;
   }
   const form = page.main.querySelector("[data-plan-form]");
