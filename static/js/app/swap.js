@@ -39,7 +39,8 @@ function detailsByName() {
   return found;
 }
 
-// Returns the control that had the focus, or the one that `data-next` names, in the new page; keeps what was typed into a search meanwhile.
+// Returns the control in the new page that had the focus, or the one that `data-next` names. Keeps what was typed into
+// a search meanwhile.
 function findSameControl(focused) {
   const name = focused?.dataset?.next ?? focused?.dataset?.keep;
   const target = name && main.querySelector(`[data-keep="${CSS.escape(name)}"]`);

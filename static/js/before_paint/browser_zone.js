@@ -1,6 +1,7 @@
 // Warns when the clock of the browser's time zone differs from the calendar's or the profile's.
 
-// The last element of the notice: browsers call it when they have read the notice, and nothing below that would move.
+// Put this element last in the notice: the browser calls connectedCallback before it has parsed anything below, so
+// showing the notice causes no layout shift.
 class BrowserZone extends HTMLElement {
   connectedCallback() {
     const difference = findDifference(this.dataset);
