@@ -173,7 +173,8 @@ def load_or_exit(environment: Mapping[str, str]) -> Config:
         return load(environment)
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")
-        sys.exit(os.EX_CONFIG)  # systemd's units do not restart what ends so: it would fail again
+        # The systemd units do not restart a service that exits with this code, because it would fail again.
+        sys.exit(os.EX_CONFIG)
 
 
 def ignored_variables(environment: Mapping[str, str]) -> tuple[str, ...]:

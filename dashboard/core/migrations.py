@@ -25,9 +25,8 @@ log = structlog.get_logger()
 MIGRATIONS = Path(__file__).parents[2] / "migrations"
 # Two releases that migrate at the same time take this lock one after the other.
 ADVISORY_LOCK = 5_201_314
-MAX_SECONDS = (
-    900  # for each statement, such as an index on a million people, or waiting for another release's migration
-)
+# For each statement, such as an index on a million people, or waiting for another release's migration.
+MAX_SECONDS = 900
 # While a migration waits for a table's lock, every later statement on that table queues behind it. So it waits only
 # briefly, and tries again after a pause in which the others continue.
 LOCK_SECONDS = 2.0
@@ -182,8 +181,8 @@ def missing_columns(database: Database) -> tuple[str, ...]:
 def missing_privileges(database: Database) -> tuple[str, ...]:
     """Return the privileges that the role lacks, as ``INSERT on people``; none on SQLite.
 
-    Without those that reading the revision takes, the others cannot be known. If a migration is due, it takes CREATE
-    on the schema and ownership of the existing tables. The sequences of serial columns are included, as
+    If the role cannot read the revision, only the privileges for that are returned. If a migration is due, CREATE on
+    the schema and ownership of the existing tables are required too. The sequences of serial columns are included, as
     ``USAGE on people_id_seq``, because GRANT … ON ALL TABLES does not cover them. The sequence of an identity column
     needs no privilege.
     """

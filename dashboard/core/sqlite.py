@@ -72,7 +72,8 @@ class _Cursor(sqlite3.Cursor):
 class BoundedSQLiteDialect(SQLiteDialect_pysqlite):
     """SQLite with explicit transactions and bounded waits.
 
-    It does without SQLAlchemy's events of connections: with one of them, each statement looks for all of them.
+    It registers no SQLAlchemy connection events, because with a single one registered every statement checks for all
+    of them.
     """
 
     supports_statement_cache = True

@@ -81,7 +81,8 @@ def in_department(portal: Portal, department_id: int) -> ColumnElement[bool]:
 
 def is_led_by(portal: Portal, person: Person) -> ColumnElement[bool]:
     """Return the condition for whom a head may see: themselves, and everyone in and below their departments."""
-    # A department whose parent they head too is found below that. Found again from itself, it would be once per level.
+    # Start only from the topmost departments they head. The others are found below those; starting from each would find
+    # a department once per level.
     parent = aliased(Department)
     is_parent_led = exists().where(
         parent.portal_id == portal.id,

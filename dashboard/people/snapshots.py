@@ -131,7 +131,7 @@ class Snapshots:
         return self.refreshes.run(key, lambda: self._refresh(portal, person))
 
     def fetch(self, portal: Portal, person: Person, *, record: RecordCall) -> SettingsResponse:
-        """Fetch the settings and return them; store only whether the person is an administrator.
+        """Fetch the settings and return them; store only the profile's administrator rights and time zone.
 
         :raise Bitrix24Error: the settings could not be fetched.
         """

@@ -14,7 +14,7 @@ import structlog
 from dashboard.core.waiting_threads import WaitQuota
 
 REQUEST_SECONDS = 10.0  # for all headers and the body of a request
-# What a request may take of that without counting as slow. If too many threads wait, it ends then.
+# A request that takes longer than this is slow. It is ended at this point if too many threads already wait.
 CROWDED_SECONDS = 0.25
 SEND_SECONDS = 20.0  # for one part of a response
 CROWDED_SEND_SECONDS = 1.0  # the same if too many threads wait
@@ -33,8 +33,8 @@ class SlowClient(ConnectionResetError):
 class ClientSocket(socket.socket):
     """A connection to a client, on which no single read, request or write takes long.
 
-    ``waiting`` counts the threads of the process that wait for slow clients. What does not fit must arrive almost
-    at once.
+    ``waiting`` limits the threads of the process that wait for slow clients. If too many threads wait, the request must
+    arrive within CROWDED_SECONDS.
     """
 
     def __init__(self, connection: socket.socket, waiting: WaitQuota) -> None:
@@ -50,7 +50,7 @@ class ClientSocket(socket.socket):
     def recv(self, size: int, flags: int = 0, /) -> bytes:
         """Receive bytes until the request's time is over.
 
-        :raise SlowClient: it is.
+        :raise SlowClient: the time is over.
         """
         if self._is_finished:
             return b""

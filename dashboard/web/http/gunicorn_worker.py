@@ -15,7 +15,7 @@ FIRST_BYTE_SECONDS = 5.0  # without a thread, until a new connection sends anyth
 
 
 class TimedThreadWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
-    """Gunicorn's worker with threads, whose own reads and writes have no timeout."""
+    """Add timeouts to gunicorn's threaded worker, which reads and writes without any."""
 
     def load_wsgi(self) -> None:
         """Load the application, which counts how many of its threads wait."""

@@ -35,10 +35,10 @@ def stream(start: Callable[[], Iterator[str | bytes]], *, mimetype: str, filenam
     """
     portal, person = g.portal, g.person
     cut_off = partial(log.warning, "download_cut_off", portal=portal.id, person=person.id)
-    # Without gunicorn there is no connection to end, and the download goes on beside the other.
+    # Without gunicorn there is no connection to end, so the preempted download continues.
     end = partial(_end, request.environ.get("gunicorn.socket"), cut_off)
     with ExitStack() as stack:
-        # First, because a slot may be taken from somebody.
+        # Pass the portal's queue before taking a slot, because taking one may end somebody else's download.
         stack.enter_context(services().portal_queue.hold(portal.member_id))
         slots = services().download_slots
         stack.enter_context(slots.hold(portal=portal.member_id, person=person.user_id, on_preempt=end))
