@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 import time_machine
-from sqlalchemy import event, insert
+from sqlalchemy import delete, event, insert
 from sqlalchemy.exc import OperationalError
 
 from dashboard.core import database
-from dashboard.models import Department, Run
+from dashboard.models import Department, Person, Run
 from dashboard.monitoring.gauges import DatabaseGauges
 from dashboard.portals import deletion, personal_data
 from dashboard.portals.personal_data import DeletionResult
@@ -110,6 +110,26 @@ def test_the_export_reads_few_large_snapshots_at_once(
 
     assert len(batches) >= len(people)
     assert [person["user_id"] for person in people] == [1, 7, 5001]
+
+
+@pytest.mark.parametrize("each_world", ["migrated_postgres_url"], ids=["postgres"], indirect=True)
+def test_the_export_goes_on_after_a_batch_that_is_deleted_meanwhile(
+    each_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(personal_data, "BATCH_BYTES", 1)
+    session = in_english(each_world)
+    store_people(each_world, NEVER_OPENED, NEVER_OPENED)
+    leaver = each_world.one("SELECT id FROM people WHERE user_id = 5001")
+
+    @event.listens_for(each_world.database.engine, "before_cursor_execute")
+    def leave(_connection: object, _cursor: object, statement: str, parameters: Any, *_: object) -> None:
+        if "OUTER JOIN snapshots" in statement and leaver in parameters.values():
+            with each_world.database.engine.begin() as other:
+                other.execute(delete(Person).where(Person.id == leaver))
+
+    people = exported(each_world, session)["people"]
+
+    assert [person["user_id"] for person in people] == [1, 5002]
 
 
 def test_the_export_contains_no_token_and_no_key(world: World, anna: Session) -> None:

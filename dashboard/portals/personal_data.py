@@ -134,17 +134,23 @@ def _rows(
 
 def _people(database: Database, portal: Portal) -> Iterator[dict[str, Any]]:
     """Yield everybody with their snapshot."""
-    last_id = 0
-    while rows := _people_after(database, portal, last_id):
-        last_id = rows[0][0].id
+    last_id: int | None = 0
+    while last_id is not None:
+        last_id, rows = _people_after(database, portal, last_id)
         while rows:  # each is released before the next batch is read
             person, snapshot = rows.pop()
             calendar = _columns(snapshot, _SNAPSHOT_COLUMNS) if snapshot else None
             yield {**_columns(person, _PERSON_COLUMNS), "calendar": calendar}
 
 
-def _people_after(database: Database, portal: Portal, last_id: int) -> list[tuple[Person, Snapshot | None]]:
-    """Return the next people, the last one first: at most BATCH_ROWS, and BATCH_BYTES unless one has more."""
+def _people_after(
+    database: Database, portal: Portal, last_id: int
+) -> tuple[int | None, list[tuple[Person, Snapshot | None]]]:
+    """Return the last id of the next batch, None after all, and its people, the last one first.
+
+    A batch has at most BATCH_ROWS people, and BATCH_BYTES unless one has more. Those who are deleted between the two
+    statements are missing, even if they are all of the batch.
+    """
     following = (Person.portal_id == portal.id, Person.id > last_id, Portal.generation == portal.generation)
     sizes = select(Person.id, Person.snapshot_bytes).join(Portal, Portal.id == Person.portal_id).where(*following)
     with database.read_session() as session:
@@ -155,7 +161,7 @@ def _people_after(database: Database, portal: Portal, last_id: int) -> list[tupl
         ]
         people = select(Person, Snapshot).outerjoin(Snapshot, Snapshot.person_id == Person.id)
         rows = session.execute(people.where(Person.id.in_(ids)).order_by(Person.id.desc()))
-        return [(person, snapshot) for person, snapshot in rows]
+        return ids[-1] if ids else None, [(person, snapshot) for person, snapshot in rows]
 
 
 def _columns(row: Base, names: Sequence[str]) -> dict[str, Any]:
