@@ -183,6 +183,12 @@ def test_unknown_fields_are_ignored() -> None:
     assert parse_opening(MultiDict(QUERY), form) == opening()
 
 
+def test_an_impossible_lifetime_is_the_usual_one() -> None:
+    forms = (MultiDict(NEW_FORM | {"AUTH_EXPIRES": seconds}) for seconds in ("0", "1800", "999999999"))
+
+    assert [parse_opening(MultiDict(QUERY), form).expires_in for form in forms] == [3600, 1800, 3600]
+
+
 def test_a_field_in_both_places_is_read_in_its_own() -> None:
     crossed = parse_opening(MultiDict(NEW_FORM | QUERY), MultiDict(NEW_FORM | {"DOMAIN": "evil.example"}))
 

@@ -10,7 +10,7 @@ from typing import Protocol
 from pydantic import SecretStr
 
 from dashboard.bitrix24.envelope import decode
-from dashboard.bitrix24.schemas import MAX_TOKEN_LENGTH
+from dashboard.bitrix24.schemas import MAX_TOKEN_LENGTH, parse_lifetime
 from dashboard.core.json_values import Json
 
 # Tokens are opaque: Bitrix24 documents neither their length nor their characters.
@@ -121,7 +121,7 @@ def parse_opening(query: Fields, form: Fields) -> OpeningRequest:
         language=query_values.get("LANG", "en").lower(),
         access_token=SecretStr(form_values["AUTH_ID"]),
         refresh_token=_secret(form_values.get("REFRESH_ID")),
-        expires_in=int(form_values.get("AUTH_EXPIRES", "3600")),
+        expires_in=parse_lifetime(form_values.get("AUTH_EXPIRES")),
         member_id=form_values["member_id"],
         placement=form_values.get("PLACEMENT", "DEFAULT"),
         options=_parse_options(form_values.get("PLACEMENT_OPTIONS", "")),

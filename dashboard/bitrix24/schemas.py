@@ -66,7 +66,8 @@ def _parse_flag(value: Any) -> bool:
     return value in (True, 1) or (isinstance(value, str) and value.strip().lower() in ("y", "1", "true"))
 
 
-def _parse_lifetime(value: Any) -> int:
+def parse_lifetime(value: Any) -> int:
+    """Return for how many seconds an access token is valid; DEFAULT_LIFETIME if the value is missing or impossible."""
     seconds = parse_int(value)
     return seconds if seconds is not None and 0 < seconds <= MAX_LIFETIME else DEFAULT_LIFETIME
 
@@ -191,7 +192,7 @@ class TokenResponse(ResponseModel):
 
     access_token: Token
     refresh_token: OptionalToken = None
-    expires_in: Annotated[int, BeforeValidator(_parse_lifetime)] = DEFAULT_LIFETIME
+    expires_in: Annotated[int, BeforeValidator(parse_lifetime)] = DEFAULT_LIFETIME
     member_id: Text = ""
     user_id: OptionalId = None
     # The portal's present address.
