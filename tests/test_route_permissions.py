@@ -51,6 +51,12 @@ PERSONAL = {
     ("GET", "/me/reset"),
     ("POST", "/me/reset"),
 }
+# What programs ask for: downloads, and the script that shows an update of everyone. It is refused with JSON.
+FOR_PROGRAMS = {
+    *(("GET", path) for path in ("/team.csv", "/team.json", "/team.xlsx", "/admin/export.json", "/team/sync")),
+    ("POST", "/team/sync"),
+    ("POST", "/team/sync/cancel"),
+}
 
 Digest = Callable[..., Any]
 
@@ -136,6 +142,17 @@ def test_no_route_answers_without_a_valid_token(busy: World) -> None:
         for answer in answers.values():
             assert set(answer.json or {}) == {"error"}
             assert not [own for own in ALPHAS_OWN if own in answer.text]
+
+
+def test_a_refused_page_is_a_page(world: World) -> None:
+    world.open("boris")
+    session = bearer(world.session("boris"))
+
+    answers = {route: ask(world, route, session) for route in set(guarded(world)) - PERSONAL}
+
+    refused = {route: answer.mimetype for route, answer in answers.items() if answer.status_code == 403}
+    assert {route for route, kind in refused.items() if kind != "text/html"} == FOR_PROGRAMS
+    assert len(refused) > 20
 
 
 def test_no_route_answers_the_token_of_a_person_who_is_gone(busy: World) -> None:

@@ -25,7 +25,8 @@ P = ParamSpec("P")
 
 # Paths of pages; the other paths answer programs with JSON.
 PAGES = (
-    *("/team", "/team/invitation", "/team/<int:user_id>/history", "/plan", "/plan/groups", "/insights"),
+    *("/team", "/team/invitation", "/team/<int:user_id>/history", "/insights", "/insights/<code>"),
+    *("/plan", "/plan/people", "/plan/groups", "/plan/groups/<int:group_id>/delete"),
     *("/admin", "/admin/team", "/admin/first-steps", "/admin/recommended", "/admin/changes", "/admin/calls"),
     "/admin/forget",
 )
