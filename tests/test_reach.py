@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from itertools import count
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -150,6 +150,23 @@ def test_the_next_common_time_is_right_to_the_minute(world: World) -> None:
     assert max(start, now.replace(second=0, microsecond=0)) == minute
     assert not all(is_at_work(pattern, end, WEEKEND) for pattern in patterns)
     assert all(is_at_work(pattern, end - timedelta(minutes=1), WEEKEND) for pattern in patterns)
+
+
+def test_the_card_is_loaded_again_at_midnight(world: World) -> None:
+    """It names days: the colleague's, and today and tomorrow of the reader."""
+    world.open("boris")
+    session = in_english(world)
+    with world.database.write_session() as rows:
+        rows.execute(text("UPDATE people SET work_start = 1500, work_end = 1600 WHERE user_id = 7"))
+
+    (seconds,) = re.findall(r'data-changes-in="(\d+)"', card(world, session).text)
+
+    now = world.now()
+    zones = (ZoneInfo(BERLIN), ZoneInfo("Europe/Moscow"))
+    midnights = [
+        datetime.combine(now.astimezone(zone).date() + timedelta(days=1), time(), zone) - now for zone in zones
+    ]
+    assert abs(int(seconds) - min(midnights).total_seconds()) <= 120
 
 
 def test_who_has_not_opened_the_app_is_assumed(world: World) -> None:

@@ -48,6 +48,11 @@ class TeamRow:
     hours_source: str  # "person" or "account"
     departments: Sequence[int] = ()  # empty while the portal's departments are unknown
 
+    @property
+    def is_assumed(self) -> bool:
+        """Tell whether no settings of the person were read, or another zone than their calendar's is used."""
+        return self.as_of is None or self.zone_source != "calendar"
+
 
 @dataclass(frozen=True)
 class RowGroup:

@@ -39,7 +39,7 @@ class PlanPerson:
     zone_source: str  # "calendar" or "profile"
     span: Span | None
     has_company_hours: bool
-    is_assumed: bool  # the zone or the hours are not from the person's own settings
+    is_assumed: bool  # no settings of the person were read, or another zone than their calendar's is used
 
     @property
     def participant(self) -> Participant | None:

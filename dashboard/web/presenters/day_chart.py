@@ -36,7 +36,7 @@ class PersonDay:
     bands: tuple[Band, ...]
     bars: tuple[DayPart, ...]
     is_at_work: bool | None  # now; None on another day, and where the hours are unknown
-    is_assumed: bool  # the zone is the profile's, or the hours are not from the person's settings
+    is_assumed: bool  # as in TeamRow
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class DayChart:
             bands=bands,
             bars=tuple(map(_bar, bands)),
             is_at_work=any(start <= now < end for start, end in bands) if is_known and now is not None else None,
-            is_assumed=row.as_of is None or row.zone_source != "calendar",
+            is_assumed=row.is_assumed,
         )
 
     def group(self, groups: Sequence[HoursGroup], *, people: int) -> GroupDay:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta, tzinfo
+from datetime import date, datetime, time, timedelta, tzinfo
 
 from dashboard.calendar.clock_changes import minute_of, moment_of
 from dashboard.calendar.holidays import DaysOff
@@ -55,22 +55,33 @@ def build(row: TeamRow, reader: TeamRow, *, now: datetime, reader_zone: tzinfo, 
     pattern, reader_pattern = _pattern(row), _pattern(reader)
     reach = compute_reach(pattern, reader_pattern, moment=now, days_off=days_off) if pattern else None
     change = next_time_difference_change(row.zone, reader.zone, moment=now) if row.zone and reader.zone else None
-    changes_at = reach.changes_at if reach else None
     return ReachCard(
         text=text,
         local_date=filters.weekday_and_date(now, zone_info(row.zone)) if row.zone else "",
         time_difference=_time_difference(row, now, reader_zone) if row.zone and not text.is_reader else "",
         state=_state(reach),
         is_at_work=bool(reach and reach.is_at_work),
-        is_assumed=row.as_of is None or row.zone_source != "calendar",
+        is_assumed=row.is_assumed,
         facts=list(_facts(row, reach, now, reader_zone, text=text, is_reader_known=reader_pattern is not None)),
         picture=_picture(pattern, reader_pattern, now, reader_zone, days_off) if pattern else None,
         clock_change=_clock_change(change) if change else "",
         source=_source(row, text, now, reader_zone),
         reader_place=_reader_place(reader) if not text.is_reader else "",
         next=utc_text(reach.common[0]) if reach and reach.common else "",
-        changes_in=(changes_at - minute_of(now)) * 60 if changes_at is not None else None,
+        changes_in=_seconds_until_change(reach, {row.zone, reader.zone} - {""}, now),
     )
+
+
+def _seconds_until_change(reach: Reach | None, zones: Iterable[str], now: datetime) -> int | None:
+    """Return in how many seconds work begins or ends, or a day that the card names in one of the zones."""
+    minutes = [minute_of(_next_midnight(now, zone_info(zone))) for zone in zones]
+    if reach and reach.changes_at is not None:
+        minutes.append(reach.changes_at)
+    return (min(minutes) - minute_of(now)) * 60 if minutes else None
+
+
+def _next_midnight(now: datetime, zone: tzinfo) -> datetime:
+    return datetime.combine(now.astimezone(zone).date() + timedelta(days=1), time(), zone)
 
 
 def _pattern(row: TeamRow) -> WorkPattern | None:
