@@ -83,9 +83,9 @@ def rows(
 ) -> list[PlanRow]:
     """Return a row for each person, by the start of their day; those whose hours are unknown come last."""
 
-    def order(person: PlanPerson) -> tuple[int, int, str]:
+    def order(person: PlanPerson) -> tuple[int, int]:
         spans = plan.whole_spans.get(person.user_id)
-        return (spans[0][0] if spans else scale.end + (not person.participant), person.user_id, "")
+        return spans[0][0] if spans else scale.end + (not person.participant), person.user_id
 
     return [_row(person, plan, day, reader_zone, scale) for person in sorted(people, key=order)]
 
