@@ -21,6 +21,7 @@ from dashboard.models import Person as Account
 from dashboard.people import settings_lease, settings_writer
 from tests.emulator import Fault, user_settings
 from tests.emulator.people import Person
+from tests.team_fixtures import text_of
 from tests.waiting import HANG_SECONDS, wait_until
 from tests.world import World, errors_on, session_token, settings_on
 
@@ -552,6 +553,7 @@ def test_corrupted_settings_are_reset_only_after_a_second_question(mine: Me, wri
     response = mine.post("/me/reset")
 
     assert response.status_code == 200
+    assert text_of(response.text, "data-refreshed") == "Your settings were reset."
     assert settings_on(response.text) == mine.stored
     assert written == [False]
     assert mine.world.browser.get("/me/reset", headers=mine.headers).status_code == 409
@@ -563,6 +565,20 @@ def test_readable_settings_are_never_reset(mine: Me) -> None:
     response = mine.post("/me/reset")
 
     assert (response.status_code, mine.calls(), mine.stored) == (200, [GET], before)
+    assert text_of(response.text, "data-refreshed") == "Your settings need no reset"
+
+
+@pytest.mark.parametrize("path", ["/me/undo", "/me/reset"])
+def test_what_concerns_no_row_fails_with_a_notice(mine: Me, path: str) -> None:
+    """Otherwise only a screen reader would say that nothing was done."""
+    form = {"change": undo_id(mine.edit(view="day"))} if path == "/me/undo" else {}
+    mine.world.bitrix24.faults.add(Fault("reset", method=GET, times=2))
+
+    response = mine.post(path, **form)
+
+    assert response.status_code == 502
+    assert "We couldn&#39;t reach Bitrix24" in response.text
+    assert mine.stored["view"] == "day" or path == "/me/reset"
 
 
 def test_without_a_valid_token_nothing_is_offered(mine: Me) -> None:

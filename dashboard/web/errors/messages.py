@@ -140,7 +140,7 @@ NOT_FOR_YOU = ErrorText(
 )
 PORTAL_FULL = ErrorText(
     N_("This portal has reached its storage limit"),
-    N_("The app stores only so much for one portal. Everyone who already uses the app can go on."),
+    N_("The app can store only a limited amount of data per portal. People who already use it can keep using it."),
     SEND_CODE,
     HEADING_OPERATOR,
     label=N_("The portal's storage limit is reached"),
@@ -298,7 +298,7 @@ ERRORS: dict[str | type[Exception], ErrorText] = {
     errors.PortalFull: PORTAL_FULL,
     errors.PortalFull.CODE: PORTAL_FULL,
     "too_many_requests_at_once": ErrorText(
-        N_("Too many requests at once"), HEADING_NOBODY_SOON, TRY_IN_A_MINUTE, status=503, retry_after=SOON_SECONDS
+        N_("Too many requests at once"), HEADING_NOBODY_SOON, TRY_IN_SECONDS, status=503, retry_after=SOON_SECONDS
     ),
     # Connections.
     errors.UNKNOWN_HOST: _unreachable(
@@ -401,6 +401,9 @@ ERRORS: dict[str | type[Exception], ErrorText] = {
     "http_413": _http(N_("The request is too large.")),
     "http_415": _http(N_("This address only accepts forms, as Bitrix24 sends them.")),
     "http_error": _http(N_("The request couldn't be understood.")),
+    "internal_error": ErrorText(
+        N_("This page can't be shown"), N_("An error in the app prevented it."), SEND_CODE, HEADING_OPERATOR
+    ),
     # Forms of ours.
     InvalidEdit: ErrorText(
         N_("Something was wrong with that request"),

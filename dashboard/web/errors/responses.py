@@ -18,6 +18,7 @@ from dashboard.web.errors.messages import (
     ERRORS,
     LATER_SECONDS,
     NO_USABLE_RESPONSE,
+    TRY_IN_A_MINUTE,
     TRY_IN_SECONDS,
     UNKNOWN_SETTINGS,
     ErrorText,
@@ -27,6 +28,8 @@ from dashboard.web.i18n.translations import N_, _
 
 # Temporary failures of an authorization server; after any other, the operator has to act.
 TRANSIENT_FAILURES = (errors.TIMEOUT, errors.NAME_LOOKUP_FAILED, errors.UNREACHABLE)
+# The longest waits that texts call a few seconds, and a minute.
+MAX_FEW_SECONDS, MAX_MINUTE = 15, 60
 UNKNOWN_LABEL = N_("Bitrix24 returned an error: %(code)s")
 
 
@@ -73,9 +76,10 @@ def response_for_code(code: str, *, retry_after: int | None = None, **values: st
 
 
 def response_for_status(status: int) -> ErrorResponse:
-    """Return the response to a request that this URL does not accept."""
+    """Return the response to a request that this URL does not accept, or in which the app has failed."""
     code = f"http_{status}"
-    return ErrorResponse(status, _notice(ERRORS.get(code, ERRORS["http_error"]), code))
+    text = ERRORS.get(code, ERRORS["http_error" if status < 500 else "internal_error"])
+    return ErrorResponse(status, _notice(text, code))
 
 
 def settings_notice(settings: CalendarSettings) -> Notice | None:
@@ -116,8 +120,14 @@ def _limited(error: errors.Limited) -> ErrorResponse:
     wait = text.retry_after
     if error.resets_at is not None:
         wait = min(LATER_SECONDS, max(1, round(error.resets_at - services().now().timestamp())))
-    action = _(TRY_IN_SECONDS) if wait is not None and wait <= 60 else None
-    return _error_response(text, error.code, retry_after=wait, action=action)
+    return _error_response(text, error.code, retry_after=wait, action=_advice(wait))
+
+
+def _advice(wait: int | None) -> str | None:
+    """Return when to try again, None for a longer or unknown time."""
+    if wait is None or wait > MAX_MINUTE:
+        return None
+    return _(TRY_IN_SECONDS) if wait <= MAX_FEW_SECONDS else _(TRY_IN_A_MINUTE)
 
 
 def _page_text(code: str | None, kind: type[Exception]) -> ErrorText:

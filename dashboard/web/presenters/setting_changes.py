@@ -68,6 +68,8 @@ class ChangeOutcome:
         """Return the outcome in one sentence, which is read aloud."""
         if self.unchanged or self.error is not None:
             return self.failure
+        if self.kind == "reset":
+            return _("Your settings were reset.") if self.changed else _("Your settings need no reset")
         if not self.changed:
             return _("Nothing to change. It was set already.")
         names = filters.join_words(map(labels.label, self.changed))

@@ -31,7 +31,7 @@ SWITCH_KEYS = (
     *("collapseOffHours", "denyBusyInvitation"),
 )
 HINTS = {
-    "collapseOffHours": N_("Folds the hours off work in the day and week views."),
+    "collapseOffHours": N_("Collapses non-working hours in the day and week views."),
     "denyBusyInvitation": N_("Colleagues' invitations at busy times are declined for you."),
 }
 _KIND_TITLES = {TIMED: N_("Events with a time"), ALL_DAY: N_("All-day events")}

@@ -128,12 +128,13 @@ def page_with_error(
     error: Bitrix24Error | None = None,
     outcome: ChangeOutcome | None = None,
 ) -> Response:
-    """Answer with the stored settings: the row says what failed, and a notice what to do about it."""
+    """Answer with the stored settings: the row, if one is concerned, says what failed, and a notice what to do."""
     response = render_error(failure)
     # If the database fails now, the first failure is the one to show.
     with suppress(*UNAVAILABLE):
         if settings := services().snapshots.get(user.person):
-            is_brief = outcome is not None and isinstance(error, NotAnswered | Limited)
+            has_row = outcome is not None and bool(outcome.unchanged)
+            is_brief = has_row and isinstance(error, NotAnswered | Limited)
             notice = None if is_brief else failure.notice
             outcome = replace(outcome, error=error) if outcome and error else None
             response.set_data(my_settings_page(user, settings, notice=notice, outcome=outcome))
