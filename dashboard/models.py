@@ -147,7 +147,8 @@ class Person(Base):
     # When Bitrix24 last confirmed the user and their rights; None: never, or the last answer was a denial.
     confirmed_at: Mapped[datetime | None]
     headships_at: Mapped[datetime | None]  # when Bitrix24 last confirmed which departments they head
-    # True: an employee. False: a guest. None: opened the application after the last update of the list.
+    # True: an employee. False: a guest. None: unknown until the next update of the list, because the person opened the
+    # application after the last one, or was found to be a guest or dismissed since then.
     listed: Mapped[bool | None]
     listed_by_run: Mapped[int | None] = mapped_column(BigInteger)  # the id of the last run that found them in the list
     position: Mapped[str] = mapped_column(String(255), default="", server_default="")
@@ -219,7 +220,9 @@ class OAuthToken(Base):
     lease_owner: Mapped[str | None] = mapped_column(String(32))
     lease_until: Mapped[datetime | None]
     renewal_failed_at: Mapped[datetime | None]
-    renewal_paused_until: Mapped[datetime | None]  # because the new pair was refused too
+    # Until then the pair is not refreshed: the portal refused a refreshed pair too, or the authorization server refuses
+    # this person's refresh token but not the portal.
+    renewal_paused_until: Mapped[datetime | None]
     # Until then, one process changes the person's settings (`people/settings_lease.py`); the next one waits.
     settings_lease_until: Mapped[datetime | None]
 
@@ -285,7 +288,7 @@ class Run(Base):
     id: Mapped[int] = mapped_column(_Key, primary_key=True)
     portal_id: Mapped[int] = mapped_column(ForeignKey("portals.id", ondelete="CASCADE"))
     generation: Mapped[int]
-    asked_by: Mapped[int | None] = mapped_column(BigInteger)  # a user id; None: the daily run
+    asked_by: Mapped[int | None] = mapped_column(BigInteger)  # a user id; None: the application or an operator
     state: Mapped[str] = mapped_column(String(16), default=RunState.WAITING)
     error: Mapped[str | None] = mapped_column(String(64))
     directory_read: Mapped[bool] = mapped_column(default=False)
@@ -338,7 +341,7 @@ class ApiCall(Base):
 
 
 class ThrottleCount(Base):
-    """A leaky bucket of recent failures, shared by all processes (``portals/throttle.py``)."""
+    """A leaky bucket of a subject's recent attempts or failures, shared by all processes (``portals/throttle.py``)."""
 
     __tablename__ = "refusals"
     __table_args__ = (Index(None, "at"),)

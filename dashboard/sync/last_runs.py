@@ -13,7 +13,10 @@ LAST_RUNS = 5
 
 
 class LastRun(NamedTuple):
-    """A run and the name of who requested it, None for a daily run or somebody who has left."""
+    """A run and the name of the user who requested it.
+
+    The name is None if that user has left, or if the application or an operator requested the run.
+    """
 
     run: Run
     requested_by: str | None

@@ -54,7 +54,10 @@ class TokenPair:
 
 @dataclass(frozen=True)
 class TokenStore:
-    """The only code that encrypts and decrypts users' tokens, except ``key_rotation.py``."""
+    """Encrypts, stores and decrypts users' token pairs.
+
+    Only ``key_rotation.py``, to re-encrypt them, and ``doctor``, to check the keys, also decrypt stored tokens.
+    """
 
     database: Database
     encryption: TokenEncryption
