@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from dashboard.bitrix24.errors import PortalFull
 from dashboard.calendar import parser
+from dashboard.calendar.holidays import DaysOff, parse_days_off
 from dashboard.calendar.parser import (
     METHOD,
     NOT_AN_OBJECT,
@@ -185,6 +186,11 @@ def find_current(session: Session, portal: Portal, person: Person) -> Person | N
     """Return the person, locked, or None if they or this installation are gone."""
     query = select(Person).join(Portal).where(Person.id == person.id, Portal.generation == portal.generation)
     return session.scalar(query.with_for_update(of=Person))
+
+
+def find_days_off(session: Session, person: Person) -> DaysOff:
+    """Return the portal's days off, from this person's snapshot."""
+    return parse_days_off(session.scalar(select(Snapshot.account).where(Snapshot.person_id == person.id)))
 
 
 def _is_object_or_empty_list(settings: Json) -> bool:

@@ -12,10 +12,9 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import Session
 
-from dashboard.calendar.holidays import DaysOff, parse_days_off
 from dashboard.calendar.time_zones import canonical_name
 from dashboard.calendar.working_hours import DAY, Span
-from dashboard.models import Person, Portal, Snapshot
+from dashboard.models import Person, Portal
 from dashboard.people.company_hours import company_hours, stored_hours
 from dashboard.people.connection_state import is_colleague, state_conditions
 from dashboard.team.availability import HoursGroup
@@ -46,11 +45,6 @@ class UncountedPeople(NamedTuple):
 
     guests: int
     unlisted: int  # whom the list, which is read every day, will name or not
-
-
-def days_off(session: Session, person: Person) -> DaysOff:
-    """Return the portal's days off, from this person's snapshot."""
-    return parse_days_off(session.scalar(select(Snapshot.account).where(Snapshot.person_id == person.id)))
 
 
 def count_uncounted(session: Session, portal: Portal) -> UncountedPeople:

@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 
 from dashboard.core.json_values import Json
 from dashboard.core.search_text import fold
-from dashboard.people import access, departments, saved_groups
-from dashboard.team import plan_people, statistics
+from dashboard.people import access, departments, saved_groups, snapshot_store
+from dashboard.team import plan_people
 from dashboard.web.auth.permissions import team_viewer
 from dashboard.web.auth.sessions import CurrentUser, queued_per_portal, signed_in
 from dashboard.web.http.context import services
@@ -97,7 +97,7 @@ def render_plan(user: CurrentUser, query: PlanQuery, *, full_page: FullPage | No
         my_departments = plan_people.departments_of(session, person) if suggestions else ()
         department = _department_name(session, user, query.department)
         groups = saved_groups.groups_of(session, person)
-        days_off = statistics.days_off(session, person)
+        days_off = snapshot_store.find_days_off(session, person)
     return render_template(
         "plan.html",
         **page_context(portal, person, current="/plan", full_page=full_page),

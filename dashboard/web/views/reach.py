@@ -11,11 +11,11 @@ from werkzeug.exceptions import NotFound
 
 from dashboard.core.json_values import Json
 from dashboard.models import Person
-from dashboard.people import access
+from dashboard.people import access, snapshot_store
 from dashboard.people.accounts import find_name
 from dashboard.people.connection_state import is_colleague
 from dashboard.portals import bindings
-from dashboard.team import listing, statistics
+from dashboard.team import listing
 from dashboard.web.auth import permissions
 from dashboard.web.auth.sessions import CurrentUser, signed_in
 from dashboard.web.errors.handlers import render_error
@@ -76,7 +76,7 @@ def card_page(user: CurrentUser, user_id: int, *, full_page: FullPage | None = N
         visible = access.is_visible_to(portal, user.person)
         conditions = [*is_colleague(portal), *visible, Person.user_id == user_id]
         row = reader if is_own else listing.find_row(session, portal, conditions, now)
-        days_off = statistics.days_off(session, user.person)
+        days_off = snapshot_store.find_days_off(session, user.person)
         if row is None or reader is None:
             # Who sees a part of the team must not learn who else there is.
             exists = bool(visible) or find_name(session, portal, user_id) is not None

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement
 from sqlalchemy.orm import Session
 
 from dashboard.models import Portal
-from dashboard.people import access, departments
+from dashboard.people import access, departments, snapshot_store
 from dashboard.team import availability, listing, recommendations, statistics
 from dashboard.team.availability import HoursGroup
 from dashboard.team.listing import TeamPage
@@ -55,7 +55,7 @@ def team_page(user: CurrentUser, query: TeamQuery, *, full_page: FullPage | None
             if visible
             else services().team_stats.get(session, portal, now=now)
         )
-        workdays = statistics.days_off(session, person)
+        workdays = snapshot_store.find_days_off(session, person)
         reader = team_query.team_reader(now, user_zone, workdays)
         conditions = [*matching(session, portal, query.filter, reader), *visible]
         filtered_stats = (

@@ -12,8 +12,8 @@ from flask.typing import ResponseReturnValue
 from dashboard.calendar.time_zones import offset_at, zone_info
 from dashboard.calendar.working_hours import ClockTime
 from dashboard.core.json_values import escape_surrogates
-from dashboard.people import access, departments
-from dashboard.team import listing, statistics
+from dashboard.people import access, departments, snapshot_store
+from dashboard.team import listing
 from dashboard.team.listing import TeamRow
 from dashboard.web.auth.permissions import confirm_rights_first, team_viewer
 from dashboard.web.auth.sessions import CurrentUser, signed_in
@@ -107,7 +107,7 @@ def _rows(user: CurrentUser) -> Iterator[Sequence[TeamRow]]:
     now = services().now()
     query = team_query.parse_team_query(request.args, today=now.date())
     with services().database.read_session() as session:
-        workdays = statistics.days_off(session, user.person)
+        workdays = snapshot_store.find_days_off(session, user.person)
     return listing.all_rows(
         services().database,
         user.portal,
