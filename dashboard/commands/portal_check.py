@@ -9,12 +9,12 @@ from dashboard.bitrix24 import errors
 from dashboard.bitrix24.dns import resolve
 from dashboard.bitrix24.errors import Bitrix24Error, Limited, NotAnswered, PortalMoved, PortalRefused
 from dashboard.bitrix24.masking import record_nothing
+from dashboard.bitrix24.oauth import INVALID_TOKEN
 from dashboard.commands.checks import CheckResult, good, warning, wrong
 from dashboard.models import Portal
 from dashboard.portals.installations import Installations
 
 LOOKUP_SECONDS = 5.0
-INVALID_TOKEN = "doctor"  # noqa: S105  # a portal refuses it with one of Bitrix24's codes
 STEPS = {
     "name": "is found",
     "address": "may be called",

@@ -11,10 +11,9 @@ from dashboard.calendar.clock_changes import OffsetPart, midnight_of, offset_par
 from dashboard.calendar.holidays import DaysOff
 from dashboard.calendar.time_zones import zone_info
 from dashboard.calendar.working_hours import DAY, Span
-from dashboard.team.working_spans import count_present, merge
+from dashboard.team.working_spans import STEP_MINUTES, count_present, merge
 
 HOUR = 60
-STEP = 15  # meetings start at a quarter of an hour
 MIN_IN_COMMON = 2  # people
 MAX_BEST_HOURS = 3
 
@@ -175,18 +174,18 @@ def _best_hours(counts: Sequence[int]) -> tuple[BestHour, ...]:
     for step in sorted(rank_by_step, key=lambda step: rank_by_step[step]):
         if len(best) == MAX_BEST_HOURS or counts[step] < MIN_IN_COMMON:
             break
-        if all(abs(step * STEP - other.start) >= HOUR for other in best):
-            best.append(BestHour(step * STEP, counts[step]))
+        if all(abs(step * STEP_MINUTES - other.start) >= HOUR for other in best):
+            best.append(BestHour(step * STEP_MINUTES, counts[step]))
     return tuple(best)
 
 
 def _count_by_start(rows: Sequence[DayRow]) -> list[int]:
     """Return for each step of the day how many people are at work for the hour that starts there."""
-    changes = [0] * (DAY // STEP + 1)
+    changes = [0] * (DAY // STEP_MINUTES + 1)
     for row in rows:
         for start, end in row.bands:
-            first, last = -(-start // STEP), (end - HOUR) // STEP
+            first, last = -(-start // STEP_MINUTES), (end - HOUR) // STEP_MINUTES
             if first <= last:
                 changes[first] += row.group.people
                 changes[last + 1] -= row.group.people
-    return list(accumulate(changes))[: (DAY - HOUR) // STEP + 1]
+    return list(accumulate(changes))[: (DAY - HOUR) // STEP_MINUTES + 1]

@@ -10,8 +10,8 @@ from functools import reduce
 
 from dashboard.calendar.clock_changes import minute_of
 from dashboard.calendar.holidays import DaysOff
-from dashboard.team.proposals import STEP, Participant, Proposal, Proposer, count_outside, possible_starts
-from dashboard.team.working_spans import Interval, WorkingSpans, intersect, intervals_of_day
+from dashboard.team.proposals import Participant, Proposal, Proposer, count_outside, possible_starts
+from dashboard.team.working_spans import STEP_MINUTES, Interval, WorkingSpans, intersect, intervals_of_day
 
 MIN_MINUTES, MAX_MINUTES, DEFAULT_MINUTES = 15, 480, 60
 NEAREST_DAYS = 14
@@ -111,5 +111,7 @@ def times_without(plan: DayPlan, user_ids: Sequence[int]) -> tuple[Interval, ...
 
 def longest_common_meeting(plan: DayPlan) -> int:
     """Return how many minutes a meeting of everyone may last, in quarters of an hour; 0 if there is none."""
-    lengths = ((end - -(-start // STEP) * STEP) // STEP * STEP for start, end in plan.common)
+    lengths = (
+        (end - -(-start // STEP_MINUTES) * STEP_MINUTES) // STEP_MINUTES * STEP_MINUTES for start, end in plan.common
+    )
     return max((min(length, MAX_MINUTES) for length in lengths), default=0)

@@ -12,9 +12,8 @@ from typing import Literal, NamedTuple
 from dashboard.calendar.clock_changes import offset_parts
 from dashboard.calendar.holidays import NO_DAYS_OFF, DaysOff
 from dashboard.calendar.working_hours import DAY
-from dashboard.team.working_spans import Interval, WorkingSpans, WorkPattern, intersect
+from dashboard.team.working_spans import STEP_MINUTES, Interval, WorkingSpans, WorkPattern, intersect
 
-STEP = 15  # meetings start at a quarter of an hour
 MAX_PROPOSALS = 3
 MIN_DISTANCE = 30  # minutes between the starts of two proposals
 FAR_FROM_EDGES = 60  # minutes; beyond them a slot is as good as any
@@ -176,7 +175,7 @@ def possible_starts(intervals: Iterable[Interval], reader_zone: tzinfo, minutes:
         start
         for first, last in intervals
         for part_start, part_end, offset in offset_parts(reader_zone, first, last)
-        for start in range(part_start + -(part_start + offset) % STEP, part_end, STEP)
+        for start in range(part_start + -(part_start + offset) % STEP_MINUTES, part_end, STEP_MINUTES)
         if start + minutes <= last
     ]
 

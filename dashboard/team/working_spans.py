@@ -13,6 +13,8 @@ from dashboard.calendar.holidays import DaysOff
 from dashboard.calendar.time_zones import zone_info
 from dashboard.calendar.working_hours import DAY, Span
 
+STEP_MINUTES = 15  # meetings start at a quarter of an hour
+
 Interval = tuple[int, int]  # from and to, in minutes of UTC since the epoch
 
 
