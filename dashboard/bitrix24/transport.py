@@ -17,13 +17,14 @@ from dashboard.bitrix24.address_policy import AddressPolicy
 from dashboard.bitrix24.connections import Clock, ConnectionAttempt, GuardedAdapter, Timeouts, use_attempt
 from dashboard.bitrix24.errors import Unreachable, Unreadable
 from dashboard.bitrix24.host_limit import PerHostLimit, Slot
+from dashboard.core.version import VERSION
 from dashboard.core.waiting_threads import WaitingThreads
 
 MAX_EXTRA_BYTES = 256 * 1024  # of a response besides its body: its head, and the sizes of its chunks
 CHUNK_BYTES = 64 * 1024
 MAX_POOLED_HOSTS = 256
 HEADERS = {
-    "User-Agent": "calendar-dashboard/0.1",
+    "User-Agent": f"calendar-dashboard/{VERSION}",
     "Accept": "application/json",
     "Accept-Encoding": "gzip",
     "Connection": "keep-alive",
