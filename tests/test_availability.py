@@ -35,10 +35,10 @@ def group(zone: str, start: int, end: int, people: int = 1) -> HoursGroup:
 
 
 def hours(
-    hours_group: HoursGroup, *, on: date, user_zone: ZoneInfo = BERLIN, workdays: DaysOff = NO_DAYS_OFF
+    hours_group: HoursGroup, *, on: date, user_zone: ZoneInfo = BERLIN, days_off: DaysOff = NO_DAYS_OFF
 ) -> list[tuple[float, float]]:
     """Return a group's bands in hours of the reader's day."""
-    (row,) = day_rows([hours_group], day=on, user_zone=user_zone, workdays=workdays)
+    (row,) = day_rows([hours_group], day=on, user_zone=user_zone, days_off=days_off)
     return [(start / 60, end / 60) for start, end in row.bands]
 
 
@@ -88,16 +88,16 @@ def test_days_on_which_clocks_change() -> None:
 def test_a_day_off_has_no_hours() -> None:
     saturday = date(2026, 3, 7)
 
-    assert hours(group("Europe/Berlin", 9, 18), on=saturday, workdays=WEEKEND) == []
+    assert hours(group("Europe/Berlin", 9, 18), on=saturday, days_off=WEEKEND) == []
     # It is Friday there while the reader's Saturday begins.
-    assert hours(group("America/New_York", 15, 23), on=saturday, workdays=WEEKEND) == [(0, 5)]
+    assert hours(group("America/New_York", 15, 23), on=saturday, days_off=WEEKEND) == [(0, 5)]
 
 
 def test_a_night_shift_belongs_to_the_day_it_starts_on() -> None:
     night = group("Europe/Berlin", 22, 6)
 
-    assert hours(night, on=date(2026, 3, 7), workdays=WEEKEND) == [(0, 6)]
-    assert hours(night, on=date(2026, 3, 9), workdays=WEEKEND) == [(22, 24)]
+    assert hours(night, on=date(2026, 3, 7), days_off=WEEKEND) == [(0, 6)]
+    assert hours(night, on=date(2026, 3, 9), days_off=WEEKEND) == [(22, 24)]
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_a_night_shift_belongs_to_the_day_it_starts_on() -> None:
     ],
 )
 def test_at_work_now(moment: datetime, expected: bool) -> None:
-    assert people_at_work([group("Europe/Berlin", 9, 18)], moment=moment, workdays=WEEKEND) == expected
+    assert people_at_work([group("Europe/Berlin", 9, 18)], moment=moment, days_off=WEEKEND) == expected
 
 
 @pytest.mark.parametrize(
@@ -124,11 +124,11 @@ def test_at_work_now(moment: datetime, expected: bool) -> None:
     ],
 )
 def test_at_work_during_a_night_shift(moment: datetime, expected: bool) -> None:
-    assert people_at_work([group("Europe/Berlin", 22, 6)], moment=moment, workdays=WEEKEND) == expected
+    assert people_at_work([group("Europe/Berlin", 22, 6)], moment=moment, days_off=WEEKEND) == expected
 
 
 def common(*groups: HoursGroup, user_zone: ZoneInfo = BERLIN) -> list[Band]:
-    return list(common_hours(day_rows(groups, day=WEDNESDAY, user_zone=user_zone, workdays=NO_DAYS_OFF)).everyone)
+    return list(common_hours(day_rows(groups, day=WEDNESDAY, user_zone=user_zone, days_off=NO_DAYS_OFF)).everyone)
 
 
 def test_common_hours_include_everyone() -> None:
@@ -138,7 +138,7 @@ def test_common_hours_include_everyone() -> None:
 
 
 def best(*groups: HoursGroup) -> BestHour | None:
-    rows = day_rows(groups, day=WEDNESDAY, user_zone=BERLIN, workdays=NO_DAYS_OFF)
+    rows = day_rows(groups, day=WEDNESDAY, user_zone=BERLIN, days_off=NO_DAYS_OFF)
     return next(iter(common_hours(rows).best), None)
 
 
@@ -156,7 +156,7 @@ def test_among_equal_hours_the_one_far_from_all_edges_is_best() -> None:
 def test_readers_in_different_time_zones_get_the_same_best_hours() -> None:
     groups = [group("Europe/Berlin", 9, 18, people=3), group("Asia/Kolkata", 10, 19, people=2)]
     berlin, kolkata = (
-        common_hours(day_rows(groups, day=WEDNESDAY, user_zone=ZoneInfo(zone), workdays=NO_DAYS_OFF))
+        common_hours(day_rows(groups, day=WEDNESDAY, user_zone=ZoneInfo(zone), days_off=NO_DAYS_OFF))
         for zone in ("Europe/Berlin", "Asia/Kolkata")
     )
 
@@ -177,7 +177,7 @@ def test_nothing_is_said_about_fewer_than_two_people() -> None:
     apart = [group("Europe/Berlin", 9, 12), group("Europe/Berlin", 14, 18)]
 
     for groups in ([apart[0]], apart):
-        rows = day_rows(groups, day=WEDNESDAY, user_zone=BERLIN, workdays=NO_DAYS_OFF)
+        rows = day_rows(groups, day=WEDNESDAY, user_zone=BERLIN, days_off=NO_DAYS_OFF)
         assert common_hours(rows) == CommonHours()
 
 
@@ -187,14 +187,14 @@ def test_people_at_work_are_counted_from_midnight_to_midnight() -> None:
             [group("Europe/Berlin", 9, 12, people=2), group("Europe/Berlin", 10, 24, people=3)],
             day=WEDNESDAY,
             user_zone=BERLIN,
-            workdays=NO_DAYS_OFF,
+            days_off=NO_DAYS_OFF,
         )
     )
 
     assert pieces == [((0, 540), 0), ((540, 600), 2), ((600, 720), 5), ((720, 1440), 3)]
 
 
-def at_work_by_the_minute(zone: str, span: Span, *, on: date, user_zone: ZoneInfo, workdays: DaysOff) -> list[Band]:
+def at_work_by_the_minute(zone: str, span: Span, *, on: date, user_zone: ZoneInfo, days_off: DaysOff) -> list[Band]:
     """Return a group's bands by asking zoneinfo about every minute; one that the clock skips is as its neighbors."""
     midnight = datetime(on.year, on.month, on.day, tzinfo=UTC)
     existing, at_work = set(), set()
@@ -205,7 +205,7 @@ def at_work_by_the_minute(zone: str, span: Span, *, on: date, user_zone: ZoneInf
         existing.add(minute := user.hour * 60 + user.minute)
         since_start = local.hour * 60 + local.minute - span.start
         started_on = local.date() - timedelta(days=since_start < 0)
-        if since_start % DAY < span.minutes and not workdays.is_off(started_on):
+        if since_start % DAY < span.minutes and not days_off.is_off(started_on):
             at_work.add(minute)
     for minute in {*range(DAY)} - existing:
         before, after = (
@@ -235,9 +235,9 @@ def at_work_by_the_minute(zone: str, span: Span, *, on: date, user_zone: ZoneInf
 def test_days_with_other_offsets_to_the_minute(user_zone: str, on: date, zone: str) -> None:
     for start, end in ((540, 1080), (1320, 360), (90, 135), (105, 150), (0, 1440), (1440, 30), (480, 480)):
         span = Span(start, end)
-        expected = at_work_by_the_minute(zone, span, on=on, user_zone=ZoneInfo(user_zone), workdays=WEEKEND)
+        expected = at_work_by_the_minute(zone, span, on=on, user_zone=ZoneInfo(user_zone), days_off=WEEKEND)
 
-        (row,) = day_rows([HoursGroup(zone, span, 1)], day=on, user_zone=ZoneInfo(user_zone), workdays=WEEKEND)
+        (row,) = day_rows([HoursGroup(zone, span, 1)], day=on, user_zone=ZoneInfo(user_zone), days_off=WEEKEND)
 
         assert [*row.bands] == expected, span
 
@@ -256,7 +256,7 @@ def test_offsets_are_looked_up_once_for_each_zone(monkeypatch: pytest.MonkeyPatc
         for start in range(900)
     ]
 
-    assert len(day_rows(groups, day=WEDNESDAY, user_zone=BERLIN, workdays=WEEKEND)) == 2700
+    assert len(day_rows(groups, day=WEDNESDAY, user_zone=BERLIN, days_off=WEEKEND)) == 2700
     assert len(looked_up) == 4  # the user's, too
 
 

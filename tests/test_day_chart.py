@@ -20,8 +20,8 @@ from tests.world import World
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
 
 
-def chart(*groups: HoursGroup, workdays: DaysOff = NO_DAYS_OFF) -> DayChart:
-    return build(groups, day=date(2026, 3, 4), now=NOON, user_zone=UTC, workdays=workdays)
+def chart(*groups: HoursGroup, days_off: DaysOff = NO_DAYS_OFF) -> DayChart:
+    return build(groups, day=date(2026, 3, 4), now=NOON, user_zone=UTC, days_off=days_off)
 
 
 def person(span: Span | None, zone: str = "UTC", **fields: Any) -> TeamRow:

@@ -67,10 +67,10 @@ class UserDay:
     skips one, that hour appears if the person is at work just before and just after it.
     """
 
-    def __init__(self, day: date, *, user_zone: tzinfo, workdays: DaysOff) -> None:
+    def __init__(self, day: date, *, user_zone: tzinfo, days_off: DaysOff) -> None:
         self._midnight = midnight_of(day)
         days = {self._midnight + number * DAY: day + timedelta(days=number) for number in range(-3, 3)}
-        self._workdays = [midnight for midnight, near_day in days.items() if not workdays.is_off(near_day)]
+        self._workdays = [midnight for midnight, near_day in days.items() if not days_off.is_off(near_day)]
         self._parts = self._parts_of_day(user_zone)
         local = [(start + offset - self._midnight, end + offset - self._midnight) for start, end, offset in self._parts]
         self._skipped = [(end, start) for (_, end), (start, _) in pairwise(local) if end < start]
@@ -119,9 +119,9 @@ class UserDay:
         return [midnight for midnight in self._workdays if start - 2 * DAY < midnight < end]
 
 
-def day_rows(groups: Iterable[HoursGroup], *, day: date, user_zone: tzinfo, workdays: DaysOff) -> list[DayRow]:
+def day_rows(groups: Iterable[HoursGroup], *, day: date, user_zone: tzinfo, days_off: DaysOff) -> list[DayRow]:
     """Return each group with its hours on the user's day."""
-    return rows_on(UserDay(day, user_zone=user_zone, workdays=workdays), groups)
+    return rows_on(UserDay(day, user_zone=user_zone, days_off=days_off), groups)
 
 
 def rows_on(user_day: UserDay, groups: Iterable[HoursGroup]) -> list[DayRow]:
@@ -129,12 +129,12 @@ def rows_on(user_day: UserDay, groups: Iterable[HoursGroup]) -> list[DayRow]:
     return [DayRow(group, user_day.bands(group.zone, group.span)) for group in groups]
 
 
-def people_at_work(groups: Iterable[HoursGroup], *, moment: datetime, workdays: DaysOff) -> int:
+def people_at_work(groups: Iterable[HoursGroup], *, moment: datetime, days_off: DaysOff) -> int:
     """Return how many people are at work at a moment."""
     # UTC never repeats or skips an hour.
     now = moment.astimezone(UTC)
     minute = now.hour * 60 + now.minute
-    rows = day_rows(groups, day=now.date(), user_zone=UTC, workdays=workdays)
+    rows = day_rows(groups, day=now.date(), user_zone=UTC, days_off=days_off)
     return sum(row.group.people for row in rows if any(start <= minute < end for start, end in row.bands))
 
 

@@ -100,7 +100,7 @@ def hours_groups(counts: SettingsCounts, *, min_group_size: int = NO_MINIMUM) ->
 
 def team_day(groups: list[HoursGroup], *, day: date, user_zone: tzinfo) -> TeamDay:
     """Return a regular day of the team in the user's time zone."""
-    rows = availability.day_rows(groups, day=day, user_zone=user_zone, workdays=NO_DAYS_OFF)
+    rows = availability.day_rows(groups, day=day, user_zone=user_zone, days_off=NO_DAYS_OFF)
     pieces = availability.count_at_work(rows)
     common = availability.common_hours(rows)
     return TeamDay(

@@ -49,7 +49,7 @@ class TeamReader:
 
     now: datetime
     zone: tzinfo = UTC
-    workdays: DaysOff = NO_DAYS_OFF
+    days_off: DaysOff = NO_DAYS_OFF
     city: Callable[[str], str] = str  # of a time zone
     unnamed: str = f"Employee {NUMBER_PLACEHOLDER}"  # what is shown of a person without a name
     sorts_accents: bool = False  # whether letters with accents are letters of their own
@@ -116,8 +116,8 @@ def _clock(zone: str, reader: TeamReader) -> tuple[int, bool, bool]:
     today: date = local.date()
     return (
         local.hour * 60 + local.minute,
-        not reader.workdays.is_off(today),
-        not reader.workdays.is_off(today - timedelta(days=1)),
+        not reader.days_off.is_off(today),
+        not reader.days_off.is_off(today - timedelta(days=1)),
     )
 
 

@@ -96,9 +96,9 @@ class DayChart:
         )
 
 
-def build(groups: Sequence[HoursGroup], *, day: date, now: datetime, user_zone: tzinfo, workdays: DaysOff) -> DayChart:
+def build(groups: Sequence[HoursGroup], *, day: date, now: datetime, user_zone: tzinfo, days_off: DaysOff) -> DayChart:
     """Return the chart of a day; hours that begin on a day off are left out."""
-    user_day = UserDay(day, user_zone=user_zone, workdays=workdays)
+    user_day = UserDay(day, user_zone=user_zone, days_off=days_off)
     rows = availability.rows_on(user_day, groups)
     pieces = availability.count_at_work(rows)
     counts = counts_at(pieces, range(0, DAY, STEP))
@@ -106,7 +106,7 @@ def build(groups: Sequence[HoursGroup], *, day: date, now: datetime, user_zone: 
     return DayChart(
         day=day,
         midnight=int(datetime.combine(day, time(), user_zone).timestamp()),
-        is_off=workdays.is_off(day),
+        is_off=days_off.is_off(day),
         common=availability.common_hours(rows),
         people=people,
         assumed=sum(group.assumed for group in groups),

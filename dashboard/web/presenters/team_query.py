@@ -89,12 +89,12 @@ class TeamQuery:
         return self.filter != NO_FILTER
 
 
-def team_reader(now: datetime, zone: tzinfo, workdays: DaysOff) -> TeamReader:
+def team_reader(now: datetime, zone: tzinfo, days_off: DaysOff) -> TeamReader:
     """Return what the list depends on besides the query: the moment, and the user's zone, days off and language."""
     return TeamReader(
         now=now,
         zone=zone,
-        workdays=workdays,
+        days_off=days_off,
         city=filters.zone_city,
         unnamed=labels.unnamed(),
         sorts_accents=current().locale.language in LANGUAGES_WITH_ACCENTED_LETTERS,

@@ -166,7 +166,7 @@ def _sample_groups(
 
 
 def _chart(groups: list[HoursGroup], *, day: date) -> day_chart.DayChart:
-    return day_chart.build(groups, day=day, now=MOMENT, user_zone=UTC, workdays=WEEKEND)
+    return day_chart.build(groups, day=day, now=MOMENT, user_zone=UTC, days_off=WEEKEND)
 
 
 def _other_components() -> dict[str, Any]:

@@ -55,8 +55,8 @@ def team_page(user: CurrentUser, query: TeamQuery, *, full_page: FullPage | None
             if visible
             else services().team_stats.get(session, portal, now=now)
         )
-        workdays = snapshot_store.find_days_off(session, person)
-        reader = team_query.team_reader(now, user_zone, workdays)
+        days_off = snapshot_store.find_days_off(session, person)
+        reader = team_query.team_reader(now, user_zone, days_off)
         conditions = [*matching(session, portal, query.filter, reader), *visible]
         filtered_stats = (
             _filtered_stats(session, portal, query, conditions, stats, reader, is_part=bool(visible))
@@ -78,10 +78,10 @@ def team_page(user: CurrentUser, query: TeamQuery, *, full_page: FullPage | None
         names = _department_names(session, portal, page, department_options)
         hours = _hours_by_group(session, portal, page, conditions, filtered_stats)
     day = query.range.day if query.range else query.day or user.today
-    chart = day_chart.build(filtered_stats.groups, day=day, now=now, user_zone=user_zone, workdays=workdays)
+    chart = day_chart.build(filtered_stats.groups, day=day, now=now, user_zone=user_zone, days_off=days_off)
     # Counted for the moment itself: on the user's day, a change of clocks may repeat or skip the present hour.
     at_work = (
-        availability.people_at_work(filtered_stats.groups, moment=now, workdays=workdays) if chart.is_today else None
+        availability.people_at_work(filtered_stats.groups, moment=now, days_off=days_off) if chart.is_today else None
     )
     chips = team_chips.team_chips(query, filtered_stats, at_work=at_work, differ=differ)
     choices = team_options.filter_choices(
@@ -107,7 +107,7 @@ def team_page(user: CurrentUser, query: TeamQuery, *, full_page: FullPage | None
         clock_note=clock_note([group.zone for group in filtered_stats.groups], now=now),
         chips_of_team=chips,
         day=team_query.days_around(day, user.today),
-        workdays=workdays,
+        days_off=days_off,
         directory_at=portal.directory_at,
         directory_error=portal.directory_error,
         steps=first_steps(portal, person, stats),

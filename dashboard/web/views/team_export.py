@@ -107,13 +107,13 @@ def _rows(user: CurrentUser) -> Iterator[Sequence[TeamRow]]:
     now = services().now()
     query = team_query.parse_team_query(request.args, today=now.date())
     with services().database.read_session() as session:
-        workdays = snapshot_store.find_days_off(session, user.person)
+        days_off = snapshot_store.find_days_off(session, user.person)
     return listing.all_rows(
         services().database,
         user.portal,
         query.filter,
         query.arrangement,
-        team_query.team_reader(now, user.time_zone, workdays),
+        team_query.team_reader(now, user.time_zone, days_off),
         visible=access.is_visible_to(user.portal, user.person),
     )
 
