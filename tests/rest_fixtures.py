@@ -101,8 +101,8 @@ def change_next(bitrix24: Emulator, change: Change, *, where: str = "portal") ->
 
 
 def refresh(servers: AuthorizationServers, token: str) -> TokenResponse:
-    return servers.refresh(servers.allowed[0], SecretStr(token), record=record_nothing)
+    return servers.refresh(servers.allowed[0], SecretStr(token), record_call=record_nothing)
 
 
 def app_info(servers: AuthorizationServers, token: str) -> OAuthAppInfo:
-    return servers.app_info(servers.allowed[0], SecretStr(token), record=record_nothing)
+    return servers.app_info(servers.allowed[0], SecretStr(token), record_call=record_nothing)

@@ -103,7 +103,7 @@ def test_calls_during_an_outage_are_not_stored_for_another_portal(
 def test_calls_are_stored_if_the_result_is_rolled_back(world: World, call_log: CallLog) -> None:
     before = world.one("SELECT count(*) FROM api_calls")
 
-    with pytest.raises(KeyError), call_log.unit(world.known()) as calls:
+    with pytest.raises(KeyError), call_log.collect(world.known()) as calls:
         calls.add(call_to(world))
         with world.database.write_session() as session:
             calls.write(session)
@@ -115,7 +115,7 @@ def test_calls_are_stored_if_the_result_is_rolled_back(world: World, call_log: C
 def test_calls_do_not_wait_for_the_database_again(world: World, call_log: CallLog) -> None:
     before = world.one("SELECT count(*) FROM api_calls")
 
-    with pytest.raises(OperationalError), call_log.unit(world.known()) as calls:
+    with pytest.raises(OperationalError), call_log.collect(world.known()) as calls:
         calls.add(call_to(world))
         raise OperationalError("COMMIT", None, sqlite3.OperationalError("database is locked"))
 
@@ -125,7 +125,7 @@ def test_calls_do_not_wait_for_the_database_again(world: World, call_log: CallLo
 def test_calls_are_stored_once(world: World, call_log: CallLog) -> None:
     before = world.one("SELECT count(*) FROM api_calls")
 
-    with call_log.unit(world.known()) as calls:
+    with call_log.collect(world.known()) as calls:
         calls.add(call_to(world, method="first"))
         with world.database.write_session() as session:
             calls.write(session)
@@ -136,7 +136,7 @@ def test_calls_are_stored_once(world: World, call_log: CallLog) -> None:
 
 
 def test_calls_belong_to_the_verified_portal(world: World, call_log: CallLog) -> None:
-    with call_log.unit(None, verified=False) as calls:
+    with call_log.collect(None, verified=False) as calls:
         calls.add(call_to(world, method="before.proof"))
         with world.database.write_session() as session:
             calls.write(session, portal=world.known())
@@ -147,7 +147,7 @@ def test_calls_belong_to_the_verified_portal(world: World, call_log: CallLog) ->
 
 
 def test_calls_of_an_uninstalled_portal_are_dropped(world: World, call_log: CallLog) -> None:
-    with call_log.unit(world.known()) as calls:
+    with call_log.collect(world.known()) as calls:
         calls.add(call_to(world))
         world.portal().uninstall()
         world.portal().send_event("ONAPPUNINSTALL")
@@ -161,7 +161,7 @@ def test_a_refusal_by_the_rate_limit_is_counted_if_the_unit_fails(world: World, 
     rate = "SELECT rate FROM buckets"
     before = world.one("SELECT level FROM buckets"), world.one(rate)
 
-    with pytest.raises(KeyError), call_log.unit(world.known()) as calls:
+    with pytest.raises(KeyError), call_log.collect(world.known()) as calls:
         calls.add(call_to(world, error="QUERY_LIMIT_EXCEEDED"))
         raise KeyError
 
@@ -225,7 +225,7 @@ def loaded(value: Any) -> Any:
 
 
 def test_a_long_answer_to_an_unverified_request_is_not_stored(world: World, call_log: CallLog) -> None:
-    with call_log.unit(None, verified=False) as calls:
+    with call_log.collect(None, verified=False) as calls:
         calls.add(call_to(world, method="short", answer="a" * 100))
         calls.add(call_to(world, method="long", answer="a" * 10_000))
 

@@ -138,10 +138,10 @@ def calls(transport: Transport, origin: str) -> dict[str, Callable[[], Any]]:
     return {
         "call": lambda: client.call("event.bind", token="t"),
         "batch": lambda: client.batch({"a": Command("event.bind")}, token="t"),
-        "refresh": lambda: servers.refresh(origin, SecretStr("r"), record=record_nothing),
+        "refresh": lambda: servers.refresh(origin, SecretStr("r"), record_call=record_nothing),
         "read": lambda: client.call("profile", token="t", read_only=True),
         "batch of reads": lambda: client.batch({"a": Command("profile")}, token="t", read_only=True),
-        "proof": lambda: servers.app_info(origin, SecretStr("a"), record=record_nothing),
+        "proof": lambda: servers.app_info(origin, SecretStr("a"), record_call=record_nothing),
     }
 
 

@@ -57,7 +57,7 @@ def call_everything(client: Client, servers: AuthorizationServers, opening: Open
         client.call(method, token=anna)
     client.call("calendar.section.get", {"type": "user", "ownerId": 7}, token=token)
     client.call("user.get", {"filter": {"NAME_SEARCH": "Boris"}}, token=token)
-    servers.app_info(servers.allowed[0], SecretStr(token), record=record_nothing)
+    servers.app_info(servers.allowed[0], SecretStr(token), record_call=record_nothing)
     refresh(servers, opening.refresh_token)
     with pytest.raises(TokenRejected):
         client.call("profile", token=token)

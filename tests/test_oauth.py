@@ -78,7 +78,7 @@ def test_a_refresh_token_works_once(servers: AuthorizationServers, alpha: Portal
 def test_no_secret_is_in_a_url(servers: AuthorizationServers, alpha: Portal, bitrix24: Emulator) -> None:
     opening = alpha.open_as("boris")
 
-    servers.app_info(servers.allowed[0], SecretStr(opening.access_token), record=record_nothing)
+    servers.app_info(servers.allowed[0], SecretStr(opening.access_token), record_call=record_nothing)
     refresh(servers, opening.refresh_token)
 
     assert [(values.verb, values.method) for values in bitrix24.requests] == [
@@ -107,9 +107,9 @@ def test_a_foreign_server_is_refused_before_anything_is_sent(
     opening = alpha.open_as("boris")
 
     with pytest.raises(ValueError, match="not an allowed authorization server"):
-        servers.refresh(server, SecretStr(opening.refresh_token), record=record_nothing)
+        servers.refresh(server, SecretStr(opening.refresh_token), record_call=record_nothing)
     with pytest.raises(ValueError, match="not an allowed authorization server"):
-        servers.app_info(server, SecretStr(opening.access_token), record=record_nothing)
+        servers.app_info(server, SecretStr(opening.access_token), record_call=record_nothing)
 
     assert (bitrix24.requests, bitrix24.connections) == ([], 0)
 

@@ -221,8 +221,8 @@ def test_the_secret_goes_to_no_server_that_is_not_allowed() -> None:
 
     for server in ("https://oauth.example.evil", "http://oauth.example", "https://oauth.example/", ""):
         with pytest.raises(ValueError, match="not an allowed authorization server"):
-            servers.refresh(server, SecretStr("r" * 20), record=sent.append)
+            servers.refresh(server, SecretStr("r" * 20), record_call=sent.append)
         with pytest.raises(ValueError, match="not an allowed authorization server"):
-            servers.app_info(server, SecretStr("a" * 20), record=sent.append)
+            servers.app_info(server, SecretStr("a" * 20), record_call=sent.append)
 
     assert sent == []

@@ -141,7 +141,7 @@ def test_a_private_address_is_called_only_if_allowed(world: World) -> None:
         settings = config.load(world.environment | environment)
         services = build_services(settings, database=world.database, now=world.now)
         with pytest.raises(Unreachable):
-            client = services.installations.client(f"https://[{address}]", record=record_nothing)
+            client = services.installations.client(f"https://[{address}]", record_call=record_nothing)
             client.call("app.info", token="x")
 
     call()

@@ -521,7 +521,9 @@ def test_a_worker_that_stops_does_not_wait_for_another_process_to_refresh(world:
         anna = session.scalars(select(models.Person)).one()
 
     with pytest.raises(RefreshInProgress):
-        replace(refresher, stopping=stopping, sleep=waited.append).refresh(world.known(), anna, record=record_nothing)
+        replace(refresher, stopping=stopping, sleep=waited.append).refresh(
+            world.known(), anna, record_call=record_nothing
+        )
 
     assert waited == []
 

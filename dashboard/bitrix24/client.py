@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from dashboard.bitrix24.envelope import find_error, result_of
 from dashboard.bitrix24.errors import BAD_RESPONSE, Bitrix24Error, Unreadable
 from dashboard.bitrix24.http import RestHttp
-from dashboard.bitrix24.masking import RecordCall
+from dashboard.bitrix24.masking import CallRecorder
 from dashboard.bitrix24.transport import DEFAULT_LIMIT, ResponseLimit
 from dashboard.core.json_values import Json, as_object
 
@@ -54,7 +54,7 @@ class Client:
 
     rest: RestHttp
     origin: str
-    record: RecordCall
+    record_call: CallRecorder
 
     def call(
         self,
@@ -71,7 +71,9 @@ class Client:
         """
         body: dict[str, Json] = {**(parameters or {}), "auth": token}
         url = f"{self.origin}/rest/{method}"
-        return result_of(self.rest.post(url, body, method=method, record=self.record, read_only=read_only, limit=limit))
+        return result_of(
+            self.rest.post(url, body, method=method, record_call=self.record_call, read_only=read_only, limit=limit)
+        )
 
     def batch(
         self,

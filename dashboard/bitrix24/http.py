@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from dashboard.bitrix24.envelope import parse_response
 from dashboard.bitrix24.errors import PORTAL_CODES, Bitrix24Error, Codes
-from dashboard.bitrix24.masking import MASK, MAX_RECORDED_BYTES, CallRecord, RecordCall, mask, record_nothing
+from dashboard.bitrix24.masking import MASK, MAX_RECORDED_BYTES, CallRecord, CallRecorder, mask, record_nothing
 from dashboard.bitrix24.transport import DEFAULT_LIMIT, RawResponse, ResponseLimit, Transport
 from dashboard.core.json_values import Json
 
@@ -19,7 +19,7 @@ class RestHttp:
     """Sends every call. ``observe`` receives the record of each, for metrics."""
 
     transport: Transport
-    observe: RecordCall = record_nothing
+    observe: CallRecorder = record_nothing
 
     def post(
         self,
@@ -27,7 +27,7 @@ class RestHttp:
         body: dict[str, Json],
         *,
         method: str,
-        record: RecordCall,
+        record_call: CallRecorder,
         codes: Codes = PORTAL_CODES,
         as_form: bool = False,
         read_only: bool = False,
@@ -35,7 +35,7 @@ class RestHttp:
     ) -> dict[str, Json]:
         """POST JSON or a form and return the response's object.
 
-        ``record`` receives the masked record, also when the call fails. For ``read_only`` see ``Transport.post``.
+        ``record_call`` receives the masked record, also when the call fails. For ``read_only`` see ``Transport.post``.
 
         :raise Bitrix24Error: the call failed.
         """
@@ -67,6 +67,6 @@ class RestHttp:
                 parameters=mask(body),
                 answer=mask(parsed) if response and len(response.body) <= MAX_RECORDED_BYTES else MASK,
             )
-            record(call)
+            record_call(call)
             self.observe(call)
         return parsed

@@ -52,7 +52,7 @@ class CallRecord:
 
 
 # Receives the record of each call as soon as it ends.
-RecordCall = Callable[[CallRecord], None]
+CallRecorder = Callable[[CallRecord], None]
 
 
 def record_nothing(call: CallRecord) -> None:

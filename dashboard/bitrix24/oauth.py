@@ -19,7 +19,7 @@ from dashboard.bitrix24.errors import (
     TokenRejected,
 )
 from dashboard.bitrix24.http import RestHttp
-from dashboard.bitrix24.masking import RecordCall, record_nothing
+from dashboard.bitrix24.masking import CallRecorder, record_nothing
 from dashboard.bitrix24.schemas import OAuthAppInfo, TokenResponse, parse_as, parse_origin
 from dashboard.core.json_values import Json
 
@@ -43,7 +43,7 @@ class AuthorizationServers:
             return self.allowed[0]
         return origin if origin in self.allowed else self.allowed[0]
 
-    def refresh(self, server: str, refresh_token: SecretStr, *, record: RecordCall) -> TokenResponse:
+    def refresh(self, server: str, refresh_token: SecretStr, *, record_call: CallRecorder) -> TokenResponse:
         """Return a new token pair. The old one becomes invalid, so the request is never sent twice.
 
         The documentation shows GET, but the official JavaScript client posts a form, which keeps the secret
@@ -63,7 +63,7 @@ class AuthorizationServers:
                 f"{self._require_allowed(server)}/oauth/token/",
                 fields,
                 method="oauth/token",
-                record=record,
+                record_call=record_call,
                 codes=AUTHORIZATION_CODES,
                 as_form=True,
             )
@@ -71,7 +71,7 @@ class AuthorizationServers:
             raise GrantRejected(error.code) from None
         return parse_as(TokenResponse, response)
 
-    def app_info(self, server: str, access_token: SecretStr, *, record: RecordCall) -> OAuthAppInfo:
+    def app_info(self, server: str, access_token: SecretStr, *, record_call: CallRecorder) -> OAuthAppInfo:
         """Return the application, portal and user that a token belongs to; no secret is sent.
 
         :raise TokenRejected: the token proves nothing. Several codes say so, such as `invalid_client`.
@@ -82,7 +82,7 @@ class AuthorizationServers:
                 f"{self._require_allowed(server)}/rest/app.info",
                 {"auth": access_token.get_secret_value()},
                 method="oauth/app.info",
-                record=record,
+                record_call=record_call,
                 codes=AUTHORIZATION_CODES,
                 read_only=True,
             )
@@ -106,7 +106,7 @@ class AuthorizationServers:
 
     def _refusal(self, server: str) -> type[Bitrix24Error] | None:
         try:
-            self.refresh(server, SecretStr(INVALID_TOKEN), record=record_nothing)
+            self.refresh(server, SecretStr(INVALID_TOKEN), record_call=record_nothing)
         except (KeysRejected, GrantRejected) as error:
             return type(error)
         return None

@@ -29,7 +29,7 @@ class Webhook:
         :raise Bitrix24Error: the call failed.
         """
         url = f"{self.url.get_secret_value()}/{method}"
-        return result_of(self.rest.post(url, {}, method=method, record=record_nothing, read_only=True))
+        return result_of(self.rest.post(url, {}, method=method, record_call=record_nothing, read_only=True))
 
 
 def parse_webhook_url(text: SecretStr, *, loopback: bool = False) -> SecretStr:

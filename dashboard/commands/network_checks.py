@@ -117,7 +117,7 @@ def _check_server(server: str, servers: AuthorizationServers, failure: Failure) 
     """Send an invalid token: a server that refuses it with one of Bitrix24's codes works."""
     host = _host(server)
     try:
-        servers.app_info(server, SecretStr(INVALID_TOKEN), record=record_nothing)
+        servers.app_info(server, SecretStr(INVALID_TOKEN), record_call=record_nothing)
     except (NotAnswered, PortalMoved) as error:
         advice = "Let this machine reach it by https, without a proxy, and check its DNS and certificates."
         return failure(host, f"does not answer ({error.code})", advice)

@@ -68,7 +68,7 @@ def check_portal(portal: Portal, installations: Installations) -> Iterator[Check
 
 
 def _send_invalid_token(portal: Portal, installations: Installations) -> Bitrix24Error | None:
-    client = installations.client(portal.origin, record=record_nothing)
+    client = installations.client(portal.origin, record_call=record_nothing)
     try:
         client.call("app.info", token=INVALID_TOKEN, read_only=True)
     except Bitrix24Error as error:

@@ -71,7 +71,7 @@ class EventHandler:
         """
         portal = self.installations.find(event.member_id)
         is_verified = self._has_application_token(event, portal)
-        with self.call_log.unit(portal, verified=is_verified) as calls:
+        with self.call_log.collect(portal, verified=is_verified) as calls:
             if event.name in TOKEN_EVENTS and not is_verified:
                 throttle_verification(portal)
                 self._save_application_token(event, portal, calls)
@@ -113,7 +113,7 @@ class EventHandler:
             raise EventRefused("wrong_token", event, portal)
         throttle_verification(portal)
         try:
-            is_confirmed = self.token_refresher.confirm_uninstalled(portal, record=calls.add)
+            is_confirmed = self.token_refresher.confirm_uninstalled(portal, record_call=calls.add)
         except (NotAnswered, Limited):
             is_confirmed = False  # anyone can send such an event, so it is not kept until the server answers
         if not is_confirmed:
@@ -134,7 +134,7 @@ class EventHandler:
         verified_at, now = int(portal.proven_at.timestamp()), self.now().timestamp()
         if verified_at <= event.sent_at <= now + MAX_SENDER_CLOCK_SKEW:
             return
-        if not self.token_refresher.confirm_uninstalled(portal, record=calls.add):
+        if not self.token_refresher.confirm_uninstalled(portal, record_call=calls.add):
             raise UninstallationUnconfirmed
 
     def _save_application_token(self, event: Event, portal: Portal | None, calls: CallRecords) -> None:
@@ -161,8 +161,8 @@ class EventHandler:
         self, event: Event, token: SecretStr, portal: Portal | None, calls: CallRecords
     ) -> VerifiedPortal:
         server = event.server_endpoint or (portal.authorization_server if portal else None)
-        address = self.installations.verify_token(event.member_id, token, server=server, record=calls.add)
-        client = self.installations.client(address.origin, record=calls.add)
+        address = self.installations.verify_token(event.member_id, token, server=server, record_call=calls.add)
+        client = self.installations.client(address.origin, record_call=calls.add)
         batch = client.batch(_COMMANDS, token=token.get_secret_value(), read_only=True)
         if not parse_profile(batch["profile"]).ADMIN:
             raise VerificationFailed("not_an_administrator")

@@ -100,7 +100,7 @@ class OpeningService:
         :raise VerificationFailed: the token belongs elsewhere, or its user is not an administrator.
         :raise Bitrix24Error: Bitrix24 refused or did not answer.
         """
-        with self.call_log.unit(stored_portal, verified=False) as calls:
+        with self.call_log.collect(stored_portal, verified=False) as calls:
             verified = self._verify_with_authorization_server(request, stored_portal, CHECK_COMMANDS, calls)
             reply = verified.reply
             if not reply.profile.ADMIN:
@@ -121,7 +121,7 @@ class OpeningService:
         :raise VerificationFailed: the token belongs to another portal or application than the form says.
         :raise Bitrix24Error: Bitrix24 refused or did not answer.
         """
-        with self.call_log.unit(stored_portal, verified=False) as calls:
+        with self.call_log.collect(stored_portal, verified=False) as calls:
             commands = self.bindings.commands_for(stored_portal)
             if may_ask_portal and _can_verify(stored_portal):
                 verified = self._verify_with_portal(request, stored_portal, commands, calls)
@@ -170,7 +170,7 @@ class OpeningService:
             request.member_id,
             request.access_token,
             server=request.server_endpoint or stored_server,
-            record=calls.add,
+            record_call=calls.add,
         )
         if refusal is not None and stored_portal is not None and address.origin == stored_portal.origin:
             raise refusal
@@ -180,7 +180,7 @@ class OpeningService:
     def _fetch_snapshot(
         self, request: OpeningRequest, origin: str, commands: Commands, calls: CallRecords
     ) -> SnapshotReply:
-        client = self.installations.client(origin, record=calls.add)
+        client = self.installations.client(origin, record_call=calls.add)
         return fetch_snapshot(client, request.access_token.get_secret_value(), now=self.now, extra_commands=commands)
 
     def _save_opening(

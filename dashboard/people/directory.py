@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from dashboard.bitrix24 import users
 from dashboard.bitrix24.departments import read_departments
 from dashboard.bitrix24.errors import Bitrix24Error, PersonRefused, PortalFull, ScopeMissing
-from dashboard.bitrix24.masking import RecordCall
+from dashboard.bitrix24.masking import CallRecorder
 from dashboard.bitrix24.users import Employee, ListPosition
 from dashboard.core.database import Database, insert_or_ignore
 from dashboard.models import Person, Portal, Run, TokenState
@@ -81,7 +81,7 @@ class Directory:
         return ListPosition.first(expected=expected, reader=reader.id, refused=refused)
 
     def read_part(
-        self, portal: Portal, reader: Person, position: ListPosition, *, run: Run, record: RecordCall
+        self, portal: Portal, reader: Person, position: ListPosition, *, run: Run, record_call: CallRecorder
     ) -> ListPosition | None:
         """Read and store the next part; return where the list continues, None if everything is done.
 
@@ -95,11 +95,11 @@ class Directory:
         if position.pages:
             read = partial(users.read_part, position=position)
             read_at = self.now()
-            part = self.token_refresher.call_with_token(portal, reader, read, record=record)
+            part = self.token_refresher.call_with_token(portal, reader, read, record_call=record_call)
             is_full = position.is_full
             if not position.start:
                 self._write(portal, partial(storage_limit.recount, portal_ids=[portal.id]))
-                self._sync_departments(portal, reader, record=record)
+                self._sync_departments(portal, reader, record_call=record_call)
             for chunk in _chunks(part.employees.values()):
                 store = partial(_store, portal_id=portal.id, run_id=run.id, employees=chunk, at=read_at)
                 is_full = self._write(portal, store) is False or is_full
@@ -109,19 +109,19 @@ class Directory:
             if position.pages:
                 return position
             log.info("directory_read", portal=portal.id, users=position.received)
-        if self._delete_departed(portal, reader, run=run, record=record):
+        if self._delete_departed(portal, reader, run=run, record_call=record_call):
             return position
         if position.is_full:
             raise PortalFull
         return None
 
-    def _sync_departments(self, portal: Portal, reader: Person, *, record: RecordCall) -> None:
+    def _sync_departments(self, portal: Portal, reader: Person, *, record_call: CallRecorder) -> None:
         """Read and store the departments. The permission for them is optional, so no error stops the run."""
         if not departments.may_be_read(portal):
             self._write(portal, partial(departments.store, portal_id=portal.id, rows=[]))
             return
         try:
-            listed = self.token_refresher.call_with_token(portal, reader, read_departments, record=record)
+            listed = self.token_refresher.call_with_token(portal, reader, read_departments, record_call=record_call)
         except ScopeMissing:
             listed = {}
         except Bitrix24Error as error:
@@ -130,7 +130,7 @@ class Directory:
             return
         self._write(portal, partial(departments.store, portal_id=portal.id, rows=list(listed.values())))
 
-    def _delete_departed(self, portal: Portal, reader: Person, *, run: Run, record: RecordCall) -> bool:
+    def _delete_departed(self, portal: Portal, reader: Person, *, run: Run, record_call: CallRecorder) -> bool:
         """Delete people who have left; return whether more remain to be checked."""
         unlisted = (Person.portal_id == portal.id, Person.listed_by_run.is_distinct_from(run.id))
         missing_people = select(Person.user_id, Person.id).where(*unlisted, Person.listed.is_(True))
@@ -143,7 +143,7 @@ class Directory:
         if not missing:
             return False
         find_employed = partial(users.find_still_employed, user_ids=missing)
-        employed_ids = self.token_refresher.call_with_token(portal, reader, find_employed, record=record)
+        employed_ids = self.token_refresher.call_with_token(portal, reader, find_employed, record_call=record_call)
         departed_ids = [person_id for user_id, person_id in missing.items() if user_id not in employed_ids]
         for user_ids in _chunks(employed_ids & missing.keys()):
             self._write(portal, partial(_mark_listed, portal_id=portal.id, run_id=run.id, user_ids=user_ids))

@@ -118,11 +118,11 @@ class PermissionChecks:
 
     def _ask_portal(self, portal: Portal, person: Person) -> None:
         asked_at = self.now()
-        with self.call_log.unit(portal) as calls:
+        with self.call_log.collect(portal) as calls:
             try:
                 profile_and_departments = partial(_profile_and_led_departments, user_id=person.user_id)
                 fetch = profile_and_departments if access.may_be_head(portal, person) else _profile_alone
-                profile, led = self.token_refresher.call_with_token(portal, person, fetch, record=calls.add)
+                profile, led = self.token_refresher.call_with_token(portal, person, fetch, record_call=calls.add)
                 if person.user_id != profile.ID:
                     # Unlike in `Snapshots.fetch` this is a denial, because the answer decides about access.
                     raise CredentialsRefused("foreign_profile")

@@ -157,7 +157,7 @@ class SettingsWriter:
         subject = f"settings changes {portal.member_id} {person.user_id}"
         self.throttle.take(subject, CHANGE_LIMIT, code="too_many_settings_changes")
         started_at = self.now()
-        with self.lease.hold(person) as lease, self.call_log.unit(portal) as calls:
+        with self.lease.hold(person) as lease, self.call_log.collect(portal) as calls:
             requests = _Requests(self.token_refresher, portal, person, calls, lease, self.now)
             try:
                 attempt = write(requests, PendingChange(source, uuid4().hex, {}, started_at))
@@ -187,7 +187,7 @@ class _Requests:
     def read(self) -> Reading:
         """Read the settings without storing them, so that repeating the call with a new token repeats nothing else."""
         taken_at = self.now()
-        settings = self.token_refresher.call_with_token(self.portal, self.person, _get, record=self.calls.add)
+        settings = self.token_refresher.call_with_token(self.portal, self.person, _get, record_call=self.calls.add)
         return Reading(settings, taken_at)
 
     def read_again(self) -> Reading:
@@ -215,7 +215,7 @@ class _Requests:
         set_values = partial(_set, values=values)
         with _unconfirmed_if_unavailable():
             try:
-                self.token_refresher.call_with_token(self.portal, self.person, set_values, record=self.calls.add)
+                self.token_refresher.call_with_token(self.portal, self.person, set_values, record_call=self.calls.add)
             except PersonRefused:
                 raise
             except Bitrix24Error as error:

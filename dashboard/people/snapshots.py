@@ -18,7 +18,7 @@ from dashboard.bitrix24.errors import (
     TokenRejected,
     Unreadable,
 )
-from dashboard.bitrix24.masking import RecordCall
+from dashboard.bitrix24.masking import CallRecorder
 from dashboard.bitrix24.schemas import AppInfo, Profile, parse_as, parse_profile
 from dashboard.calendar.parser import (
     METHOD,
@@ -130,13 +130,13 @@ class Snapshots:
         key = (portal.id, portal.generation, person.id)
         return self.refreshes.run(key, lambda: self._refresh(portal, person))
 
-    def fetch(self, portal: Portal, person: Person, *, record: RecordCall) -> SettingsResponse:
+    def fetch(self, portal: Portal, person: Person, *, record_call: CallRecorder) -> SettingsResponse:
         """Fetch the settings and return them; store only the profile's administrator rights and time zone.
 
         :raise Bitrix24Error: the settings could not be fetched.
         """
         fetch = partial(fetch_snapshot, now=self.now)
-        reply = self.token_refresher.call_with_token(portal, person, fetch, record=record)
+        reply = self.token_refresher.call_with_token(portal, person, fetch, record_call=record_call)
         profile = reply.profile
         if person.user_id != profile.ID:
             raise Unreadable("foreign_profile")
@@ -155,9 +155,9 @@ class Snapshots:
                 raise
             return recent
         started_at = self.now()
-        with self.call_log.unit(portal) as calls:
+        with self.call_log.collect(portal) as calls:
             try:
-                response = self.fetch(portal, person, record=calls.add)
+                response = self.fetch(portal, person, record_call=calls.add)
             except PersonRefused as denial:
                 self.accounts.revoke_access(person, denial, asked_at=started_at)
                 raise

@@ -98,7 +98,7 @@ class CallLog:
     throttle: Throttle
 
     @contextmanager
-    def unit(self, portal: Portal | None, *, verified: bool = True) -> Iterator[CallRecords]:
+    def collect(self, portal: Portal | None, *, verified: bool = True) -> Iterator[CallRecords]:
         """Yield the records of one unit of work, and store at its end what was not stored with its result.
 
         Without ``verified``, ``portal`` is what a visitor claims, and only a limited number of calls is stored.

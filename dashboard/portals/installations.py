@@ -28,7 +28,7 @@ from dashboard.bitrix24.errors import (
     Unreadable,
 )
 from dashboard.bitrix24.http import RestHttp
-from dashboard.bitrix24.masking import RecordCall
+from dashboard.bitrix24.masking import CallRecorder
 from dashboard.bitrix24.oauth import AuthorizationServers
 from dashboard.bitrix24.schemas import AppInfo
 from dashboard.core.database import Database, insert_or_ignore
@@ -98,12 +98,12 @@ class Installations:
                 return self.find(member_id, own_session)
         return session.scalar(_FIND, {"member": member_id})
 
-    def client(self, origin: str, *, record: RecordCall) -> Client:
-        """Return a REST client for a portal at a verified address; ``record`` receives every call."""
-        return Client(self.rest, origin, record)
+    def client(self, origin: str, *, record_call: CallRecorder) -> Client:
+        """Return a REST client for a portal at a verified address; ``record_call`` receives every call."""
+        return Client(self.rest, origin, record_call)
 
     def verify_token(
-        self, member_id: str, access_token: SecretStr, *, server: str | None, record: RecordCall
+        self, member_id: str, access_token: SecretStr, *, server: str | None, record_call: CallRecorder
     ) -> PortalAddress:
         """Ask an authorization server which portal a token belongs to, and return where that portal is.
 
@@ -113,7 +113,7 @@ class Installations:
         :raise Bitrix24Error: the server refused the token or did not answer.
         """
         server = self.servers.choose(server)
-        info = self.servers.app_info(server, access_token, record=record)
+        info = self.servers.app_info(server, access_token, record_call=record_call)
         if info.client_id != self.servers.client_id:
             raise VerificationFailed("foreign_application")
         if info.member_id != member_id:
@@ -215,7 +215,12 @@ class Installations:
         return hmac.compare_digest(stored.get_secret_value().encode(), posted.get_secret_value().encode())
 
     def call(
-        self, portal: Portal, access_token: SecretStr, operation: Callable[[Client, str], T], *, record: RecordCall
+        self,
+        portal: Portal,
+        access_token: SecretStr,
+        operation: Callable[[Client, str], T],
+        *,
+        record_call: CallRecorder,
     ) -> T:
         """Return ``operation(client, token)`` at the portal's address; if it has moved, at its new address.
 
@@ -224,18 +229,18 @@ class Installations:
         """
         token = access_token.get_secret_value()
         try:
-            return operation(self.client(portal.origin, record=record), token)
+            return operation(self.client(portal.origin, record_call=record_call), token)
         except PortalMoved:
-            address = self._ask_address(portal, access_token, record=record)
+            address = self._ask_address(portal, access_token, record_call=record_call)
             if address.origin == portal.origin:
                 log.warning("redirect_not_followed", portal=portal.id)
             self.set_address(portal, address.origin)
         except (Unreachable, Unreadable) as failure:
-            self._find_new_address(portal, access_token, failure, record=record)
-        return operation(self.client(portal.origin, record=record), token)
+            self._find_new_address(portal, access_token, failure, record_call=record_call)
+        return operation(self.client(portal.origin, record_call=record_call), token)
 
     def _find_new_address(
-        self, portal: Portal, access_token: SecretStr, failure: NotAnswered, *, record: RecordCall
+        self, portal: Portal, access_token: SecretStr, failure: NotAnswered, *, record_call: CallRecorder
     ) -> None:
         """Store the portal's new address if the authorization server names one, else raise ``failure``.
 
@@ -245,7 +250,7 @@ class Installations:
         if not failure.suggests_move:
             raise failure
         try:
-            address = self._ask_address(portal, access_token, record=record)
+            address = self._ask_address(portal, access_token, record_call=record_call)
         except PortalRefused:
             raise
         except (Bitrix24Error, VerificationFailed) as refusal:
@@ -255,8 +260,10 @@ class Installations:
             raise failure
         self.set_address(portal, address.origin)
 
-    def _ask_address(self, portal: Portal, access_token: SecretStr, *, record: RecordCall) -> PortalAddress:
-        return self.verify_token(portal.member_id, access_token, server=portal.authorization_server, record=record)
+    def _ask_address(self, portal: Portal, access_token: SecretStr, *, record_call: CallRecorder) -> PortalAddress:
+        return self.verify_token(
+            portal.member_id, access_token, server=portal.authorization_server, record_call=record_call
+        )
 
     def set_address(self, portal: Portal, origin: str) -> None:
         """Store a verified address if it is a new one."""

@@ -17,7 +17,7 @@ from dashboard.bitrix24.errors import (
     PortalFull,
     TokenRejected,
 )
-from dashboard.bitrix24.masking import RecordCall
+from dashboard.bitrix24.masking import CallRecorder
 from dashboard.bitrix24.users import ListPosition
 from dashboard.models import Person, Portal
 from dashboard.people.directory import INCOMPLETE, Directory, IncompleteList
@@ -40,7 +40,7 @@ class DirectoryProgress:
     problem: str | None = None
 
 
-def sync_directory_part(directory: Directory, lease: Lease, *, record: RecordCall) -> DirectoryProgress:
+def sync_directory_part(directory: Directory, lease: Lease, *, record_call: CallRecorder) -> DirectoryProgress:
     """Update the next part of the portal's employees; if the list cannot be read, the run syncs the stored people.
 
     The lists that two people see may differ, so all parts are read with one person's token (the reader). If the portal
@@ -54,7 +54,9 @@ def sync_directory_part(directory: Directory, lease: Lease, *, record: RecordCal
         if reader.id != position.reader:
             position = directory.first_position(portal, reader, refused=position.refused)
         try:
-            return DirectoryProgress(directory.read_part(portal, reader, position, run=lease.run, record=record))
+            return DirectoryProgress(
+                directory.read_part(portal, reader, position, run=lease.run, record_call=record_call)
+            )
         except IncompleteList:
             return DirectoryProgress(None, INCOMPLETE)
         except (*RUN_POSTPONING_ERRORS, *RUN_ENDING_ERRORS, NotAnswered):

@@ -70,7 +70,7 @@ class SyncEngine:
     def _sync_and_release(self, lease: Lease) -> None:
         # The run is released after its calls are stored, because they decide when the limit allows more.
         try:
-            with self.call_log.unit(lease.portal) as calls:
+            with self.call_log.collect(lease.portal) as calls:
                 requests = self._sync(lease, calls)
         except QueryLimit:
             self._wait_for_limit(lease, requests=1)
@@ -104,7 +104,7 @@ class SyncEngine:
             take = partial(rate_limits.take_for_tasks, portal_id=lease.portal.id, now=now, costs=[DIRECTORY_COST])
             if not self.runs.write(lease, take):
                 return False
-            progress = sync_directory_part(self.directory, lease, record=calls.add)
+            progress = sync_directory_part(self.directory, lease, record_call=calls.add)
             save = partial(save_directory_progress, lease=lease, calls=calls, progress=progress, now=self.now())
             self.runs.write(lease, save)
             if progress.position is None:
@@ -132,7 +132,7 @@ class SyncEngine:
             is_interrupted = self.stopping.is_set() or (not unsaved_results and self._should_stop(deadline))
             if is_interrupted:
                 break
-            result = sync_person(self.snapshots, lease, task, record=calls.add)
+            result = sync_person(self.snapshots, lease, task, record_call=calls.add)
             unsaved_results.append(result)
             if result.got_response:
                 self._save(lease, unsaved_results, calls)

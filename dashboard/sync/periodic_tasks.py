@@ -213,9 +213,9 @@ class PeriodicTasks:
 
     def _refresh_token(self, portal: Portal, person: Person) -> bool:
         """Return False if the portal's other tokens would be refused too."""
-        with self.call_log.unit(portal) as calls:
+        with self.call_log.collect(portal) as calls:
             try:
-                self.token_refresher.refresh(portal, person, record=calls.add)
+                self.token_refresher.refresh(portal, person, record_call=calls.add)
             except Bitrix24Error as error:
                 log.warning("idle_token_not_refreshed", portal=portal.id, person=person.id, code=error.code)
                 return not isinstance(error, PortalRefused)

@@ -22,7 +22,7 @@ from dashboard.bitrix24.errors import (
     PortalMoved,
     from_code,
 )
-from dashboard.bitrix24.masking import RecordCall
+from dashboard.bitrix24.masking import CallRecorder
 from dashboard.calendar.parser import EMPTY_CODE, METHOD, SettingsResponse
 from dashboard.core.stored_times import is_ahead
 from dashboard.models import OAuthToken, Person, Portal, Run, TokenState
@@ -78,7 +78,7 @@ def take_next_tasks(session: Session, lease: Lease, *, now: datetime) -> tuple[S
     return tasks[:allowed], len(tasks) - allowed
 
 
-def sync_person(snapshots: Snapshots, lease: Lease, task: PersonTask, *, record: RecordCall) -> PersonResult:
+def sync_person(snapshots: Snapshots, lease: Lease, task: PersonTask, *, record_call: CallRecorder) -> PersonResult:
     """Fetch a person's settings; an error that concerns only this person is part of the result.
 
     :raise RefreshInProgress: another process refreshes their token; the run returns to them, up to
@@ -89,7 +89,7 @@ def sync_person(snapshots: Snapshots, lease: Lease, task: PersonTask, *, record:
         is_connected = task.person.chain_state == TokenState.VALID
         return PersonResult(task, problem=None if is_connected else "reconnect")
     try:
-        response = snapshots.fetch(lease.portal, task.person, record=record)
+        response = snapshots.fetch(lease.portal, task.person, record_call=record_call)
     except (*RUN_POSTPONING_ERRORS, *RUN_ENDING_ERRORS):
         raise
     except RefreshInProgress as error:

@@ -27,7 +27,7 @@ from dashboard.bitrix24.errors import (
     TokenRejected,
     Unreachable,
 )
-from dashboard.bitrix24.masking import RecordCall
+from dashboard.bitrix24.masking import CallRecorder
 from dashboard.bitrix24.oauth import AuthorizationServers
 from dashboard.bitrix24.schemas import TokenResponse
 from dashboard.core.stored_times import is_due
@@ -74,12 +74,12 @@ class TokenRefresher:
     stopping: threading.Event = field(default_factory=threading.Event)  # when set, nobody waits for another process
 
     def call_with_token(
-        self, portal: Portal, person: Person, operation: Callable[[Client, str], T], *, record: RecordCall
+        self, portal: Portal, person: Person, operation: Callable[[Client, str], T], *, record_call: CallRecorder
     ) -> T:
         """Return ``operation(client, token)`` with the person's token, refreshed once if it is rejected.
 
-        ``operation`` may run twice, so it must only read, or change nothing more the second time. ``record`` receives
-        every request.
+        ``operation`` may run twice, so it must only read, or change nothing more the second time. ``record_call``
+        receives every request.
 
         :raise GrantRejected: the refresh token is invalid until the person opens the application.
         :raise PaymentRequired: the portal is now stored as suspended.
@@ -92,23 +92,23 @@ class TokenRefresher:
         tokens = self.token_store.get(portal, person)
         with self._save_portal_state_on_error(tokens):
             try:
-                result = self.installations.call(portal, tokens.access, operation, record=record)
+                result = self.installations.call(portal, tokens.access, operation, record_call=record_call)
             except TokenRejected as rejection:
-                tokens = self._wait_or_refresh(tokens, record, rejection=rejection)
-                result = self._call_with_refreshed(tokens, operation, record)
+                tokens = self._wait_or_refresh(tokens, record_call, rejection=rejection)
+                result = self._call_with_refreshed(tokens, operation, record_call)
         self.installations.set_state(portal, PortalState.ACTIVE)
         return result
 
-    def refresh(self, portal: Portal, person: Person, *, record: RecordCall) -> None:
+    def refresh(self, portal: Portal, person: Person, *, record_call: CallRecorder) -> None:
         """Refresh the person's pair, which would expire if it were not used for a long time.
 
         :raise Bitrix24Error: as ``call_with_token``.
         """
         tokens = self.token_store.get(portal, person)
         with self._save_portal_state_on_error(tokens):
-            self._wait_or_refresh(tokens, record)
+            self._wait_or_refresh(tokens, record_call)
 
-    def confirm_uninstalled(self, portal: Portal, *, record: RecordCall) -> bool:
+    def confirm_uninstalled(self, portal: Portal, *, record_call: CallRecorder) -> bool:
         """Ask the authorization server whether the application was removed from the portal; delete nothing.
 
         The answer counts for the most trusted person's pair only. Without such a pair the answer is False.
@@ -122,10 +122,10 @@ class TokenRefresher:
         try:
             tokens = self.token_store.get(portal, trusted)
             try:
-                self.servers.app_info(portal.authorization_server, tokens.access, record=record)
+                self.servers.app_info(portal.authorization_server, tokens.access, record_call=record_call)
             except TokenRejected as rejection:
                 # An expired access token says nothing about the application, so ask by refreshing it.
-                self._wait_or_refresh(tokens, record, rejection=rejection)
+                self._wait_or_refresh(tokens, record_call, rejection=rejection)
         except ApplicationGone:
             return True
         except (NotAnswered, Limited):
@@ -152,17 +152,19 @@ class TokenRefresher:
                 self.installations.uninstall(tokens.portal)
             raise
 
-    def _call_with_refreshed(self, tokens: TokenPair, operation: Callable[[Client, str], T], record: RecordCall) -> T:
+    def _call_with_refreshed(
+        self, tokens: TokenPair, operation: Callable[[Client, str], T], record_call: CallRecorder
+    ) -> T:
         """Call with a new pair; if it is rejected too, refreshing again soon would not help."""
         try:
-            return self.installations.call(tokens.portal, tokens.access, operation, record=record)
+            return self.installations.call(tokens.portal, tokens.access, operation, record_call=record_call)
         except TokenRejected:
             self.token_store.pause(tokens.person, REFRESH_COOLDOWN)
             self.throttle.record_failure(_REJECTED_KEY.format(tokens.portal.member_id), REJECTED_REFRESH_LIMIT)
             raise
 
     def _wait_or_refresh(
-        self, old: TokenPair, record: RecordCall, *, rejection: TokenRejected | None = None
+        self, old: TokenPair, record_call: CallRecorder, *, rejection: TokenRejected | None = None
     ) -> TokenPair:
         """Return a newer pair: refresh it under a lease, or wait for the process that holds the lease.
 
@@ -181,7 +183,7 @@ class TokenRefresher:
                 if self._is_paused(tokens, now):
                     raise rejection or TokenRejected("refresh_paused")
                 if lease := self.token_store.acquire_lease(tokens):
-                    return self._refresh_and_store(tokens, lease, record)
+                    return self._refresh_and_store(tokens, lease, record_call)
             if waited >= MAX_LEASE_WAIT_SECONDS or self.stopping.is_set():
                 raise RefreshInProgress(until=tokens.leased_until or now)
             pause = random.uniform(MIN_POLL_SECONDS, MAX_POLL_SECONDS)  # noqa: S311  # jitter, not a secret
@@ -198,11 +200,11 @@ class TokenRefresher:
             return True
         return False
 
-    def _refresh_and_store(self, tokens: TokenPair, lease: str, record: RecordCall) -> TokenPair:
+    def _refresh_and_store(self, tokens: TokenPair, lease: str, record_call: CallRecorder) -> TokenPair:
         """Refresh the pair under the lease, store the new one before it is used, and return what is stored."""
         ids = {"portal": tokens.portal.id, "person": tokens.person.id}
         try:
-            response = self._request_refresh(tokens, record)
+            response = self._request_refresh(tokens, record_call)
         except GrantRejected:
             is_marked = self.token_store.mark_invalid(tokens, lease)
             log.info("token_grant_rejected", **ids, revoked=is_marked)
@@ -219,7 +221,7 @@ class TokenRefresher:
             self.installations.set_address(tokens.portal, response.origin)
         return self._reload_newer(tokens)
 
-    def _request_refresh(self, tokens: TokenPair, record: RecordCall) -> TokenResponse:
+    def _request_refresh(self, tokens: TokenPair, record_call: CallRecorder) -> TokenResponse:
         """Request a new pair from the authorization server.
 
         :raise GrantRejected: the old pair can never be used again; only this error means that. The server
@@ -234,9 +236,9 @@ class TokenRefresher:
             raise GrantRejected("reconnect")
         self.throttle.take(f"token refreshes {portal.member_id}", REFRESH_LIMIT, code="too_many_token_refreshes")
         try:
-            response = self.servers.refresh(portal.authorization_server, tokens.refresh, record=record)
+            response = self.servers.refresh(portal.authorization_server, tokens.refresh, record_call=record_call)
         except (PortalRefused, KeysRejected) as refusal:
-            if self._applies_to_portal(tokens, refusal, record):
+            if self._applies_to_portal(tokens, refusal, record_call):
                 raise
             if isinstance(refusal, ApplicationGone):
                 raise GrantRejected("foreign_token") from None
@@ -249,7 +251,7 @@ class TokenRefresher:
             raise GrantRejected("foreign_token")
         return response
 
-    def _applies_to_portal(self, tokens: TokenPair, refusal: Bitrix24Error, record: RecordCall) -> bool:
+    def _applies_to_portal(self, tokens: TokenPair, refusal: Bitrix24Error, record_call: CallRecorder) -> bool:
         """Tell whether the server refuses the whole portal, not just this token.
 
         It refreshes the most trusted person's pair and compares the refusals. A person can post a refresh token
@@ -261,7 +263,7 @@ class TokenRefresher:
         if trusted is None or trusted.id == tokens.person.id:
             return True
         try:
-            self.refresh(tokens.portal, trusted, record=record)
+            self.refresh(tokens.portal, trusted, record_call=record_call)
         except type(refusal):
             return True
         except Bitrix24Error:
