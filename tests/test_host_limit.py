@@ -144,12 +144,12 @@ def test_the_number_of_known_hosts_is_bounded(limit: PerHostLimit) -> None:
     assert limit._active == set()
 
 
-def test_a_request_to_a_silent_host_yields_to_one_that_waits(limit: PerHostLimit, clock: ManualClock) -> None:
+def test_a_request_to_a_silent_host_is_given_up_for_one_that_waits(limit: PerHostLimit, clock: ManualClock) -> None:
     answer(limit, "silent")
     with ExitStack() as stack, ThreadPoolExecutor(1) as pool:
         slots = [stack.enter_context(limit.slot("silent")) for _ in range(15)]
         clock.seconds += SILENT_AFTER
-        assert not any(limit.should_yield(slot) for slot in slots)
+        assert not any(limit.should_give_up(slot) for slot in slots)
         occupy(limit, "new", stack)
         waiting = threading.Event()
 
@@ -161,7 +161,7 @@ def test_a_request_to_a_silent_host_yields_to_one_that_waits(limit: PerHostLimit
         sent = pool.submit(ask)
         wait_until(lambda: waiting.is_set() and limit._find("new").waiting == 1)
 
-        assert limit.should_yield(slots[0])
+        assert limit.should_give_up(slots[0])
         clock.seconds += MAX_WAIT
         with limit._changed:
             limit._changed.notify_all()
@@ -176,13 +176,13 @@ def test_hosts_that_fall_silent_together_give_up_a_quarter(limit: PerHostLimit, 
     with ExitStack() as stack:
         slots = [stack.enter_context(limit.slot(host)) for host in hosts for _ in range(THREADS // 4)]
         clock.seconds += SLOW_AFTER
-        assert not any(limit.should_yield(slot) for slot in slots)
+        assert not any(limit.should_give_up(slot) for slot in slots)
         clock.seconds += GIVE_UP_AFTER
 
-        given_up = [slot for slot in slots if limit.should_yield(slot)]
+        given_up = [slot for slot in slots if limit.should_give_up(slot)]
 
         assert len(given_up) == THREADS // 4
-        assert all(limit.should_yield(slot) for slot in given_up)
+        assert all(limit.should_give_up(slot) for slot in given_up)
         assert not has_room(limit, "a")
         assert has_room(limit, "good")
     assert limit._active == set()
@@ -214,7 +214,7 @@ def test_requests_give_up_if_others_need_the_quarter(
         clock.seconds += GIVE_UP_AFTER
 
         assert held == THREADS * 3 // 4 - 1
-        assert sum(limit.should_yield(slot) for slot in slots) == len(slots) - 1
+        assert sum(limit.should_give_up(slot) for slot in slots) == len(slots) - 1
 
 
 def test_slow_requests_leave_no_thread_to_slow_clients(
@@ -252,7 +252,7 @@ def test_reads_from_a_host_that_timed_out_are_short(
 @pytest.mark.parametrize("asked", ["bindings", "permissions"])
 def test_every_read_from_a_portal_can_be_given_up(world: World, monkeypatch: pytest.MonkeyPatch, asked: str) -> None:
     """A portal that stops responding at this request keeps no thread that others need."""
-    monkeypatch.setattr(PerHostLimit, "should_yield", lambda _, slot: time.monotonic() - slot.started > 0.2)
+    monkeypatch.setattr(PerHostLimit, "should_give_up", lambda _, slot: time.monotonic() - slot.started > 0.2)
 
     def then_hang(answer: dict[str, Any]) -> dict[str, Any]:
         world.bitrix24.faults.add(Fault("hang"))
@@ -364,7 +364,7 @@ def test_a_busy_slow_host_leaves_threads_to_others(clock: ManualClock, monkeypat
         assert seconds_for_slot(limit, clock, "portal")[1] > 0
 
 
-def test_a_slow_host_that_responds_never_yields(limit: PerHostLimit, clock: ManualClock) -> None:
+def test_a_slow_host_that_responds_never_gives_up_a_request(limit: PerHostLimit, clock: ManualClock) -> None:
     answer(limit, "portal")
     with ExitStack() as stack:
         slots = [stack.enter_context(limit.slot("portal")) for _ in range(15)]
@@ -372,7 +372,7 @@ def test_a_slow_host_that_responds_never_yields(limit: PerHostLimit, clock: Manu
         limit._find("new").waiting = 1
         limit._active.add(limit._find("new"))
 
-        assert not any(limit.should_yield(slot) for slot in slots)
+        assert not any(limit.should_give_up(slot) for slot in slots)
 
 
 @pytest.mark.parametrize("threads", [2, 4, 8, 20])
@@ -399,7 +399,7 @@ def test_slow_clients_and_slow_hosts_refuse_no_unknown_host(
             host, slot, stack = request
             if host == "answering" and clock.seconds >= slot.started + 1:
                 limit.record_answer(slot)
-            elif limit.should_yield(slot):
+            elif limit.should_give_up(slot):
                 limit.record_timeout(slot)
             else:
                 continue
@@ -436,7 +436,7 @@ def test_a_request_given_up_is_for_the_host_that_waits(
         limit._find("new").waiting = 1
         limit._active.add(limit._find("new"))
 
-        assert limit.should_yield(slot)
+        assert limit.should_give_up(slot)
         limit.record_timeout(slot)
         assert not has_room(limit, "silent")
         assert has_room(limit, "new")

@@ -43,8 +43,8 @@ _USED_LINE = re.compile(rb"[\t -~]{1,1024}")
 MIN_AVERAGE_CHUNK = 256
 # Options of new sockets, so that the system notices when the other end is gone; not every system has all.
 _KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 5000}
-# How often a thread that waits for a response checks whether it should yield.
-YIELD_CHECK_SECONDS = 0.25
+# How often a thread that waits for a response checks whether to give up.
+GIVE_UP_CHECK_SECONDS = 0.25
 
 Clock = Callable[[], float]
 
@@ -70,7 +70,7 @@ class ConnectionAttempt:
     timeouts: Timeouts
     clock: Clock = time.monotonic
     max_bytes: int = 1024 * 1024  # of a response with its headers, before decompression
-    should_yield: Callable[[], bool] = lambda: False
+    should_give_up: Callable[[], bool] = lambda: False
     fresh_only: bool = False  # do not reuse a connection
     is_new: bool = False  # a new connection was needed
     connected: bool = False
@@ -156,8 +156,8 @@ class _TimedStream(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int | None:
         until = min(self._attempt.deadline, time.monotonic() + self._attempt.timeouts.read)
-        while (left := until - time.monotonic()) > 0 and not self._attempt.should_yield():
-            self._connection.settimeout(min(left, YIELD_CHECK_SECONDS))
+        while (left := until - time.monotonic()) > 0 and not self._attempt.should_give_up():
+            self._connection.settimeout(min(left, GIVE_UP_CHECK_SECONDS))
             try:
                 # Not ``self._stream``: it cannot be read again after a timeout.
                 count = self._connection.recv_into(buffer)

@@ -117,22 +117,22 @@ class PerHostLimit:
         """Record that the host did not respond in time."""
         slot.host.timed_out_at = self._clock()
 
-    def should_yield(self, slot: Slot) -> bool:
+    def should_give_up(self, slot: Slot) -> bool:
         """Tell whether to give up a request now, because another host needs its thread.
 
-        It must if its host is silent, another host that is not slow waits for a slot, and slow hosts use more
-        than half of the threads or leave only the reserve. The silent host with the most requests gives up
-        first. If slow hosts use nearly all threads, no other host can even wait, so requests are given up after
+        A request is given up if its host is silent, another host that is not slow waits for a slot, and slow hosts
+        use more than half of the threads or leave only the reserve; first those of the silent host with the most
+        requests. If slow hosts use nearly all threads, no other host can even wait, so requests are given up after
         a longer time, first those of the slow host with the most.
         """
         with self._changed:
-            if not slot.given_up and self._must_yield(slot):
+            if not slot.given_up and self._must_give_up(slot):
                 slot.given_up = True
                 # Freed at once, so that no more requests give up than necessary.
                 slot.host.started.remove(slot.started)
             return slot.given_up
 
-    def _must_yield(self, slot: Slot) -> bool:
+    def _must_give_up(self, slot: Slot) -> bool:
         now, host = self._clock(), slot.host
         age = now - slot.started
         slow = [other for other in self._active if other.is_slow(now)]

@@ -138,7 +138,7 @@ class Transport:
             self._address_policy, timeouts, self._clock, max_bytes=limit.bytes + MAX_EXTRA_BYTES
         )
         if read_only:
-            attempt.should_yield = partial(self._limit.should_yield, slot)
+            attempt.should_give_up = partial(self._limit.should_give_up, slot)
         try:
             try:
                 return self._try(request, attempt, limit)
