@@ -280,7 +280,7 @@ def test_a_change_of_clocks_moves_common_hours_and_ends_a_proposal() -> None:
     (change,) = meeting.changes
     assert [(zone.zone, zone.day, zone.minutes) for zone in change.changes] == [(KYIV, date(2027, 3, 28), 60)]
     assert (change.day, change.before, change.after) == (date(2027, 4, 1), ((780, 930),), ((840, 990),))
-    last_days = {clock(proposal.start): meeting.last_day_of(proposal) for proposal in result.proposals}
+    last_days = {clock(proposal.start): meeting.works_until(proposal) for proposal in result.proposals}
     assert last_days["14:00"] is None
     assert last_days["13:00"] == date(2027, 3, 27)
 
@@ -291,7 +291,7 @@ def test_a_change_on_the_day_itself_is_compared_with_the_week_before() -> None:
 
     (change,) = meeting.changes
     assert (change.day, change.before, change.after) == (sunday, ((780, 930),), ((840, 990),))
-    assert meeting.last_day_of(plan(THREE, sunday, ZoneInfo(KYIV)).proposals[0]) is None
+    assert meeting.works_until(plan(THREE, sunday, ZoneInfo(KYIV)).proposals[0]) is None
 
 
 def test_zones_that_change_their_clocks_together_change_nothing() -> None:

@@ -55,8 +55,11 @@ class WeeklyMeeting:
         self._spans: dict[int, dict[WorkPattern, tuple[Interval, ...]]] = {}
         self.changes = tuple(self._changes())
 
-    def last_day_of(self, proposal: Proposal) -> date | None:
-        """Return the last day before a change after which others are outside their hours, None if there is none."""
+    def works_until(self, proposal: Proposal) -> date | None:
+        """Return the last day on which the proposal still suits the same people.
+
+        This is the day before the clock change that breaks it; None if none of the changes does.
+        """
         start = self._local_minute(proposal.start, FIRST_WEEK)
         length = proposal.end - proposal.start
         allowed = self._outside(FIRST_WEEK, proposal.start, length)

@@ -51,7 +51,7 @@ def clock_notes(
     lasting = [
         plan_words.slot_times(proposal, reader_zone)
         for proposal in plan.proposals
-        if not proposal.stretches and meeting.last_day_of(proposal) is None
+        if not proposal.stretches and meeting.works_until(proposal) is None
     ]
     full = sum(not proposal.stretches for proposal in plan.proposals)
     if len(planned) < 2 or not 0 < len(lasting) < full:

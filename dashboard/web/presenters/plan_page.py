@@ -187,7 +187,7 @@ def _card(
         verdict=plan_words.verdict(proposal, people),
         is_full=not proposal.stretches,
         is_past=proposal.start < minute_of(now),
-        until=plan_notes.until(meeting.last_day_of(proposal)),
+        until=plan_notes.until(meeting.works_until(proposal)),
         lines=lines,
         more_zones=more_zones,
         names=filters.join_words(names),
