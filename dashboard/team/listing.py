@@ -20,7 +20,7 @@ from dashboard.people.company_hours import company_hours, stored_hours
 from dashboard.people.connection_state import state_expression
 from dashboard.team.ordered_ids import count, ids_of_all, ids_of_page
 from dashboard.team.team_filter import TeamFilter, TeamReader, matching
-from dashboard.team.team_order import BY_START, Arrangement, Grouping, find_list_facts, group_parts, sort_parts
+from dashboard.team.team_order import BY_START, Arrangement, Grouping, find_traits, group_parts, sort_parts
 
 PAGE_SIZE = 50
 BATCH_ROWS = 500  # of an export, so that a large team does not fill the memory
@@ -101,17 +101,17 @@ def team_page(
     """
     pages = max(1, -(-total // PAGE_SIZE))
     number = min(max(number, 1), pages)
-    facts = find_list_facts(session, portal)
-    arrangement = arrangement.of(total, has_departments=facts.has_departments)
+    traits = find_traits(session, portal)
+    arrangement = arrangement.with_defaults(total, has_departments=traits.has_departments)
     groups = group_parts(session, portal, conditions, arrangement, reader, total=total, zone_sizes=zone_sizes)
-    parts = sort_parts(session, portal, conditions, arrangement, reader, has_unnamed=facts.has_unnamed)
+    parts = sort_parts(session, portal, conditions, arrangement, reader, has_unnamed=traits.has_unnamed)
     ids = ids_of_page(session, conditions, groups, parts, offset=(number - 1) * PAGE_SIZE, limit=PAGE_SIZE)
     rows = _rows(
         session,
         portal,
         [Person.id.in_([person_id for person_id, _key in ids])],
         reader.now,
-        with_departments=facts.has_departments,
+        with_departments=traits.has_departments,
     )
     sizes: dict[str, int] = {}
     for group in groups:
@@ -145,11 +145,11 @@ def all_rows(
     is_current = exists().where(Portal.id == portal.id, Portal.generation == portal.generation)
     with database.read_session() as session:
         conditions = [*matching(session, portal, team_filter, reader), *visible, is_current]
-        facts = find_list_facts(session, portal)
+        traits = find_traits(session, portal)
         total = count(session, conditions)
-        arrangement = arrangement.of(total, has_departments=facts.has_departments)
+        arrangement = arrangement.with_defaults(total, has_departments=traits.has_departments)
         groups = group_parts(session, portal, conditions, arrangement, reader, total=total)
-        parts = sort_parts(session, portal, conditions, arrangement, reader, has_unnamed=facts.has_unnamed)
+        parts = sort_parts(session, portal, conditions, arrangement, reader, has_unnamed=traits.has_unnamed)
         ids, places = array("q"), array("i")
         place_by_key = {group.key: place for place, group in enumerate(groups)}
         for person_id, key in ids_of_all(session, conditions, groups, parts):
@@ -160,7 +160,11 @@ def all_rows(
         batch = ids[start : start + BATCH_ROWS]
         with database.read_session() as session:
             rows = _rows(
-                session, portal, [*conditions, Person.id.in_(batch)], reader.now, with_departments=facts.has_departments
+                session,
+                portal,
+                [*conditions, Person.id.in_(batch)],
+                reader.now,
+                with_departments=traits.has_departments,
             )
         # Only short lists are sorted by the start of the day, so all of their people are in the first batch.
         in_groups = groupby(zip(batch, places[start:], strict=False), key=lambda pair: pair[1])

@@ -38,8 +38,8 @@ class Arrangement:
     sort: str = ""
     group: str = ""
 
-    def of(self, total: int, *, has_departments: bool) -> Arrangement:
-        """Return what applies to a number of people."""
+    def with_defaults(self, total: int, *, has_departments: bool) -> Arrangement:
+        """Fill in the default order and grouping for a list of this length."""
         is_short = total <= MAX_UNGROUPED
         group = "" if self.group == Grouping.DEPARTMENT and not has_departments else self.group
         default_group = Grouping.NONE if is_short or self.sort else Grouping.TIMEZONE
@@ -48,18 +48,18 @@ class Arrangement:
 
 
 @dataclass(frozen=True)
-class ListFacts:
-    """What the order and the groups depend on besides the people who match."""
+class PortalTraits:
+    """Whether the portal has departments, and people without a name."""
 
     has_departments: bool
     has_unnamed: bool  # people without a name
 
 
-def find_list_facts(session: Session, portal: Portal) -> ListFacts:
-    """Look up what the order and the groups depend on."""
+def find_traits(session: Session, portal: Portal) -> PortalTraits:
+    """Look up what the order and the groups depend on besides the people who match."""
     has_departments = exists().where(Department.portal_id == portal.id)
     has_unnamed = exists().where(Person.portal_id == portal.id, Person.sort_key == "")
-    return ListFacts(*session.execute(select(has_departments, has_unnamed)).one())
+    return PortalTraits(*session.execute(select(has_departments, has_unnamed)).one())
 
 
 class GroupPart(NamedTuple):
