@@ -172,10 +172,10 @@ def test_five_thousand_departments_are_the_limit(company: World) -> None:
     company.bitrix24.clear()
     company.sync()
 
-    assert len(stored(company)) == bitrix24_departments.MAX_DEPARTMENTS
+    assert len(stored(company)) == bitrix24_departments.MAX_PORTAL_DEPARTMENTS
     assert company.bitrix24.count(inner=METHOD) <= 102
     size = company.one("SELECT stored_bytes FROM portals")
-    assert size >= bitrix24_departments.MAX_DEPARTMENTS * storage_limit.DEPARTMENT_BYTES
+    assert size >= bitrix24_departments.MAX_PORTAL_DEPARTMENTS * storage_limit.DEPARTMENT_BYTES
 
 
 def test_pages_that_repeat_end_the_list(company: World) -> None:

@@ -301,7 +301,7 @@ def test_an_endless_list_is_cut(world: World, monkeypatch: pytest.MonkeyPatch) -
     assert world.one("SELECT directory_error FROM portals") == "directory_incomplete"
     assert world.one("SELECT count(*) FROM people WHERE user_id >= 10000") == 100
     (stored, *_) = world.rows("SELECT departments FROM people WHERE user_id = 10000")
-    assert len(json.loads(stored["departments"])) == users.MAX_DEPARTMENTS
+    assert len(json.loads(stored["departments"])) == users.MAX_DEPARTMENTS_OF_USER
 
 
 def in_slow_slices(world: World) -> SyncEngine:

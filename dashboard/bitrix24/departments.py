@@ -19,7 +19,7 @@ METHOD = "department.get"
 SCOPE = "department"
 PAGE_SIZE = 50
 # More than real companies have; a portal may invent any number of them.
-MAX_DEPARTMENTS = 5_000
+MAX_PORTAL_DEPARTMENTS = 5_000
 DEFAULT_SORT, MAX_SORT = 500, 2**31 - 1
 # A page has names of up to 255 characters, and portals may add fields. Only workers list departments.
 LIST_LIMIT = ResponseLimit(bytes=4 * 1024 * 1024, values=100_000)
@@ -48,7 +48,7 @@ class LedDepartments(NamedTuple):
 
 
 def read_departments(client: Client, token: str) -> dict[int, ListedDepartment]:
-    """Return the departments by ID, at most MAX_DEPARTMENTS of them, in one request for each fifty pages.
+    """Return the departments by ID, at most MAX_PORTAL_DEPARTMENTS of them, in one request for each fifty pages.
 
     The list ends where a portal repeats pages (some ignore ``start``).
 
@@ -66,7 +66,7 @@ def read_departments(client: Client, token: str) -> dict[int, ListedDepartment]:
         for page in pages:
             departments |= page
         starts = _following_starts(batch, last_start + PAGE_SIZE, is_full=len(pages[-1]) >= PAGE_SIZE)
-    return dict(list(departments.items())[:MAX_DEPARTMENTS])
+    return dict(list(departments.items())[:MAX_PORTAL_DEPARTMENTS])
 
 
 def led_departments(user_id: int) -> Command:
@@ -107,8 +107,8 @@ def _following_starts(batch: BatchResult, start: int, *, is_full: bool) -> range
     One request for each page would let a portal that answers slowly keep a worker's thread for an hour.
     """
     totals = [total for value in batch.totals.values() if (total := parse_int(value)) is not None]
-    end = min(max(totals, default=0), MAX_DEPARTMENTS)
+    end = min(max(totals, default=0), MAX_PORTAL_DEPARTMENTS)
     pages = max(math.ceil((end - start) / PAGE_SIZE), 0)
     if not pages and is_full:
-        pages = math.ceil((MAX_DEPARTMENTS - start) / PAGE_SIZE)
+        pages = math.ceil((MAX_PORTAL_DEPARTMENTS - start) / PAGE_SIZE)
     return range(start, start + PAGE_SIZE * min(pages, MAX_BATCH_COMMANDS), PAGE_SIZE)

@@ -20,7 +20,7 @@ METHOD = "user.get"
 PAGE_SIZE = 50
 MAX_USERS = 50_000  # five times as many as the largest plan of Bitrix24's cloud has
 MAX_URL_LENGTH = 1000
-MAX_DEPARTMENTS = 10  # of one user
+MAX_DEPARTMENTS_OF_USER = 10
 # Characters of a whole list: 300 for each user of the largest portal. A self-hosted portal can answer anything,
 # and must not fill the database.
 MAX_LIST_SIZE = 15_000_000
@@ -45,7 +45,7 @@ def _parse_photo(value: Any) -> str:
 
 
 def _parse_departments(value: Any) -> tuple[int, ...]:
-    numbers = map(parse_int, (as_list(value) or [])[:MAX_DEPARTMENTS])
+    numbers = map(parse_int, (as_list(value) or [])[:MAX_DEPARTMENTS_OF_USER])
     return tuple(number for number in numbers if number)
 
 
