@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dashboard.bitrix24 import inbound
-from dashboard.calendar.parser import METHOD, PORTAL_SETTINGS_METHOD, SECTIONS_METHOD
+from dashboard.calendar.parser import PORTAL_SETTINGS_METHOD, SECTIONS_METHOD, USER_SETTINGS_METHOD
 from dashboard.web.http.request_hooks import MAX_FIELDS
 from tests.emulator.faults import Fault
 from tests.world import World, errors_on
@@ -270,7 +270,7 @@ def test_a_response_that_is_not_settings_is_not_stored(world: World, key: str, s
 
     assert page.status_code == 200
     assert len(page.data) < 200_000
-    method = {"settings": METHOD, "account": PORTAL_SETTINGS_METHOD, "sections": SECTIONS_METHOD}[key]
+    method = {"settings": USER_SETTINGS_METHOD, "account": PORTAL_SETTINGS_METHOD, "sections": SECTIONS_METHOD}[key]
     assert json.loads(world.one(BORIS))[method] == "answer_too_large"
 
 

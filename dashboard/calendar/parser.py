@@ -19,7 +19,7 @@ from dashboard.calendar.values import (
 from dashboard.calendar.working_hours import Hours, Span, parse_hours, parse_span
 from dashboard.core.json_values import Json, as_list, as_object
 
-METHOD = "calendar.user.settings.get"
+USER_SETTINGS_METHOD = "calendar.user.settings.get"
 PORTAL_SETTINGS_METHOD = "calendar.settings.get"
 SECTIONS_METHOD = "calendar.section.get"
 
@@ -129,8 +129,8 @@ class CalendarSettings:
     @property
     def error(self) -> str | None:
         """Return why the last attempt to read the settings failed, None when it succeeded."""
-        if METHOD in self.errors:
-            return self.errors[METHOD] or EMPTY_CODE
+        if USER_SETTINGS_METHOD in self.errors:
+            return self.errors[USER_SETTINGS_METHOD] or EMPTY_CODE
         return None if self.is_readable else NOT_AN_OBJECT
 
     @property
@@ -175,7 +175,12 @@ def parse(
 
 def changed_keys(before: CalendarSettings | None, after: CalendarSettings) -> tuple[str, ...] | None:
     """Return the keys whose values differ and mean something else, None if one of the two has no settings."""
-    if before is None or METHOD in after.errors or not isinstance(before.raw, dict) or not isinstance(after.raw, dict):
+    if (
+        before is None
+        or USER_SETTINGS_METHOD in after.errors
+        or not isinstance(before.raw, dict)
+        or not isinstance(after.raw, dict)
+    ):
         return None
     old, new = before.raw, after.raw
 

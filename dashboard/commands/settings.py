@@ -13,7 +13,13 @@ from pydantic import SecretStr
 from dashboard.bitrix24.errors import Bitrix24Error, MethodMissing, NotAnswered
 from dashboard.bitrix24.webhook import Webhook, parse_webhook_url
 from dashboard.calendar import parser
-from dashboard.calendar.parser import EMPTY_CODE, METHOD, PORTAL_SETTINGS_METHOD, CalendarSettings, SettingsResponse
+from dashboard.calendar.parser import (
+    EMPTY_CODE,
+    PORTAL_SETTINGS_METHOD,
+    USER_SETTINGS_METHOD,
+    CalendarSettings,
+    SettingsResponse,
+)
 from dashboard.commands import output
 from dashboard.commands.context import OperatorGroup, services
 from dashboard.core.json_values import escape_invisible
@@ -64,9 +70,11 @@ def _webhook_url(file: str | None, *, loopback: bool) -> SecretStr:
 def _read(webhook: Webhook, now: datetime) -> SettingsResponse:
     """Read the person's settings and, where possible, the portal's, which complete them."""
     try:
-        settings = webhook.call(METHOD)
+        settings = webhook.call(USER_SETTINGS_METHOD)
     except MethodMissing:
-        raise click.ClickException(f"This portal does not know {METHOD}: its calendar is too old.") from None
+        raise click.ClickException(
+            f"This portal does not know {USER_SETTINGS_METHOD}: its calendar is too old."
+        ) from None
     except NotAnswered as error:
         raise click.ClickException(f"The portal did not answer: {error.code}.") from None
     except Bitrix24Error as error:

@@ -25,7 +25,7 @@ from dashboard.bitrix24.errors import (
 )
 from dashboard.calendar.changes import WritePlan, compare, plan_edits, survives_writing
 from dashboard.calendar.edits import EDITABLE_KEYS, Edits
-from dashboard.calendar.parser import METHOD, NOT_AN_OBJECT
+from dashboard.calendar.parser import NOT_AN_OBJECT, USER_SETTINGS_METHOD
 from dashboard.calendar.undo import Change, plan_undo
 from dashboard.core.database import UNAVAILABLE, Database
 from dashboard.core.json_values import Json
@@ -234,7 +234,7 @@ def _unconfirmed_if_unavailable() -> Iterator[None]:
 
 def _get(client: Client, token: str) -> dict[str, Json]:
     """Return the raw settings; a call of its own keeps the types, which a batch's commands would lose in writing."""
-    settings = client.call(METHOD, token=token, read_only=True)
+    settings = client.call(USER_SETTINGS_METHOD, token=token, read_only=True)
     if settings == []:
         return {}  # PHP writes an empty object as []
     if not isinstance(settings, dict):

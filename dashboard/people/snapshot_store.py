@@ -13,10 +13,10 @@ from dashboard.bitrix24.errors import PortalFull
 from dashboard.calendar import parser
 from dashboard.calendar.holidays import DaysOff, parse_days_off
 from dashboard.calendar.parser import (
-    METHOD,
     NOT_AN_OBJECT,
     PORTAL_SETTINGS_METHOD,
     SECTIONS_METHOD,
+    USER_SETTINGS_METHOD,
     CalendarSettings,
     SettingsResponse,
 )
@@ -44,7 +44,7 @@ def save_snapshot(session: Session, portal: Portal, person: Person, response: Se
     if storage_limit.allocate(session, person.portal_id, size - person.snapshot_bytes):
         person.snapshot_bytes = size
     else:
-        errors = dict.fromkeys((METHOD, PORTAL_SETTINGS_METHOD, SECTIONS_METHOD), PortalFull.CODE)
+        errors = dict.fromkeys((USER_SETTINGS_METHOD, PORTAL_SETTINGS_METHOD, SECTIONS_METHOD), PortalFull.CODE)
         merged = _keep_previous(session, person, replace(response, errors={**response.errors, **errors}))
     settings = _store(session, person, merged, own=None)
     if PORTAL_SETTINGS_METHOD not in merged.errors:
@@ -68,7 +68,7 @@ def save_settings(
         settings=settings,
         portal_settings=previous.account,
         sections=previous.sections,
-        errors={method: code for method, code in previous.errors.items() if method != METHOD},
+        errors={method: code for method, code in previous.errors.items() if method != USER_SETTINGS_METHOD},
         taken_at=taken_at,
         settings_taken_at=taken_at,
     )
@@ -94,7 +94,7 @@ def is_corrupted_code(code: str) -> bool:
 def mark_unreadable(session: Session, person: Person, code: str) -> None:
     """Store why the settings could not be read; the previous ones stay."""
     if snapshot := _stored(session, person):
-        snapshot.errors = {**snapshot.errors, METHOD: code}
+        snapshot.errors = {**snapshot.errors, USER_SETTINGS_METHOD: code}
 
 
 def _store(session: Session, person: Person, response: SettingsResponse, *, own: OwnChanges | None) -> CalendarSettings:
@@ -144,15 +144,15 @@ def _keep_previous(session: Session, person: Person, response: SettingsResponse)
     """Replace the parts that failed by the previous snapshot's."""
     previous = _stored(session, person) or Snapshot()
     errors = dict(response.errors)
-    if METHOD not in errors and not _is_object_or_empty_list(response.settings) and previous.settings:
-        errors[METHOD] = NOT_AN_OBJECT
+    if USER_SETTINGS_METHOD not in errors and not _is_object_or_empty_list(response.settings) and previous.settings:
+        errors[USER_SETTINGS_METHOD] = NOT_AN_OBJECT
     return replace(
         response,
-        settings=previous.settings if METHOD in errors else response.settings,
+        settings=previous.settings if USER_SETTINGS_METHOD in errors else response.settings,
         portal_settings=previous.account if PORTAL_SETTINGS_METHOD in errors else response.portal_settings,
         sections=previous.sections if SECTIONS_METHOD in errors else response.sections,
         errors=errors,
-        settings_taken_at=previous.settings_taken_at if METHOD in errors else response.taken_at,
+        settings_taken_at=previous.settings_taken_at if USER_SETTINGS_METHOD in errors else response.taken_at,
     )
 
 

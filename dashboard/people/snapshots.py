@@ -21,9 +21,9 @@ from dashboard.bitrix24.errors import (
 from dashboard.bitrix24.masking import CallRecorder
 from dashboard.bitrix24.schemas import AppInfo, Profile, parse_as, parse_profile
 from dashboard.calendar.parser import (
-    METHOD,
     PORTAL_SETTINGS_METHOD,
     SECTIONS_METHOD,
+    USER_SETTINGS_METHOD,
     CalendarSettings,
     SettingsResponse,
 )
@@ -43,7 +43,7 @@ from dashboard.tokens.refresh import TokenRefresher
 SNAPSHOT_COMMANDS = {
     "app": Command("app.info"),
     "profile": Command("profile"),
-    "settings": Command(METHOD),
+    "settings": Command(USER_SETTINGS_METHOD),
     "account": Command(PORTAL_SETTINGS_METHOD),
     "sections": Command(SECTIONS_METHOD, {"type": "user"}),
 }

@@ -12,7 +12,7 @@ from functools import partial
 import structlog
 
 from dashboard.bitrix24.errors import Bitrix24Error, MethodPaused, NotAnswered, Overloaded, QueryLimit
-from dashboard.calendar.parser import METHOD
+from dashboard.calendar.parser import USER_SETTINGS_METHOD
 from dashboard.models import RunState
 from dashboard.monitoring.metrics import Metrics
 from dashboard.people.directory import Directory
@@ -167,7 +167,9 @@ class SyncEngine:
         # The portal's clock may be wrong, but the pause ends within the window that Bitrix24 counts over.
         latest = (now + rate_limits.OPERATING_WINDOW).timestamp()
         until = min(error.resets_at or latest, latest)
-        self.runs.write(lease, lambda session: rate_limits.pause(session, lease.portal.id, METHOD, until=until))
+        self.runs.write(
+            lease, lambda session: rate_limits.pause(session, lease.portal.id, USER_SETTINGS_METHOD, until=until)
+        )
         self._postpone(lease, error, delay=max(timedelta(seconds=until - now.timestamp()), timedelta(seconds=1)))
 
     def _postpone(self, lease: Lease, error: Bitrix24Error, *, delay: timedelta | None = None) -> None:

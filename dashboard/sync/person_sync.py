@@ -23,7 +23,7 @@ from dashboard.bitrix24.errors import (
     from_code,
 )
 from dashboard.bitrix24.masking import CallRecorder
-from dashboard.calendar.parser import EMPTY_CODE, METHOD, SettingsResponse
+from dashboard.calendar.parser import EMPTY_CODE, USER_SETTINGS_METHOD, SettingsResponse
 from dashboard.core.stored_times import is_ahead
 from dashboard.models import OAuthToken, Person, Portal, Run, TokenState
 from dashboard.people import storage_limit
@@ -71,7 +71,7 @@ def take_next_tasks(session: Session, lease: Lease, *, now: datetime) -> tuple[S
     portal_id, timestamp = lease.portal.id, now.timestamp()
     tasks = _next_tasks(session, lease, now=now)
     costs = [task.cost for task in tasks[:MAX_SLICE_PEOPLE]]
-    paused_until = rate_limits.paused_until(session, portal_id, METHOD, now=timestamp)
+    paused_until = rate_limits.paused_until(session, portal_id, USER_SETTINGS_METHOD, now=timestamp)
     if paused_until > timestamp:
         raise MethodPaused("OPERATION_TIME_LIMIT", resets_at=paused_until)
     allowed = rate_limits.take_for_tasks(session, portal_id, now=timestamp, costs=costs)
@@ -103,7 +103,7 @@ def sync_person(snapshots: Snapshots, lease: Lease, task: PersonTask, *, record_
             dismissed=isinstance(error, PersonDismissed),
             got_response=not isinstance(error, NotAnswered),
         )
-    problem = response.errors.get(METHOD)
+    problem = response.errors.get(USER_SETTINGS_METHOD)
     if problem is not None:
         settings_error = from_code(PORTAL_CODES, problem, status=None)
         if isinstance(settings_error, Limited):

@@ -106,4 +106,4 @@ def _latest_changes(person: Person) -> Changes:
 
 def is_corrupted(settings: CalendarSettings) -> bool:
     """Tell whether Bitrix24 could not return the settings because one of them is corrupted."""
-    return is_corrupted_code(settings.errors.get(parser.METHOD, ""))
+    return is_corrupted_code(settings.errors.get(parser.USER_SETTINGS_METHOD, ""))
