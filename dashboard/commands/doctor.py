@@ -82,7 +82,7 @@ def _check_database(parts: Services) -> Iterator[CheckResult]:
         yield wrong("migrations", lacks, advice)
         return
     yield good("migrations", message)
-    yield _check_keys(parts.database, parts.encryption)
+    yield _check_token_keys(parts.database, parts.encryption)
     readiness = parts.readiness.check()
     if "database" in readiness.down:
         advice = "Free space on its disk, or find out why it is locked or read-only."
@@ -96,7 +96,7 @@ def _check_database(parts: Services) -> Iterator[CheckResult]:
         yield good("worker", "runs")
 
 
-def _check_keys(database: Database, encryption: TokenEncryption) -> CheckResult:
+def _check_token_keys(database: Database, encryption: TokenEncryption) -> CheckResult:
     """Decrypt a sample of the stored secrets: the oldest and newest of each kind."""
     sample = _sample_ciphertexts(database)
     unreadable = sum(not _can_decrypt(ciphertext, encryption) for ciphertext in sample)

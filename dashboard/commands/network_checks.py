@@ -108,7 +108,7 @@ def check_authorization_servers(servers: AuthorizationServers, *, now: Callable[
         result = _check_server(server, servers, failure)
         yield result
         if result.state == "good":
-            yield _check_keys(server, servers, failure)
+            yield _check_client_credentials(server, servers, failure)
             clock = clock or _check_clock(server, servers, now=now)
     yield clock or not_checked("clock", "no authorization server sent its time", "Let NTP set this machine's clock.")
 
@@ -128,7 +128,7 @@ def _check_server(server: str, servers: AuthorizationServers, failure: Failure) 
     return warning(host, "accepts any token", "Ask Bitrix24: an authorization server must not.")
 
 
-def _check_keys(server: str, servers: AuthorizationServers, failure: Failure) -> CheckResult:
+def _check_client_credentials(server: str, servers: AuthorizationServers, failure: Failure) -> CheckResult:
     subject = f"keys at {_host(server)}"
     try:
         accepted = servers.accepts_client_credentials(server)
