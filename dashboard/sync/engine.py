@@ -54,18 +54,18 @@ class SyncEngine:
     clock: Callable[[], float] = time.monotonic
     # When set, slices end after their current person.
     stopping: threading.Event = field(default_factory=threading.Event)
-    # The owners of the leases in use, for the worker's heartbeat.
-    leases: set[str] = field(default_factory=set)
+    # Of the leases in use, for the worker's heartbeat.
+    lease_owners: set[str] = field(default_factory=set)
 
     def run_slice(self, lease: Lease) -> None:
         """Work on the run, then release or finish it."""
-        self.leases.add(lease.owner)
+        self.lease_owners.add(lease.owner)
         try:
             self._sync_and_release(lease)
         except LostLease:
             self._finish_canceled(lease)
         finally:
-            self.leases.discard(lease.owner)
+            self.lease_owners.discard(lease.owner)
 
     def _sync_and_release(self, lease: Lease) -> None:
         # The run is released after its calls are stored, because they decide when the limit allows more.

@@ -156,7 +156,7 @@ class Worker:
     def _send_heartbeats(self) -> None:
         while not self._stopped.wait(HEARTBEAT_SECONDS):
             try:
-                if owners := set(self._sync.leases):
+                if owners := set(self._sync.lease_owners):
                     self._runs.heartbeat(owners)
             except SQLAlchemyError as error:
                 self._outages.record_failure(error)
