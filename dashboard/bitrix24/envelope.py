@@ -38,7 +38,7 @@ def parse_response(
     status = response.status
     if 300 <= status < 400:
         raise PortalMoved("moved")
-    is_too_large = _max_values(response.body) > max_values
+    is_too_large = _upper_bound_of_values(response.body) > max_values
     try:
         body = None if is_too_large else decode(response.body)
     except ValueError:
@@ -107,8 +107,8 @@ def _find_reset(body: dict[str, Json]) -> float | None:
     return float(seconds)
 
 
-def _max_values(body: bytes) -> int:
-    """Return an upper bound of the number of values in the JSON: every value but the first follows one of these."""
+def _upper_bound_of_values(body: bytes) -> int:
+    """Return how many values the JSON has at most: each one but the first follows a bracket, brace or comma."""
     return sum(map(body.count, (b"[", b"{", b",")))
 
 
