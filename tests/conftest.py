@@ -40,7 +40,7 @@ expect.set_options(timeout=BROWSER_MILLISECONDS)
 postgres_engine.IDLE_SECONDS = float(HANG_SECONDS)
 
 # Real processes and real time, and what takes long.
-LONGEST = (
+SLOW_TEST_MODULES = (
     "tests/test_worker.py",
     "tests/test_pgbouncer.py",
     "tests/test_refresh_failures.py",
@@ -76,7 +76,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put first what takes longest: at the end it would be waited for."""
-    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
+    items.sort(key=lambda item: not item.nodeid.startswith(SLOW_TEST_MODULES))
 
 
 def pytest_collection_finish() -> None:
@@ -179,7 +179,7 @@ def migrated_postgres(postgres: str, worker_id: str) -> Iterator[CopiedDatabase]
 
 @pytest.fixture
 def migrated_postgres_url(migrated_postgres: CopiedDatabase) -> Iterator[str]:
-    """Give a database with the newest schema and nothing in it; the address is always the same, see IDLE."""
+    """Give a database with the newest schema and nothing in it; the address is always the same, see REUSABLE_DATABASES."""
     yield migrated_postgres.address
     migrated_postgres.empty()
 
@@ -203,7 +203,7 @@ def sqlite_folder() -> Iterator[Path]:
 
 @pytest.fixture
 def sqlite_url(sqlite_folder: Path) -> str:
-    """Give an empty database in a file; the address is always the same, see IDLE of tests/world.py."""
+    """Give an empty database in a file; the address is always the same, see REUSABLE_DATABASES of tests/world.py."""
     for path in sqlite_folder.iterdir():
         if path.is_dir():
             shutil.rmtree(path)

@@ -19,7 +19,7 @@ from dashboard.core.database import Base, dialect_of
 from tests.emulator import Emulator, Person, RequestRecord, Strictness
 from tests.emulator.application import DEFAULT_SCOPES, Application
 from tests.emulator.tokens import Pair
-from tests.world import IDLE, World
+from tests.world import REUSABLE_DATABASES, World
 
 # Times that are stored as seconds.
 SECONDS = {("buckets", "at"), ("buckets", "log_empty_at")}
@@ -79,7 +79,7 @@ def _installation() -> Installation:
             assert world.post("/install", portal.open_installer_as("anna")).status_code == 200
             moment = bitrix24.clock.now()
             tables = tuple(_tables_of(world))
-        IDLE.pop(url, None)
+        REUSABLE_DATABASES.pop(url, None)
         assert portal.bucket is not None
         return Installation(
             moment=moment,

@@ -350,7 +350,7 @@ def test_a_right_that_the_role_lacks_is_named(
 ) -> None:
     """The check's own row can be written, but nobody could open the application."""
     with World(bitrix24, migrated_postgres_url) as world:
-        world.spoilt = True
+        world.is_database_dirty = True
         role = f"limited_{uuid.uuid4().hex[:12]}"
         with world.database.engine.begin() as connection:
             connection.execute(text(f"CREATE ROLE {role} LOGIN"))

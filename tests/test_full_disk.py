@@ -20,7 +20,7 @@ TOKEN = "a token for the metrics alone"
 
 def fill_the_disk(world: World) -> None:
     """Make the database refuse every write from now on."""
-    world.spoilt = True
+    world.is_database_dirty = True
     engine = world.database.engine
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", only_read)
@@ -72,7 +72,7 @@ def test_each_refusal_of_the_server_is_503_and_one_line(
     bitrix24: Emulator, migrated_postgres_url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with World(bitrix24, migrated_postgres_url) as world:
-        world.spoilt = True
+        world.is_database_dirty = True
         world.install("alpha")
         for code, meaning in REFUSALS.items():
             with world.database.engine.begin() as connection:

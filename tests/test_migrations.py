@@ -116,7 +116,7 @@ def historic(folder: Path, forms: dict[str, str | None]) -> Path:
 
 @pytest.mark.parametrize("lost", ["ALTER TABLE people DROP COLUMN habits", "DROP TABLE tallies"])
 def test_a_schema_that_lacks_something_is_not_compatible(each_world: World, lost: str) -> None:
-    each_world.spoilt = True
+    each_world.is_database_dirty = True
     with each_world.database.engine.begin() as connection:
         if "habits" in lost:
             connection.execute(text("DROP INDEX ix_people_habits"))
@@ -132,7 +132,7 @@ def test_a_schema_that_lacks_something_is_not_compatible(each_world: World, lost
 
 def test_after_a_rollback_a_newer_schema_is_accepted(each_world: World) -> None:
     """A platform runs `db upgrade` of the older version, which must not refuse the rollback."""
-    each_world.spoilt = True
+    each_world.is_database_dirty = True
     with each_world.database.engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
 
@@ -144,7 +144,7 @@ def test_after_a_rollback_a_newer_schema_is_accepted(each_world: World) -> None:
 
 
 def test_a_newer_schema_that_lacks_something_is_refused(each_world: World) -> None:
-    each_world.spoilt = True
+    each_world.is_database_dirty = True
     with each_world.database.engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
         connection.execute(text("DROP TABLE tallies"))

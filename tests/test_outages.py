@@ -46,7 +46,7 @@ def wire(migrated_postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterato
 def far_world(bitrix24: Emulator, wire: Wire) -> Iterator[World]:
     """Give an installed application whose database is behind the proxy."""
     with World(bitrix24, wire.url) as it:
-        it.spoilt = True
+        it.is_database_dirty = True
         it.install("alpha")
         yield it
 

@@ -65,7 +65,7 @@ def _listens(port: int) -> bool:
 def test_migrations_openings_runs_and_a_worker_work(bitrix24: Emulator, pooled_url: str) -> None:
     """`World` migrates by the same code as `db upgrade`."""
     with World(bitrix24, pooled_url) as world:
-        world.spoilt = True
+        world.is_database_dirty = True
         assert world.install().status_code == 200
         openings = [world.portal().open_as("boris") for _ in range(40)]
 

@@ -60,9 +60,9 @@ def _compile_builder_once(self: Rule, append_unknown: bool = True) -> Callable[.
     return BUILDERS[key]
 
 
-# Databases nobody uses at the moment, by address. A test finds its own empty; what is kept is the statements
-# compiled for it, a fifth of what a test costs.
-IDLE: dict[str, Database] = {}
+# Databases that no test uses at the moment, by address. The next test finds its database empty, and reuses the
+# statements compiled for it, which would take a fifth of its time.
+REUSABLE_DATABASES: dict[str, Database] = {}
 
 
 class World:
@@ -79,7 +79,7 @@ class World:
         self.config = config.load(self.environment)
         self._address = self.config.database_url.get_secret_value()
         self.database = _database_at(self._address)
-        self.spoilt = False  # the test has done to the database what the next one must not find
+        self.is_database_dirty = False  # the database must not be reused
         migrate(self.database)
         with (
             patch.object(static_files, "StaticFiles", lambda **_: STATIC_FILES),
@@ -100,8 +100,8 @@ class World:
         self._server.server_close()
         self._end_requests()
         self.database.engine.dispose()
-        if not self.spoilt:
-            IDLE[self._address] = self.database
+        if not self.is_database_dirty:
+            REUSABLE_DATABASES[self._address] = self.database
 
     def _answer(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         with self._changed:
@@ -132,11 +132,11 @@ class World:
 
     def sync(self, portal: str = "alpha", *, limit: int = 400) -> dict[str, Any]:
         """Ask for a run and work on it to its end, as a worker that need not wait; return its row."""
-        there = self.known(portal)
-        self.services.runs.request(there, by=None)
+        stored_portal = self.known(portal)
+        self.services.runs.request(stored_portal, by=None)
         for _ in range(limit):
             self.run_slice(portal)
-            (run,) = self.rows(f"SELECT * FROM runs WHERE portal_id = {there.id} ORDER BY id DESC LIMIT 1")
+            (run,) = self.rows(f"SELECT * FROM runs WHERE portal_id = {stored_portal.id} ORDER BY id DESC LIMIT 1")
             if run["finished_at"] is not None or run["state"] == "postponed":
                 return run
             self.bitrix24.clock.advance(self.services.runs.seconds_to_next(at_most=60) + 0.001)
@@ -192,9 +192,10 @@ class World:
 
     def install(self, portal: str = "alpha", *, person: str | None = None) -> TestResponse:
         """Install the application in a portal as its administrator, to the end."""
-        there = self.portal(portal)
-        response = self.post("/install", there.open_installer_as(person or administrator_of(there)))
-        there.finish_install()
+        bitrix24_portal = self.portal(portal)
+        opening = bitrix24_portal.open_installer_as(person or administrator_of(bitrix24_portal))
+        response = self.post("/install", opening)
+        bitrix24_portal.finish_install()
         return response
 
     def open(self, person: str, portal: str = "alpha", **form: str) -> TestResponse:
@@ -218,7 +219,7 @@ class World:
 
 
 def _database_at(address: str) -> Database:
-    return IDLE.pop(address, None) or Database(address)
+    return REUSABLE_DATABASES.pop(address, None) or Database(address)
 
 
 def migrate(database: Database) -> None:
