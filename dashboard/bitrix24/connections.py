@@ -37,7 +37,7 @@ MAX_HEAD_LINES = 100
 MAX_STATUS_LINE = 1024
 # What http.client, urllib3 and this application read; the libraries' parsers never see another header.
 _USED_HEADERS = {b"connection", b"content-encoding", b"content-length", b"date", b"keep-alive", b"transfer-encoding"}
-# Of other characters, the parser of http.client takes some as ends of lines.
+# http.client treats some control characters as line ends, so only printable ASCII and tabs are allowed.
 _USED_LINE = re.compile(rb"[\t -~]{1,1024}")
 # Bytes of a chunk of a body. Reading one takes a few microseconds, so tiny ones would take too long.
 MIN_AVERAGE_CHUNK = 256

@@ -193,12 +193,14 @@ class PerHostLimit:
         free = self._threads - used
         if host.is_trusted(now):
             return max(1, free * 3 // 4)
-        # What a slow request gave up is for a host that waits without any request.
+        # A slow host gets no new slot while a host that is not slow waits for its first one: threads freed by giving
+        # up slow requests go there.
         if host.is_slow(now) and any(
             other.waiting and not other.started and not other.is_slow(now) for other in self._active
         ):
             return 0
-        # It may not respond, so reserved threads are for hosts that do, unless no slow request can be given up for it.
+        # This host is not trusted, so keep the reserved threads for hosts that respond. Exception: no other slow host
+        # holds a thread that could be freed.
         if used and free <= self._reserve:
             return 0
         return 1 if host.is_suspected(now) else max(1, min(free // 2, free - self._reserve))

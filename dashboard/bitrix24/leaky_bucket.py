@@ -2,7 +2,8 @@
 
 A request adds one to the bucket, time drains it, and a full bucket answers `QUERY_LIMIT_EXCEEDED`. It holds 50
 requests and drains 2 a second; on Enterprise 250 and 5 (Bitrix24 REST docs,
-settings/performance/limits.md).
+settings/performance/limits.md). Nothing detects a portal's plan, so the limits of the other plans are assumed for
+Enterprise too.
 """
 
 from __future__ import annotations

@@ -34,7 +34,8 @@ FIELDS = (
 )
 
 
-# Pages load no photo from the second one, unless they are on this machine themselves, for development.
+# Photos are stored only from these addresses. The Content-Security-Policy of pages allows the second one only in
+# development, where portals run on this machine (TRUST_LOOPBACK).
 PHOTO_ADDRESSES = ("https://", "http://localhost:")
 
 

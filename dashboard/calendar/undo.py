@@ -35,8 +35,10 @@ def plan_undo(changes: Sequence[Change], current: Settings, *, changed_since: Co
     If a value is no longer what its change has left, or cannot be restored, its key is refused and nothing is written.
     Reminders of one kind of event do not matter for a change of the other kind.
 
-    :param changed_since: keys that were changed later. Completed tasks need tasks: they are not turned on again if
-        tasks were turned off later, and if undoing turns tasks off, completed tasks turned on later go off too.
+    Completed tasks need tasks. Refuse to turn them on if tasks were turned off later. If undoing turns tasks off,
+    turn off completed tasks that were turned on later, too.
+
+    :param changed_since: keys that were changed later.
     """
     refused = [change.key for change in changes if not can_undo(change, current)]
     values = {change.key: _value_before(change, current) for change in changes}

@@ -29,7 +29,7 @@ A = TypeVar("A", bool, Span, str)
 
 @dataclass(frozen=True)
 class PeopleFilter:
-    """People by some of their columns: everyone whose values are one of the rows."""
+    """Select the people whose values in ``columns`` equal one of ``rows``."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str | int, ...], ...]

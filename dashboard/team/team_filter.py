@@ -45,7 +45,7 @@ FLAGS = frozenset({"at_work", "zones_differ"})
 
 @dataclass(frozen=True)
 class TeamReader:
-    """Who reads the list: when, from where, and what their language says and sorts by."""
+    """The viewer's time, zone and language rules, which some filters and orders depend on."""
 
     now: datetime
     zone: tzinfo = UTC

@@ -43,7 +43,7 @@ T = TypeVar("T")
 MAX_LEASE_WAIT_SECONDS = 12.0
 MIN_POLL_SECONDS, MAX_POLL_SECONDS = 0.02, 0.25
 REFRESH_COOLDOWN = timedelta(minutes=1)  # after a portal rejected a refreshed pair too
-# Pause after the server refused this person's token but not the portal. No longer pause is ever stored.
+# Pause after the server refused this person's token but not the portal. This is also the longest pause that is stored.
 MAX_REFRESH_PAUSE = timedelta(minutes=10)
 # Refreshes of one portal: more than the fastest run needs when every token has expired.
 REFRESH_LIMIT = Limit(depth=60, seconds=0.25)
