@@ -1,4 +1,4 @@
-"""The worker's process: `python -m dashboard.commands.worker_process`; it imports neither Flask nor pages."""
+"""Run the worker without importing Flask or pages: `python -m dashboard.commands.worker_process`."""
 
 from __future__ import annotations
 

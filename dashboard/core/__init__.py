@@ -1,1 +1,1 @@
-"""Configuration, database, encryption, logging and other foundations."""
+"""Provide the foundations: configuration, database, encryption, logging."""

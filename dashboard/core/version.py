@@ -1,3 +1,3 @@
-"""The version of the application."""
+"""Define the application's version."""
 
 VERSION = "0.1.0"

@@ -1,4 +1,4 @@
-"""Store portals: verified, relocated, suspended, uninstalled."""
+"""Verify portals, and store their address and installation state."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What every request passes through: hooks, headers, static files, templates."""
+"""Handle what every request passes through: hooks, headers, static files, templates."""
