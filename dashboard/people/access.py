@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from dashboard.models import Person, Portal
 from dashboard.people import departments
-from dashboard.people.connection_state import is_colleague
+from dashboard.people.connection_state import colleague_conditions
 
 
 class TeamAccess(StrEnum):
@@ -60,7 +60,7 @@ def can_see_whole_team(portal: Portal, person: Person) -> bool:
     return person.is_admin or (team_access(portal) == TeamAccess.EVERYONE and person.listed is True)
 
 
-def is_visible_to(portal: Portal, person: Person) -> tuple[ColumnElement[bool], ...]:
+def visibility_conditions(portal: Portal, person: Person) -> tuple[ColumnElement[bool], ...]:
     """Return the condition for the people whom a viewer of the team may see; none if they may see everyone."""
     return () if can_see_whole_team(portal, person) else (departments.is_led_by(portal, person),)
 
@@ -72,7 +72,7 @@ def whom_to_ask(session: Session, portal: Portal) -> tuple[int, str] | None:
     """
     query = (
         select(Person.user_id, Person.name)
-        .where(*is_colleague(portal), Person.is_admin, Person.opened_at.is_not(None))
+        .where(*colleague_conditions(portal), Person.is_admin, Person.opened_at.is_not(None))
         .order_by((Person.user_id == portal.team_switched_by).is_not(True), Person.opened_at.desc(), Person.id)
         .limit(1)
     )
@@ -82,5 +82,5 @@ def whom_to_ask(session: Session, portal: Portal) -> tuple[int, str] | None:
 
 def find_visible_colleague(session: Session, portal: Portal, viewer: Person, user_id: int) -> Person | None:
     """Return the member of the team with this id, if the viewer may see them."""
-    is_visible = (*is_colleague(portal), *is_visible_to(portal, viewer))
+    is_visible = (*colleague_conditions(portal), *visibility_conditions(portal, viewer))
     return session.scalar(select(Person).where(*is_visible, Person.user_id == user_id))

@@ -15,7 +15,7 @@ ConnectionState = Literal["connected", "stale", "reconnect", "never"]
 STATES: tuple[ConnectionState, ...] = ("connected", "stale", "reconnect", "never")
 
 
-def is_colleague(portal: Portal) -> tuple[ColumnElement[bool], ...]:
+def colleague_conditions(portal: Portal) -> tuple[ColumnElement[bool], ...]:
     """Return the conditions for a member of the portal's team: an employee.
 
     People whom the list of employees has not named may be guests and do not count. Administrators are marked as

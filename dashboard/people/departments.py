@@ -13,7 +13,7 @@ from dashboard.bitrix24 import departments as bitrix24_departments
 from dashboard.core.database import insert_or_ignore
 from dashboard.models import Department, DepartmentMember, Person, Portal
 from dashboard.people import storage_limit
-from dashboard.people.connection_state import is_colleague
+from dashboard.people.connection_state import colleague_conditions
 
 CHUNK_ROWS = 500  # in one statement
 MAX_LEVELS = 30  # of departments below one; the database searches all of the portal's departments for each
@@ -151,7 +151,7 @@ def save_headships(session: Session, person: Person, led: bitrix24_departments.L
 def heads(session: Session, portal: Portal, *, limit: int) -> tuple[Sequence[str], int]:
     """Return the names of the first heads of departments, and how many heads there are. Only employees can be heads."""
     led = select(Department.head_id).where(Department.portal_id == portal.id, Department.head_id.is_not(None))
-    conditions = (*is_colleague(portal), _is_one_of(Person.user_id, led))
+    conditions = (*colleague_conditions(portal), _is_one_of(Person.user_id, led))
     query = select(Person.name, func.count().over()).where(*conditions).order_by(Person.search, Person.id)
     rows = session.execute(query.limit(limit)).all()
     return [name for name, _count in rows], rows[0][1] if rows else 0

@@ -25,7 +25,7 @@ from dashboard.calendar.undo import Change
 from dashboard.core.json_values import Json, as_object
 from dashboard.models import Person, Portal, SettingChange
 from dashboard.people import storage_limit
-from dashboard.people.connection_state import is_colleague
+from dashboard.people.connection_state import colleague_conditions
 
 HOURS_KEY, ZONE_KEY = "workTime", "timezoneName"
 
@@ -164,7 +164,7 @@ def list_portal_changes(session: Session, portal: Portal, *, limit: int) -> Sequ
     query = (
         select(SettingChange, Person.user_id, Person.name)
         .join(Person, Person.id == SettingChange.person_id)
-        .where(SettingChange.id.in_(newest.limit(MAX_PORTAL_CHANGES).scalar_subquery()), *is_colleague(portal))
+        .where(SettingChange.id.in_(newest.limit(MAX_PORTAL_CHANGES).scalar_subquery()), *colleague_conditions(portal))
         .order_by(SettingChange.id.desc())
         .limit(limit)
     )

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from dashboard.core.database import Database, UTCDateTime, execute_and_count, insert_or_ignore
 from dashboard.core.stored_times import ahead, due
 from dashboard.models import Person, Portal, PortalState, Run, RunState
-from dashboard.people.connection_state import is_colleague
+from dashboard.people.connection_state import colleague_conditions
 from dashboard.portals import rate_limits
 from dashboard.portals.portal_lock import lock_portal
 from dashboard.sync.progress import RunProgress, progress_of
@@ -193,7 +193,7 @@ class Runs:
         """Return the portal's next off-peak time, in the time zone that most of its people have."""
         most_common = (
             select(Person.zone)
-            .where(*is_colleague(portal), Person.zone != "")
+            .where(*colleague_conditions(portal), Person.zone != "")
             .group_by(Person.zone)
             .order_by(func.count().desc(), Person.zone)
             .limit(1)

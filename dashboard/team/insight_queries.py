@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from dashboard.calendar.working_hours import DAY, Span
 from dashboard.models import Person, Portal
-from dashboard.people.connection_state import is_colleague
+from dashboard.people.connection_state import colleague_conditions
 from dashboard.team.frequency import MostFrequent, most_frequent
 from dashboard.team.insights import PeopleFilter
 from dashboard.team.settings_counts import MANY_REMINDERS, OTHER_VIEW, USUAL_VIEWS, SettingsCounts, ZoneAndHours
@@ -24,7 +24,7 @@ MAX_NAMES = 6  # in one line
 
 def settings_counts(session: Session, portal: Portal, _now: datetime) -> SettingsCounts:
     """Count people by their settings; two indexes cover all of these queries."""
-    team = is_colleague(portal)
+    team = colleague_conditions(portal)
     totals = select(func.count(), func.count(Person.settings_at), func.max(Person.settings_at))
     total, people, read_at = session.execute(totals.where(*team)).one()
     with_settings = (*team, Person.settings_at.is_not(None))
@@ -58,7 +58,9 @@ def settings_counts(session: Session, portal: Portal, _now: datetime) -> Setting
 
 def have_settings(session: Session, portal: Portal, people: int) -> bool:
     """Tell whether the settings of at least this many people are known."""
-    first = select(Person.id).where(*is_colleague(portal), Person.settings_at.is_not(None)).limit(people).subquery()
+    first = (
+        select(Person.id).where(*colleague_conditions(portal), Person.settings_at.is_not(None)).limit(people).subquery()
+    )
     return session.scalar(select(func.count()).select_from(first)) == people
 
 
@@ -70,7 +72,7 @@ def people_names(
     columns = [hours.get(name, getattr(Person, name)) for name in people.columns]
     # Each row has at least one person, so these rows have enough names.
     rows = sorted(people.rows)[: offset + limit]
-    conditions = [*is_colleague(portal), tuple_(*columns).in_(rows)]
+    conditions = [*colleague_conditions(portal), tuple_(*columns).in_(rows)]
     if people.with_settings:
         conditions.append(Person.settings_at.is_not(None))
     query = select(Person.user_id, Person.name, Person.sort_key).where(*conditions).order_by(*columns, Person.id)

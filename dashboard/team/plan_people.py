@@ -13,7 +13,7 @@ from dashboard.calendar.working_hours import Span
 from dashboard.core.search_text import contains, fold
 from dashboard.models import Department, DepartmentMember, Person, Portal
 from dashboard.people.company_hours import company_hours, stored_hours
-from dashboard.people.connection_state import is_colleague
+from dashboard.people.connection_state import colleague_conditions
 from dashboard.people.departments import in_department
 from dashboard.team.proposals import Participant
 from dashboard.team.working_spans import WorkPattern
@@ -66,7 +66,7 @@ def chosen_people(
     """Return the visible colleagues with these ids, and those of the department and the ones below it."""
     is_named = Person.user_id.in_(list(user_ids))
     is_chosen = is_named if department is None else or_(is_named, in_department(portal, department))
-    query = select(*_COLUMNS).where(*is_colleague(portal), *visible, is_chosen)
+    query = select(*_COLUMNS).where(*colleague_conditions(portal), *visible, is_chosen)
     rows = session.execute(query.order_by(Person.user_id).limit(MAX_PEOPLE + 1)).all()
     company = company_hours(portal)
     return ChosenPeople([_person(row, company) for row in rows[:MAX_PEOPLE]], is_cut=len(rows) > MAX_PEOPLE)
@@ -81,7 +81,12 @@ def suggested_people(
     visible: Sequence[ColumnElement[bool]],
 ) -> list[PlanPerson]:
     """Return a few visible colleagues to plan with: those of the person's departments, or else who opened the app."""
-    others = (*is_colleague(portal), *visible, Person.user_id.not_in([*without, person.user_id]), Person.zone != "")
+    others = (
+        *colleague_conditions(portal),
+        *visible,
+        Person.user_id.not_in([*without, person.user_id]),
+        Person.zone != "",
+    )
     mine = select(DepartmentMember.department_id).where(DepartmentMember.person_id == person.id)
     near = select(DepartmentMember.person_id).where(
         DepartmentMember.portal_id == portal.id, DepartmentMember.department_id.in_(mine)
@@ -104,7 +109,7 @@ def search_people(
     limit: int,
 ) -> list[PlanPerson]:
     """Return the visible colleagues whose name or position contains the text."""
-    conditions = (*is_colleague(portal), *visible, Person.user_id.not_in(list(without)))
+    conditions = (*colleague_conditions(portal), *visible, Person.user_id.not_in(list(without)))
     query = select(*_COLUMNS).where(*conditions, contains(Person.search, fold(text))).order_by(Person.search, Person.id)
     return [_person(row, company_hours(portal)) for row in session.execute(query.limit(limit))]
 

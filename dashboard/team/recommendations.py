@@ -16,7 +16,7 @@ from dashboard.calendar.parser import CalendarSettings
 from dashboard.calendar.values import Toggle, View
 from dashboard.core.json_values import as_object, strip_control_characters
 from dashboard.models import Person, Portal
-from dashboard.people.connection_state import is_colleague
+from dashboard.people.connection_state import colleague_conditions
 
 # Texts for what no application can write; each becomes a line with a link to where it is set.
 ADVICE_FIELDS = ("advice.hours", "advice.zone")
@@ -154,7 +154,9 @@ def count_differences(session: Session, portal: Portal, *visible: ColumnElement[
     values = recommendation_of(portal).values
     # Thousands of people share a few hundred combinations of settings, so these are compared, each once.
     settings = (Person.view, Person.habits, Person.reminders)
-    groups = select(*settings, func.count(Person.settings_at).label("people")).where(*is_colleague(portal), *visible)
+    groups = select(*settings, func.count(Person.settings_at).label("people")).where(
+        *colleague_conditions(portal), *visible
+    )
     group = groups.group_by(*settings).subquery().c
     conditions = [
         condition for item in values.items() for condition in (_differs(*item, group), _is_known(item[0], group))

@@ -16,7 +16,7 @@ from dashboard.calendar.time_zones import canonical_name
 from dashboard.calendar.working_hours import DAY, Span
 from dashboard.models import Person, Portal
 from dashboard.people.company_hours import company_hours, stored_hours
-from dashboard.people.connection_state import is_colleague, state_conditions
+from dashboard.people.connection_state import colleague_conditions, state_conditions
 from dashboard.team.availability import HoursGroup
 from dashboard.team.frequency import MAX_VALUES, most_frequent
 from dashboard.team.team_filter import have_zones, zone_pairs
@@ -65,7 +65,7 @@ def team_stats(
 
     :param whole_team: the numbers of the whole team; the views and the pairs of zones are copied from there.
     """
-    team = (*is_colleague(portal), *conditions)
+    team = (*colleague_conditions(portal), *conditions)
     states = state_conditions(now)
     company = company_hours(portal)
     columns = (Person.zone, Person.work_start, Person.work_end, Person.calendar_zone)

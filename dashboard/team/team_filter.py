@@ -16,7 +16,7 @@ from dashboard.core.json_values import parse_int
 from dashboard.core.search_text import contains, fold
 from dashboard.models import Person, Portal
 from dashboard.people.company_hours import company_hours
-from dashboard.people.connection_state import is_colleague, is_in_state
+from dashboard.people.connection_state import colleague_conditions, is_in_state
 from dashboard.people.departments import in_department
 from dashboard.team.frequency import most_frequent
 from dashboard.team.recommendations import differs
@@ -75,8 +75,8 @@ def matching(
     if team_filter.at_work:
         chosen.append(are_at_work(session, portal, reader))
     if team_filter.zones_differ:
-        chosen.append(have_zones(zone_pairs(session, is_colleague(portal), now=reader.now)))
-    return [*is_colleague(portal), *chosen]
+        chosen.append(have_zones(zone_pairs(session, colleague_conditions(portal), now=reader.now)))
+    return [*colleague_conditions(portal), *chosen]
 
 
 def _matches_search(needle: str, reader: TeamReader) -> ColumnElement[bool]:
@@ -94,7 +94,7 @@ def are_at_work(session: Session, portal: Portal, reader: TeamReader) -> ColumnE
     It agrees with `availability.UserDay`: hours last from their start for their length, past midnight too, and those
     that begin on a day off fall away.
     """
-    zones = session.scalars(select(Person.zone).where(*is_colleague(portal), Person.zone != "").distinct())
+    zones = session.scalars(select(Person.zone).where(*colleague_conditions(portal), Person.zone != "").distinct())
     zones_by_clock: dict[tuple[int, bool, bool], list[str]] = {}
     for zone in zones:
         zones_by_clock.setdefault(_clock(zone, reader), []).append(zone)

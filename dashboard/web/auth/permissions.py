@@ -48,7 +48,7 @@ def confirm_rights_first(view: UserView[P]) -> UserView[P]:
 
 def team_viewer(view: UserView[P]) -> UserView[P]:
     """Require a user who may see the team."""
-    return _restrict(view, may_see_team, team_refusal)
+    return _restrict(view, has_confirmed_team_access, team_refusal)
 
 
 def whole_team_viewer(view: UserView[P]) -> UserView[P]:
@@ -60,15 +60,15 @@ def whole_team_viewer(view: UserView[P]) -> UserView[P]:
     return _restrict(view, is_allowed, team_refusal)
 
 
-def can_see_team(user: CurrentUser) -> bool:
-    """Tell whether the user may see the team, or a part of it."""
+def has_stored_team_access(user: CurrentUser) -> bool:
+    """Tell whether the user may see the team, or a part of it, by what is stored."""
     with services().database.read_session() as session:
         return access.can_see_team(session, user.portal, user.person)
 
 
-def may_see_team(user: CurrentUser) -> bool:
+def has_confirmed_team_access(user: CurrentUser) -> bool:
     """Tell whether the user may see the team or a part of it, as Bitrix24 has confirmed within the last minutes."""
-    return _is_confirmed(user, lambda: can_see_team(user))
+    return _is_confirmed(user, lambda: has_stored_team_access(user))
 
 
 def administrator(view: UserView[P]) -> UserView[P]:

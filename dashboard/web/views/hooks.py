@@ -20,7 +20,7 @@ from dashboard.core.database import UNAVAILABLE
 from dashboard.launch.events import UninstallationUnconfirmed
 from dashboard.models import Portal, PortalState
 from dashboard.portals import bindings
-from dashboard.web.auth.permissions import can_see_team
+from dashboard.web.auth.permissions import has_stored_team_access
 from dashboard.web.auth.sessions import issue_token, start_session
 from dashboard.web.auth.verification_throttle import OpeningAttempt, hashed_address, throttle_event, throttle_opening
 from dashboard.web.http.context import services
@@ -73,10 +73,10 @@ def open_app() -> ResponseReturnValue:
         return reach.card_for_opening(
             user, reach.named_colleague(opening.placement, opening.options), full_page=full_page
         )
-    if opening.placement == bindings.CALENDAR_VIEW and can_see_team(user):
+    if opening.placement == bindings.CALENDAR_VIEW and has_stored_team_access(user):
         query = team_query.parse_calendar_options(opening.options, today=user.today)
         return team_page(user, query, full_page=full_page)
-    if (shared := plan.shared_query(user, opening.options)) and can_see_team(user):
+    if (shared := plan.shared_query(user, opening.options)) and has_stored_team_access(user):
         return plan.render_plan(user, shared, full_page=full_page)
     return my_settings_page(
         user, result.settings, first_open=result.is_first, full_page=full_page, changes=result.changes

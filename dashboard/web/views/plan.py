@@ -47,13 +47,15 @@ def find_people(user: CurrentUser) -> ResponseReturnValue:
     text = text_value(request.args, "q", max_length=MAX_TEXT_LENGTH)
     portal, needle = user.portal, fold(text)
     with services().database.read_session() as session:
-        visible = access.is_visible_to(portal, user.person)
+        restriction = access.visibility_conditions(portal, user.person)
         people = (
-            plan_people.search_people(session, portal, text, without=query.people, visible=visible, limit=MAX_MATCHES)
+            plan_people.search_people(
+                session, portal, text, without=query.people, visible=restriction, limit=MAX_MATCHES
+            )
             if needle
-            else plan_people.suggested_people(session, portal, user.person, without=query.people, visible=visible)
+            else plan_people.suggested_people(session, portal, user.person, without=query.people, visible=restriction)
         )
-        all_departments = departments.options(session, portal, visible) if needle else ()
+        all_departments = departments.options(session, portal, restriction) if needle else ()
         my_departments = plan_people.departments_of(session, user.person) if not needle else ()
         groups = saved_groups.groups_of(session, user.person)
     return render_template(
@@ -85,12 +87,12 @@ def render_plan(user: CurrentUser, query: PlanQuery, *, full_page: FullPage | No
     """Return the page; the caller has checked that the user may see the team."""
     portal, person, now = user.portal, user.person, services().now()
     with services().database.read_session() as session:
-        visible = access.is_visible_to(portal, person)
+        restriction = access.visibility_conditions(portal, person)
         chosen = plan_people.chosen_people(
-            session, portal, user_ids=query.people, department=query.department, visible=visible
+            session, portal, user_ids=query.people, department=query.department, visible=restriction
         )
         suggestions = (
-            plan_people.suggested_people(session, portal, person, without=query.people, visible=visible)
+            plan_people.suggested_people(session, portal, person, without=query.people, visible=restriction)
             if len(chosen.people) < 2
             else ()
         )
@@ -130,10 +132,10 @@ def _department_name(session: Session, user: CurrentUser, number: int | None) ->
     """Return the name of a department, if people of it are visible to the user."""
     if number is None:
         return None
-    visible = access.is_visible_to(user.portal, user.person)
-    if not visible:
+    restriction = access.visibility_conditions(user.portal, user.person)
+    if not restriction:
         return departments.name_of(session, user.portal, number)
-    return dict(departments.options(session, user.portal, visible)).get(number)
+    return dict(departments.options(session, user.portal, restriction)).get(number)
 
 
 def _lengths(minutes: int) -> Sequence[int]:

@@ -32,10 +32,10 @@ def save_group(user: CurrentUser) -> ResponseReturnValue:
     if not 0 < len(name) <= MAX_NAME_LENGTH:
         raise InvalidValue("name")
 
-    visible = access.is_visible_to(user.portal, user.person)
+    restriction = access.visibility_conditions(user.portal, user.person)
     with services().portal_queue.hold(user.portal.member_id), services().database.read_session() as session:
         chosen = plan_people.chosen_people(
-            session, user.portal, user_ids=query.people, department=query.department, visible=visible
+            session, user.portal, user_ids=query.people, department=query.department, visible=restriction
         )
     ids = [person.user_id for person in chosen.people]
 

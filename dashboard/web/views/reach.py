@@ -13,7 +13,7 @@ from dashboard.core.json_values import Json
 from dashboard.models import Person
 from dashboard.people import access, snapshot_store
 from dashboard.people.accounts import find_name
-from dashboard.people.connection_state import is_colleague
+from dashboard.people.connection_state import colleague_conditions
 from dashboard.portals import bindings
 from dashboard.team import listing
 from dashboard.web.auth import permissions
@@ -69,18 +69,18 @@ def card_page(user: CurrentUser, user_id: int, *, full_page: FullPage | None = N
     """Return the card, or a note with the status 403 or 404."""
     now, portal = services().now(), user.portal
     is_own = user_id == user.person.user_id
-    if not is_own and not permissions.may_see_team(user):
+    if not is_own and not permissions.has_confirmed_team_access(user):
         return _note(user, permissions.team_refusal(user), full_page)
     with services().database.read_session() as session:
         reader = listing.find_row(session, portal, [Person.id == user.person.id], now)
-        visible = access.is_visible_to(portal, user.person)
-        conditions = [*is_colleague(portal), *visible, Person.user_id == user_id]
+        restriction = access.visibility_conditions(portal, user.person)
+        conditions = [*colleague_conditions(portal), *restriction, Person.user_id == user_id]
         row = reader if is_own else listing.find_row(session, portal, conditions, now)
         days_off = snapshot_store.find_days_off(session, user.person)
         if row is None or reader is None:
             # Who sees a part of the team must not learn who else there is.
-            exists = bool(visible) or find_name(session, portal, user_id) is not None
-            refusal = response_for_code("not_in_departments" if visible else "not_on_team")
+            exists = bool(restriction) or find_name(session, portal, user_id) is not None
+            refusal = response_for_code("not_in_departments" if restriction else "not_on_team")
             return _note(user, refusal if exists else replace(refusal, status=404), full_page)
     return render_template(
         "reach.html",

@@ -48,18 +48,18 @@ def team_page(user: CurrentUser, query: TeamQuery, *, full_page: FullPage | None
     portal, person, user_zone = user.portal, user.person, user.time_zone
     now = services().now()
     with services().database.read_session() as session:
-        visible = access.is_visible_to(portal, person)
+        restriction = access.visibility_conditions(portal, person)
         # The cache is shared by readers who see the whole team; what a head sees is counted each time.
         stats = (
-            statistics.team_stats(session, portal, now, *visible)
-            if visible
+            statistics.team_stats(session, portal, now, *restriction)
+            if restriction
             else services().team_stats.get(session, portal, now=now)
         )
         days_off = snapshot_store.find_days_off(session, person)
         reader = team_query.team_reader(now, user_zone, days_off)
-        conditions = [*matching(session, portal, query.filter, reader), *visible]
+        conditions = [*matching(session, portal, query.filter, reader), *restriction]
         filtered_stats = (
-            _filtered_stats(session, portal, query, conditions, stats, reader, is_part=bool(visible))
+            _filtered_stats(session, portal, query, conditions, stats, reader, is_part=bool(restriction))
             if query.is_filtered
             else stats
         )
@@ -73,8 +73,8 @@ def team_page(user: CurrentUser, query: TeamQuery, *, full_page: FullPage | None
             zone_sizes=filtered_stats.zone_sizes,
             number=query.number,
         )
-        differ = _count_differing(session, portal, conditions if visible or query.is_filtered else (), now=now)
-        department_options = departments.options(session, portal, visible)
+        differ = _count_differing(session, portal, conditions if restriction or query.is_filtered else (), now=now)
+        department_options = departments.options(session, portal, restriction)
         names = _department_names(session, portal, page, department_options)
         hours = _hours_by_group(session, portal, page, conditions, filtered_stats)
     day = query.range.day if query.range else query.day or user.today

@@ -114,7 +114,7 @@ def _rows(user: CurrentUser) -> Iterator[Sequence[TeamRow]]:
         query.filter,
         query.arrangement,
         team_query.team_reader(now, user.time_zone, days_off),
-        visible=access.is_visible_to(user.portal, user.person),
+        visible=access.visibility_conditions(user.portal, user.person),
     )
 
 
