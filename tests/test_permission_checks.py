@@ -195,7 +195,10 @@ def _revoke(world: World) -> None:
 
 
 @pytest.mark.parametrize("lose", [_dismiss, _restrict, _revoke])
-def test_a_person_without_access_loses_the_team_within_minutes(world: World, boris: Session, lose: Lose) -> None:
+def test_a_person_without_access_loses_the_team_within_minutes(
+    world: World, boris: Session, lose: Lose, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(permission_checks, "MAX_CONFIRMATION_WAIT_SECONDS", 0.1)
     assert world.browser.get("/team", headers=boris).status_code == 200
     lose(world)
     later(world)
