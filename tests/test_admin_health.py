@@ -180,7 +180,7 @@ def test_before_the_list_is_read_employees_count_and_guests_do_not(world: World,
     html = page(world, anna)
 
     counting = text_of(html, "data-counting")
-    assert "1 person who opened the app counts once the list of employees names them." in counting
+    assert "1 person opened the app but isn't in the list of employees yet, so they aren't counted." in counting
     assert "2 of 2 people are confirmed" in html
 
 
