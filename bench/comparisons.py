@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack
 
 from playwright.sync_api import BrowserContext, sync_playwright
 
 from bench import portals, processes, stores
 from bench.measurements import PEOPLE, PORTALS, SAMPLES, Bench
-from bench.processes import Application
+from bench.processes import Application, RunningUpstream
 from bench.results import Row
 from tests.programs import program
 
@@ -22,29 +22,34 @@ READY = """() => {
 
 
 def measure_databases(bench: Bench) -> Iterator[Row]:
-    """Open in one portal on SQLite and on Postgres in turns, where nothing but the processor limits the openings."""
-    loads: dict[str, list[float]] = {"SQLite": [], "Postgres": []}
-    costs: dict[str, list[float]] = {"SQLite": [], "Postgres": []}
+    """Open in one portal on SQLite and on Postgres in turns, where nothing but the processor limits the openings.
+
+    The floor is an application on SQLite with the same libraries that only asks and stores.
+    """
     with ExitStack() as stack:
-        applications: dict[str, Application] = {}
-        for kind in loads:
-            url = stack.enter_context(stores.sqlite(bench.folder) if kind == "SQLite" else stores.postgres())
+
+        def start(
+            store: AbstractContextManager[str],
+            run: Callable[[RunningUpstream, str], AbstractContextManager[Application]],
+        ) -> Application:
+            url = stack.enter_context(store)
             stores.fill(url, portals=1, people=PEOPLE, upstream_port=bench.upstream.port)
-            applications[kind] = stack.enter_context(processes.run_application(bench.upstream, url))
-            applications[kind].load(clients=32, seconds=4.0, keep_alive=False)
-        for _ in range(SAMPLES):
-            for kind, application in applications.items():
-                before = application.processor_seconds()
-                result = application.load(clients=32, seconds=4.0, keep_alive=False)
-                loads[kind].append(result.per_second)
-                seconds = application.processor_seconds() - before
-                costs[kind].append(1000 * seconds / len(result.milliseconds))
-    for kind, samples in loads.items():
-        yield Row(f"openings in one portal, 32 clients, {kind}", "per second", samples, higher_is_better=True)
-    ratios = [postgres / sqlite for sqlite, postgres in zip(*loads.values(), strict=True)]
+            return stack.enter_context(run(bench.upstream, url))
+
+        applications = (
+            start(stores.sqlite(bench.folder), processes.run_application),
+            start(stores.postgres(), processes.run_application),
+            start(stores.sqlite(bench.folder), processes.run_bare_opening),
+        )
+        rates, costs = _load_in_turns(applications, portals=1)
+    floor, floor_cost = statistics.median(rates[2]), statistics.median(costs[2])
+    name = "openings in one portal, 32 clients"
+    yield Row(f"{name}, SQLite", "per second", rates[0], floor=floor, higher_is_better=True)
+    yield Row(f"{name}, Postgres", "per second", rates[1], floor=floor, higher_is_better=True)
+    ratios = [postgres / sqlite for sqlite, postgres, _ in zip(*rates, strict=True)]
     yield Row("openings in one portal, Postgres against SQLite", "×", ratios, goal=0.8, higher_is_better=True)
-    yield Row("processor time of an opening, SQLite", "ms", costs["SQLite"], goal=4.0)
-    yield Row("processor time of an opening, Postgres", "ms", costs["Postgres"])
+    yield Row("processor time of an opening, SQLite", "ms", costs[0], goal=4.0, floor=floor_cost)
+    yield Row("processor time of an opening, Postgres", "ms", costs[1], floor=floor_cost)
 
 
 def measure_sdk(bench: Bench) -> Iterator[Row]:
@@ -54,22 +59,26 @@ def measure_sdk(bench: Bench) -> Iterator[Row]:
         bench.run_application() as ours,
         processes.run_sdk_sample(bench.upstream) as sample,
     ):
-
-        def load(application: Application) -> tuple[float, float]:
-            """Return the openings per second, zero if one failed, and the processor's milliseconds for each."""
-            before = application.processor_seconds()
-            result = application.load(clients=32, seconds=4.0, portals=PORTALS, keep_alive=False)
-            cost = 1000 * (application.processor_seconds() - before) / len(result.milliseconds)
-            return 0.0 if result.failures else result.per_second, cost
-
-        load(ours)
-        rounds = [(*load(ours), *load(sample)) for _ in range(SAMPLES)]
-    openings, costs, sample_openings, sample_costs = zip(*rounds, strict=True)
-    name, floor = "openings, 32 clients, beside the SDK's sample", statistics.median(sample_openings)
-    yield Row(name, "per second", openings, floor=floor, higher_is_better=True)
-    ratios = [mine / theirs for mine, theirs in zip(openings, sample_openings, strict=True)]
+        rates, costs = _load_in_turns((ours, sample), portals=PORTALS)
+    name = "openings, 32 clients, beside the SDK's sample"
+    yield Row(name, "per second", rates[0], floor=statistics.median(rates[1]), higher_is_better=True)
+    ratios = [mine / theirs for mine, theirs in zip(*rates, strict=True)]
     yield Row("openings against the SDK's sample", "×", ratios, goal=6.0, higher_is_better=True)
-    yield Row("processor time, beside the SDK's sample", "ms", costs, floor=statistics.median(sample_costs))
+    yield Row("processor time, beside the SDK's sample", "ms", costs[0], floor=statistics.median(costs[1]))
+
+
+def _load_in_turns(applications: Sequence[Application], *, portals: int) -> tuple[list[list[float]], list[list[float]]]:
+    """Return openings per second, zero if one failed, and milliseconds of the processor: the samples of each."""
+    rates: list[list[float]] = [[] for _ in applications]
+    costs: list[list[float]] = [[] for _ in applications]
+    for number in range(SAMPLES + 1):
+        for application, of_rate, of_cost in zip(applications, rates, costs, strict=True):
+            before = application.processor_seconds()
+            result = application.load(clients=32, seconds=4.0, portals=portals, keep_alive=False)
+            if number:  # the first warms up
+                of_rate.append(0.0 if result.failures else result.per_second)
+                of_cost.append(1000 * (application.processor_seconds() - before) / len(result.milliseconds))
+    return rates, costs
 
 
 def measure_browser(bench: Bench) -> Iterator[Row]:

@@ -151,13 +151,27 @@ def run_application(upstream: RunningUpstream, database_url: str, **variables: s
 @contextmanager
 def run_sdk_sample(upstream: RunningUpstream) -> Iterator[Application]:
     """Run the sample of the vendor's SDK with as many processes and threads."""
-    port, bundle = _free_port(), upstream.authority.with_name("bundle.pem")
+    bundle = upstream.authority.with_name("bundle.pem")
     # The same certificate authorities as ours; it reads them for each request.
     bundle.write_bytes(Path(certifi.where()).read_bytes() + upstream.authority.read_bytes())
-    settings = environment(upstream, "sqlite://", port=port, REQUESTS_CA_BUNDLE=str(bundle))
+    with _run_sample("bench.sdk_sample", upstream, "sqlite://", REQUESTS_CA_BUNDLE=str(bundle)) as running:
+        yield running
+
+
+@contextmanager
+def run_bare_opening(upstream: RunningUpstream, database_url: str) -> Iterator[Application]:
+    """Run the application that only asks and stores, with as many processes and threads."""
+    with _run_sample("bench.bare_opening", upstream, database_url) as running:
+        yield running
+
+
+@contextmanager
+def _run_sample(module: str, upstream: RunningUpstream, database_url: str, **variables: str) -> Iterator[Application]:
+    port = _free_port()
+    settings = environment(upstream, database_url, port=port, **variables)
     options = ("--config", "/dev/null", "--bind", f"127.0.0.1:{port}", "--no-control-socket", "--preload")
     sizes = ("--workers", SIZES["WEB_CONCURRENCY"], "--threads", SIZES["WEB_THREADS"])
-    with _run_process("-m", "gunicorn", *options, *sizes, "bench.sdk_sample:create_app()", env=settings) as process:
+    with _run_process("-m", "gunicorn", *options, *sizes, f"{module}:create_app()", env=settings) as process:
         running = Application(port, process, upstream)
         _wait(lambda: urllib.request.urlopen(f"{running.url}/healthz", timeout=2).close())
         yield running
