@@ -118,7 +118,7 @@ def test_the_export_goes_on_after_a_batch_that_is_deleted_meanwhile(
 ) -> None:
     monkeypatch.setattr(personal_data, "BATCH_BYTES", 1)
     session = in_english(each_world)
-    store_people(each_world, NEVER_OPENED, NEVER_OPENED)
+    store_people(each_world, *[NEVER_OPENED | {"snapshot_bytes": 10}] * 2)
     leaver = each_world.one("SELECT id FROM people WHERE user_id = 5001")
 
     @event.listens_for(each_world.database.engine, "before_cursor_execute")
