@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, tzinfo
 
@@ -46,7 +46,7 @@ class ReachCard:
     source: str
     reader_place: str
     next: str  # for machines: the next time both are at work, in UTC
-    changes_in: int | None  # seconds until the card is no longer true
+    changes_in: int  # seconds until the card is no longer true
 
 
 def build(row: TeamRow, reader: TeamRow, *, now: datetime, reader_zone: tzinfo, days_off: DaysOff) -> ReachCard:
@@ -68,16 +68,16 @@ def build(row: TeamRow, reader: TeamRow, *, now: datetime, reader_zone: tzinfo, 
         source=_source(row, text, now, reader_zone),
         reader_place=_reader_place(reader) if not text.is_reader else "",
         next=utc_text(reach.common[0]) if reach and reach.common else "",
-        changes_in=_seconds_until_change(reach, {row.zone, reader.zone} - {""}, now),
+        changes_in=_seconds_until_change(reach, row.zone, reader_zone, now),
     )
 
 
-def _seconds_until_change(reach: Reach | None, zones: Iterable[str], now: datetime) -> int | None:
-    """Return in how many seconds work begins or ends, or a day that the card names in one of the zones."""
-    minutes = [minute_of(_next_midnight(now, zone_info(zone))) for zone in zones]
+def _seconds_until_change(reach: Reach | None, zone: str, reader_zone: tzinfo, now: datetime) -> int:
+    """Return in how many seconds work begins or ends, or a day in one of the two zones ends."""
+    minutes = [minute_of(_next_midnight(now, each)) for each in (reader_zone, zone_info(zone) if zone else reader_zone)]
     if reach and reach.changes_at is not None:
         minutes.append(reach.changes_at)
-    return (min(minutes) - minute_of(now)) * 60 if minutes else None
+    return (min(minutes) - minute_of(now)) * 60
 
 
 def _next_midnight(now: datetime, zone: tzinfo) -> datetime:
