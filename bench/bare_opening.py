@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 from datetime import UTC, datetime
 
 import requests
@@ -47,10 +48,10 @@ def create_app() -> Flask:
     session.mount("https://", HTTPAdapter(pool_connections=HOSTS, pool_maxsize=threads))
 
     @event.listens_for(engine, "connect")
-    def configure(connection: object, _record: object) -> None:
-        connection.isolation_level = None  # type: ignore[attr-defined]  # a connection of sqlite3
+    def configure(connection: sqlite3.Connection, _record: object) -> None:
+        connection.isolation_level = None
         for setting in ("journal_mode = WAL", "synchronous = NORMAL", "busy_timeout = 10000"):
-            connection.execute(f"PRAGMA {setting}")  # type: ignore[attr-defined]  # likewise
+            connection.execute(f"PRAGMA {setting}")
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
