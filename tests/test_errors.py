@@ -21,6 +21,7 @@ def test_a_defect_is_not_blamed_on_the_request(world: World, monkeypatch: pytest
     assert "The operator of the app has to fix this." in response.text
 
 
+@pytest.mark.usefixtures("frozen_clock")
 @pytest.mark.parametrize(
     ("wait", "advice"),
     [(3, "Try again in a few seconds."), (40, "Try again in a minute."), (400, "Try again in a few minutes.")],
