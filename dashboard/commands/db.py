@@ -22,6 +22,7 @@ from dashboard.core.database_errors import describe
 from dashboard.core.migrations import CannotMigrate
 
 TARGET_VARIABLE = "COPY_TARGET_URL"
+BACKUP_VARIABLE = "BACKUP_DATABASE_URL"
 
 group = OperatorGroup("db", help="Migrate the schema, back the database up, and copy everything into another one.")
 
@@ -63,12 +64,17 @@ def current() -> None:
 def backup(file: Path) -> None:
     """Write a copy into a new file that only its owner can read, while web and worker run.
 
-    For SQLite it is a database, for Postgres an archive that `pg_restore` reads.
+    For SQLite it is a database, for Postgres an archive that `pg_restore` reads. If DATABASE_URL leads to a pooler,
+    the server's own address is read from the variable BACKUP_DATABASE_URL.
     """
+    url = os.environ.get(BACKUP_VARIABLE)
+    database = Database(_parse_address(url), connections=1) if url else services().database
     try:
-        database_backup.back_up(services().database, file)
+        database_backup.back_up(database, file)
     except CannotBackUp as error:
         raise click.ClickException(str(error)) from None
+    finally:
+        database.engine.dispose()
     output.print_text(f"{file.stat().st_size} bytes.")
 
 
@@ -85,7 +91,7 @@ def copy(target_file: Path | None) -> None:
     The target's address contains a password, so it is not an argument: it is read from --target-file, else from
     the variable COPY_TARGET_URL, else asked for.
     """
-    target = Database(_target_url(target_file).get_secret_value(), connections=1)
+    target = Database(_target_url(target_file), connections=1)
     try:
         counts = database_copy.copy(services().database, target)
     except (CannotCopy, CannotMigrate) as error:
@@ -112,12 +118,16 @@ def _migration_errors() -> Iterator[None]:
         raise SystemExit(f"DATABASE_URL: its folder cannot be created ({type(error).__name__})") from None
 
 
-def _target_url(file: Path | None) -> SecretStr:
+def _target_url(file: Path | None) -> str:
     if file:
         url = file.read_text(encoding="utf-8").strip()
     else:
         url = os.environ.get(TARGET_VARIABLE) or click.prompt("Address of the empty database", hide_input=True)
+    return _parse_address(url)
+
+
+def _parse_address(url: str) -> str:
     try:
-        return parse_database_url(SecretStr(url))
+        return parse_database_url(SecretStr(url)).get_secret_value()
     except ValueError as error:
         raise click.ClickException(f"The address {error}.") from None

@@ -9,8 +9,11 @@ import subprocess
 from contextlib import closing
 from pathlib import Path
 from tempfile import mkstemp
+from typing import Any
 
+from sqlalchemy import text
 from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError
 
 from dashboard.core.database import Database
 from dashboard.core.database_errors import describe
@@ -40,6 +43,7 @@ def back_up(database: Database, file: Path) -> None:
         if url.get_backend_name() == "sqlite":
             _copy_sqlite(file_of(url), partial)
         else:
+            _require_direct_connection(database)
             _dump_postgres(url, partial)
         with partial.open("rb") as complete:
             os.fsync(complete.fileno())
@@ -47,6 +51,8 @@ def back_up(database: Database, file: Path) -> None:
         partial.rename(file)
     except OSError as error:
         raise CannotBackUp(f"The file cannot be written ({error.strerror}).") from None
+    except DBAPIError as error:
+        raise CannotBackUp(f"The database refused: {_reason(error)}.") from None
     finally:
         if partial is not None:
             partial.unlink(missing_ok=True)
@@ -64,6 +70,19 @@ def _copy_sqlite(source: Path | None, target: Path) -> None:
             connection.execute("VACUUM INTO ?", (str(target),))
     except sqlite3.Error as error:
         raise CannotBackUp(f"The copy failed: {_reason(error)}.") from None
+
+
+def _require_direct_connection(database: Database) -> None:
+    """Refuse to run pg_dump through a pooler.
+
+    In transaction mode it may set its search path on one server and read from another, and the archive names tables
+    that `pg_restore` cannot find. A pooler invents the process ids that it reports.
+    """
+    with database.engine.connect() as connection:
+        driver: Any = connection.connection.driver_connection
+        if driver.info.backend_pid != connection.scalar(text("SELECT pg_backend_pid()")):
+            message = "The address leads to a pooler, through which pg_dump may write a damaged backup."
+            raise CannotBackUp(f"{message} Set BACKUP_DATABASE_URL to the server's own address.")
 
 
 def _dump_postgres(url: URL, target: Path) -> None:

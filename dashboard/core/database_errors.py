@@ -45,7 +45,7 @@ MEANINGS = (
     (r"it is not there", "the file does not exist; `flask --app app db upgrade` creates it"),
     (r"unable to open database file", "the file cannot be opened or created"),
     (r"not a database|malformed", "the file is not an SQLite database"),
-    (r"^42501", "the role lacks a right, which `doctor` names"),
+    (r"^42501|permission denied for", "the role lacks a right, which `doctor` names"),
     (r"^3F000", "the role may use no schema of its search path; `doctor` names the right"),
     (r"^53200", "the server is out of memory"),
     (r"^58030", "the server's disk fails"),

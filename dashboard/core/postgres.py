@@ -95,8 +95,10 @@ class BoundedPostgresDialect(PGDialect_psycopg):
         """
         arguments, url_parameters = super().create_connect_args(url)  # type: ignore[no-untyped-call]
         parameters = {**DEFAULTS, **url_parameters, "client_encoding": "UTF8"}
-        # Poolers refuse start-up options, so ``do_begin`` sets the limit unless the URL has one.
-        self._limits_statements = "statement_timeout" not in str(parameters.get("options", ""))
+        # Poolers refuse start-up options, so ``_begin`` sets what the URL does not.
+        options = str(parameters.get("options", ""))
+        self._limits_statements = "statement_timeout" not in options
+        self._resets_search_path = "search_path" not in options
         return arguments, parameters
 
     def connect(self, *arguments: Any, **parameters: Any) -> Any:
@@ -128,13 +130,19 @@ class BoundedPostgresDialect(PGDialect_psycopg):
         return True
 
     def _begin(self, connection: Connection, seconds: float) -> None:
-        """Begin a transaction; its limits end with it, as a pooler in transaction mode requires."""
-        limits = f"; SET LOCAL idle_in_transaction_session_timeout = {round(IDLE_SECONDS * 1000)}"
-        limits += f"; SET LOCAL lock_timeout = {round(LOCK_SECONDS * 1000)}"
+        """Begin a transaction; what it sets ends with it, as a pooler in transaction mode requires.
+
+        A pooler's server keeps what its other clients set. Of that only the search path matters here: pg_dump empties
+        it, and no table would be found.
+        """
+        begin = f"BEGIN; SET LOCAL idle_in_transaction_session_timeout = {round(IDLE_SECONDS * 1000)}"
+        begin += f"; SET LOCAL lock_timeout = {round(LOCK_SECONDS * 1000)}"
         if self._limits_statements:
-            limits += f"; SET LOCAL statement_timeout = {round(STATEMENT_SECONDS * 1000)}"
+            begin += f"; SET LOCAL statement_timeout = {round(STATEMENT_SECONDS * 1000)}"
+        if self._resets_search_path:
+            begin += "; SET LOCAL search_path TO DEFAULT"
         connection.response_seconds = seconds
-        self._response_breaker.call(lambda: connection.execute(f"BEGIN{limits}"))
+        self._response_breaker.call(lambda: connection.execute(begin))
 
     def do_commit(self, dbapi_connection: Any) -> None:
         """Commit; one that need not be durable does not wait for the disk, so it releases its locks sooner."""
