@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import random
 import time
@@ -14,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dashboard.bitrix24 import inbound
+from dashboard.calendar import edits
 from dashboard.calendar.parser import PORTAL_SETTINGS_METHOD, SECTIONS_METHOD, USER_SETTINGS_METHOD
 from dashboard.web.http.request_hooks import MAX_FIELDS
 from tests.emulator.faults import Fault
@@ -182,6 +184,42 @@ def test_no_field_takes_long_whatever_fills_it(world: World, filling: bytes) -> 
     ]
 
     assert max(slowest) < 0.5 + 10 * floor
+
+
+POSTED_FIELDS = {
+    "/": inbound.FORM_FIELDS,
+    "/install": inbound.FORM_FIELDS,
+    "/events": inbound.EVENT_FIELDS,
+    "/me/settings": edits.FIELDS,
+    "/me/undo": ("change",),
+    "/me/adopt": ("key", "decided_at"),
+    "/admin/recommended": edits.FIELDS,
+    "/admin/team": ("who",),
+    "/admin/forget": ("domain",),
+    "/plan/groups": ("people", "department", "date", "name"),
+}
+
+
+def test_no_posted_field_stays_in_memory(world: World) -> None:
+    """A cache may keep what many people share, not the megabyte that one of them sends."""
+    session = world.session("anna")
+
+    def post_everything(number: int, text: str) -> None:
+        for path, names in POSTED_FIELDS.items():
+            for name in names:
+                form = f"{name}={number}{text}".encode()
+                answer = world.browser.post(path, data=form, content_type=FORM, headers=session)
+                assert answer.status_code != 500, (path, name)
+
+    post_everything(0, "x")
+    gc.collect()
+    tracemalloc.start()
+    for number in range(3):
+        post_everything(number, "\U0001f600" * (QUARTER_MEGABYTE // 4))
+    gc.collect()
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 2 * QUARTER_MEGABYTE  # records of the log, and what many people share
 
 
 @pytest.mark.parametrize(("path", "status"), [("/", 400), ("/install", 400), ("/events", 400)])

@@ -41,6 +41,7 @@ NO_REMINDERS = "none"
 
 _BEFORE = re.compile(r"([0-9]{1,15})(min|hour|day)")
 _DAY_BEFORE = re.compile(r"([0-9]{1,15})d@([0-9]{2}):([0-9]{2})")
+MAX_WORD_LENGTH = len("123456789012345d@08:00")
 
 
 def encode_reminders(reminders: Reminders) -> str:
@@ -132,10 +133,15 @@ def _decode_list(text: str | None) -> ReminderList:
     return tuple(decode_reminder(entry) for entry in text.split(",") if entry != NO_REMINDERS)
 
 
-# Most people have the same few reminders.
-@lru_cache(maxsize=4096)
 def decode_reminder(text: str) -> Reminder:
     """Return the reminder of a word; an unknown word is an ``UnrecognizedReminder``."""
+    # A form may contain words of any length, and the cache must not keep those.
+    return _decode_word(text) if len(text) <= MAX_WORD_LENGTH else UnrecognizedReminder(None)
+
+
+# Most people have the same few reminders.
+@lru_cache(maxsize=4096)
+def _decode_word(text: str) -> Reminder:
     if match := _BEFORE.fullmatch(text):
         return Before(cast("Unit", match[2]), int(match[1]))
     if match := _DAY_BEFORE.fullmatch(text):
