@@ -212,6 +212,7 @@ def test_statements_are_limited_without_start_up_options(migrated_postgres_url: 
     database = Database(migrated_postgres_url)
     with database.read_session() as session:
         assert session.execute(text("SHOW statement_timeout")).scalar_one() == "15s"
+        assert session.execute(text("SHOW jit")).scalar_one() == "off"
         source = text("SELECT reset_val FROM pg_settings WHERE name = 'statement_timeout'")
         assert session.execute(source).scalar_one() == "0"
     database.engine.dispose()
