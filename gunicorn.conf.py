@@ -30,6 +30,7 @@ preload_app = True  # one copy of the code in memory; no connection is made befo
 timeout = 60
 graceful_timeout = 25  # seconds for requests in progress at SIGTERM; platforms kill after thirty
 keepalive = 15
+limit_request_line = 8190  # bytes, the most that gunicorn allows; the address of a plan names up to 500 people
 accesslog = None  # the application logs requests itself, without the query string
 loglevel = "warning"
 # No header may change a request's path: a proxy that blocks paths would let such requests through.

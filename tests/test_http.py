@@ -235,6 +235,8 @@ BROKEN = (
     # Not broken, but /metrics and whatever else a proxy guards by its path, in disguise.
     (b"GET /%b/metrics HTTP/1.1\r\nHost: a\r\nSCRIPT_NAME: /%b\r\n\r\n", 404),
     (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 90\r\n\r\n%b", 415),
+    # Not broken either: a plan of 500 people, without a session.
+    (b"GET /plan?people=%b" + b",1234567890" * 499 + b" HTTP/1.1\r\nHost: a\r\n\r\n", 401),
 )
 
 

@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import insert, update
 
 from dashboard.models import Department, DepartmentMember, Person, Portal
-from dashboard.people import storage_limit
+from dashboard.people import saved_groups, storage_limit
 from dashboard.people.saved_groups import MAX_GROUPS
 from dashboard.team.plan_people import MAX_PEOPLE
 from tests.emulator.places import passed_on
@@ -287,6 +287,15 @@ def test_a_group_is_saved_replaced_and_deleted_by_its_owner_alone(each_world: Wo
     for _click in range(2):
         assert each_world.browser.post(delete, headers=anna).status_code == 200
     assert each_world.one("SELECT count(*) FROM saved_groups") == 0
+
+
+def test_a_group_says_if_it_lacks_people_of_the_plan(
+    world: World, anna: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(saved_groups, "MAX_GROUP_PEOPLE", 2)
+
+    assert "Only the first" not in save(world, anna, "Two", OLENA, RAFAEL)
+    assert "is saved. Only the first 2 people are included." in save(world, anna, "Three", OLENA, RAFAEL, MEERA)
 
 
 def test_a_group_is_not_saved_after_everything_was_deleted(world: World, anna: Session) -> None:

@@ -83,8 +83,18 @@ def shared_query(user: CurrentUser, options: Mapping[str, Json]) -> PlanQuery | 
 
 
 @queued_per_portal
-def render_plan(user: CurrentUser, query: PlanQuery, *, full_page: FullPage | None = None, saved: str = "") -> str:
-    """Return the page; the caller has checked that the user may see the team."""
+def render_plan(
+    user: CurrentUser,
+    query: PlanQuery,
+    *,
+    full_page: FullPage | None = None,
+    saved: str = "",
+    is_saved_cut: bool = False,
+) -> str:
+    """Return the page; the caller has checked that the user may see the team.
+
+    :param saved: the name of the group that was saved just now; ``is_saved_cut`` if it lacks some of the plan's people.
+    """
     portal, person, now = user.portal, user.person, services().now()
     with services().database.read_session() as session:
         restriction = access.visibility_conditions(portal, person)
@@ -120,6 +130,8 @@ def render_plan(user: CurrentUser, query: PlanQuery, *, full_page: FullPage | No
         my_departments=my_departments,
         saved_groups=groups,
         saved=saved,
+        is_saved_cut=is_saved_cut,
+        max_group_people=saved_groups.MAX_GROUP_PEOPLE,
         lengths=_lengths(query.minutes),
         now=now,
         user_zone=user.time_zone,

@@ -48,7 +48,7 @@ def save_group(user: CurrentUser) -> ResponseReturnValue:
         return render_error(response_for_code("too_many_groups", count=number(MAX_GROUPS)))
     if not is_current:
         raise SessionRefused("session_invalid")
-    return plan.render_plan(user, query, saved=name)
+    return plan.render_plan(user, query, saved=name, is_saved_cut=len(ids) > saved_groups.MAX_GROUP_PEOPLE)
 
 
 @blueprint.post("/plan/groups/<int:group_id>/delete")
