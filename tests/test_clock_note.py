@@ -46,3 +46,16 @@ def test_a_person_is_told_when_their_own_clocks_change() -> None:
         notes = [own_clock_note(zone, now=MARCH) for zone in (BERLIN, KOLKATA, "")]
 
     assert notes == ["Clocks change in Berlin on Sun, Mar 28", "", ""]
+
+
+@pytest.mark.parametrize(
+    ("zone", "now", "day"),
+    [
+        # At midnight the clocks go back to 23:00, or forward to 1:00, and this is the day that both begin.
+        ("Asia/Beirut", datetime(2026, 10, 10, tzinfo=UTC), "Sun, Oct 25"),
+        ("Asia/Beirut", MARCH, "Sun, Mar 28"),
+    ],
+)
+def test_a_change_at_midnight_is_on_the_day_that_begins(zone: str, now: datetime, day: str) -> None:
+    with Flask(__name__).test_request_context():
+        assert own_clock_note(zone, now=now).endswith(f" on {day}")

@@ -23,6 +23,11 @@ class ClockChange(NamedTuple):
     before: int
     after: int
 
+    @property
+    def day(self) -> date:
+        """Return the day that the old clock shows; at midnight a clock that goes back repeats the end of a day."""
+        return day_of(self.minute + self.before)
+
 
 def minute_of(moment: datetime) -> int:
     """Return the minutes of UTC since the epoch, rounded down."""
@@ -32,6 +37,11 @@ def minute_of(moment: datetime) -> int:
 def moment_of(minute: int) -> datetime:
     """Return the moment of a minute of UTC since the epoch."""
     return EPOCH + timedelta(minutes=minute)
+
+
+def day_of(local_minute: int) -> date:
+    """Return the day of a minute of a zone's clock, counted since the epoch."""
+    return EPOCH.date() + timedelta(days=local_minute // DAY)
 
 
 def midnight_of(day: date) -> int:

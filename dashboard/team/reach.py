@@ -10,7 +10,7 @@ from dashboard.calendar.clock_changes import clock_changes, midnight_of, minute_
 from dashboard.calendar.holidays import DaysOff
 from dashboard.calendar.time_zones import zone_info
 from dashboard.calendar.working_hours import DAY
-from dashboard.team.working_spans import Interval, WorkingSpans, WorkPattern, day_of, intersect
+from dashboard.team.working_spans import Interval, WorkingSpans, WorkPattern, intersect
 
 MAX_DAYS = 28  # holidays may last two weeks
 
@@ -89,7 +89,7 @@ def next_time_difference_change(colleague: str, reader: str, *, moment: datetime
     )
     for change, zone in changes:
         if (ahead := _minutes_ahead(colleague, reader, change.minute)) != difference:
-            return TimeDifferenceChange(zone, day_of(change.minute + change.before), ahead)
+            return TimeDifferenceChange(zone, change.day, ahead)
     return None
 
 

@@ -13,7 +13,7 @@ from dashboard.calendar.working_hours import DAY
 from dashboard.team.availability import Band
 from dashboard.team.planning import common_times
 from dashboard.team.proposals import Participant, Proposal
-from dashboard.team.working_spans import Interval, WorkingSpans, WorkPattern, day_of, intersect, intervals_of_day
+from dashboard.team.working_spans import Interval, WorkingSpans, WorkPattern, intersect, intervals_of_day
 
 WEEKS = 4
 FIRST_WEEK = 1  # the index of the day itself among the compared days
@@ -121,4 +121,4 @@ class WeeklyMeeting:
 
 def _zone_changes(zone: str, start: int, end: int) -> Iterable[ZoneChange]:
     for change in clock_changes(zone_info(zone), start, end):
-        yield ZoneChange(zone, day_of(change.minute + change.before), change.after - change.before)
+        yield ZoneChange(zone, change.day, change.after - change.before)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from datetime import date, timedelta, tzinfo
+from datetime import date, tzinfo
 from itertools import accumulate, pairwise
 from typing import NamedTuple
 
-from dashboard.calendar.clock_changes import EPOCH, midnight_of, offset_parts
+from dashboard.calendar.clock_changes import day_of, midnight_of, offset_parts
 from dashboard.calendar.holidays import DaysOff
 from dashboard.calendar.time_zones import zone_info
 from dashboard.calendar.working_hours import DAY, Span
@@ -60,11 +60,6 @@ class WorkingSpans:
         if (is_off := self._is_off.get(midnight)) is None:
             is_off = self._is_off[midnight] = self._days_off.is_off(day_of(midnight))
         return is_off
-
-
-def day_of(local_minute: int) -> date:
-    """Return the day of a minute of a zone's clock, counted since the epoch."""
-    return EPOCH.date() + timedelta(days=local_minute // DAY)
 
 
 def intervals_of_day(day: date, zone: tzinfo) -> tuple[Interval, ...]:

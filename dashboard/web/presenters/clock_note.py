@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date, datetime
 
-from dashboard.calendar.clock_changes import clock_changes, minute_of, moment_of
+from dashboard.calendar.clock_changes import clock_changes, minute_of
 from dashboard.calendar.time_zones import zone_info
 from dashboard.calendar.working_hours import DAY
 from dashboard.web.i18n.translations import _, ngettext, number
@@ -39,9 +39,8 @@ def _zones_by_day(zones: Sequence[str], now: datetime) -> dict[date, list[str]]:
     changing: dict[date, list[str]] = {}
     start = minute_of(now)
     for zone in dict.fromkeys(zones):
-        tz = zone_info(zone)
-        for change in clock_changes(tz, start, start + NOTICE_DAYS * DAY):
-            changing.setdefault(moment_of(change.minute).astimezone(tz).date(), []).append(zone)
+        for change in clock_changes(zone_info(zone), start, start + NOTICE_DAYS * DAY):
+            changing.setdefault(change.day, []).append(zone)
     return changing
 
 
