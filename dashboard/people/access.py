@@ -60,9 +60,9 @@ def can_see_whole_team(portal: Portal, person: Person) -> bool:
     return person.is_admin or (team_access(portal) == TeamAccess.EVERYONE and person.listed is True)
 
 
-def visibility_conditions(portal: Portal, person: Person) -> tuple[ColumnElement[bool], ...]:
+def visibility_conditions(session: Session, portal: Portal, person: Person) -> tuple[ColumnElement[bool], ...]:
     """Return the condition for the people whom a viewer of the team may see; none if they may see everyone."""
-    return () if can_see_whole_team(portal, person) else (departments.is_led_by(portal, person),)
+    return () if can_see_whole_team(portal, person) else (departments.is_led_by(session, portal, person),)
 
 
 def whom_to_ask(session: Session, portal: Portal) -> tuple[int, str] | None:
@@ -82,5 +82,5 @@ def whom_to_ask(session: Session, portal: Portal) -> tuple[int, str] | None:
 
 def find_visible_colleague(session: Session, portal: Portal, viewer: Person, user_id: int) -> Person | None:
     """Return the member of the team with this id, if the viewer may see them."""
-    is_visible = (*colleague_conditions(portal), *visibility_conditions(portal, viewer))
+    is_visible = (*colleague_conditions(portal), *visibility_conditions(session, portal, viewer))
     return session.scalar(select(Person).where(*is_visible, Person.user_id == user_id))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, CompoundSelect, Select, delete, exists, func, literal, or_, select, tuple_, update
-from sqlalchemy.orm import Mapped, Session, aliased
+from sqlalchemy import ColumnElement, Select, delete, exists, func, literal, or_, select, tuple_, update
+from sqlalchemy.orm import Mapped, Session
 
 from dashboard.bitrix24 import departments as bitrix24_departments
 from dashboard.core.database import insert_or_ignore
@@ -16,7 +17,6 @@ from dashboard.people import storage_limit
 from dashboard.people.connection_state import colleague_conditions
 
 CHUNK_ROWS = 500  # in one statement
-MAX_LEVELS = 30  # of departments below one; the database searches all of the portal's departments for each
 MAX_OPTIONS = 500  # of the filter; a page must stay small
 
 
@@ -74,27 +74,18 @@ def store_members(session: Session, portal_id: int, department_ids: Mapping[int,
         insert_or_ignore(session, DepartmentMember, missing)
 
 
-def in_department(portal: Portal, department_id: int) -> ColumnElement[bool]:
+def in_department(session: Session, portal: Portal, department_id: int) -> ColumnElement[bool]:
     """Return the condition for the people of a department and of all departments below it."""
-    return _is_member(portal, (Department.portal_id == portal.id, Department.department_id == department_id))
+    return _is_member(_with_all_below(session, portal, Department.department_id == department_id))
 
 
-def is_led_by(portal: Portal, person: Person) -> ColumnElement[bool]:
+def is_led_by(session: Session, portal: Portal, person: Person) -> ColumnElement[bool]:
     """Return the condition for whom a head may see: themselves, and everyone in and below their departments."""
-    # Start only from the topmost departments they head. The others are found below those; starting from each would find
-    # a department once per level.
-    parent = aliased(Department)
-    is_parent_led = exists().where(
-        parent.portal_id == portal.id,
-        parent.department_id == Department.parent_id,
-        parent.department_id != Department.department_id,
-        parent.head_id == person.user_id,
-    )
-    is_led = (Department.portal_id == portal.id, Department.head_id == person.user_id, ~is_parent_led)
-    return or_(Person.id == person.id, _is_member(portal, is_led))
+    led = _with_all_below(session, portal, Department.head_id == person.user_id)
+    return or_(Person.id == person.id, _is_member(led))
 
 
-def _is_one_of(column: Mapped[int], ids: Select[Any] | CompoundSelect[int]) -> ColumnElement[bool]:
+def _is_one_of(column: Mapped[int], ids: Select[Any]) -> ColumnElement[bool]:
     # With IS TRUE, Postgres runs the subquery once and hashes it. As a join, it runs the subquery for each row while it
     # has no statistics, such as after the first sync of a portal.
     return column.in_(ids).is_(True)
@@ -157,22 +148,35 @@ def heads(session: Session, portal: Portal, *, limit: int) -> tuple[Sequence[str
     return [name for name, _count in rows], rows[0][1] if rows else 0
 
 
-def _is_member(portal: Portal, start: Iterable[ColumnElement[bool]]) -> ColumnElement[bool]:
-    """Return the condition for the people in the departments of ``start`` and at most MAX_LEVELS below.
+def _with_all_below(session: Session, portal: Portal, is_start: ColumnElement[bool]) -> set[int]:
+    """Return the ids of some departments and of all below them. Parents may form a cycle.
 
-    It looks up each person's departments, which are few, and finds them in a hash table of the departments below.
-    Their parents may form a cycle.
+    The database would search once per level, in each of a page's statements.
     """
-    # Without a name, so that a statement can contain several.
-    branch = select(Department.department_id, literal(0).label("level")).where(*start).cte(recursive=True)
-    below = select(Department.department_id, branch.c.level + 1).where(
-        Department.portal_id == portal.id,
-        Department.parent_id == branch.c.department_id,
-        branch.c.level < MAX_LEVELS,
-    )
-    branch = branch.union(below)
-    is_below = _is_one_of(DepartmentMember.department_id, select(branch.c.department_id))
-    memberships = select(literal(1)).where(DepartmentMember.person_id == Person.id, is_below)
+    query = select(Department.department_id, Department.parent_id, is_start).where(Department.portal_id == portal.id)
+    below = defaultdict[int | None, list[int]](list)
+    unvisited = []
+    for department_id, parent_id, is_first in session.execute(query):
+        below[parent_id].append(department_id)
+        if is_first:
+            unvisited.append(department_id)
+    found = set[int]()
+    while unvisited:
+        department_id = unvisited.pop()
+        if department_id not in found:
+            found.add(department_id)
+            unvisited += below[department_id]
+    return found
+
+
+def _is_member(department_ids: Iterable[int]) -> ColumnElement[bool]:
+    """Return the condition for the people of at least one of these departments.
+
+    It looks up each person's departments, which are few, and finds them in a hash table of these ids.
+    """
+    # With IS TRUE, Postgres does not look up each of the ids for each person.
+    is_one = DepartmentMember.department_id.in_(department_ids).is_(True)
+    memberships = select(literal(1)).where(DepartmentMember.person_id == Person.id, is_one)
     # With IS TRUE, Postgres cannot turn it into a join, whose order it would have to guess; with an offset, not into a
     # hash table of the memberships of all portals.
     return exists(memberships.limit(1).offset(0).correlate(Person)).is_(True)

@@ -65,7 +65,7 @@ def chosen_people(
 ) -> ChosenPeople:
     """Return the visible colleagues with these ids, and those of the department and the ones below it."""
     is_named = Person.user_id.in_(list(user_ids))
-    is_chosen = is_named if department is None else or_(is_named, in_department(portal, department))
+    is_chosen = is_named if department is None else or_(is_named, in_department(session, portal, department))
     query = select(*_COLUMNS).where(*colleague_conditions(portal), *visible, is_chosen)
     rows = session.execute(query.order_by(Person.user_id).limit(MAX_PEOPLE + 1)).all()
     company = company_hours(portal)

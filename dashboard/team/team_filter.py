@@ -68,10 +68,11 @@ def matching(
         (team_filter.timezone, Person.zone == canonical_name(team_filter.timezone)),
         (team_filter.reminders, reminders.get(team_filter.reminders, false())),
         (team_filter.state, is_in_state(team_filter.state, reader.now)),
-        (team_filter.department, in_department(portal, parse_int(team_filter.department) or 0)),
         (team_filter.differs, differs(portal, team_filter.differs)),
     )
     chosen = [condition for value, condition in conditions if value]
+    if team_filter.department:
+        chosen.append(in_department(session, portal, parse_int(team_filter.department) or 0))
     if team_filter.at_work:
         chosen.append(are_at_work(session, portal, reader))
     if team_filter.zones_differ:

@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 
 from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
+from sqlalchemy import ColumnElement
 from sqlalchemy.orm import Session
 
 from dashboard.core.json_values import Json
 from dashboard.core.search_text import fold
+from dashboard.models import Portal
 from dashboard.people import access, departments, saved_groups, snapshot_store
 from dashboard.team import plan_people
 from dashboard.web.auth.permissions import team_viewer
@@ -47,7 +49,7 @@ def find_people(user: CurrentUser) -> ResponseReturnValue:
     text = text_value(request.args, "q", max_length=MAX_TEXT_LENGTH)
     portal, needle = user.portal, fold(text)
     with services().database.read_session() as session:
-        restriction = access.visibility_conditions(portal, user.person)
+        restriction = access.visibility_conditions(session, portal, user.person)
         people = (
             plan_people.search_people(
                 session, portal, text, without=query.people, visible=restriction, limit=MAX_MATCHES
@@ -97,7 +99,7 @@ def render_plan(
     """
     portal, person, now = user.portal, user.person, services().now()
     with services().database.read_session() as session:
-        restriction = access.visibility_conditions(portal, person)
+        restriction = access.visibility_conditions(session, portal, person)
         chosen = plan_people.chosen_people(
             session, portal, user_ids=query.people, department=query.department, visible=restriction
         )
@@ -107,7 +109,7 @@ def render_plan(
             else ()
         )
         my_departments = plan_people.departments_of(session, person) if suggestions else ()
-        department = _department_name(session, user, query.department)
+        department = _department_name(session, portal, query.department, restriction)
         groups = saved_groups.groups_of(session, person)
         days_off = snapshot_store.find_days_off(session, person)
     return render_template(
@@ -140,14 +142,15 @@ def render_plan(
     )
 
 
-def _department_name(session: Session, user: CurrentUser, number: int | None) -> str | None:
-    """Return the name of a department, if people of it are visible to the user."""
+def _department_name(
+    session: Session, portal: Portal, number: int | None, visible: Sequence[ColumnElement[bool]]
+) -> str | None:
+    """Return the name of a department, if it has people who are ``visible``; all are if there is no condition."""
     if number is None:
         return None
-    restriction = access.visibility_conditions(user.portal, user.person)
-    if not restriction:
-        return departments.name_of(session, user.portal, number)
-    return dict(departments.options(session, user.portal, restriction)).get(number)
+    if not visible:
+        return departments.name_of(session, portal, number)
+    return dict(departments.options(session, portal, visible)).get(number)
 
 
 def _lengths(minutes: int) -> Sequence[int]:

@@ -32,8 +32,8 @@ def save_group(user: CurrentUser) -> ResponseReturnValue:
     if not 0 < len(name) <= MAX_NAME_LENGTH:
         raise InvalidValue("name")
 
-    restriction = access.visibility_conditions(user.portal, user.person)
     with services().portal_queue.hold(user.portal.member_id), services().database.read_session() as session:
+        restriction = access.visibility_conditions(session, user.portal, user.person)
         chosen = plan_people.chosen_people(
             session, user.portal, user_ids=query.people, department=query.department, visible=restriction
         )

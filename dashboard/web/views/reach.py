@@ -73,7 +73,7 @@ def card_page(user: CurrentUser, user_id: int, *, full_page: FullPage | None = N
         return _note(user, permissions.team_refusal(user), full_page)
     with services().database.read_session() as session:
         reader = listing.find_row(session, portal, [Person.id == user.person.id], now)
-        restriction = access.visibility_conditions(portal, user.person)
+        restriction = access.visibility_conditions(session, portal, user.person)
         conditions = [*colleague_conditions(portal), *restriction, Person.user_id == user_id]
         row = reader if is_own else listing.find_row(session, portal, conditions, now)
         days_off = snapshot_store.find_days_off(session, user.person)

@@ -48,7 +48,7 @@ def team_page(user: CurrentUser, query: TeamQuery, *, full_page: FullPage | None
     portal, person, user_zone = user.portal, user.person, user.time_zone
     now = services().now()
     with services().database.read_session() as session:
-        restriction = access.visibility_conditions(portal, person)
+        restriction = access.visibility_conditions(session, portal, person)
         # The cache is shared by readers who see the whole team; what a head sees is counted each time.
         stats = (
             statistics.team_stats(session, portal, now, *restriction)

@@ -108,13 +108,14 @@ def _rows(user: CurrentUser) -> Iterator[Sequence[TeamRow]]:
     query = team_query.parse_team_query(request.args, today=now.date())
     with services().database.read_session() as session:
         days_off = snapshot_store.find_days_off(session, user.person)
+        restriction = access.visibility_conditions(session, user.portal, user.person)
     return listing.all_rows(
         services().database,
         user.portal,
         query.filter,
         query.arrangement,
         team_query.team_reader(now, user.time_zone, days_off),
-        visible=access.visibility_conditions(user.portal, user.person),
+        visible=restriction,
     )
 
 
