@@ -361,22 +361,30 @@ def test_a_verified_event_sends_no_request(world: World) -> None:
     assert state(world) == "uninstalled"
 
 
+@pytest.mark.parametrize("is_installed_again", [False, True])
 @pytest.mark.parametrize("door", ["/", "/install"])
-def test_an_opening_during_an_uninstallation_stores_nothing(world: World, door: str) -> None:
-    """Its verification starts while the application is installed and ends when it no longer is."""
+def test_an_opening_during_an_uninstallation_stores_nothing(world: World, door: str, is_installed_again: bool) -> None:
+    """Its verification starts while the application is installed and ends when it no longer is, or is again."""
     opening = world.portal().open_as("anna")
     world.bitrix24.clear()
     fault = world.bitrix24.faults.add(Fault(kind="hold", method="batch", person="anna"))
     with ThreadPoolExecutor(1) as pool:
         slow = pool.submit(world.app.test_client().post, door, query_string=opening.query, data=opening.form)
         wait_until(lambda: world.bitrix24.count(method="batch", person="anna") == 1)
-        assert world.portal().send_event("ONAPPUNINSTALL")[0] == 200
+        if is_installed_again:
+            world.portal().uninstall()
+            world.portal().deliver_events()
+            assert world.install().status_code == 200
+        else:
+            assert world.portal().send_event("ONAPPUNINSTALL")[0] == 200
+        stored = world.rows("SELECT * FROM portals"), world.rows("SELECT * FROM chains")
         fault.released.set()
 
         answer = slow.result()
 
     assert (answer.status_code, errors_on(answer.text)) == (403, ["uninstalled_meanwhile"])
-    assert (state(world), world.one("SELECT count(*) FROM people")) == ("uninstalled", 0)
+    assert state(world) == ("active" if is_installed_again else "uninstalled")
+    assert (world.rows("SELECT * FROM portals"), world.rows("SELECT * FROM chains")) == stored
 
 
 def test_an_uninstallation_overtaken_by_a_reinstallation_deletes_nothing(each_world: World) -> None:

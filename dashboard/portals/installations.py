@@ -144,13 +144,16 @@ class Installations:
         ``stored_portal`` is the portal as it was before the verification. Two simultaneous first openings
         create one portal. A tombstone becomes active as a new generation.
 
-        :raise VerificationFailed: the portal was uninstalled during the verification; nothing is stored.
+        :raise VerificationFailed: the portal was uninstalled during the verification; nothing is stored, because an
+            installation that has begun since has other tokens.
         """
         portal = self._lock_or_insert(session, verified)
         now = self.now()
         is_reinstalled = portal.state == PortalState.UNINSTALLED
         if is_reinstalled:
             _reactivate(portal, stored_portal, now=now)
+        elif _has_ended(stored_portal, portal):
+            raise VerificationFailed("uninstalled_meanwhile")
         if verified.address is not None:
             portal.origin, portal.authorization_server = verified.address
         is_new = is_reinstalled or verified.is_installation
@@ -327,6 +330,13 @@ class Installations:
 
 def _app_columns(app: AppInfo) -> tuple[str | None, str]:
     return app.CODE or None, app.STATUS[:1]
+
+
+def _has_ended(stored_portal: Portal | None, current: Portal) -> bool:
+    """Tell whether the portal has been removed and installed again; a deletion of all data is neither."""
+    if stored_portal is None or stored_portal.state == PortalState.UNINSTALLED:
+        return False
+    return stored_portal.installed_at != current.installed_at
 
 
 def _reactivate(portal: Portal, stored_portal: Portal | None, *, now: datetime) -> None:
