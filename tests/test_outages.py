@@ -209,10 +209,11 @@ def test_sessions_that_the_server_ended_are_replaced(migrated_postgres_url: str)
 
 def test_statements_are_limited_without_start_up_options(migrated_postgres_url: str) -> None:
     """A pooler refuses those options, and a limit must end with its transaction."""
-    database = Database(migrated_postgres_url)
+    database = Database(f"{migrated_postgres_url}&options=-cdefault_transaction_isolation%3Dserializable")
     with database.read_session() as session:
         assert session.execute(text("SHOW statement_timeout")).scalar_one() == "15s"
         assert session.execute(text("SHOW jit")).scalar_one() == "off"
+        assert session.execute(text("SHOW transaction_isolation")).scalar_one() == "read committed"
         source = text("SELECT reset_val FROM pg_settings WHERE name = 'statement_timeout'")
         assert session.execute(source).scalar_one() == "0"
     database.engine.dispose()

@@ -135,7 +135,7 @@ class BoundedPostgresDialect(PGDialect_psycopg):
         A pooler's server keeps what its other clients set. Of that only the search path matters here: pg_dump empties
         it, and no table would be found. Compiling a statement (``jit``) takes longer than ours run.
         """
-        begin = "BEGIN; SET LOCAL jit = off"
+        begin = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL jit = off"  # others refuse what waited for a lock
         begin += f"; SET LOCAL idle_in_transaction_session_timeout = {round(IDLE_SECONDS * 1000)}"
         begin += f"; SET LOCAL lock_timeout = {round(LOCK_SECONDS * 1000)}"
         if self._limits_statements:
