@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 import pytest
 from sqlalchemy import text
 
+from dashboard.bitrix24.schemas import sanitize
 from tests.emulator.people import Section
 from tests.world import World
 
@@ -84,6 +85,12 @@ def hostile(world: World) -> World:
     world.browser.post("/me/settings", data={"view": "day"}, headers=world.session("boris"))
     everybody_is_called(world, HOSTILE)
     return world
+
+
+def test_names_are_stored_without_what_turns_text() -> None:
+    """In a title or an option no element can isolate them. Marks and joiners are part of a spelling."""
+    assert sanitize(HOSTILE) == f"{WORD}gnp31m {WORD}"
+    assert sanitize("می\u200cخواهم\u200f!") == "می\u200cخواهم\u200f!"
 
 
 PAGES = (

@@ -21,7 +21,7 @@ from pydantic import (
 )
 
 from dashboard.bitrix24.errors import BAD_RESPONSE, PersonDismissed, Unreadable
-from dashboard.core.json_values import Json, parse_int
+from dashboard.core.json_values import Json, parse_int, strip_control_characters
 
 MAX_TEXT_LENGTH = 255
 MAX_TOKEN_LENGTH = 2048
@@ -30,12 +30,15 @@ _HOST = re.compile(r"[a-z0-9._\-]+|\[[0-9a-f:.]+\]")
 
 
 def sanitize(value: Any) -> Any:
-    """Return text without control characters, of at most MAX_TEXT_LENGTH; PHP sends an empty text as false or []."""
+    """Return text of at most MAX_TEXT_LENGTH without what controls terminals or the direction of text.
+
+    PHP sends an empty text as false or [].
+    """
     if value is None or isinstance(value, bool | list | dict):
         return ""
     # Limit the work first. Control characters are rare, so this leaves enough text.
     characters = (mark for mark in str(value)[: 4 * MAX_TEXT_LENGTH] if unicodedata.category(mark) not in ("Cc", "Cs"))
-    return "".join(characters).strip()[:MAX_TEXT_LENGTH]
+    return strip_control_characters("".join(characters)).strip()[:MAX_TEXT_LENGTH]
 
 
 def parse_origin(endpoint: str) -> str:
