@@ -11,7 +11,10 @@ from sqlalchemy import event
 
 from app import create_app
 from dashboard.core import config
+from dashboard.core.database import upsert
 from dashboard.core.database_errors import OutageLog
+from dashboard.models import PeriodicTask
+from dashboard.monitoring.readiness import WRITE_CHECK
 from tests.emulator import Emulator
 from tests.world import World, errors_on
 
@@ -34,6 +37,23 @@ def fill_the_disk(world: World) -> None:
 def only_read(connection: Connection, _record: object) -> None:
     """Make a new SQLite connection read-only."""
     connection.execute("PRAGMA query_only = ON")
+
+
+def fill_the_disk_but_for_a_row(world: World) -> None:
+    """Let the database's file grow no more, or Postgres write no temporary file, from now on."""
+    world.is_database_dirty = True
+    engine = world.database.engine
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", not_grow)
+    else:
+        with engine.begin() as connection:
+            connection.exec_driver_sql(f"ALTER DATABASE {engine.url.database} SET temp_file_limit TO 0")
+    engine.dispose()
+
+
+def not_grow(connection: Connection, _record: object) -> None:
+    """Limit a new SQLite connection to the pages that the file has."""
+    connection.execute("PRAGMA max_page_count = 1")
 
 
 def started_anew(world: World) -> Flask:
@@ -105,6 +125,15 @@ def test_readyz_is_503(each_world: World) -> None:
         {"status": "unready", "down": ["database"]},
     )
     assert again.status_code == 200
+
+
+def test_readyz_is_503_if_there_is_room_for_a_row_only(each_world: World) -> None:
+    fill_the_disk_but_for_a_row(each_world)
+    with each_world.database.write_session() as session:
+        upsert(session, PeriodicTask, {"name": WRITE_CHECK, "next_at": each_world.now()})
+    answer = started_anew(each_world).test_client().get("/readyz")
+
+    assert (answer.status_code, answer.json) == (503, {"status": "unready", "down": ["database"]})
 
 
 def test_the_metric_of_the_alert_is_0(each_world: World) -> None:

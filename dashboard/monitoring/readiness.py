@@ -6,11 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import delete, insert, select, text
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
 from dashboard.core import migrations
-from dashboard.core.database import Database, upsert
+from dashboard.core.database import Database, dialect_of, upsert
 from dashboard.core.stored_times import is_ahead
 from dashboard.models import PeriodicTask, Person, Portal
 
@@ -18,6 +19,15 @@ HEARTBEAT = "heartbeat"
 WRITE_CHECK = "looked"  # the row that is written to find out whether the database can be written to
 WRITE_INTERVAL = timedelta(seconds=15)  # `/readyz` is public, so not every request causes a write
 HEARTBEAT_TIMEOUT = timedelta(minutes=2)
+
+# Postgres keeps what does not fit into `work_mem` in a temporary file beside the tables, here 140 KB. That writes no
+# WAL and leaves no dead rows, and no table's free space can take it. `temp_tablespaces` may name another disk.
+WRITE_TEMPORARY_FILE = """
+SET LOCAL work_mem = '64kB'; SET LOCAL temp_tablespaces = ''; SELECT count(*) FROM generate_series(1, 10000)
+"""
+# SQLite's file and write-ahead log may have room for a row, but not for an opening, which writes ten pages. A long
+# name takes pages in the table and in its index; SQLite does not limit its length.
+LONG_NAME = "x" * 40_000
 
 
 @dataclass(frozen=True)
@@ -61,7 +71,7 @@ class ReadinessProbe:
         return self._compatible_revision is not None
 
     def _can_write(self) -> bool:
-        """Write a row: a database with a full disk, or a read-only one, still answers every query.
+        """Write a row and take new space: a database with a full disk, or a read-only one, still answers every query.
 
         The main tables are read too, because another session may have locked them.
 
@@ -74,6 +84,7 @@ class ReadinessProbe:
         with self._database.write_session() as session:
             session.execute(select(Portal.id, Person.id).join_from(Portal, Person).limit(1))
             upsert(session, PeriodicTask, {"name": WRITE_CHECK, "next_at": now})
+            _take_space(session, now)
         if migrations.missing_privileges(self._database):
             return False
         self._written_at = now
@@ -86,3 +97,17 @@ class ReadinessProbe:
             return False
         now = self._now()
         return now < due_at + HEARTBEAT_TIMEOUT and not is_ahead(due_at, now, max_wait=HEARTBEAT_TIMEOUT)
+
+
+def _take_space(session: Session, now: datetime) -> None:
+    """Take more space on the disk than an opening does, and give it back.
+
+    On a full disk a row can still be written where an older one was, but nobody can open the application.
+
+    :raise SQLAlchemyError: there is no space.
+    """
+    if dialect_of(session) == "postgresql":
+        session.execute(text(WRITE_TEMPORARY_FILE))
+    else:
+        session.execute(insert(PeriodicTask).values(name=LONG_NAME, next_at=now))
+        session.execute(delete(PeriodicTask).where(PeriodicTask.name == LONG_NAME))
