@@ -156,3 +156,4 @@ def test_the_doctor_reports_it(each_world: World) -> None:
     assert result.exit_code == 1
     assert results["database"]["state"] == "good"
     assert (results["writing"]["state"], "disk" in results["writing"]["mend"]) == ("wrong", True)
+    assert "worker" not in results  # nobody looked for one

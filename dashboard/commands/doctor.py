@@ -87,8 +87,8 @@ def _check_database(parts: Services) -> Iterator[CheckResult]:
     if "database" in readiness.down:
         advice = "Free space on its disk, or find out why it is locked or read-only."
         yield wrong("writing", "the database cannot be written to", advice)
-    else:
-        yield good("writing", "the database can be written to")
+        return
+    yield good("writing", "the database can be written to")
     if "worker" in readiness.warnings:
         advice = "Start the worker of the Procfile; without it nobody is updated in the background."
         yield warning("worker", "no heartbeat for two minutes", advice)
