@@ -9,6 +9,7 @@ import re
 import runpy
 import shutil
 import socket
+import sqlite3
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -19,7 +20,7 @@ import pytest
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
-from sqlalchemy import text
+from sqlalchemy import event, text
 from structlog.testing import capture_logs
 from werkzeug.test import TestResponse
 
@@ -317,6 +318,23 @@ def test_without_its_tables_the_database_is_down_and_counters_stay(measured: Wor
 
     assert value(metrics, "dashboard_database_up") == 0
     assert value(metrics, "dashboard_requests_total", **HEALTHZ) == 1
+
+
+def test_a_scrape_waits_only_once_for_a_database_that_is_away(measured: World) -> None:
+    waits = []
+
+    def wait_in_vain(*_: object) -> None:
+        waits.append(1)
+        raise sqlite3.OperationalError("the server did not answer in time")
+
+    measured.is_database_dirty = True
+    measured.database.engine.dispose()
+    event.listen(measured.database.engine, "do_connect", wait_in_vain)
+
+    metrics = samples(measured)
+
+    assert value(metrics, "dashboard_database_up") == 0
+    assert len(waits) == 1
 
 
 def test_every_series_of_alerts_and_dashboard_exists(measured: World) -> None:

@@ -30,15 +30,19 @@ class DatabaseGauges(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield the gauges; without the database, only the version and `database_up`."""
         yield _gauge("build_info", "The version of this instance.", {VERSION: 1}, label="version")
-        is_up = "database" not in self.readiness.check().down
-        gauges: list[Metric] = []
+        gauges = self._read_gauges()
+        # A second wait for a database that did not answer would exceed Prometheus's time limit of ten seconds.
+        is_up = gauges is not None and "database" not in self.readiness.check().down
+        yield _gauge("database_up", "Whether the database answers and can be written to.", is_up)
+        yield from gauges or ()
+
+    def _read_gauges(self) -> list[Metric] | None:
+        """Return the gauges, None if the database does not answer."""
         try:
             with self.database.read_session() as session:
-                gauges = list(_gauges(session, self.now()))
+                return list(_gauges(session, self.now()))
         except SQLAlchemyError:
-            is_up = False
-        yield _gauge("database_up", "Whether the database answers and can be written to.", is_up)
-        yield from gauges
+            return None
 
 
 def _gauges(session: Session, now: datetime) -> Iterator[Metric]:
