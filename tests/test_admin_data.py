@@ -5,25 +5,32 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 import time_machine
 from sqlalchemy import delete, event, insert
 from sqlalchemy.exc import OperationalError
 
 from dashboard.core import database
+from dashboard.core.shared_slots import PerKeyQueue
 from dashboard.models import Department, Person, Run
 from dashboard.monitoring.gauges import DatabaseGauges
 from dashboard.portals import deletion, personal_data
+from dashboard.portals.deletion import InstallationEnded
 from dashboard.portals.personal_data import DeletionResult
 from dashboard.team import listing
 from dashboard.team.team_filter import NO_FILTER, TeamReader
 from dashboard.team.team_order import Arrangement
 from dashboard.web.views.admin_data import DELETION_LIMIT
 from tests.emulator.faults import Fault
+from tests.processes import free_port, kill, serve, wait_for
 from tests.team_fixtures import NEVER_OPENED, Session, in_english, store_people
+from tests.waiting import HANG_SECONDS
 from tests.world import FERNET_KEY, SECRET_KEY, World, errors_on, settings_on
 
 TABLES = ("people", "chains", "snapshots", "runs", "api_calls")
@@ -386,7 +393,7 @@ def test_a_portal_is_installed_again_while_a_large_uninstallation_ends(large: Wo
         assert large.one(f"SELECT count(*) FROM {table}") == 1
 
 
-def test_an_export_ends_when_a_large_deletion_begins(large: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_export_breaks_off_when_a_large_deletion_begins(large: World, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (personal_data, listing):
         monkeypatch.setattr(module, "BATCH_ROWS", 1)
     portal = large.known()
@@ -408,7 +415,75 @@ def test_an_export_ends_when_a_large_deletion_begins(large: World, monkeypatch: 
     personal_data.delete_all(large.database, portal)
 
     assert large.one(f"SELECT count(*) FROM runs WHERE portal_id = {portal.id}") > 5
-    assert [list(export) for export in exports] == [[], [], [], []]
+    for export in exports:
+        with pytest.raises(InstallationEnded):
+            next(export)
+    with pytest.raises(InstallationEnded):
+        personal_data.export_lists(large.database, portal)
+
+
+@pytest.mark.parametrize("path", ["/admin/export.json", "/team.json", "/team.csv"])
+def test_a_download_is_cut_off_by_an_uninstallation(
+    each_world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, path: str
+) -> None:
+    for module in (personal_data, listing):
+        monkeypatch.setattr(module, "BATCH_ROWS", 1)
+    store_people(each_world, {}, {})
+    chunks = each_world.browser.get(path, headers=in_english(each_world)).iter_encoded()
+    body = next(chunks)
+
+    each_world.services.installations.uninstall(each_world.known())
+    with pytest.raises(ConnectionResetError):
+        for chunk in chunks:
+            body += chunk
+
+    assert not body.endswith((b"]\n", b"}\n"))
+    (line,) = [record.msg for record in caplog.records if "download_cut_off" in str(record.msg)]
+    assert isinstance(line, dict)
+    assert line["reason"] == "installation_ended"
+
+
+@pytest.mark.parametrize("path", ["/admin/export.json", "/team.json", "/team.csv", "/team.xlsx"])
+def test_a_download_does_not_begin_after_a_deletion(
+    world: World, anna: Session, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """Delete after the session was checked."""
+    queue: PerKeyQueue = world.app.extensions["services"].portal_queue
+    hold = queue.hold
+
+    def hold_after_deletion(member_id: Hashable) -> AbstractContextManager[None]:
+        personal_data.delete_all(world.database, world.known())
+        return hold(member_id)
+
+    monkeypatch.setattr(queue, "hold", hold_after_deletion)
+    response = world.browser.get(path, headers=anna)
+
+    assert (response.status_code, response.json) == (401, {"error": "session_invalid"})
+
+
+def test_a_client_sees_that_an_export_is_not_complete(world: World, anna: Session, tmp_path: Path) -> None:
+    # More than the buffers of a connection hold.
+    store_people(world, *({"position": "x" * 20_000} for _ in range(600)))
+    port, log, body = free_port(), tmp_path / "log", b""
+    with log.open("wb") as stderr:
+        process = serve(world.environment | {"LOG_FORMAT": "json"}, port, stderr=stderr)
+    try:
+        wait_for(f"http://127.0.0.1:{port}")
+        address = f"http://127.0.0.1:{port}/admin/export.json"
+        with requests.get(address, headers=anna, timeout=HANG_SECONDS, stream=True) as response:
+            personal_data.delete_all(world.database, world.known())
+            with pytest.raises(requests.exceptions.ChunkedEncodingError):
+                for chunk in response.iter_content(64 * 1024):
+                    body += chunk
+    finally:
+        kill(process)
+
+    assert response.status_code == 200
+    assert body
+    with pytest.raises(json.JSONDecodeError):
+        json.loads(body)
+    lines = log.read_text()
+    assert (lines.count("download_cut_off"), lines.count("Traceback")) == (1, 0)
 
 
 def test_a_deletion_that_loses_the_database_is_not_repeated(large: World) -> None:

@@ -30,6 +30,23 @@ FORMER_GENERATION = 0
 _TABLES = (Run, ApiCall, SettingChange, Person)
 
 
+class InstallationEnded(Exception):
+    """The portal's data was deleted, or the application uninstalled, while something read it."""
+
+
+def check_current(database: Database, portal: Portal) -> None:
+    """Check that no deletion and no uninstallation has begun since the portal was read.
+
+    Rows that were read before this are complete: a deletion first replaces the portal's row.
+
+    :raise InstallationEnded: one has begun.
+    """
+    query = select(exists().where(Portal.id == portal.id, Portal.generation == portal.generation))
+    with database.read_session() as session:
+        if not session.scalar(query):
+            raise InstallationEnded
+
+
 def replace_portal_row(session: Session, portal: Portal, **changes: Any) -> int | None:
     """Give the portal a new row without people; return the id of its former row, for ``delete_former_portal``.
 

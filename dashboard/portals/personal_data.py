@@ -98,8 +98,11 @@ def export_portal(portal: Portal) -> dict[str, Any]:
 def export_lists(database: Database, portal: Portal) -> dict[str, Iterator[dict[str, Any]]]:
     """Return everything else that is stored about the portal and its people, as lists by their names.
 
-    They are read in short transactions, because the download may be slow. Each ends early if the installation does.
+    They are read in short transactions, because the download may be slow. Their ends raise ``InstallationEnded`` too.
+
+    :raise InstallationEnded: the portal's data was deleted, or the application uninstalled.
     """
+    deletion.check_current(database, portal)
     groups = select(SavedGroup, Person.user_id).join(Person, Person.id == SavedGroup.person_id)
     changes = select(SettingChange, Person.user_id).join(Person, Person.id == SettingChange.person_id)
     queries = {
@@ -129,6 +132,7 @@ def _rows(
             last_key = getattr(row, key.key)
             yield {**dict(zip(["user_id"], user_id, strict=False)), **_columns(row, names)}
         if not rows:
+            deletion.check_current(database, portal)
             return
 
 
@@ -141,6 +145,7 @@ def _people(database: Database, portal: Portal) -> Iterator[dict[str, Any]]:
             person, snapshot = rows.pop()
             calendar = _columns(snapshot, _SNAPSHOT_COLUMNS) if snapshot else None
             yield {**_columns(person, _PERSON_COLUMNS), "calendar": calendar}
+    deletion.check_current(database, portal)
 
 
 def _people_after(

@@ -18,6 +18,7 @@ from dashboard.core.database import Database
 from dashboard.models import Person, Portal
 from dashboard.people.company_hours import company_hours, stored_hours
 from dashboard.people.connection_state import state_expression
+from dashboard.portals import deletion
 from dashboard.team.ordered_ids import count, ids_of_all, ids_of_page
 from dashboard.team.team_filter import TeamFilter, TeamReader, matching
 from dashboard.team.team_order import BY_START, Arrangement, Grouping, find_traits, group_parts, sort_parts
@@ -139,8 +140,10 @@ def all_rows(
 ) -> Iterator[Sequence[TeamRow]]:
     """Return all rows of the ``visible`` people in batches, each read in a short transaction when it is needed.
 
-    The order is fixed at the call. People who no longer match when their batch is read are left out, and everybody
-    once a deletion has begun.
+    The order is fixed at the call. People who no longer match when their batch is read are left out. The end of the
+    rows raises ``InstallationEnded`` too.
+
+    :raise InstallationEnded: the portal's data was deleted, or the application uninstalled.
     """
     is_current = exists().where(Portal.id == portal.id, Portal.generation == portal.generation)
     with database.read_session() as session:
@@ -155,6 +158,7 @@ def all_rows(
         for person_id, key in ids_of_all(session, conditions, groups, parts):
             ids.append(person_id)
             places.append(place_by_key[key])
+    deletion.check_current(database, portal)
 
     def read(start: int) -> list[TeamRow]:
         batch = ids[start : start + BATCH_ROWS]
@@ -174,7 +178,11 @@ def all_rows(
         )
         return list(chain.from_iterable(sorted_groups))
 
-    return filter(None, map(read, range(0, len(ids), BATCH_ROWS)))
+    def batches() -> Iterator[list[TeamRow]]:
+        yield from filter(None, map(read, range(0, len(ids), BATCH_ROWS)))
+        deletion.check_current(database, portal)
+
+    return batches()
 
 
 def find_row(

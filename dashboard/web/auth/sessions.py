@@ -17,6 +17,7 @@ from sqlalchemy import select
 
 from dashboard.calendar.time_zones import parse_zone_name, zone_info
 from dashboard.models import Person, Portal, PortalState
+from dashboard.portals.deletion import InstallationEnded
 from dashboard.web.http.context import services
 from dashboard.web.i18n import translations
 
@@ -94,6 +95,8 @@ def signed_in(view: UserView[P]) -> Callable[P, ResponseReturnValue]:
                 response = make_response(view(user, *args, **kwargs))
         except SessionRefused as refusal:
             return jsonify(error=refusal.code), 401
+        except InstallationEnded:
+            return jsonify(error="session_invalid"), 401
         response.headers[HEADER] = issue_token(user)
         return response
 

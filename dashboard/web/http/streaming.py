@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -13,6 +14,7 @@ import structlog
 from flask import Response, g, request
 from werkzeug.exceptions import ServiceUnavailable
 
+from dashboard.portals.deletion import InstallationEnded
 from dashboard.web.http.client_socket import ClientSocket, SlowClient
 from dashboard.web.http.context import services
 
@@ -32,6 +34,7 @@ def stream(start: Callable[[], Iterator[str | bytes]], *, mimetype: str, filenam
     loss of its slot.
 
     :raise SlotRefused: this process already sends the user a download, or too many to the user's portal.
+    :raise InstallationEnded: the portal's data was deleted before the first part was there.
     """
     portal, person = g.portal, g.person
     cut_off = partial(log.warning, "download_cut_off", portal=portal.id, person=person.id)
@@ -76,6 +79,7 @@ def _parts(first: Part, part: Callable[[], Part], slot: ExitStack, cut_off: Call
     """Yield the parts, and release the slot after the last one, or when nobody reads on.
 
     :raise SlowClient: the client receives them too slowly.
+    :raise ConnectionResetError: the portal's data was deleted meanwhile. Gunicorn ends the connection and logs nothing.
     """
     sent, waited = 0, 0.0
     with slot:
@@ -89,4 +93,8 @@ def _parts(first: Part, part: Callable[[], Part], slot: ExitStack, cut_off: Call
             if waited > GRACE_SECONDS + sent / MIN_BYTES_PER_SECOND:
                 cut_off(sent=sent, seconds=round(waited))
                 raise SlowClient
-            text = part()
+            try:
+                text = part()
+            except InstallationEnded:
+                cut_off(sent=sent, seconds=round(waited), reason="installation_ended")
+                raise ConnectionResetError(errno.ECONNRESET, "the installation has ended") from None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -39,8 +38,11 @@ def export_data(user: CurrentUser) -> ResponseReturnValue:
     database, portal = services().database, user.portal
     log.info("data_exported", portal=portal.id, person=user.person.id)
     head = {"exported_at": services().now().isoformat(), "portal": personal_data.export_portal(portal)}
-    lists = personal_data.export_lists(database, portal)
-    return stream(partial(_document, head, lists), mimetype="application/json", filename="calendar-settings.json")
+    return stream(
+        lambda: _document(head, personal_data.export_lists(database, portal)),
+        mimetype="application/json",
+        filename="calendar-settings.json",
+    )
 
 
 @blueprint.get("/admin/forget")
