@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, suppress
+from http.client import HTTPResponse
 from io import BytesIO
 from pathlib import Path
 from queue import SimpleQueue
@@ -328,6 +329,30 @@ def test_a_thread_ends_its_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     TimedThreadWorker.__new__(TimedThreadWorker).handle(connection)
 
     connection.sock.finish.assert_called_once_with()
+
+
+def test_an_answer_before_the_end_of_the_body_closes_the_connection(
+    server: tuple[int, subprocess.Popen[bytes]],
+) -> None:
+    """And says so: a proxy would send its next request on a connection that is kept."""
+    port, _ = server
+    chunked = "Transfer-Encoding: chunked"
+    answers = []
+    for header, body in [
+        ("Content-Length: 300000", ""),
+        (chunked, f"{300_000:x}\r\n{'x' * 300_000}"),
+        (chunked, "not a chunk\r\n"),
+        ("Content-Length: 1000", "x"),
+        ("Content-Length: 200000", "x" * 200_000),
+    ]:
+        with socket.create_connection(("127.0.0.1", port), timeout=HANG_SECONDS) as client:
+            client.sendall(f"POST /nowhere HTTP/1.1\r\nHost: a\r\n{header}\r\n\r\n{body}".encode())
+            response = HTTPResponse(client)
+            response.begin()
+            answers.append((response.status, response.headers["Connection"]))
+
+    closed = [(status, "close") for status in (413, 413, 400, 408)]
+    assert answers == [*closed, (404, "keep-alive")]
 
 
 class SlowBody(BytesIO):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -35,7 +35,11 @@ class ClientSocket(socket.socket):
 
     ``waiting`` limits the threads of the process that wait for slow clients. If too many threads wait, the request must
     arrive within CROWDED_SECONDS.
+
+    ``close_after_response`` makes the next response the last one of the connection, and its header say so.
     """
+
+    close_after_response: Callable[[], None]
 
     def __init__(self, connection: socket.socket, waiting: WaitQuota) -> None:
         super().__init__(fileno=connection.detach())

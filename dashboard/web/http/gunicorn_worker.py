@@ -40,3 +40,8 @@ class TimedThreadWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no 
         if not is_kept:
             conn.sock.finish()
         return is_kept
+
+    def handle_request(self, req: Any, conn: TConn) -> Any:
+        """Serve a request, and let the application end the connection: gunicorn ignores its header `Connection`."""
+        conn.sock.close_after_response = req.force_close
+        return super().handle_request(req, conn)

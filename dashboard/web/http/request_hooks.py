@@ -63,6 +63,7 @@ def install(app: Flask) -> None:
         """Check the body, even if no view reads it or its length is not declared."""
         if (request.content_length or 0) > MAX_BODY_BYTES or len(_body()) > MAX_BODY_BYTES:
             raise RequestEntityTooLarge
+        g.has_read_body = True
         # Count the fields before parsing them. The server limits the query string.
         if _body().count(b"&") >= MAX_FIELDS:
             raise TooManyFields
@@ -70,6 +71,9 @@ def install(app: Flask) -> None:
     @app.after_request
     def end(response: Response) -> Response:
         response.headers["X-Request-Id"] = g.request_id
+        # Gunicorn does not read the rest of a large or malformed body, so it cannot read another request after it.
+        if not g.get("has_read_body") and "gunicorn.socket" in request.environ:
+            request.environ["gunicorn.socket"].close_after_response()
         log.info(
             "request",
             method=request.method,
