@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, delete, exists, func, literal, or_, select, tuple_, update
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    Select,
+    any_,
+    cast,
+    delete,
+    exists,
+    func,
+    literal,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.orm import Mapped, Session
 
 from dashboard.bitrix24 import departments as bitrix24_departments
-from dashboard.core.database import insert_or_ignore
+from dashboard.core.database import dialect_of, insert_or_ignore
 from dashboard.models import Department, DepartmentMember, Person, Portal
 from dashboard.people import storage_limit
 from dashboard.people.connection_state import colleague_conditions
@@ -76,13 +92,13 @@ def store_members(session: Session, portal_id: int, department_ids: Mapping[int,
 
 def in_department(session: Session, portal: Portal, department_id: int) -> ColumnElement[bool]:
     """Return the condition for the people of a department and of all departments below it."""
-    return _is_member(_with_all_below(session, portal, Department.department_id == department_id))
+    return _is_member(session, _with_all_below(session, portal, Department.department_id == department_id))
 
 
 def is_led_by(session: Session, portal: Portal, person: Person) -> ColumnElement[bool]:
     """Return the condition for whom a head may see: themselves, and everyone in and below their departments."""
     led = _with_all_below(session, portal, Department.head_id == person.user_id)
-    return or_(Person.id == person.id, _is_member(led))
+    return or_(Person.id == person.id, _is_member(session, led))
 
 
 def _is_one_of(column: Mapped[int], ids: Select[Any]) -> ColumnElement[bool]:
@@ -169,14 +185,19 @@ def _with_all_below(session: Session, portal: Portal, is_start: ColumnElement[bo
     return found
 
 
-def _is_member(department_ids: Iterable[int]) -> ColumnElement[bool]:
+def _is_member(session: Session, department_ids: Iterable[int]) -> ColumnElement[bool]:
     """Return the condition for the people of at least one of these departments.
 
-    It looks up each person's departments, which are few, and finds them in a hash table of these ids.
+    It looks up each person's departments, which are few, and finds them in a hash table of these ids. There may be
+    thousands, so they are one parameter.
     """
+    column, ids = DepartmentMember.department_id, list(department_ids)
+    if dialect_of(session) == "postgresql":
+        is_one = column == any_(cast(ids, ARRAY(BigInteger)))
+    else:
+        is_one = column.in_(select(func.json_each(json.dumps(ids)).table_valued("value").c.value))
     # With IS TRUE, Postgres does not look up each of the ids for each person.
-    is_one = DepartmentMember.department_id.in_(department_ids).is_(True)
-    memberships = select(literal(1)).where(DepartmentMember.person_id == Person.id, is_one)
+    memberships = select(literal(1)).where(DepartmentMember.person_id == Person.id, is_one.is_(True))
     # With IS TRUE, Postgres cannot turn it into a join, whose order it would have to guess; with an offset, not into a
     # hash table of the memberships of all portals.
     return exists(memberships.limit(1).offset(0).correlate(Person)).is_(True)
