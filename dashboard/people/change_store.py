@@ -46,22 +46,19 @@ class ChangeAttempt:
     error: Bitrix24Error | None = None
 
 
-def save_pending(
-    session: Session, *, portal: Portal, person: Person, before: Reading | None, pending: PendingChange
-) -> None:
+def save_pending(session: Session, *, portal: Portal, person: Person, before: Reading, pending: PendingChange) -> None:
     """Store the settings before, so that earlier changes in Bitrix24 are recorded apart, and what will be sent."""
     current = find_current(session, portal, person) if lock_portal(session, portal) else None
     if current is None:
         return
-    if before is not None and (current.settings_at is None or current.settings_at <= before.taken_at):
-        save_settings(session, current, before.settings, taken_at=before.taken_at)
+    save_settings(session, current, before.settings, taken_at=before.taken_at)
     mark_pending(session, current, pending)
 
 
 def save_result(
     session: Session, *, portal: Portal, person: Person, attempt: ChangeAttempt, calls: CallRecords
 ) -> ChangeResult:
-    """Store the settings after a change, and who has changed them."""
+    """Store the settings after a change, unless newer ones are stored already, and who has changed them."""
     is_installed = lock_portal(session, portal)
     calls.write(session)
     after, pending = attempt.after, attempt.pending
