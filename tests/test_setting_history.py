@@ -133,6 +133,30 @@ def test_thousands_of_reminders_make_no_large_page(each_world: World) -> None:
 
 
 @on_sqlite
+def test_values_that_are_too_long_to_store_are_unknown(each_world: World) -> None:
+    boris, session = each_world.portal().people["boris"], each_world.session("boris")
+    many = [{"type": "min", "count": count} for count in range(60)]
+    for reminders, view in (({"withTime": many}, "v" * 2000), ({"withTime": many[:59]}, "day"), ({}, "day")):
+        boris.settings |= {"defaultReminders": reminders, "view": view}
+        each_world.browser.post("/me/refresh", headers=session)
+
+    page = each_world.browser.get("/me/history", headers=session).text
+
+    lines = re.findall(r"<p>([^<]*)<span class=.changes__values(.*?)</p>", page, re.DOTALL)
+    timed, all_day = "Reminders, events with a time", "Reminders, all-day events"
+    assert [(title.strip(), *re.findall(r"<bdi>(.*?)</bdi>", text)) for title, text in lines] == [
+        (timed, "Unknown", "None"),
+        (all_day, "Unknown", "None"),
+        (timed, "Unknown", "Unknown"),
+        (all_day, "Unknown", "Unknown"),
+        ("View", "Unknown", "Day"),
+        (timed, "50 minutes before", "Unknown"),
+        (all_day, "15 minutes before", "Unknown"),
+        ("View", "Month", "Unknown"),
+    ]
+
+
+@on_sqlite
 def test_changes_are_exported(changed_world: World) -> None:
     export = changed_world.browser.get("/admin/export.json", headers=changed_world.session("anna"))
 

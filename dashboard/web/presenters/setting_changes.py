@@ -170,7 +170,7 @@ def _failed(key: str, outcome: ChangeOutcome) -> SettingState:
 def _saved(row: SettingChange, *, hidden: bool) -> SettingState:
     saved = _("Undone.") if row.how == ChangeSource.UNDONE else _("Saved.")
     change = to_change(row)
-    lines = list(lines_of(change))
+    lines = list(lines_of(row))
     if change.key not in ("view", REMINDERS_KEY):
         was = _("It was on.") if is_on(change.before) else _("It was off.")
     else:

@@ -12,7 +12,6 @@ from sqlalchemy import Row
 from dashboard.calendar.changes import is_on
 from dashboard.calendar.edits import EDITABLE_KEYS, REMINDER_PARTS, REMINDERS_KEY, read_fields, same_value
 from dashboard.calendar.parser import CalendarSettings
-from dashboard.calendar.undo import Change
 from dashboard.core.json_values import Json, as_object
 from dashboard.models import SettingChange
 from dashboard.people.history import HOURS_KEY, ZONE_KEY, ChangeSource, to_change
@@ -96,7 +95,7 @@ def _entry(
         lines=tuple(
             HistoryLine(*line, change_id=row.id if row.id in undoable else None)
             for row in reversed(changes)
-            for line in lines_of(to_change(row))
+            for line in lines_of(row)
         ),
         when=filters.time_and_date(newest.changed_at, now, tz),
         how=_(SOURCES[ChangeSource(newest.how)]),
@@ -131,16 +130,22 @@ def control_of(key: str) -> str:
     return _PENCILS.get(key, key)
 
 
-def lines_of(change: Change) -> Iterable[tuple[str, str, str]]:
-    """Yield the title, the value before and the value after; for each kind of event if both have changed."""
+def lines_of(row: SettingChange) -> Iterable[tuple[str, str, str]]:
+    """Yield the title, the value before and the value after; for each kind of event if both may have changed."""
+    change = to_change(row)
+
+    def line(title: str, before: str, after: str) -> tuple[str, str, str]:
+        unknown = _("Unknown")  # a value that was too long to store
+        return title, unknown if row.before is None else before, unknown if row.after is None else after
+
     if change.key != REMINDERS_KEY:
-        yield short_title(change.key), value_text(change.key, change.before), value_text(change.key, change.after)
+        yield line(short_title(change.key), value_text(change.key, change.before), value_text(change.key, change.after))
         return
     before, after = (read_fields({REMINDERS_KEY: value}) for value in (change.before, change.after))
     for field in REMINDER_PARTS:
         old, new = before.get(field, ()), after.get(field, ())
-        if not same_value(old, new):
-            yield short_title(field), reminders_text(old), reminders_text(new)
+        if row.before is None or row.after is None or not same_value(old, new):
+            yield line(short_title(field), reminders_text(old), reminders_text(new))
 
 
 def reminders_text(value: object) -> str:
