@@ -214,6 +214,26 @@ def test_tasks_are_due_after_the_clock_was_set_back(each_world: World) -> None:
     assert set(each_world.services.periodic_tasks.claim_due()) == set(INTERVALS)
 
 
+@pytest.mark.parametrize("days", [4, -4])
+def test_a_worker_with_another_clock_purges_nothing(world: World, days: int) -> None:
+    """It would delete the calls of three days, before the next worker notices."""
+    tasks, clock = world.services.periodic_tasks, world.bitrix24.clock
+    tasks.claim_due()
+    calls = world.one("SELECT count(*) FROM api_calls")
+
+    def purge() -> int:
+        assert "purge" in tasks.claim_due()
+        tasks.run("purge")
+        return int(world.one("SELECT count(*) FROM api_calls"))
+
+    for shift in (days, -days, days):
+        clock.advance(shift * 86400)
+        assert purge() == calls > 0
+    clock.advance(3601)
+
+    assert purge() == 0  # the clock stays, so it is right
+
+
 def test_a_run_planned_by_a_clock_that_was_a_year_ahead_starts_now(world: World) -> None:
     world.sync()
     with world.database.write_session() as session:

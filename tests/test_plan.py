@@ -295,7 +295,7 @@ def test_a_group_says_if_it_lacks_people_of_the_plan(
     monkeypatch.setattr(saved_groups, "MAX_GROUP_PEOPLE", 2)
 
     assert "Only the first" not in save(world, anna, "Two", OLENA, RAFAEL)
-    assert "is saved. Only the first 2 people are included." in save(world, anna, "Three", OLENA, RAFAEL, MEERA)
+    assert "Only the first 2 people are included." in save(world, anna, "Three", OLENA, RAFAEL, MEERA)
 
 
 def test_a_group_is_not_saved_after_everything_was_deleted(world: World, anna: Session) -> None:

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from dashboard.bitrix24.errors import Bitrix24Error, PortalRefused
 from dashboard.core.database import Base, Database, delete_in_batches, execute_and_count, insert_or_ignore, time_limit
 from dashboard.core.database_errors import is_conflict
-from dashboard.core.stored_times import ahead, due, is_due
+from dashboard.core.stored_times import MAX_CLOCK_SKEW, ahead, due, is_due
 from dashboard.models import (
     OAuthToken,
     PeriodicTask,
@@ -62,6 +62,9 @@ IDLE_DAYS, SPREAD_DAYS = 150, 10
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 RUN_RETENTION = timedelta(days=30)
 MAX_PURGE_SECONDS = 600.0  # for each table
+# If a purge was due longer ago, or is due later than our clock would plan it, another clock has planned it. One of the
+# two may be wrong and would delete what is too young, so the purge is left out until a clock finds its own plan.
+MAX_PURGE_DELAY = timedelta(days=1)
 # Every table with rows of a portal; a new one is included by its foreign key.
 VACUUMED_TABLES = tuple(
     table.name for table in Base.metadata.sorted_tables if table.foreign_keys or table.name == Portal.__tablename__
@@ -84,6 +87,7 @@ class PeriodicTasks:
     now: Callable[[], datetime]
     stopping: threading.Event = field(default_factory=threading.Event)  # when set, tasks end after their current row
     _running: set[str] = field(default_factory=set)  # names, in this process
+    _postponed: set[str] = field(default_factory=set)  # names of claimed tasks that are left out this time
 
     def claim_due(self) -> list[str]:
         """Return the names of the due tasks that this worker has claimed and has to run."""
@@ -93,7 +97,10 @@ class PeriodicTasks:
         with self.database.read_session() as session:
             next_at = {task.name: task.next_at for task in session.scalars(select(PeriodicTask))}
         names = [name for name, by in due_by.items() if is_due(next_at.get(name, now), by, max_wait=INTERVALS[name])]
-        return [name for name in names if self._claim(name, now, due_by[name]) and name not in running]
+        claimed = [name for name in names if self._claim(name, now, due_by[name]) and name not in running]
+        if "purge" in claimed and not _is_clock_plausible(next_at.get("purge", now), now):
+            self._postponed.add("purge")
+        return claimed
 
     def run(self, name: str) -> None:
         """Run the task. The heartbeat has nothing to run, because the claim itself shows that a worker is alive."""
@@ -106,6 +113,9 @@ class PeriodicTasks:
             deletion.TASK: self.finish_deletions,
         }
         if name == HEARTBEAT:
+            return
+        if name in self._postponed:
+            self._postponed.discard(name)
             return
         self._running.add(name)
         try:
@@ -248,6 +258,14 @@ class PeriodicTasks:
 
     def _may_continue(self, _row: object) -> bool:
         return not self.stopping.is_set()
+
+
+def _is_clock_plausible(next_purge_at: datetime, now: datetime) -> bool:
+    """Tell whether the clock that planned a purge agrees with ours; if not, this purge is left out."""
+    is_plausible = -INTERVALS["purge"] - MAX_CLOCK_SKEW <= now - next_purge_at <= MAX_PURGE_DELAY
+    if not is_plausible:
+        log.warning("purge_postponed", seconds=round((now - next_purge_at).total_seconds()))
+    return is_plausible
 
 
 def _is_run_due(now: datetime) -> ColumnElement[bool]:
