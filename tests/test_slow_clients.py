@@ -342,7 +342,6 @@ def test_an_answer_before_the_end_of_the_body_closes_the_connection(
         ("Content-Length: 300000", ""),
         (chunked, f"{300_000:x}\r\n{'x' * 300_000}"),
         (chunked, "not a chunk\r\n"),
-        ("Content-Length: 1000", "x"),
         ("Content-Length: 200000", "x" * 200_000),
     ]:
         with socket.create_connection(("127.0.0.1", port), timeout=HANG_SECONDS) as client:
@@ -351,7 +350,7 @@ def test_an_answer_before_the_end_of_the_body_closes_the_connection(
             response.begin()
             answers.append((response.status, response.headers["Connection"]))
 
-    closed = [(status, "close") for status in (413, 413, 400, 408)]
+    closed = [(status, "close") for status in (413, 413, 400)]
     assert answers == [*closed, (404, "keep-alive")]
 
 
