@@ -75,6 +75,7 @@ def test_a_dump_that_fails_leaves_no_file(
         role = f"limited_{uuid.uuid4().hex[:12]}"
         with world.database.engine.begin() as connection:
             connection.execute(text(f"CREATE ROLE {role} LOGIN"))
+            connection.execute(text(f"GRANT SELECT ON alembic_version TO {role}"))
         url = make_url(migrated_postgres_url).set(username=role).render_as_string(hide_password=False)
 
         limited = create_app(config.load(world.environment | {"DATABASE_URL": url}))
@@ -82,6 +83,7 @@ def test_a_dump_that_fails_leaves_no_file(
         limited.extensions["services"].database.engine.dispose()
 
         with world.database.engine.begin() as connection:
+            connection.execute(text(f"DROP OWNED BY {role}"))
             connection.execute(text(f"DROP ROLE {role}"))
     assert (result.exit_code, result.output) == (
         1,

@@ -113,9 +113,12 @@ def test_a_backup_bypasses_the_pooler(
         runner, backup = world.app.test_cli_runner(), ["db", "backup", str(folder / "backup")]
 
         refused, left = runner.invoke(args=backup), list(folder.iterdir())
+        another = make_url(postgres_url).set(database="postgres").render_as_string(hide_password=False)
+        empty = runner.invoke(args=backup, env={"BACKUP_DATABASE_URL": another})
         written = runner.invoke(args=backup, env={"BACKUP_DATABASE_URL": postgres_url})
 
         assert (refused.exit_code, "BACKUP_DATABASE_URL" in refused.output, left) == (1, True, [])
+        assert (empty.exit_code, "has no tables" in empty.output) == (1, True)
         assert written.exit_code == 0, written.output
         assert world.portal().member_id in stored_text(folder / "backup")
 

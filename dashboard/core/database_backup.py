@@ -15,6 +15,7 @@ from sqlalchemy import text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
+from dashboard.core import migrations
 from dashboard.core.database import Database
 from dashboard.core.database_errors import describe
 from dashboard.core.sqlite import file_of
@@ -44,6 +45,8 @@ def back_up(database: Database, file: Path) -> None:
             _copy_sqlite(file_of(url), partial)
         else:
             _require_direct_connection(database)
+            if migrations.revision(database) is None:
+                raise CannotBackUp("The database at that address has no tables of this application.")
             _dump_postgres(url, partial)
         with partial.open("rb") as complete:
             os.fsync(complete.fileno())
