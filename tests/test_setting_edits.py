@@ -8,10 +8,12 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 from sqlalchemy.exc import OperationalError
 from werkzeug.test import TestResponse
 
@@ -168,6 +170,19 @@ def test_a_newer_reading_stays_if_the_one_after_a_change_comes_late(
     clock.advance(1)
     me.post("/me/refresh")
     assert me.changes() == changes
+
+
+def test_a_change_is_stored_although_another_machines_clock_is_ahead(mine: Me) -> None:
+    """That machine has read the settings last, so its time is later than that of the reading after the change."""
+    ahead = mine.world.now() + timedelta(seconds=30)
+    with mine.world.services.database.write_session() as session:
+        session.execute(update(Account).where(Account.user_id == 7).values(settings_at=ahead))
+
+    response = mine.edit(view="day")
+
+    assert marks(response) == ("view", "")
+    assert settings_on(response.text)["view"] == "day"
+    assert mine.changes() == [("view", "edited", "month", "day")]
 
 
 def test_a_late_reading_that_finds_nothing_to_change_replaces_no_newer_one(mine: Me) -> None:

@@ -40,6 +40,7 @@ class ChangeAttempt:
     """How far a change came: what was written, and the settings after it."""
 
     after: Reading
+    stored_at: datetime | None = None  # when the settings were read that this change stored before it wrote
     pending: PendingChange | None = None  # None: nothing was sent
     changed: tuple[str, ...] = ()
     unchanged: tuple[str, ...] = ()
@@ -64,7 +65,9 @@ def save_result(
     after, pending = attempt.after, attempt.pending
     if current := find_current(session, portal, person) if is_installed else None:
         own = OwnChanges(pending.source, frozenset(attempt.changed), pending.change_set) if pending else None
-        settings = save_settings(session, current, after.settings, taken_at=after.taken_at, own=own)
+        # If nobody else has stored a reading since the request began, this one is the newest, whatever the clocks say.
+        known = (person.settings_at, attempt.stored_at)
+        settings = save_settings(session, current, after.settings, taken_at=after.taken_at, own=own, follows=known)
         if isinstance(attempt.error, NotAnswered):
             mark_pending(session, current, pending)  # a slow portal may still write it
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -54,7 +55,13 @@ def save_snapshot(session: Session, portal: Portal, person: Person, response: Se
 
 
 def save_settings(
-    session: Session, person: Person, settings: Json, *, taken_at: datetime, own: OwnChanges | None = None
+    session: Session,
+    person: Person,
+    settings: Json,
+    *,
+    taken_at: datetime,
+    own: OwnChanges | None = None,
+    follows: Collection[datetime | None] = (),
 ) -> CalendarSettings:
     """Store the settings alone, and return those that are stored now; the caller has locked the portal's row.
 
@@ -63,8 +70,10 @@ def save_settings(
     dropped; only what the person has changed is recorded.
 
     :param own: what the person has changed; all other differences were made in Bitrix24.
+    :param follows: the times of readings that came before this one, even if another machine's clock says otherwise.
     """
-    if _is_outdated(person, taken_at) and (stored := _stored(session, person)):
+    is_outdated = person.settings_at not in follows and _is_outdated(person, taken_at)
+    if is_outdated and (stored := _stored(session, person)):
         newer = parse_snapshot(person, stored)
         if own is not None:
             outdated = parse_settings(person, SettingsResponse(settings, None, None, {}, taken_at))
