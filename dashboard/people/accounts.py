@@ -139,7 +139,7 @@ class Accounts:
             person.headships_at = asked_at
         was_admin = person.is_admin
         values = {"is_admin": admin, "confirmed_at": asked_at, **_listed_as_employee(person, is_proven=admin)}
-        self._update(person, self._is_newest_answer(asked_at), **values)
+        self._update(person, self._is_newest_answer(person, asked_at), **values)
         if person.is_admin != was_admin:
             log.info("permissions_changed", person=person.id, is_admin=person.is_admin)
 
@@ -160,7 +160,7 @@ class Accounts:
         dismissed = isinstance(denial, PersonDismissed)
         log.info("access_revoked", person=person.id, dismissed=dismissed)
         values = {"is_admin": False, "listed": None} if dismissed else {}
-        self._update(person, self._is_newest_answer(asked_at), confirmed_at=None, **values)
+        self._update(person, self._is_newest_answer(person, asked_at), confirmed_at=None, **values)
 
     def _update(self, person: Person, *conditions: ColumnElement[bool], **values: Any) -> None:
         """Store the values if the conditions hold, and set on ``person`` what is stored then."""
@@ -173,10 +173,14 @@ class Accounts:
         for name, value in values.items():
             setattr(person, name, value)
 
-    def _is_newest_answer(self, asked_at: datetime) -> ColumnElement[bool]:
-        """Return the SQL condition that no newer answer is stored; stored times in the future are ignored."""
+    def _is_newest_answer(self, person: Person, asked_at: datetime) -> ColumnElement[bool]:
+        """Return the SQL condition that no newer answer is stored.
+
+        The one that ``person`` has came before the question, even if another machine's clock says otherwise. Stored
+        times in the future are ignored.
+        """
         column = Person.confirmed_at
-        return or_(column.is_(None), column <= asked_at, ahead(column, self.now()))
+        return or_(column.is_(None), column == person.confirmed_at, column <= asked_at, ahead(column, self.now()))
 
 
 def find_name(session: Session, portal: Portal, user_id: int | None) -> str | None:
