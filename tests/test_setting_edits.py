@@ -8,12 +8,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import update
 from sqlalchemy.exc import OperationalError
 from werkzeug.test import TestResponse
 
@@ -133,125 +131,6 @@ def test_a_change_that_another_reading_records_first_can_be_undone(me: Me) -> No
     assert me.changes() == [("view", "edited", "month", "day")]
     assert me.post("/me/undo", change=str(me.world.one("SELECT id FROM setting_changes"))).status_code == 200
     assert me.stored["view"] == "month"
-
-
-@pytest.mark.parametrize(
-    ("later", "expected"),
-    [
-        ("day", [("view", "edited", "month", "day")]),
-        ("week", [("view", "edited", "month", "day"), ("view", "synced", "day", "week")]),
-        ("month", [("view", "edited", "month", "day"), ("view", "reverted", "day", "month")]),
-    ],
-)
-def test_a_newer_reading_stays_if_the_one_after_a_change_comes_late(
-    me: Me, later: str, expected: list[tuple[str, str, str, str]]
-) -> None:
-    """The page shows what another tab has read, and the history has the person's own change before it."""
-    clock, faults = me.world.bitrix24.clock, me.world.bitrix24.faults
-    slow = Fault("hold", method=GET)
-    after_writing(me.world, lambda: faults.add(slow))
-    with ThreadPoolExecutor(1) as pool:
-        edit = pool.submit(me.edit, view="day", showTasks="N")
-        wait_until(lambda: me.calls() == [GET, SET, GET])
-        clock.advance(1)
-        me.stored["view"] = later
-        assert settings_on(me.post("/me/refresh").text)["view"] == later
-        newest = me.world.one("SELECT settings_at FROM people WHERE user_id = 7")
-        slow.released.set()
-        response = edit.result(timeout=HANG_SECONDS)
-
-    assert marks(response) == ("view showTasks", "")
-    assert settings_on(response.text)["view"] == later
-    assert me.world.one("SELECT settings_at FROM people WHERE user_id = 7") == newest
-    assert [row["pending_change"] for row in me.world.rows("SELECT * FROM snapshots")] == [None] * 2
-    changes = me.changes()
-    assert [change for change in changes if change[0] == "view"] == expected
-    assert [change for change in changes if change[0] != "view"] == [("showTasks", "edited", "Y", "N")]
-    clock.advance(1)
-    me.post("/me/refresh")
-    assert me.changes() == changes
-
-
-def test_a_change_is_stored_although_another_machines_clock_is_ahead(mine: Me) -> None:
-    """That machine has read the settings last, so its time is later than that of the reading after the change."""
-    ahead = mine.world.now() + timedelta(seconds=30)
-    with mine.world.services.database.write_session() as session:
-        session.execute(update(Account).where(Account.user_id == 7).values(settings_at=ahead))
-
-    response = mine.edit(view="day")
-
-    assert marks(response) == ("view", "")
-    assert settings_on(response.text)["view"] == "day"
-    assert mine.changes() == [("view", "edited", "month", "day")]
-
-
-def test_a_late_reading_that_finds_nothing_to_change_replaces_no_newer_one(mine: Me) -> None:
-    slow = mine.world.bitrix24.faults.add(Fault("hold", method=GET))
-    with ThreadPoolExecutor(1) as pool:
-        edit = pool.submit(mine.edit, view="month")
-        wait_until(lambda: mine.calls() == [GET])
-        mine.world.bitrix24.clock.advance(1)
-        mine.stored["view"] = "week"
-        mine.post("/me/refresh")
-        slow.released.set()
-        response = edit.result(timeout=HANG_SECONDS)
-
-    assert settings_on(response.text)["view"] == "week"
-    assert mine.changes() == [("view", "synced", "month", "week")]
-
-
-@pytest.mark.parametrize("is_killed", [False, True])
-def test_a_late_reading_leaves_a_later_change_as_it_is(
-    mine: Me, monkeypatch: pytest.MonkeyPatch, is_killed: bool
-) -> None:
-    """The lease has ended meanwhile; the later change is recorded, or pending if its process was killed."""
-    slow = Fault("hold", method=GET)
-    after_writing(mine.world, lambda: mine.world.bitrix24.faults.add(slow))
-    with ThreadPoolExecutor(1) as pool:
-        edit = pool.submit(mine.edit, view="day")
-        wait_until(lambda: mine.calls() == [GET, SET, GET])
-        mine.world.bitrix24.clock.advance(25)
-        if is_killed:
-            with monkeypatch.context() as patch, pytest.raises(Killed):
-                patch.setattr(settings_writer, "save_result", kill)
-                mine.edit(view="week")
-        else:
-            mine.edit(view="week")
-        slow.released.set()
-        edit.result(timeout=HANG_SECONDS)
-
-    mine.post("/me/refresh")
-
-    assert mine.changes() == [("view", "edited", "month", "day"), ("view", "edited", "day", "week")]
-
-
-def test_a_refused_change_is_not_taken_for_a_later_one_if_another_tab_has_read(mine: Me) -> None:
-    clock = mine.world.bitrix24.clock
-
-    def read_and_refuse(_body: dict[str, Any]) -> dict[str, Any]:
-        clock.advance(1)
-        mine.stored["view"] = "month"
-        mine.post("/me/refresh")
-        return {"error": "ERROR_CORE", "error_description": "Refused"}
-
-    mine.world.bitrix24.faults.add(Fault("answer", method=SET, change=read_and_refuse))
-    assert marks(mine.edit(view="day")) == ("", "view")
-    mine.stored["view"] = "day"
-    clock.advance(1)
-
-    mine.post("/me/refresh")
-
-    assert mine.changes() == [("view", "synced", "month", "day")]
-
-
-def test_settings_before_a_change_replace_those_that_a_wrong_clock_stored(mine: Me) -> None:
-    with mine.world.services.database.engine.begin() as connection:
-        connection.exec_driver_sql("UPDATE people SET settings_at = '2099-01-01 00:00:00'")
-    mine.stored["view"] = "week"
-
-    mine.edit(view="day")
-
-    assert mine.changes() == [("view", "synced", "month", "week"), ("view", "edited", "week", "day")]
 
 
 def test_a_change_that_cannot_be_stored_is_not_denied(mine: Me) -> None:

@@ -40,34 +40,34 @@ class ChangeAttempt:
     """How far a change came: what was written, and the settings after it."""
 
     after: Reading
-    stored_at: datetime | None = None  # when the settings were read that this change stored before it wrote
     pending: PendingChange | None = None  # None: nothing was sent
     changed: tuple[str, ...] = ()
     unchanged: tuple[str, ...] = ()
     error: Bitrix24Error | None = None
 
 
-def save_pending(session: Session, *, portal: Portal, person: Person, before: Reading, pending: PendingChange) -> None:
+def save_pending(
+    session: Session, *, portal: Portal, person: Person, before: Reading | None, pending: PendingChange
+) -> None:
     """Store the settings before, so that earlier changes in Bitrix24 are recorded apart, and what will be sent."""
     current = find_current(session, portal, person) if lock_portal(session, portal) else None
     if current is None:
         return
-    save_settings(session, current, before.settings, taken_at=before.taken_at)
+    if before is not None and (current.settings_at is None or current.settings_at <= before.taken_at):
+        save_settings(session, current, before.settings, taken_at=before.taken_at)
     mark_pending(session, current, pending)
 
 
 def save_result(
     session: Session, *, portal: Portal, person: Person, attempt: ChangeAttempt, calls: CallRecords
 ) -> ChangeResult:
-    """Store the settings after a change, unless newer ones are stored already, and who has changed them."""
+    """Store the settings after a change, and who has changed them."""
     is_installed = lock_portal(session, portal)
     calls.write(session)
     after, pending = attempt.after, attempt.pending
     if current := find_current(session, portal, person) if is_installed else None:
         own = OwnChanges(pending.source, frozenset(attempt.changed), pending.change_set) if pending else None
-        # If nobody else has stored a reading since the request began, this one is the newest, whatever the clocks say.
-        known = (person.settings_at, attempt.stored_at)
-        settings = save_settings(session, current, after.settings, taken_at=after.taken_at, own=own, follows=known)
+        settings = save_settings(session, current, after.settings, taken_at=after.taken_at, own=own)
         if isinstance(attempt.error, NotAnswered):
             mark_pending(session, current, pending)  # a slow portal may still write it
     else:

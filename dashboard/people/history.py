@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import takewhile
@@ -149,34 +149,6 @@ def record(
         _delete_oldest(session, person)
 
 
-def record_missed(
-    session: Session, person: Person, after: CalendarSettings, newer: CalendarSettings, *, own: OwnChanges
-) -> None:
-    """Record own changes that newer settings, which are stored already, no longer showed.
-
-    Each comes before what changed later, which was recorded as if it had replaced the value before the person's.
-
-    :param after: the settings that were read after the person's changes.
-    """
-    is_later = (SettingChange.changed_at > after.taken_at, SettingChange.changed_at <= newer.taken_at)
-    query = select(SettingChange).where(SettingChange.person_id == person.id, *is_later)
-    later_rows = session.scalars(query.order_by(SettingChange.id)).all()
-    raw, now = as_object(after.raw), as_object(newer.raw)
-    missed: dict[str, Json] = {}
-    for key in own.keys & raw.keys() & now.keys():
-        rows = [row for row in later_rows if row.key == key]
-        if any(row.how in OWN_SOURCES or row.before is None for row in rows):
-            continue  # it is recorded, or it is not known what it has replaced
-        before = decode(rows[0].before) if rows else now[key]
-        if not same_meaning(key, before, raw[key]):
-            missed[key] = before
-            _delete(session, person, rows)
-    if missed:
-        record(session, person, replace(after, raw={**raw, **missed}), after, own=own)
-        latest = {key: now[key] for key in missed}
-        record(session, person, after, replace(after, raw={**raw, **latest}, taken_at=newer.taken_at), own=None)
-
-
 def list_changes(session: Session, person: Person, *, limit: int = MAX_CHANGES) -> Changes:
     """Return a person's newest changes."""
     rows = session.connection().execute(_LIST, {"person": person.id, "number": limit}).all()
@@ -252,14 +224,10 @@ def _source_in_bitrix24(change: Change, rows: Iterable[SettingChange]) -> Change
 def _delete_oldest(session: Session, person: Person) -> None:
     own = SettingChange.person_id == person.id
     last_kept = select(SettingChange.id).where(own).order_by(SettingChange.id.desc()).offset(MAX_CHANGES - 1).limit(1)
-    old = select(SettingChange).where(own, SettingChange.id < last_kept.scalar_subquery())
-    _delete(session, person, session.scalars(old).all())
-
-
-def _delete(session: Session, person: Person, rows: Sequence[SettingChange]) -> None:
-    if rows:
-        storage_limit.allocate(session, person.portal_id, -sum(map(_size, rows)))
-        session.execute(delete(SettingChange).where(SettingChange.id.in_([row.id for row in rows])))
+    old = session.scalars(select(SettingChange).where(own, SettingChange.id < last_kept.scalar_subquery())).all()
+    if old:
+        storage_limit.allocate(session, person.portal_id, -sum(map(_size, old)))
+        session.execute(delete(SettingChange).where(SettingChange.id.in_([row.id for row in old])))
 
 
 def _size(row: SettingChange) -> int:

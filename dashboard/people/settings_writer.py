@@ -140,14 +140,11 @@ class SettingsWriter:
             self.database.write(partial(save_pending, portal=portal, person=person, before=before, pending=pending))
             error = requests.write(plan.values)
             if error and not isinstance(error, NotAnswered):
-                return ChangeAttempt(
-                    after=before, stored_at=before.taken_at, pending=pending, unchanged=asked_for, error=error
-                )
+                return ChangeAttempt(after=before, unchanged=asked_for, error=error)
             after = requests.read_again()
             outcome = compare(plan.values, after.settings)
             return ChangeAttempt(
                 after=after,
-                stored_at=before.taken_at,
                 pending=pending,
                 changed=outcome.changed,
                 unchanged=(*outcome.unchanged, *plan.refused),

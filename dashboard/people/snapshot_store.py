@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -22,7 +21,7 @@ from dashboard.calendar.parser import (
     SettingsResponse,
 )
 from dashboard.core.database import upsert
-from dashboard.core.json_values import Json, as_object
+from dashboard.core.json_values import Json
 from dashboard.models import Person, Portal, Snapshot
 from dashboard.people import history, storage_limit
 from dashboard.people.company_hours import update_company_hours
@@ -36,7 +35,7 @@ def save_snapshot(session: Session, portal: Portal, person: Person, response: Se
     A part that failed, or for which there is no room, keeps its previous value; ``errors`` names the method. A response
     to a request that began before the stored settings were read is dropped. The caller has locked the portal's row.
     """
-    if _is_outdated(person, response.taken_at) and (stored := _stored(session, person)):
+    if _is_outdated(person, response) and (stored := _stored(session, person)):
         return parse_snapshot(person, stored)
     merged = replace(response, settings_taken_at=response.taken_at)
     if response.errors or not _is_object_or_empty_list(response.settings):
@@ -55,33 +54,15 @@ def save_snapshot(session: Session, portal: Portal, person: Person, response: Se
 
 
 def save_settings(
-    session: Session,
-    person: Person,
-    settings: Json,
-    *,
-    taken_at: datetime,
-    own: OwnChanges | None = None,
-    follows: Collection[datetime | None] = (),
+    session: Session, person: Person, settings: Json, *, taken_at: datetime, own: OwnChanges | None = None
 ) -> CalendarSettings:
-    """Store the settings alone, and return those that are stored now; the caller has locked the portal's row.
+    """Store the settings alone, and keep the other parts of the snapshot; the caller has locked the portal's row.
 
-    The other parts of the snapshot stay. Unlike a whole snapshot they are stored whether there is room for them or
-    not: the person changes them. No change is pending afterwards. Settings that were read before the stored ones are
-    dropped; only what the person has changed is recorded.
+    Unlike a whole snapshot they are stored whether there is room for them or not: the person changes them. No
+    change is pending afterwards.
 
     :param own: what the person has changed; all other differences were made in Bitrix24.
-    :param follows: the times of readings that came before this one, even if another machine's clock says otherwise.
     """
-    is_outdated = person.settings_at not in follows and _is_outdated(person, taken_at)
-    if is_outdated and (stored := _stored(session, person)):
-        newer = parse_snapshot(person, stored)
-        if own is not None:
-            outdated = parse_settings(person, SettingsResponse(settings, None, None, {}, taken_at))
-            history.record_missed(session, person, outdated, newer, own=own)
-            # Another change may be pending by now.
-            if as_object(stored.pending_change).get("change_set") == own.change_set:
-                mark_pending(session, person, None)
-        return newer
     previous = _stored(session, person) or Snapshot(errors={})
     response = SettingsResponse(
         settings=settings,
@@ -94,9 +75,9 @@ def save_settings(
     size = _size(response)
     if storage_limit.allocate(session, person.portal_id, size - person.snapshot_bytes):
         person.snapshot_bytes = size
-    saved = _store(session, person, response, own=own)
+    stored = _store(session, person, response, own=own)
     mark_pending(session, person, None)
-    return saved
+    return stored
 
 
 def mark_pending(session: Session, person: Person, pending: PendingChange | None) -> None:
@@ -138,11 +119,11 @@ def _stored(session: Session, person: Person) -> Snapshot | None:
     return session.get(Snapshot, person.id, with_for_update=True, populate_existing=True)
 
 
-def _is_outdated(person: Person, taken_at: datetime) -> bool:
+def _is_outdated(person: Person, response: SettingsResponse) -> bool:
     """Tell whether newer settings are stored; those of the far future were stored by a wrong clock."""
     if person.settings_at is None:
         return False
-    return timedelta() < person.settings_at - taken_at <= MAX_READ_TIME
+    return timedelta() < person.settings_at - response.taken_at <= MAX_READ_TIME
 
 
 def _parse_previous(person: Person, snapshot: Snapshot) -> CalendarSettings:
