@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from sqlite3 import Connection
 
 import pytest
@@ -23,32 +24,29 @@ TOKEN = "a token for the metrics alone"
 
 def fill_the_disk(world: World) -> None:
     """Make the database refuse every write from now on."""
+    _limit(world, only_read, "default_transaction_read_only = on")
+
+
+def fill_the_disk_but_for_a_row(world: World) -> None:
+    """Let the database's file grow no more, or Postgres write no temporary file, from now on."""
+    _limit(world, not_grow, "temp_file_limit = 0")
+
+
+def _limit(world: World, on_connect: Callable[[Connection, object], None], setting: str) -> None:
+    """Limit the new connections of SQLite, or those of Postgres by a setting of the database."""
     world.is_database_dirty = True
     engine = world.database.engine
     if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", only_read)
+        event.listen(engine, "connect", on_connect)
     else:
         with engine.begin() as connection:
-            no_writes = f"ALTER DATABASE {engine.url.database} SET default_transaction_read_only TO on"
-            connection.exec_driver_sql(no_writes)
+            connection.exec_driver_sql(f"ALTER DATABASE {engine.url.database} SET {setting}")
     engine.dispose()
 
 
 def only_read(connection: Connection, _record: object) -> None:
     """Make a new SQLite connection read-only."""
     connection.execute("PRAGMA query_only = ON")
-
-
-def fill_the_disk_but_for_a_row(world: World) -> None:
-    """Let the database's file grow no more, or Postgres write no temporary file, from now on."""
-    world.is_database_dirty = True
-    engine = world.database.engine
-    if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", not_grow)
-    else:
-        with engine.begin() as connection:
-            connection.exec_driver_sql(f"ALTER DATABASE {engine.url.database} SET temp_file_limit TO 0")
-    engine.dispose()
 
 
 def not_grow(connection: Connection, _record: object) -> None:
